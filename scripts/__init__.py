@@ -1,0 +1,1 @@
+"""Command-line scripts; a package so that tests can import them."""

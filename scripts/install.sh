@@ -1,0 +1,40 @@
+# Sourced by quickstart.sh and test.sh: makes .venv with everything, or uses the one that is there.
+#   PYTHON=python3.12      the interpreter to use (3.11 or 3.12; found by itself otherwise)
+#   TORCH="torch==2.13.0"  what to install where the interpreter has no CUDA build of torch already
+# pip's own settings apply: an index of CPU wheels in PIP_EXTRA_INDEX_URL spares a laptop the CUDA libraries.
+
+find_python() {
+    local candidate
+    for candidate in ${PYTHON:-} python3 python3.12 python3.11; do
+        if "$candidate" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))' 2>/dev/null; then
+            echo "$candidate"
+            return
+        fi
+    done
+    echo "verl_dots needs Python 3.11 or 3.12; none found. Install one, or name it: PYTHON=/path/to/python3.12" >&2
+    return 1
+}
+
+has_cuda_torch() { "$1" -c 'import sys, torch; sys.exit(not torch.version.cuda)' 2>/dev/null; }
+
+install_verl_dots() {
+    local stamp=.venv/verl_dots-installed wanted python began=$SECONDS
+    wanted=$(cat setup.py verl_dots/__init__.py scripts/install.sh | cksum)
+    if [ "$(cat "$stamp" 2>/dev/null)" != "$wanted" ]; then
+        python=$(find_python)
+        echo "Installing into .venv with $("$python" --version) ..."
+        if has_cuda_torch "$python"; then
+            [ -d .venv ] || "$python" -m venv --system-site-packages .venv
+        else
+            [ -d .venv ] || "$python" -m venv .venv
+            .venv/bin/python -m pip install --quiet --disable-pip-version-check "${TORCH:-torch==2.13.0}"
+        fi
+        .venv/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
+        echo "$wanted" > "$stamp"
+        echo "Installed in $((SECONDS - began)) s."
+    fi
+    # shellcheck disable=SC1091
+    source .venv/bin/activate
+}
+
+install_verl_dots

@@ -1,0 +1,231 @@
+"""Build a tiny Qwen2 model that is ready for reinforcement learning on a laptop.
+
+    python scripts/make_tiny_model.py --out models/tiny --data data --size tiny --seed 1
+
+The folder holds what verl expects: a Qwen2 architecture in float32, a byte-level tokenizer with a chat template,
+a generation config. A short supervised warm-up (`data_prep.warmup`) teaches the form of an answer and the easy
+levels; ``--data`` names the folder whose validation questions must not be seen, or "none".
+The same seed, size and ``--threads`` give the same safetensors file, bit by bit.
+"""
+
+import argparse
+import json
+import logging
+import math
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+
+import pyarrow.parquet as pq
+import torch
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+from tqdm import tqdm
+from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from data_prep.arithmetic import prompt_of
+from data_prep.warmup import draw_demonstration
+
+logger = logging.getLogger(__name__)
+
+PAD, START, END = "<|endoftext|>", "<|im_start|>", "<|im_end|>"
+SPECIALS = (PAD, START, END)
+VOCAB_SIZE = 264
+CHAT_TEMPLATE = (
+    "{% for message in messages %}"
+    "{{ '<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>\n' }}"
+    "{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
+)
+IGNORED = -100
+MAX_POSITIONS = 512
+BATCHES_PER_SORT = 8
+
+
+@dataclass(frozen=True)
+class Size:
+    """Shape of a model and length of its warm-up."""
+
+    hidden: int
+    intermediate: int
+    layers: int
+    heads: int
+    kv_heads: int
+    steps: int
+    batch: int
+    learning_rate: float
+
+
+SIZES: dict[str, Size] = {
+    "tiny": Size(96, 256, 3, 4, 2, steps=600, batch=32, learning_rate=4e-3),
+    "small": Size(192, 512, 4, 6, 2, steps=360, batch=24, learning_rate=4e-3),
+}
+
+
+def build_tokenizer() -> PreTrainedTokenizerFast:
+    """Byte-level BPE without merges: one token per byte, and the special tokens.
+
+    Its files survive AutoTokenizer under transformers 5, which rebuilds byte-level tokenizers for Qwen2.
+    """
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    vocab = {token: i for i, token in enumerate([*alphabet, *SPECIALS])}
+    backend = Tokenizer(models.BPE(vocab=vocab, merges=[]))
+    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    backend.decoder = decoders.ByteLevel()
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=backend,
+        pad_token=PAD,
+        eos_token=END,
+        additional_special_tokens=[START],
+        padding_side="left",
+        model_max_length=MAX_POSITIONS,
+    )
+    tokenizer.chat_template = CHAT_TEMPLATE
+    return tokenizer
+
+
+def build_model(size: Size, tokenizer: PreTrainedTokenizerBase, seed: int) -> Qwen2ForCausalLM:
+    """A freshly initialised float32 model; ``seed`` fixes its weights."""
+    torch.manual_seed(seed)
+    config = Qwen2Config(
+        vocab_size=VOCAB_SIZE,
+        hidden_size=size.hidden,
+        intermediate_size=size.intermediate,
+        num_hidden_layers=size.layers,
+        num_attention_heads=size.heads,
+        num_key_value_heads=size.kv_heads,
+        max_position_embeddings=MAX_POSITIONS,
+        tie_word_embeddings=False,
+        bos_token_id=None,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+        initializer_range=0.06,
+        dtype="float32",
+    )
+    model = Qwen2ForCausalLM(config)
+    model.generation_config.eos_token_id = tokenizer.eos_token_id
+    model.generation_config.pad_token_id = tokenizer.pad_token_id
+    return model
+
+
+def encode(tokenizer: PreTrainedTokenizerBase, question: str, response: str) -> tuple[list[int], int]:
+    """Token ids of prompt, response and end-of-turn, and the length of the prompt."""
+    prompt = tokenizer.apply_chat_template(prompt_of(question), add_generation_prompt=True, tokenize=False)
+    prompt_ids = tokenizer.encode(prompt, add_special_tokens=False)
+    response_ids = tokenizer.encode(response, add_special_tokens=False)
+    return prompt_ids + response_ids + [tokenizer.eos_token_id], len(prompt_ids)
+
+
+def batches(
+    tokenizer: PreTrainedTokenizerBase, rows: int, rng: Random, forbidden: frozenset[str]
+) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    """Endless (input_ids, labels) of shape (rows, T), right-padded; labels are IGNORED on prompt and padding.
+
+    Rows of similar length share a batch (`BATCHES_PER_SORT` batches are drawn and sorted at a time).
+    """
+    while True:
+        drawn = [draw_demonstration(rng, forbidden) for _ in range(rows * BATCHES_PER_SORT)]
+        encoded = sorted((encode(tokenizer, d.question, d.response) for d in drawn), key=lambda pair: len(pair[0]))
+        groups = [encoded[i : i + rows] for i in range(0, len(encoded), rows)]
+        rng.shuffle(groups)
+        for group in groups:
+            longest = max(len(ids) for ids, _ in group)
+            input_ids = torch.full((rows, longest), tokenizer.pad_token_id)
+            labels = torch.full((rows, longest), IGNORED)
+            for row, (ids, prompt_length) in enumerate(group):
+                input_ids[row, : len(ids)] = torch.tensor(ids)
+                labels[row, prompt_length : len(ids)] = torch.tensor(ids[prompt_length:])
+            yield input_ids, labels
+
+
+def learning_rate_factor(step: int, steps: int) -> float:
+    """Linear rise over the first 5 % of the steps, then a cosine down to 5 %; ``step`` counts from 0."""
+    rise = max(1, steps // 20)
+    if step < rise:
+        return (step + 1) / rise
+    return 0.05 + 0.95 * 0.5 * (1 + math.cos(math.pi * (step - rise) / max(1, steps - rise)))
+
+
+def build_optimizers(model: Qwen2ForCausalLM, learning_rate: float) -> list[torch.optim.Optimizer]:
+    """Muon for the matrices of the layers, AdamW for embeddings, head, biases and norms, at one learning rate.
+
+    Measured on the tiny size, 700 steps of 32 rows: AdamW alone ends at 0.23 nats per token, this at 0.014.
+    """
+    matrices = [p for name, p in model.named_parameters() if p.ndim == 2 and name.startswith("model.layers.")]
+    chosen = {id(p) for p in matrices}
+    others = [p for p in model.parameters() if id(p) not in chosen]
+    return [
+        torch.optim.Muon(matrices, lr=learning_rate, weight_decay=0.0, adjust_lr_fn="match_rms_adamw"),
+        torch.optim.AdamW(others, lr=learning_rate, betas=(0.9, 0.98), weight_decay=0.0),
+    ]
+
+
+def warm_up(
+    model: Qwen2ForCausalLM, tokenizer: PreTrainedTokenizerBase, size: Size, steps: int, seed: int, forbidden: frozenset[str]
+) -> float:
+    """Train on demonstrations for ``steps`` steps; return the mean loss (nats per token) of the last tenth."""
+    optimizers = build_optimizers(model, size.learning_rate)
+    source = batches(tokenizer, size.batch, Random(f"{seed}/warm-up"), forbidden)
+    losses = []
+    model.train()
+    bar = tqdm(range(steps), desc="warm-up", unit="step")
+    for step in bar:
+        input_ids, labels = next(source)
+        for optimizer in optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = size.learning_rate * learning_rate_factor(step, steps)
+        hidden = model.model(input_ids=input_ids).last_hidden_state[:, :-1]
+        targets = labels[:, 1:]
+        wanted = targets != IGNORED
+        loss = torch.nn.functional.cross_entropy(model.lm_head(hidden[wanted]), targets[wanted])
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        for optimizer in optimizers:
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+        losses.append(loss.item())
+        if step % 20 == 0:
+            bar.set_postfix(loss=f"{losses[-1]:.3f}")
+    model.eval()
+    tail = losses[-max(1, steps // 10) :]
+    return sum(tail) / len(tail)
+
+
+def validation_questions(data: str) -> frozenset[str]:
+    """Questions that the warm-up must not see: those of ``data``/val.parquet, or none for "none"."""
+    if data.lower() == "none":
+        return frozenset()
+    path = Path(data) / "val.parquet"
+    if not path.is_file():
+        raise FileNotFoundError(f'{path} not found; run "python -m data_prep.arithmetic --out {data}", or pass --data none')
+    return frozenset(row["question"] for row in pq.read_table(path, columns=["extra_info"])["extra_info"].to_pylist())
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--data", required=True)
+    parser.add_argument("--size", choices=sorted(SIZES), default="tiny")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--steps", type=int)
+    parser.add_argument("--threads", type=int, default=2)
+    args = parser.parse_args(argv)
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    torch.set_num_threads(args.threads)
+    size = SIZES[args.size]
+    tokenizer = build_tokenizer()
+    model = build_model(size, tokenizer, args.seed)
+    print(sum(p.numel() for p in model.parameters()))
+    started = time.monotonic()
+    loss = warm_up(model, tokenizer, size, args.steps if args.steps is not None else size.steps, args.seed, validation_questions(args.data))
+    print(f"{time.monotonic()-started:.1f} s, loss {loss:.3f}")
+    tokenizer.save_pretrained(args.out)
+    model.save_pretrained(args.out)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,26 @@
+"""Shared by all tests."""
+
+import pytest
+import torch
+from transformers import Qwen2Config, Qwen2ForCausalLM
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    """A fixed thread count: what is compared bit for bit must not depend on the machine's cores."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="session")
+def random_qwen2() -> Qwen2ForCausalLM:
+    """A random Qwen2 of 64 tokens, 2 layers, 4 heads over 2 key-value heads; float32, eval mode."""
+    torch.manual_seed(0)
+    config = Qwen2Config(
+        vocab_size=64, hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=4,
+        num_key_value_heads=2, max_position_embeddings=512, tie_word_embeddings=False, initializer_range=0.2,
+        bos_token_id=None, eos_token_id=3, pad_token_id=0,
+    )  # fmt: skip
+    return Qwen2ForCausalLM(config).eval()

@@ -1,0 +1,75 @@
+"""Real training runs for tests: a tiny model, the arithmetic testbed, one subprocess a run."""
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+TIMEOUT_SECONDS = 420
+# Readings of the clock and of the machine's memory.
+MACHINE = ("timing_", "perf/", "wall_seconds", "train_seconds")
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """Folders with the data set and the model."""
+
+    data: Path
+    model: Path
+
+    def overrides(self, **more) -> list[str]:
+        """A small GRPO run: 8 questions x 4 rollouts x up to 24 tokens a step, two updates on each batch.
+
+        One mini-batch: stock verl splits a batch in order of arrival, which no two runs have in common.
+        """
+        settings = {
+            "device": "cpu",
+            "data.train_files": self.data / "train.parquet",
+            "data.val_files": self.data / "val.parquet",
+            "data.train_batch_size": 8,
+            "data.max_prompt_length": 112,
+            "data.max_response_length": 24,
+            "actor_rollout_ref.model.path": self.model,
+            "actor_rollout_ref.actor.ppo_mini_batch_size": 8,
+            "actor_rollout_ref.actor.ppo_epochs": 2,
+            "actor_rollout_ref.actor.optim.lr": 1e-3,
+            "actor_rollout_ref.rollout.n": 4,
+            "trainer.test_freq": 2,
+            "trainer.total_training_steps": 3,
+            "trainer.resume_mode": "auto",
+            **more,
+        }
+        return [f"{key}={value}" for key, value in settings.items()]
+
+
+def train(arguments: list[str], module: str = "verl_dots.main", **environment: str) -> subprocess.CompletedProcess:
+    """Run a training module in a process of its own; its output is in `stdout`."""
+    env = dict(os.environ, PYTHONPATH=str(ROOT), PYTHONUNBUFFERED="1", **environment)
+    return subprocess.run(
+        [sys.executable, "-m", module, *arguments],
+        cwd=ROOT, env=env, timeout=TIMEOUT_SECONDS, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+    )  # fmt: skip
+
+
+def must_train(arguments: list[str], module: str = "verl_dots.main", **environment: str) -> str:
+    """As `train`, and fail with the end of the output if the run does."""
+    done = train(arguments, module, **environment)
+    assert done.returncode == 0, done.stdout[-4000:]
+    return done.stdout
+
+
+def rows_of(folder: Path) -> dict[int, dict]:
+    """Metrics of a run folder by step; rows of one step together."""
+    rows: dict[int, dict] = {}
+    for line in (folder / "metrics.jsonl").read_text().splitlines():
+        row = json.loads(line)
+        rows.setdefault(row["step"], {}).update(row)
+    return rows
+
+
+def computed(row: dict) -> dict:
+    """A row without what depends on the machine's speed and memory."""
+    return {key: value for key, value in row.items() if not any(word in key for word in MACHINE)}

@@ -1,0 +1,92 @@
+"""The dispatcher that verl calls."""
+
+import importlib
+import subprocess
+import sys
+
+import pytest
+
+from verl_dots.rewards import compute, mathematics
+from verl_dots.rewards.compute import SCORERS, compute_score, register
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _stop_workers_afterwards():
+    yield
+    mathematics.close()
+
+
+def test_arithmetic_is_an_exact_match():
+    assert compute_score("arithmetic", "so #### 42", "42") == {"score": 1.0, "acc": 1.0}
+    assert compute_score("arithmetic", r"so \boxed{42}", "42") == {"score": 0.0, "acc": 0.0}
+
+
+def test_mathematics_goes_to_math_verify():
+    assert compute_score("math", r"so \boxed{0.5}", r"\frac{1}{2}") == {"score": 1.0, "acc": 1.0}
+    assert compute_score("math500", r"so \boxed{0.4}", r"\frac{1}{2}") == {"score": 0.0, "acc": 0.0}
+
+
+def test_numbers_are_accepted_as_ground_truth():
+    assert compute_score("arithmetic", "#### 42", 42)["score"] == 1.0
+
+
+def test_reward_kwargs_reach_the_scorer(monkeypatch):
+    seen = []
+    monkeypatch.setattr(mathematics, "score", lambda *arguments: seen.append(arguments) or 0.0)
+    compute_score("math", "r", "g", None, math_timeout_seconds=2.5, math_workers=3, reward_router_address="x:1")
+    compute_score("math", "r", "g")
+    assert seen == [("r", "g", 2.5, 3), ("r", "g", 5.0, 2)]
+
+
+def test_misspelt_reward_kwargs_are_refused():
+    with pytest.raises(TypeError, match=r"math_timeout_second'.*known: \['math_timeout_seconds', 'math_workers'\]"):
+        compute_score("arithmetic", "#### 1", "1", math_timeout_second=1)
+
+
+def test_ground_truth_of_another_type_is_refused():
+    with pytest.raises(TypeError, match=r"\['4', '2'\] \(list\)"):
+        compute_score("arithmetic", "#### 1", ["4", "2"])
+
+
+def test_a_source_that_only_verl_knows():
+    # verl's own gsm8k function wants "#### answer".
+    assert compute_score("openai/gsm8k", "so #### 42", "42") == {"score": 1.0, "acc": 1.0}
+    assert compute_score("openai/gsm8k", "so #### 41", "42") == {"score": 0.0, "acc": 0.0}
+
+
+def test_a_verl_scorer_that_returns_more_keys_gives_the_same_two():
+    # verl's math_dapo function scores -1 or 1 and adds "pred".
+    assert compute_score("math_dapo", "Answer: 41", "42") == {"score": -1.0, "acc": 0.0}
+    assert compute_score("math_dapo", "Answer: 42", "42") == {"score": 1.0, "acc": 1.0}
+
+
+def test_unknown_source_lists_the_known_ones():
+    with pytest.raises(ValueError, match="no reward function for data source 'riddles'.*'arithmetic'.*register"):
+        compute_score("riddles", "", "")
+
+
+def test_register(monkeypatch):
+    monkeypatch.setattr(compute, "SCORERS", dict(SCORERS))
+    register("length", lambda response, ground_truth, options: len(response) / 10)
+    assert compute_score("length", "12345", "") == {"score": 0.5, "acc": 0.0}
+    with pytest.raises(ValueError, match="'length' already has a scorer"):
+        register("length", lambda response, ground_truth, options: 0.0)
+
+
+def test_verl_loads_it_by_package_path():
+    from omegaconf import OmegaConf
+    from verl.trainer.ppo.reward import get_custom_reward_fn
+
+    function = {"path": "pkg://verl_dots.rewards.compute", "name": "compute_score"}
+    function["reward_kwargs"] = {"math_timeout_seconds": 3.0}
+    config = OmegaConf.create({"reward": {"custom_reward_function": function}})
+    score = get_custom_reward_fn(config)
+    result = score(data_source="arithmetic", solution_str="#### 1", ground_truth="1", extra_info={})
+    assert result == {"score": 1.0, "acc": 1.0}
+
+
+def test_importing_it_is_cheap():
+    code = "import sys, verl_dots.rewards.compute; print([m for m in ('torch', 'ray', 'verl', 'sympy') if m in sys.modules])"
+    output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert output.strip() == "[]"
+    assert importlib.import_module("verl_dots.rewards.compute") is compute

@@ -1,0 +1,45 @@
+"""Reading answers: which text counts as the answer, before any mathematics."""
+
+import pytest
+
+from verl_dots.rewards import grading
+
+
+@pytest.mark.parametrize(
+    ("text", "content"),
+    [
+        (r"so \boxed{42}.", "42"),
+        (r"\boxed{\frac{1}{2}}", r"\frac{1}{2}"),
+        (r"\boxed{1} then \boxed{2}", "2"),
+        (r"\boxed{x = \boxed{3}}", "3"),
+        (r"\boxed{\{1, 2\}}", r"\{1, 2\}"),
+        (r"\boxed{\left\{ 1 \right.}", r"\left\{ 1 \right."),
+        (r"\boxed{1} and then \boxed{\frac{1", "1"),
+        (r"\boxed{", None),
+        (r"\boxed{}", ""),
+        ("42", None),
+    ],
+)
+def test_last_boxed(text, content):
+    assert grading.last_boxed(text) == content
+
+
+@pytest.mark.parametrize(
+    ("answer", "formula"),
+    [
+        ("0.5", "$0.5$"),
+        ("$0.5$", "$0.5$"),
+        ("$$ x \n = 1 $$", "$x = 1$"),
+        (r"\(x\)", "$x$"),
+        (r"\[x\]", "$x$"),
+        (r"\$5", r"$\$5$"),
+        ("either $2$ or $3$", "either $2$ or $3$"),
+        ("$2$ or $3$", "$2$ or $3$"),
+    ],
+)
+def test_as_formula(answer, formula):
+    assert grading.as_formula(answer) == formula
+
+
+def test_a_ground_truth_that_holds_nothing_is_reported():
+    assert grading.grade(r"\boxed{1}", "") is grading.Verdict.UNREADABLE_GROUND_TRUTH

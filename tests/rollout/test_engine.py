@@ -1,0 +1,215 @@
+import random
+
+import pytest
+import torch
+from transformers import GemmaConfig, LlamaConfig, MistralConfig, AutoModelForCausalLM, GPT2Config, Gemma2Config
+
+from verl_dots.rollout import attention
+from verl_dots.rollout.engine import Engine, EngineConfig
+from verl_dots.rollout.loading import UnsupportedModel, check_model
+from verl_dots.rollout.request import BadRequest, Request, SamplingParams
+
+EOS = 3
+
+
+@pytest.fixture
+def model(random_qwen2):
+    random_qwen2.set_attn_implementation(attention.NAME)
+    return random_qwen2
+
+
+def make_engine(model, **limits):
+    return Engine(model, EngineConfig(**{"max_model_len": 128, "seed": 5, **limits}), eos_token_ids=[EOS])
+
+
+def requests(count, rng=None, **params):
+    rng = rng or random.Random(0)
+    made = []
+    for group in range(count // 4):
+        prompt = tuple(rng.randrange(64) for _ in range(rng.randint(1, 40)))
+        for index in range(4):
+            limit = rng.randint(1, 40)
+            own = SamplingParams(
+                **{"max_tokens": limit, "rollout_index": index, "temperature": rng.choice([0.6, 1.0]), **params}
+            )
+            made.append(Request(f"{group}.{index}", prompt, own))
+    return made
+
+
+def run(engine, given):
+    for request in given:
+        engine.add(request)
+    return {done.request_id: done for done in engine.run()}
+
+
+def test_a_request_gives_the_same_response_in_every_company(model):
+    given = requests(64)
+    reference = run(make_engine(model), given)
+    shuffled = random.Random(1).sample(given, len(given))
+    assert run(make_engine(model, max_num_seqs=7), shuffled) == reference
+    assert run(make_engine(model, max_num_seqs=33, max_prefill_tokens=64), shuffled) == reference
+    for request in given[:6]:
+        assert run(make_engine(model), [request])[request.request_id] == reference[request.request_id]
+
+
+def test_requests_that_arrive_late_change_nothing(model):
+    given = requests(32)
+    reference = run(make_engine(model), given)
+    engine, done = make_engine(model, max_num_seqs=16), {}
+    for number, request in enumerate(given):
+        engine.add(request)
+        if number % 3 == 0:
+            done |= {completion.request_id: completion for completion in engine.step()}
+    assert done | {completion.request_id: completion for completion in engine.run()} == reference
+
+
+def test_top_p_and_top_k_rows_run_beside_others(model):
+    mixed = [*requests(8), *(Request(f"p{r.request_id}", r.prompt_ids, r.params) for r in requests(8, top_p=0.7))]
+    mixed += [Request(f"k{r.request_id}", r.prompt_ids, r.params) for r in requests(8, top_k=3)]
+    together = run(make_engine(model), mixed)
+    for request in mixed[::3]:
+        assert run(make_engine(model), [request])[request.request_id] == together[request.request_id]
+
+
+def test_log_probs_are_those_of_a_plain_forward_pass(model):
+    given = requests(16)
+    done = run(make_engine(model), given)
+    model.set_attn_implementation("sdpa")
+    for request in given:
+        completion = done[request.request_id]
+        tokens = torch.tensor([[*request.prompt_ids, *completion.token_ids]])
+        with torch.no_grad():
+            logits = model(input_ids=tokens).logits[0, len(request.prompt_ids) - 1 : -1] / request.params.temperature
+        plain = logits.log_softmax(-1).gather(-1, tokens[0, len(request.prompt_ids) :, None])[:, 0]
+        assert torch.allclose(plain, torch.tensor(completion.log_probs), rtol=0, atol=1e-5)
+
+
+def test_greedy_equals_transformers_generate(model):
+    given = [Request(str(i), r.prompt_ids, SamplingParams(max_tokens=20, temperature=0)) for i, r in enumerate(requests(16)[::4])]
+    done = run(make_engine(model), given)
+    model.set_attn_implementation("sdpa")
+    for request in given:
+        prompt = torch.tensor([request.prompt_ids])
+        expected = model.generate(
+            input_ids=prompt, attention_mask=torch.ones_like(prompt), do_sample=False, max_new_tokens=20, eos_token_id=EOS,
+            pad_token_id=0,
+        )  # fmt: skip
+        assert done[request.request_id].token_ids == expected[0, prompt.shape[1] :].tolist()
+
+
+def test_how_a_response_ends(model):
+    greedy = dict(temperature=0.0)
+    prompt = (9, 8, 7)
+    [free] = run(make_engine(model), [Request("a", prompt, SamplingParams(max_tokens=12, ignore_eos=True, **greedy))]).values()
+    assert (len(free.token_ids), free.stop_reason) == (12, "length")
+    stop = free.token_ids[4]
+    first = free.token_ids.index(stop)
+    params = SamplingParams(max_tokens=12, stop_token_ids=(stop,), ignore_eos=True, **greedy)
+    [stopped] = run(make_engine(model), [Request("b", prompt, params)]).values()
+    assert (stopped.token_ids, stopped.stop_reason) == (free.token_ids[: first + 1], "completed")
+    engine = Engine(model, EngineConfig(max_model_len=128), eos_token_ids=[stop])
+    [ended] = run(engine, [Request("c", prompt, SamplingParams(max_tokens=12, **greedy))]).values()
+    assert (ended.token_ids, ended.stop_reason) == (free.token_ids[: first + 1], "completed")
+    [short] = run(make_engine(model, max_model_len=8), [Request("d", prompt, SamplingParams(max_tokens=12, ignore_eos=True))]).values()
+    assert (len(short.token_ids), short.stop_reason) == (5, "length")
+
+
+def test_without_log_probs(model):
+    [done] = run(make_engine(model), [Request("a", (1, 2), SamplingParams(max_tokens=3, logprobs=False))]).values()
+    assert done.log_probs is None
+
+
+@pytest.mark.parametrize("prompt, words", [((), "empty"), ((1, 64), "token 64 is outside 0..63"), ((1,) * 128, "no room")])
+def test_a_bad_request_is_refused_alone(model, prompt, words):
+    engine = make_engine(model)
+    engine.add(Request("good", (1, 2, 3), SamplingParams(max_tokens=2)))
+    with pytest.raises(BadRequest, match=words):
+        engine.add(Request("bad", prompt, SamplingParams(max_tokens=2)))
+    assert [done.request_id for done in engine.run()] == ["good"]
+
+
+def test_abort_returns_what_is_there_and_leaves_the_others(model):
+    given = requests(12, max_tokens=20, ignore_eos=True)
+    reference = run(make_engine(model), given)
+    engine = make_engine(model, max_num_seqs=8)
+    for request in given:
+        engine.add(request)
+    for _ in range(5):
+        engine.step()
+    [running] = engine.abort(given[0].request_id)
+    assert running.stop_reason == "aborted"
+    assert running.token_ids == reference[running.request_id].token_ids[:5]
+    [waiting] = engine.abort(given[-1].request_id)
+    assert (waiting.token_ids, waiting.stop_reason) == ([], "aborted")
+    rest = {done.request_id: done for done in engine.run()}
+    assert rest == {name: done for name, done in reference.items() if name in rest} and len(rest) == 10
+    assert engine.abort() == []
+
+
+def test_weights_are_replaced_whole_or_not_at_all(model, random_qwen2):
+    engine = make_engine(model)
+    request = requests(4)[0]
+    before = run(engine, [request])
+    weights = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    swapped = {name: tensor.flip(0) for name, tensor in weights.items()}
+    broken = dict(swapped, **{"lm_head.weight": torch.zeros(2, 2)})
+    with pytest.raises(ValueError, match="other shape .'lm_head.weight'"):
+        engine.load_weights(broken)
+    with pytest.raises(ValueError, match="missing .'lm_head.weight'"):
+        engine.load_weights({name: tensor for name, tensor in swapped.items() if name != "lm_head.weight"})
+    assert run(make_engine(model), [request]) == before
+    engine.load_weights(swapped, version=3)
+    after = run(engine, [request])[request.request_id]
+    assert after.weights_version == 3
+    assert after.log_probs != before[request.request_id].log_probs
+    engine.load_weights(weights, version=4)
+    assert torch.equal(model.state_dict()["lm_head.weight"], weights["lm_head.weight"])
+
+
+def test_no_weight_update_under_running_requests(model):
+    engine = make_engine(model)
+    engine.add(Request("a", (1, 2), SamplingParams(max_tokens=9, ignore_eos=True)))
+    engine.step()
+    with pytest.raises(RuntimeError, match="1 requests are running"):
+        engine.load_weights(model.state_dict())
+    with pytest.raises(RuntimeError, match="1 requests are running"):
+        engine.release_cache()
+
+
+def test_the_cache_is_given_back(model):
+    engine = make_engine(model)
+    reference = run(engine, requests(8))
+    assert engine.cache_bytes > 0
+    engine.release_cache()
+    assert engine.cache_bytes == 0
+    assert run(engine, requests(8)) == reference
+
+
+SMALL = dict(
+    vocab_size=64, hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=4,
+    num_key_value_heads=2, head_dim=8, max_position_embeddings=256,
+)  # fmt: skip
+OTHERS = {
+    "llama": LlamaConfig(**SMALL),
+    "gemma": GemmaConfig(**SMALL),
+    "mistral, sliding window of 10": MistralConfig(**SMALL, sliding_window=10),
+    "gpt2": GPT2Config(vocab_size=64, n_embd=32, n_layer=2, n_head=4, n_positions=256),
+}
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_other_architectures(name):
+    torch.manual_seed(0)
+    model = AutoModelForCausalLM.from_config(OTHERS[name], attn_implementation=attention.NAME).eval()
+    check_model(model)
+    given = requests(16)
+    reference = run(make_engine(model), given)
+    assert run(make_engine(model, max_num_seqs=5), given[::-1]) == reference
+
+
+def test_an_architecture_that_asks_for_other_arithmetic_is_refused():
+    torch.manual_seed(0)
+    config = Gemma2Config(**SMALL, attn_logit_softcapping=2.0)
+    model = AutoModelForCausalLM.from_config(config, attn_implementation=attention.NAME).eval()
+    with pytest.raises(UnsupportedModel, match="softcap"):
+        check_model(model)

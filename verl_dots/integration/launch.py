@@ -1,0 +1,119 @@
+"""From a composed config to a running trainer: checks, environment of the Ray processes, verl's `run_ppo`."""
+
+import logging
+import os
+from pathlib import Path
+
+from omegaconf import DictConfig, OmegaConf
+
+from verl_dots.config import ConfigError, DotsConfig, unknown_key
+
+logger = logging.getLogger(__name__)
+
+PLUGIN = "verl_dots.integration.plugin"
+# Forwarded to the Ray processes of every node; set before verl is imported. A value that the user has set stays.
+COMMON_ENVIRONMENT = {"TQ_LOGGING_LEVEL": "ERROR", "RAY_USAGE_STATS_ENABLED": "0"}
+CPU_ENVIRONMENT = {
+    # Pick the platform that `plugin` registers; verl knows its FSDP engines under "cuda" and "npu" only.
+    "VERL_PLATFORM": "cpu",
+    "VERL_ENGINE_DEVICE": "cuda",
+    # Ray must not hide devices from actors that asked for none: there are none to hide, and a warning for each.
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    # One thread a process: workers share few cores, and a fixed number keeps sums in the same order.
+    "OMP_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+    "TOKENIZERS_PARALLELISM": "false",
+    "GLOO_SOCKET_IFNAME": "lo",
+}
+
+
+def prepare_environment(cpu: bool, nnodes: int = 1) -> dict[str, str]:
+    """Set this process's environment for verl and return what every Ray process needs of it."""
+    wanted = dict(COMMON_ENVIRONMENT, **(CPU_ENVIRONMENT if cpu else {}))
+    if nnodes > 1:
+        wanted.pop("GLOO_SOCKET_IFNAME", None)  # the loopback interface reaches one node only
+    modules = [name for name in os.environ.get("VERL_USE_EXTERNAL_MODULES", "").split(",") if name]
+    if PLUGIN not in modules:
+        modules.append(PLUGIN)
+    os.environ["VERL_USE_EXTERNAL_MODULES"] = ",".join(modules)
+    for name, value in wanted.items():
+        os.environ.setdefault(name, value)
+    return {name: os.environ[name] for name in ("VERL_USE_EXTERNAL_MODULES", *wanted)}
+
+
+def validate(config: DictConfig) -> DotsConfig:
+    """Check what verl does not, before anything starts.
+
+    Raises:
+        ConfigError: a setting of `dots` is wrong, or a file that the run needs is not there.
+    """
+    dots = DotsConfig.from_mapping(OmegaConf.to_container(config.dots, resolve=True))
+    for key in ("data.train_files", "data.val_files"):
+        files = OmegaConf.select(config, key)
+        for file in [files] if isinstance(files, str) else list(files or []):
+            if "://" not in file and not Path(file).expanduser().is_file():
+                raise ConfigError(f"{key}: there is no file {file!r}; data_prep/ has scripts that write data sets")
+    path = config.actor_rollout_ref.model.path
+    if _looks_local(path) and not (Path(path).expanduser() / "config.json").is_file():
+        raise ConfigError(
+            f"actor_rollout_ref.model.path: {path!r} is not a model folder (no config.json in it); give a folder or "
+            "a hub id, or make a tiny model with scripts/make_tiny_model.py"
+        )
+    if config.trainer.v1.trainer_mode == "dots" and not config.trainer.use_v1:
+        raise ConfigError("trainer.use_v1=False: verl_dots extends verl's V1 trainer only; leave it at True")
+    if config.trainer.device == "cpu" and config.actor_rollout_ref.rollout.name != "hf":
+        name = config.actor_rollout_ref.rollout.name
+        raise ConfigError(f"actor_rollout_ref.rollout.name={name!r} needs a GPU; on a CPU it must be 'hf'")
+    return dots
+
+
+def _looks_local(path: str) -> bool:
+    """A hub id is `name` or `owner/name`; everything else, and whatever exists, is a path."""
+    return Path(path).expanduser().exists() or path.startswith((".", "/", "~")) or path.count("/") > 1
+
+
+def launch(config: DictConfig) -> None:
+    """Run the training that `config` describes, on this machine's or the connected Ray cluster."""
+    environment = prepare_environment(config.trainer.device == "cpu", config.trainer.nnodes)
+    validate(config)
+
+    import ray
+    from verl.trainer.main_ppo import run_ppo
+    from verl.trainer.ppo.utils import need_critic, need_reference_policy
+    from verl.utils.config import validate_config
+    from verl.utils.device import auto_set_device
+
+    from verl_dots.integration.task_runner import DotsTaskRunner
+
+    auto_set_device(config)
+    try:
+        validate_config(config, need_reference_policy(config), need_critic(config))
+    except (AssertionError, ValueError) as error:
+        raise ConfigError(f"verl refuses the config: {error}") from error
+    for name, value in environment.items():
+        key = f"ray_kwargs.ray_init.runtime_env.env_vars.{name}"
+        if OmegaConf.select(config, key) is None:
+            OmegaConf.update(config, key, value, force_add=True)
+    run_ppo(config, task_runner_class=ray.remote(DotsTaskRunner))
+
+
+def explain_override_error(error: Exception, config: DictConfig) -> str:
+    """hydra's message for a bad override, with the nearest key that exists."""
+    text = str(error).splitlines()[0]
+    cause = error.__cause__
+    key = getattr(cause, "full_key", None) or (text.split("'")[1] if "'" in text else "")
+    if key and OmegaConf.select(config, key) is None:
+        return unknown_key(key, all_keys(config))
+    return f"{text} {cause or ''}".strip()
+
+
+def all_keys(node: DictConfig, prefix: str = "") -> list[str]:
+    """Dotted names of every key below a config node, inner ones included."""
+    names = []
+    for key in node:
+        name = f"{prefix}{key}"
+        names.append(name)
+        child = node._get_node(key)
+        if isinstance(child, DictConfig) and not child._is_none():
+            names += all_keys(child, f"{name}.")
+    return names

@@ -1,0 +1,56 @@
+"""Train: `python -m verl_dots.main [device=cpu] [dots.KEY=VALUE ...] [any of verl's overrides ...]`.
+
+verl's command line (hydra), plus the config group `dots`. See conf/dots_trainer.yaml for the defaults.
+"""
+
+import sys
+
+import hydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException
+from omegaconf import DictConfig
+
+from verl_dots.config import ConfigError
+from verl_dots.integration.launch import explain_override_error, launch, prepare_environment, validate
+
+CONFIG_MODULE = "verl_dots.conf"
+CONFIG_NAME = "dots_trainer"
+
+
+def compose(overrides: list[str]) -> DictConfig:
+    """The config for some overrides.
+
+    Raises:
+        ConfigError: hydra refuses one; the message names the nearest key that exists.
+    """
+    with hydra.initialize_config_module(CONFIG_MODULE, version_base=None):
+        try:
+            return hydra.compose(CONFIG_NAME, overrides=overrides)
+        except HydraException as error:
+            plain = hydra.compose(CONFIG_NAME, overrides=[o for o in overrides if o.startswith("device=")])
+            raise ConfigError(explain_override_error(error, plain)) from error
+
+
+def main() -> None:
+    """Check the overrides, then hand over to hydra's own command line (--cfg, --multirun, --help ...)."""
+    overrides = [argument for argument in sys.argv[1:] if "=" in argument and not argument.startswith("-")]
+    plain = not any(argument.startswith("-") for argument in sys.argv[1:])
+    # Importing verl (hydra does, to find verl's config) must already find the platform chosen.
+    cpu = any(override.lstrip("+") in ("device=cpu", "trainer.device=cpu") for override in overrides)
+    prepare_environment(cpu)
+    try:
+        OverridesParser.create().parse_overrides(overrides)
+        if plain:
+            validate(compose(overrides))
+        _run()
+    except (ConfigError, HydraException) as error:
+        sys.exit(f"verl_dots: {error}")
+
+
+@hydra.main(config_path="pkg://" + CONFIG_MODULE, config_name=CONFIG_NAME, version_base=None)
+def _run(config: DictConfig) -> None:
+    launch(config)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,146 @@
+"""Report on training runs and compare methods: tables, figures and a summary.
+
+    python -m verl_dots.report RUN... [--out DIR] [--baseline NAME] [--metric KEY]
+
+Each RUN is a run folder. Runs with the same experiment name are seeds of one method. Written:
+`report.md`, `summary.json`, `accuracy.png` and `training.png`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from verl_dots.reporting import figures, measures, runs, summary, tables
+from verl_dots.reporting.runs import RunError
+from verl_dots.reporting.summary import Comparison
+
+
+REPORT_FILE = "report.md"
+SUMMARY_FILE = "summary.json"
+ACCURACY_FILE = "accuracy.png"
+TRAINING_FILE = "training.png"
+
+_PARTS_NOTE = (
+    "Means over steps and seeds, the first step left out. `step` is verl's timer around a training step; it holds "
+    "the other parts except `testing`, the validation, which runs after it in some steps and is spread over all."
+)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; 0 when the report is written, 2 when the runs do not allow one."""
+    options = _parse(arguments)
+    logging.basicConfig(format="%(levelname)s: %(message)s")
+    console = Console(soft_wrap=True, highlight=False, markup=False, emoji=False)
+    try:
+        groups = runs.group_by_name([runs.load_run(path, options.metric) for path in _unique(options.run)])
+        comparison = summary.compare(groups, options.baseline)
+    except RunError as error:
+        Console(stderr=True, soft_wrap=True, highlight=False, markup=False).print(f"error: {error}")
+        return 2
+    folder = options.out or default_folder(_unique(options.run))
+    write_report(comparison, folder)
+    for table in (tables.overview_table(comparison), tables.savings_table(comparison), tables.parts_table(comparison)):
+        if table:
+            console.print(table + "\n")
+    console.print(f"Report: {folder / REPORT_FILE}")
+    return 0
+
+
+def write_report(comparison: Comparison, folder: Path) -> None:
+    """Write the four files of a report into `folder`, which is made if it is not there."""
+    folder.mkdir(parents=True, exist_ok=True)
+    figures.save(figures.accuracy_figure(comparison), folder / ACCURACY_FILE)
+    figures.save(figures.training_figure(comparison), folder / TRAINING_FILE)
+    (folder / REPORT_FILE).write_text(report_text(comparison), encoding="utf-8")
+    text = json.dumps(summary.to_json(comparison), indent=2, allow_nan=False)
+    (folder / SUMMARY_FILE).write_text(text + "\n", encoding="utf-8")
+
+
+def report_text(comparison: Comparison) -> str:
+    """Return the report as markdown; it refers to the figures by file name."""
+    window = measures.SMOOTHING_WINDOW
+    names = ", ".join(method.name for method in comparison.methods)
+    lines = [f"# Training report: {names}", "", f"{comparison.label}: {_metric_text(comparison)}", ""]
+    lines += [tables.overview_table(comparison), ""]
+    lines += [
+        f"The accuracy curve is a trailing mean of {window} evaluations, so *final* is the mean of a run's last "
+        f"{window} and *first* its first evaluation. ± is one standard deviation over seeds. Wall time includes "
+        "validation; s/step is training alone, the first step (warm-up) left out.",
+        "",
+        f"![{comparison.label} against steps, wall time and generated tokens]({ACCURACY_FILE})",
+        "",
+    ]
+    savings = tables.savings_table(comparison)
+    if savings:
+        lines += _savings_section(comparison, savings)
+    lines += ["## Training", "", f"![Reward, entropy and response length against steps]({TRAINING_FILE})", ""]
+    parts = tables.parts_table(comparison)
+    if parts:
+        lines += ["## Seconds per step by part", "", parts, ""]
+        lines += [_PARTS_NOTE, ""]
+    return "\n".join(lines + _run_section(comparison))
+
+
+def default_folder(paths: Sequence[Path]) -> Path:
+    """Return `<run>/report` for one run, else `report` in the folder that holds the first run."""
+    return paths[0] / "report" if len(paths) == 1 else paths[0].resolve().parent / "report"
+
+
+def _savings_section(comparison: Comparison, table: str) -> list[str]:
+    target = f"{100 * comparison.target:.1f} %" if comparison.is_accuracy else f"{comparison.target:.3f}"
+    return [
+        f"## Cost of reaching {comparison.baseline}'s final accuracy ({target})",
+        "",
+        table,
+        "",
+        "Where the mean smoothed curve first reaches it, interpolated between evaluations; the baseline is measured "
+        "in the same way. Train time is training steps alone, without validation, and total time saved is of train "
+        "time: total = 1 - (1 - steps)(1 - time/step). Negative: more than the baseline.",
+        "",
+    ]
+
+
+def _run_section(comparison: Comparison) -> list[str]:
+    all_runs = [run for method in comparison.methods for run in method.runs]
+    rows = [
+        [str(run.path), run.name, _text(run.seed), _text(run.started), run.finished or "not finished"]
+        for run in all_runs
+    ]
+    lines = ["## Runs", "", tables.markdown(["folder", "method", "seed", "started", "finished"], rows), ""]
+    versions = sorted({f"{name} {version}" for run in all_runs for name, version in run.versions.items()})
+    return lines + ([f"Versions: {', '.join(versions)}", ""] if versions else [])
+
+
+def _metric_text(comparison: Comparison) -> str:
+    keys = ", ".join(f"`{key}`" for key in comparison.metric_keys)
+    return f"the mean of {keys}" if len(comparison.metric_keys) > 1 else keys
+
+
+def _text(value: object) -> str:
+    return tables.NOTHING if value is None else str(value)
+
+
+def _unique(paths: Sequence[Path]) -> list[Path]:
+    """Drop a folder named twice, as overlapping shell patterns do."""
+    return list({path.resolve(): path for path in reversed(paths)}.values())[::-1]
+
+
+def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m verl_dots.report", description="Tables and figures of training runs, compared with a baseline."
+    )
+    parser.add_argument("run", nargs="+", type=Path, metavar="RUN", help="run folder (holds metrics.jsonl)")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="where to write the report (default: printed)")
+    parser.add_argument("--baseline", metavar="NAME", help="method to compare with (default: grpo, else the first)")
+    parser.add_argument("--metric", metavar="KEY", help="metric that counts as the accuracy (default: verl's own)")
+    return parser.parse_args(arguments)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,186 @@
+"""Figures of a comparison: matplotlib `Figure` objects, drawn without pyplot's global state.
+
+One colour a method, the baseline in black. A band is one standard deviation over seeds on
+either side of the mean.
+"""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from matplotlib import rc_context
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import EngFormatter, MaxNLocator
+
+from verl_dots.reporting import measures
+from verl_dots.reporting.summary import Comparison, MethodSummary
+
+BASELINE_COLOUR = "#1a1a1a"
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8b5cf6", "#8c6d31")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
+DOTS_PER_INCH = 150
+SIZE_INCHES = (15.0, 5.4)
+MOST_MARKED_POINTS = 25
+MOST_DETAILED_METHODS = 4
+STYLE = {
+    "font.size": 13,
+    "axes.titlesize": 15,
+    "axes.labelsize": 13,
+    "legend.fontsize": 13,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": "#dddddd",
+    "lines.linewidth": 2.2,
+    "figure.titlesize": 15,
+    "figure.constrained_layout.use": True,
+    "figure.constrained_layout.w_pad": 0.12,
+    "figure.constrained_layout.h_pad": 0.10,
+}
+TRAINING_PANELS = (
+    ("critic/score/mean", "Training reward", "mean reward"),
+    ("actor/entropy", "Policy entropy", "nats per token"),
+    ("response_length/mean", "Response length", "tokens"),
+)
+
+
+def accuracy_figure(comparison: Comparison) -> Figure:
+    """Draw the smoothed validation accuracy against steps, wall time and generated tokens.
+
+    The dotted line is the baseline's final accuracy, the target of the savings table. With more
+    than four methods there are no bands.
+    """
+    with rc_context(STYLE):
+        figure = Figure(figsize=SIZE_INCHES)
+        panels = figure.subplots(1, 3, sharey=True)
+        scale = 100.0 if comparison.is_accuracy else 1.0
+        seconds, unit = _time_unit(max(method.mean.wall_seconds_E[-1] for method in comparison.methods))
+        costs = (("step_E", 1.0), ("wall_seconds_E", 1.0 / seconds), ("tokens_E", 1.0))
+        labels = ("training step", f"wall time ({unit})", "generated tokens")
+        for panel, (axis, factor), label in zip(panels, costs, labels, strict=True):
+            for index, method in enumerate(comparison.methods):
+                _draw_curve(panel, method, axis, factor, scale, _look(index, method.name, comparison.baseline))
+                if _has_band(method, comparison):
+                    _draw_seed_band(panel, method, axis, factor, scale, _look(index, method.name, comparison.baseline))
+            if len(comparison.methods) > 1:
+                target = {"label": f"{comparison.baseline}, final", "color": BASELINE_COLOUR, "linestyle": ":"}
+                panel.axhline(scale * comparison.target, linewidth=1.6, **target)
+            panel.set_xlabel(label)
+            panel.margins(x=0.02)
+        panels[0].xaxis.set_major_locator(_locator(integer=True))
+        panels[1].xaxis.set_major_locator(_locator())
+        panels[2].xaxis.set_major_locator(_locator())
+        panels[2].xaxis.set_major_formatter(EngFormatter(sep=" "))
+        figure.suptitle(f"{comparison.label}, trailing mean of {measures.SMOOTHING_WINDOW} evaluations")
+        panels[0].set_ylabel(f"{comparison.label} (%)" if comparison.is_accuracy else comparison.label)
+        _legend(figure, panels[0])
+        return figure
+
+
+def training_figure(comparison: Comparison) -> Figure:
+    """Draw training reward, entropy and response length against steps.
+
+    Seeds are averaged; the line is a trailing mean over a twentieth of the steps. With four
+    methods or fewer the unsmoothed mean is drawn beneath it as a faint line, and the band.
+    """
+    with rc_context(STYLE):
+        figure = Figure(figsize=SIZE_INCHES)
+        panels = figure.subplots(1, 3)
+        for panel, (key, title, unit) in zip(panels, TRAINING_PANELS, strict=True):
+            for index, method in enumerate(comparison.methods):
+                look = _look(index, method.name, comparison.baseline)
+                _draw_metric(panel, method, key, look, detailed=len(comparison.methods) <= MOST_DETAILED_METHODS)
+            if not panel.lines:
+                panel.text(0.5, 0.5, f"{key}\nwas not recorded", ha="center", va="center", transform=panel.transAxes)
+            panel.set_title(title)
+            panel.set_xlabel("training step")
+            panel.set_ylabel(unit)
+            panel.xaxis.set_major_locator(_locator(integer=True))
+            panel.margins(x=0.02)
+        _legend(figure, *panels)
+        return figure
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Write `figure` to `path` as a PNG."""
+    figure.savefig(path, dpi=DOTS_PER_INCH)
+
+
+def _look(index: int, name: str, baseline: str) -> dict[str, str]:
+    """Colour and marker of the method at `index` of a comparison, in which the baseline comes first."""
+    if name == baseline:
+        return {"color": BASELINE_COLOUR, "marker": MARKERS[0]}
+    return {"color": COLOURS[(index - 1) % len(COLOURS)], "marker": MARKERS[index % len(MARKERS)]}
+
+
+def _draw_curve(
+    panel: Axes, method: MethodSummary, axis: str, factor: float, scale: float, look: dict[str, str]
+) -> None:
+    cost_E = factor * getattr(method.mean, axis)
+    every = max(1, math.ceil(len(cost_E) / MOST_MARKED_POINTS))
+    panel.plot(cost_E, scale * method.mean.accuracy_E, label=_name(method), markersize=6, markevery=every, **look)
+
+
+def _draw_seed_band(
+    panel: Axes, method: MethodSummary, axis: str, factor: float, scale: float, look: dict[str, str]
+) -> None:
+    seeds = np.stack([curve.accuracy_E for curve in measures.align(method.curves)])
+    deviation_E = scale * seeds.std(axis=0, ddof=1)
+    _band(panel, factor * getattr(method.mean, axis), scale * method.mean.accuracy_E, deviation_E, look["color"])
+
+
+def _has_band(method: MethodSummary, comparison: Comparison) -> bool:
+    return len(method.runs) > 1 and len(comparison.methods) <= MOST_DETAILED_METHODS
+
+
+def _draw_metric(panel: Axes, method: MethodSummary, key: str, look: dict[str, str], detailed: bool) -> None:
+    """Draw one metric of one method, or nothing if its runs do not have it."""
+    series = [run.rows.set_index("step")[key].dropna() for run in method.runs if key in run.rows]
+    table = pd.concat(series, axis=1).dropna() if series else pd.DataFrame()
+    if table.empty:
+        return
+    mean = table.mean(axis=1)
+    window = max(1, round(len(mean) / 20))
+    smoothed = mean.rolling(window, min_periods=1).mean()
+    marker = look["marker"] if len(mean) == 1 else None
+    panel.plot(mean.index, smoothed, color=look["color"], marker=marker, label=_name(method))
+    if detailed and window > 1:
+        panel.plot(mean.index, mean, color=look["color"], alpha=0.25, linewidth=1.0)
+    if detailed and table.shape[1] > 1:
+        deviation = table.std(axis=1).rolling(window, min_periods=1).mean()
+        _band(panel, mean.index, smoothed, deviation, look["color"])
+
+
+def _band(panel: Axes, x, middle, deviation, colour: str) -> None:
+    panel.fill_between(x, middle - deviation, middle + deviation, color=colour, alpha=0.16, linewidth=0)
+
+
+def _legend(figure: Figure, *panels: Axes) -> None:
+    """Put one legend below the panels, where it covers no line."""
+    entries = {}
+    for panel in panels:
+        for handle, label in zip(*panel.get_legend_handles_labels(), strict=True):
+            entries.setdefault(label, handle)
+    if entries:
+        columns = min(5, len(entries))
+        figure.legend(entries.values(), entries.keys(), loc="outside lower center", ncols=columns, frameon=False)
+
+
+def _locator(integer: bool = False) -> MaxNLocator:
+    return MaxNLocator(nbins=6, steps=[1, 2, 5, 10], integer=integer)
+
+
+def _name(method: MethodSummary) -> str:
+    return method.name if len(method.runs) == 1 else f"{method.name} ({len(method.runs)} seeds)"
+
+
+def _time_unit(longest_seconds: float) -> tuple[float, str]:
+    """Return (seconds in the unit, its name) so that `longest_seconds` reads as a small number."""
+    if longest_seconds >= 2 * 3600:
+        return 3600.0, "hours"
+    return (60.0, "minutes") if longest_seconds >= 120 else (1.0, "seconds")

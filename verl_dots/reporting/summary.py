@@ -1,0 +1,192 @@
+"""Summarise each method's runs and compare the methods with a baseline."""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from verl_dots.reporting import measures
+from verl_dots.reporting.measures import Curve, MeanStd, Reach, Savings
+from verl_dots.reporting.runs import Run, RunError
+
+DEFAULT_BASELINE = "grpo"
+
+
+@dataclass(frozen=True)
+class MethodSummary:
+    """One method: its runs, smoothed curves, and where it stands against the baseline.
+
+    `curves` holds one smoothed curve a run, `mean` their mean at the steps all runs share.
+    `reach` and `savings` are for the baseline's final accuracy and taken from `mean`; None if
+    it is never reached. Costs are means over the runs: steps, seconds, tokens.
+    """
+
+    name: str
+    runs: tuple[Run, ...]
+    curves: tuple[Curve, ...]
+    mean: Curve
+    first: MeanStd
+    final: MeanStd
+    gain: MeanStd
+    steps: float
+    wall_seconds: float
+    seconds_per_step: float
+    tokens: float
+    seconds_by_part: dict[str, float]
+    reach: Reach | None
+    savings: Savings | None
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """All methods. `target` is the baseline's final accuracy; `is_accuracy` whether it is a fraction right."""
+
+    methods: tuple[MethodSummary, ...]
+    baseline: str
+    target: float
+    metric_keys: tuple[str, ...]
+    is_accuracy: bool
+
+    @property
+    def label(self) -> str:
+        """What is measured, for headings and axes."""
+        if self.is_accuracy:
+            return "Validation accuracy"
+        return self.metric_keys[0] if len(self.metric_keys) == 1 else "Validation reward"
+
+
+def compare(groups: Mapping[str, Sequence[Run]], baseline: str | None = None) -> Comparison:
+    """Summarise `groups` (method name to runs, see `runs.group_by_name`).
+
+    Raises:
+        RunError: an unknown baseline, or runs that were validated on different data.
+    """
+    baseline = choose_baseline(list(groups), baseline)
+    metric_keys = _common_metric_keys([run for runs in groups.values() for run in runs])
+    curves = {name: _smoothed_curves(runs) for name, runs in groups.items()}
+    means = {name: _mean_curve(name, curves[name]) for name in groups}
+    target = float(means[baseline].accuracy_E[-1])
+    baseline_reach = measures.first_reach(means[baseline], target)
+    methods = [
+        _summarise(name, tuple(runs), curves[name], means[name], target, baseline_reach)
+        for name, runs in groups.items()
+    ]
+    methods.sort(key=lambda method: method.name != baseline)  # the baseline first, the rest as given
+    is_accuracy = all("/acc/" in key for key in metric_keys)
+    return Comparison(tuple(methods), baseline, target, metric_keys, is_accuracy)
+
+
+def choose_baseline(names: Sequence[str], requested: str | None = None) -> str:
+    """Return the requested method, or `grpo` if it is there, or the first.
+
+    Raises:
+        RunError: the requested method is not among `names`.
+    """
+    if requested is None:
+        return DEFAULT_BASELINE if DEFAULT_BASELINE in names else names[0]
+    if requested in names:
+        return requested
+    near = difflib.get_close_matches(requested, names, n=1, cutoff=0.4)
+    hint = f" Did you mean {near[0]!r}?" if near else ""
+    raise RunError(f"no method is named {requested!r}; the runs given are of {sorted(names)}.{hint}")
+
+
+def to_json(comparison: Comparison) -> dict[str, Any]:
+    """Return the comparison as JSON values: NaN becomes null, accuracies and shares stay fractions."""
+    methods = []
+    for method in comparison.methods:
+        entry = {
+            "name": method.name,
+            "runs": [
+                {"path": str(run.path), "seed": run.seed, "started": run.started, "finished": run.finished}
+                | {"versions": run.versions, "final_accuracy": float(curve.accuracy_E[-1])}
+                for run, curve in zip(method.runs, method.curves, strict=True)
+            ],
+            "mean_curve": {name.removesuffix("_E"): values.tolist() for name, values in vars(method.mean).items()},
+        }
+        for name in ("first", "final", "gain", "reach", "savings"):
+            value = getattr(method, name)
+            entry[name] = None if value is None else asdict(value)
+        for name in ("steps", "wall_seconds", "seconds_per_step", "tokens", "seconds_by_part"):
+            entry[name] = getattr(method, name)
+        methods.append(entry)
+    return _without_nan(
+        {
+            "baseline": comparison.baseline,
+            "target_accuracy": comparison.target,
+            "metric_keys": list(comparison.metric_keys),
+            "smoothing": f"trailing mean of {measures.SMOOTHING_WINDOW} evaluations",
+            "methods": methods,
+        }
+    )
+
+
+def _summarise(
+    name: str, runs: tuple[Run, ...], curves: list[Curve], mean: Curve, target: float, baseline_reach: Reach | None
+) -> MethodSummary:
+    first = [float(curve.accuracy_E[0]) for curve in curves]
+    final = [float(curve.accuracy_E[-1]) for curve in curves]
+    parts = [measures.seconds_by_part(run.rows) for run in runs]
+    last_rows = [run.rows.iloc[-1] for run in runs]
+    reach = measures.first_reach(mean, target)
+    return MethodSummary(
+        name=name,
+        runs=runs,
+        curves=tuple(curves),
+        mean=mean,
+        first=measures.mean_std(first),
+        final=measures.mean_std(final),
+        gain=measures.mean_std([end - start for start, end in zip(first, final, strict=True)]),
+        steps=float(np.mean([row["step"] for row in last_rows])),
+        wall_seconds=float(np.mean([row["wall_seconds"] for row in last_rows])),
+        seconds_per_step=float(np.mean([measures.seconds_per_step(run.rows) for run in runs])),
+        tokens=float(np.mean([row["generated_tokens"] for row in last_rows])),
+        seconds_by_part={
+            part: float(np.mean([seconds.get(part, 0.0) for seconds in parts]))
+            for part in dict.fromkeys(part for seconds in parts for part in seconds)
+        },
+        reach=reach,
+        savings=measures.savings(reach, baseline_reach),
+    )
+
+
+def _smoothed_curves(runs: Sequence[Run]) -> list[Curve]:
+    curves = []
+    for run in runs:
+        try:
+            curve = measures.validation_curve(run.rows, run.metric_keys)
+        except ValueError as error:
+            raise RunError(f"{run.path}: {error}") from error
+        curves.append(measures.smooth_curve(curve))
+    return curves
+
+
+def _mean_curve(name: str, curves: list[Curve]) -> Curve:
+    try:
+        return measures.mean_curve(curves)
+    except ValueError as error:
+        raise RunError(f"method {name!r}: {error}") from error
+
+
+def _common_metric_keys(runs: Sequence[Run]) -> tuple[str, ...]:
+    first = runs[0]
+    for run in runs[1:]:
+        if run.metric_keys != first.metric_keys:
+            raise RunError(
+                f"{first.path} was validated on {list(first.metric_keys)} but {run.path} on {list(run.metric_keys)}; "
+                "their accuracies cannot be compared. Name one key that all of them have with --metric."
+            )
+    return first.metric_keys
+
+
+def _without_nan(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_nan(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_without_nan(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,0 +1,130 @@
+"""Markdown tables of a comparison. Pure: in comes a `Comparison`, out comes text.
+
+Columns are padded, so that a table also reads well in a terminal. A quantity that was not
+recorded or is undefined is shown as a dash.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from verl_dots.reporting.measures import MeanStd
+from verl_dots.reporting.summary import Comparison, MethodSummary
+
+NOTHING = "–"
+# verl's parts of a step in the order in which they happen; others follow by name.
+PART_ORDER = (
+    "step",
+    "gen",
+    "reward",
+    "old_log_prob",
+    "ref",
+    "values",
+    "adv",
+    "update_critic",
+    "update_actor",
+    "update_weights",
+    "testing",
+    "save_checkpoint",
+)
+
+
+def overview_table(comparison: Comparison) -> str:
+    """One row a method: runs, accuracy before and after, and what the whole training cost."""
+    unit = " (%)" if comparison.is_accuracy else ""
+    header = ["method", "runs", f"first{unit}", f"final{unit}", "gain (points)" if unit else "gain"]
+    header += ["steps", "wall time", "s/step", "generated tokens"]
+    rows = []
+    for method in comparison.methods:
+        accuracies = [accuracy(value, comparison.is_accuracy) for value in (method.first, method.final)]
+        rows.append(
+            [method.name, str(len(method.runs)), *accuracies, accuracy(method.gain, comparison.is_accuracy, sign=True)]
+            + [_number(method.steps, "g"), duration(method.wall_seconds), _number(method.seconds_per_step, ".2f")]
+            + [count(method.tokens)]
+        )
+    return markdown(header, rows)
+
+
+def savings_table(comparison: Comparison) -> str:
+    """One row a method: cost up to the baseline's final accuracy, and the shares saved.
+
+    Returns an empty string if there is nothing to compare.
+    """
+    if len(comparison.methods) < 2:
+        return ""
+    header = ["method", "steps", "train time", "wall time", "tokens"]
+    header += ["steps saved (%)", "time/step saved (%)", "total time saved (%)", "tokens saved (%)"]
+    return markdown(header, [_savings_row(method, comparison.baseline) for method in comparison.methods])
+
+
+def parts_table(comparison: Comparison) -> str:
+    """One row a part of a step, one column a method: mean seconds a step. Empty without timings."""
+    names = {part for method in comparison.methods for part in method.seconds_by_part}
+    if not names:
+        return ""
+    ordered = [part for part in PART_ORDER if part in names] + sorted(names - set(PART_ORDER))
+    rows = [
+        [part, *(_number(method.seconds_by_part.get(part, math.nan), ".3f") for method in comparison.methods)]
+        for part in ordered
+    ]
+    return markdown(["part", *(method.name for method in comparison.methods)], rows)
+
+
+def markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Return a padded markdown table, first column left-aligned, the others right-aligned."""
+    escaped = [[cell.replace("|", r"\|") for cell in row] for row in (header, *rows)]
+    widths = [max(3, *(len(row[column]) for row in escaped)) for column in range(len(header))]
+    rule = [":" + "-" * (widths[0] - 1), *("-" * (width - 1) + ":" for width in widths[1:])]
+    lines = [
+        [row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True))]
+        for row in escaped
+    ]
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in (lines[0], rule, *lines[1:]))
+
+
+def accuracy(value: MeanStd, is_accuracy: bool, sign: bool = False) -> str:
+    """Format 0.345 ± 0.0123 as "34.5 ± 1.2" if it is an accuracy, else as "0.345 ± 0.012"."""
+    scale, digits = (100.0, 1) if is_accuracy else (1.0, 3)
+    text = f"{value.mean * scale:{'+' if sign else ''}.{digits}f}"
+    return text if math.isnan(value.std) else f"{text} ± {value.std * scale:.{digits}f}"
+
+
+def duration(seconds: float) -> str:
+    """Format seconds as "42.0 s", "12 min 05 s" or "3 h 07 min"."""
+    if math.isnan(seconds):
+        return NOTHING
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    if seconds < 3600:
+        minutes, rest = divmod(round(seconds), 60)
+        return f"{minutes} min {rest:02d} s"
+    hours, minutes = divmod(round(seconds / 60), 60)
+    return f"{hours} h {minutes:02d} min"
+
+
+def count(value: float) -> str:
+    """Format a count as "950", "12.3 k", "4.56 M" or "7.89 G"."""
+    if math.isnan(value):
+        return NOTHING
+    for limit, digits, unit in ((1e9, 2, " G"), (1e6, 2, " M"), (1e3, 1, " k")):
+        if value >= limit:
+            return f"{value / limit:.{digits}f}{unit}"
+    return f"{value:.0f}"
+
+
+def _savings_row(method: MethodSummary, baseline: str) -> list[str]:
+    name = f"{method.name} (baseline)" if method.name == baseline else method.name
+    if method.reach is None:
+        return [name, "never", *[NOTHING] * 7]
+    reach, saved = method.reach, method.savings
+    row = [name, _number(reach.steps, ".1f"), duration(reach.train_seconds), duration(reach.wall_seconds)]
+    row.append(count(reach.tokens))
+    if method.name == baseline or saved is None:
+        return row + [NOTHING] * 4
+    shares = (saved.steps, saved.seconds_per_step, saved.total, saved.tokens)
+    return row + [_number(100 * share, ".1f") for share in shares]
+
+
+def _number(value: float, spec: str) -> str:
+    return NOTHING if math.isnan(value) else format(value, spec)

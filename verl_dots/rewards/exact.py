@@ -1,0 +1,24 @@
+"""Exact match on a marked final answer, the reward of the arithmetic testbed."""
+
+MARKER = "####"
+
+
+def final_answer(response: str) -> str | None:
+    """Return what follows the last `####`, stripped and without one trailing period.
+
+    "so 40 + 2 #### 42." gives "42". Without a marker there is no answer: None.
+    """
+    _, marker, answer = response.rpartition(MARKER)
+    if not marker:
+        return None
+    return answer.strip().removesuffix(".").rstrip()
+
+
+def score(response: str, ground_truth: str) -> float:
+    """Return 1.0 if the marked answer equals the stripped ground truth as a string, else 0.0.
+
+    Nothing is parsed: "42.0" and "042" do not equal "42". A response without the marker,
+    or with nothing after it, scores 0.0.
+    """
+    answer = final_answer(response)
+    return float(bool(answer) and answer == ground_truth.strip())

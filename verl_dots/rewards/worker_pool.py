@@ -1,0 +1,162 @@
+"""Run functions in worker processes under a hard time limit, from any number of threads.
+
+A process is the only thing that can be stopped in the middle of a C-level computation (a huge
+integer power holds the interpreter and ignores Python's signal handlers), and verl scores
+responses in a thread pool, where SIGALRM is not available. So a function runs in a worker that
+is killed at the limit; the next call gets a fresh worker. Workers come from a fork server that
+has already imported the heavy modules, which makes replacing one a matter of milliseconds.
+
+Three further guards: a worker's memory is capped, so that a runaway answer meets a MemoryError
+before the machine's out-of-memory killer wakes; a worker kills itself some seconds after its
+limit, so that it cannot outlive a parent that was itself killed; and no call waits for ever.
+"""
+
+from __future__ import annotations
+
+import atexit
+import importlib
+import logging
+import multiprocessing
+import resource
+import signal
+import threading
+from collections.abc import Callable
+from concurrent.futures import TimeoutError as FutureTimeoutError
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from typing import Any
+
+from pebble import ProcessExpired, ProcessPool
+
+logger = logging.getLogger(__name__)
+
+MEMORY_LIMIT_BYTES = 4 * 2**30
+ORPHAN_GRACE_SECONDS = 10.0
+START_GRACE_SECONDS = 60.0
+MAX_ATTEMPTS = 3
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The result of one call: `value` if `failure` is None, otherwise the reason in words."""
+
+    value: Any = None
+    failure: str | None = None
+
+
+class WorkerPool:
+    """At most `workers` processes, started on the first call and reused until `close`.
+
+    Args:
+        workers: processes kept, at least 1. Calls beyond that many wait their turn.
+        modules: importable modules a worker loads before its first call, so that the time
+            limit covers the call alone.
+    """
+
+    def __init__(self, workers: int, modules: tuple[str, ...] = ()) -> None:
+        if workers < 1:
+            raise ValueError(f"workers is {workers}; at least 1 worker process is needed.")
+        self._workers = workers
+        self._modules = modules
+        self._slots = threading.BoundedSemaphore(workers)  # a scheduled call starts at once
+        self._lock = threading.Lock()
+        self._pool: ProcessPool | None = None
+        atexit.register(self.close)
+
+    def run(self, function: Callable[..., Any], *args: Any, limit_seconds: float) -> Outcome:
+        """Call `function(*args)` in a worker and wait for it, `limit_seconds` at most.
+
+        A call that runs past the limit, raises, or takes its worker down with it gives an
+        Outcome with `failure` set; the pool goes on. `function`, `args` and the value must
+        be picklable, and `function` importable by name.
+
+        Raises:
+            ValueError: limit_seconds is not positive.
+            RuntimeError: workers could not be started, several times in a row.
+        """
+        if not limit_seconds > 0:
+            raise ValueError(f"limit_seconds is {limit_seconds}; give a positive number of seconds.")
+        with self._slots:
+            for _ in range(MAX_ATTEMPTS):
+                pool = self._current()
+                outcome = self._attempt(pool, function, args, limit_seconds)
+                if outcome is not None:
+                    return outcome
+                self._discard(pool)
+        raise RuntimeError(
+            f"worker processes died {MAX_ATTEMPTS} times before a call could start. Check that "
+            f"{', '.join(self._modules) or 'the main module'} can be imported in a fresh process "
+            "and that the machine has memory and process slots left."
+        )
+
+    def close(self) -> None:
+        """Stop the workers, running calls included. The next `run` starts fresh ones."""
+        pool = self._pool
+        if pool is not None:
+            self._discard(pool)
+
+    def _attempt(self, pool: ProcessPool, function: Callable, args: tuple, limit: float) -> Outcome | None:
+        """Run one call on `pool`; None means that the pool itself broke and the call should be repeated."""
+        try:
+            future = pool.schedule(_call, args=(function, args, limit), timeout=limit)
+            error = future.exception(timeout=limit + START_GRACE_SECONDS)
+        except RuntimeError:  # the pool broke, or another thread is replacing it
+            return None
+        except FutureTimeoutError:
+            if pool is self._pool:
+                self._discard(pool)
+                return Outcome(failure=f"no reply within {limit + START_GRACE_SECONDS:g} s")
+            return None
+        if error is None:
+            return Outcome(value=future.result())
+        if isinstance(error, BrokenProcessPool):
+            return None
+        return Outcome(failure=_describe(error, limit))
+
+    def _current(self) -> ProcessPool:
+        with self._lock:
+            if self._pool is None:
+                context = multiprocessing.get_context("forkserver")
+                context.set_forkserver_preload(list(self._modules))
+                self._pool = ProcessPool(
+                    max_workers=self._workers,
+                    initializer=_prepare_worker,
+                    initargs=(self._modules,),
+                    context=context,
+                )
+            return self._pool
+
+    def _discard(self, pool: ProcessPool) -> None:
+        with self._lock:
+            if pool is not self._pool:
+                return
+            self._pool = None
+            pool.stop()
+            pool.join()
+
+
+def _describe(error: BaseException, limit: float) -> str:
+    if isinstance(error, FutureTimeoutError):
+        return f"took longer than {limit:g} s"
+    if isinstance(error, ProcessExpired):
+        return f"its worker process died with exit code {error.exitcode}"
+    return f"raised {type(error).__name__}: {error}"
+
+
+def _prepare_worker(modules: tuple[str, ...]) -> None:
+    """Runs once in each worker."""
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # a Python handler would wait for the C call to end
+    _, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    allowed = MEMORY_LIMIT_BYTES if hard == resource.RLIM_INFINITY else min(MEMORY_LIMIT_BYTES, hard)
+    resource.setrlimit(resource.RLIMIT_DATA, (allowed, hard))
+    for module in modules:
+        importlib.import_module(module)
+
+
+def _call(function: Callable, args: tuple, limit: float) -> Any:
+    """Runs in a worker: the alarm is only for a worker whose parent is gone."""
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    signal.setitimer(signal.ITIMER_REAL, limit + ORPHAN_GRACE_SECONDS)
+    value = function(*args)
+    signal.setitimer(signal.ITIMER_REAL, 0.0)
+    return value

@@ -1,0 +1,138 @@
+"""The attention that a transformers model runs inside the engine.
+
+transformers lets an attention function be registered under a name; every model that supports this hands
+its query, key and value over and passes the forward call's extra keywords through. The engine's forward
+call carries a `slot_step`, which says where the keys go and which positions each row may see.
+"""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from transformers import AttentionInterface
+
+from verl_dots.rollout.kv_cache import SlotCache, aligned
+
+NAME = "verl_dots_slots"
+# Keywords by which models ask for arithmetic that this function does not do.
+UNSUPPORTED = ("softcap", "s_aux", "head_mask", "position_bias")
+
+
+# Rows of one decode block: each block reads the cache only as far as its own longest row.
+BLOCK_ROWS = 64
+
+
+@dataclass
+class SlotStep:
+    """One forward pass of the engine.
+
+    Attributes:
+        cache: where keys and values live.
+        prefill: whole prompts [M, P] (True), or one token for each running row [N, 1] (False).
+        slots: prefill only, [M] int64: the slot of each prompt.
+        positions: decode only, [N] int64: position of each row's token.
+        blocks: decode only: (first row, end row, positions of the cache to look at), lengths aligned.
+    """
+
+    cache: SlotCache
+    prefill: bool
+    slots: torch.Tensor | None = None
+    positions: torch.Tensor | None = None
+    blocks: list[tuple[int, int, int]] = field(default_factory=list)
+    _masks: dict = field(default_factory=dict)
+
+    @classmethod
+    def decode(cls, cache: SlotCache, positions: np.ndarray, device: torch.device) -> "SlotStep":
+        """A decode step for rows whose tokens stand at `positions` [N] int64."""
+        rows = len(positions)
+        size = BLOCK_ROWS if device.type == "cpu" else rows
+        starts = range(0, rows, size)
+        blocks = [(at, min(at + size, rows), aligned(int(positions[at : at + size].max()) + 1)) for at in starts]
+        return cls(cache, prefill=False, positions=torch.from_numpy(positions).to(device), blocks=blocks)
+
+    def prompt_mask(self, length: int, window: int | None, like: torch.Tensor) -> torch.Tensor | None:
+        """Additive mask [length, length] of a prefill with a sliding window; None where causal attention will do."""
+        if window is None or length <= window:
+            return None
+        if window not in self._masks:
+            at = torch.arange(length, device=like.device)
+            reach = at[:, None] - at[None, :]
+            self._masks[window] = _additive((reach >= 0) & (reach < window), like)
+        return self._masks[window]
+
+    def token_masks(self, window: int | None, like: torch.Tensor) -> list[torch.Tensor]:
+        """For each block an additive mask [rows, 1, 1, length]; shared by the layers of one window size."""
+        if window not in self._masks:
+            masks = []
+            for start, end, length in self.blocks:
+                at = torch.arange(length, device=like.device)
+                reach = self.positions[start:end, None] - at[None, :]
+                seen = reach >= 0 if window is None else (reach >= 0) & (reach < window)
+                masks.append(_additive(seen, like)[:, None, None, :])
+            self._masks[window] = masks
+        return self._masks[window]
+
+
+def _additive(seen: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
+    """0 where `seen`, -inf elsewhere, in the type of `like`."""
+    return torch.zeros(seen.shape, dtype=like.dtype, device=like.device).masked_fill_(~seen, float("-inf"))
+
+
+def slot_attention(
+    module: torch.nn.Module,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    attention_mask: torch.Tensor | None,
+    scaling: float | None = None,
+    slot_step: SlotStep | None = None,
+    sliding_window: int | None = None,
+    **kwargs,
+) -> tuple[torch.Tensor, None]:
+    """Attention over a SlotCache; the signature is transformers'.
+
+    Args:
+        query: [B, heads, T, head_dim]; key, value: [B, kv_heads, T, head_dim], rotated already.
+        slot_step: set by the engine's forward call; required.
+
+    Returns:
+        [B, T, heads, head_dim], and None for the attention weights.
+    """
+    if slot_step is None:
+        raise RuntimeError(f"{type(module).__name__} does not pass keywords on to its attention function")
+    for name in UNSUPPORTED:
+        if kwargs.get(name) is not None:
+            raise NotImplementedError(f"{type(module).__name__} asks for {name}, which this engine does not compute")
+    scaling = query.shape[-1] ** -0.5 if scaling is None else scaling
+    if slot_step.prefill:
+        return _attend_prompts(module, query, key, value, scaling, slot_step, sliding_window), None
+    return _attend_tokens(module, query, key, value, scaling, slot_step, sliding_window), None
+
+
+def _attend_prompts(module, query, key, value, scaling, step: SlotStep, window: int | None) -> torch.Tensor:
+    step.cache.write_prompts(module.layer_idx, step.slots, key, value)
+    groups = query.shape[1] // key.shape[1]
+    key, value = key.repeat_interleave(groups, dim=1), value.repeat_interleave(groups, dim=1)
+    mask = step.prompt_mask(query.shape[2], window, query)
+    out = F.scaled_dot_product_attention(query, key, value, mask, is_causal=mask is None, scale=scaling)
+    return out.transpose(1, 2).contiguous()
+
+
+def _attend_tokens(module, query, key, value, scaling, step: SlotStep, window: int | None) -> torch.Tensor:
+    """One query token a row. The heads that share keys stand together as the rows of one small product."""
+    keys, values = step.cache.write_tokens(module.layer_idx, step.positions, key, value)
+    rows, heads, _, width = query.shape
+    kv_heads = key.shape[1]
+    grouped = (query * scaling).reshape(rows, kv_heads, heads // kv_heads, width)
+    out = query.new_empty(rows, kv_heads, heads // kv_heads, value.shape[-1])
+    for (start, end, length), mask in zip(step.blocks, step.token_masks(window, query), strict=True):
+        scores = grouped[start:end].flatten(0, 1) @ keys[start:end].flatten(0, 1)[:, :, :length]
+        scores = scores.view(end - start, kv_heads, -1, length).add_(mask)
+        weights = torch.softmax(scores, dim=-1, dtype=torch.float32).to(query.dtype)
+        seen = values[start:end].flatten(0, 1)[:, :length]
+        out[start:end] = (weights.flatten(0, 1) @ seen).view(end - start, kv_heads, -1, out.shape[-1])
+    return out.view(rows, 1, heads, -1)
+
+
+AttentionInterface.register(NAME, slot_attention)

@@ -1,0 +1,98 @@
+"""Make an engine from a model folder or hub id, and check that the model computes in it what it computes alone."""
+
+import logging
+
+import torch
+from transformers import AutoConfig, AutoModelForCausalLM, GenerationConfig
+
+from verl_dots.rollout import attention
+from verl_dots.rollout.engine import Engine, EngineConfig
+from verl_dots.rollout.request import Request, SamplingParams
+
+logger = logging.getLogger(__name__)
+
+PROBE_TOKENS = 24
+PROBE_TOLERANCE = 1e-3
+
+
+class UnsupportedModel(ValueError):
+    """The engine cannot run this architecture."""
+
+
+def load_engine(
+    path: str,
+    config: EngineConfig,
+    dtype: torch.dtype = torch.float32,
+    device: str = "cpu",
+    trust_remote_code: bool = False,
+    random_weights: bool = False,
+) -> Engine:
+    """Load a causal LM for the engine.
+
+    Args:
+        path: folder or hub id of a transformers causal LM.
+        dtype: of the weights and the cache.
+        random_weights: do not read the weights: somebody will send them (verl's load_format "dummy").
+
+    Raises:
+        UnsupportedModel: the architecture's attention cannot be replaced, or gives other results in the engine.
+    """
+    options = {"dtype": dtype, "attn_implementation": attention.NAME, "trust_remote_code": trust_remote_code}
+    try:
+        if random_weights:
+            hf_config = AutoConfig.from_pretrained(path, trust_remote_code=trust_remote_code)
+            model = AutoModelForCausalLM.from_config(hf_config, **options)
+        else:
+            model = AutoModelForCausalLM.from_pretrained(path, **options)
+    except (ValueError, AttributeError) as error:
+        if attention.NAME in str(error):
+            raise UnsupportedModel(f"{path}: {error}; use rollout.name=vllm or sglang for this model") from error
+        raise
+    model = model.to(device).eval()
+    check_model(model)
+    return Engine(model, config, eos_token_ids(path, model))
+
+
+def eos_token_ids(path: str, model: torch.nn.Module) -> set[int]:
+    """The tokens that end a response: the generation config's, or where there is none the model config's."""
+    try:
+        ids = GenerationConfig.from_pretrained(path).eos_token_id
+    except OSError:
+        ids = None
+    ids = model.config.eos_token_id if ids is None else ids
+    if ids is None:
+        logger.warning("%s names no end-of-sequence token: responses end at max_tokens only", path)
+        return set()
+    return {int(token) for token in (ids if isinstance(ids, list | tuple) else [ids])}
+
+
+@torch.no_grad()
+def check_model(model: torch.nn.Module) -> None:
+    """Generate a few tokens in an engine and compare their log-probabilities with one plain forward pass.
+
+    Raises:
+        UnsupportedModel: they differ: the architecture does something that the engine's attention does not.
+    """
+    vocabulary = model.get_input_embeddings().weight.shape[0]
+    prompt = tuple((7 * i + 3) % vocabulary for i in range(PROBE_TOKENS))
+    engine = Engine(model, EngineConfig(max_model_len=4 * PROBE_TOKENS))
+    params = SamplingParams(max_tokens=PROBE_TOKENS, seed=0, ignore_eos=True)
+    try:
+        engine.add(Request("probe", prompt, params))
+        [done] = engine.run()
+    except (RuntimeError, NotImplementedError, TypeError, AttributeError) as error:
+        raise UnsupportedModel(
+            f"{type(model).__name__} does not run in the engine ({error}); use rollout.name=vllm or sglang for it"
+        ) from error
+    tokens = torch.tensor([[*prompt, *done.token_ids]], device=engine.device)
+    model.set_attn_implementation("eager")
+    logits = model(input_ids=tokens, use_cache=False).logits[0, PROBE_TOKENS - 1 : -1]
+    model.set_attn_implementation(attention.NAME)
+    plain = torch.log_softmax(logits.float(), -1).gather(-1, tokens[0, PROBE_TOKENS:, None])[:, 0]
+    worst = (plain.cpu() - torch.tensor(done.log_probs)).abs().max().item()
+    tolerance = PROBE_TOLERANCE if model.dtype == torch.float32 else 0.2
+    if not worst <= tolerance:
+        raise UnsupportedModel(
+            f"{type(model).__name__} gives other results in the engine (log-probabilities differ by {worst:.3g}); "
+            "use rollout.name=vllm or sglang for it"
+        )
