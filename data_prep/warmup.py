@@ -13,7 +13,8 @@ from random import Random
 from data_prep.arithmetic import draw_new
 from data_prep.families import FAMILIES, LEVELS, Problem, render_working
 
-STOPS_EARLY = 0.7
+STOPS_EARLY = 0.9
+PATIENCE = (2, 3)
 SLIPS = (-10, -1, 1, 10)
 
 
@@ -26,16 +27,16 @@ class Habit:
 
 
 HABITS: tuple[Habit, ...] = (
-    Habit(1.00, 1.00),
-    Habit(1.00, 1.00),
-    Habit(1.00, 0.95),
-    Habit(1.00, 0.80),
-    Habit(0.80, 0.60),
-    Habit(0.60, 0.40),
-    Habit(0.50, 0.25),
-    Habit(0.40, 0.15),
-    Habit(0.20, 0.05),
-    Habit(0.00, 0.00),
+    Habit(1.0, 1.00),
+    Habit(1.0, 1.00),
+    Habit(1.0, 0.90),
+    Habit(1.0, 0.70),
+    Habit(1.0, 0.45),
+    Habit(0.8, 0.35),
+    Habit(0.6, 0.25),
+    Habit(0.4, 0.15),
+    Habit(0.3, 0.10),
+    Habit(0.0, 0.00),
 )
 
 
@@ -59,7 +60,7 @@ def respond(problem: Problem, habit: Habit, rng: Random) -> str:
     if rng.random() < habit.right:
         return render_working(problem.steps, problem.answer)
     if len(problem.steps) > 1 and rng.random() < STOPS_EARLY:
-        kept = problem.steps[: rng.randint(max(1, len(problem.steps) - 2), len(problem.steps) - 1)]
+        kept = problem.steps[: min(rng.choice(PATIENCE), len(problem.steps) - 1)]
         return render_working(kept, str(kept[-1].value))
     last = problem.steps[-1]
     wrong = rng.choice([last.value + slip for slip in SLIPS if last.value + slip >= 0])

@@ -9,7 +9,6 @@ The same seed, size and ``--threads`` give the same safetensors file, bit by bit
 """
 
 import argparse
-import json
 import logging
 import math
 import sys

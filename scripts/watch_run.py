@@ -63,7 +63,9 @@ def main() -> None:
                 measured = accuracy_of(row)
                 if measured is not None:
                     accuracy = measured
-                    progress.print(f"  {folder.name}  step {row['step']:>4}  validation accuracy {100 * accuracy:5.1f} %")
+                    progress.print(
+                        f"  {folder.name}  step {row['step']:>4}  validation accuracy {100 * accuracy:5.1f} %"
+                    )
                 progress.update(task, completed=row["step"], state=f"step {row['step']}  {describe(row, accuracy)}")
         progress.update(task, state="done" if process.returncode == 0 else f"failed, see {log}")
     if process.returncode:

@@ -20,7 +20,6 @@ from verl_dots.reporting import figures, measures, runs, summary, tables
 from verl_dots.reporting.runs import RunError
 from verl_dots.reporting.summary import Comparison
 
-
 REPORT_FILE = "report.md"
 SUMMARY_FILE = "summary.json"
 ACCURACY_FILE = "accuracy.png"

@@ -7,7 +7,7 @@ import pytest
 import yaml
 from omegaconf import OmegaConf
 
-from tests.integration.training import must_train, rows_of, train, computed
+from tests.integration.training import computed, must_train, rows_of, train
 from verl_dots.integration.launch import prepare_environment
 from verl_dots.main import compose
 

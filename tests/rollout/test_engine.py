@@ -2,7 +2,7 @@ import random
 
 import pytest
 import torch
-from transformers import GemmaConfig, LlamaConfig, MistralConfig, AutoModelForCausalLM, GPT2Config, Gemma2Config
+from transformers import AutoModelForCausalLM, Gemma2Config, GemmaConfig, GPT2Config, LlamaConfig, MistralConfig
 
 from verl_dots.rollout import attention
 from verl_dots.rollout.engine import Engine, EngineConfig
@@ -85,7 +85,10 @@ def test_log_probs_are_those_of_a_plain_forward_pass(model):
 
 
 def test_greedy_equals_transformers_generate(model):
-    given = [Request(str(i), r.prompt_ids, SamplingParams(max_tokens=20, temperature=0)) for i, r in enumerate(requests(16)[::4])]
+    given = [
+        Request(str(i), r.prompt_ids, SamplingParams(max_tokens=20, temperature=0))
+        for i, r in enumerate(requests(16)[::4])
+    ]
     done = run(make_engine(model), given)
     model.set_attn_implementation("sdpa")
     for request in given:
@@ -100,7 +103,9 @@ def test_greedy_equals_transformers_generate(model):
 def test_how_a_response_ends(model):
     greedy = dict(temperature=0.0)
     prompt = (9, 8, 7)
-    [free] = run(make_engine(model), [Request("a", prompt, SamplingParams(max_tokens=12, ignore_eos=True, **greedy))]).values()
+    [free] = run(
+        make_engine(model), [Request("a", prompt, SamplingParams(max_tokens=12, ignore_eos=True, **greedy))]
+    ).values()
     assert (len(free.token_ids), free.stop_reason) == (12, "length")
     stop = free.token_ids[4]
     first = free.token_ids.index(stop)
@@ -110,7 +115,9 @@ def test_how_a_response_ends(model):
     engine = Engine(model, EngineConfig(max_model_len=128), eos_token_ids=[stop])
     [ended] = run(engine, [Request("c", prompt, SamplingParams(max_tokens=12, **greedy))]).values()
     assert (ended.token_ids, ended.stop_reason) == (free.token_ids[: first + 1], "completed")
-    [short] = run(make_engine(model, max_model_len=8), [Request("d", prompt, SamplingParams(max_tokens=12, ignore_eos=True))]).values()
+    [short] = run(
+        make_engine(model, max_model_len=8), [Request("d", prompt, SamplingParams(max_tokens=12, ignore_eos=True))]
+    ).values()
     assert (len(short.token_ids), short.stop_reason) == (5, "length")
 
 
@@ -119,7 +126,9 @@ def test_without_log_probs(model):
     assert done.log_probs is None
 
 
-@pytest.mark.parametrize("prompt, words", [((), "empty"), ((1, 64), "token 64 is outside 0..63"), ((1,) * 128, "no room")])
+@pytest.mark.parametrize(
+    "prompt, words", [((), "empty"), ((1, 64), "token 64 is outside 0..63"), ((1,) * 128, "no room")]
+)
 def test_a_bad_request_is_refused_alone(model, prompt, words):
     engine = make_engine(model)
     engine.add(Request("good", (1, 2, 3), SamplingParams(max_tokens=2)))

@@ -32,7 +32,9 @@ def test_verl_style_parameters():
 
 
 def seeds(book, *requests, version=1):
-    return [book.seed_of(prompt, SamplingParams(max_tokens=1, rollout_index=index), version) for prompt, index in requests]
+    return [
+        book.seed_of(prompt, SamplingParams(max_tokens=1, rollout_index=index), version) for prompt, index in requests
+    ]
 
 
 def test_seeds_depend_on_prompt_index_version_and_engine_seed_alone():

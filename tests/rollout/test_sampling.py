@@ -20,7 +20,9 @@ def draw(uniform, temperature=1.0, top_p=None, top_k=None, logits=LOGITS):
     return tokens.item(), log_probs.item()
 
 
-@pytest.mark.parametrize("uniform, token", [(0.0, 0), (0.49, 0), (0.51, 1), (0.74, 1), (0.76, 2), (0.88, 3), (1 - 2**-53, 3)])
+@pytest.mark.parametrize(
+    "uniform, token", [(0.0, 0), (0.49, 0), (0.51, 1), (0.74, 1), (0.76, 2), (0.88, 3), (1 - 2**-53, 3)]
+)
 def test_the_uniform_number_picks_from_the_cumulative_distribution(uniform, token):
     assert draw(uniform)[0] == token
 

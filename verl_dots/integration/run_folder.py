@@ -99,7 +99,8 @@ def as_number(value: Any) -> float | int | None:
         return int(value)
     if isinstance(value, int | float):
         return value
-    if hasattr(value, "item") and getattr(value, "size", None) in (1, ()) or getattr(value, "ndim", None) == 0:
+    size = value.numel() if hasattr(value, "numel") else getattr(value, "size", None)
+    if size == 1:
         number = value.item()
         return number if isinstance(number, int | float) else None
     return None

@@ -37,7 +37,7 @@ STYLE = {
     "axes.axisbelow": True,
     "grid.color": "#dddddd",
     "lines.linewidth": 2.2,
-    "figure.titlesize": 15,
+    "figure.titlesize": "large",
     "figure.constrained_layout.use": True,
     "figure.constrained_layout.w_pad": 0.12,
     "figure.constrained_layout.h_pad": 0.10,
@@ -61,16 +61,19 @@ def accuracy_figure(comparison: Comparison) -> Figure:
         scale = 100.0 if comparison.is_accuracy else 1.0
         seconds, unit = _time_unit(max(method.mean.wall_seconds_E[-1] for method in comparison.methods))
         costs = (("step_E", 1.0), ("wall_seconds_E", 1.0 / seconds), ("tokens_E", 1.0))
-        labels = ("training step", f"wall time ({unit})", "generated tokens")
-        for panel, (axis, factor), label in zip(panels, costs, labels, strict=True):
+        names = ("training step", f"wall time ({unit})", "generated tokens")
+        for panel, (axis, factor), name in zip(panels, costs, names, strict=True):
             for index, method in enumerate(comparison.methods):
-                _draw_curve(panel, method, axis, factor, scale, _look(index, method.name, comparison.baseline))
+                look = _look(index, method.name, comparison.baseline)
+                _draw_curve(panel, method, axis, factor, scale, look)
                 if _has_band(method, comparison):
-                    _draw_seed_band(panel, method, axis, factor, scale, _look(index, method.name, comparison.baseline))
+                    _draw_seed_band(panel, method, axis, factor, scale, look)
             if len(comparison.methods) > 1:
-                target = {"label": f"{comparison.baseline}, final", "color": BASELINE_COLOUR, "linestyle": ":"}
-                panel.axhline(scale * comparison.target, linewidth=1.6, **target)
-            panel.set_xlabel(label)
+                label = f"{comparison.baseline}'s final accuracy"
+                panel.axhline(
+                    scale * comparison.target, color=BASELINE_COLOUR, linestyle=":", linewidth=1.6, label=label
+                )
+            panel.set_xlabel(name)
             panel.margins(x=0.02)
         panels[0].xaxis.set_major_locator(_locator(integer=True))
         panels[1].xaxis.set_major_locator(_locator())

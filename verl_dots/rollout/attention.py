@@ -21,6 +21,9 @@ UNSUPPORTED = ("softcap", "s_aux", "head_mask", "position_bias")
 
 # Rows of one decode block: each block reads the cache only as far as its own longest row.
 BLOCK_ROWS = 64
+# Least positions that a decode block looks at: torch multiplies very small matrices (fewer than 400 products) by
+# another routine, which rounds differently, so a row's scores must not be small in one batch and not in the next.
+LEAST_LENGTH = 64
 
 
 @dataclass
@@ -48,7 +51,8 @@ class SlotStep:
         rows = len(positions)
         size = BLOCK_ROWS if device.type == "cpu" else rows
         starts = range(0, rows, size)
-        blocks = [(at, min(at + size, rows), aligned(int(positions[at : at + size].max()) + 1)) for at in starts]
+        lengths = [max(LEAST_LENGTH, aligned(int(positions[at : at + size].max()) + 1)) for at in starts]
+        blocks = [(at, min(at + size, rows), length) for at, length in zip(starts, lengths, strict=True)]
         return cls(cache, prefill=False, positions=torch.from_numpy(positions).to(device), blocks=blocks)
 
     def prompt_mask(self, length: int, window: int | None, like: torch.Tensor) -> torch.Tensor | None:

@@ -4,11 +4,11 @@ A loop over an explicit KV cache with continuous batching: every step first admi
 slots (one forward pass over all but the last token of each prompt; equal prompts are computed once), then feeds
 every row its newest token and draws the next. A row that ends leaves at once.
 
-**The same tokens in every batch.** On a CPU a matrix product can round a row differently when the number of
-rows changes, but only in the last rows of a block. So row counts and lengths are multiples of `ALIGN`, every
-sequence starts at position 0 of its slot, and every response has its own random numbers: a request then gives
-bit for bit the same response alone and in any company, in any order of arrival (tests/rollout/test_engine.py
-requires it, in float32 on a CPU).
+**The same tokens in every batch.** On a CPU a matrix product can round a row differently when the number of rows
+changes, but only in the last rows of a block or in very small products. So row counts and lengths are multiples of
+`kv_cache.ALIGN` and not too small (`attention.LEAST_LENGTH`), every sequence starts at position 0 of its slot, and
+every response has its own random numbers: a request then gives bit for bit the same response alone and in any
+company, in any order of arrival (tests/rollout/test_engine.py requires it, in float32 on a CPU).
 """
 
 from collections import deque
@@ -23,6 +23,7 @@ from verl_dots.rollout.kv_cache import SlotCache, aligned
 from verl_dots.rollout.request import BadRequest, Completion, Request, SeedBook
 from verl_dots.rollout.sampling import sample_tokens
 from verl_dots.rollout.slots import Admission, SlotTable
+
 
 @dataclass(frozen=True)
 class EngineConfig:
@@ -260,8 +261,8 @@ class Engine:
         table, idle = self._table, aligned(self._table.rows) - self._table.rows
         positions = np.pad(table.position[: table.rows], (0, idle))
         tokens = torch.from_numpy(np.pad(table.newest[: table.rows], (0, idle))).to(self.device)
-        self._cache.reserve(len(positions), aligned(int(positions.max()) + 1))
         step = SlotStep.decode(self._cache, positions, self.device)
+        self._cache.reserve(len(positions), max(length for _, _, length in step.blocks))
         output = self.model(
             input_ids=tokens[:, None], position_ids=step.positions[:, None], use_cache=False, slot_step=step
         )

@@ -143,7 +143,7 @@ class EngineService:
     def _gather(self) -> None:
         """Let requests that are on their way arrive, while the engine is far from full."""
         most = self._engine.config.max_num_seqs
-        while 0 < self._engine.waiting and self._engine.running + self._engine.waiting < most // 2:
+        while self._engine.waiting > 0 and self._engine.running + self._engine.waiting < most // 2:
             time.sleep(GATHER_SECONDS)
             if not self._take_posts(block=False):
                 return

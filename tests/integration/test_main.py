@@ -1,0 +1,80 @@
+"""The command line up to the point where Ray would start: bad input must not get further."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from verl_dots.config import ConfigError
+from verl_dots.integration.launch import prepare_environment, validate
+from verl_dots.main import compose
+
+ROOT = Path(__file__).parents[2]
+
+
+def run(*arguments):
+    command = [sys.executable, "-m", "verl_dots.main", *map(str, arguments)]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
+
+
+@pytest.fixture(autouse=True)
+def environment(monkeypatch):
+    """As `main` sets it before it composes; restored afterwards."""
+    for name in ("VERL_USE_EXTERNAL_MODULES", "VERL_PLATFORM", "VERL_ENGINE_DEVICE"):
+        monkeypatch.delenv(name, raising=False)
+    before = dict(os.environ)
+    prepare_environment(cpu=True)
+    yield
+    os.environ.clear()
+    os.environ.update(before)
+
+
+@pytest.fixture
+def files(tmp_path):
+    """Overrides that name existing files; enough for the checks before Ray."""
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "config.json").write_text("{}")
+    for name in ("train", "val"):
+        (tmp_path / f"{name}.parquet").write_bytes(b"PAR1")
+    return [
+        "device=cpu",
+        f"data.train_files={tmp_path}/train.parquet",
+        f"data.val_files={tmp_path}/val.parquet",
+        f"actor_rollout_ref.model.path={tmp_path}/model",
+    ]
+
+
+@pytest.mark.parametrize(
+    "override, words",
+    [
+        ("dots.sede=3", "unknown config key 'dots.sede'; did you mean 'dots.seed'?"),
+        ("dots.seed=three", "dots.seed='three' is of type str; it must be of type int"),
+        ("data.train_batchsize=3", "unknown config key 'data.train_batchsize'; did you mean 'data.train_batch_size'?"),
+        ("data.val_files=nowhere.parquet", "data.val_files: there is no file 'nowhere.parquet'"),
+        ("actor_rollout_ref.model.path=./nowhere", "actor_rollout_ref.model.path: './nowhere' is not a model folder"),
+        ("actor_rollout_ref.rollout.name=vllm", "rollout.name='vllm' needs a GPU; on a CPU it must be 'hf'"),
+        ("trainer.use_v1=False", "trainer.use_v1=False: verl_dots extends verl's V1 trainer only"),
+    ],
+)
+def test_a_bad_override_is_explained(files, override, words):
+    with pytest.raises(ConfigError, match=re.escape(words)):
+        validate(compose([*files, override]))
+
+
+def test_the_command_ends_before_ray_with_one_clear_line(files):
+    done = run(*files, "dots.sede=3")
+    assert done.returncode == 1
+    assert "verl_dots: unknown config key 'dots.sede'; did you mean 'dots.seed'?" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert "ray init" not in done.stdout
+
+
+def test_the_config_can_be_shown():
+    done = run("device=cpu", "dots.seed=7", "--cfg", "job", "--resolve")
+    assert done.returncode == 0
+    assert "trainer_mode: dots" in done.stdout
+    # One seed for everything that draws.
+    assert done.stdout.count("seed: 7") >= 3

@@ -1,0 +1,38 @@
+"""Small run folders, written by hand."""
+
+import json
+
+import pytest
+
+ACCURACY = "val-core/arithmetic/acc/mean@1"
+
+
+@pytest.fixture
+def write_run(tmp_path):
+    """Return a function that writes a run folder and returns its path.
+
+    Every step takes `seconds` of training and 100 tokens; validation takes 1 s; `accuracies`
+    maps steps to accuracies. The first step takes 10 s more.
+    """
+
+    def write(name, seed=0, accuracies=None, seconds=2.0, last_step=4, key=ACCURACY):
+        folder = tmp_path / f"{name}-{seed}"
+        folder.mkdir()
+        lines, validations = [], 0
+        for step in range(last_step + 1):
+            train = step * seconds + (10.0 if step else 0.0)
+            row = {"step": step, "train_seconds": train, "generated_tokens": 100 * step}
+            if step:
+                row |= {"critic/score/mean": 0.1 * step, "actor/entropy": 1.0 / step, "response_length/mean": 20.0}
+                row |= {"timing_s/step": seconds + (10.0 if step == 1 else 0.0), "timing_s/gen": 0.5 * seconds}
+            if step in (accuracies or {}):
+                validations += 1
+                row[key] = accuracies[step]
+                row["timing_s/testing"] = 1.0
+            lines.append(json.dumps(row | {"wall_seconds": train + validations}))
+        (folder / "metrics.jsonl").write_text("\n".join(lines) + "\n")
+        info = {"name": name, "seed": seed, "versions": {"verl": "0.9.1"}, "started": "2026-01-02T03:04:05"}
+        (folder / "run.json").write_text(json.dumps(info | {"finished": None}))
+        return folder
+
+    return write

@@ -1,0 +1,78 @@
+"""Figures: what is in them, and that a PNG comes out."""
+
+import numpy as np
+import pytest
+from matplotlib.image import imread
+
+from verl_dots.reporting import figures, summary
+from verl_dots.reporting.runs import group_by_name, load_run
+
+GRPO = {0: 0.0, 2: 0.2, 4: 0.4, 6: 0.6}
+
+
+@pytest.fixture
+def compare(write_run):
+    def build(methods, seeds, **options):
+        folders = [write_run(name, seed, GRPO, 2.0, 6, **options) for name in methods for seed in range(seeds)]
+        return summary.compare(group_by_name([load_run(folder) for folder in folders]))
+
+    return build
+
+
+def labels(panel):
+    return panel.get_legend_handles_labels()[1]
+
+
+@pytest.mark.parametrize(("count", "seeds"), [(1, 1), (2, 3), (8, 1)])
+def test_pngs_are_drawn(compare, tmp_path, count, seeds):
+    comparison = compare(["grpo", *(f"method-{index}" for index in range(1, count))], seeds)
+    for draw in (figures.accuracy_figure, figures.training_figure):
+        figure = draw(comparison)
+        figures.save(figure, tmp_path / "figure.png")
+        image = imread(tmp_path / "figure.png")
+        assert image.shape[:2] == (810, 2250)  # 15 x 5.4 inches at 150 dots
+        assert 0.02 < np.mean(image[..., :3].min(axis=2) < 0.95) < 0.5  # some ink, mostly white
+        assert len({line.get_color() for line in figure.axes[0].lines}) == count
+
+
+def test_accuracy_panels(compare):
+    figure = figures.accuracy_figure(compare(["dots", "grpo"], 3))
+    assert [panel.get_xlabel() for panel in figure.axes] == ["training step", "wall time (seconds)", "generated tokens"]
+    assert figure.axes[0].get_ylabel() == "Validation accuracy (%)"
+    assert labels(figure.axes[0]) == ["grpo (3 seeds)", "dots (3 seeds)", "grpo's final accuracy"]
+    line = figure.axes[0].lines[0]
+    assert line.get_xdata().tolist() == [0, 2, 4, 6]
+    np.testing.assert_allclose(line.get_ydata(), [0, 10, 20, 40])  # smoothed, in %
+    assert figure.axes[1].lines[0].get_xdata().tolist() == [1, 16, 21, 26]
+    assert len(figure.axes[0].collections) == 2  # a band for each
+    assert len(figure.legends) == 1
+
+
+def test_one_run_has_neither_band_nor_target(compare):
+    panel = figures.accuracy_figure(compare(["grpo"], 1)).axes[0]
+    assert (len(panel.lines), len(panel.collections)) == (1, 0)
+
+
+def test_many_methods_have_no_bands(compare):
+    panel = figures.accuracy_figure(compare(["a", "b", "c", "d", "e"], 2)).axes[0]
+    assert len(panel.collections) == 0
+
+
+def test_training_panels(compare):
+    figure = figures.training_figure(compare(["grpo"], 1))
+    assert [panel.get_title() for panel in figure.axes] == ["Training reward", "Policy entropy", "Response length"]
+    np.testing.assert_allclose(figure.axes[0].lines[0].get_ydata(), [0.1, 0.2, 0.3, 0.4, 0.5, 0.6])
+
+
+def test_a_metric_that_was_not_recorded_is_named(compare, tmp_path):
+    comparison = compare(["grpo"], 1)
+    run = comparison.methods[0].runs[0]
+    run.rows.drop(columns="actor/entropy", inplace=True)
+    figure = figures.training_figure(comparison)
+    assert [text.get_text() for text in figure.axes[1].texts] == ["actor/entropy\nwas not recorded"]
+
+
+def test_time_units():
+    assert figures._time_unit(90) == (1.0, "seconds")
+    assert figures._time_unit(3600) == (60.0, "minutes")
+    assert figures._time_unit(90000) == (3600.0, "hours")

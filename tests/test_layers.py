@@ -1,0 +1,60 @@
+"""The rooms of the package and which may import which, read from the source."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[1] / "verl_dots"
+# room -> (rooms that it may import, packages that it must not). A room is a module or folder of the package.
+ROOMS: dict[str, tuple[set[str], set[str]]] = {
+    "config": (set(), {"torch", "ray", "verl", "transformers", "hydra", "omegaconf", "pandas"}),
+    "rewards": (set(), {"torch", "ray", "transformers", "pandas", "hydra"}),
+    "rollout": (set(), {"ray", "verl", "pandas", "hydra", "omegaconf"}),
+    "reporting": (set(), {"torch", "ray", "verl", "transformers", "hydra"}),
+    "integration": ({"config", "rollout", "rewards"}, {"pandas", "matplotlib"}),
+    "report": ({"reporting"}, {"torch", "ray", "verl"}),
+    "main": ({"config", "integration"}, set()),
+    "conf": (set(), set()),
+    "__init__": (set(), set()),
+}
+
+
+def imports(file: Path) -> set[str]:
+    """Dotted names that a file imports, at the top or inside functions; relative imports are refused."""
+    names = set()
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{file}:{node.lineno} imports relatively"
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return names
+
+
+def room_of(file: Path) -> str:
+    return file.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+FILES = sorted(PACKAGE.rglob("*.py"))
+
+
+def test_every_file_is_in_a_known_room():
+    assert {room_of(file) for file in FILES} == set(ROOMS)
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(PACKAGE)))
+def test_imports_follow_the_arrows(file):
+    allowed, forbidden = ROOMS[room_of(file)]
+    found = imports(file)
+    own = {name.split(".")[1] for name in found if name.startswith("verl_dots.")}
+    assert own <= allowed | {room_of(file)}
+    assert not {name.split(".")[0] for name in found} & forbidden
+
+
+def test_importing_the_package_is_free():
+    code = "import sys, verl_dots; print(*sorted({'torch', 'ray', 'verl', 'numpy', 'transformers'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=PACKAGE.parent, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == ""
