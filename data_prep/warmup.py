@@ -1,9 +1,10 @@
-"""What a model sees before RL: demonstrations by a teacher that is only reliable on easy levels.
+"""What a model sees before RL: first a good teacher on the easier levels, then a careless one.
 
-The teacher's habits are graded by level (`HABITS`): how often a level is shown at all, and how often the
-demonstration is right. Wrong demonstrations are of two kinds, both common in real data: the working stops before
-its last step, or one value is off. So a warmed-up model solves easy questions, knows several ways to answer middle
-ones, and has hardly met hard ones: that is where reinforcement learning starts.
+The warm-up has two phases. The first teaches the skills (reading the numbers, the arithmetic, the form of an
+answer) with right demonstrations of easy and middle levels. The second teaches habits: its teacher is reliable on
+easy levels only, often stops its working early on harder ones, sometimes gets a value wrong, and hardly ever shows
+the hardest. A model warmed up so knows more than it shows, which is the usual state of a language model before
+reinforcement learning: sampled answers to middle levels are sometimes right, and hard levels need generalisation.
 """
 
 from collections.abc import Collection
@@ -11,10 +12,10 @@ from dataclasses import dataclass
 from random import Random
 
 from data_prep.arithmetic import draw_new
-from data_prep.families import FAMILIES, LEVELS, Problem, render_working
+from data_prep.families import FAMILIES, LEVELS, Problem, Step, render_working
 
-STOPS_EARLY = 0.9
-PATIENCE = (2, 3)
+STOPS_EARLY = 0.9  # share of the mistakes; the others are one wrong value
+PATIENCE = 2  # steps of working before a teacher stops early
 SLIPS = (-10, -1, 1, 10)
 
 
@@ -26,18 +27,30 @@ class Habit:
     right: float
 
 
-HABITS: tuple[Habit, ...] = (
-    Habit(1.0, 1.00),
-    Habit(1.0, 1.00),
-    Habit(1.0, 0.90),
-    Habit(1.0, 0.70),
-    Habit(1.0, 0.45),
-    Habit(0.8, 0.35),
-    Habit(0.6, 0.25),
-    Habit(0.4, 0.15),
-    Habit(0.3, 0.10),
-    Habit(0.0, 0.00),
-)
+@dataclass(frozen=True)
+class Phase:
+    """``steps``: share of the warm-up's optimizer steps; ``habits``: one per level, from easy to hard."""
+
+    steps: float
+    habits: tuple[Habit, ...]
+
+
+def _habits(*rows: tuple[float, float]) -> tuple[Habit, ...]:
+    return tuple(Habit(*row) for row in rows)
+
+
+PHASES: dict[str, Phase] = {
+    "skills": Phase(
+        0.65,
+        _habits((1, 1), (1, 1), (1, 1), (1, 1), (1, 1), (1, 1), (0.7, 1), (0.4, 1), (0, 1), (0, 1)),
+    ),
+    "habits": Phase(
+        0.35,
+        _habits(
+            (1, 1.0), (1, 1.0), (1, 0.9), (1, 0.6), (1, 0.3), (1, 0.15), (1, 0.08), (0.7, 0.05), (0.4, 0.03), (0, 0.0)
+        ),
+    ),
+}
 
 
 @dataclass(frozen=True)
@@ -48,21 +61,23 @@ class Demonstration:
     response: str
 
 
-def draw_demonstration(rng: Random, forbidden: Collection[str]) -> Demonstration:
+def draw_demonstration(habits: tuple[Habit, ...], rng: Random, forbidden: Collection[str]) -> Demonstration:
     """Draw one demonstration whose question is not in ``forbidden`` (the validation questions)."""
-    level = rng.choices(range(1, LEVELS + 1), weights=[habit.share for habit in HABITS])[0]
+    level = rng.choices(range(1, LEVELS + 1), weights=[habit.share for habit in habits])[0]
     problem = draw_new(rng.choice(list(FAMILIES)), level, rng, forbidden)
-    return Demonstration(problem.question, respond(problem, HABITS[level - 1], rng))
+    return Demonstration(problem.question, respond(problem, habits[level - 1].right, rng))
 
 
-def respond(problem: Problem, habit: Habit, rng: Random) -> str:
-    """The teacher's response: right with probability ``habit.right``, otherwise one of the two mistakes."""
-    if rng.random() < habit.right:
+def respond(problem: Problem, right: float, rng: Random) -> str:
+    """The teacher's response: right with probability ``right``, otherwise one of the two mistakes.
+
+    Stopping early can still hit the answer, as when the largest number came first.
+    """
+    if rng.random() < right:
         return render_working(problem.steps, problem.answer)
     if len(problem.steps) > 1 and rng.random() < STOPS_EARLY:
-        kept = problem.steps[: min(rng.choice(PATIENCE), len(problem.steps) - 1)]
+        kept = problem.steps[: min(PATIENCE, len(problem.steps) - 1)]
         return render_working(kept, str(kept[-1].value))
     last = problem.steps[-1]
     wrong = rng.choice([last.value + slip for slip in SLIPS if last.value + slip >= 0])
-    kept = (*problem.steps[:-1], type(last)(last.item, wrong))
-    return render_working(kept, str(wrong))
+    return render_working((*problem.steps[:-1], Step(last.item, wrong)), str(wrong))

@@ -27,7 +27,7 @@ from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast, Qwen2
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from data_prep.arithmetic import prompt_of
-from data_prep.warmup import draw_demonstration
+from data_prep.warmup import PHASES, Habit, draw_demonstration
 
 logger = logging.getLogger(__name__)
 
@@ -60,8 +60,8 @@ class Size:
 
 
 SIZES: dict[str, Size] = {
-    "tiny": Size(96, 256, 3, 4, 2, steps=600, batch=32, learning_rate=4e-3),
-    "small": Size(192, 512, 4, 6, 2, steps=360, batch=24, learning_rate=4e-3),
+    "tiny": Size(96, 256, 3, 4, 2, steps=1000, batch=32, learning_rate=4e-3),
+    "small": Size(192, 512, 4, 6, 2, steps=560, batch=24, learning_rate=4e-3),
 }
 
 
@@ -120,14 +120,14 @@ def encode(tokenizer: PreTrainedTokenizerBase, question: str, response: str) -> 
 
 
 def batches(
-    tokenizer: PreTrainedTokenizerBase, rows: int, rng: Random, forbidden: frozenset[str]
+    tokenizer: PreTrainedTokenizerBase, habits: tuple[Habit, ...], rows: int, rng: Random, forbidden: frozenset[str]
 ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
     """Endless (input_ids, labels) of shape (rows, T), right-padded; labels are IGNORED on prompt and padding.
 
     Rows of similar length share a batch (`BATCHES_PER_SORT` batches are drawn and sorted at a time).
     """
     while True:
-        drawn = [draw_demonstration(rng, forbidden) for _ in range(rows * BATCHES_PER_SORT)]
+        drawn = [draw_demonstration(habits, rng, forbidden) for _ in range(rows * BATCHES_PER_SORT)]
         encoded = sorted((encode(tokenizer, d.question, d.response) for d in drawn), key=lambda pair: len(pair[0]))
         groups = [encoded[i : i + rows] for i in range(0, len(encoded), rows)]
         rng.shuffle(groups)
@@ -168,12 +168,14 @@ def warm_up(
 ) -> float:
     """Train on demonstrations for ``steps`` steps; return the mean loss (nats per token) of the last tenth."""
     optimizers = build_optimizers(model, size.learning_rate)
-    source = batches(tokenizer, size.batch, Random(f"{seed}/warm-up"), forbidden)
+    rng = Random(f"{seed}/warm-up")
+    sources = {name: batches(tokenizer, phase.habits, size.batch, rng, forbidden) for name, phase in PHASES.items()}
     losses = []
     model.train()
     bar = tqdm(range(steps), desc="warm-up", unit="step")
     for step in bar:
-        input_ids, labels = next(source)
+        phase = "skills" if step < round(steps * PHASES["skills"].steps) else "habits"
+        input_ids, labels = next(sources[phase])
         for optimizer in optimizers:
             for group in optimizer.param_groups:
                 group["lr"] = size.learning_rate * learning_rate_factor(step, steps)

@@ -4,6 +4,7 @@ verl picks a platform by the environment variable VERL_PLATFORM; `launch.py` set
 trainer.device=cpu and to nothing else otherwise, so nothing here is active next to a GPU.
 """
 
+import os
 import types
 from contextlib import contextmanager, nullcontext
 
@@ -115,26 +116,32 @@ class CpuPlatform(PlatformBase):
 
 
 def register() -> None:
-    """Make the platform known by name, and let process groups form where it is the one in use."""
+    """Make the platform known by name; where it is the one in use, mend the two places that expect a device.
+
+    Both must precede the import of verl's workers, which take the functions by name.
+    """
     if PlatformRegistry.get(NAME) is None:
         PlatformRegistry.register(platform=NAME)(CpuPlatform)
-        _fix_process_group_backend()
+        if os.environ.get("VERL_PLATFORM") == NAME:
+            _fix_process_group_backend()
+            _fix_reference_offload()
 
 
 def _fix_process_group_backend() -> None:
-    """verl asks for "cpu:gloo,<device>:<backend>", on a CPU "cpu:gloo,cpu:gloo", which torch refuses.
-
-    The only patch of verl that the CPU needs. It must precede the import of verl's workers, which take the
-    function by name, and leaves every call on another platform as it is.
-    """
+    """verl asks for "cpu:gloo,<device>:<backend>", on a CPU "cpu:gloo,cpu:gloo", which torch refuses."""
     import verl.utils.distributed as distributed
-    from verl.plugin.platform import get_platform
 
     original = distributed.initialize_global_process_group_ray
 
     def initialize_global_process_group_ray(timeout_second=None, backend=None):
-        if backend is None and get_platform().device_name == NAME:
-            backend = "cpu:gloo"
-        return original(timeout_second=timeout_second, backend=backend)
+        return original(timeout_second=timeout_second, backend=backend or "cpu:gloo")
 
     distributed.initialize_global_process_group_ray = initialize_global_process_group_ray
+
+
+def _fix_reference_offload() -> None:
+    """verl offloads the reference policy to pinned memory, which torch has none of without an accelerator."""
+    import verl.utils.fsdp_utils as fsdp_utils
+
+    original = fsdp_utils.CPUOffloadPolicy
+    fsdp_utils.CPUOffloadPolicy = lambda pin_memory=True: original(pin_memory=False)
