@@ -18,8 +18,13 @@ LARGEST_VALUE = 99
 ANSWER_MARK = "####"
 LEVELS = 10
 
-_UNITS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen"]
-_TENS = ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"]
+# fmt: off
+_UNITS = (
+    "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve",
+    "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen",
+)
+_TENS = ("twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety")
+# fmt: on
 
 
 @dataclass(frozen=True)
@@ -156,19 +161,21 @@ def _grades(*rows: tuple[int, int, int]) -> tuple[Grade, ...]:
     return tuple(Grade(*row) for row in rows)
 
 
+# (numbers, largest, words) of levels 1 to 10
+# fmt: off
 FAMILIES: dict[str, Family] = {
     "chain": Family(
         _chain,
         _grades(
             (2, 9, 0), (2, 9, 1), (3, 9, 0), (3, 9, 1), (4, 9, 1),
-            (4, 9, 2), (5, 9, 2), (5, 20, 2), (6, 20, 2), (6, 20, 3),
+            (4, 9, 2), (5, 9, 2), (5, 20, 2), (5, 20, 3), (5, 20, 4),
         ),
     ),
     "extreme": Family(
         _extreme,
         _grades(
             (3, 9, 0), (3, 9, 1), (4, 9, 0), (4, 9, 1), (5, 9, 1),
-            (5, 9, 2), (6, 9, 2), (6, 20, 2), (7, 20, 2), (7, 20, 3),
+            (5, 9, 2), (6, 9, 2), (6, 20, 2), (6, 20, 3), (6, 20, 4),
         ),
     ),
     "count": Family(
@@ -193,3 +200,4 @@ FAMILIES: dict[str, Family] = {
         ),
     ),
 }
+# fmt: on

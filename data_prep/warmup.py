@@ -42,7 +42,7 @@ def _habits(*rows: tuple[float, float]) -> tuple[Habit, ...]:
 PHASES: dict[str, Phase] = {
     "skills": Phase(
         0.65,
-        _habits((1, 1), (1, 1), (1, 1), (1, 1), (1, 1), (1, 1), (0.7, 1), (0.4, 1), (0, 1), (0, 1)),
+        _habits((1, 1), (1, 1), (1, 1), (1, 1), (1, 1), (0.6, 1), (0.4, 1), (0.1, 1), (0, 1), (0, 1)),
     ),
     "habits": Phase(
         0.35,

@@ -23,10 +23,12 @@ install_verl_dots() {
     if [ "$(cat "$stamp" 2>/dev/null)" != "$wanted" ]; then
         python=$(find_python)
         echo "Installing into .venv with $("$python" --version) ..."
+        [ -d .venv ] || "$python" -m venv .venv
         if has_cuda_torch "$python"; then
-            [ -d .venv ] || "$python" -m venv --system-site-packages .venv
+            # See that interpreter's packages too (it may itself live in a virtual environment).
+            "$python" -c 'import site; print("\n".join(site.getsitepackages()))' \
+                > "$(.venv/bin/python -c 'import site; print(site.getsitepackages()[0])')/the_machines_torch.pth"
         else
-            [ -d .venv ] || "$python" -m venv .venv
             .venv/bin/python -m pip install --quiet --disable-pip-version-check "${TORCH:-torch==2.13.0}"
         fi
         .venv/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'

@@ -9,39 +9,25 @@ The same seed, size and ``--threads`` give the same safetensors file, bit by bit
 """
 
 import argparse
-import logging
 import math
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
 
 import pyarrow.parquet as pq
 import torch
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from tqdm import tqdm
-from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
+from transformers import PreTrainedTokenizerBase, Qwen2Config, Qwen2ForCausalLM
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from data_prep.arithmetic import prompt_of
+from data_prep.byte_tokenizer import MAX_POSITIONS, VOCAB_SIZE, build_tokenizer, encode
 from data_prep.warmup import PHASES, Habit, draw_demonstration
 
-logger = logging.getLogger(__name__)
-
-PAD, START, END = "<|endoftext|>", "<|im_start|>", "<|im_end|>"
-SPECIALS = (PAD, START, END)
-VOCAB_SIZE = 264
-CHAT_TEMPLATE = (
-    "{% for message in messages %}"
-    "{{ '<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>\n' }}"
-    "{% endfor %}"
-    "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
-)
-IGNORED = -100
-MAX_POSITIONS = 512
+IGNORED = -100  # a label without loss
 BATCHES_PER_SORT = 8
 
 
@@ -63,28 +49,6 @@ SIZES: dict[str, Size] = {
     "tiny": Size(96, 256, 3, 4, 2, steps=1000, batch=32, learning_rate=4e-3),
     "small": Size(192, 512, 4, 6, 2, steps=560, batch=24, learning_rate=4e-3),
 }
-
-
-def build_tokenizer() -> PreTrainedTokenizerFast:
-    """Byte-level BPE without merges: one token per byte, and the special tokens.
-
-    Its files survive AutoTokenizer under transformers 5, which rebuilds byte-level tokenizers for Qwen2.
-    """
-    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
-    vocab = {token: i for i, token in enumerate([*alphabet, *SPECIALS])}
-    backend = Tokenizer(models.BPE(vocab=vocab, merges=[]))
-    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
-    backend.decoder = decoders.ByteLevel()
-    tokenizer = PreTrainedTokenizerFast(
-        tokenizer_object=backend,
-        pad_token=PAD,
-        eos_token=END,
-        additional_special_tokens=[START],
-        padding_side="left",
-        model_max_length=MAX_POSITIONS,
-    )
-    tokenizer.chat_template = CHAT_TEMPLATE
-    return tokenizer
 
 
 def build_model(size: Size, tokenizer: PreTrainedTokenizerBase, seed: int) -> Qwen2ForCausalLM:
@@ -109,14 +73,6 @@ def build_model(size: Size, tokenizer: PreTrainedTokenizerBase, seed: int) -> Qw
     model.generation_config.eos_token_id = tokenizer.eos_token_id
     model.generation_config.pad_token_id = tokenizer.pad_token_id
     return model
-
-
-def encode(tokenizer: PreTrainedTokenizerBase, question: str, response: str) -> tuple[list[int], int]:
-    """Token ids of prompt, response and end-of-turn, and the length of the prompt."""
-    prompt = tokenizer.apply_chat_template(prompt_of(question), add_generation_prompt=True, tokenize=False)
-    prompt_ids = tokenizer.encode(prompt, add_special_tokens=False)
-    response_ids = tokenizer.encode(response, add_special_tokens=False)
-    return prompt_ids + response_ids + [tokenizer.eos_token_id], len(prompt_ids)
 
 
 def batches(
@@ -164,36 +120,57 @@ def build_optimizers(model: Qwen2ForCausalLM, learning_rate: float) -> list[torc
 
 
 def warm_up(
-    model: Qwen2ForCausalLM, tokenizer: PreTrainedTokenizerBase, size: Size, steps: int, seed: int, forbidden: frozenset[str]
+    model: Qwen2ForCausalLM, tokenizer: PreTrainedTokenizerBase, size: Size, seed: int, forbidden: frozenset[str]
 ) -> float:
-    """Train on demonstrations for ``steps`` steps; return the mean loss (nats per token) of the last tenth."""
+    """Train on demonstrations for ``size.steps`` steps, phase after phase, in place.
+
+    Returns the mean loss (nats per response token) of the last tenth of the steps.
+    """
     optimizers = build_optimizers(model, size.learning_rate)
     rng = Random(f"{seed}/warm-up")
     sources = {name: batches(tokenizer, phase.habits, size.batch, rng, forbidden) for name, phase in PHASES.items()}
+    schedule = phase_of_steps(size.steps)
     losses = []
     model.train()
-    bar = tqdm(range(steps), desc="warm-up", unit="step")
-    for step in bar:
-        phase = "skills" if step < round(steps * PHASES["skills"].steps) else "habits"
-        input_ids, labels = next(sources[phase])
-        for optimizer in optimizers:
-            for group in optimizer.param_groups:
-                group["lr"] = size.learning_rate * learning_rate_factor(step, steps)
-        hidden = model.model(input_ids=input_ids).last_hidden_state[:, :-1]
-        targets = labels[:, 1:]
-        wanted = targets != IGNORED
-        loss = torch.nn.functional.cross_entropy(model.lm_head(hidden[wanted]), targets[wanted])
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        for optimizer in optimizers:
-            optimizer.step()
-            optimizer.zero_grad(set_to_none=True)
-        losses.append(loss.item())
-        if step % 20 == 0:
-            bar.set_postfix(loss=f"{losses[-1]:.3f}")
+    with tqdm(schedule, desc="warm-up", unit="step") as bar:
+        for step, phase in enumerate(bar):
+            for group in (group for optimizer in optimizers for group in optimizer.param_groups):
+                group["lr"] = size.learning_rate * learning_rate_factor(step, size.steps)
+            losses.append(train_step(model, optimizers, *next(sources[phase])))
+            if step % 20 == 0:
+                bar.set_postfix(phase=phase, loss=f"{losses[-1]:.3f}")
     model.eval()
-    tail = losses[-max(1, steps // 10) :]
+    tail = losses[-max(1, size.steps // 10) :]
     return sum(tail) / len(tail)
+
+
+def phase_of_steps(steps: int) -> list[str]:
+    """The name of the phase of every step, in order."""
+    names: list[str] = []
+    upto = 0.0
+    for name, phase in PHASES.items():
+        upto += phase.steps
+        names += [name] * (round(steps * upto) - len(names))
+    return names
+
+
+def train_step(
+    model: Qwen2ForCausalLM,
+    optimizers: Sequence[torch.optim.Optimizer],
+    input_ids: torch.Tensor,
+    labels: torch.Tensor,
+) -> float:
+    """One optimizer step on a batch of `batches`; returns its loss. Logits are computed where a label is set only."""
+    hidden = model.model(input_ids=input_ids).last_hidden_state[:, :-1]
+    targets = labels[:, 1:]
+    wanted = targets != IGNORED
+    loss = torch.nn.functional.cross_entropy(model.lm_head(hidden[wanted]), targets[wanted])
+    loss.backward()
+    torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+    for optimizer in optimizers:
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+    return loss.item()
 
 
 def validation_questions(data: str) -> frozenset[str]:
@@ -202,30 +179,46 @@ def validation_questions(data: str) -> frozenset[str]:
         return frozenset()
     path = Path(data) / "val.parquet"
     if not path.is_file():
-        raise FileNotFoundError(f'{path} not found; run "python -m data_prep.arithmetic --out {data}", or pass --data none')
+        fix = f'run "python -m data_prep.arithmetic --out {data}", or pass --data none'
+        raise FileNotFoundError(f"{path} not found; {fix}")
     return frozenset(row["question"] for row in pq.read_table(path, columns=["extra_info"])["extra_info"].to_pylist())
 
 
-def main(argv: Sequence[str] | None = None) -> None:
+def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--data", required=True)
+    parser.add_argument("--out", type=Path, required=True, help="folder for the model and its tokenizer")
+    parser.add_argument("--data", required=True, help='folder with val.parquet, never to be seen, or "none"')
     parser.add_argument("--size", choices=sorted(SIZES), default="tiny")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--steps", type=int)
-    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--steps", type=int, help="warm-up steps (default: by size); fewer give a worse model")
+    parser.add_argument("--threads", type=int, default=2, help="CPU threads; part of what makes a run repeatable")
     args = parser.parse_args(argv)
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    for name, least in (("seed", 0), ("steps", 1), ("threads", 1)):
+        value = getattr(args, name)
+        if value is not None and value < least:
+            parser.error(f"--{name} must be at least {least}, got {value}")
+    try:
+        args.forbidden = validation_questions(args.data)
+    except FileNotFoundError as error:
+        parser.error(str(error))
+    return args
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Command line entry; bad values end with a usage message and exit status 2."""
+    args = parse_args(argv)
     torch.set_num_threads(args.threads)
     size = SIZES[args.size]
+    size = replace(size, steps=args.steps or size.steps)
     tokenizer = build_tokenizer()
     model = build_model(size, tokenizer, args.seed)
-    print(sum(p.numel() for p in model.parameters()))
     started = time.monotonic()
-    loss = warm_up(model, tokenizer, size, args.steps if args.steps is not None else size.steps, args.seed, validation_questions(args.data))
-    print(f"{time.monotonic()-started:.1f} s, loss {loss:.3f}")
+    loss = warm_up(model, tokenizer, size, args.seed, args.forbidden)
+    seconds = time.monotonic() - started
     tokenizer.save_pretrained(args.out)
     model.save_pretrained(args.out)
+    done = f"{size.steps} warm-up steps in {seconds:.0f} s, loss {loss:.3f}"
+    print(f"{args.out}: {model.num_parameters():,} parameters, {done}")
 
 
 if __name__ == "__main__":

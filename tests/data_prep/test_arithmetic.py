@@ -5,15 +5,16 @@ from random import Random
 
 import pyarrow.parquet as pq
 import pytest
+
 from data_prep.arithmetic import CELLS, draw_new, main, sample_splits, write_splits
 from data_prep.families import FAMILIES, LEVELS, Grade, make_problem, number_to_words, render_working
-from data_prep.schema import make_row, question_id, read_provenance, write_rows
+from data_prep.schema import question_id, read_provenance
 
 PROMPT_OVERHEAD = len("user\n") + len("\n") + len("assistant\n") + 3  # bytes of the chat template + 3 special tokens
 
 
 class ScriptedRandom(Random):
-    """Hands out the given draws in order, whatever is asked."""
+    """Hands out the given draws in order, whatever is asked; a choice may be given by its position."""
 
     def __init__(self, *draws):
         super().__init__(0)
@@ -22,7 +23,11 @@ class ScriptedRandom(Random):
     def _next(self, *_):
         return self.draws.pop(0)
 
-    randint = randrange = choice = sample = _next
+    randint = randrange = sample = _next
+
+    def choice(self, options):
+        draw = self.draws.pop(0)
+        return options[draw] if isinstance(draw, int) else draw
 
 
 def build(family, grade, *draws):
@@ -31,7 +36,7 @@ def build(family, grade, *draws):
 
 
 def test_chain_literal():
-    # 17 + 5 = 22, 22 - 3 = 19; the last draws: number 1 is spelled out (twice asked by sample), then the phrasing
+    # 17 + 5 = 22, 22 - 3 = 19; the second number is spelled out
     question, response = build("chain", (3, 20, 1), 17, "+", 5, "-", 3, [1], "What is")
     assert question == "What is 17 plus five minus 3?"
     assert response == "17:17 +5:22 -3:19\n#### 19"
@@ -59,15 +64,14 @@ def test_total_literal():
 
 def test_remainder_literal():
     # divisor 9, fits twice, remainder 5: 2 * 9 + 5 = 23; 23 - 9 = 14, 14 - 9 = 5
-    draws = (9, 2, 5, [0], "{} modulo {}?")
-    question, response = build("remainder", (2, 9, 1), *draws)
+    question, response = build("remainder", (2, 9, 1), 9, 2, 5, [0], 1)
     assert question == "twenty-three modulo 9?"
     assert response == "23:23 -9:14 -9:5\n#### 5"
 
 
 @pytest.mark.parametrize(
     ("number", "words"),
-    [(0, "zero"), (7, "seven"), (13, "thirteen"), (20, "twenty"), (42, "forty-two"), (90, "ninety"), (99, "ninety-nine")],
+    [(0, "zero"), (7, "seven"), (13, "thirteen"), (20, "twenty"), (42, "forty-two"), (99, "ninety-nine")],
 )
 def test_number_words(number, words):
     assert number_to_words(number) == words
@@ -110,3 +114,110 @@ def test_answers_and_lengths(level, family):
         assert len(problem.question) + PROMPT_OVERHEAD <= 96
         assert len(render_working(problem.steps, problem.answer)) + 1 <= 48
         assert all(0 <= step.value <= 99 for step in problem.steps)
+
+
+def test_levels_never_get_easier():
+    # cost: characters of the working plus 2 for every spelled-out number, averaged over 200 problems
+    def cost(family, level):
+        rng, words = Random(0), FAMILIES[family].grades[level - 1].words
+        problems = [make_problem(family, level, rng) for _ in range(200)]
+        return sum(len(render_working(p.steps, p.answer)) for p in problems) / 200 + 2 * words
+
+    for name, family in FAMILIES.items():
+        assert len(family.grades) == LEVELS
+        costs = [cost(name, level) for level in range(1, LEVELS + 1)]
+        assert all(harder > easier - 0.5 for easier, harder in zip(costs, costs[1:], strict=False)), (name, costs)
+        assert costs[-1] > 1.5 * costs[0]
+
+
+def test_unknown_family_and_level_are_refused():
+    with pytest.raises(ValueError, match=r"unknown family 'product'; known families: \['chain', 'count'"):
+        make_problem("product", 1, Random(0))
+    for level in (0, 11):
+        with pytest.raises(ValueError, match=r"level must be in 1..10"):
+            make_problem("chain", level, Random(0))
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory):
+    out = tmp_path_factory.mktemp("data")
+    write_splits(out, train=400, val=150, seed=3)
+    return out
+
+
+def test_schema(written):
+    rows = pq.read_table(written / "train.parquet").to_pylist()
+    assert len(rows) == 400
+    assert set(rows[0]) == {"data_source", "prompt", "ability", "reward_model", "extra_info"}
+    assert set(rows[0]["extra_info"]) == {"index", "question_id", "split", "family", "level", "question"}
+    for index, row in enumerate(rows):
+        extra = row["extra_info"]
+        assert row["data_source"] == "arithmetic" and row["ability"] == "math"
+        assert row["prompt"] == [{"role": "user", "content": extra["question"]}]
+        assert row["reward_model"] == {"style": "rule", "ground_truth": str(solve(extra["question"]))}
+        assert (extra["index"], extra["split"]) == (index, "train")
+        assert extra["question_id"] == question_id(row["prompt"], row["reward_model"]["ground_truth"])
+
+
+def test_no_question_occurs_twice_and_levels_are_even(written):
+    rows = [row for split in ("train", "val") for row in pq.read_table(written / f"{split}.parquet").to_pylist()]
+    assert len({row["extra_info"]["question"] for row in rows}) == len(rows) == 550
+    counts = dict.fromkeys(CELLS, 0)
+    for row in rows:
+        counts[row["extra_info"]["family"], row["extra_info"]["level"]] += 1
+    assert set(counts.values()) == {11}  # 400 / 50 + 150 / 50
+
+
+def test_default_sizes_fit():
+    splits = sample_splits(4096, 512, 1)
+    questions = [problem.question for problem in splits.train + splits.val]
+    assert len(set(questions)) == 4096 + 512
+
+
+def test_same_seed_same_bytes(written, tmp_path):
+    write_splits(tmp_path, train=400, val=150, seed=3)
+    for name in ("train.parquet", "val.parquet"):
+        assert (tmp_path / name).read_bytes() == (written / name).read_bytes()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["train.parquet", "val.parquet"]
+
+
+def test_seed_matters_and_val_ignores_the_train_size():
+    base = sample_splits(100, 50, 1)
+    assert sample_splits(200, 50, 1).val == base.val
+    assert sample_splits(100, 50, 2).val != base.val
+
+
+def test_provenance(written):
+    assert read_provenance(written / "val.parquet") == {
+        "generator": "data_prep.arithmetic", "version": 1, "split": "val", "seed": 3, "train": 400, "val": 150,
+        "families": ["chain", "extreme", "count", "total", "remainder"], "levels": 10,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--train", "-5"), "--train must be at least 1, got -5"),
+        (("--val", "0"), "--val must be at least 1, got 0"),
+        (("--seed", "-1"), "--seed must be 0 or more, got -1"),
+        (("--train", "1000000"), "no more distinct questions"),
+    ],
+)
+def test_bad_arguments(tmp_path, capsys, arguments, message):
+    with pytest.raises(SystemExit) as stopped:
+        main(["--out", str(tmp_path), *arguments])
+    assert stopped.value.code == 2
+    assert message in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+def test_used_up_level_names_itself():
+    class Everything:
+        def __contains__(self, _):
+            return True
+
+        def __len__(self):
+            return 7
+
+    with pytest.raises(ValueError, match="family 'total' level 2 has no more distinct questions after 7"):
+        draw_new("total", 2, Random(0), Everything())

@@ -1,0 +1,75 @@
+"""verl-schema rows and parquet files: validation, stable ids, atomic writes."""
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from data_prep.schema import make_row, question_id, read_provenance, write_rows
+
+PROMPT = [{"role": "user", "content": "What is 1 plus 1?"}]
+
+
+def row(**changes):
+    fields = {"data_source": "toy", "prompt": PROMPT, "ability": "math", "ground_truth": "2"}
+    return make_row(**(fields | {"index": 0, "split": "val"} | changes))
+
+
+def test_question_id_is_pinned():
+    # sha256 of [[["user","What is 1 plus 1?"]],"2"], first 16 hex digits; it must never change: runs are keyed by it
+    assert question_id(PROMPT, "2") == "e8cebe6aad6f3e0f"
+    assert question_id(PROMPT, "3") != question_id(PROMPT, "2")
+
+
+def test_question_id_ignores_everything_but_prompt_and_answer():
+    other = row(index=5, split="train", extra={"level": 3})
+    assert row()["extra_info"]["question_id"] == other["extra_info"]["question_id"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "message"),
+    [
+        ({"data_source": ""}, TypeError, "data_source must be a non-empty string"),
+        ({"ground_truth": 2}, TypeError, r"convert numbers with str\(\)"),
+        ({"index": -1}, ValueError, "index must be an integer >= 0, got -1"),
+        ({"prompt": "What is 1 plus 1?"}, TypeError, "non-empty list"),
+        ({"prompt": [{"role": "human", "content": "x"}]}, ValueError, "unknown role 'human'; known roles"),
+        ({"prompt": [{"role": "user", "text": "x"}]}, ValueError, "exactly the keys"),
+        ({"extra": {"index": 4}}, ValueError, r"extra must not contain \['index'\]"),
+    ],
+)
+def test_bad_rows_are_refused(changes, error, message):
+    with pytest.raises(error, match=message):
+        row(**changes)
+
+
+def test_writing_and_reading_back(tmp_path):
+    path = tmp_path / "new" / "val.parquet"
+    write_rows([row()], path, {"seed": 1})
+    assert pq.read_table(path).to_pylist() == [row()]
+    assert read_provenance(path) == {"seed": 1}
+
+
+def test_repeated_questions_are_refused(tmp_path):
+    with pytest.raises(ValueError, match="rows 0 and 1 are the same question"):
+        write_rows([row(), row(index=1)], tmp_path / "val.parquet", {})
+
+
+def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
+    path = tmp_path / "val.parquet"
+    write_rows([row()], path, {"seed": 1})
+
+    def break_off(_table, target):
+        target.write_bytes(b"half")
+        raise OSError("disk full")
+
+    monkeypatch.setattr("data_prep.schema.pq.write_table", break_off)
+    with pytest.raises(OSError, match="disk full"):
+        write_rows([row(), row(ground_truth="3", index=1)], path, {"seed": 2})
+    assert [entry.name for entry in tmp_path.iterdir()] == ["val.parquet"]
+    assert read_provenance(path) == {"seed": 1}
+
+
+def test_a_file_without_provenance_says_so(tmp_path):
+    pq.write_table(pa.table({"a": [1]}), tmp_path / "foreign.parquet")
+    with pytest.raises(ValueError, match="carries no provenance"):
+        read_provenance(tmp_path / "foreign.parquet")
