@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # From nothing to a table and a figure: installs into .venv, makes the testbed and a tiny model, trains GRPO with two
 # seeds on the CPU and reports. About 10 minutes on 2 cores. Run again, it goes on from what is there.
-#   SEEDS="1 2"  STEPS=40
+#   SEEDS="1 2"  STEPS=30
 set -euo pipefail
 cd "$(dirname "$0")/.."
 source scripts/install.sh
@@ -17,7 +17,7 @@ for seed in ${SEEDS:-1 2}; do
     if grep -q '"finished": "' "$run/run.json" 2>/dev/null; then
         echo "$run is complete."
     else
-        DATA=$data MODEL=$model SEED=$seed RUN=$run STEPS=${STEPS:-40} \
+        DATA=$data MODEL=$model SEED=$seed RUN=$run STEPS=${STEPS:-30} \
             python scripts/watch_run.py "$run" "$run/train.log" -- bash recipes/cpu/grpo.sh
     fi
 done

@@ -1,5 +1,5 @@
 # Sourced by the recipes of this folder: the testbed and the tiny model, as all of them use them.
-#   SEED=1  STEPS=40  RUN=runs/cpu/NAME-seedSEED  DATA=data/arithmetic  MODEL=models/tiny
+#   SEED=1  STEPS=60  RUN=runs/cpu/NAME-seedSEED  DATA=data/arithmetic  MODEL=models/tiny
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
@@ -16,7 +16,7 @@ train() {  # train NAME [OVERRIDE ...]
         actor_rollout_ref.rollout.n=8 actor_rollout_ref.rollout.temperature=1.0 \
         actor_rollout_ref.rollout.val_kwargs.do_sample=True \
         actor_rollout_ref.rollout.val_kwargs.temperature=0.6 actor_rollout_ref.rollout.val_kwargs.top_p=0.95 \
-        trainer.total_training_steps="${STEPS:-40}" trainer.total_epochs=1000 \
+        trainer.total_training_steps="${STEPS:-60}" trainer.total_epochs=1000 \
         trainer.test_freq=10 trainer.save_freq=20 trainer.max_actor_ckpt_to_keep=1 \
         trainer.project_name=verl_dots_cpu trainer.experiment_name="$name" \
         trainer.default_local_dir="${RUN:-runs/cpu/$name-seed$seed}" "$@"

@@ -94,8 +94,8 @@ def test_greedy_equals_transformers_generate(model):
     for request in given:
         prompt = torch.tensor([request.prompt_ids])
         expected = model.generate(
-            input_ids=prompt, attention_mask=torch.ones_like(prompt), do_sample=False, max_new_tokens=20, eos_token_id=EOS,
-            pad_token_id=0,
+            input_ids=prompt, attention_mask=torch.ones_like(prompt), do_sample=False, max_new_tokens=20,
+            eos_token_id=EOS, pad_token_id=0,
         )  # fmt: skip
         assert done[request.request_id].token_ids == expected[0, prompt.shape[1] :].tolist()
 
