@@ -32,7 +32,7 @@ def folders(tmp_path):
 
 def test_files_and_terminal(folders, tmp_path, capsys):
     out = tmp_path / "out" / "deep"
-    assert report.main([*folders, "--out", str(out)]) == 0
+    assert report.main([*folders, "--out", str(out), "--smoothing", "3"]) == 0
     names = ["accuracy.png", "report.md", "summary.json", "training.png"]
     assert sorted(path.name for path in out.iterdir()) == names
     printed = capsys.readouterr().out

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from verl_dots.reporting import figures, measures, runs, summary, tables
+from verl_dots.reporting import figures, runs, summary, tables
 from verl_dots.reporting.runs import RunError
 from verl_dots.reporting.summary import Comparison
 
@@ -38,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     console = Console(soft_wrap=True, highlight=False, markup=False, emoji=False)
     try:
         groups = runs.group_by_name([runs.load_run(path, options.metric) for path in _unique(options.run)])
-        comparison = summary.compare(groups, options.baseline)
+        comparison = summary.compare(groups, options.baseline, options.smoothing)
     except RunError as error:
         Console(stderr=True, soft_wrap=True, highlight=False, markup=False).print(f"error: {error}")
         return 2
@@ -63,14 +63,13 @@ def write_report(comparison: Comparison, folder: Path) -> None:
 
 def report_text(comparison: Comparison) -> str:
     """Return the report as markdown; it refers to the figures by file name."""
-    window = measures.SMOOTHING_WINDOW
     names = ", ".join(method.name for method in comparison.methods)
     lines = [f"# Training report: {names}", "", f"{comparison.label}: {_metric_text(comparison)}", ""]
     lines += [tables.overview_table(comparison), ""]
     lines += [
-        f"The accuracy curve is a trailing mean of {window} evaluations, so *final* is the mean of a run's last "
-        f"{window} and *first* its first evaluation. ± is one standard deviation over seeds. Wall time includes "
-        "validation; s/step is training alone, the first step (warm-up) left out.",
+        f"Accuracy: {comparison.smoothing}. *First* and *final* are the ends of that curve. ± is one standard "
+        "deviation over seeds. Wall time includes validation; s/step is training alone, the first step (warm-up) "
+        "left out.",
         "",
         f"![{comparison.label} against steps, wall time and generated tokens]({ACCURACY_FILE})",
         "",
@@ -98,7 +97,7 @@ def _savings_section(comparison: Comparison, table: str) -> list[str]:
         "",
         table,
         "",
-        "Where the mean smoothed curve first reaches it, interpolated between evaluations; the baseline is measured "
+        "Where the mean curve first reaches it, interpolated between evaluations; the baseline is measured "
         "in the same way. Train time is training steps alone, without validation, and total time saved is of train "
         "time: total = 1 - (1 - steps)(1 - time/step). Negative: more than the baseline.",
         "",
@@ -138,6 +137,9 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--out", type=Path, metavar="DIR", help="where to write the report (default: printed)")
     parser.add_argument("--baseline", metavar="NAME", help="method to compare with (default: grpo, else the first)")
     parser.add_argument("--metric", metavar="KEY", help="metric that counts as the accuracy (default: verl's own)")
+    parser.add_argument(
+        "--smoothing", type=int, metavar="N", help="trailing mean of N evaluations (default: 3 if there are 9, else 1)"
+    )
     return parser.parse_args(arguments)
 
 

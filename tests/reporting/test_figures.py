@@ -14,7 +14,7 @@ GRPO = {0: 0.0, 2: 0.2, 4: 0.4, 6: 0.6}
 def compare(write_run):
     def build(methods, seeds, **options):
         folders = [write_run(name, seed, GRPO, 2.0, 6, **options) for name in methods for seed in range(seeds)]
-        return summary.compare(group_by_name([load_run(folder) for folder in folders]))
+        return summary.compare(group_by_name([load_run(folder) for folder in folders]), window=3)
 
     return build
 

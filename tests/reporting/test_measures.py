@@ -23,6 +23,10 @@ def test_smooth_is_a_trailing_mean_of_three():
         measures.smooth([0.1], window=0)
 
 
+def test_few_evaluations_are_left_as_measured():
+    assert [measures.default_window(count) for count in (1, 8, 9, 40)] == [1, 1, 3, 3]
+
+
 def test_validation_curve_takes_the_mean_over_sources_where_all_have_a_value():
     rows = pd.DataFrame(
         {

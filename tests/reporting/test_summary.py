@@ -15,7 +15,7 @@ DOTS = {0: 0.0, 2: 0.4, 4: 0.8, 6: 0.6}
 @pytest.fixture
 def comparison(write_run):
     folders = [write_run("dots", 0, DOTS, 1.0, 6), write_run("grpo", 0, GRPO, 2.0, 6)]
-    return summary.compare(group_by_name([load_run(folder) for folder in folders]))
+    return summary.compare(group_by_name([load_run(folder) for folder in folders]), window=3)
 
 
 def test_the_baseline_comes_first_and_sets_the_target(comparison):
@@ -41,7 +41,7 @@ def test_costs_and_savings(comparison):
 
 def test_seeds_give_mean_and_deviation(write_run):
     folders = [write_run("grpo", seed, {0: 0.1, 2: 0.1 + 0.2 * seed}) for seed in (0, 1)]
-    (grpo,) = summary.compare(group_by_name([load_run(folder) for folder in folders])).methods
+    (grpo,) = summary.compare(group_by_name([load_run(folder) for folder in folders]), window=3).methods
     # final: (0.1 + 0.1) / 2 and (0.1 + 0.3) / 2
     assert (grpo.final.mean, grpo.final.count) == (pytest.approx(0.15), 2)
     assert grpo.final.std == pytest.approx(0.05 * 2**0.5)
@@ -59,7 +59,7 @@ def test_choice_of_the_baseline():
 def test_runs_validated_on_different_data_are_refused(write_run):
     folders = [write_run("grpo", 0, GRPO), write_run("dots", 0, DOTS, key="val-core/math/acc/mean@1")]
     with pytest.raises(RunError, match="validated on .*arithmetic.* but .*math.*--metric"):
-        summary.compare(group_by_name([load_run(folder) for folder in folders]))
+        summary.compare(group_by_name([load_run(folder) for folder in folders]), window=3)
 
 
 def test_json_has_no_nan(comparison):

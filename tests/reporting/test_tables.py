@@ -14,7 +14,7 @@ DOTS = {0: 0.0, 2: 0.4, 4: 0.8, 6: 0.6}
 
 
 def compare(*folders, metric=None):
-    return summary.compare(group_by_name([load_run(folder, metric) for folder in folders]))
+    return summary.compare(group_by_name([load_run(folder, metric) for folder in folders]), window=3)
 
 
 @pytest.fixture

@@ -79,7 +79,7 @@ def accuracy_figure(comparison: Comparison) -> Figure:
         panels[1].xaxis.set_major_locator(_locator())
         panels[2].xaxis.set_major_locator(_locator())
         panels[2].xaxis.set_major_formatter(EngFormatter(sep=" "))
-        figure.suptitle(f"{comparison.label}, trailing mean of {measures.SMOOTHING_WINDOW} evaluations")
+        figure.suptitle(f"{comparison.label}, {comparison.smoothing}")
         panels[0].set_ylabel(f"{comparison.label} (%)" if comparison.is_accuracy else comparison.label)
         _legend(figure, panels[0])
         return figure

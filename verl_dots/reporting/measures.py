@@ -14,6 +14,8 @@ import numpy as np
 import pandas as pd
 
 SMOOTHING_WINDOW = 3
+# With fewer evaluations a trailing mean would mostly show how late it is.
+LEAST_EVALUATIONS_TO_SMOOTH = 9
 _TIMING_PREFIX = "timing_s/"
 
 
@@ -94,6 +96,11 @@ def smooth(values_E: np.ndarray, window: int = SMOOTHING_WINDOW) -> np.ndarray:
         raise ValueError(f"window is {window}; it must be at least 1 evaluation.")
     values_E = np.asarray(values_E, dtype=float)
     return np.array([values_E[max(0, end - window) : end].mean() for end in range(1, len(values_E) + 1)])
+
+
+def default_window(evaluations: int) -> int:
+    """Return how many evaluations to smooth over: 3, or 1 (none) where a run has fewer than 9."""
+    return SMOOTHING_WINDOW if evaluations >= LEAST_EVALUATIONS_TO_SMOOTH else 1
 
 
 def smooth_curve(curve: Curve, window: int = SMOOTHING_WINDOW) -> Curve:

@@ -44,13 +44,22 @@ class MethodSummary:
 
 @dataclass(frozen=True)
 class Comparison:
-    """All methods. `target` is the baseline's final accuracy; `is_accuracy` whether it is a fraction right."""
+    """All methods. `target` is the baseline's final accuracy; `is_accuracy` whether it is a fraction right.
+
+    `window` is how many evaluations the curves are trailing means of; 1 leaves them as measured.
+    """
 
     methods: tuple[MethodSummary, ...]
     baseline: str
     target: float
     metric_keys: tuple[str, ...]
     is_accuracy: bool
+    window: int
+
+    @property
+    def smoothing(self) -> str:
+        """How the accuracy was smoothed, in words."""
+        return "as measured" if self.window == 1 else f"trailing mean of {self.window} evaluations"
 
     @property
     def label(self) -> str:
@@ -60,15 +69,20 @@ class Comparison:
         return self.metric_keys[0] if len(self.metric_keys) == 1 else "Validation reward"
 
 
-def compare(groups: Mapping[str, Sequence[Run]], baseline: str | None = None) -> Comparison:
+def compare(groups: Mapping[str, Sequence[Run]], baseline: str | None = None, window: int | None = None) -> Comparison:
     """Summarise `groups` (method name to runs, see `runs.group_by_name`).
+
+    `window` is the number of evaluations to smooth over; None smooths only where all runs have enough of them.
 
     Raises:
         RunError: an unknown baseline, or runs that were validated on different data.
     """
     baseline = choose_baseline(list(groups), baseline)
     metric_keys = _common_metric_keys([run for runs in groups.values() for run in runs])
-    curves = {name: _smoothed_curves(runs) for name, runs in groups.items()}
+    raw = {name: _curves(runs) for name, runs in groups.items()}
+    if window is None:
+        window = measures.default_window(min(len(curve.accuracy_E) for curves in raw.values() for curve in curves))
+    curves = {name: [measures.smooth_curve(curve, window) for curve in raw[name]] for name in groups}
     means = {name: _mean_curve(name, curves[name]) for name in groups}
     target = float(means[baseline].accuracy_E[-1])
     baseline_reach = measures.first_reach(means[baseline], target)
@@ -78,7 +92,7 @@ def compare(groups: Mapping[str, Sequence[Run]], baseline: str | None = None) ->
     ]
     methods.sort(key=lambda method: method.name != baseline)  # the baseline first, the rest as given
     is_accuracy = all("/acc/" in key for key in metric_keys)
-    return Comparison(tuple(methods), baseline, target, metric_keys, is_accuracy)
+    return Comparison(tuple(methods), baseline, target, metric_keys, is_accuracy, window)
 
 
 def choose_baseline(names: Sequence[str], requested: str | None = None) -> str:
@@ -120,7 +134,7 @@ def to_json(comparison: Comparison) -> dict[str, Any]:
             "baseline": comparison.baseline,
             "target_accuracy": comparison.target,
             "metric_keys": list(comparison.metric_keys),
-            "smoothing": f"trailing mean of {measures.SMOOTHING_WINDOW} evaluations",
+            "smoothing": comparison.smoothing,
             "methods": methods,
         }
     )
@@ -155,14 +169,14 @@ def _summarise(
     )
 
 
-def _smoothed_curves(runs: Sequence[Run]) -> list[Curve]:
+def _curves(runs: Sequence[Run]) -> list[Curve]:
     curves = []
     for run in runs:
         try:
             curve = measures.validation_curve(run.rows, run.metric_keys)
         except ValueError as error:
             raise RunError(f"{run.path}: {error}") from error
-        curves.append(measures.smooth_curve(curve))
+        curves.append(curve)
     return curves
 
 
