@@ -21,8 +21,9 @@ from rich.table import Table
 from transformers import AutoModelForCausalLM, Qwen2Config, Qwen2ForCausalLM
 
 from verl_dots.rollout import attention
-from verl_dots.rollout.engine import Engine, EngineConfig
+from verl_dots.rollout.engine import Engine
 from verl_dots.rollout.request import Request, SamplingParams
+from verl_dots.rollout.settings import EngineConfig
 
 GENERATE_BATCH = 128
 SIZES = {

@@ -17,9 +17,9 @@ from tqdm import tqdm
 from transformers import AutoTokenizer
 
 from verl_dots.rewards.compute import compute_score
-from verl_dots.rollout.engine import EngineConfig
 from verl_dots.rollout.loading import load_engine
 from verl_dots.rollout.request import Request, SamplingParams
+from verl_dots.rollout.settings import EngineConfig
 
 
 def success_rates(options: argparse.Namespace, frame: pd.DataFrame) -> np.ndarray:

@@ -12,6 +12,8 @@ from verl_dots.integration.launch import prepare_environment
 from verl_dots.main import compose
 
 pytestmark = pytest.mark.e2e
+# Metrics of how far engine and actor differ: in float32 they are rounding and nothing else.
+ROUNDING = ("rollout_corr/", "training/rollout_probs_diff")
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +78,10 @@ def test_equals_stock_verl(inputs, straight, tmp_path):
         theirs = computed({key: value for key, value in entry["data"].items() if isinstance(value, int | float)})
         mine = {key: ours[entry["step"]].get(key) for key in theirs}
         # Stock verl takes the rows in order of arrival, so its sums round differently; nothing else may differ.
-        tolerance = {key: pytest.approx(value, rel=2e-4, abs=2e-6, nan_ok=True) for key, value in theirs.items()}
+        tolerance = {
+            key: pytest.approx(value, rel=2e-5, abs=1e-5 if key.startswith(ROUNDING) else 2e-6, nan_ok=True)
+            for key, value in theirs.items()
+        }
         assert len(theirs) > (2 if entry["step"] == 0 else 60)
         assert mine == tolerance, f"step {entry['step']}"
 

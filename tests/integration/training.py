@@ -35,7 +35,7 @@ class Inputs:
             "actor_rollout_ref.model.path": self.model,
             "actor_rollout_ref.actor.ppo_mini_batch_size": 8,
             "actor_rollout_ref.actor.ppo_epochs": 2,
-            "actor_rollout_ref.actor.optim.lr": 1e-3,
+            "actor_rollout_ref.actor.optim.lr": 1e-4,
             "actor_rollout_ref.rollout.n": 4,
             "trainer.test_freq": 2,
             "trainer.total_training_steps": 3,

@@ -5,9 +5,10 @@ import torch
 from transformers import AutoModelForCausalLM, Gemma2Config, GemmaConfig, GPT2Config, LlamaConfig, MistralConfig
 
 from verl_dots.rollout import attention
-from verl_dots.rollout.engine import Engine, EngineConfig
+from verl_dots.rollout.engine import Engine
 from verl_dots.rollout.loading import UnsupportedModel, check_model
 from verl_dots.rollout.request import BadRequest, Request, SamplingParams
+from verl_dots.rollout.settings import EngineConfig
 
 EOS = 3
 

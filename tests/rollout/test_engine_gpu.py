@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from verl_dots.rollout import attention
-from verl_dots.rollout.engine import Engine, EngineConfig
+from verl_dots.rollout.engine import Engine
 from verl_dots.rollout.request import Request, SamplingParams
+from verl_dots.rollout.settings import EngineConfig
 
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")]
 

@@ -4,9 +4,10 @@ import pytest
 import torch
 
 from verl_dots.rollout import attention
-from verl_dots.rollout.engine import Engine, EngineConfig
+from verl_dots.rollout.engine import Engine
 from verl_dots.rollout.request import BadRequest, Request, SamplingParams
 from verl_dots.rollout.service import EngineService
+from verl_dots.rollout.settings import EngineConfig
 
 
 @pytest.fixture

@@ -13,7 +13,6 @@ company, in any order of arrival (tests/rollout/test_engine.py requires it, in f
 
 from collections import deque
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -22,42 +21,9 @@ from verl_dots.rollout.attention import SlotStep
 from verl_dots.rollout.kv_cache import SlotCache, aligned
 from verl_dots.rollout.request import BadRequest, Completion, Request, SeedBook
 from verl_dots.rollout.sampling import sample_tokens
+from verl_dots.rollout.settings import EngineConfig, EngineStats
 from verl_dots.rollout.slots import Admission, SlotTable
-
-
-@dataclass(frozen=True)
-class EngineConfig:
-    """Limits of an engine.
-
-    Attributes:
-        max_model_len: most tokens of prompt and response together.
-        max_num_seqs: most sequences that run at the same time.
-        max_prefill_tokens: most prompt tokens, padding included, in one forward pass (at least one prompt).
-        seed: of the random numbers of requests that bring no seed.
-    """
-
-    max_model_len: int
-    max_num_seqs: int = 256
-    max_prefill_tokens: int = 8192
-    seed: int = 0
-
-    def __post_init__(self):
-        for name in ("max_model_len", "max_num_seqs", "max_prefill_tokens"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"EngineConfig.{name}={getattr(self, name)}: must be at least 1")
-
-
-@dataclass
-class EngineStats:
-    """What the engine has done since it was made."""
-
-    prompt_tokens: int = 0
-    shared_prompt_tokens: int = 0
-    generated_tokens: int = 0
-    decode_steps: int = 0
-    prefills: int = 0
-    completed: int = 0
-    aborted: int = 0
+from verl_dots.rollout.weights import replace_parameters
 
 
 class Engine:
@@ -169,19 +135,7 @@ class Engine:
             ValueError: a parameter is missing, unknown or of another shape.
         """
         self._refuse_if_running("a weight update")
-        own = dict(self.model.named_parameters())
-        known = dict(self.model.named_parameters(remove_duplicate=False))
-        missing = [name for name in own if name not in weights]
-        unknown = [name for name in weights if name not in known]
-        shapes = [name for name, w in weights.items() if name in known and known[name].shape != w.shape]
-        if missing or unknown or shapes:
-            raise ValueError(
-                f"the new weights do not fit the engine's model: missing {missing[:3]} ({len(missing)}), "
-                f"unknown {unknown[:3]} ({len(unknown)}), other shape {shapes[:3]} ({len(shapes)})"
-            )
-        with torch.no_grad():
-            for name, weight in weights.items():
-                known[name].copy_(weight)
+        replace_parameters(self.model, weights)
         if version is not None:
             self.version = version
         self._seeds.new_version()

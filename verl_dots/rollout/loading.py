@@ -6,8 +6,9 @@ import torch
 from transformers import AutoConfig, AutoModelForCausalLM, GenerationConfig
 
 from verl_dots.rollout import attention
-from verl_dots.rollout.engine import Engine, EngineConfig
+from verl_dots.rollout.engine import Engine
 from verl_dots.rollout.request import Request, SamplingParams
+from verl_dots.rollout.settings import EngineConfig
 
 logger = logging.getLogger(__name__)
 
