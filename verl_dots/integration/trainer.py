@@ -62,14 +62,20 @@ class DotsTrainer(PPOTrainerSync):
         return super()._balance_batch(batch, metrics, *args, **kwargs)
 
     def _require_all_rollouts(self, batch: KVBatchMeta) -> None:
-        """verl trains on what has arrived; a group with rollouts missing would be biased without a word."""
+        """verl trains on what has arrived; a group with rollouts missing would be biased without a word.
+
+        Groups of which nothing has arrived are missing too, unless verl has replaced them (DAPO's filter, or
+        trainer.v1.sampler.sync_refill_failed_groups), in which case the batch has all its groups.
+        """
         arrived = Counter(uid for uid, _ in {_place(key)[:2] for key in batch.keys})
-        wanted = {uid: self._submitted.pop(uid, arrived[uid]) for uid in arrived}
-        short = {uid: (arrived[uid], wanted[uid]) for uid in arrived if arrived[uid] < wanted[uid]}
+        wanted, self._submitted = self._submitted, Counter()
+        if len(arrived) >= self.config.data.train_batch_size:
+            wanted = Counter({uid: wanted[uid] for uid in arrived})
+        short = {uid: (arrived[uid], want) for uid, want in wanted.items() if arrived[uid] < want}
         missing = sum(want - have for have, want in short.values())
         if missing:
             raise RolloutFailure(
-                f"step {self.global_steps}: {missing} rollouts of {len(short)} of {len(arrived)} prompts failed; the "
+                f"step {self.global_steps}: {missing} rollouts of {len(short)} of {len(wanted)} prompts failed; the "
                 "agent loop worker's log above says why (a prompt or response too long, or an error in the reward)"
             )
 
@@ -93,9 +99,6 @@ class DotsTrainer(PPOTrainerSync):
         super()._compute_metrics(batch, metrics, *args, **kwargs)
         fresh = [tag for tag in batch.tags if not tag.get("is_padding") and tag["global_steps"] == self.global_steps]
         metrics["training/generated_tokens"] = sum(tag["response_len"] for tag in fresh)
-
-    def on_train_end(self) -> None:
-        super().on_train_end()
 
     def _shutdown_dump_executor(self) -> None:
         """The last call of verl's fit(), however it ends."""
