@@ -101,7 +101,7 @@ class DotsTrainer(PPOTrainerSync):
         metrics["training/generated_tokens"] = sum(tag["response_len"] for tag in fresh)
 
     def _shutdown_dump_executor(self) -> None:
-        """The last call of verl's fit(), however it ends."""
+        """The last call of a fit() that completes; after an exception the run stays without an end."""
         super()._shutdown_dump_executor()
         self.logger.logger["run_folder"].finish()
 
