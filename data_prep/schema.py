@@ -9,7 +9,6 @@ A row is one question:
     extra_info    {"index": int, "question_id": str, "split": str, ...}   for analysis, never shown to the model
 """
 
-import hashlib
 import json
 import os
 from collections.abc import Mapping, Sequence
@@ -19,20 +18,11 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from verl_dots.questions import question_id
+
 PROVENANCE_KEY = b"verl_dots.provenance"
-QUESTION_ID_LENGTH = 16
 ROLES = ("system", "user", "assistant")
 OWN_EXTRA_FIELDS = ("index", "question_id", "split")
-
-
-def question_id(prompt: Sequence[Mapping[str, str]], ground_truth: str) -> str:
-    """Stable id of a question: the first 16 hex digits of the sha256 of prompt and ground truth.
-
-    It does not depend on the split, the position in the file or anything in ``extra_info``.
-    """
-    messages = [[message["role"], message["content"]] for message in prompt]
-    text = json.dumps([messages, ground_truth], ensure_ascii=False, separators=(",", ":"))
-    return hashlib.sha256(text.encode("utf-8")).hexdigest()[:QUESTION_ID_LENGTH]
 
 
 def make_row(

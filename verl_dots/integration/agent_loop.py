@@ -1,9 +1,13 @@
-"""verl's agent loop, with seeds: which response of its prompt a request is travels to the engine.
+"""verl's agent loop, with seeds and partitions.
 
-verl starts the sessions of a prompt concurrently and its engines see them in any order. With the index of the
+Seeds: verl starts the sessions of a prompt concurrently and its engines see them in any order. With the index of the
 session in the request, the engine's random numbers do not depend on that order.
+
+Partitions: verl's worker writes trajectories to the TransferQueue partition "train" or "val". A prompt with the field
+`PARTITION` has its own written there instead, so that reference rollouts never mix with a train batch.
 """
 
+import contextvars
 from typing import Any
 
 import ray
@@ -11,14 +15,49 @@ from verl.trainer.ppo.v1 import agent_loop_tq
 
 # Engines whose sampling parameters know `rollout_index`.
 INDEXED_ENGINES = ("hf",)
+# Fields of a prompt for this worker alone; they are not stored with its trajectories.
+PARTITION = "__partition__"
+FIRST_ROLLOUT = "__first_rollout__"  # index of the prompt's first session: two groups of one question differ by it
+
+_partition: contextvars.ContextVar[str | None] = contextvars.ContextVar("partition", default=None)
+_first_rollout: contextvars.ContextVar[int] = contextvars.ContextVar("first_rollout", default=0)
+
+
+class _RoutedQueue:
+    """verl's TransferQueue client, with the partition of the prompt at hand in what is written."""
+
+    def __init__(self, queue: Any):
+        self._queue = queue
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._queue, name)
+
+    async def async_kv_put(self, *, partition_id: str, **kwargs: Any) -> Any:
+        return await self._queue.async_kv_put(partition_id=_partition.get() or partition_id, **kwargs)
+
+    async def async_kv_batch_put(self, *, partition_id: str, **kwargs: Any) -> Any:
+        return await self._queue.async_kv_batch_put(partition_id=_partition.get() or partition_id, **kwargs)
 
 
 class SeededAgentLoopWorker(agent_loop_tq.AgentLoopWorkerTQ.__ray_metadata__.modified_class):
     """verl's worker, unwrapped from Ray so that it can be extended; wrapped again below."""
 
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        # verl's methods name the client as a global of their module; this process runs nothing else that does.
+        if not isinstance(agent_loop_tq.tq, _RoutedQueue):
+            agent_loop_tq.tq = _RoutedQueue(agent_loop_tq.tq)
+
+    async def _run_prompt(self, prompt: dict, sampling_params: dict, trajectory: dict, trace: bool = False) -> None:
+        # Each prompt is a task with a context of its own, which the tasks of its sessions inherit.
+        _partition.set(prompt.pop(PARTITION, None))
+        _first_rollout.set(int(prompt.pop(FIRST_ROLLOUT, 0)))
+        await super()._run_prompt(prompt, sampling_params, trajectory, trace)
+
     async def _run_agent_loop(self, sampling_params: dict[str, Any], trajectory: dict, **kwargs) -> Any:
         if self.rollout_config.name in INDEXED_ENGINES:
-            sampling_params = {**sampling_params, "rollout_index": int(kwargs["session_id"])}
+            index = _first_rollout.get() + int(kwargs["session_id"])
+            sampling_params = {**sampling_params, "rollout_index": index}
         return await super()._run_agent_loop(sampling_params, trajectory, **kwargs)
 
 

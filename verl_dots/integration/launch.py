@@ -7,6 +7,7 @@ from pathlib import Path
 from omegaconf import DictConfig, OmegaConf
 
 from verl_dots.config import ConfigError, DotsConfig, unknown_key
+from verl_dots.integration import selection_checks
 
 logger = logging.getLogger(__name__)
 
@@ -68,6 +69,8 @@ def validate(config: DictConfig) -> DotsConfig:
     if config.trainer.device == "cpu" and config.actor_rollout_ref.rollout.name != "hf":
         name = config.actor_rollout_ref.rollout.name
         raise ConfigError(f"actor_rollout_ref.rollout.name={name!r} needs a GPU; on a CPU it must be 'hf'")
+    if dots.selection.enable:
+        selection_checks.check(config, dots)
     return dots
 
 

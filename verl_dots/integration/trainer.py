@@ -4,6 +4,8 @@ Wiring only: what is computed lives elsewhere, what the training loop does is ve
 """
 
 from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
 
 import numpy as np
 from omegaconf import DictConfig, OmegaConf, open_dict
@@ -13,7 +15,10 @@ from verl.trainer.ppo.v1 import PPOTrainerSync, register_trainer
 from verl.utils import tensordict_utils as tu
 
 from verl_dots.config import DotsConfig
+from verl_dots.integration.groups import groups_of, place_of
 from verl_dots.integration.run_folder import RunFolder
+from verl_dots.integration.selection_stage import STATE_FILE, SelectionStage
+from verl_dots.state import StateError
 
 
 class RolloutFailure(RuntimeError):
@@ -31,14 +36,15 @@ class DotsTrainer(PPOTrainerSync):
         self.dots = DotsConfig.from_mapping(OmegaConf.to_container(config.dots, resolve=True))
         self._submitted: Counter[str] = Counter()
         self._uid_step, self._uid_count = -1, 0
+        self.selection: SelectionStage | None = None
         super().__init__(config)
         self.replay_buffer.poll_interval = self.dots.poll_seconds
 
     # --- the same run every time -----------------------------------------------------------------------------
 
     def _next_train_batch(self, num_prompts: int | None = None) -> TensorDict:
-        """verl's batch, its random uids replaced by names that sort in the order of the batch."""
-        batch = super()._next_train_batch(num_prompts)
+        """verl's batch or the selected one, random uids replaced by names that sort in the order of the batch."""
+        batch = self.selection.next_batch() if self.selection else super()._next_train_batch(num_prompts)
         if self._uid_step != self.global_steps:
             self._uid_step, self._uid_count = self.global_steps, 0
         numbers = range(self._uid_count, self._uid_count + len(batch))
@@ -46,6 +52,8 @@ class DotsTrainer(PPOTrainerSync):
         # verl splits keys at "_": none in a uid.
         uids = np.array([f"step{self.global_steps:07d}-prompt{number:06d}" for number in numbers], dtype=object)
         batch["uid"] = tu.get_tensordict({"uid": uids})["uid"]
+        if self.selection:
+            self.selection.submitted(uids)
         return batch
 
     def _submit_batch_to_rollout(self, batch: TensorDict) -> int:
@@ -56,21 +64,29 @@ class DotsTrainer(PPOTrainerSync):
 
     def _balance_batch(self, batch: KVBatchMeta, metrics, *args, **kwargs) -> KVBatchMeta:
         """verl's balancing, of trajectories sorted by prompt and session instead of in order of completion."""
-        places = [_place(key) for key in batch.keys]
+        places = [place_of(key) for key in batch.keys]
         batch.reorder(sorted(range(len(places)), key=places.__getitem__))
-        self._require_all_rollouts(batch)
+        wanted, self._submitted = self._submitted, Counter()
+        self.require_rollouts(batch, wanted, self.config.data.train_batch_size)
         return super()._balance_batch(batch, metrics, *args, **kwargs)
 
-    def _require_all_rollouts(self, batch: KVBatchMeta) -> None:
-        """verl trains on what has arrived; a group with rollouts missing would be biased without a word.
+    def require_rollouts(self, batch: KVBatchMeta, wanted: Mapping[str, int], enough: int | None = None) -> None:
+        """verl goes on with what has arrived; a group with rollouts missing would be biased without a word.
 
         Groups of which nothing has arrived are missing too, unless verl has replaced them (DAPO's filter, or
         trainer.v1.sampler.sync_refill_failed_groups), in which case the batch has all its groups.
+
+        Args:
+            batch: what has arrived.
+            wanted: rollouts of each prompt that was submitted.
+            enough: groups of a complete batch, where verl may have replaced some.
+
+        Raises:
+            RolloutFailure: rollouts are missing.
         """
-        arrived = Counter(uid for uid, _ in {_place(key)[:2] for key in batch.keys})
-        wanted, self._submitted = self._submitted, Counter()
-        if len(arrived) >= self.config.data.train_batch_size:
-            wanted = Counter({uid: wanted[uid] for uid in arrived})
+        arrived = Counter(uid for uid, _ in {place_of(key)[:2] for key in batch.keys})
+        if enough is not None and len(arrived) >= enough:
+            wanted = {uid: wanted.get(uid, 0) for uid in arrived}
         short = {uid: (arrived[uid], want) for uid, want in wanted.items() if arrived[uid] < want}
         missing = sum(want - have for have, want in short.values())
         if missing:
@@ -78,6 +94,48 @@ class DotsTrainer(PPOTrainerSync):
                 f"step {self.global_steps}: {missing} rollouts of {len(short)} of {len(wanted)} prompts failed; the "
                 "agent loop worker's log above says why (a prompt or response too long, or an error in the reward)"
             )
+
+    # --- selection -------------------------------------------------------------------------------------------
+
+    def prepare_step(self) -> dict:
+        """Plan a round where one is due, then submit the step's prompts."""
+        metrics = self.selection.prepare(self.timing_raw) if self.selection else {}
+        return metrics | super().prepare_step()
+
+    def _compute_advantage(self, batch: KVBatchMeta, metrics: dict) -> KVBatchMeta:
+        groups = groups_of(batch)
+        metrics["training/effective_groups"] = sum(group.effective for group in groups.values()) / len(groups)
+        if self.selection:
+            metrics.update(self.selection.observe(groups))
+        return super()._compute_advantage(batch, metrics)
+
+    # --- checkpoints -----------------------------------------------------------------------------------------
+
+    def _save_checkpoint(self) -> None:
+        # Before verl's own: it writes last which checkpoint is the newest complete one.
+        if self.selection:
+            self.selection.save(self._checkpoint_folder())
+        super()._save_checkpoint()
+
+    def _load_checkpoint(self) -> None:
+        super()._load_checkpoint()
+        folder = self._checkpoint_folder()
+        if self.dots.selection.enable:
+            self.selection = SelectionStage(self, self.dots)
+            if self.global_steps:
+                self.selection.load(folder)
+        elif self.global_steps and (folder / STATE_FILE).exists():
+            raise StateError(
+                f"{folder} is of a run with dots.selection.enable=True, this one has False; resume with the run's own "
+                "settings, or begin anew in another folder (trainer.default_local_dir, trainer.resume_mode=disable)"
+            )
+
+    def _checkpoint_folder(self) -> Path:
+        """Where the checkpoint of the present step is, on reading and on writing."""
+        trainer = self.config.trainer
+        if trainer.resume_mode == "resume_path" and not hasattr(self, "agent_loop_manager"):
+            return Path(trainer.resume_from_path)
+        return Path(trainer.default_local_dir) / f"global_step_{self.global_steps}"
 
     # --- the run folder --------------------------------------------------------------------------------------
 
@@ -98,15 +156,10 @@ class DotsTrainer(PPOTrainerSync):
     def _compute_metrics(self, batch: KVBatchMeta, metrics, *args, **kwargs) -> None:
         super()._compute_metrics(batch, metrics, *args, **kwargs)
         fresh = [tag for tag in batch.tags if not tag.get("is_padding") and tag["global_steps"] == self.global_steps]
-        metrics["training/generated_tokens"] = sum(tag["response_len"] for tag in fresh)
+        tokens = sum(tag["response_len"] for tag in fresh)
+        metrics["training/generated_tokens"] = tokens + metrics.get("training/unused_tokens", 0)
 
     def _shutdown_dump_executor(self) -> None:
         """The last call of a fit() that completes; after an exception the run stays without an end."""
         super()._shutdown_dump_executor()
         self.logger.logger["run_folder"].finish()
-
-
-def _place(key: str) -> tuple[str, int, int]:
-    """(uid, session, output) of a trajectory's key `uid_session_output`."""
-    uid, session, output = key.rsplit("_", 2)
-    return uid, int(session), int(output)

@@ -64,10 +64,11 @@ class SlotCache:
 
     def copy_slots(self, source: torch.Tensor, target: torch.Tensor, length: int) -> None:
         """Copy the first `length` positions of the slots `source` over those of `target`."""
-        for stored in self._keys.values():
-            stored[target, :, :, :length] = stored[source, :, :, :length]
-        for stored in self._values.values():
-            stored[target, :, :length] = stored[source, :, :length]
+        for layer in self._keys:
+            # What `reserve` has promised is allocated with the next keys written; a copy may come before them.
+            keys, values = self._tensors(layer, self._keys[layer].transpose(2, 3), self._values[layer])
+            keys[target, :, :, :length] = keys[source, :, :, :length]
+            values[target, :, :length] = values[source, :, :length]
 
     def clear(self) -> None:
         """Give all memory back."""

@@ -1,0 +1,47 @@
+"""Quality of the difficulty predictor on real questions: every method, the same test questions, the same references.
+
+    python scripts/bench_predictor.py LABELS... --backbone FOLDER [--cache FOLDER] [--seeds 1 2 3]
+
+No question of a family (same text but for case, spaces and punctuation) lies on both sides of a split.
+"""
+
+import argparse
+from pathlib import Path
+
+from rich.console import Console
+
+from verl_dots.difficulty import evaluate, train
+from verl_dots.difficulty.embeddings import backbone_id, cached_embeddings
+from verl_dots.difficulty.labels import first_of_families, read_labels
+
+VARIANTS = {
+    "paper, last epoch": ["--preset", "paper", "--last-epoch"],
+    "paper, best epoch": ["--preset", "paper"],
+    "default": [],
+}
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("labels", nargs="+", type=Path)
+    parser.add_argument("--backbone", required=True)
+    parser.add_argument("--cache", type=Path, default=Path("outputs/embeddings"))
+    parser.add_argument("--seeds", nargs="+", default=["1", "2", "3"])
+    return parser.parse_args()
+
+
+def main() -> None:
+    options = parse()
+    labels = read_labels(options.labels)
+    labels = labels.take(first_of_families(labels.families))
+    embedding_P = cached_embeddings(list(labels.texts), options.backbone, options.cache)
+    scores: dict[str, evaluate.Scores] = {}
+    common = ["labels", "--backbone", options.backbone, "--out", "unused", "--seeds", *options.seeds]
+    for name, more in VARIANTS.items():
+        _, found, _ = train.run(labels, embedding_P, backbone_id(options.backbone), train.parse([*common, *more]))
+        scores |= {name if method.startswith("predictor") else method: value for method, value in found.items()}
+    Console().print(evaluate.table(scores, f"{len(labels)} questions in all, seeds {' '.join(options.seeds)}"))
+
+
+if __name__ == "__main__":
+    main()

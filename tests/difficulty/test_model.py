@@ -1,0 +1,152 @@
+import json
+from dataclasses import asdict
+
+import pytest
+import torch
+
+from verl_dots.difficulty import memory
+from verl_dots.difficulty.model import AttentionPredictor, PredictorConfig, attention, shift_to_mean
+
+
+def small(**changes) -> AttentionPredictor:
+    torch.manual_seed(0)
+    model = AttentionPredictor(PredictorConfig(6, **({"adapter_widths": (4,), "memory_size": 3} | changes))).eval()
+    if model.config.direct_head:
+        model.centre.copy_(torch.nn.functional.normalize(torch.randn(3, 6), dim=1))
+        model.coefficient.copy_(torch.tensor([0.3, -0.2, 0.1]))
+        model.gate.data.fill_(0.7)
+    return model
+
+
+def paper(**changes) -> AttentionPredictor:
+    return small(direct_head=False, calibration="group", memory_size=0, **changes)
+
+
+def inputs(P=7, K=5):
+    generator = torch.Generator().manual_seed(1)
+    return (
+        torch.randn(P, 6, generator=generator),
+        torch.randn(K, 6, generator=generator),
+        torch.rand(K, generator=generator),
+    )
+
+
+def predict(model, embedding_P, embedding_K, difficulty_K, **more):
+    return model.predict(
+        model.project_queries(embedding_P), model.project_references(embedding_K), difficulty_K, **more
+    )
+
+
+def test_attention_by_hand():
+    # h = 4, so scores are dot products / 2: (2 ln 3) / 2 = ln 3 and 0 -> weights 3/4 and 1/4; 0.75 * 0.8 + 0.25 * 0.4
+    query = torch.tensor([[2.0, 0.0, 0.0, 0.0]])
+    reference = torch.tensor([[1.0986123, 0.0, 0.0, 0.0], [0.0, 5.0, 0.0, 0.0]])
+    torch.testing.assert_close(attention(query, reference, torch.tensor([0.8, 0.4])), torch.tensor([0.7]))
+
+
+def test_group_calibration_by_hand():
+    model = paper()
+    with torch.no_grad():
+        for value in model.calibrator.parameters():
+            value.zero_()
+        # softplus(ln(e^2 - 1)) = 2 and tanh(0) = 0: sigmoid(2 * logit 0.75) = 9 / (9 + 1)
+        model.calibrator[2].bias.copy_(torch.tensor([1.8545866, 0.0]))
+        found = model._calibrate(torch.tensor([0.75, 0.5]), torch.tensor([0.2, 0.4]))
+    torch.testing.assert_close(found, torch.tensor([0.9, 0.5]))
+
+
+def test_shift_to_mean_by_hand():
+    # one reference with prior 1/2: the shift is the logit of 0.75 = ln 3
+    torch.testing.assert_close(shift_to_mean(torch.zeros(1), torch.tensor(0.75)), torch.tensor(1.0986123))
+
+
+def test_kernel_memory_by_hand():
+    # two orthogonal centres at sharpness ln 2: off-diagonal 1/2. K + I/2 = [[1.5, .5], [.5, 1.5]], inverse
+    # [[.75, -.25], [-.25, .75]]; labels 1 and 0 centred are +-1/2: c = +-1/2; left out: y_i - c_i / .75 = 1/3, 2/3
+    coefficient, left_out = memory.solve(torch.eye(2), torch.tensor([1.0, 0.0]), 0.6931472, 0.5, leave_one_out=True)
+    torch.testing.assert_close(coefficient, torch.tensor([0.5, -0.5]))
+    torch.testing.assert_close(left_out, torch.tensor([1 / 3, 2 / 3]))
+    with pytest.raises(ValueError, match="ridge must be > 0"):
+        memory.solve(torch.eye(2), torch.zeros(2), 1.0, 0.0)
+
+
+def test_a_dimension_that_never_varies_does_no_harm():
+    mean, std = torch.zeros(2), torch.tensor([1e-3, 1.0])
+    assert torch.isfinite(memory.unit_rows(torch.zeros(3, 2), mean, std)).all()
+
+
+@pytest.mark.parametrize("model", [small(), paper(), paper(adapter_widths=(8, 4))])
+def test_serving_equals_training_forward_in_any_chunks(model):
+    embedding_P, embedding_K, difficulty_K = inputs()
+    forward = model(model.project_queries(embedding_P), model.project_references(embedding_K), difficulty_K)
+    for chunk in (1, 3, 100):
+        served = predict(model, embedding_P, embedding_K, difficulty_K, chunk=chunk)
+        torch.testing.assert_close(served, forward, rtol=1e-5, atol=1e-6)
+    assert forward.shape == (7,) and ((forward >= 0) & (forward <= 1)).all() and forward.std() > 1e-4
+
+
+def test_direct_head_follows_the_level_of_the_references():
+    model = small()
+    embedding_P, embedding_K, _ = inputs(P=400, K=400)
+    for level in (0.1, 0.5, 0.9):
+        found = predict(model, embedding_P, embedding_K, torch.full((400,), level))
+        assert abs(found.mean() - level) < 0.03
+
+
+@pytest.mark.parametrize("value", [0.0, 1.0, 0.3])
+def test_equal_references_work(value):
+    for model in (small(), paper()):
+        embedding_P, embedding_K, _ = inputs()
+        assert torch.isfinite(predict(model, embedding_P, embedding_K, torch.full((5,), value))).all()
+
+
+def test_left_out_prediction_ignores_the_own_difficulty():
+    model = small()
+    _, embedding_K, difficulty_K = inputs()
+    query, reference = model.project_queries(embedding_K), model.project_references(embedding_K)
+    before = model.predict_left_out(query, reference, difficulty_K)
+    changed = difficulty_K.clone()
+    changed[2] = 1 - changed[2]
+    after = model.predict_left_out(query, reference, changed)
+    assert before[2] == after[2] and (before[[0, 1, 3, 4]] != after[[0, 1, 3, 4]]).all()
+    with pytest.raises(ValueError, match="2 or more"):
+        model.predict_left_out(query[:1], reference[:1], difficulty_K[:1])
+
+
+@pytest.mark.parametrize("model", [small(), paper()])
+def test_saved_and_loaded_predicts_the_same(model, tmp_path):
+    model.save(tmp_path)
+    again = AttentionPredictor.load(tmp_path, backbone_id="")
+    assert again.config == model.config and not again.training
+    assert torch.equal(predict(again, *inputs()), predict(model, *inputs()))
+
+
+def test_loading_is_strict(tmp_path):
+    model = small(backbone_id="right-1")
+    model.save(tmp_path)
+    with pytest.raises(ValueError, match="'right-1', not 'other-2'"):
+        AttentionPredictor.load(tmp_path, backbone_id="other-2")
+    file = tmp_path / "config.json"
+    good = {"format": 1, **asdict(model.config)}
+    for change, message in (({"format": 7}, "format 1"), ({"memory_size": 4}, "centre"), ({"extra": 1}, "extra")):
+        file.write_text(json.dumps(good | change))
+        with pytest.raises(ValueError, match=message):
+            AttentionPredictor.load(tmp_path)
+
+
+def test_bad_input_is_refused():
+    model = small()
+    embedding_P, embedding_K, difficulty_K = inputs()
+    query, reference = model.project_queries(embedding_P), model.project_references(embedding_K)
+    with pytest.raises(ValueError, match=r"\[questions, 6\]"):
+        model.project_queries(torch.zeros(2, 5))
+    embedding_P[3, 1] = float("nan")
+    with pytest.raises(ValueError, match=r"rows \[3\]"):
+        model.project_queries(embedding_P)
+    with pytest.raises(ValueError, match="1 or more references"):
+        model.predict(query, reference[:0], difficulty_K[:0])
+    for wrong in (-0.01, 1.01, float("nan")):
+        with pytest.raises(ValueError, match=r"in \[0, 1\]"):
+            model.predict(query, reference, torch.full((5,), wrong))
+    with pytest.raises(ValueError, match="unknown calibration 'x'"):
+        PredictorConfig(4, calibration="x")

@@ -1,0 +1,75 @@
+import json
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from verl_dots.difficulty import evaluate, train
+from verl_dots.difficulty.labels import Labels
+from verl_dots.difficulty.model import AttentionPredictor
+
+
+def data(P=400):
+    generator = np.random.default_rng(0)
+    embedding_P = generator.normal(size=(P, 8)).astype(np.float32)
+    rate_P = 1 / (1 + np.exp(-2 * embedding_P[:, 0]))
+    return Labels(tuple(map(str, range(P))), tuple(f"question {i}" for i in range(P)), rate_P), embedding_P
+
+
+def options(out, *more):
+    fixed = ["labels", "--backbone", "b", "--out", str(out), "--references", "20", "--draws", "2", "--epochs", "1"]
+    return train.parse([*fixed, "--seeds", "1", "2", *more])
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    out = tmp_path_factory.mktemp("predictor")
+    chosen = options(out)
+    result = train.run(*data(), "tiny-1", chosen)
+    train.save(*result, chosen)
+    return out, result
+
+
+def test_every_method_has_its_seeds_and_draws(trained):
+    _, (_, scores, _) = trained
+    counts = {name: len(found["rho"]) for name, found in scores.items()}
+    assert counts == {evaluate.OFF_THE_SHELF: 2, "ridge regression": 2, "predictor (default)": 4}
+    assert np.mean(scores["predictor (default)"]["rho"]) > 0.8 > np.mean(scores[evaluate.OFF_THE_SHELF]["rho"])
+
+
+def test_files_say_what_was_trained_on_what(trained):
+    out, (_, _, families) = trained
+    assert [folder.name for folder in evaluate.seeds_of(out)] == [out.name, "seed-2"]
+    for folder in evaluate.seeds_of(out):
+        AttentionPredictor.load(folder, backbone_id="tiny-1")
+        assert json.loads((folder / evaluate.FAMILIES_FILE).read_text()) == sorted(families)
+    assert json.loads((out / "training.json").read_text())["seeds"] == [1, 2]
+
+
+def test_questions_seen_in_training_are_not_evaluated(trained):
+    _, (_, _, families) = trained
+    labels, _ = data()
+    assert len(evaluate.unseen(labels, set(families))) == len(labels) - len(families) > 40
+
+
+def test_table_by_hand():
+    scores = {"predictor": {"rho": [0.4, 0.6], "calibration_error": [0.1, 0.1]}}
+    console = Console(width=80)
+    with console.capture() as shown:
+        console.print(evaluate.table(scores, "title"))
+    assert "0.500 ± 0.100" in shown.get() and "0.100 ± 0.000" in shown.get()
+
+
+def test_bad_options_are_refused(tmp_path):
+    with pytest.raises(SystemExit):
+        options(tmp_path, "--seeds", "1", "1")
+    with pytest.raises(ValueError, match="holds no predictor"):
+        evaluate.seeds_of(tmp_path)
+
+
+def test_an_out_folder_that_holds_a_predictor_is_left_alone(trained, capsys):
+    out, _ = trained
+    before = (out / "model.safetensors").read_bytes()
+    assert train.main(["missing.parquet", "--backbone", "b", "--out", str(out)]) == 2
+    assert "holds a predictor already" in capsys.readouterr().err.replace("\n", " ")
+    assert (out / "model.safetensors").read_bytes() == before

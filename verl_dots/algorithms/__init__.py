@@ -1,0 +1,1 @@
+"""The methods' arithmetic: pure functions of plain values, randomness as an argument."""

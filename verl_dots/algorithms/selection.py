@@ -1,0 +1,94 @@
+"""DOTS: draw questions whose adaptive difficulty is near a target (arXiv 2506.05316, section 3).
+
+P(question) ~ exp(-|d - alpha| / tau), drawn one after the other without replacement. Adding Gumbel noise to the
+logarithms of the weights and taking the largest is the same draw in one pass over the questions.
+"""
+
+import numpy as np
+
+
+def select(difficulty_P: np.ndarray, count: int, alpha: float, tau: float, rng: np.random.Generator) -> np.ndarray:
+    """Draw `count` distinct questions, those near `alpha` with the greatest probability.
+
+    Args:
+        difficulty_P: [P] adaptive difficulties (1 - mean reward), measured or predicted, finite.
+        count: how many to draw, 0..P.
+        alpha: target difficulty.
+        tau: temperature of the draw, 0 or more. 0 takes exactly the nearest; infinity draws uniformly.
+        rng: draws the noise, decides between equally near questions, and shuffles the result.
+
+    Returns:
+        [count] positions in `difficulty_P`, in random order: each slice of them is a fair batch.
+
+    Raises:
+        ValueError: a difficulty is not finite, or `count` or `tau` is out of range.
+    """
+    difficulty_P = np.asarray(difficulty_P, dtype=np.float64)
+    if difficulty_P.ndim != 1:
+        raise ValueError(f"difficulties must be one row of numbers, got shape {difficulty_P.shape}")
+    if not np.isfinite(difficulty_P).all():
+        bad = np.flatnonzero(~np.isfinite(difficulty_P))
+        raise ValueError(f"{len(bad)} difficulties are not finite, the first at position {bad[0]}")
+    if not 0 <= count <= len(difficulty_P):
+        raise ValueError(f"cannot draw {count} of {len(difficulty_P)} questions without replacement")
+    if not tau >= 0 or np.isnan(alpha):
+        raise ValueError(f"tau must be 0 or more and alpha a number, got tau={tau}, alpha={alpha}")
+    if np.isinf(tau):
+        return rng.permutation(len(difficulty_P))[:count]
+    # tau * (log weight + noise): the same order, and still exact as tau goes to 0.
+    score_P = -np.abs(difficulty_P - alpha)
+    if tau > 0:
+        score_P += tau * rng.gumbel(size=len(score_P))
+    return rng.permutation(_largest(score_P, count, rng))
+
+
+def _largest(score_P: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
+    """Positions of the `count` largest scores; the generator chooses among those equal to the last one."""
+    if count == 0:
+        return np.empty(0, dtype=np.int64)
+    last = np.partition(score_P, len(score_P) - count)[len(score_P) - count]
+    above = np.flatnonzero(score_P > last)
+    level = np.flatnonzero(score_P == last)
+    return np.concatenate([above, rng.choice(level, count - len(above), replace=False)])
+
+
+def fresh_count(batch_size: int, delta: float) -> int:
+    """Questions of a batch of `batch_size` that are rolled out fresh; the rest are replayed (paper: delta * B).
+
+    Raises:
+        ValueError: delta outside (0, 1], or so small that nothing is fresh.
+    """
+    if not 0 < delta <= 1:
+        raise ValueError(f"delta={delta}: the fresh share of a batch must be above 0 and at most 1")
+    fresh = round(delta * batch_size)
+    if fresh == 0:
+        raise ValueError(f"delta={delta} of a batch of {batch_size} questions leaves none to roll out fresh")
+    return fresh
+
+
+def select_batches(
+    difficulty_P: np.ndarray,
+    *,
+    batches: int,
+    batch_size: int,
+    alpha: float,
+    tau: float,
+    rng: np.random.Generator,
+    delta: float = 1.0,
+) -> np.ndarray:
+    """One selection round: mu batches of delta * B distinct questions (paper, algorithm 1, step 3).
+
+    Args:
+        difficulty_P: [P] predicted adaptive difficulties of the candidates.
+        batches: mu, train batches until the next round.
+        batch_size: B, questions of a train batch, fresh and replayed.
+        delta: fresh share of a batch, in (0, 1].
+
+    Returns:
+        [mu, delta * B] positions in `difficulty_P`, no question twice.
+
+    Raises:
+        ValueError: as `select` and `fresh_count`.
+    """
+    fresh = fresh_count(batch_size, delta)
+    return select(difficulty_P, batches * fresh, alpha, tau, rng).reshape(batches, fresh)

@@ -1,0 +1,234 @@
+"""Which questions each step rolls out: DOTS's selection rounds, on the driver, seeded, without I/O.
+
+A round, every mu train batches: `begin_round` names the reference questions; once they are rolled out and the others'
+difficulty is predicted, `plan` draws the mu batches; `next_batch` hands them out one a step; `observe` compares what
+was predicted with what the rollouts then showed. While the predictions are not worth their references (`Trust`),
+rounds draw uniformly instead.
+"""
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from verl_dots.algorithms.agreement import calibration_error, pearson
+from verl_dots.algorithms.selection import select
+from verl_dots.config import SelectionConfig
+from verl_dots.state import require_equal, require_keys
+
+logger = logging.getLogger(__name__)
+
+
+class Trust:
+    """Whether predictions are good enough to select by, judged on references drawn uniformly.
+
+    The selected questions cannot tell: all of them were predicted alike, so little correlation is left among them.
+
+    Args:
+        floor: least Pearson correlation.
+        rounds: how many rounds' references it is taken over; no verdict before they are there.
+        pause: rounds of uniform selection after a verdict against the predictions.
+    """
+
+    def __init__(self, floor: float, rounds: int, pause: int):
+        self.floor, self.rounds, self.pause = floor, rounds, pause
+        self._window: list[np.ndarray] = []  # [2, K] predicted and measured, one a round
+        self.paused = 0
+
+    @property
+    def rho(self) -> float:
+        """Correlation over the window; nan where nothing can be said."""
+        return pearson(*np.concatenate(self._window, axis=1)) if self._window else float("nan")
+
+    def judge(self, predicted_K: np.ndarray, measured_K: np.ndarray) -> None:
+        """Take in one round's references; predictions are those made without the question's own outcome."""
+        self._window = [*self._window, np.stack([predicted_K, measured_K]).astype(np.float64)][-self.rounds :]
+        if len(self._window) == self.rounds and self.rho < self.floor:
+            logger.warning(
+                "predicted and measured difficulty of the last %d rounds' references correlate by %.2f, below "
+                "dots.selection.rho_floor=%g: questions are drawn uniformly for %d rounds, then predictions are tried "
+                "again", self.rounds, self.rho, self.floor, self.pause,
+            )  # fmt: skip
+            self._window, self.paused = [], self.pause
+
+    def pass_round(self) -> None:
+        """Count one round of uniform selection."""
+        self.paused -= 1
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"window": list(self._window), "paused": self.paused}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        require_keys("trust in the predictions", state, {"window", "paused"})
+        self._window, self.paused = list(state["window"]), state["paused"]
+
+
+class SelectionCurriculum:
+    """DOTS's selection for one run.
+
+    Args:
+        settings: of the selection.
+        questions: P, how many there are to choose from.
+        batch_size: B, questions of a train batch.
+        rng: draws references and batches; its state is part of the curriculum's.
+
+    Raises:
+        ValueError: fewer questions than references or than one batch.
+    """
+
+    def __init__(self, settings: SelectionConfig, questions: int, batch_size: int, rng: np.random.Generator):
+        self.settings, self.questions, self.batch_size, self.rng = settings, questions, batch_size, rng
+        self.batches = rounds_batches(settings, questions, batch_size)
+        self.trust = Trust(settings.rho_floor, settings.rho_rounds, settings.uniform_rounds)
+        self._queue: list[np.ndarray] = []  # questions of the batches to come
+        self._predicted: dict[int, float] = {}  # of the questions of this round
+        self._seen: list[tuple[float, float]] = []  # (predicted, measured) of this round's questions so far
+
+    @property
+    def round_due(self) -> bool:
+        """Whether all planned batches are handed out."""
+        return not self._queue
+
+    def begin_round(self) -> np.ndarray:
+        """[K] reference questions to roll out, drawn uniformly; none while the predictions are not trusted."""
+        if self.trust.paused:
+            return np.empty(0, dtype=np.int64)
+        return self.rng.permutation(self.questions)[: self.settings.references]
+
+    def plan_uniform(self) -> None:
+        """Draw the batches of a round without regard to difficulty."""
+        self.trust.pass_round()
+        self._fill(self.rng.permutation(self.questions)[: self.batches * self.batch_size], 0)
+
+    def plan(
+        self,
+        references_K: np.ndarray,
+        measured_K: np.ndarray,
+        effective_K: np.ndarray,
+        held_out_K: np.ndarray,
+        predicted_P: np.ndarray,
+    ) -> np.ndarray:
+        """Draw the batches of a round.
+
+        Args:
+            references_K: the questions that `begin_round` named.
+            measured_K: their adaptive difficulty.
+            effective_K: bool, whether their rollouts had different rewards.
+            held_out_K: their difficulty as predicted without their own new rollouts.
+            predicted_P: predicted difficulty of every question.
+
+        Returns:
+            [R] positions in `references_K` whose rollouts are trained on, in place of R fresh questions of the first
+            batch.
+        """
+        self.trust.judge(held_out_K, measured_K)
+        reused_R = self._reusable(measured_K, effective_K)
+        fresh = self.batches * self.batch_size - len(reused_R)
+        difficulty_P = np.array(predicted_P, dtype=np.float64)
+        candidate_P = np.ones(self.questions, dtype=bool)
+        candidate_P[references_K] = False
+        if candidate_P.sum() < fresh:
+            # Too few others: references are candidates as well, at the difficulty that they were measured to have.
+            difficulty_P[references_K] = measured_K
+            candidate_P[:] = True
+            candidate_P[references_K[reused_R]] = False
+        candidates = np.flatnonzero(candidate_P)
+        if self.trust.paused:
+            chosen = self.rng.permutation(len(candidates))[:fresh]
+        else:
+            chosen = select(difficulty_P[candidates], fresh, self.settings.alpha, self.settings.tau, self.rng)
+        self._fill(candidates[chosen], len(reused_R))
+        self._predicted = {int(question): float(difficulty_P[question]) for question in candidates[chosen]}
+        return reused_R
+
+    def next_batch(self) -> np.ndarray:
+        """Questions to roll out in this step: B, less the reused references in the first batch of a round."""
+        return self._queue.pop(0)
+
+    def observe(self, questions_N: np.ndarray, difficulty_N: np.ndarray) -> dict[str, float]:
+        """Take in the measured difficulty of questions of this round's batches and return the round's figures.
+
+        Returns:
+            Of the selected questions of the round so far: mean predicted and measured difficulty, Pearson correlation
+            and calibration error. Empty where nothing was predicted.
+        """
+        pairs = zip(questions_N.tolist(), difficulty_N.tolist(), strict=True)
+        self._seen += [(self._predicted[question], found) for question, found in pairs if question in self._predicted]
+        if not self._seen:
+            return {}
+        predicted_N, measured_N = np.array(self._seen).T
+        figures = {
+            "predicted_difficulty": predicted_N.mean(),
+            "measured_difficulty": measured_N.mean(),
+            "rho": pearson(predicted_N, measured_N),
+            "calibration_error": calibration_error(predicted_N, measured_N),
+        }
+        return {name: float(value) for name, value in figures.items() if np.isfinite(value)}
+
+    def state_dict(self) -> dict[str, Any]:
+        return {
+            "questions": self.questions,
+            "batch_size": self.batch_size,
+            "rng": self.rng.bit_generator.state,
+            "queue": list(self._queue),
+            "predicted_questions": np.array(list(self._predicted), dtype=np.int64),
+            "predicted_difficulty": np.array(list(self._predicted.values()), dtype=np.float64),
+            "seen": np.array(self._seen, dtype=np.float64).reshape(-1, 2),
+            "trust": self.trust.state_dict(),
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        require_keys("selection", state, set(self.state_dict()))
+        require_equal("questions to select from", state["questions"], self.questions)
+        require_equal("data.train_batch_size", state["batch_size"], self.batch_size)
+        self.trust.load_state_dict(state["trust"])
+        self.rng.bit_generator.state = state["rng"]
+        self._queue = list(state["queue"])
+        self._predicted = dict(
+            zip(state["predicted_questions"].tolist(), state["predicted_difficulty"].tolist(), strict=True)
+        )
+        self._seen = [tuple(pair) for pair in state["seen"].tolist()]
+
+    def _reusable(self, measured_K: np.ndarray, effective_K: np.ndarray) -> np.ndarray:
+        """Positions of the effective references nearest to alpha; at least one question of a batch stays fresh."""
+        if not self.settings.reuse_references:
+            return np.empty(0, dtype=np.int64)
+        distance_K = np.where(effective_K, np.abs(measured_K - self.settings.alpha), np.inf)
+        nearest = np.argsort(distance_K, kind="stable")
+        return nearest[: min(int(effective_K.sum()), self.batch_size - 1)]
+
+    def _fill(self, chosen: np.ndarray, reused: int) -> None:
+        ends = self.batch_size * np.arange(1, self.batches) - reused
+        self._queue = np.split(chosen, ends)
+        self._predicted, self._seen = {}, []
+
+
+def rounds_batches(settings: SelectionConfig, questions: int, batch_size: int) -> int:
+    """Train batches of one round: mu, or as many as the questions are enough for. Says so where that matters.
+
+    Raises:
+        ValueError: fewer questions than references or than one batch.
+    """
+    if settings.references > questions:
+        raise ValueError(
+            f"dots.selection.references={settings.references} is more than the {questions} questions of the data; "
+            "lower it or add data"
+        )
+    if batch_size > questions:
+        raise ValueError(
+            f"data.train_batch_size={batch_size} is more than the {questions} questions that can be selected; lower it "
+            "or add data"
+        )
+    batches = min(settings.mu, questions // batch_size)
+    if batches < settings.mu:
+        logger.warning(
+            "dots.selection.mu=%d batches of %d need more than the %d questions of the data: selecting %d a round",
+            settings.mu, batch_size, questions, batches,
+        )  # fmt: skip
+    elif questions - settings.references < batches * batch_size:
+        logger.warning(
+            "only %d questions: %d references and %d batches of %d overlap, so references can be selected too",
+            questions, settings.references, batches, batch_size,
+        )  # fmt: skip
+    return batches

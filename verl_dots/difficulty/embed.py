@@ -1,0 +1,54 @@
+"""Embed the questions of data sets into the cache: `python -m verl_dots.difficulty.embed DATA... --backbone MODEL`.
+
+Training does this by itself at its start; done beforehand, on a GPU, it costs a run nothing.
+"""
+
+import argparse
+import logging
+import sys
+import time
+from collections.abc import Sequence
+
+from rich.console import Console
+
+from verl_dots.difficulty.embeddings import DEFAULT_CACHE, LAYERS, Backbone, EmbeddingCache, cached_embeddings
+from verl_dots.questions import read_questions
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Command line entry; 2 for bad input."""
+    options = _parse(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    began = time.monotonic()
+    try:
+        backbone = Backbone(options.backbone, options.layers)
+        questions = read_questions(options.data, prompt_key=options.prompt_key)
+        store = EmbeddingCache(options.cache, backbone.id)
+        new = len(store.missing(questions.texts))
+        found = cached_embeddings(
+            questions.texts, backbone, options.cache, device=options.device, batch_tokens=options.batch_tokens
+        )
+    except ValueError as error:
+        Console(stderr=True, soft_wrap=True, highlight=False, markup=False).print(f"error: {error}")
+        return 2
+    Console(soft_wrap=True, highlight=False, markup=False).print(
+        f"{len(questions)} questions, {new} of them new, width {found.shape[1]}, {time.monotonic() - began:.1f} s: "
+        f"{store.folder}"
+    )
+    return 0
+
+
+def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m verl_dots.difficulty.embed", description=__doc__.splitlines()[0])
+    parser.add_argument("data", nargs="+", help="parquet files in verl's schema")
+    parser.add_argument("--backbone", required=True, help="frozen embedding model: a folder or hub id")
+    parser.add_argument("--cache", default=DEFAULT_CACHE, help="folder of the embeddings (default: %(default)s)")
+    parser.add_argument("--layers", choices=LAYERS, default="last", help="whose hidden states (default: %(default)s)")
+    parser.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1 ... (default: %(default)s)")
+    parser.add_argument("--batch-tokens", type=int, default=16384, help="tokens in one batch (default: %(default)s)")
+    parser.add_argument("--prompt-key", default="prompt", help="column of the prompt (default: %(default)s)")
+    return parser.parse_args(arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

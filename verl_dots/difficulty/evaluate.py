@@ -1,0 +1,139 @@
+"""Score predictors on labelled questions that they have not seen, beside the baselines.
+
+    python -m verl_dots.difficulty.evaluate PREDICTOR LABELS... --backbone FOLDER [--references 256 --draws 5]
+
+PREDICTOR is what `train` wrote; its other seeds (PREDICTOR/seed-*) are scored with it. Questions of a family (the same
+text but for case, spaces and punctuation) that training saw are left out.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from rich.console import Console
+from rich.table import Table
+
+from verl_dots.difficulty import measure
+from verl_dots.difficulty.labels import Labels, first_of_families, read_labels
+from verl_dots.difficulty.model import AttentionPredictor
+
+FAMILIES_FILE = "training_families.json"
+OFF_THE_SHELF = "off-the-shelf attention"
+Scores = dict[str, list[float]]
+
+
+def predictor_of(model: AttentionPredictor, embedding_P: np.ndarray, difficulty_P: np.ndarray) -> Callable:
+    """predict(reference positions, query positions) -> difficulty, for `measure.score`."""
+    with torch.inference_mode():
+        device = next(model.parameters()).device
+        embedding = torch.as_tensor(np.array(embedding_P, dtype=np.float32), device=device)
+        difficulty = torch.as_tensor(np.array(difficulty_P, dtype=np.float32), device=device)
+        parts = embedding.split(2048)
+        query = torch.cat([model.project_queries(part) for part in parts])
+        reference = torch.cat([model.project_references(part) for part in parts])
+
+    def predict(known: np.ndarray, asked: np.ndarray) -> np.ndarray:
+        return model.predict(query[asked], reference[known], difficulty[known]).cpu().double().numpy()
+
+    return predict
+
+
+def unseen(labels: Labels, seen: set[str]) -> np.ndarray:
+    """Positions of the first question of each family that is not in ``seen``."""
+    families = labels.families
+    return np.array([i for i in first_of_families(families) if families[i] not in seen], dtype=np.int64)
+
+
+def seeds_of(folder: Path) -> list[Path]:
+    """The predictor folder and those of its other seeds. Raises ValueError where there is no predictor."""
+    if not (folder / "config.json").is_file():
+        raise ValueError(f"{folder} holds no predictor (config.json); give the --out of verl_dots.difficulty.train")
+    return [folder, *sorted(folder.glob("seed-*"))]
+
+
+def merge(parts: Sequence[Scores]) -> Scores:
+    """Scores of several seeds as one list of draws."""
+    return {name: [value for part in parts for value in part[name]] for name in parts[0]}
+
+
+def summary(scores: Mapping[str, Scores]) -> dict[str, dict[str, float]]:
+    """Mean and standard deviation over seeds and draws, per method and measure."""
+    return {
+        method: {
+            f"{name}_{kind}": float(function(values))
+            for name, values in found.items()
+            for kind, function in (("mean", np.mean), ("std", np.std))
+        }
+        for method, found in scores.items()
+    }
+
+
+def table(scores: Mapping[str, Scores], title: str) -> Table:
+    """One row per method: rho and calibration error, mean and standard deviation."""
+    view = Table(title=title)
+    for name in ("method", "rho", "calibration error", "scores"):
+        view.add_column(name, justify="left" if name == "method" else "right")
+    for method, row in summary(scores).items():
+        cells = (f"{row[f'{name}_mean']:.3f} ± {row[f'{name}_std']:.3f}" for name in ("rho", "calibration_error"))
+        view.add_row(method, *cells, str(len(scores[method]["rho"])))
+    return view
+
+
+def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="verl_dots.difficulty.evaluate", description=__doc__.split("\n")[0])
+    parser.add_argument("predictor", type=Path)
+    parser.add_argument("labels", nargs="+", type=Path)
+    parser.add_argument("--backbone", required=True, help="model folder that the predictor was trained on")
+    parser.add_argument("--cache", type=Path, help="folder of cached embeddings (default: PREDICTOR/embeddings)")
+    parser.add_argument("--references", type=int, default=256)
+    parser.add_argument("--draws", type=int, default=5)
+    parser.add_argument("--difficulty-range", nargs=2, type=float, default=(0.0, 100.0), metavar=("EASY", "HARD"))
+    parser.add_argument("--json", type=Path, help="where the results go (default: PREDICTOR/evaluation.json)")
+    return parser.parse_args(arguments)
+
+
+def evaluate(options: argparse.Namespace) -> tuple[dict[str, Scores], int, int]:
+    """Scores per method, questions scored, questions left out because training saw them (or repeated)."""
+    from verl_dots.difficulty.embeddings import backbone_id, cached_embeddings
+
+    folders = seeds_of(options.predictor)
+    models = [AttentionPredictor.load(folder, backbone_id(options.backbone)) for folder in folders]
+    seen = {name for folder in folders for name in json.loads((folder / FAMILIES_FILE).read_text())}
+    labels = read_labels(options.labels, tuple(options.difficulty_range))
+    kept = labels.take(unseen(labels, seen))
+    cache = options.cache or options.predictor / "embeddings"
+    embedding_P = cached_embeddings(list(kept.texts), options.backbone, cache)
+    difficulty_P = 1 - kept.success_rate_P
+
+    def score(predict: Callable) -> Scores:
+        return measure.score(predict, difficulty_P, options.references, options.draws)
+
+    scores = {
+        OFF_THE_SHELF: score(measure.off_the_shelf(embedding_P, difficulty_P)),
+        "predictor": merge([score(predictor_of(model, embedding_P, difficulty_P)) for model in models]),
+    }
+    return scores, len(kept), len(labels) - len(kept)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    options = parse(arguments)
+    console = Console()
+    try:
+        scores, count, left_out = evaluate(options)
+    except (ValueError, FileNotFoundError) as error:
+        Console(stderr=True).print(f"error: {error}", style="red", markup=False)
+        return 2
+    console.print(table(scores, f"{count} questions, {options.references} references, {options.draws} draws"))
+    console.print(f"{left_out} labelled questions left out: seen in training, or repeated")
+    target = options.json or options.predictor / "evaluation.json"
+    content = {"questions": count, "left_out": left_out, "references": options.references, "methods": summary(scores)}
+    target.write_text(json.dumps(content | {"scores": scores}, indent=2) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,44 @@
+"""Kernel memory: what labelled questions say about a new one before any reference question is rolled out.
+
+Kernel ridge regression (an RBF on the unit sphere) whose centres are the labelled training questions, solved in
+closed form. Questions that are near in embedding space share difficulty, and a wide network smooths that away.
+"""
+
+import torch
+
+LIMIT = 0.02  # predictions are kept in [LIMIT, 1 - LIMIT]: a logit beyond carries no information
+
+
+def unit_rows(embedding_P: torch.Tensor, mean: torch.Tensor, std: torch.Tensor) -> torch.Tensor:
+    """Standardised embeddings [P, d] scaled to length one; dimensions that never vary have std 1, not 0."""
+    return torch.nn.functional.normalize((embedding_P - mean) / std, dim=-1)
+
+
+def kernel(left_P: torch.Tensor, right_M: torch.Tensor, sharpness: float) -> torch.Tensor:
+    """exp(sharpness * (cos - 1)) [P, M] in (0, 1], from rows of length one."""
+    return (sharpness * (left_P @ right_M.T - 1)).exp()
+
+
+def solve(
+    unit_M: torch.Tensor, difficulty_M: torch.Tensor, sharpness: float, ridge: float, leave_one_out: bool = False
+) -> tuple[torch.Tensor, torch.Tensor | None]:
+    """Coefficients [M] of the centred kernel ridge regression and, if asked, its leave-one-out predictions [M].
+
+    Left out in closed form: y_i - c_i / inv(K + ridge I)_ii, so that a model trained on top of the memory sees
+    its centres as it will see new questions. Cost M^3. Raises ValueError for ``ridge`` <= 0.
+    """
+    if ridge <= 0:
+        raise ValueError(f"ridge must be > 0 (0.1 to 10 is usual), got {ridge}")
+    centred_M = difficulty_M - difficulty_M.mean()
+    gram = kernel(unit_M, unit_M, sharpness)
+    gram.diagonal().add_(ridge)
+    factor = torch.linalg.cholesky(gram)
+    coefficient_M = torch.cholesky_solve(centred_M[:, None], factor)[:, 0]
+    if not leave_one_out:
+        return coefficient_M, None
+    return coefficient_M, difficulty_M - coefficient_M / torch.cholesky_inverse(factor).diagonal()
+
+
+def as_logit(difficulty_P: torch.Tensor) -> torch.Tensor:
+    """Logit of a difficulty, clipped to [LIMIT, 1 - LIMIT]."""
+    return torch.logit(difficulty_P.clamp(LIMIT, 1 - LIMIT))

@@ -1,0 +1,173 @@
+"""The predictor that needs no training beforehand: it learns from what this run has observed.
+
+success rate of question q at step t = sigmoid(x_q . b_t) + own_q
+    x_q    principal components of the question's frozen embedding, and a constant
+    b_t    ridge-penalised logistic regression on all observed groups, each weighted by its rollouts and halved in
+           weight every `half_life` steps: the policy moves on, and this round's references count in full
+    own_q  the question's own past residuals against that fit, weighted alike and shrunk towards 0: what is known of
+           this very question beyond its kind. Taken against the fit, it moves with the policy's progress
+
+On the arithmetic testbed, with observations simulated from measured success rates, the logistic form correlated best
+with the truth (0.83 against 0.80 of ridge regression on the rates, 0.81 of a Gaussian process in embedding and time,
+and 0.71 of nearest neighbours), and selected as well as any.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from verl_dots.state import require_equal, require_keys
+
+WIDTH = 256  # principal components
+SAMPLE = 16384  # questions that they are computed from
+RIDGE = 1 / 16  # in rollouts; features have a mean squared length of 1
+OWN_PRIOR = 8.0  # rollouts of its own at which half of a question's residual is believed
+FORGOTTEN = 1 / 256  # weight below which an observation is dropped
+FOLDS = 4
+NEWTON_STEPS = 30
+OBSERVED = ("step", "question", "difficulty", "rollouts")
+
+
+def expit(x: np.ndarray) -> np.ndarray:
+    """1 / (1 + exp(-x)), without overflow."""
+    return 0.5 * (1 + np.tanh(0.5 * x))
+
+
+def principal_components(embedding_P: np.ndarray, width: int = WIDTH) -> np.ndarray:
+    """Features [P, w + 1] of embeddings [P, d]: leading principal components of the standardised columns, and a 1.
+
+    The components keep their spread, so that a ridge penalty on them is one on the embeddings; together they have a
+    mean squared length of 1. w is `width`, or less where the embeddings have less.
+    """
+    sample = embedding_P[np.linspace(0, len(embedding_P) - 1, min(SAMPLE, len(embedding_P))).astype(int)]
+    mean, deviation = sample.mean(0, dtype=np.float64), sample.std(0, dtype=np.float64)
+    scale = np.where(deviation > 1e-6 * max(deviation.max(), 1e-30), deviation, np.inf)
+    standard = (sample - mean) / scale
+    spread, axes = np.linalg.eigh(standard.T @ standard / len(sample))
+    kept = np.argsort(spread)[::-1][:width]
+    kept = kept[spread[kept] > 1e-10 * max(spread.max(), 1e-30)]
+    axes = axes[:, kept] / max(np.sqrt(spread[kept].sum()), 1e-30) / scale[:, None]
+    features_P = np.empty((len(embedding_P), len(kept) + 1), dtype=np.float32)
+    features_P[:, -1] = 1
+    for start in range(0, len(embedding_P), SAMPLE):
+        features_P[start : start + SAMPLE, :-1] = (embedding_P[start : start + SAMPLE] - mean) @ axes
+    return features_P
+
+
+def fit_logistic(
+    features_N: np.ndarray, rate_N: np.ndarray, weight_N: np.ndarray, ridge: float, start: np.ndarray | None = None
+) -> np.ndarray:
+    """Coefficients [w + 1] of a logistic regression on rates, by Newton's method with step halving.
+
+    Minimises sum_i weight_i * cross-entropy(rate_i, sigmoid(x_i . b)) + ridge / 2 * |b without the last|^2; the last
+    feature is the constant.
+
+    Args:
+        features_N: [N, w + 1] float64.
+        rate_N: [N] success rates in (0, 1).
+        weight_N: [N] weights above 0.
+        start: coefficients to begin at.
+    """
+    penalty = np.full(features_N.shape[1], ridge)
+    penalty[-1] = 0.0
+
+    def loss(b: np.ndarray) -> float:
+        eta_N = features_N @ b
+        return float((weight_N * (np.logaddexp(0, eta_N) - rate_N * eta_N)).sum() + 0.5 * (penalty * b * b).sum())
+
+    b = np.zeros(features_N.shape[1]) if start is None else start.copy()
+    if start is None:
+        mean = np.average(rate_N, weights=weight_N)
+        b[-1] = np.log(mean / (1 - mean))
+    now = loss(b)
+    for _ in range(NEWTON_STEPS):
+        p_N = expit(features_N @ b)
+        gradient = features_N.T @ (weight_N * (p_N - rate_N)) + penalty * b
+        hessian = features_N.T @ ((weight_N * p_N * (1 - p_N))[:, None] * features_N) + np.diag(penalty + 1e-9)
+        step, size = np.linalg.solve(hessian, gradient), 1.0
+        while (then := loss(b - size * step)) > now and size > 1e-4:
+            size /= 2
+        if then >= now - 1e-9 * abs(now):
+            break
+        b, now = b - size * step, then
+    return b
+
+
+class OnlinePredictor:
+    """Difficulty of every question from this run's observations so far.
+
+    Args:
+        embedding_P: [P, d] frozen embeddings.
+        half_life: steps at which an observation counts half.
+    """
+
+    kind = "online"
+
+    def __init__(self, embedding_P: np.ndarray, half_life: float):
+        self.half_life = half_life
+        self.features_P = principal_components(embedding_P)
+        self._observed = {name: np.empty(0) for name in OBSERVED}
+
+    def observe(self, step: int, question_N: np.ndarray, difficulty_N: np.ndarray, rollouts_N: np.ndarray) -> None:
+        """Take in groups rolled out in `step`: measured difficulties in [0, 1], and how many rollouts each."""
+        new = {"step": np.full(len(question_N), step), "question": question_N, "difficulty": difficulty_N}
+        new["rollouts"] = rollouts_N
+        keep = self._weight(step) > FORGOTTEN
+        self._observed = {
+            name: np.concatenate([self._observed[name][keep], np.asarray(new[name], dtype=np.float64)])
+            for name in OBSERVED
+        }
+
+    def predict(self, step: int, reference_K: np.ndarray, difficulty_K: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Difficulties at the start of `step`, whose references have been observed.
+
+        Returns:
+            [P] float32 predicted difficulties, and [K] those of the references predicted without their groups of this
+            step (in folds).
+
+        Raises:
+            ValueError: nothing was observed yet.
+        """
+        if not len(self._observed["step"]):
+            raise ValueError("nothing was observed yet: roll out reference questions before predicting")
+        everything = np.ones(len(self._observed["step"]), dtype=bool)
+        coefficients, difficulty_P = self._predict(step, everything, None)
+        held_out_K = np.empty(len(reference_K))
+        for fold in range(min(FOLDS, len(reference_K))):
+            place = np.arange(fold, len(reference_K), FOLDS)
+            now = self._observed["step"] == step
+            hidden = now & np.isin(self._observed["question"], reference_K[place])
+            # Where there is nothing else to learn from, the middle.
+            held_out_K[place] = (
+                self._predict(step, ~hidden, coefficients)[1][reference_K[place]] if not hidden.all() else 0.5
+            )
+        return difficulty_P.astype(np.float32), held_out_K
+
+    def _predict(self, step: int, used: np.ndarray, start: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+        """Coefficients, and difficulties [P], from some of the observations."""
+        question_N = self._observed["question"][used].astype(np.int64)
+        rollouts_N, success_N = self._observed["rollouts"][used], 1 - self._observed["difficulty"][used]
+        weight_N = self._weight(step)[used] * rollouts_N
+        features_N = self.features_P[question_N].astype(np.float64)
+        # Half a success and half a failure more: rates of 0 and 1 have no logit.
+        coefficients = fit_logistic(
+            features_N, (success_N * rollouts_N + 0.5) / (rollouts_N + 1), weight_N, RIDGE, start
+        )
+        success_P = expit(self.features_P @ coefficients.astype(np.float32)).astype(np.float64)
+        residual_P = np.bincount(question_N, weight_N * (success_N - success_P[question_N]), len(success_P))
+        weight_P = np.bincount(question_N, weight_N, len(success_P))
+        return coefficients, 1 - np.clip(success_P + residual_P / (weight_P + OWN_PRIOR), 0, 1)
+
+    def _weight(self, step: int) -> np.ndarray:
+        return 0.5 ** ((step - self._observed["step"]) / self.half_life)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"kind": self.kind, "half_life": self.half_life, "observed": dict(self._observed)}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        require_keys("online predictor", state, {"kind", "half_life", "observed"})
+        require_equal("dots.difficulty.predictor", state["kind"], self.kind)
+        require_equal("dots.difficulty.half_life", state["half_life"], self.half_life)
+        require_keys("online predictor's observations", state["observed"], set(OBSERVED))
+        self._observed = {name: np.array(state["observed"][name]) for name in OBSERVED}

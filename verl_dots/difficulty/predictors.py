@@ -1,0 +1,107 @@
+"""One interface for predictors of adaptive difficulty, and the choice between them."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+
+from verl_dots.config import ConfigError, DifficultyConfig
+from verl_dots.difficulty.embeddings import Backbone
+from verl_dots.difficulty.model import AttentionPredictor
+from verl_dots.difficulty.online import OnlinePredictor
+from verl_dots.state import require_equal, require_keys
+
+PROJECTED_AT_ONCE = 16384
+
+
+class DifficultyPredictor(Protocol):
+    """Predicts the difficulty of every question from that of a few that were just rolled out."""
+
+    kind: str
+
+    def observe(self, step: int, question_N: np.ndarray, difficulty_N: np.ndarray, rollouts_N: np.ndarray) -> None:
+        """Take in groups rolled out in `step`: questions, measured difficulties in [0, 1], rollouts of each."""
+
+    def predict(self, step: int, reference_K: np.ndarray, difficulty_K: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """[P] float32 predicted difficulties, and [K] the references' as predicted without their own new outcome."""
+
+    def state_dict(self) -> dict[str, Any]: ...
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None: ...
+
+
+class TrainedPredictor:
+    """The attention predictor over the questions of one run: everything is projected once, when it is made.
+
+    Args:
+        model: as trained.
+        embedding_P: [P, d] embeddings of its backbone.
+        device: where the projections live.
+    """
+
+    kind = "attention"
+
+    def __init__(self, model: AttentionPredictor, embedding_P: np.ndarray, device: str = "cpu"):
+        self.model, self.device = model.to(device).eval(), device
+        self.query_P = self._project(self.model.project_queries, embedding_P)
+        self.embedding_P = embedding_P
+
+    @torch.inference_mode()
+    def _project(self, projection, embedding_P: np.ndarray) -> torch.Tensor:
+        parts = torch.from_numpy(np.ascontiguousarray(embedding_P)).split(PROJECTED_AT_ONCE)
+        return torch.cat([projection(part.to(self.device)) for part in parts])
+
+    def observe(self, step: int, question_N: np.ndarray, difficulty_N: np.ndarray, rollouts_N: np.ndarray) -> None:
+        """Nothing: this predictor was trained beforehand and looks at this round's references only."""
+
+    def predict(self, step: int, reference_K: np.ndarray, difficulty_K: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        reference = self._project(self.model.project_references, self.embedding_P[reference_K])
+        difficulty = torch.as_tensor(difficulty_K, dtype=torch.float32, device=self.device)
+        predicted_P = self.model.predict(self.query_P, reference, difficulty)
+        # Indices from NumPy: the projections may lie on a GPU.
+        own = self.query_P[torch.as_tensor(reference_K, device=self.device)]
+        held_out_K = self.model.predict_left_out(own, reference, difficulty)
+        return predicted_P.cpu().numpy(), held_out_K.cpu().numpy().astype(np.float64)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"kind": self.kind, "backbone": self.model.config.backbone_id}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        require_keys("attention predictor", state, {"kind", "backbone"})
+        require_equal("dots.difficulty.predictor", state["kind"], self.kind)
+        require_equal("backbone of the predictor", state["backbone"], self.model.config.backbone_id)
+
+
+def backbone_of(config: DifficultyConfig) -> Backbone:
+    """The embedding model that the settings name.
+
+    Raises:
+        ConfigError: none is named.
+    """
+    if config.backbone is None:
+        raise ConfigError("dots.difficulty.backbone is not set; give a model folder or hub id")
+    return Backbone(config.backbone, config.layers)
+
+
+def load_attention(config: DifficultyConfig) -> AttentionPredictor:
+    """The trained predictor of the settings, checked against the backbone whose embeddings it will get.
+
+    Raises:
+        ConfigError: there is none in that folder, it is damaged, or it was trained on another backbone.
+    """
+    folder = Path(config.checkpoint).expanduser()
+    try:
+        return AttentionPredictor.load(folder, backbone_of(config).id)
+    except FileNotFoundError as error:
+        raise ConfigError(f"dots.difficulty.checkpoint: no predictor in {str(folder)!r} ({error.filename})") from error
+    except ValueError as error:
+        raise ConfigError(f"dots.difficulty.checkpoint: {error}") from error
+
+
+def make_predictor(config: DifficultyConfig, embedding_P: np.ndarray) -> DifficultyPredictor:
+    """The predictor of the settings over embeddings [P, d]."""
+    if config.predictor == "online":
+        return OnlinePredictor(embedding_P, config.half_life)
+    return TrainedPredictor(load_attention(config), embedding_P, config.device)

@@ -1,0 +1,130 @@
+"""Train difficulty predictors on labelled questions and score them on questions set aside.
+
+    python -m verl_dots.difficulty.train LABELS... --backbone FOLDER --out FOLDER [--seeds 1 2 3] [--preset paper]
+
+Three parts, by family of texts so that no repeated question lies on two sides: --test-share is only scored (the same
+for every seed), --dev-share chooses the epoch (by seed), the rest is trained on. OUT holds the predictor of the first
+seed, OUT/seed-N those of the others, OUT/training.json the results.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+
+from verl_dots.difficulty import evaluate, measure
+from verl_dots.difficulty.labels import Labels, first_of_families, in_share, read_labels
+from verl_dots.difficulty.model import PredictorConfig
+from verl_dots.difficulty.training import Trained, TrainingConfig, train
+
+PRESETS = {"default": PredictorConfig, "paper": PredictorConfig.paper}
+TEST_SEED = 0
+
+
+def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="verl_dots.difficulty.train", description=__doc__.split("\n")[0])
+    parser.add_argument("labels", nargs="+", type=Path)
+    parser.add_argument("--backbone", required=True, help="folder of the frozen embedding model")
+    parser.add_argument("--out", required=True, type=Path)
+    parser.add_argument("--cache", type=Path, help="folder of cached embeddings (default: OUT/embeddings)")
+    parser.add_argument("--preset", choices=sorted(PRESETS), default="default")
+    parser.add_argument("--seeds", nargs="+", type=int, default=[1])
+    parser.add_argument("--epochs", type=int, default=20)
+    parser.add_argument("--references", type=int, default=256)
+    parser.add_argument("--draws", type=int, default=5)
+    parser.add_argument("--test-share", type=float, default=0.2)
+    parser.add_argument("--dev-share", type=float, default=0.15, help="share of what is not test")
+    parser.add_argument("--last-epoch", action="store_true", help="keep the last epoch, not the best on dev")
+    parser.add_argument("--difficulty-range", nargs=2, type=float, default=(0.0, 100.0), metavar=("EASY", "HARD"))
+    parser.add_argument("--device", default="cpu")
+    options = parser.parse_args(arguments)
+    if len(set(options.seeds)) < len(options.seeds):
+        parser.error(f"--seeds must differ, got {options.seeds}")
+    return options
+
+
+def run(
+    labels: Labels, embedding_P: np.ndarray, backbone: str, options: argparse.Namespace
+) -> tuple[list[Trained], dict[str, evaluate.Scores], list[str]]:
+    """Train one predictor per seed; also the scores on the test part and the families that training saw."""
+    families = labels.families
+    test_P = in_share(families, options.test_share, TEST_SEED)
+    known = np.flatnonzero(~test_P)
+    known_families = [families[i] for i in known]
+    config = PRESETS[options.preset](embedding_P.shape[1], backbone_id=backbone)
+    settings = TrainingConfig(options.epochs, references=options.references, early_stopping=not options.last_epoch)
+    trained = []
+    for seed in options.seeds:
+        held_out = in_share(known_families, options.dev_share, seed)
+        rate = labels.success_rate_P[known]
+        trained.append(train(embedding_P[known], rate, held_out, config, settings, seed, options.device, progress=True))
+    difficulty_P = 1 - labels.success_rate_P
+    scores = score_test(trained, embedding_P, difficulty_P, test_P, options)
+    return trained, scores, known_families
+
+
+def score_test(
+    trained: Sequence[Trained], embedding_P: np.ndarray, difficulty_P: np.ndarray, test_P: np.ndarray, options
+) -> dict[str, evaluate.Scores]:
+    """Scores on the test part, baselines first."""
+    embedding, difficulty = embedding_P[test_P], difficulty_P[test_P]
+    linear = measure.ridge(embedding_P[~test_P], difficulty_P[~test_P])(embedding)
+    methods = {
+        evaluate.OFF_THE_SHELF: [measure.off_the_shelf(embedding, difficulty)],
+        "ridge regression": [lambda known, asked: linear[asked]],
+        f"predictor ({options.preset})": [evaluate.predictor_of(one.model, embedding, difficulty) for one in trained],
+    }
+    return {
+        name: evaluate.merge([measure.score(one, difficulty, options.references, options.draws) for one in predictors])
+        for name, predictors in methods.items()
+    }
+
+
+def save(trained: Sequence[Trained], scores: dict, families: Sequence[str], options: argparse.Namespace) -> None:
+    """Write predictors, the families that training saw, and training.json."""
+    for position, (seed, one) in enumerate(zip(options.seeds, trained, strict=True)):
+        folder = options.out if position == 0 else options.out / f"seed-{seed}"
+        one.model.save(folder)
+        (folder / evaluate.FAMILIES_FILE).write_text(json.dumps(sorted(families)) + "\n")
+    content = {
+        "preset": options.preset,
+        "seeds": options.seeds,
+        "config": asdict(trained[0].model.config),
+        "held_out_rho_by_epoch": [one.rho_by_epoch for one in trained],
+        "epochs_kept": [one.epoch for one in trained],
+        "methods": evaluate.summary(scores),
+        "scores": scores,
+    }
+    (options.out / "training.json").write_text(json.dumps(content, indent=2) + "\n")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    options = parse(arguments)
+    try:
+        if (options.out / "config.json").exists():
+            raise ValueError(f"{options.out} holds a predictor already; give another --out or remove it")
+        from verl_dots.difficulty.embeddings import backbone_id, cached_embeddings
+
+        labels = read_labels(options.labels, tuple(options.difficulty_range))
+        labels = labels.take(first_of_families(labels.families))
+        embedding_P = cached_embeddings(
+            list(labels.texts), options.backbone, options.cache or options.out / "embeddings"
+        )
+        trained, scores, families = run(labels, embedding_P, backbone_id(options.backbone), options)
+        save(trained, scores, families, options)
+    except (ValueError, FileNotFoundError) as error:
+        Console(stderr=True).print(f"error: {error}", style="red", markup=False)
+        return 2
+    test = len(labels) - len(families)
+    title = f"{test} test questions, {options.references} references, {options.draws} draws, seeds {options.seeds}"
+    Console().print(evaluate.table(scores, title))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

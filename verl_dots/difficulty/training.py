@@ -1,0 +1,206 @@
+"""Training the attention predictor on labelled questions: pure functions on arrays."""
+
+import copy
+import logging
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from tqdm.auto import tqdm
+
+from verl_dots.difficulty import memory
+from verl_dots.difficulty.measure import pearson
+from verl_dots.difficulty.model import AttentionPredictor, PredictorConfig
+
+log = logging.getLogger(__name__)
+SHARPNESS = (2.0, 5.0, 10.0)  # of the direct head, chosen on held-out questions
+RIDGE = (0.3, 1.0)
+MEMORY_LIMIT = 12_288
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """Settings of one training run; the defaults are the paper's."""
+
+    epochs: int = 20
+    learning_rate: float = 1e-3
+    batch_size: int = 256
+    references: int = 256
+    weight_decay: float = 0.0
+    early_stopping: bool = True  # keep the best epoch on held-out questions; else the last
+
+    def __post_init__(self):
+        for name in ("epochs", "batch_size", "references"):
+            if getattr(self, name) < (0 if name == "epochs" else 1):
+                raise ValueError(f"{name} is too small: {getattr(self, name)}")
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A predictor, rho on the held-out questions after each epoch (0: before the first), and the epoch kept."""
+
+    model: AttentionPredictor
+    rho_by_epoch: tuple[float, ...]
+    epoch: int
+
+
+def train(
+    embedding_P: np.ndarray,
+    success_rate_P: np.ndarray,
+    held_out_P: np.ndarray,
+    config: PredictorConfig,
+    settings: TrainingConfig = TrainingConfig(),  # noqa: B008 (frozen)
+    seed: int = 1,
+    device: str = "cpu",
+    progress: bool = False,
+) -> Trained:
+    """Fit a predictor on the questions where ``held_out_P`` [P] is false; the others choose the epoch.
+
+    embedding_P [P, d] and success_rate_P [P] in [0, 1]; no two questions may be the same. The same arguments give the
+    same weights bit for bit on a CPU. Raises ValueError for shapes, values or too few questions on either side.
+    """
+    _check(embedding_P, success_rate_P, held_out_P)
+    torch_generator = torch.Generator().manual_seed(seed)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        embedding = torch.as_tensor(np.array(embedding_P, dtype=np.float32), device=device)
+        difficulty = torch.as_tensor(np.array(1 - success_rate_P, dtype=np.float32), device=device)
+        held_out = torch.as_tensor(np.array(held_out_P), device=device)
+        fit, dev = (~held_out).nonzero()[:, 0], held_out.nonzero()[:, 0]
+        model, prior = _initial_model(embedding, difficulty, fit, dev, config, torch_generator)
+        data = _Data(embedding, difficulty, prior, fit, dev, torch_generator)
+        return _epochs(model, data, settings, progress)
+
+
+@dataclass(frozen=True)
+class _Data:
+    embedding: torch.Tensor
+    difficulty: torch.Tensor
+    prior: torch.Tensor  # prior logit of each question, its own label left out
+    fit: torch.Tensor  # positions of the training questions
+    dev: torch.Tensor
+    generator: torch.Generator
+
+    def shuffled(self, positions: torch.Tensor) -> torch.Tensor:
+        return positions[torch.randperm(len(positions), generator=self.generator).to(positions.device)]
+
+
+def _check(embedding_P: np.ndarray, success_rate_P: np.ndarray, held_out_P: np.ndarray) -> None:
+    P = len(embedding_P)
+    if embedding_P.ndim != 2 or success_rate_P.shape != (P,) or held_out_P.shape != (P,):
+        raise ValueError(
+            f"want embeddings [P, d], success rates [P] and held-out flags [P], got {embedding_P.shape}, "
+            f"{success_rate_P.shape} and {held_out_P.shape}"
+        )
+    if held_out_P.dtype != bool or not np.isfinite(embedding_P).all():
+        raise ValueError("held-out flags must be bool and embeddings finite; embed the questions again")
+    if not ((success_rate_P >= 0) & (success_rate_P <= 1)).all():
+        raise ValueError("success rates must be in [0, 1]; some are outside or NaN")
+    held_out = int(held_out_P.sum())
+    if held_out < 4 or P - held_out < 4:
+        raise ValueError(
+            f"need 4 or more questions on either side, got {P - held_out} to train and {held_out} held out"
+        )
+
+
+def _initial_model(embedding, difficulty, fit, dev, config, generator) -> tuple[AttentionPredictor, torch.Tensor]:
+    """A new model with its direct head fitted, and the prior logit of every question [P]."""
+    if not config.direct_head:
+        model = AttentionPredictor(config).to(embedding.device)
+        return model, torch.zeros_like(difficulty)
+    mean = embedding[fit].mean(0)
+    std = embedding[fit].std(0, correction=0).clamp_min(1e-3)
+    centre = fit
+    if len(fit) > MEMORY_LIMIT:
+        centre = fit[torch.randperm(len(fit), generator=generator)[:MEMORY_LIMIT].to(fit.device)]
+        log.warning("the direct head remembers %d of %d training questions", MEMORY_LIMIT, len(fit))
+    unit = memory.unit_rows(embedding, mean, std)
+    sharpness, ridge = _choose(unit, difficulty, centre, dev)
+    coefficient, left_out = memory.solve(unit[centre], difficulty[centre], sharpness, ridge, leave_one_out=True)
+    model = AttentionPredictor(replace(config, memory_size=len(centre), sharpness=sharpness)).to(embedding.device)
+    for name, value in (
+        ("centre", unit[centre]), ("coefficient", coefficient), ("prior_mean", difficulty[centre].mean()),
+        ("embedding_mean", mean), ("embedding_std", std),
+    ):  # fmt: skip
+        getattr(model, name).copy_(value)
+    with torch.no_grad():
+        prior = torch.cat([model.prior_logit(part) for part in embedding.split(2048)])
+    prior[centre] = memory.as_logit(left_out)
+    return model, prior
+
+
+def _choose(unit, difficulty, centre, dev) -> tuple[float, float]:
+    """Sharpness and ridge with the best rho on the held-out questions."""
+    best = (-2.0, SHARPNESS[0], RIDGE[0])
+    for sharpness in SHARPNESS:
+        similarity = memory.kernel(unit[dev], unit[centre], sharpness)
+        for ridge in RIDGE:
+            coefficient, _ = memory.solve(unit[centre], difficulty[centre], sharpness, ridge)
+            rho = pearson((similarity @ coefficient).cpu().numpy(), difficulty[dev].cpu().numpy())
+            log.info("direct head: sharpness %g, ridge %g: held-out rho %.3f", sharpness, ridge, rho)
+            if rho > best[0]:
+                best = (rho, sharpness, ridge)
+    return best[1:]
+
+
+def _epochs(model: AttentionPredictor, data: _Data, settings: TrainingConfig, progress: bool) -> Trained:
+    optimizer = torch.optim.AdamW(model.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay)
+    per_epoch = max(1, (len(data.fit) - _reference_count(data, settings)) // settings.batch_size)
+    total = settings.epochs * per_epoch
+    warm_up = max(1, min(100, total // 10))
+    schedule = torch.optim.lr_scheduler.LambdaLR(
+        optimizer, lambda step: min((step + 1) / warm_up, max(0.0, (total - step) / max(1, total - warm_up)))
+    )
+    rho = [_held_out_rho(model, data, settings)]
+    kept, best = 0, copy.deepcopy(model.state_dict())
+    for epoch in tqdm(range(1, settings.epochs + 1), desc="predictor", unit="epoch", disable=not progress):
+        model.train()
+        order = data.shuffled(data.fit)
+        for step in range(per_epoch):
+            _step(model, data, order, step, settings, optimizer)
+            schedule.step()
+        rho.append(_held_out_rho(model, data, settings))
+        if not settings.early_stopping or rho[-1] > rho[kept]:
+            kept, best = epoch, copy.deepcopy(model.state_dict())
+    model.load_state_dict(best)
+    return Trained(model.eval(), tuple(rho), kept)
+
+
+def _reference_count(data: _Data, settings: TrainingConfig) -> int:
+    return min(settings.references, len(data.fit) // 2, len(data.dev) // 2)
+
+
+def _step(model, data: _Data, order, step: int, settings: TrainingConfig, optimizer) -> None:
+    """One batch of questions against references drawn from the other training questions."""
+    batch = order[step * settings.batch_size : (step + 1) * settings.batch_size]
+    count = _reference_count(data, settings)
+    batch = batch[: len(data.fit) - count]
+    others = torch.cat([order[: step * settings.batch_size], order[step * settings.batch_size + len(batch) :]])
+    reference = data.shuffled(others)[:count]
+    predicted = model(
+        model.project_queries(data.embedding[batch], data.prior[batch]),
+        model.project_references(data.embedding[reference], data.prior[reference]),
+        data.difficulty[reference],
+    )
+    loss = torch.nn.functional.binary_cross_entropy(predicted.clamp(1e-4, 1 - 1e-4), data.difficulty[batch])
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+
+
+def _held_out_rho(model, data: _Data, settings: TrainingConfig) -> float:
+    """Mean rho over 3 fixed draws of references among the held-out questions."""
+    model.eval()
+    fixed = torch.Generator().manual_seed(0)
+    count = _reference_count(data, settings)
+    found = []
+    with torch.inference_mode():
+        query = model.project_queries(data.embedding[data.dev], data.prior[data.dev])
+        reference = model.project_references(data.embedding[data.dev], data.prior[data.dev])
+        difficulty = data.difficulty[data.dev]
+        for _ in range(3):
+            order = torch.randperm(len(data.dev), generator=fixed).to(difficulty.device)
+            known, asked = order[:count], order[count:]
+            predicted = model.predict(query[asked], reference[known], difficulty[known])
+            found.append(pearson(predicted.cpu().numpy(), difficulty[asked].cpu().numpy()))
+    return float(np.mean(found))

@@ -1,0 +1,49 @@
+"""Rewards of the groups of a batch, read from the TransferQueue."""
+
+from collections import defaultdict
+from dataclasses import dataclass
+
+import transfer_queue as tq
+from transfer_queue import KVBatchMeta
+
+
+def place_of(key: str) -> tuple[str, int, int]:
+    """(uid, session, output) of a trajectory's key `uid_session_output`."""
+    uid, session, output = key.rsplit("_", 2)
+    return uid, int(session), int(output)
+
+
+@dataclass(frozen=True)
+class Group:
+    """All rollouts of one question under one policy version."""
+
+    uid: str
+    rewards: tuple[float, ...]
+
+    @property
+    def size(self) -> int:
+        return len(self.rewards)
+
+    @property
+    def mean_reward(self) -> float:
+        return sum(self.rewards) / len(self.rewards)
+
+    @property
+    def effective(self) -> bool:
+        """Whether the rewards differ: with rewards of 0 and 1, whether 0 < mean reward < 1."""
+        return max(self.rewards) > min(self.rewards)
+
+
+def groups_of(batch: KVBatchMeta) -> dict[str, Group]:
+    """Groups by uid, in the order of the batch; of a session with several outputs the last one counts."""
+    last: dict[tuple[str, int], tuple[int, str]] = {}
+    for key, tag in zip(batch.keys, batch.tags, strict=True):
+        if not tag.get("is_padding"):
+            uid, session, output = place_of(key)
+            last[uid, session] = max(last.get((uid, session), (-1, "")), (output, key))
+    keys = [key for _, key in last.values()]
+    scores = tq.kv_batch_get(keys=keys, partition_id=batch.partition_id, select_fields=["rm_scores"])["rm_scores"]
+    rewards: defaultdict[str, list[float]] = defaultdict(list)
+    for (uid, _), score_T in sorted(zip(last, scores.unbind(), strict=True), key=lambda pair: pair[0]):
+        rewards[uid].append(float(score_T.sum()))
+    return {uid: Group(uid, tuple(values)) for uid, values in rewards.items()}

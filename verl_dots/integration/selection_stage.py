@@ -1,0 +1,218 @@
+"""DOTS's selection stage of a train step: reference rollouts, predictions, and the batches chosen by them.
+
+What is chosen is `verl_dots.curriculum`'s business, how difficulty is predicted `verl_dots.difficulty`'s; here both
+meet verl's trainer: its data set, agent loop and TransferQueue.
+"""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import transfer_queue as tq
+from tensordict import TensorDict
+from transfer_queue import KVBatchMeta
+from verl.utils import tensordict_utils as tu
+from verl.utils.dataset.rl_dataset import collate_fn
+from verl.utils.debug import marked_timer
+
+from verl_dots.config import DotsConfig
+from verl_dots.curriculum import SelectionCurriculum
+from verl_dots.integration.agent_loop import FIRST_ROLLOUT, PARTITION
+from verl_dots.integration.difficulty_worker import DifficultyWorkerGroup
+from verl_dots.integration.groups import Group, groups_of
+from verl_dots.questions import Questions, questions_of
+from verl_dots.state import load_state, require_equal, require_keys, save_state
+
+logger = logging.getLogger(__name__)
+
+STATE_FILE = "selection.safetensors"
+KIND = "selection"
+REFERENCE_PARTITION = "reference"
+# References and fresh rollouts of one question in one step must not draw the same random numbers.
+FIRST_REFERENCE_ROLLOUT = 1_000_000
+SEED_STREAM = 2506_05316  # apart from every other generator that is seeded with dots.seed
+
+
+@dataclass
+class ReferenceRollouts:
+    """The rollouts of a round's references, in their partition."""
+
+    batch: KVBatchMeta
+    uids: np.ndarray
+    groups: dict[str, Group]
+
+
+class SelectionStage:
+    """Selection for one run of the trainer.
+
+    Args:
+        trainer: verl's, with its data set and workers set up.
+        dots: the settings.
+
+    Raises:
+        QuestionError, ValueError: data that cannot be selected from.
+    """
+
+    def __init__(self, trainer: Any, dots: DotsConfig):
+        self.trainer, self.dots = trainer, dots
+        self.questions = dataset_questions(trainer.train_dataset, trainer.config.data.prompt_key, dots)
+        rng = np.random.default_rng([dots.seed, SEED_STREAM])
+        batch_size = trainer.config.data.train_batch_size
+        self.curriculum = SelectionCurriculum(dots.selection, len(self.questions), batch_size, rng)
+        pool = next(iter(trainer.resource_pool_manager.resource_pool_dict.values()))
+        self.predictor = DifficultyWorkerGroup(dots.difficulty, pool, trainer.config.trainer.device)
+        self.predictor.embed(self.questions.texts)
+        self._question_of: dict[str, int] = {}  # uid -> question, of the rollouts of this step
+        self._reused: list[str] = []
+
+    # --- a step ----------------------------------------------------------------------------------------------
+
+    def prepare(self, timing_raw: dict) -> dict[str, float]:
+        """Plan the batches of a round where one is due, and return its metrics.
+
+        To be called at the beginning of a step, with the engine holding the current weights.
+        """
+        self._question_of, self._reused = {}, []
+        if not self.curriculum.round_due:
+            return {}
+        with marked_timer("selection", timing_raw):
+            references_K = self.curriculum.begin_round()
+            if not len(references_K):
+                self.curriculum.plan_uniform()
+                return {"selection/trusted": 0.0}
+            return self._round(references_K, timing_raw)
+
+    def _round(self, references_K: np.ndarray, timing_raw: dict) -> dict[str, float]:
+        step = self.trainer.global_steps
+        with marked_timer("reference_rollouts", timing_raw):
+            rollouts = self._roll_out(references_K)
+        groups = [rollouts.groups[uid] for uid in rollouts.uids]
+        measured_K = np.array([self._difficulty(group) for group in groups])
+        effective_K = np.array([group.effective for group in groups])
+        with marked_timer("predict_difficulty", timing_raw):
+            sizes_K = np.array([group.size for group in groups])
+            self.predictor.observe(step, references_K, measured_K, sizes_K)
+            predicted_P, held_out_K = self.predictor.predict(step, references_K, measured_K)
+        reused_R = self.curriculum.plan(references_K, measured_K, effective_K, held_out_K, predicted_P)
+        self._reused = [str(rollouts.uids[place]) for place in reused_R]
+        unused_tokens = self._hand_over(rollouts)
+        metrics = {
+            "selection/trusted": float(not self.curriculum.trust.paused),
+            "selection/reference/difficulty": float(measured_K.mean()),
+            "selection/reference/effective_groups": float(effective_K.mean()),
+            "selection/reference/reused_groups": float(len(reused_R)),
+            "selection/reference/rho": self.curriculum.trust.rho,
+            "selection/predicted_difficulty/all": float(predicted_P.mean()),
+            "training/unused_tokens": float(unused_tokens),
+        }
+        return {name: value for name, value in metrics.items() if np.isfinite(value)}
+
+    def next_batch(self) -> TensorDict:
+        """The rows of the questions to roll out in this step, as verl's dataloader would hand them over."""
+        self._fresh = self.curriculum.next_batch()
+        return self._batch(self._fresh)
+
+    def submitted(self, uids: np.ndarray) -> None:
+        """Which names the prompts of `next_batch` have got."""
+        self._question_of.update(zip(map(str, uids), self._fresh.tolist(), strict=True))
+
+    def observe(self, groups: Mapping[str, Group]) -> dict[str, float]:
+        """Take in what the rollouts of this step showed, and return how well it was predicted."""
+        fresh = {uid: group for uid, group in groups.items() if uid in self._question_of}
+        if not fresh:
+            return {}
+        questions_N = np.array([self._question_of[uid] for uid in fresh])
+        difficulty_N = np.array([self._difficulty(group) for group in fresh.values()])
+        sizes_N = np.array([group.size for group in fresh.values()])
+        self.predictor.observe(self.trainer.global_steps, questions_N, difficulty_N, sizes_N)
+        metrics = {
+            f"selection/{name}": value for name, value in self.curriculum.observe(questions_N, difficulty_N).items()
+        }
+        metrics["selection/effective_groups"] = float(np.mean([group.effective for group in fresh.values()]))
+        return metrics
+
+    # --- reference rollouts ----------------------------------------------------------------------------------
+
+    def _roll_out(self, references_K: np.ndarray) -> ReferenceRollouts:
+        trainer, step = self.trainer, self.trainer.global_steps
+        batch = self._batch(references_K)
+        uids = np.array([f"step{step:07d}-reference{place:06d}" for place in range(len(batch))], dtype=object)
+        columns = {
+            "uid": uids,
+            PARTITION: np.array([REFERENCE_PARTITION] * len(batch), dtype=object),
+            FIRST_ROLLOUT: np.array([FIRST_REFERENCE_ROLLOUT] * len(batch), dtype=object),
+        }
+        for name, values in columns.items():
+            batch[name] = tu.get_tensordict({name: values})[name]
+        tags = [{"is_prompt": True, "status": "pending", "global_steps": step} for _ in uids]
+        tq.kv_batch_put(keys=list(uids), partition_id=REFERENCE_PARTITION, tags=tags)
+        trainer.agent_loop_manager.generate_sequences(batch)
+        found, _ = trainer.replay_buffer.sample(
+            global_steps=step, partition_id=REFERENCE_PARTITION, batch_size=len(uids)
+        )
+        if trainer.reward_loop_manager.reward_loop_worker_handles is None:
+            # A reward model on the same devices: as in verl's validation, engine and reward model take turns.
+            trainer.checkpoint_manager.sleep_replicas()
+            found = trainer._compute_reward_colocate(found)
+            trainer.checkpoint_manager.update_weights(step - 1)
+        trainer.require_rollouts(found, {uid: trainer.config.actor_rollout_ref.rollout.n for uid in uids})
+        return ReferenceRollouts(found, uids, groups_of(found))
+
+    def _hand_over(self, rollouts: ReferenceRollouts) -> int:
+        """Move the reused groups into the train partition, forget the others, and return the others' tokens."""
+        reused = set(self._reused)
+        moved = [place for place, key in enumerate(rollouts.batch.keys) if key.rsplit("_", 2)[0] in reused]
+        if moved:
+            keys, tags = ([column[place] for place in moved] for column in (rollouts.batch.keys, rollouts.batch.tags))
+            fields = tq.kv_batch_get(keys=keys, partition_id=REFERENCE_PARTITION)
+            tq.kv_batch_put(keys=keys, partition_id="train", fields=fields, tags=tags)
+            prompt = {"is_prompt": True, "status": "finished", "global_steps": self.trainer.global_steps}
+            tq.kv_batch_put(keys=self._reused, partition_id="train", tags=[dict(prompt) for _ in self._reused])
+        tq.kv_clear(keys=rollouts.batch.keys, partition_id=REFERENCE_PARTITION)
+        kept = set(moved)
+        return sum(tag["response_len"] for place, tag in enumerate(rollouts.batch.tags) if place not in kept)
+
+    def _batch(self, questions_N: np.ndarray) -> TensorDict:
+        rows = self.questions.rows[questions_N]
+        batch = tu.get_tensordict(collate_fn([self.trainer.train_dataset[int(row)] for row in rows]))
+        tu.assign_non_tensor_data(batch, "global_steps", self.trainer.global_steps)
+        return batch
+
+    def _difficulty(self, group: Group) -> float:
+        low, high = self.dots.reward_range
+        difficulty = (high - group.mean_reward) / (high - low)
+        if not -1e-6 <= difficulty <= 1 + 1e-6:
+            raise ValueError(
+                f"{group.uid}: mean reward {group.mean_reward} is outside dots.reward_range=[{low}, {high}]; set it to "
+                "the least and greatest reward that the reward function gives"
+            )
+        return min(max(difficulty, 0.0), 1.0)
+
+    # --- checkpoints -----------------------------------------------------------------------------------------
+
+    def save(self, folder: Path) -> None:
+        """Write everything that the next selection depends on."""
+        state = {
+            "fingerprint": self.questions.fingerprint,
+            "curriculum": self.curriculum.state_dict(),
+            "predictor": self.predictor.state_dict(),
+        }
+        save_state(folder / STATE_FILE, KIND, state)
+
+    def load(self, folder: Path) -> None:
+        """Take over what `save` wrote. Raises StateError where it is missing, damaged, or of other questions."""
+        state = load_state(folder / STATE_FILE, KIND)
+        require_keys(str(folder / STATE_FILE), state, {"fingerprint", "curriculum", "predictor"})
+        require_equal("fingerprint of the training questions", state["fingerprint"], self.questions.fingerprint)
+        self.curriculum.load_state_dict(state["curriculum"])
+        self.predictor.load_state_dict(state["predictor"])
+
+
+def dataset_questions(dataset: Any, prompt_key: str, dots: DotsConfig) -> Questions:
+    """Distinct questions of verl's train data set, after its own filters; rows are the data set's."""
+    names = [name for name in (prompt_key, "reward_model", "extra_info") if name in dataset.dataframe.column_names]
+    rows = dataset.dataframe.select_columns(names)
+    return questions_of(rows, prompt_key=prompt_key, on_conflict=dots.selection.conflicting_answers)

@@ -1,0 +1,118 @@
+"""What rollout servers without a trainer need beside verl's: their config, the tokenizer, Ray itself."""
+
+import os
+from collections.abc import Sequence
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf, open_dict
+
+from verl_dots.config import ConfigError
+
+
+def standalone_config(config: DictConfig) -> DictConfig:
+    """A resolved copy for servers that stand alone: they read the model's weights, since nobody sends any.
+
+    Raises:
+        ConfigError: no rollout engine is named.
+    """
+    if OmegaConf.is_missing(config.actor_rollout_ref.rollout, "name"):
+        raise ConfigError("actor_rollout_ref.rollout.name is not set; choose vllm, sglang or hf (or device=cpu)")
+    config = config.copy()
+    with open_dict(config):
+        rollout = config.actor_rollout_ref.rollout
+        rollout.nnodes = config.trainer.nnodes
+        rollout.n_gpus_per_node = config.trainer.n_gpus_per_node
+        if rollout.load_format == "dummy":
+            rollout.load_format = "auto"
+    OmegaConf.resolve(config)
+    return config
+
+
+def count_replicas(config: DictConfig) -> int:
+    """How many replicas fit into trainer.nnodes x trainer.n_gpus_per_node devices.
+
+    Raises:
+        ConfigError: none does.
+    """
+    rollout = config.actor_rollout_ref.rollout
+    names = ("tensor_model_parallel_size", "data_parallel_size", "pipeline_model_parallel_size")
+    size = 1
+    for name in names:
+        size *= int(rollout[name])
+    devices = int(rollout.nnodes) * int(rollout.n_gpus_per_node)
+    if devices < size:
+        raise ConfigError(
+            f"one replica takes {size} devices ({' x '.join(names)}), but trainer.nnodes x trainer.n_gpus_per_node is "
+            f"{devices}; lower actor_rollout_ref.rollout.tensor_model_parallel_size or raise trainer.n_gpus_per_node"
+        )
+    return devices // size
+
+
+def load_tokenizer(config: DictConfig) -> Any:
+    """The model's tokenizer, as verl's workers read it.
+
+    Raises:
+        OSError: there is no such model.
+    """
+    from verl.utils import hf_tokenizer
+    from verl.utils.fs import copy_to_local
+
+    model = config.actor_rollout_ref.model
+    path = copy_to_local(model.get("tokenizer_path") or model.path)
+    tokenizer = hf_tokenizer(path, trust_remote_code=bool(model.get("trust_remote_code", False)))
+    if model.get("custom_chat_template"):
+        tokenizer.chat_template = model.custom_chat_template
+    return tokenizer
+
+
+def tokenize(tokenizer: Any, messages: Sequence[dict[str, str]], config: DictConfig) -> list[int]:
+    """Token ids of a chat up to where the response begins; see RolloutServers.tokenize."""
+    from verl.utils import normalize_token_ids
+
+    if not tokenizer.chat_template:
+        raise ConfigError(
+            f"the tokenizer of {config.actor_rollout_ref.model.path!r} has no chat template; "
+            "set actor_rollout_ref.model.custom_chat_template"
+        )
+    options = OmegaConf.to_container(config.data.get("apply_chat_template_kwargs") or OmegaConf.create({}))
+    chat = [dict(message) for message in messages]
+    return normalize_token_ids(
+        tokenizer.apply_chat_template(chat, add_generation_prompt=True, tokenize=True, **options)
+    )
+
+
+def start_ray(config: DictConfig, environment: dict[str, str]) -> bool:
+    """Start or join Ray as verl's run_ppo does; whether it was started here (an existing connection is used)."""
+    import ray
+    from verl.trainer.constants_ppo import get_ppo_ray_runtime_env
+
+    if ray.is_initialized():
+        return False
+    rollout = config.actor_rollout_ref.rollout
+    if rollout.full_determinism:
+        flags = {"VERL_FULL_DETERMINISM": "1", "VLLM_BATCH_INVARIANT": "1", "PYTHONHASHSEED": str(rollout.seed)}
+        os.environ.update(flags)
+    given = OmegaConf.to_container(config.ray_kwargs.get("ray_init") or OmegaConf.create({}), resolve=True)
+    runtime_env = get_ppo_ray_runtime_env(config) | (given.pop("runtime_env", None) or {})
+    runtime_env["env_vars"] = {**environment, **(runtime_env.get("env_vars") or {})}
+    ray.init(runtime_env=runtime_env, **given)
+    return True
+
+
+def require_devices(config: DictConfig) -> None:
+    """verl would end in an exception of its own, or wait for ever.
+
+    Raises:
+        ConfigError: the cluster has fewer devices than the config asks for.
+    """
+    import ray
+    from verl.utils.device import get_resource_name
+
+    wanted = int(config.trainer.nnodes) * int(config.trainer.n_gpus_per_node)
+    name = get_resource_name()
+    there = int(ray.cluster_resources().get(name, 0))
+    if there < wanted:
+        raise ConfigError(
+            f"trainer.nnodes x trainer.n_gpus_per_node asks for {wanted} {name}, Ray has {there}; lower "
+            "trainer.n_gpus_per_node, or use device=cpu (there, raise ray_kwargs.ray_init.num_gpus)"
+        )

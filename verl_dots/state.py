@@ -1,0 +1,132 @@
+"""State that a checkpoint must hold: the protocol, and files that are written atomically and read strictly.
+
+A file is one safetensors file: the arrays of a nested dict as tensors, everything else as JSON in its header, with a
+checksum over both. Nothing in it is executed on reading.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+
+FORMAT = 1
+HEADER = "verl_dots"
+# A character that no key of a state holds.
+JOIN = "/"
+
+
+class StateError(RuntimeError):
+    """A state file is missing, damaged, or belongs to another run; the message names it and both sides."""
+
+
+class Stateful(Protocol):
+    """Something whose memory a checkpoint keeps."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything needed to go on as if nothing had happened: arrays, numbers, strings, None, lists, dicts."""
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take over such a state, all of it, or raise StateError and stay as it is."""
+
+
+def save_state(path: Path, kind: str, state: Mapping[str, Any]) -> None:
+    """Write a state atomically: after a crash there is the old file or the new one, never half of one.
+
+    Args:
+        path: the file.
+        kind: what it is a state of; asked for again on reading.
+        state: nested dicts of arrays and JSON values, keys without "/".
+    """
+    arrays: dict[str, np.ndarray] = {}
+    plain = _split(state, "", arrays)
+    header = {"format": FORMAT, "kind": kind, "state": plain, "checksum": _checksum(plain, arrays)}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        save_file(arrays, partial, metadata={HEADER: json.dumps(header)})
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def load_state(path: Path, kind: str) -> dict[str, Any]:
+    """Read what `save_state` wrote.
+
+    Raises:
+        StateError: there is no such file, it is damaged, or it is of another kind or format.
+    """
+    if not path.is_file():
+        raise StateError(f"there is no state file {path}; it is written with every checkpoint of a run that needs it")
+    try:
+        with safe_open(path, framework="numpy") as file:
+            header = json.loads((file.metadata() or {})[HEADER])
+            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  not a dict
+        found = (header["format"], header["kind"], header["checksum"])
+    except (SafetensorError, KeyError, ValueError, OSError) as error:
+        raise StateError(f"state file {path} is damaged ({error}); resume from an earlier checkpoint") from error
+    if found[:2] != (FORMAT, kind):
+        raise StateError(f"state file {path} holds {found[1]!r} in format {found[0]}, not {kind!r} in format {FORMAT}")
+    if found[2] != _checksum(header["state"], arrays):
+        raise StateError(f"state file {path} is damaged (checksum differs); resume from an earlier checkpoint")
+    return _join(header["state"], arrays)
+
+
+def require_equal(what: str, saved: Any, here: Any) -> None:
+    """Raise StateError unless a saved value is the one that this run has."""
+    if saved != here:
+        raise StateError(
+            f"{what}: the checkpoint has {saved!r}, this run has {here!r}; resume with its own settings and data, "
+            "or begin anew in another folder"
+        )
+
+
+def require_keys(what: str, state: Mapping[str, Any], keys: set[str]) -> None:
+    """Raise StateError unless a saved state has exactly these keys."""
+    if set(state) != keys:
+        raise StateError(
+            f"{what}: the checkpoint lacks {sorted(keys - set(state))} and has unknown {sorted(set(state) - keys)}"
+        )
+
+
+def _split(value: Any, name: str, arrays: dict[str, np.ndarray]) -> Any:
+    """JSON of a value; arrays go into `arrays` and leave {"array": name} in their place."""
+    if isinstance(value, np.ndarray):
+        arrays[name] = np.ascontiguousarray(value)
+        return {"array": name}
+    if isinstance(value, Mapping):
+        for key in value:
+            if not isinstance(key, str) or JOIN in key:
+                raise TypeError(f"keys of a state are strings without {JOIN!r}, got {key!r}")
+        return {"dict": {key: _split(inner, f"{name}{JOIN}{key}", arrays) for key, inner in value.items()}}
+    if isinstance(value, list | tuple):
+        return {"list": [_split(inner, f"{name}{JOIN}{place}", arrays) for place, inner in enumerate(value)]}
+    if isinstance(value, np.generic):
+        value = value.item()
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    raise TypeError(f"a state cannot hold {type(value).__name__} (at {name or 'the top'})")
+
+
+def _join(plain: Any, arrays: Mapping[str, np.ndarray]) -> Any:
+    if not isinstance(plain, Mapping):
+        return plain
+    (form, inner), *_ = plain.items()
+    if form == "array":
+        return arrays[inner]
+    if form == "list":
+        return [_join(value, arrays) for value in inner]
+    return {key: _join(value, arrays) for key, value in inner.items()}
+
+
+def _checksum(plain: Any, arrays: Mapping[str, np.ndarray]) -> str:
+    digest = hashlib.sha256(json.dumps(plain, sort_keys=True).encode())
+    for name in sorted(arrays):
+        digest.update(f"{name}:{arrays[name].dtype.str}:{arrays[name].shape}".encode())
+        digest.update(arrays[name].tobytes())
+    return digest.hexdigest()
