@@ -1,13 +1,19 @@
+from dataclasses import fields
+
 import pytest
 import yaml
 
 from verl_dots.conf import __path__ as conf_path
-from verl_dots.config import ConfigError, DotsConfig, unknown_key
+from verl_dots.config import ConfigError, DotsConfig, SelectionConfig, unknown_key
 
 
 def test_the_yaml_has_every_key_at_its_default():
     with open(f"{list(conf_path)[0]}/dots/default.yaml") as file:
-        assert DotsConfig.from_mapping(yaml.safe_load(file)) == DotsConfig()
+        given = yaml.safe_load(file)
+    assert given["difficulty"].pop("backbone") == "${actor_rollout_ref.model.path}"
+    assert DotsConfig.from_mapping(given) == DotsConfig()
+    assert set(given) == {field.name for field in fields(DotsConfig)}
+    assert set(given["selection"]) == {field.name for field in fields(SelectionConfig)}
 
 
 @pytest.mark.parametrize(
@@ -20,6 +26,19 @@ def test_the_yaml_has_every_key_at_its_default():
         ({"seed": -1}, r"dots.seed=-1: must be in 0..2147483647"),
         ({"poll_seconds": 0.0}, "must be above 0"),
         ({"poll_seconds": None}, "of type NoneType; it must be of type float"),
+        ({"reward_range": [1, 0]}, r"dots.reward_range=\[1.0, 0.0\]: must be \[least, greatest\]"),
+        ({"reward_range": [0]}, "must be a list of 2 values"),
+        ({"reward_range": [0, "a"]}, r"dots.reward_range\[1\]='a' is of type str"),
+        ({"selection": 3}, "dots.selection=3 is of type int; it must be a group of settings"),
+        ({"selection": {"alfa": 0.5}}, "unknown config key 'dots.selection.alfa'; did you mean 'dots.selection.alpha'"),
+        ({"selection": {"alpha": 1.5}}, r"dots.selection.alpha=1.5: must be in \[0, 1\]"),
+        ({"selection": {"tau": -1}}, "dots.selection.tau=-1.0: must be 0 or more"),
+        ({"selection": {"references": 1}}, "dots.selection.references=1: must be 2 or more"),
+        ({"selection": {"mu": 0}}, "dots.selection.mu=0: must be 1 or more"),
+        ({"selection": {"conflicting_answers": "keep"}}, "must be one of drop, error"),
+        ({"difficulty": {"predictor": "magic"}}, "dots.difficulty.predictor=magic: must be one of online, attention"),
+        ({"difficulty": {"predictor": "attention"}}, "needs dots.difficulty.checkpoint=FOLDER"),
+        ({"difficulty": {"half_life": 0}}, "must be above 0 steps"),
     ],
 )
 def test_errors_name_the_key_and_what_is_allowed(given, words):

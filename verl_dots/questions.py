@@ -6,7 +6,7 @@ Rows are read one by one, so a million of them need memory for their ids and tex
 import hashlib
 import json
 import logging
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,8 +18,9 @@ import pyarrow.parquet as pq
 logger = logging.getLogger(__name__)
 
 ID_LENGTH = 16
-SHOWN = 5  # rows named in a message
+SHOWN = 5  # rows or prompts named in a message
 BATCH_ROWS = 4096
+ON_CONFLICT = ("drop", "error")
 
 
 class QuestionError(ValueError):
@@ -49,19 +50,21 @@ class Questions:
         return hashlib.sha256("".join(self.ids).encode()).hexdigest()[:ID_LENGTH]
 
 
-def question_id(prompt: Sequence[Mapping[str, str]], ground_truth: str) -> str:
+def question_id(prompt: Sequence[Mapping[str, str]], ground_truth: Any) -> str:
     """Stable id of a question: the first 16 hex digits of the sha256 of prompt and ground truth.
 
-    It does not depend on the split, the position in the file or anything in ``extra_info``.
+    It does not depend on the split, the position in the file or anything in ``extra_info``. A ground truth that is not
+    a string counts as its JSON, so 5 and "5" are one answer. Raises TypeError for one that has no JSON.
     """
     messages = [[message["role"], message["content"]] for message in prompt]
-    text = json.dumps([messages, ground_truth], ensure_ascii=False, separators=(",", ":"))
+    text = json.dumps([messages, _canonical(ground_truth)], ensure_ascii=False, separators=(",", ":"))
     return hashlib.sha256(text.encode("utf-8")).hexdigest()[:ID_LENGTH]
 
 
 def questions_of(
-    rows: Iterable[Mapping[str, Any]], *, prompt_key: str = "prompt", on_conflict: str = "drop"
-) -> Questions:
+    rows: Iterable[Mapping[str, Any]], *, prompt_key: str = "prompt", on_conflict: str = "drop",
+    name_of: Callable[[int], str] = "row {}".format,
+) -> Questions:  # fmt: skip
     """Distinct questions of rows in verl's schema.
 
     A question's text is extra_info["question"] where that is there, else all messages but the system's. Rows with the
@@ -70,55 +73,69 @@ def questions_of(
     Args:
         on_conflict: what to do about a prompt that occurs with different ground truths, of which at most one can be
             right: "drop" leaves its rows out and says so in the log, "error" raises.
+        name_of: what the row at a position is called in messages.
 
     Raises:
-        QuestionError: a row without text, prompt or ground truth, or a conflict.
+        QuestionError: rows without text, prompt or ground truth, all of them counted, or a conflict.
+        ValueError: on_conflict is neither.
     """
-    places: dict[str, int] = {}
-    texts: dict[str, str] = {}
-    ids_of_prompt: dict[bytes, list[str]] = {}
-    count = 0
+    if on_conflict not in ON_CONFLICT:
+        raise ValueError(f"on_conflict={on_conflict!r}: must be one of {', '.join(ON_CONFLICT)}")
+    found: dict[str, tuple[int, str]] = {}
+    first_of_prompt: dict[bytes, str] = {}
+    conflicts: dict[bytes, list[str]] = {}
+    bad: list[str] = []
+    count = bad_count = 0
     for count, row in enumerate(rows, start=1):  # noqa: B007  the last one is the number of rows
-        prompt, truth = _prompt_of(row, prompt_key, count - 1), _truth_of(row, count - 1)
-        identity = question_id(prompt, truth)
-        if identity in places:
+        try:
+            prompt = _prompt_of(row, prompt_key)
+            identity = question_id(prompt, _truth_of(row))
+            if identity in found:
+                continue
+            found[identity] = (count - 1, _text_of(row, prompt))
+        except QuestionError as error:
+            bad_count += 1
+            bad += [f"{name_of(count - 1)}: {error}"] if len(bad) < SHOWN else []
             continue
-        places[identity] = count - 1
-        texts[identity] = _text_of(row, prompt, count - 1)
         # The id with an empty answer stands for the prompt alone.
-        ids_of_prompt.setdefault(bytes.fromhex(question_id(prompt, "")), []).append(identity)
-    if count > len(places):
-        logger.warning("%d of %d rows repeat an earlier question; each counts once", count - len(places), count)
-    conflicts = [same for same in ids_of_prompt.values() if len(same) > 1]
+        same = bytes.fromhex(question_id(prompt, ""))
+        first = first_of_prompt.setdefault(same, identity)
+        if first != identity:
+            conflicts.setdefault(same, [first]).append(identity)
+    if bad_count:
+        raise QuestionError(f"{bad_count} of {count} rows are no questions (counted from 0): {'; '.join(bad)}")
+    if count > len(found):
+        logger.warning("%d of %d rows repeat an earlier question; each counts once", count - len(found), count)
     if conflicts:
-        _settle(conflicts, places, on_conflict)
-    kept = list(places)
-    return Questions(tuple(kept), tuple(texts[i] for i in kept), np.array(list(places.values()), dtype=np.int64))
+        _settle(list(conflicts.values()), found, on_conflict, name_of)
+    places, texts = zip(*found.values(), strict=True) if found else ((), ())
+    return Questions(tuple(found), tuple(texts), np.array(places, dtype=np.int64))
 
 
-def _settle(conflicts: list[list[str]], places: dict[str, int], on_conflict: str) -> None:
-    """Remove questions with conflicting answers from `places`, or refuse them."""
-    rows = [places[identity] for same in conflicts for identity in same]
-    shown = ", ".join(str([places[identity] for identity in same]) for same in conflicts[:SHOWN])
+def _settle(
+    conflicts: list[list[str]], found: dict[str, tuple[int, str]], on_conflict: str, name_of: Callable[[int], str]
+) -> None:
+    """Remove questions with conflicting answers from `found`, or refuse them."""
+    shown = "; ".join(", ".join(name_of(found[identity][0]) for identity in same) for same in conflicts[:SHOWN])
     if on_conflict == "error":
         raise QuestionError(
-            f"{len(conflicts)} prompts occur with different ground truths, the first in rows {shown}; keep one answer "
-            "of each, or leave them out (dots.selection.conflicting_answers=drop)"
+            f"{len(conflicts)} prompts occur with different ground truths, the first: {shown}; keep one answer of "
+            "each, or leave them out (dots.selection.conflicting_answers=drop)"
         )
+    gone = [identity for same in conflicts for identity in same]
     logger.warning(
-        "%d prompts occur with different ground truths, the first in rows %s; these %d questions are left out",
-        len(conflicts), shown, len(rows),
+        "%d prompts occur with different ground truths, the first: %s; these %d questions are left out",
+        len(conflicts), shown, len(gone),
     )  # fmt: skip
-    for same in conflicts:
-        for identity in same:
-            del places[identity]
+    for identity in gone:
+        del found[identity]
 
 
 def read_rows(files: Sequence[str | Path], prompt_key: str = "prompt") -> Iterator[dict[str, Any]]:
-    """Rows of parquet files in order, with the columns that make a question, read piece by piece.
+    """Rows of parquet files in order, with the fields that make a question and no others, read piece by piece.
 
     Raises:
-        QuestionError: a file is missing, no parquet, or lacks a column.
+        QuestionError: a file is missing, no parquet, damaged, or lacks a column.
     """
     for file in files:
         path = Path(file).expanduser()
@@ -126,52 +143,95 @@ def read_rows(files: Sequence[str | Path], prompt_key: str = "prompt") -> Iterat
             raise QuestionError(f"there is no file {str(file)!r}; data_prep/ has scripts that write data sets")
         try:
             parquet = pq.ParquetFile(path)
-        except pa.ArrowException as error:
-            raise QuestionError(f"{file} is not a parquet file: {error}") from error
-        names = parquet.schema_arrow.names
-        missing = [name for name in (prompt_key, "reward_model") if name not in names]
-        if missing:
-            raise QuestionError(f"{file} has no column {missing}, only {names}; data.prompt_key names the prompt's")
-        wanted = [name for name in (prompt_key, "reward_model", "extra_info") if name in names]
-        for batch in parquet.iter_batches(BATCH_ROWS, columns=wanted):
-            yield from batch.to_pylist()
+            for batch in parquet.iter_batches(BATCH_ROWS, columns=_columns(file, parquet.schema_arrow, prompt_key)):
+                yield from batch.to_pylist()
+        except (pa.ArrowException, OSError) as error:
+            raise QuestionError(f"{file} is not a parquet file, or damaged: {error}") from error
 
 
 def read_questions(files: Sequence[str | Path], *, prompt_key: str = "prompt", on_conflict: str = "drop") -> Questions:
     """Distinct questions of parquet files; `rows` counts through all files. Raises QuestionError, see above."""
-    found = questions_of(read_rows(files, prompt_key), prompt_key=prompt_key, on_conflict=on_conflict)
+
+    def name_of(place: int) -> str:
+        for file in files:
+            size = pq.read_metadata(Path(file).expanduser()).num_rows
+            if place < size:
+                return f"{file} row {place}"
+            place -= size
+        raise IndexError(place)
+
+    rows = read_rows(files, prompt_key)
+    found = questions_of(rows, prompt_key=prompt_key, on_conflict=on_conflict, name_of=name_of)
     if not len(found):
-        raise QuestionError(f"no questions in {', '.join(map(str, files))}")
+        raise QuestionError(f"no questions in {', '.join(map(str, files)) or 'no files'}")
     return found
 
 
-def _prompt_of(row: Mapping[str, Any], key: str, place: int) -> Sequence[Mapping[str, str]]:
+def _columns(file: str | Path, schema: pa.Schema, prompt_key: str) -> list[str]:
+    """Columns to read, as parquet names them; `extra_info` may hold anything else."""
+    missing = [name for name in (prompt_key, "reward_model") if name not in schema.names]
+    if missing:
+        raise QuestionError(f"{file} has no column {missing}, only {schema.names}; data.prompt_key names the prompt's")
+    if not _has_field(schema, "reward_model", "ground_truth"):
+        raise QuestionError(f"{file}: reward_model has no ground_truth; without it no answer can be scored")
+    text = ["extra_info.question"] if _has_field(schema, "extra_info", "question") else []
+    return [prompt_key, "reward_model.ground_truth", *text]
+
+
+def _has_field(schema: pa.Schema, column: str, field: str) -> bool:
+    if column not in schema.names:
+        return False
+    kind = schema.field(column).type
+    return pa.types.is_struct(kind) and kind.get_field_index(field) >= 0
+
+
+def _prompt_of(row: Mapping[str, Any], key: str) -> Sequence[Mapping[str, str]]:
     prompt = row.get(key)
     if isinstance(prompt, np.ndarray):
         prompt = prompt.tolist()
-    if not isinstance(prompt, list) or not prompt:
-        raise QuestionError(f"row {place}: {key} must be a non-empty list of messages, got {prompt!r}")
+    if not isinstance(prompt, list | tuple) or not prompt:
+        raise QuestionError(f"{key} must be a non-empty list of messages, got {prompt!r:.200}")
     for message in prompt:
         if not isinstance(message, Mapping) or not {"role", "content"} <= set(message):
-            raise QuestionError(f"row {place}: a message of {key} has a role and a content, got {message!r}")
-        if not isinstance(message["content"], str):
-            raise QuestionError(f"row {place}: the content of a message must be text, got {message['content']!r}")
+            raise QuestionError(f"a message of {key} has a role and a content, got {message!r:.200}")
+        if not isinstance(message["role"], str) or not isinstance(message["content"], str):
+            raise QuestionError(f"role and content of a message must be text, got {message!r:.200}")
     return prompt
 
 
-def _truth_of(row: Mapping[str, Any], place: int) -> str:
-    truth = (row.get("reward_model") or {}).get("ground_truth")
-    if isinstance(truth, np.ndarray):
-        truth = truth.tolist()
-    if truth is None or truth == "":
-        raise QuestionError(f"row {place}: reward_model has no ground_truth; without it no answer can be scored")
-    return truth if isinstance(truth, str) else json.dumps(truth, ensure_ascii=False, sort_keys=True)
+def _truth_of(row: Mapping[str, Any]) -> str:
+    truth = _field(row, "reward_model", "ground_truth")
+    try:
+        text = "" if truth is None or truth != truth else _canonical(truth)  # NaN is pandas' way to say None
+    except TypeError as error:
+        raise QuestionError(str(error)) from error
+    if not text.strip():
+        raise QuestionError("reward_model has no ground_truth; without it no answer can be scored")
+    return text
 
 
-def _text_of(row: Mapping[str, Any], prompt: Sequence[Mapping[str, str]], place: int) -> str:
-    text = (row.get("extra_info") or {}).get("question")
+def _text_of(row: Mapping[str, Any], prompt: Sequence[Mapping[str, str]]) -> str:
+    text = _field(row, "extra_info", "question")
     if not isinstance(text, str) or not text.strip():
         text = "\n".join(message["content"] for message in prompt if message["role"] != "system")
     if not text.strip():
-        raise QuestionError(f"row {place}: the question has no text (all messages but the system's are blank)")
+        raise QuestionError("the question has no text (all messages but the system's are blank)")
     return text
+
+
+def _field(row: Mapping[str, Any], column: str, field: str) -> Any:
+    value = row.get(column)
+    value = value.get(field) if isinstance(value, Mapping) else None
+    return value.tolist() if isinstance(value, np.ndarray | np.generic) else value
+
+
+def _canonical(truth: Any) -> str:
+    if isinstance(truth, str):
+        return truth
+    return json.dumps(truth, ensure_ascii=False, sort_keys=True, default=_plain)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, np.ndarray | np.generic):
+        return value.tolist()
+    raise TypeError(f"a ground truth is text, a number, or lists or dicts of them, got {type(value).__name__}")

@@ -4,20 +4,6 @@ import pytest
 from verl_dots.difficulty import measure
 
 
-def test_pearson_by_hand():
-    # deviations (-1, 0, 1) and (-1, 1, 0): 1 / sqrt(2 * 2)
-    assert measure.pearson(np.array([0.0, 1.0, 2.0]), np.array([0.0, 2.0, 1.0])) == pytest.approx(0.5)
-    assert measure.pearson(np.array([1.0, 1.0]), np.array([0.0, 1.0])) == 0.0
-    with pytest.raises(ValueError, match="two equal vectors"):
-        measure.pearson(np.zeros(2), np.zeros(3))
-
-
-def test_calibration_error_by_hand():
-    # bins (0.1, 0.3 | 0.6, 0.8): gaps |0.2 - 0.5| and |0.7 - 0.6| -> (0.3 * 2 + 0.1 * 2) / 4
-    predicted, measured = np.array([0.8, 0.1, 0.3, 0.6]), np.array([0.4, 0.5, 0.5, 0.8])
-    assert measure.calibration_error(predicted, measured, bins=2) == pytest.approx(0.2)
-
-
 def test_draws_part_the_questions_and_repeat_by_seed():
     draws = list(measure.reference_draws(10, 3, 2, seed=0))
     assert all(sorted([*known, *asked]) == list(range(10)) and len(known) == 3 for known, asked in draws)
@@ -25,6 +11,11 @@ def test_draws_part_the_questions_and_repeat_by_seed():
     assert np.array_equal(draws[1][0], list(measure.reference_draws(10, 3, 2, seed=0))[1][0])
     with pytest.raises(ValueError, match="allowed are 1 to 8"):
         next(measure.reference_draws(10, 9, 1, seed=0))
+
+
+def test_a_constant_prediction_counts_as_no_correlation():
+    found = measure.score(lambda known, asked: np.full(len(asked), 0.5), np.linspace(0, 1, 20), references=4, draws=2)
+    assert found["rho"] == [0.0, 0.0]
 
 
 def test_off_the_shelf_attention_by_hand():

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from verl_dots.difficulty import evaluate, train
+from verl_dots.difficulty.embeddings import Backbone, cached_embeddings
 from verl_dots.difficulty.labels import first_of_families, read_labels
 
 LABELS = Path(__file__).parents[3] / "shared" / "data" / "deepscaler_difficulty_uniform.parquet"
@@ -20,15 +21,13 @@ pytestmark = [
 
 
 def test_the_default_beats_off_the_shelf_attention_on_questions_it_has_not_seen(tmp_path):
-    from verl_dots.difficulty.embeddings import backbone_id, cached_embeddings
-
     labels = read_labels([LABELS])
     labels = labels.take(first_of_families(labels.families))
     labels = labels.take(np.random.default_rng(0).permutation(len(labels))[:2000])
     backbone = str(Path(find_spec(BACKBONE).origin).parent / "model")
-    embedding_P = cached_embeddings(list(labels.texts), backbone, tmp_path)
+    embedding_P = cached_embeddings(labels.texts, Backbone(backbone), tmp_path, progress=False)
     chosen = train.parse(["labels", "--backbone", backbone, "--out", str(tmp_path), "--references", "64"])
-    _, scores, _ = train.run(labels, embedding_P, backbone_id(backbone), chosen)
+    _, scores, _ = train.run(labels, embedding_P, Backbone(backbone).id, chosen)
     found = {name: np.mean(value["rho"]) for name, value in scores.items()}
     assert found["predictor (default)"] > FLOOR
     assert found["predictor (default)"] > found[evaluate.OFF_THE_SHELF]

@@ -18,6 +18,7 @@ from rich.console import Console
 from rich.table import Table
 
 from verl_dots.difficulty import measure
+from verl_dots.difficulty.embeddings import DEFAULT_CACHE, Backbone, cached_embeddings
 from verl_dots.difficulty.labels import Labels, first_of_families, read_labels
 from verl_dots.difficulty.model import AttentionPredictor
 
@@ -88,7 +89,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("predictor", type=Path)
     parser.add_argument("labels", nargs="+", type=Path)
     parser.add_argument("--backbone", required=True, help="model folder that the predictor was trained on")
-    parser.add_argument("--cache", type=Path, help="folder of cached embeddings (default: PREDICTOR/embeddings)")
+    parser.add_argument("--cache", default=DEFAULT_CACHE, help="folder of cached embeddings (default: %(default)s)")
     parser.add_argument("--references", type=int, default=256)
     parser.add_argument("--draws", type=int, default=5)
     parser.add_argument("--difficulty-range", nargs=2, type=float, default=(0.0, 100.0), metavar=("EASY", "HARD"))
@@ -98,15 +99,13 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 def evaluate(options: argparse.Namespace) -> tuple[dict[str, Scores], int, int]:
     """Scores per method, questions scored, questions left out because training saw them (or repeated)."""
-    from verl_dots.difficulty.embeddings import backbone_id, cached_embeddings
-
     folders = seeds_of(options.predictor)
-    models = [AttentionPredictor.load(folder, backbone_id(options.backbone)) for folder in folders]
+    backbone = Backbone(options.backbone, AttentionPredictor.load(folders[0]).config.embedding_layers)
+    models = [AttentionPredictor.load(folder, backbone.id) for folder in folders]
     seen = {name for folder in folders for name in json.loads((folder / FAMILIES_FILE).read_text())}
     labels = read_labels(options.labels, tuple(options.difficulty_range))
     kept = labels.take(unseen(labels, seen))
-    cache = options.cache or options.predictor / "embeddings"
-    embedding_P = cached_embeddings(list(kept.texts), options.backbone, cache)
+    embedding_P = cached_embeddings(kept.texts, backbone, options.cache)
     difficulty_P = 1 - kept.success_rate_P
 
     def score(predict: Callable) -> Scores:

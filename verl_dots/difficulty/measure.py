@@ -4,23 +4,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-
-def pearson(predicted_P: np.ndarray, measured_P: np.ndarray) -> float:
-    """Pearson correlation; 0 where either side is constant. Raises ValueError for unequal shapes."""
-    if predicted_P.shape != measured_P.shape or predicted_P.ndim != 1:
-        raise ValueError(f"want two equal vectors, got {predicted_P.shape} and {measured_P.shape}")
-    left, right = (np.asarray(values, dtype=np.float64) for values in (predicted_P, measured_P))
-    left, right = left - left.mean(), right - right.mean()
-    scale = np.sqrt((left**2).sum() * (right**2).sum())
-    return float((left * right).sum() / scale) if scale > 1e-12 else 0.0
-
-
-def calibration_error(predicted_P: np.ndarray, measured_P: np.ndarray, bins: int = 10) -> float:
-    """Mean |mean predicted - mean measured| over bins of equally many questions, each question counting once."""
-    order = np.argsort(predicted_P, kind="stable")
-    parts = [part for part in np.array_split(order, bins) if len(part)]
-    gaps = [abs(predicted_P[part].mean() - measured_P[part].mean()) * len(part) for part in parts]
-    return float(sum(gaps) / len(order))
+from verl_dots.algorithms.agreement import calibration_error, pearson
 
 
 def reference_draws(questions: int, references: int, draws: int, seed: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
@@ -46,7 +30,8 @@ def score(
     found: dict[str, list[float]] = {"rho": [], "calibration_error": []}
     for known, asked in reference_draws(len(difficulty_P), references, draws, seed):
         predicted = predict(known, asked)
-        found["rho"].append(pearson(predicted, difficulty_P[asked]))
+        # A constant prediction orders nothing.
+        found["rho"].append(float(np.nan_to_num(pearson(predicted, difficulty_P[asked]))))
         found["calibration_error"].append(calibration_error(predicted, difficulty_P[asked]))
     return found
 

@@ -11,6 +11,7 @@ references shift all priors to their own level, and the attention runs over what
 
 import json
 import math
+import os
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
@@ -201,9 +202,13 @@ class AttentionPredictor(nn.Module):
         """Write model.safetensors and config.json."""
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
-        save_file({name: value.contiguous() for name, value in self.state_dict().items()}, folder / "model.safetensors")
+        tensors = {name: value.contiguous().cpu() for name, value in self.state_dict().items()}
         text = json.dumps({"format": FORMAT, **asdict(self.config)}, indent=2)
-        (folder / "config.json").write_text(text + "\n")
+        # The config last: without it the folder holds no predictor.
+        save_file(tensors, folder / ".model.partial")
+        os.replace(folder / ".model.partial", folder / "model.safetensors")
+        (folder / ".config.partial").write_text(text + "\n")
+        os.replace(folder / ".config.partial", folder / "config.json")
 
     @classmethod
     def load(cls, folder: Path, backbone_id: str | None = None) -> "AttentionPredictor":

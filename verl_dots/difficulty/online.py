@@ -4,8 +4,8 @@ success rate of question q at step t = sigmoid(x_q . b_t) + own_q
     x_q    principal components of the question's frozen embedding, and a constant
     b_t    ridge-penalised logistic regression on all observed groups, each weighted by its rollouts and halved in
            weight every `half_life` steps: the policy moves on, and this round's references count in full
-    own_q  the question's own past residuals against that fit, weighted alike and shrunk towards 0: what is known of
-           this very question beyond its kind. Taken against the fit, it moves with the policy's progress
+    own_q  the question's own past residuals, weighted alike and shrunk towards 0: what is known of this very question
+           beyond its kind. A residual is kept against the fit of its own time, so it moves with the policy's progress
 
 On the arithmetic testbed, with observations simulated from measured success rates, the logistic form correlated best
 with the truth (0.83 against 0.80 of ridge regression on the rates, 0.81 of a Gaussian process in embedding and time,
@@ -26,7 +26,8 @@ OWN_PRIOR = 8.0  # rollouts of its own at which half of a question's residual is
 FORGOTTEN = 1 / 256  # weight below which an observation is dropped
 FOLDS = 4
 NEWTON_STEPS = 30
-OBSERVED = ("step", "question", "difficulty", "rollouts")
+# "expected": the success rate that the fit of its time gives, nan until there is one.
+OBSERVED = ("step", "question", "difficulty", "rollouts", "expected")
 
 
 def expit(x: np.ndarray) -> np.ndarray:
@@ -88,9 +89,11 @@ def fit_logistic(
         step, size = np.linalg.solve(hessian, gradient), 1.0
         while (then := loss(b - size * step)) > now and size > 1e-4:
             size /= 2
-        if then >= now - 1e-9 * abs(now):
+        if then >= now:
             break
-        b, now = b - size * step, then
+        gained, b, now = now - then, b - size * step, then
+        if gained < 1e-10 * abs(now):
+            break
     return b
 
 
@@ -112,7 +115,7 @@ class OnlinePredictor:
     def observe(self, step: int, question_N: np.ndarray, difficulty_N: np.ndarray, rollouts_N: np.ndarray) -> None:
         """Take in groups rolled out in `step`: measured difficulties in [0, 1], and how many rollouts each."""
         new = {"step": np.full(len(question_N), step), "question": question_N, "difficulty": difficulty_N}
-        new["rollouts"] = rollouts_N
+        new |= {"rollouts": rollouts_N, "expected": np.full(len(question_N), np.nan)}
         keep = self._weight(step) > FORGOTTEN
         self._observed = {
             name: np.concatenate([self._observed[name][keep], np.asarray(new[name], dtype=np.float64)])
@@ -133,6 +136,8 @@ class OnlinePredictor:
             raise ValueError("nothing was observed yet: roll out reference questions before predicting")
         everything = np.ones(len(self._observed["step"]), dtype=bool)
         coefficients, difficulty_P = self._predict(step, everything, None)
+        question_N = self._observed["question"].astype(np.int64)
+        expected_N = self._observed["expected"]
         held_out_K = np.empty(len(reference_K))
         for fold in range(min(FOLDS, len(reference_K))):
             place = np.arange(fold, len(reference_K), FOLDS)
@@ -142,6 +147,8 @@ class OnlinePredictor:
             held_out_K[place] = (
                 self._predict(step, ~hidden, coefficients)[1][reference_K[place]] if not hidden.all() else 0.5
             )
+        fitted_N = expit(self.features_P[question_N] @ coefficients)
+        self._observed["expected"] = np.where(np.isnan(expected_N), fitted_N, expected_N)
         return difficulty_P.astype(np.float32), held_out_K
 
     def _predict(self, step: int, used: np.ndarray, start: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
@@ -155,7 +162,9 @@ class OnlinePredictor:
             features_N, (success_N * rollouts_N + 0.5) / (rollouts_N + 1), weight_N, RIDGE, start
         )
         success_P = expit(self.features_P @ coefficients.astype(np.float32)).astype(np.float64)
-        residual_P = np.bincount(question_N, weight_N * (success_N - success_P[question_N]), len(success_P))
+        expected_N = self._observed["expected"][used]
+        residual_N = success_N - np.where(np.isnan(expected_N), success_P[question_N], expected_N)
+        residual_P = np.bincount(question_N, weight_N * residual_N, len(success_P))
         weight_P = np.bincount(question_N, weight_N, len(success_P))
         return coefficients, 1 - np.clip(success_P + residual_P / (weight_P + OWN_PRIOR), 0, 1)
 

@@ -18,6 +18,7 @@ import numpy as np
 from rich.console import Console
 
 from verl_dots.difficulty import evaluate, measure
+from verl_dots.difficulty.embeddings import DEFAULT_CACHE, LAYERS, Backbone, cached_embeddings
 from verl_dots.difficulty.labels import Labels, first_of_families, in_share, read_labels
 from verl_dots.difficulty.model import PredictorConfig
 from verl_dots.difficulty.training import Trained, TrainingConfig, train
@@ -31,7 +32,8 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("labels", nargs="+", type=Path)
     parser.add_argument("--backbone", required=True, help="folder of the frozen embedding model")
     parser.add_argument("--out", required=True, type=Path)
-    parser.add_argument("--cache", type=Path, help="folder of cached embeddings (default: OUT/embeddings)")
+    parser.add_argument("--layers", choices=LAYERS, default="last", help="of the backbone (default: %(default)s)")
+    parser.add_argument("--cache", default=DEFAULT_CACHE, help="folder of cached embeddings (default: %(default)s)")
     parser.add_argument("--preset", choices=sorted(PRESETS), default="default")
     parser.add_argument("--seeds", nargs="+", type=int, default=[1])
     parser.add_argument("--epochs", type=int, default=20)
@@ -56,7 +58,7 @@ def run(
     test_P = in_share(families, options.test_share, TEST_SEED)
     known = np.flatnonzero(~test_P)
     known_families = [families[i] for i in known]
-    config = PRESETS[options.preset](embedding_P.shape[1], backbone_id=backbone)
+    config = PRESETS[options.preset](embedding_P.shape[1], backbone_id=backbone, embedding_layers=options.layers)
     settings = TrainingConfig(options.epochs, references=options.references, early_stopping=not options.last_epoch)
     trained = []
     for seed in options.seeds:
@@ -108,14 +110,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if (options.out / "config.json").exists():
             raise ValueError(f"{options.out} holds a predictor already; give another --out or remove it")
-        from verl_dots.difficulty.embeddings import backbone_id, cached_embeddings
-
         labels = read_labels(options.labels, tuple(options.difficulty_range))
         labels = labels.take(first_of_families(labels.families))
-        embedding_P = cached_embeddings(
-            list(labels.texts), options.backbone, options.cache or options.out / "embeddings"
-        )
-        trained, scores, families = run(labels, embedding_P, backbone_id(options.backbone), options)
+        backbone = Backbone(options.backbone, options.layers)
+        embedding_P = cached_embeddings(labels.texts, backbone, options.cache, device=options.device)
+        trained, scores, families = run(labels, embedding_P, backbone.id, options)
         save(trained, scores, families, options)
     except (ValueError, FileNotFoundError) as error:
         Console(stderr=True).print(f"error: {error}", style="red", markup=False)

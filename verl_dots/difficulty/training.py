@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from tqdm.auto import tqdm
 
+from verl_dots.algorithms.agreement import pearson
 from verl_dots.difficulty import memory
-from verl_dots.difficulty.measure import pearson
 from verl_dots.difficulty.model import AttentionPredictor, PredictorConfig
 
 log = logging.getLogger(__name__)
@@ -136,7 +136,7 @@ def _choose(unit, difficulty, centre, dev) -> tuple[float, float]:
         similarity = memory.kernel(unit[dev], unit[centre], sharpness)
         for ridge in RIDGE:
             coefficient, _ = memory.solve(unit[centre], difficulty[centre], sharpness, ridge)
-            rho = pearson((similarity @ coefficient).cpu().numpy(), difficulty[dev].cpu().numpy())
+            rho = np.nan_to_num(pearson((similarity @ coefficient).cpu().numpy(), difficulty[dev].cpu().numpy()))
             log.info("direct head: sharpness %g, ridge %g: held-out rho %.3f", sharpness, ridge, rho)
             if rho > best[0]:
                 best = (rho, sharpness, ridge)
@@ -202,5 +202,5 @@ def _held_out_rho(model, data: _Data, settings: TrainingConfig) -> float:
             order = torch.randperm(len(data.dev), generator=fixed).to(difficulty.device)
             known, asked = order[:count], order[count:]
             predicted = model.predict(query[asked], reference[known], difficulty[known])
-            found.append(pearson(predicted.cpu().numpy(), difficulty[asked].cpu().numpy()))
+            found.append(np.nan_to_num(pearson(predicted.cpu().numpy(), difficulty[asked].cpu().numpy())))
     return float(np.mean(found))

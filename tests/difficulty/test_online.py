@@ -1,0 +1,150 @@
+import numpy as np
+import pytest
+
+from verl_dots.difficulty.online import OnlinePredictor, expit, fit_logistic, principal_components
+from verl_dots.state import StateError, load_state, save_state
+
+
+def test_principal_components_keep_distances_and_scale():
+    # Two columns of unit variance after standardising, correlated by 0.6: spreads 1.6 and 0.4, together 2.
+    rng = np.random.default_rng(0)
+    first = rng.normal(size=20000)
+    embedding = np.stack([5 + 3 * first, 0.6 * first + 0.8 * rng.normal(size=20000)], axis=1).astype(np.float32)
+    features = principal_components(embedding)
+    assert features.shape == (20000, 3) and (features[:, -1] == 1).all()
+    assert (features[:, :-1] ** 2).sum(1).mean() == pytest.approx(1.0, rel=0.02)
+    assert np.sort(features[:, :-1].var(0)) == pytest.approx([0.2, 0.8], rel=0.05)
+
+
+def test_constant_columns_and_few_questions_are_no_trouble():
+    embedding = np.array([[1.0, 7.0], [2.0, 7.0], [4.0, 7.0]], dtype=np.float32)
+    features = principal_components(embedding)
+    assert features.shape == (3, 2) and np.isfinite(features).all()
+    assert principal_components(np.ones((4, 3), np.float32)).tolist() == [[1.0]] * 4
+
+
+def test_logistic_fit_by_hand():
+    # A constant alone: the weighted mean rate (2 * .25 + 1 * .85) / 3 = .45, logit -0.2007
+    b = fit_logistic(np.ones((2, 1)), np.array([0.25, 0.85]), np.array([2.0, 1.0]), ridge=1.0)
+    assert b == pytest.approx([np.log(0.45 / 0.55)], abs=1e-6)
+    # x = -1, 1 with rates .2, .8 and no penalty: b = (logit .8, 0)
+    x = np.array([[-1.0, 1.0], [1.0, 1.0]])
+    b = fit_logistic(x, np.array([0.2, 0.8]), np.ones(2), ridge=0.0)
+    assert b == pytest.approx([np.log(4), 0.0], abs=1e-6)
+    # An overwhelming penalty leaves the mean.
+    assert fit_logistic(x, np.array([0.2, 0.8]), np.ones(2), ridge=1e9) == pytest.approx([0.0, 0.0], abs=1e-6)
+
+
+def world(questions=600, width=12, seed=0):
+    """Questions whose success rate is a logistic function of their embedding."""
+    rng = np.random.default_rng(seed)
+    embedding = rng.normal(size=(questions, width)).astype(np.float32)
+    rate = expit(3 * embedding[:, 0] + embedding[:, 1])
+    return embedding, rate, rng
+
+
+def roll(rng, rate, rollouts=8):
+    return 1 - rng.binomial(rollouts, rate) / rollouts
+
+
+def watch(predictor, step, questions, difficulty, rollouts=8):
+    predictor.observe(step, questions, difficulty, np.full(len(questions), rollouts))
+
+
+def test_it_generalises_to_questions_that_were_never_rolled_out():
+    embedding, rate, rng = world()
+    predictor = OnlinePredictor(embedding, half_life=8.0)
+    seen = rng.choice(600, 200, replace=False)
+    difficulty = roll(rng, rate[seen])
+    watch(predictor, 1, seen, difficulty)
+    predicted, held_out = predictor.predict(1, seen, difficulty)
+    others = np.setdiff1d(np.arange(600), seen)
+    assert predicted.dtype == np.float32 and ((predicted >= 0) & (predicted <= 1)).all()
+    assert np.corrcoef(predicted[others], 1 - rate[others])[0, 1] > 0.9
+    # The held-out figure for the references tells the same about questions not seen.
+    assert np.corrcoef(held_out, 1 - rate[seen])[0, 1] == pytest.approx(
+        np.corrcoef(predicted[others], 1 - rate[others])[0, 1], abs=0.05
+    )
+
+
+def test_held_out_predictions_do_not_see_their_own_outcome():
+    embedding, rate, rng = world()
+    references = np.arange(40)
+    difficulty = roll(rng, rate[references])
+    found = []
+    for first in (0.0, 1.0):
+        predictor = OnlinePredictor(embedding, half_life=8.0)
+        difficulty[0] = first
+        watch(predictor, 1, references, difficulty)
+        found.append(predictor.predict(1, references, difficulty))
+    (low, low_held_out), (high, high_held_out) = found
+    assert high[0] > low[0] + 0.2
+    assert high_held_out[0] == pytest.approx(low_held_out[0], abs=1e-6)
+
+
+def test_a_questions_own_past_counts_beyond_its_kind():
+    # All embeddings alike: nothing but the own record can tell questions apart. Question 3 always failed, the others
+    # succeeded half the time: 8 rollouts of its own against a prior of 8 pull it half way from about .55 to 1.
+    predictor = OnlinePredictor(np.ones((10, 4), np.float32), half_life=8.0)
+    difficulty = np.full(10, 0.5)
+    difficulty[3] = 1.0
+    watch(predictor, 1, np.arange(10), difficulty)
+    predicted, _ = predictor.predict(1, np.arange(2), difficulty[:2])
+    level = predicted[np.arange(10) != 3].mean()
+    assert predicted[3] - level == pytest.approx(0.5 * 8 / 16, abs=0.01)
+
+
+def test_old_observations_fade():
+    # Difficulty 1 at step 0, 0 at step 8 with a half-life of 8: weights 1/2 and 1, level about (.5 * 1 + 0) / 1.5.
+    predictor = OnlinePredictor(np.ones((400, 2), np.float32), half_life=8.0)
+    watch(predictor, 0, np.arange(100), np.ones(100), rollouts=1000)
+    watch(predictor, 8, np.arange(100, 200), np.zeros(100), rollouts=1000)
+    predicted, _ = predictor.predict(8, np.arange(100, 104), np.zeros(4))
+    assert predicted[300] == pytest.approx(1 / 3, abs=1e-3)
+    # Far in the future nothing is left of them.
+    watch(predictor, 80, np.arange(200, 210), np.full(10, 0.25))
+    assert len(predictor.state_dict()["observed"]["step"]) == 10
+
+
+def test_progress_of_the_policy_moves_what_was_observed_before():
+    # Question 0 failed at step 0 where all others of its kind did: that is no sign that it fails now.
+    embedding, _, _ = world(width=3)
+    predictor = OnlinePredictor(embedding, half_life=4.0)
+    watch(predictor, 0, np.arange(100), np.ones(100))
+    predictor.predict(0, np.arange(4), np.ones(4))
+    watch(predictor, 8, np.arange(100, 300), np.zeros(200))
+    predicted, _ = predictor.predict(8, np.arange(100, 104), np.zeros(4))
+    assert predicted[:100] == pytest.approx(predicted[300:400].mean(), abs=0.1)
+
+
+def test_the_first_round_has_little_to_say_and_nothing_is_an_error():
+    embedding, _, _ = world(questions=20)
+    predictor = OnlinePredictor(embedding, half_life=8.0)
+    with pytest.raises(ValueError, match="nothing was observed yet"):
+        predictor.predict(0, np.arange(2), np.zeros(2))
+    watch(predictor, 1, np.arange(2), np.ones(2))
+    predicted, held_out = predictor.predict(1, np.arange(2), np.ones(2))
+    assert np.isfinite(predicted).all() and np.isfinite(held_out).all()
+
+
+def test_held_out_predictions_without_anything_else_are_the_middle():
+    predictor = OnlinePredictor(np.eye(4, dtype=np.float32), half_life=8.0)
+    watch(predictor, 1, np.array([2]), np.ones(1))
+    assert predictor.predict(1, np.array([2]), np.ones(1))[1].tolist() == [0.5]
+
+
+def test_a_restored_predictor_predicts_the_same_bit_for_bit(tmp_path):
+    embedding, rate, rng = world()
+    predictor = OnlinePredictor(embedding, half_life=8.0)
+    for step in range(3):
+        chosen = rng.choice(600, 30, replace=False)
+        watch(predictor, step, chosen, roll(rng, rate[chosen]))
+    save_state(tmp_path / "state", "predictor", predictor.state_dict())
+    restored = OnlinePredictor(embedding, half_life=8.0)
+    restored.load_state_dict(load_state(tmp_path / "state", "predictor"))
+    for left, right in zip(
+        predictor.predict(3, chosen, rate[chosen]), restored.predict(3, chosen, rate[chosen]), strict=True
+    ):
+        assert np.array_equal(left, right)
+    with pytest.raises(StateError, match="half_life: the checkpoint has 8.0, this run has 4.0"):
+        OnlinePredictor(embedding, half_life=4.0).load_state_dict(predictor.state_dict())

@@ -1,0 +1,124 @@
+"""Which frozen model embeds the questions and how it is read, and one stable name for both."""
+
+import hashlib
+import json
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+DEFAULT_MAX_LENGTH = 1024
+LAYERS = ("last", "all")
+SAMPLED_BYTES = 1 << 20
+WEIGHTS = ("*.safetensors", "*.bin", "*.pt")
+
+
+class EmbeddingError(ValueError):
+    """Embeddings that cannot be made or trusted; the message says which and what to do."""
+
+
+@dataclass(frozen=True)
+class Backbone:
+    """A frozen embedding model and how it is read.
+
+    Attributes:
+        path: folder or hub id.
+        layers: "last"; "all", the embedding layer's and every block's mean side by side; or numbers of layers, 0 being
+            the embedding layer's output and n that of the last of n blocks.
+        max_length: tokens that are read of a question, where the model itself can read so many.
+    """
+
+    path: str
+    layers: str | tuple[int, ...] = "last"
+    max_length: int = DEFAULT_MAX_LENGTH
+
+    def __post_init__(self):
+        if not isinstance(self.layers, str):
+            object.__setattr__(self, "layers", tuple(self.layers))
+            good = all(isinstance(layer, int) and layer >= 0 for layer in self.layers)
+            if not self.layers or not good or len(set(self.layers)) < len(self.layers):
+                raise EmbeddingError(f"layers={self.layers}: must be different numbers of layers, each 0 or more")
+        elif self.layers not in LAYERS:
+            raise EmbeddingError(f"layers={self.layers!r}: must be one of {', '.join(LAYERS)}, or numbers of layers")
+        if self.max_length < 1:
+            raise EmbeddingError(f"max_length={self.max_length}: must be 1 or more tokens")
+
+    @property
+    def folder(self) -> Path:
+        """The model's folder; of a hub id, its snapshot, fetched if it is not there."""
+        path = Path(self.path).expanduser()
+        return path if path.exists() else _snapshot(self.path)
+
+    @property
+    def id(self) -> str:
+        """Stable name: the folder's, and a hash of the model's config, weights (sampled) and how it is read.
+
+        Raises:
+            EmbeddingError: there is no such model, or it has no config or not all of its weights.
+        """
+        folder = self.folder
+        if not (folder / "config.json").is_file():
+            raise EmbeddingError(f"backbone {self.path!r} is not a model folder: no config.json in it")
+        lacking = _lacking_weights(folder)
+        if lacking:
+            raise EmbeddingError(f"backbone {self.path!r} is not complete: no {lacking} in {folder}")
+        digest = hashlib.sha256((folder / "config.json").read_bytes())
+        for file in _weights(folder):
+            digest.update(f"{file.name}:{file.stat().st_size}".encode())
+            with open(file, "rb") as stream:
+                digest.update(stream.read(SAMPLED_BYTES))
+                stream.seek(-min(SAMPLED_BYTES, file.stat().st_size), os.SEEK_END)
+                digest.update(stream.read())
+        digest.update(f"{self.layers}:{self.max_length}".encode())
+        name = re.sub(r"[^A-Za-z0-9.-]+", "-", Path(self.path).name).strip("-") or "model"
+        return f"{name}-{digest.hexdigest()[:12]}"
+
+
+def as_backbone(
+    backbone: Backbone | str | Path, layers: str | tuple[int, ...] | None = None, max_length: int | None = None
+) -> Backbone:
+    """A folder or hub id as a Backbone. Raises EmbeddingError where a Backbone is given settings a second time."""
+    if not isinstance(backbone, Backbone):
+        return Backbone(str(backbone), "last" if layers is None else layers, max_length or DEFAULT_MAX_LENGTH)
+    if layers is not None or max_length is not None:
+        raise EmbeddingError("layers and max_length belong to the Backbone; give them to it, not beside it")
+    return backbone
+
+
+def backbone_id(
+    backbone: Backbone | str | Path, layers: str | tuple[int, ...] | None = None, max_length: int | None = None
+) -> str:
+    """See Backbone.id; caches and predictor checkpoints hold it. No weights are loaded for it."""
+    return as_backbone(backbone, layers, max_length).id
+
+
+def _weights(folder: Path) -> list[Path]:
+    return [file for pattern in WEIGHTS for file in sorted(folder.glob(pattern))]
+
+
+def _lacking_weights(folder: Path) -> str:
+    """Name of a weight file that is not there, or nothing."""
+    for index in sorted(folder.glob("*.index.json")):
+        for name in sorted(set(json.loads(index.read_text())["weight_map"].values())):
+            if not (folder / name).is_file():
+                return name
+    return "" if _weights(folder) else " or ".join(WEIGHTS)
+
+
+def _snapshot(name: str) -> Path:
+    """Folder of a hub model: what is complete on this machine needs no network."""
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+    try:
+        folder = Path(snapshot_download(name, local_files_only=True))
+        if (folder / "config.json").is_file() and not _lacking_weights(folder):
+            return folder
+    except LocalEntryNotFoundError:
+        pass
+    except HFValidationError as error:
+        raise EmbeddingError(f"backbone {name!r} is no folder, and no name of a model of the hub: {error}") from error
+    try:
+        return Path(snapshot_download(name))
+    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
+        raise EmbeddingError(f"backbone {name!r} is neither a folder nor a model of the hub: {error}") from error
