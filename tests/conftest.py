@@ -1,5 +1,7 @@
 """Shared by all tests."""
 
+import os
+
 import pytest
 import torch
 from transformers import Qwen2Config, Qwen2ForCausalLM
@@ -39,3 +41,17 @@ def inputs(tmp_path_factory) -> Inputs:
         ["--out", str(folder / "model"), "--data", str(folder / "data"), "--steps", "60", "--threads", "1"]
     )
     return Inputs(folder / "data", folder / "model")
+
+
+@pytest.fixture
+def cpu_environment(monkeypatch):
+    """The environment as `verl_dots.main` sets it before it composes a config; restored afterwards."""
+    from verl_dots.integration.launch import prepare_environment
+
+    for name in ("VERL_USE_EXTERNAL_MODULES", "VERL_PLATFORM", "VERL_ENGINE_DEVICE"):
+        monkeypatch.delenv(name, raising=False)
+    before = dict(os.environ)
+    prepare_environment(cpu=True)
+    yield
+    os.environ.clear()
+    os.environ.update(before)

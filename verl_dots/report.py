@@ -3,7 +3,7 @@
     python -m verl_dots.report RUN... [--out DIR] [--baseline NAME] [--metric KEY]
 
 Each RUN is a run folder. Runs with the same experiment name are seeds of one method. Written:
-`report.md`, `summary.json`, `accuracy.png` and `training.png`.
+`report.md`, `summary.json`, `accuracy.png`, `training.png`, and `effective.png` where that was recorded.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -24,6 +25,7 @@ REPORT_FILE = "report.md"
 SUMMARY_FILE = "summary.json"
 ACCURACY_FILE = "accuracy.png"
 TRAINING_FILE = "training.png"
+EFFECTIVE_FILE = "effective.png"
 
 _PARTS_NOTE = (
     "Means over steps and seeds, the first step left out. `step` is verl's timer around a training step; it holds "
@@ -56,6 +58,9 @@ def write_report(comparison: Comparison, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     figures.save(figures.accuracy_figure(comparison), folder / ACCURACY_FILE)
     figures.save(figures.training_figure(comparison), folder / TRAINING_FILE)
+    effective = figures.effective_figure(comparison)
+    if effective is not None:
+        figures.save(effective, folder / EFFECTIVE_FILE)
     (folder / REPORT_FILE).write_text(report_text(comparison), encoding="utf-8")
     text = json.dumps(summary.to_json(comparison), indent=2, allow_nan=False)
     (folder / SUMMARY_FILE).write_text(text + "\n", encoding="utf-8")
@@ -77,6 +82,11 @@ def report_text(comparison: Comparison) -> str:
     savings = tables.savings_table(comparison)
     if savings:
         lines += _savings_section(comparison, savings)
+    if any(math.isfinite(method.effective_groups) for method in comparison.methods):
+        lines += [
+            "## Effective groups", "", f"![Share of groups whose rollouts differ in reward]({EFFECTIVE_FILE})", "",
+            "A group whose rollouts all have the same reward has no advantage and teaches nothing.", "",
+        ]  # fmt: skip
     lines += ["## Training", "", f"![Reward, entropy and response length against steps]({TRAINING_FILE})", ""]
     parts = tables.parts_table(comparison)
     if parts:

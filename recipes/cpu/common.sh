@@ -17,7 +17,7 @@ train() {  # train NAME [OVERRIDE ...]
         actor_rollout_ref.rollout.val_kwargs.do_sample=True \
         actor_rollout_ref.rollout.val_kwargs.temperature=0.6 actor_rollout_ref.rollout.val_kwargs.top_p=0.95 \
         trainer.total_training_steps="${STEPS:-60}" trainer.total_epochs=1000 \
-        trainer.test_freq=10 trainer.save_freq=20 trainer.max_actor_ckpt_to_keep=1 \
+        trainer.test_freq=5 trainer.save_freq=20 trainer.max_actor_ckpt_to_keep=1 \
         trainer.project_name=verl_dots_cpu trainer.experiment_name="$name" \
         trainer.default_local_dir="${RUN:-runs/cpu/$name-seed$seed}" "$@"
 }

@@ -1,6 +1,5 @@
 """The command line up to the point where Ray would start: bad input must not get further."""
 
-import os
 import re
 import subprocess
 import sys
@@ -9,27 +8,16 @@ from pathlib import Path
 import pytest
 
 from verl_dots.config import ConfigError
-from verl_dots.integration.launch import prepare_environment, validate
+from verl_dots.integration.launch import validate
 from verl_dots.main import compose
 
 ROOT = Path(__file__).parents[2]
+pytestmark = pytest.mark.usefixtures("cpu_environment")
 
 
 def run(*arguments):
     command = [sys.executable, "-m", "verl_dots.main", *map(str, arguments)]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
-
-
-@pytest.fixture(autouse=True)
-def environment(monkeypatch):
-    """As `main` sets it before it composes; restored afterwards."""
-    for name in ("VERL_USE_EXTERNAL_MODULES", "VERL_PLATFORM", "VERL_ENGINE_DEVICE"):
-        monkeypatch.delenv(name, raising=False)
-    before = dict(os.environ)
-    prepare_environment(cpu=True)
-    yield
-    os.environ.clear()
-    os.environ.update(before)
 
 
 @pytest.fixture

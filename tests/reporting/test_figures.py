@@ -1,10 +1,12 @@
 """Figures: what is in them, and that a PNG comes out."""
 
+import json
+
 import numpy as np
 import pytest
 from matplotlib.image import imread
 
-from verl_dots.reporting import figures, summary
+from verl_dots.reporting import figures, summary, tables
 from verl_dots.reporting.runs import group_by_name, load_run
 
 GRPO = {0: 0.0, 2: 0.2, 4: 0.4, 6: 0.6}
@@ -76,3 +78,24 @@ def test_time_units():
     assert figures._time_unit(90) == (1.0, "seconds")
     assert figures._time_unit(3600) == (60.0, "minutes")
     assert figures._time_unit(90000) == (3600.0, "hours")
+
+
+def test_effective_groups_are_drawn_against_all_three_costs(write_run, tmp_path):
+    assert (
+        figures.effective_figure(summary.compare(group_by_name([load_run(write_run("plain", 0, GRPO, 2.0, 6))])))
+        is None
+    )
+    folder = write_run("grpo", 0, GRPO, 2.0, 6)
+    rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    for row in rows[1:]:
+        row["training/effective_groups"] = 0.1 * row["step"]
+    (folder / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    comparison = summary.compare(group_by_name([load_run(folder)]))
+    assert comparison.methods[0].effective_groups == pytest.approx(0.35)
+    assert "| effective groups (%) |" in tables.overview_table(comparison)
+    assert "35.0 |" in tables.overview_table(comparison)
+    figure = figures.effective_figure(comparison)
+    steps, seconds, tokens = (panel.lines[0] for panel in figure.axes)
+    np.testing.assert_allclose(steps.get_ydata(), [10, 20, 30, 40, 50, 60])
+    assert tokens.get_xdata().tolist() == [100, 200, 300, 400, 500, 600]
+    assert seconds.get_xdata()[0] == pytest.approx(13.0)

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from rich.console import Console
 
-from verl_dots.difficulty.embeddings import DEFAULT_CACHE, LAYERS, Backbone, EmbeddingCache, cached_embeddings
+from verl_dots.difficulty.embeddings import BATCH_TOKENS, DEFAULT_CACHE, Backbone, EmbeddingCache, cached_embeddings
 from verl_dots.questions import read_questions
 
 
@@ -43,11 +43,18 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("data", nargs="+", help="parquet files in verl's schema")
     parser.add_argument("--backbone", required=True, help="frozen embedding model: a folder or hub id")
     parser.add_argument("--cache", default=DEFAULT_CACHE, help="folder of the embeddings (default: %(default)s)")
-    parser.add_argument("--layers", choices=LAYERS, default="last", help="whose hidden states (default: %(default)s)")
+    parser.add_argument(
+        "--layers", type=_layers, default="last", help="last, all, or numbers such as 0,6,12 (default: %(default)s)"
+    )
     parser.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1 ... (default: %(default)s)")
-    parser.add_argument("--batch-tokens", type=int, default=16384, help="tokens in one batch (default: %(default)s)")
+    parser.add_argument("--batch-tokens", type=int, default=BATCH_TOKENS, help="in one batch (default: %(default)s)")
     parser.add_argument("--prompt-key", default="prompt", help="column of the prompt (default: %(default)s)")
     return parser.parse_args(arguments)
+
+
+def _layers(text: str) -> str | tuple[int, ...]:
+    parts = text.split(",")
+    return tuple(map(int, parts)) if all(part.isdecimal() for part in parts) else text
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
 from tqdm.auto import tqdm
 
 from verl_dots.difficulty.backbone import LAYERS, Backbone, EmbeddingError, as_backbone, backbone_id
@@ -27,6 +28,7 @@ DEFAULT_CACHE = "~/.cache/verl_dots/embeddings"
 SHARD_QUESTIONS = 8192
 BATCH_TOKENS = 16384
 SHOWN = 5  # questions named in a message
+TOKENIZERS = ("tokenizer*", "vocab*", "merges.txt", "*.model", "*.tiktoken")
 
 Layers = str | tuple[int, ...] | None
 
@@ -121,11 +123,14 @@ class FrozenModel:
 
         self.backbone, self.device = backbone, _device(device)
         dtype = dtype or (torch.float32 if self.device.type == "cpu" else torch.bfloat16)
+        folder = backbone.folder
+        # Without its files transformers makes up a tokenizer that knows no words.
+        if not any(file for pattern in TOKENIZERS for file in folder.glob(pattern)):
+            raise EmbeddingError(f"backbone {backbone.path!r} has no tokenizer: none of {', '.join(TOKENIZERS)} in it")
         try:
-            folder = backbone.folder
             self.tokenizer = AutoTokenizer.from_pretrained(folder)
             model = AutoModel.from_pretrained(folder, dtype=dtype)
-        except (OSError, ValueError, KeyError) as error:
+        except (SafetensorError, OSError, ValueError, KeyError) as error:
             raise EmbeddingError(f"backbone {backbone.path!r} cannot be loaded: {error}") from error
         self.model = model.to(self.device).eval().requires_grad_(False)
         self.max_length = min(backbone.max_length, _positions(model) or backbone.max_length)

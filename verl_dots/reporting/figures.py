@@ -109,6 +109,42 @@ def training_figure(comparison: Comparison) -> Figure:
         return figure
 
 
+def effective_figure(comparison: Comparison) -> Figure | None:
+    """Draw the share of effective groups in the train batches against steps, wall time and generated tokens.
+
+    Seeds are averaged, the line is a trailing mean over a tenth of the steps. None where no run recorded it.
+    """
+    key = measures.EFFECTIVE_GROUPS
+    methods = [method for method in comparison.methods if any(key in run.rows for run in method.runs)]
+    if not methods:
+        return None
+    with rc_context(STYLE):
+        figure = Figure(figsize=SIZE_INCHES)
+        panels = figure.subplots(1, 3, sharey=True)
+        seconds, unit = _time_unit(max(method.mean.wall_seconds_E[-1] for method in methods))
+        for index, method in enumerate(comparison.methods):
+            if method not in methods:
+                continue
+            columns = ["step", "wall_seconds", "generated_tokens", key]
+            rows = pd.concat([run.rows[columns] for run in method.runs if key in run.rows]).dropna()
+            mean = rows.groupby("step").mean()
+            share = 100 * mean[key].rolling(max(1, round(len(mean) / 10)), min_periods=1).mean()
+            costs = (mean.index, mean["wall_seconds"] / seconds, mean["generated_tokens"])
+            for panel, cost in zip(panels, costs, strict=True):
+                look = _look(index, method.name, comparison.baseline)
+                panel.plot(cost, share, label=_name(method), markersize=6, markevery=5, **look)
+        names = ("training step", f"wall time ({unit})", "generated tokens")
+        for panel, name in zip(panels, names, strict=True):
+            panel.set_xlabel(name)
+            panel.set_ylim(0, 100)
+            panel.xaxis.set_major_locator(_locator())
+        panels[2].xaxis.set_major_formatter(EngFormatter(sep=" "))
+        panels[0].set_ylabel("effective groups (%)")
+        figure.suptitle("Groups whose rollouts differ in reward")
+        _legend(figure, panels[0])
+        return figure
+
+
 def save(figure: Figure, path: Path) -> None:
     """Write `figure` to `path` as a PNG."""
     figure.savefig(path, dpi=DOTS_PER_INCH)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+EFFECTIVE_GROUPS = "training/effective_groups"
 SMOOTHING_WINDOW = 3
 # With fewer evaluations a trailing mean would mostly show how late it is.
 LEAST_EVALUATIONS_TO_SMOOTH = 9
@@ -181,6 +182,11 @@ def seconds_per_step(rows: pd.DataFrame) -> float:
         return math.nan
     first, last = steps.iloc[0], steps.iloc[-1]
     return float((last["train_seconds"] - first["train_seconds"]) / (last["step"] - first["step"]))
+
+
+def mean_of(rows: pd.DataFrame, key: str) -> float:
+    """Mean of a metric over the steps that have it; nan if none has."""
+    return float(rows[key].mean()) if key in rows else math.nan
 
 
 def seconds_by_part(rows: pd.DataFrame) -> dict[str, float]:

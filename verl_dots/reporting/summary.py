@@ -23,7 +23,8 @@ class MethodSummary:
 
     `curves` holds one smoothed curve a run, `mean` their mean at the steps all runs share.
     `reach` and `savings` are for the baseline's final accuracy and taken from `mean`; None if
-    it is never reached. Costs are means over the runs: steps, seconds, tokens.
+    it is never reached. Costs are means over the runs: steps, seconds, tokens. `effective_groups` is the mean share
+    of groups with different rewards in a train batch; nan where it was not recorded.
     """
 
     name: str
@@ -38,6 +39,7 @@ class MethodSummary:
     seconds_per_step: float
     tokens: float
     seconds_by_part: dict[str, float]
+    effective_groups: float
     reach: Reach | None
     savings: Savings | None
 
@@ -126,7 +128,7 @@ def to_json(comparison: Comparison) -> dict[str, Any]:
         for name in ("first", "final", "gain", "reach", "savings"):
             value = getattr(method, name)
             entry[name] = None if value is None else asdict(value)
-        for name in ("steps", "wall_seconds", "seconds_per_step", "tokens", "seconds_by_part"):
+        for name in ("steps", "wall_seconds", "seconds_per_step", "tokens", "seconds_by_part", "effective_groups"):
             entry[name] = getattr(method, name)
         methods.append(entry)
     return _without_nan(
@@ -164,6 +166,7 @@ def _summarise(
             part: float(np.mean([seconds.get(part, 0.0) for seconds in parts]))
             for part in dict.fromkeys(part for seconds in parts for part in seconds)
         },
+        effective_groups=float(np.mean([measures.mean_of(run.rows, measures.EFFECTIVE_GROUPS) for run in runs])),
         reach=reach,
         savings=measures.savings(reach, baseline_reach),
     )

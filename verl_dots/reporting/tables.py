@@ -35,6 +35,9 @@ def overview_table(comparison: Comparison) -> str:
     unit = " (%)" if comparison.is_accuracy else ""
     header = ["method", "runs", f"first{unit}", f"final{unit}", "gain (points)" if unit else "gain"]
     header += ["steps", "wall time", "s/step", "generated tokens"]
+    shares = [method.effective_groups for method in comparison.methods]
+    recorded = any(math.isfinite(share) for share in shares)
+    header += ["effective groups (%)"] * recorded
     rows = []
     for method in comparison.methods:
         accuracies = [accuracy(value, comparison.is_accuracy) for value in (method.first, method.final)]
@@ -42,6 +45,7 @@ def overview_table(comparison: Comparison) -> str:
             [method.name, str(len(method.runs)), *accuracies, accuracy(method.gain, comparison.is_accuracy, sign=True)]
             + [_number(method.steps, "g"), duration(method.wall_seconds), _number(method.seconds_per_step, ".2f")]
             + [count(method.tokens)]
+            + [_number(100 * method.effective_groups, ".1f")] * recorded
         )
     return markdown(header, rows)
 

@@ -1,0 +1,394 @@
+"""Embeddings of frozen models: the mean over tokens, its independence of the batch, and the cache on disk."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.numpy import load_file, save_file
+from transformers import AutoModel, AutoTokenizer
+
+from tests.difficulty.tiny_backbones import WIDTH, save_encoder, save_qwen2
+from verl_dots.difficulty import embeddings
+from verl_dots.difficulty.embeddings import (
+    Backbone,
+    EmbeddingCache,
+    EmbeddingError,
+    backbone_id,
+    cached_embeddings,
+    check_cache,
+    embed_texts,
+    load_embeddings,
+    missing,
+)  # fmt: skip
+
+TEXTS = ["one", "what is 17 plus 5", "a", "twelve minus three equals", "b2", "zz top of the list"]
+
+
+@pytest.fixture(scope="module")
+def qwen2(tmp_path_factory) -> str:
+    return save_qwen2(tmp_path_factory.mktemp("backbones") / "qwen2")
+
+
+@pytest.fixture(scope="module")
+def bert(tmp_path_factory) -> str:
+    return save_encoder(tmp_path_factory.mktemp("backbones") / "bert")
+
+
+def quiet(*arguments, **settings):
+    return cached_embeddings(*arguments, progress=False, **settings)
+
+
+def shards(folder: Path) -> list[Path]:
+    return sorted(folder.glob("*/*.safetensors"))
+
+
+# --- the embeddings themselves -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["qwen2", "bert"])
+def test_the_mean_over_the_tokens_of_each_text_alone(name, request):
+    folder = request.getfixturevalue(name)
+    tokenizer, model = AutoTokenizer.from_pretrained(folder), AutoModel.from_pretrained(folder).eval()
+    with torch.no_grad():
+        alone = [model(**tokenizer(text, return_tensors="pt")).last_hidden_state[0].mean(0).numpy() for text in TEXTS]
+    found = embed_texts(TEXTS, folder)
+    assert (found.dtype, found.shape) == (np.float32, (6, WIDTH))
+    np.testing.assert_allclose(found, alone, rtol=1e-5, atol=1e-5)
+    # The texts differ by far more than the tolerance.
+    assert np.abs(found[:, None] - found[None]).max(-1)[~np.eye(6, dtype=bool)].min() > 1e-2
+
+
+@pytest.mark.parametrize("name", ["qwen2", "bert"])
+@pytest.mark.parametrize("batch_tokens", [1, 30, 16384])
+def test_neither_order_nor_batch_changes_them(name, batch_tokens, request):
+    folder = request.getfixturevalue(name)
+    order = [3, 0, 5, 1, 4, 2]
+    found = embed_texts([TEXTS[place] for place in order], folder, batch_tokens=batch_tokens)
+    np.testing.assert_allclose(found, embed_texts(TEXTS, folder)[order], rtol=1e-5, atol=1e-5)
+
+
+def test_batches_hold_neighbours_and_no_more_than_the_limit():
+    # Sorted lengths 1 2 3 5 9 at most 10 tokens with padding: 1+2+3 pad to 9, 5 alone (2 would be 10 with 5: 5*2 = 10).
+    assert embeddings._batches([5, 1, 9, 3, 2], 10) == [[1, 4, 3], [0], [2]]
+    assert embeddings._batches([5, 5, 1], 10) == [[2, 0], [1]]
+    assert embeddings._batches([50], 10) == [[0]]
+
+
+def test_layers_side_by_side(qwen2):
+    tokenizer, model = AutoTokenizer.from_pretrained(qwen2), AutoModel.from_pretrained(qwen2).eval()
+    with torch.no_grad():
+        states = model(**tokenizer("abc", return_tensors="pt"), output_hidden_states=True).hidden_states
+    layer_means = [state[0].mean(0).numpy() for state in states]
+    for layers, chosen in (("all", (0, 1, 2)), ((2, 0), (2, 0)), ([1], (1,)), ("last", (2,))):
+        expected = np.concatenate([layer_means[layer] for layer in chosen])
+        np.testing.assert_allclose(embed_texts(["abc"], qwen2, layers=layers)[0], expected, rtol=1e-5, atol=1e-5)
+
+
+def test_layer_zero_is_the_embedding_table(bert, qwen2):
+    table = AutoModel.from_pretrained(qwen2).get_input_embeddings().weight.detach().numpy()
+    ids = AutoTokenizer.from_pretrained(qwen2)("aab")["input_ids"]
+    expected = (2 * table[ids[0]] + table[ids[2]]) / 3
+    np.testing.assert_allclose(embed_texts(["aab"], qwen2, layers=(0,))[0], expected, rtol=1e-5, atol=1e-6)
+
+
+def test_long_texts_are_read_up_to_max_length(qwen2):
+    np.testing.assert_allclose(
+        embed_texts(["abcdefgh"], qwen2, max_length=3), embed_texts(["abc"], qwen2), rtol=1e-5, atol=1e-5
+    )
+
+
+def test_long_texts_are_read_up_to_what_the_model_can_read(bert, tmp_path):
+    # 32 positions, two of them for [CLS] and [SEP]
+    np.testing.assert_allclose(embed_texts(["ab" * 50], bert), embed_texts(["ab" * 15], bert), rtol=1e-5, atol=1e-5)
+    # RoBERTa counts its positions from padding index + 1 = 2, so 32 of them carry 30 tokens.
+    roberta = save_encoder(tmp_path / "roberta", "roberta")
+    np.testing.assert_allclose(
+        embed_texts(["ab" * 50], roberta), embed_texts(["ab" * 14], roberta), rtol=1e-5, atol=1e-5
+    )
+
+
+def test_another_precision(qwen2):
+    full, half = embed_texts(TEXTS, qwen2), embed_texts(TEXTS, qwen2, dtype=torch.bfloat16)
+    assert half.dtype == np.float32
+    assert 1e-5 < np.abs(full - half).max() < 0.1
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_a_gpu_gives_the_same(qwen2):
+    found = embed_texts(TEXTS, qwen2, device="cuda", dtype=torch.float32)
+    np.testing.assert_allclose(found, embed_texts(TEXTS, qwen2), rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"layers": "first"}, "layers='first': must be one of last, all, or numbers"),
+        ({"layers": ()}, r"layers=\(\): must be different numbers"),
+        ({"layers": (1, 1)}, r"layers=\(1, 1\): must be different"),
+        ({"layers": (-1,)}, r"layers=\(-1,\): .* each 0 or more"),
+        ({"layers": (0, 3)}, r"layers=\(0, 3\): .* has layers 0 to 2"),
+        ({"max_length": -1}, "max_length=-1: must be 1 or more"),
+        ({"batch_tokens": 0}, "batch_tokens=0: must be 1 or more"),
+        ({"device": "abacus"}, "device='abacus' is none that torch knows"),
+        ({"device": "cuda:99"}, "device='cuda:99': torch sees .* CUDA devices"),
+    ],
+)
+def test_bad_settings(qwen2, settings, message):
+    with pytest.raises(EmbeddingError, match=message):
+        embed_texts(TEXTS, qwen2, **settings)
+
+
+def test_settings_are_given_once(qwen2):
+    with pytest.raises(EmbeddingError, match="belong to the Backbone"):
+        embed_texts(TEXTS, Backbone(qwen2), layers="all")
+
+
+# --- the name of a backbone --------------------------------------------------------------------------------------
+
+
+def test_the_id_holds_name_weights_and_how_the_model_is_read(qwen2, tmp_path):
+    first = backbone_id(qwen2)
+    name, digest = first.rsplit("-", 1)
+    assert (name, len(digest)) == ("qwen2", 12)
+    assert int(digest, 16) >= 0
+    assert backbone_id(Backbone(qwen2)) == first == backbone_id(Path(qwen2), "last", 1024)
+    others = [backbone_id(qwen2, "all"), backbone_id(qwen2, (0, 2)), backbone_id(qwen2, (2, 0))]
+    others += [backbone_id(qwen2, max_length=64), backbone_id(save_qwen2(tmp_path / "qwen2", seed=1))]
+    others += [backbone_id(save_qwen2(tmp_path / "b" / "qwen2", positions=511))]
+    assert len({first, *others}) == 7
+    # The same files under another name are the same weights.
+    copy = shutil.copytree(qwen2, tmp_path / "my model (v2)")
+    assert backbone_id(copy) == f"my-model-v2-{digest}"
+
+
+def test_one_changed_weight_at_the_end_changes_the_id(qwen2, tmp_path):
+    copy = Path(shutil.copytree(qwen2, tmp_path / "qwen2"))
+    content = bytearray((copy / "model.safetensors").read_bytes())
+    content[-1] ^= 1
+    (copy / "model.safetensors").write_bytes(content)
+    assert backbone_id(copy) != backbone_id(qwen2)
+
+
+def test_folders_that_are_no_models(qwen2, tmp_path):
+    with pytest.raises(EmbeddingError, match="is no folder, and no name of a model of the hub"):
+        backbone_id(tmp_path / "gone")
+    with pytest.raises(EmbeddingError, match="no config.json in it"):
+        backbone_id(tmp_path)
+    copy = Path(shutil.copytree(qwen2, tmp_path / "qwen2"))
+    (copy / "model.safetensors").rename(copy / "model-00001-of-00002.safetensors")
+    index = {"weight_map": {"a": "model-00001-of-00002.safetensors", "b": "model-00002-of-00002.safetensors"}}
+    (copy / "model.safetensors.index.json").write_text(json.dumps(index))
+    with pytest.raises(EmbeddingError, match="not complete: no model-00002-of-00002.safetensors"):
+        backbone_id(copy)
+    for file in copy.glob("model*"):
+        file.unlink()
+    with pytest.raises(EmbeddingError, match=r"not complete: no \*.safetensors or"):
+        backbone_id(copy)
+    (copy / "model.safetensors").write_bytes(b"no weights")
+    with pytest.raises(EmbeddingError, match="cannot be loaded"):
+        embed_texts(TEXTS, str(copy))
+
+
+# --- the cache ---------------------------------------------------------------------------------------------------
+
+
+def test_only_what_is_missing_is_embedded(qwen2, tmp_path):
+    assert (missing(TEXTS, qwen2, tmp_path), check_cache(qwen2, tmp_path)) == (6, None)
+    first = quiet(TEXTS[:4], qwen2, tmp_path)
+    assert (missing(TEXTS + TEXTS, qwen2, tmp_path), check_cache(qwen2, tmp_path)) == (2, WIDTH)
+    found = quiet([TEXTS[5], *TEXTS, TEXTS[0]], qwen2, tmp_path)
+    np.testing.assert_array_equal(found[1:5], first)
+    np.testing.assert_array_equal(found[[0, 7]], found[[6, 1]])
+    np.testing.assert_allclose(found[1:7], embed_texts(TEXTS, qwen2), rtol=1e-5, atol=1e-5)
+    # Six different texts in two shards, none twice, and nothing but what belongs there.
+    assert sorted(len(load_file(shard)["key"]) for shard in shards(tmp_path)) == [2, 4]
+    assert {file.name for file in tmp_path.rglob("*") if file.is_file()} == {
+        "model.json", *(shard.name for shard in shards(tmp_path))
+    }  # fmt: skip
+
+
+def test_what_the_cache_says_of_itself(qwen2, tmp_path):
+    quiet(TEXTS, qwen2, tmp_path, layers=(0, 2), max_length=9)
+    name = backbone_id(qwen2, (0, 2), 9)
+    content = json.loads((tmp_path / name / "model.json").read_text())
+    assert content == {"format": 1, "backbone": name, "width": 2 * WIDTH, "layers": [0, 2], "max_length": 9}
+
+
+def test_each_way_of_reading_has_a_cache_of_its_own(qwen2, bert, tmp_path):
+    quiet(TEXTS, qwen2, tmp_path)
+    for backbone in (Backbone(qwen2, "all"), Backbone(qwen2, max_length=5), Backbone(bert)):
+        assert missing(TEXTS, backbone, tmp_path) == 6
+        np.testing.assert_array_equal(quiet(TEXTS, backbone, tmp_path), embed_texts(TEXTS, backbone))
+    assert len(list(tmp_path.iterdir())) == 4
+
+
+def test_a_full_cache_needs_no_model(qwen2, tmp_path):
+    copy = Path(shutil.copytree(qwen2, tmp_path / "qwen2"))
+    found, name = quiet(TEXTS, copy, tmp_path / "cache"), backbone_id(copy)
+    # Without its tokenizer the model still has a name, but cannot be used.
+    for file in copy.glob("tokenizer*"):
+        file.unlink()
+    with pytest.raises(EmbeddingError, match="has no tokenizer"):
+        quiet(["new"], copy, tmp_path / "cache")
+    np.testing.assert_array_equal(quiet(TEXTS, copy, tmp_path / "cache"), found)
+    shutil.rmtree(copy)
+    np.testing.assert_array_equal(load_embeddings(TEXTS[::-1], name, tmp_path / "cache"), found[::-1])
+    with pytest.raises(EmbeddingError, match=r"1 of 2 questions are not in .*, the first at \[1\]; .*embed` adds them"):
+        load_embeddings(["a", "new"], name, tmp_path / "cache")
+    with pytest.raises(EmbeddingError, match="1 of 1 questions are not in"):
+        load_embeddings(["a"], "another-123456789abc", tmp_path / "cache")
+
+
+def test_blank_texts(qwen2, tmp_path):
+    for texts, message in ((["a", " \n", "b", ""], r"2 of 4 questions have no text, at \[1, 3\]"), ([], "0 of 0")):
+        for embed in (lambda texts: quiet(texts, qwen2, tmp_path), lambda texts: embed_texts(texts, qwen2)):
+            with pytest.raises(EmbeddingError, match=message):
+                embed(texts)
+    assert list(tmp_path.iterdir()) == []
+
+
+def spoil(folder: str, target: Path, letter: str) -> str:
+    """A copy of a model that gives NaN for every text with a certain letter."""
+    copy = Path(shutil.copytree(folder, target))
+    tensors = load_file(copy / "model.safetensors")
+    table = next(name for name in tensors if name.endswith("embed_tokens.weight"))
+    tensors[table] = tensors[table].copy()
+    tensors[table][AutoTokenizer.from_pretrained(folder)(letter)["input_ids"][0]] = np.nan
+    save_file(tensors, copy / "model.safetensors", metadata={"format": "pt"})
+    return str(copy)
+
+
+def test_values_that_are_not_finite_are_not_stored(qwen2, tmp_path, monkeypatch):
+    monkeypatch.setattr(embeddings, "SHARD_QUESTIONS", 2)
+    backbone = spoil(qwen2, tmp_path / "spoilt", "q")
+    # By length: (0, 2), then (4, 1) with the bad one, (3, 5) never reached.
+    texts = ["a", "aqaaa", "bb", "cccccc", "ddd", "eeeeeeee"]
+    with pytest.raises(EmbeddingError, match=r"not finite for questions \[1\], 'aqaaa' the first"):
+        quiet(texts, backbone, tmp_path / "cache")
+    # The shard before is kept: only what is left is embedded when the text has gone.
+    assert missing(texts, backbone, tmp_path / "cache") == 4
+    assert [len(load_file(shard)["key"]) for shard in shards(tmp_path / "cache")] == [2]
+    del texts[1]
+    np.testing.assert_allclose(quiet(texts, backbone, tmp_path / "cache"), embed_texts(texts, qwen2), rtol=1e-5)
+
+
+def test_a_cache_is_not_given_values_that_are_not_finite_or_of_another_width(tmp_path):
+    store = EmbeddingCache(tmp_path, "some-1")
+    with pytest.raises(EmbeddingError, match="not finite; none of them is stored"):
+        store.add(["a", "b"], np.array([[1, 2], [np.inf, 3]], np.float32))
+    assert list(tmp_path.iterdir()) == []
+    store.add(["a"], np.ones((1, 2), np.float32))
+    other = EmbeddingCache(tmp_path, "some-1")
+    for cache in (store, other):
+        with pytest.raises(EmbeddingError, match="width 3 do not fit .*some-1, whose width is 2"):
+            cache.add(["b"], np.ones((1, 3), np.float32))
+    assert (len(EmbeddingCache(tmp_path, "some-1")), store.width) == (1, 2)
+
+
+def test_two_that_begin_at_once_agree_on_the_width(tmp_path):
+    first, second = EmbeddingCache(tmp_path, "some-1"), EmbeddingCache(tmp_path, "some-1")
+    first.add(["a"], np.ones((1, 2), np.float32))
+    with pytest.raises(EmbeddingError, match="width 3 do not fit"):
+        second.add(["b"], np.ones((1, 3), np.float32))
+    second.add(["b"], np.full((1, 2), 2, np.float32))
+    both = EmbeddingCache(tmp_path, "some-1").get(["b", "a"])
+    np.testing.assert_array_equal(both, [[2, 2], [1, 1]])
+
+
+WRITER = """
+import sys
+import numpy as np
+from verl_dots.difficulty.embedding_cache import EmbeddingCache
+
+folder, worker = sys.argv[1:]
+store = EmbeddingCache(folder, "some-1")
+print("ready", flush=True)
+sys.stdin.readline()
+for number in range(20):
+    store.add([f"{worker}/{number}", f"shared {number}"], np.full((2, 3), number, np.float32))
+"""
+
+
+def test_processes_that_write_at_the_same_time(tmp_path):
+    command = [sys.executable, "-c", WRITER, str(tmp_path)]
+    root = Path(__file__).parents[2]
+    writers = [
+        subprocess.Popen([*command, str(worker)], cwd=root, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        for worker in range(2)
+    ]
+    assert [writer.stdout.readline() for writer in writers] == ["ready\n"] * 2
+    for writer in writers:
+        writer.stdin.write("\n")
+        writer.stdin.flush()
+    for writer in writers:
+        writer.communicate(timeout=60)
+    assert [writer.returncode for writer in writers] == [0, 0]
+    store = EmbeddingCache(tmp_path, "some-1")
+    texts = [f"{worker}/{number}" for worker in range(2) for number in range(20)] + [f"shared {i}" for i in range(20)]
+    assert len(store) == 60
+    np.testing.assert_array_equal(store.get(texts)[:, 0], [*range(20)] * 3)
+    assert not list(store.folder.glob(".*"))
+
+
+def damaged(shard: Path, how: str) -> None:
+    stored = load_file(shard)
+    if how == "truncated":
+        shard.write_bytes(shard.read_bytes()[:-7])
+    elif how == "empty":
+        shard.write_bytes(b"")
+    elif how == "no key":
+        save_file({"embedding": stored["embedding"]}, shard)
+    elif how == "width":
+        save_file(stored | {"embedding": stored["embedding"][:, :5].copy()}, shard)
+    elif how == "rows":
+        save_file(stored | {"embedding": stored["embedding"][:3]}, shard)
+    elif how == "type":
+        save_file(stored | {"embedding": stored["embedding"].astype(np.float16)}, shard)
+    else:
+        stored["embedding"][4, 3] = np.nan
+        save_file(stored, shard)
+
+
+@pytest.mark.parametrize("how", ["truncated", "empty", "no key", "width", "rows", "type", "nan"])
+def test_a_damaged_shard_is_named_and_can_be_deleted(qwen2, tmp_path, how):
+    found = quiet(TEXTS, qwen2, tmp_path)
+    [shard] = shards(tmp_path)
+    damaged(shard, how)
+    for use in (quiet, missing):
+        with pytest.raises(EmbeddingError, match=f"{shard.name} is damaged.*; delete it, its questions are embedded"):
+            use(TEXTS, qwen2, tmp_path)
+    with pytest.raises(EmbeddingError, match="not all of its values are finite" if how == "nan" else "is damaged"):
+        check_cache(qwen2, tmp_path)
+    shard.unlink()
+    np.testing.assert_array_equal(quiet(TEXTS, qwen2, tmp_path), found)
+
+
+def test_a_shard_that_goes_while_it_is_in_use(qwen2, tmp_path):
+    quiet(TEXTS, qwen2, tmp_path)
+    store = EmbeddingCache(tmp_path, backbone_id(qwen2))
+    shards(tmp_path)[0].unlink()
+    with pytest.raises(EmbeddingError, match="cannot be read any more"):
+        store.get(TEXTS)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"backbone": "other-000000000000"}, "holds embeddings of 'other-000000000000' in format 1, not of 'qwen2-"),
+        ({"format": 2}, "in format 2, not of .* in format 1; give another cache folder or delete this one"),
+        ({"width": 5}, "is damaged: F32 values of shape .* in a cache of width 5"),
+        (None, "model.json is damaged"),
+    ],
+)
+def test_a_cache_of_something_else(qwen2, tmp_path, change, message):
+    quiet(TEXTS, qwen2, tmp_path)
+    file = tmp_path / backbone_id(qwen2) / "model.json"
+    file.write_text("{" if change is None else json.dumps(json.loads(file.read_text()) | change))
+    with pytest.raises(EmbeddingError, match=message):
+        quiet(TEXTS, qwen2, tmp_path)

@@ -1,0 +1,145 @@
+"""Bad input of a run with selection is refused before Ray starts."""
+
+import json
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from safetensors.numpy import save_file
+
+from data_prep.byte_tokenizer import build_tokenizer
+from verl_dots.config import ConfigError
+from verl_dots.difficulty.embeddings import Backbone, EmbeddingCache, cached_embeddings
+from verl_dots.difficulty.model import AttentionPredictor, PredictorConfig
+from verl_dots.integration.launch import validate
+from verl_dots.main import compose
+from verl_dots.questions import read_questions
+
+pytestmark = pytest.mark.usefixtures("cpu_environment")
+QUESTIONS = 24
+
+
+def row(question, answer="1"):
+    return {
+        "data_source": "arithmetic",
+        "prompt": [{"role": "user", "content": question}],
+        "ability": "math",
+        "reward_model": {"style": "rule", "ground_truth": answer},
+        "extra_info": {"index": 0},
+    }
+
+
+def write(path, rows):
+    pq.write_table(pa.Table.from_pylist(rows), path)
+    return path
+
+
+@pytest.fixture
+def folder(tmp_path, random_qwen2):
+    random_qwen2.resize_token_embeddings(300)
+    random_qwen2.save_pretrained(tmp_path / "model")
+    build_tokenizer().save_pretrained(tmp_path / "model")
+    write(tmp_path / "train.parquet", [row(f"What is {i} plus 1?", str(i + 1)) for i in range(QUESTIONS)])
+    return tmp_path
+
+
+def check(folder, *overrides):
+    settings = {
+        "device": "cpu",
+        "data.train_files": folder / "train.parquet",
+        "data.val_files": folder / "train.parquet",
+        "data.train_batch_size": 4,
+        "actor_rollout_ref.model.path": folder / "model",
+        "dots.selection.enable": True,
+        "dots.selection.references": 8,
+        "dots.difficulty.cache": folder / "cache",
+    }
+    return validate(compose([f"{key}={value}" for key, value in settings.items()] + list(overrides)))
+
+
+def embed(folder):
+    backbone = Backbone(str(folder / "model"))
+    texts = read_questions([folder / "train.parquet"]).texts
+    return backbone, cached_embeddings(texts, backbone, folder / "cache", progress=False)
+
+
+def test_good_input_passes(folder):
+    assert check(folder).selection.references == 8
+
+
+@pytest.mark.parametrize(
+    ("overrides", "words"),
+    [
+        (["dots.selection.references=25"], "dots.selection.references=25 is more than the 24 questions"),
+        (["data.train_batch_size=32"], "data.train_batch_size=32 is more than the 24 questions"),
+        (["algorithm.filter_groups.enable=True"], "algorithm.filter_groups.enable=True does not go with"),
+        (["trainer.v1.trainer_mode=colocate_async"], "trainer.v1.trainer_mode=colocate_async does not go with"),
+        (["dots.difficulty.backbone=/nowhere/model"], "is no folder, and no name of a model of the hub"),
+        (["data.prompt_key=question"], "has no column"),
+    ],
+)
+def test_settings_that_cannot_work(folder, overrides, words):
+    with pytest.raises(ConfigError, match=words):
+        check(folder, *overrides)
+
+
+def test_questions_without_text_or_answer(folder):
+    write(folder / "train.parquet", [row("What is 1 plus 1?", "2"), row("   ", "3")])
+    with pytest.raises(
+        ConfigError, match="data.train_files: 1 of 2 rows are no questions.* row 1: the question has no text"
+    ):
+        check(folder)
+
+
+def test_conflicting_answers_are_left_out_or_refused(folder):
+    rows = [row(f"What is {i} plus 1?", str(i + 1)) for i in range(20)] + [row("What is 3 plus 1?", "5")]
+    write(folder / "train.parquet", rows)
+    assert check(folder)
+    with pytest.raises(
+        ConfigError, match="1 prompts occur with different ground truths, the first: .* row 3, .* row 20"
+    ):
+        check(folder, "dots.selection.conflicting_answers=error")
+    # Without the two of them, 19 questions are left.
+    with pytest.raises(ConfigError, match="more than the 19 questions"):
+        check(folder, "dots.selection.references=20")
+
+
+def test_a_cache_of_another_model_or_with_damage(folder):
+    backbone, _ = embed(folder)
+    assert check(folder)
+    store = folder / "cache" / backbone.id
+    described = json.loads((store / "model.json").read_text())
+    (store / "model.json").write_text(json.dumps(described | {"backbone": "other-123"}))
+    with pytest.raises(ConfigError, match="holds embeddings of 'other-123'"):
+        check(folder)
+    (store / "model.json").write_text(json.dumps(described))
+    shard = next(store.glob("*.safetensors"))
+    key = np.zeros((1, 16), np.uint8)
+    save_file({"key": key, "embedding": np.full((1, described["width"]), np.nan, np.float32)}, shard)
+    with pytest.raises(ConfigError, match="is damaged.*delete it"):
+        check(folder)
+
+
+def attention(folder, width, backbone_id):
+    AttentionPredictor(PredictorConfig(width, backbone_id=backbone_id, direct_head=False)).save(folder / "predictor")
+    return [f"dots.difficulty.checkpoint={folder / 'predictor'}", "dots.difficulty.predictor=attention"]
+
+
+def test_a_predictor_of_another_backbone_or_width(folder):
+    backbone, embedding = embed(folder)
+    assert check(folder, *attention(folder, embedding.shape[1], backbone.id))
+    with pytest.raises(ConfigError, match="was trained on backbone 'other-123'"):
+        check(folder, *attention(folder, embedding.shape[1], "other-123"))
+    with pytest.raises(ConfigError, match=f"embeddings of width 7, those in .* have {embedding.shape[1]}"):
+        check(folder, *attention(folder, 7, backbone.id))
+    with pytest.raises(ConfigError, match="no predictor in"):
+        check(folder, "dots.difficulty.predictor=attention", "dots.difficulty.checkpoint=/nowhere")
+
+
+def test_the_checks_leave_the_cache_as_it_is(folder):
+    backbone, embedding = embed(folder)
+    check(folder)
+    texts = read_questions([folder / "train.parquet"]).texts
+    assert EmbeddingCache(folder / "cache", backbone.id).missing(texts) == []
+    assert np.array_equal(EmbeddingCache(folder / "cache", backbone.id).get(texts), embedding)
