@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # From nothing to a table and figures: installs into .venv, makes the testbed and a tiny model, trains GRPO and DOTS on
-# the CPU and compares them. About 12 minutes on 2 cores. Run again, it goes on from what is there.
-#   SEEDS="1"  STEPS=30  METHODS="grpo dots"
+# the CPU and compares them. About 10 minutes on 2 cores. Run again, it goes on from what is there.
+#   SEEDS="1"  STEPS=60  METHODS="grpo dots"
 set -euo pipefail
 cd "$(dirname "$0")/.."
 source scripts/install.sh
@@ -18,7 +18,7 @@ for seed in ${SEEDS:-1}; do
         if grep -q '"finished": "' "$run/run.json" 2>/dev/null; then
             echo "$run is complete."
         else
-            DATA=$data MODEL=$model SEED=$seed RUN=$run STEPS=${STEPS:-30} CACHE=$runs/embeddings \
+            DATA=$data MODEL=$model SEED=$seed RUN=$run STEPS=${STEPS:-60} CACHE=$runs/embeddings \
                 python scripts/watch_run.py "$run" "$run/train.log" -- bash "recipes/cpu/$method.sh"
         fi
     done

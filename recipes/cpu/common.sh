@@ -10,9 +10,9 @@ train() {  # train NAME [OVERRIDE ...]
     [ -f "$model/config.json" ] || python scripts/make_tiny_model.py --out "$model" --data "$data"
     python -m verl_dots.main device=cpu dots.seed="$seed" \
         data.train_files="$data/train.parquet" data.val_files="$data/val.parquet" \
-        data.train_batch_size=32 data.max_prompt_length=96 data.max_response_length=48 \
+        data.train_batch_size=8 data.max_prompt_length=96 data.max_response_length=48 \
         actor_rollout_ref.model.path="$model" \
-        actor_rollout_ref.actor.ppo_mini_batch_size=32 actor_rollout_ref.actor.optim.lr=1e-4 \
+        actor_rollout_ref.actor.ppo_mini_batch_size=8 actor_rollout_ref.actor.optim.lr=1e-4 \
         actor_rollout_ref.rollout.n=8 actor_rollout_ref.rollout.temperature=1.0 \
         actor_rollout_ref.rollout.val_kwargs.do_sample=True \
         actor_rollout_ref.rollout.val_kwargs.temperature=0.6 actor_rollout_ref.rollout.val_kwargs.top_p=0.95 \

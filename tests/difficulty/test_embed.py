@@ -70,7 +70,7 @@ def test_bad_input(backbone, tmp_path, capsys, change, message):
     write(tmp_path / "blank.parquet", ["three", " "])
     names = {"tmp": tmp_path, "backbone": backbone}
     change = [word.format(**names) for word in change]
-    assert run(data, "--backbone", backbone, "--cache", tmp_path / "cache", *change) == 2
+    assert run("--backbone", backbone, "--cache", tmp_path / "cache", data, *change) == 2
     printed = capsys.readouterr()
     assert message.format(**names) in printed.err.splitlines()[-1]
     assert (printed.out, list(tmp_path.glob("cache/*/*"))) == ("", [])

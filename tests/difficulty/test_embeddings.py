@@ -1,6 +1,7 @@
 """Embeddings of frozen models: the mean over tokens, its independence of the batch, and the cache on disk."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -167,12 +168,20 @@ def test_the_id_holds_name_weights_and_how_the_model_is_read(qwen2, tmp_path):
     assert backbone_id(copy) == f"my-model-v2-{digest}"
 
 
-def test_one_changed_weight_at_the_end_changes_the_id(qwen2, tmp_path):
-    copy = Path(shutil.copytree(qwen2, tmp_path / "qwen2"))
-    content = bytearray((copy / "model.safetensors").read_bytes())
-    content[-1] ^= 1
-    (copy / "model.safetensors").write_bytes(content)
-    assert backbone_id(copy) != backbone_id(qwen2)
+def test_the_first_and_last_mebibyte_of_the_weights_count(tmp_path):
+    (tmp_path / "config.json").write_text("{}")
+
+    def id_with_change_at(place: int | None) -> str:
+        content = bytearray(3 << 20)
+        if place is not None:
+            content[place] = 1
+        (tmp_path / "model.safetensors").write_bytes(content)
+        return backbone_id(tmp_path)
+
+    ends = {id_with_change_at(place) for place in (None, 0, (1 << 20) - 1, 2 << 20, (3 << 20) - 1)}
+    assert len(ends) == 5
+    # Reading tens of gigabytes at every start would take minutes.
+    assert id_with_change_at(3 << 19) == id_with_change_at(None)
 
 
 def test_folders_that_are_no_models(qwen2, tmp_path):
@@ -193,6 +202,39 @@ def test_folders_that_are_no_models(qwen2, tmp_path):
     (copy / "model.safetensors").write_bytes(b"no weights")
     with pytest.raises(EmbeddingError, match="cannot be loaded"):
         embed_texts(TEXTS, str(copy))
+
+
+HUB = """
+from verl_dots.difficulty.embeddings import EmbeddingError, backbone_id, embed_texts
+
+print(backbone_id("maker/qwen2"), embed_texts(["a"], "maker/qwen2").shape[1])
+for name in ("maker/half", "maker/unknown"):
+    try:
+        backbone_id(name)
+    except EmbeddingError as error:
+        print(str(error).split(":")[0])
+"""
+
+
+def test_a_hub_id_is_its_snapshot_on_this_machine(qwen2, tmp_path):
+    def snapshot(name: str) -> Path:
+        revision = "0123456789abcdef0123456789abcdef01234567"
+        repository = tmp_path / f"models--maker--{name}"
+        (repository / "refs").mkdir(parents=True)
+        (repository / "refs" / "main").write_text(revision)
+        return Path(shutil.copytree(qwen2, repository / "snapshots" / revision))
+
+    snapshot("qwen2")
+    # A tokenizer alone has been fetched, as a look at a model leaves it.
+    (snapshot("half") / "model.safetensors").unlink()
+    environment = os.environ | {"HF_HUB_CACHE": str(tmp_path), "HF_HUB_OFFLINE": "1"}
+    root = Path(__file__).parents[2]
+    done = subprocess.run([sys.executable, "-c", HUB], cwd=root, env=environment, capture_output=True, text=True)
+    assert done.stdout.splitlines() == [
+        f"{backbone_id(qwen2)} {WIDTH}",
+        "backbone 'maker/half' is not complete",
+        "backbone 'maker/unknown' is neither a folder nor a model of the hub",
+    ], done.stderr
 
 
 # --- the cache ---------------------------------------------------------------------------------------------------
