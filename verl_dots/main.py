@@ -15,6 +15,8 @@ from verl_dots.integration.launch import explain_override_error, launch, prepare
 
 CONFIG_MODULE = "verl_dots.conf"
 CONFIG_NAME = "dots_trainer"
+# Whether `main` has validated the config already: hydra's own command line hides what a check would say.
+_checked: list[bool] = []
 
 
 def compose(overrides: list[str]) -> DictConfig:
@@ -42,6 +44,7 @@ def main() -> None:
         OverridesParser.create().parse_overrides(overrides)
         if plain:
             validate(compose(overrides))
+            _checked.append(True)
         _run()
     except (ConfigError, HydraException) as error:
         sys.exit(f"verl_dots: {error}")
@@ -49,7 +52,7 @@ def main() -> None:
 
 @hydra.main(config_path="pkg://" + CONFIG_MODULE, config_name=CONFIG_NAME, version_base=None)
 def _run(config: DictConfig) -> None:
-    launch(config)
+    launch(config, checked=bool(_checked))
 
 
 if __name__ == "__main__":

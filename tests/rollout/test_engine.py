@@ -223,3 +223,20 @@ def test_an_architecture_that_asks_for_other_arithmetic_is_refused():
     model = AutoModelForCausalLM.from_config(config, attn_implementation=attention.NAME).eval()
     with pytest.raises(UnsupportedModel, match="softcap"):
         check_model(model)
+
+
+def test_a_copied_prompt_may_need_rows_that_are_not_allocated_yet(model):
+    # 16 slots are in use; the seventeenth request of the same prompt is admitted alone, and only by copying.
+    engine = make_engine(model)
+
+    def request(index):
+        return Request(str(index), (5, 6, 7), SamplingParams(max_tokens=20, rollout_index=index, ignore_eos=True))
+
+    for index in range(16):
+        engine.add(request(index))
+    engine.step()
+    engine.add(request(16))
+    done = {completion.request_id: completion.token_ids for completion in engine.run()}
+    alone = make_engine(model)
+    alone.add(request(16))
+    assert done["16"] == alone.run()[0].token_ids

@@ -79,10 +79,15 @@ def _looks_local(path: str) -> bool:
     return Path(path).expanduser().exists() or path.startswith((".", "/", "~")) or path.count("/") > 1
 
 
-def launch(config: DictConfig) -> None:
-    """Run the training that `config` describes, on this machine's or the connected Ray cluster."""
+def launch(config: DictConfig, checked: bool = False) -> None:
+    """Run the training that `config` describes, on this machine's or the connected Ray cluster.
+
+    Args:
+        checked: it has passed `validate` already.
+    """
     environment = prepare_environment(config.trainer.device == "cpu", config.trainer.nnodes)
-    validate(config)
+    if not checked:
+        validate(config)
 
     import ray
     from verl.trainer.main_ppo import run_ppo
