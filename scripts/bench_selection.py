@@ -8,6 +8,7 @@ the checkpoint's loading, references projected once a call. Both give the same p
 line is the ratio of the medians.
 Part 2: many questions with this project's default predictor, prediction and selection of 1,024 of them, once
 projected; and the memory that the process grows by.
+Part 3: as many questions with the online predictor: its fit, the references held out in folds, and all predictions.
 """
 
 import argparse
@@ -22,6 +23,7 @@ from tqdm import tqdm
 
 from verl_dots.algorithms.selection import select
 from verl_dots.difficulty.model import AttentionPredictor, PredictorConfig
+from verl_dots.difficulty.online import WIDTH, OnlinePredictor
 
 MINI_BATCH = 32
 
@@ -92,6 +94,22 @@ def many(options: argparse.Namespace, console: Console) -> None:
     )
 
 
+def many_online(options: argparse.Namespace, console: Console) -> None:
+    """Part 3."""
+    rng = np.random.default_rng(options.seed)
+    predictor = OnlinePredictor(rng.standard_normal((options.million, WIDTH), dtype=np.float32), half_life=8.0)
+    for step in range(4):
+        chosen = rng.choice(options.million, 512, replace=False)
+        predictor.observe(step, chosen, rng.integers(0, 9, 512) / 8, np.full(512, 8))
+    references = rng.choice(options.million, options.references, replace=False)
+    predictor.observe(4, references, rng.integers(0, 9, options.references) / 8, np.full(options.references, 8))
+    took = [seconds(predictor.predict, 4, references, np.zeros(options.references))[0] for _ in range(3)]
+    console.print(
+        f"online predictor, {options.million} questions, {WIDTH} components, {4 * 512 + options.references} groups "
+        f"observed: fitted, held out and predicted in {statistics.median(took):.3f} s (median of 3)"
+    )
+
+
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -105,8 +123,9 @@ def main() -> None:
     options = parser.parse_args()
     if options.threads:
         torch.set_num_threads(options.threads)
-    console = Console(width=140, highlight=False)
+    console = Console(soft_wrap=True, highlight=False)
     many(options, console)
+    many_online(options, console)
     ratio = compare(options, console)
     print(f"ratio: {ratio:.1f}")
 

@@ -135,24 +135,29 @@ class OnlinePredictor:
         if not len(self._observed["step"]):
             raise ValueError("nothing was observed yet: roll out reference questions before predicting")
         everything = np.ones(len(self._observed["step"]), dtype=bool)
-        coefficients, difficulty_P = self._predict(step, everything, None)
-        question_N = self._observed["question"].astype(np.int64)
+        coefficients, difficulty_P = self._predict(step, everything, slice(None))
+        held_out_K = self._held_out(step, np.asarray(reference_K), coefficients)
         expected_N = self._observed["expected"]
-        held_out_K = np.empty(len(reference_K))
-        for fold in range(min(FOLDS, len(reference_K))):
-            place = np.arange(fold, len(reference_K), FOLDS)
-            now = self._observed["step"] == step
-            hidden = now & np.isin(self._observed["question"], reference_K[place])
-            # Where there is nothing else to learn from, the middle.
-            held_out_K[place] = (
-                self._predict(step, ~hidden, coefficients)[1][reference_K[place]] if not hidden.all() else 0.5
-            )
-        fitted_N = expit(self.features_P[question_N] @ coefficients)
+        fitted_N = expit(self.features_P[self._observed["question"].astype(np.int64)] @ coefficients)
         self._observed["expected"] = np.where(np.isnan(expected_N), fitted_N, expected_N)
         return difficulty_P.astype(np.float32), held_out_K
 
-    def _predict(self, step: int, used: np.ndarray, start: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
-        """Coefficients, and difficulties [P], from some of the observations."""
+    def _held_out(self, step: int, reference_K: np.ndarray, coefficients: np.ndarray) -> np.ndarray:
+        """[K] difficulties of the references, fold by fold without that fold's observations of this step."""
+        held_out_K = np.empty(len(reference_K))
+        for fold in range(min(FOLDS, len(reference_K))):
+            place = np.arange(fold, len(reference_K), FOLDS)
+            hidden = (self._observed["step"] == step) & np.isin(self._observed["question"], reference_K[place])
+            # Where there is nothing else to learn from, the middle.
+            held_out_K[place] = (
+                0.5 if hidden.all() else self._predict(step, ~hidden, reference_K[place], coefficients)[1]
+            )
+        return held_out_K
+
+    def _predict(
+        self, step: int, used: np.ndarray, wanted: np.ndarray | slice, start: np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Coefficients fitted to some of the observations, and the difficulty of the wanted questions."""
         question_N = self._observed["question"][used].astype(np.int64)
         rollouts_N, success_N = self._observed["rollouts"][used], 1 - self._observed["difficulty"][used]
         weight_N = self._weight(step)[used] * rollouts_N
@@ -161,12 +166,13 @@ class OnlinePredictor:
         coefficients = fit_logistic(
             features_N, (success_N * rollouts_N + 0.5) / (rollouts_N + 1), weight_N, RIDGE, start
         )
-        success_P = expit(self.features_P @ coefficients.astype(np.float32)).astype(np.float64)
         expected_N = self._observed["expected"][used]
-        residual_N = success_N - np.where(np.isnan(expected_N), success_P[question_N], expected_N)
-        residual_P = np.bincount(question_N, weight_N * residual_N, len(success_P))
-        weight_P = np.bincount(question_N, weight_N, len(success_P))
-        return coefficients, 1 - np.clip(success_P + residual_P / (weight_P + OWN_PRIOR), 0, 1)
+        residual_N = success_N - np.where(np.isnan(expected_N), expit(features_N @ coefficients), expected_N)
+        questions = len(self.features_P)
+        own_P = np.bincount(question_N, weight_N * residual_N, questions)
+        own_P /= np.bincount(question_N, weight_N, questions) + OWN_PRIOR
+        success = expit(self.features_P[wanted] @ coefficients.astype(np.float32)) + own_P[wanted]
+        return coefficients, 1 - np.clip(success, 0, 1)
 
     def _weight(self, step: int) -> np.ndarray:
         return 0.5 ** ((step - self._observed["step"]) / self.half_life)
