@@ -4,7 +4,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from data_prep.schema import make_row, question_id, read_provenance, write_rows
+from data_prep.schema import make_row, read_provenance, write_rows
 
 PROMPT = [{"role": "user", "content": "What is 1 plus 1?"}]
 
@@ -12,17 +12,6 @@ PROMPT = [{"role": "user", "content": "What is 1 plus 1?"}]
 def row(**changes):
     fields = {"data_source": "toy", "prompt": PROMPT, "ability": "math", "ground_truth": "2"}
     return make_row(**(fields | {"index": 0, "split": "val"} | changes))
-
-
-def test_question_id_is_pinned():
-    # sha256 of [[["user","What is 1 plus 1?"]],"2"], first 16 hex digits; it must never change: runs are keyed by it
-    assert question_id(PROMPT, "2") == "e8cebe6aad6f3e0f"
-    assert question_id(PROMPT, "3") != question_id(PROMPT, "2")
-
-
-def test_question_id_ignores_everything_but_prompt_and_answer():
-    other = row(index=5, split="train", extra={"level": 3})
-    assert row()["extra_info"]["question_id"] == other["extra_info"]["question_id"]
 
 
 @pytest.mark.parametrize(

@@ -77,6 +77,7 @@ def test_batches_hold_neighbours_and_no_more_than_the_limit():
     # Sorted lengths 1 2 3 5 9 at most 10 tokens with padding: 1+2+3 pad to 9, 5 alone (2 would be 10 with 5: 5*2 = 10).
     assert embeddings._batches([5, 1, 9, 3, 2], 10) == [[1, 4, 3], [0], [2]]
     assert embeddings._batches([5, 5, 1], 10) == [[2, 0], [1]]
+    assert embeddings._batches([5, 5, 1], 9) == [[2], [0], [1]]
     assert embeddings._batches([50], 10) == [[0]]
 
 
@@ -309,14 +310,14 @@ def spoil(folder: str, target: Path, letter: str) -> str:
 def test_values_that_are_not_finite_are_not_stored(qwen2, tmp_path, monkeypatch):
     monkeypatch.setattr(embeddings, "SHARD_QUESTIONS", 2)
     backbone = spoil(qwen2, tmp_path / "spoilt", "q")
-    # By length: (0, 2), then (4, 1) with the bad one, (3, 5) never reached.
-    texts = ["a", "aqaaa", "bb", "cccccc", "ddd", "eeeeeeee"]
-    with pytest.raises(EmbeddingError, match=r"not finite for questions \[1\], 'aqaaa' the first"):
+    # By length: (0, 2), then (4, 5) with the bad one, (3, 1) never reached.
+    texts = ["a", "eeeeeeee", "bb", "cccccc", "ddd", "aqaaa"]
+    with pytest.raises(EmbeddingError, match=r"not finite for questions \[5\], 'aqaaa' the first"):
         quiet(texts, backbone, tmp_path / "cache")
     # The shard before is kept: only what is left is embedded when the text has gone.
     assert missing(texts, backbone, tmp_path / "cache") == 4
     assert [len(load_file(shard)["key"]) for shard in shards(tmp_path / "cache")] == [2]
-    del texts[1]
+    del texts[5]
     np.testing.assert_allclose(quiet(texts, backbone, tmp_path / "cache"), embed_texts(texts, qwen2), rtol=1e-5)
 
 

@@ -1,0 +1,82 @@
+import numpy as np
+import pytest
+
+from verl_dots.state import StateError, load_state, require_equal, require_keys, save_state
+
+STATE = {
+    "step": 3,
+    "rate": 0.1,
+    "name": None,
+    "on": True,
+    "queue": [np.arange(3), np.empty((0, 2), dtype=np.float32)],
+    "inner": {"rows": np.array([[1.5, -2.5]]), "texts": ["a", "b"]},
+}
+
+
+def test_everything_comes_back_as_it_was(tmp_path):
+    save_state(tmp_path / "state", "test", STATE)
+    found = load_state(tmp_path / "state", "test")
+    assert {key: found[key] for key in ("step", "rate", "name", "on")} == {
+        "step": 3, "rate": 0.1, "name": None, "on": True,
+    }  # fmt: skip
+    assert found["inner"]["texts"] == ["a", "b"]
+    pairs = [(found["queue"][i], STATE["queue"][i]) for i in range(2)] + [
+        (found["inner"]["rows"], STATE["inner"]["rows"])
+    ]
+    for mine, theirs in pairs:
+        assert mine.dtype == theirs.dtype and mine.shape == theirs.shape and np.array_equal(mine, theirs)
+
+
+def test_a_restored_generator_goes_on_the_same(tmp_path):
+    generator = np.random.default_rng(7)
+    generator.random(5)
+    save_state(tmp_path / "state", "rng", {"rng": generator.bit_generator.state})
+    other = np.random.default_rng(0)
+    other.bit_generator.state = load_state(tmp_path / "state", "rng")["rng"]
+    assert other.random(4).tolist() == generator.random(4).tolist()
+
+
+@pytest.mark.parametrize("place", [-1, 200])
+def test_a_flipped_bit_is_noticed(tmp_path, place):
+    path = tmp_path / "state"
+    save_state(path, "test", STATE)
+    content = bytearray(path.read_bytes())
+    content[place] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(StateError, match="is damaged .*resume from an earlier checkpoint"):
+        load_state(path, "test")
+
+
+def test_a_truncated_file_is_noticed(tmp_path):
+    path = tmp_path / "state"
+    save_state(path, "test", STATE)
+    path.write_bytes(path.read_bytes()[:-4])
+    with pytest.raises(StateError, match="is damaged"):
+        load_state(path, "test")
+
+
+def test_a_file_of_another_kind_or_none_at_all(tmp_path):
+    save_state(tmp_path / "state", "replay", {})
+    with pytest.raises(StateError, match="holds 'replay' in format 1, not 'selection' in format 1"):
+        load_state(tmp_path / "state", "selection")
+    with pytest.raises(StateError, match="there is no state file"):
+        load_state(tmp_path / "nowhere", "selection")
+
+
+@pytest.mark.parametrize("bad", [{"a": object()}, {"a/b": 1}, {1: 2}, {"a": [{"b": {1, 2}}]}])
+def test_a_failed_write_leaves_the_old_file(tmp_path, bad):
+    path = tmp_path / "state"
+    save_state(path, "test", {"step": 1})
+    with pytest.raises(TypeError):
+        save_state(path, "test", bad)
+    assert load_state(path, "test") == {"step": 1}
+    assert [file.name for file in tmp_path.iterdir()] == ["state"]
+
+
+def test_differences_name_both_sides():
+    require_equal("seed", 1, 1)
+    with pytest.raises(StateError, match="seed: the checkpoint has 1, this run has 2"):
+        require_equal("seed", 1, 2)
+    require_keys("buffer", {"a": 1}, {"a"})
+    with pytest.raises(StateError, match=r"buffer: the checkpoint lacks \['a'\] and has unknown \['b'\]"):
+        require_keys("buffer", {"b": 1}, {"a"})
