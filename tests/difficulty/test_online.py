@@ -94,13 +94,28 @@ def test_a_questions_own_past_counts_beyond_its_kind():
     assert predicted[3] - level == pytest.approx(0.5 * 8 / 16, abs=0.01)
 
 
-def test_old_observations_fade():
-    # Difficulty 1 at step 0, 0 at step 8 with a half-life of 8: weights 1/2 and 1, level about (.5 * 1 + 0) / 1.5.
+def test_steady_progress_is_extrapolated():
+    # Success rates of .2, .4, .6 at steps 0, 4, 8: nearly a line in logits (-1.39, -.41, .41), which goes on to the
+    # fitted value at step 8 and beyond, at a step 12 of which nothing was seen yet: about 1.3, or a rate of .79.
     predictor = OnlinePredictor(np.ones((400, 2), np.float32), half_life=8.0)
-    watch(predictor, 0, np.arange(100), np.ones(100), rollouts=1000)
-    watch(predictor, 8, np.arange(100, 200), np.zeros(100), rollouts=1000)
-    predicted, _ = predictor.predict(8, np.arange(100, 104), np.zeros(4))
-    assert predicted[300] == pytest.approx(1 / 3, abs=1e-3)
+    for step, rate in ((0, 0.2), (4, 0.4), (8, 0.6)):
+        watch(predictor, step, np.arange(100), np.full(100, 1 - rate), rollouts=1000)
+    assert predictor.predict(8, np.arange(4), np.zeros(4))[0][300] == pytest.approx(0.4, abs=0.02)
+    assert predictor.predict(12, np.arange(4), np.zeros(4))[0][300] == pytest.approx(1 - 0.79, abs=0.03)
+
+
+def test_without_progress_there_is_no_trend():
+    predictor = OnlinePredictor(np.ones((400, 2), np.float32), half_life=8.0)
+    for step in (0, 4, 8):
+        watch(predictor, step, np.arange(100), np.full(100, 0.3), rollouts=1000)
+    assert predictor.predict(20, np.arange(4), np.zeros(4))[0][300] == pytest.approx(0.3, abs=1e-3)
+
+
+def test_old_observations_fade():
+    predictor = OnlinePredictor(np.ones((400, 2), np.float32), half_life=8.0)
+    watch(predictor, 0, np.arange(100), np.ones(100))
+    watch(predictor, 8, np.arange(100, 200), np.zeros(100))
+    assert len(predictor.state_dict()["observed"]["step"]) == 200
     # Far in the future nothing is left of them.
     watch(predictor, 80, np.arange(200, 210), np.full(10, 0.25))
     assert len(predictor.state_dict()["observed"]["step"]) == 10

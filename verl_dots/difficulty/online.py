@@ -1,15 +1,17 @@
 """The predictor that needs no training beforehand: it learns from what this run has observed.
 
-success rate of question q at step t = sigmoid(x_q . b_t) + own_q
+success rate of question q at step t = sigmoid(x_q . b - c * age) + own_q
     x_q    principal components of the question's frozen embedding, and a constant
-    b_t    ridge-penalised logistic regression on all observed groups, each weighted by its rollouts and halved in
+    b      ridge-penalised logistic regression on all observed groups, each weighted by its rollouts and halved in
            weight every `half_life` steps: the policy moves on, and this round's references count in full
+    c      the policy's progress per step, fitted with b; an observation's age is 0 for this step
     own_q  the question's own past residuals, weighted alike and shrunk towards 0: what is known of this very question
            beyond its kind. A residual is kept against the fit of its own time, so it moves with the policy's progress
 
 On the arithmetic testbed, with observations simulated from measured success rates, the logistic form correlated best
 with the truth (0.83 against 0.80 of ridge regression on the rates, 0.81 of a Gaussian process in embedding and time,
-and 0.71 of nearest neighbours), and selected as well as any.
+and 0.71 of nearest neighbours), and selected as well as any. Without c, predictions lag behind the policy: selected
+questions turned out 0.11 easier than predicted, with it 0.03, and 63 instead of 59 % of their groups were effective.
 """
 
 from collections.abc import Mapping
@@ -23,6 +25,7 @@ WIDTH = 256  # principal components
 SAMPLE = 16384  # questions that they are computed from
 RIDGE = 1 / 16  # in rollouts; features have a mean squared length of 1
 OWN_PRIOR = 8.0  # rollouts of its own at which half of a question's residual is believed
+TREND_SCALE = 0.5  # of ages in half-lives, against the ridge penalty on the progress
 FORGOTTEN = 1 / 256  # weight below which an observation is dropped
 FOLDS = 4
 NEWTON_STEPS = 30
@@ -138,7 +141,7 @@ class OnlinePredictor:
         coefficients, difficulty_P = self._predict(step, everything, slice(None))
         held_out_K = self._held_out(step, np.asarray(reference_K), coefficients)
         expected_N = self._observed["expected"]
-        fitted_N = expit(self.features_P[self._observed["question"].astype(np.int64)] @ coefficients)
+        fitted_N = expit(self._design(step, everything) @ coefficients)
         self._observed["expected"] = np.where(np.isnan(expected_N), fitted_N, expected_N)
         return difficulty_P.astype(np.float32), held_out_K
 
@@ -161,18 +164,23 @@ class OnlinePredictor:
         question_N = self._observed["question"][used].astype(np.int64)
         rollouts_N, success_N = self._observed["rollouts"][used], 1 - self._observed["difficulty"][used]
         weight_N = self._weight(step)[used] * rollouts_N
-        features_N = self.features_P[question_N].astype(np.float64)
+        design_N = self._design(step, used)
         # Half a success and half a failure more: rates of 0 and 1 have no logit.
-        coefficients = fit_logistic(
-            features_N, (success_N * rollouts_N + 0.5) / (rollouts_N + 1), weight_N, RIDGE, start
-        )
+        coefficients = fit_logistic(design_N, (success_N * rollouts_N + 0.5) / (rollouts_N + 1), weight_N, RIDGE, start)
         expected_N = self._observed["expected"][used]
-        residual_N = success_N - np.where(np.isnan(expected_N), expit(features_N @ coefficients), expected_N)
+        residual_N = success_N - np.where(np.isnan(expected_N), expit(design_N @ coefficients), expected_N)
         questions = len(self.features_P)
         own_P = np.bincount(question_N, weight_N * residual_N, questions)
         own_P /= np.bincount(question_N, weight_N, questions) + OWN_PRIOR
-        success = expit(self.features_P[wanted] @ coefficients.astype(np.float32)) + own_P[wanted]
+        # Without the trend: the age of the prediction is 0.
+        success = expit(self.features_P[wanted] @ coefficients[1:].astype(np.float32)) + own_P[wanted]
         return coefficients, 1 - np.clip(success, 0, 1)
+
+    def _design(self, step: int, used: np.ndarray) -> np.ndarray:
+        """[N, w + 2] trend and features of some of the observations, the trend -age in scaled half-lives."""
+        age_N = (step - self._observed["step"][used]) / self.half_life
+        features_N = self.features_P[self._observed["question"][used].astype(np.int64)]
+        return np.column_stack([-TREND_SCALE * age_N, features_N.astype(np.float64)])
 
     def _weight(self, step: int) -> np.ndarray:
         return 0.5 ** ((step - self._observed["step"]) / self.half_life)
