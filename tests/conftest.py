@@ -20,9 +20,9 @@ def one_thread():
     torch.set_num_threads(before)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture
 def random_qwen2() -> Qwen2ForCausalLM:
-    """A random Qwen2 of 64 tokens, 2 layers, 4 heads over 2 key-value heads; float32, eval mode."""
+    """A random Qwen2 of 64 tokens, 2 layers, 4 heads over 2 key-value heads; float32, eval mode. A new one a test."""
     torch.manual_seed(0)
     config = Qwen2Config(
         vocab_size=64, hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=4,
