@@ -133,6 +133,7 @@ def test_rows_keep_their_positions_across_batches(tmp_path):
 def test_answers_may_be_lists(tmp_path):
     file = write(tmp_path / "a.parquet", [row("a", ["1", "2"]), row("a", ["1", "2"]), row("b", ["3"])])
     assert read_questions([file]).ids == questions_of([row("a", ["1", "2"]), row("b", ["3"])]).ids
+    assert read_questions([file]).answers == ('["1", "2"]', '["3"]')
     # pandas gives arrays for both the prompt and the answers.
     assert questions_of(pd.read_parquet(file).to_dict("records")).ids == read_questions([file]).ids
 

@@ -14,6 +14,7 @@ PREDICTORS = ("online", "attention")
 CONFLICTS = ("drop", "error")
 DEVICES = ("cpu", "cuda")
 LAYERS = ("last", "all")
+READS = ("question", "answer_and_question")
 
 
 class ConfigError(ValueError):
@@ -90,7 +91,9 @@ class DifficultyConfig(Group):
         checkpoint: folder of the attention predictor.
         backbone: model whose frozen embeddings of the questions are the input: a folder or hub id. Any transformers
             model will do; the policy that training starts from is the default.
-        layers: whose hidden states are averaged: of the "last" layer, or of "all" side by side (small models).
+        layers: whose hidden states are averaged: of the "last" layer, or of "all" side by side (small models). A
+            trained predictor knows its own; this is the online one's, as is `reads`.
+        reads: what is embedded: the "question", or "answer_and_question".
         cache: folder in which embeddings are kept for later runs.
         device: where embeddings and predictor live: "cpu", or "cuda" for a share of the trainer's first GPU.
         batch_tokens: tokens that the backbone takes at once.
@@ -101,6 +104,7 @@ class DifficultyConfig(Group):
     checkpoint: str | None = None
     backbone: str | None = None
     layers: str = "last"
+    reads: str = "question"
     cache: str = "~/.cache/verl_dots/embeddings"
     device: str = "cpu"
     batch_tokens: int = 16384
@@ -109,6 +113,7 @@ class DifficultyConfig(Group):
     def __post_init__(self):
         _choice("dots.difficulty.predictor", self.predictor, PREDICTORS)
         _choice("dots.difficulty.layers", self.layers, LAYERS)
+        _choice("dots.difficulty.reads", self.reads, READS)
         _choice("dots.difficulty.device", self.device, DEVICES)
         _require("dots.difficulty.batch_tokens", self.batch_tokens, self.batch_tokens >= 1, "must be 1 or more")
         _require("dots.difficulty.half_life", self.half_life, self.half_life > 0, "must be above 0 steps")

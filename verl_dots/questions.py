@@ -34,11 +34,13 @@ class Questions:
     Attributes:
         ids: [P] stable ids, see `question_id`.
         texts: [P] what a reader would call the question.
+        answers: [P] the ground truths; those that are no text as JSON.
         rows: [P] int64, position of each question's first row in the input.
     """
 
     ids: tuple[str, ...]
     texts: tuple[str, ...]
+    answers: tuple[str, ...]
     rows: np.ndarray
 
     def __len__(self) -> int:
@@ -81,7 +83,7 @@ def questions_of(
     """
     if on_conflict not in ON_CONFLICT:
         raise ValueError(f"on_conflict={on_conflict!r}: must be one of {', '.join(ON_CONFLICT)}")
-    found: dict[str, tuple[int, str]] = {}
+    found: dict[str, tuple[int, str, str]] = {}
     first_of_prompt: dict[bytes, str] = {}
     conflicts: dict[bytes, list[str]] = {}
     bad: list[str] = []
@@ -89,10 +91,11 @@ def questions_of(
     for count, row in enumerate(rows, start=1):  # noqa: B007  the last one is the number of rows
         try:
             prompt = _prompt_of(row, prompt_key)
-            identity = question_id(prompt, _truth_of(row))
+            answer = _truth_of(row)
+            identity = question_id(prompt, answer)
             if identity in found:
                 continue
-            found[identity] = (count - 1, _text_of(row, prompt))
+            found[identity] = (count - 1, _text_of(row, prompt), answer)
         except QuestionError as error:
             bad_count += 1
             bad += [f"{name_of(count - 1)}: {error}"] if len(bad) < SHOWN else []
@@ -108,12 +111,12 @@ def questions_of(
         logger.warning("%d of %d rows repeat an earlier question; each counts once", count - len(found), count)
     if conflicts:
         _settle(list(conflicts.values()), found, on_conflict, name_of)
-    places, texts = zip(*found.values(), strict=True) if found else ((), ())
-    return Questions(tuple(found), tuple(texts), np.array(places, dtype=np.int64))
+    places, texts, answers = zip(*found.values(), strict=True) if found else ((), (), ())
+    return Questions(tuple(found), texts, answers, np.array(places, dtype=np.int64))
 
 
 def _settle(
-    conflicts: list[list[str]], found: dict[str, tuple[int, str]], on_conflict: str, name_of: Callable[[int], str]
+    conflicts: list[list[str]], found: dict[str, tuple[int, str, str]], on_conflict: str, name_of: Callable[[int], str]
 ) -> None:
     """Remove questions with conflicting answers from `found`, or refuse them."""
     shown = "; ".join(", ".join(name_of(found[identity][0]) for identity in same) for same in conflicts[:SHOWN])

@@ -94,7 +94,9 @@ def test_bad_input_ends_with_code_2_and_says_why(files, monkeypatch, capsys, arg
 
 def test_finished_labels_of_other_settings_are_not_overwritten(files, monkeypatch, capsys):
     monkeypatch.chdir(files)
-    write_labels(Path("labels.parquet"), [("a", "1+1?", Outcome((1.0,)))], RewardRange(), {"settings": {"rollouts": 4}})
+    write_labels(
+        Path("labels.parquet"), [("a", "1+1?", "2", Outcome((1.0,)))], RewardRange(), {"settings": {"rollouts": 4}}
+    )
     before = Path("labels.parquet").read_bytes()
     assert collect.main(["data.parquet", "--model", "model", "--out", "labels.parquet", "--device", "cpu"]) == 2
     assert "labels.parquet was made with other settings" in capsys.readouterr().err
@@ -127,6 +129,7 @@ def test_labels_from_a_run_folder(run_folder, monkeypatch, caplog, capsys):
     labels = pd.read_parquet("labels.parquet")
     assert labels["question_id"].tolist() == [ids[0], ids[2]]
     assert labels["text"].tolist() == ["What is 1+1?", "And 3+3?"]
+    assert labels["answer"].tolist() == ["2", "6"]
     # 1 of 2 + 1 + 1 rollouts; 2 of 2.
     assert labels["success_rate"].tolist() == [0.25, 1.0]
     assert labels["rollouts"].tolist() == [4, 2]

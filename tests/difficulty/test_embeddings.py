@@ -260,15 +260,30 @@ def test_what_the_cache_says_of_itself(qwen2, tmp_path):
     quiet(TEXTS, qwen2, tmp_path, layers=(0, 2), max_length=9)
     name = backbone_id(qwen2, (0, 2), 9)
     content = json.loads((tmp_path / name / "model.json").read_text())
-    assert content == {"format": 1, "backbone": name, "width": 2 * WIDTH, "layers": [0, 2], "max_length": 9}
+    how = {"layers": [0, 2], "max_length": 9, "reads": "question"}
+    assert content == {"format": 1, "backbone": name, "width": 2 * WIDTH} | how
+
+
+def test_what_is_read_of_questions_and_answers(qwen2):
+    texts, answers = ("What is 1+1?", "And?"), ("2", "x" * 500)
+    assert Backbone(qwen2).inputs(texts, answers) == texts
+    both = Backbone(qwen2, reads="answer_and_question").inputs(texts, answers)
+    assert both == ("Answer: 2\nQuestion: What is 1+1?", f"Answer: {'x' * 200}\nQuestion: And?")
+    with pytest.raises(EmbeddingError, match="reads='answer': must be one of question, answer_and_question"):
+        Backbone(qwen2, reads="answer")
 
 
 def test_each_way_of_reading_has_a_cache_of_its_own(qwen2, bert, tmp_path):
     quiet(TEXTS, qwen2, tmp_path)
-    for backbone in (Backbone(qwen2, "all"), Backbone(qwen2, max_length=5), Backbone(bert)):
+    for backbone in (
+        Backbone(qwen2, "all"),
+        Backbone(qwen2, max_length=5),
+        Backbone(qwen2, reads="answer_and_question"),
+        Backbone(bert),
+    ):
         assert missing(TEXTS, backbone, tmp_path) == 6
         np.testing.assert_array_equal(quiet(TEXTS, backbone, tmp_path), embed_texts(TEXTS, backbone))
-    assert len(list(tmp_path.iterdir())) == 4
+    assert len(list(tmp_path.iterdir())) == 5
 
 
 def test_a_full_cache_needs_no_model(qwen2, tmp_path):

@@ -9,7 +9,7 @@ from verl_dots.difficulty.labels import family, first_of_families, in_share, rea
 def collected(path, rows):
     pq.write_table(
         pa.Table.from_pylist(
-            [dict(zip(("question_id", "text", "success_rate", "rollouts"), row, strict=True)) for row in rows]
+            [dict(zip(("question_id", "text", "answer", "success_rate", "rollouts"), row, strict=True)) for row in rows]
         ),
         path,
     )
@@ -31,10 +31,10 @@ def verl_file(path, rows):
 
 
 def test_collected_files_are_joined_and_repeats_averaged(tmp_path):
-    one = collected(tmp_path / "1.parquet", [("a", "1+1", 0.25, 8), ("b", "2+2", 1.0, 8)])
-    two = collected(tmp_path / "2.parquet", [("a", "1+1", 0.75, 8)])
+    one = collected(tmp_path / "1.parquet", [("a", "1+1", "2", 0.25, 8), ("b", "2+2", "4", 1.0, 8)])
+    two = collected(tmp_path / "2.parquet", [("a", "1+1", "2", 0.75, 8)])
     labels = read_labels([one, two])
-    assert labels.ids == ("a", "b") and labels.texts == ("1+1", "2+2")
+    assert labels.ids == ("a", "b") and labels.texts == ("1+1", "2+2") and labels.answers == ("2", "4")
     assert labels.success_rate_P.tolist() == [0.5, 1.0]
 
 
@@ -42,6 +42,7 @@ def test_verl_rows_carry_difficulty_or_success_rate(tmp_path):
     rows = [verl_row("1+1", "2", difficulty=25.0), verl_row("2+2", "4", difficulty=100.0)]
     assert read_labels([verl_file(tmp_path / "d.parquet", rows)]).success_rate_P.tolist() == [0.75, 0.0]
     rows = [verl_row("1+1", "2", success_rate=0.3)]
+    assert read_labels([verl_file(tmp_path / "s.parquet", rows)]).answers == ("2",)
     assert read_labels([verl_file(tmp_path / "s.parquet", rows)]).success_rate_P.tolist() == [0.3]
     rows = [verl_row("1+1", "2", difficulty=3.0)]  # from 1 (easy) to 5 (hard)
     assert read_labels([verl_file(tmp_path / "r.parquet", rows)], (1.0, 5.0)).success_rate_P.tolist() == [0.5]
@@ -49,7 +50,7 @@ def test_verl_rows_carry_difficulty_or_success_rate(tmp_path):
 
 def test_bad_files_are_refused_by_name(tmp_path):
     with pytest.raises(ValueError, match=r"high\.parquet: success rate 1\.5 of question a"):
-        read_labels([collected(tmp_path / "high.parquet", [("a", "1+1", 1.5, 8)])])
+        read_labels([collected(tmp_path / "high.parquet", [("a", "1+1", "2", 1.5, 8)])])
     with pytest.raises(ValueError, match="a label must be a number, got None"):
         read_labels([verl_file(tmp_path / "none.parquet", [verl_row("1+1", "2")])])
     path = tmp_path / "other.parquet"

@@ -3,6 +3,7 @@ import pytest
 import torch
 
 from verl_dots.config import ConfigError, DifficultyConfig
+from verl_dots.difficulty.backbone import Backbone
 from verl_dots.difficulty.model import AttentionPredictor, PredictorConfig
 from verl_dots.difficulty.online import OnlinePredictor
 from verl_dots.difficulty.predictors import TrainedPredictor, backbone_of, make_predictor
@@ -62,6 +63,15 @@ def test_the_settings_choose(served):
     assert isinstance(make_predictor(DifficultyConfig(), embedding), OnlinePredictor)
     with pytest.raises(ConfigError, match="dots.difficulty.backbone is not set"):
         backbone_of(DifficultyConfig())
+
+
+def test_a_trained_predictor_knows_how_its_embeddings_are_made(tmp_path):
+    config = PredictorConfig(6, (5,), direct_head=False, embedding_layers="all", embedding_reads="answer_and_question")
+    AttentionPredictor(config).save(tmp_path)
+    trained = DifficultyConfig(predictor="attention", checkpoint=str(tmp_path), backbone="somewhere")
+    assert backbone_of(trained) == Backbone("somewhere", "all", reads="answer_and_question")
+    online = DifficultyConfig(checkpoint=str(tmp_path), backbone="somewhere", layers="all")
+    assert backbone_of(online) == Backbone("somewhere", "all")
 
 
 def test_embeddings_that_are_not_finite_or_of_another_width_are_refused(served):

@@ -25,7 +25,7 @@ def test_a_hub_id_is_its_own_fingerprint():
 
 
 def test_the_digest_depends_on_the_ids_and_their_order():
-    a, b = Question("a", "1+1?", {}), Question("b", "2+2?", {})
+    a, b = Question("a", "1+1?", "2", {}), Question("b", "2+2?", "4", {})
     assert digest([a, b]).startswith("2 questions, sha256 ")
-    assert digest([a, b]) == digest([Question("a", "other text", {}), b])
+    assert digest([a, b]) == digest([Question("a", "other text", "2", {}), b])
     assert len({digest([a, b]), digest([b, a]), digest([a])}) == 3

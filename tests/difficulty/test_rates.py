@@ -106,11 +106,25 @@ def test_what_is_no_progress_file_is_refused_and_kept(tmp_path, text):
 
 
 def test_labels_hold_rates_lengths_and_provenance(tmp_path):
-    rows = [("a", "1+1?", Outcome((1.0, 0.0, 0.0, 0.0), (4, 6, 6, 8))), ("b", "2+2?", Outcome((1.0, 1.0)))]
+    rows = [("a", "1+1?", "2", Outcome((1.0, 0.0, 0.0, 0.0), (4, 6, 6, 8))), ("b", "2+2?", "4", Outcome((1.0, 1.0)))]
     write_labels(tmp_path / "labels.parquet", rows, RewardRange(), {"model": "m"})
     assert pq.read_table(tmp_path / "labels.parquet").to_pylist() == [
-        {"question_id": "a", "text": "1+1?", "success_rate": 0.25, "rollouts": 4, "mean_response_length": 6.0},
-        {"question_id": "b", "text": "2+2?", "success_rate": 1.0, "rollouts": 2, "mean_response_length": None},
+        {
+            "question_id": "a",
+            "text": "1+1?",
+            "answer": "2",
+            "success_rate": 0.25,
+            "rollouts": 4,
+            "mean_response_length": 6.0,
+        },
+        {
+            "question_id": "b",
+            "text": "2+2?",
+            "answer": "4",
+            "success_rate": 1.0,
+            "rollouts": 2,
+            "mean_response_length": None,
+        },
     ]
     assert read_provenance(tmp_path / "labels.parquet") == {"model": "m"}
     write_labels(tmp_path / "again.parquet", rows, RewardRange(), {"model": "m"})
@@ -119,10 +133,10 @@ def test_labels_hold_rates_lengths_and_provenance(tmp_path):
 
 def test_a_write_that_fails_leaves_the_old_labels(tmp_path):
     path = tmp_path / "labels.parquet"
-    write_labels(path, [("a", "1+1?", Outcome((1.0,)))], RewardRange(), {})
+    write_labels(path, [("a", "1+1?", "2", Outcome((1.0,)))], RewardRange(), {})
     before = path.read_bytes()
     with pytest.raises(RewardOutOfRange):
-        write_labels(path, [("b", "2+2?", Outcome((3.0,)))], RewardRange(), {})
+        write_labels(path, [("b", "2+2?", "4", Outcome((3.0,)))], RewardRange(), {})
     with pytest.raises(ValueError, match="no questions"):
         write_labels(path, [], RewardRange(), {})
     assert path.read_bytes() == before

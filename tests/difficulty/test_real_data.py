@@ -24,10 +24,11 @@ def test_the_default_beats_off_the_shelf_attention_on_questions_it_has_not_seen(
     labels = read_labels([LABELS])
     labels = labels.take(first_of_families(labels.families))
     labels = labels.take(np.random.default_rng(0).permutation(len(labels))[:2000])
-    backbone = str(Path(find_spec(BACKBONE).origin).parent / "model")
-    embedding_P = cached_embeddings(labels.texts, Backbone(backbone), tmp_path, progress=False)
-    chosen = train.parse(["labels", "--backbone", backbone, "--out", str(tmp_path), "--references", "64"])
-    _, scores, _ = train.run(labels, embedding_P, Backbone(backbone).id, chosen)
+    backbone = Backbone(str(Path(find_spec(BACKBONE).origin).parent / "model"), reads="answer_and_question")
+    inputs = backbone.inputs(labels.texts, labels.answers)
+    embedding_P = cached_embeddings(inputs, backbone, tmp_path, progress=False)
+    chosen = train.parse(["labels", "--backbone", backbone.path, "--out", str(tmp_path), "--references", "64"])
+    _, scores, _ = train.run(labels, embedding_P, backbone.id, chosen)
     found = {name: np.mean(value["rho"]) for name, value in scores.items()}
     assert found["predictor (default)"] > FLOOR
     assert found["predictor (default)"] > found[evaluate.OFF_THE_SHELF]

@@ -6,7 +6,7 @@ from verl_dots.difficulty.question_rows import Question
 from verl_dots.difficulty.rates import Outcome, ProgressFile, RewardOutOfRange, RewardRange
 from verl_dots.difficulty.tally import Tally
 
-QUESTIONS = [Question("a", "1+1?", {"answer": "2"}), Question("b", "2+2?", {"answer": "4"})]
+QUESTIONS = [Question("a", "1+1?", "2", {"answer": "2"}), Question("b", "2+2?", "4", {"answer": "4"})]
 
 
 async def reward(row, text):

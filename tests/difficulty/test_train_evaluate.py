@@ -13,7 +13,7 @@ def data(P=400):
     generator = np.random.default_rng(0)
     embedding_P = generator.normal(size=(P, 8)).astype(np.float32)
     rate_P = 1 / (1 + np.exp(-2 * embedding_P[:, 0]))
-    return Labels(tuple(map(str, range(P))), tuple(f"question {i}" for i in range(P)), rate_P), embedding_P
+    return Labels(tuple(map(str, range(P))), tuple(f"question {i}" for i in range(P)), ("1",) * P, rate_P), embedding_P
 
 
 def options(out, *more):

@@ -5,6 +5,8 @@ import shutil
 import pytest
 
 from tests.integration.training import computed, must_train, rows_of, train
+from verl_dots.difficulty import collect
+from verl_dots.difficulty import train as train_predictor
 
 pytestmark = pytest.mark.e2e
 STEPS, GROUP = 5, 4
@@ -30,7 +32,8 @@ def overrides(inputs, folder, **more):
 def whole(inputs, tmp_path_factory):
     """Five steps in one go: rounds at steps 1, 3 and 5."""
     folder = tmp_path_factory.mktemp("selection")
-    must_train(overrides(inputs, folder, **{"trainer.save_freq": 3}))
+    kept = {"trainer.save_freq": 3, "trainer.rollout_data_dir": folder / "run" / "rollouts"}
+    must_train(overrides(inputs, folder, **kept))
     return folder
 
 
@@ -89,3 +92,24 @@ def test_a_damaged_state_never_starts_an_empty_selection(inputs, whole, tmp_path
     done = train(overrides(inputs, tmp_path))
     assert done.returncode != 0
     assert "selection.safetensors is damaged (checksum differs); resume from an earlier checkpoint" in done.stdout
+
+
+def test_a_predictor_trained_on_the_labels_of_a_run_selects_in_the_next(inputs, whole, cpu_environment, tmp_path):
+    labels, predictor, cache = tmp_path / "labels.parquet", tmp_path / "predictor", whole / "embeddings"
+    assert collect.main(["--from-run", str(whole / "run"), "--out", str(labels)]) == 0
+    shares = ["--test-share", "0.2", "--dev-share", "0.3", "--references", "2", "--epochs", "2"]
+    paths = ["--backbone", str(inputs.model), "--cache", str(cache), "--out", str(predictor)]
+    assert train_predictor.main([str(labels), *paths, *shares]) == 0
+    more = {
+        "dots.difficulty.predictor": "attention",
+        "dots.difficulty.checkpoint": predictor,
+        "dots.difficulty.cache": cache,
+        "trainer.total_training_steps": 2,
+    }
+    must_train(overrides(inputs, tmp_path, **more))
+    rows = rows_of(tmp_path / "run")
+    assert sorted(rows) == [1, 2]
+    assert 0 < rows[1]["selection/predicted_difficulty/all"] < 1
+    for row in rows.values():
+        assert 0 <= row["selection/calibration_error"] <= 1
+        assert row["selection/predicted_difficulty"] == pytest.approx(0.5, abs=0.3)

@@ -4,11 +4,14 @@ import hashlib
 import json
 import os
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 DEFAULT_MAX_LENGTH = 1024
 LAYERS = ("last", "all")
+READS = ("question", "answer_and_question")
+ANSWER_CHARACTERS = 200  # that are read: the ground truth of a programming task is long
 SAMPLED_BYTES = 1 << 20
 WEIGHTS = ("*.safetensors", "*.bin", "*.pt")
 
@@ -26,11 +29,14 @@ class Backbone:
         layers: "last"; "all", the embedding layer's and every block's mean side by side; or numbers of layers, 0 being
             the embedding layer's output and n that of the last of n blocks.
         max_length: tokens that are read of a question, where the model itself can read so many.
+        reads: the text of a question alone, or behind its answer. What the answer looks like says something about the
+            difficulty: on real questions a kernel regression on embeddings of both correlates with it by 0.03 more.
     """
 
     path: str
     layers: str | tuple[int, ...] = "last"
     max_length: int = DEFAULT_MAX_LENGTH
+    reads: str = "question"
 
     def __post_init__(self):
         if not isinstance(self.layers, str):
@@ -42,6 +48,15 @@ class Backbone:
             raise EmbeddingError(f"layers={self.layers!r}: must be one of {', '.join(LAYERS)}, or numbers of layers")
         if self.max_length < 1:
             raise EmbeddingError(f"max_length={self.max_length}: must be 1 or more tokens")
+        if self.reads not in READS:
+            raise EmbeddingError(f"reads={self.reads!r}: must be one of {', '.join(READS)}")
+
+    def inputs(self, texts: Sequence[str], answers: Sequence[str]) -> tuple[str, ...]:
+        """What is embedded of questions [P] with their answers [P]."""
+        if self.reads == "question":
+            return tuple(texts)
+        pairs = zip(texts, answers, strict=True)
+        return tuple(f"Answer: {answer[:ANSWER_CHARACTERS]}\nQuestion: {text}" for text, answer in pairs)
 
     @property
     def folder(self) -> Path:
@@ -69,7 +84,7 @@ class Backbone:
                 digest.update(stream.read(SAMPLED_BYTES))
                 stream.seek(-min(SAMPLED_BYTES, file.stat().st_size), os.SEEK_END)
                 digest.update(stream.read())
-        digest.update(f"{self.layers}:{self.max_length}".encode())
+        digest.update(f"{self.layers}:{self.max_length}:{self.reads}".encode())
         name = re.sub(r"[^A-Za-z0-9.-]+", "-", Path(self.path).name).strip("-") or "model"
         return f"{name}-{digest.hexdigest()[:12]}"
 

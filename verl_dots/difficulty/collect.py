@@ -138,7 +138,7 @@ def collect_with_model(options: argparse.Namespace) -> dict[str, int]:
     if progress.outcomes:
         logger.info("%d of %d questions are done already", len(progress.outcomes), len(questions))
     fitting = roll_out(config, questions, options, progress)
-    rows = [(question.id, question.text, progress.outcomes[question.id]) for question in fitting]
+    rows = [(question.id, question.text, question.answer, progress.outcomes[question.id]) for question in fitting]
     counts = {"questions": len(fitting), "prompts too long": len(questions) - len(fitting)}
     provenance = {
         "settings": settings,

@@ -18,8 +18,8 @@ from verl_dots.questions import question_id
 
 logger = logging.getLogger(__name__)
 
-# (question id, text, outcome)
-Row = tuple[str, str, Outcome]
+# (question id, text, answer, outcome)
+Row = tuple[str, str, str, Outcome]
 
 
 def collect_from_logs(options: argparse.Namespace) -> dict[str, int]:
@@ -55,7 +55,7 @@ def collect_from_logs(options: argparse.Namespace) -> dict[str, int]:
         write_labels(options.out, rows, options.reward_range, {"settings": settings, "data": [str(f) for f in files]})
     except RewardOutOfRange as error:
         raise ConfigError(str(error)) from error
-    rollouts = sum(len(outcome.rewards_G) for _, _, outcome in rows)
+    rollouts = sum(len(outcome.rewards_G) for *_, outcome in rows)
     return {"questions": len(rows), "rollouts": rollouts, "logged prompts without a question": unmatched}
 
 
@@ -70,13 +70,13 @@ def _matched(groups: Mapping[tuple[str, str], Outcome], questions: Sequence[Ques
         for question in questions
     ]
     outcomes, unmatched = rollout_logs.match_questions(groups, contents)
-    return [(q.id, q.text, outcomes[q.id]) for q in questions if q.id in outcomes], unmatched
+    return [(q.id, q.text, q.answer, outcomes[q.id]) for q in questions if q.id in outcomes], unmatched
 
 
 def _as_they_are(groups: Mapping[tuple[str, str], Outcome]) -> list[Row]:
     """Rows for the logged prompts themselves."""
     return [
-        (question_id([{"role": "user", "content": text}], truth), text, outcome)
+        (question_id([{"role": "user", "content": text}], truth), text, truth, outcome)
         for (text, truth), outcome in groups.items()
     ]
 

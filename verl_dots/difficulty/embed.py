@@ -11,7 +11,14 @@ from collections.abc import Sequence
 
 from rich.console import Console
 
-from verl_dots.difficulty.embeddings import BATCH_TOKENS, DEFAULT_CACHE, Backbone, EmbeddingCache, cached_embeddings
+from verl_dots.difficulty.embeddings import (
+    BATCH_TOKENS,
+    DEFAULT_CACHE,
+    READS,
+    Backbone,
+    EmbeddingCache,
+    cached_embeddings,
+)
 from verl_dots.questions import read_questions
 
 
@@ -21,12 +28,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     began = time.monotonic()
     try:
-        backbone = Backbone(options.backbone, options.layers)
+        backbone = Backbone(options.backbone, options.layers, reads=options.reads)
         questions = read_questions(options.data, prompt_key=options.prompt_key)
+        inputs = backbone.inputs(questions.texts, questions.answers)
         store = EmbeddingCache(options.cache, backbone.id)
-        new = len(store.missing(questions.texts))
+        new = len(store.missing(inputs))
         found = cached_embeddings(
-            questions.texts, backbone, options.cache, device=options.device, batch_tokens=options.batch_tokens
+            inputs, backbone, options.cache, device=options.device, batch_tokens=options.batch_tokens
         )
     except ValueError as error:
         Console(stderr=True, soft_wrap=True, highlight=False, markup=False).print(f"error: {error}")
@@ -46,6 +54,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--layers", type=_layers, default="last", help="last, all, or numbers such as 0,6,12 (default: %(default)s)"
     )
+    parser.add_argument("--reads", choices=READS, default="question", help="what is embedded (default: %(default)s)")
     parser.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1 ... (default: %(default)s)")
     parser.add_argument("--batch-tokens", type=int, default=BATCH_TOKENS, help="in one batch (default: %(default)s)")
     parser.add_argument("--prompt-key", default="prompt", help="column of the prompt (default: %(default)s)")

@@ -14,11 +14,11 @@ import torch
 from safetensors import SafetensorError
 from tqdm.auto import tqdm
 
-from verl_dots.difficulty.backbone import LAYERS, Backbone, EmbeddingError, as_backbone, backbone_id
+from verl_dots.difficulty.backbone import LAYERS, READS, Backbone, EmbeddingError, as_backbone, backbone_id
 from verl_dots.difficulty.embedding_cache import EmbeddingCache
 
 __all__ = [
-    "DEFAULT_CACHE", "LAYERS", "Backbone", "EmbeddingCache", "EmbeddingError", "FrozenModel", "backbone_id",
+    "DEFAULT_CACHE", "LAYERS", "READS", "Backbone", "EmbeddingCache", "EmbeddingError", "FrozenModel", "backbone_id",
     "cached_embeddings", "check_cache", "embed_texts", "load_embeddings", "missing",
 ]  # fmt: skip
 
@@ -192,7 +192,8 @@ class FrozenModel:
 
 
 def _store(backbone: Backbone, cache: str | Path) -> EmbeddingCache:
-    return EmbeddingCache(cache, backbone.id, {"layers": backbone.layers, "max_length": backbone.max_length})
+    how = {name: getattr(backbone, name) for name in ("layers", "max_length", "reads")}
+    return EmbeddingCache(cache, backbone.id, how)
 
 
 def _require_text(texts: Sequence[str]) -> None:

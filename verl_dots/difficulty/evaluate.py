@@ -20,7 +20,7 @@ from rich.table import Table
 from verl_dots.difficulty import measure
 from verl_dots.difficulty.embeddings import DEFAULT_CACHE, Backbone, cached_embeddings
 from verl_dots.difficulty.labels import Labels, first_of_families, read_labels
-from verl_dots.difficulty.model import AttentionPredictor
+from verl_dots.difficulty.model import AttentionPredictor, PredictorConfig
 
 FAMILIES_FILE = "training_families.json"
 OFF_THE_SHELF = "off-the-shelf attention"
@@ -100,12 +100,13 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 def evaluate(options: argparse.Namespace) -> tuple[dict[str, Scores], int, int]:
     """Scores per method, questions scored, questions left out because training saw them (or repeated)."""
     folders = seeds_of(options.predictor)
-    backbone = Backbone(options.backbone, AttentionPredictor.load(folders[0]).config.embedding_layers)
+    config = PredictorConfig.load(folders[0])
+    backbone = Backbone(options.backbone, config.embedding_layers, reads=config.embedding_reads)
     models = [AttentionPredictor.load(folder, backbone.id) for folder in folders]
     seen = {name for folder in folders for name in json.loads((folder / FAMILIES_FILE).read_text())}
     labels = read_labels(options.labels, tuple(options.difficulty_range))
     kept = labels.take(unseen(labels, seen))
-    embedding_P = cached_embeddings(kept.texts, backbone, options.cache)
+    embedding_P = cached_embeddings(backbone.inputs(kept.texts, kept.answers), backbone, options.cache)
     difficulty_P = 1 - kept.success_rate_P
 
     def score(predict: Callable) -> Scores:

@@ -1,6 +1,6 @@
 """Labelled questions: success rates as `collect` writes them, or those that a verl parquet carries.
 
-collected      columns question_id, text, success_rate in [0, 1], rollouts
+collected      columns question_id, text, answer, success_rate in [0, 1], rollouts
 verl schema    extra_info.success_rate in [0, 1], or extra_info.difficulty in a stated range (0 is always solved)
 """
 
@@ -15,6 +15,8 @@ import pyarrow.parquet as pq
 
 from verl_dots.questions import question_id, questions_of
 
+COLLECTED = ("question_id", "text", "answer", "success_rate")
+
 
 @dataclass(frozen=True)
 class Labels:
@@ -22,6 +24,7 @@ class Labels:
 
     ids: tuple[str, ...]
     texts: tuple[str, ...]
+    answers: tuple[str, ...]
     success_rate_P: np.ndarray
 
     def __len__(self) -> int:
@@ -35,9 +38,8 @@ class Labels:
     def take(self, index_N: np.ndarray) -> "Labels":
         """The questions at these positions."""
         index = np.asarray(index_N)
-        return Labels(
-            tuple(self.ids[i] for i in index), tuple(self.texts[i] for i in index), self.success_rate_P[index]
-        )
+        columns = (tuple(column[i] for i in index) for column in (self.ids, self.texts, self.answers))
+        return Labels(*columns, self.success_rate_P[index])
 
 
 def family(text: str) -> str:
@@ -68,38 +70,38 @@ def read_labels(files: Sequence[str | Path], difficulty_range: tuple[float, floa
     ``difficulty_range`` gives the values of extra_info.difficulty for always and never solved.
     Raises ValueError for a file of neither kind, no question, or a rate outside [0, 1] (naming the file).
     """
-    ids: list[str] = []
-    texts: dict[str, str] = {}
+    questions: dict[str, tuple[str, str]] = {}
     rates: dict[str, list[float]] = {}
     for file in files:
-        for name, text, rate in _read(Path(file), difficulty_range):
-            if name not in texts:
-                ids.append(name)
-                texts[name] = text
+        for name, text, answer, rate in _read(Path(file), difficulty_range):
+            questions.setdefault(name, (text, answer))
             rates.setdefault(name, []).append(rate)
-    if not ids:
+    if not questions:
         raise ValueError(f"no labelled question in {[str(file) for file in files]}")
-    mean_P = np.array([np.mean(rates[name]) for name in ids])
-    return Labels(tuple(ids), tuple(texts[name] for name in ids), mean_P)
+    texts, answers = zip(*questions.values(), strict=True)
+    return Labels(tuple(questions), texts, answers, np.array([np.mean(rates[name]) for name in questions]))
 
 
-def _read(file: Path, difficulty_range: tuple[float, float]) -> list[tuple[str, str, float]]:
+def _read(file: Path, difficulty_range: tuple[float, float]) -> list[tuple[str, str, str, float]]:
     columns = set(pq.read_schema(file).names)
-    if {"question_id", "text", "success_rate"} <= columns:
-        table = pq.read_table(file, columns=["question_id", "text", "success_rate"]).to_pydict()
-        found = list(zip(table["question_id"], table["text"], map(_number, table["success_rate"]), strict=True))
+    if set(COLLECTED) <= columns:
+        table = pq.read_table(file, columns=list(COLLECTED)).to_pydict()
+        *what, rate = (table[name] for name in COLLECTED)
+        found = list(zip(*what, map(_number, rate), strict=True))
     elif {"prompt", "reward_model", "extra_info"} <= columns:
         rows = pq.read_table(file, columns=["prompt", "reward_model", "extra_info"]).to_pylist()
         questions = questions_of(rows)
-        text = dict(zip(questions.ids, questions.texts, strict=True))
+        known = dict(zip(questions.ids, zip(questions.texts, questions.answers, strict=True), strict=True))
         named = ((question_id(row["prompt"], row["reward_model"]["ground_truth"]), row) for row in rows)
-        found = [(name, text[name], _rate(row["extra_info"], difficulty_range)) for name, row in named if name in text]
+        found = [
+            (name, *known[name], _rate(row["extra_info"], difficulty_range)) for name, row in named if name in known
+        ]
     else:
         raise ValueError(
-            f"{file} has the columns {sorted(columns)}; allowed: question_id, text, success_rate (written by "
+            f"{file} has the columns {sorted(columns)}; allowed: {', '.join(COLLECTED)} (written by "
             "verl_dots.difficulty.collect), or verl's prompt, reward_model, extra_info"
         )
-    for name, _, rate in found:
+    for name, _, _, rate in found:
         if not 0 <= rate <= 1:
             raise ValueError(
                 f"{file}: success rate {rate} of question {name} is not in [0, 1]; is the difficulty range "

@@ -40,6 +40,7 @@ class PredictorConfig:
     calibration: str = "none"  # "group": sigmoid(w * logit + b) from mean and std of the references, as published
     backbone_id: str = ""
     embedding_layers: str = "last"
+    embedding_reads: str = "question"
 
     def __post_init__(self):
         object.__setattr__(self, "adapter_widths", tuple(self.adapter_widths))
@@ -49,6 +50,18 @@ class PredictorConfig:
             raise ValueError(f"dropout must be in [0, 1), got {self.dropout}")
         if self.calibration not in CALIBRATIONS:
             raise ValueError(f"unknown calibration {self.calibration!r}; known: {list(CALIBRATIONS)}")
+
+    @classmethod
+    def load(cls, folder: Path) -> "PredictorConfig":
+        """Read the config of a saved predictor. Raises ValueError for another format or other fields."""
+        content = json.loads((Path(folder) / "config.json").read_text())
+        if content.pop("format", None) != FORMAT:
+            raise ValueError(f"{folder}/config.json is not format {FORMAT}; train the predictor again")
+        known = {field.name for field in fields(cls)}
+        if set(content) != known:
+            differing = sorted(set(content) ^ known)
+            raise ValueError(f"{folder}/config.json differs in the fields {differing}; train the predictor again")
+        return cls(**content)
 
     @classmethod
     def paper(cls, embedding_width: int, **changes) -> "PredictorConfig":
@@ -213,14 +226,7 @@ class AttentionPredictor(nn.Module):
     @classmethod
     def load(cls, folder: Path, backbone_id: str | None = None) -> "AttentionPredictor":
         """Read what `save` wrote, in eval mode. Raises ValueError for another format, field, tensor or backbone."""
-        content = json.loads((Path(folder) / "config.json").read_text())
-        if content.pop("format", None) != FORMAT:
-            raise ValueError(f"{folder}/config.json is not format {FORMAT}; train the predictor again")
-        known = {field.name for field in fields(PredictorConfig)}
-        if set(content) != known:
-            differing = sorted(set(content) ^ known)
-            raise ValueError(f"{folder}/config.json differs in the fields {differing}; train the predictor again")
-        config = PredictorConfig(**content)
+        config = PredictorConfig.load(folder)
         if backbone_id is not None and backbone_id != config.backbone_id:
             raise ValueError(f"predictor {folder} was trained on backbone {config.backbone_id!r}, not {backbone_id!r}")
         model = cls(config)

@@ -1,6 +1,7 @@
 """One interface for predictors of adaptive difficulty, and the choice between them."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -9,7 +10,7 @@ import torch
 
 from verl_dots.config import ConfigError, DifficultyConfig
 from verl_dots.difficulty.embeddings import Backbone
-from verl_dots.difficulty.model import AttentionPredictor
+from verl_dots.difficulty.model import AttentionPredictor, PredictorConfig
 from verl_dots.difficulty.online import OnlinePredictor
 from verl_dots.state import require_equal, require_keys
 
@@ -75,14 +76,18 @@ class TrainedPredictor:
 
 
 def backbone_of(config: DifficultyConfig) -> Backbone:
-    """The embedding model that the settings name.
+    """The embedding model that the settings name; a trained predictor knows itself how its embeddings are made.
 
     Raises:
-        ConfigError: none is named.
+        ConfigError: none is named, or there is no predictor in the checkpoint's folder.
     """
     if config.backbone is None:
         raise ConfigError("dots.difficulty.backbone is not set; give a model folder or hub id")
-    return Backbone(config.backbone, config.layers)
+    if config.predictor == "online":
+        return Backbone(config.backbone, config.layers, reads=config.reads)
+    with _named_errors(config):
+        trained = PredictorConfig.load(_checkpoint(config))
+    return Backbone(config.backbone, trained.embedding_layers, reads=trained.embedding_reads)
 
 
 def load_attention(config: DifficultyConfig) -> AttentionPredictor:
@@ -91,11 +96,23 @@ def load_attention(config: DifficultyConfig) -> AttentionPredictor:
     Raises:
         ConfigError: there is none in that folder, it is damaged, or it was trained on another backbone.
     """
-    folder = Path(config.checkpoint).expanduser()
+    backbone = backbone_of(config)
+    with _named_errors(config):
+        return AttentionPredictor.load(_checkpoint(config), backbone.id)
+
+
+def _checkpoint(config: DifficultyConfig) -> Path:
+    return Path(config.checkpoint).expanduser()
+
+
+@contextmanager
+def _named_errors(config: DifficultyConfig) -> Iterator[None]:
+    """Errors of reading the checkpoint as errors of the setting."""
     try:
-        return AttentionPredictor.load(folder, backbone_of(config).id)
+        yield
     except FileNotFoundError as error:
-        raise ConfigError(f"dots.difficulty.checkpoint: no predictor in {str(folder)!r} ({error.filename})") from error
+        where = str(_checkpoint(config))
+        raise ConfigError(f"dots.difficulty.checkpoint: no predictor in {where!r} ({error.filename})") from error
     except ValueError as error:
         raise ConfigError(f"dots.difficulty.checkpoint: {error}") from error
 

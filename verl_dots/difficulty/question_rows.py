@@ -24,6 +24,7 @@ class Question:
 
     id: str
     text: str
+    answer: str
     row: dict[str, Any]
 
 
@@ -77,4 +78,4 @@ def read_questions_with_rows(
     chosen = np.arange(len(found.ids))
     if draw is not None and draw < len(chosen):
         chosen = np.sort(np.random.default_rng(seed).choice(len(chosen), draw, replace=False))
-    return [Question(found.ids[i], found.texts[i], rows[found.rows[i]]) for i in chosen]
+    return [Question(found.ids[i], found.texts[i], found.answers[i], rows[found.rows[i]]) for i in chosen]

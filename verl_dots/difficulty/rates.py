@@ -22,6 +22,7 @@ SCHEMA = pa.schema(
     [
         ("question_id", pa.string()),
         ("text", pa.string()),
+        ("answer", pa.string()),
         ("success_rate", pa.float64()),
         ("rollouts", pa.int64()),
         ("mean_response_length", pa.float64()),
@@ -165,9 +166,9 @@ def require_same_settings(there: Mapping[str, Any], here: Mapping[str, Any], pat
 
 
 def write_labels(
-    path: Path, rows: Iterable[tuple[str, str, Outcome]], rewards: RewardRange, provenance: Mapping[str, Any]
+    path: Path, rows: Iterable[tuple[str, str, str, Outcome]], rewards: RewardRange, provenance: Mapping[str, Any]
 ) -> pa.Table:
-    """Write (question id, text, outcome) of every question as labels, whole or not at all.
+    """Write (question id, text, answer, outcome) of every question as labels, whole or not at all.
 
     `mean_response_length` is null where lengths are not known. `provenance` becomes JSON in the file's metadata; the
     same rows and provenance give the same bytes.
@@ -177,11 +178,12 @@ def write_labels(
         ValueError: no rows.
     """
     columns: dict[str, list] = {name: [] for name in SCHEMA.names}
-    for question_id, text, outcome in rows:
+    for question_id, text, answer, outcome in rows:
         lengths = outcome.lengths_G
         values = (
             question_id,
             text,
+            answer,
             rewards.success_rate(outcome.rewards_G, question_id),
             len(outcome.rewards_G),
             sum(lengths) / len(lengths) if lengths else None,

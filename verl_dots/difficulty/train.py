@@ -18,7 +18,7 @@ import numpy as np
 from rich.console import Console
 
 from verl_dots.difficulty import evaluate, measure
-from verl_dots.difficulty.embeddings import DEFAULT_CACHE, LAYERS, Backbone, cached_embeddings
+from verl_dots.difficulty.embeddings import DEFAULT_CACHE, LAYERS, READS, Backbone, cached_embeddings
 from verl_dots.difficulty.labels import Labels, first_of_families, in_share, read_labels
 from verl_dots.difficulty.model import PredictorConfig
 from verl_dots.difficulty.training import Trained, TrainingConfig, train
@@ -33,6 +33,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--backbone", required=True, help="folder of the frozen embedding model")
     parser.add_argument("--out", required=True, type=Path)
     parser.add_argument("--layers", choices=LAYERS, default="last", help="of the backbone (default: %(default)s)")
+    parser.add_argument("--reads", choices=READS, default=READS[1], help="what is embedded (default: %(default)s)")
     parser.add_argument("--cache", default=DEFAULT_CACHE, help="folder of cached embeddings (default: %(default)s)")
     parser.add_argument("--preset", choices=sorted(PRESETS), default="default")
     parser.add_argument("--seeds", nargs="+", type=int, default=[1])
@@ -58,7 +59,9 @@ def run(
     test_P = in_share(families, options.test_share, TEST_SEED)
     known = np.flatnonzero(~test_P)
     known_families = [families[i] for i in known]
-    config = PRESETS[options.preset](embedding_P.shape[1], backbone_id=backbone, embedding_layers=options.layers)
+    config = PRESETS[options.preset](
+        embedding_P.shape[1], backbone_id=backbone, embedding_layers=options.layers, embedding_reads=options.reads
+    )
     settings = TrainingConfig(options.epochs, references=options.references, early_stopping=not options.last_epoch)
     trained = []
     for seed in options.seeds:
@@ -112,8 +115,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise ValueError(f"{options.out} holds a predictor already; give another --out or remove it")
         labels = read_labels(options.labels, tuple(options.difficulty_range))
         labels = labels.take(first_of_families(labels.families))
-        backbone = Backbone(options.backbone, options.layers)
-        embedding_P = cached_embeddings(labels.texts, backbone, options.cache, device=options.device)
+        backbone = Backbone(options.backbone, options.layers, reads=options.reads)
+        embedding_P = cached_embeddings(
+            backbone.inputs(labels.texts, labels.answers), backbone, options.cache, device=options.device
+        )
         trained, scores, families = run(labels, embedding_P, backbone.id, options)
         save(trained, scores, families, options)
     except (ValueError, FileNotFoundError) as error:

@@ -34,11 +34,12 @@ class DifficultyWorker(Worker):
             torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "0")) or torch.get_num_threads())
 
     @register(dispatch_mode=Dispatch.ONE_TO_ALL)
-    def embed(self, texts: tuple[str, ...]) -> int:
+    def embed(self, texts: tuple[str, ...], answers: tuple[str, ...]) -> int:
         """Embed the questions (from the cache where they are there) and make the predictor; returns their width."""
+        backbone = backbone_of(self.config)
         embedding_P = cached_embeddings(
-            texts,
-            backbone_of(self.config),
+            backbone.inputs(texts, answers),
+            backbone,
             self.config.cache,
             device=self.config.device,
             batch_tokens=self.config.batch_tokens,
@@ -85,9 +86,9 @@ class DifficultyWorkerGroup:
         worker = RayClassWithInitArgs(cls=ray.remote(DifficultyWorker), config=config)
         self._group = RayWorkerGroup(resource_pool=pool, ray_cls_with_init=worker, device_name=device_name)
 
-    def embed(self, texts: tuple[str, ...]) -> int:
+    def embed(self, texts: tuple[str, ...], answers: tuple[str, ...]) -> int:
         """See DifficultyWorker; errors of the worker are raised here."""
-        return self._group.embed(texts)[0]
+        return self._group.embed(texts, answers)[0]
 
     def observe(self, step: int, question_N: np.ndarray, difficulty_N: np.ndarray, rollouts_N: np.ndarray) -> None:
         self._group.observe(step, question_N, difficulty_N, rollouts_N)

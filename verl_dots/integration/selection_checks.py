@@ -6,7 +6,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from verl_dots.config import ConfigError, DotsConfig
 from verl_dots.curriculum import rounds_batches
-from verl_dots.questions import QuestionError, read_questions
+from verl_dots.questions import QuestionError, Questions, read_questions
 
 logger = logging.getLogger(__name__)
 
@@ -42,25 +42,26 @@ def check(config: DictConfig, dots: DotsConfig) -> None:
             on_conflict=dots.selection.conflicting_answers,
         )
         rounds_batches(dots.selection, len(questions), config.data.train_batch_size)
-        _check_predictor(dots, questions.texts)
+        _check_predictor(dots, questions)
     except QuestionError as error:
         raise ConfigError(f"data.train_files: {error}") from error
     except ValueError as error:
         raise error if isinstance(error, ConfigError) else ConfigError(str(error)) from error
 
 
-def _check_predictor(dots: DotsConfig, texts: tuple[str, ...]) -> None:
+def _check_predictor(dots: DotsConfig, questions: Questions) -> None:
     """The checkpoint and the cache against the backbone, whose weights are not loaded for it."""
     from verl_dots.difficulty.embeddings import EmbeddingCache
     from verl_dots.difficulty.predictors import backbone_of, load_attention
 
-    cache = EmbeddingCache(dots.difficulty.cache, backbone_of(dots.difficulty).id)
-    missing = len(cache.missing(texts))
-    logger.info("%d of %d questions are embedded already, in %s", len(texts) - missing, len(texts), cache.folder)
+    backbone = backbone_of(dots.difficulty)
+    cache = EmbeddingCache(dots.difficulty.cache, backbone.id)
+    there = len(questions) - len(cache.missing(backbone.inputs(questions.texts, questions.answers)))
+    logger.info("%d of %d questions are embedded already, in %s", there, len(questions), cache.folder)
     if dots.difficulty.predictor == "attention":
         width = load_attention(dots.difficulty).config.embedding_width
         if cache.width not in (None, width):
             raise ConfigError(
                 f"dots.difficulty.checkpoint takes embeddings of width {width}, those in {cache.folder} have "
-                f"{cache.width}: set dots.difficulty.layers as in its training"
+                f"{cache.width}; delete that folder, the questions are embedded again"
             )

@@ -64,7 +64,7 @@ class SelectionStage:
         self.curriculum = SelectionCurriculum(dots.selection, len(self.questions), batch_size, rng)
         pool = next(iter(trainer.resource_pool_manager.resource_pool_dict.values()))
         self.predictor = DifficultyWorkerGroup(dots.difficulty, pool, trainer.config.trainer.device)
-        self.predictor.embed(self.questions.texts)
+        self.predictor.embed(self.questions.texts, self.questions.answers)
         self._question_of: dict[str, int] = {}  # uid -> question, of the rollouts of this step
         self._reused: list[str] = []
 
