@@ -12,9 +12,9 @@ train() {  # train NAME [OVERRIDE ...]
         data.train_files="$data/train.parquet" data.val_files="$data/val.parquet" \
         data.train_batch_size=8 data.max_prompt_length=96 data.max_response_length=48 \
         actor_rollout_ref.model.path="$model" \
-        actor_rollout_ref.actor.ppo_mini_batch_size=8 actor_rollout_ref.actor.optim.lr=1e-4 \
+        actor_rollout_ref.actor.ppo_mini_batch_size=8 actor_rollout_ref.actor.optim.lr=3e-5 \
         actor_rollout_ref.rollout.n=8 actor_rollout_ref.rollout.temperature=1.0 \
-        actor_rollout_ref.rollout.val_kwargs.do_sample=True \
+        actor_rollout_ref.rollout.val_kwargs.do_sample=True actor_rollout_ref.rollout.val_kwargs.n=4 \
         actor_rollout_ref.rollout.val_kwargs.temperature=0.6 actor_rollout_ref.rollout.val_kwargs.top_p=0.95 \
         trainer.total_training_steps="${STEPS:-60}" trainer.total_epochs=1000 \
         trainer.test_freq=5 trainer.save_freq=20 trainer.max_actor_ckpt_to_keep=1 \
