@@ -1,27 +1,14 @@
 """What is decided before any server starts. Generation itself: tests/difficulty/test_collect.py."""
 
-import os
-
 import pytest
 from omegaconf import OmegaConf
 
 from verl_dots.config import ConfigError
 from verl_dots.integration.generation import Sampling, sampling_params
-from verl_dots.integration.launch import prepare_environment
 from verl_dots.integration.standalone import count_replicas, load_tokenizer, standalone_config, tokenize
 from verl_dots.main import compose
 
-
-@pytest.fixture(autouse=True)
-def environment(monkeypatch):
-    """As the commands set it before they compose; restored afterwards."""
-    for name in ("VERL_USE_EXTERNAL_MODULES", "VERL_PLATFORM", "VERL_ENGINE_DEVICE"):
-        monkeypatch.delenv(name, raising=False)
-    before = dict(os.environ)
-    prepare_environment(cpu=True)
-    yield
-    os.environ.clear()
-    os.environ.update(before)
+pytestmark = pytest.mark.usefixtures("cpu_environment")
 
 
 VLLM = ["actor_rollout_ref.rollout.name=vllm"]

@@ -1,30 +1,17 @@
 """The configured reward function, loaded as verl loads it."""
 
 import asyncio
-import os
 
 import pytest
 from omegaconf import OmegaConf
 
 from verl_dots.config import ConfigError
-from verl_dots.integration.launch import prepare_environment
 from verl_dots.integration.scoring import RewardFunction
 from verl_dots.main import compose
 
 ROW = {"data_source": "arithmetic", "reward_model": {"ground_truth": "4"}, "extra_info": {"index": 7}}
 MATHS = {"data_source": "math", "reward_model": {"ground_truth": r"\frac{1}{2}"}, "extra_info": None}
-
-
-@pytest.fixture(autouse=True)
-def environment(monkeypatch):
-    """As the commands set it before they compose; restored afterwards."""
-    for name in ("VERL_USE_EXTERNAL_MODULES", "VERL_PLATFORM", "VERL_ENGINE_DEVICE"):
-        monkeypatch.delenv(name, raising=False)
-    before = dict(os.environ)
-    prepare_environment(cpu=True)
-    yield
-    os.environ.clear()
-    os.environ.update(before)
+pytestmark = pytest.mark.usefixtures("cpu_environment")
 
 
 def rewards(config, *calls):
