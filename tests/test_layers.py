@@ -52,6 +52,11 @@ def room_of(file: Path) -> str:
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 
+def test_every_folder_is_a_package():
+    """Else an installation that is not editable leaves it out."""
+    assert [folder for folder in {file.parent for file in FILES} if not (folder / "__init__.py").is_file()] == []
+
+
 def test_every_file_is_in_a_known_room():
     assert {room_of(file) for file in FILES} == set(ROOMS)
 

@@ -13,9 +13,9 @@ import pytest
 from transformers import AutoTokenizer
 
 from data_prep.schema import make_row
-from tests.difficulty.test_rollout_logs import dump
+from tests.difficulty.collection.test_rollout_logs import dump
 from verl_dots.difficulty import collect
-from verl_dots.difficulty.rates import Outcome, ProgressFile, RewardRange, read_provenance, write_labels
+from verl_dots.difficulty.collection.rates import Outcome, ProgressFile, RewardRange, read_provenance, write_labels
 from verl_dots.rewards.compute import compute_score
 from verl_dots.rollout.loading import load_engine
 from verl_dots.rollout.request import Request, SamplingParams

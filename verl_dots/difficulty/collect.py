@@ -25,10 +25,10 @@ from rich.console import Console
 from rich.table import Table
 
 from verl_dots.config import ConfigError
-from verl_dots.difficulty.collect_logs import collect_from_logs
-from verl_dots.difficulty.provenance import settings_of
-from verl_dots.difficulty.question_rows import Question, read_questions_with_rows
-from verl_dots.difficulty.rates import (
+from verl_dots.difficulty.collection.from_logs import collect_from_logs
+from verl_dots.difficulty.collection.provenance import settings_of
+from verl_dots.difficulty.collection.question_rows import Question, read_questions_with_rows
+from verl_dots.difficulty.collection.rates import (
     ProgressFile,
     RewardOutOfRange,
     RewardRange,
@@ -36,7 +36,7 @@ from verl_dots.difficulty.rates import (
     require_same_settings,
     write_labels,
 )
-from verl_dots.difficulty.tally import Tally
+from verl_dots.difficulty.collection.tally import Tally
 from verl_dots.integration.generation import GenerationError, Response, RolloutServers
 from verl_dots.integration.launch import prepare_environment, validate
 from verl_dots.integration.run_folder import versions

@@ -7,7 +7,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from verl_dots.difficulty.question_rows import Question
+from verl_dots.difficulty.collection.question_rows import Question
 
 SAMPLE_BYTES = 2**20
 WEIGHTS = ("*.safetensors", "*.bin", "*.pt")

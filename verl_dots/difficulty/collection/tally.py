@@ -3,8 +3,8 @@
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
-from verl_dots.difficulty.question_rows import Question
-from verl_dots.difficulty.rates import Outcome, ProgressFile, RewardRange
+from verl_dots.difficulty.collection.question_rows import Question
+from verl_dots.difficulty.collection.rates import Outcome, ProgressFile, RewardRange
 
 
 class Tally:

@@ -5,8 +5,8 @@ import json
 import pytest
 
 from verl_dots.config import ConfigError
-from verl_dots.difficulty.rates import Outcome
-from verl_dots.difficulty.rollout_logs import (
+from verl_dots.difficulty.collection.rates import Outcome
+from verl_dots.difficulty.collection.rollout_logs import (
     Rollout,
     ground_truth_text,
     group_by_prompt,

@@ -3,7 +3,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from verl_dots.config import ConfigError
-from verl_dots.difficulty.question_rows import read_questions_with_rows, read_rows
+from verl_dots.difficulty.collection.question_rows import read_questions_with_rows, read_rows
 
 
 def row(number, **extra):

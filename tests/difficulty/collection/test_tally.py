@@ -2,9 +2,9 @@ import asyncio
 
 import pytest
 
-from verl_dots.difficulty.question_rows import Question
-from verl_dots.difficulty.rates import Outcome, ProgressFile, RewardOutOfRange, RewardRange
-from verl_dots.difficulty.tally import Tally
+from verl_dots.difficulty.collection.question_rows import Question
+from verl_dots.difficulty.collection.rates import Outcome, ProgressFile, RewardOutOfRange, RewardRange
+from verl_dots.difficulty.collection.tally import Tally
 
 QUESTIONS = [Question("a", "1+1?", "2", {"answer": "2"}), Question("b", "2+2?", "4", {"answer": "4"})]
 

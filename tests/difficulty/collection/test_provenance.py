@@ -1,5 +1,5 @@
-from verl_dots.difficulty.provenance import digest, model_fingerprint
-from verl_dots.difficulty.question_rows import Question
+from verl_dots.difficulty.collection.provenance import digest, model_fingerprint
+from verl_dots.difficulty.collection.question_rows import Question
 
 
 def test_the_fingerprint_tells_checkpoints_apart_and_copies_not(tmp_path):

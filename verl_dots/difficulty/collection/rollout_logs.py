@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from verl_dots.config import ConfigError
-from verl_dots.difficulty.rates import Outcome
+from verl_dots.difficulty.collection.rates import Outcome
 
 logger = logging.getLogger(__name__)
 

@@ -10,10 +10,16 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from verl_dots.config import ConfigError
-from verl_dots.difficulty import rollout_logs
-from verl_dots.difficulty.provenance import digest
-from verl_dots.difficulty.question_rows import Question, read_questions_with_rows
-from verl_dots.difficulty.rates import Outcome, RewardOutOfRange, read_provenance, require_same_settings, write_labels
+from verl_dots.difficulty.collection import rollout_logs
+from verl_dots.difficulty.collection.provenance import digest
+from verl_dots.difficulty.collection.question_rows import Question, read_questions_with_rows
+from verl_dots.difficulty.collection.rates import (
+    Outcome,
+    RewardOutOfRange,
+    read_provenance,
+    require_same_settings,
+    write_labels,
+)
 from verl_dots.questions import question_id
 
 logger = logging.getLogger(__name__)

@@ -4,7 +4,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from verl_dots.config import ConfigError
-from verl_dots.difficulty.rates import (
+from verl_dots.difficulty.collection.rates import (
     Outcome,
     ProgressFile,
     RewardOutOfRange,
