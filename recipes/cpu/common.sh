@@ -14,7 +14,7 @@ train() {  # train NAME [OVERRIDE ...]
         actor_rollout_ref.model.path="$model" \
         actor_rollout_ref.actor.ppo_mini_batch_size=8 actor_rollout_ref.actor.optim.lr=3e-5 \
         actor_rollout_ref.rollout.n=8 actor_rollout_ref.rollout.temperature=1.0 \
-        actor_rollout_ref.rollout.val_kwargs.do_sample=True actor_rollout_ref.rollout.val_kwargs.n=4 \
+        actor_rollout_ref.rollout.val_kwargs.do_sample=True \
         actor_rollout_ref.rollout.val_kwargs.temperature=0.6 actor_rollout_ref.rollout.val_kwargs.top_p=0.95 \
         trainer.total_training_steps="${STEPS:-60}" trainer.total_epochs=1000 \
         trainer.test_freq=5 trainer.save_freq=20 trainer.max_actor_ckpt_to_keep=1 \
