@@ -14,6 +14,7 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     "state": (set(), {"torch", "ray", "verl", "transformers", "hydra", "omegaconf", "pandas"}),
     "algorithms": (set(), {"ray", "verl", "transformers", "hydra", "omegaconf", "pandas"}),
     "curriculum": ({"algorithms", "config", "state"}, {"torch", "ray", "verl", "transformers", "hydra", "omegaconf"}),
+    "replay": ({"state"}, {"torch", "ray", "verl", "transformers", "hydra", "omegaconf", "pandas"}),
     "difficulty": ({"algorithms", "config", "questions", "state"}, {"ray", "verl", "hydra"}),
     # The command line that drives verl's engines.
     "difficulty/collect": ({"config", "difficulty", "integration", "main", "questions"}, {"ray", "verl"}),
