@@ -10,7 +10,6 @@ A row is one question:
 """
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from verl_dots.files import write_atomically
 from verl_dots.questions import question_id
 
 PROVENANCE_KEY = b"verl_dots.provenance"
@@ -89,13 +89,7 @@ def write_rows(rows: Sequence[Mapping[str, Any]], path: Path, provenance: Mappin
             raise ValueError(f"rows {first} and {position} are the same question: {row['prompt']!r}; remove one")
     table = pa.Table.from_pylist([dict(row) for row in rows])
     metadata = {PROVENANCE_KEY: json.dumps(dict(provenance), sort_keys=True).encode("utf-8")}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        pq.write_table(table.replace_schema_metadata(metadata), partial)
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
+    write_atomically(path, lambda partial: pq.write_table(table.replace_schema_metadata(metadata), partial))
 
 
 def read_provenance(path: Path) -> dict[str, Any]:

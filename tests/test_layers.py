@@ -11,11 +11,12 @@ PACKAGE = Path(__file__).parents[1] / "verl_dots"
 # room -> (rooms that it may import, packages that it must not). A room is a module or folder of the package.
 ROOMS: dict[str, tuple[set[str], set[str]]] = {
     "questions": (set(), {"torch", "ray", "verl", "transformers", "hydra", "omegaconf", "pandas"}),
-    "state": (set(), {"torch", "ray", "verl", "transformers", "hydra", "omegaconf", "pandas"}),
+    "files": (set(), {"torch", "ray", "verl", "transformers", "hydra", "omegaconf", "pandas"}),
+    "state": ({"files"}, {"torch", "ray", "verl", "transformers", "hydra", "omegaconf", "pandas"}),
     "algorithms": (set(), {"ray", "verl", "transformers", "hydra", "omegaconf", "pandas"}),
     "curriculum": ({"algorithms", "config", "state"}, {"torch", "ray", "verl", "transformers", "hydra", "omegaconf"}),
     "replay": ({"state"}, {"torch", "ray", "verl", "transformers", "hydra", "omegaconf", "pandas"}),
-    "difficulty": ({"algorithms", "config", "questions", "state"}, {"ray", "verl", "hydra"}),
+    "difficulty": ({"algorithms", "config", "files", "questions", "state"}, {"ray", "verl", "hydra"}),
     # The command line that drives verl's engines.
     "difficulty/collect": ({"config", "difficulty", "integration", "main", "questions"}, {"ray", "verl"}),
     "config": (set(), {"torch", "ray", "verl", "transformers", "hydra", "omegaconf", "pandas"}),
@@ -23,7 +24,7 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     "rollout": (set(), {"ray", "verl", "pandas", "hydra", "omegaconf"}),
     "reporting": (set(), {"torch", "ray", "verl", "transformers", "hydra"}),
     "integration": (
-        {"algorithms", "config", "curriculum", "difficulty", "questions", "rewards", "rollout", "state"},
+        {"algorithms", "config", "curriculum", "difficulty", "files", "questions", "rewards", "rollout", "state"},
         {"pandas", "matplotlib"},
     ),
     "report": ({"reporting"}, {"torch", "ray", "verl"}),

@@ -6,7 +6,6 @@ checksum over both. Nothing in it is executed on reading.
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
@@ -14,6 +13,8 @@ from typing import Any, Protocol
 import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
+
+from verl_dots.files import write_atomically
 
 FORMAT = 1
 HEADER = "verl_dots"
@@ -46,13 +47,7 @@ def save_state(path: Path, kind: str, state: Mapping[str, Any]) -> None:
     arrays: dict[str, np.ndarray] = {}
     plain = _split(state, "", arrays)
     header = {"format": FORMAT, "kind": kind, "state": plain, "checksum": _checksum(plain, arrays)}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        save_file(arrays, partial, metadata={HEADER: json.dumps(header)})
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
+    write_atomically(path, lambda partial: save_file(arrays, partial, metadata={HEADER: json.dumps(header)}))
 
 
 def load_state(path: Path, kind: str) -> dict[str, Any]:

@@ -6,7 +6,6 @@ CACHE/<backbone id>/<random name>.safetensors       key [n, 16] uint8, embedding
 
 import hashlib
 import json
-import os
 import uuid
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -17,6 +16,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from verl_dots.difficulty.backbone import EmbeddingError
+from verl_dots.files import write_atomically
 
 FORMAT = 1
 KEY_BYTES = 16
@@ -91,7 +91,7 @@ class EmbeddingCache:
         keys = np.frombuffer(b"".join(map(_key, texts)), np.uint8).reshape(-1, KEY_BYTES)
         shard = self.folder / f"{uuid.uuid4().hex}.safetensors"
         embedding = np.ascontiguousarray(embedding_P, dtype=np.float32)
-        _replace(shard, lambda partial: save_file({"key": keys, "embedding": embedding}, partial))
+        write_atomically(shard, lambda partial: save_file({"key": keys, "embedding": embedding}, partial))
         self._note(shard, keys)
 
     def _note(self, shard: Path, keys: np.ndarray) -> None:
@@ -122,9 +122,8 @@ class EmbeddingCache:
         if known not in (None, width):
             raise EmbeddingError(f"embeddings of width {width} do not fit {self.folder}, whose width is {known}")
         if known is None:
-            self.folder.mkdir(parents=True, exist_ok=True)
             content = {"format": FORMAT, "backbone": self.backbone_id, "width": width} | self.settings
-            _replace(self.folder / MODEL_FILE, lambda partial: partial.write_text(json.dumps(content) + "\n"))
+            write_atomically(self.folder / MODEL_FILE, lambda partial: partial.write_text(json.dumps(content) + "\n"))
         self.width = width
 
 
@@ -146,16 +145,6 @@ def _checked_keys(shard: Path, width: int) -> np.ndarray:
     if not finite:
         raise EmbeddingError(f"{shard} is damaged: not all of its values are finite; {AGAIN}")
     return key
-
-
-def _replace(target: Path, write) -> None:
-    """Write a file next to its place, then move it there."""
-    partial = target.with_name(f".{uuid.uuid4().hex}.partial")
-    try:
-        write(partial)
-        os.replace(partial, target)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def _key(text: str) -> bytes:

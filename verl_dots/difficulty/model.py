@@ -11,7 +11,6 @@ references shift all priors to their own level, and the attention runs over what
 
 import json
 import math
-import os
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from verl_dots.difficulty import memory
+from verl_dots.files import write_atomically
 
 CALIBRATIONS = ("group", "none")
 CHUNK = 2048  # questions x 256 references fit the cache of one core: three times as fast as 65,536
@@ -214,14 +214,11 @@ class AttentionPredictor(nn.Module):
     def save(self, folder: Path) -> None:
         """Write model.safetensors and config.json."""
         folder = Path(folder)
-        folder.mkdir(parents=True, exist_ok=True)
         tensors = {name: value.contiguous().cpu() for name, value in self.state_dict().items()}
         text = json.dumps({"format": FORMAT, **asdict(self.config)}, indent=2)
         # The config last: without it the folder holds no predictor.
-        save_file(tensors, folder / ".model.partial")
-        os.replace(folder / ".model.partial", folder / "model.safetensors")
-        (folder / ".config.partial").write_text(text + "\n")
-        os.replace(folder / ".config.partial", folder / "config.json")
+        write_atomically(folder / "model.safetensors", lambda partial: save_file(tensors, partial))
+        write_atomically(folder / "config.json", lambda partial: partial.write_text(text + "\n"))
 
     @classmethod
     def load(cls, folder: Path, backbone_id: str | None = None) -> "AttentionPredictor":

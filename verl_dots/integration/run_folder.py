@@ -9,7 +9,6 @@ import datetime
 import json
 import logging
 import math
-import os
 import platform
 import time
 from importlib import metadata
@@ -17,6 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
+
+from verl_dots.files import write_atomically
 
 logger = logging.getLogger(__name__)
 
@@ -124,6 +125,4 @@ def now() -> str:
 
 def write_text(path: Path, text: str) -> None:
     """Replace a file whole or not at all."""
-    draft = path.with_name(path.name + ".tmp")
-    draft.write_text(text)
-    os.replace(draft, path)
+    write_atomically(path, lambda partial: partial.write_text(text))

@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from verl_dots.config import ConfigError
+from verl_dots.files import write_atomically
 
 PROVENANCE_KEY = b"verl_dots.provenance"
 SYNC_EVERY = 200
@@ -194,13 +195,7 @@ def write_labels(
         raise ValueError(f"no questions to write to {path}")
     metadata = {PROVENANCE_KEY: json.dumps(dict(provenance), sort_keys=True).encode()}
     table = pa.table(columns, schema=SCHEMA).replace_schema_metadata(metadata)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        pq.write_table(table, partial)
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
+    write_atomically(path, lambda partial: pq.write_table(table, partial))
     return table
 
 
