@@ -11,7 +11,7 @@ from pathlib import Path
 from rich.console import Console
 
 from verl_dots.difficulty import evaluate, train
-from verl_dots.difficulty.embeddings import DEFAULT_CACHE, LAYERS, READS, Backbone, cached_embeddings
+from verl_dots.difficulty.embeddings import DEFAULT_CACHE, LAYERS, Backbone, cached_embeddings
 from verl_dots.difficulty.labels import first_of_families, read_labels
 
 VARIANTS = {
@@ -26,7 +26,6 @@ def parse() -> argparse.Namespace:
     parser.add_argument("labels", nargs="+", type=Path)
     parser.add_argument("--backbone", required=True)
     parser.add_argument("--layers", choices=LAYERS, default="last")
-    parser.add_argument("--reads", choices=READS, default=READS[1])
     parser.add_argument("--cache", default=DEFAULT_CACHE)
     parser.add_argument("--seeds", nargs="+", default=["1", "2", "3"])
     return parser.parse_args()
@@ -36,15 +35,17 @@ def main() -> None:
     options = parse()
     labels = read_labels(options.labels)
     labels = labels.take(first_of_families(labels.families))
-    backbone = Backbone(options.backbone, options.layers, reads=options.reads)
-    embedding_P = cached_embeddings(backbone.inputs(labels.texts, labels.answers), backbone, options.cache)
     scores: dict[str, evaluate.Scores] = {}
     common = ["labels", "--backbone", options.backbone, "--out", "unused", "--seeds", *options.seeds]
     for name, more in VARIANTS.items():
-        _, found, _ = train.run(labels, embedding_P, backbone.id, train.parse([*common, *more]))
-        scores |= {name if method.startswith("predictor") else method: value for method, value in found.items()}
-    what = f"{len(labels)} questions in all, layers {options.layers}, {options.reads}"
-    Console().print(evaluate.table(scores, f"{what}, seeds {' '.join(options.seeds)}"))
+        chosen = train.parse([*common, *more])
+        backbone = Backbone(options.backbone, options.layers, reads=chosen.reads)
+        embedding_P = cached_embeddings(backbone.inputs(labels.texts, labels.answers), backbone, options.cache)
+        _, found, _ = train.run(labels, embedding_P, backbone.id, chosen)
+        for method, value in found.items():
+            scores[f"{name if method.startswith('predictor') else method}, of {chosen.reads}"] = value
+    title = f"{len(labels)} questions in all, layers {options.layers}, seeds {' '.join(options.seeds)}"
+    Console().print(evaluate.table(scores, title))
 
 
 if __name__ == "__main__":

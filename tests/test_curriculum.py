@@ -131,7 +131,7 @@ def test_trust_is_lost_below_the_floor_said_once_and_tried_again(caplog):
             one.plan_uniform()
             assert [len(one.next_batch()), len(one.next_batch())] == [4, 4]
         assert len(one.begin_round()) == 8
-    assert caplog.text.count("are drawn uniformly for 3 rounds") == 1
+    assert caplog.text.count("are drawn uniformly in this round and the next 3") == 1
 
 
 def test_trust_pools_the_rounds():
@@ -173,3 +173,26 @@ def test_a_state_of_other_data_is_refused(tmp_path):
         curriculum(questions=90).load_state_dict(state)
     with pytest.raises(StateError, match="lacks"):
         curriculum().load_state_dict({name: value for name, value in state.items() if name != "rng"})
+
+
+def test_predictions_that_are_all_alike_are_not_trusted_and_the_verdicts_rho_is_kept():
+    one = curriculum(rho_floor=0.2, rho_rounds=1, uniform_rounds=1)
+    references = one.begin_round()
+    one.plan(references, DIFFICULTY[references], np.zeros(8, dtype=bool), np.full(8, 0.5), DIFFICULTY)
+    assert one.trust.paused and one.trust.rho == 0
+    one = curriculum(rho_floor=0.2, rho_rounds=1, uniform_rounds=1)
+    references = one.begin_round()
+    measured = DIFFICULTY[references]
+    one.plan(references, measured, np.zeros(8, dtype=bool), 1 - measured, DIFFICULTY)
+    assert one.trust.paused and one.trust.rho == pytest.approx(-1)
+
+
+def test_selected_references_are_not_counted_as_predicted():
+    one = curriculum(questions=10, batch_size=8, mu=1)
+    references = one.begin_round()
+    predicted = np.full(10, 0.4)
+    one.plan(references, np.full(8, 0.5), np.zeros(8, dtype=bool), np.full(8, 0.4), predicted)
+    chosen = one.next_batch()
+    assert set(chosen) & set(references)
+    figures = one.observe(chosen, np.full(8, 0.4))
+    assert not figures or figures["predicted_difficulty"] == pytest.approx(0.4)

@@ -56,7 +56,7 @@ class SelectionConfig(Group):
         rho_floor: the predictions are given up for a while when their correlation with the references' measured
             difficulty, over the last `rho_rounds` rounds, is below this. -1 trusts them always.
         rho_rounds: rounds that the correlation is taken over.
-        uniform_rounds: rounds of uniform selection before the predictions get another chance.
+        uniform_rounds: further rounds of uniform selection before the predictions get another chance.
     """
 
     enable: bool = False

@@ -28,27 +28,27 @@ class Trust:
     Args:
         floor: least Pearson correlation.
         rounds: how many rounds' references it is taken over; no verdict before they are there.
-        pause: rounds of uniform selection after a verdict against the predictions.
+        pause: rounds of uniform selection after one with a verdict against the predictions.
     """
 
     def __init__(self, floor: float, rounds: int, pause: int):
         self.floor, self.rounds, self.pause = floor, rounds, pause
         self._window: list[np.ndarray] = []  # [2, K] predicted and measured, one a round
         self.paused = 0
-
-    @property
-    def rho(self) -> float:
-        """Correlation over the window; nan where nothing can be said."""
-        return pearson(*np.concatenate(self._window, axis=1)) if self._window else float("nan")
+        self.rho = float("nan")  # over the window as it was last judged; nan where nothing can be said
 
     def judge(self, predicted_K: np.ndarray, measured_K: np.ndarray) -> None:
         """Take in one round's references; predictions are those made without the question's own outcome."""
         self._window = [*self._window, np.stack([predicted_K, measured_K]).astype(np.float64)][-self.rounds :]
+        predicted_N, measured_N = np.concatenate(self._window, axis=1)
+        self.rho = pearson(predicted_N, measured_N)
+        if np.isnan(self.rho) and np.ptp(measured_N) > 0:
+            self.rho = 0.0  # predictions that are all alike order nothing
         if len(self._window) == self.rounds and self.rho < self.floor:
             logger.warning(
                 "predicted and measured difficulty of the last %d rounds' references correlate by %.2f, below "
-                "dots.selection.rho_floor=%g: questions are drawn uniformly for %d rounds, then predictions are tried "
-                "again", self.rounds, self.rho, self.floor, self.pause,
+                "dots.selection.rho_floor=%g: questions are drawn uniformly in this round and the next %d, then "
+                "predictions are tried again", self.rounds, self.rho, self.floor, self.pause,
             )  # fmt: skip
             self._window, self.paused = [], self.pause
 
@@ -139,7 +139,10 @@ class SelectionCurriculum:
         else:
             chosen = select(difficulty_P[candidates], fresh, self.settings.alpha, self.settings.tau, self.rng)
         self._fill(candidates[chosen], len(reused_R))
-        self._predicted = {int(question): float(difficulty_P[question]) for question in candidates[chosen]}
+        # Not of references: they were measured.
+        known = set(references_K.tolist())
+        chosen_N = [int(question) for question in candidates[chosen] if int(question) not in known]
+        self._predicted = {question: float(difficulty_P[question]) for question in chosen_N}
         return reused_R
 
     def next_batch(self) -> np.ndarray:

@@ -150,3 +150,21 @@ def test_bad_input_is_refused():
             model.predict(query, reference, torch.full((5,), wrong))
     with pytest.raises(ValueError, match="unknown calibration 'x'"):
         PredictorConfig(4, calibration="x")
+
+
+def test_damaged_weights_and_weights_that_are_not_finite(tmp_path):
+    model = AttentionPredictor(PredictorConfig(6, (5,), direct_head=False, backbone_id="b-1"))
+    model.save(tmp_path)
+    assert AttentionPredictor.load(tmp_path, "renamed-1").config == model.config
+    with pytest.raises(ValueError, match="was trained on backbone 'b-1', not 'b-2'; give that backbone"):
+        AttentionPredictor.load(tmp_path, "b-2")
+    weights = tmp_path / "model.safetensors"
+    whole = weights.read_bytes()
+    weights.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(ValueError, match="model.safetensors is damaged"):
+        AttentionPredictor.load(tmp_path)
+    with torch.no_grad():
+        next(model.parameters())[0] = torch.nan
+    model.save(tmp_path)
+    with pytest.raises(ValueError, match="holds values that are not finite"):
+        AttentionPredictor.load(tmp_path)

@@ -73,3 +73,15 @@ def test_an_out_folder_that_holds_a_predictor_is_left_alone(trained, capsys):
     assert train.main(["missing.parquet", "--backbone", "b", "--out", str(out)]) == 2
     assert "holds a predictor already" in capsys.readouterr().err.replace("\n", " ")
     assert (out / "model.safetensors").read_bytes() == before
+
+
+def test_more_references_than_test_questions_are_refused_before_training(tmp_path, monkeypatch):
+    monkeypatch.setattr(train, "train", None)
+    with pytest.raises(ValueError, match="300 references of .* held-out questions: allowed are 1 to"):
+        train.run(*data(), "tiny-1", options(tmp_path, "--references", "300"))
+
+
+def test_what_the_presets_read(tmp_path):
+    assert options(tmp_path).reads == "answer_and_question"
+    assert options(tmp_path, "--preset", "paper").reads == "question"
+    assert options(tmp_path, "--preset", "paper", "--reads", "answer_and_question").reads == "answer_and_question"

@@ -77,6 +77,11 @@ def test_good_input_passes(folder):
         (["trainer.v1.trainer_mode=colocate_async"], "trainer.v1.trainer_mode=colocate_async does not go with"),
         (["dots.difficulty.backbone=/nowhere/model"], "is no folder, and no name of a model of the hub"),
         (["data.prompt_key=question"], "has no column"),
+        (["trainer.v1.trainer_mode=sync"], "trainer.v1.trainer_mode=sync does not go with"),
+        (["data.train_max_samples=7"], "dots.selection.references=8 is more than the 7 questions"),
+        (["dots.difficulty.device=cuda"], "dots.difficulty.device=cuda does not go with device=cpu"),
+        (["actor_rollout_ref.rollout.agent.agent_loop_manager_class=null"], "agent_loop_manager_class=None does not"),
+        (["data.custom_cls.path=mine.py"], "data.custom_cls.path=mine.py does not go with"),
     ],
 )
 def test_settings_that_cannot_work(folder, overrides, words):

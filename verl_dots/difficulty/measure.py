@@ -7,13 +7,18 @@ import numpy as np
 from verl_dots.algorithms.agreement import calibration_error, pearson
 
 
-def reference_draws(questions: int, references: int, draws: int, seed: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Positions of the references [K] and of all other questions [P - K], one pair per draw."""
+def check_references(questions: int, references: int) -> None:
+    """Raise ValueError unless references can be drawn and leave at least two questions to score."""
     if not 1 <= references <= questions - 2:
         raise ValueError(
             f"{references} references of {questions} held-out questions: allowed are 1 to {questions - 2}; "
             "lower --references or give more labels"
         )
+
+
+def reference_draws(questions: int, references: int, draws: int, seed: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Positions of the references [K] and of all other questions [P - K], one pair per draw."""
+    check_references(questions, references)
     for draw in range(draws):
         order = np.random.default_rng([seed, draw]).permutation(questions)
         yield order[:references], order[references:]

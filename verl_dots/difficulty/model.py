@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
@@ -68,6 +69,11 @@ class PredictorConfig:
         """The published model."""
         published = {"adapter_widths": (896, 896, 896), "direct_head": False, "calibration": "group"}
         return cls(embedding_width, **(published | changes))
+
+
+def same_backbone(one: str, other: str) -> bool:
+    """Whether two ids are of the same weights, read alike; the folder's name, before the last dash, may differ."""
+    return one.rsplit("-", 1)[-1] == other.rsplit("-", 1)[-1]
 
 
 def attention(query_P: torch.Tensor, reference_K: torch.Tensor, value_K: torch.Tensor) -> torch.Tensor:
@@ -224,10 +230,19 @@ class AttentionPredictor(nn.Module):
     def load(cls, folder: Path, backbone_id: str | None = None) -> "AttentionPredictor":
         """Read what `save` wrote, in eval mode. Raises ValueError for another format, field, tensor or backbone."""
         config = PredictorConfig.load(folder)
-        if backbone_id is not None and backbone_id != config.backbone_id:
-            raise ValueError(f"predictor {folder} was trained on backbone {config.backbone_id!r}, not {backbone_id!r}")
+        if backbone_id is not None and not same_backbone(backbone_id, config.backbone_id):
+            raise ValueError(
+                f"predictor {folder} was trained on backbone {config.backbone_id!r}, not {backbone_id!r}; give that "
+                "backbone (dots.difficulty.backbone)"
+            )
         model = cls(config)
-        stored = load_file(Path(folder) / "model.safetensors")
+        try:
+            stored = load_file(Path(folder) / "model.safetensors")
+        except SafetensorError as error:
+            raise ValueError(f"{folder}/model.safetensors is damaged ({error}); train the predictor again") from error
+        broken = [name for name, value in stored.items() if not torch.isfinite(value).all()]
+        if broken:
+            raise ValueError(f"{folder}/model.safetensors holds values that are not finite: {broken}; train it again")
         found = {name: list(value.shape) for name, value in stored.items()}
         wanted = {name: list(value.shape) for name, value in model.state_dict().items()}
         if found != wanted:

@@ -1,5 +1,6 @@
 """One interface for predictors of adaptive difficulty, and the choice between them."""
 
+import hashlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -115,6 +116,15 @@ def _named_errors(config: DifficultyConfig) -> Iterator[None]:
         raise ConfigError(f"dots.difficulty.checkpoint: no predictor in {where!r} ({error.filename})") from error
     except ValueError as error:
         raise ConfigError(f"dots.difficulty.checkpoint: {error}") from error
+
+
+def identity_of(config: DifficultyConfig) -> dict[str, str]:
+    """What a run's predictions depend on besides its own observations, for its checkpoints."""
+    identity = {"predictor": config.predictor, "embeddings": backbone_of(config).id, "weights": ""}
+    if config.predictor == "attention":
+        weights = _checkpoint(config) / "model.safetensors"
+        identity["weights"] = hashlib.sha256(weights.read_bytes()).hexdigest()[:16]
+    return identity
 
 
 def make_predictor(config: DifficultyConfig, embedding_P: np.ndarray) -> DifficultyPredictor:

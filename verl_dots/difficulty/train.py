@@ -24,6 +24,7 @@ from verl_dots.difficulty.model import PredictorConfig
 from verl_dots.difficulty.training import Trained, TrainingConfig, train
 
 PRESETS = {"default": PredictorConfig, "paper": PredictorConfig.paper}
+PRESET_READS = {"default": "answer_and_question", "paper": "question"}
 TEST_SEED = 0
 
 
@@ -33,7 +34,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--backbone", required=True, help="folder of the frozen embedding model")
     parser.add_argument("--out", required=True, type=Path)
     parser.add_argument("--layers", choices=LAYERS, default="last", help="of the backbone (default: %(default)s)")
-    parser.add_argument("--reads", choices=READS, default=READS[1], help="what is embedded (default: %(default)s)")
+    parser.add_argument("--reads", choices=READS, help="what is embedded (default: the preset's own)")
     parser.add_argument("--cache", default=DEFAULT_CACHE, help="folder of cached embeddings (default: %(default)s)")
     parser.add_argument("--preset", choices=sorted(PRESETS), default="default")
     parser.add_argument("--seeds", nargs="+", type=int, default=[1])
@@ -46,6 +47,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--difficulty-range", nargs=2, type=float, default=(0.0, 100.0), metavar=("EASY", "HARD"))
     parser.add_argument("--device", default="cpu")
     options = parser.parse_args(arguments)
+    options.reads = options.reads or PRESET_READS[options.preset]
     if len(set(options.seeds)) < len(options.seeds):
         parser.error(f"--seeds must differ, got {options.seeds}")
     return options
@@ -57,6 +59,7 @@ def run(
     """Train one predictor per seed; also the scores on the test part and the families that training saw."""
     families = labels.families
     test_P = in_share(families, options.test_share, TEST_SEED)
+    measure.check_references(int(test_P.sum()), options.references)
     known = np.flatnonzero(~test_P)
     known_families = [families[i] for i in known]
     config = PRESETS[options.preset](
@@ -125,7 +128,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         Console(stderr=True).print(f"error: {error}", style="red", markup=False)
         return 2
     test = len(labels) - len(families)
-    title = f"{test} test questions, {options.references} references, {options.draws} draws, seeds {options.seeds}"
+    title = f"{test} test questions, {options.references} references, {options.draws} draws, seeds {options.seeds}, "
+    title += f"embeddings of {options.reads.replace('_', ' ')}"
     Console().print(evaluate.table(scores, title))
     return 0
 

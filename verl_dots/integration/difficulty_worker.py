@@ -25,13 +25,13 @@ logger = logging.getLogger(__name__)
 class DifficultyWorker(Worker):
     """Embeds the questions of a run once and predicts their difficulty in every round."""
 
-    def __init__(self, config: DifficultyConfig):
+    def __init__(self, config: DifficultyConfig, threads: int):
         super().__init__()
         self.config = config
         self.predictor: DifficultyPredictor | None = None
         logging.basicConfig(level=logging.INFO, format="%(message)s")
-        if config.device == "cpu":
-            torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "0")) or torch.get_num_threads())
+        # Ray gives an actor without CPUs of its own a single thread.
+        torch.set_num_threads(threads)
 
     @register(dispatch_mode=Dispatch.ONE_TO_ALL)
     def embed(self, texts: tuple[str, ...], answers: tuple[str, ...]) -> int:
@@ -44,6 +44,9 @@ class DifficultyWorker(Worker):
             device=self.config.device,
             batch_tokens=self.config.batch_tokens,
         )
+        if self.config.device == "cuda":
+            # The backbone has gone; without this torch would keep its memory from the engine.
+            torch.cuda.empty_cache()
         self.predictor = make_predictor(self.config, embedding_P)
         return embedding_P.shape[1]
 
@@ -83,7 +86,7 @@ class DifficultyWorkerGroup:
         else:
             rest = trainer_pool.world_size - 1
             pool = split_resource_pool(trainer_pool, [1, rest] if rest else [1])[0]
-        worker = RayClassWithInitArgs(cls=ray.remote(DifficultyWorker), config=config)
+        worker = RayClassWithInitArgs(cls=ray.remote(DifficultyWorker), config=config, threads=_threads(device_name))
         self._group = RayWorkerGroup(resource_pool=pool, ray_cls_with_init=worker, device_name=device_name)
 
     def embed(self, texts: tuple[str, ...], answers: tuple[str, ...]) -> int:
@@ -101,3 +104,10 @@ class DifficultyWorkerGroup:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self._group.restore(state)
+
+
+def _threads(trainer_device: str) -> int:
+    """One where the trainer computes on the same cores; half of them where it has GPUs."""
+    if trainer_device == "cpu":
+        return int(os.environ.get("OMP_NUM_THREADS", "1"))
+    return max(1, len(os.sched_getaffinity(0)) // 2)

@@ -10,9 +10,16 @@ from verl_dots.questions import QuestionError, Questions, read_questions
 
 logger = logging.getLogger(__name__)
 
-# (key, the value that works, why)
+MANY = 2000  # questions: minutes on a CPU with a model of 1.5B
+# (key, the values that work, why)
 FIXED = (
-    ("trainer.v1.trainer_mode", ("dots", "sync"), "selection is part of the trainer 'dots'"),
+    ("trainer.v1.trainer_mode", ("dots",), "selection is part of the trainer 'dots'"),
+    (
+        "actor_rollout_ref.rollout.agent.agent_loop_manager_class",
+        ("verl_dots.integration.agent_loop.SeededAgentLoopManager",),
+        "another agent loop manager would not keep the reference rollouts apart",
+    ),
+    ("data.custom_cls.path", (None,), "questions are read from the rows of verl's own data set"),
     (
         "algorithm.filter_groups.enable",
         (None, False),
@@ -41,7 +48,11 @@ def check(config: DictConfig, dots: DotsConfig) -> None:
             prompt_key=config.data.prompt_key,
             on_conflict=dots.selection.conflicting_answers,
         )
-        rounds_batches(dots.selection, len(questions), config.data.train_batch_size)
+        limit = config.data.get("train_max_samples", -1)
+        count = min(len(questions), limit) if limit > 0 else len(questions)
+        rounds_batches(dots.selection, count, config.data.train_batch_size)
+        if dots.difficulty.device == "cuda" and config.trainer.device == "cpu":
+            raise ConfigError("dots.difficulty.device=cuda does not go with device=cpu; leave it at cpu")
         _check_predictor(dots, questions)
     except QuestionError as error:
         raise ConfigError(f"data.train_files: {error}") from error
@@ -58,6 +69,13 @@ def _check_predictor(dots: DotsConfig, questions: Questions) -> None:
     cache = EmbeddingCache(dots.difficulty.cache, backbone.id)
     there = len(questions) - len(cache.missing(backbone.inputs(questions.texts, questions.answers)))
     logger.info("%d of %d questions are embedded already, in %s", there, len(questions), cache.folder)
+    if dots.difficulty.device == "cpu" and len(questions) - there > MANY:
+        logger.warning(
+            "%d questions are embedded on the CPU before the first step; with a large backbone, fill the cache on a "
+            "GPU beforehand: "
+            "python -m verl_dots.difficulty.embed DATA --backbone %s --layers %s --reads %s --device cuda",
+            len(questions) - there, backbone.path, backbone.layers, backbone.reads,
+        )  # fmt: skip
     if dots.difficulty.predictor == "attention":
         width = load_attention(dots.difficulty).config.embedding_width
         if cache.width not in (None, width):

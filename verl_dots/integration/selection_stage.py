@@ -20,6 +20,7 @@ from verl.utils.debug import marked_timer
 
 from verl_dots.config import DotsConfig
 from verl_dots.curriculum import SelectionCurriculum
+from verl_dots.difficulty.predictors import identity_of
 from verl_dots.integration.agent_loop import FIRST_ROLLOUT, PARTITION
 from verl_dots.integration.difficulty_worker import DifficultyWorkerGroup
 from verl_dots.integration.groups import Group, groups_of
@@ -197,6 +198,7 @@ class SelectionStage:
         """Write everything that the next selection depends on."""
         state = {
             "fingerprint": self.questions.fingerprint,
+            "identity": identity_of(self.dots.difficulty),
             "curriculum": self.curriculum.state_dict(),
             "predictor": self.predictor.state_dict(),
         }
@@ -205,8 +207,10 @@ class SelectionStage:
     def load(self, folder: Path) -> None:
         """Take over what `save` wrote. Raises StateError where it is missing, damaged, or of other questions."""
         state = load_state(folder / STATE_FILE, KIND)
-        require_keys(str(folder / STATE_FILE), state, {"fingerprint", "curriculum", "predictor"})
+        require_keys(str(folder / STATE_FILE), state, {"fingerprint", "identity", "curriculum", "predictor"})
         require_equal("fingerprint of the training questions", state["fingerprint"], self.questions.fingerprint)
+        for name, value in identity_of(self.dots.difficulty).items():
+            require_equal(f"{name} of dots.difficulty", state["identity"].get(name), value)
         self.curriculum.load_state_dict(state["curriculum"])
         self.predictor.load_state_dict(state["predictor"])
 
