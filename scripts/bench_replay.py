@@ -21,7 +21,9 @@ from tensordict import TensorDict
 from tqdm import tqdm
 from verl import DataProto
 
-from verl_dots.replay import ReplayBuffer, Response, freshest, pack
+from verl_dots.replay.buffer import ReplayBuffer
+from verl_dots.replay.groups import Response, pack
+from verl_dots.replay.sampling import freshest
 
 PROMPT_TOKENS = 100
 

@@ -107,6 +107,11 @@ def backbone_id(
     return as_backbone(backbone, layers, max_length).id
 
 
+def same_backbone(one: str, other: str) -> bool:
+    """Whether two ids are of the same weights, read alike; the folder's name, before the last dash, may differ."""
+    return one.rsplit("-", 1)[-1] == other.rsplit("-", 1)[-1]
+
+
 def _weights(folder: Path) -> list[Path]:
     return [file for pattern in WEIGHTS for file in sorted(folder.glob(pattern))]
 

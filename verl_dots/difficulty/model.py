@@ -20,6 +20,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from verl_dots.difficulty import memory
+from verl_dots.difficulty.backbone import same_backbone
 from verl_dots.files import write_atomically
 
 CALIBRATIONS = ("group", "none")
@@ -69,11 +70,6 @@ class PredictorConfig:
         """The published model."""
         published = {"adapter_widths": (896, 896, 896), "direct_head": False, "calibration": "group"}
         return cls(embedding_width, **(published | changes))
-
-
-def same_backbone(one: str, other: str) -> bool:
-    """Whether two ids are of the same weights, read alike; the folder's name, before the last dash, may differ."""
-    return one.rsplit("-", 1)[-1] == other.rsplit("-", 1)[-1]
 
 
 def attention(query_P: torch.Tensor, reference_K: torch.Tensor, value_K: torch.Tensor) -> torch.Tensor:

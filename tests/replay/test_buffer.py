@@ -1,7 +1,9 @@
 import numpy as np
 import pytest
 
-from verl_dots.replay import Nearest, ReplayBuffer, ReplayError, Response, freshest, pack, uniform
+from verl_dots.replay.buffer import ReplayBuffer
+from verl_dots.replay.groups import ReplayError, Response, pack
+from verl_dots.replay.sampling import Nearest, freshest, uniform
 from verl_dots.state import StateError, load_state, save_state
 
 

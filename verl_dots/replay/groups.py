@@ -1,0 +1,140 @@
+"""Groups of rollouts as they are kept for replay: packed, with what they were sampled with.
+
+The tokens of a group's responses lie one behind the other, so nothing is stored or copied for padding: 8 bytes a
+response token, and one bit where some tokens do not count.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+ROUNDING = 1e-5  # by which a log-prob may be above 0
+
+
+class ReplayError(ValueError):
+    """Rollouts that cannot be kept or are not there; the message names the group."""
+
+
+@dataclass(frozen=True)
+class Response:
+    """One rollout as it was sampled.
+
+    Attributes:
+        tokens_T: [T] token ids.
+        log_probs_T: [T] log-probs of the behaviour policy at its temperature.
+        mask_T: [T] bool, tokens that the policy chose; None where all of them are.
+        reward: as the reward function gave it.
+    """
+
+    tokens_T: np.ndarray
+    log_probs_T: np.ndarray
+    reward: float
+    mask_T: np.ndarray | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class ReplayGroup:
+    """All rollouts of one question under one policy, packed; made by `pack`.
+
+    Attributes:
+        question: stable id, see `verl_dots.questions.question_id`.
+        step: train step that it was rolled out in.
+        temperature: that it was sampled at.
+        prompt_N: int32 token ids of the prompt.
+        lengths_G: int32 tokens of each response.
+        rewards_G: float64.
+        tokens_N: int32, all responses one behind the other.
+        log_probs_N: float32, likewise.
+        mask_bits: packed bits, likewise; empty where every token counts.
+    """
+
+    question: str
+    step: int
+    temperature: float
+    prompt_N: np.ndarray
+    lengths_G: np.ndarray
+    rewards_G: np.ndarray
+    tokens_N: np.ndarray
+    log_probs_N: np.ndarray
+    mask_bits: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.lengths_G)
+
+    @property
+    def mean_reward(self) -> float:
+        return float(self.rewards_G.mean())
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the arrays."""
+        return sum(getattr(self, name).nbytes for name in ARRAYS)
+
+    def responses(self) -> list[Response]:
+        """The rollouts in their order, views of the packed arrays."""
+        ends = np.cumsum(self.lengths_G)
+        masks: Sequence[np.ndarray | None] = [None] * len(self)
+        if len(self.mask_bits):
+            masks = np.split(np.unpackbits(self.mask_bits, count=len(self.tokens_N)).astype(bool), ends[:-1])
+        parts = zip(np.split(self.tokens_N, ends[:-1]), np.split(self.log_probs_N, ends[:-1]), strict=True)
+        return [
+            Response(tokens_T, log_probs_T, float(reward), mask_T)
+            for (tokens_T, log_probs_T), reward, mask_T in zip(parts, self.rewards_G, masks, strict=True)
+        ]
+
+
+ARRAYS = ("prompt_N", "lengths_G", "rewards_G", "tokens_N", "log_probs_N", "mask_bits")
+
+
+def pack(
+    question: str, step: int, temperature: float, prompt_N: np.ndarray, responses: Sequence[Response]
+) -> ReplayGroup:
+    """A group from its rollouts, checked.
+
+    Raises:
+        ReplayError: no responses, an empty one, log-probs or mask of another length than the response, log-probs that
+            are not finite or above 0, a reward that is not finite.
+    """
+    name = f"group of question {question} (step {step})"
+    if not responses:
+        raise ReplayError(f"{name} has no responses")
+    for place, response in enumerate(responses):
+        _check(f"{name}, response {place}", response)
+    if not np.isfinite(temperature) or temperature <= 0:
+        raise ReplayError(f"{name}: temperature {temperature} must be above 0; what was sampled greedily has no ratio")
+    tokens_N = np.concatenate([response.tokens_T for response in responses]).astype(np.int32)
+    log_probs_N = np.concatenate([response.log_probs_T for response in responses]).astype(np.float32)
+    masks = [np.ones(len(r.tokens_T), bool) if r.mask_T is None else np.asarray(r.mask_T, bool) for r in responses]
+    mask_N = np.concatenate(masks)
+    return ReplayGroup(
+        question,
+        step,
+        float(temperature),
+        np.array(prompt_N, dtype=np.int32),
+        np.array([len(response.tokens_T) for response in responses], dtype=np.int32),
+        np.array([response.reward for response in responses], dtype=np.float64),
+        tokens_N,
+        np.minimum(log_probs_N, 0),
+        np.empty(0, np.uint8) if mask_N.all() else np.packbits(mask_N),
+    )
+
+
+def _check(name: str, response: Response) -> None:
+    T = len(response.tokens_T)
+    if T == 0:
+        raise ReplayError(f"{name} is empty")
+    for what in ("log_probs_T", "mask_T"):
+        found = getattr(response, what)
+        if found is not None and np.shape(found) != (T,):
+            raise ReplayError(f"{name}: {what} has shape {np.shape(found)} for {T} tokens")
+    log_probs_T = np.asarray(response.log_probs_T)
+    bad = ~np.isfinite(log_probs_T) | (log_probs_T > ROUNDING)
+    if bad.any():
+        first = int(bad.argmax())
+        raise ReplayError(
+            f"{name}: log-prob {log_probs_T[first]} of token {first} must be finite and at most 0 "
+            "(does the engine return log-probs? rollout.calculate_log_probs=True)"
+        )
+    if not np.isfinite(response.reward):
+        raise ReplayError(f"{name}: reward {response.reward} is not finite")
