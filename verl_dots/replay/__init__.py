@@ -1,1 +1,1 @@
-"""Rollout replay: groups of earlier steps, kept whole with the log-probs, temperature and step they were sampled with."""
+"""Rollout replay: groups of earlier steps, with the log-probs, temperature and step that they were sampled with."""
