@@ -46,7 +46,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     folder = options.out or default_folder(_unique(options.run))
     write_report(comparison, folder)
-    for table in (tables.overview_table(comparison), tables.savings_table(comparison), tables.parts_table(comparison)):
+    printed = (tables.overview_table, tables.savings_table, tables.milestones_table, tables.parts_table)
+    for table in (make(comparison) for make in printed):
         if table:
             console.print(table + "\n")
     console.print(f"Report: {folder / REPORT_FILE}")
@@ -111,7 +112,13 @@ def _savings_section(comparison: Comparison, table: str) -> list[str]:
         "in the same way. Train time is training steps alone, without validation, and total time saved is of train "
         "time: total = 1 - (1 - steps)(1 - time/step). Negative: more than the baseline.",
         "",
+        *_milestones(comparison),
     ]
+
+
+def _milestones(comparison: Comparison) -> list[str]:
+    table = tables.milestones_table(comparison)
+    return [table, ""] if table else []
 
 
 def _run_section(comparison: Comparison) -> list[str]:

@@ -44,6 +44,23 @@ def test_savings(comparison):
     assert cells[4] == ["dash", "never", *["–"] * 7]
 
 
+def test_milestones(comparison):
+    # Smoothed, at steps 0, 2, 4, 6: grpo 0, 0.1, 0.2, 0.4; dots 0, 0.2, 0.4, 0.6. Targets 0.2, 0.3, 0.36.
+    expected = """\
+        | steps to a share of grpo's gain |               50 % |               75 % |               90 % |
+        | :------------------------------ | -----------------: | -----------------: | -----------------: |
+        | grpo                            |                4.0 |                5.0 |                5.6 |
+        | dots                            | 2.0 (50.0 % saved) | 3.0 (40.0 % saved) | 3.6 (35.7 % saved) |
+        | dash                            |              never |              never |              never |"""
+    assert tables.milestones_table(comparison) == dedent(expected)
+
+
+def test_a_baseline_that_gains_nothing_has_no_milestones(write_run):
+    flat = {step: 0.5 for step in GRPO}
+    found = compare(write_run("grpo", 0, flat, 2.0, 6), write_run("dots", 0, DOTS, 1.0, 6))
+    assert tables.milestones_table(found) == ""
+
+
 def test_parts(comparison):
     expected = """\
         | part    |  grpo |  dots |  dash |

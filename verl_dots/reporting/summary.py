@@ -15,6 +15,16 @@ from verl_dots.reporting.measures import Curve, MeanStd, Reach, Savings
 from verl_dots.reporting.runs import Run, RunError
 
 DEFAULT_BASELINE = "grpo"
+GAIN_SHARES = (0.5, 0.75, 0.9)
+
+
+@dataclass(frozen=True)
+class Milestone:
+    """Where a method reaches a share of the baseline's gain, and what it saves until there; None if it never does."""
+
+    share: float
+    reach: Reach | None
+    savings: Savings | None
 
 
 @dataclass(frozen=True)
@@ -23,8 +33,10 @@ class MethodSummary:
 
     `curves` holds one smoothed curve a run, `mean` their mean at the steps all runs share.
     `reach` and `savings` are for the baseline's final accuracy and taken from `mean`; None if
-    it is never reached. Costs are means over the runs: steps, seconds, tokens. `effective_groups` is the mean share
-    of groups with different rewards in a train batch; nan where it was not recorded.
+    it is never reached. `milestones` are the same for parts of the baseline's gain: its final
+    accuracy often lies on the flat end of the curves, where a small difference moves the
+    crossing far. Costs are means over the runs: steps, seconds, tokens. `effective_groups` is
+    the mean share of groups with different rewards in a train batch; nan where it was not recorded.
     """
 
     name: str
@@ -42,6 +54,7 @@ class MethodSummary:
     effective_groups: float
     reach: Reach | None
     savings: Savings | None
+    milestones: tuple[Milestone, ...]
 
 
 @dataclass(frozen=True)
@@ -87,10 +100,8 @@ def compare(groups: Mapping[str, Sequence[Run]], baseline: str | None = None, wi
     curves = {name: [measures.smooth_curve(curve, window) for curve in raw[name]] for name in groups}
     means = {name: _mean_curve(name, curves[name]) for name in groups}
     target = float(means[baseline].accuracy_E[-1])
-    baseline_reach = measures.first_reach(means[baseline], target)
     methods = [
-        _summarise(name, tuple(runs), curves[name], means[name], target, baseline_reach)
-        for name, runs in groups.items()
+        _summarise(name, tuple(runs), curves[name], means[name], means[baseline]) for name, runs in groups.items()
     ]
     methods.sort(key=lambda method: method.name != baseline)  # the baseline first, the rest as given
     is_accuracy = all("/acc/" in key for key in metric_keys)
@@ -128,6 +139,7 @@ def to_json(comparison: Comparison) -> dict[str, Any]:
         for name in ("first", "final", "gain", "reach", "savings"):
             value = getattr(method, name)
             entry[name] = None if value is None else asdict(value)
+        entry["milestones"] = [asdict(milestone) for milestone in method.milestones]
         for name in ("steps", "wall_seconds", "seconds_per_step", "tokens", "seconds_by_part", "effective_groups"):
             entry[name] = getattr(method, name)
         methods.append(entry)
@@ -142,14 +154,12 @@ def to_json(comparison: Comparison) -> dict[str, Any]:
     )
 
 
-def _summarise(
-    name: str, runs: tuple[Run, ...], curves: list[Curve], mean: Curve, target: float, baseline_reach: Reach | None
-) -> MethodSummary:
+def _summarise(name: str, runs: tuple[Run, ...], curves: list[Curve], mean: Curve, baseline: Curve) -> MethodSummary:
     first = [float(curve.accuracy_E[0]) for curve in curves]
     final = [float(curve.accuracy_E[-1]) for curve in curves]
     parts = [measures.seconds_by_part(run.rows) for run in runs]
     last_rows = [run.rows.iloc[-1] for run in runs]
-    reach = measures.first_reach(mean, target)
+    whole, *milestones = (_milestone(share, mean, baseline) for share in (1.0, *GAIN_SHARES))
     return MethodSummary(
         name=name,
         runs=runs,
@@ -167,9 +177,17 @@ def _summarise(
             for part in dict.fromkeys(part for seconds in parts for part in seconds)
         },
         effective_groups=float(np.mean([measures.mean_of(run.rows, measures.EFFECTIVE_GROUPS) for run in runs])),
-        reach=reach,
-        savings=measures.savings(reach, baseline_reach),
+        reach=whole.reach,
+        savings=whole.savings,
+        milestones=tuple(milestones),
     )
+
+
+def _milestone(share: float, mean: Curve, baseline: Curve) -> Milestone:
+    first, final = float(baseline.accuracy_E[0]), float(baseline.accuracy_E[-1])
+    target = final if share == 1 else first + share * (final - first)
+    reach = measures.first_reach(mean, target)
+    return Milestone(share, reach, measures.savings(reach, measures.first_reach(baseline, target)))
 
 
 def _curves(runs: Sequence[Run]) -> list[Curve]:

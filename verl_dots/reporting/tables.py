@@ -10,7 +10,7 @@ import math
 from collections.abc import Sequence
 
 from verl_dots.reporting.measures import MeanStd
-from verl_dots.reporting.summary import Comparison, MethodSummary
+from verl_dots.reporting.summary import Comparison, MethodSummary, Milestone
 
 NOTHING = "–"
 # verl's parts of a step in the order in which they happen; others follow by name.
@@ -60,6 +60,20 @@ def savings_table(comparison: Comparison) -> str:
     header = ["method", "steps", "train time", "wall time", "tokens"]
     header += ["steps saved (%)", "time/step saved (%)", "total time saved (%)", "tokens saved (%)"]
     return markdown(header, [_savings_row(method, comparison.baseline) for method in comparison.methods])
+
+
+def milestones_table(comparison: Comparison) -> str:
+    """One row a method: steps to parts of the baseline's gain, and the share of them saved.
+
+    Returns an empty string if there is nothing to compare, or the baseline gains nothing.
+    """
+    baseline = comparison.methods[0]
+    if len(comparison.methods) < 2 or not baseline.gain.mean > 0:
+        return ""
+    header = [f"steps to a share of {baseline.name}'s gain"]
+    header += [f"{100 * milestone.share:.0f} %" for milestone in baseline.milestones]
+    rows = [[method.name, *map(_milestone_cell, method.milestones)] for method in comparison.methods]
+    return markdown(header, rows)
 
 
 def parts_table(comparison: Comparison) -> str:
@@ -128,6 +142,14 @@ def _savings_row(method: MethodSummary, baseline: str) -> list[str]:
         return row + [NOTHING] * 4
     shares = (saved.steps, saved.seconds_per_step, saved.total, saved.tokens)
     return row + [_number(100 * share, ".1f") for share in shares]
+
+
+def _milestone_cell(milestone: Milestone) -> str:
+    if milestone.reach is None:
+        return "never"
+    saved = milestone.savings.steps if milestone.savings else math.nan
+    steps = f"{milestone.reach.steps:.1f}"
+    return steps if math.isnan(saved) or saved == 0 else f"{steps} ({100 * saved:.1f} % saved)"
 
 
 def _number(value: float, spec: str) -> str:
