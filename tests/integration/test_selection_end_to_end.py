@@ -97,7 +97,7 @@ def test_a_damaged_state_never_starts_an_empty_selection(inputs, whole, tmp_path
 def test_a_predictor_trained_on_the_labels_of_a_run_selects_in_the_next(inputs, whole, cpu_environment, tmp_path):
     labels, predictor, cache = tmp_path / "labels.parquet", tmp_path / "predictor", whole / "embeddings"
     assert collect.main(["--from-run", str(whole / "run"), "--out", str(labels)]) == 0
-    shares = ["--test-share", "0.2", "--dev-share", "0.3", "--references", "2", "--epochs", "2"]
+    shares = ["--test-share", "0.35", "--dev-share", "0.45", "--references", "2", "--epochs", "2"]
     paths = ["--backbone", str(inputs.model), "--cache", str(cache), "--out", str(predictor)]
     assert train_predictor.main([str(labels), *paths, *shares]) == 0
     more = {
@@ -109,7 +109,8 @@ def test_a_predictor_trained_on_the_labels_of_a_run_selects_in_the_next(inputs, 
     must_train(overrides(inputs, tmp_path, **more))
     rows = rows_of(tmp_path / "run")
     assert sorted(rows) == [1, 2]
-    assert 0 < rows[1]["selection/predicted_difficulty/all"] < 1
+    everywhere = rows[1]["selection/predicted_difficulty/all"]
+    assert 0 < everywhere < 1
     for row in rows.values():
         assert 0 <= row["selection/calibration_error"] <= 1
-        assert row["selection/predicted_difficulty"] == pytest.approx(0.5, abs=0.3)
+        assert abs(row["selection/predicted_difficulty"] - 0.5) <= abs(everywhere - 0.5) + 0.02
