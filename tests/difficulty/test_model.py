@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from verl_dots.difficulty import memory
-from verl_dots.difficulty.model import AttentionPredictor, PredictorConfig, attention, shift_to_mean
+from verl_dots.difficulty.model import AttentionPredictor, PredictorConfig, attention
 
 
 def small(**changes) -> AttentionPredictor:
@@ -57,7 +57,7 @@ def test_group_calibration_by_hand():
 
 def test_shift_to_mean_by_hand():
     # one reference with prior 1/2: the shift is the logit of 0.75 = ln 3
-    torch.testing.assert_close(shift_to_mean(torch.zeros(1), torch.tensor(0.75)), torch.tensor(1.0986123))
+    torch.testing.assert_close(memory.shift_to_mean(torch.zeros(1), torch.tensor(0.75)), torch.tensor(1.0986123))
 
 
 def test_kernel_memory_by_hand():

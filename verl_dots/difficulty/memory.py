@@ -42,3 +42,14 @@ def solve(
 def as_logit(difficulty_P: torch.Tensor) -> torch.Tensor:
     """Logit of a difficulty, clipped to [LIMIT, 1 - LIMIT]."""
     return torch.logit(difficulty_P.clamp(LIMIT, 1 - LIMIT))
+
+
+def shift_to_mean(logit_K: torch.Tensor, mean_difficulty: torch.Tensor) -> torch.Tensor:
+    """b with mean(sigmoid(logit_K + b)) = mean_difficulty (kept in [1e-3, 1 - 1e-3]), by 40 bisections."""
+    wanted = mean_difficulty.clamp(1e-3, 1 - 1e-3)
+    low, high = torch.full_like(wanted, -20.0), torch.full_like(wanted, 20.0)
+    for _ in range(40):
+        middle = (low + high) / 2
+        below = torch.sigmoid(logit_K + middle).mean() < wanted
+        low, high = torch.where(below, middle, low), torch.where(below, high, middle)
+    return (low + high) / 2

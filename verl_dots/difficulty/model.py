@@ -78,17 +78,6 @@ def attention(query_P: torch.Tensor, reference_K: torch.Tensor, value_K: torch.T
     return weight_PK @ value_K
 
 
-def shift_to_mean(logit_K: torch.Tensor, mean_difficulty: torch.Tensor) -> torch.Tensor:
-    """b with mean(sigmoid(logit_K + b)) = mean_difficulty (kept in [1e-3, 1 - 1e-3]), by 40 bisections."""
-    wanted = mean_difficulty.clamp(1e-3, 1 - 1e-3)
-    low, high = torch.full_like(wanted, -20.0), torch.full_like(wanted, 20.0)
-    for _ in range(40):
-        middle = (low + high) / 2
-        below = torch.sigmoid(logit_K + middle).mean() < wanted
-        low, high = torch.where(below, middle, low), torch.where(below, high, middle)
-    return (low + high) / 2
-
-
 class AttentionPredictor(nn.Module):
     """Predicts adaptive difficulty (1 - success rate) of questions from that of K reference questions."""
 
@@ -160,13 +149,22 @@ class AttentionPredictor(nn.Module):
         Raises ValueError for shapes that do not fit, no reference, or a difficulty that is not in [0, 1].
         """
         self._check(query_P, reference_K, difficulty_K)
+        return self._answer(query_P, reference_K, difficulty_K, *self._levels(reference_K, difficulty_K))
+
+    def _levels(
+        self, reference_K: torch.Tensor, difficulty_K: torch.Tensor
+    ) -> tuple[torch.Tensor | None, torch.Tensor]:
+        """What the references say to all questions alike: shift of the priors, and the values [K] attended to."""
         if not self.config.direct_head:
-            return self._calibrate(attention(query_P[:, :-1], reference_K[:, :-1], difficulty_K), difficulty_K)
-        shift = shift_to_mean(reference_K[:, -1], difficulty_K.mean())
-        residual_K = difficulty_K - torch.sigmoid(reference_K[:, -1] + shift)
-        prior_P = torch.sigmoid(query_P[:, -1] + shift)
-        local_P = attention(query_P[:, :-1], reference_K[:, :-1], residual_K)
-        return self._calibrate((prior_P + self.gate * local_P).clamp(0, 1), difficulty_K)
+            return None, difficulty_K
+        shift = memory.shift_to_mean(reference_K[:, -1], difficulty_K.mean())
+        return shift, difficulty_K - torch.sigmoid(reference_K[:, -1] + shift)
+
+    def _answer(self, query_P, reference_K, difficulty_K, shift, value_K) -> torch.Tensor:
+        attended_P = attention(query_P[:, :-1], reference_K[:, :-1], value_K)
+        if shift is not None:
+            attended_P = (torch.sigmoid(query_P[:, -1] + shift) + self.gate * attended_P).clamp(0, 1)
+        return self._calibrate(attended_P, difficulty_K)
 
     def _calibrate(self, difficulty_P: torch.Tensor, difficulty_K: torch.Tensor) -> torch.Tensor:
         """sigmoid(w * logit(d) + b), (w, b) = MLP([mean, std]), softplus and tanh (equation 3); or d itself."""
@@ -194,10 +192,15 @@ class AttentionPredictor(nn.Module):
     @torch.inference_mode()
     def predict(self, query_P, reference_K, difficulty_K, chunk: int = CHUNK) -> torch.Tensor:
         """`forward` in eval mode, ``chunk`` questions at a time: memory grows with P, never with P x K."""
+        self._check(query_P, reference_K, difficulty_K)
         was_training = self.training
         self.eval()
         try:
-            return torch.cat([self(part, reference_K, difficulty_K) for part in query_P.split(chunk)])
+            levels = self._levels(reference_K, difficulty_K)
+            predicted_P = torch.empty(len(query_P), dtype=query_P.dtype, device=query_P.device)
+            for part_P, query in zip(predicted_P.split(chunk), query_P.split(chunk), strict=True):
+                part_P.copy_(self._answer(query, reference_K, difficulty_K, *levels))
+            return predicted_P
         finally:
             self.train(was_training)
 
