@@ -25,8 +25,7 @@ from verl_dots.files import write_atomically
 
 CALIBRATIONS = ("group", "none")
 CHUNK = 2048  # questions x 256 references fit the cache of one core: three times as fast as 65,536
-EPSILON = 1e-4
-FORMAT = 1
+EPSILON, FORMAT = 1e-4, 1
 
 
 @dataclass(frozen=True)
