@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # From nothing to a table and figures: installs into .venv, makes the testbed and a tiny model, trains GRPO and DOTS on
-# the CPU and compares them. 10 to 20 minutes on 2 cores. Run again, it goes on from what is there.
+# the CPU and compares them. 10 to 25 minutes on 2 cores. Run again, it goes on from what is there.
 #   SEEDS="1"  STEPS=60  METHODS="grpo dots"
 set -euo pipefail
 cd "$(dirname "$0")/.."
