@@ -4,7 +4,8 @@ import pytest
 import yaml
 
 from verl_dots.conf import __path__ as conf_path
-from verl_dots.config import ConfigError, DotsConfig, SelectionConfig, unknown_key
+from verl_dots.config import DotsConfig, SelectionConfig
+from verl_dots.settings import ConfigError, unknown_key
 
 
 def test_the_yaml_has_every_key_at_its_default():

@@ -16,19 +16,21 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     "algorithms": (set(), {"ray", "verl", "transformers", "hydra", "omegaconf", "pandas"}),
     "curriculum": ({"algorithms", "config", "state"}, {"torch", "ray", "verl", "transformers", "hydra", "omegaconf"}),
     "replay": ({"state"}, {"torch", "ray", "verl", "transformers", "hydra", "omegaconf", "pandas"}),
-    "difficulty": ({"algorithms", "config", "files", "questions", "state"}, {"ray", "verl", "hydra"}),
+    "difficulty": ({"algorithms", "config", "files", "questions", "settings", "state"}, {"ray", "verl", "hydra"}),
     # The command line that drives verl's engines.
-    "difficulty/collect": ({"config", "difficulty", "integration", "main", "questions"}, {"ray", "verl"}),
-    "config": (set(), {"torch", "ray", "verl", "transformers", "hydra", "omegaconf", "pandas"}),
+    "difficulty/collect": ({"config", "difficulty", "integration", "main", "questions", "settings"}, {"ray", "verl"}),
+    "settings": (set(), {"torch", "ray", "verl", "transformers", "hydra", "omegaconf", "pandas"}),
+    "config": ({"settings"}, {"torch", "ray", "verl", "transformers", "hydra", "omegaconf", "pandas"}),
     "rewards": (set(), {"torch", "ray", "transformers", "pandas", "hydra"}),
     "rollout": (set(), {"ray", "verl", "pandas", "hydra", "omegaconf"}),
     "reporting": (set(), {"torch", "ray", "verl", "transformers", "hydra"}),
     "integration": (
-        {"algorithms", "config", "curriculum", "difficulty", "files", "questions", "rewards", "rollout", "state"},
+        {"algorithms", "config", "curriculum", "difficulty", "files", "questions", "replay", "rewards", "rollout"}
+        | {"settings", "state"},
         {"pandas", "matplotlib"},
     ),
     "report": ({"reporting"}, {"torch", "ray", "verl"}),
-    "main": ({"config", "integration"}, set()),
+    "main": ({"integration", "settings"}, set()),
     "conf": (set(), set()),
     "__init__": (set(), set()),
 }

@@ -75,9 +75,14 @@ def test_prompts_are_compared_by_their_exact_text():
     assert len(questions_of([row("a", "1"), bare])) == 2
 
 
-def test_what_to_do_about_conflicts_is_one_of_two():
-    with pytest.raises(ValueError, match="on_conflict='keep': must be one of drop, error"):
-        questions_of([row()], on_conflict="keep")
+def test_conflicting_answers_can_be_kept_as_questions_of_their_own():
+    found = questions_of([row("a", "1"), row("b", "1"), row("a", "2"), row("a", "1")], on_conflict="keep")
+    assert (found.texts, found.answers, found.rows.tolist()) == (("a", "b", "a"), ("1", "1", "2"), [0, 1, 2])
+
+
+def test_what_to_do_about_conflicts_is_one_of_three():
+    with pytest.raises(ValueError, match="on_conflict='first': must be one of drop, error, keep"):
+        questions_of([row()], on_conflict="first")
 
 
 @pytest.mark.parametrize(

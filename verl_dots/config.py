@@ -3,45 +3,25 @@
 Everything else in a run's config is verl's own (see conf/dots_trainer.yaml).
 """
 
-import difflib
 import math
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, fields, is_dataclass
-from types import UnionType
-from typing import Any, Self, get_args, get_type_hints
+from dataclasses import dataclass, field
+
+from verl_dots.settings import ConfigError, Settings, require, require_choice
 
 PREDICTORS = ("online", "attention")
 CONFLICTS = ("drop", "error")
 DEVICES = ("cpu", "cuda")
 LAYERS = ("last", "all")
 READS = ("question", "answer_and_question")
-
-
-class ConfigError(ValueError):
-    """A setting that cannot work; the message says which, what is allowed, and what to do."""
-
-
-class Group:
-    """A group of settings that can be built from plain values."""
-
-    @classmethod
-    def from_mapping(cls, given: Mapping[str, Any], name: str = "dots") -> Self:
-        """Build from plain values.
-
-        Raises:
-            ConfigError: an unknown key (the nearest known one is named), a value of another type or range.
-        """
-        hints = get_type_hints(cls)
-        values = {}
-        for key, value in given.items():
-            if key not in hints:
-                raise ConfigError(unknown_key(f"{name}.{key}", [f"{name}.{known.name}" for known in fields(cls)]))
-            values[key] = _typed(f"{name}.{key}", value, hints[key])
-        return cls(**values)
+REPLAYED = ("uniform", "nearest", "freshest")
+BEHAVIOURS = ("recomputed", "engine")
+# Names of GRPO-RR in verl's registries: the advantage and the paper's loss, its decoupled form.
+GRPO_RR, GRPO_RR_DECOUPLED = "grpo_rr", "grpo_rr_decoupled"
+LOSSES = (GRPO_RR, GRPO_RR_DECOUPLED)
 
 
 @dataclass(frozen=True)
-class SelectionConfig(Group):
+class SelectionConfig(Settings):
     """DOTS: which questions are rolled out (arXiv 2506.05316, section 3).
 
     Attributes:
@@ -71,18 +51,18 @@ class SelectionConfig(Group):
     uniform_rounds: int = 4
 
     def __post_init__(self):
-        _require("dots.selection.references", self.references, self.references >= 2, "must be 2 or more")
-        _require("dots.selection.alpha", self.alpha, 0 <= self.alpha <= 1, "must be in [0, 1]")
-        _require("dots.selection.tau", self.tau, self.tau >= 0, "must be 0 or more")
-        _require("dots.selection.mu", self.mu, self.mu >= 1, "must be 1 or more")
-        _choice("dots.selection.conflicting_answers", self.conflicting_answers, CONFLICTS)
-        _require("dots.selection.rho_floor", self.rho_floor, -1 <= self.rho_floor <= 1, "must be in [-1, 1]")
-        _require("dots.selection.rho_rounds", self.rho_rounds, self.rho_rounds >= 1, "must be 1 or more")
-        _require("dots.selection.uniform_rounds", self.uniform_rounds, self.uniform_rounds >= 1, "must be 1 or more")
+        require("dots.selection.references", self.references, self.references >= 2, "must be 2 or more")
+        require("dots.selection.alpha", self.alpha, 0 <= self.alpha <= 1, "must be in [0, 1]")
+        require("dots.selection.tau", self.tau, self.tau >= 0, "must be 0 or more")
+        require("dots.selection.mu", self.mu, self.mu >= 1, "must be 1 or more")
+        require_choice("dots.selection.conflicting_answers", self.conflicting_answers, CONFLICTS)
+        require("dots.selection.rho_floor", self.rho_floor, -1 <= self.rho_floor <= 1, "must be in [-1, 1]")
+        require("dots.selection.rho_rounds", self.rho_rounds, self.rho_rounds >= 1, "must be 1 or more")
+        require("dots.selection.uniform_rounds", self.uniform_rounds, self.uniform_rounds >= 1, "must be 1 or more")
 
 
 @dataclass(frozen=True)
-class DifficultyConfig(Group):
+class DifficultyConfig(Settings):
     """How the difficulty of questions that were not rolled out is predicted.
 
     Attributes:
@@ -111,12 +91,12 @@ class DifficultyConfig(Group):
     half_life: float = 8.0
 
     def __post_init__(self):
-        _choice("dots.difficulty.predictor", self.predictor, PREDICTORS)
-        _choice("dots.difficulty.layers", self.layers, LAYERS)
-        _choice("dots.difficulty.reads", self.reads, READS)
-        _choice("dots.difficulty.device", self.device, DEVICES)
-        _require("dots.difficulty.batch_tokens", self.batch_tokens, self.batch_tokens >= 1, "must be 1 or more")
-        _require("dots.difficulty.half_life", self.half_life, self.half_life > 0, "must be above 0 steps")
+        require_choice("dots.difficulty.predictor", self.predictor, PREDICTORS)
+        require_choice("dots.difficulty.layers", self.layers, LAYERS)
+        require_choice("dots.difficulty.reads", self.reads, READS)
+        require_choice("dots.difficulty.device", self.device, DEVICES)
+        require("dots.difficulty.batch_tokens", self.batch_tokens, self.batch_tokens >= 1, "must be 1 or more")
+        require("dots.difficulty.half_life", self.half_life, self.half_life > 0, "must be above 0 steps")
         if self.predictor == "attention" and self.checkpoint is None:
             raise ConfigError(
                 "dots.difficulty.predictor=attention needs dots.difficulty.checkpoint=FOLDER, a predictor trained with "
@@ -125,7 +105,53 @@ class DifficultyConfig(Group):
 
 
 @dataclass(frozen=True)
-class DotsConfig(Group):
+class ReplayConfig(Settings):
+    """Rollout replay (arXiv 2506.05316, section 4): a part of each train batch is rollouts of earlier steps.
+
+    Attributes:
+        enable: keep informative groups and replay them. Needs a loss that corrects for their age, see `LossConfig`.
+        delta: share of a batch's questions that are rolled out fresh, in (0, 1]; the others are replayed. What the
+            buffer cannot give is rolled out too.
+        capacity: C, groups that are kept; the oldest give way.
+        max_age: steps after which a group is dropped; null keeps it until it is pushed out.
+        sampling: which groups are replayed: "uniform" (the paper's), those of a difficulty "nearest" to
+            dots.selection.alpha, or the "freshest".
+    """
+
+    enable: bool = False
+    delta: float = 0.5
+    capacity: int = 256
+    max_age: int | None = None
+    sampling: str = "uniform"
+
+    def __post_init__(self):
+        require("dots.replay.delta", self.delta, 0 < self.delta <= 1, "must be above 0 and at most 1")
+        require("dots.replay.capacity", self.capacity, self.capacity >= 1, "must be 1 or more groups")
+        require("dots.replay.max_age", self.max_age, self.max_age is None or self.max_age >= 1, "must be 1 or more")
+        require_choice("dots.replay.sampling", self.sampling, REPLAYED)
+
+
+@dataclass(frozen=True)
+class LossConfig(Settings):
+    """GRPO-RR: the losses actor_rollout_ref.actor.policy_loss.loss_mode=grpo_rr and grpo_rr_decoupled.
+
+    Attributes:
+        behaviour: log-probs of fresh rollouts under the policy that sampled them: "recomputed" by the trainer, or those
+            that the "engine" gave. What is replayed later keeps the same ones.
+        truncation: greatest weight proximal / behaviour of a token in grpo_rr_decoupled; null for none.
+    """
+
+    behaviour: str = "recomputed"
+    truncation: float | None = None
+
+    def __post_init__(self):
+        require_choice("dots.loss.behaviour", self.behaviour, BEHAVIOURS)
+        positive = self.truncation is None or self.truncation > 0
+        require("dots.loss.truncation", self.truncation, positive, "must be above 0, or null for none")
+
+
+@dataclass(frozen=True)
+class DotsConfig(Settings):
     """Settings of verl_dots; with the defaults a run is plain GRPO.
 
     Attributes:
@@ -135,6 +161,8 @@ class DotsConfig(Group):
         reward_range: least and greatest reward of a response; difficulty is 1 at the least and 0 at the greatest.
         selection: which questions are rolled out.
         difficulty: how their difficulty is predicted.
+        replay: which earlier rollouts are trained on again.
+        loss: how rollouts of older policies are corrected.
     """
 
     seed: int = 1
@@ -142,54 +170,16 @@ class DotsConfig(Group):
     reward_range: tuple[float, float] = (0.0, 1.0)
     selection: SelectionConfig = field(default_factory=SelectionConfig)
     difficulty: DifficultyConfig = field(default_factory=DifficultyConfig)
+    replay: ReplayConfig = field(default_factory=ReplayConfig)
+    loss: LossConfig = field(default_factory=LossConfig)
 
     def __post_init__(self):
-        _require("dots.seed", self.seed, 0 <= self.seed < 2**31, f"must be in 0..{2**31 - 1}")
-        _require(
+        require("dots.seed", self.seed, 0 <= self.seed < 2**31, f"must be in 0..{2**31 - 1}")
+        require(
             "dots.poll_seconds",
             self.poll_seconds,
             0 < self.poll_seconds <= 60,
             "must be above 0 and at most 60 seconds",
         )
         low, high = self.reward_range
-        _require(
-            "dots.reward_range", [low, high], math.isfinite(high - low) and low < high, "must be [least, greatest]"
-        )
-
-
-def unknown_key(key: str, known: Iterable[str]) -> str:
-    """Message for a key that is not there: the nearest known one first, then all of them if they are few."""
-    known = sorted(known)
-    near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
-    hint = f"; did you mean {near[0]!r}?" if near else ""
-    listing = f" Known: {', '.join(known)}." if len(known) <= 30 else ""
-    return f"unknown config key {key!r}{hint}{listing}"
-
-
-def _require(key: str, value: Any, holds: bool, rule: str) -> None:
-    if not holds:
-        raise ConfigError(f"{key}={value}: {rule}")
-
-
-def _choice(key: str, value: str, allowed: tuple[str, ...]) -> None:
-    _require(key, value, value in allowed, f"must be one of {', '.join(allowed)}")
-
-
-def _typed(key: str, value: Any, kind: Any) -> Any:
-    """`value` as `kind` (an int is a float too), or an error that shows both."""
-    if is_dataclass(kind):
-        if not isinstance(value, Mapping):
-            raise ConfigError(f"{key}={value!r} is of type {type(value).__name__}; it must be a group of settings")
-        return kind.from_mapping(value, key)
-    if isinstance(kind, UnionType):
-        return None if value is None else _typed(key, value, get_args(kind)[0])
-    if get_args(kind):  # tuple[x, y]
-        parts = get_args(kind)
-        if not isinstance(value, list | tuple) or len(value) != len(parts):
-            raise ConfigError(f"{key}={value!r}: must be a list of {len(parts)} values")
-        return tuple(_typed(f"{key}[{place}]", part, parts[place]) for place, part in enumerate(value))
-    if kind is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    if isinstance(value, kind) and not (kind is int and isinstance(value, bool)):
-        return value
-    raise ConfigError(f"{key}={value!r} is of type {type(value).__name__}; it must be of type {kind.__name__}")
+        require("dots.reward_range", [low, high], math.isfinite(high - low) and low < high, "must be [least, greatest]")

@@ -10,8 +10,8 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 from omegaconf import DictConfig
 
-from verl_dots.config import ConfigError
 from verl_dots.integration.launch import explain_override_error, launch, prepare_environment, validate
+from verl_dots.settings import ConfigError
 
 CONFIG_MODULE = "verl_dots.conf"
 CONFIG_NAME = "dots_trainer"

@@ -20,7 +20,7 @@ logger = logging.getLogger(__name__)
 ID_LENGTH = 16
 SHOWN = 5  # rows or prompts named in a message
 BATCH_ROWS = 4096
-ON_CONFLICT = ("drop", "error")
+ON_CONFLICT = ("drop", "error", "keep")
 
 
 class QuestionError(ValueError):
@@ -74,7 +74,7 @@ def questions_of(
 
     Args:
         on_conflict: what to do about a prompt that occurs with different ground truths, of which at most one can be
-            right: "drop" leaves its rows out and says so in the log, "error" raises.
+            right: "drop" leaves its rows out and says so in the log, "error" raises, "keep" takes each for a question.
         name_of: what the row at a position is called in messages.
 
     Raises:
@@ -109,7 +109,7 @@ def questions_of(
         raise QuestionError(f"{bad_count} of {count} rows are no questions (counted from 0): {'; '.join(bad)}")
     if count > len(found):
         logger.warning("%d of %d rows repeat an earlier question; each counts once", count - len(found), count)
-    if conflicts:
+    if conflicts and on_conflict != "keep":
         _settle(list(conflicts.values()), found, on_conflict, name_of)
     places, texts, answers = zip(*found.values(), strict=True) if found else ((), (), ())
     return Questions(tuple(found), texts, answers, np.array(places, dtype=np.int64))

@@ -21,3 +21,13 @@ train() {  # train NAME [OVERRIDE ...]
         trainer.project_name=verl_dots_cpu trainer.experiment_name="$name" \
         trainer.default_local_dir="${RUN:-runs/cpu/$name-seed$seed}" "$@"
 }
+
+train_dots() {  # train_dots NAME [OVERRIDE ...]
+    # As in the paper a quarter as many references as selected questions, here 8 for 4 batches of 8; tau spreads the
+    # choice over more than the very nearest; embeddings are the frozen tiny model's own.
+    local name=$1; shift
+    train "$name" \
+        dots.selection.enable=True dots.selection.references=8 dots.selection.mu=4 dots.selection.tau=0.05 \
+        dots.difficulty.predictor=online dots.difficulty.half_life=16 dots.difficulty.layers=all \
+        dots.difficulty.cache="${CACHE:-runs/embeddings}" "$@"
+}

@@ -4,10 +4,11 @@ import torch
 
 from verl_dots.algorithms.off_policy import (
     behaviour_weights,
-    effective_sample_size,
     group_advantages,
+    is_clipped,
     ratio,
-    ratio_statistics,
+    ratio_figures,
+    ratio_sums,
 )
 
 
@@ -52,17 +53,48 @@ def test_weights_are_1_for_one_policy_and_are_truncated():
         behaviour_weights(proximal, behaviour, 0.0)
 
 
-def test_effective_sample_size_by_hand():
-    mask = torch.tensor([[1, 1, 1, 0]])
-    assert effective_sample_size(torch.tensor([[2.0, 2.0, 2.0, 9.0]]), mask) == 1.0
-    assert effective_sample_size(torch.tensor([[3.0, 0.0, 0.0, 9.0]]), mask) == pytest.approx(1 / 3)
-    assert np.isnan(effective_sample_size(torch.ones(1, 4), torch.zeros(1, 4)))
+def test_ratio_figures_by_hand():
+    ratio_NT = torch.tensor([[2.0, 0.5, 9.0], [1.0, 9.0, 9.0]])
+    mask = torch.tensor([[1, 1, 0], [1, 0, 0]])
+    clipped = torch.tensor([[True, False, True], [False, True, True]])
+    sums, largest = ratio_sums(ratio_NT, clipped, mask)
+    assert largest == 2.0
+    assert ratio_figures(sums) == pytest.approx({
+        "ratio/mean": 3.5 / 3, "ratio/log_difference": 2 * np.log(2) / 3, "clip_share": 1 / 3,
+        "effective_sample_size": 3.5**2 / (3 * 5.25),
+    })  # fmt: skip
 
 
-def test_ratio_statistics_by_hand():
-    newer, older = torch.log(torch.tensor([[0.5, 0.3, 0.9]])), torch.log(torch.tensor([[0.4, 0.3, 0.1]]))
-    found = ratio_statistics(newer, older, torch.tensor([[1, 1, 0]]), (0.2, 0.2))
-    assert found == pytest.approx({
-        "ratio/mean": 1.125, "ratio/max": 1.25, "ratio/clipped": 0.5, "ratio/log_difference": np.log(1.25) / 2,
-    }, rel=1e-5)  # fmt: skip
-    assert ratio_statistics(newer, older, torch.zeros(1, 3), (0.2, 0.2)) == {}
+def test_sums_of_parts_add_up_to_those_of_the_whole():
+    generator = torch.Generator().manual_seed(0)
+    ratio_NT = torch.rand(6, 9, generator=generator) + 0.1
+    mask, clipped = (torch.rand(2, 6, 9, generator=generator) > 0.4).unbind()
+    parts = [ratio_sums(ratio_NT[part], clipped[part], mask[part])[0] for part in (slice(0, 2), slice(2, 6))]
+    whole, _ = ratio_sums(ratio_NT, clipped, mask)
+    assert {name: parts[0][name] + parts[1][name] for name in whole} == pytest.approx(whole)
+
+
+def test_no_tokens_have_no_figures_and_equal_ratios_count_fully():
+    nothing, largest = ratio_sums(torch.ones(2, 3), torch.zeros(2, 3, dtype=bool), torch.zeros(2, 3))
+    assert ratio_figures(nothing) == {} and largest == 0
+    equal, _ = ratio_sums(torch.full((2, 3), 1.5), torch.zeros(2, 3, dtype=bool), torch.ones(2, 3))
+    assert ratio_figures(equal)["effective_sample_size"] == pytest.approx(1)
+
+
+def test_clipped_is_what_verl_counts_as_clipped():
+    from verl.trainer.ppo.core_algos import compute_policy_loss_vanilla
+    from verl.workers.config import FSDPActorConfig
+
+    generator = torch.Generator().manual_seed(0)
+    ratio_NT = torch.rand(5, 7, generator=generator) * 2
+    advantage = torch.randn(5, 7, generator=generator)
+    config = FSDPActorConfig(
+        clip_ratio_low=0.2, clip_ratio_high=0.3, ppo_mini_batch_size=1, ppo_micro_batch_size_per_gpu=1, rollout_n=1
+    )
+    _, metrics = compute_policy_loss_vanilla(
+        torch.zeros(5, 7), ratio_NT.log(), advantage, torch.ones(5, 7), config=config
+    )
+    share = is_clipped(ratio_NT, advantage, (0.2, 0.3)).float().mean()
+    assert metrics["actor/pg_clipfrac"] == pytest.approx(float(share))
+    by_hand = is_clipped(torch.tensor([2.0, 2.0, 0.1, 0.1]), torch.tensor([1.0, -1.0, 1.0, -1.0]), (0.2, 0.2))
+    assert by_hand.tolist() == [True, False, False, True]

@@ -3,10 +3,10 @@
 import pytest
 from omegaconf import OmegaConf
 
-from verl_dots.config import ConfigError
 from verl_dots.integration.generation import Sampling, sampling_params
 from verl_dots.integration.standalone import count_replicas, load_tokenizer, standalone_config, tokenize
 from verl_dots.main import compose
+from verl_dots.settings import ConfigError
 
 pytestmark = pytest.mark.usefixtures("cpu_environment")
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from verl_dots.config import ConfigError
 from verl_dots.integration.launch import validate
 from verl_dots.main import compose
+from verl_dots.settings import ConfigError
 
 ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.usefixtures("cpu_environment")

@@ -5,9 +5,9 @@ import asyncio
 import pytest
 from omegaconf import OmegaConf
 
-from verl_dots.config import ConfigError
 from verl_dots.integration.scoring import RewardFunction
 from verl_dots.main import compose
+from verl_dots.settings import ConfigError
 
 ROW = {"data_source": "arithmetic", "reward_model": {"ground_truth": "4"}, "extra_info": {"index": 7}}
 MATHS = {"data_source": "math", "reward_model": {"ground_truth": r"\frac{1}{2}"}, "extra_info": None}

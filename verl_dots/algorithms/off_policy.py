@@ -5,6 +5,8 @@ current policy is being updated. GRPO-RR (arXiv 2506.05316, section 4) clips cur
 form clips current / proximal and weights each token by proximal / behaviour.
 """
 
+from collections.abc import Mapping
+
 import torch
 
 LIMIT = 20.0  # of a log-ratio, as in verl's losses
@@ -54,35 +56,45 @@ def behaviour_weights(
     return weight_NT if truncation is None else weight_NT.clamp(max=truncation)
 
 
-def effective_sample_size(weight_NT: torch.Tensor, mask_NT: torch.Tensor) -> float:
-    """(sum w)^2 / (n sum w^2) over the n tokens that count: 1 for equal weights, 1 / n for one alone, nan for n = 0."""
-    weight_n = weight_NT[mask_NT.bool()].double()
-    if not len(weight_n):
-        return float("nan")
-    return float(weight_n.sum() ** 2 / (len(weight_n) * (weight_n**2).sum()))
+SUMMED = ("tokens", "ratio", "ratio_squared", "log_ratio", "clipped")
 
 
-def ratio_statistics(
-    newer_NT: torch.Tensor, older_NT: torch.Tensor, mask_NT: torch.Tensor, clip: tuple[float, float]
-) -> dict[str, float]:
-    """How far apart two policies are on some tokens; {} where none counts.
+def ratio_sums(
+    ratio_NT: torch.Tensor, clipped_NT: torch.Tensor, mask_NT: torch.Tensor
+) -> tuple[dict[str, float], float]:
+    """What `ratio_figures` needs of some tokens: sums that add up over batches, and the greatest ratio (0 for none).
 
     Args:
-        newer_NT, older_NT: [N, T] log-probs of the same tokens.
+        ratio_NT: [N, T] current / behaviour.
+        clipped_NT: [N, T] bool, see `is_clipped`.
         mask_NT: [N, T], tokens that count.
-        clip: (below, above): a ratio outside [1 - below, 1 + above] is clipped.
-
-    Returns:
-        mean, greatest and clipped share of the ratio, and the mean |log-ratio|.
     """
     mask = mask_NT.bool()
-    if not mask.any():
+    ratio_n = ratio_NT[mask].double()
+    sums = (len(ratio_n), ratio_n.sum(), (ratio_n**2).sum(), ratio_n.log().abs().sum(), clipped_NT[mask].sum())
+    return dict(zip(SUMMED, map(float, sums), strict=True)), float(ratio_n.max()) if len(ratio_n) else 0.0
+
+
+def ratio_figures(sums: Mapping[str, float]) -> dict[str, float]:
+    """How far the current policy is from the behaviour policy, from sums over tokens; {} for none.
+
+    Returns:
+        ratio/mean, ratio/log_difference (mean |log-ratio|), clip_share, and effective_sample_size: (sum r)^2 over
+        n sum r^2, which is 1 for equal ratios and 1 / n for one that outweighs all others.
+    """
+    tokens = sums["tokens"]
+    if tokens == 0:
         return {}
-    ratio_n = ratio(newer_NT, older_NT)[mask].double()
-    outside_n = (ratio_n < 1 - clip[0]) | (ratio_n > 1 + clip[1])
     return {
-        "ratio/mean": float(ratio_n.mean()),
-        "ratio/max": float(ratio_n.max()),
-        "ratio/clipped": float(outside_n.double().mean()),
-        "ratio/log_difference": float((newer_NT - older_NT)[mask].double().abs().mean()),
+        "ratio/mean": sums["ratio"] / tokens,
+        "ratio/log_difference": sums["log_ratio"] / tokens,
+        "clip_share": sums["clipped"] / tokens,
+        "effective_sample_size": sums["ratio"] ** 2 / (tokens * sums["ratio_squared"]),
     }
+
+
+def is_clipped(ratio_NT: torch.Tensor, advantage_NT: torch.Tensor, clip: tuple[float, float]) -> torch.Tensor:
+    """Tokens [N, T] without gradient: ratio above 1 + clip[1] at an advantage above 0, or below 1 - clip[0] at one
+    below."""
+    above, below = ratio_NT > 1 + clip[1], ratio_NT < 1 - clip[0]
+    return (above & (advantage_NT > 0)) | (below & (advantage_NT < 0))

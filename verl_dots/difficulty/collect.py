@@ -24,7 +24,6 @@ from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 from rich.table import Table
 
-from verl_dots.config import ConfigError
 from verl_dots.difficulty.collection.from_logs import collect_from_logs
 from verl_dots.difficulty.collection.provenance import settings_of
 from verl_dots.difficulty.collection.question_rows import Question, read_questions_with_rows
@@ -42,6 +41,7 @@ from verl_dots.integration.launch import prepare_environment, validate
 from verl_dots.integration.run_folder import versions
 from verl_dots.integration.scoring import RewardFunction
 from verl_dots.main import compose
+from verl_dots.settings import ConfigError
 
 logger = logging.getLogger(__name__)
 

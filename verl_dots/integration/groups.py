@@ -1,6 +1,7 @@
-"""Rewards of the groups of a batch, read from the TransferQueue."""
+"""The groups of a batch of the TransferQueue: their rewards and their order."""
 
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import transfer_queue as tq
@@ -47,3 +48,28 @@ def groups_of(batch: KVBatchMeta) -> dict[str, Group]:
     for (uid, _), score_T in sorted(zip(last, scores.unbind(), strict=True), key=lambda pair: pair[0]):
         rewards[uid].append(float(score_T.sum()))
     return {uid: Group(uid, tuple(values)) for uid, values in rewards.items()}
+
+
+def rows_at(batch: KVBatchMeta, places: Sequence[int]) -> KVBatchMeta:
+    """The rows of a batch at some places, in their order."""
+    keys, tags = ([column[place] for place in places] for column in (batch.keys, batch.tags))
+    return KVBatchMeta(
+        partition_id=batch.partition_id, keys=keys, tags=tags, fields=batch.fields, extra_info=dict(batch.extra_info)
+    )
+
+
+def spread(uids: Sequence[str], replayed: Sequence[bool]) -> list[int]:
+    """Places of rows in an order that spreads replayed groups evenly among the fresh ones.
+
+    A batch is cut into mini-batches in its order: none should be fresh or replayed alone. Groups stay together, fresh
+    and replayed ones in their own order.
+    """
+    first: dict[str, bool] = {}
+    for uid, old in zip(uids, replayed, strict=True):
+        first.setdefault(uid, old)
+    position = {}
+    for kind in (False, True):
+        names = [uid for uid, old in first.items() if old == kind]
+        position |= {uid: (number + 0.5) / len(names) for number, uid in enumerate(names)}
+    # Stable: of equal positions the fresh group comes first, and rows of a group keep their order.
+    return sorted(range(len(uids)), key=lambda place: (position[uids[place]], first[uids[place]], uids[place]))

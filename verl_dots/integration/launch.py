@@ -6,8 +6,9 @@ from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
 
-from verl_dots.config import ConfigError, DotsConfig, unknown_key
-from verl_dots.integration import selection_checks
+from verl_dots.config import DotsConfig
+from verl_dots.integration import checks
+from verl_dots.settings import ConfigError, unknown_key
 
 logger = logging.getLogger(__name__)
 
@@ -69,8 +70,7 @@ def validate(config: DictConfig) -> DotsConfig:
     if config.trainer.device == "cpu" and config.actor_rollout_ref.rollout.name != "hf":
         name = config.actor_rollout_ref.rollout.name
         raise ConfigError(f"actor_rollout_ref.rollout.name={name!r} needs a GPU; on a CPU it must be 'hf'")
-    if dots.selection.enable:
-        selection_checks.check(config, dots)
+    checks.check(config, dots)
     return dots
 
 

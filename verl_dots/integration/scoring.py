@@ -9,8 +9,8 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from verl_dots.config import ConfigError
 from verl_dots.rewards.mathematics import DEFAULT_WORKERS
+from verl_dots.settings import ConfigError
 
 OURS = "pkg://verl_dots.rewards.compute"
 

@@ -5,26 +5,25 @@ meet verl's trainer: its data set, agent loop and TransferQueue.
 """
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import transfer_queue as tq
-from tensordict import TensorDict
 from transfer_queue import KVBatchMeta
 from verl.utils import tensordict_utils as tu
-from verl.utils.dataset.rl_dataset import collate_fn
 from verl.utils.debug import marked_timer
 
+from verl_dots.algorithms.selection import fresh_count
 from verl_dots.config import DotsConfig
-from verl_dots.curriculum import SelectionCurriculum
+from verl_dots.curriculum.selection import SelectionCurriculum
 from verl_dots.difficulty.predictors import identity_of
 from verl_dots.integration.agent_loop import FIRST_ROLLOUT, PARTITION
 from verl_dots.integration.difficulty_worker import DifficultyWorkerGroup
-from verl_dots.integration.groups import Group, groups_of
-from verl_dots.questions import Questions, questions_of
+from verl_dots.integration.groups import Group, groups_of, place_of
+from verl_dots.integration.train_questions import TrainQuestions
 from verl_dots.state import load_state, require_equal, require_keys, save_state
 
 logger = logging.getLogger(__name__)
@@ -52,22 +51,22 @@ class SelectionStage:
     Args:
         trainer: verl's, with its data set and workers set up.
         dots: the settings.
+        questions: of the trainer's data set.
 
     Raises:
-        QuestionError, ValueError: data that cannot be selected from.
+        ValueError: data that cannot be selected from.
     """
 
-    def __init__(self, trainer: Any, dots: DotsConfig):
-        self.trainer, self.dots = trainer, dots
-        self.questions = dataset_questions(trainer.train_dataset, trainer.config.data.prompt_key, dots)
+    def __init__(self, trainer: Any, dots: DotsConfig, questions: TrainQuestions):
+        self.trainer, self.dots, self.questions = trainer, dots, questions
         rng = np.random.default_rng([dots.seed, SEED_STREAM])
         batch_size = trainer.config.data.train_batch_size
-        self.curriculum = SelectionCurriculum(dots.selection, len(self.questions), batch_size, rng)
+        fresh = fresh_count(batch_size, dots.replay.delta) if dots.replay.enable else None
+        self.curriculum = SelectionCurriculum(dots.selection, len(questions), batch_size, rng, fresh)
         pool = next(iter(trainer.resource_pool_manager.resource_pool_dict.values()))
         self.predictor = DifficultyWorkerGroup(dots.difficulty, pool, trainer.config.trainer.device)
-        self.predictor.embed(self.questions.texts, self.questions.answers)
-        self._question_of: dict[str, int] = {}  # uid -> question, of the rollouts of this step
-        self._reused: list[str] = []
+        self.predictor.embed(questions.known.texts, questions.known.answers)
+        self.reused: dict[str, int] = {}  # uid -> question, of the references that this step trains on
 
     # --- a step ----------------------------------------------------------------------------------------------
 
@@ -76,7 +75,7 @@ class SelectionStage:
 
         To be called at the beginning of a step, with the engine holding the current weights.
         """
-        self._question_of, self._reused = {}, []
+        self.reused = {}
         if not self.curriculum.round_due:
             return {}
         with marked_timer("selection", timing_raw):
@@ -98,7 +97,7 @@ class SelectionStage:
             self.predictor.observe(step, references_K, measured_K, sizes_K)
             predicted_P, held_out_K = self.predictor.predict(step, references_K, measured_K)
         reused_R = self.curriculum.plan(references_K, measured_K, effective_K, held_out_K, predicted_P)
-        self._reused = [str(rollouts.uids[place]) for place in reused_R]
+        self.reused = {str(rollouts.uids[place]): int(references_K[place]) for place in reused_R}
         unused_tokens = self._hand_over(rollouts)
         metrics = {
             "selection/trusted": float(not self.curriculum.trust.paused),
@@ -111,21 +110,25 @@ class SelectionStage:
         }
         return {name: value for name, value in metrics.items() if np.isfinite(value)}
 
-    def next_batch(self) -> TensorDict:
-        """The rows of the questions to roll out in this step, as verl's dataloader would hand them over."""
-        self._fresh = self.curriculum.next_batch()
-        return self._batch(self._fresh)
+    def planned(self) -> np.ndarray:
+        """The questions to roll out in this step."""
+        return self.curriculum.next_batch()
 
-    def submitted(self, uids: np.ndarray) -> None:
-        """Which names the prompts of `next_batch` have got."""
-        self._question_of.update(zip(map(str, uids), self._fresh.tolist(), strict=True))
+    def top_up(self, count: int, exclude: Collection[int]) -> np.ndarray:
+        """Up to `count` further ones, none of the excluded."""
+        return self.curriculum.top_up(count, exclude)
 
-    def observe(self, groups: Mapping[str, Group]) -> dict[str, float]:
-        """Take in what the rollouts of this step showed, and return how well it was predicted."""
-        fresh = {uid: group for uid, group in groups.items() if uid in self._question_of}
+    def observe(self, groups: Mapping[str, Group], question_of: Mapping[str, int]) -> dict[str, float]:
+        """Take in what the rollouts of this step showed, and return how well it was predicted.
+
+        Args:
+            groups: of the train batch.
+            question_of: question of each uid that was rolled out in this step and is no reference.
+        """
+        fresh = {uid: group for uid, group in groups.items() if uid in question_of}
         if not fresh:
             return {}
-        questions_N = np.array([self._question_of[uid] for uid in fresh])
+        questions_N = np.array([question_of[uid] for uid in fresh])
         difficulty_N = np.array([self._difficulty(group) for group in fresh.values()])
         sizes_N = np.array([group.size for group in fresh.values()])
         self.predictor.observe(self.trainer.global_steps, questions_N, difficulty_N, sizes_N)
@@ -139,7 +142,7 @@ class SelectionStage:
 
     def _roll_out(self, references_K: np.ndarray) -> ReferenceRollouts:
         trainer, step = self.trainer, self.trainer.global_steps
-        batch = self._batch(references_K)
+        batch = self.questions.batch(references_K, step)
         uids = np.array([f"step{step:07d}-reference{place:06d}" for place in range(len(batch))], dtype=object)
         columns = {
             "uid": uids,
@@ -164,23 +167,16 @@ class SelectionStage:
 
     def _hand_over(self, rollouts: ReferenceRollouts) -> int:
         """Move the reused groups into the train partition, forget the others, and return the others' tokens."""
-        reused = set(self._reused)
-        moved = [place for place, key in enumerate(rollouts.batch.keys) if key.rsplit("_", 2)[0] in reused]
+        moved = [place for place, key in enumerate(rollouts.batch.keys) if place_of(key)[0] in self.reused]
         if moved:
             keys, tags = ([column[place] for place in moved] for column in (rollouts.batch.keys, rollouts.batch.tags))
             fields = tq.kv_batch_get(keys=keys, partition_id=REFERENCE_PARTITION)
             tq.kv_batch_put(keys=keys, partition_id="train", fields=fields, tags=tags)
             prompt = {"is_prompt": True, "status": "finished", "global_steps": self.trainer.global_steps}
-            tq.kv_batch_put(keys=self._reused, partition_id="train", tags=[dict(prompt) for _ in self._reused])
+            tq.kv_batch_put(keys=list(self.reused), partition_id="train", tags=[dict(prompt) for _ in self.reused])
         tq.kv_clear(keys=rollouts.batch.keys, partition_id=REFERENCE_PARTITION)
         kept = set(moved)
         return sum(tag["response_len"] for place, tag in enumerate(rollouts.batch.tags) if place not in kept)
-
-    def _batch(self, questions_N: np.ndarray) -> TensorDict:
-        rows = self.questions.rows[questions_N]
-        batch = tu.get_tensordict(collate_fn([self.trainer.train_dataset[int(row)] for row in rows]))
-        tu.assign_non_tensor_data(batch, "global_steps", self.trainer.global_steps)
-        return batch
 
     def _difficulty(self, group: Group) -> float:
         low, high = self.dots.reward_range
@@ -197,7 +193,7 @@ class SelectionStage:
     def save(self, folder: Path) -> None:
         """Write everything that the next selection depends on."""
         state = {
-            "fingerprint": self.questions.fingerprint,
+            "fingerprint": self.questions.known.fingerprint,
             "identity": identity_of(self.dots.difficulty),
             "curriculum": self.curriculum.state_dict(),
             "predictor": self.predictor.state_dict(),
@@ -208,15 +204,8 @@ class SelectionStage:
         """Take over what `save` wrote. Raises StateError where it is missing, damaged, or of other questions."""
         state = load_state(folder / STATE_FILE, KIND)
         require_keys(str(folder / STATE_FILE), state, {"fingerprint", "identity", "curriculum", "predictor"})
-        require_equal("fingerprint of the training questions", state["fingerprint"], self.questions.fingerprint)
+        require_equal("fingerprint of the training questions", state["fingerprint"], self.questions.known.fingerprint)
         for name, value in identity_of(self.dots.difficulty).items():
             require_equal(f"{name} of dots.difficulty", state["identity"].get(name), value)
         self.curriculum.load_state_dict(state["curriculum"])
         self.predictor.load_state_dict(state["predictor"])
-
-
-def dataset_questions(dataset: Any, prompt_key: str, dots: DotsConfig) -> Questions:
-    """Distinct questions of verl's train data set, after its own filters; rows are the data set's."""
-    names = [name for name in (prompt_key, "reward_model", "extra_info") if name in dataset.dataframe.column_names]
-    rows = dataset.dataframe.select_columns(names)
-    return questions_of(rows, prompt_key=prompt_key, on_conflict=dots.selection.conflicting_answers)

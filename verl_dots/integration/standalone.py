@@ -6,7 +6,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from verl_dots.config import ConfigError
+from verl_dots.settings import ConfigError
 
 
 def standalone_config(config: DictConfig) -> DictConfig:

@@ -2,8 +2,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from verl_dots.config import ConfigError
 from verl_dots.difficulty.collection.question_rows import read_questions_with_rows, read_rows
+from verl_dots.settings import ConfigError
 
 
 def row(number, **extra):

@@ -3,7 +3,6 @@ import json
 import pyarrow.parquet as pq
 import pytest
 
-from verl_dots.config import ConfigError
 from verl_dots.difficulty.collection.rates import (
     Outcome,
     ProgressFile,
@@ -12,6 +11,7 @@ from verl_dots.difficulty.collection.rates import (
     read_provenance,
     write_labels,
 )
+from verl_dots.settings import ConfigError
 
 SETTINGS = {"model": "a", "temperature": 0.6, "rollouts": 2}
 

@@ -4,7 +4,6 @@ import json
 
 import pytest
 
-from verl_dots.config import ConfigError
 from verl_dots.difficulty.collection.rates import Outcome
 from verl_dots.difficulty.collection.rollout_logs import (
     Rollout,
@@ -13,6 +12,7 @@ from verl_dots.difficulty.collection.rollout_logs import (
     match_questions,
     read_rollouts,
 )
+from verl_dots.settings import ConfigError
 
 
 def dump(folder, step, rows):

@@ -9,7 +9,6 @@ from typing import Any
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from verl_dots.config import ConfigError
 from verl_dots.difficulty.collection import rollout_logs
 from verl_dots.difficulty.collection.provenance import digest
 from verl_dots.difficulty.collection.question_rows import Question, read_questions_with_rows
@@ -21,6 +20,7 @@ from verl_dots.difficulty.collection.rates import (
     write_labels,
 )
 from verl_dots.questions import question_id
+from verl_dots.settings import ConfigError
 
 logger = logging.getLogger(__name__)
 

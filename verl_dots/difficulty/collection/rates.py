@@ -14,8 +14,8 @@ from typing import Any, TextIO
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from verl_dots.config import ConfigError
 from verl_dots.files import write_atomically
+from verl_dots.settings import ConfigError
 
 PROVENANCE_KEY = b"verl_dots.provenance"
 SYNC_EVERY = 200

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from verl_dots.config import ConfigError
 from verl_dots.difficulty.collection.rates import Outcome
+from verl_dots.settings import ConfigError
 
 logger = logging.getLogger(__name__)
 

@@ -1,13 +1,13 @@
 """Which questions each step rolls out: DOTS's selection rounds, on the driver, seeded, without I/O.
 
 A round, every mu train batches: `begin_round` names the reference questions; once they are rolled out and the others'
-difficulty is predicted, `plan` draws the mu batches; `next_batch` hands them out one a step; `observe` compares what
-was predicted with what the rollouts then showed. While the predictions are not worth their references (`Trust`),
-rounds draw uniformly instead.
+difficulty is predicted, `plan` draws the mu batches; `next_batch` hands them out one a step, and `top_up` what replay
+could not fill; `observe` compares what was predicted with what the rollouts then showed. While the predictions are not
+worth their references (`Trust`), rounds draw uniformly instead.
 """
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
@@ -15,53 +15,10 @@ import numpy as np
 from verl_dots.algorithms.agreement import calibration_error, pearson
 from verl_dots.algorithms.selection import select
 from verl_dots.config import SelectionConfig
+from verl_dots.curriculum.trust import Trust
 from verl_dots.state import require_equal, require_keys
 
 logger = logging.getLogger(__name__)
-
-
-class Trust:
-    """Whether predictions are good enough to select by, judged on references drawn uniformly.
-
-    The selected questions cannot tell: all of them were predicted alike, so little correlation is left among them.
-
-    Args:
-        floor: least Pearson correlation.
-        rounds: how many rounds' references it is taken over; no verdict before they are there.
-        pause: rounds of uniform selection after one with a verdict against the predictions.
-    """
-
-    def __init__(self, floor: float, rounds: int, pause: int):
-        self.floor, self.rounds, self.pause = floor, rounds, pause
-        self._window: list[np.ndarray] = []  # [2, K] predicted and measured, one a round
-        self.paused = 0
-        self.rho = float("nan")  # over the window as it was last judged; nan where nothing can be said
-
-    def judge(self, predicted_K: np.ndarray, measured_K: np.ndarray) -> None:
-        """Take in one round's references; predictions are those made without the question's own outcome."""
-        self._window = [*self._window, np.stack([predicted_K, measured_K]).astype(np.float64)][-self.rounds :]
-        predicted_N, measured_N = np.concatenate(self._window, axis=1)
-        self.rho = pearson(predicted_N, measured_N)
-        if np.isnan(self.rho) and np.ptp(measured_N) > 0:
-            self.rho = 0.0  # predictions that are all alike order nothing
-        if len(self._window) == self.rounds and self.rho < self.floor:
-            logger.warning(
-                "predicted and measured difficulty of the last %d rounds' references correlate by %.2f, below "
-                "dots.selection.rho_floor=%g: questions are drawn uniformly in this round and the next %d, then "
-                "predictions are tried again", self.rounds, self.rho, self.floor, self.pause,
-            )  # fmt: skip
-            self._window, self.paused = [], self.pause
-
-    def pass_round(self) -> None:
-        """Count one round of uniform selection."""
-        self.paused -= 1
-
-    def state_dict(self) -> dict[str, Any]:
-        return {"window": list(self._window), "paused": self.paused}
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        require_keys("trust in the predictions", state, {"window", "paused"})
-        self._window, self.paused = list(state["window"]), state["paused"]
 
 
 class SelectionCurriculum:
@@ -72,16 +29,26 @@ class SelectionCurriculum:
         questions: P, how many there are to choose from.
         batch_size: B, questions of a train batch.
         rng: draws references and batches; its state is part of the curriculum's.
+        fresh: delta * B, questions of a batch that are rolled out where replay fills the rest; all B by default.
 
     Raises:
         ValueError: fewer questions than references or than one batch.
     """
 
-    def __init__(self, settings: SelectionConfig, questions: int, batch_size: int, rng: np.random.Generator):
+    def __init__(
+        self,
+        settings: SelectionConfig,
+        questions: int,
+        batch_size: int,
+        rng: np.random.Generator,
+        fresh: int | None = None,
+    ):
         self.settings, self.questions, self.batch_size, self.rng = settings, questions, batch_size, rng
+        self.fresh = batch_size if fresh is None else fresh
         self.batches = rounds_batches(settings, questions, batch_size)
         self.trust = Trust(settings.rho_floor, settings.rho_rounds, settings.uniform_rounds)
         self._queue: list[np.ndarray] = []  # questions of the batches to come
+        self._reserve = np.empty(0, dtype=np.int64)  # of this round, for what replay cannot fill
         self._predicted: dict[int, float] = {}  # of the questions of this round
         self._seen: list[tuple[float, float]] = []  # (predicted, measured) of this round's questions so far
 
@@ -99,7 +66,8 @@ class SelectionCurriculum:
     def plan_uniform(self) -> None:
         """Draw the batches of a round without regard to difficulty."""
         self.trust.pass_round()
-        self._fill(self.rng.permutation(self.questions)[: self.batches * self.batch_size], 0)
+        chosen = self.rng.permutation(self.questions)[: self.batches * self.batch_size]
+        self._fill(*np.split(chosen, [self.batches * self.fresh]), self.fresh)
 
     def plan(
         self,
@@ -124,30 +92,41 @@ class SelectionCurriculum:
         """
         self.trust.judge(held_out_K, measured_K)
         reused_R = self._reusable(measured_K, effective_K)
-        fresh = self.batches * self.batch_size - len(reused_R)
         difficulty_P = np.array(predicted_P, dtype=np.float64)
-        candidate_P = np.ones(self.questions, dtype=bool)
-        candidate_P[references_K] = False
-        if candidate_P.sum() < fresh:
-            # Too few others: references are candidates as well, at the difficulty that they were measured to have.
-            difficulty_P[references_K] = measured_K
-            candidate_P[:] = True
-            candidate_P[references_K[reused_R]] = False
-        candidates = np.flatnonzero(candidate_P)
-        if self.trust.paused:
-            chosen = self.rng.permutation(len(candidates))[:fresh]
-        else:
-            chosen = select(difficulty_P[candidates], fresh, self.settings.alpha, self.settings.tau, self.rng)
-        self._fill(candidates[chosen], len(reused_R))
+        difficulty_P[references_K] = measured_K
+        others_P = np.ones(self.questions, dtype=bool)
+        others_P[references_K] = False
+        unused_P = np.ones(self.questions, dtype=bool)
+        unused_P[references_K[reused_R]] = False
+        first = max(1, self.fresh - len(reused_R))
+        planned = first + (self.batches - 1) * self.fresh
+        # Too few others: references are candidates as well, at the difficulty that they were measured to have.
+        chosen = self._draw(others_P if others_P.sum() >= planned else unused_P, planned, difficulty_P)
+        unused_P[chosen] = False
+        # What replay cannot fill comes from the next best.
+        wanted = self.batches * self.batch_size - len(reused_R) - planned
+        left_P = others_P & unused_P
+        reserve = self._draw(left_P if left_P.sum() >= wanted else unused_P, wanted, difficulty_P)
+        self._fill(chosen, reserve, first)
         # Not of references: they were measured.
         known = set(references_K.tolist())
-        chosen_N = [int(question) for question in candidates[chosen] if int(question) not in known]
-        self._predicted = {question: float(difficulty_P[question]) for question in chosen_N}
+        predicted = [question for question in [*chosen.tolist(), *reserve.tolist()] if question not in known]
+        self._predicted = {question: float(difficulty_P[question]) for question in predicted}
         return reused_R
 
     def next_batch(self) -> np.ndarray:
-        """Questions to roll out in this step: B, less the reused references in the first batch of a round."""
+        """Questions to roll out in this step: delta * B; in a round's first batch less the reused, but at least one."""
         return self._queue.pop(0)
+
+    def top_up(self, count: int, exclude: Collection[int]) -> np.ndarray:
+        """Up to `count` further questions, none of the excluded: this round's next best, then any at random."""
+        rest = self._reserve[~np.isin(self._reserve, list(exclude))]
+        chosen = rest[:count]
+        self._reserve = self._reserve[~np.isin(self._reserve, chosen)]
+        if len(chosen) == count:
+            return chosen
+        free = np.setdiff1d(np.arange(self.questions), [*exclude, *chosen])
+        return np.concatenate([chosen, self.rng.permutation(free)[: count - len(chosen)]])
 
     def observe(self, questions_N: np.ndarray, difficulty_N: np.ndarray) -> dict[str, float]:
         """Take in the measured difficulty of questions of this round's batches and return the round's figures.
@@ -173,6 +152,8 @@ class SelectionCurriculum:
         return {
             "questions": self.questions,
             "batch_size": self.batch_size,
+            "fresh": self.fresh,
+            "reserve": self._reserve,
             "rng": self.rng.bit_generator.state,
             "queue": list(self._queue),
             "predicted_questions": np.array(list(self._predicted), dtype=np.int64),
@@ -185,7 +166,9 @@ class SelectionCurriculum:
         require_keys("selection", state, set(self.state_dict()))
         require_equal("questions to select from", state["questions"], self.questions)
         require_equal("data.train_batch_size", state["batch_size"], self.batch_size)
+        require_equal("fresh questions a batch (dots.replay.delta)", state["fresh"], self.fresh)
         self.trust.load_state_dict(state["trust"])
+        self._reserve = state["reserve"]
         self.rng.bit_generator.state = state["rng"]
         self._queue = list(state["queue"])
         self._predicted = dict(
@@ -201,9 +184,16 @@ class SelectionCurriculum:
         nearest = np.argsort(distance_K, kind="stable")
         return nearest[: min(int(effective_K.sum()), self.batch_size - 1)]
 
-    def _fill(self, chosen: np.ndarray, reused: int) -> None:
-        ends = self.batch_size * np.arange(1, self.batches) - reused
-        self._queue = np.split(chosen, ends)
+    def _draw(self, candidate_P: np.ndarray, count: int, difficulty_P: np.ndarray) -> np.ndarray:
+        candidates = np.flatnonzero(candidate_P)
+        if self.trust.paused:
+            return candidates[self.rng.permutation(len(candidates))[:count]]
+        return candidates[select(difficulty_P[candidates], count, self.settings.alpha, self.settings.tau, self.rng)]
+
+    def _fill(self, chosen: np.ndarray, reserve: np.ndarray, first: int) -> None:
+        """Batches of `fresh` questions, of which the first one has `first`."""
+        self._queue = np.split(chosen, first + self.fresh * np.arange(self.batches - 1))
+        self._reserve = reserve
         self._predicted, self._seen = {}, []
 
 

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from verl_dots.config import SelectionConfig
-from verl_dots.curriculum import SelectionCurriculum, Trust, rounds_batches
+from verl_dots.curriculum.selection import SelectionCurriculum, rounds_batches
+from verl_dots.curriculum.trust import Trust
 from verl_dots.state import StateError, load_state, save_state
 
 

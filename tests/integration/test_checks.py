@@ -9,12 +9,12 @@ import pytest
 from safetensors.numpy import save_file
 
 from data_prep.byte_tokenizer import build_tokenizer
-from verl_dots.config import ConfigError
 from verl_dots.difficulty.embeddings import Backbone, EmbeddingCache, cached_embeddings
 from verl_dots.difficulty.model import AttentionPredictor, PredictorConfig
 from verl_dots.integration.launch import validate
 from verl_dots.main import compose
 from verl_dots.questions import read_questions
+from verl_dots.settings import ConfigError
 
 pytestmark = pytest.mark.usefixtures("cpu_environment")
 QUESTIONS = 24

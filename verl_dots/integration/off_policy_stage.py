@@ -1,0 +1,104 @@
+"""Log-probs, weights and ages of a step's rows for GRPO-RR, written to the TransferQueue where verl's loss finds them.
+
+grpo_rr: old_log_probs are the behaviour policy's, so replayed rows need no forward pass; fresh ones need one unless the
+engine's log-probs are taken. grpo_rr_decoupled: old_log_probs are the proximal policy's, for all rows, and
+rollout_is_weights are proximal / behaviour. Fresh rows whose behaviour is recomputed have weights of exactly 1.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+import transfer_queue as tq
+from tensordict import TensorDict
+from transfer_queue import KVBatchMeta
+from verl.utils.seqlen_balancing import calculate_workload, get_seqlen_balanced_partitions
+
+from verl_dots.algorithms.off_policy import behaviour_weights
+from verl_dots.config import GRPO_RR_DECOUPLED, LossConfig
+from verl_dots.integration.groups import rows_at
+
+REPLAYED = "replayed"  # tag of a replayed row
+# (batch, metrics) -> None: verl's forward pass, which writes old_log_probs
+Forward = Callable[[KVBatchMeta, dict], Any]
+
+
+def is_replayed(tag: dict) -> bool:
+    """Whether a row with this tag is of an earlier step."""
+    return bool(tag.get(REPLAYED))
+
+
+class OffPolicyStage:
+    """What verl's loss needs to know of the behaviour policy.
+
+    Args:
+        loss_mode: grpo_rr or grpo_rr_decoupled.
+        settings: of the loss.
+        ranks: data-parallel ranks of the actor, by which a batch must divide.
+    """
+
+    def __init__(self, loss_mode: str, settings: LossConfig, ranks: int):
+        self.decoupled, self.settings, self.ranks = loss_mode == GRPO_RR_DECOUPLED, settings, ranks
+
+    def write(self, batch: KVBatchMeta, step: int, metrics: dict, forward: Forward) -> None:
+        """Write old_log_probs, replay_age and, if decoupled, behaviour_log_probs and rollout_is_weights of all rows.
+
+        verl's metrics of the forward pass (entropy, engine against trainer) are those of the fresh rows.
+        """
+        replayed = [place for place, tag in enumerate(batch.tags) if is_replayed(tag)]
+        fresh = [place for place, tag in enumerate(batch.tags) if not is_replayed(tag)]
+        recompute = self.settings.behaviour == "recomputed"
+        if self.decoupled or recompute:
+            forward(self._part(batch, fresh), metrics)
+        if self.decoupled:
+            if replayed:
+                forward(self._part(batch, replayed), {})
+            self._write_weights(batch, set(fresh) if recompute else set())
+        else:
+            self._copy_behaviour(batch, replayed if recompute else range(len(batch)))
+        ages = [step - tag["global_steps"] if is_replayed(tag) else 0 for tag in batch.tags]
+        _put(batch, {"replay_age": torch.tensor(ages, dtype=torch.int64).unsqueeze(-1)})
+
+    def _part(self, batch: KVBatchMeta, places: Sequence[int]) -> KVBatchMeta:
+        """Some rows, in an order that gives each rank equal work; filled up from the others where they do not divide.
+
+        What fills up is computed in vain: it is written again afterwards, or has the same value.
+        """
+        if len(places) == len(batch):
+            return batch
+        chosen = set(places)
+        others = [place for place in range(len(batch)) if place not in chosen]
+        places = [*places, *others[: -len(places) % self.ranks]]
+        if self.ranks > 1:
+            work = calculate_workload(torch.tensor([batch.tags[place]["seq_len"] for place in places]))
+            parts = get_seqlen_balanced_partitions(work, k_partitions=self.ranks, equal_size=True)
+            places = [places[position] for part in parts for position in part]
+        return rows_at(batch, places)
+
+    def _copy_behaviour(self, batch: KVBatchMeta, places: Sequence[int]) -> None:
+        if not len(places):
+            return
+        part = rows_at(batch, places)
+        found = tq.kv_batch_get(keys=part.keys, partition_id=part.partition_id, select_fields=["rollout_log_probs"])
+        _put(part, {"old_log_probs": found["rollout_log_probs"]})
+
+    def _write_weights(self, batch: KVBatchMeta, on_policy: set[int]) -> None:
+        names = ["old_log_probs", "rollout_log_probs"]
+        found = tq.kv_batch_get(keys=batch.keys, partition_id=batch.partition_id, select_fields=names)
+        pairs = list(zip(*(found[name].unbind() for name in names), strict=True))
+        behaviour = [
+            proximal_T if place in on_policy else stored_T for place, (proximal_T, stored_T) in enumerate(pairs)
+        ]
+        weights = [
+            behaviour_weights(proximal_T, behaviour_T, self.settings.truncation)
+            for (proximal_T, _), behaviour_T in zip(pairs, behaviour, strict=True)
+        ]
+        _put(batch, {"behaviour_log_probs": _jagged(behaviour), "rollout_is_weights": _jagged(weights)})
+
+
+def _put(batch: KVBatchMeta, fields: dict[str, torch.Tensor]) -> None:
+    tq.kv_batch_put(keys=batch.keys, partition_id=batch.partition_id, fields=TensorDict(fields, batch_size=len(batch)))
+
+
+def _jagged(rows: list[torch.Tensor]) -> torch.Tensor:
+    return torch.nested.as_nested_tensor(rows, layout=torch.jagged)
