@@ -3,7 +3,8 @@
     python -m verl_dots.report RUN... [--out DIR] [--baseline NAME] [--metric KEY]
 
 Each RUN is a run folder. Runs with the same experiment name are seeds of one method. Written:
-`report.md`, `summary.json`, `accuracy.png`, `training.png`, and `effective.png` where that was recorded.
+`report.md`, `summary.json`, `accuracy.png`, `training.png`, and, where that was recorded, `effective.png` and
+`replay.png`.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from verl_dots.reporting import figures, runs, summary, tables
+from verl_dots.reporting import drawing, figures, runs, summary, tables
 from verl_dots.reporting.runs import RunError
 from verl_dots.reporting.summary import Comparison
 
@@ -26,6 +27,7 @@ SUMMARY_FILE = "summary.json"
 ACCURACY_FILE = "accuracy.png"
 TRAINING_FILE = "training.png"
 EFFECTIVE_FILE = "effective.png"
+REPLAY_FILE = "replay.png"
 
 _PARTS_NOTE = (
     "Means over steps and seeds, the first step left out. `step` is verl's timer around a training step; it holds "
@@ -55,13 +57,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def write_report(comparison: Comparison, folder: Path) -> None:
-    """Write the four files of a report into `folder`, which is made if it is not there."""
+    """Write the files of a report into `folder`, which is made if it is not there."""
     folder.mkdir(parents=True, exist_ok=True)
-    figures.save(figures.accuracy_figure(comparison), folder / ACCURACY_FILE)
-    figures.save(figures.training_figure(comparison), folder / TRAINING_FILE)
-    effective = figures.effective_figure(comparison)
-    if effective is not None:
-        figures.save(effective, folder / EFFECTIVE_FILE)
+    drawing.save(figures.accuracy_figure(comparison), folder / ACCURACY_FILE)
+    drawing.save(figures.training_figure(comparison), folder / TRAINING_FILE)
+    for draw, file in ((figures.effective_figure, EFFECTIVE_FILE), (figures.replay_figure, REPLAY_FILE)):
+        figure = draw(comparison)
+        if figure is not None:
+            drawing.save(figure, folder / file)
     (folder / REPORT_FILE).write_text(report_text(comparison), encoding="utf-8")
     text = json.dumps(summary.to_json(comparison), indent=2, allow_nan=False)
     (folder / SUMMARY_FILE).write_text(text + "\n", encoding="utf-8")
@@ -88,6 +91,8 @@ def report_text(comparison: Comparison) -> str:
             "## Effective groups", "", f"![Share of groups whose rollouts differ in reward]({EFFECTIVE_FILE})", "",
             "A group whose rollouts all have the same reward has no advantage and teaches nothing.", "",
         ]  # fmt: skip
+    if any(figures.REPLAYED_SHARE in run.rows for method in comparison.methods for run in method.runs):
+        lines += ["## Replay", "", f"![Share replayed, change of the policy by age, share clipped]({REPLAY_FILE})", ""]
     lines += ["## Training", "", f"![Reward, entropy and response length against steps]({TRAINING_FILE})", ""]
     parts = tables.parts_table(comparison)
     if parts:

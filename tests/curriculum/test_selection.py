@@ -196,3 +196,57 @@ def test_selected_references_are_not_counted_as_predicted():
     chosen = one.next_batch()
     assert set(chosen) == set(references)  # measured at alpha: the nearest
     assert one.observe(chosen, np.full(8, 0.4)) == {}
+
+
+def with_replay(fresh=2, **changes):
+    return SelectionCurriculum(settings(**changes), 100, 4, np.random.default_rng(1), fresh)
+
+
+def test_with_replay_a_round_plans_delta_b_and_keeps_the_next_best_in_reserve():
+    one = with_replay()
+    references, _, batches = play_round(one)
+    assert [len(batch) for batch in batches] == [2, 2]
+    others = [question for question in range(100) if question not in references]
+    nearest = sorted(others, key=lambda question: abs(DIFFICULTY[question] - 0.5))
+    assert sorted(np.concatenate(batches)) == sorted(nearest[:4])
+    first = one.top_up(3, set())
+    second = one.top_up(1, {nearest[0]})
+    assert sorted([*first, *second]) == sorted(nearest[4:8])
+
+
+def test_a_top_up_takes_none_of_the_excluded_and_goes_beyond_the_reserve():
+    one = with_replay()
+    references, _, _ = play_round(one)
+    others = [question for question in range(100) if question not in references]
+    excluded = set(sorted(others, key=lambda question: abs(DIFFICULTY[question] - 0.5))[:6])
+    extra = one.top_up(50, excluded)
+    assert len(set(extra)) == 50 and not set(extra) & excluded
+    assert len(one.top_up(1000, range(90))) <= 10  # no more than there are
+
+
+def test_with_replay_reused_references_save_fresh_questions_and_then_replayed_ones():
+    one = SelectionCurriculum(settings(), 100, 6, np.random.default_rng(1), 3)
+    references = one.begin_round()
+    measured = np.array([0.0, 0.5, 0.9, 1.0, 0.25, 0.625, 0.75, 0.375])
+    reused = one.plan(references, measured, (measured > 0) & (measured < 1), measured, DIFFICULTY)
+    assert len(reused) == 5  # of 6 with mixed outcomes: one question of a batch is always fresh
+    assert [len(one.next_batch()), len(one.next_batch())] == [1, 3]
+
+
+def test_uniform_rounds_keep_a_reserve_too():
+    one = with_replay(rho_floor=0.2, rho_rounds=1, uniform_rounds=1)
+    one.begin_round()
+    one.plan(np.arange(8), np.linspace(0, 1, 8), np.zeros(8, dtype=bool), np.linspace(1, 0, 8), DIFFICULTY)
+    one.plan_uniform()
+    chosen = [*one.next_batch(), *one.next_batch(), *one.top_up(4, set())]
+    assert len(chosen) == 8 == len(set(chosen))
+
+
+def test_a_restored_reserve_goes_on_the_same_and_belongs_to_its_delta(tmp_path):
+    whole, restored = with_replay(), with_replay()
+    play_round(whole)
+    save_state(tmp_path / "state", "test", whole.state_dict())
+    restored.load_state_dict(load_state(tmp_path / "state", "test"))
+    assert restored.top_up(9, {1}).tolist() == whole.top_up(9, {1}).tolist()
+    with pytest.raises(StateError, match="dots.replay.delta.*has 2, this run has 3"):
+        with_replay(fresh=3).load_state_dict(load_state(tmp_path / "state", "test"))

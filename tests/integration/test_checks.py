@@ -148,3 +148,45 @@ def test_the_checks_leave_the_cache_as_it_is(folder):
     texts = read_questions([folder / "train.parquet"]).texts
     assert EmbeddingCache(folder / "cache", backbone.id).missing(texts) == []
     assert np.array_equal(EmbeddingCache(folder / "cache", backbone.id).get(texts), embedding)
+
+
+REPLAY = [
+    "dots.selection.enable=False",
+    "dots.replay.enable=True",
+    "actor_rollout_ref.actor.policy_loss.loss_mode=grpo_rr",
+]
+LOSS = "actor_rollout_ref.actor.policy_loss.loss_mode"
+CORRECTION = "algorithm.rollout_correction"
+
+
+def test_good_replay_passes(folder):
+    assert check(folder, *REPLAY).replay.delta == 0.5
+    assert check(folder, *REPLAY, f"{LOSS}=grpo_rr_decoupled", "algorithm.adv_estimator=grpo_rr")
+    assert check(folder, *REPLAY[1:])  # with selection
+
+
+@pytest.mark.parametrize(
+    ("overrides", "words"),
+    [
+        (["dots.replay.delta=0"], r"dots.replay.delta=0.0: must be above 0 and at most 1"),
+        (["dots.replay.delta=1.5"], r"dots.replay.delta=1.5: must be above 0"),
+        (["dots.replay.delta=0.1"], "delta=0.1 of a batch of 4 questions leaves none to roll out fresh"),
+        (["dots.replay.capacity=1"], "dots.replay.capacity=1 is less than the 2 groups that a batch replays"),
+        (["dots.replay.max_age=0"], "dots.replay.max_age=0: must be 1 or more"),
+        (["dots.replay.sampling=oldest"], "must be one of uniform, nearest, freshest"),
+        (["dots.loss.truncation=-1"], "dots.loss.truncation=-1.0: must be above 0"),
+        (["dots.loss.behaviour=guessed"], "must be one of recomputed, engine"),
+        ([f"{LOSS}=vanilla"], "loss_mode=vanilla does not go with dots.replay.enable=True.*set it to grpo_rr or"),
+        (["algorithm.adv_estimator=rloo"], "algorithm.adv_estimator=rloo does not go with dots.replay.enable=True"),
+        (["actor_rollout_ref.rollout.calculate_log_probs=False"], "replay needs the log-probs of the behaviour"),
+        (["actor_rollout_ref.rollout.temperature=0"], "sampled greedily has no ratio"),
+        ([f"{CORRECTION}.rollout_is=token"], "rollout_is=token does not go with .*loss_mode=grpo_rr"),
+        ([f"{CORRECTION}.bypass_mode=True"], "dots.loss.behaviour=engine takes the engine's log-probs; set it to"),
+        (["data.gen_batch_size=2"], "data.gen_batch_size=2 does not go with dots.replay.enable=True"),
+        (["data.train_batch_size=32", "dots.replay.delta=1"], "train_batch_size=32 is more than the 24 different"),
+        (["trainer.v1.trainer_mode=sync"], "trainer.v1.trainer_mode=sync does not go with"),
+    ],
+)
+def test_replay_that_cannot_work(folder, overrides, words):
+    with pytest.raises(ConfigError, match=words):
+        check(folder, *REPLAY, *overrides)

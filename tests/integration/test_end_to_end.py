@@ -86,6 +86,24 @@ def test_equals_stock_verl(inputs, straight, tmp_path):
         assert mine == tolerance, f"step {entry['step']}"
 
 
+@pytest.mark.parametrize("loss", ["grpo_rr", "grpo_rr_decoupled"])
+def test_with_an_empty_buffer_and_delta_1_grpo_rr_is_grpo_bit_for_bit(inputs, straight, tmp_path, loss):
+    folder, _ = straight
+    must_train(inputs.overrides(**{
+        "trainer.default_local_dir": tmp_path,
+        "trainer.total_training_steps": 2,
+        "trainer.val_before_train": False,
+        "dots.replay.enable": True,
+        "dots.replay.delta": 1,
+        "actor_rollout_ref.actor.policy_loss.loss_mode": loss,
+    }))  # fmt: skip
+    theirs, mine = rows_of(folder / "run"), rows_of(tmp_path)
+    for step in (1, 2):
+        expected = {key: value for key, value in computed(theirs[step]).items()}
+        assert len(expected) > 60
+        assert {key: computed(mine[step]).get(key) for key in expected} == expected, f"step {step}"
+
+
 def test_a_resumed_run_is_the_same_run_bit_for_bit(inputs, straight, tmp_path):
     folder, _ = straight
     first = {"trainer.default_local_dir": tmp_path / "run", "trainer.experiment_name": "grpo", "trainer.save_freq": 2}

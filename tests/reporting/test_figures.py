@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from matplotlib.image import imread
 
-from verl_dots.reporting import figures, summary, tables
+from verl_dots.reporting import drawing, figures, summary, tables
 from verl_dots.reporting.runs import group_by_name, load_run
 
 GRPO = {0: 0.0, 2: 0.2, 4: 0.4, 6: 0.6}
@@ -30,7 +30,7 @@ def test_pngs_are_drawn(compare, tmp_path, count, seeds):
     comparison = compare(["grpo", *(f"method-{index}" for index in range(1, count))], seeds)
     for draw in (figures.accuracy_figure, figures.training_figure):
         figure = draw(comparison)
-        figures.save(figure, tmp_path / "figure.png")
+        drawing.save(figure, tmp_path / "figure.png")
         image = imread(tmp_path / "figure.png")
         assert image.shape[:2] == (810, 2250)  # 15 x 5.4 inches at 150 dots
         assert 0.02 < np.mean(image[..., :3].min(axis=2) < 0.95) < 0.5  # some ink, mostly white
@@ -75,9 +75,9 @@ def test_a_metric_that_was_not_recorded_is_named(compare, tmp_path):
 
 
 def test_time_units():
-    assert figures._time_unit(90) == (1.0, "seconds")
-    assert figures._time_unit(3600) == (60.0, "minutes")
-    assert figures._time_unit(90000) == (3600.0, "hours")
+    assert drawing.time_unit(90) == (1.0, "seconds")
+    assert drawing.time_unit(3600) == (60.0, "minutes")
+    assert drawing.time_unit(90000) == (3600.0, "hours")
 
 
 def test_effective_groups_are_drawn_against_all_three_costs(write_run, tmp_path):
@@ -99,3 +99,22 @@ def test_effective_groups_are_drawn_against_all_three_costs(write_run, tmp_path)
     np.testing.assert_allclose(steps.get_ydata(), [10, 20, 30, 40, 50, 60])
     assert tokens.get_xdata().tolist() == [100, 200, 300, 400, 500, 600]
     assert seconds.get_xdata()[0] == pytest.approx(13.0)
+
+
+def test_replay_is_drawn_by_step_and_by_age(write_run):
+    plain = write_run("grpo", 0, GRPO, 2.0, 6)
+    assert figures.replay_figure(summary.compare(group_by_name([load_run(plain)]))) is None
+    folder = write_run("dots_rr", 0, GRPO, 2.0, 6)
+    rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    for row in rows[1:]:
+        row |= {"replay/share": 0.5, "off_policy/fresh/clip_share": 0.0, "off_policy/replayed/clip_share": 0.03}
+        row["off_policy/age_1/ratio/log_difference"] = 0.01 * row["step"]
+    rows[4]["off_policy/age_2-3/ratio/log_difference"] = 0.07
+    (folder / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    figure = figures.replay_figure(summary.compare(group_by_name([load_run(plain), load_run(folder)])))
+    share, moved, clipped = figure.axes
+    np.testing.assert_allclose(share.lines[0].get_ydata()[1:], 50)  # nothing before training
+    assert moved.lines[0].get_xdata() == ["1", "2-3"]
+    np.testing.assert_allclose(moved.lines[0].get_ydata(), [0.035, 0.07])
+    assert [line.get_ydata()[1] for line in clipped.lines] == [0.0, 3.0]
+    assert "Replayed" in share.get_title()

@@ -1,5 +1,6 @@
 """The groups of a batch of the TransferQueue: their rewards and their order."""
 
+import copy
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -53,8 +54,9 @@ def groups_of(batch: KVBatchMeta) -> dict[str, Group]:
 def rows_at(batch: KVBatchMeta, places: Sequence[int]) -> KVBatchMeta:
     """The rows of a batch at some places, in their order."""
     keys, tags = ([column[place] for place in places] for column in (batch.keys, batch.tags))
+    extra_info = copy.copy(batch.extra_info)
     return KVBatchMeta(
-        partition_id=batch.partition_id, keys=keys, tags=tags, fields=batch.fields, extra_info=dict(batch.extra_info)
+        partition_id=batch.partition_id, keys=keys, tags=tags, fields=batch.fields, extra_info=extra_info
     )
 
 

@@ -112,8 +112,7 @@ def off_policy_loss(
         clip = (config.clip_ratio if low is None else low, config.clip_ratio if high is None else high)
         clipped_NT = is_clipped(ratio(log_prob_NT, rows["old_log_probs"]), rows["advantages"], clip)
         ratio_NT = ratio(log_prob_NT, rows.get("behaviour_log_probs", rows["old_log_probs"]))
-        age = data["replay_age"]  # one number a row; the TransferQueue gives it back as a jagged tensor
-        age_N = age.values() if age.is_nested else age.reshape(-1)
+        age_N = data["replay_age"]
         for name, (least, greatest) in AGES.items():
             inside_N = (age_N >= least) & (age_N <= greatest)
             sums, largest = ratio_sums(ratio_NT, clipped_NT, rows["response_mask"] * inside_N.unsqueeze(-1))

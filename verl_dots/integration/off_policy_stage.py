@@ -18,7 +18,8 @@ from verl_dots.algorithms.off_policy import behaviour_weights
 from verl_dots.config import GRPO_RR_DECOUPLED, LossConfig
 from verl_dots.integration.groups import rows_at
 
-REPLAYED = "replayed"  # tag of a replayed row
+# Tags of a replayed row.
+REPLAYED, TEMPERATURE = "replayed", "temperature"
 # (batch, metrics) -> None: verl's forward pass, which writes old_log_probs
 Forward = Callable[[KVBatchMeta, dict], Any]
 
@@ -28,6 +29,14 @@ def is_replayed(tag: dict) -> bool:
     return bool(tag.get(REPLAYED))
 
 
+class RowTemperatures(dict):
+    """A batch's extra_info without verl's one temperature for all rows: each row has its own, as a field."""
+
+    def update(self, *args: Any, **kwargs: Any) -> None:
+        super().update(*args, **kwargs)
+        self.pop(TEMPERATURE, None)
+
+
 class OffPolicyStage:
     """What verl's loss needs to know of the behaviour policy.
 
@@ -35,10 +44,12 @@ class OffPolicyStage:
         loss_mode: grpo_rr or grpo_rr_decoupled.
         settings: of the loss.
         ranks: data-parallel ranks of the actor, by which a batch must divide.
+        temperature: that fresh rollouts are sampled at; replayed ones keep theirs.
     """
 
-    def __init__(self, loss_mode: str, settings: LossConfig, ranks: int):
+    def __init__(self, loss_mode: str, settings: LossConfig, ranks: int, temperature: float):
         self.decoupled, self.settings, self.ranks = loss_mode == GRPO_RR_DECOUPLED, settings, ranks
+        self.temperature = temperature
 
     def write(self, batch: KVBatchMeta, step: int, metrics: dict, forward: Forward) -> None:
         """Write old_log_probs, replay_age and, if decoupled, behaviour_log_probs and rollout_is_weights of all rows.
@@ -48,6 +59,8 @@ class OffPolicyStage:
         replayed = [place for place, tag in enumerate(batch.tags) if is_replayed(tag)]
         fresh = [place for place, tag in enumerate(batch.tags) if not is_replayed(tag)]
         recompute = self.settings.behaviour == "recomputed"
+        if self.keep_temperatures(batch):
+            _put(batch, {TEMPERATURE: torch.tensor(self._temperatures(batch))})
         if self.decoupled or recompute:
             forward(self._part(batch, fresh), metrics)
         if self.decoupled:
@@ -57,7 +70,18 @@ class OffPolicyStage:
         else:
             self._copy_behaviour(batch, replayed if recompute else range(len(batch)))
         ages = [step - tag["global_steps"] if is_replayed(tag) else 0 for tag in batch.tags]
-        _put(batch, {"replay_age": torch.tensor(ages, dtype=torch.int64).unsqueeze(-1)})
+        _put(batch, {"replay_age": torch.tensor(ages, dtype=torch.int64)})
+
+    def keep_temperatures(self, batch: KVBatchMeta) -> bool:
+        """See to it that log-probs are computed at each row's own temperature; whether those differ."""
+        differ = len(set(self._temperatures(batch))) > 1
+        if differ:
+            batch.extra_info = RowTemperatures(batch.extra_info)
+            batch.extra_info.pop(TEMPERATURE, None)
+        return differ
+
+    def _temperatures(self, batch: KVBatchMeta) -> list[float]:
+        return [float(tag.get(TEMPERATURE, self.temperature)) for tag in batch.tags]
 
     def _part(self, batch: KVBatchMeta, places: Sequence[int]) -> KVBatchMeta:
         """Some rows, in an order that gives each rank equal work; filled up from the others where they do not divide.

@@ -15,7 +15,7 @@ from verl.utils.tensordict_utils import list_of_dict_to_tensordict
 
 from verl_dots.config import DotsConfig
 from verl_dots.integration.groups import place_of
-from verl_dots.integration.off_policy_stage import REPLAYED
+from verl_dots.integration.off_policy_stage import REPLAYED, TEMPERATURE
 from verl_dots.integration.train_questions import FreshQuestions, TrainQuestions
 from verl_dots.replay.buffer import ReplayBuffer
 from verl_dots.replay.groups import ReplayError, ReplayGroup, Response, pack
@@ -199,4 +199,5 @@ def _fields(row: Mapping[str, Any], uid: str, session: int, group: ReplayGroup, 
 def _tag(group: ReplayGroup, response: Response) -> dict[str, Any]:
     steps = dict.fromkeys(("global_steps", "min_global_steps", "max_global_steps"), group.step)
     lengths = {"prompt_len": len(group.prompt_N), "response_len": len(response.tokens_T)}
-    return {"status": "success", REPLAYED: True, **steps, **lengths, "seq_len": sum(lengths.values())}
+    own = {REPLAYED: True, TEMPERATURE: group.temperature}
+    return {"status": "success", **own, **steps, **lengths, "seq_len": sum(lengths.values())}

@@ -149,7 +149,8 @@ class DotsTrainer(PPOTrainerSync):
         loss_mode = self.config.actor_rollout_ref.actor.policy_loss.loss_mode
         if loss_mode in LOSSES:
             ranks = max(self.actor_rollout_wg._query_dispatch_info("actor")) + 1
-            self.off_policy = OffPolicyStage(loss_mode, self.dots.loss, ranks)
+            temperature = self.config.actor_rollout_ref.rollout.temperature
+            self.off_policy = OffPolicyStage(loss_mode, self.dots.loss, ranks, temperature)
             actor = omega_conf_to_dataclass(self.config.actor_rollout_ref.actor)
             self.actor_rollout_wg.set_loss_fn(partial(off_policy_loss, config=actor))
 
@@ -161,6 +162,8 @@ class DotsTrainer(PPOTrainerSync):
         return batch
 
     def _update_actor(self, batch: KVBatchMeta, metrics: dict) -> KVBatchMeta:
+        if self.off_policy:
+            self.off_policy.keep_temperatures(batch)
         batch = super()._update_actor(batch, metrics)
         off_policy_metrics(metrics)
         return batch

@@ -4,7 +4,7 @@
     measures.py  curves, smoothing, first reach of an accuracy, savings, seconds by part
     summary.py   runs -> one `MethodSummary` a method, compared with a baseline
     tables.py    summaries -> markdown
-    figures.py   summaries and runs -> matplotlib figures
+    figures.py   summaries and runs -> matplotlib figures, in the look of drawing.py
 
 Loading is apart from rendering. Nothing here imports torch, ray or verl; `python -m
 verl_dots.report` is the command line.

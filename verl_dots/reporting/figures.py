@@ -7,41 +7,23 @@ either side of the mean.
 from __future__ import annotations
 
 import math
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import EngFormatter, MaxNLocator
+from matplotlib.ticker import EngFormatter
 
-from verl_dots.reporting import measures
+from verl_dots.reporting import drawing, measures
+from verl_dots.reporting.drawing import BASELINE_COLOUR, SIZE_INCHES, STYLE
 from verl_dots.reporting.summary import Comparison, MethodSummary
 
-BASELINE_COLOUR = "#1a1a1a"
-COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8b5cf6", "#8c6d31")
-MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
-DOTS_PER_INCH = 150
-SIZE_INCHES = (15.0, 5.4)
 MOST_MARKED_POINTS = 25
 MOST_DETAILED_METHODS = 4
-STYLE = {
-    "font.size": 13,
-    "axes.titlesize": 15,
-    "axes.labelsize": 13,
-    "legend.fontsize": 13,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "axes.axisbelow": True,
-    "grid.color": "#dddddd",
-    "lines.linewidth": 2.2,
-    "figure.titlesize": "large",
-    "figure.constrained_layout.use": True,
-    "figure.constrained_layout.w_pad": 0.12,
-    "figure.constrained_layout.h_pad": 0.10,
-}
+REPLAYED_SHARE = "replay/share"
+AGES = ("1", "2-3", "4-7", "8+")
+AGE_KEY = "off_policy/age_{}/ratio/log_difference"
 TRAINING_PANELS = (
     ("critic/score/mean", "Training reward", "mean reward"),
     ("actor/entropy", "Policy entropy", "nats per token"),
@@ -59,12 +41,12 @@ def accuracy_figure(comparison: Comparison) -> Figure:
         figure = Figure(figsize=SIZE_INCHES)
         panels = figure.subplots(1, 3, sharey=True)
         scale = 100.0 if comparison.is_accuracy else 1.0
-        seconds, unit = _time_unit(max(method.mean.wall_seconds_E[-1] for method in comparison.methods))
+        seconds, unit = drawing.time_unit(max(method.mean.wall_seconds_E[-1] for method in comparison.methods))
         costs = (("step_E", 1.0), ("wall_seconds_E", 1.0 / seconds), ("tokens_E", 1.0))
         names = ("training step", f"wall time ({unit})", "generated tokens")
         for panel, (axis, factor), name in zip(panels, costs, names, strict=True):
             for index, method in enumerate(comparison.methods):
-                look = _look(index, method.name, comparison.baseline)
+                look = drawing.look(index, method.name, comparison.baseline)
                 _draw_curve(panel, method, axis, factor, scale, look)
                 if _has_band(method, comparison):
                     _draw_seed_band(panel, method, axis, factor, scale, look)
@@ -75,13 +57,13 @@ def accuracy_figure(comparison: Comparison) -> Figure:
                 )
             panel.set_xlabel(name)
             panel.margins(x=0.02)
-        panels[0].xaxis.set_major_locator(_locator(integer=True))
-        panels[1].xaxis.set_major_locator(_locator())
-        panels[2].xaxis.set_major_locator(_locator())
+        panels[0].xaxis.set_major_locator(drawing.locator(integer=True))
+        panels[1].xaxis.set_major_locator(drawing.locator())
+        panels[2].xaxis.set_major_locator(drawing.locator())
         panels[2].xaxis.set_major_formatter(EngFormatter(sep=" "))
         figure.suptitle(f"{comparison.label}, {comparison.smoothing}")
         panels[0].set_ylabel(f"{comparison.label} (%)" if comparison.is_accuracy else comparison.label)
-        _legend(figure, panels[0])
+        drawing.legend(figure, panels[0])
         return figure
 
 
@@ -96,16 +78,16 @@ def training_figure(comparison: Comparison) -> Figure:
         panels = figure.subplots(1, 3)
         for panel, (key, title, unit) in zip(panels, TRAINING_PANELS, strict=True):
             for index, method in enumerate(comparison.methods):
-                look = _look(index, method.name, comparison.baseline)
+                look = drawing.look(index, method.name, comparison.baseline)
                 _draw_metric(panel, method, key, look, detailed=len(comparison.methods) <= MOST_DETAILED_METHODS)
             if not panel.lines:
                 panel.text(0.5, 0.5, f"{key}\nwas not recorded", ha="center", va="center", transform=panel.transAxes)
             panel.set_title(title)
             panel.set_xlabel("training step")
             panel.set_ylabel(unit)
-            panel.xaxis.set_major_locator(_locator(integer=True))
+            panel.xaxis.set_major_locator(drawing.locator(integer=True))
             panel.margins(x=0.02)
-        _legend(figure, *panels)
+        drawing.legend(figure, *panels)
         return figure
 
 
@@ -121,7 +103,7 @@ def effective_figure(comparison: Comparison) -> Figure | None:
     with rc_context(STYLE):
         figure = Figure(figsize=SIZE_INCHES)
         panels = figure.subplots(1, 3, sharey=True)
-        seconds, unit = _time_unit(max(method.mean.wall_seconds_E[-1] for method in methods))
+        seconds, unit = drawing.time_unit(max(method.mean.wall_seconds_E[-1] for method in methods))
         for index, method in enumerate(comparison.methods):
             if method not in methods:
                 continue
@@ -131,30 +113,62 @@ def effective_figure(comparison: Comparison) -> Figure | None:
             share = 100 * mean[key].rolling(max(1, round(len(mean) / 10)), min_periods=1).mean()
             costs = (mean.index, mean["wall_seconds"] / seconds, mean["generated_tokens"])
             for panel, cost in zip(panels, costs, strict=True):
-                look = _look(index, method.name, comparison.baseline)
-                panel.plot(cost, share, label=_name(method), markersize=6, markevery=5, **look)
+                look = drawing.look(index, method.name, comparison.baseline)
+                panel.plot(cost, share, label=drawing.name(method), markersize=6, markevery=5, **look)
         names = ("training step", f"wall time ({unit})", "generated tokens")
         for panel, name in zip(panels, names, strict=True):
             panel.set_xlabel(name)
             panel.set_ylim(0, 100)
-            panel.xaxis.set_major_locator(_locator())
+            panel.xaxis.set_major_locator(drawing.locator())
         panels[2].xaxis.set_major_formatter(EngFormatter(sep=" "))
         panels[0].set_ylabel("effective groups (%)")
         figure.suptitle("Groups whose rollouts differ in reward")
-        _legend(figure, panels[0])
+        drawing.legend(figure, panels[0])
         return figure
 
 
-def save(figure: Figure, path: Path) -> None:
-    """Write `figure` to `path` as a PNG."""
-    figure.savefig(path, dpi=DOTS_PER_INCH)
+def replay_figure(comparison: Comparison) -> Figure | None:
+    """Draw how much is replayed, how far the policy has moved since by age, and what the loss clips of it.
 
-
-def _look(index: int, name: str, baseline: str) -> dict[str, str]:
-    """Colour and marker of the method at `index` of a comparison, in which the baseline comes first."""
-    if name == baseline:
-        return {"color": BASELINE_COLOUR, "marker": MARKERS[0]}
-    return {"color": COLOURS[(index - 1) % len(COLOURS)], "marker": MARKERS[index % len(MARKERS)]}
+    Seeds are averaged, lines over steps are trailing means over a tenth of them. None where nothing was replayed.
+    """
+    methods = [method for method in comparison.methods if any(REPLAYED_SHARE in run.rows for run in method.runs)]
+    if not methods:
+        return None
+    with rc_context(STYLE):
+        figure = Figure(figsize=SIZE_INCHES)
+        share, moved, clipped = figure.subplots(1, 3)
+        for index, method in enumerate(comparison.methods):
+            if method not in methods:
+                continue
+            look = drawing.look(index, method.name, comparison.baseline)
+            rows = pd.concat([run.rows for run in method.runs])
+            mean = rows.groupby("step").mean(numeric_only=True)
+            smoothed = mean.rolling(max(1, round(len(mean) / 10)), min_periods=1).mean()
+            share.plot(mean.index, 100 * smoothed[REPLAYED_SHARE], label=drawing.name(method), markevery=5, **look)
+            known = [age for age in AGES if AGE_KEY.format(age) in rows]
+            moved.plot(known, [rows[AGE_KEY.format(age)].mean() for age in known], **look)
+            for kind, line in (("fresh", ":"), ("replayed", "-")):
+                if (key := f"off_policy/{kind}/clip_share") in smoothed:
+                    label = f"{drawing.name(method)}, {kind}"
+                    clipped.plot(mean.index, 100 * smoothed[key], line, color=look["color"], label=label)
+        share.set_ylim(0, 100)
+        moved.set_ylim(bottom=0)
+        for panel, title, across, up in (
+            (share, "Replayed", "training step", "groups of a batch (%)"),
+            (
+                moved,
+                "How far the policy has moved on",
+                "age of a replayed group (steps)",
+                "mean |log ratio| of a token",
+            ),
+            (clipped, "Clipped by the loss", "training step", "tokens (%)"),
+        ):
+            panel.set_title(title)
+            panel.set_xlabel(across)
+            panel.set_ylabel(up)
+        drawing.legend(figure, share, clipped)
+        return figure
 
 
 def _draw_curve(
@@ -162,7 +176,9 @@ def _draw_curve(
 ) -> None:
     cost_E = factor * getattr(method.mean, axis)
     every = max(1, math.ceil(len(cost_E) / MOST_MARKED_POINTS))
-    panel.plot(cost_E, scale * method.mean.accuracy_E, label=_name(method), markersize=6, markevery=every, **look)
+    panel.plot(
+        cost_E, scale * method.mean.accuracy_E, label=drawing.name(method), markersize=6, markevery=every, **look
+    )
 
 
 def _draw_seed_band(
@@ -170,7 +186,7 @@ def _draw_seed_band(
 ) -> None:
     seeds = np.stack([curve.accuracy_E for curve in measures.align(method.curves)])
     deviation_E = scale * seeds.std(axis=0, ddof=1)
-    _band(panel, factor * getattr(method.mean, axis), scale * method.mean.accuracy_E, deviation_E, look["color"])
+    drawing.band(panel, factor * getattr(method.mean, axis), scale * method.mean.accuracy_E, deviation_E, look["color"])
 
 
 def _has_band(method: MethodSummary, comparison: Comparison) -> bool:
@@ -187,39 +203,9 @@ def _draw_metric(panel: Axes, method: MethodSummary, key: str, look: dict[str, s
     window = max(1, round(len(mean) / 20))
     smoothed = mean.rolling(window, min_periods=1).mean()
     marker = look["marker"] if len(mean) == 1 else None
-    panel.plot(mean.index, smoothed, color=look["color"], marker=marker, label=_name(method))
+    panel.plot(mean.index, smoothed, color=look["color"], marker=marker, label=drawing.name(method))
     if detailed and window > 1:
         panel.plot(mean.index, mean, color=look["color"], alpha=0.25, linewidth=1.0)
     if detailed and table.shape[1] > 1:
         deviation = table.std(axis=1).rolling(window, min_periods=1).mean()
-        _band(panel, mean.index, smoothed, deviation, look["color"])
-
-
-def _band(panel: Axes, x, middle, deviation, colour: str) -> None:
-    panel.fill_between(x, middle - deviation, middle + deviation, color=colour, alpha=0.16, linewidth=0)
-
-
-def _legend(figure: Figure, *panels: Axes) -> None:
-    """Put one legend below the panels, where it covers no line."""
-    entries = {}
-    for panel in panels:
-        for handle, label in zip(*panel.get_legend_handles_labels(), strict=True):
-            entries.setdefault(label, handle)
-    if entries:
-        columns = min(5, len(entries))
-        figure.legend(entries.values(), entries.keys(), loc="outside lower center", ncols=columns, frameon=False)
-
-
-def _locator(integer: bool = False) -> MaxNLocator:
-    return MaxNLocator(nbins=6, steps=[1, 2, 5, 10], integer=integer)
-
-
-def _name(method: MethodSummary) -> str:
-    return method.name if len(method.runs) == 1 else f"{method.name} ({len(method.runs)} seeds)"
-
-
-def _time_unit(longest_seconds: float) -> tuple[float, str]:
-    """Return (seconds in the unit, its name) so that `longest_seconds` reads as a small number."""
-    if longest_seconds >= 2 * 3600:
-        return 3600.0, "hours"
-    return (60.0, "minutes") if longest_seconds >= 120 else (1.0, "seconds")
+        drawing.band(panel, mean.index, smoothed, deviation, look["color"])

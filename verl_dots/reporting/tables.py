@@ -16,6 +16,10 @@ NOTHING = "–"
 # verl's parts of a step in the order in which they happen; others follow by name.
 PART_ORDER = (
     "step",
+    "selection",
+    "reference_rollouts",
+    "predict_difficulty",
+    "replay",
     "gen",
     "reward",
     "old_log_prob",
