@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# From nothing to a table and figures: installs into .venv, makes the testbed and a tiny model, trains GRPO and DOTS on
-# the CPU and compares them. 10 to 25 minutes on 2 cores. Run again, it goes on from what is there.
-#   SEEDS="1"  STEPS=60  METHODS="grpo dots"
+# From nothing to a table and figures: installs into .venv, makes the testbed and a tiny model, trains GRPO and DOTS with
+# rollout replay on the CPU and compares them. 10 to 25 minutes on 2 cores. Run again, it goes on from what is there.
+#   SEEDS="1"  STEPS=60  METHODS="grpo dots_rr"   (methods: the recipes of recipes/cpu)
 set -euo pipefail
 cd "$(dirname "$0")/.."
 source scripts/install.sh
@@ -12,7 +12,7 @@ data=data/arithmetic model=models/tiny runs=runs/quickstart began=$SECONDS
 
 folders=()
 for seed in ${SEEDS:-1}; do
-    for method in ${METHODS:-grpo dots}; do
+    for method in ${METHODS:-grpo dots_rr}; do
         run=$runs/$method-seed$seed
         folders+=("$run")
         if grep -q '"finished": "' "$run/run.json" 2>/dev/null; then

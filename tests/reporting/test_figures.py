@@ -114,7 +114,7 @@ def test_replay_is_drawn_by_step_and_by_age(write_run):
     figure = figures.replay_figure(summary.compare(group_by_name([load_run(plain), load_run(folder)])))
     share, moved, clipped = figure.axes
     np.testing.assert_allclose(share.lines[0].get_ydata()[1:], 50)  # nothing before training
-    assert moved.lines[0].get_xdata() == ["1", "2-3"]
+    assert list(moved.lines[0].get_xdata()) == ["1", "2-3"]
     np.testing.assert_allclose(moved.lines[0].get_ydata(), [0.035, 0.07])
     assert [line.get_ydata()[1] for line in clipped.lines] == [0.0, 3.0]
     assert "Replayed" in share.get_title()
