@@ -1,0 +1,79 @@
+"""AdaRFT: a target difficulty that follows the reward, and the questions nearest to it (arXiv 2504.05520, section 3).
+
+Difficulties are static, in any range, and greater is harder.
+"""
+
+import math
+
+import numpy as np
+
+
+def next_target(
+    target: float, reward: float, *, eta: float, alpha: float, beta: float, low: float, high: float
+) -> float:
+    """T' = clip(T + eta * tanh(alpha * (reward - beta)), low, high).
+
+    Args:
+        target: T, in the unit of the difficulties.
+        reward: mean reward of the step's rollouts.
+        eta: greatest step of the target, in the same unit.
+        alpha: how sharply the step grows with the reward's distance from `beta`.
+        beta: reward at which the target stays.
+        low, high: bounds of the target.
+
+    Raises:
+        ValueError: the reward is not finite.
+    """
+    if not math.isfinite(reward):
+        raise ValueError(f"the mean reward of a step is {reward}; it must be finite to move the target difficulty")
+    return min(max(target + eta * math.tanh(alpha * (reward - beta)), low), high)
+
+
+def damped(before: float | None, reward: float, damping: float) -> float:
+    """Exponential moving average of the reward: `damping` of the one before, which is None at first; 0 is none."""
+    return reward if before is None else damping * before + (1 - damping) * reward
+
+
+def nearest(
+    difficulty_P: np.ndarray, target: float, count: int, rng: np.random.Generator, candidate_P: np.ndarray | None = None
+) -> np.ndarray:
+    """[count] positions of the difficulties nearest to the target, equally near ones drawn by the generator.
+
+    Args:
+        candidate_P: [P] bool, those that may be chosen; None for all.
+
+    Raises:
+        ValueError: fewer candidates than `count`.
+    """
+    candidates = np.arange(len(difficulty_P)) if candidate_P is None else np.flatnonzero(candidate_P)
+    if count > len(candidates):
+        raise ValueError(f"cannot choose {count} of {len(candidates)} questions")
+    distance = np.abs(np.asarray(difficulty_P, dtype=np.float64)[candidates] - target)
+    return candidates[np.lexsort((rng.permutation(len(candidates)), distance))[:count]]
+
+
+def nearest_unused(
+    difficulty_P: np.ndarray, target: float, count: int, used_P: np.ndarray, width: float, rng: np.random.Generator
+) -> np.ndarray:
+    """As `nearest`, but no question again before all within `width` of the target have had their turn.
+
+    Args:
+        used_P: [P] bool, questions that have had it; updated in place. Where fewer than `count` unused ones lie in the
+            neighbourhood, those are taken, the neighbourhood begins anew, and the nearest of it fill up.
+
+    Raises:
+        ValueError: fewer questions than `count`.
+    """
+    near_P = np.abs(np.asarray(difficulty_P, dtype=np.float64) - target) <= width
+    chosen = nearest(difficulty_P, target, min(count, int((near_P & ~used_P).sum())), rng, near_P & ~used_P)
+    if len(chosen) < count:
+        used_P[near_P] = False
+        rest_P = ~used_P
+        rest_P[chosen] = False
+        if rest_P.sum() < count - len(chosen):  # nearly all of the others have had their turn too
+            used_P[:] = False
+            rest_P[:] = True
+            rest_P[chosen] = False
+        chosen = np.concatenate([chosen, nearest(difficulty_P, target, count - len(chosen), rng, rest_P)])
+    used_P[chosen] = True
+    return chosen
