@@ -98,3 +98,8 @@ def test_clipped_is_what_verl_counts_as_clipped():
     assert metrics["actor/pg_clipfrac"] == pytest.approx(float(share))
     by_hand = is_clipped(torch.tensor([2.0, 2.0, 0.1, 0.1]), torch.tensor([1.0, -1.0, 1.0, -1.0]), (0.2, 0.2))
     assert by_hand.tolist() == [True, False, False, True]
+
+
+def test_the_dual_clip_takes_the_gradient_of_great_ratios_at_negative_advantages():
+    ratio_NT, advantage = torch.tensor([3.5, 2.5, 3.5]), torch.tensor([-1.0, -1.0, 1.0])
+    assert is_clipped(ratio_NT, advantage, (0.2, 9.0), dual=3.0).tolist() == [True, False, False]

@@ -178,10 +178,14 @@ def test_good_replay_passes(folder):
         (["dots.loss.behaviour=guessed"], "must be one of recomputed, engine"),
         ([f"{LOSS}=vanilla"], "loss_mode=vanilla does not go with dots.replay.enable=True.*set it to grpo_rr or"),
         (["algorithm.adv_estimator=rloo"], "algorithm.adv_estimator=rloo does not go with dots.replay.enable=True"),
-        (["actor_rollout_ref.rollout.calculate_log_probs=False"], "replay needs the log-probs of the behaviour"),
+        (["actor_rollout_ref.rollout.calculate_log_probs=False"], "the log-probs of the behaviour policy come from"),
         (["actor_rollout_ref.rollout.temperature=0"], "sampled greedily has no ratio"),
         ([f"{CORRECTION}.rollout_is=token"], "rollout_is=token does not go with .*loss_mode=grpo_rr"),
         ([f"{CORRECTION}.bypass_mode=True"], "dots.loss.behaviour=engine takes the engine's log-probs; set it to"),
+        ([f"{LOSS}=grpo_rr", "dots.loss.truncation=2"], "dots.loss.truncation=2.0 does not go with loss_mode=grpo_rr"),
+        (["dots.loss.behaviour=engine", "actor_rollout_ref.rollout.top_p=0.9"], "of the tokens within top_p alone"),
+        (["algorithm.use_kl_in_reward=True"], "use_kl_in_reward=True does not go with"),
+        (["actor_rollout_ref.rollout.enable_rollout_routing_replay=True"], "experts' routes are not kept"),
         (["data.gen_batch_size=2"], "data.gen_batch_size=2 does not go with dots.replay.enable=True"),
         (["data.train_batch_size=32", "dots.replay.delta=1"], "train_batch_size=32 is more than the 24 different"),
         (["trainer.v1.trainer_mode=sync"], "trainer.v1.trainer_mode=sync does not go with"),
@@ -190,3 +194,11 @@ def test_good_replay_passes(folder):
 def test_replay_that_cannot_work(folder, overrides, words):
     with pytest.raises(ConfigError, match=words):
         check(folder, *REPLAY, *overrides)
+
+
+def test_images_are_refused_with_replay(folder):
+    table = pq.read_table(folder / "train.parquet")
+    pq.write_table(table.append_column("images", [["a.png"]] * len(table)), folder / "train.parquet")
+    assert check(folder)
+    with pytest.raises(ConfigError, match=r"train.parquet has \['images'\]: dots.replay.enable=True keeps text alone"):
+        check(folder, *REPLAY)

@@ -17,6 +17,7 @@ from verl.utils.metric import Metric
 from verl.workers.config import FSDPActorConfig, PolicyLossConfig
 from verl.workers.utils.losses import ppo_loss
 
+from verl_dots.algorithms.off_policy import is_clipped
 from verl_dots.integration.losses import off_policy_loss, off_policy_metrics
 
 MODES = ("token-mean", "seq-mean-token-mean")
@@ -54,6 +55,16 @@ def test_without_replay_both_forms_are_verls_grpo_to_the_last_bit(name, mode):
     verls_loss, verls_gradient, verls_metrics = loss_and_gradient("vanilla", new, **inputs)
     assert torch.equal(loss, verls_loss) and torch.equal(gradient, verls_gradient) and metrics == verls_metrics
     assert loss != 0 and metrics["actor/pg_clipfrac"] > 0
+
+
+def test_tokens_counted_as_clipped_are_those_without_a_gradient():
+    generator = torch.Generator().manual_seed(2)
+    ratios = torch.rand(20, 10, generator=generator) * 5  # past the dual clip at 3, too
+    new = ratios.log().requires_grad_()
+    advantages = torch.randn(20, 10, generator=generator)
+    inputs = {"old_log_prob": torch.zeros(20, 10), "advantages": advantages, "response_mask": torch.ones(20, 10)}
+    _, gradient, _ = loss_and_gradient("grpo_rr", new, **inputs)
+    assert torch.equal(is_clipped(ratios, advantages, (0.2, 0.2), dual=3.0), gradient == 0)
 
 
 def test_the_papers_form_by_hand():

@@ -66,6 +66,8 @@ def test_a_batch_is_fresh_and_replayed_groups_and_never_short(whole):
         # Engine and trainer give fresh tokens the same log-probs.
         assert row["training/rollout_probs_diff_max"] < 1e-4
         if row["replay/share"]:
+            # What is replayed keeps the log-probs of its own policy, not those of this step's.
+            assert row["off_policy/replayed/ratio/log_difference"] > 2 * row["off_policy/fresh/ratio/log_difference"]
             assert 1 <= row["replay/age/mean"] <= row["replay/age/max"] < step
 
 

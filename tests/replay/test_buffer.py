@@ -194,3 +194,19 @@ def test_a_state_of_another_capacity_is_refused():
 def test_bad_settings(capacity, max_age):
     with pytest.raises(ValueError, match="must be 1 or more"):
         buffer(capacity, max_age)
+
+
+def test_rewards_in_float32_are_within_their_range_and_extremes_stay_uninformative():
+    one = ReplayBuffer(4, (0.1, 1.1), None, uniform, np.random.default_rng(0))
+    lowest, greatest = float(np.float32(0.1)), float(np.float32(1.1))
+    assert greatest > 1.1 and lowest > 0.1
+    assert (
+        one.put([group("a", (lowest, lowest)), group("b", (greatest, greatest)), group("c", (lowest, greatest))]) == 1
+    )
+    with pytest.raises(ReplayError, match=r"reward 1.2 is outside dots.reward_range=\[0.1, 1.1\]"):
+        one.put([group("d", (0.5, 1.2))])
+
+
+def test_turns_come_back():
+    packed = pack("q", 1, 1.0, np.array([7]), [response(1.0, turns=5), response(0.0)])
+    assert [one.turns for one in packed.responses()] == [5, 2]

@@ -93,8 +93,16 @@ def ratio_figures(sums: Mapping[str, float]) -> dict[str, float]:
     }
 
 
-def is_clipped(ratio_NT: torch.Tensor, advantage_NT: torch.Tensor, clip: tuple[float, float]) -> torch.Tensor:
-    """Tokens [N, T] without gradient: ratio above 1 + clip[1] at an advantage above 0, or below 1 - clip[0] at one
-    below."""
-    above, below = ratio_NT > 1 + clip[1], ratio_NT < 1 - clip[0]
+def is_clipped(
+    ratio_NT: torch.Tensor, advantage_NT: torch.Tensor, clip: tuple[float, float], dual: float = float("inf")
+) -> torch.Tensor:
+    """Tokens [N, T] that the clipped loss gives no gradient.
+
+    Args:
+        ratio_NT: [N, T], the one that is clipped.
+        advantage_NT: [N, T]. Above 0, a ratio above 1 + clip[1] is clipped; below 0, one below 1 - clip[0].
+        clip: (below, above).
+        dual: verl's clip_ratio_c: at an advantage below 0 a ratio above it is clipped too (arXiv 1912.09729).
+    """
+    above, below = ratio_NT > 1 + clip[1], (ratio_NT < 1 - clip[0]) | (ratio_NT > dual)
     return (above & (advantage_NT > 0)) | (below & (advantage_NT < 0))

@@ -94,25 +94,29 @@ class SelectionCurriculum:
         reused_R = self._reusable(measured_K, effective_K)
         difficulty_P = np.array(predicted_P, dtype=np.float64)
         difficulty_P[references_K] = measured_K
-        others_P = np.ones(self.questions, dtype=bool)
-        others_P[references_K] = False
-        unused_P = np.ones(self.questions, dtype=bool)
-        unused_P[references_K[reused_R]] = False
         first = max(1, self.fresh - len(reused_R))
-        planned = first + (self.batches - 1) * self.fresh
-        # Too few others: references are candidates as well, at the difficulty that they were measured to have.
-        chosen = self._draw(others_P if others_P.sum() >= planned else unused_P, planned, difficulty_P)
-        unused_P[chosen] = False
-        # What replay cannot fill comes from the next best.
-        wanted = self.batches * self.batch_size - len(reused_R) - planned
-        left_P = others_P & unused_P
-        reserve = self._draw(left_P if left_P.sum() >= wanted else unused_P, wanted, difficulty_P)
+        chosen, reserve = self._draw_round(difficulty_P, references_K, references_K[reused_R], first)
         self._fill(chosen, reserve, first)
         # Not of references: they were measured.
         known = set(references_K.tolist())
         predicted = [question for question in [*chosen.tolist(), *reserve.tolist()] if question not in known]
         self._predicted = {question: float(difficulty_P[question]) for question in predicted}
         return reused_R
+
+    def _draw_round(
+        self, difficulty_P: np.ndarray, references_K: np.ndarray, reused: np.ndarray, first: int
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Questions of the batches of a round, and the next best, for what replay cannot fill."""
+        others_P, unused_P = np.ones((2, self.questions), dtype=bool)
+        others_P[references_K] = False
+        unused_P[reused] = False
+        planned = first + (self.batches - 1) * self.fresh
+        # Too few others: references are candidates as well, at the difficulty that they were measured to have.
+        chosen = self._draw(others_P if others_P.sum() >= planned else unused_P, planned, difficulty_P)
+        unused_P[chosen] = False
+        wanted = self.batches * self.batch_size - len(reused) - planned
+        left_P = others_P & unused_P
+        return chosen, self._draw(left_P if left_P.sum() >= wanted else unused_P, wanted, difficulty_P)
 
     def next_batch(self) -> np.ndarray:
         """Questions to roll out in this step: delta * B; in a round's first batch less the reused, but at least one."""

@@ -1,11 +1,13 @@
 """What a run needs, checked before anything starts: settings, questions, predictor and embeddings."""
 
 import logging
+from pathlib import Path
 
+import pyarrow.parquet as pq
 from omegaconf import DictConfig, OmegaConf
 
 from verl_dots.algorithms.selection import fresh_count
-from verl_dots.config import GRPO_RR, LOSSES, DotsConfig
+from verl_dots.config import GRPO_RR, GRPO_RR_DECOUPLED, LOSSES, DotsConfig
 from verl_dots.curriculum.selection import rounds_batches
 from verl_dots.questions import QuestionError, Questions, read_questions
 from verl_dots.settings import ConfigError
@@ -39,16 +41,31 @@ OFF_POLICY: tuple[Fixed, ...] = (
         "dots.loss.behaviour=engine takes the engine's log-probs",
     ),
     ("distillation.enabled", (None, False), "verl's distillation has a loss of its own"),
+    (
+        "algorithm.use_kl_in_reward",
+        (None, False),
+        "that penalty is of old_log_probs, which may be an older policy's; use_kl_loss is of the current one's",
+    ),
+)
+LOG_PROBS: Fixed = (
+    "actor_rollout_ref.rollout.calculate_log_probs",
+    (True,),
+    "the log-probs of the behaviour policy come from the engine",
+)
+WHOLE_DISTRIBUTION: tuple[Fixed, ...] = (
+    ("actor_rollout_ref.rollout.top_p", (1, 1.0), "its log-probs may be of the tokens within top_p alone"),
+    ("actor_rollout_ref.rollout.top_k", (-1, 0), "its log-probs may be of the tokens within top_k alone"),
 )
 REPLAY: tuple[Fixed, ...] = (
+    LOG_PROBS,
     (
         "actor_rollout_ref.actor.policy_loss.loss_mode",
         LOSSES,
         "rollouts of older policies need a loss that corrects for them",
     ),
-    ("actor_rollout_ref.rollout.calculate_log_probs", (True,), "replay needs the log-probs of the behaviour policy"),
     ("algorithm.adv_estimator", ("grpo", GRPO_RR), "replayed groups are compared within themselves"),
     ("data.gen_batch_size", (None, 1), "the number of fresh questions differs from step to step"),
+    ("actor_rollout_ref.rollout.enable_rollout_routing_replay", (None, False), "experts' routes are not kept"),
 )
 
 
@@ -62,9 +79,15 @@ def check(config: DictConfig, dots: DotsConfig) -> None:
     mode = config.actor_rollout_ref.actor.policy_loss.loss_mode
     if mode in LOSSES:
         _require(config, OFF_POLICY, f"actor_rollout_ref.actor.policy_loss.loss_mode={mode}")
+        if mode == GRPO_RR_DECOUPLED:
+            _require(config, (LOG_PROBS,), f"loss_mode={mode}")
+        elif dots.loss.truncation is not None:
+            raise ConfigError(
+                f"dots.loss.truncation={dots.loss.truncation} does not go with loss_mode={mode}: it clips and has no "
+                f"weights; set it to null, or loss_mode to {GRPO_RR_DECOUPLED}"
+            )
         if dots.loss.behaviour == "engine":
-            fixed = ("actor_rollout_ref.rollout.calculate_log_probs", (True,), "the engine gives none")
-            _require(config, (fixed,), "dots.loss.behaviour=engine")
+            _require(config, (LOG_PROBS, *WHOLE_DISTRIBUTION), "dots.loss.behaviour=engine")
     if dots.replay.enable:
         _require(config, (*CHOSEN_QUESTIONS, *REPLAY), "dots.replay.enable=True")
         _check_replay(config, dots)
@@ -72,10 +95,9 @@ def check(config: DictConfig, dots: DotsConfig) -> None:
         _require(config, (*CHOSEN_QUESTIONS, *SELECTION), "dots.selection.enable=True")
     if not (dots.selection.enable or dots.replay.enable):
         return
-    files = config.data.train_files
     try:
         questions = read_questions(
-            [files] if isinstance(files, str) else list(files),
+            data_files(config),
             prompt_key=config.data.prompt_key,
             on_conflict=dots.selection.conflicting_answers if dots.selection.enable else "keep",
         )
@@ -92,6 +114,12 @@ def check(config: DictConfig, dots: DotsConfig) -> None:
         raise ConfigError(f"data.train_files: {error}") from error
     except ValueError as error:
         raise error if isinstance(error, ConfigError) else ConfigError(str(error)) from error
+
+
+def data_files(config: DictConfig) -> list[str]:
+    """data.train_files as a list."""
+    files = config.data.train_files
+    return [files] if isinstance(files, str) else list(files)
 
 
 def _require(config: DictConfig, fixed: tuple[Fixed, ...], what: str) -> None:
@@ -113,6 +141,10 @@ def _check_replay(config: DictConfig, dots: DotsConfig) -> None:
             f"dots.replay.capacity={replay.capacity} is less than the {replayed} groups that a batch replays "
             f"((1 - dots.replay.delta) * data.train_batch_size); it must be {replayed} or more"
         )
+    for file in data_files(config):
+        columns = set(pq.read_schema(Path(file).expanduser()).names)
+        if media := columns & {config.data.get("image_key", "images"), config.data.get("video_key", "videos")}:
+            raise ConfigError(f"{file} has {sorted(media)}: dots.replay.enable=True keeps text alone; turn replay off")
     if config.actor_rollout_ref.rollout.temperature == 0:
         raise ConfigError(
             "actor_rollout_ref.rollout.temperature=0 does not go with dots.replay.enable=True: what is sampled "

@@ -61,8 +61,9 @@ def grpo_rr(
 ) -> tuple[torch.Tensor, dict[str, Any]]:
     """The paper's loss: min(r A, clip(r) A) with r = current / behaviour, both [N, T]; `old_log_prob` is the latter's.
 
-    The paper's mean per sequence is verl's loss_agg_mode=seq-mean-token-mean. Raises ValueError for weights: the ratio
-    to the behaviour policy is in r already.
+    The paper's mean per sequence is verl's loss_agg_mode=seq-mean-token-mean. verl's dual clip stays: of a token with
+    A < 0 and r above clip_ratio_c (3) no gradient is left; the paper has none, a great clip_ratio_c turns it off.
+    Raises ValueError for weights: the ratio to the behaviour policy is in r already.
     """
     if rollout_is_weights is not None:
         raise ValueError(
@@ -110,7 +111,8 @@ def off_policy_loss(
         rows = data.select(*fields).to_padded_tensor()
         low, high = config.clip_ratio_low, config.clip_ratio_high
         clip = (config.clip_ratio if low is None else low, config.clip_ratio if high is None else high)
-        clipped_NT = is_clipped(ratio(log_prob_NT, rows["old_log_probs"]), rows["advantages"], clip)
+        ratio_to_old_NT = ratio(log_prob_NT, rows["old_log_probs"])
+        clipped_NT = is_clipped(ratio_to_old_NT, rows["advantages"], clip, config.get("clip_ratio_c", 3.0))
         ratio_NT = ratio(log_prob_NT, rows.get("behaviour_log_probs", rows["old_log_probs"]))
         age_N = data["replay_age"]
         for name, (least, greatest) in AGES.items():

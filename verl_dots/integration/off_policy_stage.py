@@ -14,7 +14,7 @@ from tensordict import TensorDict
 from transfer_queue import KVBatchMeta
 from verl.utils.seqlen_balancing import calculate_workload, get_seqlen_balanced_partitions
 
-from verl_dots.algorithms.off_policy import behaviour_weights
+from verl_dots.algorithms.off_policy import behaviour_weights, ratio_figures, ratio_sums
 from verl_dots.config import GRPO_RR_DECOUPLED, LossConfig
 from verl_dots.integration.groups import rows_at
 
@@ -27,6 +27,11 @@ Forward = Callable[[KVBatchMeta, dict], Any]
 def is_replayed(tag: dict) -> bool:
     """Whether a row with this tag is of an earlier step."""
     return bool(tag.get(REPLAYED))
+
+
+def fresh_rows(batch: KVBatchMeta) -> KVBatchMeta:
+    """The rows of this step's own rollouts."""
+    return rows_at(batch, [place for place, tag in enumerate(batch.tags) if not is_replayed(tag)])
 
 
 class RowTemperatures(dict):
@@ -43,13 +48,17 @@ class OffPolicyStage:
     Args:
         loss_mode: grpo_rr or grpo_rr_decoupled.
         settings: of the loss.
-        ranks: data-parallel ranks of the actor, by which a batch must divide.
-        temperature: that fresh rollouts are sampled at; replayed ones keep theirs.
+        rollout: verl's settings of it; replayed rows keep the temperature that they were sampled at.
+        ranks: data-parallel ranks of the actor.
+        one_temperature: the model's kernels know one temperature for all rows only.
     """
 
-    def __init__(self, loss_mode: str, settings: LossConfig, ranks: int, temperature: float):
+    def __init__(self, loss_mode: str, settings: LossConfig, rollout: Any, ranks: int, one_temperature: bool = False):
         self.decoupled, self.settings, self.ranks = loss_mode == GRPO_RR_DECOUPLED, settings, ranks
-        self.temperature = temperature
+        self.temperature, self.one_temperature = rollout.temperature, one_temperature
+        # A forward pass takes whole micro-batches of each rank.
+        micro = 1 if rollout.log_prob_use_dynamic_bsz else rollout.log_prob_micro_batch_size_per_gpu or 1
+        self.multiple = ranks * micro
 
     def write(self, batch: KVBatchMeta, step: int, metrics: dict, forward: Forward) -> None:
         """Write old_log_probs, replay_age and, if decoupled, behaviour_log_probs and rollout_is_weights of all rows.
@@ -66,7 +75,7 @@ class OffPolicyStage:
         if self.decoupled:
             if replayed:
                 forward(self._part(batch, replayed), {})
-            self._write_weights(batch, set(fresh) if recompute else set())
+            self._write_weights(batch, set(fresh) if recompute else set(), metrics)
         else:
             self._copy_behaviour(batch, replayed if recompute else range(len(batch)))
         ages = [step - tag["global_steps"] if is_replayed(tag) else 0 for tag in batch.tags]
@@ -74,7 +83,13 @@ class OffPolicyStage:
 
     def keep_temperatures(self, batch: KVBatchMeta) -> bool:
         """See to it that log-probs are computed at each row's own temperature; whether those differ."""
-        differ = len(set(self._temperatures(batch))) > 1
+        found = sorted(set(self._temperatures(batch)))
+        differ = len(found) > 1
+        if differ and self.one_temperature:
+            raise ValueError(
+                f"rollouts of temperatures {found} in one batch: actor_rollout_ref.model.use_fused_kernels knows one "
+                "for all rows; turn it off, or go on at the temperature of the rollouts in the replay buffer"
+            )
         if differ:
             batch.extra_info = RowTemperatures(batch.extra_info)
             batch.extra_info.pop(TEMPERATURE, None)
@@ -92,7 +107,7 @@ class OffPolicyStage:
             return batch
         chosen = set(places)
         others = [place for place in range(len(batch)) if place not in chosen]
-        places = [*places, *others[: -len(places) % self.ranks]]
+        places = [*places, *others[: -len(places) % self.multiple]]
         if self.ranks > 1:
             work = calculate_workload(torch.tensor([batch.tags[place]["seq_len"] for place in places]))
             parts = get_seqlen_balanced_partitions(work, k_partitions=self.ranks, equal_size=True)
@@ -106,18 +121,21 @@ class OffPolicyStage:
         found = tq.kv_batch_get(keys=part.keys, partition_id=part.partition_id, select_fields=["rollout_log_probs"])
         _put(part, {"old_log_probs": found["rollout_log_probs"]})
 
-    def _write_weights(self, batch: KVBatchMeta, on_policy: set[int]) -> None:
-        names = ["old_log_probs", "rollout_log_probs"]
+    def _write_weights(self, batch: KVBatchMeta, on_policy: set[int], metrics: dict) -> None:
+        names = ["old_log_probs", "rollout_log_probs", "response_mask"]
         found = tq.kv_batch_get(keys=batch.keys, partition_id=batch.partition_id, select_fields=names)
-        pairs = list(zip(*(found[name].unbind() for name in names), strict=True))
-        behaviour = [
-            proximal_T if place in on_policy else stored_T for place, (proximal_T, stored_T) in enumerate(pairs)
-        ]
-        weights = [
-            behaviour_weights(proximal_T, behaviour_T, self.settings.truncation)
-            for (proximal_T, _), behaviour_T in zip(pairs, behaviour, strict=True)
-        ]
+        proximal, sampled, masks = (found[name].unbind() for name in names)
+        behaviour = [(proximal if place in on_policy else sampled)[place] for place in range(len(batch))]
+        pairs = list(zip(proximal, behaviour, strict=True))
+        weights = [behaviour_weights(*pair, self.settings.truncation) for pair in pairs]
         _put(batch, {"behaviour_log_probs": _jagged(behaviour), "rollout_is_weights": _jagged(weights)})
+        weight_n = torch.cat(weights)
+        truncated_n = torch.cat([behaviour_weights(*pair) for pair in pairs]) > weight_n
+        sums, largest = ratio_sums(weight_n, truncated_n, torch.cat(masks))
+        if figures := ratio_figures(sums):
+            metrics["off_policy/weights/max"] = largest
+            metrics["off_policy/weights/truncated_share"] = figures["clip_share"]
+            metrics["off_policy/weights/effective_sample_size"] = figures["effective_sample_size"]
 
 
 def _put(batch: KVBatchMeta, fields: dict[str, torch.Tensor]) -> None:

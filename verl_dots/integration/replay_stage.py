@@ -25,7 +25,7 @@ from verl_dots.state import load_state, require_equal, require_keys, save_state
 STATE_FILE = "replay.safetensors"
 KIND = "replay"
 SEED_STREAM = 4  # apart from every other generator that is seeded with dots.seed
-STORED = ("prompts", "responses", "response_mask", "rm_scores")
+STORED = ("prompts", "responses", "response_mask", "rm_scores", "num_turns")
 
 
 class ReplayStage:
@@ -128,15 +128,17 @@ class ReplayStage:
         log_probs = "old_log_probs" if self.dots.loss.behaviour == "recomputed" else "rollout_log_probs"
         names = [*STORED, log_probs]
         found = tq.kv_batch_get(keys=list(keys), partition_id=partition, select_fields=names)
-        rows = zip(keys, *(found[name].unbind() for name in names), strict=True)
+        columns = [list(found[name]) if name == "num_turns" else found[name].unbind() for name in names]
+        rows = zip(keys, *columns, strict=True)
         prompts: dict[str, np.ndarray] = {}
         responses: dict[str, list[tuple[int, Response]]] = {}
-        for key, prompt_N, tokens_T, mask_T, reward_T, log_probs_T in rows:
+        for key, prompt_N, tokens_T, mask_T, reward_T, turns, log_probs_T in rows:
             uid, session, output = place_of(key)
             if output:
                 raise ReplayError(f"{uid}, rollout {session} has several outputs; replay keeps one output a rollout")
             prompts[uid] = prompt_N.numpy()
-            response = Response(tokens_T.numpy(), log_probs_T.numpy(), float(reward_T.sum()), mask_T.bool().numpy())
+            reward, mask_T = float(reward_T.sum()), mask_T.bool().numpy()
+            response = Response(tokens_T.numpy(), log_probs_T.numpy(), reward, mask_T, int(turns))
             responses.setdefault(uid, []).append((session, response))
         ids = self.questions.known.ids
         return [
@@ -189,7 +191,7 @@ def _fields(row: Mapping[str, Any], uid: str, session: int, group: ReplayGroup, 
         "loss_mask": mask,
         "rollout_log_probs": torch.from_numpy(response.log_probs_T.copy()),
         "rm_scores": reward,
-        "num_turns": 2,
+        "num_turns": response.turns,
         "metrics": {},
         "extra_fields": {},
         "multi_modal_inputs": {},
@@ -197,7 +199,8 @@ def _fields(row: Mapping[str, Any], uid: str, session: int, group: ReplayGroup, 
 
 
 def _tag(group: ReplayGroup, response: Response) -> dict[str, Any]:
-    steps = dict.fromkeys(("global_steps", "min_global_steps", "max_global_steps"), group.step)
+    # The weights that generate in a step are those of the step before.
+    steps = {"global_steps": group.step, "min_global_steps": group.step - 1, "max_global_steps": group.step - 1}
     lengths = {"prompt_len": len(group.prompt_N), "response_len": len(response.tokens_T)}
     own = {REPLAYED: True, TEMPERATURE: group.temperature}
     return {"status": "success", **own, **steps, **lengths, "seq_len": sum(lengths.values())}

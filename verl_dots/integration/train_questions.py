@@ -33,6 +33,11 @@ class TrainQuestions:
     def __len__(self) -> int:
         return len(self.known)
 
+    @property
+    def rows(self) -> int:
+        """Rows of the data set, repeated questions and all."""
+        return len(self._dataset.dataframe)
+
     @cached_property
     def _numbers(self) -> dict[str, int]:
         return {identity: number for number, identity in enumerate(self.known.ids)}
@@ -81,7 +86,7 @@ class DataloaderQuestions:
     def top_up(self, count: int, exclude: Collection[int]) -> np.ndarray:
         """The next ones that are not excluded; those are passed over, for they are in the batch already."""
         seen, found = set(exclude), []
-        for _ in range(count + 2 * len(self._questions)):
+        for _ in range(count + 2 * self._questions.rows):
             if len(found) == count:
                 break
             row = self._fetch()

@@ -15,20 +15,13 @@ from transfer_queue import KVBatchMeta
 from verl.trainer.ppo.v1 import PPOTrainerSync, register_trainer
 from verl.utils import tensordict_utils as tu
 from verl.utils.config import omega_conf_to_dataclass
-from verl.utils.debug import marked_timer
 
-from verl_dots.algorithms.selection import fresh_count
-from verl_dots.config import LOSSES, DotsConfig
-from verl_dots.integration.groups import groups_of, place_of, rows_at, spread
+from verl_dots.config import GRPO_RR, LOSSES, DotsConfig
+from verl_dots.integration.groups import groups_of, place_of, spread
 from verl_dots.integration.losses import off_policy_loss, off_policy_metrics
-from verl_dots.integration.off_policy_stage import OffPolicyStage, is_replayed
-from verl_dots.integration.replay_stage import STATE_FILE as REPLAY_FILE
-from verl_dots.integration.replay_stage import ReplayStage
+from verl_dots.integration.off_policy_stage import OffPolicyStage, fresh_rows, is_replayed
 from verl_dots.integration.run_folder import RunFolder
-from verl_dots.integration.selection_stage import STATE_FILE as SELECTION_FILE
-from verl_dots.integration.selection_stage import SelectionStage
-from verl_dots.integration.train_questions import DataloaderQuestions, TrainQuestions
-from verl_dots.state import StateError
+from verl_dots.integration.stages import Stages
 
 
 class RolloutFailure(RuntimeError):
@@ -46,10 +39,7 @@ class DotsTrainer(PPOTrainerSync):
         self.dots = DotsConfig.from_mapping(OmegaConf.to_container(config.dots, resolve=True))
         self._submitted: Counter[str] = Counter()
         self._uid_step, self._uid_count = -1, 0
-        self.selection: SelectionStage | None = None
-        self.replay: ReplayStage | None = None
         self.off_policy: OffPolicyStage | None = None
-        self._question_of: dict[str, int] = {}  # uid -> question, of what this step rolls out
         with open_dict(config):
             if self.dots.replay.enable and not self.dots.selection.enable:
                 config.data.gen_batch_size = 1  # any number of fresh questions can be asked for
@@ -60,11 +50,11 @@ class DotsTrainer(PPOTrainerSync):
 
     def _next_train_batch(self, num_prompts: int | None = None) -> TensorDict:
         """verl's batch or one of chosen questions; random uids give way to names that sort in the batch's order."""
-        chosen_N = self._choose_questions()
+        chosen_N = self.stages.choose(self.global_steps, self.timing_raw)
         if chosen_N is None:
             batch = super()._next_train_batch(num_prompts)
         else:
-            batch = self.questions.batch(chosen_N, self.global_steps)
+            batch = self.stages.questions.batch(chosen_N, self.global_steps)
         if self._uid_step != self.global_steps:
             self._uid_step, self._uid_count = self.global_steps, 0
         numbers = range(self._uid_count, self._uid_count + len(batch))
@@ -73,19 +63,8 @@ class DotsTrainer(PPOTrainerSync):
         uids = np.array([f"step{self.global_steps:07d}-prompt{number:06d}" for number in numbers], dtype=object)
         batch["uid"] = tu.get_tensordict({"uid": uids})["uid"]
         if chosen_N is not None:
-            self._question_of = dict(zip(map(str, uids), chosen_N.tolist(), strict=True))
+            self.stages.submitted(uids, chosen_N)
         return batch
-
-    def _choose_questions(self) -> np.ndarray | None:
-        """Questions to roll out in this step; None where the order of the data is verl's own."""
-        if self.replay:
-            with marked_timer("replay", self.timing_raw):
-                return self.replay.next_questions(self.global_steps, list(self._reused().values()))
-        return self.selection.planned() if self.selection else None
-
-    def _reused(self) -> dict[str, int]:
-        """Question of each uid whose rollouts of this step were there before it was planned."""
-        return self.selection.reused if self.selection else {}
 
     def _submit_batch_to_rollout(self, batch: TensorDict) -> int:
         default = self.config.actor_rollout_ref.rollout.n
@@ -131,28 +110,37 @@ class DotsTrainer(PPOTrainerSync):
 
     def prepare_step(self) -> dict:
         """Plan a round where one is due, then submit the step's prompts."""
-        metrics = self.selection.prepare(self.timing_raw) if self.selection else {}
-        return metrics | super().prepare_step()
+        return self.stages.prepare(self.timing_raw) | super().prepare_step()
+
+    def _compute_reward_colocate(self, batch: KVBatchMeta, metrics: dict | None = None) -> KVBatchMeta:
+        super()._compute_reward_colocate(fresh_rows(batch), metrics)  # replayed rows keep the reward that they had
+        return batch
 
     def _compute_advantage(self, batch: KVBatchMeta, metrics: dict) -> KVBatchMeta:
-        groups = groups_of(batch)
+        groups = groups_of(fresh_rows(batch))
         metrics["training/effective_groups"] = sum(group.effective for group in groups.values()) / len(groups)
-        if self.selection:
-            metrics.update(self.selection.observe(groups, self._question_of))
-        if self.replay:
-            own = self._question_of | self._reused()
-            metrics.update(self.replay.store(batch, own, self.global_steps))
-        return super()._compute_advantage(batch, metrics)
+        metrics.update(self.stages.observe(batch, groups, self.global_steps))
+        if self.config.algorithm.adv_estimator == GRPO_RR and any(place_of(key)[2] for key in batch.keys):
+            raise ValueError(
+                f"algorithm.adv_estimator={GRPO_RR} compares rollouts of one output each; these have several: use grpo"
+            )
+        batch = super()._compute_advantage(batch, metrics)
+        if any(map(is_replayed, batch.tags)):
+            # verl's figures of engine against trainer would hold the replayed rows, whose policy is an older one.
+            for name in [name for name in metrics if name.startswith("rollout_corr/")]:
+                del metrics[name]
+        return batch
 
     def on_init_end(self) -> None:
         super().on_init_end()
         loss_mode = self.config.actor_rollout_ref.actor.policy_loss.loss_mode
         if loss_mode in LOSSES:
+            parts = self.config.actor_rollout_ref
             ranks = max(self.actor_rollout_wg._query_dispatch_info("actor")) + 1
-            temperature = self.config.actor_rollout_ref.rollout.temperature
-            self.off_policy = OffPolicyStage(loss_mode, self.dots.loss, ranks, temperature)
-            actor = omega_conf_to_dataclass(self.config.actor_rollout_ref.actor)
-            self.actor_rollout_wg.set_loss_fn(partial(off_policy_loss, config=actor))
+            self.off_policy = OffPolicyStage(
+                loss_mode, self.dots.loss, parts.rollout, ranks, one_temperature=parts.model.use_fused_kernels
+            )
+            self.actor_rollout_wg.set_loss_fn(partial(off_policy_loss, config=omega_conf_to_dataclass(parts.actor)))
 
     def _compute_old_log_prob(self, batch: KVBatchMeta, metrics: dict) -> KVBatchMeta:
         forward = super()._compute_old_log_prob
@@ -170,46 +158,20 @@ class DotsTrainer(PPOTrainerSync):
 
     def _log_rollout_data(self, batch: KVBatchMeta, timing_raw: dict, rollout_data_dir: str) -> None:
         # Each rollout is logged once, in the step that it was rolled out in.
-        fresh = [place for place, tag in enumerate(batch.tags) if not is_replayed(tag)]
-        super()._log_rollout_data(rows_at(batch, fresh), timing_raw, rollout_data_dir)
+        super()._log_rollout_data(fresh_rows(batch), timing_raw, rollout_data_dir)
 
     # --- checkpoints -----------------------------------------------------------------------------------------
 
     def _save_checkpoint(self) -> None:
         # Before verl's own: it writes last which checkpoint is the newest complete one.
-        for stage in self._stages().values():
-            stage.save(self._checkpoint_folder())
+        self.stages.save(self._checkpoint_folder())
         super()._save_checkpoint()
 
     def _load_checkpoint(self) -> None:
         super()._load_checkpoint()
-        self._make_stages()
-        stages, folder = self._stages(), self._checkpoint_folder()
-        for name, file in (("selection", SELECTION_FILE), ("replay", REPLAY_FILE)):
-            if self.global_steps and name in stages:
-                stages[name].load(folder)
-            elif self.global_steps and (folder / file).exists():
-                raise StateError(
-                    f"{folder} is of a run with dots.{name}.enable=True, this one has False; resume with the run's own "
-                    "settings, or begin anew in another folder (trainer.default_local_dir, trainer.resume_mode=disable)"
-                )
-
-    def _make_stages(self) -> None:
-        dots, data = self.dots, self.config.data
-        if dots.selection.enable or dots.replay.enable:
-            on_conflict = dots.selection.conflicting_answers if dots.selection.enable else "keep"
-            self.questions = TrainQuestions(self.train_dataset, data.prompt_key, on_conflict)
-        if dots.selection.enable:
-            self.selection = SelectionStage(self, dots, self.questions)
-        if dots.replay.enable:
-            fresh = fresh_count(data.train_batch_size, dots.replay.delta)
-            source = self.selection or DataloaderQuestions(self.questions, self._fetch_one_gen_batch, fresh)
-            temperature = self.config.actor_rollout_ref.rollout.temperature
-            self.replay = ReplayStage(dots, self.questions, source, data.train_batch_size, temperature)
-
-    def _stages(self) -> dict[str, SelectionStage | ReplayStage]:
-        """What is saved with a checkpoint."""
-        return {name: stage for name, stage in (("selection", self.selection), ("replay", self.replay)) if stage}
+        self.stages = Stages(self, self.dots)
+        if self.global_steps:
+            self.stages.load(self._checkpoint_folder())
 
     def _checkpoint_folder(self) -> Path:
         """Where the checkpoint of the present step is, on reading and on writing."""

@@ -9,13 +9,17 @@ from verl_dots.replay.groups import ARRAYS, ReplayError, ReplayGroup
 from verl_dots.replay.sampling import Sampling
 from verl_dots.state import require_equal, require_keys
 
+# Share of the rewards' range by which one may lie outside it: engines give them in float32.
+ROUNDING = 1e-6
+
 
 class ReplayBuffer:
     """First in, first out; at most one group per question, its newest; informative groups only.
 
     Args:
         capacity: C, groups.
-        reward_range: least and greatest reward; a group is informative if its mean lies strictly between.
+        reward_range: least and greatest reward; a group is informative if its mean lies strictly between, by more
+            than rounding.
         max_age: steps after which a group is dropped; None keeps it until it is pushed out.
         sampling: which groups are replayed.
         rng: draws them; its state is part of the buffer's.
@@ -65,8 +69,9 @@ class ReplayBuffer:
         """
         groups = list(groups)
         low, high = self.reward_range
+        rounding = ROUNDING * (high - low)
         for group in groups:
-            outside = group.rewards_G[(group.rewards_G < low) | (group.rewards_G > high)]
+            outside = group.rewards_G[(group.rewards_G < low - rounding) | (group.rewards_G > high + rounding)]
             if len(outside):
                 raise ReplayError(
                     f"group of question {group.question} (step {group.step}): reward {outside[0]} is outside "
@@ -75,7 +80,7 @@ class ReplayBuffer:
         kept = 0
         for group in groups:
             self._groups.pop(group.question, None)
-            if low < group.mean_reward < high:
+            if low + rounding < group.mean_reward < high - rounding:
                 self._groups[group.question] = group
                 kept += 1
         while len(self._groups) > self.capacity:
@@ -104,6 +109,7 @@ class ReplayBuffer:
         return {
             "rng": self.rng.bit_generator.state,
             "capacity": self.capacity,
+            "reward_range": list(self.reward_range),
             "questions": [group.question for group in groups],
             "steps": np.array([group.step for group in groups], dtype=np.int64),
             "temperatures": np.array([group.temperature for group in groups], dtype=np.float64),
@@ -114,6 +120,7 @@ class ReplayBuffer:
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         require_keys("replay buffer", state, set(self.state_dict()))
         require_equal("dots.replay.capacity", state["capacity"], self.capacity)
+        require_equal("dots.reward_range", state["reward_range"], list(self.reward_range))
         questions = state["questions"]
         columns = {
             name: np.split(state["arrays"][name], np.cumsum(state["sizes"][name])[:-1]) if questions else []

@@ -23,14 +23,16 @@ class Response:
     Attributes:
         tokens_T: [T] token ids.
         log_probs_T: [T] log-probs of the behaviour policy at its temperature.
-        mask_T: [T] bool, tokens that the policy chose; None where all of them are.
         reward: as the reward function gave it.
+        mask_T: [T] bool, tokens that the policy chose; None where all of them are.
+        turns: of the conversation, the question's included.
     """
 
     tokens_T: np.ndarray
     log_probs_T: np.ndarray
     reward: float
     mask_T: np.ndarray | None = None
+    turns: int = 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,6 +46,7 @@ class ReplayGroup:
         prompt_N: int32 token ids of the prompt.
         lengths_G: int32 tokens of each response.
         rewards_G: float64.
+        turns_G: int32 turns of each conversation.
         tokens_N: int32, all responses one behind the other.
         log_probs_N: float32, likewise.
         mask_bits: packed bits, likewise; empty where every token counts.
@@ -55,6 +58,7 @@ class ReplayGroup:
     prompt_N: np.ndarray
     lengths_G: np.ndarray
     rewards_G: np.ndarray
+    turns_G: np.ndarray
     tokens_N: np.ndarray
     log_probs_N: np.ndarray
     mask_bits: np.ndarray
@@ -79,12 +83,14 @@ class ReplayGroup:
             masks = np.split(np.unpackbits(self.mask_bits, count=len(self.tokens_N)).astype(bool), ends[:-1])
         parts = zip(np.split(self.tokens_N, ends[:-1]), np.split(self.log_probs_N, ends[:-1]), strict=True)
         return [
-            Response(tokens_T, log_probs_T, float(reward), mask_T)
-            for (tokens_T, log_probs_T), reward, mask_T in zip(parts, self.rewards_G, masks, strict=True)
+            Response(tokens_T, log_probs_T, float(reward), mask_T, int(turns))
+            for (tokens_T, log_probs_T), reward, mask_T, turns in zip(
+                parts, self.rewards_G, masks, self.turns_G, strict=True
+            )
         ]
 
 
-ARRAYS = ("prompt_N", "lengths_G", "rewards_G", "tokens_N", "log_probs_N", "mask_bits")
+ARRAYS = ("prompt_N", "lengths_G", "rewards_G", "turns_G", "tokens_N", "log_probs_N", "mask_bits")
 
 
 def pack(
@@ -114,6 +120,7 @@ def pack(
         np.array(prompt_N, dtype=np.int32),
         np.array([len(response.tokens_T) for response in responses], dtype=np.int32),
         np.array([response.reward for response in responses], dtype=np.float64),
+        np.array([response.turns for response in responses], dtype=np.int32),
         tokens_N,
         np.minimum(log_probs_N, 0),
         np.empty(0, np.uint8) if mask_N.all() else np.packbits(mask_N),

@@ -24,6 +24,9 @@ MOST_DETAILED_METHODS = 4
 REPLAYED_SHARE = "replay/share"
 AGES = ("1", "2-3", "4-7", "8+")
 AGE_KEY = "off_policy/age_{}/ratio/log_difference"
+SHARE_LABELS = ("Replayed", "training step", "groups of a batch (%)")
+MOVED_LABELS = ("How far the policy has moved on", "age of the group (steps)", "mean |log ratio| of a token")
+CLIPPED_LABELS = ("Clipped by the loss", "training step", "tokens (%)")
 TRAINING_PANELS = (
     ("critic/score/mean", "Training reward", "mean reward"),
     ("actor/entropy", "Policy entropy", "nats per token"),
@@ -154,19 +157,8 @@ def replay_figure(comparison: Comparison) -> Figure | None:
                     clipped.plot(mean.index, 100 * smoothed[key], line, color=look["color"], label=label)
         share.set_ylim(0, 100)
         moved.set_ylim(bottom=0)
-        for panel, title, across, up in (
-            (share, "Replayed", "training step", "groups of a batch (%)"),
-            (
-                moved,
-                "How far the policy has moved on",
-                "age of a replayed group (steps)",
-                "mean |log ratio| of a token",
-            ),
-            (clipped, "Clipped by the loss", "training step", "tokens (%)"),
-        ):
-            panel.set_title(title)
-            panel.set_xlabel(across)
-            panel.set_ylabel(up)
+        for panel, labels in ((share, SHARE_LABELS), (moved, MOVED_LABELS), (clipped, CLIPPED_LABELS)):
+            panel.set(**dict(zip(("title", "xlabel", "ylabel"), labels, strict=True)))
         drawing.legend(figure, share, clipped)
         return figure
 

@@ -1,0 +1,126 @@
+"""What verl_dots adds to a train step, as far as it is enabled: selection and replay, in the order of the step."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from transfer_queue import KVBatchMeta
+from verl.utils.debug import marked_timer
+
+from verl_dots.algorithms.selection import fresh_count
+from verl_dots.config import DotsConfig
+from verl_dots.integration import replay_stage, selection_stage
+from verl_dots.integration.groups import Group
+from verl_dots.integration.replay_stage import ReplayStage
+from verl_dots.integration.selection_stage import SelectionStage
+from verl_dots.integration.train_questions import DataloaderQuestions, TrainQuestions
+from verl_dots.state import StateError
+
+logger = logging.getLogger(__name__)
+
+FILES = {"selection": selection_stage.STATE_FILE, "replay": replay_stage.STATE_FILE}
+
+
+class Stages:
+    """The stages of one run of the trainer.
+
+    Args:
+        trainer: verl's, with its data set and workers set up.
+        dots: the settings.
+
+    Raises:
+        QuestionError, ValueError: data or a model that an enabled stage cannot work with.
+    """
+
+    def __init__(self, trainer: Any, dots: DotsConfig):
+        self.trainer = trainer
+        self.questions: TrainQuestions | None = None
+        self.selection: SelectionStage | None = None
+        self.replay: ReplayStage | None = None
+        self._question_of: dict[str, int] = {}  # uid -> question, of what this step rolls out
+        if dots.selection.enable or dots.replay.enable:
+            on_conflict = dots.selection.conflicting_answers if dots.selection.enable else "keep"
+            self.questions = TrainQuestions(trainer.train_dataset, trainer.config.data.prompt_key, on_conflict)
+        if dots.selection.enable:
+            self.selection = SelectionStage(trainer, dots, self.questions)
+        if dots.replay.enable:
+            self.replay = self._make_replay(dots)
+
+    def _make_replay(self, dots: DotsConfig) -> ReplayStage:
+        trainer, batch_size = self.trainer, self.trainer.config.data.train_batch_size
+        if trainer.processor is not None:
+            raise ValueError(
+                "dots.replay.enable=True keeps text alone, and this model has a processor for images or video; turn "
+                "replay off"
+            )
+        if not dots.selection.enable and trainer.config.trainer.total_training_steps is None:
+            logger.warning(
+                "a step rolls out about %d of its %d questions: verl counts %d steps as an epoch, in which not all "
+                "questions come; trainer.total_training_steps sets the length of the run",
+                fresh_count(batch_size, dots.replay.delta), batch_size, trainer.steps_per_epoch,
+            )  # fmt: skip
+        fresh = fresh_count(batch_size, dots.replay.delta)
+        source = self.selection or DataloaderQuestions(self.questions, trainer._fetch_one_gen_batch, fresh)
+        temperature = trainer.config.actor_rollout_ref.rollout.temperature
+        return ReplayStage(dots, self.questions, source, batch_size, temperature)
+
+    # --- a step, in its order --------------------------------------------------------------------------------
+
+    def prepare(self, timing_raw: dict) -> dict[str, float]:
+        """Plan a round of selection where one is due, and return its metrics."""
+        return self.selection.prepare(timing_raw) if self.selection else {}
+
+    def choose(self, step: int, timing_raw: dict) -> np.ndarray | None:
+        """Questions to roll out in this step; None where verl's own order of the data holds."""
+        if self.replay:
+            with marked_timer("replay", timing_raw):
+                return self.replay.next_questions(step, list(self._reused().values()))
+        return self.selection.planned() if self.selection else None
+
+    def submitted(self, uids: Sequence[str], chosen_N: np.ndarray) -> None:
+        """Which names the chosen questions have got."""
+        self._question_of = dict(zip(map(str, uids), chosen_N.tolist(), strict=True))
+
+    def observe(self, batch: KVBatchMeta, groups: Mapping[str, Group], step: int) -> dict[str, float]:
+        """Take in what this step's own rollouts showed, and return the metrics of all stages.
+
+        Args:
+            batch: the train batch.
+            groups: of it, without the replayed ones.
+            step: this one.
+        """
+        metrics = self.selection.observe(groups, self._question_of) if self.selection else {}
+        if self.replay:
+            metrics |= self.replay.store(batch, self._question_of | self._reused(), step)
+        return metrics
+
+    def _reused(self) -> dict[str, int]:
+        """Question of each uid whose rollouts of this step were there before it was planned."""
+        return self.selection.reused if self.selection else {}
+
+    # --- checkpoints -----------------------------------------------------------------------------------------
+
+    def _enabled(self) -> dict[str, SelectionStage | ReplayStage]:
+        return {name: stage for name, stage in (("selection", self.selection), ("replay", self.replay)) if stage}
+
+    def save(self, folder: Path) -> None:
+        """Write the state of each stage."""
+        for stage in self._enabled().values():
+            stage.save(folder)
+
+    def load(self, folder: Path) -> None:
+        """Take over what `save` wrote.
+
+        Raises:
+            StateError: it is missing, damaged or of other data, or of a stage that is not enabled.
+        """
+        for stage in self._enabled().values():
+            stage.load(folder)
+        for name in FILES.keys() - self._enabled().keys():
+            if (folder / FILES[name]).exists():
+                raise StateError(
+                    f"{folder} is of a run with dots.{name}.enable=True, this one has False; resume with the run's own "
+                    "settings, or begin anew in another folder (trainer.default_local_dir, trainer.resume_mode=disable)"
+                )
