@@ -14,6 +14,7 @@ DEVICES = ("cpu", "cuda")
 LAYERS = ("last", "all")
 READS = ("question", "answer_and_question")
 REPLAYED = ("uniform", "nearest", "freshest")
+FOLLOWED = ("reward", "schedule", "nothing")
 BEHAVIOURS = ("recomputed", "engine")
 # Names of GRPO-RR in verl's registries: the advantage and the paper's loss, its decoupled form.
 GRPO_RR, GRPO_RR_DECOUPLED = "grpo_rr", "grpo_rr_decoupled"
@@ -132,6 +133,54 @@ class ReplayConfig(Settings):
 
 
 @dataclass(frozen=True)
+class AdaRFTConfig(Settings):
+    """AdaRFT: a target difficulty that follows the reward (arXiv 2504.05520, section 3).
+
+    Attributes:
+        enable: train on the questions nearest to a target difficulty. Together with dots.selection the difficulty is
+            the predicted one, and the target takes the place of dots.selection.alpha.
+        difficulty: field of the data that holds each question's difficulty, greater is harder: a column, or a field of
+            one ("extra_info.difficulty").
+        range: least and greatest target, in the unit of the difficulties.
+        initial: target of the first step; the paper's is the least.
+        eta: greatest change of the target in a step, in that unit.
+        alpha: how sharply the change grows with the reward's distance from `beta`.
+        beta: mean reward at which the target stays.
+        damping: share of the last steps' reward in the one that the target follows (a moving average); 0 for none.
+        coverage: no question comes again before all within this distance of the target had their turn; null repeats
+            the nearest, as the paper does.
+        follow: what moves the target: the "reward", or a "schedule" that rises evenly from `initial` to the greatest
+            over the run; "nothing" draws uniformly. These two are the paper's baselines, with `within` as its filter.
+        within: least and greatest difficulty of the questions that are trained on at all; null for all.
+    """
+
+    enable: bool = False
+    difficulty: str = "extra_info.difficulty"
+    range: tuple[float, float] = (0.0, 100.0)
+    initial: float = 0.0
+    eta: float = 50.0
+    alpha: float = 2.0
+    beta: float = 0.5
+    damping: float = 0.0
+    coverage: float | None = None
+    follow: str = "reward"
+    within: tuple[float, float] | None = None
+
+    def __post_init__(self):
+        low, high = self.range
+        require("dots.adarft.range", [low, high], math.isfinite(high - low) and low < high, "must be [least, greatest]")
+        require("dots.adarft.initial", self.initial, low <= self.initial <= high, f"must be in [{low}, {high}]")
+        require("dots.adarft.eta", self.eta, self.eta >= 0, "must be 0 or more")
+        require("dots.adarft.alpha", self.alpha, self.alpha > 0, "must be above 0")
+        require("dots.adarft.damping", self.damping, 0 <= self.damping < 1, "must be in [0, 1)")
+        covered = self.coverage is None or self.coverage >= 0
+        require("dots.adarft.coverage", self.coverage, covered, "must be 0 or more, or null")
+        require_choice("dots.adarft.follow", self.follow, FOLLOWED)
+        ordered = self.within is None or self.within[0] <= self.within[1]
+        require("dots.adarft.within", self.within, ordered, "must be [least, greatest], or null")
+
+
+@dataclass(frozen=True)
 class LossConfig(Settings):
     """GRPO-RR: the losses actor_rollout_ref.actor.policy_loss.loss_mode=grpo_rr and grpo_rr_decoupled.
 
@@ -161,6 +210,7 @@ class DotsConfig(Settings):
         reward_range: least and greatest reward of a response; difficulty is 1 at the least and 0 at the greatest.
         selection: which questions are rolled out.
         difficulty: how their difficulty is predicted.
+        adarft: a target difficulty that follows the reward.
         replay: which earlier rollouts are trained on again.
         loss: how rollouts of older policies are corrected.
     """
@@ -170,8 +220,14 @@ class DotsConfig(Settings):
     reward_range: tuple[float, float] = (0.0, 1.0)
     selection: SelectionConfig = field(default_factory=SelectionConfig)
     difficulty: DifficultyConfig = field(default_factory=DifficultyConfig)
+    adarft: AdaRFTConfig = field(default_factory=AdaRFTConfig)
     replay: ReplayConfig = field(default_factory=ReplayConfig)
     loss: LossConfig = field(default_factory=LossConfig)
+
+    @property
+    def chooses_questions(self) -> bool:
+        """Whether the questions of a step come in another order than verl's own."""
+        return self.selection.enable or self.adarft.enable or self.replay.enable
 
     def __post_init__(self):
         require("dots.seed", self.seed, 0 <= self.seed < 2**31, f"must be in 0..{2**31 - 1}")

@@ -26,7 +26,7 @@ def row(question, answer="1"):
         "prompt": [{"role": "user", "content": question}],
         "ability": "math",
         "reward_model": {"style": "rule", "ground_truth": answer},
-        "extra_info": {"index": 0},
+        "extra_info": {"index": 0, "level": 7},
     }
 
 
@@ -202,3 +202,35 @@ def test_images_are_refused_with_replay(folder):
     assert check(folder)
     with pytest.raises(ConfigError, match=r"train.parquet has \['images'\]: dots.replay.enable=True keeps text alone"):
         check(folder, *REPLAY)
+
+
+ADARFT = ["dots.adarft.enable=True", "dots.adarft.difficulty=extra_info.level"]
+STATIC = ["dots.selection.enable=False", *ADARFT]
+
+
+def test_good_adarft_passes(folder, caplog):
+    assert check(folder, *STATIC, "dots.adarft.range=[1,10]", "dots.adarft.initial=1").adarft.eta == 50
+    assert not caplog.records
+    assert check(folder, *STATIC, "dots.adarft.range=[1,5]", "dots.adarft.initial=1")
+    assert "24 of 24 difficulties (7 to 7) are outside dots.adarft.range=[1, 5]" in caplog.text
+    assert check(folder, *ADARFT, "dots.adarft.range=[0,1]", "dots.adarft.eta=0.5")  # predicted difficulties
+
+
+@pytest.mark.parametrize(
+    ("overrides", "words"),
+    [
+        ([*STATIC[:2]], "24 of 24 rows have no finite number in 'extra_info.difficulty' .*row 0 has None"),
+        ([*STATIC, "dots.adarft.difficulty=hardness"], "has no column 'hardness'"),
+        ([*STATIC, "dots.adarft.range=[5,1]"], r"dots.adarft.range=\[5.0, 1.0\]: must be \[least, greatest\]"),
+        ([*STATIC, "dots.adarft.initial=101"], r"dots.adarft.initial=101.0: must be in \[0.0, 100.0\]"),
+        ([*STATIC, "dots.adarft.damping=1"], r"dots.adarft.damping=1.0: must be in \[0, 1\)"),
+        ([*STATIC, "dots.adarft.follow=loss"], "must be one of reward, schedule, nothing"),
+        ([*STATIC, "data.train_batch_size=32"], "data.train_batch_size=32 is more than the 24 different"),
+        ([*STATIC, "trainer.v1.trainer_mode=sync"], "does not go with dots.adarft.enable=True"),
+        (ADARFT, r"dots.adarft.range=\[0.0, 100.0\] does not go with dots.selection.enable=True"),
+        ([*ADARFT, "dots.adarft.range=[0,1]", "dots.adarft.coverage=0.1"], "are about difficulties in the data"),
+    ],
+)
+def test_adarft_that_cannot_work(folder, overrides, words):
+    with pytest.raises(ConfigError, match=words):
+        check(folder, *overrides)

@@ -45,6 +45,7 @@ class SelectionCurriculum:
     ):
         self.settings, self.questions, self.batch_size, self.rng = settings, questions, batch_size, rng
         self.fresh = batch_size if fresh is None else fresh
+        self.alpha = settings.alpha  # target difficulty; whoever moves it keeps it
         self.batches = rounds_batches(settings, questions, batch_size)
         self.trust = Trust(settings.rho_floor, settings.rho_rounds, settings.uniform_rounds)
         self._queue: list[np.ndarray] = []  # questions of the batches to come
@@ -184,7 +185,7 @@ class SelectionCurriculum:
         """Positions of the effective references nearest to alpha; at least one question of a batch stays fresh."""
         if not self.settings.reuse_references:
             return np.empty(0, dtype=np.int64)
-        distance_K = np.where(effective_K, np.abs(measured_K - self.settings.alpha), np.inf)
+        distance_K = np.where(effective_K, np.abs(measured_K - self.alpha), np.inf)
         nearest = np.argsort(distance_K, kind="stable")
         return nearest[: min(int(effective_K.sum()), self.batch_size - 1)]
 
@@ -192,7 +193,7 @@ class SelectionCurriculum:
         candidates = np.flatnonzero(candidate_P)
         if self.trust.paused:
             return candidates[self.rng.permutation(len(candidates))[:count]]
-        return candidates[select(difficulty_P[candidates], count, self.settings.alpha, self.settings.tau, self.rng)]
+        return candidates[select(difficulty_P[candidates], count, self.alpha, self.settings.tau, self.rng)]
 
     def _fill(self, chosen: np.ndarray, reserve: np.ndarray, first: int) -> None:
         """Batches of `fresh` questions, of which the first one has `first`."""

@@ -3,12 +3,14 @@
 import logging
 from pathlib import Path
 
+import numpy as np
 import pyarrow.parquet as pq
 from omegaconf import DictConfig, OmegaConf
 
 from verl_dots.algorithms.selection import fresh_count
 from verl_dots.config import GRPO_RR, GRPO_RR_DECOUPLED, LOSSES, DotsConfig
 from verl_dots.curriculum.selection import rounds_batches
+from verl_dots.difficulty.static import static_difficulties
 from verl_dots.questions import QuestionError, Questions, read_questions
 from verl_dots.settings import ConfigError
 
@@ -93,7 +95,9 @@ def check(config: DictConfig, dots: DotsConfig) -> None:
         _check_replay(config, dots)
     if dots.selection.enable:
         _require(config, (*CHOSEN_QUESTIONS, *SELECTION), "dots.selection.enable=True")
-    if not (dots.selection.enable or dots.replay.enable):
+    if dots.adarft.enable:
+        _require(config, CHOSEN_QUESTIONS, "dots.adarft.enable=True")
+    if not dots.chooses_questions:
         return
     try:
         questions = read_questions(
@@ -108,8 +112,10 @@ def check(config: DictConfig, dots: DotsConfig) -> None:
         elif count < config.data.train_batch_size:
             raise ConfigError(
                 f"data.train_batch_size={config.data.train_batch_size} is more than the {count} different questions; "
-                "with replay no question is twice in a batch: lower it or add data"
+                "no question is twice in a batch: lower it or add data"
             )
+        if dots.adarft.enable:
+            _check_adarft(config, dots)
     except QuestionError as error:
         raise ConfigError(f"data.train_files: {error}") from error
     except ValueError as error:
@@ -150,6 +156,37 @@ def _check_replay(config: DictConfig, dots: DotsConfig) -> None:
             "actor_rollout_ref.rollout.temperature=0 does not go with dots.replay.enable=True: what is sampled "
             "greedily has no ratio; set it above 0"
         )
+
+
+def _check_adarft(config: DictConfig, dots: DotsConfig) -> None:
+    adarft = dots.adarft
+    low, high = adarft.range
+    if dots.selection.enable:
+        if not 0 <= low < high <= 1:
+            raise ConfigError(
+                f"dots.adarft.range=[{low}, {high}] does not go with dots.selection.enable=True, whose predicted "
+                "difficulties are in [0, 1]; set dots.adarft.range=[0,1] and dots.adarft.eta, the greatest step, in "
+                "that unit (the paper's 50 of 100 is 0.5)"
+            )
+        if adarft.within is not None or adarft.coverage is not None or adarft.follow == "nothing":
+            raise ConfigError(
+                "dots.adarft.within, dots.adarft.coverage and dots.adarft.follow=nothing are about difficulties in the "
+                "data; with dots.selection.enable=True these are predicted: leave them at their defaults"
+            )
+        return
+    column = adarft.difficulty.split(".")[0]
+    found = []
+    for file in data_files(config):
+        if column not in pq.read_schema(Path(file).expanduser()).names:
+            raise ConfigError(f"{file} has no column {column!r} (dots.adarft.difficulty={adarft.difficulty})")
+        rows = pq.read_table(Path(file).expanduser(), columns=[column]).to_pylist()
+        found.append(static_difficulties(rows, adarft.difficulty, lambda place, file=file: f"{file} row {place}"))
+    difficulty_N = np.concatenate(found)
+    if (outside := int(((difficulty_N < low) | (difficulty_N > high)).sum())) and adarft.follow != "nothing":
+        logger.warning(
+            "%d of %d difficulties (%g to %g) are outside dots.adarft.range=[%g, %g], where the target stays",
+            outside, len(difficulty_N), difficulty_N.min(), difficulty_N.max(), low, high,
+        )  # fmt: skip
 
 
 def _check_selection(config: DictConfig, dots: DotsConfig, questions: Questions, count: int) -> None:

@@ -11,7 +11,8 @@ from verl.utils.debug import marked_timer
 
 from verl_dots.algorithms.selection import fresh_count
 from verl_dots.config import DotsConfig
-from verl_dots.integration import replay_stage, selection_stage
+from verl_dots.integration import adarft_stage, replay_stage, selection_stage
+from verl_dots.integration.adarft_stage import AdaRFTStage
 from verl_dots.integration.groups import Group
 from verl_dots.integration.replay_stage import ReplayStage
 from verl_dots.integration.selection_stage import SelectionStage
@@ -20,7 +21,11 @@ from verl_dots.state import StateError
 
 logger = logging.getLogger(__name__)
 
-FILES = {"selection": selection_stage.STATE_FILE, "replay": replay_stage.STATE_FILE}
+FILES = {
+    "selection": selection_stage.STATE_FILE,
+    "adarft": adarft_stage.STATE_FILE,
+    "replay": replay_stage.STATE_FILE,
+}
 
 
 class Stages:
@@ -38,31 +43,40 @@ class Stages:
         self.trainer = trainer
         self.questions: TrainQuestions | None = None
         self.selection: SelectionStage | None = None
+        self.adarft: AdaRFTStage | None = None
         self.replay: ReplayStage | None = None
         self._question_of: dict[str, int] = {}  # uid -> question, of what this step rolls out
-        if dots.selection.enable or dots.replay.enable:
+        if dots.chooses_questions:
             on_conflict = dots.selection.conflicting_answers if dots.selection.enable else "keep"
             self.questions = TrainQuestions(trainer.train_dataset, trainer.config.data.prompt_key, on_conflict)
         if dots.selection.enable:
             self.selection = SelectionStage(trainer, dots, self.questions)
+        batch_size = trainer.config.data.train_batch_size
+        fresh = fresh_count(batch_size, dots.replay.delta) if dots.replay.enable else batch_size
+        if dots.adarft.enable:
+            self.adarft = AdaRFTStage(dots, self.questions, fresh, trainer.total_training_steps, self.selection)
         if dots.replay.enable:
-            self.replay = self._make_replay(dots)
+            self.replay = self._make_replay(dots, fresh)
 
-    def _make_replay(self, dots: DotsConfig) -> ReplayStage:
+    @property
+    def _source(self) -> SelectionStage | AdaRFTStage | None:
+        """Which stage chooses the fresh questions."""
+        return self.selection or self.adarft
+
+    def _make_replay(self, dots: DotsConfig, fresh: int) -> ReplayStage:
         trainer, batch_size = self.trainer, self.trainer.config.data.train_batch_size
         if trainer.processor is not None:
             raise ValueError(
                 "dots.replay.enable=True keeps text alone, and this model has a processor for images or video; turn "
                 "replay off"
             )
-        if not dots.selection.enable and trainer.config.trainer.total_training_steps is None:
+        if self._source is None and trainer.config.trainer.total_training_steps is None:
             logger.warning(
                 "a step rolls out about %d of its %d questions: verl counts %d steps as an epoch, in which not all "
                 "questions come; trainer.total_training_steps sets the length of the run",
-                fresh_count(batch_size, dots.replay.delta), batch_size, trainer.steps_per_epoch,
+                fresh, batch_size, trainer.steps_per_epoch,
             )  # fmt: skip
-        fresh = fresh_count(batch_size, dots.replay.delta)
-        source = self.selection or DataloaderQuestions(self.questions, trainer._fetch_one_gen_batch, fresh)
+        source = self._source or DataloaderQuestions(self.questions, trainer._fetch_one_gen_batch, fresh)
         temperature = trainer.config.actor_rollout_ref.rollout.temperature
         return ReplayStage(dots, self.questions, source, batch_size, temperature)
 
@@ -77,7 +91,7 @@ class Stages:
         if self.replay:
             with marked_timer("replay", timing_raw):
                 return self.replay.next_questions(step, list(self._reused().values()))
-        return self.selection.planned() if self.selection else None
+        return self._source.planned() if self._source else None
 
     def submitted(self, uids: Sequence[str], chosen_N: np.ndarray) -> None:
         """Which names the chosen questions have got."""
@@ -92,6 +106,8 @@ class Stages:
             step: this one.
         """
         metrics = self.selection.observe(groups, self._question_of) if self.selection else {}
+        if self.adarft:
+            metrics |= self.adarft.observe(groups, self._question_of, step)
         if self.replay:
             metrics |= self.replay.store(batch, self._question_of | self._reused(), step)
         return metrics
@@ -102,8 +118,8 @@ class Stages:
 
     # --- checkpoints -----------------------------------------------------------------------------------------
 
-    def _enabled(self) -> dict[str, SelectionStage | ReplayStage]:
-        return {name: stage for name, stage in (("selection", self.selection), ("replay", self.replay)) if stage}
+    def _enabled(self) -> dict[str, SelectionStage | AdaRFTStage | ReplayStage]:
+        return {name: stage for name in FILES if (stage := getattr(self, name))}
 
     def save(self, folder: Path) -> None:
         """Write the state of each stage."""

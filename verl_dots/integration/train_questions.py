@@ -9,6 +9,7 @@ from tensordict import TensorDict
 from verl.utils import tensordict_utils as tu
 from verl.utils.dataset.rl_dataset import collate_fn
 
+from verl_dots.difficulty.static import static_difficulties
 from verl_dots.questions import Questions, question_id, questions_of
 
 
@@ -37,6 +38,11 @@ class TrainQuestions:
     def rows(self) -> int:
         """Rows of the data set, repeated questions and all."""
         return len(self._dataset.dataframe)
+
+    def difficulties(self, field: str) -> np.ndarray:
+        """[P] difficulty of each question, see `static_difficulties`. Raises QuestionError where one is missing."""
+        rows = self._dataset.dataframe.select_columns([field.split(".")[0]])
+        return static_difficulties(rows, field)[self.known.rows]
 
     @cached_property
     def _numbers(self) -> dict[str, int]:

@@ -41,7 +41,7 @@ class DotsTrainer(PPOTrainerSync):
         self._uid_step, self._uid_count = -1, 0
         self.off_policy: OffPolicyStage | None = None
         with open_dict(config):
-            if self.dots.replay.enable and not self.dots.selection.enable:
+            if self.dots.replay.enable and not (self.dots.selection.enable or self.dots.adarft.enable):
                 config.data.gen_batch_size = 1  # any number of fresh questions can be asked for
         super().__init__(config)
         self.replay_buffer.poll_interval = self.dots.poll_seconds
