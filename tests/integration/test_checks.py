@@ -234,3 +234,33 @@ def test_good_adarft_passes(folder, caplog):
 def test_adarft_that_cannot_work(folder, overrides, words):
     with pytest.raises(ConfigError, match=words):
         check(folder, *overrides)
+
+
+BUDGET = ["dots.selection.enable=False", "dots.budget.enable=True"]
+TEMPERATURE = ["dots.selection.enable=False", "dots.temperature.enable=True"]
+N = "actor_rollout_ref.rollout.n"
+
+
+def test_good_e3_passes(folder):
+    assert check(folder, *BUDGET, *TEMPERATURE[1:], f"{N}=8").budget.most == 12
+    assert check(folder, *BUDGET[1:], f"{N}=8", "dots.budget.by=predicted", "dots.temperature.anneal_from=0.6")
+
+
+@pytest.mark.parametrize(
+    ("overrides", "words"),
+    [
+        ([*BUDGET, f"{N}=8", "dots.budget.least=13"], "dots.budget.most=12: must be least=13 or more"),
+        ([*BUDGET, f"{N}=3"], "rollout.n=3 is outside dots.budget.least=4 to dots.budget.most=12"),
+        ([*BUDGET, f"{N}=8", "dots.budget.by=predicted"], "needs dots.selection.enable=True, which predicts"),
+        ([*BUDGET, f"{N}=8", "algorithm.adv_estimator=rloo"], "it must know groups of any size"),
+        ([*BUDGET, f"{N}=8", "actor_rollout_ref.actor.use_dynamic_bsz=False"], "needs .*use_dynamic_bsz=True"),
+        ([*TEMPERATURE, "actor_rollout_ref.rollout.temperature=2"], "rollout.temperature=2.*is outside"),
+        ([*TEMPERATURE, "dots.temperature.low=0"], r"dots.temperature.\[low, high\]"),
+        ([*TEMPERATURE, "dots.temperature.target=0"], "dots.temperature.target=0.0: must be above 0 nats"),
+        ([*TEMPERATURE, "dots.temperature.anneal_from=1.2"], r"anneal_from=1.2: must be in \[0, 1\) of the run"),
+        ([*TEMPERATURE, f"{LOSS}=grpo_rr", "dots.loss.behaviour=engine"], "has no forward pass to measure it"),
+    ],
+)
+def test_e3_that_cannot_work(folder, overrides, words):
+    with pytest.raises(ConfigError, match=words):
+        check(folder, *overrides)

@@ -1,12 +1,13 @@
 """Which rows a forward pass takes, without Ray; what is written is in test_replay_end_to_end.py."""
 
+import copy
 from types import SimpleNamespace
 
 import pytest
 from transfer_queue import KVBatchMeta
 
 from verl_dots.config import LossConfig
-from verl_dots.integration.off_policy_stage import OffPolicyStage, RowTemperatures, fresh_rows
+from verl_dots.integration.off_policy_stage import OffPolicyStage, fresh_rows
 
 
 def stage(ranks=1, micro=None, **changes):
@@ -57,7 +58,9 @@ def test_rows_of_several_temperatures_keep_theirs_whatever_verl_says():
     rows = batch([3, 3], replayed=[1], temperature=0.6)
     assert stage().keep_temperatures(rows)
     rows.extra_info.update({"temperature": 1.0, "calculate_entropy": True})
-    assert rows.extra_info == {"calculate_entropy": True} and isinstance(rows.extra_info, RowTemperatures)
+    assert rows.extra_info == {"calculate_entropy": True}
+    # As it goes to the workers:
+    assert copy.deepcopy(rows.extra_info) == {"calculate_entropy": True}
     with pytest.raises(ValueError, match=r"rollouts of temperatures \[0.6, 1.0\] in one batch: .*use_fused_kernels"):
         stage(one_temperature=True).keep_temperatures(batch([3, 3], replayed=[1], temperature=0.6))
 

@@ -1,5 +1,7 @@
 """State and planning of replay, without Ray; rows through verl are in test_replay_end_to_end.py."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
@@ -15,7 +17,7 @@ def stage(count=6, batch_size=4, **changes):
     known = questions(count)
     dots = DotsConfig.from_mapping({"replay": {"enable": True, "capacity": 8, **changes}})
     source = DataloaderQuestions(known, loader(known, range(count)), fresh=2)
-    return ReplayStage(dots, known, source, batch_size, temperature=1.0)
+    return ReplayStage(dots, known, source, batch_size, SimpleNamespace(temperature=1.0))
 
 
 def group(one, question, step=1):

@@ -133,6 +133,10 @@ class SelectionCurriculum:
         free = np.setdiff1d(np.arange(self.questions), [*exclude, *chosen])
         return np.concatenate([chosen, self.rng.permutation(free)[: count - len(chosen)]])
 
+    def predicted(self, questions_N: np.ndarray) -> np.ndarray:
+        """Predicted difficulty of questions of this round; 0.5 for those without."""
+        return np.array([self._predicted.get(question, 0.5) for question in questions_N.tolist()])
+
     def observe(self, questions_N: np.ndarray, difficulty_N: np.ndarray) -> dict[str, float]:
         """Take in the measured difficulty of questions of this round's batches and return the round's figures.
 

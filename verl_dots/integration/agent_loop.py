@@ -10,16 +10,21 @@ Partitions: verl's worker writes trajectories to the TransferQueue partition "tr
 import contextvars
 from typing import Any
 
+import numpy as np
 import ray
+from tensordict import TensorDict
 from verl.trainer.ppo.v1 import agent_loop_tq
+from verl.utils import tensordict_utils as tu
 
 # Engines whose sampling parameters know `rollout_index`.
 INDEXED_ENGINES = ("hf",)
 # Fields of a prompt for this worker alone; they are not stored with its trajectories.
 PARTITION = "__partition__"
 FIRST_ROLLOUT = "__first_rollout__"  # index of the prompt's first session: two groups of one question differ by it
+TEMPERATURE = "__temperature__"  # of the step, where it is not the one of the workers' own config
 
 _partition: contextvars.ContextVar[str | None] = contextvars.ContextVar("partition", default=None)
+_temperature: contextvars.ContextVar[float | None] = contextvars.ContextVar("temperature", default=None)
 _first_rollout: contextvars.ContextVar[int] = contextvars.ContextVar("first_rollout", default=0)
 
 
@@ -52,12 +57,15 @@ class SeededAgentLoopWorker(agent_loop_tq.AgentLoopWorkerTQ.__ray_metadata__.mod
         # Each prompt is a task with a context of its own, which the tasks of its sessions inherit.
         _partition.set(prompt.pop(PARTITION, None))
         _first_rollout.set(int(prompt.pop(FIRST_ROLLOUT, 0)))
+        _temperature.set(prompt.pop(TEMPERATURE, None))
         await super()._run_prompt(prompt, sampling_params, trajectory, trace)
 
     async def _run_agent_loop(self, sampling_params: dict[str, Any], trajectory: dict, **kwargs) -> Any:
         if self.rollout_config.name in INDEXED_ENGINES:
             index = _first_rollout.get() + int(kwargs["session_id"])
             sampling_params = {**sampling_params, "rollout_index": index}
+        if _temperature.get() is not None:
+            sampling_params = {**sampling_params, "temperature": float(_temperature.get())}
         return await super()._run_agent_loop(sampling_params, trajectory, **kwargs)
 
 
@@ -67,3 +75,11 @@ class SeededAgentLoopManager(agent_loop_tq.AgentLoopManagerTQ):
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
         self.agent_loop_workers_class = ray.remote(SeededAgentLoopWorker)
+        self.temperature: float | None = None  # of training rollouts; None leaves the workers' own
+
+    def generate_sequences(self, prompts: TensorDict) -> None:
+        """verl's, at this step's temperature; validation keeps its own."""
+        if self.temperature is not None and "validate" not in prompts:
+            column = np.array([self.temperature] * len(prompts), dtype=object)
+            prompts[TEMPERATURE] = tu.get_tensordict({TEMPERATURE: column})[TEMPERATURE]
+        super().generate_sequences(prompts)

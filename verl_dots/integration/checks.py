@@ -11,6 +11,7 @@ from verl_dots.algorithms.selection import fresh_count
 from verl_dots.config import GRPO_RR, GRPO_RR_DECOUPLED, LOSSES, DotsConfig
 from verl_dots.curriculum.selection import rounds_batches
 from verl_dots.difficulty.static import static_difficulties
+from verl_dots.integration.e3_checks import check_e3
 from verl_dots.questions import QuestionError, Questions, read_questions
 from verl_dots.settings import ConfigError
 
@@ -97,6 +98,7 @@ def check(config: DictConfig, dots: DotsConfig) -> None:
         _require(config, (*CHOSEN_QUESTIONS, *SELECTION), "dots.selection.enable=True")
     if dots.adarft.enable:
         _require(config, CHOSEN_QUESTIONS, "dots.adarft.enable=True")
+    check_e3(config, dots)
     if not dots.chooses_questions:
         return
     try:

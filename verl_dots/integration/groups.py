@@ -2,8 +2,9 @@
 
 import copy
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import transfer_queue as tq
 from transfer_queue import KVBatchMeta
@@ -13,6 +14,9 @@ def place_of(key: str) -> tuple[str, int, int]:
     """(uid, session, output) of a trajectory's key `uid_session_output`."""
     uid, session, output = key.rsplit("_", 2)
     return uid, int(session), int(output)
+
+
+LEFT_OUT = "__left_out__"
 
 
 @dataclass(frozen=True)
@@ -49,6 +53,29 @@ def groups_of(batch: KVBatchMeta) -> dict[str, Group]:
     for (uid, _), score_T in sorted(zip(last, scores.unbind(), strict=True), key=lambda pair: pair[0]):
         rewards[uid].append(float(score_T.sum()))
     return {uid: Group(uid, tuple(values)) for uid, values in rewards.items()}
+
+
+class PinnedInfo(dict):
+    """A batch's extra_info of which verl cannot change some entries; see `pin`."""
+
+    def __init__(self, content: Mapping[str, Any], pinned: Mapping[str, Any]):
+        super().__init__(content)
+        self.pinned = {**getattr(content, "pinned", {}), **pinned}
+        self.update()
+
+    def update(self, *args: Any, **kwargs: Any) -> None:
+        super().update(*args, **kwargs)
+        super().update({key: value for key, value in self.pinned.items() if value != LEFT_OUT})
+        for key in [key for key, value in self.pinned.items() if value == LEFT_OUT]:
+            self.pop(key, None)
+
+    def __reduce__(self):
+        return PinnedInfo, (dict(self), self.pinned)
+
+
+def pin(batch: KVBatchMeta, entries: Mapping[str, Any]) -> None:
+    """Hold entries of what goes to the workers with a batch, whatever verl puts there; LEFT_OUT removes one."""
+    batch.extra_info = PinnedInfo(batch.extra_info, entries)
 
 
 def rows_at(batch: KVBatchMeta, places: Sequence[int]) -> KVBatchMeta:

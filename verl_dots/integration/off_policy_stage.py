@@ -16,7 +16,7 @@ from verl.utils.seqlen_balancing import calculate_workload, get_seqlen_balanced_
 
 from verl_dots.algorithms.off_policy import behaviour_weights, ratio_figures, ratio_sums
 from verl_dots.config import GRPO_RR_DECOUPLED, LossConfig
-from verl_dots.integration.groups import rows_at
+from verl_dots.integration.groups import LEFT_OUT, pin, rows_at
 
 # Tags of a replayed row.
 REPLAYED, TEMPERATURE = "replayed", "temperature"
@@ -34,14 +34,6 @@ def fresh_rows(batch: KVBatchMeta) -> KVBatchMeta:
     return rows_at(batch, [place for place, tag in enumerate(batch.tags) if not is_replayed(tag)])
 
 
-class RowTemperatures(dict):
-    """A batch's extra_info without verl's one temperature for all rows: each row has its own, as a field."""
-
-    def update(self, *args: Any, **kwargs: Any) -> None:
-        super().update(*args, **kwargs)
-        self.pop(TEMPERATURE, None)
-
-
 class OffPolicyStage:
     """What verl's loss needs to know of the behaviour policy.
 
@@ -55,7 +47,7 @@ class OffPolicyStage:
 
     def __init__(self, loss_mode: str, settings: LossConfig, rollout: Any, ranks: int, one_temperature: bool = False):
         self.decoupled, self.settings, self.ranks = loss_mode == GRPO_RR_DECOUPLED, settings, ranks
-        self.temperature, self.one_temperature = rollout.temperature, one_temperature
+        self.rollout, self.one_temperature = rollout, one_temperature
         # A forward pass takes whole micro-batches of each rank.
         micro = 1 if rollout.log_prob_use_dynamic_bsz else rollout.log_prob_micro_batch_size_per_gpu or 1
         self.multiple = ranks * micro
@@ -91,12 +83,11 @@ class OffPolicyStage:
                 "for all rows; turn it off, or go on at the temperature of the rollouts in the replay buffer"
             )
         if differ:
-            batch.extra_info = RowTemperatures(batch.extra_info)
-            batch.extra_info.pop(TEMPERATURE, None)
+            pin(batch, {TEMPERATURE: LEFT_OUT})
         return differ
 
     def _temperatures(self, batch: KVBatchMeta) -> list[float]:
-        return [float(tag.get(TEMPERATURE, self.temperature)) for tag in batch.tags]
+        return [float(tag.get(TEMPERATURE, self.rollout.temperature)) for tag in batch.tags]
 
     def _part(self, batch: KVBatchMeta, places: Sequence[int]) -> KVBatchMeta:
         """Some rows, in an order that gives each rank equal work; filled up from the others where they do not divide.

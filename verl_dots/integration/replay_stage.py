@@ -36,14 +36,14 @@ class ReplayStage:
         questions: of the data set.
         source: where fresh questions come from.
         batch_size: B, questions of a train batch.
-        temperature: that rollouts are sampled at.
+        rollout: verl's settings of it, with the step's temperature.
     """
 
     def __init__(
-        self, dots: DotsConfig, questions: TrainQuestions, source: FreshQuestions, batch_size: int, temperature: float
+        self, dots: DotsConfig, questions: TrainQuestions, source: FreshQuestions, batch_size: int, rollout: Any
     ):
         self.dots, self.questions, self.source = dots, questions, source
-        self.batch_size, self.temperature = batch_size, temperature
+        self.batch_size, self.rollout = batch_size, rollout
         rng = np.random.default_rng([dots.seed, SEED_STREAM])
         settings = dots.replay
         self.buffer = ReplayBuffer(settings.capacity, dots.reward_range, settings.max_age, _sampling(dots), rng)
@@ -145,7 +145,7 @@ class ReplayStage:
             pack(
                 ids[question_of[uid]],
                 step,
-                self.temperature,
+                float(self.rollout.temperature),
                 prompts[uid],
                 [one for _, one in sorted(of_uid, key=lambda pair: pair[0])],
             )

@@ -118,6 +118,10 @@ class SelectionStage:
         """Up to `count` further ones, none of the excluded."""
         return self.curriculum.top_up(count, exclude)
 
+    def predicted(self, questions_N: np.ndarray) -> np.ndarray:
+        """Predicted difficulty of questions of this round; 0.5 for those without."""
+        return self.curriculum.predicted(questions_N)
+
     def observe(self, groups: Mapping[str, Group], question_of: Mapping[str, int]) -> dict[str, float]:
         """Take in what the rollouts of this step showed, and return how well it was predicted.
 

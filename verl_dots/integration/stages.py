@@ -11,12 +11,13 @@ from verl.utils.debug import marked_timer
 
 from verl_dots.algorithms.selection import fresh_count
 from verl_dots.config import DotsConfig
-from verl_dots.integration import adarft_stage, replay_stage, selection_stage
+from verl_dots.integration import adarft_stage, e3_stages, replay_stage, selection_stage
 from verl_dots.integration.adarft_stage import AdaRFTStage
+from verl_dots.integration.e3_stages import BudgetStage, TemperatureStage
 from verl_dots.integration.groups import Group
 from verl_dots.integration.replay_stage import ReplayStage
 from verl_dots.integration.selection_stage import SelectionStage
-from verl_dots.integration.train_questions import DataloaderQuestions, TrainQuestions
+from verl_dots.integration.train_questions import DataloaderQuestions, FreshQuestions, TrainQuestions
 from verl_dots.state import StateError
 
 logger = logging.getLogger(__name__)
@@ -24,6 +25,8 @@ logger = logging.getLogger(__name__)
 FILES = {
     "selection": selection_stage.STATE_FILE,
     "adarft": adarft_stage.STATE_FILE,
+    "budget": e3_stages.BUDGET_FILE,
+    "temperature": e3_stages.TEMPERATURE_FILE,
     "replay": replay_stage.STATE_FILE,
 }
 
@@ -44,6 +47,8 @@ class Stages:
         self.questions: TrainQuestions | None = None
         self.selection: SelectionStage | None = None
         self.adarft: AdaRFTStage | None = None
+        self.budget: BudgetStage | None = None
+        self.temperature: TemperatureStage | None = None
         self.replay: ReplayStage | None = None
         self._question_of: dict[str, int] = {}  # uid -> question, of what this step rolls out
         if dots.chooses_questions:
@@ -55,13 +60,17 @@ class Stages:
         fresh = fresh_count(batch_size, dots.replay.delta) if dots.replay.enable else batch_size
         if dots.adarft.enable:
             self.adarft = AdaRFTStage(dots, self.questions, fresh, trainer.total_training_steps, self.selection)
+        self._source: FreshQuestions | None = self.selection or self.adarft
+        if dots.keeps_order:
+            self._source = DataloaderQuestions(self.questions, trainer._fetch_one_gen_batch, fresh)
+        rollout = trainer.config.actor_rollout_ref.rollout
+        if dots.budget.enable:
+            self.budget = BudgetStage(dots, self.questions, rollout.n, self.selection)
+        if dots.temperature.enable:
+            vocabulary = len(trainer.tokenizer)
+            self.temperature = TemperatureStage(dots, rollout, vocabulary, trainer.total_training_steps)
         if dots.replay.enable:
             self.replay = self._make_replay(dots, fresh)
-
-    @property
-    def _source(self) -> SelectionStage | AdaRFTStage | None:
-        """Which stage chooses the fresh questions."""
-        return self.selection or self.adarft
 
     def _make_replay(self, dots: DotsConfig, fresh: int) -> ReplayStage:
         trainer, batch_size = self.trainer, self.trainer.config.data.train_batch_size
@@ -70,20 +79,20 @@ class Stages:
                 "dots.replay.enable=True keeps text alone, and this model has a processor for images or video; turn "
                 "replay off"
             )
-        if self._source is None and trainer.config.trainer.total_training_steps is None:
+        if dots.keeps_order and trainer.config.trainer.total_training_steps is None:
             logger.warning(
                 "a step rolls out about %d of its %d questions: verl counts %d steps as an epoch, in which not all "
                 "questions come; trainer.total_training_steps sets the length of the run",
                 fresh, batch_size, trainer.steps_per_epoch,
             )  # fmt: skip
-        source = self._source or DataloaderQuestions(self.questions, trainer._fetch_one_gen_batch, fresh)
-        temperature = trainer.config.actor_rollout_ref.rollout.temperature
-        return ReplayStage(dots, self.questions, source, batch_size, temperature)
+        return ReplayStage(dots, self.questions, self._source, batch_size, trainer.config.actor_rollout_ref.rollout)
 
     # --- a step, in its order --------------------------------------------------------------------------------
 
     def prepare(self, timing_raw: dict) -> dict[str, float]:
-        """Plan a round of selection where one is due, and return its metrics."""
+        """Set the step's temperature, plan a round of selection where one is due, and return its metrics."""
+        if self.temperature:
+            self.trainer.agent_loop_manager.temperature = self.temperature.apply()
         return self.selection.prepare(timing_raw) if self.selection else {}
 
     def choose(self, step: int, timing_raw: dict) -> np.ndarray | None:
@@ -92,6 +101,10 @@ class Stages:
             with marked_timer("replay", timing_raw):
                 return self.replay.next_questions(step, list(self._reused().values()))
         return self._source.planned() if self._source else None
+
+    def sizes(self, chosen_N: np.ndarray) -> np.ndarray | None:
+        """Rollouts of each chosen question; None where all have n."""
+        return self.budget.sizes(chosen_N) if self.budget else None
 
     def submitted(self, uids: Sequence[str], chosen_N: np.ndarray) -> None:
         """Which names the chosen questions have got."""
@@ -108,9 +121,15 @@ class Stages:
         metrics = self.selection.observe(groups, self._question_of) if self.selection else {}
         if self.adarft:
             metrics |= self.adarft.observe(groups, self._question_of, step)
+        if self.budget:
+            metrics |= self.budget.observe(groups, self._question_of | self._reused())
         if self.replay:
             metrics |= self.replay.store(batch, self._question_of | self._reused(), step)
         return metrics
+
+    def observe_entropy(self, metrics: Mapping[str, float], step: int) -> dict[str, float]:
+        """Take in the entropy that verl measured of this step's rollouts, and return the controller's metrics."""
+        return self.temperature.observe(float(metrics["actor/entropy"]), step) if self.temperature else {}
 
     def _reused(self) -> dict[str, int]:
         """Question of each uid whose rollouts of this step were there before it was planned."""
@@ -118,7 +137,7 @@ class Stages:
 
     # --- checkpoints -----------------------------------------------------------------------------------------
 
-    def _enabled(self) -> dict[str, SelectionStage | AdaRFTStage | ReplayStage]:
+    def _enabled(self) -> dict[str, Any]:
         return {name: stage for name in FILES if (stage := getattr(self, name))}
 
     def save(self, folder: Path) -> None:

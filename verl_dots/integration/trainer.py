@@ -17,7 +17,7 @@ from verl.utils import tensordict_utils as tu
 from verl.utils.config import omega_conf_to_dataclass
 
 from verl_dots.config import GRPO_RR, LOSSES, DotsConfig
-from verl_dots.integration.groups import groups_of, place_of, spread
+from verl_dots.integration.groups import groups_of, pin, place_of, spread
 from verl_dots.integration.losses import off_policy_loss, off_policy_metrics
 from verl_dots.integration.off_policy_stage import OffPolicyStage, fresh_rows, is_replayed
 from verl_dots.integration.run_folder import RunFolder
@@ -39,10 +39,11 @@ class DotsTrainer(PPOTrainerSync):
         self.dots = DotsConfig.from_mapping(OmegaConf.to_container(config.dots, resolve=True))
         self._submitted: Counter[str] = Counter()
         self._uid_step, self._uid_count = -1, 0
+        self._unequal_groups = False  # whether this batch has other than n rollouts of each question
         self.off_policy: OffPolicyStage | None = None
         with open_dict(config):
-            if self.dots.replay.enable and not (self.dots.selection.enable or self.dots.adarft.enable):
-                config.data.gen_batch_size = 1  # any number of fresh questions can be asked for
+            if self.dots.keeps_order:
+                config.data.gen_batch_size = 1  # any number of questions can be asked for
         super().__init__(config)
         self.replay_buffer.poll_interval = self.dots.poll_seconds
 
@@ -64,6 +65,9 @@ class DotsTrainer(PPOTrainerSync):
         batch["uid"] = tu.get_tensordict({"uid": uids})["uid"]
         if chosen_N is not None:
             self.stages.submitted(uids, chosen_N)
+            if (sizes_N := self.stages.sizes(chosen_N)) is not None:
+                sizes = np.array(sizes_N.tolist(), dtype=object)
+                batch["__rollout_n__"] = tu.get_tensordict({"__rollout_n__": sizes})["__rollout_n__"]
         return batch
 
     def _submit_batch_to_rollout(self, batch: TensorDict) -> int:
@@ -79,6 +83,8 @@ class DotsTrainer(PPOTrainerSync):
         batch.reorder(spread([place_of(key)[0] for key in batch.keys], [is_replayed(tag) for tag in batch.tags]))
         wanted, self._submitted = self._submitted, Counter()
         self.require_rollouts(batch, wanted, self.config.data.train_batch_size)
+        rows = self.config.data.train_batch_size * self.config.actor_rollout_ref.rollout.n
+        self._unequal_groups = self.dots.unequal_groups and len(batch) != rows
         return super()._balance_batch(batch, metrics, *args, **kwargs)
 
     def require_rollouts(self, batch: KVBatchMeta, wanted: Mapping[str, int], enough: int | None = None) -> None:
@@ -145,16 +151,35 @@ class DotsTrainer(PPOTrainerSync):
     def _compute_old_log_prob(self, batch: KVBatchMeta, metrics: dict) -> KVBatchMeta:
         forward = super()._compute_old_log_prob
         if self.off_policy is None:
-            return forward(batch, metrics)
-        self.off_policy.write(batch, self.global_steps, metrics, forward)
+            batch = forward(batch, metrics)
+        else:
+            self.off_policy.write(batch, self.global_steps, metrics, forward)
+        metrics.update(self.stages.observe_entropy(metrics, self.global_steps))
         return batch
 
     def _update_actor(self, batch: KVBatchMeta, metrics: dict) -> KVBatchMeta:
         if self.off_policy:
             self.off_policy.keep_temperatures(batch)
+        if self._unequal_groups:
+            pin(batch, self._mini_batches(batch))
         batch = super()._update_actor(batch, metrics)
         off_policy_metrics(metrics)
         return batch
+
+    def _get_required_batch_multiple(self, dp_size: int) -> int:
+        if self._unequal_groups:
+            return dp_size * self._updates  # verl's whole mini-batches could add an optimizer step for a few rows
+        return super()._get_required_batch_multiple(dp_size)
+
+    @property
+    def _updates(self) -> int:
+        """Mini-batches of a train batch."""
+        return self.config.data.train_batch_size // self.config.actor_rollout_ref.actor.ppo_mini_batch_size
+
+    def _mini_batches(self, batch: KVBatchMeta) -> dict[str, float]:
+        """Rows of a mini-batch, and those of them that count, where groups differ in size."""
+        real = sum(not tag.get("is_padding", False) for tag in batch.tags)
+        return {"mini_batch_size": len(batch) // self._updates, "global_batch_size": real / self._updates}
 
     def _log_rollout_data(self, batch: KVBatchMeta, timing_raw: dict, rollout_data_dir: str) -> None:
         # Each rollout is logged once, in the step that it was rolled out in.

@@ -1,0 +1,57 @@
+"""E3 through Ray and verl: unequal groups, a controlled temperature, both with replay, and a resume."""
+
+import pytest
+
+from tests.integration.training import computed, must_train, rows_of
+
+pytestmark = pytest.mark.e2e
+BATCH, N = 8, 4
+
+
+def overrides(inputs, folder, **more):
+    return inputs.overrides(**{
+        "dots.budget.enable": True,
+        "dots.budget.least": 1,
+        "dots.budget.most": 8,
+        "dots.budget.widen": 3,
+        "dots.temperature.enable": True,
+        "dots.temperature.target": 1.5,
+        "data.train_max_samples": 16,
+        "trainer.default_local_dir": folder / "run",
+        "trainer.rollout_data_dir": folder / "rollouts",
+        "trainer.total_training_steps": 6,
+        "trainer.test_freq": -1,
+        "trainer.val_before_train": False,
+        **more,
+    })  # fmt: skip
+
+
+def test_budgets_and_temperature_with_replay_and_a_resume(inputs, tmp_path):
+    replay = {
+        "dots.replay.enable": True,
+        "dots.replay.capacity": 8,
+        "actor_rollout_ref.actor.policy_loss.loss_mode": "grpo_rr",
+        "actor_rollout_ref.actor.ppo_mini_batch_size": 4,
+    }
+    whole, half = tmp_path / "whole", tmp_path / "half"
+    must_train(overrides(inputs, whole, **replay))
+    first = {"trainer.save_freq": 4, "trainer.total_training_steps": 4}
+    must_train(overrides(inputs, half, **replay, **first))
+    must_train(overrides(inputs, half, **replay))
+    rows, resumed = rows_of(whole / "run"), rows_of(half / "run")
+    assert sorted(rows) == [1, 2, 3, 4, 5, 6]
+    for step, row in rows.items():
+        fresh = BATCH - round(BATCH * row["replay/share"])
+        logged = (whole / "rollouts" / f"{step}.jsonl").read_text().splitlines()
+        assert len(logged) == fresh * N  # whatever each question got
+        least, most = row["budget/rollouts/least"], row["budget/rollouts/most"]
+        assert least <= row["budget/rollouts/min"] <= row["budget/rollouts/max"] <= most
+        # Ratios of fresh rows are 1 in the first update, at whatever temperature they were sampled.
+        assert row["training/rollout_probs_diff_max"] < 1e-4
+        assert row["temperature/entropy"] == pytest.approx(row["actor/entropy"])
+        assert computed(resumed[step]) == computed(row), f"step {step}"
+    assert rows[1]["temperature/temperature"] == 1.0
+    # The tiny model is surer than the target: the temperature rises.
+    assert rows[6]["temperature/temperature"] > rows[3]["temperature/temperature"] > 1.0
+    assert max(row["budget/rollouts/max"] for row in rows.values()) > N
+    assert any(row["replay/share"] > 0 for row in rows.values())

@@ -1,0 +1,74 @@
+"""The config group `dots`: typed, and validated before Ray starts.
+
+Everything else in a run's config is verl's own (see conf/dots_trainer.yaml).
+"""
+
+import math
+from dataclasses import dataclass, field
+
+from verl_dots.config.adarft import AdaRFTConfig
+from verl_dots.config.e3 import BudgetConfig, TemperatureConfig
+from verl_dots.config.replay import GRPO_RR, GRPO_RR_DECOUPLED, LOSSES, LossConfig, ReplayConfig
+from verl_dots.config.selection import LAYERS, READS, DifficultyConfig, SelectionConfig
+from verl_dots.settings import Settings, require
+
+__all__ = [
+    "GRPO_RR", "GRPO_RR_DECOUPLED", "LAYERS", "LOSSES", "READS", "AdaRFTConfig", "BudgetConfig", "DifficultyConfig",
+    "DotsConfig", "LossConfig", "ReplayConfig", "SelectionConfig", "TemperatureConfig",
+]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class DotsConfig(Settings):
+    """Settings of verl_dots; with the defaults a run is plain GRPO.
+
+    Attributes:
+        seed: of the whole run: order of the data, sampling of responses, mini-batches, selection. The same seed gives
+            the same run on a CPU.
+        poll_seconds: how often the trainer looks whether the rollouts of a step are complete.
+        reward_range: least and greatest reward of a response; difficulty is 1 at the least and 0 at the greatest.
+        selection: which questions are rolled out.
+        difficulty: how their difficulty is predicted.
+        adarft: a target difficulty that follows the reward.
+        budget: how many rollouts each question gets.
+        temperature: that they are sampled at.
+        replay: which earlier rollouts are trained on again.
+        loss: how rollouts of older policies are corrected.
+    """
+
+    seed: int = 1
+    poll_seconds: float = 0.05
+    reward_range: tuple[float, float] = (0.0, 1.0)
+    selection: SelectionConfig = field(default_factory=SelectionConfig)
+    difficulty: DifficultyConfig = field(default_factory=DifficultyConfig)
+    adarft: AdaRFTConfig = field(default_factory=AdaRFTConfig)
+    budget: BudgetConfig = field(default_factory=BudgetConfig)
+    temperature: TemperatureConfig = field(default_factory=TemperatureConfig)
+    replay: ReplayConfig = field(default_factory=ReplayConfig)
+    loss: LossConfig = field(default_factory=LossConfig)
+
+    @property
+    def chooses_questions(self) -> bool:
+        """Whether the questions of a step come in another order than verl's own."""
+        return self.selection.enable or self.adarft.enable or self.keeps_order
+
+    @property
+    def keeps_order(self) -> bool:
+        """Whether questions come in verl's order, but one by one: each must be known, or their number changes."""
+        return (self.budget.enable or self.replay.enable) and not (self.selection.enable or self.adarft.enable)
+
+    @property
+    def unequal_groups(self) -> bool:
+        """Whether groups of different sizes can meet in a batch."""
+        return self.budget.enable or self.replay.enable
+
+    def __post_init__(self):
+        require("dots.seed", self.seed, 0 <= self.seed < 2**31, f"must be in 0..{2**31 - 1}")
+        require(
+            "dots.poll_seconds",
+            self.poll_seconds,
+            0 < self.poll_seconds <= 60,
+            "must be above 0 and at most 60 seconds",
+        )
+        low, high = self.reward_range
+        require("dots.reward_range", [low, high], math.isfinite(high - low) and low < high, "must be [least, greatest]")

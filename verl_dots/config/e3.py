@@ -1,0 +1,63 @@
+"""Settings of E3: rollouts by difficulty, and a temperature that holds the entropy (arXiv 2505.18573)."""
+
+from dataclasses import dataclass
+
+from verl_dots.settings import Settings, require, require_choice
+
+RANKED = ("reward", "predicted")
+
+
+@dataclass(frozen=True)
+class BudgetConfig(Settings):
+    """E3's budget: more rollouts for hard questions, actor_rollout_ref.rollout.n on average.
+
+    Attributes:
+        enable: distribute the rollouts of a batch by difficulty; off, each question has n.
+        least, most: rollouts of a question once the caps are at their widest.
+        widen: by how much the caps widen with each epoch, from (n, n).
+        by: what ranks the questions: their cumulative mean "reward", or the difficulty "predicted" by dots.selection.
+    """
+
+    enable: bool = False
+    least: int = 4
+    most: int = 12
+    widen: int = 2
+    by: str = "reward"
+
+    def __post_init__(self):
+        require("dots.budget.least", self.least, self.least >= 1, "must be 1 or more")
+        require("dots.budget.most", self.most, self.most >= self.least, f"must be least={self.least} or more")
+        require("dots.budget.widen", self.widen, self.widen >= 0, "must be 0 or more")
+        require_choice("dots.budget.by", self.by, RANKED)
+
+
+@dataclass(frozen=True)
+class TemperatureConfig(Settings):
+    """E3's temperature: rises where the policy's entropy is below its target, falls where it is above.
+
+    Attributes:
+        enable: control the temperature; off, it stays actor_rollout_ref.rollout.temperature, where it begins.
+        target: entropy of a token in nats; null takes the mean of the first `warm_up` steps.
+        warm_up: steps that the temperature stays where it begins, while the target is measured.
+        low, high: bounds of the temperature.
+        anneal_from: share of the run after which the target falls along a half cosine; null for never (paper: 0.6).
+        anneal_to: share of the target at the end of the run (paper: 0.9).
+    """
+
+    enable: bool = False
+    target: float | None = None
+    warm_up: int = 1
+    low: float = 0.5
+    high: float = 1.5
+    anneal_from: float | None = None
+    anneal_to: float = 0.9
+
+    def __post_init__(self):
+        given = self.target is None or self.target > 0
+        require("dots.temperature.target", self.target, given, "must be above 0 nats, or null")
+        require("dots.temperature.warm_up", self.warm_up, self.warm_up >= 1, "must be 1 or more steps")
+        bounds = [self.low, self.high]
+        require("dots.temperature.[low, high]", bounds, 0 < self.low <= self.high, "must be above 0 and in order")
+        inside = self.anneal_from is None or 0 <= self.anneal_from < 1
+        require("dots.temperature.anneal_from", self.anneal_from, inside, "must be in [0, 1) of the run, or null")
+        require("dots.temperature.anneal_to", self.anneal_to, 0 <= self.anneal_to <= 1, "must be in [0, 1]")

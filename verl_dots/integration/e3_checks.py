@@ -1,0 +1,65 @@
+"""What E3's budget and temperature need, checked before anything starts."""
+
+from omegaconf import DictConfig
+
+from verl_dots.config import GRPO_RR, DotsConfig
+from verl_dots.settings import ConfigError
+
+
+def check_e3(config: DictConfig, dots: DotsConfig) -> None:
+    """Refuse budgets and temperatures that could only fail, or mislead, after the start.
+
+    Raises:
+        ConfigError: which setting, and what to do.
+    """
+    if dots.budget.enable:
+        _check_budget(config, dots)
+    if dots.temperature.enable:
+        _check_temperature(config, dots)
+
+
+def _check_budget(config: DictConfig, dots: DotsConfig) -> None:
+    n, budget = config.actor_rollout_ref.rollout.n, dots.budget
+    if not budget.least <= n <= budget.most:
+        raise ConfigError(
+            f"actor_rollout_ref.rollout.n={n} is outside dots.budget.least={budget.least} to "
+            f"dots.budget.most={budget.most}: no budget has n rollouts a question on average"
+        )
+    if budget.by == "predicted" and not dots.selection.enable:
+        raise ConfigError(
+            "dots.budget.by=predicted needs dots.selection.enable=True, which predicts; dots.budget.by=reward does not"
+        )
+    if not config.actor_rollout_ref.actor.use_dynamic_bsz:
+        raise ConfigError(
+            "dots.budget.enable=True needs actor_rollout_ref.actor.use_dynamic_bsz=True (and that of log_prob): groups "
+            "of different sizes do not divide into micro-batches of a fixed number of rows"
+        )
+    if config.data.train_batch_size % config.actor_rollout_ref.actor.ppo_mini_batch_size:
+        raise ConfigError("data.train_batch_size must be a multiple of actor_rollout_ref.actor.ppo_mini_batch_size")
+    if config.algorithm.adv_estimator not in ("grpo", GRPO_RR):
+        raise ConfigError(
+            f"algorithm.adv_estimator={config.algorithm.adv_estimator} does not go with dots.budget.enable=True: it "
+            f"must know groups of any size; set it to grpo or {GRPO_RR}"
+        )
+
+
+def _check_temperature(config: DictConfig, dots: DotsConfig) -> None:
+    rollout, settings = config.actor_rollout_ref.rollout, dots.temperature
+    if not settings.low <= rollout.temperature <= settings.high:
+        raise ConfigError(
+            f"actor_rollout_ref.rollout.temperature={rollout.temperature}, where the run begins, is outside "
+            f"dots.temperature.low={settings.low} to dots.temperature.high={settings.high}"
+        )
+    if config.algorithm.get("rollout_correction", {}).get("bypass_mode", False):
+        raise ConfigError("dots.temperature.enable=True needs the entropy, which bypass_mode=True does not compute")
+    mode = config.actor_rollout_ref.actor.policy_loss.loss_mode
+    if mode == GRPO_RR and dots.loss.behaviour == "engine":
+        raise ConfigError(
+            "dots.temperature.enable=True needs the entropy of every step, and loss_mode=grpo_rr with "
+            "dots.loss.behaviour=engine has no forward pass to measure it; set dots.loss.behaviour=recomputed"
+        )
+    if dots.replay.enable and config.actor_rollout_ref.model.use_fused_kernels:
+        raise ConfigError(
+            "dots.temperature.enable=True with dots.replay.enable=True gives the rows of a batch temperatures of their "
+            "own, which actor_rollout_ref.model.use_fused_kernels=True does not know; turn one of them off"
+        )
