@@ -236,7 +236,7 @@ def test_adarft_that_cannot_work(folder, overrides, words):
         check(folder, *overrides)
 
 
-BUDGET = ["dots.selection.enable=False", "dots.budget.enable=True"]
+BUDGET = ["dots.selection.enable=False", "dots.budget.enable=True", "actor_rollout_ref.actor.ppo_mini_batch_size=2"]
 TEMPERATURE = ["dots.selection.enable=False", "dots.temperature.enable=True"]
 N = "actor_rollout_ref.rollout.n"
 
@@ -252,6 +252,7 @@ def test_good_e3_passes(folder):
         ([*BUDGET, f"{N}=8", "dots.budget.least=13"], "dots.budget.most=12: must be least=13 or more"),
         ([*BUDGET, f"{N}=3"], "rollout.n=3 is outside dots.budget.least=4 to dots.budget.most=12"),
         ([*BUDGET, f"{N}=8", "dots.budget.by=predicted"], "needs dots.selection.enable=True, which predicts"),
+        ([*BUDGET, f"{N}=8", "actor_rollout_ref.actor.ppo_mini_batch_size=3"], "train_batch_size=4 is no multiple of"),
         ([*BUDGET, f"{N}=8", "algorithm.adv_estimator=rloo"], "it must know groups of any size"),
         ([*BUDGET, f"{N}=8", "actor_rollout_ref.actor.use_dynamic_bsz=False"], "needs .*use_dynamic_bsz=True"),
         ([*TEMPERATURE, "actor_rollout_ref.rollout.temperature=2"], "rollout.temperature=2.*is outside"),

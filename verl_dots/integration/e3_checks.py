@@ -34,8 +34,12 @@ def _check_budget(config: DictConfig, dots: DotsConfig) -> None:
             "dots.budget.enable=True needs actor_rollout_ref.actor.use_dynamic_bsz=True (and that of log_prob): groups "
             "of different sizes do not divide into micro-batches of a fixed number of rows"
         )
-    if config.data.train_batch_size % config.actor_rollout_ref.actor.ppo_mini_batch_size:
-        raise ConfigError("data.train_batch_size must be a multiple of actor_rollout_ref.actor.ppo_mini_batch_size")
+    batch_size, mini_batch = config.data.train_batch_size, config.actor_rollout_ref.actor.ppo_mini_batch_size
+    if batch_size % mini_batch:
+        raise ConfigError(
+            f"data.train_batch_size={batch_size} is no multiple of actor_rollout_ref.actor.ppo_mini_batch_size="
+            f"{mini_batch}: with dots.budget.enable=True a batch is cut into that many mini-batches of equal size"
+        )
     if config.algorithm.adv_estimator not in ("grpo", GRPO_RR):
         raise ConfigError(
             f"algorithm.adv_estimator={config.algorithm.adv_estimator} does not go with dots.budget.enable=True: it "
