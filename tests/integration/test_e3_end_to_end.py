@@ -14,6 +14,7 @@ def overrides(inputs, folder, **more):
         "dots.budget.least": 1,
         "dots.budget.most": 8,
         "dots.budget.widen": 3,
+        "algorithm.adv_estimator": "grpo_rr",
         "dots.temperature.enable": True,
         "dots.temperature.target": 1.5,
         "data.train_max_samples": 16,

@@ -40,6 +40,11 @@ def _check_budget(config: DictConfig, dots: DotsConfig) -> None:
             f"data.train_batch_size={batch_size} is no multiple of actor_rollout_ref.actor.ppo_mini_batch_size="
             f"{mini_batch}: with dots.budget.enable=True a batch is cut into that many mini-batches of equal size"
         )
+    if budget.least == 1 and config.algorithm.adv_estimator == "grpo":
+        raise ConfigError(
+            "dots.budget.least=1 does not go with algorithm.adv_estimator=grpo: verl's gives the only rollout of a group "
+            f"its reward as advantage; set algorithm.adv_estimator={GRPO_RR}, which gives 0, or dots.budget.least=2"
+        )
     if config.algorithm.adv_estimator not in ("grpo", GRPO_RR):
         raise ConfigError(
             f"algorithm.adv_estimator={config.algorithm.adv_estimator} does not go with dots.budget.enable=True: it "
