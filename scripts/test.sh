@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Makes .venv if it is not there and runs the tests; arguments go to pytest.
-#   bash scripts/test.sh                       all
+#   bash scripts/test.sh                       all but the long ones (scripts/test_long.sh)
 #   bash scripts/test.sh -m "not e2e"          without the training runs through Ray: a few minutes
 #   bash scripts/test.sh tests/rollout -k top_p
 set -euo pipefail

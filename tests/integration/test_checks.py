@@ -253,7 +253,7 @@ def test_good_e3_passes(folder):
         ([*BUDGET, f"{N}=3"], "rollout.n=3 is outside dots.budget.least=4 to dots.budget.most=12"),
         ([*BUDGET, f"{N}=8", "dots.budget.by=predicted"], "needs dots.selection.enable=True, which predicts"),
         ([*BUDGET, f"{N}=8", "actor_rollout_ref.actor.ppo_mini_batch_size=3"], "train_batch_size=4 is no multiple of"),
-        ([*BUDGET, f"{N}=8", "dots.budget.least=1"], "verl's gives the only rollout of a group its reward"),
+        ([*BUDGET, f"{N}=8", "dots.budget.least=1"], "verl's gives a rollout that is alone its"),
         ([*BUDGET, f"{N}=8", "algorithm.adv_estimator=rloo"], "it must know groups of any size"),
         ([*BUDGET, f"{N}=8", "actor_rollout_ref.actor.use_dynamic_bsz=False"], "needs .*use_dynamic_bsz=True"),
         ([*TEMPERATURE, "actor_rollout_ref.rollout.temperature=2"], "rollout.temperature=2.*is outside"),

@@ -42,8 +42,8 @@ def _check_budget(config: DictConfig, dots: DotsConfig) -> None:
         )
     if budget.least == 1 and config.algorithm.adv_estimator == "grpo":
         raise ConfigError(
-            "dots.budget.least=1 does not go with algorithm.adv_estimator=grpo: verl's gives the only rollout of a group "
-            f"its reward as advantage; set algorithm.adv_estimator={GRPO_RR}, which gives 0, or dots.budget.least=2"
+            "dots.budget.least=1 does not go with algorithm.adv_estimator=grpo: verl's gives a rollout that is alone "
+            f"its reward for an advantage; set algorithm.adv_estimator={GRPO_RR}, which gives 0, or dots.budget.least=2"
         )
     if config.algorithm.adv_estimator not in ("grpo", GRPO_RR):
         raise ConfigError(
