@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from verl_dots.algorithms.gradient_filter import kept
+from verl_dots.algorithms.gradient_filter import kept, reduce_mini_batches
 
 ADVANTAGE = np.array([0.0, -0.1, 0.1, 0.5, -0.7, 0.05])
 
@@ -27,3 +27,38 @@ def test_thresholds_out_of_range(threshold, kind, words):
         kept(ADVANTAGE, threshold, kind)
     with pytest.raises(ValueError, match="1 advantages are not finite"):
         kept(np.array([0.1, np.nan]), 0.1)
+
+
+def test_one_mini_batch_keeps_the_rows_that_count_in_their_order():
+    kept_N = np.array([False, True, True, False, False, True])
+    found = reduce_mini_batches(kept_N, np.full(6, 9), np.arange(6), ranks=1, mini_batches=1)
+    assert found.places.tolist() == [1, 2, 5] and not found.fillers.any()
+    assert found.tokens.tolist() == [15] * 3 and (found.mini_batches, found.rows) == (1, 3)
+
+
+def test_mini_batches_stay_equal_by_the_shortest_of_those_that_leave():
+    kept_N = np.array([True, True, False, False, True, False, False, False])
+    length_N = np.array([5, 5, 5, 5, 5, 9, 3, 4])
+    found = reduce_mini_batches(kept_N, length_N, np.ones(8, int), ranks=1, mini_batches=2)
+    assert found.places.tolist() == [0, 1, 4, 6] and found.fillers.tolist() == [False, False, False, True]
+    assert found.tokens.tolist() == [4] * 4 and found.rows == 2
+    # Whole micro-batches of 3 rows.
+    whole = reduce_mini_batches(kept_N, length_N, np.ones(8, int), 1, 2, multiple=3)
+    assert whole.places.tolist() == [0, 1, 2, 4, 6, 7]
+
+
+def test_a_mini_batch_is_that_of_all_ranks():
+    # Rank 0 has rows 0..3, rank 1 rows 4..7, each cut into two mini-batches of 2.
+    kept_N = np.array([True, False, False, False, False, False, False, False])
+    found = reduce_mini_batches(kept_N, np.arange(8), np.array([1, 2, 4, 8, 16, 32, 64, 128]), ranks=2, mini_batches=2)
+    # The second has nothing left on either rank and goes; in the first, rank 1 has a filler.
+    assert found.places.tolist() == [0, 4] and found.fillers.tolist() == [False, True]
+    assert found.mini_batches == 1 and found.tokens.tolist() == [1 + 2 + 16 + 32] * 2
+
+
+def test_nothing_left_and_everything_left():
+    assert len(reduce_mini_batches(np.zeros(4, bool), np.ones(4), np.ones(4), 1, 2).places) == 0
+    whole = reduce_mini_batches(np.ones(8, bool), np.ones(8), np.ones(8, int), 2, 2)
+    assert whole.places.tolist() == list(range(8)) and whole.mini_batches == 2 and not whole.fillers.any()
+    with pytest.raises(ValueError, match="7 rows do not divide into 2 mini-batches on 1 ranks"):
+        reduce_mini_batches(np.ones(7, bool), np.ones(7), np.ones(7), 1, 2)

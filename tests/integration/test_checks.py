@@ -266,3 +266,22 @@ def test_good_e3_passes(folder):
 def test_e3_that_cannot_work(folder, overrides, words):
     with pytest.raises(ConfigError, match=words):
         check(folder, *overrides)
+
+
+FILTER = ["dots.selection.enable=False", "dots.filter.enable=True", "actor_rollout_ref.actor.ppo_mini_batch_size=2"]
+
+
+def test_filters(folder, caplog):
+    assert check(folder, *FILTER, "dots.filter.threshold=0.1").filter.kind == "absolute"
+    assert not caplog.records
+    assert check(folder, *FILTER, "actor_rollout_ref.actor.use_kl_loss=True")
+    assert "even dots.filter.threshold=0 is not quite the same training" in caplog.text
+    for overrides, words in (
+        (["dots.filter.threshold=-1"], "dots.filter.threshold=-1.0: must be 0 or more"),
+        (["dots.filter.kind=quantile", "dots.filter.threshold=1"], "must be 0 or more and below 1"),
+        (["dots.filter.kind=relative"], "must be one of absolute, quantile"),
+        (["actor_rollout_ref.actor.shuffle=True"], "actor.shuffle=True does not go with dots.filter.enable=True"),
+        (["actor_rollout_ref.actor.ppo_mini_batch_size=3"], "train_batch_size=4 is no multiple of"),
+    ):
+        with pytest.raises(ConfigError, match=words):
+            check(folder, *FILTER, *overrides)

@@ -104,6 +104,31 @@ def test_with_an_empty_buffer_and_delta_1_grpo_rr_is_grpo_bit_for_bit(inputs, st
         assert {key: computed(mine[step]).get(key) for key in expected} == expected, f"step {step}"
 
 
+@pytest.mark.long
+@pytest.mark.parametrize("threshold", [0, 1000])
+def test_rows_without_an_advantage_leave_the_update(inputs, straight, tmp_path, threshold):
+    folder, _ = straight
+    must_train(inputs.overrides(**{
+        "trainer.default_local_dir": tmp_path,
+        "trainer.total_training_steps": 2,
+        "trainer.val_before_train": False,
+        "trainer.test_freq": -1,
+        "dots.filter.enable": True,
+        "dots.filter.threshold": threshold,
+    }))  # fmt: skip
+    theirs, mine = rows_of(folder / "run"), rows_of(tmp_path)
+    if threshold:  # nothing is left: no update, and the policy stays what it was
+        assert [mine[step]["filter/skipped_updates"] for step in (1, 2)] == [1, 1]
+        assert [mine[step]["filter/share"] for step in (1, 2)] == [1, 1]
+        assert not any(key.startswith("actor/grad") for key in mine[2])
+        return
+    for step in (1, 2):
+        assert mine[step]["filter/share"] == pytest.approx(1 - mine[step]["training/effective_groups"])
+        assert mine[step]["filter/rows"] > 0
+        for key in ("actor/grad_norm", "actor/pg_loss", "critic/score/mean", "response_length/mean", "actor/entropy"):
+            assert mine[step][key] == pytest.approx(theirs[step][key], rel=1e-4, abs=1e-6), f"step {step}: {key}"
+
+
 def test_a_resumed_run_is_the_same_run_bit_for_bit(inputs, straight, tmp_path):
     folder, _ = straight
     first = {"trainer.default_local_dir": tmp_path / "run", "trainer.experiment_name": "grpo", "trainer.save_freq": 2}

@@ -18,7 +18,7 @@ from verl.workers.config import FSDPActorConfig, PolicyLossConfig
 from verl.workers.utils.losses import ppo_loss
 
 from verl_dots.algorithms.off_policy import is_clipped
-from verl_dots.integration.losses import off_policy_loss, off_policy_metrics
+from verl_dots.integration.losses import dots_loss, off_policy_loss, off_policy_metrics
 
 MODES = ("token-mean", "seq-mean-token-mean")
 
@@ -204,3 +204,28 @@ def test_metrics_of_another_loss_are_left_alone():
 
 def test_verls_loss_is_the_one_compared_with():
     assert get_policy_loss_fn("vanilla") is compute_policy_loss_vanilla
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_rows_that_left_the_batch_change_neither_loss_nor_gradient(mode):
+    output, data = rows_of_two_ages()
+    data["advantages"] = jagged([torch.zeros(3), torch.full((2,), 1.0), torch.full((4,), -1.0)])
+    del data["replay_age"]
+    tu.assign_non_tensor(data, batch_num_tokens=9, global_batch_size=3)
+    config = actor(loss_agg_mode=mode)
+    jagged_fields = {name: value for name, value in data.items() if isinstance(value, torch.Tensor)}
+    left = TensorDict({name: jagged(list(value.unbind())[1:]) for name, value in jagged_fields.items()}, batch_size=2)
+    # What verl's engine counts of the two rows that stay, and what the filter has written to them.
+    more = {"dp_size": 1, "global_batch_size": 3, "max_response_len": 4, "max_seq_len": 6}
+    tu.assign_non_tensor(left, batch_num_tokens=6, **more)
+    left["unfiltered_tokens"] = torch.tensor([9, 9])
+    found = []
+    for rows, part in ((slice(0, 3), data), (slice(1, 3), left)):
+        new = [row.detach().clone().requires_grad_() for row in output["log_probs"].unbind()[rows]]
+        loss, _ = dots_loss(config, {"log_probs": jagged(new)}, part)
+        found.append((loss.detach(), torch.autograd.grad(loss, new[-2:])))
+    (whole, whole_gradient), (part, part_gradient) = found
+    torch.testing.assert_close(part, whole)
+    for mine, theirs in zip(part_gradient, whole_gradient, strict=True):
+        torch.testing.assert_close(mine, theirs)
+        assert theirs.abs().sum() > 0

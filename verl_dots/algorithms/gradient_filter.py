@@ -1,5 +1,7 @@
 """DASH: rows whose advantage is next to nothing leave the batch before the update (arXiv 2505.17218, section 3)."""
 
+from dataclasses import dataclass
+
 import numpy as np
 
 KINDS = ("absolute", "quantile")
@@ -30,3 +32,61 @@ def kept(advantage_N: np.ndarray, threshold: float, kind: str = "absolute") -> n
     if leaving == 0:
         return np.ones(len(size_N), dtype=bool)
     return size_N > np.partition(size_N, leaving - 1)[leaving - 1]
+
+
+@dataclass(frozen=True)
+class Reduced:
+    """A batch without the rows that a filter takes out, cut as the whole one is.
+
+    Attributes:
+        places: [M] int64, rows that stay, in the order in which ranks and mini-batches take them.
+        fillers: [M] bool, rows that stay for their number only; their advantage must count as 0.
+        tokens: [M] int64, tokens that counted in the row's mini-batch before any row left.
+        mini_batches: how many are left; one without any row that counts is left out.
+        rows: rows of a mini-batch of one rank.
+    """
+
+    places: np.ndarray
+    fillers: np.ndarray
+    tokens: np.ndarray
+    mini_batches: int
+    rows: int
+
+
+def reduce_mini_batches(
+    kept_N: np.ndarray, length_N: np.ndarray, tokens_N: np.ndarray, ranks: int, mini_batches: int, multiple: int = 1
+) -> Reduced:
+    """Take rows out of each mini-batch, so that every optimizer step sees what it would have seen, less those rows.
+
+    Each rank has an equal part of the batch, one behind the other, and cuts it into equal mini-batches. They stay
+    equal: where one has fewer rows left than another, its shortest of those that leave stay as fillers.
+
+    Args:
+        kept_N: [N] bool.
+        length_N: [N] tokens of each row, prompt and response.
+        tokens_N: [N] tokens of each row that count in the loss.
+        ranks, mini_batches: that N divides into.
+        multiple: of which the rows of a mini-batch of one rank must be (its micro-batch).
+
+    Raises:
+        ValueError: N does not divide.
+    """
+    N = len(kept_N)
+    if N % (ranks * mini_batches):
+        raise ValueError(f"{N} rows do not divide into {mini_batches} mini-batches on {ranks} ranks")
+    place_RUn = np.arange(N).reshape(ranks, mini_batches, -1)
+    left = [update for update in range(mini_batches) if kept_N[place_RUn[:, update]].any()]
+    most = max((int(kept_N[place_RUn[:, update]].sum(axis=1).max()) for update in left), default=0)
+    rows = min(-(-most // multiple) * multiple, place_RUn.shape[2])
+    cuts = [(rank, update) for rank in range(ranks) for update in left]
+    places = [_shortest_fill(place_RUn[cut], kept_N, length_N, rows) for cut in cuts]
+    tokens = [int(tokens_N[place_RUn[:, update]].sum()) for _, update in cuts]
+    chosen = np.concatenate(places) if places else np.empty(0, dtype=np.int64)
+    return Reduced(chosen, ~kept_N[chosen], np.repeat(np.array(tokens, dtype=np.int64), rows), len(left), rows)
+
+
+def _shortest_fill(place_n: np.ndarray, kept_N: np.ndarray, length_N: np.ndarray, rows: int) -> np.ndarray:
+    """`rows` of some places in their order: those that stay, and the shortest of the others."""
+    leaving = place_n[~kept_N[place_n]]
+    fillers = leaving[np.argsort(length_N[leaving], kind="stable")][: rows - int(kept_N[place_n].sum())]
+    return np.sort(np.concatenate([place_n[kept_N[place_n]], fillers]))

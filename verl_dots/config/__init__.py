@@ -7,6 +7,7 @@ import math
 from dataclasses import dataclass, field
 
 from verl_dots.config.adarft import AdaRFTConfig
+from verl_dots.config.dash import FilterConfig
 from verl_dots.config.e3 import BudgetConfig, TemperatureConfig
 from verl_dots.config.replay import GRPO_RR, GRPO_RR_DECOUPLED, LOSSES, LossConfig, ReplayConfig
 from verl_dots.config.selection import LAYERS, READS, DifficultyConfig, SelectionConfig
@@ -14,7 +15,7 @@ from verl_dots.settings import Settings, require
 
 __all__ = [
     "GRPO_RR", "GRPO_RR_DECOUPLED", "LAYERS", "LOSSES", "READS", "AdaRFTConfig", "BudgetConfig", "DifficultyConfig",
-    "DotsConfig", "LossConfig", "ReplayConfig", "SelectionConfig", "TemperatureConfig",
+    "DotsConfig", "FilterConfig", "LossConfig", "ReplayConfig", "SelectionConfig", "TemperatureConfig",
 ]  # fmt: skip
 
 
@@ -32,6 +33,7 @@ class DotsConfig(Settings):
         adarft: a target difficulty that follows the reward.
         budget: how many rollouts each question gets.
         temperature: that they are sampled at.
+        filter: which rows are left out of the update.
         replay: which earlier rollouts are trained on again.
         loss: how rollouts of older policies are corrected.
     """
@@ -44,6 +46,7 @@ class DotsConfig(Settings):
     adarft: AdaRFTConfig = field(default_factory=AdaRFTConfig)
     budget: BudgetConfig = field(default_factory=BudgetConfig)
     temperature: TemperatureConfig = field(default_factory=TemperatureConfig)
+    filter: FilterConfig = field(default_factory=FilterConfig)
     replay: ReplayConfig = field(default_factory=ReplayConfig)
     loss: LossConfig = field(default_factory=LossConfig)
 

@@ -50,6 +50,11 @@ OFF_POLICY: tuple[Fixed, ...] = (
         "that penalty is of old_log_probs, which may be an older policy's; use_kl_loss is of the current one's",
     ),
 )
+FILTER: tuple[Fixed, ...] = (
+    ("trainer.v1.trainer_mode", ("dots",), "it is part of the trainer 'dots'"),
+    ("actor_rollout_ref.actor.shuffle", (None, False), "mini-batches are those of the batch's own order"),
+    ("distillation.enabled", (None, False), "verl's distillation has a loss of its own"),
+)
 LOG_PROBS: Fixed = (
     "actor_rollout_ref.rollout.calculate_log_probs",
     (True,),
@@ -99,6 +104,8 @@ def check(config: DictConfig, dots: DotsConfig) -> None:
     if dots.adarft.enable:
         _require(config, CHOSEN_QUESTIONS, "dots.adarft.enable=True")
     check_e3(config, dots)
+    if dots.filter.enable:
+        _check_filter(config)
     if not dots.chooses_questions:
         return
     try:
@@ -136,6 +143,22 @@ def _require(config: DictConfig, fixed: tuple[Fixed, ...], what: str) -> None:
         if found not in allowed:
             known = " or ".join(str(value) for value in allowed if value is not None) or "null"
             raise ConfigError(f"{key}={found} does not go with {what}: {reason}; set it to {known}")
+
+
+def _check_filter(config: DictConfig) -> None:
+    _require(config, FILTER, "dots.filter.enable=True")
+    batch_size, mini_batch = config.data.train_batch_size, config.actor_rollout_ref.actor.ppo_mini_batch_size
+    if batch_size % mini_batch:
+        raise ConfigError(
+            f"data.train_batch_size={batch_size} is no multiple of actor_rollout_ref.actor.ppo_mini_batch_size="
+            f"{mini_batch}: with dots.filter.enable=True a batch is cut into mini-batches of equal size"
+        )
+    actor = config.actor_rollout_ref.actor
+    if actor.use_kl_loss or actor.entropy_coeff:
+        logger.warning(
+            "dots.filter.enable=True leaves rows out of the whole loss: their part of the KL loss and of the entropy "
+            "bonus goes too, so that even dots.filter.threshold=0 is not quite the same training"
+        )
 
 
 def _check_replay(config: DictConfig, dots: DotsConfig) -> None:

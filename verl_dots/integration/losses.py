@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from tensordict import TensorDict
 from verl.trainer.ppo.core_algos import compute_policy_loss_vanilla, register_adv_est, register_policy_loss
+from verl.utils import tensordict_utils as tu
 from verl.utils.metric import AggregationType, Metric
 from verl.workers.config import ActorConfig
 from verl.workers.utils.losses import ppo_loss
@@ -96,12 +97,25 @@ def grpo_rr_decoupled(
     )
 
 
+def dots_loss(
+    config: ActorConfig, model_output: dict[str, Any], data: TensorDict, dp_group: Any = None
+) -> tuple[torch.Tensor, dict[str, Any]]:
+    """verl's actor loss, with what the stages of a step have written to the rows.
+
+    For `actor_rollout_wg.set_loss_fn`. unfiltered_tokens: the tokens that a mini-batch had before rows left it; the
+    loss is divided by them still. replay_age: see `off_policy_loss`.
+    """
+    if "unfiltered_tokens" in data:
+        tu.assign_non_tensor(data, batch_num_tokens=int(data["unfiltered_tokens"][0]))
+    return (off_policy_loss if "replay_age" in data else ppo_loss)(config, model_output, data, dp_group)
+
+
 def off_policy_loss(
     config: ActorConfig, model_output: dict[str, Any], data: TensorDict, dp_group: Any = None
 ) -> tuple[torch.Tensor, dict[str, Any]]:
     """verl's actor loss; its metrics have sums of current / behaviour by age of the rows, see `off_policy_metrics`.
 
-    For `actor_rollout_wg.set_loss_fn`; reads the row fields replay_age and, where old_log_probs are the proximal
+    Reads the row fields replay_age and, where old_log_probs are the proximal
     policy's, behaviour_log_probs.
     """
     loss, metrics = ppo_loss(config, model_output, data, dp_group)

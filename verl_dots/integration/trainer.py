@@ -17,8 +17,9 @@ from verl.utils import tensordict_utils as tu
 from verl.utils.config import omega_conf_to_dataclass
 
 from verl_dots.config import GRPO_RR, LOSSES, DotsConfig
+from verl_dots.integration.filter_stage import FilterStage
 from verl_dots.integration.groups import groups_of, pin, place_of, spread
-from verl_dots.integration.losses import off_policy_loss, off_policy_metrics
+from verl_dots.integration.losses import dots_loss, off_policy_metrics
 from verl_dots.integration.off_policy_stage import OffPolicyStage, fresh_rows, is_replayed
 from verl_dots.integration.run_folder import RunFolder
 from verl_dots.integration.stages import Stages
@@ -41,6 +42,7 @@ class DotsTrainer(PPOTrainerSync):
         self._uid_step, self._uid_count = -1, 0
         self._unequal_groups = False  # whether this batch has other than n rollouts of each question
         self.off_policy: OffPolicyStage | None = None
+        self.filter: FilterStage | None = None
         with open_dict(config):
             if self.dots.keeps_order:
                 config.data.gen_batch_size = 1  # any number of questions can be asked for
@@ -140,13 +142,15 @@ class DotsTrainer(PPOTrainerSync):
     def on_init_end(self) -> None:
         super().on_init_end()
         loss_mode = self.config.actor_rollout_ref.actor.policy_loss.loss_mode
+        parts, ranks = self.config.actor_rollout_ref, max(self.actor_rollout_wg._query_dispatch_info("actor")) + 1
         if loss_mode in LOSSES:
-            parts = self.config.actor_rollout_ref
-            ranks = max(self.actor_rollout_wg._query_dispatch_info("actor")) + 1
             self.off_policy = OffPolicyStage(
                 loss_mode, self.dots.loss, parts.rollout, ranks, one_temperature=parts.model.use_fused_kernels
             )
-            self.actor_rollout_wg.set_loss_fn(partial(off_policy_loss, config=omega_conf_to_dataclass(parts.actor)))
+        if self.dots.filter.enable:
+            self.filter = FilterStage(self.dots.filter, parts.actor, ranks)
+        if self.off_policy or self.filter:
+            self.actor_rollout_wg.set_loss_fn(partial(dots_loss, config=omega_conf_to_dataclass(parts.actor)))
 
     def _compute_old_log_prob(self, batch: KVBatchMeta, metrics: dict) -> KVBatchMeta:
         forward = super()._compute_old_log_prob
@@ -162,7 +166,12 @@ class DotsTrainer(PPOTrainerSync):
             self.off_policy.keep_temperatures(batch)
         if self._unequal_groups:
             pin(batch, self._mini_batches(batch))
-        batch = super()._update_actor(batch, metrics)
+        part = batch
+        if self.filter:
+            part, filtered = self.filter.reduce(batch, self._updates)
+            metrics.update(filtered)
+        if len(part):
+            super()._update_actor(part, metrics)
         off_policy_metrics(metrics)
         return batch
 
