@@ -30,7 +30,7 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
         {"pandas", "matplotlib"},
     ),
     "report": ({"reporting"}, {"torch", "ray", "verl"}),
-    "main": ({"integration", "settings"}, set()),
+    "main": ({"config", "integration", "settings"}, set()),
     "conf": (set(), set()),
     "__init__": (set(), set()),
 }

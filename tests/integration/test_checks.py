@@ -285,3 +285,10 @@ def test_filters(folder, caplog):
     ):
         with pytest.raises(ConfigError, match=words):
             check(folder, *FILTER, *overrides)
+
+
+@pytest.mark.parametrize("preset", ["grpo", "dots", "dots_rr", "adarft", "e3", "dash", "all"])
+def test_the_presets_pass(folder, preset):
+    adarft = ["dots.adarft.difficulty=extra_info.level"]
+    off = ["dots.selection.enable=False"] if preset in ("grpo", "adarft", "e3", "dash") else []
+    assert check(folder, f"dots.preset={preset}", "actor_rollout_ref.actor.ppo_mini_batch_size=2", *adarft, *off)

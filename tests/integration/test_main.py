@@ -66,3 +66,32 @@ def test_the_config_can_be_shown():
     assert "trainer_mode: dots" in done.stdout
     # One seed for everything that draws.
     assert done.stdout.count("seed: 7") >= 3
+
+
+@pytest.mark.parametrize(
+    ("preset", "enabled"),
+    [
+        ("grpo", set()),
+        ("dots", {"selection"}),
+        ("dots_rr", {"selection", "replay"}),
+        ("adarft", {"adarft"}),
+        ("e3", {"budget", "temperature"}),
+        ("dash", {"filter"}),
+        ("all", {"selection", "replay", "adarft", "budget", "temperature", "filter"}),
+    ],
+)
+def test_a_preset_fills_in_a_methods_settings_under_every_other_override(cpu_environment, preset, enabled):
+    config = compose(["device=cpu", "dots.replay.delta=0.25", f"dots.preset={preset}", "dots.selection.mu=7"])
+    stages = ("selection", "adarft", "budget", "temperature", "filter", "replay")
+    assert {name for name in stages if config.dots[name].enable} == enabled
+    assert (config.dots.preset, config.dots.selection.mu, config.dots.replay.delta) == (preset, 7, 0.25)
+    mode = config.actor_rollout_ref.actor.policy_loss.loss_mode
+    assert mode == ("grpo_rr" if "replay" in enabled else "vanilla")
+    assert "device" not in config and config.trainer.device == "cpu"
+
+
+def test_a_preset_that_is_none(cpu_environment):
+    with pytest.raises(
+        ConfigError, match="dots.preset=dapo: must be one of grpo, dots, dots_rr, adarft, e3, dash, all"
+    ):
+        compose(["device=cpu", "dots.preset=dapo"])

@@ -11,12 +11,15 @@ from verl_dots.config.dash import FilterConfig
 from verl_dots.config.e3 import BudgetConfig, TemperatureConfig
 from verl_dots.config.replay import GRPO_RR, GRPO_RR_DECOUPLED, LOSSES, LossConfig, ReplayConfig
 from verl_dots.config.selection import LAYERS, READS, DifficultyConfig, SelectionConfig
-from verl_dots.settings import Settings, require
+from verl_dots.settings import Settings, require, require_choice
 
 __all__ = [
     "GRPO_RR", "GRPO_RR_DECOUPLED", "LAYERS", "LOSSES", "READS", "AdaRFTConfig", "BudgetConfig", "DifficultyConfig",
-    "DotsConfig", "FilterConfig", "LossConfig", "ReplayConfig", "SelectionConfig", "TemperatureConfig",
+    "PRESETS", "DotsConfig", "FilterConfig", "LossConfig", "ReplayConfig", "SelectionConfig", "TemperatureConfig",
 ]  # fmt: skip
+
+
+PRESETS = ("grpo", "dots", "dots_rr", "adarft", "e3", "dash", "all")
 
 
 @dataclass(frozen=True)
@@ -24,6 +27,7 @@ class DotsConfig(Settings):
     """Settings of verl_dots; with the defaults a run is plain GRPO.
 
     Attributes:
+        preset: which method's settings the others began as, see conf/preset.
         seed: of the whole run: order of the data, sampling of responses, mini-batches, selection. The same seed gives
             the same run on a CPU.
         poll_seconds: how often the trainer looks whether the rollouts of a step are complete.
@@ -38,6 +42,7 @@ class DotsConfig(Settings):
         loss: how rollouts of older policies are corrected.
     """
 
+    preset: str = "grpo"
     seed: int = 1
     poll_seconds: float = 0.05
     reward_range: tuple[float, float] = (0.0, 1.0)
@@ -66,6 +71,7 @@ class DotsConfig(Settings):
         return self.budget.enable or self.replay.enable
 
     def __post_init__(self):
+        require_choice("dots.preset", self.preset, PRESETS)
         require("dots.seed", self.seed, 0 <= self.seed < 2**31, f"must be in 0..{2**31 - 1}")
         require(
             "dots.poll_seconds",
