@@ -29,7 +29,7 @@ def test_all_together(inputs, tmp_path):
     assert sorted(rows) == [1, 2, 3, 4, 5]
     for row in rows.values():
         for name in (
-            "selection/reference/difficulty", "adarft/target", "budget/rollouts/max", "temperature/temperature",
+            "selection/trusted", "adarft/target", "budget/rollouts/max", "temperature/temperature",
             "filter/share", "replay/share", "off_policy/fresh/ratio/mean",
         ):  # fmt: skip
             assert row[name] == row[name], name
