@@ -61,6 +61,7 @@ class FilterStage:
         pin(part, {"mini_batch_size": reduced.rows * self.ranks})
         fields = TensorDict({"unfiltered_tokens": torch.from_numpy(reduced.tokens)}, batch_size=len(part))
         tq.kv_batch_put(keys=part.keys, partition_id=part.partition_id, fields=fields)
+        part.fields = None  # the new one too
         fillers = rows_at(part, np.flatnonzero(reduced.fillers).tolist())
         if len(fillers):
             where = {"keys": fillers.keys, "partition_id": fillers.partition_id}
