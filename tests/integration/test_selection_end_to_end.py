@@ -81,6 +81,7 @@ def test_a_resume_in_the_middle_of_a_round_is_the_same_run_bit_for_bit(inputs, w
         assert mine == theirs, f"step {step}"
 
 
+@pytest.mark.long
 def test_a_damaged_state_never_starts_an_empty_selection(inputs, whole, tmp_path):
     shutil.copytree(whole / "run" / "global_step_3", tmp_path / "run" / "global_step_3")
     shutil.copytree(whole / "embeddings", tmp_path / "embeddings")
@@ -94,6 +95,7 @@ def test_a_damaged_state_never_starts_an_empty_selection(inputs, whole, tmp_path
     assert "selection.safetensors is damaged (checksum differs); resume from an earlier checkpoint" in done.stdout
 
 
+@pytest.mark.long
 def test_a_predictor_trained_on_the_labels_of_a_run_selects_in_the_next(inputs, whole, cpu_environment, tmp_path):
     labels, predictor, cache = tmp_path / "labels.parquet", tmp_path / "predictor", whole / "embeddings"
     assert collect.main(["--from-run", str(whole / "run"), "--out", str(labels)]) == 0
