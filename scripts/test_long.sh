@@ -1,3 +1,3 @@
 #!/usr/bin/env bash
-# The tests that scripts/test.sh leaves out: further training runs through Ray, 10 to 15 minutes on 2 cores.
+# The tests that scripts/test.sh leaves out: further training runs through Ray, 15 to 20 minutes on 2 cores.
 exec bash "$(dirname "$0")/test.sh" -m long "$@"

@@ -7,7 +7,7 @@ import pytest
 from tests.integration.training import computed, must_train, rows_of
 from verl_dots.algorithms.target import next_target
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.long]
 RULE = {"eta": 4.0, "alpha": 2.0, "beta": 0.5, "low": 1.0, "high": 10.0}
 
 
@@ -46,7 +46,6 @@ def test_the_target_follows_the_reward_of_every_step(whole):
     assert len({row["adarft/target"] for row in rows.values()}) > 1
 
 
-@pytest.mark.long
 def test_a_resumed_run_goes_on_bit_for_bit(inputs, whole, tmp_path):
     shutil.copytree(whole / "global_step_2", tmp_path / "global_step_2")
     (tmp_path / "latest_checkpointed_iteration.txt").write_text("2")
@@ -58,7 +57,6 @@ def test_a_resumed_run_goes_on_bit_for_bit(inputs, whole, tmp_path):
     assert mine == theirs
 
 
-@pytest.mark.long
 def test_on_predicted_difficulty_the_target_takes_the_place_of_alpha(inputs, tmp_path):
     must_train(overrides(inputs, tmp_path / "run", **{
         "dots.adarft.range": "[0,1]",

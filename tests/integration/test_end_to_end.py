@@ -86,7 +86,8 @@ def test_equals_stock_verl(inputs, straight, tmp_path):
         assert mine == tolerance, f"step {entry['step']}"
 
 
-@pytest.mark.parametrize("loss", [pytest.param("grpo_rr", marks=pytest.mark.long), "grpo_rr_decoupled"])
+@pytest.mark.long
+@pytest.mark.parametrize("loss", ["grpo_rr", "grpo_rr_decoupled"])
 def test_with_an_empty_buffer_and_delta_1_grpo_rr_is_grpo_bit_for_bit(inputs, straight, tmp_path, loss):
     folder, _ = straight
     must_train(inputs.overrides(**{
