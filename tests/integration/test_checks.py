@@ -256,6 +256,11 @@ def test_good_e3_passes(folder):
         ([*BUDGET, f"{N}=8", "dots.budget.least=1"], "verl's gives a rollout that is alone its"),
         ([*BUDGET, f"{N}=8", "algorithm.adv_estimator=rloo"], "it must know groups of any size"),
         ([*BUDGET, f"{N}=8", "actor_rollout_ref.actor.use_dynamic_bsz=False"], "needs .*use_dynamic_bsz=True"),
+        ([*BUDGET, f"{N}=8", "data.custom_cls.path=mine.py"], "does not go with dots.budget.enable=True"),
+        (
+            [*TEMPERATURE, "actor_rollout_ref.rollout.agent.agent_loop_manager_class=null"],
+            "agent_loop_manager_class=None does not go with dots.temperature.enable=True",
+        ),
         ([*TEMPERATURE, "actor_rollout_ref.rollout.temperature=2"], "rollout.temperature=2.*is outside"),
         ([*TEMPERATURE, "dots.temperature.low=0"], r"dots.temperature.\[low, high\]"),
         ([*TEMPERATURE, "dots.temperature.target=0"], "dots.temperature.target=0.0: must be above 0 nats"),
