@@ -14,6 +14,7 @@ def test_ranks_by_hand():
 def test_caps_widen_as_in_the_paper():
     assert [caps(epoch, 8, (4, 12)) for epoch in range(4)] == [(8, 8), (6, 10), (4, 12), (4, 12)]
     assert caps(5, 8, (7, 20), step=3) == (7, 20)
+    assert caps(0, 8, (4, 12), step=None) == (4, 12)
 
 
 def test_an_allocation_by_hand():

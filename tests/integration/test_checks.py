@@ -6,11 +6,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from omegaconf import OmegaConf
 from safetensors.numpy import save_file
 
 from data_prep.byte_tokenizer import build_tokenizer
+from verl_dots.config import DotsConfig
 from verl_dots.difficulty.embeddings import Backbone, EmbeddingCache, cached_embeddings
 from verl_dots.difficulty.model import AttentionPredictor, PredictorConfig
+from verl_dots.integration.dash_checks import filters_early
 from verl_dots.integration.launch import validate
 from verl_dots.main import compose
 from verl_dots.questions import read_questions
@@ -290,6 +293,70 @@ def test_filters(folder, caplog):
     ):
         with pytest.raises(ConfigError, match=words):
             check(folder, *FILTER, *overrides)
+
+
+PREEMPTIVE = [
+    "dots.selection.enable=False", "dots.preemptive.enable=True", "dots.preemptive.prompts=8", f"{LOSS}=grpo_rr",
+]  # fmt: skip
+
+
+def test_good_preemptive_sampling_passes(folder):
+    assert check(folder, *PREEMPTIVE).preemptive.batches(4) == 2
+    assert check(folder, *PREEMPTIVE, "dots.preemptive.updates=6").preemptive.passes(4) == 3
+    selection = ["dots.selection.reuse_references=False", "dots.selection.mu=4"]
+    assert check(folder, *PREEMPTIVE[1:], *selection).selection.enable
+    # Sampling for one step is what verl does: it needs no loss of ours, and goes with everything.
+    assert check(folder, "dots.preemptive.enable=True", "dots.adarft.enable=True", "dots.adarft.range=[0,1]")
+
+
+@pytest.mark.parametrize(
+    ("overrides", "words"),
+    [
+        (["dots.preemptive.prompts=6"], "prompts=6 is no multiple of data.train_batch_size=4: a step trains on that"),
+        (["dots.preemptive.prompts=0"], "dots.preemptive.prompts=0: must be 1 or more questions, or null"),
+        (["dots.preemptive.updates=0"], "dots.preemptive.updates=0: must be 1 or more steps, or null"),
+        (["dots.preemptive.updates=3"], "updates=3 is no multiple of the 2 batches"),
+        ([f"{LOSS}=vanilla"], "loss_mode=vanilla does not go with dots.preemptive.prompts=8 .* grpo_rr"),
+        (["dots.replay.enable=True"], "dots.replay.enable=True does not go with dots.preemptive.enable=True"),
+        (["dots.adarft.enable=True", "dots.adarft.difficulty=extra_info.level"], "the target must see the reward"),
+        (["dots.temperature.enable=True"], "several steps are sampled at one"),
+        (["dots.selection.enable=True"], "set reuse_references to False and mu to a multiple of 2"),
+        (["data.custom_cls.path=mine.py"], "does not go with dots.preemptive.enable=True"),
+        (["actor_rollout_ref.rollout.calculate_log_probs=False"], "calculate_log_probs=False does not go with"),
+        (["actor_rollout_ref.rollout.temperature=0"], "does not go with dots.preemptive.enable=True: .*greedily"),
+    ],
+)
+def test_preemptive_sampling_that_cannot_work(folder, overrides, words):
+    with pytest.raises(ConfigError, match=words):
+        check(folder, *PREEMPTIVE, *overrides)
+
+
+def test_length_penalties(folder):
+    on = ["dots.selection.enable=False", "dots.length_penalty.enable=True"]
+    assert check(folder, *on).length_penalty.easiest == 0.2
+    for override, words in (
+        ("dots.length_penalty.easiest=0", "easiest=0.0: must be above 0 and at most 1"),
+        ("dots.length_penalty.easiest=20", "easiest=20.0: must be above 0 and at most 1"),
+        ("dots.length_penalty.strength=-1", "strength=-1.0: must be above 0"),
+        ("trainer.v1.trainer_mode=sync", "trainer_mode=sync does not go with dots.length_penalty.enable=True"),
+    ):
+        with pytest.raises(ConfigError, match=words):
+            check(folder, *on, override)
+
+
+def test_rows_leave_early_only_where_their_rewards_decide(folder):
+    def early(*overrides):
+        config = compose(["device=cpu", "dots.filter.enable=True", *overrides])
+        return filters_early(config, DotsConfig.from_mapping(OmegaConf.to_container(config.dots, resolve=True)))
+
+    model = f"actor_rollout_ref.model.path={folder / 'model'}"
+    assert early(model) and early(model, "algorithm.adv_estimator=rloo")
+    for override in (
+        "dots.filter.early=False", "algorithm.adv_estimator=gae", "algorithm.use_kl_in_reward=True",
+        "dots.temperature.enable=True", "dots.replay.enable=True", "dots.length_penalty.enable=True",
+        "algorithm.rollout_correction.rollout_is=token", "dots.loss.truncation=2",
+    ):  # fmt: skip
+        assert not early(model, override), override
 
 
 @pytest.mark.parametrize("preset", ["grpo", "dots", "dots_rr", "adarft", "e3", "dash", "all"])

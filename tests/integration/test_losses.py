@@ -206,8 +206,9 @@ def test_verls_loss_is_the_one_compared_with():
     assert get_policy_loss_fn("vanilla") is compute_policy_loss_vanilla
 
 
+@pytest.mark.parametrize("fillers", [False, True])
 @pytest.mark.parametrize("mode", MODES)
-def test_rows_that_left_the_batch_change_neither_loss_nor_gradient(mode):
+def test_rows_that_left_the_batch_change_neither_loss_nor_gradient(mode, fillers):
     output, data = rows_of_two_ages()
     data["advantages"] = jagged([torch.zeros(3), torch.full((2,), 1.0), torch.full((4,), -1.0)])
     del data["replay_age"]
@@ -218,9 +219,14 @@ def test_rows_that_left_the_batch_change_neither_loss_nor_gradient(mode):
     # What verl's engine counts of the two rows that stay, and what the filter has written to them.
     more = {"dp_size": 1, "global_batch_size": 3, "max_response_len": 4, "max_seq_len": 6}
     tu.assign_non_tensor(left, batch_num_tokens=6, **more)
-    left["unfiltered_tokens"] = torch.tensor([9, 9])
+    if fillers:  # all rows are there for their number, but one of them must not count
+        left = data.clone()
+        tu.assign_non_tensor(left, batch_num_tokens=9, **more)
+        left["advantages"] = jagged([torch.full((3,), 5.0), torch.full((2,), 1.0), torch.full((4,), -1.0)])
+        left["filler"] = torch.tensor([True, False, False])
+    left["unfiltered_tokens"] = torch.full((len(left),), 9)
     found = []
-    for rows, part in ((slice(0, 3), data), (slice(1, 3), left)):
+    for rows, part in ((slice(0, 3), data), (slice(0 if fillers else 1, 3), left)):
         new = [row.detach().clone().requires_grad_() for row in output["log_probs"].unbind()[rows]]
         loss, _ = dots_loss(config, {"log_probs": jagged(new)}, part)
         found.append((loss.detach(), torch.autograd.grad(loss, new[-2:])))

@@ -7,7 +7,8 @@ import pytest
 from transfer_queue import KVBatchMeta
 
 from verl_dots.config import LossConfig
-from verl_dots.integration.off_policy_stage import OffPolicyStage, fresh_rows
+from verl_dots.integration.off_policy_stage import OffPolicyStage
+from verl_dots.integration.parts import fresh_rows
 
 
 def stage(ranks=1, micro=None, **changes):
@@ -20,7 +21,9 @@ def stage(ranks=1, micro=None, **changes):
 def batch(lengths, replayed=(), temperature=None):
     tags = [{"seq_len": length, "global_steps": 1} for length in lengths]
     for place in replayed:
-        tags[place] |= {"replayed": True} | ({} if temperature is None else {"temperature": temperature})
+        tags[place] |= {"stored": True, "replayed": True} | (
+            {} if temperature is None else {"temperature": temperature}
+        )
     keys = [f"q{place}_0_0" for place in range(len(lengths))]
     return KVBatchMeta(partition_id="train", keys=keys, tags=tags, extra_info={"temperature": 1.0})
 

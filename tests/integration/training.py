@@ -10,7 +10,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 TIMEOUT_SECONDS = 420
 # Readings of the clock and of the machine's memory.
-MACHINE = ("timing_", "perf/", "wall_seconds", "train_seconds")
+MACHINE = ("timing_", "perf/", "wall_seconds", "train_seconds", "seconds_saved")
 
 
 @dataclass(frozen=True)

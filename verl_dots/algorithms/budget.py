@@ -19,11 +19,13 @@ def ranks(reward_P: np.ndarray) -> np.ndarray:
     return rank_P
 
 
-def caps(epoch: int, n: int, widest: tuple[int, int], step: int = 2) -> tuple[int, int]:
+def caps(epoch: int, n: int, widest: tuple[int, int], step: int | None = 2) -> tuple[int, int]:
     """(least, most) rollouts of a question in an epoch, counted from 0: n for all at first, then wider by `step`.
 
-    The paper's (8, 8), (6, 10), (4, 12) is n = 8, widest (4, 12).
+    The paper's (8, 8), (6, 10), (4, 12) is n = 8, widest (4, 12). Without a step they are the widest at once.
     """
+    if step is None:
+        return widest
     return max(widest[0], n - step * epoch), min(widest[1], n + step * epoch)
 
 

@@ -7,15 +7,16 @@ import math
 from dataclasses import dataclass, field
 
 from verl_dots.config.adarft import AdaRFTConfig
-from verl_dots.config.dash import FilterConfig
-from verl_dots.config.e3 import BudgetConfig, TemperatureConfig
+from verl_dots.config.dash import FilterConfig, PreemptiveConfig
+from verl_dots.config.e3 import BudgetConfig, LengthPenaltyConfig, TemperatureConfig
 from verl_dots.config.replay import GRPO_RR, GRPO_RR_DECOUPLED, LOSSES, LossConfig, ReplayConfig
 from verl_dots.config.selection import LAYERS, READS, DifficultyConfig, SelectionConfig
 from verl_dots.settings import Settings, require, require_choice
 
 __all__ = [
     "GRPO_RR", "GRPO_RR_DECOUPLED", "LAYERS", "LOSSES", "READS", "AdaRFTConfig", "BudgetConfig", "DifficultyConfig",
-    "PRESETS", "DotsConfig", "FilterConfig", "LossConfig", "ReplayConfig", "SelectionConfig", "TemperatureConfig",
+    "PRESETS", "DotsConfig", "FilterConfig", "LengthPenaltyConfig", "LossConfig", "PreemptiveConfig", "ReplayConfig",
+    "SelectionConfig", "TemperatureConfig",
 ]  # fmt: skip
 
 
@@ -37,6 +38,8 @@ class DotsConfig(Settings):
         adarft: a target difficulty that follows the reward.
         budget: how many rollouts each question gets.
         temperature: that they are sampled at.
+        length_penalty: what long responses to easy questions are taken off.
+        preemptive: how many steps are sampled at once.
         filter: which rows are left out of the update.
         replay: which earlier rollouts are trained on again.
         loss: how rollouts of older policies are corrected.
@@ -51,19 +54,22 @@ class DotsConfig(Settings):
     adarft: AdaRFTConfig = field(default_factory=AdaRFTConfig)
     budget: BudgetConfig = field(default_factory=BudgetConfig)
     temperature: TemperatureConfig = field(default_factory=TemperatureConfig)
+    length_penalty: LengthPenaltyConfig = field(default_factory=LengthPenaltyConfig)
+    preemptive: PreemptiveConfig = field(default_factory=PreemptiveConfig)
     filter: FilterConfig = field(default_factory=FilterConfig)
     replay: ReplayConfig = field(default_factory=ReplayConfig)
     loss: LossConfig = field(default_factory=LossConfig)
 
     @property
     def chooses_questions(self) -> bool:
-        """Whether the questions of a step come in another order than verl's own."""
+        """Whether the questions of a step come in another order than verl's own, or one by one."""
         return self.selection.enable or self.adarft.enable or self.keeps_order
 
     @property
     def keeps_order(self) -> bool:
         """Whether questions come in verl's order, but one by one: each must be known, or their number changes."""
-        return (self.budget.enable or self.replay.enable) and not (self.selection.enable or self.adarft.enable)
+        one_by_one = self.budget.enable or self.replay.enable or self.preemptive.enable or self.length_penalty.enable
+        return one_by_one and not (self.selection.enable or self.adarft.enable)
 
     @property
     def unequal_groups(self) -> bool:

@@ -1,4 +1,4 @@
-"""Settings of E3: rollouts by difficulty, and a temperature that holds the entropy (arXiv 2505.18573)."""
+"""Settings of E3: rollouts by difficulty, a temperature that holds the entropy, shorter answers (arXiv 2505.18573)."""
 
 from dataclasses import dataclass
 
@@ -14,20 +14,21 @@ class BudgetConfig(Settings):
     Attributes:
         enable: distribute the rollouts of a batch by difficulty; off, each question has n.
         least, most: rollouts of a question once the caps are at their widest.
-        widen: by how much the caps widen with each epoch, from (n, n).
+        widen: by how much the caps widen with each epoch, from (n, n); null for the widest at once, where ranks are
+            predicted and need no epoch to be known.
         by: what ranks the questions: their cumulative mean "reward", or the difficulty "predicted" by dots.selection.
     """
 
     enable: bool = False
     least: int = 4
     most: int = 12
-    widen: int = 2
+    widen: int | None = 2
     by: str = "reward"
 
     def __post_init__(self):
         require("dots.budget.least", self.least, self.least >= 1, "must be 1 or more")
         require("dots.budget.most", self.most, self.most >= self.least, f"must be least={self.least} or more")
-        require("dots.budget.widen", self.widen, self.widen >= 0, "must be 0 or more")
+        require("dots.budget.widen", self.widen, (self.widen or 0) >= 0, "must be 0 or more, or null")
         require_choice("dots.budget.by", self.by, RANKED)
 
 
@@ -61,3 +62,23 @@ class TemperatureConfig(Settings):
         inside = self.anneal_from is None or 0 <= self.anneal_from < 1
         require("dots.temperature.anneal_from", self.anneal_from, inside, "must be in [0, 1) of the run, or null")
         require("dots.temperature.anneal_to", self.anneal_to, 0 <= self.anneal_to <= 1, "must be in [0, 1]")
+
+
+@dataclass(frozen=True)
+class LengthPenaltyConfig(Settings):
+    """E3's length penalty: of right responses to easy questions the shorter ones are better.
+
+    Attributes:
+        enable: take from the reward of a right response of l tokens the share b = s l / (1 + s l), s = `strength`.
+        easiest: share of the questions seen so far, those with the highest cumulative mean reward, that it is for;
+            questions with the same mean as the last of them belong to them, too.
+        strength: per token; at l = 1 / strength half of the reward is left.
+    """
+
+    enable: bool = False
+    easiest: float = 0.2
+    strength: float = 0.0001
+
+    def __post_init__(self):
+        require("dots.length_penalty.easiest", self.easiest, 0 < self.easiest <= 1, "must be above 0 and at most 1")
+        require("dots.length_penalty.strength", self.strength, self.strength > 0, "must be above 0")

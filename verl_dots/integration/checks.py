@@ -8,6 +8,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from verl_dots.algorithms.selection import fresh_count
 from verl_dots.config import GRPO_RR, GRPO_RR_DECOUPLED, LOSSES, DotsConfig
+from verl_dots.integration.dash_checks import check_dash
 from verl_dots.integration.e3_checks import check_e3
 from verl_dots.integration.question_checks import check_questions, data_files
 from verl_dots.settings import ConfigError
@@ -60,8 +61,12 @@ WHOLE_DISTRIBUTION: tuple[Fixed, ...] = (
     ("actor_rollout_ref.rollout.top_p", (1, 1.0), "its log-probs may be of the tokens within top_p alone"),
     ("actor_rollout_ref.rollout.top_k", (-1, 0), "its log-probs may be of the tokens within top_k alone"),
 )
-REPLAY: tuple[Fixed, ...] = (
+KEPT: tuple[Fixed, ...] = (
     LOG_PROBS,
+    ("actor_rollout_ref.rollout.enable_rollout_routing_replay", (None, False), "experts' routes are not kept"),
+)
+REPLAY: tuple[Fixed, ...] = (
+    *KEPT,
     (
         "actor_rollout_ref.actor.policy_loss.loss_mode",
         LOSSES,
@@ -69,7 +74,6 @@ REPLAY: tuple[Fixed, ...] = (
     ),
     ("algorithm.adv_estimator", ("grpo", GRPO_RR), "replayed groups are compared within themselves"),
     ("data.gen_batch_size", (None, 1), "the number of fresh questions differs from step to step"),
-    ("actor_rollout_ref.rollout.enable_rollout_routing_replay", (None, False), "experts' routes are not kept"),
 )
 
 
@@ -88,15 +92,18 @@ def check(config: DictConfig, dots: DotsConfig) -> None:
         (dots.adarft.enable, CHOSEN_QUESTIONS, "dots.adarft.enable=True"),
         (dots.budget.enable, CHOSEN_QUESTIONS, "dots.budget.enable=True"),
         (dots.temperature.enable, (CHOSEN_QUESTIONS[0], *OWN_AGENT_LOOP), "dots.temperature.enable=True"),
+        (dots.length_penalty.enable, CHOSEN_QUESTIONS, "dots.length_penalty.enable=True"),
+        (dots.preemptive.enable, (*CHOSEN_QUESTIONS, *KEPT), "dots.preemptive.enable=True"),
         (dots.filter.enable, FILTER, "dots.filter.enable=True"),
     ):
         if enabled:
             _require(config, fixed, what)
     if dots.replay.enable:
         _check_replay(config, dots)
+    if dots.replay.enable or dots.preemptive.enable:
+        _check_kept(config, "dots.replay" if dots.replay.enable else "dots.preemptive")
     check_e3(config, dots)
-    if dots.filter.enable:
-        _check_filter(config)
+    check_dash(config, dots)
     if dots.chooses_questions:
         check_questions(config, dots)
 
@@ -123,21 +130,6 @@ def _require(config: DictConfig, fixed: tuple[Fixed, ...], what: str) -> None:
             raise ConfigError(f"{key}={found} does not go with {what}: {reason}; set it to {known}")
 
 
-def _check_filter(config: DictConfig) -> None:
-    batch_size, mini_batch = config.data.train_batch_size, config.actor_rollout_ref.actor.ppo_mini_batch_size
-    if batch_size % mini_batch:
-        raise ConfigError(
-            f"data.train_batch_size={batch_size} is no multiple of actor_rollout_ref.actor.ppo_mini_batch_size="
-            f"{mini_batch}: with dots.filter.enable=True a batch is cut into mini-batches of equal size"
-        )
-    actor = config.actor_rollout_ref.actor
-    if actor.use_kl_loss or actor.entropy_coeff:
-        logger.warning(
-            "dots.filter.enable=True leaves rows out of the whole loss: their part of the KL loss and of the entropy "
-            "bonus goes too, so that even dots.filter.threshold=0 is not quite the same training"
-        )
-
-
 def _check_replay(config: DictConfig, dots: DotsConfig) -> None:
     batch_size, replay = config.data.train_batch_size, dots.replay
     try:
@@ -149,12 +141,16 @@ def _check_replay(config: DictConfig, dots: DotsConfig) -> None:
             f"dots.replay.capacity={replay.capacity} is less than the {replayed} groups that a batch replays "
             f"((1 - dots.replay.delta) * data.train_batch_size); it must be {replayed} or more"
         )
+
+
+def _check_kept(config: DictConfig, name: str) -> None:
+    """Rollouts that are kept must be text with a ratio."""
     for file in data_files(config):
         columns = set(pq.read_schema(Path(file).expanduser()).names)
         if media := columns & {config.data.get("image_key", "images"), config.data.get("video_key", "videos")}:
-            raise ConfigError(f"{file} has {sorted(media)}: dots.replay.enable=True keeps text alone; turn replay off")
+            raise ConfigError(f"{file} has {sorted(media)}: {name}.enable=True keeps text alone; turn it off")
     if config.actor_rollout_ref.rollout.temperature == 0:
         raise ConfigError(
-            "actor_rollout_ref.rollout.temperature=0 does not go with dots.replay.enable=True: what is sampled "
-            "greedily has no ratio; set it above 0"
+            f"actor_rollout_ref.rollout.temperature=0 does not go with {name}.enable=True: what is sampled greedily "
+            "has no ratio; set it above 0"
         )

@@ -1,22 +1,32 @@
-"""E3 in a train step: rollouts of each question by how it has done, and a temperature that holds the entropy."""
+"""E3 in a train step: rollouts of each question by how it has done, a temperature that holds the entropy, and a penalty
+on long responses to easy questions.
+"""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
+import transfer_queue as tq
+from tensordict import TensorDict
+from transfer_queue import KVBatchMeta
 
 from verl_dots.algorithms.budget import allocate
+from verl_dots.algorithms.length_penalty import easiest, penalised
 from verl_dots.config import DotsConfig
 from verl_dots.curriculum.budget import RolloutBudget
+from verl_dots.curriculum.rewards import QuestionRewards
 from verl_dots.curriculum.temperature import TemperatureController
-from verl_dots.integration.groups import Group
+from verl_dots.integration.groups import Group, place_of
 from verl_dots.integration.selection_stage import SelectionStage
 from verl_dots.integration.train_questions import TrainQuestions
 from verl_dots.state import load_state, require_equal, require_keys, save_state
 
 BUDGET_FILE = "budget.safetensors"
 TEMPERATURE_FILE = "temperature.safetensors"
+LENGTH_PENALTY_FILE = "length_penalty.safetensors"
 
 
 class BudgetStage:
@@ -33,7 +43,6 @@ class BudgetStage:
         settings = dots.budget
         self.questions, self.selection = questions, selection if settings.by == "predicted" else None
         self.budget = RolloutBudget(len(questions), n, (settings.least, settings.most), settings.widen)
-        self._least_reward = dots.reward_range[0]
         self._figures: dict[str, float] = {}
 
     def sizes(self, questions_B: np.ndarray) -> np.ndarray:
@@ -55,13 +64,9 @@ class BudgetStage:
             groups: this step's own.
             question_of: question of each of their uids.
         """
-        known = [(question_of[uid], group) for uid, group in groups.items() if uid in question_of]
-        questions, found = zip(*known, strict=True)
-        rewards = np.array([group.mean_reward for group in found])
-        self.budget.observe(np.array(questions), rewards, np.array([group.size for group in found]))
-        all_wrong = np.mean([max(group.rewards) <= self._least_reward for group in found])
+        self.budget.observe(*_columns(groups, question_of))
         metrics = {f"budget/rollouts/{name}": value for name, value in self._figures.items()}
-        return metrics | {"budget/all_wrong": float(all_wrong), "budget/epoch": float(self.budget.epoch)}
+        return metrics | {"budget/epoch": float(self.budget.epoch)}
 
     def save(self, folder: Path) -> None:
         """Write rewards, ranks and epoch."""
@@ -106,3 +111,72 @@ class TemperatureStage:
     def load(self, folder: Path) -> None:
         """Take over what `save` wrote. Raises StateError where it is missing or damaged."""
         self.controller.load_state_dict(load_state(folder / TEMPERATURE_FILE, "temperature"))
+
+
+class LengthPenaltyStage:
+    """The length penalty for one run of the trainer.
+
+    Args:
+        dots: the settings.
+        questions: of the data set.
+    """
+
+    def __init__(self, dots: DotsConfig, questions: TrainQuestions):
+        self.settings, self.reward_range, self.questions = dots.length_penalty, dots.reward_range, questions
+        self.rewards = QuestionRewards(len(questions))
+
+    def observe(self, groups: Mapping[str, Group], question_of: Mapping[str, int]) -> dict[str, float]:
+        """Take in this step's own groups; see `BudgetStage.observe`."""
+        self.rewards.observe(*_columns(groups, question_of))
+        return {}
+
+    @contextmanager
+    def applied(self, batch: KVBatchMeta, question_of: Mapping[str, int], metrics: dict) -> Iterator[None]:
+        """Rewards of the batch with the penalty for as long as advantages are computed; its figures go to `metrics`.
+
+        Args:
+            batch: the train batch, with rewards.
+            question_of: question of each of its uids.
+            metrics: of the step.
+        """
+        easy_P = easiest(self.rewards.mean_P, self.settings.easiest)
+        found = tq.kv_batch_get(keys=batch.keys, partition_id=batch.partition_id, select_fields=["rm_scores"])
+        scores = found["rm_scores"].unbind()
+        reward_N = np.array([float(score_T.sum()) for score_T in scores])
+        length_N = np.array([len(score_T) for score_T in scores])
+        real = [not tag.get("is_padding", False) for tag in batch.tags]
+        uids = [place_of(key)[0] for key in batch.keys]
+        easy_N = np.array([one and easy_P[question_of[uid]] for uid, one in zip(uids, real, strict=True)])
+        less_N = (reward_N - penalised(reward_N, length_N, self.settings.strength, *self.reward_range)) * easy_N
+        rows = [score_T.clone() for score_T in scores]
+        for row_T, less in zip(rows, less_N, strict=True):
+            row_T[-1] -= less
+        metrics["length_penalty/share"] = float((less_N > 0).mean())
+        metrics["length_penalty/mean"] = float(less_N[less_N > 0].mean()) if (less_N > 0).any() else 0.0
+        self._write(batch, rows)
+        yield
+        self._write(batch, scores)
+
+    @staticmethod
+    def _write(batch: KVBatchMeta, rows: Any) -> None:
+        fields = TensorDict({"rm_scores": torch.nested.as_nested_tensor(list(rows), layout=torch.jagged)}, len(batch))
+        tq.kv_batch_put(keys=batch.keys, partition_id=batch.partition_id, fields=fields)
+
+    def save(self, folder: Path) -> None:
+        """Write the rewards of the questions."""
+        state = {"fingerprint": self.questions.known.fingerprint, "rewards": self.rewards.state_dict()}
+        save_state(folder / LENGTH_PENALTY_FILE, "length_penalty", state)
+
+    def load(self, folder: Path) -> None:
+        """Take over what `save` wrote. Raises StateError where it is missing, damaged, or of other questions."""
+        state = load_state(folder / LENGTH_PENALTY_FILE, "length_penalty")
+        require_keys(str(folder / LENGTH_PENALTY_FILE), state, {"fingerprint", "rewards"})
+        require_equal("fingerprint of the training questions", state["fingerprint"], self.questions.known.fingerprint)
+        self.rewards.load_state_dict(state["rewards"])
+
+
+def _columns(groups: Mapping[str, Group], question_of: Mapping[str, int]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """[N] question, mean reward and size of each group."""
+    questions_N = np.array([question_of[uid] for uid in groups])
+    rewards_N = np.array([group.mean_reward for group in groups.values()])
+    return questions_N, rewards_N, np.array([group.size for group in groups.values()])

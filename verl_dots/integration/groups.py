@@ -1,22 +1,21 @@
 """The groups of a batch of the TransferQueue: their rewards and their order."""
 
-import copy
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import transfer_queue as tq
 from transfer_queue import KVBatchMeta
+
+
+class RolloutFailure(RuntimeError):
+    """Rollouts of a step are missing: the engine or the reward raised for them."""
 
 
 def place_of(key: str) -> tuple[str, int, int]:
     """(uid, session, output) of a trajectory's key `uid_session_output`."""
     uid, session, output = key.rsplit("_", 2)
     return uid, int(session), int(output)
-
-
-LEFT_OUT = "__left_out__"
 
 
 @dataclass(frozen=True)
@@ -55,50 +54,41 @@ def groups_of(batch: KVBatchMeta) -> dict[str, Group]:
     return {uid: Group(uid, tuple(values)) for uid, values in rewards.items()}
 
 
-class PinnedInfo(dict):
-    """A batch's extra_info of which verl cannot change some entries; see `pin`."""
-
-    def __init__(self, content: Mapping[str, Any], pinned: Mapping[str, Any]):
-        super().__init__(content)
-        self.pinned = {**getattr(content, "pinned", {}), **pinned}
-        self.update()
-
-    def update(self, *args: Any, **kwargs: Any) -> None:
-        super().update(*args, **kwargs)
-        super().update({key: value for key, value in self.pinned.items() if value != LEFT_OUT})
-        for key in [key for key, value in self.pinned.items() if value == LEFT_OUT]:
-            self.pop(key, None)
-
-    def __reduce__(self):
-        return PinnedInfo, (dict(self), self.pinned)
+def outcomes(groups: Mapping[str, Group], reward_range: tuple[float, float]) -> dict[str, float]:
+    """Metrics of a step: share of groups whose rewards differ, and of those that all have the least or the greatest."""
+    if not groups:
+        return {}
+    low, high = reward_range
+    shares = {
+        "effective": [group.effective for group in groups.values()],
+        "all_wrong": [max(group.rewards) <= low for group in groups.values()],
+        "all_right": [min(group.rewards) >= high for group in groups.values()],
+    }
+    return {f"training/{name}_groups": sum(share) / len(groups) for name, share in shares.items()}
 
 
-def pin(batch: KVBatchMeta, entries: Mapping[str, Any]) -> None:
-    """Hold entries of what goes to the workers with a batch, whatever verl puts there; LEFT_OUT removes one."""
-    batch.extra_info = PinnedInfo(batch.extra_info, entries)
+def require_rollouts(batch: KVBatchMeta, wanted: Mapping[str, int], step: int, enough: int | None = None) -> None:
+    """verl goes on with what has arrived; a group with rollouts missing would be biased without a word.
 
+    Groups of which nothing has arrived are missing too, unless verl has replaced them (DAPO's filter, or
+    trainer.v1.sampler.sync_refill_failed_groups), in which case the batch has all its groups.
 
-def rows_at(batch: KVBatchMeta, places: Sequence[int]) -> KVBatchMeta:
-    """The rows of a batch at some places, in their order."""
-    keys, tags = ([column[place] for place in places] for column in (batch.keys, batch.tags))
-    extra_info = copy.copy(batch.extra_info)
-    return KVBatchMeta(
-        partition_id=batch.partition_id, keys=keys, tags=tags, fields=batch.fields, extra_info=extra_info
-    )
+    Args:
+        batch: what has arrived.
+        wanted: rollouts of each prompt that was submitted.
+        step: this one.
+        enough: groups of a complete batch, where verl may have replaced some.
 
-
-def spread(uids: Sequence[str], replayed: Sequence[bool]) -> list[int]:
-    """Places of rows in an order that spreads replayed groups evenly among the fresh ones.
-
-    A batch is cut into mini-batches in its order: none should be fresh or replayed alone. Groups stay together, fresh
-    and replayed ones in their own order.
+    Raises:
+        RolloutFailure: rollouts are missing.
     """
-    first: dict[str, bool] = {}
-    for uid, old in zip(uids, replayed, strict=True):
-        first.setdefault(uid, old)
-    position = {}
-    for kind in (False, True):
-        names = [uid for uid, old in first.items() if old == kind]
-        position |= {uid: (number + 0.5) / len(names) for number, uid in enumerate(names)}
-    # Stable: of equal positions the fresh group comes first, and rows of a group keep their order.
-    return sorted(range(len(uids)), key=lambda place: (position[uids[place]], first[uids[place]], uids[place]))
+    arrived = Counter(uid for uid, _ in {place_of(key)[:2] for key in batch.keys})
+    if enough is not None and len(arrived) >= enough:
+        wanted = {uid: wanted.get(uid, 0) for uid in arrived}
+    short = {uid: (arrived[uid], want) for uid, want in wanted.items() if arrived[uid] < want}
+    missing = sum(want - have for have, want in short.values())
+    if missing:
+        raise RolloutFailure(
+            f"step {step}: {missing} rollouts of {len(short)} of {len(wanted)} prompts failed; the agent loop worker's "
+            "log above says why (a prompt or response too long, or an error in the reward)"
+        )

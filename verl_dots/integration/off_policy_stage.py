@@ -1,7 +1,7 @@
 """Log-probs, weights and ages of a step's rows for GRPO-RR, written to the TransferQueue where verl's loss finds them.
 
-grpo_rr: old_log_probs are the behaviour policy's, so replayed rows need no forward pass; fresh ones need one unless the
-engine's log-probs are taken. grpo_rr_decoupled: old_log_probs are the proximal policy's, for all rows, and
+grpo_rr: old_log_probs are the behaviour policy's, so rows of earlier steps need no forward pass; this step's need one
+unless the engine's log-probs are taken. grpo_rr_decoupled: old_log_probs are the proximal policy's, for all rows, and
 rollout_is_weights are proximal / behaviour. Fresh rows whose behaviour is recomputed have weights of exactly 1.
 """
 
@@ -12,26 +12,13 @@ import torch
 import transfer_queue as tq
 from tensordict import TensorDict
 from transfer_queue import KVBatchMeta
-from verl.utils.seqlen_balancing import calculate_workload, get_seqlen_balanced_partitions
 
 from verl_dots.algorithms.off_policy import behaviour_weights, ratio_figures, ratio_sums
 from verl_dots.config import GRPO_RR_DECOUPLED, LossConfig
-from verl_dots.integration.groups import LEFT_OUT, pin, rows_at
+from verl_dots.integration.parts import LEFT_OUT, TEMPERATURE, balanced_part, forward_multiple, is_stored, pin, rows_at
 
-# Tags of a replayed row.
-REPLAYED, TEMPERATURE = "replayed", "temperature"
 # (batch, metrics) -> None: verl's forward pass, which writes old_log_probs
 Forward = Callable[[KVBatchMeta, dict], Any]
-
-
-def is_replayed(tag: dict) -> bool:
-    """Whether a row with this tag is of an earlier step."""
-    return bool(tag.get(REPLAYED))
-
-
-def fresh_rows(batch: KVBatchMeta) -> KVBatchMeta:
-    """The rows of this step's own rollouts."""
-    return rows_at(batch, [place for place, tag in enumerate(batch.tags) if not is_replayed(tag)])
 
 
 class OffPolicyStage:
@@ -48,29 +35,28 @@ class OffPolicyStage:
     def __init__(self, loss_mode: str, settings: LossConfig, rollout: Any, ranks: int, one_temperature: bool = False):
         self.decoupled, self.settings, self.ranks = loss_mode == GRPO_RR_DECOUPLED, settings, ranks
         self.rollout, self.one_temperature = rollout, one_temperature
-        # A forward pass takes whole micro-batches of each rank.
-        micro = 1 if rollout.log_prob_use_dynamic_bsz else rollout.log_prob_micro_batch_size_per_gpu or 1
-        self.multiple = ranks * micro
+        self.multiple = forward_multiple(rollout, ranks)
 
     def write(self, batch: KVBatchMeta, step: int, metrics: dict, forward: Forward) -> None:
         """Write old_log_probs, replay_age and, if decoupled, behaviour_log_probs and rollout_is_weights of all rows.
 
-        verl's metrics of the forward pass (entropy, engine against trainer) are those of the fresh rows.
+        verl's metrics of the forward pass (entropy, engine against trainer) are those of this step's own rows, if there
+        are any.
         """
-        replayed = [place for place, tag in enumerate(batch.tags) if is_replayed(tag)]
-        fresh = [place for place, tag in enumerate(batch.tags) if not is_replayed(tag)]
+        stored = [place for place, tag in enumerate(batch.tags) if is_stored(tag)]
+        fresh = [place for place, tag in enumerate(batch.tags) if not is_stored(tag)]
         recompute = self.settings.behaviour == "recomputed"
         if self.keep_temperatures(batch):
             _put(batch, {TEMPERATURE: torch.tensor(self._temperatures(batch))})
-        if self.decoupled or recompute:
+        if fresh and (self.decoupled or recompute):
             forward(self._part(batch, fresh), metrics)
         if self.decoupled:
-            if replayed:
-                forward(self._part(batch, replayed), {})
+            if stored:
+                forward(self._part(batch, stored), {} if fresh else metrics)
             self._write_weights(batch, set(fresh) if recompute else set(), metrics)
         else:
-            self._copy_behaviour(batch, replayed if recompute else range(len(batch)))
-        ages = [step - tag["global_steps"] if is_replayed(tag) else 0 for tag in batch.tags]
+            self._copy_behaviour(batch, stored if recompute else range(len(batch)))
+        ages = [step - tag["global_steps"] if is_stored(tag) else 0 for tag in batch.tags]
         _put(batch, {"replay_age": torch.tensor(ages, dtype=torch.int64)})
 
     def keep_temperatures(self, batch: KVBatchMeta) -> bool:
@@ -90,20 +76,8 @@ class OffPolicyStage:
         return [float(tag.get(TEMPERATURE, self.rollout.temperature)) for tag in batch.tags]
 
     def _part(self, batch: KVBatchMeta, places: Sequence[int]) -> KVBatchMeta:
-        """Some rows, in an order that gives each rank equal work; filled up from the others where they do not divide.
-
-        What fills up is computed in vain: it is written again afterwards, or has the same value.
-        """
-        if len(places) == len(batch):
-            return batch
-        chosen = set(places)
-        others = [place for place in range(len(batch)) if place not in chosen]
-        places = [*places, *others[: -len(places) % self.multiple]]
-        if self.ranks > 1:
-            work = calculate_workload(torch.tensor([batch.tags[place]["seq_len"] for place in places]))
-            parts = get_seqlen_balanced_partitions(work, k_partitions=self.ranks, equal_size=True)
-            places = [places[position] for part in parts for position in part]
-        return rows_at(batch, places)
+        """What fills up is computed in vain: it is written again afterwards, or has the same value."""
+        return balanced_part(batch, places, self.ranks, self.multiple)
 
     def _copy_behaviour(self, batch: KVBatchMeta, places: Sequence[int]) -> None:
         if not len(places):

@@ -22,7 +22,7 @@ from verl_dots.curriculum.selection import SelectionCurriculum
 from verl_dots.difficulty.predictors import identity_of
 from verl_dots.integration.agent_loop import FIRST_ROLLOUT, PARTITION
 from verl_dots.integration.difficulty_worker import DifficultyWorkerGroup
-from verl_dots.integration.groups import Group, groups_of, place_of
+from verl_dots.integration.groups import Group, groups_of, place_of, require_rollouts
 from verl_dots.integration.train_questions import TrainQuestions
 from verl_dots.state import load_state, require_equal, require_keys, save_state
 
@@ -166,7 +166,7 @@ class SelectionStage:
             trainer.checkpoint_manager.sleep_replicas()
             found = trainer._compute_reward_colocate(found)
             trainer.checkpoint_manager.update_weights(step - 1)
-        trainer.require_rollouts(found, {uid: trainer.config.actor_rollout_ref.rollout.n for uid in uids})
+        require_rollouts(found, {uid: trainer.config.actor_rollout_ref.rollout.n for uid in uids}, step)
         return ReferenceRollouts(found, uids, groups_of(found))
 
     def _hand_over(self, rollouts: ReferenceRollouts) -> int:

@@ -1,7 +1,8 @@
-"""What verl_dots adds to a train step, as far as it is enabled: selection and replay, in the order of the step."""
+"""What verl_dots adds to a train step, as far as it is enabled, in the order of the step."""
 
 import logging
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,12 @@ from verl.utils.debug import marked_timer
 
 from verl_dots.algorithms.selection import fresh_count
 from verl_dots.config import DotsConfig
-from verl_dots.integration import adarft_stage, e3_stages, replay_stage, selection_stage
+from verl_dots.integration import adarft_stage, e3_stages, preemptive_stage, replay_stage, selection_stage
 from verl_dots.integration.adarft_stage import AdaRFTStage
-from verl_dots.integration.e3_stages import BudgetStage, TemperatureStage
+from verl_dots.integration.e3_stages import BudgetStage, LengthPenaltyStage, TemperatureStage
 from verl_dots.integration.groups import Group
+from verl_dots.integration.off_policy_stage import Forward
+from verl_dots.integration.preemptive_stage import PreemptiveStage
 from verl_dots.integration.replay_stage import ReplayStage
 from verl_dots.integration.selection_stage import SelectionStage
 from verl_dots.integration.train_questions import DataloaderQuestions, FreshQuestions, TrainQuestions
@@ -27,6 +30,8 @@ FILES = {
     "adarft": adarft_stage.STATE_FILE,
     "budget": e3_stages.BUDGET_FILE,
     "temperature": e3_stages.TEMPERATURE_FILE,
+    "length_penalty": e3_stages.LENGTH_PENALTY_FILE,
+    "preemptive": preemptive_stage.STATE_FILE,
     "replay": replay_stage.STATE_FILE,
 }
 
@@ -49,6 +54,8 @@ class Stages:
         self.adarft: AdaRFTStage | None = None
         self.budget: BudgetStage | None = None
         self.temperature: TemperatureStage | None = None
+        self.length_penalty: LengthPenaltyStage | None = None
+        self.preemptive: PreemptiveStage | None = None
         self.replay: ReplayStage | None = None
         self._question_of: dict[str, int] = {}  # uid -> question, of what this step rolls out
         if dots.chooses_questions:
@@ -69,23 +76,32 @@ class Stages:
         if dots.temperature.enable:
             vocabulary = len(trainer.tokenizer)
             self.temperature = TemperatureStage(dots, rollout, vocabulary, trainer.total_training_steps)
+        if dots.length_penalty.enable:
+            self.length_penalty = LengthPenaltyStage(dots, self.questions)
+        if dots.preemptive.off_policy(batch_size):
+            passes = dots.preemptive.passes(batch_size)
+            self._require_text("preemptive", batch_size // passes)
+            steps = trainer.total_training_steps
+            self.preemptive = PreemptiveStage(dots, self.questions, self._source, trainer.config, steps)
         if dots.replay.enable:
-            self.replay = self._make_replay(dots, fresh)
+            self._require_text("replay", fresh)
+            self.replay = ReplayStage(dots, self.questions, self._source, batch_size, rollout)
 
-    def _make_replay(self, dots: DotsConfig, fresh: int) -> ReplayStage:
+    def _require_text(self, name: str, fresh: int) -> None:
+        """What keeps rollouts needs a model of text, and rolls out `fresh` questions a step."""
         trainer, batch_size = self.trainer, self.trainer.config.data.train_batch_size
         if trainer.processor is not None:
             raise ValueError(
-                "dots.replay.enable=True keeps text alone, and this model has a processor for images or video; turn "
-                "replay off"
+                f"dots.{name}.enable=True keeps text alone, and this model has a processor for images or video; turn "
+                f"{name} off"
             )
-        if dots.keeps_order and trainer.config.trainer.total_training_steps is None:
+        one_by_one = isinstance(self._source, DataloaderQuestions)
+        if one_by_one and fresh < batch_size and trainer.config.trainer.total_training_steps is None:
             logger.warning(
                 "a step rolls out about %d of its %d questions: verl counts %d steps as an epoch, in which not all "
                 "questions come; trainer.total_training_steps sets the length of the run",
                 fresh, batch_size, trainer.steps_per_epoch,
             )  # fmt: skip
-        return ReplayStage(dots, self.questions, self._source, batch_size, trainer.config.actor_rollout_ref.rollout)
 
     # --- a step, in its order --------------------------------------------------------------------------------
 
@@ -93,22 +109,45 @@ class Stages:
         """Set the step's temperature, plan a round of selection where one is due, and return its metrics."""
         if self.temperature:
             self.trainer.agent_loop_manager.temperature = self.temperature.apply()
-        return self.selection.prepare(timing_raw) if self.selection else {}
+        samples = self.preemptive is None or self.preemptive.cache.due
+        return self.selection.prepare(timing_raw) if self.selection and samples else {}
 
-    def choose(self, step: int, timing_raw: dict) -> np.ndarray | None:
-        """Questions to roll out in this step; None where verl's own order of the data holds."""
+    def choose(self, step: int, timing_raw: dict) -> list[np.ndarray] | None:
+        """Questions to roll out in this step, batch by batch; None where verl's own order of the data holds."""
+        if self.preemptive:
+            with marked_timer("preemptive", timing_raw):
+                chosen = self.preemptive.next_questions(step)
+                self._question_of = {} if chosen or self.preemptive.again else self.preemptive.question_of
+                return chosen
         if self.replay:
             with marked_timer("replay", timing_raw):
-                return self.replay.next_questions(step, list(self._reused().values()))
-        return self._source.planned() if self._source else None
+                return [self.replay.next_questions(step, list(self._reused().values()))]
+        return [self._source.planned()] if self._source else None
 
-    def sizes(self, chosen_N: np.ndarray) -> np.ndarray | None:
-        """Rollouts of each chosen question; None where all have n."""
-        return self.budget.sizes(chosen_N) if self.budget else None
+    def sizes(self, chosen: Sequence[np.ndarray]) -> np.ndarray | None:
+        """Rollouts of each chosen question, n * B for each batch; None where all have n."""
+        return np.concatenate([self.budget.sizes(part) for part in chosen]) if self.budget else None
 
-    def submitted(self, uids: Sequence[str], chosen_N: np.ndarray) -> None:
+    def submitted(self, uids: Sequence[str], chosen: Sequence[np.ndarray]) -> None:
         """Which names the chosen questions have got."""
-        self._question_of = dict(zip(map(str, uids), chosen_N.tolist(), strict=True))
+        self._question_of = dict(zip(map(str, uids), np.concatenate(chosen).tolist(), strict=True))
+        if self.preemptive:
+            self.preemptive.submitted(uids, chosen)
+
+    def groups_sampled(self, batch_size: int) -> int:
+        """How many groups are in the train partition, once all is rolled out; `batch_size` are trained on."""
+        return max(batch_size, len(self.preemptive.batch_of)) if self.preemptive else batch_size
+
+    def keep_ahead(self, batch: KVBatchMeta, step: int, ranks: int, multiple: int, forward: Forward) -> KVBatchMeta:
+        """Keep what later steps train on, and return the rows of this step; see `PreemptiveStage.keep_ahead`."""
+        return self.preemptive.keep_ahead(batch, step, ranks, multiple, forward) if self.preemptive else batch
+
+    def rewarding(self, batch: KVBatchMeta, metrics: dict) -> AbstractContextManager:
+        """The rewards that advantages are computed of, for as long as that lasts."""
+        if self.length_penalty is None:
+            return nullcontext()
+        stored = self.preemptive.question_of if self.preemptive else self.replay.replayed if self.replay else {}
+        return self.length_penalty.applied(batch, self._question_of | self._reused() | stored, metrics)
 
     def observe(self, batch: KVBatchMeta, groups: Mapping[str, Group], step: int) -> dict[str, float]:
         """Take in what this step's own rollouts showed, and return the metrics of all stages.
@@ -118,11 +157,17 @@ class Stages:
             groups: of it, without the replayed ones.
             step: this one.
         """
-        metrics = self.selection.observe(groups, self._question_of) if self.selection else {}
-        if self.adarft:
-            metrics |= self.adarft.observe(groups, self._question_of, step)
-        if self.budget:
-            metrics |= self.budget.observe(groups, self._question_of | self._reused())
+        metrics = {}
+        if groups:
+            own = self._question_of | self._reused()
+            if self.selection:
+                metrics |= self.selection.observe(groups, self._question_of)
+            if self.adarft:
+                metrics |= self.adarft.observe(groups, self._question_of, step)
+            for stage in (self.budget, self.length_penalty):
+                metrics |= stage.observe(groups, own) if stage else {}
+        if self.preemptive:
+            metrics |= self.preemptive.store(batch, step)
         if self.replay:
             metrics |= self.replay.store(batch, self._question_of | self._reused(), step)
         return metrics

@@ -4,8 +4,8 @@ Wiring only: what is computed lives elsewhere, what the training loop does is ve
 """
 
 from collections import Counter
-from collections.abc import Mapping
-from functools import partial
+from collections.abc import Callable
+from functools import cached_property, partial
 from pathlib import Path
 
 import numpy as np
@@ -15,18 +15,17 @@ from transfer_queue import KVBatchMeta
 from verl.trainer.ppo.v1 import PPOTrainerSync, register_trainer
 from verl.utils import tensordict_utils as tu
 from verl.utils.config import omega_conf_to_dataclass
+from verl.utils.debug import marked_timer
 
 from verl_dots.config import GRPO_RR, LOSSES, DotsConfig
+from verl_dots.integration.dash_checks import filters_early
 from verl_dots.integration.filter_stage import FilterStage
-from verl_dots.integration.groups import groups_of, pin, place_of, spread
+from verl_dots.integration.groups import groups_of, outcomes, place_of, require_rollouts
 from verl_dots.integration.losses import dots_loss, off_policy_metrics
-from verl_dots.integration.off_policy_stage import OffPolicyStage, fresh_rows, is_replayed
+from verl_dots.integration.off_policy_stage import OffPolicyStage
+from verl_dots.integration.parts import forward_multiple, fresh_rows, is_stored, pin, sort_rows, unstored_rows
 from verl_dots.integration.run_folder import RunFolder
 from verl_dots.integration.stages import Stages
-
-
-class RolloutFailure(RuntimeError):
-    """Rollouts of a step are missing: the engine or the reward raised for them."""
 
 
 @register_trainer("dots")
@@ -53,11 +52,13 @@ class DotsTrainer(PPOTrainerSync):
 
     def _next_train_batch(self, num_prompts: int | None = None) -> TensorDict:
         """verl's batch or one of chosen questions; random uids give way to names that sort in the batch's order."""
-        chosen_N = self.stages.choose(self.global_steps, self.timing_raw)
-        if chosen_N is None:
+        chosen = self.stages.choose(self.global_steps, self.timing_raw)
+        if chosen is None:
             batch = super()._next_train_batch(num_prompts)
+        elif chosen:
+            batch = self.stages.questions.batch(np.concatenate(chosen), self.global_steps)
         else:
-            batch = self.stages.questions.batch(chosen_N, self.global_steps)
+            return TensorDict({}, batch_size=0)  # everything that this step trains on is there already
         if self._uid_step != self.global_steps:
             self._uid_step, self._uid_count = self.global_steps, 0
         numbers = range(self._uid_count, self._uid_count + len(batch))
@@ -65,14 +66,16 @@ class DotsTrainer(PPOTrainerSync):
         # verl splits keys at "_": none in a uid.
         uids = np.array([f"step{self.global_steps:07d}-prompt{number:06d}" for number in numbers], dtype=object)
         batch["uid"] = tu.get_tensordict({"uid": uids})["uid"]
-        if chosen_N is not None:
-            self.stages.submitted(uids, chosen_N)
-            if (sizes_N := self.stages.sizes(chosen_N)) is not None:
+        if chosen is not None:
+            self.stages.submitted(uids, chosen)
+            if (sizes_N := self.stages.sizes(chosen)) is not None:
                 sizes = np.array(sizes_N.tolist(), dtype=object)
                 batch["__rollout_n__"] = tu.get_tensordict({"__rollout_n__": sizes})["__rollout_n__"]
         return batch
 
     def _submit_batch_to_rollout(self, batch: TensorDict) -> int:
+        if not len(batch):
+            return 0
         default = self.config.actor_rollout_ref.rollout.n
         sizes = list(batch["__rollout_n__"]) if "__rollout_n__" in batch else [default] * len(batch)
         self._submitted.update(dict(zip(batch["uid"], map(int, sizes), strict=True)))
@@ -80,61 +83,45 @@ class DotsTrainer(PPOTrainerSync):
 
     def _balance_batch(self, batch: KVBatchMeta, metrics, *args, **kwargs) -> KVBatchMeta:
         """verl's balancing, of trajectories sorted by prompt and session instead of in order of completion."""
-        places = [place_of(key) for key in batch.keys]
-        batch.reorder(sorted(range(len(places)), key=places.__getitem__))
-        batch.reorder(spread([place_of(key)[0] for key in batch.keys], [is_replayed(tag) for tag in batch.tags]))
+        sort_rows(batch)
         wanted, self._submitted = self._submitted, Counter()
-        self.require_rollouts(batch, wanted, self.config.data.train_batch_size)
+        enough = self.stages.groups_sampled(self.config.data.train_batch_size)
+        require_rollouts(batch, wanted, self.global_steps, enough)
+        with marked_timer("old_log_prob", self.timing_raw):
+            forward = super()._compute_old_log_prob
+            multiple = forward_multiple(self.config.actor_rollout_ref.rollout, self._ranks)
+            batch = self.stages.keep_ahead(batch, self.global_steps, self._ranks, multiple, forward)
         rows = self.config.data.train_batch_size * self.config.actor_rollout_ref.rollout.n
         self._unequal_groups = self.dots.unequal_groups and len(batch) != rows
         return super()._balance_batch(batch, metrics, *args, **kwargs)
 
-    def require_rollouts(self, batch: KVBatchMeta, wanted: Mapping[str, int], enough: int | None = None) -> None:
-        """verl goes on with what has arrived; a group with rollouts missing would be biased without a word.
-
-        Groups of which nothing has arrived are missing too, unless verl has replaced them (DAPO's filter, or
-        trainer.v1.sampler.sync_refill_failed_groups), in which case the batch has all its groups.
-
-        Args:
-            batch: what has arrived.
-            wanted: rollouts of each prompt that was submitted.
-            enough: groups of a complete batch, where verl may have replaced some.
-
-        Raises:
-            RolloutFailure: rollouts are missing.
-        """
-        arrived = Counter(uid for uid, _ in {place_of(key)[:2] for key in batch.keys})
-        if enough is not None and len(arrived) >= enough:
-            wanted = {uid: wanted.get(uid, 0) for uid in arrived}
-        short = {uid: (arrived[uid], want) for uid, want in wanted.items() if arrived[uid] < want}
-        missing = sum(want - have for have, want in short.values())
-        if missing:
-            raise RolloutFailure(
-                f"step {self.global_steps}: {missing} rollouts of {len(short)} of {len(wanted)} prompts failed; the "
-                "agent loop worker's log above says why (a prompt or response too long, or an error in the reward)"
-            )
-
-    # --- selection, replay and their loss --------------------------------------------------------------------
+    # --- the stages of a step and their loss --------------------------------------------------------------------
 
     def prepare_step(self) -> dict:
         """Plan a round where one is due, then submit the step's prompts."""
         return self.stages.prepare(self.timing_raw) | super().prepare_step()
 
+    def _step_once(self, metrics: dict, timing_raw: dict, sample_batch_size: int) -> KVBatchMeta:
+        return super()._step_once(metrics, timing_raw, self.stages.groups_sampled(sample_batch_size))
+
     def _compute_reward_colocate(self, batch: KVBatchMeta, metrics: dict | None = None) -> KVBatchMeta:
-        super()._compute_reward_colocate(fresh_rows(batch), metrics)  # replayed rows keep the reward that they had
+        sampled = unstored_rows(batch)  # the others keep the reward that they had
+        if len(sampled):
+            super()._compute_reward_colocate(sampled, metrics)
         return batch
 
     def _compute_advantage(self, batch: KVBatchMeta, metrics: dict) -> KVBatchMeta:
         groups = groups_of(fresh_rows(batch))
-        metrics["training/effective_groups"] = sum(group.effective for group in groups.values()) / len(groups)
+        metrics.update(outcomes(groups, self.dots.reward_range))
         metrics.update(self.stages.observe(batch, groups, self.global_steps))
         if self.config.algorithm.adv_estimator == GRPO_RR and any(place_of(key)[2] for key in batch.keys):
             raise ValueError(
                 f"algorithm.adv_estimator={GRPO_RR} compares rollouts of one output each; these have several: use grpo"
             )
-        batch = super()._compute_advantage(batch, metrics)
-        if any(map(is_replayed, batch.tags)):
-            # verl's figures of engine against trainer would hold the replayed rows, whose policy is an older one.
+        with self.stages.rewarding(batch, metrics):
+            batch = super()._compute_advantage(batch, metrics)
+        if any(map(is_stored, batch.tags)) or (self.filter and self.filter.early):
+            # verl's figures of engine against trainer would hold rows of an older policy, or without a forward pass.
             for name in [name for name in metrics if name.startswith("rollout_corr/")]:
                 del metrics[name]
         return batch
@@ -142,36 +129,61 @@ class DotsTrainer(PPOTrainerSync):
     def on_init_end(self) -> None:
         super().on_init_end()
         loss_mode = self.config.actor_rollout_ref.actor.policy_loss.loss_mode
-        parts, ranks = self.config.actor_rollout_ref, max(self.actor_rollout_wg._query_dispatch_info("actor")) + 1
+        parts, ranks = self.config.actor_rollout_ref, self._ranks
         if loss_mode in LOSSES:
             self.off_policy = OffPolicyStage(
                 loss_mode, self.dots.loss, parts.rollout, ranks, one_temperature=parts.model.use_fused_kernels
             )
         if self.dots.filter.enable:
-            self.filter = FilterStage(self.dots.filter, parts.actor, ranks)
+            self.filter = FilterStage(self.dots.filter, self.config, ranks, filters_early(self.config, self.dots))
         if self.off_policy or self.filter:
             self.actor_rollout_wg.set_loss_fn(partial(dots_loss, config=omega_conf_to_dataclass(parts.actor)))
 
+    @cached_property
+    def _ranks(self) -> int:
+        """Data-parallel ranks of the actor."""
+        return max(self.actor_rollout_wg._query_dispatch_info("actor")) + 1
+
     def _compute_old_log_prob(self, batch: KVBatchMeta, metrics: dict) -> KVBatchMeta:
-        forward = super()._compute_old_log_prob
+        if self.filter:
+            self.filter.decide(batch)
         if self.off_policy is None:
-            batch = forward(batch, metrics)
+            self._forward(super()._compute_old_log_prob, "old_log_probs", batch, metrics)
         else:
+            forward = partial(self._forward, super()._compute_old_log_prob, "old_log_probs")
             self.off_policy.write(batch, self.global_steps, metrics, forward)
         metrics.update(self.stages.observe_entropy(metrics, self.global_steps))
         return batch
+
+    def _compute_ref_log_prob(self, batch: KVBatchMeta, metrics: dict) -> KVBatchMeta:
+        self._forward(super()._compute_ref_log_prob, "ref_log_prob", batch, metrics)
+        return batch
+
+    def _forward(self, forward: Callable, field: str, batch: KVBatchMeta, metrics: dict) -> None:
+        """A forward pass of verl's that writes `field`, without the rows that the filter spares it."""
+        if self.filter is None:
+            forward(batch, metrics)
+            return
+        part = self.filter.staying(batch)
+        with self.filter.timed(field, batch, part):
+            if len(part):
+                forward(part, metrics)
+        self.filter.stand_in(batch, field)
 
     def _update_actor(self, batch: KVBatchMeta, metrics: dict) -> KVBatchMeta:
         if self.off_policy:
             self.off_policy.keep_temperatures(batch)
         if self._unequal_groups:
-            pin(batch, self._mini_batches(batch))
-        part = batch
-        if self.filter:
+            rows = sum(not tag.get("is_padding", False) for tag in batch.tags)
+            pin(batch, {"mini_batch_size": len(batch) // self._updates, "global_batch_size": rows / self._updates})
+        if self.filter is None:
+            super()._update_actor(batch, metrics)
+        else:
             part, filtered = self.filter.reduce(batch, self._updates)
-            metrics.update(filtered)
-        if len(part):
-            super()._update_actor(part, metrics)
+            with self.filter.timed("update_actor", batch, part):
+                if len(part):
+                    super()._update_actor(part, metrics)
+            metrics.update(filtered | self.filter.saved())
         off_policy_metrics(metrics)
         return batch
 
@@ -185,14 +197,10 @@ class DotsTrainer(PPOTrainerSync):
         """Mini-batches of a train batch."""
         return self.config.data.train_batch_size // self.config.actor_rollout_ref.actor.ppo_mini_batch_size
 
-    def _mini_batches(self, batch: KVBatchMeta) -> dict[str, float]:
-        """Rows of a mini-batch, and those of them that count, where groups differ in size."""
-        real = sum(not tag.get("is_padding", False) for tag in batch.tags)
-        return {"mini_batch_size": len(batch) // self._updates, "global_batch_size": real / self._updates}
-
     def _log_rollout_data(self, batch: KVBatchMeta, timing_raw: dict, rollout_data_dir: str) -> None:
-        # Each rollout is logged once, in the step that it was rolled out in.
-        super()._log_rollout_data(fresh_rows(batch), timing_raw, rollout_data_dir)
+        # Each rollout is logged once, in the step that first trains on it.
+        if len(fresh := fresh_rows(batch)):
+            super()._log_rollout_data(fresh, timing_raw, rollout_data_dir)
 
     # --- checkpoints -----------------------------------------------------------------------------------------
 
@@ -232,9 +240,10 @@ class DotsTrainer(PPOTrainerSync):
 
     def _compute_metrics(self, batch: KVBatchMeta, metrics, *args, **kwargs) -> None:
         super()._compute_metrics(batch, metrics, *args, **kwargs)
-        fresh = [tag for tag in batch.tags if not tag.get("is_padding") and tag["global_steps"] == self.global_steps]
-        tokens = sum(tag["response_len"] for tag in fresh)
-        metrics["training/generated_tokens"] = tokens + metrics.get("training/unused_tokens", 0)
+        sampled = [tag for tag in unstored_rows(batch).tags if not tag.get("is_padding")]
+        tokens = sum(tag["response_len"] for tag in sampled)
+        beside = ("training/unused_tokens", "preemptive/tokens_ahead")
+        metrics["training/generated_tokens"] = tokens + sum(metrics.get(name, 0) for name in beside)
 
     def _shutdown_dump_executor(self) -> None:
         """The last call of a fit() that completes; after an exception the run stays without an end."""

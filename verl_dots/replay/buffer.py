@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from verl_dots.replay.groups import ARRAYS, ReplayError, ReplayGroup
+from verl_dots.replay.groups import ReplayError, ReplayGroup, groups_from_state, groups_state
 from verl_dots.replay.sampling import Sampling
 from verl_dots.state import require_equal, require_keys
 
@@ -104,36 +104,16 @@ class ReplayBuffer:
         return [candidates[place] for place in chosen]
 
     def state_dict(self) -> dict[str, Any]:
-        groups = list(self._groups.values())
-        packed = {name: [getattr(group, name) for group in groups] for name in ARRAYS}
         return {
             "rng": self.rng.bit_generator.state,
             "capacity": self.capacity,
             "reward_range": list(self.reward_range),
-            "questions": [group.question for group in groups],
-            "steps": np.array([group.step for group in groups], dtype=np.int64),
-            "temperatures": np.array([group.temperature for group in groups], dtype=np.float64),
-            "sizes": {name: np.array([len(part) for part in parts], np.int64) for name, parts in packed.items()},
-            "arrays": {name: np.concatenate(parts) for name, parts in packed.items() if parts},
+            **groups_state(list(self._groups.values())),
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         require_keys("replay buffer", state, set(self.state_dict()))
         require_equal("dots.replay.capacity", state["capacity"], self.capacity)
         require_equal("dots.reward_range", state["reward_range"], list(self.reward_range))
-        questions = state["questions"]
-        columns = {
-            name: np.split(state["arrays"][name], np.cumsum(state["sizes"][name])[:-1]) if questions else []
-            for name in ARRAYS
-        }
-        groups = [
-            ReplayGroup(
-                question,
-                int(state["steps"][place]),
-                float(state["temperatures"][place]),
-                **{name: columns[name][place].copy() for name in ARRAYS},
-            )
-            for place, question in enumerate(questions)
-        ]
         self.rng.bit_generator.state = state["rng"]
-        self._groups = {group.question: group for group in groups}
+        self._groups = {group.question: group for group in groups_from_state(state)}

@@ -4,8 +4,9 @@ The tokens of a group's responses lie one behind the other, so nothing is stored
 response token, and one bit where some tokens do not count.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -91,6 +92,36 @@ class ReplayGroup:
 
 
 ARRAYS = ("prompt_N", "lengths_G", "rewards_G", "turns_G", "tokens_N", "log_probs_N", "mask_bits")
+
+
+def groups_state(groups: Sequence[ReplayGroup]) -> dict[str, Any]:
+    """Groups as columns for a checkpoint, in their order; `groups_from_state` reads them."""
+    packed = {name: [getattr(group, name) for group in groups] for name in ARRAYS}
+    return {
+        "questions": [group.question for group in groups],
+        "steps": np.array([group.step for group in groups], dtype=np.int64),
+        "temperatures": np.array([group.temperature for group in groups], dtype=np.float64),
+        "sizes": {name: np.array([len(part) for part in parts], np.int64) for name, parts in packed.items()},
+        "arrays": {name: np.concatenate(parts) for name, parts in packed.items() if parts},
+    }
+
+
+def groups_from_state(state: Mapping[str, Any]) -> list[ReplayGroup]:
+    """The groups that `groups_state` wrote."""
+    questions = state["questions"]
+    columns = {
+        name: np.split(state["arrays"][name], np.cumsum(state["sizes"][name])[:-1]) if questions else []
+        for name in ARRAYS
+    }
+    return [
+        ReplayGroup(
+            question,
+            int(state["steps"][place]),
+            float(state["temperatures"][place]),
+            **{name: columns[name][place].copy() for name in ARRAYS},
+        )
+        for place, question in enumerate(questions)
+    ]
 
 
 def pack(

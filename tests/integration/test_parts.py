@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from transfer_queue import KVBatchMeta
 
-from verl_dots.integration.groups import rows_at, spread
+from verl_dots.integration.parts import rows_at, spread
 
 
 def order(fresh, replayed, rollouts=2):
