@@ -3,8 +3,8 @@
     python -m verl_dots.report RUN... [--out DIR] [--baseline NAME] [--metric KEY]
 
 Each RUN is a run folder. Runs with the same experiment name are seeds of one method. Written:
-`report.md`, `summary.json`, `accuracy.png`, `training.png`, and, where that was recorded, `effective.png` and
-`replay.png`.
+`report.md`, `summary.json`, `accuracy.png`, `training.png`, and, where that was recorded, `effective.png`, `replay.png`
+and `controller.png`.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ ACCURACY_FILE = "accuracy.png"
 TRAINING_FILE = "training.png"
 EFFECTIVE_FILE = "effective.png"
 REPLAY_FILE = "replay.png"
+CONTROLLER_FILE = "controller.png"
 
 _PARTS_NOTE = (
     "Means over steps and seeds, the first step left out. `step` is verl's timer around a training step; it holds "
@@ -48,7 +49,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     folder = options.out or default_folder(_unique(options.run))
     write_report(comparison, folder)
-    printed = (tables.overview_table, tables.savings_table, tables.milestones_table, tables.parts_table)
+    printed = (
+        tables.overview_table, tables.savings_table, tables.equal_time_table, tables.milestones_table,
+        tables.outcomes_table, tables.parts_table,
+    )  # fmt: skip
     for table in (make(comparison) for make in printed):
         if table:
             console.print(table + "\n")
@@ -61,7 +65,12 @@ def write_report(comparison: Comparison, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     drawing.save(figures.accuracy_figure(comparison), folder / ACCURACY_FILE)
     drawing.save(figures.training_figure(comparison), folder / TRAINING_FILE)
-    for draw, file in ((figures.effective_figure, EFFECTIVE_FILE), (figures.replay_figure, REPLAY_FILE)):
+    optional = (
+        (figures.effective_figure, EFFECTIVE_FILE),
+        (figures.replay_figure, REPLAY_FILE),
+        (figures.controller_figure, CONTROLLER_FILE),
+    )
+    for draw, file in optional:
         figure = draw(comparison)
         if figure is not None:
             drawing.save(figure, folder / file)
@@ -90,9 +99,17 @@ def report_text(comparison: Comparison) -> str:
         lines += [
             "## Effective groups", "", f"![Share of groups whose rollouts differ in reward]({EFFECTIVE_FILE})", "",
             "A group whose rollouts all have the same reward has no advantage and teaches nothing.", "",
+            tables.outcomes_table(comparison), "",
         ]  # fmt: skip
     if any(figures.REPLAYED_SHARE in run.rows for method in comparison.methods for run in method.runs):
         lines += ["## Replay", "", f"![Share replayed, change of the policy by age, share clipped]({REPLAY_FILE})", ""]
+    if any(figures.TEMPERATURE in run.rows for method in comparison.methods for run in method.runs):
+        lines += [
+            "## Temperature",
+            "",
+            f"![Entropy with and without the controller, temperature]({CONTROLLER_FILE})",
+            "",
+        ]
     lines += ["## Training", "", f"![Reward, entropy and response length against steps]({TRAINING_FILE})", ""]
     parts = tables.parts_table(comparison)
     if parts:
@@ -115,15 +132,16 @@ def _savings_section(comparison: Comparison, table: str) -> list[str]:
         "",
         "Where the mean curve first reaches it, interpolated between evaluations; the baseline is measured "
         "in the same way. Train time is training steps alone, without validation, and total time saved is of train "
-        "time: total = 1 - (1 - steps)(1 - time/step). Negative: more than the baseline.",
+        "time: total = 1 - (1 - steps)(1 - time/step). Negative: more than the baseline. Accuracies in brackets: "
+        "training had ended before.",
         "",
         *_milestones(comparison),
     ]
 
 
 def _milestones(comparison: Comparison) -> list[str]:
-    table = tables.milestones_table(comparison)
-    return [table, ""] if table else []
+    found = (tables.equal_time_table(comparison), tables.milestones_table(comparison))
+    return [line for table in found if table for line in (table, "")]
 
 
 def _run_section(comparison: Comparison) -> list[str]:

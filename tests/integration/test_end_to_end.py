@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 
 import pytest
 import yaml
@@ -24,6 +25,7 @@ def straight(inputs, tmp_path_factory):
         "trainer.default_local_dir": folder / "run",
         "trainer.experiment_name": "grpo",
         "trainer.total_training_steps": 4,
+        "trainer.save_freq": 2,
         "trainer.logger": "[console,tensorboard]",
     })  # fmt: skip
     output = must_train(overrides, TENSORBOARD_DIR=str(folder / "tensorboard"))
@@ -132,10 +134,16 @@ def test_rows_without_an_advantage_leave_the_update(inputs, straight, tmp_path, 
 
 def test_a_resumed_run_is_the_same_run_bit_for_bit(inputs, straight, tmp_path):
     folder, _ = straight
-    first = {"trainer.default_local_dir": tmp_path / "run", "trainer.experiment_name": "grpo", "trainer.save_freq": 2}
-    must_train(inputs.overrides(**first, **{"trainer.total_training_steps": 2}))
-    assert (tmp_path / "run" / "latest_checkpointed_iteration.txt").read_text() == "2"
-    must_train(inputs.overrides(**first, **{"trainer.total_training_steps": 4}))
+    # As a run looks that was cut off after step 4, before it was saved.
+    shutil.copytree(folder / "run", tmp_path / "run", ignore=shutil.ignore_patterns("global_step_4"))
+    (tmp_path / "run" / "latest_checkpointed_iteration.txt").write_text("2")
+    must_train(inputs.overrides(**{
+        "trainer.default_local_dir": tmp_path / "run",
+        "trainer.experiment_name": "grpo",
+        "trainer.total_training_steps": 4,
+    }))  # fmt: skip
+    told = [json.loads(line)["step"] for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+    assert told.count(2) < told.count(3) == told.count(4)
     resumed, whole = rows_of(tmp_path / "run"), rows_of(folder / "run")
     assert sorted(resumed) == sorted(whole)
     for step in whole:

@@ -94,6 +94,7 @@ def test_a_resumed_run_goes_on_bit_for_bit(inputs, whole, tmp_path):
         assert mine == theirs, f"step {step}"
 
 
+@pytest.mark.long
 def test_stored_log_probs_are_those_of_the_same_policy_at_the_same_temperature(inputs, tmp_path):
     """With a learning rate of 0 the policy stays what it was: every ratio is 1, at whatever temperature comes later."""
     frozen = {

@@ -118,3 +118,20 @@ def test_replay_is_drawn_by_step_and_by_age(write_run):
     np.testing.assert_allclose(moved.lines[0].get_ydata(), [0.035, 0.07])
     assert [line.get_ydata()[1] for line in clipped.lines] == [0.0, 3.0]
     assert "Replayed" in share.get_title()
+
+
+def test_the_controller_is_drawn_beside_the_methods_without_one(write_run):
+    plain = write_run("grpo", 0, GRPO, 2.0, 6)
+    assert figures.controller_figure(summary.compare(group_by_name([load_run(plain)]))) is None
+    folder = write_run("e3", 0, GRPO, 2.0, 6)
+    rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    for row in rows[1:]:
+        row |= {"temperature/temperature": 1 + 0.1 * row["step"], "temperature/target": 0.5}
+    (folder / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    figure = figures.controller_figure(summary.compare(group_by_name([load_run(plain), load_run(folder)])))
+    entropy, temperature = figure.axes
+    assert [line.get_label() for line in entropy.lines] == ["grpo", "e3", "e3's target"]
+    np.testing.assert_allclose(entropy.lines[1].get_ydata(), [1, 1 / 2, 1 / 3, 1 / 4, 1 / 5, 1 / 6])
+    np.testing.assert_allclose(entropy.lines[2].get_ydata(), 0.5)
+    (line,) = temperature.lines
+    np.testing.assert_allclose(line.get_ydata(), [1.1, 1.2, 1.3, 1.4, 1.5, 1.6])

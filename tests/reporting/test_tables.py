@@ -1,5 +1,6 @@
 """Tables, as strings."""
 
+import json
 import math
 from textwrap import dedent
 
@@ -53,6 +54,35 @@ def test_milestones(comparison):
         | dots                            | 2.0 (50.0 % saved) | 3.0 (40.0 % saved) | 3.6 (35.7 % saved) |
         | dash                            |              never |              never |              never |"""
     assert tables.milestones_table(comparison) == dedent(expected)
+
+
+def test_accuracy_at_equal_time(comparison):
+    # Training seconds at steps 0, 2, 4, 6: grpo 0, 14, 18, 22; dots 0, 12, 14, 16; dash at 0 and 6: 0, 16.
+    # After 5.5 s of 22: 5.5/14 of 0.1, 5.5/12 of 0.2 and 5.5/16 of 0.1.
+    expected = """\
+        | accuracy after a share of grpo's train time (22.0 s) | 25 % | 50 % |   75 % |  100 % |
+        | :--------------------------------------------------- | ---: | ---: | -----: | -----: |
+        | grpo                                                 |  3.9 |  7.9 |   16.3 |   40.0 |
+        | dots                                                 |  9.2 | 18.3 | (60.0) | (60.0) |
+        | dash                                                 |  3.4 |  6.9 | (10.0) | (10.0) |"""
+    assert tables.equal_time_table(comparison) == dedent(expected)
+
+
+def test_outcomes_of_groups(write_run, comparison):
+    assert tables.outcomes_table(comparison) == ""
+    folder = write_run("e3", 0, GRPO, 2.0, 6)
+    rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    for row in rows[1:]:
+        row |= {"training/effective_groups": 0.5, "training/all_wrong_groups": (6 - row["step"]) / 10}
+    (folder / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    found = tables.outcomes_table(compare(write_run("grpo", 3, GRPO, 2.0, 6), folder))
+    # All wrong: 50, 40, 30, 20, 10 and 0 %; the last third of six steps are two.
+    expected = """\
+        | groups (%) | effective | all wrong | all right | all wrong, last third |
+        | :--------- | --------: | --------: | --------: | --------------------: |
+        | grpo       |         – |         – |         – |                     – |
+        | e3         |      50.0 |      25.0 |         – |                   5.0 |"""
+    assert found == dedent(expected)
 
 
 def test_a_baseline_that_gains_nothing_has_no_milestones(write_run):

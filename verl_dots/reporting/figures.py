@@ -27,6 +27,11 @@ AGE_KEY = "off_policy/age_{}/ratio/log_difference"
 SHARE_LABELS = ("Replayed", "training step", "groups of a batch (%)")
 MOVED_LABELS = ("How far the policy has moved on", "age of the group (steps)", "mean |log ratio| of a token")
 CLIPPED_LABELS = ("Clipped by the loss", "training step", "tokens (%)")
+TEMPERATURE = "temperature/temperature"
+CONTROLLER_PANELS = (
+    ("actor/entropy", "Policy entropy", "nats per token"),
+    (TEMPERATURE, "Sampling temperature", "temperature"),
+)
 TRAINING_PANELS = (
     ("critic/score/mean", "Training reward", "mean reward"),
     ("actor/entropy", "Policy entropy", "nats per token"),
@@ -160,6 +165,34 @@ def replay_figure(comparison: Comparison) -> Figure | None:
         for panel, labels in ((share, SHARE_LABELS), (moved, MOVED_LABELS), (clipped, CLIPPED_LABELS)):
             panel.set(**dict(zip(("title", "xlabel", "ylabel"), labels, strict=True)))
         drawing.legend(figure, share, clipped)
+        return figure
+
+
+def controller_figure(comparison: Comparison) -> Figure | None:
+    """Draw the policy's entropy with and without a controlled temperature, that temperature, and the entropy it is for.
+
+    Drawn as in `training_figure`; the dotted line is the target. None where no temperature was controlled.
+    """
+    if not any(TEMPERATURE in run.rows for method in comparison.methods for run in method.runs):
+        return None
+    with rc_context(STYLE):
+        figure = Figure(figsize=SIZE_INCHES)
+        panels = figure.subplots(1, 2)
+        detailed = len(comparison.methods) <= MOST_DETAILED_METHODS
+        for index, method in enumerate(comparison.methods):
+            look = drawing.look(index, method.name, comparison.baseline)
+            for panel, (key, *_) in zip(panels, CONTROLLER_PANELS, strict=True):
+                _draw_metric(panel, method, key, look, detailed)
+            target = [
+                run.rows.set_index("step")["temperature/target"] for run in method.runs if TEMPERATURE in run.rows
+            ]
+            if target:
+                mean = pd.concat(target, axis=1).dropna().mean(axis=1)
+                panels[0].plot(mean.index, mean, ":", color=look["color"], label=f"{method.name}'s target")
+        for panel, (_, title, unit) in zip(panels, CONTROLLER_PANELS, strict=True):
+            panel.set(title=title, xlabel="training step", ylabel=unit)
+            panel.margins(x=0.02)
+        drawing.legend(figure, *panels)
         return figure
 
 

@@ -14,6 +14,8 @@ import numpy as np
 import pandas as pd
 
 EFFECTIVE_GROUPS = "training/effective_groups"
+ALL_WRONG_GROUPS = "training/all_wrong_groups"
+ALL_RIGHT_GROUPS = "training/all_right_groups"
 SMOOTHING_WINDOW = 3
 # With fewer evaluations a trailing mean would mostly show how late it is.
 LEAST_EVALUATIONS_TO_SMOOTH = 9
@@ -157,6 +159,17 @@ def first_reach(curve: Curve, target: float) -> Reach | None:
     return Reach(*(float(cost[before] + share * (cost[after] - cost[before])) for cost in costs))
 
 
+def accuracy_at(curve: Curve, train_seconds: float) -> tuple[float, bool]:
+    """Return the accuracy after some training time, and whether training had ended before; nan if time is unknown.
+
+    Linear between evaluations; after the last one its accuracy stands.
+    """
+    if np.isnan(curve.train_seconds_E).any():
+        return math.nan, False
+    ended = bool(curve.train_seconds_E[-1] < train_seconds)
+    return float(np.interp(train_seconds, curve.train_seconds_E, curve.accuracy_E)), ended
+
+
 def savings(method: Reach | None, baseline: Reach | None) -> Savings | None:
     """Return what `method` saves on the way to the same accuracy; None if either never gets there.
 
@@ -184,9 +197,10 @@ def seconds_per_step(rows: pd.DataFrame) -> float:
     return float((last["train_seconds"] - first["train_seconds"]) / (last["step"] - first["step"]))
 
 
-def mean_of(rows: pd.DataFrame, key: str) -> float:
-    """Mean of a metric over the steps that have it; nan if none has."""
-    return float(rows[key].mean()) if key in rows else math.nan
+def mean_of(rows: pd.DataFrame, key: str, last: float = 1.0) -> float:
+    """Mean of a metric over the steps that have it, the last share of them only; nan if none has."""
+    values = rows[key].dropna() if key in rows else pd.Series(dtype=float)
+    return float(values.iloc[-max(1, round(last * len(values))) :].mean()) if len(values) else math.nan
 
 
 def seconds_by_part(rows: pd.DataFrame) -> dict[str, float]:

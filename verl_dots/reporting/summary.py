@@ -16,6 +16,14 @@ from verl_dots.reporting.runs import Run, RunError
 
 DEFAULT_BASELINE = "grpo"
 GAIN_SHARES = (0.5, 0.75, 0.9)
+TIME_SHARES = (0.25, 0.5, 0.75, 1.0)
+# Shares of a step's groups: their metric, and over which last share of the steps it is averaged.
+OUTCOMES = {
+    "effective": (measures.EFFECTIVE_GROUPS, 1.0),
+    "all wrong": (measures.ALL_WRONG_GROUPS, 1.0),
+    "all right": (measures.ALL_RIGHT_GROUPS, 1.0),
+    "all wrong, last third": (measures.ALL_WRONG_GROUPS, 1 / 3),
+}
 
 
 @dataclass(frozen=True)
@@ -36,7 +44,8 @@ class MethodSummary:
     it is never reached. `milestones` are the same for parts of the baseline's gain: its final
     accuracy often lies on the flat end of the curves, where a small difference moves the
     crossing far. Costs are means over the runs: steps, seconds, tokens. `effective_groups` is
-    the mean share of groups with different rewards in a train batch; nan where it was not recorded.
+    the mean share of groups with different rewards in a train batch; nan where it was not recorded. `outcomes` are
+    means of that and of other shares of groups, see `OUTCOMES`.
     """
 
     name: str
@@ -52,6 +61,7 @@ class MethodSummary:
     tokens: float
     seconds_by_part: dict[str, float]
     effective_groups: float
+    outcomes: dict[str, float]
     reach: Reach | None
     savings: Savings | None
     milestones: tuple[Milestone, ...]
@@ -140,8 +150,9 @@ def to_json(comparison: Comparison) -> dict[str, Any]:
             value = getattr(method, name)
             entry[name] = None if value is None else asdict(value)
         entry["milestones"] = [asdict(milestone) for milestone in method.milestones]
-        for name in ("steps", "wall_seconds", "seconds_per_step", "tokens", "seconds_by_part", "effective_groups"):
+        for name in ("steps", "wall_seconds", "seconds_per_step", "tokens", "seconds_by_part", "outcomes"):
             entry[name] = getattr(method, name)
+        entry["effective_groups"] = method.effective_groups
         methods.append(entry)
     return _without_nan(
         {
@@ -177,6 +188,10 @@ def _summarise(name: str, runs: tuple[Run, ...], curves: list[Curve], mean: Curv
             for part in dict.fromkeys(part for seconds in parts for part in seconds)
         },
         effective_groups=float(np.mean([measures.mean_of(run.rows, measures.EFFECTIVE_GROUPS) for run in runs])),
+        outcomes={
+            label: float(np.mean([measures.mean_of(run.rows, key, last) for run in runs]))
+            for label, (key, last) in OUTCOMES.items()
+        },
         reach=whole.reach,
         savings=whole.savings,
         milestones=tuple(milestones),

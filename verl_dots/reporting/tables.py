@@ -9,8 +9,9 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from verl_dots.reporting import measures
 from verl_dots.reporting.measures import MeanStd
-from verl_dots.reporting.summary import Comparison, MethodSummary, Milestone
+from verl_dots.reporting.summary import OUTCOMES, TIME_SHARES, Comparison, MethodSummary, Milestone
 
 NOTHING = "–"
 # verl's parts of a step in the order in which they happen; others follow by name.
@@ -20,6 +21,7 @@ PART_ORDER = (
     "reference_rollouts",
     "predict_difficulty",
     "replay",
+    "preemptive",
     "gen",
     "reward",
     "old_log_prob",
@@ -78,6 +80,34 @@ def milestones_table(comparison: Comparison) -> str:
     header += [f"{100 * milestone.share:.0f} %" for milestone in baseline.milestones]
     rows = [[method.name, *map(_milestone_cell, method.milestones)] for method in comparison.methods]
     return markdown(header, rows)
+
+
+def equal_time_table(comparison: Comparison) -> str:
+    """One row a method: accuracy after shares of the baseline's training time; in brackets where training had ended.
+
+    Returns an empty string if there is nothing to compare.
+    """
+    baseline = comparison.methods[0]
+    whole = float(baseline.mean.train_seconds_E[-1])
+    if len(comparison.methods) < 2 or math.isnan(whole):
+        return ""
+    header = [f"accuracy after a share of {baseline.name}'s train time ({duration(whole)})"]
+    header += [f"{100 * share:.0f} %" for share in TIME_SHARES]
+    rows = []
+    for method in comparison.methods:
+        found = [measures.accuracy_at(method.mean, share * whole) for share in TIME_SHARES]
+        texts = [(accuracy(MeanStd(value, math.nan, 1), comparison.is_accuracy), ended) for value, ended in found]
+        rows.append([method.name, *(f"({text})" if ended else text for text, ended in texts)])
+    return markdown(header, rows)
+
+
+def outcomes_table(comparison: Comparison) -> str:
+    """One row a method: shares of its groups by outcome, see `OUTCOMES`. Empty where nobody recorded them."""
+    methods = comparison.methods
+    if not any(math.isfinite(share) for method in methods for share in method.outcomes.values()):
+        return ""
+    rows = [[method.name, *(_number(100 * method.outcomes[label], ".1f") for label in OUTCOMES)] for method in methods]
+    return markdown(["groups (%)", *OUTCOMES], rows)
 
 
 def parts_table(comparison: Comparison) -> str:
