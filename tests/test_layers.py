@@ -25,10 +25,12 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     "rollout": (set(), {"ray", "verl", "pandas", "hydra", "omegaconf"}),
     "reporting": (set(), {"torch", "ray", "verl", "transformers", "hydra"}),
     "integration": (
-        {"algorithms", "config", "curriculum", "difficulty", "files", "questions", "replay", "rewards", "rollout"}
-        | {"settings", "state"},
+        {"algorithms", "config", "curriculum", "data_check", "difficulty", "files", "questions", "replay", "rewards"}
+        | {"rollout", "settings", "state"},
         {"pandas", "matplotlib"},
     ),
+    "data_check": ({"questions"}, {"torch", "ray", "verl", "transformers", "hydra", "omegaconf", "pandas"}),
+    "check": ({"data_check", "questions", "reporting", "rewards"}, {"torch", "ray", "verl", "hydra"}),
     "report": ({"reporting"}, {"torch", "ray", "verl"}),
     "main": ({"config", "integration", "settings"}, set()),
     "conf": (set(), set()),

@@ -52,6 +52,45 @@ class Questions:
         return hashlib.sha256("".join(self.ids).encode()).hexdigest()[:ID_LENGTH]
 
 
+@dataclass(frozen=True)
+class Question:
+    """One row of a data set, read.
+
+    Attributes:
+        prompt: its messages.
+        text: what a reader would call the question.
+        answer: the ground truth; one that is no text as JSON.
+    """
+
+    prompt: Sequence[Mapping[str, str]]
+    text: str
+    answer: str
+
+    @property
+    def id(self) -> str:
+        """See `question_id`."""
+        return question_id(self.prompt, self.answer)
+
+    @property
+    def prompt_id(self) -> str:
+        """The same for questions with the same prompt, whatever their answer."""
+        return question_id(self.prompt, "")
+
+
+def read_question(row: Mapping[str, Any] | None, prompt_key: str = "prompt") -> Question:
+    """The question of a row in verl's schema; its text is extra_info["question"] where that is there, else all messages
+    but the system's. None stands for a row whose text cannot be decoded.
+
+    Raises:
+        QuestionError: what is missing or of a wrong shape.
+    """
+    if row is None:
+        raise QuestionError("its text is not UTF-8; write the file again from text that is")
+    prompt = _prompt_of(row, prompt_key)
+    answer = _truth_of(row)
+    return Question(prompt, _text_of(row, prompt), answer)
+
+
 def question_id(prompt: Sequence[Mapping[str, str]], ground_truth: Any) -> str:
     """Stable id of a question: the first 16 hex digits of the sha256 of prompt and ground truth.
 
@@ -69,8 +108,7 @@ def questions_of(
 ) -> Questions:  # fmt: skip
     """Distinct questions of rows in verl's schema.
 
-    A question's text is extra_info["question"] where that is there, else all messages but the system's. Rows with the
-    same prompt and ground truth are one question; how many were merged is logged.
+    Rows with the same prompt and ground truth are one question; how many were merged is logged. See `read_question`.
 
     Args:
         on_conflict: what to do about a prompt that occurs with different ground truths, of which at most one can be
@@ -90,18 +128,16 @@ def questions_of(
     count = bad_count = 0
     for count, row in enumerate(rows, start=1):  # noqa: B007  the last one is the number of rows
         try:
-            prompt = _prompt_of(row, prompt_key)
-            answer = _truth_of(row)
-            identity = question_id(prompt, answer)
+            question = read_question(row, prompt_key)
+            identity = question.id
             if identity in found:
                 continue
-            found[identity] = (count - 1, _text_of(row, prompt), answer)
+            found[identity] = (count - 1, question.text, question.answer)
         except QuestionError as error:
             bad_count += 1
             bad += [f"{name_of(count - 1)}: {error}"] if len(bad) < SHOWN else []
             continue
-        # The id with an empty answer stands for the prompt alone.
-        same = bytes.fromhex(question_id(prompt, ""))
+        same = bytes.fromhex(question.prompt_id)
         first = first_of_prompt.setdefault(same, identity)
         if first != identity:
             conflicts.setdefault(same, [first]).append(identity)
@@ -134,8 +170,15 @@ def _settle(
         del found[identity]
 
 
-def read_rows(files: Sequence[str | Path], prompt_key: str = "prompt") -> Iterator[dict[str, Any]]:
+def read_rows(
+    files: Sequence[str | Path], prompt_key: str = "prompt", more: Sequence[str] = ()
+) -> Iterator[dict[str, Any] | None]:
     """Rows of parquet files in order, with the fields that make a question and no others, read piece by piece.
+
+    A row whose text is not UTF-8 is None.
+
+    Args:
+        more: columns that are read too, where they are there.
 
     Raises:
         QuestionError: a file is missing, no parquet, damaged, or lacks a column.
@@ -146,10 +189,22 @@ def read_rows(files: Sequence[str | Path], prompt_key: str = "prompt") -> Iterat
             raise QuestionError(f"there is no file {str(file)!r}; data_prep/ has scripts that write data sets")
         try:
             parquet = pq.ParquetFile(path)
-            for batch in parquet.iter_batches(BATCH_ROWS, columns=_columns(file, parquet.schema_arrow, prompt_key)):
-                yield from batch.to_pylist()
+            schema = parquet.schema_arrow
+            columns = [*_columns(file, schema, prompt_key), *(name for name in more if name in schema.names)]
+            for batch in parquet.iter_batches(BATCH_ROWS, columns=columns):
+                yield from _decoded(batch)
         except (pa.ArrowException, OSError) as error:
             raise QuestionError(f"{file} is not a parquet file, or damaged: {error}") from error
+
+
+def _decoded(batch: pa.RecordBatch) -> list[dict[str, Any] | None]:
+    try:
+        return batch.to_pylist()
+    except UnicodeDecodeError:
+        if len(batch) == 1:
+            return [None]
+        half = len(batch) // 2
+        return _decoded(batch.slice(0, half)) + _decoded(batch.slice(half))
 
 
 def read_questions(files: Sequence[str | Path], *, prompt_key: str = "prompt", on_conflict: str = "drop") -> Questions:

@@ -359,6 +359,19 @@ def test_rows_leave_early_only_where_their_rewards_decide(folder):
         assert not early(model, override), override
 
 
+def test_rows_that_no_reward_can_score_never_start_a_run(folder):
+    bad = row("What is this?")
+    write(folder / "train.parquet", [row(f"What is {i}?", "1") for i in range(30)] + [bad | {"data_source": "unheard"}])
+    with pytest.raises(ConfigError, match="data.train_files: 1 of 31 rows of .*row 30: no reward function .*check"):
+        check(folder)
+    write(folder / "val.parquet", [row("A long question. " * 100)])
+    write(folder / "train.parquet", [row(f"What is {i}?", "1") for i in range(30)])
+    val = [f"data.val_files={folder / 'val.parquet'}", "data.max_prompt_length=64"]
+    with pytest.raises(ConfigError, match="data.val_files: 1 of 1 rows .*at most 64 are allowed"):
+        check(folder, *val)
+    assert check(folder, *val, "data.filter_overlong_prompts=True")
+
+
 @pytest.mark.parametrize("preset", ["grpo", "dots", "dots_rr", "adarft", "e3", "dash", "all"])
 def test_the_presets_pass(folder, preset):
     adarft = ["dots.adarft.difficulty=extra_info.level"]

@@ -8,6 +8,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from verl_dots.config import DotsConfig
 from verl_dots.integration import checks
+from verl_dots.integration.data_checks import check_data
 from verl_dots.settings import ConfigError, unknown_key
 
 logger = logging.getLogger(__name__)
@@ -71,6 +72,7 @@ def validate(config: DictConfig) -> DotsConfig:
         name = config.actor_rollout_ref.rollout.name
         raise ConfigError(f"actor_rollout_ref.rollout.name={name!r} needs a GPU; on a CPU it must be 'hf'")
     checks.check(config, dots)
+    check_data(config)
     return dots
 
 

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields
+from functools import cache
 from typing import Any
 
 from verl_dots.rewards import exact, mathematics
@@ -75,6 +76,10 @@ SCORERS: dict[str, Scorer] = {
 }
 
 
+# Whether a scorer can read a ground truth; one that is not here is not asked.
+READERS: dict[Scorer, Callable[[str], bool]] = {_score_exact: exact.readable, _score_mathematics: mathematics.readable}
+
+
 def register(data_source: str, scorer: Scorer) -> None:
     """Score responses to questions of `data_source` with `scorer`.
 
@@ -114,6 +119,32 @@ def compute_score(
         return _score_by_verl(data_source, solution_str, ground_truth, extra_info, kwargs)
     score = scorer(solution_str, str(ground_truth), options)
     return {"score": score, "acc": float(score >= 1.0)}
+
+
+def answer_problem(data_source: str, ground_truth: str) -> str | None:
+    """What keeps every response to a question from being scored, or None: an unknown source, an unreadable answer.
+
+    Of a source that is verl's own to score only whether verl knows it is found out.
+    """
+    scorer = SCORERS.get(data_source)
+    if scorer is None:
+        return None if _verl_knows(data_source) else f"no reward function for data source {data_source!r}"
+    reader = READERS.get(scorer)
+    return None if reader is None or reader(ground_truth) else f"the reward cannot read the answer {ground_truth!r:.80}"
+
+
+@cache
+def _verl_knows(data_source: str) -> bool:
+    """Whether verl's own function has a branch for the source: it is asked with what no branch can work with."""
+    from verl.utils.reward_score import default_compute_score
+
+    try:
+        default_compute_score(data_source, None, None)
+    except NotImplementedError:
+        return False
+    except (TypeError, AttributeError, ValueError, AssertionError, ImportError):
+        return True
+    return True
 
 
 def _options(kwargs: dict[str, Any]) -> ScoringOptions:

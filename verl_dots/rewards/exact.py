@@ -22,3 +22,8 @@ def score(response: str, ground_truth: str) -> float:
     """
     answer = final_answer(response)
     return float(bool(answer) and answer == ground_truth.strip())
+
+
+def readable(ground_truth: str) -> bool:
+    """Whether a response that marks the ground truth scores."""
+    return score(f"{MARKER} {ground_truth}", ground_truth) == 1.0

@@ -73,6 +73,14 @@ def ground_truth_formula(ground_truth: str) -> str:
     return as_formula(ground_truth if boxed is None else boxed)
 
 
+def readable(ground_truth: str) -> bool:
+    """Whether math-verify finds an answer in `ground_truth`. May not return: see the module."""
+    from math_verify import parse
+
+    logging.getLogger("math_verify").setLevel(logging.ERROR)  # it warns about the missing time limit
+    return bool(parse(ground_truth_formula(ground_truth), parsing_timeout=None))
+
+
 def grade(text: str, ground_truth: str) -> Verdict:
     """Compare the final answer in `text` with `ground_truth`. May not return: see the module.
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import threading
 
 from verl_dots.rewards import grading
@@ -20,6 +21,7 @@ DEFAULT_TIMEOUT_SECONDS = 5.0
 DEFAULT_WORKERS = 2
 TAIL_CHARACTERS = 4096
 
+_NUMBER = re.compile(r"-?\d+(\.\d+)?")
 _POOLS: dict[tuple[int, int], WorkerPool] = {}
 _POOLS_LOCK = threading.Lock()
 
@@ -61,6 +63,19 @@ def score(
     if outcome.value is grading.Verdict.UNREADABLE_GROUND_TRUTH:
         logger.warning("Ground truth %r cannot be read by math-verify; no answer to it can score.", ground_truth)
     return float(outcome.value is grading.Verdict.CORRECT)
+
+
+def readable(
+    ground_truth: str, timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS, workers: int = DEFAULT_WORKERS
+) -> bool:
+    """Whether math-verify can read a ground truth, in time; one that it cannot is matched as text alone.
+
+    Plain numbers are readable without asking it. Errors as in `score`.
+    """
+    if _NUMBER.fullmatch(ground_truth.strip()):
+        return True
+    outcome = _pool(workers).run(grading.readable, ground_truth, limit_seconds=timeout_seconds)
+    return outcome.failure is None and outcome.value
 
 
 def close() -> None:
