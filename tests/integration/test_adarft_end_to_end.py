@@ -78,3 +78,25 @@ def test_on_predicted_difficulty_the_target_takes_the_place_of_alpha(inputs, tmp
         assert rows[step]["adarft/target"] == pytest.approx(
             next_target(before["adarft/target"], before["adarft/reward"], **rule)
         )
+
+
+def test_ppo_with_a_critic_and_its_resume(inputs, tmp_path):
+    """One rollout a question: advantages come from the critic, which is trained and saved with the rest."""
+    ppo = {
+        "algorithm.adv_estimator": "gae",
+        "critic.model.path": inputs.model,
+        "actor_rollout_ref.rollout.n": 1,
+        "trainer.save_freq": 2,
+    }
+    whole, half = tmp_path / "whole", tmp_path / "half"
+    must_train(overrides(inputs, whole, **ppo))
+    shutil.copytree(whole / "global_step_2", half / "global_step_2")
+    (half / "latest_checkpointed_iteration.txt").write_text("2")
+    must_train(overrides(inputs, half, **ppo))
+    rows, resumed = rows_of(whole), rows_of(half)
+    assert all(row["critic/vf_loss"] > 0 and row["critic/grad_norm"] > 0 for row in rows.values())
+    assert rows[2]["adarft/target"] == pytest.approx(next_target(2.0, rows[1]["adarft/reward"], **RULE))
+    mine, theirs = (
+        {key: value for key, value in computed(of[3]).items() if key != "generated_tokens"} for of in (resumed, rows)
+    )
+    assert mine == theirs

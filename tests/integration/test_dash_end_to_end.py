@@ -93,11 +93,13 @@ def test_several_passes_a_frozen_policy_and_a_resume(inputs, tmp_path):
         assert mine == theirs, f"step {step}"
 
 
-@pytest.mark.parametrize("threshold", [0, 1000])
-def test_rows_leave_before_the_forward_pass(inputs, one_by_one, tmp_path, threshold):
+@pytest.mark.parametrize(("threshold", "ranks"), [(0, 1), (0, 2), (1000, 2)])
+def test_rows_leave_before_the_forward_pass(inputs, one_by_one, tmp_path, threshold, ranks):
+    """With a threshold of 0 the gradients are those of the whole batch, on two workers, too."""
     must_train(overrides(inputs, tmp_path, **{
         **preemptive(8, 1),
         "trainer.total_training_steps": 2,
+        "trainer.n_gpus_per_node": ranks,
         "dots.filter.enable": True,
         "dots.filter.threshold": threshold,
         "actor_rollout_ref.actor.use_kl_loss": bool(threshold),  # a reference policy, too

@@ -92,7 +92,8 @@ def test_every_pair_runs(inputs, tmp_path, pair):
     assert expected <= set().union(*rows.values())
 
 
-def test_all_together(inputs, tmp_path):
+@pytest.mark.parametrize("ranks", [1, 2])
+def test_all_together(inputs, tmp_path, ranks):
     must_train(inputs.overrides(**{
         "dots.preset": "all",
         "dots.selection.references": 12,
@@ -106,6 +107,7 @@ def test_all_together(inputs, tmp_path):
         "dots.difficulty.cache": tmp_path / "embeddings",
         "data.train_max_samples": 32,
         "trainer.default_local_dir": tmp_path / "run",
+        "trainer.n_gpus_per_node": ranks,
         "trainer.total_training_steps": 5,
         "trainer.save_freq": 5,
         "trainer.test_freq": -1,

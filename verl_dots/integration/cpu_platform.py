@@ -116,15 +116,16 @@ class CpuPlatform(PlatformBase):
 
 
 def register() -> None:
-    """Make the platform known by name; where it is the one in use, mend the two places that expect a device.
+    """Make the platform known by name; where it is the one in use, mend the places that expect a device.
 
-    Both must precede the import of verl's workers, which take the functions by name.
+    They must precede the import of verl's workers, which take the functions by name.
     """
     if PlatformRegistry.get(NAME) is None:
         PlatformRegistry.register(platform=NAME)(CpuPlatform)
         if os.environ.get("VERL_PLATFORM") == NAME:
             _fix_process_group_backend()
             _fix_reference_offload()
+            _fix_value_model()
 
 
 def _fix_process_group_backend() -> None:
@@ -145,3 +146,20 @@ def _fix_reference_offload() -> None:
 
     original = fsdp_utils.CPUOffloadPolicy
     fsdp_utils.CPUOffloadPolicy = lambda pin_memory=True: original(pin_memory=False)
+
+
+def _fix_value_model() -> None:
+    """verl loads a critic with flash attention whatever its config says; here the config is asked."""
+    import verl.utils.model
+    from transformers import AutoModelForTokenClassification
+
+    def load_valuehead_model(local_path, torch_dtype, model_config, trust_remote_code):
+        return AutoModelForTokenClassification.from_pretrained(
+            local_path,
+            torch_dtype=torch_dtype,
+            config=model_config,
+            attn_implementation=model_config._attn_implementation,
+            trust_remote_code=trust_remote_code,
+        )
+
+    verl.utils.model.load_valuehead_model = load_valuehead_model

@@ -46,6 +46,8 @@ def groups_of(batch: KVBatchMeta) -> dict[str, Group]:
         if not tag.get("is_padding"):
             uid, session, output = place_of(key)
             last[uid, session] = max(last.get((uid, session), (-1, "")), (output, key))
+    if not last:
+        return {}
     keys = [key for _, key in last.values()]
     scores = tq.kv_batch_get(keys=keys, partition_id=batch.partition_id, select_fields=["rm_scores"])["rm_scores"]
     rewards: defaultdict[str, list[float]] = defaultdict(list)

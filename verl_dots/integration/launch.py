@@ -100,11 +100,6 @@ def launch(config: DictConfig, checked: bool = False) -> None:
     from verl_dots.integration.task_runner import DotsTaskRunner
 
     auto_set_device(config)
-    if config.trainer.device == "cpu" and need_critic(config):
-        raise ConfigError(
-            f"algorithm.adv_estimator={config.algorithm.adv_estimator} trains a critic, which device=cpu does not "
-            "support; use grpo, rloo, reinforce_plus_plus or another estimator without one"
-        )
     try:
         validate_config(config, need_reference_policy(config), need_critic(config))
     except (AssertionError, ValueError) as error:
