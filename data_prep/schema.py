@@ -7,12 +7,15 @@ A row is one question:
     ability       str
     reward_model  {"style": "rule", "ground_truth": str}
     extra_info    {"index": int, "question_id": str, "split": str, ...}   for analysis, never shown to the model
+
+`write_rows` takes rows that are all in memory, `write_stream` any number of them.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -23,6 +26,9 @@ from verl_dots.questions import question_id
 PROVENANCE_KEY = b"verl_dots.provenance"
 ROLES = ("system", "user", "assistant")
 OWN_EXTRA_FIELDS = ("index", "question_id", "split")
+ROWS_PER_GROUP = 1024
+
+T = TypeVar("T")
 
 
 def make_row(
@@ -88,12 +94,95 @@ def write_rows(rows: Sequence[Mapping[str, Any]], path: Path, provenance: Mappin
         if first != position:
             raise ValueError(f"rows {first} and {position} are the same question: {row['prompt']!r}; remove one")
     table = pa.Table.from_pylist([dict(row) for row in rows])
-    metadata = {PROVENANCE_KEY: json.dumps(dict(provenance), sort_keys=True).encode("utf-8")}
+    metadata = _metadata(provenance)
     write_atomically(path, lambda partial: pq.write_table(table.replace_schema_metadata(metadata), partial))
 
 
+def row_schema(extra: Mapping[str, pa.DataType] | None = None) -> pa.Schema:
+    """The arrow schema of `make_row`'s rows, with the further fields of ``extra_info`` and their types."""
+    text = pa.string()
+    own = {"index": pa.int64(), "question_id": text, "split": text}
+    message = pa.struct([("role", text), ("content", text)])
+    return pa.schema(
+        [
+            ("data_source", text),
+            ("prompt", pa.list_(message)),
+            ("ability", text),
+            ("reward_model", pa.struct([("style", text), ("ground_truth", text)])),
+            ("extra_info", pa.struct(list((own | dict(extra or {})).items()))),
+        ]
+    )
+
+
+def write_stream(
+    rows: Iterable[Mapping[str, Any]], path: Path, schema: pa.Schema, provenance: Mapping[str, Any]
+) -> int:
+    """Write rows as they come, a row group at a time; how many there were.
+
+    In memory are one row group and 8 bytes of each question's id. Otherwise as `write_rows`: atomic, the same rows and
+    provenance give the same bytes.
+
+    Args:
+        schema: of the rows, see `row_schema`; a field that a row lacks is null.
+
+    Raises:
+        ValueError: no rows, two rows with one question id, or a field of extra_info that the schema lacks.
+    """
+    known = {field.name for field in schema.field("extra_info").type}
+    seen: set[bytes] = set()
+
+    def checked() -> Iterator[dict[str, Any]]:
+        for position, row in enumerate(rows):
+            unknown = sorted(set(row["extra_info"]) - known)
+            if unknown:
+                raise ValueError(
+                    f"row {position}: extra_info has {unknown}, the schema {sorted(known)}; name them there"
+                )
+            identity = bytes.fromhex(row["extra_info"]["question_id"])
+            if identity in seen:
+                raise ValueError(f"row {position} repeats an earlier question: {row['prompt']!r:.200}; remove one")
+            seen.add(identity)
+            yield dict(row)
+
+    groups = batches(checked(), ROWS_PER_GROUP)
+    write_batches((pa.RecordBatch.from_pylist(group, schema=schema) for group in groups), path, schema, provenance)
+    return len(seen)
+
+
+def write_batches(
+    found: Iterable[pa.RecordBatch], path: Path, schema: pa.Schema, provenance: Mapping[str, Any]
+) -> None:
+    """Write batches as they come, each as a row group; atomic, with provenance in the metadata.
+
+    Raises:
+        ValueError: there are no rows.
+    """
+
+    def write(partial: Path) -> None:
+        count = 0
+        with pq.ParquetWriter(partial, schema.with_metadata(_metadata(provenance))) as writer:
+            for batch in found:
+                count += len(batch)
+                writer.write_batch(batch)
+        if not count:
+            raise ValueError(f"no rows to write to {path}")
+
+    write_atomically(path, write)
+
+
+def batches(items: Iterable[T], size: int) -> Iterator[list[T]]:
+    """Lists of ``size`` items in order; the last may be shorter."""
+    iterator = iter(items)
+    while group := list(islice(iterator, size)):
+        yield group
+
+
+def _metadata(provenance: Mapping[str, Any]) -> dict[bytes, bytes]:
+    return {PROVENANCE_KEY: json.dumps(dict(provenance), sort_keys=True).encode("utf-8")}
+
+
 def read_provenance(path: Path) -> dict[str, Any]:
-    """The provenance that `write_rows` stored. Raises ValueError if the file carries none."""
+    """The provenance that the writers stored. Raises ValueError if the file carries none."""
     metadata = pq.read_schema(path).metadata or {}
     if PROVENANCE_KEY not in metadata:
         raise ValueError(f"{path} carries no provenance; it was not written by data_prep.schema.write_rows")

@@ -4,7 +4,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from data_prep.schema import make_row, read_provenance, write_rows
+from data_prep.schema import make_row, read_provenance, row_schema, write_rows, write_stream
 
 PROMPT = [{"role": "user", "content": "What is 1 plus 1?"}]
 
@@ -62,3 +62,46 @@ def test_a_file_without_provenance_says_so(tmp_path):
     pq.write_table(pa.table({"a": [1]}), tmp_path / "foreign.parquet")
     with pytest.raises(ValueError, match="carries no provenance"):
         read_provenance(tmp_path / "foreign.parquet")
+
+
+def numbered(count):
+    return (
+        row(prompt=[{"role": "user", "content": f"What is {i}?"}], index=i, extra={"level": i}) for i in range(count)
+    )
+
+
+def test_a_stream_is_written_in_row_groups_and_reads_back(tmp_path, monkeypatch):
+    monkeypatch.setattr("data_prep.schema.ROWS_PER_GROUP", 4)
+    path = tmp_path / "new" / "train.parquet"
+    assert write_stream(numbered(10), path, row_schema({"level": pa.int64()}), {"seed": 1}) == 10
+    assert pq.read_table(path).to_pylist() == list(numbered(10))
+    assert pq.ParquetFile(path).metadata.num_row_groups == 3
+    assert read_provenance(path) == {"seed": 1}
+
+
+def test_the_same_stream_gives_the_same_bytes(tmp_path):
+    for name in ("a", "b"):
+        write_stream(numbered(10), tmp_path / name, row_schema({"level": pa.int64()}), {"seed": 1})
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+
+
+def test_fields_that_a_streamed_row_lacks_are_null(tmp_path):
+    write_stream([row()], tmp_path / "a.parquet", row_schema({"level": pa.int64()}), {})
+    assert pq.read_table(tmp_path / "a.parquet").to_pylist()[0]["extra_info"]["level"] is None
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ([], "no rows to write"),
+        ([row(), row(index=1)], "row 1 repeats an earlier question"),
+        ([row(extra={"colour": "red"})], r"row 0: extra_info has \['colour'\]"),
+    ],
+)
+def test_a_stream_that_cannot_be_written_leaves_the_old_file(tmp_path, rows, message):
+    path = tmp_path / "train.parquet"
+    write_rows([row()], path, {"seed": 1})
+    with pytest.raises(ValueError, match=message):
+        write_stream(rows, path, row_schema(), {"seed": 2})
+    assert [entry.name for entry in tmp_path.iterdir()] == ["train.parquet"]
+    assert read_provenance(path) == {"seed": 1}

@@ -1,0 +1,147 @@
+"""Put difficulties into a data set: extra_info.difficulty in [0, 100], 100 the hardest, as dots.adarft reads it.
+
+    python -m data_prep.add_difficulty data/math.parquet --labels labels.parquet --out data/math_rated.parquet
+
+Labels come from verl_dots.difficulty.collect, data_prep.judge, or any verl-schema file with extra_info.difficulty, such
+as the AdaRFT paper's. Questions are found by id, else by their text.
+"""
+
+import argparse
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from rich.console import Console
+from rich.table import Table
+
+from data_prep.difficulty_labels import DifficultyLabels, read_difficulties
+from data_prep.problems import SourceError, Unusable, from_verl_row
+from data_prep.schema import ROWS_PER_GROUP, read_provenance, write_batches
+from verl_dots import __version__
+from verl_dots.questions import question_id
+
+VERSION = 1
+FIELD = "difficulty"
+NEEDED = ("prompt", "reward_model", "extra_info")
+SHOWN = 3
+
+
+def add_difficulty(data: Path, labels: DifficultyLabels, out: Path, drop: bool, about: Mapping[str, Any]) -> Counter:
+    """Write ``data`` with difficulties to ``out``; how many rows were found by id, by text and not at all.
+
+    The file is read piece by piece, once to find the labels and once to write.
+
+    Args:
+        drop: leave out rows without a label, instead of an error.
+        about: goes into provenance.
+
+    Raises:
+        SourceError: rows without a label and not ``drop``, none with one, or ``data`` is not in verl's schema.
+    """
+    counts: Counter[str] = Counter()
+    lost: list[str] = []
+    for row in _rows(data):
+        difficulty, by = _find(labels, row)
+        counts[by] += 1
+        if difficulty is None and len(lost) < SHOWN:
+            lost.append(from_verl_row(row).question[:80])
+    if not counts["id"] + counts["text"]:
+        raise SourceError(f"none of the {sum(counts.values())} questions of {data} has a label; are these its labels?")
+    if counts["nothing"] and not drop:
+        raise SourceError(
+            f"{counts['nothing']} of {sum(counts.values())} questions of {data} have no label, the first: {lost}; "
+            "leave them out with --unmatched drop"
+        )
+    schema = _with_difficulty(pq.read_schema(data))
+    provenance = {
+        "generator": "data_prep.add_difficulty",
+        "version": VERSION,
+        "verl_dots": __version__,
+        "data": _provenance_of(data),
+        "counts": dict(counts),
+        **about,
+    }
+    write_batches(_rated(data, labels, schema), out, schema, provenance)
+    return counts
+
+
+def _rated(data: Path, labels: DifficultyLabels, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+    """Batches of the rows that have a label, with it."""
+    for batch in _batches(data):
+        rows = []
+        for row in batch.to_pylist():
+            difficulty, _ = _find(labels, row)
+            if difficulty is not None:
+                rows.append({**row, "extra_info": {**(row["extra_info"] or {}), FIELD: difficulty}})
+        yield pa.RecordBatch.from_pylist(rows, schema=schema)
+
+
+def _find(labels: DifficultyLabels, row: Mapping[str, Any]) -> tuple[float | None, str]:
+    identity = question_id(row["prompt"], row["reward_model"]["ground_truth"])
+    return labels.find(identity, from_verl_row(row).question)
+
+
+def _batches(data: Path) -> Iterator[pa.RecordBatch]:
+    try:
+        parquet = pq.ParquetFile(data)
+    except (pa.ArrowException, OSError) as error:
+        raise SourceError(f"{data} is not a parquet file: {error}") from error
+    missing = [name for name in NEEDED if name not in parquet.schema_arrow.names]
+    if missing:
+        raise SourceError(
+            f"{data} has no column {missing}, only {parquet.schema_arrow.names}; it must be verl's schema"
+        )
+    yield from parquet.iter_batches(ROWS_PER_GROUP)
+
+
+def _rows(data: Path) -> Iterator[dict[str, Any]]:
+    for batch in _batches(data):
+        yield from batch.to_pylist()
+
+
+def _with_difficulty(schema: pa.Schema) -> pa.Schema:
+    place = schema.get_field_index("extra_info")
+    fields = [field for field in schema.field(place).type if field.name != FIELD]
+    return schema.set(place, pa.field("extra_info", pa.struct([*fields, pa.field(FIELD, pa.float64())])))
+
+
+def _provenance_of(data: Path) -> Mapping[str, Any] | str:
+    try:
+        return read_provenance(data)
+    except ValueError:
+        return data.name
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Command line entry; bad input ends with a message and exit status 2."""
+    parser = argparse.ArgumentParser(
+        prog="python -m data_prep.add_difficulty",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("data", type=Path, metavar="DATA.parquet", help="in verl's schema")
+    parser.add_argument("--labels", type=Path, nargs="+", required=True, metavar="LABELS.parquet")
+    parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="parquet file to write")
+    parser.add_argument("--unmatched", choices=("error", "drop"), default="error", help="questions without a label")
+    parser.add_argument(
+        "--range", type=float, nargs=2, default=(0.0, 100.0), metavar=("EASIEST", "HARDEST"),
+        help="difficulties in the label files that become 0 and 100 (default: 0 100)",
+    )  # fmt: skip
+    options = parser.parse_args(arguments)
+    about = {"labels": [file.name for file in options.labels], "range": list(options.range)}
+    try:
+        labels = read_difficulties(options.labels, *options.range)
+        counts = add_difficulty(options.data, labels, options.out, options.unmatched == "drop", about)
+    except (SourceError, Unusable) as error:
+        parser.error(str(error))
+    table = Table("question found by", "rows", title=f"{options.data} to {options.out}", title_justify="left")
+    for name in ("id", "text", "nothing"):
+        table.add_row(name, f"{counts[name]:,}")
+    Console(soft_wrap=True).print(table)
+
+
+if __name__ == "__main__":
+    main()

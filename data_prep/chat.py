@@ -1,0 +1,153 @@
+"""A client for OpenAI-compatible chat endpoints: bounded rate and concurrency, retries, clear errors."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import httpx
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+LONGEST_WAIT_SECONDS = 60.0
+RETRIED = frozenset({408, 409, 425, 429})
+
+
+class EndpointError(RuntimeError):
+    """The endpoint refuses, or stays away for longer than the retries last."""
+
+
+@dataclass(frozen=True)
+class ChatSettings:
+    """How to ask.
+
+    Attributes:
+        endpoint: base address ("http://localhost:8000/v1") or that of chat/completions.
+        model: its name there.
+        api_key: sent as a bearer token; None sends none.
+        requests_per_minute: begun requests, retries too; None for no limit.
+        concurrency: requests under way at once.
+        retries: of one request after 429, 5xx or a broken connection.
+        first_wait_seconds: before the first retry; it doubles. A Retry-After of the server that is longer counts.
+        timeout_seconds: of one request.
+        temperature: None leaves it to the endpoint.
+    """
+
+    endpoint: str
+    model: str
+    api_key: str | None = None
+    requests_per_minute: float | None = None
+    concurrency: int = 8
+    retries: int = 6
+    first_wait_seconds: float = 1.0
+    timeout_seconds: float = 120.0
+    temperature: float | None = 0.0
+
+    @property
+    def address(self) -> str:
+        """Where requests go."""
+        base = self.endpoint.rstrip("/")
+        return base if base.endswith("/chat/completions") else f"{base}/chat/completions"
+
+
+class Pace:
+    """Gives out starting times, evenly spaced."""
+
+    def __init__(self, per_minute: float | None):
+        self._gap = 60.0 / per_minute if per_minute else 0.0
+        self._next = 0.0
+
+    async def wait(self) -> None:
+        """Return when the next request may begin."""
+        now = asyncio.get_running_loop().time()
+        start = max(now, self._next)
+        self._next = start + self._gap
+        await asyncio.sleep(start - now)
+
+
+class Chat:
+    """An open connection; an async context manager."""
+
+    def __init__(self, settings: ChatSettings):
+        self._settings = settings
+        self._pace = Pace(settings.requests_per_minute)
+        headers = {"Authorization": f"Bearer {settings.api_key}"} if settings.api_key else {}
+        limits = httpx.Limits(max_connections=settings.concurrency)
+        self._client = httpx.AsyncClient(headers=headers, timeout=settings.timeout_seconds, limits=limits)
+
+    async def __aenter__(self) -> "Chat":
+        return self
+
+    async def __aexit__(self, *error: Any) -> None:
+        await self._client.aclose()
+
+    async def ask(self, messages: Sequence[Mapping[str, str]]) -> str:
+        """The reply to a conversation; "" if it has no text.
+
+        Raises:
+            EndpointError: an answer that no retry will change (401, 404, ...), or no retries are left.
+        """
+        settings = self._settings
+        body: dict[str, Any] = {"model": settings.model, "messages": [dict(message) for message in messages]}
+        if settings.temperature is not None:
+            body["temperature"] = settings.temperature
+        for attempt in range(settings.retries + 1):
+            await self._pace.wait()
+            wait = min(settings.first_wait_seconds * 2**attempt, LONGEST_WAIT_SECONDS)
+            try:
+                response = await self._client.post(settings.address, json=body)
+            except (httpx.TransportError, httpx.InvalidURL) as error:
+                if isinstance(error, httpx.UnsupportedProtocol | httpx.InvalidURL):
+                    raise EndpointError(f"--endpoint {settings.endpoint} is no address: {error}") from error
+                problem = f"{type(error).__name__} {error}".strip()
+            else:
+                if response.status_code == httpx.codes.OK:
+                    return _content(response)
+                problem = f"status {response.status_code}: {response.text[:200]}"
+                if response.status_code not in RETRIED and response.status_code < 500:
+                    raise EndpointError(f"{settings.address} refuses, {problem}. {_advice(response.status_code)}")
+                wait = max(wait, _retry_after(response))
+            if attempt < settings.retries:
+                logger.warning("%s; trying again in %.1f s", problem, wait)
+                await asyncio.sleep(wait)
+        raise EndpointError(f"{settings.address} gave no answer in {settings.retries + 1} tries, the last: {problem}")
+
+
+def _content(response: httpx.Response) -> str:
+    try:
+        return response.json()["choices"][0]["message"]["content"] or ""
+    except (ValueError, LookupError, TypeError) as error:
+        raise EndpointError(f"{response.url} does not answer like a chat endpoint: {response.text[:200]}") from error
+
+
+def _retry_after(response: httpx.Response) -> float:
+    """Seconds that the server asks for; 0 if it names none, or a date."""
+    text = response.headers.get("retry-after", "")
+    return min(float(text), LONGEST_WAIT_SECONDS) if text.replace(".", "", 1).isdecimal() else 0.0
+
+
+def _advice(status: int) -> str:
+    if status in (401, 403):
+        return "Is the API key right? --api-key-env names the environment variable that holds it"
+    if status == 404:
+        return "Is the address right (usually .../v1), and --model one that it serves?"
+    return "The request is not what it wants"
+
+
+async def for_each(items: Iterable[T], work: Callable[[T], Awaitable[None]], concurrency: int) -> None:
+    """Await ``work`` for every item, so many at once; the first error stops all."""
+    left = iter(items)
+
+    async def worker() -> None:
+        for item in left:
+            await work(item)
+
+    tasks = [asyncio.create_task(worker()) for _ in range(concurrency)]
+    try:
+        await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,0 +1,229 @@
+"""Have a language model rate how difficult questions are, through an OpenAI-compatible chat endpoint.
+
+    OPENAI_API_KEY=... python -m data_prep.judge data/math.parquet --endpoint https://api.openai.com/v1 \\
+        --model gpt-4o-mini --out labels.parquet --requests-per-minute 300
+    python -m data_prep.judge data/math.parquet --endpoint http://localhost:8000/v1 --model MODEL --out labels.parquet
+
+Ratings are 1 to 5, or easy, mid and hard (--scale thirds); `difficulty` in the label file is in [0, 100], for
+data_prep.add_difficulty. A job that stops goes on where it was when the same command is repeated.
+"""
+
+import argparse
+import asyncio
+import logging
+import os
+import re
+import sys
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from rich.console import Console
+from rich.table import Table
+from tqdm import tqdm
+
+from data_prep.chat import Chat, ChatSettings, EndpointError, for_each
+from data_prep.journal import Journal
+from data_prep.problems import SourceError
+from data_prep.schema import read_provenance, write_batches
+from data_prep.text import without_instruction
+from verl_dots import __version__
+from verl_dots.questions import QuestionError, Questions, read_questions
+
+logger = logging.getLogger(__name__)
+
+VERSION = 1
+FAILED, INTERRUPTED = 1, 130
+ASKS = 3  # of one question whose reply holds no rating
+# Difficulty in [0, 100] of each rating, from easiest to hardest.
+SCALES: dict[str, dict[str, float]] = {
+    "1-5": {"1": 0.0, "2": 25.0, "3": 50.0, "4": 75.0, "5": 100.0},
+    "thirds": {"easy": 0.0, "mid": 50.0, "hard": 100.0},
+}
+TASK = (
+    "You rate how hard questions are for a strong high-school student. Do not solve the question. Weigh how many steps "
+    "a solution takes, how advanced its ideas are, and how likely a slip is. Reply with one line and nothing else:\n"
+    "Difficulty: X\nwhere X is one of {ratings}, from easiest to hardest."
+)
+SCHEMA = pa.schema(
+    [(name, pa.string()) for name in ("question_id", "text", "answer", "rating")] + [("difficulty", pa.float64())]
+)
+_RATING = re.compile(r"difficulty\W+(\w+)", re.IGNORECASE)
+
+
+def conversation(question: str, scale: Mapping[str, float]) -> list[dict[str, str]]:
+    """The messages that ask for a rating."""
+    task = TASK.format(ratings=", ".join(scale))
+    return [{"role": "system", "content": task}, {"role": "user", "content": question}]
+
+
+def rating_in(reply: str, scale: Mapping[str, float]) -> str | None:
+    """The last rating that a reply names, or the reply itself if it is one; None if there is none on the scale."""
+    named = _RATING.findall(reply)
+    found = (named[-1] if named else reply.strip().strip(".*")).lower()
+    return found if found in scale else None
+
+
+async def rate(
+    questions: Questions, settings: ChatSettings, scale: Mapping[str, float], journal: Journal,
+    finished: Mapping[str, str], progress: bool,
+) -> list[str]:  # fmt: skip
+    """Rate the questions that neither the journal nor ``finished`` has; ids of those whose replies held no rating.
+
+    Raises:
+        EndpointError: the endpoint refuses or stays away; what is rated is in the journal.
+    """
+    todo = [(name, text) for name, text in zip(questions.ids, questions.texts, strict=True)]
+    todo = [(name, text) for name, text in todo if name not in journal.labels and name not in finished]
+    unrated: list[str] = []
+    with tqdm(total=len(questions), initial=len(questions) - len(todo), disable=None if progress else True) as bar:
+        async with Chat(settings) as chat:
+
+            async def work(item: tuple[str, str]) -> None:
+                name, text = item
+                for _ in range(ASKS):
+                    rating = rating_in(await chat.ask(conversation(without_instruction(text), scale)), scale)
+                    if rating is not None:
+                        journal.add(name, rating)
+                        break
+                else:
+                    unrated.append(name)
+                bar.update()
+
+            await for_each(todo, work, settings.concurrency)
+    return unrated
+
+
+def write_labels(path: Path, questions: Questions, ratings: Mapping[str, str], options: argparse.Namespace) -> None:
+    """Write the label file, questions in the data's order; those without a rating are left out."""
+    scale = SCALES[options.scale]
+    rows = [
+        {
+            "question_id": name,
+            "text": text,
+            "answer": answer,
+            "rating": ratings[name],
+            "difficulty": scale[ratings[name]],
+        }
+        for name, text, answer in zip(questions.ids, questions.texts, questions.answers, strict=True)
+        if name in ratings
+    ]
+    provenance = {
+        "generator": "data_prep.judge",
+        "version": VERSION,
+        "verl_dots": __version__,
+        "data": options.data.name,
+        "settings": _settings(options),
+        "counts": {"questions": len(questions), "rated": len(rows)},
+    }
+    write_batches([pa.RecordBatch.from_pylist(rows, schema=SCHEMA)], path, SCHEMA, provenance)
+
+
+def read_ratings(options: argparse.Namespace) -> dict[str, str]:
+    """Ratings by question id in the label file of an earlier run of the command; none if there is no file.
+
+    Raises:
+        SourceError: the file was written with other settings, or by something else.
+    """
+    if not options.out.exists():
+        return {}
+    try:
+        there = read_provenance(options.out).get("settings")
+        table = pq.read_table(options.out)
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise SourceError(f"--out {options.out} is there and no label file: {error}") from error
+    if there != _settings(options):
+        raise SourceError(f"--out {options.out} is there, written with other settings ({there}); choose another name")
+    return dict(zip(table["question_id"].to_pylist(), table["rating"].to_pylist(), strict=True))
+
+
+def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """The command line, checked."""
+    parser = argparse.ArgumentParser(
+        prog="python -m data_prep.judge", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("data", type=Path, metavar="DATA.parquet", help="in verl's schema")
+    parser.add_argument("--endpoint", required=True, metavar="URL", help="usually ends in /v1")
+    parser.add_argument("--model", required=True, help="its name at the endpoint")
+    parser.add_argument("--out", type=Path, required=True, metavar="LABELS.parquet")
+    parser.add_argument("--scale", choices=tuple(SCALES), default="1-5", help="default: %(default)s")
+    parser.add_argument("--api-key-env", default="OPENAI_API_KEY", metavar="NAME", help="default: %(default)s")
+    parser.add_argument("--requests-per-minute", type=float, metavar="N", help="default: no limit")
+    parser.add_argument("--concurrency", type=int, default=8, metavar="N", help="default: %(default)s")
+    parser.add_argument("--retries", type=int, default=6, metavar="N", help="default: %(default)s")
+    parser.add_argument("--first-wait", type=float, default=1.0, metavar="SECONDS", help="before a retry; doubles")
+    parser.add_argument("--timeout", type=float, default=120.0, metavar="SECONDS", help="default: %(default)s")
+    parser.add_argument("--temperature", type=float, default=0.0, help="below 0: the endpoint's own (default: 0)")
+    parser.add_argument("--no-progress", dest="progress", action="store_false", help="no progress bar")
+    options = parser.parse_args(arguments)
+    for name in ("requests_per_minute", "concurrency", "timeout"):
+        value = getattr(options, name)
+        if value is not None and value <= 0:
+            parser.error(f"--{name.replace('_', '-')} {value:g}: must be above 0")
+    if options.retries < 0 or options.first_wait < 0:
+        parser.error("--retries and --first-wait must be at least 0")
+    return options
+
+
+def _settings(options: argparse.Namespace) -> dict[str, object]:
+    """What decides a rating; ratings of other settings are not mixed with these."""
+    return {"model": options.model, "scale": options.scale, "temperature": options.temperature, "task": TASK}
+
+
+def judge(options: argparse.Namespace) -> Counter:
+    """Rate and write; how many questions got each rating, and "no rating".
+
+    Raises:
+        SourceError, QuestionError, EndpointError: see there.
+    """
+    scale, finished = SCALES[options.scale], read_ratings(options)
+    questions = read_questions([options.data], on_conflict="keep")
+    settings = ChatSettings(
+        endpoint=options.endpoint,
+        model=options.model,
+        api_key=os.environ.get(options.api_key_env),
+        requests_per_minute=options.requests_per_minute,
+        concurrency=options.concurrency,
+        retries=options.retries,
+        first_wait_seconds=options.first_wait,
+        timeout_seconds=options.timeout,
+        temperature=options.temperature if options.temperature >= 0 else None,
+    )
+    with Journal(options.out.with_name(options.out.name + ".journal.jsonl"), _settings(options)) as journal:
+        unrated = asyncio.run(rate(questions, settings, scale, journal, finished, options.progress))
+        ratings = finished | journal.labels
+        found = Counter(ratings[name] for name in questions.ids if name in ratings)
+        if not found:
+            raise EndpointError(f"none of the {len(questions)} replies held a rating; can {options.model} do this?")
+        write_labels(options.out, questions, ratings, options)
+        journal.remove()
+    return Counter({rating: found[rating] for rating in scale} | {"no rating": len(unrated)})
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; the exit code is 0, 1 (failed on the way, repeat to go on) or 2 (bad input)."""
+    options = parse(arguments)
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s")
+    errors = Console(stderr=True, soft_wrap=True)
+    try:
+        counts = judge(options)
+    except (SourceError, QuestionError) as error:
+        errors.print(f"judge: {error}", markup=False, highlight=False)
+        return 2
+    except EndpointError as error:
+        errors.print(f"judge: {error}. What is rated is kept; repeat to go on", markup=False, highlight=False)
+        return FAILED
+    except KeyboardInterrupt:
+        errors.print("judge: interrupted; the same command goes on where it was", markup=False)
+        return INTERRUPTED
+    table = Table("rating", "questions", title=str(options.out), title_justify="left")
+    for name, count in counts.items():
+        table.add_row(name, f"{count:,}")
+    Console(soft_wrap=True).print(table)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,202 @@
+"""From a source's raw rows to a parquet file in verl's schema: the steps that all sets share, in two readings.
+
+    1st reading   convert each row; leave out what is damaged, excluded or too long; note a digest of the others
+    between       settle repeats and conflicts, sample
+    2nd reading   convert the rows that stay once more and write them
+
+Memory does not grow with the rows but by their digests. The same source and arguments give the same bytes.
+"""
+
+import logging
+from argparse import Namespace
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import pyarrow as pa
+from tqdm import tqdm
+
+from data_prep.filters import Exclusion, LengthLimit
+from data_prep.problems import LeftOut, Problem, SourceError, Unusable
+from data_prep.schema import batches, make_row, row_schema, write_stream
+from data_prep.selection import CONFLICTING, Digests, Selection
+from data_prep.sources import Hub, Source
+from data_prep.text import with_instruction
+from verl_dots import __version__
+
+logger = logging.getLogger(__name__)
+
+VERSION = 1
+BATCH_ROWS = 1024
+DAMAGED = "damaged: "
+SHARED_FIELDS = {"question": pa.string(), "source_row": pa.int64()}
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """What is particular about a data set.
+
+    Attributes:
+        module: name of its script.
+        data_source: picks the reward function.
+        hub: where it is published; None if nowhere.
+        convert: raw row and options to a problem; raises LeftOut, Unusable or SourceError.
+        extra: further fields of extra_info and their types; those without any value are not written.
+        evaluation: an evaluation set; its splits keep questions that contradict each other.
+        expected: number of questions as published, by split.
+        prompt: question to user message.
+    """
+
+    module: str
+    data_source: str
+    hub: Hub | None
+    convert: Callable[[Mapping[str, Any], Namespace], Problem]
+    extra: Mapping[str, pa.DataType] = field(default_factory=dict)
+    evaluation: bool = False
+    expected: Mapping[str, int] = field(default_factory=dict)
+    ability: str = "math"
+    prompt: Callable[[str], str] = with_instruction
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """Names of its splits, the default first."""
+        return tuple(self.hub.splits) if self.hub else ("train",)
+
+
+def messages(data_set: DataSet, problem: Problem, system: str | None) -> list[dict[str, str]]:
+    """The prompt of a problem."""
+    first = [{"role": "system", "content": system}] if system else []
+    return [*first, {"role": "user", "content": data_set.prompt(problem.question)}]
+
+
+def prepare(data_set: DataSet, source: Source, options: Namespace) -> dict[str, int]:
+    """Write ``options.out``; the rows of each step, in order, "rows read" first and "rows written" last.
+
+    Raises:
+        SourceError: the source is not what it should be, or nothing is left of it.
+        SelectionError: conflicts or sample size, see `Digests.select`.
+    """
+    counts: Counter[str] = Counter({"rows read": 0})
+    exclusion = Exclusion(options.exclude)
+    digests, used = _first_reading(data_set, source, options, exclusion, counts)
+    selection = digests.select(options.conflicts, options.sample, options.seed)
+    left = len(selection.position_K)
+    steps = {**counts, **selection.counts, "rows written": left}
+    if not left:
+        raise SourceError(f"nothing is left of {source.name}: {_shown(steps)}")
+    provenance = {
+        "generator": f"data_prep.{data_set.module}",
+        "version": VERSION,
+        "verl_dots": __version__,
+        "source": {"name": source.name, **source.about},
+        "split": options.split,
+        "arguments": _arguments(options),
+        "counts": steps,
+        "excluded": dict(exclusion.counts),
+    }
+    schema = row_schema({name: kind for name, kind in (SHARED_FIELDS | dict(data_set.extra)).items() if name in used})
+    write_stream(_second_reading(data_set, source, options, selection), options.out, schema, provenance)
+    _warn(data_set, options, steps)
+    return steps | {f"excluded by {file}": count for file, count in exclusion.counts.items()}
+
+
+def _first_reading(
+    data_set: DataSet, source: Source, options: Namespace, exclusion: Exclusion, counts: Counter[str]
+) -> tuple[Digests, set[str]]:
+    """Digests of the questions that pass, and the fields of extra_info that have a value in any of them."""
+    digests, used = Digests(), set(SHARED_FIELDS)
+    limit = LengthLimit(options.max_prompt_tokens, options.tokenizer) if options.max_prompt_tokens else None
+
+    def problems() -> Iterator[tuple[int, Problem]]:
+        for position, row in enumerate(_progress(source.read(), "reading", options)):
+            counts["rows read"] += 1
+            try:
+                problem = _convert(data_set, row, position, options)
+            except LeftOut as reason:
+                counts[f"{DAMAGED if isinstance(reason, Unusable) else 'left out: '}{reason}"] += 1
+                continue
+            if exclusion.holds(problem.question):
+                counts["left out: in an evaluation set"] += 1
+                continue
+            yield position, problem
+
+    for batch in batches(problems(), BATCH_ROWS):
+        prompts = [messages(data_set, problem, options.system) for _, problem in batch] if limit else []
+        for (position, problem), fits in zip(batch, limit.fits(prompts) if limit else [True] * len(batch), strict=True):
+            if not fits:
+                counts[f"left out: more than {options.max_prompt_tokens} prompt tokens"] += 1
+                continue
+            digests.add(position, problem.question, problem.answer)
+            used |= {name for name, value in problem.extra.items() if value is not None}
+    if not counts["rows read"]:
+        raise SourceError(f"{source.name} has no rows")
+    if sum(count for name, count in counts.items() if name.startswith(DAMAGED)) == counts["rows read"]:
+        raise SourceError(
+            f"none of the rows of {source.name} can be used: {_shown(counts)}; is this the right --source?"
+        )
+    return digests, used
+
+
+def _second_reading(
+    data_set: DataSet, source: Source, options: Namespace, selection: Selection
+) -> Iterator[dict[str, Any]]:
+    """Rows in verl's schema, numbered from 0 in the source's order."""
+    wanted = iter(selection.position_K.tolist())
+    position_wanted, index = next(wanted), 0
+    for position, row in enumerate(_progress(source.read(), "writing", options)):
+        if position != position_wanted:
+            continue
+        problem = _convert(data_set, row, position, options)
+        extra = {name: value for name, value in problem.extra.items() if value is not None}
+        yield make_row(
+            data_source=data_set.data_source,
+            prompt=messages(data_set, problem, options.system),
+            ability=data_set.ability,
+            ground_truth=problem.answer,
+            index=index,
+            split=options.split,
+            extra={"question": problem.question, "source_row": position, **extra},
+        )
+        index += 1
+        position_wanted = next(wanted, None)
+        if position_wanted is None:
+            return
+    raise SourceError(f"{source.name} lost rows while it was read; nothing was written, run it again")
+
+
+def _convert(data_set: DataSet, row: Any, position: int, options: Namespace) -> Problem:
+    try:
+        return data_set.convert(row, options)
+    except SourceError as error:
+        raise SourceError(f"row {position} of the source: {error}") from error
+
+
+def _progress(rows: Iterable[Any], doing: str, options: Namespace) -> Iterable[Any]:
+    """The same rows with a progress bar; none where standard error is no terminal."""
+    return tqdm(rows, desc=doing, unit=" rows", disable=None if options.progress else True)
+
+
+def _arguments(options: Namespace) -> dict[str, Any]:
+    """The arguments that decide what is written; where it is written does not."""
+    without = {"out", "progress", "source", "split"}
+    return {name: value for name, value in sorted(vars(options).items()) if name not in without}
+
+
+def _warn(data_set: DataSet, options: Namespace, steps: Mapping[str, int]) -> None:
+    """Log rows that were damaged or in conflict, and a number of questions that is not the published one."""
+    for name, count in steps.items():
+        if count and name.startswith(DAMAGED):
+            logger.warning("%d rows %s", count, name)
+        elif count and name == CONFLICTING:
+            logger.warning("%d rows left out: %s", count, name)
+    expected, narrowed = data_set.expected.get(options.split), options.sample or options.exclude
+    if expected and not narrowed and not options.max_prompt_tokens and steps["rows written"] != expected:
+        logger.warning(
+            "%s has %d questions as published, here are %d; is the source another version?",
+            data_set.data_source, expected, steps["rows written"],
+        )  # fmt: skip
+
+
+def _shown(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{name} {count}" for name, count in counts.items())

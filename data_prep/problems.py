@@ -1,0 +1,129 @@
+r"""From a raw row to a problem: a question, its answer, and what else the source says about it.
+
+A source's `convert` reads the row with `value_of` and `text_of`. It raises `Unusable` for a row that should have been a
+problem and is none (nothing in it, no answer), `LeftOut` for one that the data set is not about (another level).
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from data_prep.text import without_instruction
+from verl_dots.rewards.grading import last_boxed
+
+_BARE_BOX = re.compile(r"\\boxed\s+([^\s$]+)")
+
+
+class SourceError(ValueError):
+    """A source that cannot be read, or is not what the script expects; the message says what to do."""
+
+
+class LeftOut(Exception):
+    """A row that does not belong into the data set; the message is the reason, under which it is counted."""
+
+
+class Unusable(LeftOut):
+    """A row that is damaged; the message is the reason, under which it is counted and warned about."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A question, its ground truth, and further fields of extra_info."""
+
+    question: str
+    answer: str
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+
+def value_of(row: Mapping[str, Any], *names: str) -> Any:
+    """The value of the first of these columns that the row has.
+
+    Raises:
+        SourceError: it has none of them.
+    """
+    if not isinstance(row, Mapping):
+        raise SourceError(f"expected columns, got {row!r:.80}; is this the right --source?")
+    for name in names:
+        if name in row:
+            return row[name]
+    raise SourceError(
+        f"no column {' or '.join(map(repr, names))}, only {sorted(map(str, row))}; is this the right --source?"
+    )
+
+
+def text_of(row: Mapping[str, Any], what: str, *names: str) -> str:
+    """The same as text, without spaces around it; whole numbers lose their ".0".
+
+    Args:
+        what: how messages call it.
+
+    Raises:
+        SourceError: the row has no such column.
+        Unusable: it is empty, or neither text nor number.
+    """
+    value = value_of(row, *names)
+    if isinstance(value, bool) or not isinstance(value, str | int | float | None):
+        raise Unusable(f"{what} is a {type(value).__name__}")
+    if value is None or value != value:
+        raise Unusable(f"no {what}")
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    text = str(value).strip()
+    if not text:
+        raise Unusable(f"no {what}")
+    return text
+
+
+def optional_text(row: Mapping[str, Any], name: str) -> str | None:
+    """A column's text, or None where it is not there or empty."""
+    value = row.get(name)
+    return str(value).strip() or None if value is not None else None
+
+
+def boxed_answer(solution: str) -> str:
+    r"""The content of the last \boxed{...} or \fbox{...} of a solution, or of a `\boxed 2` without braces.
+
+    Raises:
+        Unusable: there is none.
+    """
+    found = last_boxed(solution.replace(r"\fbox{", r"\boxed{"))
+    if not found:
+        bare = _BARE_BOX.findall(solution)
+        found = bare[-1] if bare else None
+    if not found:
+        raise Unusable("no boxed answer in the solution")
+    return found
+
+
+def answer_or_box(row: Mapping[str, Any]) -> str:
+    """The answer's own column, or the box of the solution where there is no such column."""
+    if any(name in row for name in ("answer", "Answer")):
+        return text_of(row, "answer", "answer", "Answer")
+    return boxed_answer(text_of(row, "solution", "solution", "Solution"))
+
+
+def is_verl_row(row: Mapping[str, Any]) -> bool:
+    """Whether a row is in verl's schema already."""
+    return isinstance(row, Mapping) and "prompt" in row and "reward_model" in row
+
+
+def from_verl_row(row: Mapping[str, Any]) -> Problem:
+    """The problem in a row of verl's schema; instructions that are known go, extra_info.difficulty stays.
+
+    Raises:
+        SourceError: prompt, reward_model or extra_info are not as verl has them.
+        Unusable: no question or no ground truth.
+    """
+    prompt, rewards, extra = row["prompt"], row["reward_model"], row.get("extra_info") or {}
+    if not isinstance(prompt, list) or not isinstance(rewards, Mapping) or not isinstance(extra, Mapping):
+        raise SourceError(
+            "prompt must be a list of messages, reward_model and extra_info dicts; is this verl's schema?"
+        )
+    text = extra.get("question")
+    if not text:
+        text = "\n".join(message["content"] for message in prompt if message["role"] == "user")
+    answer = text_of(rewards, "answer", "ground_truth")
+    problem = text_of({"question": without_instruction(text)}, "question", "question")
+    difficulty = extra.get("difficulty")
+    return Problem(problem, answer, {} if difficulty is None else {"difficulty": float(difficulty)})

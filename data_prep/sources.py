@@ -1,0 +1,126 @@
+"""Where raw rows come from: a data set of the hub through `datasets`, or a local file or folder in its raw format.
+
+A source can be read more than once, which the pipeline does: nothing of it has to stay in memory.
+"""
+
+import hashlib
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from data_prep.problems import SourceError
+from data_prep.raw_files import SUFFIXES, is_data_file, read_file
+
+_HUB_ID = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")
+_REVISION = re.compile(r"^hf://datasets/[^@]+@([0-9a-f]{7,})/")
+
+
+@dataclass(frozen=True)
+class Hub:
+    """A published data set.
+
+    Attributes:
+        id: owner/name.
+        config: which of its configurations, if it has several.
+        splits: its splits by the name that rows carry in extra_info.split; the first is the default.
+    """
+
+    id: str
+    config: str | None = None
+    splits: Mapping[str, str] = field(default_factory=lambda: {"train": "train"})
+
+
+@dataclass(frozen=True)
+class Source:
+    """Raw rows.
+
+    Attributes:
+        name: hub id, or path as it was given.
+        read: gives the rows from the first on, each time it is called.
+        about: what is known of the version, for provenance: revision, or sha256 of each file.
+    """
+
+    name: str
+    read: Callable[[], Iterator[Any]]
+    about: Mapping[str, Any]
+
+
+def open_source(
+    given: str | None, hub: Hub | None, split: str, config: str | None = None, revision: str | None = None
+) -> Source:
+    """The source that was asked for.
+
+    Args:
+        given: path or hub id; None for ``hub`` itself.
+        split: key of ``hub.splits``. In a folder, files with the split's name in their paths are taken, or all files
+            if there are none; the same with the configuration's name.
+
+    Raises:
+        SourceError: no such path, no data in it, or the hub has no such data set.
+    """
+    if given is None:
+        if hub is None:
+            raise SourceError("--source is missing: this set is on no hub; give a file or folder")
+        return _hub_source(hub.id, config or hub.config, hub.splits[split], revision)
+    path = Path(given).expanduser()
+    theirs = hub.splits.get(split, split) if hub else split
+    if path.exists():
+        files = [path] if path.is_file() else _files_of(path, (config or (hub.config if hub else None), theirs))
+        return _file_source(given, path, files)
+    if _HUB_ID.fullmatch(given) and not given.endswith(SUFFIXES):
+        same = hub is not None and given == hub.id
+        return _hub_source(given, config or (hub.config if same else None), theirs, revision)
+    raise SourceError(f"--source {given}: there is no such file or folder, and it is no hub id (owner/name)")
+
+
+def _files_of(folder: Path, words: tuple[str | None, ...]) -> list[Path]:
+    files = sorted(path for path in folder.rglob("*") if path.is_file() and is_data_file(path.relative_to(folder)))
+    if not files:
+        raise SourceError(f"--source {folder}: no data file in this folder; known: {', '.join(SUFFIXES)}")
+    for word in filter(None, words):
+        named = re.compile(rf"(?:^|[/._-]){re.escape(word)}(?:$|[/._-])")
+        files = [path for path in files if named.search(str(path.relative_to(folder)))] or files
+    return files
+
+
+def _file_source(given: str, path: Path, files: list[Path]) -> Source:
+    def read() -> Iterator[Any]:
+        for file in files:
+            yield from read_file(file)
+
+    names = {str(file.relative_to(path)) if path.is_dir() else file.name: _sha256(file) for file in files}
+    return Source(given, read, {"files_sha256": names})
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _hub_source(name: str, config: str | None, split: str, revision: str | None) -> Source:
+    """A data set of the hub; `datasets` keeps it on disk and maps it into memory.
+
+    Raises:
+        SourceError: it cannot be loaded, or has no such split.
+    """
+    import datasets
+
+    try:
+        splits = datasets.load_dataset(name, config, revision=revision)
+    except (OSError, ValueError, datasets.exceptions.DatasetsError) as error:
+        raise SourceError(
+            f"the hub's data set {name}{f' ({config})' if config else ''} cannot be loaded: {error}. Without network, "
+            "download it elsewhere and give its file or folder with --source"
+        ) from error
+    if split not in splits and len(splits) != 1:
+        raise SourceError(f"{name} has the splits {sorted(splits)}, not {split!r}; give one of its files with --source")
+    rows = splits[split] if split in splits else next(iter(splits.values()))
+    return Source(name, lambda: iter(rows), {"config": config, "revision": revision or _revision_of(rows)})
+
+
+def _revision_of(rows: Any) -> str | None:
+    """The commit that `datasets` noted beside the files that it took, if it did."""
+    found = (_REVISION.match(str(file)) for file in rows.info.download_checksums or {})
+    return next((match.group(1) for match in found if match), None)

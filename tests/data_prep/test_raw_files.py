@@ -1,0 +1,78 @@
+"""Reading local files row by row."""
+
+import gzip
+import json
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from data_prep import raw_files
+from data_prep.problems import SourceError
+from data_prep.raw_files import read_file
+
+ROWS = [{"a": 1, "b": "x, ] } {"}, {"a": 22, "b": "\u00e9\n"}, {"a": [3, {"c": None}], "b": ""}]
+WRITERS = {
+    "array.json": lambda: json.dumps(ROWS).encode(),
+    "pretty.json": lambda: json.dumps(ROWS, indent=2).encode(),
+    "objects.json": lambda: "\n\n".join(json.dumps(row, indent=1) for row in ROWS).encode(),
+    "lines.jsonl": lambda: ("\n".join(json.dumps(row) for row in ROWS) + "\n").encode(),
+    "mark.jsonl": lambda: ("\ufeff" + "\n".join(json.dumps(row) for row in ROWS)).encode(),
+    "lines.jsonl.gz": lambda: gzip.compress("\n".join(json.dumps(row) for row in ROWS).encode()),
+}
+
+
+@pytest.mark.parametrize("piece", [1, 7, 1 << 20])
+@pytest.mark.parametrize("name", WRITERS)
+def test_rows_do_not_depend_on_the_form_or_the_pieces(tmp_path, monkeypatch, name, piece):
+    monkeypatch.setattr(raw_files, "PIECE_CHARACTERS", piece)
+    (tmp_path / name).write_bytes(WRITERS[name]())
+    assert list(read_file(tmp_path / name)) == ROWS
+
+
+def test_numbers_that_span_pieces_are_whole(tmp_path, monkeypatch):
+    monkeypatch.setattr(raw_files, "PIECE_CHARACTERS", 1)
+    (tmp_path / "a.json").write_text("[12, 345 ,6]")
+    (tmp_path / "b.jsonl").write_text("12\n345")
+    assert list(read_file(tmp_path / "a.json")) == [12, 345, 6]
+    assert list(read_file(tmp_path / "b.jsonl")) == [12, 345]
+
+
+def test_lines_that_are_arrays(tmp_path):
+    (tmp_path / "turns.jsonl").write_text("[1, 2]\n[3]\n")
+    assert list(read_file(tmp_path / "turns.jsonl")) == [[1, 2], [3]]
+
+
+def test_one_object_is_one_row(tmp_path):
+    (tmp_path / "1.json").write_text('{"problem": "p"}')
+    assert list(read_file(tmp_path / "1.json")) == [{"problem": "p"}]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("a.json", b"", "is empty"),
+        ("a.csv", b"a,b", "unknown kind of file; known: .parquet"),
+        ("a.json", b"PAR1 nonsense", "is not JSON, or cut short"),
+        ("a.json", b'[{"a": 1}, {"a"', "is not JSON, or cut short"),
+        ("a.json", b'[{"a": 1}', "the array is not closed"),
+        ("a.json", b'[{"a": 1} {"a": 2}]', "neither , nor ]"),
+        ("a.json", b'[{"a": 1}] tail', "text after the end"),
+        ("a.jsonl", b'{"a": "\xe9"}', "is not UTF-8"),
+        ("a.jsonl.gz", b'{"a": 1}', "is not a gzip file"),
+        ("a.jsonl.gz", gzip.compress(b'{"a": 1}' * 99)[:-9], "cut short"),
+        ("a.parquet", b'{"a": 1}', "is not a parquet file"),
+    ],
+)
+def test_what_cannot_be_read_is_named(tmp_path, name, content, message):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(SourceError, match=message) as caught:
+        list(read_file(tmp_path / name))
+    assert name in str(caught.value)
+
+
+def test_parquet_with_text_that_is_not_utf8(tmp_path):
+    text = pa.array([b"\xe9"], pa.binary()).view(pa.string())
+    pq.write_table(pa.table({"problem": text}), tmp_path / "a.parquet")
+    with pytest.raises(SourceError, match="not UTF-8"):
+        list(read_file(tmp_path / "a.parquet"))

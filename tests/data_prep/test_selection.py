@@ -1,0 +1,68 @@
+"""Repeats, conflicts and samples."""
+
+import numpy as np
+import pytest
+
+from data_prep.selection import Digests, SelectionError
+
+
+def digests(*questions):
+    found = Digests()
+    for position, (question, answer) in enumerate(questions):
+        found.add(10 * position, question, answer)
+    return found
+
+
+def test_repeats_leave_and_are_counted_by_kind():
+    found = digests(("a", "1"), ("b", "2"), ("a", "1"), ("A ", "$1$"), ("c", "3")).select("drop", None, 1)
+    assert found.position_K.tolist() == [0, 10, 40]
+    assert found.counts == {
+        "repeats of an earlier question": 1,
+        "repeats but for case, spaces and LaTeX's looks": 1,
+        "same question, different answers": 0,
+    }
+
+
+def test_conflicts_are_dropped_kept_or_refused():
+    found = digests(("a", "1"), ("b", "2"), ("A", "3"), ("a", "1"))
+    assert found.select("drop", None, 1).position_K.tolist() == [10]
+    assert found.select("drop", None, 1).counts["same question, different answers"] == 2
+    assert found.select("keep", None, 1).position_K.tolist() == [0, 10, 20]
+    with pytest.raises(SelectionError, match="2 questions occur with different answers"):
+        found.select("error", None, 1)
+    with pytest.raises(SelectionError, match="--conflicts first: must be one of"):
+        found.select("first", None, 1)
+
+
+def test_a_sample_is_of_the_size_and_does_not_depend_on_order():
+    questions = [(f"question {i}", str(i)) for i in range(300)]
+    taken = digests(*questions).select("drop", 50, 7).position_K // 10
+    shuffled = np.random.default_rng(0).permutation(300)
+    again = digests(*(questions[i] for i in shuffled)).select("drop", 50, 7).position_K // 10
+    assert len(set(taken.tolist())) == 50
+    assert set(shuffled[again].tolist()) == set(taken.tolist())
+    assert (np.diff(taken) > 0).all()
+
+
+def test_a_larger_sample_holds_the_smaller_and_another_seed_is_another_sample():
+    found = digests(*((f"question {i}", str(i)) for i in range(300)))
+    fifty, hundred, other = (
+        set(found.select("drop", n, s).position_K.tolist()) for n, s in ((50, 1), (100, 1), (50, 2))
+    )
+    assert fifty < hundred
+    # 50 of 300 twice share 8.3 on average; more than 25 has a probability below 1e-8.
+    assert len(fifty & other) <= 25
+
+
+def test_every_question_is_as_likely():
+    counts = np.zeros(20)
+    found = digests(*((f"question {i}", str(i)) for i in range(20)))
+    for seed in range(400):
+        counts[found.select("drop", 5, seed).position_K // 10] += 1
+    # Binomial(400, 1/4): mean 100, standard deviation 8.7; five of them either way for all 20 fails once in 80,000.
+    assert counts.min() > 56 and counts.max() < 144
+
+
+def test_a_sample_larger_than_the_set_is_refused():
+    with pytest.raises(SelectionError, match="--sample 3: there are only 2"):
+        digests(("a", "1"), ("b", "2")).select("drop", 3, 1)

@@ -1,0 +1,97 @@
+"""Finding a source: a path, a folder with splits, the hub."""
+
+import gzip
+import hashlib
+import json
+
+import pytest
+
+from data_prep.problems import SourceError
+from data_prep.sources import Hub, open_source
+
+HUB = Hub("owner/set", "main", {"train": "train", "test": "test"})
+
+
+def write(path, *names):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("".join(json.dumps({"name": name}) + "\n" for name in names))
+
+
+def names(source):
+    return [row["name"] for row in source.read()]
+
+
+def test_a_file_can_be_read_twice_and_is_known_by_its_content(tmp_path):
+    write(tmp_path / "a.jsonl", "x", "y")
+    source = open_source(str(tmp_path / "a.jsonl"), HUB, "train")
+    assert names(source) == names(source) == ["x", "y"]
+    digest = hashlib.sha256(b'{"name": "x"}\n{"name": "y"}\n').hexdigest()
+    assert source.about == {"files_sha256": {"a.jsonl": digest}}
+
+
+def test_a_folder_gives_the_split_and_configuration_asked_for(tmp_path):
+    for config in ("main", "socratic"):
+        for split in ("train", "test"):
+            write(tmp_path / config / f"{split}-00000-of-00001.jsonl", f"{config} {split}")
+    (tmp_path / "README.md").write_text("no data")
+    assert names(open_source(str(tmp_path), HUB, "test")) == ["main test"]
+    assert names(open_source(str(tmp_path), HUB, "train", config="socratic")) == ["socratic train"]
+
+
+def test_a_folder_without_splits_is_taken_whole_in_order(tmp_path):
+    write(tmp_path / "b" / "2.json", "second")
+    write(tmp_path / "a" / "1.json", "first")
+    (tmp_path / "c.jsonl.gz").write_bytes(gzip.compress(b'{"name": "third"}'))
+    write(tmp_path / ".hidden.json", "no")
+    assert names(open_source(str(tmp_path), HUB, "train")) == ["first", "second", "third"]
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ("missing.parquet", "no such file or folder"),
+        ("some/missing.jsonl", "no such file or folder"),
+        ("../missing", "no such file or folder"),
+    ],
+)
+def test_a_missing_path_is_named(tmp_path, monkeypatch, given, message):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SourceError, match=message):
+        open_source(given, HUB, "train")
+
+
+def test_an_empty_folder_is_named(tmp_path):
+    with pytest.raises(SourceError, match="no data file in this folder"):
+        open_source(str(tmp_path), HUB, "train")
+
+
+def test_a_set_without_hub_needs_a_source():
+    with pytest.raises(SourceError, match="--source is missing"):
+        open_source(None, None, "train")
+
+
+@pytest.fixture
+def offline(tmp_path, monkeypatch):
+    """`datasets` with a cache of its own and no network."""
+    import datasets
+    import huggingface_hub.constants
+
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
+    monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.chdir(tmp_path)
+
+
+def test_the_hub_out_of_reach_says_what_to_do(offline):
+    with pytest.raises(SourceError, match="cannot be loaded.*download it elsewhere and give its file or folder"):
+        open_source("owner/surely-not-cached", HUB, "train")
+
+
+def test_a_set_of_the_hub_is_read_through_datasets(offline, tmp_path):
+    """`datasets` takes a folder by the same call as a set of the hub; so the path from its rows to ours runs here."""
+    write(tmp_path / "owner" / "set" / "train.jsonl", "x")
+    write(tmp_path / "owner" / "set" / "test.jsonl", "y", "z")
+    source = open_source(None, Hub("owner/set", None, {"train": "train", "test": "test"}), "test")
+    assert names(source) == names(source) == ["y", "z"]
+    with pytest.raises(SourceError, match=r"has the splits \['test', 'train'\], not 'val'"):
+        open_source(None, Hub("owner/set", None, {"val": "val"}), "val")
