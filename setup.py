@@ -28,7 +28,9 @@ setup(
         "ray[default]>=2.53,<3",
         "transformers>=5.5.3,!=5.6.0,<5.11",
         "cachetools",
+        "datasets",
         "fastapi",
+        "httpx",
         "msgspec",
         "orjson",
         "pyzmq",
@@ -41,6 +43,7 @@ setup(
         "rich",
         "safetensors",
         "tensorboard",
+        "tqdm",
     ],
     extras_require={
         "vllm": ["torch==2.11.0", "torchvision==0.26.0", "torchaudio==2.11.0", "vllm==0.24.0"],

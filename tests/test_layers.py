@@ -19,6 +19,17 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     "difficulty": ({"algorithms", "config", "files", "questions", "settings", "state"}, {"ray", "verl", "hydra"}),
     # The command line that drives verl's engines.
     "difficulty/collect": ({"config", "difficulty", "integration", "main", "questions", "settings"}, {"ray", "verl"}),
+    "evaluation": (
+        {"difficulty", "files", "questions", "reporting", "rewards", "settings"},
+        {"torch", "ray", "verl", "transformers", "hydra", "omegaconf", "pandas"},
+    ),
+    # Its command line and config, and verl's merger.
+    "evaluation/configure": (
+        {"difficulty", "evaluation", "integration", "main", "settings"},
+        {"torch", "ray", "verl", "transformers", "pandas"},
+    ),
+    "evaluation/merging": ({"settings"}, {"ray", "hydra", "omegaconf", "pandas"}),
+    "evaluate": ({"difficulty", "evaluation", "integration", "settings"}, {"torch", "ray", "verl", "hydra", "pandas"}),
     "settings": (set(), {"torch", "ray", "verl", "transformers", "hydra", "omegaconf", "pandas"}),
     "config": ({"settings"}, {"torch", "ray", "verl", "transformers", "hydra", "omegaconf", "pandas"}),
     "rewards": (set(), {"torch", "ray", "transformers", "pandas", "hydra"}),

@@ -87,6 +87,7 @@ def test_a_preset_fills_in_a_methods_settings_under_every_other_override(cpu_env
     assert (config.dots.preset, config.dots.selection.mu, config.dots.replay.delta) == (preset, 7, 0.25)
     mode = config.actor_rollout_ref.actor.policy_loss.loss_mode
     assert mode == ("grpo_rr" if "replay" in enabled else "vanilla")
+    assert config.algorithm.adv_estimator == ("grpo_rr" if "replay" in enabled else "grpo")
     assert "device" not in config and config.trainer.device == "cpu"
 
 

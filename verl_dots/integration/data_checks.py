@@ -76,5 +76,8 @@ def _length(config: DictConfig) -> Length | None:
     leaves_out = data.get("filter_overlong_prompts") or data.get("truncation", "error") != "error"
     if leaves_out or not (path / "config.json").is_file() or (path / "preprocessor_config.json").is_file():
         return None
-    tokenizer = load_tokenizer(config)
+    try:
+        tokenizer = load_tokenizer(config)
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"actor_rollout_ref.model.path: {path} has no tokenizer that loads: {error}") from error
     return lambda messages: len(tokenize(tokenizer, messages, config))

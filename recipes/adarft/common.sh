@@ -1,0 +1,38 @@
+# Sourced by the recipes of this folder: AdaRFT (arXiv 2504.05520), as all its settings share them.
+#
+# METHOD is one of the paper's four, trained with PPO: ppo, filter (questions that the labelling model solves in 10 to
+# 90 % of its tries), schedule (a fixed linear curriculum) and adarft. With _grpo or _reinforce_plus_plus after it (or
+# that alone, for ppo) it trains with that algorithm: grpo, adarft_grpo, adarft_reinforce_plus_plus, ...
+# In the paper's code the data loader draws the batches of an epoch before it has seen their rewards; here each batch
+# follows the reward of the last, as the paper says. The code also sets kl_coef=0.001, which counts with
+# algorithm.use_kl_in_reward=True only.
+# The paper compares accuracies at step 60 (1.5B) and 40 (7B) and counts the steps that others need beyond.
+source "$(dirname "${BASH_SOURCE[0]}")/../common.sh"
+STEPS=${STEPS:-100}
+VALIDATION=${VALIDATION:-gsm8k_test math500 minerva olympiadbench amc23 aime24}
+
+adarft() {  # adarft MODEL TRAIN RESPONSE_LENGTH METHOD [OVERRIDE ...]
+    local model=$1 train=$2 response=$3 n=1 algorithm=() curriculum=()
+    shift 3
+    if word "$@"; then METHOD=$1; shift; fi
+    case ${METHOD:-} in
+        grpo | *_grpo) n=8 algorithm=(algorithm.adv_estimator=grpo) ;;
+        reinforce_plus_plus | *_reinforce_plus_plus) algorithm=(algorithm.adv_estimator=reinforce_plus_plus) ;;
+        *) algorithm=(algorithm.adv_estimator=gae critic.model.path="${MODEL:-$model}"
+            critic.optim.lr=1e-5 critic.ppo_max_token_len_per_gpu="${TOKENS:-16384}") ;;
+    esac
+    case ${METHOD:-} in
+        ppo | grpo | reinforce_plus_plus) ;;
+        adarft | adarft_grpo | adarft_reinforce_plus_plus) curriculum=(dots.preset=adarft) ;;
+        schedule | schedule_grpo | schedule_reinforce_plus_plus)
+            curriculum=(dots.preset=adarft dots.adarft.follow=schedule) ;;
+        filter | filter_grpo | filter_reinforce_plus_plus)
+            curriculum=(dots.preset=adarft dots.adarft.follow=nothing dots.adarft.within=[10,90]) ;;
+        *) usage "ppo filter schedule adarft, or grpo, adarft_grpo, ... _reinforce_plus_plus" ;;
+    esac
+    train adarft "$model" "$train" \
+        data.train_batch_size=1024 data.max_prompt_length=1024 data.max_response_length="$response" \
+        actor_rollout_ref.actor.ppo_mini_batch_size=1024 actor_rollout_ref.actor.optim.lr=1e-6 \
+        actor_rollout_ref.rollout.n=$n actor_rollout_ref.rollout.temperature=1.0 \
+        trainer.test_freq=5 "${algorithm[@]}" "${curriculum[@]}" "$@"
+}

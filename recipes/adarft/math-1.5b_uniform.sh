@@ -1,0 +1,9 @@
+#!/usr/bin/env bash
+# AdaRFT, Qwen2.5-Math-1.5B on DeepScaleR with uniform difficulties.
+#   bash recipes/adarft/math-1.5b_uniform.sh ppo|filter|schedule|adarft|grpo|adarft_grpo|... [OVERRIDE ...]
+# 8 GPUs. The paper at step 60: AdaRFT 41.11 %, 121 s a step; PPO 37.20 %, 127 s and
+# 34 steps more to get there; with the filter 37.87 %, 52 more; on the schedule 37.27 %, 48 more.
+# Data: python -m data_prep.deepscaler --source FILE --out data/deepscaler_uniform.parquet
+#   of the authors' published FILE
+source "$(dirname "$0")/common.sh"
+adarft Qwen/Qwen2.5-Math-1.5B deepscaler_uniform 3000 "$@"

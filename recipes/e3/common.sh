@@ -1,0 +1,35 @@
+# Sourced by the recipes of this folder: E3 (arXiv 2505.18573), as all its settings share them.
+#
+# METHOD is one of the rows of the paper's table, each with what those before it have:
+#   grpo; dapo (wider upper clip, only groups with mixed outcomes); entropy (GRPO with an entropy bonus);
+#   temperature (GRPO with the controller); annealing (the target falls from 0.6 of the run on); e3 (and the budget);
+# or budget (it alone), or short (e3 with the code's length penalty).
+# In the paper's code the proportional part of a budget can exceed its cap, each worker follows an entropy of its own,
+# and nothing bounds the temperature. Here caps hold, one controller follows the whole batch, within 0.5 to 1.5.
+# DAPO's clip is that of DAPO's paper, the entropy bonus a usual one: both are our choices, not E3's.
+# Validation is on the held-out 512; recipes/README.md says how to get the table's pass@1 and pass@16.
+source "$(dirname "${BASH_SOURCE[0]}")/../common.sh"
+STEPS=${STEPS:-480}
+VALIDATION=${VALIDATION:-e3_valid}
+
+e3() {  # e3 MODEL LEARNING_RATE METHOD [OVERRIDE ...]
+    local model=$1 rate=$2 settings=()
+    shift 2
+    if word "$@"; then METHOD=$1; shift; fi
+    case ${METHOD:-} in
+        grpo) ;;
+        dapo) settings=(algorithm.filter_groups.enable=True actor_rollout_ref.actor.clip_ratio_high=0.28) ;;
+        entropy) settings=(actor_rollout_ref.actor.entropy_coeff=0.001) ;;
+        temperature) settings=(dots.temperature.enable=True) ;;
+        annealing) settings=(dots.temperature.enable=True dots.temperature.anneal_from=0.6) ;;
+        budget) settings=(dots.budget.enable=True) ;;
+        e3) settings=(dots.preset=e3) ;;
+        short) settings=(dots.preset=e3 dots.length_penalty.enable=True) ;;
+        *) usage "grpo dapo entropy temperature annealing budget e3 short" ;;
+    esac
+    train e3 "$model" e3_train \
+        data.train_batch_size=64 data.max_prompt_length=2048 data.max_response_length=6144 \
+        actor_rollout_ref.actor.ppo_mini_batch_size=64 actor_rollout_ref.actor.optim.lr="$rate" \
+        actor_rollout_ref.rollout.n=8 actor_rollout_ref.rollout.temperature=1.0 \
+        trainer.test_freq=10 "${settings[@]}" "$@"
+}

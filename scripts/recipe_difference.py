@@ -1,0 +1,108 @@
+"""What a recipe sets differently from verl.
+
+    python -m scripts.recipe_difference recipes/dots/math-1.5b_math.sh dots_rr [KEY=VALUE ...]
+
+Runs the recipe up to its call of `python -m verl_dots.main`, which is not made, composes the config as that call would,
+and prints one line `key: default -> value` for each setting that is not verl's default, in order. Settings of `dots`,
+which verl does not know, are compared with plain GRPO's. What only follows from another setting is not listed.
+"""
+
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import hydra
+from omegaconf import DictConfig, OmegaConf
+
+from verl_dots.integration.launch import prepare_environment
+from verl_dots.main import compose
+from verl_dots.settings import ConfigError
+
+# The recipe runs in a bash whose `python` notes the overrides of a training and leaves everything else undone.
+NOTE = 'python() { [ "$1 $2" != "-m verl_dots.main" ] || printf "%s\\0" "${@:3}"; }; export -f python; exec bash "$@"'
+NO_DEFAULT = "-"
+
+
+class RecipeError(ValueError):
+    """A recipe that does not come to the start of a training."""
+
+
+def overrides_of(recipe: str | Path, *arguments: str, **environment: str) -> list[str]:
+    """The overrides that a recipe gives to `verl_dots.main`.
+
+    Args:
+        recipe: the script.
+        arguments: of the recipe.
+        environment: variables of the recipe, above those of this process.
+
+    Raises:
+        RecipeError: the recipe ends before, or trains nothing.
+    """
+    command = ["bash", "-c", NOTE, "bash", str(recipe), *arguments]
+    done = subprocess.run(command, env=dict(os.environ, **environment), capture_output=True, text=True)
+    if done.returncode:
+        raise RecipeError(f"{recipe} ends with status {done.returncode}: {done.stderr.strip()}")
+    overrides = done.stdout.split("\0")[:-1]
+    if not overrides:
+        raise RecipeError(f"{recipe} trains nothing: it does not call `python -m verl_dots.main`")
+    return overrides
+
+
+def verl_defaults() -> DictConfig:
+    """verl's own config, and in `dots` the settings of plain GRPO."""
+    with hydra.initialize_config_module("verl.trainer.config", version_base=None):
+        config = hydra.compose("ppo_trainer")
+    dots = OmegaConf.load(Path(__file__).parents[1] / "verl_dots/conf/dots/default.yaml")
+    OmegaConf.set_struct(config, False)
+    config.dots = dots
+    return config
+
+
+def leaves(config: DictConfig, prefix: str = "") -> dict[str, Any]:
+    """Every setting under its dotted name, as it is written: interpolations stay. A list is one setting."""
+    found = {}
+    for key in config:
+        node = config._get_node(key)
+        if isinstance(node, DictConfig) and not node._is_none() and not node._is_missing() and len(node):
+            found |= leaves(node, f"{prefix}{key}.")
+        else:
+            found[f"{prefix}{key}"] = OmegaConf.to_container(config, resolve=False)[key]
+    return found
+
+
+def difference(config: DictConfig, default: DictConfig) -> list[str]:
+    """Sorted lines `key: default -> value`, interpolations resolved."""
+    ours, theirs = leaves(config), leaves(default)
+    lines = []
+    for key in sorted(ours):
+        if key not in theirs or ours[key] != theirs[key]:
+            before = _shown(default, key) if key in theirs else NO_DEFAULT
+            lines.append(f"{key}: {before} -> {_shown(config, key)}")
+    return lines
+
+
+def _shown(config: DictConfig, key: str) -> str:
+    """A value as an override would give it."""
+    value = OmegaConf.select(config, key, default=NO_DEFAULT)
+    if OmegaConf.is_list(value):
+        return f"[{','.join(map(str, value))}]"
+    return "null" if value is None else str(value)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Print the difference."""
+    arguments = sys.argv[1:] if arguments is None else list(arguments)
+    if not arguments or arguments[0].startswith("-"):
+        sys.exit(__doc__)
+    prepare_environment(cpu=True)  # before verl is imported; no GPU is needed here
+    try:
+        print("\n".join(difference(compose(overrides_of(*arguments)), verl_defaults())))
+    except (ConfigError, RecipeError) as error:
+        sys.exit(f"recipe_difference: {error}")
+
+
+if __name__ == "__main__":
+    main()

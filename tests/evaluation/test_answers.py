@@ -1,0 +1,57 @@
+"""Final answers out of responses; math-verify runs in its real worker processes."""
+
+import pytest
+
+from verl_dots.evaluation.answers import AnswerReader, compares, normalised
+
+
+@pytest.fixture(scope="module")
+def reader():
+    reader = AnswerReader(workers=1)
+    yield reader
+    reader.close()
+
+
+@pytest.mark.parametrize(
+    "source, response, answer",
+    [
+        ("arithmetic", "40 + 2 #### 42.", "42"),
+        ("arithmetic", r"\boxed{42}", None),  # graded by its marker alone
+        ("arithmetic", "so ####", None),
+        ("math500", r"so \boxed{\frac{1}{2}} and \boxed{ 3 }", "3"),
+        ("math500", "Adding 3 and 4 gives 7.", "7"),  # math-verify's reading of what has no box
+        ("math500", "The final answer is $7$. I hope it is correct.", "7"),
+        ("math500", "no idea", None),
+        ("math500", "", None),
+        ("code", r"print(\boxed{8})", "8"),
+        ("code", "return 8", None),  # nobody knows what would be its answer
+    ],
+)
+def test_the_answer_is_read_as_the_reward_reads_it(reader, source, response, answer):
+    assert reader.read(source, response) == answer
+
+
+def test_equal_answers_however_they_are_written(reader):
+    assert reader.same(r"\frac{1}{2}", "0.5")
+    assert reader.same("(1,2)", "$(1, 2)$")
+    assert not reader.same("0.5", "0.51")
+    assert not reader.same("x+1", "x+2")
+
+
+def test_an_answer_that_takes_too_long_differs():
+    reader = AnswerReader(workers=1, timeout_seconds=0.5)
+    try:
+        assert not reader.same("9^{9^{9^{9}}}", "9^{9^{9^{8}}}")
+    finally:
+        reader.close()
+
+
+def test_votes_do_not_differ_by_dollars_and_spaces():
+    assert normalised(" $1 / 2$ ") == normalised("1  / 2") == normalised(r"\(1 / 2\)")
+    assert normalised("1/2") != normalised("0.5")
+    assert normalised(None) is None
+
+
+def test_exact_answers_are_never_equal_to_others():
+    assert compares("math500")
+    assert not compares("arithmetic")

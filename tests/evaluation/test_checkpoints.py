@@ -1,0 +1,76 @@
+"""What a CHECKPOINT argument is taken for."""
+
+from pathlib import Path
+
+import pytest
+
+from verl_dots.evaluation.checkpoints import Checkpoint, find_checkpoint
+from verl_dots.settings import ConfigError
+
+
+@pytest.fixture
+def there(tmp_path, monkeypatch):
+    """A model, and a run of which the newest checkpoint has its weights and an older one has not."""
+    model = tmp_path / "models" / "tiny"
+    actor = tmp_path / "runs" / "mine" / "global_step_60" / "actor"
+    for folder in (model, actor / "huggingface"):
+        folder.mkdir(parents=True)
+        (folder / "config.json").write_text("{}")
+    (model / "model.safetensors").write_bytes(b"weights")
+    (actor / "fsdp_config.json").write_text('{"world_size": 1}')
+    (tmp_path / "runs" / "mine" / "global_step_20").mkdir()
+    (tmp_path / "runs" / "mine" / "latest_checkpointed_iteration.txt").write_text("60")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_a_model_folder_and_a_hub_id(there):
+    assert find_checkpoint("models/tiny") == Checkpoint("tiny", "models/tiny", Path("models/tiny"))
+    assert find_checkpoint("Qwen/Qwen2.5-0.5B") == Checkpoint("Qwen/Qwen2.5-0.5B", "Qwen/Qwen2.5-0.5B")
+
+
+@pytest.mark.parametrize("given", ["runs/mine", "runs/mine/global_step_60", "runs/mine/global_step_60/actor"])
+def test_a_run_its_newest_checkpoint_and_its_shards_are_the_same(there, given, caplog):
+    caplog.set_level("INFO")
+    found = find_checkpoint(given)
+    step = there / "runs" / "mine" / "global_step_60"
+    assert found.name == "mine/global_step_60"
+    assert found.folder.resolve() == step
+    assert found.shards.resolve() == step / "actor"
+    assert (there / found.model).resolve() == step / "actor" / "huggingface"
+    assert ("its newest checkpoint is global_step_60" in caplog.text) == (given == "runs/mine")
+
+
+def test_weights_that_verl_saved_as_a_model_need_no_merging(there):
+    hugging_face = there / "runs/mine/global_step_60/actor/huggingface"
+    (hugging_face / "model.safetensors").write_bytes(b"weights")
+    found = find_checkpoint("runs/mine")
+    assert (found.model, found.shards) == ("runs/mine/global_step_60/actor/huggingface", None)
+
+
+@pytest.mark.parametrize(
+    "given, words",
+    [
+        ("./nowhere", "there is no folder './nowhere'"),
+        ("runs/other/global_step_60", "there is no folder"),
+        ("runs", r"'runs' is no model folder .* it holds \['mine'\]"),
+        ("runs/mine/global_step_20", "holds no actor/: a run keeps the weights of its last"),
+        ("runs/mine/global_step_60/actor/huggingface", "no weights .* give '.*/runs/mine/global_step_60'"),
+        ("runs/mine/latest_checkpointed_iteration.txt", "there is no folder"),
+    ],
+)
+def test_anything_else_is_refused(there, given, words):
+    with pytest.raises(ConfigError, match=words):
+        find_checkpoint(given)
+
+
+def test_a_newest_checkpoint_that_is_gone(there):
+    (there / "runs/mine/latest_checkpointed_iteration.txt").write_text("80\n")
+    with pytest.raises(ConfigError, match=r"says '80', but there is no global_step_80; name one of \['global_step_20'"):
+        find_checkpoint("runs/mine")
+
+
+def test_a_checkpoint_of_another_kind(there):
+    (there / "runs/mine/global_step_60/actor/fsdp_config.json").unlink()
+    with pytest.raises(ConfigError, match="holds no FSDP checkpoint .* --backend megatron"):
+        find_checkpoint("runs/mine")

@@ -1,0 +1,61 @@
+"""The command line, and what is checked of a config."""
+
+from pathlib import Path
+
+import pytest
+from omegaconf import OmegaConf
+
+from verl_dots.evaluation.configure import check_lengths, check_sampling, parse
+from verl_dots.settings import ConfigError
+
+SAMPLING = {"n": 4, "temperature": 0.6, "top_p": 0.95, "top_k": -1}
+LENGTHS = {"prompt_length": 512, "response_length": 512, "max_model_len": None}
+
+
+def test_overrides_may_stand_anywhere():
+    options = parse(["a=1", "runs/mine", "--data", "x.parquet", "y.parquet", "b=2", "--rollouts", "4", "c=3"], "")
+    assert options.checkpoint == "a=1"  # the first word, whatever it is
+    options = parse(["runs/mine", "a=1", "--data", "x.parquet", "y.parquet", "b=2", "--rollouts", "4", "c=3"], "")
+    assert (options.checkpoint, options.data) == ("runs/mine", ["x.parquet", "y.parquet"])
+    assert sorted(options.overrides) == ["a=1", "b=2", "c=3"]
+    assert (options.rollouts, options.limit, options.out) == (4, None, None)
+
+
+def test_a_file_with_an_equals_sign_is_a_file(tmp_path):
+    file = tmp_path / "level=3.parquet"
+    file.touch()
+    options = parse(["runs/mine", "--data", str(file), "a=1", "--out", "there"], "")
+    assert (options.data, options.overrides, options.out) == ([str(file)], ["a=1"], Path("there"))
+
+
+@pytest.mark.parametrize(
+    "changed, words",
+    [
+        ({"n": 0}, "--rollouts 0: must be at least 1"),
+        ({"temperature": -0.1}, "temperature=-0.1 must be at least 0"),
+        ({"top_p": 0.0}, r"top_p=0.0 in \(0, 1\]"),
+        ({"top_p": 1.1}, "top_p=1.1"),
+        ({"temperature": 0}, "all 4 responses to a question are the same at temperature 0"),
+    ],
+)
+def test_sampling_that_cannot_be(changed, words):
+    check_sampling(OmegaConf.create(SAMPLING))
+    check_sampling(OmegaConf.create({**SAMPLING, "n": 1, "temperature": 0}))
+    with pytest.raises(ConfigError, match=words):
+        check_sampling(OmegaConf.create({**SAMPLING, **changed}))
+
+
+@pytest.mark.parametrize(
+    "changed, words",
+    [
+        ({"response_length": 0}, "data.max_response_length=0: must be a whole number of tokens, at least 1"),
+        ({"response_length": "many"}, "data.max_response_length=many"),
+        ({"prompt_length": 0}, "data.max_prompt_length=0"),
+        ({"max_model_len": 1023}, "max_model_len=1023 leaves no room .* = 1024 tokens"),
+    ],
+)
+def test_lengths_without_room_for_a_response(changed, words):
+    check_lengths(OmegaConf.create(LENGTHS))
+    check_lengths(OmegaConf.create({**LENGTHS, "max_model_len": 1024}))
+    with pytest.raises(ConfigError, match=words):
+        check_lengths(OmegaConf.create({**LENGTHS, **changed}))

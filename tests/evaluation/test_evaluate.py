@@ -1,0 +1,197 @@
+"""The command `evaluate`: what it refuses, what it makes of finished generations, and real rollouts through Ray."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from transformers import AutoTokenizer
+
+from data_prep.schema import make_row
+from tests.evaluation.shards import save_checkpoint
+from verl_dots import evaluate
+from verl_dots.difficulty.collection.rates import read_provenance
+from verl_dots.evaluation.storage import Generation, Journal
+from verl_dots.rewards.compute import compute_score
+from verl_dots.rollout.loading import load_engine
+from verl_dots.rollout.request import Request, SamplingParams
+from verl_dots.rollout.settings import EngineConfig
+
+ROOT = Path(__file__).parents[2]
+VAL = "actor_rollout_ref.rollout.val_kwargs"
+SETTINGS = ["device=cpu", "data.max_prompt_length=112", "data.max_response_length=24", "dots.seed=5"]
+SAMPLED = [f"{VAL}.temperature=0.7", f"{VAL}.top_p=0.95"]
+
+
+@pytest.fixture(autouse=True)
+def environment(monkeypatch):
+    """The command sets variables for verl; restored afterwards."""
+    for name in ("VERL_USE_EXTERNAL_MODULES", "VERL_PLATFORM", "VERL_ENGINE_DEVICE"):
+        monkeypatch.delenv(name, raising=False)
+    before = dict(os.environ)
+    yield
+    os.environ.clear()
+    os.environ.update(before)
+
+
+@pytest.fixture
+def files(random_model, tmp_path, monkeypatch):
+    """Data files, a model, and folders that are none."""
+    rows = [
+        make_row(
+            data_source="arithmetic", prompt=[{"role": "user", "content": content}], ability="math",
+            ground_truth=answer, index=index, split="test",
+        )
+        for index, (content, answer) in enumerate([("What is 1+1?", "2"), ("What is 2+2?", "4")])
+    ]  # fmt: skip
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "data.parquet")
+    pq.write_table(pa.Table.from_pylist([{**row, "data_source": "riddles"} for row in rows]), tmp_path / "new.parquet")
+    pq.write_table(pa.table({"question": ["1+1?"]}), tmp_path / "columns.parquet")
+    random_model.rename(tmp_path / "model")
+    for name in ("empty", "dumb"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "config.json").write_text("{}")
+    (tmp_path / "dumb" / "model.safetensors").write_bytes(b"weights")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+DATA = ["--data", "data.parquet"]
+
+
+@pytest.mark.parametrize(
+    "arguments, words",
+    [
+        (["./nowhere", *DATA], "there is no folder './nowhere'"),
+        (["empty", *DATA], "'empty' has a config.json but no weights"),
+        (["owner/model", *DATA], "--out is missing: 'owner/model' is a hub id"),
+        (["model", "--data", "nowhere.parquet"], "there is no file 'nowhere.parquet'"),
+        (["model", "--data", "columns.parquet"], "columns.parquet has no column ['prompt', 'reward_model']"),
+        (["model", "--data", "new.parquet"], "no reward function for data source 'riddles'"),
+        (["model", *DATA, "--rollouts", "4"], "all 4 responses to a question are the same at temperature 0"),
+        (["model", *DATA, "data.max_length=3"], "unknown config key 'data.max_length'"),
+        (["model", "greedy", *DATA], "greedy: neither KEY=VALUE nor an option"),
+        (["model", *DATA, "reward.reward_model.enable=True"], "only reward functions are supported"),
+        (["dumb", *DATA], "dumb has no tokenizer that loads"),  # it has no tokenizer
+    ],
+)
+def test_bad_input_ends_with_code_2_and_says_why(files, capsys, arguments, words):
+    import ray
+
+    before = sorted(files.rglob("*"))
+    assert evaluate.main([*arguments, "device=cpu"]) == 2
+    assert words in capsys.readouterr().err
+    assert not ray.is_initialized()
+    assert sorted(files.rglob("*")) == before
+
+
+def test_a_prompt_that_is_too_long_is_not_left_out_where_nothing_was_checked_before(files, capsys):
+    # Of data that may be cut verl's way the check of all commands says nothing.
+    arguments = ["model", *DATA, "device=cpu", "data.max_prompt_length=30", "data.truncation=left"]
+    assert evaluate.main(arguments) == 2
+    assert "2 prompts (arithmetic) are longer than data.max_prompt_length=30, the longest" in capsys.readouterr().err
+    assert not (files / "model" / "evaluation").exists()
+
+
+def test_ending_tokens_are_those_of_the_tokenizer_and_the_generation_config(random_model, tmp_path):
+    tokenizer = AutoTokenizer.from_pretrained(random_model)
+    (tmp_path / "generation_config.json").write_text('{"eos_token_id": [7, 8]}')
+    assert evaluate.ending_tokens(str(tmp_path), tokenizer) == {7, 8, tokenizer.eos_token_id}
+    assert evaluate.ending_tokens(str(tmp_path / "nowhere"), tokenizer) == {tokenizer.eos_token_id}
+
+
+def command(*arguments):
+    env = dict(os.environ, PYTHONPATH=os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]))
+    done = subprocess.run(
+        [sys.executable, "-m", "verl_dots.evaluate", *map(str, arguments)],
+        cwd=ROOT, env=env, timeout=420, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout[-4000:]
+    return done.stdout
+
+
+@pytest.fixture
+def run(inputs, tmp_path):
+    """A run folder whose newest checkpoint is the tiny model on two ranks, and two data sets of 8 questions."""
+    save_checkpoint(tmp_path / "run" / "global_step_7", inputs.model)
+    (tmp_path / "run" / "latest_checkpointed_iteration.txt").write_text("7")
+    table = pq.read_table(inputs.data / "val.parquet")
+    pq.write_table(table.slice(0, 12), tmp_path / "easy.parquet")
+    pq.write_table(table.slice(8, 8), tmp_path / "hard.parquet")
+    return tmp_path
+
+
+def generated_directly(model, rows, rollouts):
+    """Generations of each row, by the engine without Ray and verl, one request at a time."""
+    tokenizer = AutoTokenizer.from_pretrained(model)
+    engine = load_engine(str(model), EngineConfig(max_model_len=112 + 24, seed=5))
+    found = []
+    for row in rows:
+        chat = tokenizer.apply_chat_template(row["prompt"], add_generation_prompt=True, tokenize=False)
+        prompt = tuple(tokenizer.encode(chat, add_special_tokens=False))
+        for index in range(rollouts):
+            params = SamplingParams(max_tokens=24, temperature=0.7, top_p=0.95, rollout_index=index)
+            engine.add(Request("r", prompt, params))
+            [done] = engine.run()
+            text = tokenizer.decode(done.token_ids, skip_special_tokens=True)
+            reward = compute_score("arithmetic", text, row["reward_model"]["ground_truth"])["score"]
+            cut = tokenizer.eos_token_id not in done.token_ids
+            found.append((text, len(done.token_ids), reward, "length" if cut else "stop"))
+    return found
+
+
+@pytest.mark.e2e
+@pytest.mark.long
+def test_generations_are_those_of_the_model_that_was_sharded_and_the_same_after_an_interruption(
+    inputs, run, capsys, caplog
+):
+    files = [run / "easy.parquet", run / "hard.parquet"]
+    arguments = [run / "run", "--data", *files, "--limit", "8", "--rollouts", "4", *SETTINGS, *SAMPLED]
+    output = command(*arguments)
+    out = run / "run" / "global_step_7" / "evaluation"
+    assert sorted(file.name for file in out.iterdir()) == ["evaluation.json", "evaluation.md", "generations.parquet"]
+    rows = pq.read_table(out / "generations.parquet").to_pylist()
+    assert [(row["data_set"], row["rollout"]) for row in rows] == [
+        (name, rollout) for name in ("easy", "hard") for _ in range(8) for rollout in range(4)
+    ]
+    asked = [row for file in files for row in pq.read_table(file).slice(0, 8).to_pylist()]
+    assert [row["question_id"] for row in rows[::4]] == [row["extra_info"]["question_id"] for row in asked]
+    direct = generated_directly(inputs.model, asked, rollouts=4)
+    assert [(row["response"], row["tokens"], row["reward"], row["stop_reason"]) for row in rows] == direct
+    share = sum(row["reward"] for row in rows) / 64
+    assert 0 < share < 1  # a model that is neither hopeless nor perfect, or the comparison would say little
+    results = json.loads((out / "evaluation.json").read_text())["results"]
+    assert list(results) == ["easy", "hard", "average"]
+    assert results["average"]["avg@4"]["value"] == pytest.approx(share)
+    assert re.search(rf"\| average +\| +16 \| +{100 * share:.1f} ± ", output)
+
+    # The same again, on two replicas and from where a crash in the 6th question would have left it.
+    settings = read_provenance(out / "generations.parquet")["settings"]
+    assert (settings["seed"], settings["temperature"], settings["top_p"], settings["rollouts"]) == (5, 0.7, 0.95, 4)
+    with Journal(run / "again" / "generations.progress.jsonl", settings) as journal:
+        for place in (0, 3, 9, 10, 15):
+            kept = [{name: row[name] for name in Generation.__annotations__} for row in rows[4 * place : 4 * place + 4]]
+            key = (rows[4 * place]["data_set"], rows[4 * place]["question_id"])
+            journal.add(key, [Generation(**each) for each in kept])
+    with (run / "again" / "generations.progress.jsonl").open("a") as file:
+        file.write('{"key": ["easy", "')
+    output = command(*arguments, "trainer.n_gpus_per_node=2", "--out", run / "again")
+    assert "5 of 16 questions are done already" in output
+    assert "44/44" in output
+    for name in ("generations.parquet", "evaluation.json", "evaluation.md"):
+        assert (run / "again" / name).read_bytes() == (out / name).read_bytes()
+    assert not (run / "again" / "generations.progress.jsonl").exists()
+
+    # What is finished is only shown, and not mixed with anything else.
+    caplog.set_level("INFO")
+    again = [*map(str, arguments), "--out", str(run / "again")]
+    assert evaluate.main(again) == 0
+    assert "generations.parquet is complete already" in caplog.text
+    assert "| average  |" in capsys.readouterr().out
+    assert evaluate.main([*again, f"{VAL}.temperature=1.0"]) == 2
+    assert "temperature: 0.7 there, 1.0 now" in capsys.readouterr().err

@@ -1,0 +1,119 @@
+"""The journal and the generations file, without an engine."""
+
+import json
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from verl_dots.difficulty.collection.question_rows import Question
+from verl_dots.evaluation.data_sets import DataSet
+from verl_dots.evaluation.storage import Generation, Journal, read_generations, write_generations
+from verl_dots.settings import ConfigError
+
+SETTINGS = {"model": "tiny, sha256 ab", "temperature": 0.6, "rollouts": 2}
+RIGHT = Generation("so 2 #### 2", 5, 1.0, "2", "stop")
+WRONG = Generation("\x85 line\u2028s", 48, 0.0, None, "length")
+
+
+def data_set(label, *ids):
+    return DataSet(label, tuple(Question(name, "1+1?", "2", {"data_source": "arithmetic"}) for name in ids))
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "out" / "journal.jsonl"
+
+
+@pytest.fixture
+def begun(path):
+    """A journal with two questions."""
+    with Journal(path, SETTINGS) as journal:
+        journal.add(("arithmetic", "a"), [RIGHT, WRONG])
+        journal.add(("arithmetic", "b"), [WRONG, WRONG])
+    return path
+
+
+def test_what_is_done_is_there_again(begun):
+    journal = Journal(begun, SETTINGS)
+    assert journal.done == {("arithmetic", "a"): [RIGHT, WRONG], ("arithmetic", "b"): [WRONG, WRONG]}
+    with journal:
+        journal.add(("other", "a"), [RIGHT, RIGHT])
+    assert list(Journal(begun, SETTINGS).done) == [("arithmetic", "a"), ("arithmetic", "b"), ("other", "a")]
+
+
+@pytest.mark.parametrize("cut", [1, 20, 150])
+def test_a_line_that_a_crash_cut_short_is_done_again(begun, cut):
+    begun.write_bytes(begun.read_bytes()[:-cut])
+    journal = Journal(begun, SETTINGS)
+    assert list(journal.done) == [("arithmetic", "a")]
+    with journal:
+        journal.add(("arithmetic", "b"), [RIGHT, RIGHT])
+    assert Journal(begun, SETTINGS).done[("arithmetic", "b")] == [RIGHT, RIGHT]
+
+
+def test_a_journal_of_other_settings_is_refused_and_both_are_named(begun):
+    before = begun.read_bytes()
+    with pytest.raises(ConfigError, match=r"\(temperature: 0.6 there, 1.0 now\); .* choose another --out"):
+        Journal(begun, {**SETTINGS, "temperature": 1.0})
+    with pytest.raises(ConfigError, match="model: 'tiny, sha256 ab' there, 'tiny, sha256 cd' now"):
+        Journal(begun, {**SETTINGS, "model": "tiny, sha256 cd"})
+    assert begun.read_bytes() == before
+
+
+def test_a_journal_without_a_question_binds_nobody(path):
+    path.parent.mkdir()
+    path.write_text(json.dumps({"settings": {"other": 1}}) + "\n" + '{"key": ["arith')
+    with Journal(path, SETTINGS) as journal:
+        journal.add(("arithmetic", "a"), [RIGHT, WRONG])
+    assert list(Journal(path, SETTINGS).done) == [("arithmetic", "a")]
+
+
+@pytest.mark.parametrize("content", ['{"a": 1}\n', "text\n", '[1]\n{"key": 1}\n', "\xff\xfe\n"])
+def test_another_file_is_no_journal(path, content):
+    path.parent.mkdir()
+    path.write_text(content, encoding="latin-1")
+    with pytest.raises(ConfigError, match="is not a journal of an evaluation"):
+        Journal(path, SETTINGS)
+
+
+def test_generations_are_in_the_order_of_the_questions_whatever_was_done_first(tmp_path):
+    sets = [data_set("arithmetic", "a", "b"), data_set("other", "a")]
+    done = {("other", "a"): [WRONG, RIGHT], ("arithmetic", "b"): [WRONG, WRONG], ("arithmetic", "a"): [RIGHT, WRONG]}
+    path, again = tmp_path / "new" / "generations.parquet", tmp_path / "again.parquet"
+    write_generations(path, sets, done, {"settings": SETTINGS})
+    write_generations(again, sets, dict(reversed(done.items())), {"settings": SETTINGS})
+    assert path.read_bytes() == again.read_bytes()
+    rows = pq.read_table(path).to_pylist()
+    assert [(row["data_set"], row["question_id"], row["rollout"]) for row in rows] == [
+        ("arithmetic", "a", 0), ("arithmetic", "a", 1), ("arithmetic", "b", 0), ("arithmetic", "b", 1),
+        ("other", "a", 0), ("other", "a", 1),
+    ]  # fmt: skip
+    assert rows[5] == {
+        "data_set": "other", "data_source": "arithmetic", "question_id": "a", "ground_truth": "2", "rollout": 1,
+        "response": "so 2 #### 2", "tokens": 5, "reward": 1.0, "answer": "2", "stop_reason": "stop",
+    }  # fmt: skip
+    assert rows[4]["response"] == WRONG.response
+    assert rows[4]["answer"] is None
+
+
+def test_generations_are_read_only_under_their_own_settings(tmp_path):
+    path = tmp_path / "generations.parquet"
+    write_generations(path, [data_set("arithmetic", "a")], {("arithmetic", "a"): [RIGHT]}, {"settings": SETTINGS})
+    table = read_generations(path, SETTINGS)
+    assert table["reward"].to_pylist() == [1.0]
+    assert "response" not in table.column_names
+    with pytest.raises(ConfigError, match="rollouts: 2 there, 4 now"):
+        read_generations(path, {**SETTINGS, "rollouts": 4})
+    with pytest.raises(KeyError):
+        write_generations(path, [data_set("arithmetic", "a", "b")], {("arithmetic", "a"): [RIGHT]}, {})
+    assert read_generations(path, SETTINGS) == table
+
+
+def test_another_file_holds_no_generations(tmp_path):
+    pq.write_table(pa.table({"data_set": ["a"]}), tmp_path / "other.parquet")
+    with pytest.raises(ConfigError, match="holds no generations: no column .*'reward'"):
+        read_generations(tmp_path / "other.parquet", SETTINGS)
+    (tmp_path / "text.parquet").write_text("no parquet")
+    with pytest.raises(ConfigError, match="is not a parquet file"):
+        read_generations(tmp_path / "text.parquet", SETTINGS)

@@ -1,0 +1,66 @@
+"""The final answer of a response, for majority votes: read out the way the reward does it, compared by math-verify.
+
+`arithmetic` reads what follows `####`. Everything else reads the last box; mathematics without one, what math-verify
+finds in the text. Reading and comparing by math-verify happens in worker processes under a time limit.
+"""
+
+import logging
+
+from verl_dots.rewards import exact, grading
+from verl_dots.rewards.compute import SCORERS
+from verl_dots.rewards.mathematics import DEFAULT_TIMEOUT_SECONDS, DEFAULT_WORKERS, TAIL_CHARACTERS
+from verl_dots.rewards.worker_pool import WorkerPool
+
+EXACT, MATHEMATICS = SCORERS["arithmetic"], SCORERS["math"]
+
+
+class AnswerReader:
+    """Reads and compares answers; safe to call from many threads.
+
+    Args:
+        workers: worker processes; started when math-verify is first needed.
+        timeout_seconds: limit for one answer; past it there is none, or the two differ.
+    """
+
+    def __init__(self, workers: int = DEFAULT_WORKERS, timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS):
+        self._pool = WorkerPool(workers, modules=("math_verify", grading.__name__))
+        self._timeout = timeout_seconds
+
+    def read(self, data_source: str, response: str) -> str | None:
+        """The final answer as it is written in the response, or None."""
+        if SCORERS.get(data_source) is EXACT:
+            return exact.final_answer(response) or None
+        text = response[-TAIL_CHARACTERS:]
+        boxed = grading.last_boxed(text)
+        if boxed is None and SCORERS.get(data_source) is MATHEMATICS and text.strip():
+            boxed = self._pool.run(found_answer, text, limit_seconds=self._timeout).value
+        return boxed or None
+
+    def same(self, one: str, other: str) -> bool:
+        r"""Whether two answers are equal by math-verify: \frac{1}{2} and 0.5, not 0.5 and 0.50001."""
+        boxed = f"{grading.BOX}{one}}}"
+        found = self._pool.run(grading.grade, boxed, other, limit_seconds=self._timeout)
+        return found.value is grading.Verdict.CORRECT
+
+    def close(self) -> None:
+        """Stop the worker processes."""
+        self._pool.close()
+
+
+def normalised(answer: str | None) -> str | None:
+    """The answer without dollars and superfluous spaces, so that `$1 / 2$` and `1  / 2` are one vote."""
+    return None if answer is None else grading.as_formula(answer)
+
+
+def compares(data_source: str) -> bool:
+    """Whether answers of this source that are written differently can be equal."""
+    return SCORERS.get(data_source) is not EXACT
+
+
+def found_answer(text: str) -> str | None:
+    """What math-verify takes for the answer in a text without a box. May not return: see rewards/grading.py."""
+    from math_verify import parse
+
+    logging.getLogger("math_verify").setLevel(logging.ERROR)  # it warns about the missing time limit
+    found = parse(grading.final_formula(text), parsing_timeout=None)
+    return str(found[-1]) if found else None

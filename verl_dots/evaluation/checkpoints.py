@@ -1,0 +1,105 @@
+"""What the argument CHECKPOINT names: a model, a checkpoint of verl's, or a run folder.
+
+models/base                            a Hugging Face model folder; a hub id stands for itself
+runs/mine/global_step_60               a checkpoint: actor/ holds FSDP shards, actor/huggingface/ config and tokenizer
+runs/mine                              a run folder: its newest checkpoint (latest_checkpointed_iteration.txt)
+"""
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+
+from verl_dots.settings import ConfigError
+
+logger = logging.getLogger(__name__)
+
+NEWEST = "latest_checkpointed_iteration.txt"
+SHARDS = "fsdp_config.json"  # beside the shards of every FSDP checkpoint
+WEIGHTS = ("*.safetensors", "*.bin")
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A model to evaluate.
+
+    Attributes:
+        name: for headings.
+        model: folder or hub id with config and tokenizer, and with the weights unless there are shards.
+        folder: what was named, or the newest checkpoint of the run that was named; None for a hub id.
+        shards: folder of FSDP shards that must be merged first, or None.
+    """
+
+    name: str
+    model: str
+    folder: Path | None = None
+    shards: Path | None = None
+
+
+def find_checkpoint(given: str) -> Checkpoint:
+    """The model that `given` names.
+
+    Raises:
+        ConfigError: there is no such folder, or it is none of the three.
+    """
+    path = Path(given).expanduser()
+    if not path.is_dir():
+        # The hub's ids are `name` or `owner/name`.
+        if path.exists() or given.startswith((".", "/", "~")) or given.count("/") > 1:
+            raise ConfigError(f"there is no folder {given!r}; give a model folder, a hub id, global_step_N, or a run")
+        return Checkpoint(given, given)
+    if (path / "config.json").is_file():
+        if not _has_weights(path):
+            raise ConfigError(f"{given!r} has a config.json but no weights ({' or '.join(WEIGHTS)}){_hint(path)}")
+        return Checkpoint(path.resolve().name, str(path), path)
+    if (path / NEWEST).is_file():
+        step = _newest(path)
+        logger.info("%s: its newest checkpoint is %s", given, step.name)
+        return _verl_checkpoint(step)
+    if (path / SHARDS).is_file():
+        return _verl_checkpoint(path.resolve().parent)
+    if (path / "actor").is_dir() or path.name.startswith("global_step_"):
+        return _verl_checkpoint(path)
+    raise ConfigError(
+        f"{given!r} is no model folder (config.json), no checkpoint of verl's (actor/) and no run folder ({NEWEST}); "
+        f"it holds {sorted(entry.name for entry in path.iterdir())[:10]}"
+    )
+
+
+def _newest(run: Path) -> Path:
+    text = (run / NEWEST).read_text().strip()
+    step = run / f"global_step_{text}"
+    if not text.isdigit() or not step.is_dir():
+        there = sorted(entry.name for entry in run.glob("global_step_*"))
+        raise ConfigError(f"{run / NEWEST} says {text!r}, but there is no {step.name}; name one of {there} instead")
+    return step
+
+
+def _verl_checkpoint(step: Path) -> Checkpoint:
+    actor = step / "actor"
+    hugging_face = actor / "huggingface"
+    name = "/".join(step.resolve().parts[-2:])
+    if not actor.is_dir():
+        raise ConfigError(
+            f"{str(step)!r} holds no actor/: a run keeps the weights of its last trainer.max_actor_ckpt_to_keep "
+            "checkpoints only; name a newer one"
+        )
+    if (hugging_face / "config.json").is_file() and _has_weights(hugging_face):
+        return Checkpoint(name, str(hugging_face), step)  # trainer.checkpoint.save_contents had hf_model
+    if not (actor / SHARDS).is_file() or not (hugging_face / "config.json").is_file():
+        raise ConfigError(
+            f"{str(actor)!r} holds no FSDP checkpoint ({SHARDS}, huggingface/config.json); merge one of another kind "
+            "with `python -m verl.model_merger merge --backend megatron --local_dir ... --target_dir MODEL` and give "
+            "MODEL"
+        )
+    return Checkpoint(name, str(hugging_face), step, actor)
+
+
+def _has_weights(folder: Path) -> bool:
+    return any(True for pattern in WEIGHTS for _ in folder.glob(pattern))
+
+
+def _hint(folder: Path) -> str:
+    resolved = folder.resolve()
+    if resolved.name == "huggingface" and resolved.parent.name == "actor":
+        return f"; the shards are in the checkpoint, give {str(resolved.parents[1])!r}"
+    return "; give the folder that holds them"

@@ -1,0 +1,112 @@
+"""The command line of `python -m verl_dots.evaluate`, and the config and settings that it comes to."""
+
+import argparse
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from verl_dots.difficulty.collect import STANDALONE
+from verl_dots.difficulty.collection.provenance import digest, settings_of
+from verl_dots.evaluation.checkpoints import Checkpoint
+from verl_dots.evaluation.data_sets import DataSet
+from verl_dots.integration.generation import Sampling
+from verl_dots.integration.launch import prepare_environment, validate
+from verl_dots.main import compose
+from verl_dots.settings import ConfigError
+
+
+def parse(arguments: Sequence[str] | None, description: str) -> argparse.Namespace:
+    """The command line; `data` holds the files, `overrides` what is KEY=VALUE."""
+    parser = argparse.ArgumentParser(
+        prog="python -m verl_dots.evaluate",
+        description=description,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("checkpoint", metavar="CHECKPOINT", help="model folder or hub id, global_step_N, or run folder")
+    parser.add_argument("words", nargs="*", metavar="KEY=VALUE", help="overrides of the config")
+    parser.add_argument("--data", nargs="+", required=True, metavar="FILE", help="verl-schema files, a data set each")
+    parser.add_argument("--rollouts", type=int, metavar="K", help="responses to a question (default: val_kwargs.n, 1)")
+    parser.add_argument("--limit", type=int, metavar="N", help="only the first N questions of each data set")
+    parser.add_argument("--out", type=Path, help="folder for the results (default: evaluation/ in CHECKPOINT's folder)")
+    options = parser.parse_intermixed_args(arguments)
+    options.overrides = [word for word in options.data if "=" in word and not os.path.exists(word)] + options.words
+    options.data = [word for word in options.data if word not in options.overrides]
+    return options
+
+
+def configure(options: argparse.Namespace, checkpoint: Checkpoint) -> DictConfig:
+    """The config for the options and overrides, checked, its data too; `val_kwargs.n` holds the number of rollouts.
+
+    Raises:
+        ConfigError: an option, an override, the data, or what the config makes of them is wrong.
+    """
+    if stray := [word for word in options.overrides if "=" not in word]:
+        raise ConfigError(f"{', '.join(stray)}: neither KEY=VALUE nor an option; data files follow --data")
+    overrides = [*STANDALONE, *options.overrides]
+    # Before verl is imported, which hydra does to find its config.
+    prepare_environment(cpu=any(word in ("device=cpu", "trainer.device=cpu") for word in overrides))
+    config = compose(overrides)
+    OmegaConf.update(config, "actor_rollout_ref.model.path", checkpoint.model)
+    OmegaConf.update(config, "data.train_files", [])
+    OmegaConf.update(config, "data.val_files", list(options.data))
+    try:
+        validate(config)
+    except ConfigError:
+        raise
+    except (OSError, ValueError) as error:  # of the tokenizer
+        raise ConfigError(f"{checkpoint.model}: {error}") from error
+    if options.rollouts is not None:
+        config.actor_rollout_ref.rollout.val_kwargs.n = options.rollouts
+    check_sampling(config.actor_rollout_ref.rollout.val_kwargs)
+    check_lengths(config.actor_rollout_ref.rollout)
+    return config
+
+
+def settings_for(config: DictConfig, data_sets: Sequence[DataSet]) -> dict[str, Any]:
+    """Everything that decides what is measured, as plain values: only generations of equal settings go together."""
+    rollout = config.actor_rollout_ref.rollout
+    sampling = Sampling.of(rollout.val_kwargs)
+    settings = settings_of(config, [], int(rollout.val_kwargs.n))
+    del settings["questions"]
+    return settings | {
+        "source": "evaluation",
+        "temperature": sampling.temperature,
+        "top_p": sampling.top_p,
+        "top_k": sampling.top_k,
+        "data_sets": {data_set.label: digest(data_set.questions) for data_set in data_sets},
+    }
+
+
+def check_sampling(val: DictConfig) -> None:
+    """Raise ConfigError unless `actor_rollout_ref.rollout.val_kwargs` asks for something that can be sampled."""
+    if val.n < 1:
+        raise ConfigError(f"--rollouts {val.n}: must be at least 1")
+    if val.temperature < 0 or not 0 < val.top_p <= 1:
+        raise ConfigError(
+            f"actor_rollout_ref.rollout.val_kwargs: temperature={val.temperature} must be at least 0 and "
+            f"top_p={val.top_p} in (0, 1]"
+        )
+    if val.temperature == 0 and val.n > 1:
+        raise ConfigError(
+            f"all {val.n} responses to a question are the same at temperature 0; set "
+            "actor_rollout_ref.rollout.val_kwargs.temperature (0.6 with val_kwargs.top_p=0.95, say), or --rollouts 1"
+        )
+
+
+def check_lengths(rollout: DictConfig) -> None:
+    """Raise ConfigError unless `actor_rollout_ref.rollout` has room for a prompt and a response."""
+    for key, length in (
+        ("data.max_prompt_length", rollout.prompt_length),
+        ("data.max_response_length", rollout.response_length),
+    ):
+        if not isinstance(length, int) or length < 1:
+            raise ConfigError(f"{key}={length}: must be a whole number of tokens, at least 1")
+    room = rollout.prompt_length + rollout.response_length
+    if rollout.max_model_len is not None and rollout.max_model_len < room:
+        raise ConfigError(
+            f"actor_rollout_ref.rollout.max_model_len={rollout.max_model_len} leaves no room for "
+            f"data.max_prompt_length + data.max_response_length = {room} tokens; raise it, or set it to null"
+        )

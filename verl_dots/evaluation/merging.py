@@ -1,0 +1,140 @@
+"""The FSDP shards of a verl checkpoint as one model folder: made once, kept in the checkpoint, whole or not there.
+
+verl's own merger does it, but for one thing: verl rounds every weight to bfloat16, which is not the policy that was
+trained where the rollouts are float32. Here the weights have the dtype that the engine will compute in.
+"""
+
+import contextlib
+import io
+import json
+import logging
+import pickle
+import shutil
+import uuid
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from torch.distributed.tensor import DTensor
+from verl.model_merger.base_model_merger import ModelMergerConfig
+from verl.model_merger.fsdp_model_merger import FSDPModelMerger, merge_non_dtensor_shards
+
+from verl_dots.settings import ConfigError
+
+logger = logging.getLogger(__name__)
+
+SOURCE = "merged_from.json"
+
+
+def merged(actor: Path, dtype: str, trust_remote_code: bool = False) -> Path:
+    """Folder with the merged model: `actor/merged-DTYPE`. Shards that have changed since are merged again.
+
+    Args:
+        actor: folder of the shards, with `huggingface/` in it.
+        dtype: torch's name of the weights' dtype; any other name leaves them as they are.
+
+    Raises:
+        ConfigError: the shards are damaged, or an adapter's (LoRA); the folder cannot be written.
+    """
+    target = actor / f"merged-{dtype}"
+    source = _source_of(actor)
+    if _recorded(target) == source:
+        return target
+    logger.info("merging the shards in %s into %s", actor, target.name)
+    partial = actor / f".{target.name}.{uuid.uuid4().hex}.partial"
+    try:
+        _merge(actor, partial, dtype, trust_remote_code)
+        (partial / SOURCE).write_text(json.dumps(source, indent=2) + "\n")
+        _move(partial, target, source)
+    except PermissionError as error:
+        raise ConfigError(
+            f"{actor} cannot be written ({error}); merge by hand with `python -m verl.model_merger merge --backend "
+            f"fsdp --local_dir {actor} --target_dir MODEL` and give MODEL"
+        ) from error
+    except ConfigError:
+        raise
+    except (OSError, RuntimeError, ValueError, AssertionError, EOFError, KeyError, pickle.UnpicklingError) as error:
+        raise ConfigError(f"the shards in {actor} cannot be merged: {type(error).__name__}: {error}") from error
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return target
+
+
+class DtypeMerger(FSDPModelMerger):
+    """verl's merger, with weights of a chosen dtype (None: as they were saved)."""
+
+    def __init__(self, config: ModelMergerConfig, dtype: torch.dtype | None):
+        super().__init__(config)
+        self.dtype = dtype
+
+    def _load_and_merge_state_dicts(
+        self, world_size: int, total_shards: int, mesh_shape: tuple[int, ...], mesh_dim_names: tuple[str, ...]
+    ) -> dict[str, torch.Tensor]:
+        folder = Path(self.config.local_dir)
+        files = [folder / f"model_world_size_{world_size}_rank_{rank}.pt" for rank in range(total_shards)]
+        shards = [torch.load(file, map_location="cpu", weights_only=False) for file in files]
+        if any("lora_" in name for name in shards[0]):
+            raise ConfigError(
+                f"{folder} holds a LoRA adapter; merge it into its base model (verl.model_merger and peft's "
+                "merge_and_unload) and give the folder of that"
+            )
+        return {name: self._whole(name, [shard.pop(name) for shard in shards]) for name in sorted(shards[0])}
+
+    def _whole(self, name: str, parts: Sequence[torch.Tensor]) -> torch.Tensor:
+        if isinstance(parts[0], DTensor):
+            # The last placement is FSDP's; one before it is that of its replicas.
+            whole = self._merge_by_placement([part.to_local() for part in parts], parts[0].placements[-1])
+        else:
+            whole = merge_non_dtensor_shards(name, list(parts))
+        return whole.to(self.dtype) if self.dtype is not None and whole.is_floating_point() else whole
+
+
+def _merge(actor: Path, target: Path, dtype: str, trust_remote_code: bool) -> None:
+    config = ModelMergerConfig(
+        operation="merge", backend="fsdp", local_dir=str(actor), target_dir=str(target),
+        hf_model_config_path=str(actor / "huggingface"), trust_remote_code=trust_remote_code,
+    )  # fmt: skip
+    found = getattr(torch, dtype, None)
+    wanted = found if isinstance(found, torch.dtype) else None
+    output = io.StringIO()
+    with contextlib.redirect_stdout(output):
+        DtypeMerger(config, wanted).merge_and_save()
+    logger.debug("verl's merger: %s", output.getvalue())
+    _describe(target, actor / "huggingface", wanted)
+
+
+def _describe(target: Path, given: Path, dtype: torch.dtype | None) -> None:
+    """Name the dtype that the weights have, and keep the tokenizer as it was saved with the shards."""
+    for file in given.iterdir():
+        if file.is_file() and file.name != "config.json":
+            shutil.copyfile(file, target / file.name)
+    # verl calls them bfloat16 whatever they are; a loader that goes by the config would round them.
+    described = json.loads((target / "config.json").read_text())
+    own = json.loads((given / "config.json").read_text())
+    described["dtype"] = str(dtype).removeprefix("torch.") if dtype else own.get("dtype", own.get("torch_dtype"))
+    (target / "config.json").write_text(json.dumps(described, indent=2) + "\n")
+
+
+def _source_of(actor: Path) -> list[list]:
+    """Name, size and time of each shard; JSON values."""
+    return [[file.name, file.stat().st_size, file.stat().st_mtime_ns] for file in sorted(actor.glob("model_world_*"))]
+
+
+def _recorded(target: Path) -> list[list] | None:
+    try:
+        return json.loads((target / SOURCE).read_text())
+    except (OSError, json.JSONDecodeError):
+        return None
+
+
+def _move(partial: Path, target: Path, source: list[list]) -> None:
+    """Put the folder in its place; an outdated one goes, one that another process has just put there stays."""
+    if target.exists() and _recorded(target) != source:
+        outdated = partial.with_name(f"{partial.name}.outdated")
+        target.rename(outdated)
+        shutil.rmtree(outdated, ignore_errors=True)
+    try:
+        partial.rename(target)
+    except OSError:
+        if _recorded(target) != source:
+            raise

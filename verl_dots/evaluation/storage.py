@@ -1,0 +1,177 @@
+"""Generations on disk: the journal of an evaluation that is under way, the parquet file of a finished one.
+
+The journal, `generations.progress.jsonl`, holds the settings in its first line and a question with all its rollouts in
+every other one. An evaluation that stops goes on from it. Rows of the parquet file are in the order of the data sets,
+their questions and rollouts, so it has the same bytes however often the evaluation was interrupted.
+"""
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, TextIO
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from verl_dots.difficulty.collection.rates import PROVENANCE_KEY, require_same_settings
+from verl_dots.evaluation.data_sets import DataSet
+from verl_dots.files import write_atomically
+from verl_dots.settings import ConfigError
+
+GENERATIONS = "generations.parquet"
+JOURNAL = "generations.progress.jsonl"
+SYNC_EVERY = 50
+SCHEMA = pa.schema(
+    [
+        ("data_set", pa.string()),
+        ("data_source", pa.string()),
+        ("question_id", pa.string()),
+        ("ground_truth", pa.string()),
+        ("rollout", pa.int32()),
+        ("response", pa.string()),
+        ("tokens", pa.int32()),
+        ("reward", pa.float64()),
+        ("answer", pa.string()),
+        ("stop_reason", pa.string()),
+    ]
+)
+# (label of the data set, question id)
+Key = tuple[str, str]
+
+
+@dataclass(frozen=True)
+class Generation:
+    """One response to a question.
+
+    Attributes:
+        response: its text without special tokens.
+        tokens: generated ones, the ending one included.
+        reward: of the reward function.
+        answer: the final answer that could be read out of it, or None.
+        stop_reason: "stop" if it came to an end, "length" if the limit cut it, or the engine's own word.
+    """
+
+    response: str
+    tokens: int
+    reward: float
+    answer: str | None
+    stop_reason: str
+
+
+class Journal:
+    """Questions that are done, kept on disk; a context manager.
+
+    Args:
+        path: made with the first question.
+        settings: everything that decides what is measured, as plain JSON values.
+
+    Raises:
+        ConfigError: the file was begun with other settings, or is no journal.
+    """
+
+    def __init__(self, path: Path, settings: Mapping[str, Any]):
+        self.path = path
+        self.settings = dict(settings)
+        self.done: dict[Key, list[Generation]] = {}
+        self._file: TextIO | None = None
+        if path.exists():
+            self._read()
+
+    def __enter__(self) -> "Journal":
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        if self._file is not None:
+            self._sync()
+            self._file.close()
+            self._file = None
+
+    def add(self, key: Key, generation_G: Sequence[Generation]) -> None:
+        """Keep a question that is done. It survives the end of this process, and every 50th the machine's."""
+        if self._file is None:
+            self._open()
+        self.done[key] = list(generation_G)
+        line = {"key": list(key), "generations": [asdict(generation) for generation in generation_G]}
+        self._file.write(json.dumps(line) + "\n")
+        self._file.flush()
+        if len(self.done) % SYNC_EVERY == 0:
+            self._sync()
+
+    def remove(self) -> None:
+        """Delete the file, once the generations are written elsewhere."""
+        self.path.unlink(missing_ok=True)
+
+    def _open(self) -> None:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self._file = self.path.open("a" if self.done else "w")
+        if not self.done:
+            self._file.write(json.dumps({"settings": self.settings}, sort_keys=True) + "\n")
+
+    def _sync(self) -> None:
+        self._file.flush()
+        os.fsync(self._file.fileno())
+
+    def _read(self) -> None:
+        content = self.path.read_bytes()
+        whole = content[: content.rfind(b"\n") + 1]  # a crash may have cut the last line short
+        try:
+            lines = [json.loads(line) for line in whole.splitlines()]
+            found = lines[0]["settings"] if lines else {}
+            done = {tuple(line["key"]): [Generation(**one) for one in line["generations"]] for line in lines[1:]}
+        except (ValueError, KeyError, TypeError) as error:
+            raise ConfigError(f"{self.path} is not a journal of an evaluation ({error!r}); move it away") from error
+        if not done:
+            return
+        require_same_settings(found, self.settings, self.path)
+        self.done = done
+        if whole != content:
+            os.truncate(self.path, len(whole))
+
+
+def write_generations(
+    path: Path, data_sets: Sequence[DataSet], done: Mapping[Key, Sequence[Generation]], provenance: Mapping[str, Any]
+) -> pa.Table:
+    """Write the generations of all questions, whole or not at all; the same ones give the same bytes.
+
+    `provenance` becomes JSON in the file's metadata.
+
+    Raises:
+        KeyError: a question is not done.
+    """
+    columns: dict[str, list] = {name: [] for name in SCHEMA.names}
+    for data_set in data_sets:
+        for question in data_set.questions:
+            for rollout, generation in enumerate(done[data_set.label, question.id]):
+                row = {
+                    "data_set": data_set.label,
+                    "data_source": question.row["data_source"],
+                    "question_id": question.id,
+                    "ground_truth": question.answer,
+                    "rollout": rollout,
+                    **asdict(generation),
+                }
+                for name in SCHEMA.names:
+                    columns[name].append(row[name])
+    metadata = {PROVENANCE_KEY: json.dumps(dict(provenance), sort_keys=True).encode()}
+    table = pa.table(columns, schema=SCHEMA).replace_schema_metadata(metadata)
+    write_atomically(path, lambda partial: pq.write_table(table, partial))
+    return table
+
+
+def read_generations(path: Path, settings: Mapping[str, Any]) -> pa.Table:
+    """The generations of a finished evaluation, without the text of the responses.
+
+    Raises:
+        ConfigError: they were made with other settings, or the file holds none.
+    """
+    try:
+        schema = pq.read_schema(path)
+        if missing := [name for name in SCHEMA.names if name not in schema.names]:
+            raise ConfigError(f"{path} holds no generations: no column {missing}; choose another --out")
+        there = json.loads((schema.metadata or {}).get(PROVENANCE_KEY, b"{}"))
+        require_same_settings(there.get("settings", {}), settings, path)
+        return pq.read_table(path, columns=[name for name in SCHEMA.names if name != "response"])
+    except pa.ArrowInvalid as error:
+        raise ConfigError(f"{path} is not a parquet file: {error}") from error

@@ -1,0 +1,125 @@
+"""Generations to results: the measures of every data set, and their average over the data sets."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from verl_dots.evaluation import measures
+from verl_dots.evaluation.answers import compares, normalised
+from verl_dots.evaluation.data_sets import AVERAGE
+from verl_dots.evaluation.measures import Estimate
+
+RIGHT = 1.0  # least reward of a right response, as for `acc` in rewards/compute.py
+
+
+@dataclass(frozen=True)
+class Result:
+    """Measures of one data set, or their average.
+
+    Attributes:
+        label: of the data set.
+        questions: how many.
+        rollouts: k, to each question.
+        pass_at: k' -> pass@k' for the k' of measures.sizes; of 1 it is avg@k, the share of right responses.
+        majority: maj@k, share of questions whose most frequent answer is right.
+        reward: mean, as the reward function gave it.
+        tokens: mean length of a response.
+        cut_off: share of responses that the limit cut.
+        unanswered: share of responses in which no answer could be read.
+    """
+
+    label: str
+    questions: int
+    rollouts: int
+    pass_at: dict[int, Estimate]
+    majority: Estimate
+    reward: float
+    tokens: float
+    cut_off: float
+    unanswered: float
+
+
+def summarise(generations: pa.Table, same: Callable[[str, str], bool] | None = None) -> list[Result]:
+    """Results of every data set in their order, and the average over them if they are several.
+
+    Args:
+        generations: columns of storage.SCHEMA (the response is not needed); all rollouts of a question together.
+        same: whether two answers written differently are equal (AnswerReader.same); None: they are not.
+    """
+    groups: dict[str, dict[str, list[dict]]] = {}
+    for row in generations.to_pylist():
+        groups.setdefault(row["data_set"], {}).setdefault(row["question_id"], []).append(row)
+    results = [_result(label, list(questions.values()), same) for label, questions in groups.items()]
+    return results + ([_average(results)] if len(results) > 1 else [])
+
+
+def to_json(results: Sequence[Result]) -> dict[str, Any]:
+    """Label -> measures as plain JSON values; an interval is cut at 0 and 1, and null where it is not known."""
+    return {result.label: _plain(result) for result in results}
+
+
+def _result(label: str, rows_PG: list[list[dict]], same: Callable[[str, str], bool] | None) -> Result:
+    rollouts = len(rows_PG[0])
+    right_PG = [[row["reward"] >= RIGHT for row in rows] for rows in rows_PG]
+    pass_at = {
+        k: measures.mean_of([measures.pass_at_k(rollouts, sum(right_G), k) for right_G in right_PG])
+        for k in measures.sizes(rollouts)
+    }
+    votes_P = [
+        measures.majority_is_right(
+            [normalised(row["answer"]) for row in rows], right_G, same if compares(rows[0]["data_source"]) else None
+        )
+        for rows, right_G in zip(rows_PG, right_PG, strict=True)
+    ]
+    every = [row for rows in rows_PG for row in rows]
+    return Result(
+        label=label,
+        questions=len(rows_PG),
+        rollouts=rollouts,
+        pass_at=pass_at,
+        majority=measures.mean_of([float(vote) for vote in votes_P]),
+        reward=float(np.mean([row["reward"] for row in every])),
+        tokens=float(np.mean([row["tokens"] for row in every])),
+        cut_off=float(np.mean([row["stop_reason"] == "length" for row in every])),
+        unanswered=float(np.mean([row["answer"] is None for row in every])),
+    )
+
+
+def _average(results: Sequence[Result]) -> Result:
+    """Every data set counts alike, whatever its size; `questions` is their sum."""
+
+    def mean(name: str) -> float:
+        return float(np.mean([getattr(result, name) for result in results]))
+
+    return Result(
+        label=AVERAGE,
+        questions=sum(result.questions for result in results),
+        rollouts=results[0].rollouts,
+        pass_at={k: measures.average([result.pass_at[k] for result in results]) for k in results[0].pass_at},
+        majority=measures.average([result.majority for result in results]),
+        reward=mean("reward"),
+        tokens=mean("tokens"),
+        cut_off=mean("cut_off"),
+        unanswered=mean("unanswered"),
+    )
+
+
+def _plain(result: Result) -> dict[str, Any]:
+    values = asdict(result)
+    del values["label"], values["pass_at"], values["majority"]
+    k = result.rollouts
+    pass_at = {f"pass@{size}": _interval(estimate) for size, estimate in result.pass_at.items()}
+    return values | {f"avg@{k}": pass_at["pass@1"], **pass_at, f"maj@{k}": _interval(result.majority)}
+
+
+def _interval(estimate: Estimate) -> dict[str, float | None]:
+    known = math.isfinite(estimate.half_width)
+    return {
+        "value": estimate.value,
+        "low": max(0.0, estimate.value - estimate.half_width) if known else None,
+        "high": min(1.0, estimate.value + estimate.half_width) if known else None,
+    }
