@@ -66,3 +66,13 @@ def test_run_json_tells_name_seed_versions_and_the_end(tmp_path):
 )  # fmt: skip
 def test_as_number(value, number):
     assert as_number(value) == number
+
+
+def test_a_stop_is_asked_for_by_a_file_and_leaves_the_run_unfinished(tmp_path):
+    folder = RunFolder(tmp_path, CONFIG, resumed_step=0)
+    assert not folder.stop_requested()
+    (tmp_path / "stop").touch()
+    assert folder.stop_requested()
+    assert not (tmp_path / "stop").exists()
+    folder.finish()
+    assert json.loads((tmp_path / "run.json").read_text())["finished"] is None

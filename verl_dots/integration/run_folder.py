@@ -3,6 +3,7 @@
 metrics.jsonl  one JSON object a step: step, wall_seconds, train_seconds, generated_tokens, verl's metrics
 config.yaml    the resolved config
 run.json       name, seed, versions, when it began and ended
+stop           made by somebody else: asks the run to save after its step and to end; it can be resumed
 """
 
 import datetime
@@ -22,6 +23,7 @@ from verl_dots.files import write_atomically
 logger = logging.getLogger(__name__)
 
 PACKAGES = ("verl-dots", "verl", "torch", "transformers", "ray", "TransferQueue", "tensordict", "numpy", "vllm")
+STOP_FILE = "stop"
 TOTALS = ("wall_seconds", "train_seconds", "generated_tokens")
 
 
@@ -40,6 +42,7 @@ class RunFolder:
         self.path.mkdir(parents=True, exist_ok=True)
         self._totals = self._totals_at(resumed_step)
         self._began = time.monotonic() - self._totals["wall_seconds"]
+        self._stopped = False
         write_text(self.path / "config.yaml", OmegaConf.to_yaml(config, resolve=True))
         self._run = {
             "name": config.trainer.experiment_name,
@@ -68,8 +71,20 @@ class RunFolder:
         with self.metrics_file.open("a") as file:
             file.write(json.dumps(row) + "\n")
 
+    def stop_requested(self) -> bool:
+        """Whether the file `stop` is there. It is taken away: the run ends without being finished."""
+        try:
+            (self.path / STOP_FILE).unlink()
+        except FileNotFoundError:
+            return False
+        self._stopped = True
+        logger.warning("stop was requested: the run is saved after this step, and goes on when it is started again")
+        return True
+
     def finish(self) -> None:
-        """Say when the run ended."""
+        """Say when the run ended, unless it stopped before its end."""
+        if self._stopped:
+            return
         self._run["finished"] = now()
         write_text(self.path / "run.json", json.dumps(self._run, indent=2) + "\n")
 

@@ -12,7 +12,7 @@ import numpy as np
 from omegaconf import DictConfig, OmegaConf, open_dict
 from tensordict import TensorDict
 from transfer_queue import KVBatchMeta
-from verl.trainer.ppo.v1 import PPOTrainerSync, register_trainer
+from verl.trainer.ppo.v1 import register_trainer
 from verl.utils import tensordict_utils as tu
 from verl.utils.config import omega_conf_to_dataclass
 from verl.utils.debug import marked_timer
@@ -24,12 +24,12 @@ from verl_dots.integration.groups import groups_of, outcomes, place_of, require_
 from verl_dots.integration.losses import dots_loss, off_policy_metrics
 from verl_dots.integration.off_policy_stage import OffPolicyStage
 from verl_dots.integration.parts import forward_multiple, fresh_rows, is_stored, pin, sort_rows, unstored_rows
-from verl_dots.integration.run_folder import RunFolder
+from verl_dots.integration.recorded_trainer import RecordedTrainer
 from verl_dots.integration.stages import Stages
 
 
 @register_trainer("dots")
-class DotsTrainer(PPOTrainerSync):
+class DotsTrainer(RecordedTrainer):
     """Synchronous trainer; with `dots` at its defaults it trains exactly as verl's own."""
 
     def __init__(self, config: DictConfig):
@@ -222,30 +222,9 @@ class DotsTrainer(PPOTrainerSync):
             return Path(trainer.resume_from_path)
         return Path(trainer.default_local_dir) / f"global_step_{self.global_steps}"
 
-    # --- the run folder --------------------------------------------------------------------------------------
-
-    def on_validate_begin(self) -> None:
-        self._open_run_folder()
-        super().on_validate_begin()
-
-    def on_train_begin(self) -> None:
-        self._open_run_folder()
-        super().on_train_begin()
-
-    def _open_run_folder(self) -> None:
-        """Log to the run folder as to verl's trackers. verl makes its tracker in fit(), before these hooks."""
-        if "run_folder" not in self.logger.logger:
-            folder = self.config.trainer.default_local_dir
-            self.logger.logger["run_folder"] = RunFolder(folder, self.config, self.global_steps)
-
     def _compute_metrics(self, batch: KVBatchMeta, metrics, *args, **kwargs) -> None:
         super()._compute_metrics(batch, metrics, *args, **kwargs)
         sampled = [tag for tag in unstored_rows(batch).tags if not tag.get("is_padding")]
         tokens = sum(tag["response_len"] for tag in sampled)
         beside = ("training/unused_tokens", "preemptive/tokens_ahead")
         metrics["training/generated_tokens"] = tokens + sum(metrics.get(name, 0) for name in beside)
-
-    def _shutdown_dump_executor(self) -> None:
-        """The last call of a fit() that completes; after an exception the run stays without an end."""
-        super()._shutdown_dump_executor()
-        self.logger.logger["run_folder"].finish()

@@ -1,0 +1,55 @@
+"""What run.sbatch refuses before it starts anything; these need no SLURM."""
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+SCRIPT = ROOT / "recipes/slurm/run.sbatch"
+RECIPE = "recipes/cpu/grpo.sh"
+
+
+def refusal(*arguments: str, cwd: Path = ROOT, **variables: str) -> str:
+    """The message with which it ends."""
+    ours = ("SEED", "RUN", "METHOD")
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("SLURM") and key not in ours}
+    environment |= variables
+    done = subprocess.run(["bash", str(SCRIPT), *arguments], cwd=cwd, env=environment, text=True, capture_output=True)
+    assert (done.returncode, done.stdout) == (2, "")
+    return done.stderr
+
+
+@pytest.mark.parametrize("arguments, message", [
+    ([], "which recipe? sbatch [OPTION ...] recipes/slurm/run.sbatch recipes/cpu/grpo.sh [KEY=VALUE ...]"),
+    (["recipes/cpu/gpro.sh"], f"there is no recipe 'recipes/cpu/gpro.sh' in {ROOT}"),
+    ([RECIPE, "--nodes=2"], "'--nodes=2' is no override KEY=VALUE; options of sbatch stand before run.sbatch"),
+    ([RECIPE, "trainer.save_freq=5", "quick"], "'quick' is no override KEY=VALUE, and stands after one"),
+    ([RECIPE, "trainer.default_local_dir=runs/x"], "name the run folder by RUN=FOLDER sbatch ..."),
+    ([RECIPE, "dots.seed=2"], "set the seed by SEED=NUMBER sbatch ..., or several by sbatch --array=1-3 ..."),
+    ([RECIPE, "trainer.nnodes=2"], "the nodes are the job's, sbatch --nodes=NUMBER"),
+])  # fmt: skip
+def test_refused_with_what_to_do(arguments, message):
+    assert message in refusal(*arguments)
+
+
+@pytest.mark.parametrize("words, environment, folder", [
+    ([RECIPE, "trainer.save_freq=5", "~trainer.logger"], {}, "runs/cpu/grpo-seed1"),
+    ([RECIPE], {"SEED": "4"}, "runs/cpu/grpo-seed4"),
+    (["recipes/cpu/common.sh", "dapo", "trainer.save_freq=5"], {}, "runs/cpu/common/dapo-seed1"),
+    ([RECIPE], {"METHOD": "ppo"}, "runs/cpu/grpo/ppo-seed1"),
+    ([str(ROOT / RECIPE)], {}, "runs/grpo-seed1"),
+    ([RECIPE], {"RUN": "runs/mine", "SEED": "4"}, "runs/mine"),
+    ([RECIPE], {"SLURM_ARRAY_TASK_ID": "3", "SEED": "4"}, "runs/cpu/grpo-seed3"),
+    ([RECIPE], {"SLURM_ARRAY_TASK_ID": "3", "RUN": "runs/mine"}, "runs/mine-seed3"),
+])  # fmt: skip
+def test_the_run_folder_is_named_after_recipe_method_and_seed(words, environment, folder):
+    told = f"this trains in {folder}, as a job of SLURM: sbatch [OPTION ...] recipes/slurm/run.sbatch {words[0]}"
+    assert told in refusal(*words, **environment)
+
+
+def test_must_begin_in_the_root_of_the_checkout(tmp_path):
+    assert f"{tmp_path} is not the root of the checkout: submit from there, or sbatch --chdir=ROOT" in refusal(
+        RECIPE, cwd=tmp_path
+    )
