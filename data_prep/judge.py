@@ -76,7 +76,7 @@ async def rate(
         EndpointError: the endpoint refuses or stays away; what is rated is in the journal.
     """
     todo = [(name, text) for name, text in zip(questions.ids, questions.texts, strict=True)]
-    todo = [(name, text) for name, text in todo if name not in journal.labels and name not in finished]
+    todo = [(name, text) for name, text in todo if name not in journal.done and name not in finished]
     unrated: list[str] = []
     with tqdm(total=len(questions), initial=len(questions) - len(todo), disable=None if progress else True) as bar:
         async with Chat(settings) as chat:
@@ -193,7 +193,7 @@ def judge(options: argparse.Namespace) -> Counter:
     )
     with Journal(options.out.with_name(options.out.name + ".journal.jsonl"), _settings(options)) as journal:
         unrated = asyncio.run(rate(questions, settings, scale, journal, finished, options.progress))
-        ratings = finished | journal.labels
+        ratings = finished | journal.done
         found = Counter(ratings[name] for name in questions.ids if name in ratings)
         if not found:
             raise EndpointError(f"none of the {len(questions)} replies held a rating; can {options.model} do this?")

@@ -16,11 +16,18 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     "algorithms": (set(), {"ray", "verl", "transformers", "hydra", "omegaconf", "pandas"}),
     "curriculum": ({"algorithms", "config", "state"}, {"torch", "ray", "verl", "transformers", "hydra", "omegaconf"}),
     "replay": ({"state"}, {"torch", "ray", "verl", "transformers", "hydra", "omegaconf", "pandas"}),
-    "difficulty": ({"algorithms", "config", "files", "questions", "settings", "state"}, {"ray", "verl", "hydra"}),
+    "journal": ({"settings"}, {"torch", "ray", "verl", "transformers", "hydra", "omegaconf", "pandas"}),
+    "difficulty": (
+        {"algorithms", "config", "files", "journal", "questions", "settings", "state"},
+        {"ray", "verl", "hydra"},
+    ),
     # The command line that drives verl's engines.
-    "difficulty/collect": ({"config", "difficulty", "integration", "main", "questions", "settings"}, {"ray", "verl"}),
+    "difficulty/collect": (
+        {"config", "difficulty", "integration", "journal", "main", "questions", "settings"},
+        {"ray", "verl"},
+    ),
     "evaluation": (
-        {"difficulty", "files", "questions", "reporting", "rewards", "settings"},
+        {"difficulty", "files", "journal", "questions", "reporting", "rewards", "settings"},
         {"torch", "ray", "verl", "transformers", "hydra", "omegaconf", "pandas"},
     ),
     # Its command line and config, and verl's merger.

@@ -31,7 +31,7 @@ from verl_dots.evaluation.checkpoints import find_checkpoint
 from verl_dots.evaluation.collector import Collector
 from verl_dots.evaluation.configure import configure, parse, settings_for
 from verl_dots.evaluation.data_sets import DataSet, read_data_sets
-from verl_dots.evaluation.storage import Journal
+from verl_dots.evaluation.storage import GenerationJournal
 from verl_dots.evaluation.summary import Result
 from verl_dots.integration.generation import GenerationError, Response, RolloutServers, Sampling
 from verl_dots.integration.run_folder import versions, write_text
@@ -87,7 +87,7 @@ def _generations(
         found = storage.read_generations(path, settings)
         logger.info("%s is complete already", path)
         return found
-    journal = Journal(out / storage.JOURNAL, settings)
+    journal = GenerationJournal(out / storage.JOURNAL, settings)
     generate(config, data_sets, journal, reward, reader)
     provenance = {
         "settings": settings,
@@ -101,7 +101,11 @@ def _generations(
 
 
 def generate(
-    config: DictConfig, data_sets: Sequence[DataSet], journal: Journal, reward: RewardFunction, reader: AnswerReader
+    config: DictConfig,
+    data_sets: Sequence[DataSet],
+    journal: GenerationJournal,
+    reward: RewardFunction,
+    reader: AnswerReader,
 ) -> None:
     """Roll out the questions that the journal lacks.
 

@@ -208,7 +208,7 @@ def test_other_settings_do_not_mix(endpoint, data, capsys):
     endpoint.failures = [(200, {})] * 4 + [(401, {})] * 9
     assert run(endpoint, data, "--concurrency", 1)[0] == 1
     assert run(endpoint, data, "--scale", "thirds")[0] == 2
-    assert "was begun with other settings" in capsys.readouterr().err
+    assert "was made with other settings" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

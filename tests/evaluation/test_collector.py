@@ -7,7 +7,7 @@ import pytest
 from verl_dots.difficulty.collection.question_rows import Question
 from verl_dots.evaluation.answers import AnswerReader
 from verl_dots.evaluation.collector import Collector, stop_reason
-from verl_dots.evaluation.storage import Generation, Journal
+from verl_dots.evaluation.storage import Generation, GenerationJournal
 from verl_dots.rewards.compute import compute_score
 
 ROW = {"data_source": "arithmetic", "reward_model": {"ground_truth": "2"}}
@@ -20,7 +20,7 @@ async def reward(row, text):
 
 @pytest.fixture
 def journal(tmp_path):
-    with Journal(tmp_path / "journal.jsonl", {}) as journal:
+    with GenerationJournal(tmp_path / "journal.jsonl", {}) as journal:
         yield journal
 
 

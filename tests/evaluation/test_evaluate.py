@@ -16,7 +16,7 @@ from data_prep.schema import make_row
 from tests.evaluation.shards import save_checkpoint
 from verl_dots import evaluate
 from verl_dots.difficulty.collection.rates import read_provenance
-from verl_dots.evaluation.storage import Generation, Journal
+from verl_dots.evaluation.storage import Generation, GenerationJournal
 from verl_dots.rewards.compute import compute_score
 from verl_dots.rollout.loading import load_engine
 from verl_dots.rollout.request import Request, SamplingParams
@@ -173,7 +173,7 @@ def test_generations_are_those_of_the_model_that_was_sharded_and_the_same_after_
     # The same again, on two replicas and from where a crash in the 6th question would have left it.
     settings = read_provenance(out / "generations.parquet")["settings"]
     assert (settings["seed"], settings["temperature"], settings["top_p"], settings["rollouts"]) == (5, 0.7, 0.95, 4)
-    with Journal(run / "again" / "generations.progress.jsonl", settings) as journal:
+    with GenerationJournal(run / "again" / "generations.progress.jsonl", settings) as journal:
         for place in (0, 3, 9, 10, 15):
             kept = [{name: row[name] for name in Generation.__annotations__} for row in rows[4 * place : 4 * place + 4]]
             key = (rows[4 * place]["data_set"], rows[4 * place]["question_id"])

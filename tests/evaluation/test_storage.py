@@ -8,7 +8,7 @@ import pytest
 
 from verl_dots.difficulty.collection.question_rows import Question
 from verl_dots.evaluation.data_sets import DataSet
-from verl_dots.evaluation.storage import Generation, Journal, read_generations, write_generations
+from verl_dots.evaluation.storage import Generation, GenerationJournal, read_generations, write_generations
 from verl_dots.settings import ConfigError
 
 SETTINGS = {"model": "tiny, sha256 ab", "temperature": 0.6, "rollouts": 2}
@@ -28,53 +28,53 @@ def path(tmp_path):
 @pytest.fixture
 def begun(path):
     """A journal with two questions."""
-    with Journal(path, SETTINGS) as journal:
+    with GenerationJournal(path, SETTINGS) as journal:
         journal.add(("arithmetic", "a"), [RIGHT, WRONG])
         journal.add(("arithmetic", "b"), [WRONG, WRONG])
     return path
 
 
 def test_what_is_done_is_there_again(begun):
-    journal = Journal(begun, SETTINGS)
+    journal = GenerationJournal(begun, SETTINGS)
     assert journal.done == {("arithmetic", "a"): [RIGHT, WRONG], ("arithmetic", "b"): [WRONG, WRONG]}
     with journal:
         journal.add(("other", "a"), [RIGHT, RIGHT])
-    assert list(Journal(begun, SETTINGS).done) == [("arithmetic", "a"), ("arithmetic", "b"), ("other", "a")]
+    assert list(GenerationJournal(begun, SETTINGS).done) == [("arithmetic", "a"), ("arithmetic", "b"), ("other", "a")]
 
 
 @pytest.mark.parametrize("cut", [1, 20, 150])
 def test_a_line_that_a_crash_cut_short_is_done_again(begun, cut):
     begun.write_bytes(begun.read_bytes()[:-cut])
-    journal = Journal(begun, SETTINGS)
+    journal = GenerationJournal(begun, SETTINGS)
     assert list(journal.done) == [("arithmetic", "a")]
     with journal:
         journal.add(("arithmetic", "b"), [RIGHT, RIGHT])
-    assert Journal(begun, SETTINGS).done[("arithmetic", "b")] == [RIGHT, RIGHT]
+    assert GenerationJournal(begun, SETTINGS).done[("arithmetic", "b")] == [RIGHT, RIGHT]
 
 
 def test_a_journal_of_other_settings_is_refused_and_both_are_named(begun):
     before = begun.read_bytes()
     with pytest.raises(ConfigError, match=r"\(temperature: 0.6 there, 1.0 now\); .* choose another --out"):
-        Journal(begun, {**SETTINGS, "temperature": 1.0})
+        GenerationJournal(begun, {**SETTINGS, "temperature": 1.0})
     with pytest.raises(ConfigError, match="model: 'tiny, sha256 ab' there, 'tiny, sha256 cd' now"):
-        Journal(begun, {**SETTINGS, "model": "tiny, sha256 cd"})
+        GenerationJournal(begun, {**SETTINGS, "model": "tiny, sha256 cd"})
     assert begun.read_bytes() == before
 
 
 def test_a_journal_without_a_question_binds_nobody(path):
     path.parent.mkdir()
     path.write_text(json.dumps({"settings": {"other": 1}}) + "\n" + '{"key": ["arith')
-    with Journal(path, SETTINGS) as journal:
+    with GenerationJournal(path, SETTINGS) as journal:
         journal.add(("arithmetic", "a"), [RIGHT, WRONG])
-    assert list(Journal(path, SETTINGS).done) == [("arithmetic", "a")]
+    assert list(GenerationJournal(path, SETTINGS).done) == [("arithmetic", "a")]
 
 
 @pytest.mark.parametrize("content", ['{"a": 1}\n', "text\n", '[1]\n{"key": 1}\n', "\xff\xfe\n"])
 def test_another_file_is_no_journal(path, content):
     path.parent.mkdir()
     path.write_text(content, encoding="latin-1")
-    with pytest.raises(ConfigError, match="is not a journal of an evaluation"):
-        Journal(path, SETTINGS)
+    with pytest.raises(ConfigError, match="is not a progress file"):
+        GenerationJournal(path, SETTINGS)
 
 
 def test_generations_are_in_the_order_of_the_questions_whatever_was_done_first(tmp_path):

@@ -19,10 +19,6 @@ ENDED = ("COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "NODE_FAIL", "OUT_OF_MEM
 PATIENCE_SECONDS = 900
 
 
-def pytest_configure(config):
-    config.addinivalue_line("markers", "slurm: starts SLURM's daemons on this machine (scripts/test_slurm.sh)")
-
-
 @dataclass(frozen=True)
 class Slurm:
     """Clients of the cluster; `folder` is where jobs write their output."""

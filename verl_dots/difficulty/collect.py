@@ -32,7 +32,6 @@ from verl_dots.difficulty.collection.rates import (
     RewardOutOfRange,
     RewardRange,
     read_provenance,
-    require_same_settings,
     write_labels,
 )
 from verl_dots.difficulty.collection.tally import Tally
@@ -40,6 +39,7 @@ from verl_dots.integration.generation import GenerationError, Response, RolloutS
 from verl_dots.integration.launch import prepare_environment, validate
 from verl_dots.integration.run_folder import versions
 from verl_dots.integration.scoring import RewardFunction
+from verl_dots.journal import require_same_settings
 from verl_dots.main import compose
 from verl_dots.settings import ConfigError
 
@@ -135,10 +135,10 @@ def collect_with_model(options: argparse.Namespace) -> dict[str, int]:
         logger.info("%s is complete already", options.out)
         return there["counts"]
     progress = ProgressFile(options.out.with_name(options.out.name + ".progress.jsonl"), settings)
-    if progress.outcomes:
-        logger.info("%d of %d questions are done already", len(progress.outcomes), len(questions))
+    if progress.done:
+        logger.info("%d of %d questions are done already", len(progress.done), len(questions))
     fitting = roll_out(config, questions, options, progress)
-    rows = [(question.id, question.text, question.answer, progress.outcomes[question.id]) for question in fitting]
+    rows = [(question.id, question.text, question.answer, progress.done[question.id]) for question in fitting]
     counts = {"questions": len(fitting), "prompts too long": len(questions) - len(fitting)}
     provenance = {
         "settings": settings,
@@ -172,7 +172,7 @@ def roll_out(
     if len(fitting) < len(questions):
         skipped = len(questions) - len(fitting)
         logger.warning("%d prompts are longer than data.max_prompt_length=%d and are left out", skipped, most)
-    todo = [question for question in fitting if question.id not in progress.outcomes]
+    todo = [question for question in fitting if question.id not in progress.done]
     if not todo:
         return fitting
     with progress:

@@ -6,7 +6,7 @@ from typing import Any
 
 from verl_dots.difficulty.collection.question_rows import Question
 from verl_dots.evaluation.answers import AnswerReader
-from verl_dots.evaluation.storage import Generation, Journal
+from verl_dots.evaluation.storage import Generation, GenerationJournal
 
 ENDED, CUT = "stop", "length"
 # Words of verl's servers for a response that came to its end, by an ending token or at the limit.
@@ -32,7 +32,7 @@ class Collector:
         rollouts: int,
         reward: Callable[[Mapping[str, Any], str], Awaitable[float]],
         reader: AnswerReader,
-        journal: Journal,
+        journal: GenerationJournal,
         limit: int,
         ends: Collection[int],
     ):

@@ -6,23 +6,22 @@ their questions and rollouts, so it has the same bytes however often the evaluat
 """
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from verl_dots.difficulty.collection.rates import PROVENANCE_KEY, require_same_settings
+from verl_dots.difficulty.collection.rates import PROVENANCE_KEY
 from verl_dots.evaluation.data_sets import DataSet
 from verl_dots.files import write_atomically
+from verl_dots.journal import Journal, require_same_settings
 from verl_dots.settings import ConfigError
 
 GENERATIONS = "generations.parquet"
 JOURNAL = "generations.progress.jsonl"
-SYNC_EVERY = 50
 SCHEMA = pa.schema(
     [
         ("data_set", pa.string()),
@@ -60,74 +59,14 @@ class Generation:
     stop_reason: str
 
 
-class Journal:
-    """Questions that are done, kept on disk; a context manager.
+class GenerationJournal(Journal[Key, list[Generation]]):
+    """All rollouts of the questions that are done."""
 
-    Args:
-        path: made with the first question.
-        settings: everything that decides what is measured, as plain JSON values.
+    def line_of(self, key: Key, value: Sequence[Generation]) -> dict[str, Any]:
+        return {"key": list(key), "generations": [asdict(generation) for generation in value]}
 
-    Raises:
-        ConfigError: the file was begun with other settings, or is no journal.
-    """
-
-    def __init__(self, path: Path, settings: Mapping[str, Any]):
-        self.path = path
-        self.settings = dict(settings)
-        self.done: dict[Key, list[Generation]] = {}
-        self._file: TextIO | None = None
-        if path.exists():
-            self._read()
-
-    def __enter__(self) -> "Journal":
-        return self
-
-    def __exit__(self, *error: Any) -> None:
-        if self._file is not None:
-            self._sync()
-            self._file.close()
-            self._file = None
-
-    def add(self, key: Key, generation_G: Sequence[Generation]) -> None:
-        """Keep a question that is done. It survives the end of this process, and every 50th the machine's."""
-        if self._file is None:
-            self._open()
-        self.done[key] = list(generation_G)
-        line = {"key": list(key), "generations": [asdict(generation) for generation in generation_G]}
-        self._file.write(json.dumps(line) + "\n")
-        self._file.flush()
-        if len(self.done) % SYNC_EVERY == 0:
-            self._sync()
-
-    def remove(self) -> None:
-        """Delete the file, once the generations are written elsewhere."""
-        self.path.unlink(missing_ok=True)
-
-    def _open(self) -> None:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = self.path.open("a" if self.done else "w")
-        if not self.done:
-            self._file.write(json.dumps({"settings": self.settings}, sort_keys=True) + "\n")
-
-    def _sync(self) -> None:
-        self._file.flush()
-        os.fsync(self._file.fileno())
-
-    def _read(self) -> None:
-        content = self.path.read_bytes()
-        whole = content[: content.rfind(b"\n") + 1]  # a crash may have cut the last line short
-        try:
-            lines = [json.loads(line) for line in whole.splitlines()]
-            found = lines[0]["settings"] if lines else {}
-            done = {tuple(line["key"]): [Generation(**one) for one in line["generations"]] for line in lines[1:]}
-        except (ValueError, KeyError, TypeError) as error:
-            raise ConfigError(f"{self.path} is not a journal of an evaluation ({error!r}); move it away") from error
-        if not done:
-            return
-        require_same_settings(found, self.settings, self.path)
-        self.done = done
-        if whole != content:
-            os.truncate(self.path, len(whole))
+    def read_line(self, line: Mapping[str, Any]) -> tuple[Key, list[Generation]]:
+        return tuple(line["key"]), [Generation(**one) for one in line["generations"]]
 
 
 def write_generations(

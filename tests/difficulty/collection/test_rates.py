@@ -45,10 +45,10 @@ def test_progress_is_read_back(tmp_path):
     with ProgressFile(path, SETTINGS) as progress:
         progress.add("a", Outcome((1.0, 0.0), (5, 7)))
         # On disk at once: a process that is killed loses nothing.
-        assert ProgressFile(path, SETTINGS).outcomes == {"a": Outcome((1.0, 0.0), (5, 7))}
+        assert ProgressFile(path, SETTINGS).done == {"a": Outcome((1.0, 0.0), (5, 7))}
     with ProgressFile(path, SETTINGS) as progress:
         progress.add("b", Outcome((0.1 + 0.2, 1 / 3), None))
-    assert ProgressFile(path, SETTINGS).outcomes == {
+    assert ProgressFile(path, SETTINGS).done == {
         "a": Outcome((1.0, 0.0), (5, 7)),
         "b": Outcome((0.1 + 0.2, 1 / 3), None),
     }
@@ -62,9 +62,9 @@ def test_a_line_cut_short_by_a_crash_is_left_out_and_written_again(tmp_path, cut
         progress.add("b", Outcome((0.0,), (6,)))
     path.write_text(path.read_text()[:-cut])
     with ProgressFile(path, SETTINGS) as progress:
-        assert list(progress.outcomes) == ["a"]
+        assert list(progress.done) == ["a"]
         progress.add("c", Outcome((1.0,), (7,)))
-    assert list(ProgressFile(path, SETTINGS).outcomes) == ["a", "c"]
+    assert list(ProgressFile(path, SETTINGS).done) == ["a", "c"]
 
 
 def test_a_crash_before_the_first_line_is_a_fresh_start(tmp_path):
@@ -72,7 +72,7 @@ def test_a_crash_before_the_first_line_is_a_fresh_start(tmp_path):
     path.write_text('{"settings": {"mod')
     with ProgressFile(path, SETTINGS) as progress:
         progress.add("a", Outcome((1.0,), (5,)))
-    assert list(ProgressFile(path, SETTINGS).outcomes) == ["a"]
+    assert list(ProgressFile(path, SETTINGS).done) == ["a"]
 
 
 def test_progress_of_other_settings_is_refused_with_what_differs(tmp_path):
@@ -93,7 +93,7 @@ def test_progress_without_a_question_binds_nobody(tmp_path):
     path.write_text(json.dumps({"settings": SETTINGS}) + "\n")
     with ProgressFile(path, {"model": "b"}) as progress:
         progress.add("a", Outcome((1.0,), (5,)))
-    assert list(ProgressFile(path, {"model": "b"}).outcomes) == ["a"]
+    assert list(ProgressFile(path, {"model": "b"}).done) == ["a"]
 
 
 @pytest.mark.parametrize("text", ["no json\n", "[1]\n", '{"settings": {}}\n{"question_id": "a"}\n'])

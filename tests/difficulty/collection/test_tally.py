@@ -22,13 +22,13 @@ def test_a_question_is_kept_once_all_its_rollouts_are_there_in_their_order(tmp_p
         async def run():
             await tally.add(1, 1, "4", 7)
             await tally.add(0, 0, "2", 3)
-            assert progress.outcomes == {}
+            assert progress.done == {}
             await tally.add(1, 0, "5", 9)
-            assert progress.outcomes == {"b": Outcome((0.0, 1.0), (9, 7))}
+            assert progress.done == {"b": Outcome((0.0, 1.0), (9, 7))}
             await tally.add(0, 1, "2", 4)
 
         asyncio.run(run())
-        assert progress.outcomes["a"] == Outcome((1.0, 1.0), (3, 4))
+        assert progress.done["a"] == Outcome((1.0, 1.0), (3, 4))
 
 
 def test_the_first_reward_out_of_range_ends_it_before_the_question_is_complete(tmp_path):
@@ -41,7 +41,7 @@ def test_the_first_reward_out_of_range_ends_it_before_the_question_is_complete(t
             asyncio.run(tally.add(1, 0, "4", 1))
         asyncio.run(Tally(QUESTIONS, 1, penalty, RewardRange(-1.0, 1.0), progress).add(1, 0, "4", 1))
         # Kept as it was given, so that the range can still be corrected.
-        assert progress.outcomes == {"b": Outcome((-1.0,), (1,))}
+        assert progress.done == {"b": Outcome((-1.0,), (1,))}
 
 
 def test_a_failing_reward_function_says_on_which_question(tmp_path):

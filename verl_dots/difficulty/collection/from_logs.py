@@ -16,9 +16,9 @@ from verl_dots.difficulty.collection.rates import (
     Outcome,
     RewardOutOfRange,
     read_provenance,
-    require_same_settings,
     write_labels,
 )
+from verl_dots.journal import require_same_settings
 from verl_dots.questions import question_id
 from verl_dots.settings import ConfigError
 

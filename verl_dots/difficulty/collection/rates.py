@@ -5,20 +5,19 @@ the settings, every other one a question that is done. A collection that stops i
 """
 
 import json
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from verl_dots.files import write_atomically
+from verl_dots.journal import Journal
 from verl_dots.settings import ConfigError
 
 PROVENANCE_KEY = b"verl_dots.provenance"
-SYNC_EVERY = 200
 SCHEMA = pa.schema(
     [
         ("question_id", pa.string()),
@@ -83,87 +82,15 @@ class RewardRange:
         return (sum(rewards_G) / len(rewards_G) - self.low) / (self.high - self.low)
 
 
-class ProgressFile:
-    """Questions that are done, kept on disk; a context manager.
+class ProgressFile(Journal[str, Outcome]):
+    """Questions that are done, by id."""
 
-    Args:
-        path: made with the first question.
-        settings: everything that decides what is measured, as plain JSON values.
+    def line_of(self, key: str, value: Outcome) -> dict[str, Any]:
+        return {"question_id": key, **asdict(value)}
 
-    Raises:
-        ConfigError: the file was begun with other settings, or is no progress file.
-    """
-
-    def __init__(self, path: Path, settings: Mapping[str, Any]):
-        self.path = path
-        self.settings = _plain(settings)
-        self.outcomes: dict[str, Outcome] = {}
-        self._file: TextIO | None = None
-        if path.exists():
-            self._read()
-
-    def __enter__(self) -> "ProgressFile":
-        return self
-
-    def __exit__(self, *error: Any) -> None:
-        if self._file is not None:
-            self._sync()
-            self._file.close()
-            self._file = None
-
-    def add(self, question_id: str, outcome: Outcome) -> None:
-        """Keep a question that is done. It survives the end of this process, and every 200th the machine's."""
-        if self._file is None:
-            self._open()
-        self.outcomes[question_id] = outcome
-        self._file.write(json.dumps({"question_id": question_id, **asdict(outcome)}) + "\n")
-        self._file.flush()
-        if len(self.outcomes) % SYNC_EVERY == 0:
-            self._sync()
-
-    def remove(self) -> None:
-        """Delete the file, once its labels are written."""
-        self.path.unlink(missing_ok=True)
-
-    def _open(self) -> None:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        fresh = not self.outcomes
-        self._file = self.path.open("w" if fresh else "a")
-        if fresh:
-            self._file.write(json.dumps({"settings": self.settings}, sort_keys=True) + "\n")
-
-    def _sync(self) -> None:
-        self._file.flush()
-        os.fsync(self._file.fileno())
-
-    def _read(self) -> None:
-        text = self.path.read_text()
-        whole = text[: text.rfind("\n") + 1]
-        try:
-            lines = [json.loads(line) for line in whole.splitlines()]
-            found = lines[0]["settings"] if lines else {}
-            outcomes = {line["question_id"]: _outcome(line) for line in lines[1:]}
-        except (json.JSONDecodeError, KeyError, TypeError) as error:
-            raise ConfigError(f"{self.path} is not a progress file ({error!r}); move it away") from error
-        if not outcomes:
-            return
-        require_same_settings(found, self.settings, self.path)
-        self.outcomes = outcomes
-        if whole != text:
-            # The last line was cut short by a crash.
-            os.truncate(self.path, len(whole.encode()))
-
-
-def require_same_settings(there: Mapping[str, Any], here: Mapping[str, Any], path: Path) -> None:
-    """Raise ConfigError, naming what differs, unless labels made with `there` are labels of `here`."""
-    here = _plain(here)
-    differing = [key for key in sorted({*there, *here}) if there.get(key) != here.get(key)]
-    if differing:
-        shown = "; ".join(f"{key}: {there.get(key)!r} there, {here.get(key)!r} now" for key in differing)
-        raise ConfigError(
-            f"{path} was made with other settings ({shown}); repeat the command with the old ones to continue, choose "
-            "another --out, or delete the file"
-        )
+    def read_line(self, line: Mapping[str, Any]) -> tuple[str, Outcome]:
+        lengths = line["lengths_G"]
+        return line["question_id"], Outcome(tuple(line["rewards_G"]), None if lengths is None else tuple(lengths))
 
 
 def write_labels(
@@ -210,13 +137,3 @@ def read_provenance(path: Path) -> dict[str, Any]:
     except pa.ArrowInvalid as error:
         raise ConfigError(f"{path} is not a parquet file: {error}") from error
     return json.loads(metadata.get(PROVENANCE_KEY, b"{}"))
-
-
-def _outcome(line: Mapping[str, Any]) -> Outcome:
-    lengths = line["lengths_G"]
-    return Outcome(tuple(line["rewards_G"]), None if lengths is None else tuple(lengths))
-
-
-def _plain(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """As the settings read back from JSON."""
-    return json.loads(json.dumps(dict(settings)))
