@@ -132,6 +132,7 @@ def test_rows_without_an_advantage_leave_the_update(inputs, straight, tmp_path, 
             assert mine[step][key] == pytest.approx(theirs[step][key], rel=1e-4, abs=1e-6), f"step {step}: {key}"
 
 
+@pytest.mark.long
 def test_a_resumed_run_is_the_same_run_bit_for_bit(inputs, straight, tmp_path):
     folder, _ = straight
     # As a run looks that was cut off after step 4, before it was saved.
