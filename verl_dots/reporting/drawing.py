@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -38,11 +39,14 @@ def save(figure: Figure, path: Path) -> None:
     figure.savefig(path, dpi=DOTS_PER_INCH)
 
 
-def look(index: int, name: str, baseline: str) -> dict[str, str]:
-    """Colour and marker of the method at `index` of a comparison, in which the baseline comes first."""
+def look(index: int, name: str, baseline: str) -> dict[str, Any]:
+    """Colour, marker and width of the method at `index` of a comparison, in which the baseline comes first.
+
+    The baseline is wider: it shows beneath a method whose curve is the same.
+    """
     if name == baseline:
-        return {"color": BASELINE_COLOUR, "marker": MARKERS[0]}
-    return {"color": COLOURS[(index - 1) % len(COLOURS)], "marker": MARKERS[index % len(MARKERS)]}
+        return {"color": BASELINE_COLOUR, "marker": MARKERS[0], "linewidth": 4.5}
+    return {"color": COLOURS[(index - 1) % len(COLOURS)], "marker": MARKERS[index % len(MARKERS)], "linewidth": 2.2}
 
 
 def band(panel: Axes, x, middle, deviation, colour: str) -> None:

@@ -7,6 +7,7 @@ either side of the mean.
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -197,7 +198,7 @@ def controller_figure(comparison: Comparison) -> Figure | None:
 
 
 def _draw_curve(
-    panel: Axes, method: MethodSummary, axis: str, factor: float, scale: float, look: dict[str, str]
+    panel: Axes, method: MethodSummary, axis: str, factor: float, scale: float, look: dict[str, Any]
 ) -> None:
     cost_E = factor * getattr(method.mean, axis)
     every = max(1, math.ceil(len(cost_E) / MOST_MARKED_POINTS))
@@ -207,7 +208,7 @@ def _draw_curve(
 
 
 def _draw_seed_band(
-    panel: Axes, method: MethodSummary, axis: str, factor: float, scale: float, look: dict[str, str]
+    panel: Axes, method: MethodSummary, axis: str, factor: float, scale: float, look: dict[str, Any]
 ) -> None:
     seeds = np.stack([curve.accuracy_E for curve in measures.align(method.curves)])
     deviation_E = scale * seeds.std(axis=0, ddof=1)
@@ -218,7 +219,7 @@ def _has_band(method: MethodSummary, comparison: Comparison) -> bool:
     return len(method.runs) > 1 and len(comparison.methods) <= MOST_DETAILED_METHODS
 
 
-def _draw_metric(panel: Axes, method: MethodSummary, key: str, look: dict[str, str], detailed: bool) -> None:
+def _draw_metric(panel: Axes, method: MethodSummary, key: str, look: dict[str, Any], detailed: bool) -> None:
     """Draw one metric of one method, or nothing if its runs do not have it."""
     series = [run.rows.set_index("step")[key].dropna() for run in method.runs if key in run.rows]
     table = pd.concat(series, axis=1).dropna() if series else pd.DataFrame()
