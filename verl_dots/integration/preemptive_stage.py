@@ -60,7 +60,7 @@ class PreemptiveStage:
         put_back(self.questions, groups, uids, step, trained_on=self.again)
         numbers = [self.questions.number(group.question) for group in groups]
         self.question_of = dict(zip(uids, numbers, strict=True))
-        self.metrics = {"preemptive/sampled_groups": 0.0, "preemptive/cached_groups": float(self.cache.groups)}
+        self.metrics = {"preemptive/sampled_groups": 0.0}
         return []
 
     def submitted(self, uids: Sequence[str], planned: Sequence[np.ndarray]) -> None:
@@ -91,7 +91,6 @@ class PreemptiveStage:
             self._keep(rows_at(batch, part), number, step)
         tokens = sum(batch.tags[place]["response_len"] for place in ahead)
         self.metrics["preemptive/tokens_ahead"] = float(tokens)
-        self.metrics["preemptive/cached_groups"] = float(self.cache.groups)
         tq.kv_clear(keys=[batch.keys[place] for place in ahead], partition_id=batch.partition_id)
         return rows_at(batch, places[0])
 
@@ -105,8 +104,7 @@ class PreemptiveStage:
         if self.batch_of and self.cache.passes > 1:
             real = [place for place, tag in enumerate(batch.tags) if not tag.get("is_padding")]
             self._keep(rows_at(batch, real), 0, step)
-            self.metrics["preemptive/cached_groups"] = float(self.cache.groups)
-        return self.metrics
+        return self.metrics | {"preemptive/cached_groups": float(self.cache.groups)}
 
     def _keep(self, part: KVBatchMeta, number: int, step: int) -> None:
         ids = {uid: self.questions.known.ids[question] for uid, question in self.question_of.items()}
