@@ -16,7 +16,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from tqdm import tqdm
 
-from verl_dots.questions import Question, QuestionError, read_question, read_rows
+from verl_dots.question_rows import QuestionError, read_rows
+from verl_dots.questions import Question, read_question
 
 # What can be wrong with a row. The last three leave it usable.
 UNREADABLE, UNKNOWN_SOURCE, TOO_LONG = "no question", "unknown data source", "too long"
