@@ -8,7 +8,7 @@ from data_prep.byte_tokenizer import build_tokenizer
 from verl_dots import check
 from verl_dots.data_check import check_files
 from verl_dots.questions import QuestionError
-from verl_dots.rewards.compute import answer_problem
+from verl_dots.rewards.compute import answer_problem, source_problem
 
 
 def row(question="What is 1 plus 1?", answer="2", source="arithmetic", prompt=None):
@@ -49,7 +49,7 @@ def test_everything_that_can_be_wrong_with_a_row_is_told_with_its_number(tmp_pat
         row("nor this", "1", source=None),
         row("good", "1"),
         row("good", "2"),
-        row("unreadable", "42."),  # a period ends an answer
+        row("unreadable", "a data source."),  # a period ends an answer
         row("a fraction", "\\frac{1}{2}", source="math"),
         row("verl's own", "7", source="openai/gsm8k"),
     ]
@@ -150,5 +150,7 @@ def test_what_a_reward_can_read():
     assert answer_problem("arithmetic", "42") is None
     assert "cannot read the answer '42.'" in answer_problem("arithmetic", "42.")  # a period ends the answer
     assert answer_problem("math", "\\frac{1}{2}") is None and answer_problem("math", "-3.5") is None
-    assert "no reward function" in answer_problem("nobody's", "1")
-    assert answer_problem("openai/gsm8k", "1") is None
+    assert answer_problem("openai/gsm8k", "1") is None  # verl's own to read
+    assert "cannot read the answer 'my data source.'" in answer_problem("arithmetic", "my data source.")
+    assert "no reward function" in source_problem("nobody's")
+    assert source_problem("math") is None and source_problem("openai/gsm8k") is None

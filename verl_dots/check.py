@@ -17,7 +17,7 @@ from rich.console import Console
 from verl_dots.data_check import ERRORS, UNREADABLE_ANSWER, WARNINGS, FileReport, check_files
 from verl_dots.questions import QuestionError
 from verl_dots.reporting.tables import NOTHING, markdown
-from verl_dots.rewards.compute import answer_problem
+from verl_dots.rewards.compute import answer_problem, source_problem
 
 MOST_NUMBERS = 20  # rows of a kind that are named
 MOST_SOURCES = 4
@@ -33,6 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         reports = check_files(
             options.data,
             prompt_key=options.prompt_key,
+            sources=None if options.skip_answers else source_problem,
             answers=None if options.skip_answers else answer_problem,
             length=length,
             most_tokens=options.max_prompt_tokens,

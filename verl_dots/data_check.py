@@ -27,6 +27,8 @@ WARNINGS = (UNREADABLE_ANSWER, REPEATED, CONFLICTING)
 SHOWN = 5  # messages of each kind that are kept
 ANSWER_THREADS = 4
 
+# data source -> what is wrong, or None
+SourceCheck = Callable[[str], str | None]
 # (data source, ground truth) -> what is wrong, or None
 AnswerCheck = Callable[[str, str], str | None]
 # messages -> tokens
@@ -73,6 +75,7 @@ def check_files(
     files: Sequence[str | Path],
     *,
     prompt_key: str = "prompt",
+    sources: SourceCheck | None = None,
     answers: AnswerCheck | None = None,
     length: Length | None = None,
     most_tokens: int | None = None,
@@ -81,6 +84,7 @@ def check_files(
     """Check parquet files in verl's schema, row by row; a million rows take the memory of their ids.
 
     Args:
+        sources: asked about each row's data source; None leaves them alone.
         answers: asked once for each different answer; None leaves answers alone.
         length: of a prompt in tokens.
         most_tokens: prompts that `length` finds longer are too long.
@@ -94,11 +98,12 @@ def check_files(
     with ThreadPoolExecutor(ANSWER_THREADS) as threads:
         ask = _Answers(answers, threads) if answers else None
         return [
-            _check_file(Path(file), prompt_key, ask, length, most_tokens, seen, prompts, progress) for file in files
+            _check_file(Path(file), prompt_key, sources, ask, length, most_tokens, seen, prompts, progress)
+            for file in files
         ]
 
 
-def _check_file(path: Path, prompt_key, ask, length, most_tokens, seen, prompts, progress: bool) -> FileReport:
+def _check_file(path: Path, prompt_key, sources, ask, length, most_tokens, seen, prompts, progress: bool) -> FileReport:
     report = FileReport(path)
     bar = tqdm(
         read_rows([path], prompt_key, ("data_source",)), path.name, _rows(path), unit="row", disable=not progress
@@ -114,8 +119,10 @@ def _check_file(path: Path, prompt_key, ask, length, most_tokens, seen, prompts,
         report.sources[str(source)] += 1
         if not isinstance(source, str) or not source:
             report.add(UNKNOWN_SOURCE, number, "it has no data_source, by which the reward is chosen")
+        elif sources and (problem := sources(source)):
+            report.add(UNKNOWN_SOURCE, number, problem)
         elif ask:
-            ask.put(source, question.answer, partial(_note_answer, report, number))
+            ask.put(source, question.answer, partial(report.add, UNREADABLE_ANSWER, number))
         _check_repeats(report, number, question, seen, prompts)
         _check_length(report, number, question, length, most_tokens)
     if not report.rows:
@@ -130,10 +137,6 @@ def _rows(path: Path) -> int | None:
         return pq.read_metadata(path.expanduser()).num_rows
     except (pa.ArrowException, OSError):
         return None  # read_rows says what is wrong
-
-
-def _note_answer(report: FileReport, number: int, problem: str) -> None:
-    report.add(UNKNOWN_SOURCE if "data source" in problem else UNREADABLE_ANSWER, number, problem)
 
 
 def _check_repeats(report: FileReport, number: int, question: Question, seen: dict, prompts: dict) -> None:

@@ -11,7 +11,7 @@ from verl_dots.data_check import ERRORS, UNREADABLE_ANSWER, FileReport, Length, 
 from verl_dots.integration.scoring import OURS
 from verl_dots.integration.standalone import load_tokenizer, tokenize
 from verl_dots.questions import QuestionError
-from verl_dots.rewards.compute import answer_problem
+from verl_dots.rewards.compute import answer_problem, source_problem
 from verl_dots.settings import ConfigError
 
 logger = logging.getLogger(__name__)
@@ -44,6 +44,7 @@ def check_data(config: DictConfig) -> None:
             reports = check_files(
                 files,
                 prompt_key=config.data.prompt_key,
+                sources=source_problem if ours else None,
                 answers=answer_problem if ours else None,
                 length=_length(config),
                 most_tokens=config.data.max_prompt_length,

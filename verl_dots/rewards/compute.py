@@ -121,15 +121,15 @@ def compute_score(
     return {"score": score, "acc": float(score >= 1.0)}
 
 
-def answer_problem(data_source: str, ground_truth: str) -> str | None:
-    """What keeps every response to a question from being scored, or None: an unknown source, an unreadable answer.
+def source_problem(data_source: str) -> str | None:
+    """What keeps every response to questions of a source from being scored, or None."""
+    known = data_source in SCORERS or _verl_knows(data_source)
+    return None if known else f"no reward function for data source {data_source!r}"
 
-    Of a source that is verl's own to score only whether verl knows it is found out.
-    """
-    scorer = SCORERS.get(data_source)
-    if scorer is None:
-        return None if _verl_knows(data_source) else f"no reward function for data source {data_source!r}"
-    reader = READERS.get(scorer)
+
+def answer_problem(data_source: str, ground_truth: str) -> str | None:
+    """Why the scorer of a source cannot read a ground truth, or None; what verl itself scores is not asked."""
+    reader = READERS.get(SCORERS.get(data_source))
     return None if reader is None or reader(ground_truth) else f"the reward cannot read the answer {ground_truth!r:.80}"
 
 
