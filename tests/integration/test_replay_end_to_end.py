@@ -72,7 +72,7 @@ def test_a_batch_is_fresh_and_replayed_groups_and_never_short(whole):
 
 
 def test_the_buffer_holds_informative_groups_of_distinct_questions(whole):
-    state = load_state(whole / "run" / "global_step_4" / "replay.safetensors", "replay")["buffer"]
+    state = load_state(whole / "run" / "global_step_4" / "replay.safetensors", "replay")["state"]
     assert len(set(state["questions"])) == len(state["questions"]) == len(state["steps"]) <= 8
     rewards = state["arrays"]["rewards_G"].reshape(-1, GROUP)
     assert ((rewards.mean(axis=1) > 0) & (rewards.mean(axis=1) < 1)).all()

@@ -5,7 +5,7 @@ the target takes the place of dots.selection.alpha.
 """
 
 from collections.abc import Collection, Mapping
-from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -14,10 +14,8 @@ from verl_dots.curriculum.adarft import Target, TargetCurriculum
 from verl_dots.integration.groups import Group
 from verl_dots.integration.selection_stage import SelectionStage
 from verl_dots.integration.train_questions import TrainQuestions
-from verl_dots.state import load_state, require_equal, require_keys, save_state
+from verl_dots.state import require_equal, require_keys
 
-STATE_FILE = "adarft.safetensors"
-KIND = "adarft"
 SEED_STREAM = 2504_05520  # apart from every other generator that is seeded with dots.seed
 
 
@@ -79,20 +77,14 @@ class AdaRFTStage:
 
     # --- checkpoints -----------------------------------------------------------------------------------------
 
-    def save(self, folder: Path) -> None:
-        """Write target and curriculum."""
-        state = {
-            "fingerprint": self.questions.known.fingerprint,
-            "target": self.target.state_dict(),
-            "curriculum": self.curriculum.state_dict() if self.curriculum else None,
-        }
-        save_state(folder / STATE_FILE, KIND, state)
+    def state_dict(self) -> dict[str, Any]:
+        """Target and curriculum."""
+        curriculum = self.curriculum.state_dict() if self.curriculum else None
+        return {"target": self.target.state_dict(), "curriculum": curriculum}
 
-    def load(self, folder: Path) -> None:
-        """Take over what `save` wrote. Raises StateError where it is missing, damaged, or of other questions."""
-        state = load_state(folder / STATE_FILE, KIND)
-        require_keys(str(folder / STATE_FILE), state, {"fingerprint", "target", "curriculum"})
-        require_equal("fingerprint of the training questions", state["fingerprint"], self.questions.known.fingerprint)
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take over such a state, all of it, or raise StateError."""
+        require_keys("AdaRFT", state, {"target", "curriculum"})
         require_equal("dots.selection.enable", state["curriculum"] is None, self.curriculum is None)
         self.target.load_state_dict(state["target"])
         if self.curriculum:

@@ -4,7 +4,6 @@ on long responses to easy questions.
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,11 +21,6 @@ from verl_dots.curriculum.temperature import TemperatureController
 from verl_dots.integration.groups import Group, place_of
 from verl_dots.integration.selection_stage import SelectionStage
 from verl_dots.integration.train_questions import TrainQuestions
-from verl_dots.state import load_state, require_equal, require_keys, save_state
-
-BUDGET_FILE = "budget.safetensors"
-TEMPERATURE_FILE = "temperature.safetensors"
-LENGTH_PENALTY_FILE = "length_penalty.safetensors"
 
 
 class BudgetStage:
@@ -68,17 +62,13 @@ class BudgetStage:
         metrics = {f"budget/rollouts/{name}": value for name, value in self._figures.items()}
         return metrics | {"budget/epoch": float(self.budget.epoch)}
 
-    def save(self, folder: Path) -> None:
-        """Write rewards, ranks and epoch."""
-        state = {"fingerprint": self.questions.known.fingerprint, "budget": self.budget.state_dict()}
-        save_state(folder / BUDGET_FILE, "budget", state)
+    def state_dict(self) -> dict[str, Any]:
+        """Rewards, ranks and epoch."""
+        return self.budget.state_dict()
 
-    def load(self, folder: Path) -> None:
-        """Take over what `save` wrote. Raises StateError where it is missing, damaged, or of other questions."""
-        state = load_state(folder / BUDGET_FILE, "budget")
-        require_keys(str(folder / BUDGET_FILE), state, {"fingerprint", "budget"})
-        require_equal("fingerprint of the training questions", state["fingerprint"], self.questions.known.fingerprint)
-        self.budget.load_state_dict(state["budget"])
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take over such a state, all of it, or raise StateError."""
+        self.budget.load_state_dict(state)
 
 
 class TemperatureStage:
@@ -104,13 +94,13 @@ class TemperatureStage:
         """Take in the entropy of a step, and return the metrics of the controller."""
         return {f"temperature/{name}": value for name, value in self.controller.observe(entropy, step).items()}
 
-    def save(self, folder: Path) -> None:
-        """Write the controller."""
-        save_state(folder / TEMPERATURE_FILE, "temperature", self.controller.state_dict())
+    def state_dict(self) -> dict[str, Any]:
+        """The controller."""
+        return self.controller.state_dict()
 
-    def load(self, folder: Path) -> None:
-        """Take over what `save` wrote. Raises StateError where it is missing or damaged."""
-        self.controller.load_state_dict(load_state(folder / TEMPERATURE_FILE, "temperature"))
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take over such a state, all of it, or raise StateError."""
+        self.controller.load_state_dict(state)
 
 
 class LengthPenaltyStage:
@@ -162,17 +152,13 @@ class LengthPenaltyStage:
         fields = TensorDict({"rm_scores": torch.nested.as_nested_tensor(list(rows), layout=torch.jagged)}, len(batch))
         tq.kv_batch_put(keys=batch.keys, partition_id=batch.partition_id, fields=fields)
 
-    def save(self, folder: Path) -> None:
-        """Write the rewards of the questions."""
-        state = {"fingerprint": self.questions.known.fingerprint, "rewards": self.rewards.state_dict()}
-        save_state(folder / LENGTH_PENALTY_FILE, "length_penalty", state)
+    def state_dict(self) -> dict[str, Any]:
+        """The rewards of the questions."""
+        return self.rewards.state_dict()
 
-    def load(self, folder: Path) -> None:
-        """Take over what `save` wrote. Raises StateError where it is missing, damaged, or of other questions."""
-        state = load_state(folder / LENGTH_PENALTY_FILE, "length_penalty")
-        require_keys(str(folder / LENGTH_PENALTY_FILE), state, {"fingerprint", "rewards"})
-        require_equal("fingerprint of the training questions", state["fingerprint"], self.questions.known.fingerprint)
-        self.rewards.load_state_dict(state["rewards"])
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take over such a state, all of it, or raise StateError."""
+        self.rewards.load_state_dict(state)
 
 
 def _columns(groups: Mapping[str, Group], question_of: Mapping[str, int]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

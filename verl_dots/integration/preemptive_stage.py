@@ -1,7 +1,6 @@
 """DASH's preemptive sampling in a train step: the rollouts of several steps are sampled at once and kept until used."""
 
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,10 +14,6 @@ from verl_dots.integration.parts import balanced_part, rows_at
 from verl_dots.integration.stored_groups import pack_rows, put_back
 from verl_dots.integration.train_questions import FreshQuestions, TrainQuestions
 from verl_dots.replay.cache import RolloutCache
-from verl_dots.state import load_state, require_equal, require_keys, save_state
-
-STATE_FILE = "preemptive.safetensors"
-KIND = "preemptive"
 
 
 class PreemptiveStage:
@@ -114,14 +109,10 @@ class PreemptiveStage:
 
     # --- checkpoints -----------------------------------------------------------------------------------------
 
-    def save(self, folder: Path) -> None:
-        """Write what is kept for the steps to come."""
-        state = {"fingerprint": self.questions.known.fingerprint, "cache": self.cache.state_dict()}
-        save_state(folder / STATE_FILE, KIND, state)
+    def state_dict(self) -> dict[str, Any]:
+        """What is kept for the steps to come."""
+        return self.cache.state_dict()
 
-    def load(self, folder: Path) -> None:
-        """Take over what `save` wrote. Raises StateError where it is missing, damaged, or of other questions."""
-        state = load_state(folder / STATE_FILE, KIND)
-        require_keys(str(folder / STATE_FILE), state, {"fingerprint", "cache"})
-        require_equal("fingerprint of the training questions", state["fingerprint"], self.questions.known.fingerprint)
-        self.cache.load_state_dict(state["cache"])
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take over such a state, all of it, or raise StateError."""
+        self.cache.load_state_dict(state)

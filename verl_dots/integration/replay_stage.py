@@ -4,7 +4,6 @@ Which groups are kept and replayed is `verl_dots.replay`'s business, how their a
 """
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,10 +16,7 @@ from verl_dots.integration.train_questions import FreshQuestions, TrainQuestions
 from verl_dots.replay.buffer import ReplayBuffer
 from verl_dots.replay.groups import ReplayError, ReplayGroup
 from verl_dots.replay.sampling import Nearest, Sampling, freshest, uniform
-from verl_dots.state import load_state, require_equal, require_keys, save_state
 
-STATE_FILE = "replay.safetensors"
-KIND = "replay"
 SEED_STREAM = 4  # apart from every other generator that is seeded with dots.seed
 
 
@@ -108,17 +104,13 @@ class ReplayStage:
 
     # --- checkpoints -----------------------------------------------------------------------------------------
 
-    def save(self, folder: Path) -> None:
-        """Write the buffer and its generator."""
-        state = {"fingerprint": self.questions.known.fingerprint, "buffer": self.buffer.state_dict()}
-        save_state(folder / STATE_FILE, KIND, state)
+    def state_dict(self) -> dict[str, Any]:
+        """The buffer and its generator."""
+        return self.buffer.state_dict()
 
-    def load(self, folder: Path) -> None:
-        """Take over what `save` wrote. Raises StateError where it is missing, damaged, or of other questions."""
-        state = load_state(folder / STATE_FILE, KIND)
-        require_keys(str(folder / STATE_FILE), state, {"fingerprint", "buffer"})
-        require_equal("fingerprint of the training questions", state["fingerprint"], self.questions.known.fingerprint)
-        self.buffer.load_state_dict(state["buffer"])
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take over such a state, all of it, or raise StateError."""
+        self.buffer.load_state_dict(state)
 
 
 def _sampling(dots: DotsConfig) -> Sampling:

@@ -7,7 +7,6 @@ meet verl's trainer: its data set, agent loop and TransferQueue.
 import logging
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,12 +23,10 @@ from verl_dots.integration.agent_loop import FIRST_ROLLOUT, PARTITION
 from verl_dots.integration.difficulty_worker import DifficultyWorkerGroup
 from verl_dots.integration.groups import Group, groups_of, place_of, require_rollouts
 from verl_dots.integration.train_questions import TrainQuestions
-from verl_dots.state import load_state, require_equal, require_keys, save_state
+from verl_dots.state import require_equal, require_keys
 
 logger = logging.getLogger(__name__)
 
-STATE_FILE = "selection.safetensors"
-KIND = "selection"
 REFERENCE_PARTITION = "reference"
 # References and fresh rollouts of one question in one step must not draw the same random numbers.
 FIRST_REFERENCE_ROLLOUT = 1_000_000
@@ -194,21 +191,17 @@ class SelectionStage:
 
     # --- checkpoints -----------------------------------------------------------------------------------------
 
-    def save(self, folder: Path) -> None:
-        """Write everything that the next selection depends on."""
-        state = {
-            "fingerprint": self.questions.known.fingerprint,
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that the next selection depends on."""
+        return {
             "identity": identity_of(self.dots.difficulty),
             "curriculum": self.curriculum.state_dict(),
             "predictor": self.predictor.state_dict(),
         }
-        save_state(folder / STATE_FILE, KIND, state)
 
-    def load(self, folder: Path) -> None:
-        """Take over what `save` wrote. Raises StateError where it is missing, damaged, or of other questions."""
-        state = load_state(folder / STATE_FILE, KIND)
-        require_keys(str(folder / STATE_FILE), state, {"fingerprint", "identity", "curriculum", "predictor"})
-        require_equal("fingerprint of the training questions", state["fingerprint"], self.questions.known.fingerprint)
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take over such a state, all of it, or raise StateError: of other embeddings or predictor weights, too."""
+        require_keys("selection", state, {"identity", "curriculum", "predictor"})
         for name, value in identity_of(self.dots.difficulty).items():
             require_equal(f"{name} of dots.difficulty", state["identity"].get(name), value)
         self.curriculum.load_state_dict(state["curriculum"])

@@ -12,7 +12,6 @@ from verl.utils.debug import marked_timer
 
 from verl_dots.algorithms.selection import fresh_count
 from verl_dots.config import DotsConfig
-from verl_dots.integration import adarft_stage, e3_stages, preemptive_stage, replay_stage, selection_stage
 from verl_dots.integration.adarft_stage import AdaRFTStage
 from verl_dots.integration.e3_stages import BudgetStage, LengthPenaltyStage, TemperatureStage
 from verl_dots.integration.groups import Group
@@ -20,20 +19,11 @@ from verl_dots.integration.off_policy_stage import Forward
 from verl_dots.integration.preemptive_stage import PreemptiveStage
 from verl_dots.integration.replay_stage import ReplayStage
 from verl_dots.integration.selection_stage import SelectionStage
+from verl_dots.integration.stage_files import NAMES, load_stages, save_stages
 from verl_dots.integration.train_questions import DataloaderQuestions, FreshQuestions, TrainQuestions
-from verl_dots.state import StateError
+from verl_dots.state import Stateful
 
 logger = logging.getLogger(__name__)
-
-FILES = {
-    "selection": selection_stage.STATE_FILE,
-    "adarft": adarft_stage.STATE_FILE,
-    "budget": e3_stages.BUDGET_FILE,
-    "temperature": e3_stages.TEMPERATURE_FILE,
-    "length_penalty": e3_stages.LENGTH_PENALTY_FILE,
-    "preemptive": preemptive_stage.STATE_FILE,
-    "replay": replay_stage.STATE_FILE,
-}
 
 
 class Stages:
@@ -182,13 +172,12 @@ class Stages:
 
     # --- checkpoints -----------------------------------------------------------------------------------------
 
-    def _enabled(self) -> dict[str, Any]:
-        return {name: stage for name in FILES if (stage := getattr(self, name))}
+    def _enabled(self) -> dict[str, Stateful]:
+        return {name: stage for name in NAMES if (stage := getattr(self, name))}
 
     def save(self, folder: Path) -> None:
         """Write the state of each stage."""
-        for stage in self._enabled().values():
-            stage.save(folder)
+        save_stages(folder, self._enabled(), self._fingerprint)
 
     def load(self, folder: Path) -> None:
         """Take over what `save` wrote.
@@ -196,11 +185,9 @@ class Stages:
         Raises:
             StateError: it is missing, damaged or of other data, or of a stage that is not enabled.
         """
-        for stage in self._enabled().values():
-            stage.load(folder)
-        for name in FILES.keys() - self._enabled().keys():
-            if (folder / FILES[name]).exists():
-                raise StateError(
-                    f"{folder} is of a run with dots.{name}.enable=True, this one has False; resume with the run's own "
-                    "settings, or begin anew in another folder (trainer.default_local_dir, trainer.resume_mode=disable)"
-                )
+        load_stages(folder, self._enabled(), self._fingerprint)
+
+    @property
+    def _fingerprint(self) -> str | None:
+        """Of the training questions, where a stage knows them."""
+        return self.questions.known.fingerprint if self.questions else None
