@@ -1,6 +1,7 @@
 """Typed groups of settings from plain values; errors name the key, what was given and what is allowed."""
 
 import difflib
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import fields, is_dataclass
 from types import UnionType
@@ -63,6 +64,8 @@ def _typed(key: str, value: Any, kind: Any) -> Any:
         return tuple(_typed(f"{key}[{place}]", part, parts[place]) for place, part in enumerate(value))
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ConfigError(f"{key}={value}: must be a finite number")
     if isinstance(value, kind) and not (kind is int and isinstance(value, bool)):
         return value
     raise ConfigError(f"{key}={value!r} is of type {type(value).__name__}; it must be of type {kind.__name__}")

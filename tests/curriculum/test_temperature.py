@@ -35,9 +35,10 @@ def test_the_target_is_annealed_over_the_last_part_of_the_run():
     assert [one.target(step) for step in (1, 60, 80, 100)] == pytest.approx([1.0, 1.0, 0.95, 0.9])
 
 
-def test_an_entropy_that_is_none_stops_the_run():
+@pytest.mark.parametrize("settings", [{"target": 0.5}, {"warm_up": 3}])
+def test_an_entropy_that_is_none_stops_the_run(settings):
     with pytest.raises(ValueError, match="the policy's entropy is nan"):
-        controller(target=0.5).observe(float("nan"), 1)
+        controller(**settings).observe(float("nan"), 1)
 
 
 def test_a_restored_controller_goes_on_the_same():

@@ -227,6 +227,8 @@ def test_good_adarft_passes(folder, caplog):
         ([*STATIC, "dots.adarft.range=[5,1]"], r"dots.adarft.range=\[5.0, 1.0\]: must be \[least, greatest\]"),
         ([*STATIC, "dots.adarft.initial=101"], r"dots.adarft.initial=101.0: must be in \[0.0, 100.0\]"),
         ([*STATIC, "dots.adarft.damping=1"], r"dots.adarft.damping=1.0: must be in \[0, 1\)"),
+        ([*STATIC, "dots.adarft.beta=nan"], "dots.adarft.beta=nan: must be a finite number"),
+        ([*STATIC, "dots.adarft.within=[1,6]"], "leaves 0 of 24 different questions, and data.train_batch_size is 4"),
         ([*STATIC, "dots.adarft.follow=loss"], "must be one of reward, schedule, nothing"),
         ([*STATIC, "data.train_batch_size=32"], "data.train_batch_size=32 is more than the 24 different"),
         ([*STATIC, "trainer.v1.trainer_mode=sync"], "does not go with dots.adarft.enable=True"),
@@ -249,6 +251,11 @@ def test_good_e3_passes(folder):
     assert check(folder, *BUDGET[1:], f"{N}=8", "dots.budget.by=predicted", "dots.temperature.anneal_from=0.6")
 
 
+def test_a_warm_up_as_long_as_the_run_is_said(folder, caplog):
+    assert check(folder, *TEMPERATURE, "dots.temperature.warm_up=3", "trainer.total_training_steps=3")
+    assert "dots.temperature.warm_up=3: the temperature stays where it begins for all of the run's 3" in caplog.text
+
+
 @pytest.mark.parametrize(
     ("overrides", "words"),
     [
@@ -267,6 +274,7 @@ def test_good_e3_passes(folder):
         ([*TEMPERATURE, "actor_rollout_ref.rollout.temperature=2"], "rollout.temperature=2.*is outside"),
         ([*TEMPERATURE, "dots.temperature.low=0"], r"dots.temperature.\[low, high\]"),
         ([*TEMPERATURE, "dots.temperature.target=0"], "dots.temperature.target=0.0: must be above 0 nats"),
+        ([*TEMPERATURE, "dots.temperature.target=inf"], "dots.temperature.target=inf: must be a finite number"),
         ([*TEMPERATURE, "dots.temperature.anneal_from=1.2"], r"anneal_from=1.2: must be in \[0, 1\) of the run"),
         ([*TEMPERATURE, f"{LOSS}=grpo_rr", "dots.loss.behaviour=engine"], "has no forward pass to measure it"),
     ],
@@ -276,6 +284,7 @@ def test_e3_that_cannot_work(folder, overrides, words):
         check(folder, *overrides)
 
 
+TOKEN_SUM_NORM = "actor_rollout_ref.actor.loss_agg_mode=seq-mean-token-sum-norm"
 FILTER = ["dots.selection.enable=False", "dots.filter.enable=True", "actor_rollout_ref.actor.ppo_mini_batch_size=2"]
 
 
@@ -290,9 +299,13 @@ def test_filters(folder, caplog):
         (["dots.filter.kind=relative"], "must be one of absolute, quantile"),
         (["actor_rollout_ref.actor.shuffle=True"], "actor.shuffle=True does not go with dots.filter.enable=True"),
         (["actor_rollout_ref.actor.ppo_mini_batch_size=3"], "train_batch_size=4 is no multiple of"),
+        ([f"{LOSS}=geo_mean"], "loss_mode=geo_mean does not go with dots.filter.enable=True"),
+        ([f"{LOSS}=kl_cov"], "loss_mode=kl_cov does not go with dots.filter.enable=True"),
+        ([TOKEN_SUM_NORM], "loss_scale_factor=null: .* set actor_rollout_ref.actor.loss_scale_factor"),
     ):
         with pytest.raises(ConfigError, match=words):
             check(folder, *FILTER, *overrides)
+    assert check(folder, *FILTER, TOKEN_SUM_NORM, "actor_rollout_ref.actor.loss_scale_factor=512")
 
 
 PREEMPTIVE = [
@@ -321,6 +334,15 @@ def test_good_preemptive_sampling_passes(folder):
         (["dots.adarft.enable=True", "dots.adarft.difficulty=extra_info.level"], "the target must see the reward"),
         (["dots.temperature.enable=True"], "several steps are sampled at one"),
         (["dots.selection.enable=True"], "set reuse_references to False and mu to a multiple of 2"),
+        (
+            [
+                "dots.preemptive.prompts=16",
+                "dots.selection.enable=True",
+                "dots.selection.reuse_references=False",
+                "dots.selection.mu=8",
+            ],
+            r"is 6 batches of 4 with 24 questions .dots.selection.mu=8., which .*\(4 batches\) does not divide",
+        ),
         (["data.custom_cls.path=mine.py"], "does not go with dots.preemptive.enable=True"),
         (["actor_rollout_ref.rollout.calculate_log_probs=False"], "calculate_log_probs=False does not go with"),
         (["actor_rollout_ref.rollout.temperature=0"], "does not go with dots.preemptive.enable=True: .*greedily"),

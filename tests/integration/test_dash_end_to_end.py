@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from collections import defaultdict
 
 import pytest
 
@@ -39,6 +40,21 @@ def asked(folder):
     }
 
 
+def assert_repeats_differ(folder):
+    """A question that is sampled twice at once, over the end of an epoch, has two groups and not one copied."""
+    groups = defaultdict(list)
+    for step in (1, 2, 3):
+        of_step = defaultdict(list)
+        for line in (folder / "rollouts" / f"{step}.jsonl").read_text().splitlines():
+            found = json.loads(line)
+            of_step[found["input"]].append(found["output"])
+        for question, outputs in of_step.items():
+            groups[question].append(sorted(outputs))
+    twice = [found for found in groups.values() if len(found) == 2]
+    assert len(twice) == 4  # 24 of 20
+    assert any(first != second for first, second in twice)
+
+
 @pytest.fixture(scope="module")
 def one_by_one(inputs, tmp_path_factory):
     """A run in which each step samples for itself, with questions fetched one by one."""
@@ -60,6 +76,7 @@ def test_the_questions_of_each_step_are_the_same_however_many_are_sampled_at_onc
         json.loads((of / "rollouts" / "1.jsonl").read_text().splitlines()[0]) for of in (tmp_path, one_by_one)
     )
     assert first == alone
+    assert_repeats_differ(tmp_path)
     for step, row in rows.items():
         if step in (1, 4):
             assert row["training/generated_tokens"] > 0

@@ -33,6 +33,7 @@ def test_budgets_and_temperature_with_replay_and_a_resume(inputs, tmp_path):
     replay = {
         "dots.replay.enable": True,
         "dots.replay.capacity": 8,
+        "actor_rollout_ref.actor.loss_agg_mode": "seq-mean-token-sum",
         "actor_rollout_ref.actor.policy_loss.loss_mode": "grpo_rr",
         "actor_rollout_ref.actor.ppo_mini_batch_size": 4,
     }
@@ -51,7 +52,9 @@ def test_budgets_and_temperature_with_replay_and_a_resume(inputs, tmp_path):
         assert least <= row["budget/rollouts/min"] <= row["budget/rollouts/max"] <= most
         # Ratios of fresh rows are 1 in the first update, at whatever temperature they were sampled.
         assert row["training/rollout_probs_diff_max"] < 1e-4
-        assert row["temperature/entropy"] == pytest.approx(row["actor/entropy"])
+        # A mean over tokens, where the loss and with it verl's figure is a sum over them and a mean over responses.
+        tokens = row["training/generated_tokens"] / (fresh * N)
+        assert row["actor/entropy"] == pytest.approx(row["temperature/entropy"] * tokens, rel=1e-5)
     for step in (5, 6):
         mine, theirs = (
             {key: value for key, value in computed(of[step]).items() if key != "generated_tokens"}

@@ -7,6 +7,7 @@ import pytest
 import torch
 from tensordict import TensorDict
 from verl.trainer.ppo.core_algos import (
+    POLICY_LOSS_REGISTRY,
     compute_grpo_outcome_advantage,
     compute_policy_loss_vanilla,
     get_adv_estimator_fn,
@@ -18,9 +19,13 @@ from verl.workers.config import FSDPActorConfig, PolicyLossConfig
 from verl.workers.utils.losses import ppo_loss
 
 from verl_dots.algorithms.off_policy import is_clipped
+from verl_dots.integration.dash_checks import OF_ALL_ROWS
 from verl_dots.integration.losses import dots_loss, off_policy_loss, off_policy_metrics
 
 MODES = ("token-mean", "seq-mean-token-mean")
+ALL_MODES = (*MODES, "seq-mean-token-sum", "seq-mean-token-sum-norm", "token-sum")
+# Losses of verl that a batch without some of its rows goes with; see also dash_checks.
+BY_ROW = ("vanilla", "gspo", "sapo", "gpg", "cispo", "grpo_rr")
 
 
 def actor(**changes):
@@ -206,14 +211,21 @@ def test_verls_loss_is_the_one_compared_with():
     assert get_policy_loss_fn("vanilla") is compute_policy_loss_vanilla
 
 
+def test_every_loss_of_verl_is_known_to_go_with_the_filter_or_not():
+    others = {"grpo_rr_decoupled", "bypass_mode", "dppo_tv", "dppo_kl", "dro"}  # by row too, from further inputs
+    assert {*BY_ROW, *OF_ALL_ROWS, *others} == set(POLICY_LOSS_REGISTRY)
+
+
 @pytest.mark.parametrize("fillers", [False, True])
-@pytest.mark.parametrize("mode", MODES)
-def test_rows_that_left_the_batch_change_neither_loss_nor_gradient(mode, fillers):
+@pytest.mark.parametrize(
+    ("name", "mode"), [("vanilla", mode) for mode in ALL_MODES] + [(name, "token-mean") for name in BY_ROW[1:]]
+)
+def test_rows_that_left_the_batch_change_neither_loss_nor_gradient(name, mode, fillers):
     output, data = rows_of_two_ages()
     data["advantages"] = jagged([torch.zeros(3), torch.full((2,), 1.0), torch.full((4,), -1.0)])
     del data["replay_age"]
     tu.assign_non_tensor(data, batch_num_tokens=9, global_batch_size=3)
-    config = actor(loss_agg_mode=mode)
+    config = actor(loss_agg_mode=mode, loss_scale_factor=10, policy_loss=PolicyLossConfig(loss_mode=name))
     jagged_fields = {name: value for name, value in data.items() if isinstance(value, torch.Tensor)}
     left = TensorDict({name: jagged(list(value.unbind())[1:]) for name, value in jagged_fields.items()}, batch_size=2)
     # What verl's engine counts of the two rows that stay, and what the filter has written to them.

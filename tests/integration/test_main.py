@@ -88,6 +88,9 @@ def test_a_preset_fills_in_a_methods_settings_under_every_other_override(cpu_env
     mode = config.actor_rollout_ref.actor.policy_loss.loss_mode
     assert mode == ("grpo_rr" if "replay" in enabled else "vanilla")
     assert config.algorithm.adv_estimator == ("grpo_rr" if "replay" in enabled else "grpo")
+    papers_loss = (config.algorithm.norm_adv_by_std_in_grpo, config.actor_rollout_ref.actor.loss_agg_mode)
+    of_dots = papers_loss == (False, "seq-mean-token-mean")
+    assert of_dots == ("selection" in enabled)  # the same for DOTS with replay and without
     assert "device" not in config and config.trainer.device == "cpu"
 
 

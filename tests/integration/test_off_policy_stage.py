@@ -57,6 +57,14 @@ def test_rows_of_one_temperature_leave_verls_own():
     assert not stage().keep_temperatures(rows) and rows.extra_info == {"temperature": 1.0}
 
 
+def test_rows_of_one_other_temperature_have_that_one():
+    """All of them stored, and the run goes on at another temperature."""
+    rows = batch([3, 3], replayed=[0, 1], temperature=0.6)
+    assert not stage(one_temperature=True).keep_temperatures(rows)
+    rows.extra_info.update({"temperature": 1.0})
+    assert rows.extra_info == {"temperature": 0.6}
+
+
 def test_rows_of_several_temperatures_keep_theirs_whatever_verl_says():
     rows = batch([3, 3], replayed=[1], temperature=0.6)
     assert stage().keep_temperatures(rows)

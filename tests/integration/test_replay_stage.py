@@ -12,15 +12,15 @@ from verl_dots.integration.train_questions import DataloaderQuestions
 from verl_dots.replay.groups import ReplayError, Response, pack
 
 
-def stage(count=6, batch_size=4, **changes):
+def stage(count=6, batch_size=4, target=lambda: 0.5, **changes):
     known = questions(count)
     dots = DotsConfig.from_mapping({"replay": {"enable": True, "capacity": 8, **changes}})
     source = DataloaderQuestions(known, loader(known, range(count)), fresh=2)
-    return ReplayStage(dots, known, source, batch_size, SimpleNamespace(temperature=1.0))
+    return ReplayStage(dots, known, source, batch_size, SimpleNamespace(temperature=1.0), target)
 
 
-def group(one, question, step=1):
-    responses = [Response(np.arange(3), np.full(3, -0.5), reward) for reward in (0.0, 1.0)]
+def group(one, question, step=1, rewards=(0.0, 1.0)):
+    responses = [Response(np.arange(3), np.full(3, -0.5), reward) for reward in rewards]
     return pack(one.questions.known.ids[question], step, 1.0, np.array([7]), responses)
 
 
@@ -39,6 +39,15 @@ def test_a_batch_that_cannot_be_filled_is_an_error_not_a_short_batch():
     one = stage(count=3)
     with pytest.raises(ReplayError, match="a batch of 4 different questions cannot be filled from 3"):
         one.next_questions(1, [])
+
+
+def test_the_nearest_groups_are_those_at_the_target_of_the_moment():
+    target = [0.75]
+    one = stage(target=lambda: target[0], sampling="nearest")
+    one.buffer.put([group(one, 2, rewards=(0, 0, 0, 1)), group(one, 4, rewards=(0, 1, 1, 1))])
+    assert [kept.question for kept in one.buffer.sample(1)] == [one.questions.known.ids[2]]
+    target[0] = 0.25
+    assert [kept.question for kept in one.buffer.sample(1)] == [one.questions.known.ids[4]]
 
 
 def test_a_saved_buffer_comes_back():

@@ -42,6 +42,15 @@ def test_a_resumed_run_goes_on_from_the_totals_of_its_step(tmp_path):
     assert json.loads((tmp_path / "run.json").read_text())["resumed_step"] == 2
 
 
+def test_a_run_that_died_between_checkpoint_and_row_goes_on_from_the_row_before(tmp_path):
+    first = RunFolder(tmp_path, CONFIG, resumed_step=0)
+    for step in (1, 2):
+        first.log({"timing_s/step": 2.0, "training/generated_tokens": 10}, step=step)
+    resumed = RunFolder(tmp_path, CONFIG, resumed_step=3)  # saved, but not yet logged
+    resumed.log({"timing_s/step": 1.0, "training/generated_tokens": 7}, step=4)
+    assert (rows(tmp_path)[-1]["train_seconds"], rows(tmp_path)[-1]["generated_tokens"]) == (5.0, 27)
+
+
 def test_a_new_run_keeps_the_rows_of_an_old_one_aside(tmp_path):
     RunFolder(tmp_path, CONFIG, resumed_step=0).log({}, step=1)
     RunFolder(tmp_path, CONFIG, resumed_step=0).log({}, step=1)

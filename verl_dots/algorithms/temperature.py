@@ -17,8 +17,7 @@ def next_temperature(
     Raises:
         ValueError: a number is not finite or out of its range.
     """
-    if not (math.isfinite(entropy) and entropy >= 0):
-        raise ValueError(f"the policy's entropy is {entropy}; the temperature needs a finite one of 0 or more")
+    require_entropy(entropy)
     if not (math.isfinite(target) and target > 0 and temperature > 0 and vocabulary > math.e):
         raise ValueError(
             f"target entropy {target} and temperature {temperature} must be above 0, the vocabulary above e tokens, "
@@ -28,6 +27,12 @@ def next_temperature(
         return high
     scale = math.log(vocabulary) + math.log(math.log(vocabulary))
     return min(max(temperature * (1 + temperature * math.log(target / entropy) / scale), low), high)
+
+
+def require_entropy(entropy: float) -> None:
+    """Raise ValueError for what is no entropy of a policy."""
+    if not (math.isfinite(entropy) and entropy >= 0):
+        raise ValueError(f"the policy's entropy is {entropy}; the temperature needs a finite one of 0 or more")
 
 
 def annealed_target(initial: float, step: int, begin: int, end: int, floor: float) -> float:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from verl_dots.algorithms.temperature import annealed_target, next_temperature
+from verl_dots.algorithms.temperature import annealed_target, next_temperature, require_entropy
 from verl_dots.config import TemperatureConfig
 from verl_dots.state import require_keys
 
@@ -40,6 +40,7 @@ class TemperatureController:
         Raises:
             ValueError: the entropy is not finite, or below 0.
         """
+        require_entropy(entropy)
         figures = {"temperature": self.value, "entropy": entropy}
         if self._target is None:
             self._first.append(entropy)

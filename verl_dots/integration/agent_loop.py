@@ -8,6 +8,8 @@ Partitions: verl's worker writes trajectories to the TransferQueue partition "tr
 """
 
 import contextvars
+import json
+from collections import Counter
 from typing import Any
 
 import numpy as np
@@ -21,6 +23,7 @@ INDEXED_ENGINES = ("hf",)
 # Fields of a prompt for this worker alone; they are not stored with its trajectories.
 PARTITION = "__partition__"
 FIRST_ROLLOUT = "__first_rollout__"  # index of the prompt's first session: two groups of one question differ by it
+REPEATED = 10_000  # apart from each other: more than any group has rollouts
 TEMPERATURE = "__temperature__"  # of the step, where it is not the one of the workers' own config
 
 _partition: contextvars.ContextVar[str | None] = contextvars.ContextVar("partition", default=None)
@@ -42,6 +45,22 @@ class _RoutedQueue:
 
     async def async_kv_batch_put(self, *, partition_id: str, **kwargs: Any) -> Any:
         return await self._queue.async_kv_batch_put(partition_id=_partition.get() or partition_id, **kwargs)
+
+
+def number_repeats(prompts: TensorDict, seen: Counter[str]) -> None:
+    """Give groups of a prompt that came before other random numbers: two groups of a step are never copies.
+
+    Args:
+        prompts: a batch to roll out; where a prompt repeats an earlier one, its rows get FIRST_ROLLOUT.
+        seen: prompts of the step so far, counted; this batch's are added.
+    """
+    first = []
+    for messages in prompts["raw_prompt"]:
+        text = json.dumps(list(messages), sort_keys=True, default=str)
+        first.append(seen[text] * REPEATED)
+        seen[text] += 1
+    if any(first):
+        prompts[FIRST_ROLLOUT] = tu.get_tensordict({FIRST_ROLLOUT: np.array(first, dtype=object)})[FIRST_ROLLOUT]
 
 
 class SeededAgentLoopWorker(agent_loop_tq.AgentLoopWorkerTQ.__ray_metadata__.modified_class):

@@ -13,6 +13,10 @@ logger = logging.getLogger(__name__)
 OF_REWARDS = ("grpo", GRPO_RR, "rloo", "opo")
 
 
+# Losses of verl that look at all rows of a micro-batch at once.
+OF_ALL_ROWS = ("geo_mean", "kl_cov", "clip_cov")
+
+
 def check_dash(config: DictConfig, dots: DotsConfig) -> None:
     """Refuse preemptive sampling and filters that could only fail, or mislead, after the start.
 
@@ -50,6 +54,20 @@ def _check_filter(config: DictConfig) -> None:
             f"{mini_batch}: with dots.filter.enable=True a batch is cut into mini-batches of equal size"
         )
     actor = config.actor_rollout_ref.actor
+    mode = actor.policy_loss.loss_mode
+    if mode in OF_ALL_ROWS:
+        raise ConfigError(
+            f"actor_rollout_ref.actor.policy_loss.loss_mode={mode} does not go with dots.filter.enable=True: it takes "
+            "a mean or a choice over the rows that are there, so without those that leave it is another loss; set it "
+            "to vanilla, or turn the filter off"
+        )
+    if actor.loss_agg_mode == "seq-mean-token-sum-norm" and actor.loss_scale_factor is None:
+        raise ConfigError(
+            "actor_rollout_ref.actor.loss_agg_mode=seq-mean-token-sum-norm does not go with dots.filter.enable=True "
+            "and loss_scale_factor=null: it divides by the longest response that is there; set "
+            "actor_rollout_ref.actor.loss_scale_factor, e.g. to data.max_response_length="
+            f"{config.data.max_response_length}"
+        )
     if actor.use_kl_loss or actor.entropy_coeff:
         logger.warning(
             "dots.filter.enable=True leaves rows out of the whole loss: their part of the KL loss and of the entropy "

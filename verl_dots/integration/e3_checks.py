@@ -1,9 +1,13 @@
 """What E3's budget and temperature need, checked before anything starts."""
 
+import logging
+
 from omegaconf import DictConfig
 
 from verl_dots.config import GRPO_RR, DotsConfig
 from verl_dots.settings import ConfigError
+
+logger = logging.getLogger(__name__)
 
 
 def check_e3(config: DictConfig, dots: DotsConfig) -> None:
@@ -61,6 +65,12 @@ def _check_temperature(config: DictConfig, dots: DotsConfig) -> None:
         )
     if config.algorithm.get("rollout_correction", {}).get("bypass_mode", False):
         raise ConfigError("dots.temperature.enable=True needs the entropy, which bypass_mode=True does not compute")
+    steps = config.trainer.total_training_steps
+    if steps and settings.target is None and settings.warm_up >= steps:
+        logger.warning(
+            "dots.temperature.warm_up=%d: the temperature stays where it begins for all of the run's %d steps, while "
+            "the target is measured; lower it, or give dots.temperature.target", settings.warm_up, steps,
+        )  # fmt: skip
     mode = config.actor_rollout_ref.actor.policy_loss.loss_mode
     if mode == GRPO_RR and dots.loss.behaviour == "engine":
         raise ConfigError(

@@ -11,6 +11,7 @@ import torch
 import transfer_queue as tq
 from tensordict import TensorDict
 from transfer_queue import KVBatchMeta
+from verl.trainer.ppo.core_algos import agg_loss
 
 from verl_dots.algorithms.budget import allocate
 from verl_dots.algorithms.length_penalty import easiest, penalised
@@ -19,6 +20,7 @@ from verl_dots.curriculum.budget import RolloutBudget
 from verl_dots.curriculum.rewards import QuestionRewards
 from verl_dots.curriculum.temperature import TemperatureController
 from verl_dots.integration.groups import Group, place_of
+from verl_dots.integration.parts import rows_at, unstored_rows
 from verl_dots.integration.selection_stage import SelectionStage
 from verl_dots.integration.train_questions import TrainQuestions
 
@@ -37,7 +39,6 @@ class BudgetStage:
         settings = dots.budget
         self.questions, self.selection = questions, selection if settings.by == "predicted" else None
         self.budget = RolloutBudget(len(questions), n, (settings.least, settings.most), settings.widen)
-        self._figures: dict[str, float] = {}
 
     def sizes(self, questions_B: np.ndarray) -> np.ndarray:
         """[B] rollouts of the questions of this step, n * B in total."""
@@ -46,9 +47,6 @@ class BudgetStage:
             sizes_B = allocate(rank_B, self.budget.n, *self.budget.caps)
         else:
             sizes_B = self.budget.allocate(questions_B)
-        least, most = self.budget.caps
-        self._figures = {"min": float(sizes_B.min()), "max": float(sizes_B.max()), "std": float(sizes_B.std())}
-        self._figures |= {"least": float(least), "most": float(most)}
         return sizes_B
 
     def observe(self, groups: Mapping[str, Group], question_of: Mapping[str, int]) -> dict[str, float]:
@@ -58,8 +56,11 @@ class BudgetStage:
             groups: this step's own.
             question_of: question of each of their uids.
         """
-        self.budget.observe(*_columns(groups, question_of))
-        metrics = {f"budget/rollouts/{name}": value for name, value in self._figures.items()}
+        caps = self.budget.caps  # that these were sampled within
+        questions_N, rewards_N, size_N = _columns(groups, question_of)
+        self.budget.observe(questions_N, rewards_N, size_N)
+        figures = {"min": size_N.min(), "max": size_N.max(), "std": size_N.std(), "least": caps[0], "most": caps[1]}
+        metrics = {f"budget/rollouts/{name}": float(value) for name, value in figures.items()}
         return metrics | {"budget/epoch": float(self.budget.epoch)}
 
     def state_dict(self) -> dict[str, Any]:
@@ -69,6 +70,17 @@ class BudgetStage:
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take over such a state, all of it, or raise StateError."""
         self.budget.load_state_dict(state)
+
+
+def token_entropy(batch: KVBatchMeta) -> float:
+    """Mean entropy of a response token, in nats, of the rows that are no padding.
+
+    verl's actor/entropy is taken as the loss is: with another loss_agg_mode than token-mean it is no mean over tokens.
+    """
+    part = rows_at(batch, [place for place, tag in enumerate(batch.tags) if not tag.get("is_padding")])
+    names = ["entropy", "response_mask"]
+    found = tq.kv_batch_get(keys=part.keys, partition_id=part.partition_id, select_fields=names).to_padded_tensor()
+    return float(agg_loss(found["entropy"], found["response_mask"], loss_agg_mode="token-mean"))
 
 
 class TemperatureStage:
@@ -90,8 +102,14 @@ class TemperatureStage:
         self.config.temperature = self.controller.value
         return self.controller.value
 
-    def observe(self, entropy: float, step: int) -> dict[str, float]:
-        """Take in the entropy of a step, and return the metrics of the controller."""
+    def observe(self, batch: KVBatchMeta, step: int) -> dict[str, float]:
+        """Take in the entropy of this step's own rollouts, and return the metrics of the controller.
+
+        Args:
+            batch: the train batch, after the forward pass at the step's temperature.
+            step: this one.
+        """
+        entropy = token_entropy(unstored_rows(batch))
         return {f"temperature/{name}": value for name, value in self.controller.observe(entropy, step).items()}
 
     def state_dict(self) -> dict[str, Any]:

@@ -120,14 +120,15 @@ class FilterStage:
             batch: with advantages.
             mini_batches: that the whole batch is cut into.
         """
-        names = ["advantages", "response_mask"]
+        names = ["advantages", "response_mask", "loss_mask"]
         found = tq.kv_batch_get(keys=batch.keys, partition_id=batch.partition_id, select_fields=names)
-        advantages, masks = (found[name].unbind() for name in names)
+        advantages, masks, loss_masks = (found[name].unbind() for name in names)
         if self._leaving is None:
             kept_N = self._kept(batch, advantages, masks)
         else:
             kept_N = np.array([key not in self._leaving for key in batch.keys])
-        tokens_N = np.array([int(mask_T.sum()) for mask_T in masks])
+        # verl counts the tokens of a mini-batch by loss_mask, which keeps those that rejection (rollout_rs) took out.
+        tokens_N = np.array([int(mask_T.sum()) for mask_T in loss_masks])
         real_N = _real(batch)
         length_N = np.array([tag["seq_len"] for tag in batch.tags])
         reduced = reduce_mini_batches(kept_N, length_N, tokens_N, self.ranks, mini_batches, self.multiple)

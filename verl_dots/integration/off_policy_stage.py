@@ -63,13 +63,15 @@ class OffPolicyStage:
         """See to it that log-probs are computed at each row's own temperature; whether those differ."""
         found = sorted(set(self._temperatures(batch)))
         differ = len(found) > 1
+        if found == [float(self.rollout.temperature)]:
+            return False
         if differ and self.one_temperature:
             raise ValueError(
                 f"rollouts of temperatures {found} in one batch: actor_rollout_ref.model.use_fused_kernels knows one "
                 "for all rows; turn it off, or go on at the temperature of the rollouts in the replay buffer"
             )
-        if differ:
-            pin(batch, {TEMPERATURE: LEFT_OUT})
+        # One for all, but not the step's: every row comes from a run that went on at another temperature.
+        pin(batch, {TEMPERATURE: LEFT_OUT if differ else found[0]})
         return differ
 
     def _temperatures(self, batch: KVBatchMeta) -> list[float]:

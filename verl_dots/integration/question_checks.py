@@ -41,14 +41,14 @@ def check_questions(config: DictConfig, dots: DotsConfig) -> None:
                 "no question is twice in a batch: lower it or add data"
             )
         if dots.adarft.enable:
-            _check_adarft(config, dots)
+            _check_adarft(config, dots, questions)
     except QuestionError as error:
         raise ConfigError(f"data.train_files: {error}") from error
     except ValueError as error:
         raise error if isinstance(error, ConfigError) else ConfigError(str(error)) from error
 
 
-def _check_adarft(config: DictConfig, dots: DotsConfig) -> None:
+def _check_adarft(config: DictConfig, dots: DotsConfig, questions: Questions) -> None:
     adarft = dots.adarft
     low, high = adarft.range
     if dots.selection.enable:
@@ -72,6 +72,14 @@ def _check_adarft(config: DictConfig, dots: DotsConfig) -> None:
         rows = pq.read_table(Path(file).expanduser(), columns=[column]).to_pylist()
         found.append(static_difficulties(rows, adarft.difficulty, lambda place, file=file: f"{file} row {place}"))
     difficulty_N = np.concatenate(found)
+    least, greatest = adarft.within or (-np.inf, np.inf)
+    difficulty_P = difficulty_N[questions.rows]
+    allowed = int(((difficulty_P >= least) & (difficulty_P <= greatest)).sum())
+    if allowed < config.data.train_batch_size:
+        raise ConfigError(
+            f"dots.adarft.within=[{least}, {greatest}] leaves {allowed} of {len(difficulty_P)} different questions, "
+            f"and data.train_batch_size is {config.data.train_batch_size}: widen it, lower the batch size, or add data"
+        )
     if (outside := int(((difficulty_N < low) | (difficulty_N > high)).sum())) and adarft.follow != "nothing":
         logger.warning(
             "%d of %d difficulties (%g to %g) are outside dots.adarft.range=[%g, %g], where the target stays",
@@ -80,7 +88,15 @@ def _check_adarft(config: DictConfig, dots: DotsConfig) -> None:
 
 
 def _check_selection(config: DictConfig, dots: DotsConfig, questions: Questions, count: int) -> None:
-    rounds_batches(dots.selection, count, config.data.train_batch_size)
+    batch_size = config.data.train_batch_size
+    batches = rounds_batches(dots.selection, count, batch_size)
+    sampled = dots.preemptive.batches(batch_size) if dots.preemptive.off_policy(batch_size) else 1
+    if batches % sampled:
+        raise ConfigError(
+            f"a round of dots.selection is {batches} batches of {batch_size} with {count} questions "
+            f"(dots.selection.mu={dots.selection.mu}), which dots.preemptive.prompts={dots.preemptive.prompts} "
+            f"({sampled} batches) does not divide: lower it, or add data"
+        )
     if dots.difficulty.device == "cuda" and config.trainer.device == "cpu":
         raise ConfigError("dots.difficulty.device=cuda does not go with device=cpu; leave it at cpu")
     _check_predictor(dots, questions)

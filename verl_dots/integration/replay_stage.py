@@ -3,7 +3,7 @@
 Which groups are kept and replayed is `verl_dots.replay`'s business, how their age is corrected the loss's.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -29,16 +29,23 @@ class ReplayStage:
         source: where fresh questions come from.
         batch_size: B, questions of a train batch.
         rollout: verl's settings of it, with the step's temperature.
+        target: the adaptive difficulty that is aimed at now, for dots.replay.sampling=nearest.
     """
 
     def __init__(
-        self, dots: DotsConfig, questions: TrainQuestions, source: FreshQuestions, batch_size: int, rollout: Any
+        self,
+        dots: DotsConfig,
+        questions: TrainQuestions,
+        source: FreshQuestions,
+        batch_size: int,
+        rollout: Any,
+        target: Callable[[], float],
     ):
         self.dots, self.questions, self.source = dots, questions, source
         self.batch_size, self.rollout = batch_size, rollout
         rng = np.random.default_rng([dots.seed, SEED_STREAM])
         settings = dots.replay
-        self.buffer = ReplayBuffer(settings.capacity, dots.reward_range, settings.max_age, _sampling(dots), rng)
+        self.buffer = ReplayBuffer(settings.capacity, dots.reward_range, settings.max_age, _sampling(dots, target), rng)
         self.metrics: dict[str, float] = {}  # of this step so far
         self.replayed: dict[str, int] = {}  # uid -> question, of what this step replays
 
@@ -113,6 +120,6 @@ class ReplayStage:
         self.buffer.load_state_dict(state)
 
 
-def _sampling(dots: DotsConfig) -> Sampling:
-    named = {"uniform": uniform, "freshest": freshest, "nearest": Nearest(dots.selection.alpha, *dots.reward_range)}
+def _sampling(dots: DotsConfig, target: Callable[[], float]) -> Sampling:
+    named = {"uniform": uniform, "freshest": freshest, "nearest": Nearest(target, *dots.reward_range)}
     return named[dots.replay.sampling]

@@ -89,7 +89,10 @@ class RunFolder:
         write_text(self.path / "run.json", json.dumps(self._run, indent=2) + "\n")
 
     def _totals_at(self, step: int) -> dict[str, float]:
-        """The totals in the newest row of `step`, zeros if there is none."""
+        """The totals in the newest row of `step`, or of the step before it that has one; zeros if there is none.
+
+        A run that dies in the validation after a checkpoint leaves the checkpoint without its row.
+        """
         totals: dict[str, float] = dict.fromkeys(TOTALS, 0)
         if step == 0 or not self.metrics_file.exists():
             if self.metrics_file.exists():
@@ -104,7 +107,7 @@ class RunFolder:
             write_text(self.metrics_file, text)
         for line in text.splitlines():
             row = json.loads(line)
-            if row["step"] == step:
+            if row["step"] <= step:
                 totals = {name: row[name] for name in TOTALS}
         return totals
 

@@ -38,7 +38,7 @@ class Stages:
     """
 
     def __init__(self, trainer: Any, dots: DotsConfig):
-        self.trainer = trainer
+        self.trainer, self._alpha = trainer, dots.selection.alpha
         self.questions: TrainQuestions | None = None
         self.selection: SelectionStage | None = None
         self.adarft: AdaRFTStage | None = None
@@ -75,7 +75,11 @@ class Stages:
             self.preemptive = PreemptiveStage(dots, self.questions, self._source, trainer.config, steps)
         if dots.replay.enable:
             self._require_text("replay", fresh)
-            self.replay = ReplayStage(dots, self.questions, self._source, batch_size, rollout)
+            self.replay = ReplayStage(dots, self.questions, self._source, batch_size, rollout, self._target)
+
+    def _target(self) -> float:
+        """The adaptive difficulty that is aimed at now: AdaRFT's where it moves it."""
+        return self.selection.curriculum.alpha if self.selection else self._alpha
 
     def _require_text(self, name: str, fresh: int) -> None:
         """What keeps rollouts needs a model of text, and rolls out `fresh` questions a step."""
@@ -162,9 +166,9 @@ class Stages:
             metrics |= self.replay.store(batch, self._question_of | self._reused(), step)
         return metrics
 
-    def observe_entropy(self, metrics: Mapping[str, float], step: int) -> dict[str, float]:
-        """Take in the entropy that verl measured of this step's rollouts, and return the controller's metrics."""
-        return self.temperature.observe(float(metrics["actor/entropy"]), step) if self.temperature else {}
+    def observe_entropy(self, batch: KVBatchMeta, step: int) -> dict[str, float]:
+        """Take in the entropy of this step's own rollouts, and return the controller's metrics."""
+        return self.temperature.observe(batch, step) if self.temperature else {}
 
     def _reused(self) -> dict[str, int]:
         """Question of each uid whose rollouts of this step were there before it was planned."""

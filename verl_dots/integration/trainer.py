@@ -18,6 +18,7 @@ from verl.utils.config import omega_conf_to_dataclass
 from verl.utils.debug import marked_timer
 
 from verl_dots.config import GRPO_RR, LOSSES, DotsConfig
+from verl_dots.integration.agent_loop import number_repeats
 from verl_dots.integration.dash_checks import filters_early
 from verl_dots.integration.filter_stage import FilterStage
 from verl_dots.integration.groups import groups_of, outcomes, place_of, require_rollouts
@@ -39,6 +40,7 @@ class DotsTrainer(RecordedTrainer):
         self.dots = DotsConfig.from_mapping(OmegaConf.to_container(config.dots, resolve=True))
         self._submitted: Counter[str] = Counter()
         self._uid_step, self._uid_count = -1, 0
+        self._prompts: Counter[str] = Counter()  # that this step has asked for
         self._unequal_groups = False  # whether this batch has other than n rollouts of each question
         self.off_policy: OffPolicyStage | None = None
         self.filter: FilterStage | None = None
@@ -61,6 +63,8 @@ class DotsTrainer(RecordedTrainer):
             return TensorDict({}, batch_size=0)  # everything that this step trains on is there already
         if self._uid_step != self.global_steps:
             self._uid_step, self._uid_count = self.global_steps, 0
+            self._prompts.clear()
+        number_repeats(batch, self._prompts)
         numbers = range(self._uid_count, self._uid_count + len(batch))
         self._uid_count += len(batch)
         # verl splits keys at "_": none in a uid.
@@ -152,7 +156,7 @@ class DotsTrainer(RecordedTrainer):
         else:
             forward = partial(self._forward, super()._compute_old_log_prob, "old_log_probs")
             self.off_policy.write(batch, self.global_steps, metrics, forward)
-        metrics.update(self.stages.observe_entropy(metrics, self.global_steps))
+        metrics.update(self.stages.observe_entropy(batch, self.global_steps))
         return batch
 
     def _compute_ref_log_prob(self, batch: KVBatchMeta, metrics: dict) -> KVBatchMeta:

@@ -26,17 +26,17 @@ class Nearest:
     """Groups whose measured difficulty was nearest to a target, equally near ones in random order.
 
     Attributes:
-        alpha: target adaptive difficulty.
+        target: adaptive difficulty, asked for at each draw, since it may move.
         low, high: rewards of difficulty 1 and 0.
     """
 
-    alpha: float
+    target: Callable[[], float]
     low: float = 0.0
     high: float = 1.0
 
     def __call__(self, candidates: Sequence[ReplayGroup], count: int, rng: np.random.Generator) -> np.ndarray:
         reward = np.array([group.mean_reward for group in candidates])
-        return _least(np.abs((self.high - reward) / (self.high - self.low) - self.alpha), count, rng)
+        return _least(np.abs((self.high - reward) / (self.high - self.low) - self.target()), count, rng)
 
 
 def _least(key: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
