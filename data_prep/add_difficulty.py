@@ -13,19 +13,17 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 from rich.console import Console
 from rich.table import Table
 
-from data_prep.difficulty_labels import DifficultyLabels, read_difficulties
-from data_prep.problems import SourceError, Unusable, from_verl_row
-from data_prep.schema import ROWS_PER_GROUP, read_provenance, write_batches
+from data_prep.difficulty_labels import VERL_COLUMNS, DifficultyLabels, read_difficulties, read_verl_rows
+from data_prep.problems import SourceError
+from data_prep.raw_files import parquet_schema
+from data_prep.schema import ROWS_PER_GROUP, batches, read_provenance, write_batches
 from verl_dots import __version__
-from verl_dots.questions import question_id
 
 VERSION = 1
 FIELD = "difficulty"
-NEEDED = ("prompt", "reward_model", "extra_info")
 SHOWN = 3
 
 
@@ -39,15 +37,16 @@ def add_difficulty(data: Path, labels: DifficultyLabels, out: Path, drop: bool, 
         about: goes into provenance.
 
     Raises:
-        SourceError: rows without a label and not ``drop``, none with one, or ``data`` is not in verl's schema.
+        SourceError: rows without a label and not ``drop``, none with one, or ``data`` or a row is not in verl's schema.
     """
+    schema = _with_difficulty(data)
     counts: Counter[str] = Counter()
     lost: list[str] = []
-    for row in _rows(data):
-        difficulty, by = _find(labels, row)
+    for asked in read_verl_rows(data):
+        difficulty, by = labels.find(asked.id, asked.text)
         counts[by] += 1
         if difficulty is None and len(lost) < SHOWN:
-            lost.append(from_verl_row(row).question[:80])
+            lost.append(asked.text[:80])
     if not counts["id"] + counts["text"]:
         raise SourceError(f"none of the {sum(counts.values())} questions of {data} has a label; are these its labels?")
     if counts["nothing"] and not drop:
@@ -55,7 +54,6 @@ def add_difficulty(data: Path, labels: DifficultyLabels, out: Path, drop: bool, 
             f"{counts['nothing']} of {sum(counts.values())} questions of {data} have no label, the first: {lost}; "
             "leave them out with --unmatched drop"
         )
-    schema = _with_difficulty(pq.read_schema(data))
     provenance = {
         "generator": "data_prep.add_difficulty",
         "version": VERSION,
@@ -64,47 +62,28 @@ def add_difficulty(data: Path, labels: DifficultyLabels, out: Path, drop: bool, 
         "counts": dict(counts),
         **about,
     }
-    write_batches(_rated(data, labels, schema), out, schema, provenance)
+    groups = batches(_rated(data, labels), ROWS_PER_GROUP)
+    write_batches((pa.RecordBatch.from_pylist(rows, schema=schema) for rows in groups), out, schema, provenance)
     return counts
 
 
-def _rated(data: Path, labels: DifficultyLabels, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
-    """Batches of the rows that have a label, with it."""
-    for batch in _batches(data):
-        rows = []
-        for row in batch.to_pylist():
-            difficulty, _ = _find(labels, row)
-            if difficulty is not None:
-                rows.append({**row, "extra_info": {**(row["extra_info"] or {}), FIELD: difficulty}})
-        yield pa.RecordBatch.from_pylist(rows, schema=schema)
+def _rated(data: Path, labels: DifficultyLabels) -> Iterator[dict[str, Any]]:
+    """The rows that have a label, with it."""
+    for asked in read_verl_rows(data):
+        difficulty, _ = labels.find(asked.id, asked.text)
+        if difficulty is not None:
+            yield {**asked.row, "extra_info": {**(asked.row["extra_info"] or {}), FIELD: difficulty}}
 
 
-def _find(labels: DifficultyLabels, row: Mapping[str, Any]) -> tuple[float | None, str]:
-    identity = question_id(row["prompt"], row["reward_model"]["ground_truth"])
-    return labels.find(identity, from_verl_row(row).question)
-
-
-def _batches(data: Path) -> Iterator[pa.RecordBatch]:
-    try:
-        parquet = pq.ParquetFile(data)
-    except (pa.ArrowException, OSError) as error:
-        raise SourceError(f"{data} is not a parquet file: {error}") from error
-    missing = [name for name in NEEDED if name not in parquet.schema_arrow.names]
+def _with_difficulty(data: Path) -> pa.Schema:
+    """The file's schema, and a difficulty in extra_info."""
+    schema = parquet_schema(data)
+    missing = [name for name in VERL_COLUMNS if name not in schema.names]
     if missing:
-        raise SourceError(
-            f"{data} has no column {missing}, only {parquet.schema_arrow.names}; it must be verl's schema"
-        )
-    yield from parquet.iter_batches(ROWS_PER_GROUP)
-
-
-def _rows(data: Path) -> Iterator[dict[str, Any]]:
-    for batch in _batches(data):
-        yield from batch.to_pylist()
-
-
-def _with_difficulty(schema: pa.Schema) -> pa.Schema:
+        raise SourceError(f"{data} has no column {missing}, only {schema.names}; it must be verl's schema")
     place = schema.get_field_index("extra_info")
-    fields = [field for field in schema.field(place).type if field.name != FIELD]
+    kind = schema.field(place).type
+    fields = [field for field in kind if field.name != FIELD] if pa.types.is_struct(kind) else []
     return schema.set(place, pa.field("extra_info", pa.struct([*fields, pa.field(FIELD, pa.float64())])))
 
 
@@ -135,7 +114,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         labels = read_difficulties(options.labels, *options.range)
         counts = add_difficulty(options.data, labels, options.out, options.unmatched == "drop", about)
-    except (SourceError, Unusable) as error:
+    except SourceError as error:
         parser.error(str(error))
     table = Table("question found by", "rows", title=f"{options.data} to {options.out}", title_justify="left")
     for name in ("id", "text", "nothing"):

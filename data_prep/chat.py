@@ -13,10 +13,16 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T")
 LONGEST_WAIT_SECONDS = 60.0
 RETRIED = frozenset({408, 409, 425, 429})
+# What an endpoint answers to what it cannot take: longer than the model's context, stopped by a content filter.
+OF_THE_REQUEST = frozenset({400, 413, 422})
 
 
 class EndpointError(RuntimeError):
     """The endpoint refuses, or stays away for longer than the retries last."""
+
+
+class RequestRefused(EndpointError):
+    """The endpoint refuses this request; it may take others."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +93,8 @@ class Chat:
         """The reply to a conversation; "" if it has no text.
 
         Raises:
-            EndpointError: an answer that no retry will change (401, 404, ...), or no retries are left.
+            RequestRefused: an answer that says that the endpoint does not take this conversation (400, 413, 422).
+            EndpointError: another answer that no retry will change (401, 404, ...), or no retries are left.
         """
         settings = self._settings
         body: dict[str, Any] = {"model": settings.model, "messages": [dict(message) for message in messages]}
@@ -107,7 +114,8 @@ class Chat:
                     return _content(response)
                 problem = f"status {response.status_code}: {response.text[:200]}"
                 if response.status_code not in RETRIED and response.status_code < 500:
-                    raise EndpointError(f"{settings.address} refuses, {problem}. {_advice(response.status_code)}")
+                    kind = RequestRefused if response.status_code in OF_THE_REQUEST else EndpointError
+                    raise kind(f"{settings.address} refuses, {problem}. {_advice(response.status_code)}")
                 wait = max(wait, _retry_after(response))
             if attempt < settings.retries:
                 logger.warning("%s; trying again in %.1f s", problem, wait)

@@ -14,14 +14,13 @@ import pyarrow as pa
 
 from data_prep.command import run
 from data_prep.pipeline import DataSet
-from data_prep.problems import Problem, optional_text, text_of
+from data_prep.problems import Problem, number_of, optional_text, text_of
 from data_prep.sources import Hub
 
 
 def convert(row: Mapping[str, Any], options: Namespace) -> Problem:
     """Columns question, final_answer, difficulty, topic."""
-    level = row.get("difficulty")
-    extra = {"level": None if level is None else float(level), "subject": optional_text(row, "topic")}
+    extra = {"level": number_of(row, "difficulty"), "subject": optional_text(row, "topic")}
     return Problem(text_of(row, "question", "question"), text_of(row, "answer", "final_answer"), extra)
 
 

@@ -12,16 +12,28 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
-from data_prep.problems import SourceError, Unusable, from_verl_row
+from data_prep.problems import SourceError, Unusable, verl_question
+from data_prep.raw_files import parquet_rows, parquet_schema
 from data_prep.text import digest, normalise, without_instruction
 from verl_dots.questions import question_id
 
 HARDEST = 100.0
-# id, text, difficulty
-Label = tuple[str, str, float]
+VERL_COLUMNS = ("prompt", "reward_model", "extra_info")
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A row of a data set or of a label file, and the question in it.
+
+    Attributes:
+        row: its columns.
+        id: see `verl_dots.questions.question_id`.
+        text: the question without instructions that are known.
+    """
+
+    row: Mapping[str, Any]
+    id: str
+    text: str
 
 
 @dataclass(frozen=True)
@@ -39,6 +51,20 @@ class DifficultyLabels:
         return found, "nothing" if found is None else "text"
 
 
+def read_verl_rows(file: Path, columns: Sequence[str] | None = None) -> Iterator[Asked]:
+    """Rows of a file in verl's schema, of these columns or all.
+
+    Raises:
+        SourceError: no such file, damaged, or a row that is no question; the message names file and row.
+    """
+    for place, row in enumerate(parquet_rows(file, columns)):
+        try:
+            text, _ = verl_question(row)
+        except (SourceError, Unusable) as error:
+            raise SourceError(f"{file}, row {place}: {error}") from error
+        yield Asked(row, question_id(row["prompt"], row["reward_model"]["ground_truth"]), text)
+
+
 def read_difficulties(files: Sequence[Path], easiest: float = 0.0, hardest: float = HARDEST) -> DifficultyLabels:
     """Read label files.
 
@@ -53,14 +79,13 @@ def read_difficulties(files: Sequence[Path], easiest: float = 0.0, hardest: floa
     by_id: dict[str, list[float]] = {}
     by_text: dict[int, list[float]] = {}
     for file in files:
-        for place, (identity, text, difficulty) in enumerate(_labels(file, easiest, hardest)):
-            if not 0 <= difficulty <= HARDEST:
-                raise SourceError(
-                    f"{file}, label {place}: difficulty {difficulty:g} is outside [0, 100]; give the range of the "
-                    "file's difficulties with --range EASIEST HARDEST"
-                )
-            by_id.setdefault(identity, []).append(difficulty)
-            by_text.setdefault(digest(normalise(text)), []).append(difficulty)
+        for place, (label, fields) in enumerate(_labels(file)):
+            try:
+                difficulty = _scaled(fields, easiest, hardest)
+            except SourceError as error:
+                raise SourceError(f"--labels {file}, row {place}: {error}") from error
+            by_id.setdefault(label.id, []).append(difficulty)
+            by_text.setdefault(digest(normalise(label.text)), []).append(difficulty)
     return DifficultyLabels(_means(by_id), _means(by_text))
 
 
@@ -68,40 +93,46 @@ def _means(found: Mapping[Any, list[float]]) -> dict[Any, float]:
     return {key: sum(values) / len(values) for key, values in found.items()}
 
 
-def _labels(file: Path, easiest: float, hardest: float) -> Iterator[Label]:
-    try:
-        parquet = pq.ParquetFile(file)
-    except (pa.ArrowException, OSError) as error:
-        raise SourceError(f"--labels {file} is not a parquet file: {error}") from error
-    names = set(parquet.schema_arrow.names)
+def _labels(file: Path) -> Iterator[tuple[Asked, Mapping[str, Any]]]:
+    """Questions of a label file, each with the fields that hold its label."""
+    names = set(parquet_schema(file).names)
     top = next((name for name in ("success_rate", "difficulty") if {"question_id", "text", name} <= names), None)
-    if top is None and not {"prompt", "reward_model", "extra_info"} <= names:
+    if top:
+        yield from ((label, label.row) for label in _read_labels(file, top))
+    elif set(VERL_COLUMNS) <= names:
+        yield from ((label, label.row["extra_info"] or {}) for label in read_verl_rows(file, VERL_COLUMNS))
+    else:
         raise SourceError(
             f"--labels {file} has the columns {sorted(names)}; allowed: question_id, text and success_rate or "
             "difficulty, or verl's prompt, reward_model, extra_info"
         )
-    columns = ["question_id", "text", top] if top else ["prompt", "reward_model", "extra_info"]
-    for batch in parquet.iter_batches(columns=columns):
-        for row in batch.to_pylist():
-            if top:
-                yield row["question_id"], without_instruction(row["text"]), _scaled(row, easiest, hardest, file)
-            else:
-                yield _verl_label(row, easiest, hardest, file)
 
 
-def _verl_label(row: Mapping[str, Any], easiest: float, hardest: float, file: Path) -> Label:
-    try:
-        problem = from_verl_row(row)
-    except Unusable as reason:
-        raise SourceError(f"--labels {file}: {reason} in {row!r:.200}") from reason
-    identity = question_id(row["prompt"], row["reward_model"]["ground_truth"])
-    return identity, problem.question, _scaled(row["extra_info"] or {}, easiest, hardest, file)
+def _read_labels(file: Path, label: str) -> Iterator[Asked]:
+    for place, row in enumerate(parquet_rows(file, ("question_id", "text", label))):
+        if not isinstance(row["question_id"], str) or not isinstance(row["text"], str):
+            raise SourceError(f"--labels {file}, row {place}: question_id and text must be text, got {row!r:.200}")
+        yield Asked(row, row["question_id"], without_instruction(row["text"]))
 
 
-def _scaled(fields: Mapping[str, Any], easiest: float, hardest: float, file: Path) -> float:
-    rate, difficulty = fields.get("success_rate"), fields.get("difficulty")
-    if rate is not None:
-        return HARDEST * (1 - float(rate))
-    if isinstance(difficulty, bool) or not isinstance(difficulty, int | float):
-        raise SourceError(f"--labels {file}: a difficulty must be a number, got {difficulty!r}; remove such rows")
-    return HARDEST * (difficulty - easiest) / (hardest - easiest)
+def _scaled(fields: Mapping[str, Any], easiest: float, hardest: float) -> float:
+    """The difficulty in [0, 100]: 100 (1 - success_rate), or difficulty from its range."""
+    if fields.get("success_rate") is not None:
+        rate = _number(fields, "success_rate")
+        if not 0 <= rate <= 1:
+            raise SourceError(f"success_rate {rate:g} is outside [0, 1]; remove such rows")
+        return HARDEST * (1 - rate)
+    difficulty = HARDEST * (_number(fields, "difficulty") - easiest) / (hardest - easiest)
+    if not 0 <= difficulty <= HARDEST:
+        raise SourceError(
+            f"difficulty {difficulty:g} is outside [0, 100]; give the range of the file's difficulties with "
+            "--range EASIEST HARDEST"
+        )
+    return difficulty
+
+
+def _number(fields: Mapping[str, Any], name: str) -> float:
+    value = fields.get(name)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise SourceError(f"a {name} must be a number, got {value!r}; remove such rows")
+    return value

@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from data_prep.command import run
 from data_prep.pipeline import DataSet
-from data_prep.problems import Problem, from_verl_row, optional_text, value_of
+from data_prep.problems import Problem, from_verl_row, number_of, optional_text, value_of
 
 
 def convert(row: Mapping[str, Any], options: Namespace) -> Problem:
@@ -22,8 +22,7 @@ def convert(row: Mapping[str, Any], options: Namespace) -> Problem:
     for name in ("prompt", "reward_model"):
         value_of(row, name)
     problem = from_verl_row(row)
-    rank = row.get("rank")
-    extra = {"origin": optional_text(row, "data_source"), "rank": None if rank is None else float(rank)}
+    extra = {"origin": optional_text(row, "data_source"), "rank": number_of(row, "rank")}
     return Problem(problem.question, problem.answer, extra)
 
 

@@ -60,13 +60,26 @@ class LengthLimit:
             raise SourceError(f"--tokenizer {tokenizer}: {error}") from error
         if not self._tokenizer.chat_template:
             raise SourceError(f"--tokenizer {tokenizer} has no chat template, so a prompt has no length; take another")
-        self._most = most
+        self._most, self._name = most, tokenizer
 
     def fits(self, prompts: Sequence[Sequence[Message]]) -> list[bool]:
-        """For each prompt whether it is short enough, the opening of the answer included."""
-        texts: list[str] = self._tokenizer.apply_chat_template(
-            [_plain(prompt) for prompt in prompts], tokenize=False, add_generation_prompt=True
-        )
+        """For each prompt whether it is short enough, the opening of the answer included.
+
+        Raises:
+            SourceError: the chat template refuses the prompts.
+        """
+        from jinja2 import TemplateError
+
+        try:
+            texts: list[str] = self._tokenizer.apply_chat_template(
+                [_plain(prompt) for prompt in prompts], tokenize=False, add_generation_prompt=True
+            )
+        except TemplateError as error:
+            roles = " and ".join(dict.fromkeys(message["role"] for message in prompts[0]))
+            raise SourceError(
+                f"--tokenizer {self._name}: the tokenizer's chat template refuses {roles} messages: {error}; "
+                "training would end on them too. Where it knows no system message, leave --system out"
+            ) from error
         found = self._tokenizer(texts, add_special_tokens=False)["input_ids"]
         return [len(tokens) <= self._most for tokens in found]
 

@@ -5,14 +5,14 @@
     python -m data_prep.judge data/math.parquet --endpoint http://localhost:8000/v1 --model MODEL --out labels.parquet
 
 Ratings are 1 to 5, or easy, mid and hard (--scale thirds); `difficulty` in the label file is in [0, 100], for
-data_prep.add_difficulty. A job that stops goes on where it was when the same command is repeated.
+data_prep.add_difficulty. A job that stops goes on where it was when the same command is repeated. Questions whose
+replies hold no rating, and those that the endpoint refuses while it answers others, are left out and counted.
 """
 
 import argparse
 import asyncio
 import logging
 import os
-import re
 import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -22,78 +22,20 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from rich.console import Console
 from rich.table import Table
-from tqdm import tqdm
 
-from data_prep.chat import Chat, ChatSettings, EndpointError, for_each
+from data_prep.chat import ChatSettings, EndpointError
 from data_prep.journal import Journal
 from data_prep.problems import SourceError
+from data_prep.ratings import SCALES, TASK, rate
 from data_prep.schema import read_provenance, write_batches
-from data_prep.text import without_instruction
 from verl_dots import __version__
 from verl_dots.questions import QuestionError, Questions, read_questions
 
-logger = logging.getLogger(__name__)
-
 VERSION = 1
 FAILED, INTERRUPTED = 1, 130
-ASKS = 3  # of one question whose reply holds no rating
-# Difficulty in [0, 100] of each rating, from easiest to hardest.
-SCALES: dict[str, dict[str, float]] = {
-    "1-5": {"1": 0.0, "2": 25.0, "3": 50.0, "4": 75.0, "5": 100.0},
-    "thirds": {"easy": 0.0, "mid": 50.0, "hard": 100.0},
-}
-TASK = (
-    "You rate how hard questions are for a strong high-school student. Do not solve the question. Weigh how many steps "
-    "a solution takes, how advanced its ideas are, and how likely a slip is. Reply with one line and nothing else:\n"
-    "Difficulty: X\nwhere X is one of {ratings}, from easiest to hardest."
-)
 SCHEMA = pa.schema(
     [(name, pa.string()) for name in ("question_id", "text", "answer", "rating")] + [("difficulty", pa.float64())]
 )
-_RATING = re.compile(r"difficulty\W+(\w+)", re.IGNORECASE)
-
-
-def conversation(question: str, scale: Mapping[str, float]) -> list[dict[str, str]]:
-    """The messages that ask for a rating."""
-    task = TASK.format(ratings=", ".join(scale))
-    return [{"role": "system", "content": task}, {"role": "user", "content": question}]
-
-
-def rating_in(reply: str, scale: Mapping[str, float]) -> str | None:
-    """The last rating that a reply names, or the reply itself if it is one; None if there is none on the scale."""
-    named = _RATING.findall(reply)
-    found = (named[-1] if named else reply.strip().strip(".*")).lower()
-    return found if found in scale else None
-
-
-async def rate(
-    questions: Questions, settings: ChatSettings, scale: Mapping[str, float], journal: Journal,
-    finished: Mapping[str, str], progress: bool,
-) -> list[str]:  # fmt: skip
-    """Rate the questions that neither the journal nor ``finished`` has; ids of those whose replies held no rating.
-
-    Raises:
-        EndpointError: the endpoint refuses or stays away; what is rated is in the journal.
-    """
-    todo = [(name, text) for name, text in zip(questions.ids, questions.texts, strict=True)]
-    todo = [(name, text) for name, text in todo if name not in journal.done and name not in finished]
-    unrated: list[str] = []
-    with tqdm(total=len(questions), initial=len(questions) - len(todo), disable=None if progress else True) as bar:
-        async with Chat(settings) as chat:
-
-            async def work(item: tuple[str, str]) -> None:
-                name, text = item
-                for _ in range(ASKS):
-                    rating = rating_in(await chat.ask(conversation(without_instruction(text), scale)), scale)
-                    if rating is not None:
-                        journal.add(name, rating)
-                        break
-                else:
-                    unrated.append(name)
-                bar.update()
-
-            await for_each(todo, work, settings.concurrency)
-    return unrated
 
 
 def write_labels(path: Path, questions: Questions, ratings: Mapping[str, str], options: argparse.Namespace) -> None:

@@ -11,13 +11,13 @@ import pyarrow as pa
 
 from data_prep.command import run
 from data_prep.pipeline import DataSet
-from data_prep.problems import Problem, optional_text, text_of
+from data_prep.problems import Problem, number_of, optional_text, text_of
 from data_prep.sources import Hub
 
 
 def convert(row: Mapping[str, Any], options: Namespace) -> Problem:
     """Columns problem, answer, subject, level (1 to 5), unique_id."""
-    level = row.get("level")
+    level = number_of(row, "level")
     extra = {
         "level": None if level is None else int(level),
         "subject": optional_text(row, "subject"),

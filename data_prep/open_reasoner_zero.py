@@ -32,6 +32,7 @@ OPEN_REASONER_ZERO = DataSet(
     data_source="orz",
     hub=Hub("Open-Reasoner-Zero/orz_math_57k_collection"),
     convert=convert,
+    row_types=(Mapping, list),
 )
 
 

@@ -45,7 +45,9 @@ class DataSet:
         extra: further fields of extra_info and their types; those without any value are not written.
         evaluation: an evaluation set; its splits keep questions that contradict each other.
         expected: number of questions as published, by split.
+        other_count: what to say where the number is another one.
         prompt: question to user message.
+        row_types: what its raw rows may be.
     """
 
     module: str
@@ -55,8 +57,10 @@ class DataSet:
     extra: Mapping[str, pa.DataType] = field(default_factory=dict)
     evaluation: bool = False
     expected: Mapping[str, int] = field(default_factory=dict)
+    other_count: str = "is the source another version?"
     ability: str = "math"
     prompt: Callable[[str], str] = with_instruction
+    row_types: tuple[type, ...] = (Mapping,)
 
     @property
     def splits(self) -> tuple[str, ...]:
@@ -166,10 +170,17 @@ def _second_reading(
 
 
 def _convert(data_set: DataSet, row: Any, position: int, options: Namespace) -> Problem:
+    """The problem in a row. Raises LeftOut, Unusable, or SourceError that names the row: it is of another source."""
     try:
+        if not isinstance(row, data_set.row_types):
+            raise SourceError(f"expected columns, got {row!r:.80}; is this the right --source?")
         return data_set.convert(row, options)
     except SourceError as error:
         raise SourceError(f"row {position} of the source: {error}") from error
+    except (ValueError, TypeError) as error:
+        raise SourceError(
+            f"row {position} of the source: {error}, in {row!r:.200}; is this the right --source?"
+        ) from error
 
 
 def _progress(rows: Iterable[Any], doing: str, options: Namespace) -> Iterable[Any]:
@@ -193,8 +204,8 @@ def _warn(data_set: DataSet, options: Namespace, steps: Mapping[str, int]) -> No
     expected, narrowed = data_set.expected.get(options.split), options.sample or options.exclude
     if expected and not narrowed and not options.max_prompt_tokens and steps["rows written"] != expected:
         logger.warning(
-            "%s has %d questions as published, here are %d; is the source another version?",
-            data_set.data_source, expected, steps["rows written"],
+            "%s has %d questions as published, here are %d; %s",
+            data_set.data_source, expected, steps["rows written"], data_set.other_count,
         )  # fmt: skip
 
 

@@ -1,9 +1,11 @@
 r"""From a raw row to a problem: a question, its answer, and what else the source says about it.
 
-A source's `convert` reads the row with `value_of` and `text_of`. It raises `Unusable` for a row that should have been a
-problem and is none (nothing in it, no answer), `LeftOut` for one that the data set is not about (another level).
+A source's `convert` reads the row with `value_of`, `text_of` and `number_of`. It raises `Unusable` for a row that
+should have been a problem and is none (nothing in it, no answer), `LeftOut` for one that the data set is not about
+(another level), `SourceError` where the source itself is another one than expected.
 """
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -42,8 +44,6 @@ def value_of(row: Mapping[str, Any], *names: str) -> Any:
     Raises:
         SourceError: it has none of them.
     """
-    if not isinstance(row, Mapping):
-        raise SourceError(f"expected columns, got {row!r:.80}; is this the right --source?")
     for name in names:
         if name in row:
             return row[name]
@@ -60,7 +60,7 @@ def text_of(row: Mapping[str, Any], what: str, *names: str) -> str:
 
     Raises:
         SourceError: the row has no such column.
-        Unusable: it is empty, or neither text nor number.
+        Unusable: it is empty, neither text nor number, or no Unicode.
     """
     value = value_of(row, *names)
     if isinstance(value, bool) or not isinstance(value, str | int | float | None):
@@ -72,13 +72,40 @@ def text_of(row: Mapping[str, Any], what: str, *names: str) -> str:
     text = str(value).strip()
     if not text:
         raise Unusable(f"no {what}")
-    return text
+    return _encodable(text, what)
 
 
 def optional_text(row: Mapping[str, Any], name: str) -> str | None:
-    """A column's text, or None where it is not there or empty."""
+    """A column's text, or None where it is not there or empty. Raises Unusable for one that is no Unicode."""
     value = row.get(name)
-    return str(value).strip() or None if value is not None else None
+    return _encodable(str(value).strip(), name) or None if value is not None else None
+
+
+def _encodable(text: str, what: str) -> str:
+    """The text, which no file could hold otherwise: JSON can spell half of a character (a lone surrogate)."""
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise Unusable(f"{what} with half a character (a lone surrogate)") from error
+    return text
+
+
+def number_of(row: Mapping[str, Any], name: str) -> float | None:
+    """A column's number, or None where it is not there or empty.
+
+    Raises:
+        SourceError: it is no finite number.
+    """
+    value = row.get(name)
+    if value is None or value != value:
+        return None
+    try:
+        number = math.nan if isinstance(value, bool) else float(value)
+    except (TypeError, ValueError):
+        number = math.nan
+    if not math.isfinite(number):
+        raise SourceError(f"{name} must be a number, got {value!r:.80}; is this the right --source?")
+    return number
 
 
 def boxed_answer(solution: str) -> str:
@@ -105,11 +132,22 @@ def answer_or_box(row: Mapping[str, Any]) -> str:
 
 def is_verl_row(row: Mapping[str, Any]) -> bool:
     """Whether a row is in verl's schema already."""
-    return isinstance(row, Mapping) and "prompt" in row and "reward_model" in row
+    return "prompt" in row and "reward_model" in row
 
 
 def from_verl_row(row: Mapping[str, Any]) -> Problem:
     """The problem in a row of verl's schema; instructions that are known go, extra_info.difficulty stays.
+
+    Raises:
+        SourceError, Unusable: see `verl_question`; or the difficulty is no number.
+    """
+    question, answer = verl_question(row)
+    difficulty = number_of(row.get("extra_info") or {}, "difficulty")
+    return Problem(question, answer, {} if difficulty is None else {"difficulty": difficulty})
+
+
+def verl_question(row: Mapping[str, Any]) -> tuple[str, str]:
+    """Question, without instructions that are known, and answer of a row in verl's schema.
 
     Raises:
         SourceError: prompt, reward_model or extra_info are not as verl has them.
@@ -120,10 +158,20 @@ def from_verl_row(row: Mapping[str, Any]) -> Problem:
         raise SourceError(
             "prompt must be a list of messages, reward_model and extra_info dicts; is this verl's schema?"
         )
-    text = extra.get("question")
-    if not text:
-        text = "\n".join(message["content"] for message in prompt if message["role"] == "user")
+    if "ground_truth" not in rewards:
+        raise SourceError(f"reward_model has no ground_truth, only {sorted(map(str, rewards))}; is this verl's schema?")
+    asked = _said_by_user(prompt)
     answer = text_of(rewards, "answer", "ground_truth")
-    problem = text_of({"question": without_instruction(text)}, "question", "question")
-    difficulty = extra.get("difficulty")
-    return Problem(problem, answer, {} if difficulty is None else {"difficulty": float(difficulty)})
+    text = extra.get("question")
+    text = text if isinstance(text, str) and text.strip() else asked
+    return text_of({"question": without_instruction(text)}, "question", "question"), answer
+
+
+def _said_by_user(prompt: list[Any]) -> str:
+    for message in prompt:
+        fields = [message.get(name) for name in ("role", "content")] if isinstance(message, Mapping) else [None]
+        if not all(isinstance(field, str) for field in fields):
+            raise SourceError(
+                f"a message of prompt has a role and a content, both text, got {message!r:.200}; is this verl's schema?"
+            )
+    return "\n".join(message["content"] for message in prompt if message["role"] == "user")

@@ -5,7 +5,9 @@ Nothing is held but a piece of the file, so its size does not matter.
 
 import gzip
 import json
-from collections.abc import Iterator
+import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -35,19 +37,48 @@ def read_file(path: Path) -> Iterator[Any]:
         raise SourceError(f"{path}: unknown kind of file; known: {', '.join(SUFFIXES)}")
     if not path.stat().st_size:
         raise SourceError(f"{path} is empty; is the download complete?")
-    yield from _parquet(path) if path.name.endswith(".parquet") else _json(path)
+    yield from parquet_rows(path) if path.name.endswith(".parquet") else _json(path)
 
 
-def _parquet(path: Path) -> Iterator[dict[str, Any]]:
+def parquet_rows(path: Path, columns: Sequence[str] | None = None) -> Iterator[dict[str, Any]]:
+    """Rows of a parquet file in order, of these columns or all.
+
+    Raises:
+        SourceError: no parquet file, damaged, or with text that is not UTF-8; the message names the row.
+    """
+    first = 0
+    with _parquet_errors(path):
+        for batch in pq.ParquetFile(path).iter_batches(BATCH_ROWS, columns=columns):
+            try:
+                yield from batch.to_pylist()
+            except UnicodeDecodeError as error:
+                row = first + next(place for place in range(len(batch)) if not _decodes(batch.slice(place, 1)))
+                raise SourceError(
+                    f"{path}, row {row}: text that is not UTF-8 ({error.reason}); write it again from text that is"
+                ) from error
+            first += len(batch)
+
+
+def parquet_schema(path: Path) -> pa.Schema:
+    """The schema of a parquet file. Raises SourceError for what is none."""
+    with _parquet_errors(path):
+        return pq.read_schema(path)
+
+
+@contextmanager
+def _parquet_errors(path: Path) -> Iterator[None]:
     try:
-        for batch in pq.ParquetFile(path).iter_batches(BATCH_ROWS):
-            yield from batch.to_pylist()
-    except UnicodeDecodeError as error:
-        raise SourceError(
-            f"{path} holds text that is not UTF-8 ({error.reason}); write it again from text that is"
-        ) from error
+        yield
     except (pa.ArrowException, OSError) as error:
         raise SourceError(f"{path} is not a parquet file, or damaged: {error}") from error
+
+
+def _decodes(batch: pa.RecordBatch) -> bool:
+    try:
+        batch.to_pylist()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _json(path: Path) -> Iterator[Any]:
@@ -60,8 +91,10 @@ def _json(path: Path) -> Iterator[Any]:
     except json.JSONDecodeError as error:
         near = error.doc[error.pos : error.pos + 60]
         raise SourceError(f"{path} is not JSON, or cut short: {error.msg}, at {near!r}") from error
-    except (EOFError, gzip.BadGzipFile) as error:
-        raise SourceError(f"{path} is not a gzip file, or cut short: {error}") from error
+    except (ValueError, RecursionError) as error:  # a number of too many digits, brackets within brackets
+        raise SourceError(f"{path} is JSON that cannot be read: {error}") from error
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise SourceError(f"{path} is not a gzip file, cut short or damaged: {error}") from error
 
 
 class _Text:

@@ -5,7 +5,7 @@ A source can be read more than once, which the pipeline does: nothing of it has 
 
 import hashlib
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,9 @@ from typing import Any
 from data_prep.problems import SourceError
 from data_prep.raw_files import SUFFIXES, is_data_file, read_file
 
+SHOWN = 5  # files named in a message
+# How files name what they hold, besides the names of the data set's own splits.
+SPLITS = frozenset({"train", "test", "validation", "valid", "val", "dev"})
 _HUB_ID = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")
 _REVISION = re.compile(r"^hf://datasets/[^@]+@([0-9a-f]{7,})/")
 
@@ -55,10 +58,10 @@ def open_source(
     Args:
         given: path or hub id; None for ``hub`` itself.
         split: key of ``hub.splits``. In a folder, files with the split's name in their paths are taken, or all files
-            if there are none; the same with the configuration's name.
+            if none has any split's name; files with the configuration's name, or all if there are none.
 
     Raises:
-        SourceError: no such path, no data in it, or the hub has no such data set.
+        SourceError: no such path, no data in it, only data of other splits, or the hub has no such data set.
     """
     if given is None:
         if hub is None:
@@ -67,7 +70,9 @@ def open_source(
     path = Path(given).expanduser()
     theirs = hub.splits.get(split, split) if hub else split
     if path.exists():
-        files = [path] if path.is_file() else _files_of(path, (config or (hub.config if hub else None), theirs))
+        known = SPLITS | set(hub.splits.values() if hub else ())
+        of_config = config or (hub.config if hub else None)
+        files = [path] if path.is_file() else _files_of(path, of_config, theirs, known - {split})
         return _file_source(given, path, files)
     if _HUB_ID.fullmatch(given) and not given.endswith(SUFFIXES):
         same = hub is not None and given == hub.id
@@ -75,14 +80,25 @@ def open_source(
     raise SourceError(f"--source {given}: there is no such file or folder, and it is no hub id (owner/name)")
 
 
-def _files_of(folder: Path, words: tuple[str | None, ...]) -> list[Path]:
+def _files_of(folder: Path, config: str | None, split: str, others: Set[str]) -> list[Path]:
+    """Its files of the configuration and the split; ``others`` are names of splits that must not be taken for it."""
     files = sorted(path for path in folder.rglob("*") if path.is_file() and is_data_file(path.relative_to(folder)))
     if not files:
         raise SourceError(f"--source {folder}: no data file in this folder; known: {', '.join(SUFFIXES)}")
-    for word in filter(None, words):
-        named = re.compile(rf"(?:^|[/._-]){re.escape(word)}(?:$|[/._-])")
-        files = [path for path in files if named.search(str(path.relative_to(folder)))] or files
-    return files
+
+    def named(*words: str) -> list[Path]:
+        pattern = re.compile(rf"(?:^|[/._-])(?:{'|'.join(map(re.escape, words))})(?:$|[/._-])")
+        return [path for path in files if pattern.search(str(path.relative_to(folder)))]
+
+    files = named(config) or files if config else files
+    found = named(split)
+    foreign = [str(path.relative_to(folder)) for path in named(*sorted(others))]
+    if not found and foreign:
+        raise SourceError(
+            f"--source {folder}: no file of the split {split!r}, only of others: {', '.join(foreign[:SHOWN])}"
+            f"{', ...' if len(foreign) > SHOWN else ''}; give the file itself with --source if it is what you want"
+        )
+    return found or files
 
 
 def _file_source(given: str, path: Path, files: list[Path]) -> Source:

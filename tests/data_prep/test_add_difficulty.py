@@ -100,7 +100,7 @@ def test_questions_without_a_label_are_an_error_or_dropped(data, tmp_path, capsy
 @pytest.mark.parametrize(
     ("difficulty", "arguments", "message"),
     [
-        (101.0, [], "label 0: difficulty 101 is outside [0, 100]; give the range"),
+        (101.0, [], "row 0: difficulty 101 is outside [0, 100]; give the range"),
         (None, [], "a difficulty must be a number, got None"),
         (float("nan"), [], "difficulty nan is outside [0, 100]"),
         (50.0, ["--range", "5", "5"], "--range 5 5: the two must differ"),

@@ -2,7 +2,6 @@
 
 import json
 
-import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -15,7 +14,6 @@ from data_prep import (
     gsm8k,
     math,
     math500,
-    mbpp_plus,
     minerva,
     olympiadbench,
     open_reasoner_zero,
@@ -167,43 +165,67 @@ def test_other_hubs_columns_of_aime(tmp_path):
     assert (row["reward_model"]["ground_truth"], row["extra_info"]["source_id"]) == ("204", "2024-I-1")
 
 
-SIMILAR = {
-    "task_id": 2,
-    "code": "def similar_elements(a, b):\n    return tuple(sorted(set(a) & set(b)))",
-    "prompt": "Write a function to find the shared elements of two lists, sorted.",
-    "source_file": "x.ipynb",
-    "test_imports": [],
-    "test_list": ["assert similar_elements((3, 4, 5, 6),(5, 7, 4, 10)) == (4, 5)"],
-    "test": (
-        "import numpy as np\nfrom math import inf\n\ndef assertion(out, exp, atol):\n    assert out == exp\n\n"
-        "inputs = [[(3, 4, 5, 6), (5, 7, 4, 10)], [[], []], [[-1, inf], [inf]]]\n"
-        "results = [(4, 5), (), (inf,)]\n"
-        "for i, (inp, exp) in enumerate(zip(inputs, results)):\n    assertion(similar_elements(*inp), exp, 0)\n"
-    ),
-}
-# JSON turns the tuple into a list, which has no hash.
-HASHED = SIMILAR | {"task_id": 3, "prompt": "q", "code": "def similar_elements(a, b):\n    return len({a, b})"}
-HASHED["test"] = SIMILAR["test"].replace("(4, 5), (), (inf,)", "2, 1, 2")
-SETS = SIMILAR | {"task_id": 4, "prompt": "r", "test": SIMILAR["test"].replace("(4, 5), ()", "{4, 5}, set()")}
+def refused(capsys, tmp_path, name, rows):
+    """The message with which a script ends on these raw rows."""
+    with pytest.raises(SystemExit) as caught:
+        prepared(tmp_path, name, rows)
+    assert caught.value.code == 2 and not (tmp_path / "out.parquet").exists()
+    return capsys.readouterr().err
 
 
-def test_code_is_scored_by_verls_own_reward(tmp_path, capsys):
-    pq.write_table(pa.Table.from_pylist([SIMILAR, HASHED, SETS]), tmp_path / "raw.parquet")
-    mbpp_plus.main(["--source", str(tmp_path / "raw.parquet"), "--out", str(tmp_path / "out.parquet")])
-    printed = capsys.readouterr().out
-    assert (
-        "verl's reward does not accept the reference solution" in printed and "tests that JSON cannot hold" in printed
-    )
-    [row] = pq.read_table(tmp_path / "out.parquet").to_pylist()
-    assert row["data_source"] == "apps" and row["extra_info"]["origin"] == "mbpp_plus"
-    truth = row["reward_model"]["ground_truth"]
-    assert json.loads(truth) == {
-        "fn_name": "similar_elements",
-        "inputs": ["[3, 4, 5, 6]\n[5, 7, 4, 10]", "[]\n[]", "[-1, Infinity]\n[Infinity]"],
-        "outputs": ["[[4, 5]]", "[[]]", "[[Infinity]]"],
-    }
-    right = f"Think.\n```python\n{SIMILAR['code']}\n```"
-    assert compute_score(row["data_source"], right, truth) == {"score": 1.0, "acc": 1.0}
-    # Right for one of the three tests.
-    wrong = "```python\ndef similar_elements(a, b):\n    return ()\n```"
-    assert compute_score(row["data_source"], wrong, truth) == {"score": 0.0, "acc": 0.0}
+@pytest.mark.parametrize("name", sorted(set(SCRIPTS) - {"open_reasoner_zero"}))
+def test_rows_without_columns_are_another_source(tmp_path, capsys, name):
+    error = refused(capsys, tmp_path, name, [["p", "1"]])
+    assert "row 0 of the source: expected columns, got ['p', '1']; is this the right --source?" in error
+
+
+def test_turns_of_open_reasoner_zero_are_no_text(tmp_path, capsys):
+    error = refused(capsys, tmp_path, "open_reasoner_zero", ["p"])
+    assert "row 0 of the source: expected columns, got 'p'; is this the right --source?" in error
+    assert "expected two turns" in refused(capsys, tmp_path, "open_reasoner_zero", [[1, 2, 3]])
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "message"),
+    [
+        ("math500", {"level": "Level 5"}, "level must be a number, got 'Level 5'"),
+        ("deepmath", {"difficulty": "hard"}, "difficulty must be a number, got 'hard'"),
+        ("deepmath", {"difficulty": [1]}, "difficulty must be a number, got [1]"),
+        ("deepmath", {"difficulty": True}, "difficulty must be a number, got True"),
+        ("math500", {"level": float("inf")}, "level must be a number, got inf"),
+        ("e3", {"rank": "first"}, "rank must be a number, got 'first'"),
+    ],
+)
+def test_what_must_be_a_number_is_named_with_its_row(tmp_path, capsys, name, changes, message):
+    right = CASES[name][0]
+    error = refused(capsys, tmp_path, name, [right, right | changes])
+    assert f"row 1 of the source: {message}; is this the right --source?" in error
+
+
+def test_numbers_that_are_missing_are_left_out(tmp_path):
+    [row] = prepared(tmp_path, "deepmath", [CASES["deepmath"][0] | {"difficulty": None}])
+    assert "level" not in row["extra_info"]
+    [row] = prepared(tmp_path, "deepmath", [CASES["deepmath"][0] | {"difficulty": float("nan")}])
+    assert "level" not in row["extra_info"]
+
+
+def test_olympiad_answers_may_be_numbers_and_no_answer_is_damage(tmp_path, caplog):
+    answers = [5, 2.0, ["$2$", 3], "7", None, [], [None], {"a": 1}]
+    rows = [CASES["olympiadbench"][0] | {"question": f"q{i}", "final_answer": answers[i]} for i in range(len(answers))]
+    found = prepared(tmp_path, "olympiadbench", rows)
+    assert [row["reward_model"]["ground_truth"] for row in found] == ["5", "2", "$2$, 3", "7"]
+    assert "3 rows damaged: no answer" in caplog.text and "1 rows damaged: answer is a dict" in caplog.text
+
+
+def test_olympiadbench_says_where_the_missing_question_is(tmp_path, caplog):
+    prepared(tmp_path, "olympiadbench", [CASES["olympiadbench"][0]])
+    assert "675 questions as published, here are 1; the hub's copy has 674" in caplog.text
+    assert "OE_TO_maths_en_COMP.json of the authors' release with --source" in caplog.text
+
+
+@pytest.mark.parametrize("field", ["problem", "answer", "subject"])
+def test_half_a_character_is_damage_and_not_the_end(tmp_path, caplog, field):
+    right = CASES["math500"][0]
+    rows = prepared(tmp_path, "math500", [right, right | {"problem": "q"} | {field: "half \ud835"}])
+    assert [row["extra_info"]["question"] for row in rows] == ["p"]
+    assert "with half a character" in caplog.text

@@ -3,9 +3,7 @@
 import asyncio
 import json
 import re
-import threading
 import time
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pyarrow.parquet as pq
 import pytest
@@ -13,54 +11,9 @@ import pytest
 from data_prep import add_difficulty, deepscaler, judge
 from data_prep.chat import Pace
 from data_prep.schema import read_provenance
+from tests.data_prep.endpoint import Endpoint
 
 KEY = "sk-test"
-
-
-class Endpoint:
-    """A chat endpoint that rates "What is 3?" with 1 + 3 % 5; `failures` are answered first, in order."""
-
-    def __init__(self):
-        self.requests, self.times, self.failures = [], [], []
-        self.most_at_once = self._at_once = 0
-        self.delay = 0.0
-        self.reply = lambda number: f"Difficulty: {1 + number % 5}"
-        self._lock = threading.Lock()
-        endpoint = self
-
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def do_POST(self):  # noqa: N802  the name that http.server calls
-                endpoint.answer(self)
-
-            def log_message(self, *_):
-                pass
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_port}/v1"
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
-
-    def answer(self, handler):
-        body = json.loads(handler.rfile.read(int(handler.headers["Content-Length"])))
-        with self._lock:
-            self._at_once += 1
-            self.most_at_once = max(self.most_at_once, self._at_once)
-            self.times.append(time.monotonic())
-            self.requests.append((handler.path, handler.headers["Authorization"], body))
-            failure = self.failures.pop(0) if self.failures else None
-        time.sleep(self.delay)
-        number = int(re.search(r"What is (\d+)", body["messages"][-1]["content"]).group(1))
-        status, headers = failure or (200, {})
-        reply = {"choices": [{"message": {"role": "assistant", "content": self.reply(number)}}]}
-        content = json.dumps(reply if status == 200 else {"error": "no"}).encode()
-        with self._lock:
-            self._at_once -= 1
-        handler.send_response(status)
-        for name, value in {"Content-Length": str(len(content)), **headers}.items():
-            handler.send_header(name, value)
-        handler.end_headers()
-        handler.wfile.write(content)
 
 
 @pytest.fixture
@@ -136,7 +89,7 @@ def test_a_server_that_stays_broken_ends_the_job_and_the_rest_is_done_next_time(
 
 
 @pytest.mark.parametrize(
-    ("status", "advice"), [(401, "Is the API key right"), (404, "Is the address right"), (400, "")]
+    ("status", "advice"), [(401, "Is the API key right"), (403, "Is the API key right"), (404, "Is the address right")]
 )
 def test_refusals_end_the_job_at_once(endpoint, data, capsys, status, advice):
     endpoint.failures = [(status, {})] * 50
@@ -144,6 +97,42 @@ def test_refusals_end_the_job_at_once(endpoint, data, capsys, status, advice):
     errors = capsys.readouterr().err
     assert code == 1 and len(endpoint.requests) == 1 and not out.exists()
     assert f"status {status}" in errors and advice in errors
+
+
+@pytest.mark.parametrize("status", [400, 413, 422])
+def test_one_question_that_is_refused_gets_no_rating_and_is_asked_for_again_next_time(endpoint, data, capsys, status):
+    endpoint.failures = [(200, {})] * 3 + [(status, {})]
+    code, out = run(endpoint, data, "--concurrency", 1)
+    assert code == 0 and ratings(out) == ["1", "2", "3", "5", "1", "2", "3", "4", "5"]
+    assert len(endpoint.requests) == 10 and read_provenance(out)["counts"] == {"questions": 10, "rated": 9}
+    assert re.search(r"no rating\s+│\s+1", capsys.readouterr().out)
+    assert not out.with_name("labels.parquet.journal.jsonl").exists()
+    endpoint.failures = [(status, {})]
+    assert run(endpoint, data)[0] == 0 and len(ratings(out)) == 9
+    assert run(endpoint, data)[0] == 0 and ratings(out) == ["1", "2", "3", "4", "5"] * 2
+    assert len(endpoint.requests) == 12
+
+
+def test_refusals_before_the_first_answer_count_for_their_questions_too(endpoint, data):
+    endpoint.failures = [(400, {})] * 7
+    code, out = run(endpoint, data, "--concurrency", 1)
+    assert code == 0 and ratings(out) == ["3", "4", "5"]
+
+
+def test_an_endpoint_that_refuses_the_first_eight_questions_ends_the_job(endpoint, data, capsys):
+    endpoint.failures = [(400, {})] * 50
+    code, out = run(endpoint, data, "--concurrency", 1)
+    assert code == 1 and len(endpoint.requests) == 8 and not out.exists()
+    assert "refuses, status 400" in capsys.readouterr().err
+
+
+def test_an_endpoint_that_refuses_the_few_questions_there_are_says_why(endpoint, tmp_path, capsys):
+    (tmp_path / "raw.json").write_text('{"problem": "What is 1?", "answer": "1"}')
+    deepscaler.main(["--source", str(tmp_path / "raw.json"), "--out", str(tmp_path / "data.parquet")])
+    endpoint.failures = [(422, {})]
+    code, out = run(endpoint, tmp_path / "data.parquet")
+    assert code == 1 and not out.exists()
+    assert "refuses, status 422" in capsys.readouterr().err
 
 
 def test_nobody_there(data, endpoint, capsys):

@@ -105,6 +105,27 @@ def test_prompts_that_are_too_long_leave_before_the_sample(tmp_path):
     assert read_provenance(out)["counts"][f"left out: more than {limit} prompt tokens"] == 1
 
 
+# As in templates that know no system message.
+REFUSES_SYSTEM = (
+    "{% for message in messages %}{% if message['role'] == 'system' %}"
+    "{{ raise_exception('System role not supported') }}{% endif %}{{ message['content'] }}{% endfor %}"
+)
+
+
+def test_a_chat_template_that_refuses_the_prompts_is_named(tmp_path, capsys):
+    tokenizer = build_tokenizer()
+    tokenizer.chat_template = REFUSES_SYSTEM
+    tokenizer.save_pretrained(tmp_path / "tokenizer")
+    arguments = ("--max-prompt-tokens", 200, "--tokenizer", tmp_path / "tokenizer")
+    assert len(rows_of(run(tmp_path, problems(2), *arguments))) == 2
+    with pytest.raises(SystemExit) as caught:
+        run(tmp_path, problems(2), *arguments, "--system", "Be brief.", name="other")
+    assert caught.value.code == 2 and not (tmp_path / "other.parquet").exists()
+    error = capsys.readouterr().err
+    assert "the tokenizer's chat template refuses system and user messages: System role not supported" in error
+    assert "leave --system out" in error
+
+
 def test_evaluation_sets_keep_conflicts_and_warn_of_another_size(tmp_path, caplog):
     rows = [{"problem": "p", "answer": "1"}, {"problem": "P", "answer": "2"}]
     math500.main(["--source", raw_file(tmp_path / "raw.jsonl", rows), "--out", str(tmp_path / "out.parquet")])

@@ -61,6 +61,9 @@ def test_one_object_is_one_row(tmp_path):
         ("a.jsonl", b'{"a": "\xe9"}', "is not UTF-8"),
         ("a.jsonl.gz", b'{"a": 1}', "is not a gzip file"),
         ("a.jsonl.gz", gzip.compress(b'{"a": 1}' * 99)[:-9], "cut short"),
+        ("a.jsonl.gz", gzip.compress(b'{"a": 1}', mtime=0)[:10] + b"\xff" * 20, "cut short or damaged"),
+        ("a.json", b"[" * 100_000, "is JSON that cannot be read"),
+        ("a.json", b"9" * 5000, "is JSON that cannot be read"),
         ("a.parquet", b'{"a": 1}', "is not a parquet file"),
     ],
 )
@@ -71,8 +74,9 @@ def test_what_cannot_be_read_is_named(tmp_path, name, content, message):
     assert name in str(caught.value)
 
 
-def test_parquet_with_text_that_is_not_utf8(tmp_path):
-    text = pa.array([b"\xe9"], pa.binary()).view(pa.string())
+def test_parquet_with_text_that_is_not_utf8(tmp_path, monkeypatch):
+    monkeypatch.setattr(raw_files, "BATCH_ROWS", 2)
+    text = pa.array([b"a", b"b", b"c", b"\xe9"], pa.binary()).view(pa.string())
     pq.write_table(pa.table({"problem": text}), tmp_path / "a.parquet")
-    with pytest.raises(SourceError, match="not UTF-8"):
+    with pytest.raises(SourceError, match="a.parquet, row 3: text that is not UTF-8"):
         list(read_file(tmp_path / "a.parquet"))

@@ -47,6 +47,31 @@ def test_a_folder_without_splits_is_taken_whole_in_order(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("hub", "split", "files", "listed"),
+    [
+        (HUB, "test", ["data/train-00000.jsonl", "data/train-00001.jsonl"], "data/train-00000.jsonl, data/train-00001"),
+        (HUB, "train", ["gsm8k_test.jsonl", "notes.json"], "gsm8k_test.jsonl;"),
+        (Hub("owner/set"), "train", ["validation.jsonl"], "validation.jsonl;"),
+        (Hub("owner/set", None, {"train": "all", "hard": "hardest"}), "train", ["hardest.jsonl"], "hardest.jsonl;"),
+        (None, "train", [f"{i}/test.json" for i in range(7)], "4/test.json, ...;"),
+    ],
+)
+def test_other_splits_are_not_taken_for_the_one_asked_for(tmp_path, hub, split, files, listed):
+    for file in files:
+        write(tmp_path / file, "x")
+    with pytest.raises(SourceError, match="give the file itself with --source") as caught:
+        open_source(str(tmp_path), hub, split)
+    assert f"no file of the split {(hub.splits[split] if hub else split)!r}" in str(caught.value)
+    assert listed in str(caught.value)
+    assert names(open_source(str(tmp_path / files[0]), hub, split)) == ["x"]
+
+
+def test_a_folder_may_name_the_split_as_the_rows_do(tmp_path):
+    write(tmp_path / "test.jsonl", "x")
+    assert names(open_source(str(tmp_path), Hub("owner/set", None, {"test": "train"}), "test")) == ["x"]
+
+
+@pytest.mark.parametrize(
     ("given", "message"),
     [
         ("missing.parquet", "no such file or folder"),

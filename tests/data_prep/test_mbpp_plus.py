@@ -1,0 +1,122 @@
+"""Tests of functions in the form that verl scores, and which functions that form cannot score."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from data_prep import mbpp_plus
+from data_prep.problems import LeftOut, Unusable
+from data_prep.reference_check import HASH_SEEDS
+from data_prep.schema import read_provenance
+from verl_dots.rewards.compute import compute_score
+
+# What EvalPlus compares by, put briefly.
+HEAD = "def assertion(out, exp, atol):\n"
+EQUAL = (
+    f"{HEAD}    same = out == exp\n    if not same and atol != 0:\n        assert np.allclose(out, exp, atol=atol)\n"
+    "    else:\n        assert same\n"
+)
+AS_SETS = f"{HEAD}    out = set(out)\n    exp = set(exp)\n    assert out == exp\n"
+NOT_NONE = f"{HEAD}    same = out == exp if isinstance(out, bool) else exp == (out is not None)\n"
+EITHER = "def assertion(out, exp_0, exp_1, atol):\n    assert out == exp_0 or out == exp_1\n"
+
+
+def program(name, inputs, results, assertion=EQUAL):
+    return (
+        f"import numpy as np\nfrom math import inf\n\ndef is_floats(x) -> bool:\n    return isinstance(x, float)\n\n"
+        f"{assertion}\ninputs = {inputs}\nresults = {results}\n"
+        f"for i, (inp, exp) in enumerate(zip(inputs, results)):\n    assertion({name}(*inp), exp, 0)\n"
+    )
+
+
+def task(number, code, inputs, results, assertion=EQUAL):
+    name = code.removeprefix("def ").partition("(")[0]
+    return {
+        "task_id": number,
+        "code": code,
+        "prompt": f"Write the function of task {number}.",
+        "source_file": "x.ipynb",
+        "test_imports": [],
+        "test_list": [f"assert {name} is right"],
+        "test": program(name, inputs, results, assertion),
+    }
+
+
+SIMILAR = task(
+    2,
+    "def similar(a, b):\n    return tuple(sorted(set(a) & set(b)))",
+    "[[(3, 4, 5, 6), (5, 7, 4, 10)], [[], []], [[-1, inf], [inf]]]",
+    "[(4, 5), (), (inf,)]",
+)
+LENGTH = task(3, "def length(a):\n    return len(a)", "[['abcde'], [[]]]", "[5, 0]")
+# JSON turns the tuple into a list, which has no hash.
+HASHED = task(4, "def hashed(a, b):\n    return len({a, b})", "[[(1, 2), (3,)]]", "[2]")
+SETS = task(5, "def sets(a):\n    return set(a)", "[[[4, 5]]]", "[{4, 5}]")
+COMPARED_AS_SETS = task(6, "def shared(a, b):\n    return tuple(set(a) & set(b))", "[[[1], [1]]]", "[(1,)]", AS_SETS)
+# Right in this process, whatever its seed, and in no other.
+SEEDED = task(7, "def seeded(a):\n    return hash(a)", "[['a text']]", [hash("a text")])
+
+
+def hash_of_a_text(seed):
+    """hash("a text") where that is the seed of hashes."""
+    given = os.environ | {"PYTHONHASHSEED": str(seed)}
+    found = subprocess.run([sys.executable, "-c", "print(hash('a text'))"], env=given, check=True, capture_output=True)
+    return int(found.stdout)
+
+
+def outcome(row, code):
+    return compute_score(row["data_source"], f"```python\n{code}\n```", row["reward_model"]["ground_truth"])["score"]
+
+
+def test_code_is_scored_by_verls_own_reward(tmp_path):
+    lucky = task(8, "def lucky(a):\n    return hash(a)", "[['a text']]", [hash_of_a_text(HASH_SEEDS[1])])
+    raw = [SIMILAR, LENGTH, HASHED, SETS, COMPARED_AS_SETS, SEEDED, lucky]
+    pq.write_table(pa.Table.from_pylist(raw), tmp_path / "raw.parquet")
+    mbpp_plus.main(["--source", str(tmp_path / "raw.parquet"), "--out", str(tmp_path / "out.parquet")])
+    counts = read_provenance(tmp_path / "out.parquet")["counts"]
+    assert {name: count for name, count in counts.items() if name.startswith("left out: ")} == {
+        "left out: tests that JSON cannot hold": 1,
+        "left out: tests that do not ask for equality": 1,
+        "left out: verl's reward does not accept the reference solution": 2,
+        "left out: the reference solution depends on the seed of Python's hashes": 1,
+    }
+    similar, length = pq.read_table(tmp_path / "out.parquet").to_pylist()
+    assert similar["data_source"] == "apps" and similar["extra_info"]["origin"] == "mbpp_plus"
+    assert json.loads(similar["reward_model"]["ground_truth"]) == {
+        "fn_name": "similar",
+        "inputs": ["[3, 4, 5, 6]\n[5, 7, 4, 10]", "[]\n[]", "[-1, Infinity]\n[Infinity]"],
+        "outputs": ["[[4, 5]]", "[]", "[[Infinity]]"],
+    }
+    assert outcome(similar, SIMILAR["code"]) == 1.0
+    assert outcome(similar, "def similar(a, b):\n    return ()") == 0.0  # right for one of the three tests
+    assert outcome(length, LENGTH["code"]) == 1.0
+    assert outcome(length, "def length(a):\n    return [len(a)]") == 0.0
+
+
+@pytest.mark.parametrize("assertion", [AS_SETS, NOT_NONE, EITHER])
+def test_tests_that_ask_for_something_else_than_equality_are_left_out(assertion):
+    with pytest.raises(LeftOut, match="do not ask for equality"):
+        mbpp_plus.ground_truth(program("f", "[[1]]", "[1]", assertion))
+
+
+def test_results_stay_what_they_are():
+    truth = json.loads(mbpp_plus.ground_truth(program("f", "[[1], [2], [3], [4]]", "[5, 'ab', [5], {'a': 1}]")))
+    assert truth["outputs"] == ["5", '"ab"', "[[5]]", '{"a": 1}']
+
+
+@pytest.mark.parametrize("text", ["inputs = [", "inputs = [[{[1]: 2}]]\nresults = [1]\nf(*inp)", "results = [1]"])
+def test_programs_without_tests_are_damage(text):
+    with pytest.raises(Unusable, match="no literal tests"):
+        mbpp_plus.ground_truth(text)
+
+
+def test_a_source_of_another_form_names_the_row(tmp_path, capsys):
+    (tmp_path / "raw.json").write_text(json.dumps([LENGTH | {"test_list": 5}]))
+    with pytest.raises(SystemExit):
+        mbpp_plus.main(["--source", str(tmp_path / "raw.json"), "--out", str(tmp_path / "out.parquet"), "--no-check"])
+    assert "row 0 of the source: 'int' object is not iterable" in capsys.readouterr().err
