@@ -11,23 +11,28 @@ train() {  # train PAPER MODEL TRAIN [OVERRIDE ...]: by METHOD
     shift 3
     local validation=${VALIDATION// /.parquet,$data/}
     # Micro-batches are cut by tokens, so their size changes the speed and the memory, never the result.
-    local command=(python -m verl_dots.main dots.seed="$seed"
-        data.train_files="$data/$train.parquet" data.val_files="[$data/$validation.parquet]"
-        data.filter_overlong_prompts=True
-        actor_rollout_ref.model.path="$model"
-        actor_rollout_ref.actor.use_dynamic_bsz=True
-        actor_rollout_ref.actor.ppo_max_token_len_per_gpu="${TOKENS:-16384}"
-        actor_rollout_ref.rollout.name=vllm actor_rollout_ref.rollout.tensor_model_parallel_size="${TP:-1}"
-        trainer.nnodes="${NNODES:-1}" trainer.n_gpus_per_node="${GPUS:-8}"
-        trainer.total_training_steps="$STEPS" trainer.total_epochs=1000
-        trainer.save_freq=20 trainer.max_actor_ckpt_to_keep=1 trainer.max_critic_ckpt_to_keep=1
-        trainer.project_name="verl_dots_${paper}_$SETTING" trainer.experiment_name="$name"
-        trainer.default_local_dir="${RUN:-runs/$paper/$SETTING/$name-seed$seed}" "$@")
+    # Two checkpoints are kept: with one, verl deletes it as soon as the next actor is written, before the critic, the
+    # data's state and the note of the newest step are, and a kill in between would leave none to resume from.
+    start python -m verl_dots.main dots.seed="$seed" \
+        data.train_files="$data/$train.parquet" data.val_files="[$data/$validation.parquet]" \
+        data.filter_overlong_prompts=True \
+        actor_rollout_ref.model.path="$model" \
+        actor_rollout_ref.actor.use_dynamic_bsz=True \
+        actor_rollout_ref.actor.ppo_max_token_len_per_gpu="${TOKENS:-16384}" \
+        actor_rollout_ref.rollout.name=vllm actor_rollout_ref.rollout.tensor_model_parallel_size="${TP:-1}" \
+        trainer.nnodes="${NNODES:-1}" trainer.n_gpus_per_node="${GPUS:-8}" \
+        trainer.total_training_steps="$STEPS" trainer.total_epochs=1000 \
+        trainer.save_freq=20 trainer.max_actor_ckpt_to_keep=2 trainer.max_critic_ckpt_to_keep=2 \
+        trainer.project_name="verl_dots_${paper}_$SETTING" trainer.experiment_name="$name" \
+        trainer.default_local_dir="${RUN:-runs/$paper/$SETTING/$name-seed$seed}" "$@"
+}
+
+start() {  # start COMMAND ...: or, with DRY_RUN, print it
     if [ -n "${DRY_RUN:-}" ]; then
-        printf '%q ' "${command[@]}"
+        printf '%q ' "$@"
         echo
     else
-        "${command[@]}"
+        "$@"
     fi
 }
 

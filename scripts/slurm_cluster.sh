@@ -49,6 +49,7 @@ CONF
 }
 
 start() {
+    trap stop EXIT  # nothing stays behind of a cluster that does not come up
     configure
     chmod 755 "$folder"
     [ -f "$folder/munge.key" ] || (umask 077; head -c 128 /dev/urandom > "$folder/munge.key")
@@ -58,12 +59,14 @@ start() {
     slurmd -f "$SLURM_CONF" -N n1
     slurmd -f "$SLURM_CONF" -N n2
     for _ in {1..60}; do
-        [ "$(sinfo -h -t idle -o %D 2>/dev/null)" != 2 ] || return 0
+        if [ "$(sinfo -h -t idle -o %D 2>/dev/null)" = 2 ]; then
+            trap - EXIT
+            return
+        fi
         sleep 0.5
     done
     echo "the nodes are not ready; see $folder/*.log" >&2
     tail -n 5 "$folder"/*.log >&2
-    stop
     exit 1
 }
 

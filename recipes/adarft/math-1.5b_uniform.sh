@@ -4,6 +4,6 @@
 # 8 GPUs. The paper at step 60: AdaRFT 41.11 %, 121 s a step; PPO 37.20 %, 127 s and
 # 34 steps more to get there; with the filter 37.87 %, 52 more; on the schedule 37.27 %, 48 more.
 # Data: python -m data_prep.deepscaler --source FILE --out data/deepscaler_uniform.parquet
-#   of the authors' published FILE
+#   FILE: the authors' 10,000 rows, of which 7,577 are written; common.sh says whose they are, and why
 source "$(dirname "$0")/common.sh"
 adarft Qwen/Qwen2.5-Math-1.5B deepscaler_uniform 3000 "$@"

@@ -7,6 +7,7 @@
 #   dash       and leaves out KL: the paper's best                                              table 1
 #   multi      K = 3 updates on the same M = 256                                                Multi
 #   mini       K = 32 updates of B = 8 questions each on M = 256                                Mini
+# The paper gives Mini as M = 8 and K = 32: that the 8 are the questions of an update and M stays 256 is our reading.
 # verl samples a batch at once by itself: `grpo` takes that away, and trains as `no_filter` does, more slowly. The
 # coefficient of KL is the default of the trainer that the paper's code extends. That code filters after the forward
 # pass and divides by the rows that are left, so its gradients grow with the share that leaves; here they do not.
@@ -15,7 +16,7 @@ source "$(dirname "${BASH_SOURCE[0]}")/../common.sh"
 VALIDATION=${VALIDATION:-math500 gsm8k_test}
 
 dash() {  # dash MODEL METHOD [OVERRIDE ...]
-    local model=$1 batch=256 steps=87 test_freq=10 settings=()
+    local model=$1 batch=256 steps=87 test_freq=10 save_freq=20 settings=()
     local with_kl=(actor_rollout_ref.actor.use_kl_loss=True actor_rollout_ref.actor.kl_loss_coef=0.04)
     local ahead=(dots.preset=dash dots.preemptive.enable=True dots.preemptive.prompts=256
         actor_rollout_ref.actor.policy_loss.loss_mode=grpo_rr)
@@ -26,8 +27,9 @@ dash() {  # dash MODEL METHOD [OVERRIDE ...]
         no_filter) settings=("${with_kl[@]}") ;;
         dash_kl) settings=(dots.preset=dash "${with_kl[@]}") ;;
         dash) settings=(dots.preset=dash) ;;
-        multi) settings=("${ahead[@]}" dots.preemptive.updates=3) steps=261 test_freq=30 ;;
-        mini) settings=("${ahead[@]}" dots.preemptive.updates=32) batch=8 steps=2784 test_freq=320 ;;
+        multi) settings=("${ahead[@]}" dots.preemptive.updates=3) steps=261 test_freq=30 save_freq=60 ;;
+        mini) settings=("${ahead[@]}" dots.preemptive.updates=32) batch=8 steps=2784 test_freq=320
+            save_freq=640 ;;
         *) usage "grpo no_filter dash_kl dash multi mini" ;;
     esac
     STEPS=${STEPS:-$steps} GPUS=${GPUS:-4} train dash "$model" math_all \
@@ -35,5 +37,5 @@ dash() {  # dash MODEL METHOD [OVERRIDE ...]
         actor_rollout_ref.actor.ppo_mini_batch_size=$batch \
         actor_rollout_ref.actor.optim.lr=3e-6 actor_rollout_ref.actor.optim.weight_decay=0 \
         actor_rollout_ref.rollout.n=4 actor_rollout_ref.rollout.temperature=0.9 \
-        trainer.test_freq=$test_freq "${settings[@]}" "$@"
+        trainer.test_freq=$test_freq trainer.save_freq=$save_freq "${settings[@]}" "$@"
 }

@@ -5,7 +5,7 @@
 # to 100 by success rate of Qwen2.5-Math-7B; TRAIN and dots.adarft.{difficulty,range,initial} take others. Compare with
 # dots and grpo on the same TRAIN.
 # Data: python -m data_prep.deepscaler --source FILE --out data/deepscaler_uniform.parquet
-#   of the FILE that AdaRFT's authors published
+#   FILE: the uniform set of AdaRFT's authors, see recipes/adarft/common.sh
 source "$(dirname "$0")/common.sh"
 export TRAIN=${TRAIN:-deepscaler_uniform} VARIANT=static
 exec bash "recipes/dots/${OF:-math-1.5b_deepscaler}.sh" grpo dots.adarft.enable=True dots.adarft.follow=schedule \

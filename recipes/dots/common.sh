@@ -3,7 +3,9 @@
 #
 # The loss is the paper's for all methods: advantage against the group's mean alone, mean over each response, no KL. The
 # paper's code divides by the deviation and averages over tokens, and clips the policy's change within the step alone:
-# METHOD=dots_rr_code.
+# METHOD=dots_rr_code. One thing is verl's, for all methods: its dual clip, which leaves no gradient to a token of
+# negative advantage whose ratio is above actor_rollout_ref.actor.clip_ratio_c=3. The paper's loss has the smaller of
+# the two terms alone, which clip_ratio_c=1e9 makes of it.
 # Rollouts are sampled within top_p=0.95, as in the paper. An engine's log-probs are then of those tokens alone and not
 # the policy's, so the trainer recomputes the behaviour's (dots.loss.behaviour=recomputed, the default and the paper's
 # way). With actor_rollout_ref.rollout.top_p=1 dots.loss.behaviour=engine that forward pass is spared.

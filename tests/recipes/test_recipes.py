@@ -12,7 +12,18 @@ import pytest
 
 from data_prep.byte_tokenizer import build_tokenizer
 from scripts.recipe_difference import RecipeError, overrides_of
-from tests.recipes.recipe_runs import METHODS, RECIPES, Recipe, every_recipe, one_of_each, scripts, settings
+from tests.recipes.recipe_runs import (
+    METHODS,
+    NOT_ON_TESTBED,
+    ON_TESTBED,
+    RECIPES,
+    Recipe,
+    every_recipe,
+    one_of_each,
+    scripts,
+    settings,
+)
+from verl_dots.main import compose
 from verl_dots.settings import ConfigError
 
 pytestmark = pytest.mark.usefixtures("cpu_environment")
@@ -23,6 +34,7 @@ FILES = (
     "deepscaler_easy", "e3_train", "e3_valid", "gsm8k_test", "math500", "minerva", "olympiadbench", "amc23", "aime24",
     "train", "val",
 )  # fmt: skip
+DASH_ON_TESTBED = ("dash_no_filter", "dash_kl", "dash")
 FLAT = {
     "lr": "actor_rollout_ref.actor.optim.lr", "batch": "data.train_batch_size", "n": "actor_rollout_ref.rollout.n",
     "mini_batch": "actor_rollout_ref.actor.ppo_mini_batch_size", "prompt": "data.max_prompt_length",
@@ -114,17 +126,23 @@ def test_the_settings_of_the_papers_are_there():
         "e3": ["1.5b", "7b"],
         "dash": ["0.5b", "1.5b", "3b"],
     }
-    names = [Path(script).stem for script in scripts("cpu")]
-    assert {"grpo", "dots", "dots_rr", "adarft", "e3", "dash", "all", "adarft_schedule", "e3_budget"} <= set(names)
+
+
+def test_the_testbed_has_every_method_and_every_ablation():
+    names = {Path(script).stem for script in scripts("cpu")}
+    methods = {(folder, method) for folder in METHODS for method in METHODS[folder] if method not in NOT_ON_TESTBED}
+    assert {ON_TESTBED.get(each, each[1]) for each in methods} <= names
+    ablations = {Path(script).stem for script in scripts("dots") if "ablation" in script}
+    assert ablations == {name for name in names if name.startswith("ablation")}
+    assert len(ablations) == 7
 
 
 def test_no_two_recipes_train_in_one_folder():
     folders = [
-        next(o for o in recipe.overrides() if o.startswith("trainer.default_local_dir="))
-        for recipe in one_of_each()
-        if not recipe.script.startswith("cpu/")
+        next(o for o in recipe.overrides() if o.startswith("trainer.default_local_dir=")) for recipe in one_of_each()
     ]
     assert len(set(folders)) == len(folders)
+    assert "trainer.default_local_dir=runs/cpu/dots_rr-k4-seed1" in folders
     assert "trainer.default_local_dir=runs/dots/math-1.5b_math/dots_rr-k128-seed1" in folders
 
 
@@ -211,6 +229,11 @@ def test_dots_ablations_of_the_buffer_and_of_the_curriculum(places):
     delta = config_of(places, "dots/ablation_delta.sh").dots.replay
     # At delta 0.25 a batch of 512 replays 384 groups: more than the usual buffer of 256 holds.
     assert (delta.delta, delta.capacity) == (0.25, 512)
+    # From 0.5 on 256 are enough, and the share is all that differs.
+    for share, capacity in (("0.5", 256), ("0.75", 256), ("0.499", 512)):
+        overrides = Recipe("dots/ablation_delta.sh", (share,)).overrides()
+        assert {f"dots.replay.delta={share}", f"dots.replay.capacity={capacity}"} <= set(overrides)
+    assert "dots.replay.capacity=400" in Recipe("dots/ablation_delta.sh").overrides(CAPACITY="400")
     assert config_of(places, "dots/ablation_c.sh").dots.replay.capacity == 512
     static = config_of(places, "dots/ablation_static.sh").dots
     assert (static.adarft.follow, static.selection.enable, static.replay.enable) == ("schedule", False, False)
@@ -265,7 +288,7 @@ def test_e3_has_the_papers_settings(places):
     config = of_method(places, "e3", "e3")
     assert facts(config) == {
         "lr": 5e-6, "batch": 64, "n": 8, "mini_batch": 64, "prompt": 2048, "response": 6144, "temperature": 1.0,
-        "top_p": 1, "steps": 480,
+        "top_p": 1, "steps": 459,  # 3 epochs of 9,812 distinct questions are 3 x 153 whole batches of 64
     }  # fmt: skip
     assert facts(of_method(places, "e3", "grpo"))["lr"] == 2e-6
     budget, temperature = config.dots.budget, config.dots.temperature
@@ -316,6 +339,83 @@ def test_dash_variants(places):
     assert (facts(multi)["batch"], multi.dots.preemptive.prompts, multi.dots.preemptive.updates) == (256, 256, 3)
     assert (facts(mini)["batch"], mini.dots.preemptive.prompts, mini.dots.preemptive.updates) == (8, 256, 32)
     assert (facts(multi)["steps"], facts(mini)["steps"]) == (87 * 3, 87 * 32)
+    # 20 batches of 256 a checkpoint: 5 of a whole run, however many updates it makes of them.
+    assert [of(method).trainer.save_freq for method in ("dash", "multi", "mini")] == [20, 60, 640]
+
+
+def test_an_older_checkpoint_stays_until_the_next_but_one_is_complete(places):
+    ppo, testbed = of_method(places, "adarft", "ppo").trainer, config_of(places, "cpu/ppo.sh").trainer
+    for trainer in (ppo, testbed):
+        assert (trainer.max_actor_ckpt_to_keep, trainer.max_critic_ckpt_to_keep) == (2, 2)
+
+
+def test_the_testbed_trains_as_the_papers_methods_do(places):
+    def of(name):
+        return config_of(places, f"cpu/{name}.sh")
+
+    ppo, adarft = of("ppo"), of("adarft_ppo")
+    # A step has 64 rollouts, as grpo.sh: of 64 questions.
+    assert (facts(of("grpo"))["batch"], facts(of("grpo"))["n"]) == (8, 8)
+    assert [(facts(each)["batch"], facts(each)["n"]) for each in (ppo, adarft)] == [(64, 1), (64, 1)]
+    assert (ppo.algorithm.adv_estimator, ppo.critic.optim.lr, facts(ppo)["lr"]) == ("gae", 3e-4, 3e-5)
+    assert (ppo.dots.adarft.enable, adarft.dots.adarft.enable, adarft.dots.adarft.eta) == (False, True, 4.5)
+    assert ppo.critic.model.path == ppo.actor_rollout_ref.model.path == places["MODEL"]
+    assert of("reinforce_plus_plus").algorithm.adv_estimator == "reinforce_plus_plus"
+    preemptive = [of(f"dash_{name}").dots.preemptive for name in ("multi", "mini")]
+    assert [(each.prompts, each.updates) for each in preemptive] == [(8, 3), (8, 4)]
+    # 60 steps of 8 questions each.
+    assert [facts(of(f"dash_{name}"))["steps"] for name in ("multi", "mini")] == [60 * 3, 60 * 4]
+    assert facts(of("dash_mini"))["batch"] == 2
+    filtered = [(of(name).dots.filter.enable, of(name).actor_rollout_ref.actor.use_kl_loss) for name in DASH_ON_TESTBED]
+    assert filtered == [(False, True), (True, True), (True, False)]
+
+
+@pytest.mark.parametrize("name", ["e3", "e3_temperature", "e3_annealing", "e3_short", "all"])
+def test_the_testbeds_target_entropy_is_of_as_many_questions_as_two_of_the_papers_batches(places, name):
+    config = config_of(places, f"cpu/{name}.sh")
+    assert config.dots.temperature.warm_up * facts(config)["batch"] == 128
+
+
+@pytest.mark.parametrize(
+    ("script", "arguments", "key", "value"),
+    [
+        ("ablation_k", (), "selection.references", "4"),
+        ("ablation_k", ("16",), "selection.references", "16"),
+        ("ablation_alpha", (), "selection.alpha", "0.3"),
+        ("ablation_tau", ("0",), "selection.tau", "0"),
+        ("ablation_delta", (), "replay.delta", "0.25"),
+        ("ablation_c", (), "replay.capacity", "16"),
+        ("ablation_reuse", (), "selection.reuse_references", "False"),
+    ],
+)
+def test_an_ablation_of_the_testbed_changes_one_setting_of_dots_rr(script, arguments, key, value):
+    ours, theirs = (
+        dict(override.split("=", 1) for override in Recipe(f"cpu/{name}.sh", more).overrides())
+        for name, more in ((script, arguments), ("dots_rr", ()))
+    )
+    run = ("trainer.default_local_dir", "trainer.experiment_name")
+    assert {name for name in ours if ours[name] != theirs.get(name)} - set(run) == {f"dots.{key}"}
+    assert ours[f"dots.{key}"] == value
+    assert ours["trainer.experiment_name"].startswith("dots_rr-")
+
+
+def test_the_evaluation_of_the_readme_is_accepted(places):
+    from verl_dots.evaluation.configure import check_sampling, parse
+
+    text = (RECIPES / "README.md").read_text()
+    command = text[text.index("python -m verl_dots.evaluate") :].split("\n```")[0]
+    # As bash reads it: lines that go on, and braces.
+    words = subprocess.run(
+        ["bash", "-c", f'python() {{ printf "%s\\0" "$@"; }}\n{command}'], capture_output=True, text=True, check=True
+    ).stdout.split("\0")[:-1]
+    options = parse(words[2:], "")
+    assert (options.checkpoint, options.rollouts) == ("runs/e3/1.5b/e3-seed1", 16)
+    assert options.data == [f"data/{name}.parquet" for name in ("aime24", "amc23", "math500", "olympiadbench")]
+    config, trained = compose(options.overrides), of_method(places, "e3", "e3")
+    check_sampling(config.actor_rollout_ref.rollout.val_kwargs)
+    assert config.actor_rollout_ref.rollout.val_kwargs.temperature == 1.0
+    for length in ("prompt", "response"):
+        assert facts(config)[length] == facts(trained)[length]
 
 
 def test_variables_change_what_they_say():
@@ -353,6 +453,19 @@ def test_a_dry_run_prints_the_command_and_nothing_else():
     words = shlex.split(done.stdout)
     assert (done.returncode, done.stderr, words[:3]) == (0, "", ["python", "-m", "verl_dots.main"])
     assert words[3:] == Recipe("dash/3b.sh", ("dash",)).overrides("trainer.logger=[console,wandb]")
+
+
+def test_a_dry_run_on_the_testbed_makes_no_data_and_no_model(tmp_path):
+    places = {"DATA": str(tmp_path / "data"), "MODEL": str(tmp_path / "model"), "RUN": str(tmp_path / "run")}
+    done = subprocess.run(
+        ["bash", str(RECIPES / "cpu/dots_rr.sh"), "x=1"], env=dict(os.environ, DRY_RUN="1", **places),
+        capture_output=True, text=True,
+    )  # fmt: skip
+    words = shlex.split(done.stdout)
+    assert (done.returncode, done.stderr, words[:4]) == (0, "", ["python", "-m", "verl_dots.main", "device=cpu"])
+    assert f"trainer.default_local_dir={tmp_path}/run" in words
+    assert words[-1] == "x=1"
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_predictor_is_trained_on_the_labels_of_models_that_are_not(tmp_path):

@@ -68,13 +68,17 @@ def slurm(tmp_path_factory) -> Slurm:
     if os.geteuid() != 0:
         pytest.skip("slurmctld and slurmd of this test's own run as root only")
     folder = tmp_path_factory.mktemp("slurm")
-    begun = subprocess.run(["bash", str(CLUSTER), "start", str(folder)], text=True, capture_output=True, timeout=120)
-    assert begun.returncode == 0, begun.stderr
     # The environment of this interpreter, as after activating it.
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     environment = {key: value for key, value in os.environ.items() if not key.startswith(("SLURM", "SBATCH", "RAY"))}
     environment |= {
         "SLURM_CONF": str(folder / "slurm.conf"), "VIRTUAL_ENV": sys.prefix, "PATH": path, "PYTHONPATH": str(ROOT)
     }  # fmt: skip
-    yield Slurm(folder, environment)
-    subprocess.run(["bash", str(CLUSTER), "stop", str(folder)], check=True, timeout=120)
+    try:
+        begun = subprocess.run(
+            ["bash", str(CLUSTER), "start", str(folder)], text=True, capture_output=True, timeout=120
+        )
+        assert begun.returncode == 0, begun.stderr
+        yield Slurm(folder, environment)
+    finally:
+        subprocess.run(["bash", str(CLUSTER), "stop", str(folder)], check=True, timeout=120)

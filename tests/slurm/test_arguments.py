@@ -13,7 +13,7 @@ RECIPE = "recipes/cpu/grpo.sh"
 
 def refusal(*arguments: str, cwd: Path = ROOT, **variables: str) -> str:
     """The message with which it ends."""
-    ours = ("SEED", "RUN", "METHOD")
+    ours = ("SEED", "RUN", "METHOD", "OF", "VARIANT", "IMAGE")
     environment = {key: value for key, value in os.environ.items() if not key.startswith("SLURM") and key not in ours}
     environment |= variables
     done = subprocess.run(["bash", str(SCRIPT), *arguments], cwd=cwd, env=environment, text=True, capture_output=True)
@@ -37,9 +37,15 @@ def test_refused_with_what_to_do(arguments, message):
 @pytest.mark.parametrize("words, environment, folder", [
     ([RECIPE, "trainer.save_freq=5", "~trainer.logger"], {}, "runs/cpu/grpo-seed1"),
     ([RECIPE], {"SEED": "4"}, "runs/cpu/grpo-seed4"),
-    (["recipes/cpu/common.sh", "dapo", "trainer.save_freq=5"], {}, "runs/cpu/common/dapo-seed1"),
-    ([RECIPE], {"METHOD": "ppo"}, "runs/cpu/grpo/ppo-seed1"),
-    ([str(ROOT / RECIPE)], {}, "runs/grpo-seed1"),
+    ([RECIPE], {"METHOD": "ppo"}, "runs/cpu/grpo-seed1"),
+    ([str(ROOT / RECIPE)], {}, "runs/cpu/grpo-seed1"),
+    (["recipes/e3/1.5b.sh", "dapo", "trainer.save_freq=5"], {}, "runs/e3/1.5b/dapo-seed1"),
+    (["recipes/e3/1.5b.sh"], {"METHOD": "grpo"}, "runs/e3/1.5b/grpo-seed1"),
+    (["recipes/e3/1.5b.sh", "e3"], {"METHOD": "grpo", "SEED": "2"}, "runs/e3/1.5b/e3-seed2"),
+    (["recipes/dots/ablation_k.sh"], {}, "runs/dots/math-1.5b_math/dots_rr-k128-seed1"),
+    (["recipes/dots/ablation_k.sh", "64"], {"OF": "3b_deepmath"}, "runs/dots/3b_deepmath/dots_rr-k64-seed1"),
+    (["recipes/cpu/ablation_delta.sh", "0.75"], {"SLURM_ARRAY_TASK_ID": "2"}, "runs/cpu/dots_rr-delta0.75-seed2"),
+    (["recipes/dots/predictor.sh"], {}, "runs/dots/predictor-seed1"),
     ([RECIPE], {"RUN": "runs/mine", "SEED": "4"}, "runs/mine"),
     ([RECIPE], {"SLURM_ARRAY_TASK_ID": "3", "SEED": "4"}, "runs/cpu/grpo-seed3"),
     ([RECIPE], {"SLURM_ARRAY_TASK_ID": "3", "RUN": "runs/mine"}, "runs/mine-seed3"),
@@ -47,6 +53,25 @@ def test_refused_with_what_to_do(arguments, message):
 def test_the_run_folder_is_named_after_recipe_method_and_seed(words, environment, folder):
     told = f"this trains in {folder}, as a job of SLURM: sbatch [OPTION ...] recipes/slurm/run.sbatch {words[0]}"
     assert told in refusal(*words, **environment)
+
+
+@pytest.mark.parametrize("words, environment, folder", [
+    ([], {}, "runs/own-seed1"),
+    (["quick", "small", "x=1"], {}, "runs/own/quick-small-seed1"),
+    ([], {"METHOD": "grpo"}, "runs/own/grpo-seed1"),
+    (["e3"], {"METHOD": "grpo"}, "runs/own/e3-seed1"),
+])  # fmt: skip
+def test_a_recipe_that_does_not_know_dry_run_is_not_asked(tmp_path, words, environment, folder):
+    file = tmp_path / "own.sh"
+    file.write_text(f"touch {tmp_path}/was_run\n")
+    assert f"this trains in {folder}, as a job of SLURM" in refusal(str(file), *words, **environment)
+    assert not (tmp_path / "was_run").exists()
+
+
+def test_a_method_that_the_recipe_does_not_have_is_refused_before_the_cluster_starts():
+    told = refusal("recipes/e3/1.5b.sh", "dops")
+    assert "METHOD is 'dops'; give one of grpo dapo entropy" in told
+    assert "recipes/e3/1.5b.sh does not take dops" in told
 
 
 def test_must_begin_in_the_root_of_the_checkout(tmp_path):

@@ -76,7 +76,7 @@ def jobs(slurm, tmp_path_factory):
         "probe": (["--nodes=2", *options], PROBE + ABSENT_NODE, {}),
         "array": (["--array=1-2", *options], PROBE, {"SIBLINGS": str(folder)}),
         "fails": (options, FAILS, {}),
-        "resumes": (soon, RESUMES, {}),
+        "resumes": (["--array=1-2", *soon], RESUMES, {}),
         "deaf": (soon, DEAF, late),
     }
     ids = {
@@ -84,8 +84,8 @@ def jobs(slurm, tmp_path_factory):
         for name, (choice, text, more) in wanted.items()
     }
     # One CPU of each node is free for a second job in the folder of another, which is running then.
-    intruder = ["--cpus-per-task=1", f"--dependency=after:{ids['resumes']}"]
-    ids["intruder"] = slurm.submit(intruder, folder / "fails.sh", RUN=str(folder / "resumes"))
+    intruder = ["--cpus-per-task=1", f"--dependency=after:{ids['resumes']}_1"]
+    ids["intruder"] = slurm.submit(intruder, folder / "fails.sh", RUN=str(folder / "resumes-seed1"))
     return folder, ids
 
 
@@ -139,17 +139,21 @@ def test_a_failing_recipe_ends_the_job_with_its_status_and_leaves_nothing(slurm,
     assert left_over(ids["fails"]) == []
 
 
-def test_before_the_time_limit_a_run_saves_and_is_requeued(slurm, jobs):
+@pytest.mark.parametrize("seed", [1, 2])
+def test_before_the_time_limit_each_task_of_an_array_saves_and_is_requeued_alone(slurm, jobs, seed):
+    """The last task has the array's own job id: by that SLURM would requeue its sibling with it."""
     folder, ids = jobs
-    job = slurm.wait(ids["resumes"])
-    assert (job["JobState"], job["Restarts"]) == ("COMPLETED", "1"), slurm.output(ids["resumes"])
-    begun, saved, resumed = (folder / "resumes" / "told").read_text().splitlines()
+    task, run = f"{ids['resumes']}_{seed}", folder / f"resumes-seed{seed}"
+    job = slurm.wait(task)
+    assert (job["JobState"], job["Restarts"]) == ("COMPLETED", "1"), slurm.output(task)
+    begun, saved, resumed = (run / "told").read_text().splitlines()
     step = saved.removeprefix("saved at ")
     assert (begun, resumed) == ("resumed at 0", f"resumed at {step}")
-    output = slurm.output(ids["resumes"])
+    output = slurm.output(task)
     assert output.index("asked the run to save and stop") < output.index(f"saved at step {step}; requeue")
-    assert not (folder / "resumes" / "stop").exists()
-    assert left_over(ids["resumes"]) == []
+    assert not (run / "stop").exists()
+    assert (run / "slurm_job").read_text().strip() == task
+    assert left_over(job["JobId"]) == []
 
 
 def test_a_run_that_has_saved_nothing_is_ended_and_not_requeued(slurm, jobs):
@@ -166,4 +170,4 @@ def test_two_jobs_do_not_train_in_one_folder(slurm, jobs):
     folder, ids = jobs
     job = slurm.wait(ids["intruder"])
     assert (job["JobState"], job["ExitCode"]) == ("FAILED", "2:0"), slurm.output(ids["intruder"])
-    assert f"job {ids['resumes']} trains in {folder / 'resumes'}" in slurm.output(ids["intruder"])
+    assert f"job {ids['resumes']}_1 trains in {folder / 'resumes-seed1'}" in slurm.output(ids["intruder"])
