@@ -1,14 +1,26 @@
 """`python -m verl_dots.check` on files with everything that can be wrong with a row."""
 
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from threading import Event, Thread
+
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from data_prep.byte_tokenizer import build_tokenizer
 from verl_dots import check
-from verl_dots.data_check import check_files
+from verl_dots.data_check import ANSWER_THREADS, MOST_WAITING, check_files
 from verl_dots.questions import QuestionError
-from verl_dots.rewards.compute import answer_problem, source_problem
+
+ROOT = Path(__file__).parents[1]
+# Templates of some chat models: no message of a system, roles that alternate.
+STRICT = "{% for m in messages %}{% if m.role == 'system' %}{{ raise_exception('System role not supported') }}"
+STRICT += "{% endif %}{{ m.content }}{% endfor %}"
 
 
 def row(question="What is 1 plus 1?", answer="2", source="arithmetic", prompt=None):
@@ -36,7 +48,7 @@ def test_good_data(tmp_path, capsys):
     assert code == 0 and "All 20 rows can be trained on." in out
     header, _, cells = (line.split("|") for line in out.splitlines()[:3])
     assert [cell.strip() for cell in cells[1:6]] == ["a.parquet", "20", "20", "arithmetic", "18, 18"]
-    assert "unknown data source" not in header
+    assert "no reward" not in header
 
 
 def test_everything_that_can_be_wrong_with_a_row_is_told_with_its_number(tmp_path, capsys):
@@ -60,7 +72,7 @@ def test_everything_that_can_be_wrong_with_a_row_is_told_with_its_number(tmp_pat
         "row 1: reward_model has no ground_truth",
         "row 2: prompt must be a non-empty list of messages",
         "row 3: the question has no text",
-        "unknown data source, 2 rows: 4, 5",
+        "no reward, 2 rows: 4, 5",
         "row 4: no reward function for data source 'unheard_of'",
         "row 5: it has no data_source",
         "repeated question, 1 rows: 6",
@@ -131,26 +143,143 @@ def test_files_that_cannot_be_read_at_all(tmp_path, capsys, make, words):
     assert code == 2 and words in err
 
 
-def test_each_answer_is_asked_for_once(tmp_path):
-    asked = []
+class Rewards:
+    """Knows every source, and reads the answers of `arithmetic`."""
 
-    def answers(source, truth):
-        asked.append((source, truth))
+    def __init__(self, answer_problem=lambda source, answer: None):
+        self.asked = []
+        self._answer_problem = answer_problem
+
+    def source_problem(self, source):
         return None
 
-    file = write(tmp_path / "a.parquet", [row(f"question {i}", str(i % 3)) for i in range(30)])
-    (report,) = check_files([file], answers=answers, progress=False)
-    assert sorted(asked) == [("arithmetic", str(i)) for i in range(3)]
-    assert report.rows == report.questions == 30 and not report.problems
+    def truth_problem(self, source, truth):
+        return None
+
+    def reads_answers(self, source):
+        return source == "arithmetic"
+
+    def answer_problem(self, source, answer):
+        self.asked.append((source, answer))
+        return self._answer_problem(source, answer)
+
+
+def test_each_answer_is_asked_for_once_and_of_a_source_without_a_reader_never(tmp_path):
+    rows = [row(f"question {i}", str(i % 3)) for i in range(30)]
+    rows += [row(f"task {i}", "all the tests", source="apps") for i in range(5)]
+    rewards = Rewards(lambda source, answer: f"{answer} is odd" if int(answer) % 2 else None)
+    (report,) = check_files([write(tmp_path / "a.parquet", rows)], rewards=rewards, progress=False)
+    assert sorted(rewards.asked) == [("arithmetic", str(i)) for i in range(3)]
+    assert report.rows == report.questions == 35
+    assert report.problems == {"unreadable answer": [*range(1, 30, 3)]}
+    assert report.messages == {"unreadable answer": {"1 is odd": 1}}
     with pytest.raises(QuestionError, match="has no column"):
-        check_files([file], prompt_key="messages", progress=False)
+        check_files([tmp_path / "a.parquet"], prompt_key="messages", progress=False)
 
 
-def test_what_a_reward_can_read():
-    assert answer_problem("arithmetic", "42") is None
-    assert "cannot read the answer '42.'" in answer_problem("arithmetic", "42.")  # a period ends the answer
-    assert answer_problem("math", "\\frac{1}{2}") is None and answer_problem("math", "-3.5") is None
-    assert answer_problem("openai/gsm8k", "1") is None  # verl's own to read
-    assert "cannot read the answer 'my data source.'" in answer_problem("arithmetic", "my data source.")
-    assert "no reward function" in source_problem("nobody's")
-    assert source_problem("math") is None and source_problem("openai/gsm8k") is None
+def test_an_answer_that_an_earlier_file_had_is_not_asked_for_again(tmp_path):
+    files = [write(tmp_path / f"{name}.parquet", [row(name, "13"), row(f"{name}?", "7")]) for name in "ab"]
+    rewards = Rewards(lambda source, answer: "unlucky" if answer == "13" else None)
+    reports = check_files(files, rewards=rewards, progress=False)
+    assert sorted(rewards.asked) == [("arithmetic", "13"), ("arithmetic", "7")]
+    assert [report.problems for report in reports] == [{"unreadable answer": [0]}] * 2
+
+
+def test_reading_waits_for_answers_that_take_long(tmp_path):
+    rows = 3 * MOST_WAITING
+    file = write(tmp_path / "a.parquet", [row(f"question {i}", str(i)) for i in range(rows)])
+    read, ahead, go = [], [], Event()
+
+    def first_is_slow(source, answer):
+        return None if answer != "0" else go.wait(60) and None
+
+    def watch():
+        before = -1
+        while not read or len(read) != before:
+            before = len(read)
+            time.sleep(0.3)
+        ahead.append(len(read))
+        go.set()
+
+    watcher = Thread(target=watch)
+    watcher.start()
+    # The lengths are counted where the rows are read.
+    check_files([file], rewards=Rewards(first_is_slow), length=lambda messages: read.append(1) or 1, progress=False)
+    watcher.join()
+    assert len(read) == rows and ahead == [MOST_WAITING]
+
+
+def test_an_interruption_leaves_the_answers_that_wait_alone(tmp_path):
+    file = write(tmp_path / "a.parquet", [row(f"question {i}", str(i)) for i in range(300)])
+    rewards = Rewards(lambda source, answer: time.sleep(0.3))
+    read = []
+
+    def length(messages):
+        read.append(1)
+        if len(read) == 300:
+            raise KeyboardInterrupt
+        return 1
+
+    with pytest.raises(KeyboardInterrupt):
+        check_files([file], rewards=rewards, length=length, progress=False)
+    assert len(rewards.asked) < 300 - 10 * ANSWER_THREADS
+
+
+@pytest.mark.parametrize("truth", [["4"], True])
+def test_a_ground_truth_on_which_the_reward_raises_is_an_error(tmp_path, capsys, truth):
+    rows = [row("a", truth), row("b", truth, source="openai/gsm8k")]
+    code, out, _ = run(capsys, write(tmp_path / "a.parquet", rows))
+    assert code == 1 and "ground truth of a wrong type, 2 rows: 0, 1" in out and "2 of 2 rows are wrong." in out
+    kind = type(truth).__name__
+    said = f"ground truth of a 'arithmetic' question is {truth!r} ({kind}); it must be text or a number"
+    assert f"row 0: {said}" in out and "it must be text, a number or a dict" in out
+
+
+def test_a_dict_that_one_of_verls_own_rewards_reads_is_none(tmp_path, capsys):
+    file = write(tmp_path / "a.parquet", [row("Who wrote Emma?", {"target": ["Jane Austen"]}, source="searchR1_nq")])
+    code, out, _ = run(capsys, file)
+    assert code == 0 and "All 1 rows can be trained on." in out
+
+
+def test_a_chat_that_the_template_refuses_is_a_wrong_row(tmp_path, capsys):
+    tokenizer = build_tokenizer()
+    tokenizer.chat_template = STRICT
+    tokenizer.save_pretrained(tmp_path / "model")
+    system = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "1 + 1?"}]
+    file = write(tmp_path / "a.parquet", [row(), row(prompt=system)])
+    code, out, _ = run(capsys, file, "--tokenizer", tmp_path / "model")
+    assert code == 1 and "refused by the chat template, 1 rows: 1" in out and "1 of 2 rows are wrong." in out
+    assert "row 1: the tokenizer's chat template refuses it: System role not supported" in out
+    # Another template, or options of it, can be given.
+    other = json.dumps({"chat_template": "{{ messages[-1].content }}{{ more }}", "more": "x" * 30})
+    code, out, _ = run(capsys, file, "--tokenizer", tmp_path / "model", "--template-options", other)
+    assert code == 0 and " 47 |" in out  # of the 17 bytes of "What is 1 plus 1?" and 30 more
+
+
+@pytest.mark.parametrize("config", ["{}", None])
+def test_a_folder_without_a_tokenizer_is_an_error(tmp_path, capsys, config):
+    (tmp_path / "model").mkdir()
+    if config:
+        (tmp_path / "model" / "config.json").write_text(config)
+    code, _, err = run(capsys, write(tmp_path / "a.parquet", [row()]), "--tokenizer", tmp_path / "model")
+    assert code == 2 and err.startswith(f"error: {tmp_path / 'model'} has no tokenizer that loads: ")
+
+
+def test_all_rows_are_named_if_asked(tmp_path, capsys):
+    file = write(tmp_path / "a.parquet", [row(f"question {i}", "") for i in range(30)])
+    code, out, _ = run(capsys, file)
+    assert code == 1 and ", 18, 19 and 10 more (--all names them)\n" in out and "20, 21" not in out
+    code, out, _ = run(capsys, file, "--all")
+    assert code == 1 and ", 27, 28, 29\n" in out
+
+
+def test_a_source_that_an_external_module_registers_is_known_from_the_first_row_on(tmp_path):
+    source = "from verl_dots.rewards.compute import SCORERS, register\nregister('mine', SCORERS['arithmetic'])\n"
+    (tmp_path / "my_rewards.py").write_text(source)
+    file = write(tmp_path / "a.parquet", [row("a", "1", source="mine"), row("b", "1.", source="mine")])
+    env = os.environ | {"VERL_USE_EXTERNAL_MODULES": "my_rewards", "PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"}
+    done = subprocess.run(
+        [sys.executable, "-m", "verl_dots.check", str(file)], env=env, capture_output=True, text=True, timeout=300
+    )
+    assert "no reward" not in done.stdout, done.stdout + done.stderr
+    assert done.returncode == 1 and "unreadable answer, 1 rows: 1\n" in done.stdout

@@ -2,24 +2,26 @@
 
 Every row is read, every ground truth put to the reward that scores it, duplicates and lengths are counted. Exit: 0 when
 all is well (repeated questions and conflicting answers are told of, and wrong with --strict), 1 when rows are wrong,
-2 when a file cannot be read at all.
+2 when a file or the tokenizer cannot be read at all.
 """
 
 import argparse
+import json
 import logging
 import statistics
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
-from verl_dots.data_check import ERRORS, UNREADABLE_ANSWER, WARNINGS, FileReport, check_files
+from verl_dots.data_check import ERRORS, UNREADABLE_ANSWER, WARNINGS, FileReport, Length, check_files
 from verl_dots.questions import QuestionError
 from verl_dots.reporting.tables import NOTHING, markdown
-from verl_dots.rewards.compute import answer_problem, source_problem
+from verl_dots.rewards import compute
 
-MOST_NUMBERS = 20  # rows of a kind that are named
+MOST_NUMBERS = 20  # rows of a kind that are named without --all
 MOST_SOURCES = 4
 
 
@@ -29,12 +31,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.basicConfig(format="%(levelname)s: %(message)s")
     console = Console(soft_wrap=True, highlight=False, markup=False, emoji=False)
     try:
-        length = _length(options.tokenizer) if options.tokenizer else None
+        length = _length(options) if options.tokenizer else None
         reports = check_files(
             options.data,
             prompt_key=options.prompt_key,
-            sources=None if options.skip_answers else source_problem,
-            answers=None if options.skip_answers else answer_problem,
+            rewards=None if options.skip_answers else compute,
             length=length,
             most_tokens=options.max_prompt_tokens,
             progress=sys.stderr.isatty(),
@@ -43,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         Console(stderr=True, soft_wrap=True, highlight=False, markup=False).print(f"error: {error}")
         return 2
     console.print(overview(reports) + "\n")
-    for line in findings(reports):
+    for line in findings(reports, None if options.all else MOST_NUMBERS):
         console.print(line)
     wrong = (*ERRORS, *WARNINGS) if options.strict else (*ERRORS, UNREADABLE_ANSWER)
     bad = sum(report.count(wrong) for report in reports)
@@ -70,26 +71,34 @@ def overview(reports: Sequence[FileReport]) -> str:
     return markdown(header, rows)
 
 
-def findings(reports: Sequence[FileReport]) -> list[str]:
-    """What is wrong, and the numbers of the rows."""
+def findings(reports: Sequence[FileReport], most: int | None = MOST_NUMBERS) -> list[str]:
+    """What is wrong, and the numbers of the rows: the first `most` of each kind, or all."""
     lines = []
     for report in reports:
         for kind, rows in report.problems.items():
-            more = f" and {len(rows) - MOST_NUMBERS} more" if len(rows) > MOST_NUMBERS else ""
-            lines.append(f"{report.path}: {kind}, {len(rows)} rows: {', '.join(map(str, rows[:MOST_NUMBERS]))}{more}")
+            shown = ", ".join(map(str, rows[:most]))
+            more = f" and {len(rows) - most} more (--all names them)" if most is not None and len(rows) > most else ""
+            lines.append(f"{report.path}: {kind}, {len(rows)} rows: {shown}{more}")
             lines += [f"    row {row}: {message}" for message, row in report.messages[kind].items()]
     return lines
 
 
-def _length(path: str):
+def _length(options: argparse.Namespace) -> Length:
     from transformers import AutoTokenizer
 
-    tokenizer = AutoTokenizer.from_pretrained(path)
-    if not tokenizer.chat_template:
-        raise QuestionError(f"the tokenizer of {path} has no chat template; name a chat model's")
-    return lambda messages: len(
-        tokenizer.apply_chat_template(list(messages), add_generation_prompt=True, return_dict=True)["input_ids"]
-    )
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(options.tokenizer, trust_remote_code=options.trust_remote_code)
+    except (OSError, ValueError) as error:
+        raise QuestionError(f"{options.tokenizer} has no tokenizer that loads: {error}") from error
+    given = options.template_options
+    if not tokenizer.chat_template and "chat_template" not in given:
+        raise QuestionError(f"the tokenizer of {options.tokenizer} has no chat template; name a chat model's")
+
+    def length(messages: Sequence[Mapping[str, str]]) -> int:
+        found = tokenizer.apply_chat_template(list(messages), add_generation_prompt=True, return_dict=True, **given)
+        return len(found["input_ids"])
+
+    return length
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -97,13 +106,26 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("data", nargs="+", type=Path, metavar="DATA", help="parquet file in verl's schema")
     parser.add_argument("--tokenizer", metavar="MODEL", help="count tokens with this model's tokenizer and template")
     parser.add_argument("--max-prompt-tokens", type=int, metavar="N", help="longer prompts are wrong")
+    parser.add_argument(
+        "--template-options", type=_mapping, default={}, metavar="JSON", help="of the chat template, as a JSON object"
+    )
+    parser.add_argument("--trust-remote-code", action="store_true", help="load a tokenizer that is code of its own")
     parser.add_argument("--prompt-key", default="prompt", metavar="COLUMN", help="column of the prompts")
     parser.add_argument("--skip-answers", action="store_true", help="do not put answers to the reward")
+    parser.add_argument("--all", action="store_true", help=f"name all wrong rows, not the first {MOST_NUMBERS} only")
     parser.add_argument("--strict", action="store_true", help="repeated questions and conflicting answers are wrong")
     options = parser.parse_args(arguments)
     if options.max_prompt_tokens is not None and (options.max_prompt_tokens < 1 or not options.tokenizer):
         parser.error("--max-prompt-tokens takes a number of 1 or more, and a --tokenizer that counts them")
     return options
+
+
+def _mapping(text: str) -> dict[str, Any]:
+    """A JSON object; argparse makes its own message of ValueError."""
+    value = json.loads(text)
+    if not isinstance(value, dict):
+        raise ValueError(text)
+    return value
 
 
 if __name__ == "__main__":

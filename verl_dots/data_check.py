@@ -3,36 +3,51 @@
 `python -m verl_dots.check` prints what is found here; a training run refuses to start on it.
 """
 
+import hashlib
 from bisect import insort
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from jinja2 import TemplateError
 from tqdm import tqdm
 
 from verl_dots.question_rows import QuestionError, read_rows
 from verl_dots.questions import Question, read_question
 
 # What can be wrong with a row. The last three leave it usable.
-UNREADABLE, UNKNOWN_SOURCE, TOO_LONG = "no question", "unknown data source", "too long"
+UNREADABLE, NO_REWARD, WRONG_TYPE = "no question", "no reward", "ground truth of a wrong type"
+REFUSED, TOO_LONG = "refused by the chat template", "too long"
 UNREADABLE_ANSWER, REPEATED, CONFLICTING = "unreadable answer", "repeated question", "conflicting answers"
-ERRORS = (UNREADABLE, UNKNOWN_SOURCE, TOO_LONG)
+ERRORS = (UNREADABLE, NO_REWARD, WRONG_TYPE, REFUSED, TOO_LONG)
 WARNINGS = (UNREADABLE_ANSWER, REPEATED, CONFLICTING)
 SHOWN = 5  # messages of each kind that are kept
 ANSWER_THREADS = 4
+MOST_WAITING = 1024  # rows that reading is ahead of the answer threads
 
-# data source -> what is wrong, or None
-SourceCheck = Callable[[str], str | None]
-# (data source, ground truth) -> what is wrong, or None
-AnswerCheck = Callable[[str, str], str | None]
-# messages -> tokens
+# messages -> tokens; raises jinja2.TemplateError for a chat that the template refuses
 Length = Callable[[Sequence[Mapping[str, str]]], int]
+
+
+class RewardChecks(Protocol):
+    """What a reward says of data beforehand; `verl_dots.rewards.compute` is one."""
+
+    def source_problem(self, data_source: str) -> str | None:
+        """What keeps every response to questions of a source from being scored, or None."""
+
+    def truth_problem(self, data_source: str, ground_truth: Any) -> str | None:
+        """Why the reward would raise on a ground truth as the row has it, or None."""
+
+    def reads_answers(self, data_source: str) -> bool:
+        """Whether answers of a source are asked for."""
+
+    def answer_problem(self, data_source: str, ground_truth: str) -> str | None:
+        """Why no response can match an answer but as text, or None. May take seconds; called from threads."""
 
 
 @dataclass
@@ -75,17 +90,16 @@ def check_files(
     files: Sequence[str | Path],
     *,
     prompt_key: str = "prompt",
-    sources: SourceCheck | None = None,
-    answers: AnswerCheck | None = None,
+    rewards: RewardChecks | None = None,
     length: Length | None = None,
     most_tokens: int | None = None,
     progress: bool = True,
 ) -> list[FileReport]:
-    """Check parquet files in verl's schema, row by row; a million rows take the memory of their ids.
+    """Check parquet files in verl's schema, row by row; a million different ones take about half a gigabyte.
 
     Args:
-        sources: asked about each row's data source; None leaves them alone.
-        answers: asked once for each different answer; None leaves answers alone.
+        rewards: asked about each row's data source and ground truth, and once about each different answer; None leaves
+            them alone.
         length: of a prompt in tokens.
         most_tokens: prompts that `length` finds longer are too long.
         progress: show a bar.
@@ -93,43 +107,86 @@ def check_files(
     Raises:
         QuestionError: a file is missing, no parquet, damaged, empty, or lacks a column.
     """
-    seen: dict[bytes, str] = {}
-    prompts: dict[bytes, tuple[bytes, str]] = {}
-    with ThreadPoolExecutor(ANSWER_THREADS) as threads:
-        ask = _Answers(answers, threads) if answers else None
-        return [
-            _check_file(Path(file), prompt_key, sources, ask, length, most_tokens, seen, prompts, progress)
-            for file in files
-        ]
+    threads = ThreadPoolExecutor(ANSWER_THREADS)
+    check = _Check(prompt_key, rewards, _Answers(rewards, threads) if rewards else None, length, most_tokens)
+    try:
+        return [check.file(Path(file), progress) for file in files]
+    finally:
+        threads.shutdown(cancel_futures=True)
 
 
-def _check_file(path: Path, prompt_key, sources, ask, length, most_tokens, seen, prompts, progress: bool) -> FileReport:
-    report = FileReport(path)
-    bar = tqdm(
-        read_rows([path], prompt_key, ("data_source",)), path.name, _rows(path), unit="row", disable=not progress
-    )
-    for number, row in enumerate(bar):
-        report.rows += 1
-        try:
-            question = read_question(row, prompt_key)
-        except QuestionError as error:
-            report.add(UNREADABLE, number, str(error))
-            continue
-        source = row.get("data_source")
-        report.sources[str(source)] += 1
+class _Check:
+    """Checks one file after the other; what was seen in one is remembered in the next."""
+
+    def __init__(
+        self,
+        prompt_key: str,
+        rewards: RewardChecks | None,
+        answers: "_Answers | None",
+        length: Length | None,
+        most: int | None,
+    ):
+        self._prompt_key, self._rewards, self._answers = prompt_key, rewards, answers
+        self._length, self._most = length, most
+        self._seen: dict[bytes, str] = {}
+        self._prompts: dict[bytes, tuple[bytes, str]] = {}
+
+    def file(self, path: Path, progress: bool) -> FileReport:
+        report = FileReport(path)
+        rows = read_rows([path], self._prompt_key, ("data_source",))
+        for number, row in enumerate(tqdm(rows, path.name, _rows(path), unit="row", disable=not progress)):
+            report.rows += 1
+            try:
+                question = read_question(row, self._prompt_key)
+            except QuestionError as error:
+                report.add(UNREADABLE, number, str(error))
+                continue
+            source = row.get("data_source")
+            report.sources[str(source)] += 1
+            self._check_reward(report, number, question, source)
+            self._check_repeats(report, number, question)
+            self._check_length(report, number, question)
+        if not report.rows:
+            raise QuestionError(f"{path} has no rows")
+        if self._answers:
+            self._answers.finish()
+        return report
+
+    def _check_reward(self, report: FileReport, number: int, question: Question, source: Any) -> None:
         if not isinstance(source, str) or not source:
-            report.add(UNKNOWN_SOURCE, number, "it has no data_source, by which the reward is chosen")
-        elif sources and (problem := sources(source)):
-            report.add(UNKNOWN_SOURCE, number, problem)
-        elif ask:
-            ask.put(source, question.answer, partial(report.add, UNREADABLE_ANSWER, number))
-        _check_repeats(report, number, question, seen, prompts)
-        _check_length(report, number, question, length, most_tokens)
-    if not report.rows:
-        raise QuestionError(f"{path} has no rows")
-    if ask:
-        ask.finish()
-    return report
+            report.add(NO_REWARD, number, "it has no data_source, by which the reward is chosen")
+        elif self._rewards is None:
+            return
+        elif problem := self._rewards.source_problem(source):
+            report.add(NO_REWARD, number, problem)
+        elif problem := self._rewards.truth_problem(source, question.ground_truth):
+            report.add(WRONG_TYPE, number, problem)
+        elif self._rewards.reads_answers(source):
+            self._answers.put(report, number, source, question.answer)
+
+    def _check_repeats(self, report: FileReport, number: int, question: Question) -> None:
+        identity, here = bytes.fromhex(question.id), f"{report.path.name} row {number}"
+        if identity in self._seen:
+            report.add(REPEATED, number, f"the same as {self._seen[identity]}")
+            return
+        self._seen[identity] = here
+        report.questions += 1
+        first, where = self._prompts.setdefault(bytes.fromhex(question.prompt_id), (identity, here))
+        if first != identity:
+            report.add(CONFLICTING, number, f"the prompt of {where} with another answer, {question.answer!r:.80}")
+
+    def _check_length(self, report: FileReport, number: int, question: Question) -> None:
+        report.characters.append(sum(len(message["content"]) for message in question.prompt))
+        if self._length is None:
+            return
+        try:
+            tokens = self._length(question.prompt)
+        except TemplateError as error:
+            report.add(REFUSED, number, f"the tokenizer's chat template refuses it: {error}")
+            return
+        report.tokens = max(report.tokens or 0, tokens)
+        if self._most is not None and tokens > self._most:
+            report.add(TOO_LONG, number, f"its prompt has {tokens} tokens, at most {self._most} are allowed")
 
 
 def _rows(path: Path) -> int | None:
@@ -139,44 +196,34 @@ def _rows(path: Path) -> int | None:
         return None  # read_rows says what is wrong
 
 
-def _check_repeats(report: FileReport, number: int, question: Question, seen: dict, prompts: dict) -> None:
-    identity, here = bytes.fromhex(question.id), f"{report.path.name} row {number}"
-    if identity in seen:
-        report.add(REPEATED, number, f"the same as {seen[identity]}")
-        return
-    seen[identity] = here
-    report.questions += 1
-    first, where = prompts.setdefault(bytes.fromhex(question.prompt_id), (identity, here))
-    if first != identity:
-        report.add(CONFLICTING, number, f"the prompt of {where} with another answer, {question.answer!r:.80}")
-
-
-def _check_length(report: FileReport, number: int, question: Question, length: Length | None, most: int | None) -> None:
-    report.characters.append(sum(len(message["content"]) for message in question.prompt))
-    if length is None:
-        return
-    tokens = length(question.prompt)
-    report.tokens = max(report.tokens or 0, tokens)
-    if most is not None and tokens > most:
-        report.add(TOO_LONG, number, f"its prompt has {tokens} tokens, at most {most} are allowed")
-
-
 class _Answers:
-    """Asks for each different answer once, in threads; the verdicts come in the order of the rows."""
+    """Asks about each different answer once, in threads; what they find comes in the order of the rows.
 
-    def __init__(self, check: AnswerCheck, threads: ThreadPoolExecutor):
-        self._check, self._threads = check, threads
-        self._asked: dict[tuple[str, str], Any] = {}
-        self._waiting: list[tuple[Any, Callable[[str], None]]] = []
+    Of an answer that is done, no more is kept than a digest, and what is wrong with it.
+    """
 
-    def put(self, source: str, answer: str, note: Callable[[str], None]) -> None:
-        future = self._asked.get((source, answer))
-        if future is None:
-            future = self._asked[source, answer] = self._threads.submit(self._check, source, answer)
-        self._waiting.append((future, note))
+    def __init__(self, rewards: RewardChecks, threads: ThreadPoolExecutor):
+        self._ask, self._threads = rewards.answer_problem, threads
+        self._asked: set[bytes] = set()
+        self._problems: dict[bytes, str] = {}
+        # Rows in their order; the first one with an answer holds the verdict, and so stands before the others.
+        self._waiting: deque[tuple[FileReport, int, bytes, Future[str | None] | None]] = deque()
+
+    def put(self, report: FileReport, number: int, source: str, answer: str) -> None:
+        key = hashlib.blake2b(f"{source}\0{answer}".encode(), digest_size=16).digest()
+        future = None if key in self._asked else self._threads.submit(self._ask, source, answer)
+        self._asked.add(key)
+        self._waiting.append((report, number, key, future))
+        while len(self._waiting) > MOST_WAITING:
+            self._settle()
 
     def finish(self) -> None:
-        for future, note in self._waiting:
-            if (problem := future.result()) is not None:
-                note(problem)
-        self._waiting.clear()
+        while self._waiting:
+            self._settle()
+
+    def _settle(self) -> None:
+        report, number, key, future = self._waiting.popleft()
+        if future is not None and (problem := future.result()) is not None:
+            self._problems[key] = problem
+        if key in self._problems:
+            report.add(UNREADABLE_ANSWER, number, self._problems[key])

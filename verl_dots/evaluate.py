@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+from jinja2 import TemplateError
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
@@ -34,6 +35,7 @@ from verl_dots.evaluation.data_sets import DataSet, read_data_sets
 from verl_dots.evaluation.storage import GenerationJournal
 from verl_dots.evaluation.summary import Result
 from verl_dots.integration.generation import GenerationError, Response, RolloutServers, Sampling
+from verl_dots.integration.launch import require_model
 from verl_dots.integration.run_folder import versions, write_text
 from verl_dots.integration.scoring import RewardFunction
 from verl_dots.settings import ConfigError
@@ -52,8 +54,10 @@ def evaluate(options: Namespace) -> tuple[list[Result], Path]:
         GenerationError: a server failed; what is done is kept in the journal.
     """
     checkpoint = find_checkpoint(options.checkpoint)
-    if options.out is None and checkpoint.folder is None:
-        raise ConfigError(f"--out is missing: {options.checkpoint!r} is a hub id, which has no folder here")
+    if checkpoint.folder is None:
+        require_model(checkpoint.model)
+        if options.out is None:
+            raise ConfigError(f"--out is missing: {options.checkpoint!r} is a hub id, which has no folder here")
     out = options.out or checkpoint.folder / "evaluation"
     config = configure(options, checkpoint)
     data_sets = read_data_sets(options.data, config.data.prompt_key, options.limit)
@@ -122,7 +126,7 @@ def generate(
         raise ConfigError(f"{path}: {error}") from error
     rollout = servers.config.actor_rollout_ref.rollout
     questions = [(each.label, question) for each in data_sets for question in each.questions]
-    tokens = [servers.tokenize(question.row["prompt"]) for _, question in questions]
+    tokens = _tokenized(servers, questions)
     _check_prompts(questions, tokens, rollout.prompt_length)
     todo = [place for place, (label, question) in enumerate(questions) if (label, question.id) not in journal.done]
     if len(todo) < len(questions):
@@ -132,7 +136,7 @@ def generate(
     rollouts, sampling = int(rollout.val_kwargs.n), Sampling.of(rollout.val_kwargs)
     ends = ending_tokens(path, servers.tokenizer)
     asked = [questions[place] for place in todo]
-    collector = Collector(asked, rollouts, reward, reader, journal, rollout.response_length, ends)
+    collector = Collector(asked, rollouts, reward.judge, reader, journal, rollout.response_length, ends)
 
     async def keep(response: Response) -> None:
         await collector.add(response.prompt, response.rollout, response.text, response.token_ids, response.stop_reason)
@@ -151,6 +155,13 @@ def ending_tokens(path: str, tokenizer: Any) -> set[int]:
         given = None
     found = [*(given if isinstance(given, list | tuple) else [given]), tokenizer.eos_token_id]
     return {int(token) for token in found if token is not None}
+
+
+def _tokenized(servers: RolloutServers, questions: Sequence[tuple[str, Question]]) -> list[list[int]]:
+    try:
+        return [servers.tokenize(question.row["prompt"]) for _, question in questions]
+    except TemplateError as error:
+        raise ConfigError(f"the tokenizer's chat template refuses a prompt: {error}") from error
 
 
 def _check_prompts(questions: Sequence[tuple[str, Question]], tokens: Sequence[list[int]], most: int) -> None:
@@ -179,7 +190,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         errors.print("evaluate: interrupted; the same command continues where it was")
         return INTERRUPTED
     console = Console(soft_wrap=True, highlight=False, markup=False, emoji=False)
-    console.print(tables.table(results) + "\n")
+    console.print("\n".join([tables.table(results), "", *(f"{note}\n" for note in tables.notes(results))]))
     console.print(f"Evaluation: {out / TEXT_FILE}")
     return 0
 

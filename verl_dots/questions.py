@@ -56,11 +56,13 @@ class Question:
         prompt: its messages.
         text: what a reader would call the question.
         answer: the ground truth; one that is no text as JSON.
+        ground_truth: as the row has it, which is what a reward gets.
     """
 
     prompt: Sequence[Mapping[str, str]]
     text: str
     answer: str
+    ground_truth: Any
 
     @property
     def id(self) -> str:
@@ -83,8 +85,8 @@ def read_question(row: Mapping[str, Any] | None, prompt_key: str = "prompt") -> 
     if row is None:
         raise QuestionError("its text is not UTF-8; write the file again from text that is")
     prompt = _prompt_of(row, prompt_key)
-    answer = _truth_of(row)
-    return Question(prompt, _text_of(row, prompt), answer)
+    truth, answer = _truth_of(row)
+    return Question(prompt, _text_of(row, prompt), answer, truth)
 
 
 def question_id(prompt: Sequence[Mapping[str, str]], ground_truth: Any) -> str:
@@ -198,7 +200,8 @@ def _prompt_of(row: Mapping[str, Any], key: str) -> Sequence[Mapping[str, str]]:
     return prompt
 
 
-def _truth_of(row: Mapping[str, Any]) -> str:
+def _truth_of(row: Mapping[str, Any]) -> tuple[Any, str]:
+    """The ground truth as it is, and as text."""
     truth = _field(row, "reward_model", "ground_truth")
     try:
         text = "" if truth is None or truth != truth else _canonical(truth)  # NaN is pandas' way to say None
@@ -206,7 +209,7 @@ def _truth_of(row: Mapping[str, Any]) -> str:
         raise QuestionError(str(error)) from error
     if not text.strip():
         raise QuestionError("reward_model has no ground_truth; without it no answer can be scored")
-    return text
+    return truth, text
 
 
 def _text_of(row: Mapping[str, Any], prompt: Sequence[Mapping[str, str]]) -> str:

@@ -2,7 +2,8 @@
 
 import pytest
 
-from verl_dots.evaluation.answers import AnswerReader, compares, normalised
+from verl_dots.evaluation.answers import AnswerReader, compares, normalised, votes
+from verl_dots.rewards.compute import SCORERS
 
 
 @pytest.fixture(scope="module")
@@ -23,6 +24,8 @@ def reader():
         ("math500", "The final answer is $7$. I hope it is correct.", "7"),
         ("math500", "no idea", None),
         ("math500", "", None),
+        ("openai/gsm8k", "so 1,000 #### 1,200", "1200"),  # as verl reads it
+        ("openai/gsm8k", r"so \boxed{42}", None),
         ("code", r"print(\boxed{8})", "8"),
         ("code", "return 8", None),  # nobody knows what would be its answer
     ],
@@ -54,4 +57,13 @@ def test_votes_do_not_differ_by_dollars_and_spaces():
 
 def test_exact_answers_are_never_equal_to_others():
     assert compares("math500")
-    assert not compares("arithmetic")
+    assert not compares("arithmetic") and not compares("openai/gsm8k")
+
+
+def test_answers_vote_only_where_they_are_those_that_the_reward_reads(monkeypatch):
+    assert votes("math500") and votes("arithmetic") and votes("openai/gsm8k")
+    assert not votes("apps") and not votes("math_dapo") and not votes("riddles")
+    monkeypatch.setitem(SCORERS, "riddles", lambda response, ground_truth, options: 1.0)
+    assert not votes("riddles")
+    monkeypatch.setitem(SCORERS, "riddles", SCORERS["math"])
+    assert votes("riddles")

@@ -15,7 +15,8 @@ END = 9
 
 
 async def reward(row, text):
-    return compute_score(row["data_source"], text, row["reward_model"]["ground_truth"])["score"]
+    found = compute_score(row["data_source"], text, row["reward_model"]["ground_truth"])
+    return found["score"] - 0.25, found["acc"]
 
 
 @pytest.fixture
@@ -40,7 +41,10 @@ def test_a_question_is_kept_once_all_its_rollouts_are_there(journal):
 
     asyncio.run(run())
     assert journal.done == {
-        ("one", "b"): [Generation("#### 3", 4, 0.0, "3", "stop"), Generation("#### 2", 3, 1.0, "2", "stop")]
+        ("one", "b"): [
+            Generation("#### 3", 4, -0.25, 0.0, "3", "stop"),
+            Generation("#### 2", 3, 0.75, 1.0, "2", "stop"),
+        ]
     }
 
 

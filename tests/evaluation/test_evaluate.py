@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import huggingface_hub
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -57,6 +58,14 @@ def files(random_model, tmp_path, monkeypatch):
         (tmp_path / name).mkdir()
         (tmp_path / name / "config.json").write_text("{}")
     (tmp_path / "dumb" / "model.safetensors").write_bytes(b"weights")
+    # What is kept of the hub's files: owner/model. The hub itself cannot be reached.
+    kept = tmp_path / "hub" / "models--owner--model"
+    for folder in ("snapshots/1", "refs"):
+        (kept / folder).mkdir(parents=True)
+    (kept / "refs" / "main").write_text("1")
+    (kept / "snapshots" / "1" / "config.json").write_text("{}")
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -70,6 +79,7 @@ DATA = ["--data", "data.parquet"]
         (["./nowhere", *DATA], "there is no folder './nowhere'"),
         (["empty", *DATA], "'empty' has a config.json but no weights"),
         (["owner/model", *DATA], "--out is missing: 'owner/model' is a hub id"),
+        (["models/nowhere", *DATA], "'models/nowhere' is neither a folder here nor a model of the hub"),
         (["model", "--data", "nowhere.parquet"], "there is no file 'nowhere.parquet'"),
         (["model", "--data", "columns.parquet"], "columns.parquet has no column ['prompt', 'reward_model']"),
         (["model", "--data", "new.parquet"], "no reward function for data source 'riddles'"),
@@ -96,6 +106,18 @@ def test_a_prompt_that_is_too_long_is_not_left_out_where_nothing_was_checked_bef
     assert evaluate.main(arguments) == 2
     assert "2 prompts (arithmetic) are longer than data.max_prompt_length=30, the longest" in capsys.readouterr().err
     assert not (files / "model" / "evaluation").exists()
+
+
+def test_a_prompt_that_the_template_refuses_is_told_of(files, capsys):
+    tokenizer = AutoTokenizer.from_pretrained(files / "model")
+    tokenizer.chat_template = "{{ raise_exception('Conversation roles must alternate') }}"
+    tokenizer.save_pretrained(files / "model")
+    assert evaluate.main(["model", *DATA, "device=cpu"]) == 2
+    said = "the tokenizer's chat template refuses it: Conversation roles must alternate"
+    assert f"2 of 2 rows of data.parquet cannot be used (counted from 0): row 0: {said}" in capsys.readouterr().err
+    assert evaluate.main(["model", *DATA, "device=cpu", "data.truncation=left"]) == 2
+    said = "the tokenizer's chat template refuses a prompt: Conversation roles must alternate"
+    assert said in capsys.readouterr().err
 
 
 def test_ending_tokens_are_those_of_the_tokenizer_and_the_generation_config(random_model, tmp_path):

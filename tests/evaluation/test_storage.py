@@ -12,8 +12,8 @@ from verl_dots.evaluation.storage import Generation, GenerationJournal, read_gen
 from verl_dots.settings import ConfigError
 
 SETTINGS = {"model": "tiny, sha256 ab", "temperature": 0.6, "rollouts": 2}
-RIGHT = Generation("so 2 #### 2", 5, 1.0, "2", "stop")
-WRONG = Generation("\x85 line\u2028s", 48, 0.0, None, "length")
+RIGHT = Generation("so 2 #### 2", 5, 0.5, 1.0, "2", "stop")
+WRONG = Generation("\x85 line\u2028s", 48, -0.5, 0.0, None, "length")
 
 
 def data_set(label, *ids):
@@ -91,7 +91,7 @@ def test_generations_are_in_the_order_of_the_questions_whatever_was_done_first(t
     ]  # fmt: skip
     assert rows[5] == {
         "data_set": "other", "data_source": "arithmetic", "question_id": "a", "ground_truth": "2", "rollout": 1,
-        "response": "so 2 #### 2", "tokens": 5, "reward": 1.0, "answer": "2", "stop_reason": "stop",
+        "response": "so 2 #### 2", "tokens": 5, "reward": 0.5, "acc": 1.0, "answer": "2", "stop_reason": "stop",
     }  # fmt: skip
     assert rows[4]["response"] == WRONG.response
     assert rows[4]["answer"] is None
@@ -101,7 +101,7 @@ def test_generations_are_read_only_under_their_own_settings(tmp_path):
     path = tmp_path / "generations.parquet"
     write_generations(path, [data_set("arithmetic", "a")], {("arithmetic", "a"): [RIGHT]}, {"settings": SETTINGS})
     table = read_generations(path, SETTINGS)
-    assert table["reward"].to_pylist() == [1.0]
+    assert (table["reward"].to_pylist(), table["acc"].to_pylist()) == ([0.5], [1.0])
     assert "response" not in table.column_names
     with pytest.raises(ConfigError, match="rollouts: 2 there, 4 now"):
         read_generations(path, {**SETTINGS, "rollouts": 4})

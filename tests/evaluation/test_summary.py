@@ -8,7 +8,7 @@ import pytest
 
 from verl_dots.evaluation.storage import SCHEMA
 from verl_dots.evaluation.summary import summarise, to_json
-from verl_dots.evaluation.tables import document, table
+from verl_dots.evaluation.tables import document, notes, table
 
 
 def rows(data_set, question, answers, source="math500", truth="7"):
@@ -17,7 +17,8 @@ def rows(data_set, question, answers, source="math500", truth="7"):
         {
             "data_set": data_set, "data_source": source, "question_id": question, "ground_truth": truth,
             "rollout": index, "response": "", "tokens": 10 if answer == truth else 20,
-            "reward": float(answer == truth), "answer": answer, "stop_reason": "stop" if answer == truth else "length",
+            "reward": float(answer == truth), "acc": float(answer == truth), "answer": answer,
+            "stop_reason": "stop" if answer == truth else "length",
         }
         for index, answer in enumerate(answers)
     ]  # fmt: skip
@@ -72,6 +73,47 @@ def test_answers_of_an_exact_source_are_compared_as_they_are():
 
     [result] = summarise(pa.Table.from_pylist(found, schema=SCHEMA), same)
     assert result.majority.value == 1.0
+
+
+def test_right_is_what_the_reward_calls_right_whatever_it_gives_for_it():
+    found = rows("first", "a", ["7", "5", "7", "7"])
+    for row, acc in zip(found, (1.0, 0.0, 1.0, 1.0), strict=True):
+        row |= {"reward": 0.9 if acc else 1.2, "acc": acc}  # a penalty for length, a bonus for form
+    [result] = summarise(pa.Table.from_pylist(found, schema=SCHEMA))
+    assert (result.pass_at[1].value, result.majority.value, result.reward) == (0.75, 1.0, pytest.approx(3.9 / 4))
+
+
+@pytest.fixture
+def with_code(generations):
+    """A third data set: programs, of which 1 of 4 is right in the first question and none in the second."""
+    code = rows("code", "a", [None] * 4, source="apps") + rows("code", "b", [None] * 4, source="apps")
+    code[2] |= {"reward": 1.0, "acc": 1.0}
+    return pa.concat_tables([generations, pa.Table.from_pylist(code, schema=SCHEMA)])
+
+
+def test_a_majority_of_answers_that_nobody_can_read_is_not_known(with_code):
+    first, second, code, average = summarise(with_code)
+    assert (code.pass_at[4].value, code.majority, code.unanswered) == (0.5, None, None)
+    # The average of the two that are known, 1 and 0; unanswered 1/8 and 4/8.
+    assert (average.majority.value, average.unanswered) == (0.5, pytest.approx(5 / 16))
+    assert average.pass_at[4].value == pytest.approx((1 + 0 + 0.5) / 3)
+    plain = to_json([first, second, code, average])
+    assert (plain["code"]["maj@4"], plain["code"]["unanswered"]) == (None, None)
+    assert plain["average"]["maj@4"]["value"] == 0.5
+
+
+def test_the_table_shows_what_is_not_known_and_a_note_says_why(with_code):
+    results = summarise(with_code)
+    cells = [[cell.strip() for cell in line.split("|")] for line in table(results).splitlines()]
+    assert (cells[0][6], [row[6] for row in cells[2:]]) == (
+        "maj@4 (%)",
+        ["100.0 ± 0.0", "0.0 ± 0.0", "–", "50.0 ± 0.0"],
+    )
+    said = "maj@k is not known of code, whose answers cannot be read out of responses; the average of maj@k is that of "
+    assert notes(results) == [said + "the others."] and said in document("tiny", results, {})
+    assert notes(results[:2]) == []
+    [alone] = results[2:3]
+    assert notes([alone]) == ["maj@k is not known of code, whose answers cannot be read out of responses."]
 
 
 def test_json_says_what_is_not_known_and_stays_between_0_and_1(generations):

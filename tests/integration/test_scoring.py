@@ -51,12 +51,30 @@ def test_the_function_gets_what_verl_gives_it(tmp_path):
     assert rewards(config, (ROW, "text")) == [9.5]
 
 
+@pytest.mark.parametrize(
+    ("returned", "expected"),
+    [
+        ("{'score': 0.9, 'acc': 1.0}", (0.9, 1.0)),  # a penalty for length
+        ("{'score': 1.1, 'acc': False}", (1.1, 0.0)),  # a bonus for form
+        ("{'score': 1.5}", (1.5, 1.0)),
+        ("{'score': 0.9, 'acc': None}", (0.9, 0.0)),
+        ("0.5", (0.5, 0.0)),
+    ],
+)
+def test_right_is_what_the_function_calls_right_else_a_full_reward(tmp_path, returned, expected):
+    function = RewardFunction(with_function(tmp_path, f"def compute_score(**kwargs):\n    return {returned}\n"))
+    try:
+        assert asyncio.run(function.judge(ROW, "text")) == expected
+    finally:
+        function.close()
+
+
 def test_a_coroutine_is_awaited(tmp_path):
     source = "async def compute_score(data_source, solution_str, ground_truth, extra_info):\n    return True\n"
     assert rewards(with_function(tmp_path, source), (ROW, "text")) == [1.0]
 
 
-@pytest.mark.parametrize("value", ["'good'", "None", "{'score': None}", "[1.0]"])
+@pytest.mark.parametrize("value", ["'good'", "None", "{'score': None}", "[1.0]", "{'score': 1, 'acc': 'yes'}"])
 def test_what_is_no_number_is_refused(tmp_path, value):
     config = with_function(tmp_path, f"def compute_score(**kwargs):\n    return {value}\n")
     with pytest.raises(TypeError, match="must return a number or a dict with a number 'score'"):

@@ -1,13 +1,21 @@
 """The dispatcher that verl calls."""
 
-import importlib
+import importlib.util
 import subprocess
 import sys
 
 import pytest
 
-from verl_dots.rewards import compute, mathematics
-from verl_dots.rewards.compute import SCORERS, compute_score, register
+from verl_dots.rewards import by_verl, compute, mathematics
+from verl_dots.rewards.compute import (
+    SCORERS,
+    answer_problem,
+    compute_score,
+    reads_answers,
+    register,
+    source_problem,
+    truth_problem,
+)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -52,6 +60,10 @@ def test_a_source_that_only_verl_knows():
     # verl's own gsm8k function wants "#### answer".
     assert compute_score("openai/gsm8k", "so #### 42", "42") == {"score": 1.0, "acc": 1.0}
     assert compute_score("openai/gsm8k", "so #### 41", "42") == {"score": 0.0, "acc": 0.0}
+    assert compute_score("openai/gsm8k", "so #### 42", 42) == {"score": 1.0, "acc": 1.0}
+    # searchR1 compares what is between the tags with several names.
+    names = {"target": ["Jane Austen", "Austen"]}
+    assert compute_score("searchR1_nq", "<answer>Austen</answer>", names) == {"score": 1.0, "acc": 1.0}
 
 
 def test_a_verl_scorer_that_returns_more_keys_gives_the_same_two():
@@ -63,6 +75,42 @@ def test_a_verl_scorer_that_returns_more_keys_gives_the_same_two():
 def test_unknown_source_lists_the_known_ones():
     with pytest.raises(ValueError, match="no reward function for data source 'riddles'.*'arithmetic'.*register"):
         compute_score("riddles", "", "")
+
+
+def test_what_a_reward_can_read():
+    assert answer_problem("arithmetic", "42") is None
+    assert "cannot read the answer '42.'" in answer_problem("arithmetic", "42.")  # a period ends the answer
+    assert answer_problem("math", "\\frac{1}{2}") is None and answer_problem("math", "-3.5") is None
+    assert "cannot read the answer 'my data source.'" in answer_problem("arithmetic", "my data source.")
+    assert reads_answers("math") and reads_answers("arithmetic")
+    assert answer_problem("openai/gsm8k", "1") is None and not reads_answers("openai/gsm8k")  # verl's own to read
+
+
+def test_sources_that_cannot_be_scored():
+    assert source_problem("math") is None and source_problem("openai/gsm8k") is None and source_problem("apps") is None
+    assert source_problem("nobody's") == 'no reward function for data source "nobody\'s"'
+
+
+@pytest.mark.skipif(importlib.util.find_spec("mathruler") is not None, reason="the package is there")
+def test_a_source_whose_reward_needs_a_package_that_is_missing():
+    found = source_problem("hiyouga/geometry3k")
+    assert found == (
+        "verl's reward function for data source 'hiyouga/geometry3k' needs the package 'mathruler'; install it"
+    )
+
+
+@pytest.mark.parametrize("truth", [["4"], True, None, {"target": ["4"]}])
+def test_a_ground_truth_has_a_problem_exactly_where_the_reward_raises(truth):
+    assert "it must be text or a number" in truth_problem("arithmetic", truth)
+    with pytest.raises(TypeError, match="it must be text or a number. Fix reward_model.ground_truth"):
+        compute_score("arithmetic", "#### 4", truth)
+    assert truth_problem("arithmetic", "4") is truth_problem("arithmetic", 4) is truth_problem("math", 0.5) is None
+    assert (truth_problem("searchR1_nq", truth) is None) == isinstance(truth, dict)
+
+
+def test_verls_reading_of_an_answer():
+    assert by_verl.gsm8k_answer("so 1,000 #### 1,200\n#### 1,300") == "1300"
+    assert by_verl.gsm8k_answer(r"so \boxed{42}") is None
 
 
 def test_register(monkeypatch):

@@ -1,12 +1,14 @@
 """The final answer of a response, for majority votes: read out the way the reward does it, compared by math-verify.
 
-`arithmetic` reads what follows `####`. Everything else reads the last box; mathematics without one, what math-verify
-finds in the text. Reading and comparing by math-verify happens in worker processes under a time limit.
+`arithmetic` reads what follows `####`, `openai/gsm8k` the number after it, as verl does. Everything else reads the last
+box; mathematics without one, what math-verify finds in the text. Reading and comparing by math-verify happens in worker
+processes under a time limit. Whether what is read is what the reward goes by is known of some data sources only: a
+program has no answer that could be compared with another's. Of the others there is no majority, see `votes`.
 """
 
 import logging
 
-from verl_dots.rewards import exact, grading
+from verl_dots.rewards import by_verl, exact, grading
 from verl_dots.rewards.compute import SCORERS
 from verl_dots.rewards.mathematics import DEFAULT_TIMEOUT_SECONDS, DEFAULT_WORKERS, TAIL_CHARACTERS
 from verl_dots.rewards.worker_pool import WorkerPool
@@ -30,6 +32,8 @@ class AnswerReader:
         """The final answer as it is written in the response, or None."""
         if SCORERS.get(data_source) is EXACT:
             return exact.final_answer(response) or None
+        if _is_gsm8k(data_source):
+            return by_verl.gsm8k_answer(response) or None
         text = response[-TAIL_CHARACTERS:]
         boxed = grading.last_boxed(text)
         if boxed is None and SCORERS.get(data_source) is MATHEMATICS and text.strip():
@@ -52,9 +56,21 @@ def normalised(answer: str | None) -> str | None:
     return None if answer is None else grading.as_formula(answer)
 
 
+def votes(data_source: str) -> bool:
+    """Whether the answers that are read are those that the reward goes by, so that the most frequent one is known.
+
+    Not of a scorer that was registered, nor of verl's own but one.
+    """
+    return SCORERS.get(data_source) in (EXACT, MATHEMATICS) or _is_gsm8k(data_source)
+
+
 def compares(data_source: str) -> bool:
     """Whether answers of this source that are written differently can be equal."""
-    return SCORERS.get(data_source) is not EXACT
+    return SCORERS.get(data_source) is not EXACT and not _is_gsm8k(data_source)
+
+
+def _is_gsm8k(data_source: str) -> bool:
+    return data_source == by_verl.GSM8K and data_source not in SCORERS
 
 
 def found_answer(text: str) -> str | None:

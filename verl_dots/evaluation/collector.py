@@ -19,7 +19,7 @@ class Collector:
     Args:
         questions: (label of the data set, question) in the order of the prompts that are sent.
         rollouts: to each question.
-        reward: (row of the question, text of the response) -> reward.
+        reward: (row of the question, text of the response) -> reward and `acc`, which is 1 of a right one.
         reader: of final answers.
         journal: open.
         limit: most tokens of a response.
@@ -30,7 +30,7 @@ class Collector:
         self,
         questions: Sequence[tuple[str, Question]],
         rollouts: int,
-        reward: Callable[[Mapping[str, Any], str], Awaitable[float]],
+        reward: Callable[[Mapping[str, Any], str], Awaitable[tuple[float, float]]],
         reader: AnswerReader,
         journal: GenerationJournal,
         limit: int,
@@ -57,14 +57,14 @@ class Collector:
         """
         label, question = self._questions[prompt]
         try:
-            reward = await self._reward(question.row, text)
+            reward, acc = await self._reward(question.row, text)
         except Exception as error:
             error.add_note(f"while the reward function graded a response to question {question.id}: {text[-200:]!r}")
             raise
         answer = await asyncio.to_thread(self._reader.read, question.row["data_source"], text)
         why = stop_reason(token_ids, reason, self._limit, self._ends)
         done = self._pending.setdefault(prompt, {})
-        done[rollout] = Generation(text, len(token_ids), reward, answer, why)
+        done[rollout] = Generation(text, len(token_ids), reward, acc, answer, why)
         if len(done) == self._rollouts:
             self._journal.add((label, question.id), [done[index] for index in sorted(done)])
             del self._pending[prompt]

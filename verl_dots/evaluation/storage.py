@@ -32,6 +32,7 @@ SCHEMA = pa.schema(
         ("response", pa.string()),
         ("tokens", pa.int32()),
         ("reward", pa.float64()),
+        ("acc", pa.float64()),
         ("answer", pa.string()),
         ("stop_reason", pa.string()),
     ]
@@ -48,6 +49,7 @@ class Generation:
         response: its text without special tokens.
         tokens: generated ones, the ending one included.
         reward: of the reward function.
+        acc: 1 if the response is right: what the reward function says, or else whether its reward is 1 or more.
         answer: the final answer that could be read out of it, or None.
         stop_reason: "stop" if it came to an end, "length" if the limit cut it, or the engine's own word.
     """
@@ -55,6 +57,7 @@ class Generation:
     response: str
     tokens: int
     reward: float
+    acc: float
     answer: str | None
     stop_reason: str
 

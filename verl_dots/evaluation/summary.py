@@ -9,11 +9,11 @@ import numpy as np
 import pyarrow as pa
 
 from verl_dots.evaluation import measures
-from verl_dots.evaluation.answers import compares, normalised
+from verl_dots.evaluation.answers import compares, normalised, votes
 from verl_dots.evaluation.data_sets import AVERAGE
 from verl_dots.evaluation.measures import Estimate
 
-RIGHT = 1.0  # least reward of a right response, as for `acc` in rewards/compute.py
+RIGHT = 1.0  # least `acc` of a right response
 
 
 @dataclass(frozen=True)
@@ -25,22 +25,23 @@ class Result:
         questions: how many.
         rollouts: k, to each question.
         pass_at: k' -> pass@k' for the k' of measures.sizes; of 1 it is avg@k, the share of right responses.
-        majority: maj@k, share of questions whose most frequent answer is right.
+        majority: maj@k, share of questions whose most frequent answer is right; None where answers of its data sources
+            cannot be read. The average is that of the data sets where it is known.
         reward: mean, as the reward function gave it.
         tokens: mean length of a response.
         cut_off: share of responses that the limit cut.
-        unanswered: share of responses in which no answer could be read.
+        unanswered: share of responses in which no answer could be read; None like `majority`.
     """
 
     label: str
     questions: int
     rollouts: int
     pass_at: dict[int, Estimate]
-    majority: Estimate
+    majority: Estimate | None
     reward: float
     tokens: float
     cut_off: float
-    unanswered: float
+    unanswered: float | None
 
 
 def summarise(generations: pa.Table, same: Callable[[str, str], bool] | None = None) -> list[Result]:
@@ -64,47 +65,55 @@ def to_json(results: Sequence[Result]) -> dict[str, Any]:
 
 def _result(label: str, rows_PG: list[list[dict]], same: Callable[[str, str], bool] | None) -> Result:
     rollouts = len(rows_PG[0])
-    right_PG = [[row["reward"] >= RIGHT for row in rows] for rows in rows_PG]
+    right_PG = [[row["acc"] >= RIGHT for row in rows] for rows in rows_PG]
     pass_at = {
         k: measures.mean_of([measures.pass_at_k(rollouts, sum(right_G), k) for right_G in right_PG])
         for k in measures.sizes(rollouts)
     }
-    votes_P = [
-        measures.majority_is_right(
-            [normalised(row["answer"]) for row in rows], right_G, same if compares(rows[0]["data_source"]) else None
-        )
-        for rows, right_G in zip(rows_PG, right_PG, strict=True)
-    ]
     every = [row for rows in rows_PG for row in rows]
+    known = all(votes(source) for source in {row["data_source"] for row in every})
     return Result(
         label=label,
         questions=len(rows_PG),
         rollouts=rollouts,
         pass_at=pass_at,
-        majority=measures.mean_of([float(vote) for vote in votes_P]),
+        majority=_majority(rows_PG, right_PG, same) if known else None,
         reward=float(np.mean([row["reward"] for row in every])),
         tokens=float(np.mean([row["tokens"] for row in every])),
         cut_off=float(np.mean([row["stop_reason"] == "length" for row in every])),
-        unanswered=float(np.mean([row["answer"] is None for row in every])),
+        unanswered=float(np.mean([row["answer"] is None for row in every])) if known else None,
     )
+
+
+def _majority(
+    rows_PG: list[list[dict]], right_PG: list[list[bool]], same: Callable[[str, str], bool] | None
+) -> Estimate:
+    won_P = [
+        measures.majority_is_right(
+            [normalised(row["answer"]) for row in rows], right_G, same if compares(rows[0]["data_source"]) else None
+        )
+        for rows, right_G in zip(rows_PG, right_PG, strict=True)
+    ]
+    return measures.mean_of([float(won) for won in won_P])
 
 
 def _average(results: Sequence[Result]) -> Result:
     """Every data set counts alike, whatever its size; `questions` is their sum."""
 
-    def mean(name: str) -> float:
+    def mean(name: str, results: Sequence[Result] = results) -> float:
         return float(np.mean([getattr(result, name) for result in results]))
 
+    known = [result for result in results if result.majority is not None]
     return Result(
         label=AVERAGE,
         questions=sum(result.questions for result in results),
         rollouts=results[0].rollouts,
         pass_at={k: measures.average([result.pass_at[k] for result in results]) for k in results[0].pass_at},
-        majority=measures.average([result.majority for result in results]),
+        majority=measures.average([result.majority for result in known]) if known else None,
         reward=mean("reward"),
         tokens=mean("tokens"),
         cut_off=mean("cut_off"),
-        unanswered=mean("unanswered"),
+        unanswered=mean("unanswered", known) if known else None,
     )
 
 
@@ -113,7 +122,11 @@ def _plain(result: Result) -> dict[str, Any]:
     del values["label"], values["pass_at"], values["majority"]
     k = result.rollouts
     pass_at = {f"pass@{size}": _interval(estimate) for size, estimate in result.pass_at.items()}
-    return values | {f"avg@{k}": pass_at["pass@1"], **pass_at, f"maj@{k}": _interval(result.majority)}
+    return values | {
+        f"avg@{k}": pass_at["pass@1"],
+        **pass_at,
+        f"maj@{k}": result.majority and _interval(result.majority),
+    }
 
 
 def _interval(estimate: Estimate) -> dict[str, float | None]:

@@ -4,9 +4,10 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from verl_dots.evaluation.data_sets import AVERAGE
 from verl_dots.evaluation.measures import Estimate
 from verl_dots.evaluation.summary import Result
-from verl_dots.reporting.tables import markdown
+from verl_dots.reporting.tables import NOTHING, markdown
 
 NOTES = (
     "avg@k: share of right responses, which is pass@1. pass@k: at least one of k is right, estimated without bias from "
@@ -33,8 +34,19 @@ def table(results: Sequence[Result]) -> str:
     return markdown(header, rows)
 
 
-def percent(estimate: Estimate) -> str:
-    """0.345 with half an interval of 0.0123 is "34.5 ± 1.2"; "34.5" where that is not known."""
+def notes(results: Sequence[Result]) -> list[str]:
+    """What the table leaves out, and why."""
+    unknown = [result.label for result in results if result.majority is None and result.label != AVERAGE]
+    if not unknown or results[0].rollouts == 1:
+        return []
+    left_out = "; the average of maj@k is that of the others" if len(unknown) < len(results) - 1 else ""
+    return [f"maj@k is not known of {', '.join(unknown)}, whose answers cannot be read out of responses{left_out}."]
+
+
+def percent(estimate: Estimate | None) -> str:
+    """0.345 with half an interval of 0.0123 is "34.5 ± 1.2"; "34.5" where that is not known, "–" where nothing is."""
+    if estimate is None:
+        return NOTHING
     value = f"{100 * estimate.value:.1f}"
     return value if math.isnan(estimate.half_width) else f"{value} ± {100 * estimate.half_width:.1f}"
 
@@ -42,7 +54,7 @@ def percent(estimate: Estimate) -> str:
 def document(name: str, results: Sequence[Result], settings: Mapping[str, Any]) -> str:
     """The content of evaluation.md."""
     lines = [f"# Evaluation: {name}", "", table(results), "", NOTES]
-    lines += [AVERAGE_NOTE] * (len(results) > 1)
+    lines += [AVERAGE_NOTE] * (len(results) > 1) + notes(results)
     rows = [[key, _shown(value)] for key, value in sorted(settings.items())]
     return "\n".join([*lines, "", "## Settings", "", markdown(["setting", "value"], rows), ""])
 

@@ -1,6 +1,8 @@
 """The data sets of a run, checked row by row before anything starts: what `python -m verl_dots.check` finds."""
 
+import json
 import logging
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,7 +13,7 @@ from verl_dots.data_check import ERRORS, UNREADABLE_ANSWER, FileReport, Length, 
 from verl_dots.integration.scoring import OURS
 from verl_dots.integration.standalone import load_tokenizer, tokenize
 from verl_dots.questions import QuestionError
-from verl_dots.rewards.compute import answer_problem, source_problem
+from verl_dots.rewards import compute
 from verl_dots.settings import ConfigError
 
 logger = logging.getLogger(__name__)
@@ -36,27 +38,48 @@ def check_data(config: DictConfig) -> None:
     """
     if config.data.get("custom_cls", {}).get("path"):
         return
-    ours = config.reward.custom_reward_function.path == OURS
     for key in ROLES:
         if not (files := files_of(config, key)):
             continue
+        length = _length(config)
         try:
             reports = check_files(
                 files,
                 prompt_key=config.data.prompt_key,
-                sources=source_problem if ours else None,
-                answers=answer_problem if ours else None,
-                length=_length(config),
+                rewards=compute if _ours(config) else None,
+                length=length,
                 most_tokens=config.data.max_prompt_length,
                 progress=sys.stderr.isatty(),
             )
         except QuestionError as error:
             raise ConfigError(f"{key}: {error}") from error
-        _judge(key, reports)
+        _judge(key, reports, command_of(config, files, counted=length is not None))
 
 
-def _judge(key: str, reports: Sequence[FileReport]) -> None:
-    command = f"python -m verl_dots.check {' '.join(str(report.path) for report in reports)}"
+def command_of(config: DictConfig, files: Sequence[str], counted: bool) -> str:
+    """The command that finds the same in some files; `counted`: also how long their prompts are."""
+    words = ["python", "-m", "verl_dots.check", *files, "--all"]
+    if config.data.prompt_key != "prompt":
+        words += ["--prompt-key", config.data.prompt_key]
+    if not _ours(config):
+        words.append("--skip-answers")
+    if counted:
+        model = config.actor_rollout_ref.model
+        words += ["--tokenizer", str(Path(model.get("tokenizer_path") or model.path).expanduser())]
+        words += ["--max-prompt-tokens", str(config.data.max_prompt_length)]
+        template = OmegaConf.to_container(config.data.get("apply_chat_template_kwargs") or OmegaConf.create({}))
+        if model.get("custom_chat_template"):
+            template["chat_template"] = model.custom_chat_template
+        words += ["--template-options", json.dumps(template)] if template else []
+        words += ["--trust-remote-code"] if model.get("trust_remote_code") else []
+    return shlex.join(words)
+
+
+def _ours(config: DictConfig) -> bool:
+    return config.reward.custom_reward_function.path == OURS
+
+
+def _judge(key: str, reports: Sequence[FileReport], command: str) -> None:
     for report in reports:
         if wrong := report.count(ERRORS):
             found = [f"row {row}: {text}" for kind in ERRORS for text, row in report.messages.get(kind, {}).items()]

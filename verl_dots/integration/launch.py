@@ -52,7 +52,7 @@ def validate(config: DictConfig, data: bool = True) -> DotsConfig:
     """Check what verl does not, before anything starts.
 
     Args:
-        data: check every row of the data sets, too.
+        data: check every row of the data sets, too, and ask the hub for a model that is no folder.
 
     Raises:
         ConfigError: a setting of `dots` is wrong, or a file that the run needs is not there.
@@ -76,8 +76,36 @@ def validate(config: DictConfig, data: bool = True) -> DotsConfig:
         raise ConfigError(f"actor_rollout_ref.rollout.name={name!r} needs a GPU; on a CPU it must be 'hf'")
     checks.check(config, dots)
     if data:
+        try:
+            require_model(path)
+        except ConfigError as error:
+            raise ConfigError(f"actor_rollout_ref.model.path: {error}") from error
         check_data(config)
     return dots
+
+
+def require_model(path: str) -> None:
+    """Find the config of a model that is no folder: in the local cache, else on the hub.
+
+    Raises:
+        ConfigError: there is none, or the hub cannot be reached or does not give it away.
+    """
+    if _looks_local(path):
+        return
+    from transformers.utils import cached_file
+
+    try:
+        cached_file(path, "config.json", local_files_only=True)
+        return
+    except OSError:
+        pass  # it may be on the hub
+    try:
+        cached_file(path, "config.json")
+    except OSError as error:
+        raise ConfigError(
+            f"{path!r} is neither a folder here nor a model of the hub, or the hub cannot be reached "
+            f"({str(error).splitlines()[0]}); give a folder or a hub id, or make a tiny model with scripts/make_tiny_model.py"
+        ) from error
 
 
 def _looks_local(path: str) -> bool:

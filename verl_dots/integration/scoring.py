@@ -47,10 +47,17 @@ class RewardFunction:
         self._threads = ThreadPoolExecutor(workers + 2, thread_name_prefix="reward")
 
     async def __call__(self, row: Mapping[str, Any], text: str) -> float:
-        """Reward of a response to the question in `row` (verl's schema).
+        """Reward of a response to the question in `row` (verl's schema); see `judge`."""
+        reward, _ = await self.judge(row, text)
+        return reward
+
+    async def judge(self, row: Mapping[str, Any], text: str) -> tuple[float, float]:
+        """Reward and `acc` of a response to the question in `row` (verl's schema).
+
+        `acc` is 1 of a right response. A function that gives none thinks those right that have a reward of 1 or more.
 
         Raises:
-            TypeError: the function returned no number.
+            TypeError: the function returned no number, or an `acc` that is none.
         """
         call = partial(
             self._function,
@@ -63,12 +70,14 @@ class RewardFunction:
             result = await call()
         else:
             result = await asyncio.get_running_loop().run_in_executor(self._threads, call)
-        score = result["score"] if isinstance(result, Mapping) else result
+        score, acc = (result["score"], result.get("acc")) if isinstance(result, Mapping) else (result, None)
         try:
-            return float(score)
+            reward = float(score)
+            return reward, float(reward >= 1.0 if acc is None else acc)
         except (TypeError, ValueError) as error:
             raise TypeError(
-                f"the reward function returned {result!r}; it must return a number or a dict with a number 'score'"
+                f"the reward function returned {result!r}; it must return a number or a dict with a number 'score' "
+                "and, if it has one, a number 'acc'"
             ) from error
 
     def close(self) -> None:

@@ -1,6 +1,7 @@
 """Reward functions: exact match for the arithmetic testbed, math-verify for mathematics.
 
     compute.py      `compute_score`, the function verl calls; picks a scorer by data source
+    by_verl.py      verl's own functions, for every other data source
     exact.py        the text after the last `####`, compared as a string
     mathematics.py  mathematical equality under a hard time limit
     grading.py      reading and comparing two answers (runs inside a worker process)

@@ -17,10 +17,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields
-from functools import cache
 from typing import Any
 
-from verl_dots.rewards import exact, mathematics
+from verl_dots.rewards import by_verl, exact, mathematics
 
 
 @dataclass(frozen=True)
@@ -34,17 +33,6 @@ class ScoringOptions:
 
 
 Scorer = Callable[[str, str, ScoringOptions], float]
-
-# What verl itself passes or what its own reward functions accept.
-VERL_KWARGS = frozenset(
-    {
-        "reward_router_address",
-        "reward_model_tokenizer",
-        "sandbox_fusion_url",
-        "concurrent_semaphore",
-        "memory_limit_mb",
-    }
-)
 
 
 def _score_exact(response: str, ground_truth: str, options: ScoringOptions) -> float:
@@ -94,7 +82,7 @@ def register(data_source: str, scorer: Scorer) -> None:
 def compute_score(
     data_source: str,
     solution_str: str,
-    ground_truth: str | int | float,
+    ground_truth: str | int | float | dict,
     extra_info: dict | None = None,
     **kwargs: Any,
 ) -> dict[str, float]:
@@ -105,51 +93,57 @@ def compute_score(
 
     Raises:
         TypeError: an unknown keyword (a misspelt reward_kwargs entry), or a ground truth that
-            is neither text nor a number.
+            is neither text nor a number (nor a dict, where verl's own function scores).
         ValueError: neither verl_dots nor verl has a scorer for `data_source`.
     """
     options = _options(kwargs)
-    if isinstance(ground_truth, bool) or not isinstance(ground_truth, str | int | float):
-        raise TypeError(
-            f"ground truth of a {data_source!r} question is {ground_truth!r} ({type(ground_truth).__name__}); "
-            "it must be text or a number. Fix reward_model.ground_truth in the data set."
-        )
+    if (problem := truth_problem(data_source, ground_truth)) is not None:
+        raise TypeError(f"{problem}. Fix reward_model.ground_truth in the data set.")
     scorer = SCORERS.get(data_source)
     if scorer is None:
-        return _score_by_verl(data_source, solution_str, ground_truth, extra_info, kwargs)
+        truth = ground_truth if isinstance(ground_truth, dict) else str(ground_truth)
+        return _score_by_verl(data_source, solution_str, truth, extra_info, kwargs)
     score = scorer(solution_str, str(ground_truth), options)
     return {"score": score, "acc": float(score >= 1.0)}
 
 
+# What is asked of data before a run; see `RewardChecks` in data_check.py.
+
+
 def source_problem(data_source: str) -> str | None:
     """What keeps every response to questions of a source from being scored, or None."""
-    known = data_source in SCORERS or _verl_knows(data_source)
-    return None if known else f"no reward function for data source {data_source!r}"
+    if data_source in SCORERS:
+        return None
+    problem = by_verl.problem(data_source)
+    # Asking verl imports it, and with it the modules of VERL_USE_EXTERNAL_MODULES: they may just have registered it.
+    return None if data_source in SCORERS else problem
+
+
+def truth_problem(data_source: str, ground_truth: Any) -> str | None:
+    """Why `compute_score` raises on a ground truth, or None. Some of verl's own functions read a dict, ours do not."""
+    allowed = "text or a number" if data_source in SCORERS else "text, a number or a dict"
+    if isinstance(ground_truth, str | int | float) and not isinstance(ground_truth, bool):
+        return None
+    if isinstance(ground_truth, dict) and data_source not in SCORERS:
+        return None
+    kind = type(ground_truth).__name__
+    return f"ground truth of a {data_source!r} question is {ground_truth!r:.80} ({kind}); it must be {allowed}"
+
+
+def reads_answers(data_source: str) -> bool:
+    """Whether the scorer of a source can say which answers it reads; what verl itself scores is not asked."""
+    return SCORERS.get(data_source) in READERS
 
 
 def answer_problem(data_source: str, ground_truth: str) -> str | None:
-    """Why the scorer of a source cannot read a ground truth, or None; what verl itself scores is not asked."""
+    """Why the scorer of a source cannot read a ground truth, or None."""
     reader = READERS.get(SCORERS.get(data_source))
     return None if reader is None or reader(ground_truth) else f"the reward cannot read the answer {ground_truth!r:.80}"
 
 
-@cache
-def _verl_knows(data_source: str) -> bool:
-    """Whether verl's own function has a branch for the source: it is asked with what no branch can work with."""
-    from verl.utils.reward_score import default_compute_score
-
-    try:
-        default_compute_score(data_source, None, None)
-    except NotImplementedError:
-        return False
-    except (TypeError, AttributeError, ValueError, AssertionError, ImportError):
-        return True
-    return True
-
-
 def _options(kwargs: dict[str, Any]) -> ScoringOptions:
     known = [field.name for field in fields(ScoringOptions)]
-    unknown = sorted(set(kwargs) - set(known) - VERL_KWARGS)
+    unknown = sorted(set(kwargs) - set(known) - by_verl.KWARGS)
     if unknown:
         raise TypeError(
             f"reward_kwargs has unknown entries {unknown}; known: {known}. "
@@ -161,19 +155,12 @@ def _options(kwargs: dict[str, Any]) -> ScoringOptions:
 def _score_by_verl(
     data_source: str, solution_str: str, ground_truth: Any, extra_info: dict | None, kwargs: dict[str, Any]
 ) -> dict[str, float]:
-    """Score by verl's own function: its score, and its `acc` or else whether the score is 1."""
-    from verl.utils.reward_score import default_compute_score  # heavy: imported only when needed
-
-    passed_on = {name: value for name, value in kwargs.items() if name in VERL_KWARGS}
+    """Score by verl's own function; see `by_verl.score`."""
     try:
-        result = default_compute_score(data_source, solution_str, ground_truth, extra_info, **passed_on)
+        return by_verl.score(data_source, solution_str, ground_truth, extra_info, kwargs)
     except NotImplementedError as error:
         raise ValueError(
             f"no reward function for data source {data_source!r}. verl_dots knows {sorted(SCORERS)}; verl's own "
             "function does not know it either. Rename the data_source column, or add a scorer with "
             "verl_dots.rewards.compute.register."
         ) from error
-    if isinstance(result, dict):
-        score = float(result["score"])
-        return {"score": score, "acc": float(result.get("acc", score >= 1.0))}
-    return {"score": float(result), "acc": float(result >= 1.0)}
