@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from transfer_queue import KVBatchMeta
 
-from verl_dots.integration.parts import rows_at, spread
+from verl_dots.integration.parts import real_rows, rows_at, spread
 
 
 def order(fresh, replayed, rollouts=2):
@@ -33,6 +33,12 @@ def test_each_half_of_a_batch_has_half_of_the_replayed_groups():
         names = order(fresh, replayed)
         halves = [sum(name[0] == "z" for name in half) for half in np.array_split(names, 2)]
         assert abs(halves[0] - halves[1]) <= 1
+
+
+def test_rows_that_pad_a_batch_are_none_of_its_own():
+    tags = [{"seq_len": 3}, {"seq_len": 1, "is_padding": True}, {"seq_len": 2, "is_padding": False}]
+    batch = KVBatchMeta(partition_id="train", keys=["a_0_0", "pad1_0_0", "b_0_0"], tags=tags)
+    assert real_rows(batch).keys == ["a_0_0", "b_0_0"]
 
 
 def test_some_rows_of_a_batch():

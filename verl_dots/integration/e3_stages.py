@@ -20,7 +20,7 @@ from verl_dots.curriculum.budget import RolloutBudget
 from verl_dots.curriculum.rewards import QuestionRewards
 from verl_dots.curriculum.temperature import TemperatureController
 from verl_dots.integration.groups import Group, place_of
-from verl_dots.integration.parts import rows_at, unstored_rows
+from verl_dots.integration.parts import real_rows, unstored_rows
 from verl_dots.integration.selection_stage import SelectionStage
 from verl_dots.integration.train_questions import TrainQuestions
 
@@ -77,7 +77,7 @@ def token_entropy(batch: KVBatchMeta) -> float:
 
     verl's actor/entropy is taken as the loss is: with another loss_agg_mode than token-mean it is no mean over tokens.
     """
-    part = rows_at(batch, [place for place, tag in enumerate(batch.tags) if not tag.get("is_padding")])
+    part = real_rows(batch)
     names = ["entropy", "response_mask"]
     found = tq.kv_batch_get(keys=part.keys, partition_id=part.partition_id, select_fields=names).to_padded_tensor()
     return float(agg_loss(found["entropy"], found["response_mask"], loss_agg_mode="token-mean"))

@@ -104,7 +104,8 @@ def require_model(path: str) -> None:
     except OSError as error:
         raise ConfigError(
             f"{path!r} is neither a folder here nor a model of the hub, or the hub cannot be reached "
-            f"({str(error).splitlines()[0]}); give a folder or a hub id, or make a tiny model with scripts/make_tiny_model.py"
+            f"({str(error).splitlines()[0]}); give a folder or a hub id, or make a "
+            "tiny model with scripts/make_tiny_model.py"
         ) from error
 
 

@@ -33,6 +33,11 @@ def unstored_rows(batch: KVBatchMeta) -> KVBatchMeta:
     return rows_at(batch, [place for place, tag in enumerate(batch.tags) if not is_stored(tag)])
 
 
+def real_rows(batch: KVBatchMeta) -> KVBatchMeta:
+    """The rows that are not there only to make their number divide."""
+    return rows_at(batch, [place for place, tag in enumerate(batch.tags) if not tag.get("is_padding")])
+
+
 class PinnedInfo(dict):
     """A batch's extra_info of which verl cannot change some entries; see `pin`."""
 

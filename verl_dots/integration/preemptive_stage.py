@@ -10,7 +10,7 @@ from transfer_queue import KVBatchMeta
 from verl_dots.config import DotsConfig
 from verl_dots.integration.groups import place_of
 from verl_dots.integration.off_policy_stage import Forward
-from verl_dots.integration.parts import balanced_part, rows_at
+from verl_dots.integration.parts import balanced_part, real_rows, rows_at
 from verl_dots.integration.stored_groups import pack_rows, put_back
 from verl_dots.integration.train_questions import FreshQuestions, TrainQuestions
 from verl_dots.replay.cache import RolloutCache
@@ -97,8 +97,7 @@ class PreemptiveStage:
             step: this one.
         """
         if self.batch_of and self.cache.passes > 1:
-            real = [place for place, tag in enumerate(batch.tags) if not tag.get("is_padding")]
-            self._keep(rows_at(batch, real), 0, step)
+            self._keep(real_rows(batch), 0, step)
         return self.metrics | {"preemptive/cached_groups": float(self.cache.groups)}
 
     def _keep(self, part: KVBatchMeta, number: int, step: int) -> None:

@@ -24,7 +24,15 @@ from verl_dots.integration.filter_stage import FilterStage
 from verl_dots.integration.groups import groups_of, outcomes, place_of, require_rollouts
 from verl_dots.integration.losses import dots_loss, off_policy_metrics
 from verl_dots.integration.off_policy_stage import OffPolicyStage
-from verl_dots.integration.parts import forward_multiple, fresh_rows, is_stored, pin, sort_rows, unstored_rows
+from verl_dots.integration.parts import (
+    forward_multiple,
+    fresh_rows,
+    is_stored,
+    pin,
+    real_rows,
+    sort_rows,
+    unstored_rows,
+)
 from verl_dots.integration.recorded_trainer import RecordedTrainer
 from verl_dots.integration.stages import Stages
 
@@ -202,8 +210,8 @@ class DotsTrainer(RecordedTrainer):
         return self.config.data.train_batch_size // self.config.actor_rollout_ref.actor.ppo_mini_batch_size
 
     def _log_rollout_data(self, batch: KVBatchMeta, timing_raw: dict, rollout_data_dir: str) -> None:
-        # Each rollout is logged once, in the step that first trains on it.
-        if len(fresh := fresh_rows(batch)):
+        # Each rollout is logged once, in the step that first trains on it; what pads the batch is none.
+        if len(fresh := real_rows(fresh_rows(batch))):
             super()._log_rollout_data(fresh, timing_raw, rollout_data_dir)
 
     # --- checkpoints -----------------------------------------------------------------------------------------
