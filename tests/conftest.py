@@ -2,6 +2,7 @@
 
 import os
 
+import huggingface_hub
 import pytest
 import torch
 from transformers import Qwen2Config, Qwen2ForCausalLM
@@ -55,3 +56,15 @@ def cpu_environment(monkeypatch):
     yield
     os.environ.clear()
     os.environ.update(before)
+
+
+@pytest.fixture
+def cached_model(tmp_path, monkeypatch):
+    """A cache of the hub's files that holds one model, `owner/model`, and no way to the hub."""
+    kept = tmp_path / "hub" / "models--owner--model"
+    for folder in ("snapshots/1", "refs"):
+        (kept / folder).mkdir(parents=True)
+    (kept / "refs" / "main").write_text("1")
+    (kept / "snapshots" / "1" / "config.json").write_text("{}")
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "hub"))

@@ -7,7 +7,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import huggingface_hub
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -41,7 +40,7 @@ def environment(monkeypatch):
 
 
 @pytest.fixture
-def files(random_model, tmp_path, monkeypatch):
+def files(random_model, tmp_path, monkeypatch, cached_model):
     """Data files, a model, and folders that are none."""
     rows = [
         make_row(
@@ -58,14 +57,6 @@ def files(random_model, tmp_path, monkeypatch):
         (tmp_path / name).mkdir()
         (tmp_path / name / "config.json").write_text("{}")
     (tmp_path / "dumb" / "model.safetensors").write_bytes(b"weights")
-    # What is kept of the hub's files: owner/model. The hub itself cannot be reached.
-    kept = tmp_path / "hub" / "models--owner--model"
-    for folder in ("snapshots/1", "refs"):
-        (kept / folder).mkdir(parents=True)
-    (kept / "refs" / "main").write_text("1")
-    (kept / "snapshots" / "1" / "config.json").write_text("{}")
-    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
-    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
     monkeypatch.chdir(tmp_path)
     return tmp_path
 

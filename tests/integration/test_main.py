@@ -5,7 +5,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import huggingface_hub
 import pytest
 
 from verl_dots.integration.launch import validate
@@ -51,18 +50,6 @@ def files(tmp_path):
 def test_a_bad_override_is_explained(files, override, words):
     with pytest.raises(ConfigError, match=re.escape(words)):
         validate(compose([*files, override]))
-
-
-@pytest.fixture
-def cached_model(tmp_path, monkeypatch):
-    """A cache of the hub's files that holds one model, `owner/model`, and no way to the hub."""
-    kept = tmp_path / "hub" / "models--owner--model"
-    for folder in ("snapshots/1", "refs"):
-        (kept / folder).mkdir(parents=True)
-    (kept / "refs" / "main").write_text("1")
-    (kept / "snapshots" / "1" / "config.json").write_text("{}")
-    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
-    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
 
 
 def test_a_model_that_is_neither_a_folder_nor_one_of_the_hub_is_refused_before_the_data(files, cached_model):
