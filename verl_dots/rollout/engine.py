@@ -205,8 +205,7 @@ class Engine:
     def _copy_slots(self, source: list[int], target: list[int]) -> None:
         if target:
             longest = int(self._table.position[target].max()) + 1
-            indices = torch.tensor([source, target], device=self.device)
-            self._cache.copy_slots(indices[0], indices[1], longest)
+            self._cache.copy_slots(*torch.tensor([source, target], device=self.device), longest)
 
     # --- one token a row -------------------------------------------------------------------------------------
 
@@ -228,11 +227,8 @@ class Engine:
     def _sampling_tensors(self, uniform: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         """temperature, uniform, top_p, top_k of the rows; the last two None where no row restricts its choice."""
         if self._params is None:
-            rows, table = slice(0, self._table.rows), self._table
-            top_p = torch.from_numpy(table.top_p[rows].copy()) if (table.top_p[rows] < 1).any() else None
-            top_k = torch.from_numpy(table.top_k[rows].copy()) if (table.top_k[rows] > 0).any() else None
-            temperature = torch.from_numpy(table.temperature[rows].copy())
-            self._params = tuple(t if t is None else t.to(self.device) for t in (temperature, top_p, top_k))
+            params = self._table.sampling_params()
+            self._params = tuple(p if p is None else torch.from_numpy(p).to(self.device) for p in params)
         temperature, top_p, top_k = self._params
         return temperature, uniform, top_p, top_k
 

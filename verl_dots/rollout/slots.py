@@ -73,6 +73,13 @@ class SlotTable:
         if params.stop_token_ids:
             self._stops[slot] = np.array(params.stop_token_ids)
 
+    def sampling_params(self) -> tuple[np.ndarray | None, ...]:
+        """[rows] each: temperature, top_p, top_k; the last two None where no row restricts its choice."""
+        rows = slice(0, self.rows)
+        top_p = self.top_p[rows].copy() if (self.top_p[rows] < 1).any() else None
+        top_k = self.top_k[rows].copy() if (self.top_k[rows] > 0).any() else None
+        return self.temperature[rows].copy(), top_p, top_k
+
     def next_uniform(self) -> np.ndarray:
         """[rows] float64: the random number of each row's next token (0 where idle)."""
         rows = np.arange(self.rows)
