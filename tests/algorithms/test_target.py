@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 
-from verl_dots.algorithms.target import damped, nearest, nearest_unused, next_target
+from verl_dots.algorithms.target import nearest, nearest_unused, next_target
 
 PAPER = {"eta": 50.0, "alpha": 2.0, "beta": 0.5, "low": 0.0, "high": 100.0}
 
@@ -19,12 +19,6 @@ def test_the_target_follows_the_reward():
     assert next_target(20, 0.0, **PAPER) == 0 and next_target(90, 1.0, **PAPER) == 100
     with pytest.raises(ValueError, match="the mean reward of a step is nan"):
         next_target(20, float("nan"), **PAPER)
-
-
-def test_damping_averages_the_reward():
-    assert damped(None, 0.8, 0.9) == 0.8
-    assert damped(0.4, 0.8, 0.75) == pytest.approx(0.5)
-    assert damped(0.4, 0.8, 0.0) == 0.8
 
 
 def test_the_nearest_questions_and_who_may_be_chosen():

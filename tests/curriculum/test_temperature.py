@@ -42,10 +42,17 @@ def test_an_entropy_that_is_none_stops_the_run(settings):
 
 
 def test_a_restored_controller_goes_on_the_same():
-    whole, restored = controller(warm_up=2), controller(warm_up=2)
+    whole, restored = controller(warm_up=2, damping=0.5), controller(warm_up=2, damping=0.5)
     whole.observe(0.5, 1)
     restored.load_state_dict(whole.state_dict())
     for step, entropy in ((2, 0.6), (3, 0.4), (4, 0.3)):
         whole.observe(entropy, step)
         restored.observe(entropy, step)
     assert restored.value == whole.value != 1.0
+
+
+def test_damping_follows_a_moving_average_of_the_entropy():
+    one = controller(target=0.5, damping=0.75)
+    one.observe(0.5, 1)
+    assert one.observe(0.9, 2)["entropy"] == 0.9
+    assert one.value == pytest.approx(next_temperature(1.0, 0.75 * 0.5 + 0.25 * 0.9, 0.5, V, 0.5, 1.5))  # of 0.6

@@ -272,11 +272,23 @@ def test_a_warm_up_as_long_as_the_run_is_said(folder, caplog):
             "agent_loop_manager_class=None does not go with dots.temperature.enable=True",
         ),
         ([*TEMPERATURE, "actor_rollout_ref.rollout.temperature=2"], "rollout.temperature=2.*is outside"),
+        ([*TEMPERATURE, "dots.temperature.damping=1"], r"dots.temperature.damping=1.0: must be in \[0, 1\)"),
+        (
+            [*TEMPERATURE, "dots.temperature.entropy=engine", "actor_rollout_ref.rollout.top_p=0.9"],
+            "top_p=0.9 does not go with dots.temperature.entropy=engine",
+        ),
+        (
+            [*TEMPERATURE, "dots.temperature.entropy=engine", "actor_rollout_ref.rollout.logprobs_mode=raw_logprobs"],
+            "logprobs_mode=raw_logprobs does not go with dots.temperature.entropy=engine: .*before the temperature",
+        ),
         ([*TEMPERATURE, "dots.temperature.low=0"], r"dots.temperature.\[low, high\]"),
         ([*TEMPERATURE, "dots.temperature.target=0"], "dots.temperature.target=0.0: must be above 0 nats"),
         ([*TEMPERATURE, "dots.temperature.target=inf"], "dots.temperature.target=inf: must be a finite number"),
         ([*TEMPERATURE, "dots.temperature.anneal_from=1.2"], r"anneal_from=1.2: must be in \[0, 1\) of the run"),
-        ([*TEMPERATURE, f"{LOSS}=grpo_rr", "dots.loss.behaviour=engine"], "has no forward pass to measure it"),
+        (
+            [*TEMPERATURE, f"{LOSS}=grpo_rr", "dots.loss.behaviour=engine"],
+            "entropy=recomputed does not go with loss_mode=grpo_rr with dots.loss.behaviour=engine",
+        ),
     ],
 )
 def test_e3_that_cannot_work(folder, overrides, words):

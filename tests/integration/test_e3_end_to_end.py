@@ -66,3 +66,22 @@ def test_budgets_and_temperature_with_replay_and_a_resume(inputs, tmp_path):
     assert rows[6]["temperature/temperature"] > rows[3]["temperature/temperature"] > 1.0
     assert max(row["budget/rollouts/max"] for row in rows.values()) > N
     assert any(row["replay/share"] > 0 for row in rows.values())
+
+
+def test_the_log_probs_of_the_rollouts_measure_the_entropy_too(inputs, tmp_path):
+    changed = {
+        "dots.budget.enable": False,
+        "dots.temperature.entropy": "engine",
+        "dots.temperature.target": 1.0,
+        "trainer.total_training_steps": 4,
+    }
+    must_train(overrides(inputs, tmp_path / "both", **changed))
+    rows = rows_of(tmp_path / "both" / "run").values()
+    sampled, whole = ([row[name] for row in rows] for name in ("temperature/entropy", "actor/entropy"))
+    assert sampled != whole and sum(sampled) == pytest.approx(sum(whole), rel=0.05)
+
+    alone = {"actor_rollout_ref.actor.policy_loss.loss_mode": "grpo_rr", "dots.loss.behaviour": "engine"}
+    must_train(overrides(inputs, tmp_path / "alone", **changed, **alone))
+    without = rows_of(tmp_path / "alone" / "run").values()
+    assert not any("actor/entropy" in row for row in without)  # there was no forward pass
+    assert [row["temperature/entropy"] for row in without] == pytest.approx(sampled, rel=1e-3)

@@ -29,11 +29,6 @@ def next_target(
     return min(max(target + eta * math.tanh(alpha * (reward - beta)), low), high)
 
 
-def damped(before: float | None, reward: float, damping: float) -> float:
-    """Exponential moving average of the reward: `damping` of the one before, which is None at first; 0 is none."""
-    return reward if before is None else damping * before + (1 - damping) * reward
-
-
 def nearest(
     difficulty_P: np.ndarray, target: float, count: int, rng: np.random.Generator, candidate_P: np.ndarray | None = None
 ) -> np.ndarray:

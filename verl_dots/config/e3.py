@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from verl_dots.settings import Settings, require, require_choice
 
 RANKED = ("reward", "predicted")
+MEASURED = ("recomputed", "engine")
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,11 @@ class TemperatureConfig(Settings):
         enable: control the temperature; off, it stays actor_rollout_ref.rollout.temperature, where it begins.
         target: entropy of a token in nats; null takes the mean of the first `warm_up` steps.
         warm_up: steps that the temperature stays where it begins, while the target is measured.
+        entropy: how a step's is measured, over its own rollouts at their temperature: "recomputed" by the trainer from
+            the whole distribution of each token, or the mean -log-prob of the tokens that the "engine" drew: right on
+            average, and no forward pass is needed for it.
+        damping: share of the last steps' entropy in the one that the temperature follows (a moving average, as the
+            entropy of a step of few questions depends on which they are); 0 for none.
         low, high: bounds of the temperature.
         anneal_from: share of the run after which the target falls along a half cosine; null for never (paper: 0.6).
         anneal_to: share of the target at the end of the run (paper: 0.9).
@@ -48,6 +54,8 @@ class TemperatureConfig(Settings):
     enable: bool = False
     target: float | None = None
     warm_up: int = 1
+    entropy: str = "recomputed"
+    damping: float = 0.0
     low: float = 0.5
     high: float = 1.5
     anneal_from: float | None = None
@@ -57,6 +65,8 @@ class TemperatureConfig(Settings):
         given = self.target is None or self.target > 0
         require("dots.temperature.target", self.target, given, "must be above 0 nats, or null")
         require("dots.temperature.warm_up", self.warm_up, self.warm_up >= 1, "must be 1 or more steps")
+        require_choice("dots.temperature.entropy", self.entropy, MEASURED)
+        require("dots.temperature.damping", self.damping, 0 <= self.damping < 1, "must be in [0, 1)")
         bounds = [self.low, self.high]
         require("dots.temperature.[low, high]", bounds, 0 < self.low <= self.high, "must be above 0 and in order")
         inside = self.anneal_from is None or 0 <= self.anneal_from < 1

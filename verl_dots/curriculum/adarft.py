@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from verl_dots.algorithms.target import damped, nearest, nearest_unused, next_target
+from verl_dots.algorithms.damping import damped
+from verl_dots.algorithms.target import nearest, nearest_unused, next_target
 from verl_dots.config import AdaRFTConfig
 from verl_dots.state import require_equal, require_keys
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from verl_dots.algorithms.damping import damped
 from verl_dots.algorithms.temperature import annealed_target, next_temperature, require_entropy
 from verl_dots.config import TemperatureConfig
 from verl_dots.state import require_keys
@@ -23,6 +24,7 @@ class TemperatureController:
         self.value = initial
         self._first: list[float] = []  # entropies of the first steps, until the target is known
         self._target = settings.target
+        self._mean: float | None = None  # moving average of the entropy
 
     def target(self, step: int) -> float | None:
         """Entropy to hold at a step, in nats; None while it is being measured."""
@@ -42,6 +44,7 @@ class TemperatureController:
         """
         require_entropy(entropy)
         figures = {"temperature": self.value, "entropy": entropy}
+        self._mean = damped(self._mean, entropy, self.settings.damping)
         if self._target is None:
             self._first.append(entropy)
             if len(self._first) == self.settings.warm_up:
@@ -49,12 +52,13 @@ class TemperatureController:
             return figures
         target = self.target(step)
         low, high = self.settings.low, self.settings.high
-        self.value = next_temperature(self.value, entropy, target, self.vocabulary, low, high)
+        self.value = next_temperature(self.value, self._mean, target, self.vocabulary, low, high)
         return figures | {"target": target}
 
     def state_dict(self) -> dict[str, Any]:
-        return {"value": self.value, "first": list(self._first), "target": self._target}
+        return {"value": self.value, "first": list(self._first), "target": self._target, "mean": self._mean}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        require_keys("temperature controller", state, {"value", "first", "target"})
-        self.value, self._first, self._target = state["value"], list(state["first"]), state["target"]
+        require_keys("temperature controller", state, {"value", "first", "target", "mean"})
+        self.value, self._first = state["value"], list(state["first"])
+        self._target, self._mean = state["target"], state["mean"]

@@ -57,9 +57,15 @@ LOG_PROBS: Fixed = (
     (True,),
     "the log-probs of the behaviour policy come from the engine",
 )
-WHOLE_DISTRIBUTION: tuple[Fixed, ...] = (
+ENGINE: tuple[Fixed, ...] = (
+    LOG_PROBS,
     ("actor_rollout_ref.rollout.top_p", (1, 1.0), "its log-probs may be of the tokens within top_p alone"),
     ("actor_rollout_ref.rollout.top_k", (-1, 0), "its log-probs may be of the tokens within top_k alone"),
+    (
+        "actor_rollout_ref.rollout.logprobs_mode",
+        ("processed_logprobs",),
+        "its log-probs would be those before the temperature",
+    ),
 )
 KEPT: tuple[Fixed, ...] = (
     LOG_PROBS,
@@ -102,6 +108,8 @@ def check(config: DictConfig, dots: DotsConfig) -> None:
         _check_replay(config, dots)
     if dots.replay.enable or dots.preemptive.enable:
         _check_kept(config, "dots.replay" if dots.replay.enable else "dots.preemptive")
+    if dots.temperature.enable and dots.temperature.entropy == "engine":
+        _require(config, ENGINE, "dots.temperature.entropy=engine")
     check_e3(config, dots)
     check_dash(config, dots)
     if dots.chooses_questions:
@@ -119,7 +127,7 @@ def _check_loss(config: DictConfig, dots: DotsConfig) -> None:
             f"weights; set it to null, or loss_mode to {GRPO_RR_DECOUPLED}"
         )
     if dots.loss.behaviour == "engine":
-        _require(config, (LOG_PROBS, *WHOLE_DISTRIBUTION), "dots.loss.behaviour=engine")
+        _require(config, ENGINE, "dots.loss.behaviour=engine")
 
 
 def _require(config: DictConfig, fixed: tuple[Fixed, ...], what: str) -> None:

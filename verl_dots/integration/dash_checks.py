@@ -40,7 +40,7 @@ def filters_early(config: DictConfig, dots: DotsConfig) -> bool:
         or dots.loss.truncation is not None
         or dots.replay.enable  # a group that is kept needs the log-probs of all its rows
         or (dots.preemptive.enable and dots.preemptive.passes(config.data.train_batch_size) > 1)
-        or dots.temperature.enable  # the entropy of all rows is its measure
+        or (dots.temperature.enable and dots.temperature.entropy == "recomputed")  # that of all rows
         or dots.length_penalty.enable  # rewards are final only after the forward pass
     )
     return dots.filter.early and config.algorithm.adv_estimator in OF_REWARDS and not needs_log_probs

@@ -63,8 +63,6 @@ def _check_temperature(config: DictConfig, dots: DotsConfig) -> None:
             f"actor_rollout_ref.rollout.temperature={rollout.temperature}, where the run begins, is outside "
             f"dots.temperature.low={settings.low} to dots.temperature.high={settings.high}"
         )
-    if config.algorithm.get("rollout_correction", {}).get("bypass_mode", False):
-        raise ConfigError("dots.temperature.enable=True needs the entropy, which bypass_mode=True does not compute")
     steps = config.trainer.total_training_steps
     if steps and settings.target is None and settings.warm_up >= steps:
         logger.warning(
@@ -72,11 +70,15 @@ def _check_temperature(config: DictConfig, dots: DotsConfig) -> None:
             "the target is measured; lower it, or give dots.temperature.target", settings.warm_up, steps,
         )  # fmt: skip
     mode = config.actor_rollout_ref.actor.policy_loss.loss_mode
-    if mode == GRPO_RR and dots.loss.behaviour == "engine":
-        raise ConfigError(
-            "dots.temperature.enable=True needs the entropy of every step, and loss_mode=grpo_rr with "
-            "dots.loss.behaviour=engine has no forward pass to measure it; set dots.loss.behaviour=recomputed"
-        )
+    for passes_by, what in (
+        (config.algorithm.get("rollout_correction", {}).get("bypass_mode"), "rollout_correction.bypass_mode=True"),
+        (mode == GRPO_RR and dots.loss.behaviour == "engine", f"loss_mode={mode} with dots.loss.behaviour=engine"),
+    ):
+        if passes_by and settings.entropy == "recomputed":
+            raise ConfigError(
+                f"dots.temperature.entropy=recomputed does not go with {what}: no forward pass computes it; set "
+                "dots.temperature.entropy=engine, which takes the log-probs of the rollouts"
+            )
     if dots.replay.enable and config.actor_rollout_ref.model.use_fused_kernels:
         raise ConfigError(
             "dots.temperature.enable=True with dots.replay.enable=True gives the rows of a batch temperatures of their "

@@ -72,15 +72,20 @@ class BudgetStage:
         self.budget.load_state_dict(state)
 
 
-def token_entropy(batch: KVBatchMeta) -> float:
+def token_entropy(batch: KVBatchMeta, measured: str) -> float:
     """Mean entropy of a response token, in nats, of the rows that are no padding.
 
     verl's actor/entropy is taken as the loss is: with another loss_agg_mode than token-mean it is no mean over tokens.
+
+    Args:
+        measured: "recomputed" or "engine", see `TemperatureConfig.entropy`.
     """
     part = real_rows(batch)
-    names = ["entropy", "response_mask"]
+    name = "entropy" if measured == "recomputed" else "rollout_log_probs"
+    names = [name, "response_mask"]
     found = tq.kv_batch_get(keys=part.keys, partition_id=part.partition_id, select_fields=names).to_padded_tensor()
-    return float(agg_loss(found["entropy"], found["response_mask"], loss_agg_mode="token-mean"))
+    entropy_NT = found[name] if measured == "recomputed" else -found[name]
+    return float(agg_loss(entropy_NT, found["response_mask"], loss_agg_mode="token-mean"))
 
 
 class TemperatureStage:
@@ -94,7 +99,7 @@ class TemperatureStage:
     """
 
     def __init__(self, dots: DotsConfig, config: Any, vocabulary: int, steps: int):
-        self.config = config
+        self.config, self.measured = config, dots.temperature.entropy
         self.controller = TemperatureController(dots.temperature, float(config.temperature), vocabulary, steps)
 
     def apply(self) -> float:
@@ -106,10 +111,10 @@ class TemperatureStage:
         """Take in the entropy of this step's own rollouts, and return the metrics of the controller.
 
         Args:
-            batch: the train batch, after the forward pass at the step's temperature.
+            batch: the train batch, after the forward pass at the step's temperature, if there is one.
             step: this one.
         """
-        entropy = token_entropy(unstored_rows(batch))
+        entropy = token_entropy(unstored_rows(batch), self.measured)
         return {f"temperature/{name}": value for name, value in self.controller.observe(entropy, step).items()}
 
     def state_dict(self) -> dict[str, Any]:
