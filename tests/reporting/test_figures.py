@@ -135,3 +135,14 @@ def test_the_controller_is_drawn_beside_the_methods_without_one(write_run):
     np.testing.assert_allclose(entropy.lines[2].get_ydata(), 0.5)
     (line,) = temperature.lines
     np.testing.assert_allclose(line.get_ydata(), [1.1, 1.2, 1.3, 1.4, 1.5, 1.6])
+
+
+def test_the_controllers_entropy_is_drawn_where_no_forward_pass_has_measured_it(write_run):
+    folder = write_run("all", 0, GRPO, 2.0, 6)
+    rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    for row in rows[1:]:
+        del row["actor/entropy"]
+        row |= {"temperature/temperature": 1.0, "temperature/entropy": 0.25, "temperature/target": 0.5}
+    (folder / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    entropy, _ = figures.controller_figure(summary.compare(group_by_name([load_run(folder)]))).axes
+    np.testing.assert_allclose(entropy.lines[0].get_ydata(), 0.25)

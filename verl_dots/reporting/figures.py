@@ -29,6 +29,8 @@ SHARE_LABELS = ("Replayed", "training step", "groups of a batch (%)")
 MOVED_LABELS = ("How far the policy has moved on", "age of the group (steps)", "mean |log ratio| of a token")
 CLIPPED_LABELS = ("Clipped by the loss", "training step", "tokens (%)")
 TEMPERATURE = "temperature/temperature"
+# What E3's controller measures where there is no forward pass.
+ALTERNATIVES = {"actor/entropy": "temperature/entropy"}
 CONTROLLER_PANELS = (
     ("actor/entropy", "Policy entropy", "nats per token"),
     (TEMPERATURE, "Sampling temperature", "temperature"),
@@ -220,7 +222,9 @@ def _has_band(method: MethodSummary, comparison: Comparison) -> bool:
 
 
 def _draw_metric(panel: Axes, method: MethodSummary, key: str, look: dict[str, Any], detailed: bool) -> None:
-    """Draw one metric of one method, or nothing if its runs do not have it."""
+    """Draw one metric of one method, or its alternative, or nothing if its runs have neither."""
+    if not any(key in run.rows for run in method.runs):
+        key = ALTERNATIVES.get(key, key)
     series = [run.rows.set_index("step")[key].dropna() for run in method.runs if key in run.rows]
     table = pd.concat(series, axis=1).dropna() if series else pd.DataFrame()
     if table.empty:
