@@ -84,7 +84,7 @@ def token_entropy(batch: KVBatchMeta, measured: str) -> float:
     name = "entropy" if measured == "recomputed" else "rollout_log_probs"
     names = [name, "response_mask"]
     found = tq.kv_batch_get(keys=part.keys, partition_id=part.partition_id, select_fields=names).to_padded_tensor()
-    entropy_NT = found[name] if measured == "recomputed" else -found[name]
+    entropy_NT = found[name] if measured == "recomputed" else -found[name].clamp(max=0)  # above 0 by rounding alone
     return float(agg_loss(entropy_NT, found["response_mask"], loss_agg_mode="token-mean"))
 
 
