@@ -9,6 +9,7 @@ from omegaconf import DictConfig, OmegaConf
 from verl_dots.config import DotsConfig
 from verl_dots.integration import checks
 from verl_dots.integration.data_checks import check_data
+from verl_dots.integration.run_folder import versions
 from verl_dots.settings import ConfigError, unknown_key
 
 logger = logging.getLogger(__name__)
@@ -71,9 +72,8 @@ def validate(config: DictConfig, data: bool = True) -> DotsConfig:
         )
     if config.trainer.v1.trainer_mode == "dots" and not config.trainer.use_v1:
         raise ConfigError("trainer.use_v1=False: verl_dots extends verl's V1 trainer only; leave it at True")
-    if config.trainer.device == "cpu" and config.actor_rollout_ref.rollout.name != "hf":
-        name = config.actor_rollout_ref.rollout.name
-        raise ConfigError(f"actor_rollout_ref.rollout.name={name!r} needs a GPU; on a CPU it must be 'hf'")
+    if config.trainer.device == "cpu":
+        _check_cpu_engine(config.actor_rollout_ref.rollout.name)
     checks.check(config, dots)
     if data:
         try:
@@ -82,6 +82,15 @@ def validate(config: DictConfig, data: bool = True) -> DotsConfig:
             raise ConfigError(f"actor_rollout_ref.model.path: {error}") from error
         check_data(config)
     return dots
+
+
+def _check_cpu_engine(name: str) -> None:
+    """Raise ConfigError for an engine that needs a GPU. vLLM says by its version that it was built for CPUs."""
+    there = versions().get("vllm") if name == "vllm" else None
+    if name != "hf" and "cpu" not in (there or ""):
+        instead = "'hf', or 'vllm' where a build of it for CPUs is installed (version ...+cpu)"
+        found = f", {there} is installed" if there else ""
+        raise ConfigError(f"actor_rollout_ref.rollout.name={name!r} needs a GPU{found}; on a CPU it must be {instead}")
 
 
 def require_model(path: str) -> None:

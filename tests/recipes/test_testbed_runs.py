@@ -1,0 +1,49 @@
+"""Every recipe of the testbed trains as it stands: two steps of each, through Ray and verl."""
+
+import json
+import math
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from data_prep import arithmetic
+from scripts import make_tiny_model
+from tests.integration.training import ROOT, TIMEOUT_SECONDS, Inputs, rows_of
+from tests.recipes.recipe_runs import scripts
+
+pytestmark = [pytest.mark.e2e, pytest.mark.long]
+STEPS = 2
+
+
+@pytest.fixture(scope="module")
+def places(tmp_path_factory) -> Inputs:
+    """As `inputs`, with questions enough for the largest batch and for rounds of selection."""
+    folder = tmp_path_factory.mktemp("testbed")
+    arithmetic.main(["--out", str(folder / "data"), "--train", "512", "--val", "16"])
+    make_tiny_model.main(
+        ["--out", str(folder / "model"), "--data", str(folder / "data"), "--steps", "60", "--threads", "1"]
+    )
+    return Inputs(folder / "data", folder / "model")
+
+
+@pytest.mark.parametrize("script", scripts("cpu"))
+def test_a_recipe_of_the_testbed_trains(places, tmp_path, script):
+    variables = {
+        "DATA": places.data, "MODEL": places.model, "RUN": tmp_path / "run", "CACHE": tmp_path / "cache",
+        "STEPS": STEPS, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+    }  # fmt: skip
+    done = subprocess.run(
+        ["bash", f"recipes/{script}", "trainer.val_before_train=False"],
+        cwd=ROOT, env=os.environ | {name: str(value) for name, value in variables.items()},
+        timeout=TIMEOUT_SECONDS, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout[-4000:]
+    rows = rows_of(tmp_path / "run")
+    assert {1, STEPS} <= set(rows) and max(rows) == STEPS
+    for step in (1, STEPS):
+        assert math.isfinite(rows[step]["actor/pg_loss"]) and math.isfinite(rows[step]["actor/grad_norm"])
+    assert any(key.startswith("val-core/") for key in rows[STEPS])
+    assert json.loads((tmp_path / "run" / "run.json").read_text())["finished"]
