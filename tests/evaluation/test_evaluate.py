@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -12,11 +13,14 @@ import pyarrow.parquet as pq
 import pytest
 from transformers import AutoTokenizer
 
+from data_prep.byte_tokenizer import build_tokenizer
 from data_prep.schema import make_row
+from scripts.make_tiny_model import SIZES, build_model
 from tests.evaluation.shards import save_checkpoint
 from verl_dots import evaluate
 from verl_dots.difficulty.collection.rates import read_provenance
 from verl_dots.evaluation.storage import Generation, GenerationJournal
+from verl_dots.integration.run_folder import versions
 from verl_dots.rewards.compute import compute_score
 from verl_dots.rollout.loading import load_engine
 from verl_dots.rollout.request import Request, SamplingParams
@@ -208,3 +212,26 @@ def test_generations_are_those_of_the_model_that_was_sharded_and_the_same_after_
     assert "| average  |" in capsys.readouterr().out
     assert evaluate.main([*again, f"{VAL}.temperature=1.0"]) == 2
     assert "temperature: 0.7 there, 1.0 now" in capsys.readouterr().err
+
+
+@pytest.mark.e2e
+@pytest.mark.long
+@pytest.mark.skipif("cpu" not in versions().get("vllm", ""), reason="needs a build of vLLM for CPUs (version ...+cpu)")
+def test_vllm_generates_what_the_engine_does(inputs, tmp_path):
+    """Greedily in float32 there is nothing to differ in: the same prompts, tokens, rewards and reasons to stop."""
+    model = tmp_path / "model"
+    tokenizer = build_tokenizer()
+    tokenizer.save_pretrained(model)
+    # Random weights. vLLM's attention on CPUs takes heads of width 32, and not the tiny model's 24.
+    build_model(replace(SIZES["tiny"], hidden=128), tokenizer, seed=0).save_pretrained(model)
+    found = {}
+    for engine in ("hf", "vllm"):
+        out = tmp_path / engine
+        command(
+            model, "--data", inputs.data / "val.parquet", "--out", out, "--rollouts", 2, "device=cpu",
+            f"actor_rollout_ref.rollout.name={engine}", "actor_rollout_ref.rollout.max_num_seqs=32",
+            "data.max_prompt_length=112", "data.max_response_length=24",
+        )  # fmt: skip
+        found[engine] = pq.read_table(out / "generations.parquet").to_pylist()
+        assert f"{engine} float32" in (out / "evaluation.md").read_text()
+    assert len(found["hf"]) == 32 and found["vllm"] == found["hf"]

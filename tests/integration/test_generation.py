@@ -23,6 +23,14 @@ def test_a_server_that_stands_alone_reads_the_weights():
     assert explicit.actor_rollout_ref.rollout.load_format == "safetensors"
 
 
+def test_on_a_cpu_vllm_neither_sleeps_nor_compiles():
+    rollout = standalone_config(compose(["device=cpu", *VLLM])).actor_rollout_ref.rollout
+    assert (rollout.enable_sleep_mode, rollout.enforce_eager) == (False, True)
+    on_gpu = standalone_config(compose(VLLM)).actor_rollout_ref.rollout
+    assert on_gpu.enforce_eager == compose(VLLM).actor_rollout_ref.rollout.enforce_eager
+    assert on_gpu.get("enable_sleep_mode", True)
+
+
 def test_an_engine_must_be_named():
     with pytest.raises(ConfigError, match="rollout.name is not set; choose vllm, sglang or hf"):
         standalone_config(compose([]))

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from verl_dots.integration import launch
 from verl_dots.integration.launch import validate
 from verl_dots.main import compose
 from verl_dots.settings import ConfigError
@@ -50,6 +51,17 @@ def files(tmp_path):
 def test_a_bad_override_is_explained(files, override, words):
     with pytest.raises(ConfigError, match=re.escape(words)):
         validate(compose([*files, override]))
+
+
+def test_a_build_of_vllm_for_cpus_generates_on_a_cpu_and_does_not_train(files, monkeypatch):
+    config = compose([*files, "actor_rollout_ref.rollout.name=vllm"])
+    monkeypatch.setattr(launch, "versions", lambda: {"vllm": "0.24.0+cpu"})
+    with pytest.raises(ConfigError, match="'vllm' on a CPU can generate, but takes no new weights; in training on a"):
+        validate(config, data=False)
+    validate(config, data=False, train=False)
+    monkeypatch.setattr(launch, "versions", lambda: {"vllm": "0.24.0"})
+    with pytest.raises(ConfigError, match="'vllm' needs a GPU"):
+        validate(config, data=False, train=False)
 
 
 def test_a_model_that_is_neither_a_folder_nor_one_of_the_hub_is_refused_before_the_data(files, cached_model):

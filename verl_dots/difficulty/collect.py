@@ -105,7 +105,7 @@ def configure(options: argparse.Namespace) -> DictConfig:
     OmegaConf.update(config, "actor_rollout_ref.model.path", options.model)
     for key in ("data.train_files", "data.val_files"):
         OmegaConf.update(config, key, list(options.data))
-    validate(config, data=False)  # rows are checked as they are read
+    validate(config, data=False, train=False)  # rows are checked as they are read
     rollout = config.actor_rollout_ref.rollout
     if rollout.temperature < 0 or not 0 < rollout.top_p <= 1:
         raise ConfigError(

@@ -53,7 +53,7 @@ def configure(options: argparse.Namespace, checkpoint: Checkpoint) -> DictConfig
     OmegaConf.update(config, "data.train_files", [])
     OmegaConf.update(config, "data.val_files", list(options.data))
     try:
-        validate(config)
+        validate(config, train=False)
     except ConfigError:
         raise
     except (OSError, ValueError) as error:  # of the tokenizer

@@ -49,11 +49,12 @@ def prepare_environment(cpu: bool, nnodes: int = 1) -> dict[str, str]:
     return {name: os.environ[name] for name in ("VERL_USE_EXTERNAL_MODULES", *wanted)}
 
 
-def validate(config: DictConfig, data: bool = True) -> DotsConfig:
+def validate(config: DictConfig, data: bool = True, train: bool = True) -> DotsConfig:
     """Check what verl does not, before anything starts.
 
     Args:
         data: check every row of the data sets, too, and ask the hub for a model that is no folder.
+        train: the model will be trained; else it only generates.
 
     Raises:
         ConfigError: a setting of `dots` is wrong, or a file that the run needs is not there.
@@ -73,7 +74,7 @@ def validate(config: DictConfig, data: bool = True) -> DotsConfig:
     if config.trainer.v1.trainer_mode == "dots" and not config.trainer.use_v1:
         raise ConfigError("trainer.use_v1=False: verl_dots extends verl's V1 trainer only; leave it at True")
     if config.trainer.device == "cpu":
-        _check_cpu_engine(config.actor_rollout_ref.rollout.name)
+        _check_cpu_engine(config.actor_rollout_ref.rollout.name, train)
     checks.check(config, dots)
     if data:
         try:
@@ -84,13 +85,18 @@ def validate(config: DictConfig, data: bool = True) -> DotsConfig:
     return dots
 
 
-def _check_cpu_engine(name: str) -> None:
-    """Raise ConfigError for an engine that needs a GPU. vLLM says by its version that it was built for CPUs."""
-    there = versions().get("vllm") if name == "vllm" else None
-    if name != "hf" and "cpu" not in (there or ""):
-        instead = "'hf', or 'vllm' where a build of it for CPUs is installed (version ...+cpu)"
-        found = f", {there} is installed" if there else ""
-        raise ConfigError(f"actor_rollout_ref.rollout.name={name!r} needs a GPU{found}; on a CPU it must be {instead}")
+def _check_cpu_engine(name: str, train: bool) -> None:
+    """Raise ConfigError for an engine that does not do this on a CPU."""
+    if name == "hf":
+        return
+    # Builds of vLLM for CPUs say so in their version. They pack the weights at the start and take no new ones.
+    if name == "vllm" and "cpu" in versions().get("vllm", ""):
+        if not train:
+            return
+        reason = "on a CPU can generate, but takes no new weights; in training on a CPU it must be 'hf'"
+    else:
+        reason = "needs a GPU; on a CPU it must be 'hf'"
+    raise ConfigError(f"actor_rollout_ref.rollout.name={name!r} {reason}")
 
 
 def require_model(path: str) -> None:

@@ -24,6 +24,9 @@ def standalone_config(config: DictConfig) -> DictConfig:
         rollout.n_gpus_per_node = config.trainer.n_gpus_per_node
         if rollout.load_format == "dummy":
             rollout.load_format = "auto"
+        if config.trainer.device == "cpu":
+            # vLLM's builds for CPUs cannot sleep, and compiling a model takes them longer than most generations.
+            rollout.enable_sleep_mode, rollout.enforce_eager = False, True
     OmegaConf.resolve(config)
     return config
 
