@@ -234,6 +234,6 @@ def test_vllm_generates_what_the_engine_does(inputs, tmp_path):
         )  # fmt: skip
         found[engine] = pq.read_table(out / "generations.parquet").to_pylist()
         assert f"{engine} float32" in (out / "evaluation.md").read_text()
-    assert len(found["hf"]) == 16
-    same = [of_vllm == of_hf for of_vllm, of_hf in zip(found["vllm"], found["hf"], strict=True)]
-    assert sum(same) >= 14, [pair for pair, equal in zip(zip(*found.values()), same) if not equal]
+    pairs = list(zip(found["hf"], found["vllm"], strict=True))
+    differing = [pair for pair in pairs if pair[0] != pair[1]]
+    assert len(pairs) == 16 and len(differing) <= 2, differing
