@@ -7,9 +7,7 @@ import pytest
 import torch
 from transformers import Qwen2Config, Qwen2ForCausalLM
 
-from data_prep import arithmetic
-from scripts import make_tiny_model
-from tests.integration.training import Inputs
+from tests.integration.training import Inputs, make_inputs
 
 
 @pytest.fixture(autouse=True)
@@ -36,12 +34,7 @@ def random_qwen2() -> Qwen2ForCausalLM:
 @pytest.fixture(scope="session")
 def inputs(tmp_path_factory) -> Inputs:
     """For end-to-end runs: 64 training and 16 validation questions, and a tiny model warmed up for some seconds."""
-    folder = tmp_path_factory.mktemp("inputs")
-    arithmetic.main(["--out", str(folder / "data"), "--train", "64", "--val", "16"])
-    make_tiny_model.main(
-        ["--out", str(folder / "model"), "--data", str(folder / "data"), "--steps", "60", "--threads", "1"]
-    )
-    return Inputs(folder / "data", folder / "model")
+    return make_inputs(tmp_path_factory.mktemp("inputs"), questions=64)
 
 
 @pytest.fixture

@@ -7,6 +7,9 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from data_prep import arithmetic
+from scripts import make_tiny_model
+
 ROOT = Path(__file__).parents[2]
 TIMEOUT_SECONDS = 420
 # Readings of the clock and of the machine's memory.
@@ -43,6 +46,15 @@ class Inputs:
             **more,
         }
         return [f"{key}={value}" for key, value in settings.items()]
+
+
+def make_inputs(folder: Path, questions: int) -> Inputs:
+    """That many training questions, 16 for validation, and a tiny model warmed up for some seconds."""
+    arithmetic.main(["--out", str(folder / "data"), "--train", str(questions), "--val", "16"])
+    make_tiny_model.main(
+        ["--out", str(folder / "model"), "--data", str(folder / "data"), "--steps", "60", "--threads", "1"]
+    )
+    return Inputs(folder / "data", folder / "model")
 
 
 def train(arguments: list[str], module: str = "verl_dots.main", **environment: str) -> subprocess.CompletedProcess:

@@ -9,9 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from data_prep import arithmetic
-from scripts import make_tiny_model
-from tests.integration.training import ROOT, TIMEOUT_SECONDS, Inputs, rows_of
+from tests.integration.training import ROOT, TIMEOUT_SECONDS, Inputs, make_inputs, rows_of
 from tests.recipes.recipe_runs import scripts
 
 pytestmark = [pytest.mark.e2e, pytest.mark.long]
@@ -21,12 +19,7 @@ STEPS = 2
 @pytest.fixture(scope="module")
 def places(tmp_path_factory) -> Inputs:
     """As `inputs`, with questions enough for the largest batch and for rounds of selection."""
-    folder = tmp_path_factory.mktemp("testbed")
-    arithmetic.main(["--out", str(folder / "data"), "--train", "512", "--val", "16"])
-    make_tiny_model.main(
-        ["--out", str(folder / "model"), "--data", str(folder / "data"), "--steps", "60", "--threads", "1"]
-    )
-    return Inputs(folder / "data", folder / "model")
+    return make_inputs(tmp_path_factory.mktemp("testbed"), questions=512)
 
 
 @pytest.mark.parametrize("script", scripts("cpu"))

@@ -25,7 +25,7 @@ def standalone_config(config: DictConfig) -> DictConfig:
         if rollout.load_format == "dummy":
             rollout.load_format = "auto"
         if config.trainer.device == "cpu":
-            # vLLM's builds for CPUs cannot sleep, and compiling a model takes them longer than most generations.
+            # vLLM's builds for CPUs cannot sleep; eager, they start without compiling the model.
             rollout.enable_sleep_mode, rollout.enforce_eager = False, True
     OmegaConf.resolve(config)
     return config
