@@ -18,7 +18,7 @@ for seed in ${SEEDS:-1}; do
         if grep -q '"finished": "' "$run/run.json" 2>/dev/null; then
             echo "$run is complete."
         else
-            DATA=$data MODEL=$model SEED=$seed RUN=$run STEPS=${STEPS:-60} CACHE=$runs/embeddings \
+            DATA=$data MODEL=$model SEED=$seed RUN=$run STEPS=${STEPS:-60} \
                 python scripts/watch_run.py "$run" "$run/train.log" -- bash "recipes/cpu/$method.sh"
         fi
     done

@@ -74,6 +74,14 @@ def test_a_metric_that_was_not_recorded_is_named(compare, tmp_path):
     assert [text.get_text() for text in figure.axes[1].texts] == ["actor/entropy\nwas not recorded"]
 
 
+def test_methods_without_a_metric_that_others_have_are_named(compare):
+    comparison = compare(["grpo", "dots_rr"], 1)
+    [lacking] = [method for method in comparison.methods if method.name == "dots_rr"]
+    lacking.runs[0].rows.drop(columns="actor/entropy", inplace=True)
+    texts = [[text.get_text() for text in panel.texts] for panel in figures.training_figure(comparison).axes]
+    assert texts == [[], ["not recorded: dots_rr"], []]
+
+
 def test_time_units():
     assert drawing.time_unit(90) == (1.0, "seconds")
     assert drawing.time_unit(3600) == (60.0, "minutes")

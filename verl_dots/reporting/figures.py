@@ -82,17 +82,24 @@ def training_figure(comparison: Comparison) -> Figure:
     """Draw training reward, entropy and response length against steps.
 
     Seeds are averaged; the line is a trailing mean over a twentieth of the steps. With four
-    methods or fewer the unsmoothed mean is drawn beneath it as a faint line, and the band.
+    methods or fewer the unsmoothed mean is drawn beneath it as a faint line, and the band. A
+    panel names the methods that did not record its metric.
     """
     with rc_context(STYLE):
         figure = Figure(figsize=SIZE_INCHES)
         panels = figure.subplots(1, 3)
         for panel, (key, title, unit) in zip(panels, TRAINING_PANELS, strict=True):
+            lacking = []
             for index, method in enumerate(comparison.methods):
-                look = drawing.look(index, method.name, comparison.baseline)
+                look, drawn = drawing.look(index, method.name, comparison.baseline), len(panel.lines)
                 _draw_metric(panel, method, key, look, detailed=len(comparison.methods) <= MOST_DETAILED_METHODS)
+                if len(panel.lines) == drawn:
+                    lacking.append(method.name)
             if not panel.lines:
                 panel.text(0.5, 0.5, f"{key}\nwas not recorded", ha="center", va="center", transform=panel.transAxes)
+            elif lacking:
+                words = f"not recorded: {', '.join(lacking)}"
+                panel.text(0.98, 0.98, words, ha="right", va="top", size="small", transform=panel.transAxes)
             panel.set_title(title)
             panel.set_xlabel("training step")
             panel.set_ylabel(unit)
