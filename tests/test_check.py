@@ -167,7 +167,7 @@ class Rewards:
 def test_each_answer_is_asked_for_once_and_of_a_source_without_a_reader_never(tmp_path):
     rows = [row(f"question {i}", str(i % 3)) for i in range(30)]
     rows += [row(f"task {i}", "all the tests", source="apps") for i in range(5)]
-    rewards = Rewards(lambda source, answer: f"{answer} is odd" if int(answer) % 2 else None)
+    rewards = Rewards(lambda source, answer: ("unreadable answer", f"{answer} is odd") if int(answer) % 2 else None)
     (report,) = check_files([write(tmp_path / "a.parquet", rows)], rewards=rewards, progress=False)
     assert sorted(rewards.asked) == [("arithmetic", str(i)) for i in range(3)]
     assert report.rows == report.questions == 35
@@ -179,10 +179,10 @@ def test_each_answer_is_asked_for_once_and_of_a_source_without_a_reader_never(tm
 
 def test_an_answer_that_an_earlier_file_had_is_not_asked_for_again(tmp_path):
     files = [write(tmp_path / f"{name}.parquet", [row(name, "13"), row(f"{name}?", "7")]) for name in "ab"]
-    rewards = Rewards(lambda source, answer: "unlucky" if answer == "13" else None)
+    rewards = Rewards(lambda source, answer: ("fragile answer", "unlucky") if answer == "13" else None)
     reports = check_files(files, rewards=rewards, progress=False)
     assert sorted(rewards.asked) == [("arithmetic", "13"), ("arithmetic", "7")]
-    assert [report.problems for report in reports] == [{"unreadable answer": [0]}] * 2
+    assert [report.problems for report in reports] == [{"fragile answer": [0]}] * 2
 
 
 def test_reading_waits_for_answers_that_take_long(tmp_path):

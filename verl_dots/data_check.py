@@ -20,12 +20,13 @@ from tqdm import tqdm
 from verl_dots.question_rows import QuestionError, read_rows
 from verl_dots.questions import Question, read_question
 
-# What can be wrong with a row. The last three leave it usable.
+# What can be wrong with a row. The last five leave it usable.
 UNREADABLE, NO_REWARD, WRONG_TYPE = "no question", "no reward", "ground truth of a wrong type"
 REFUSED, TOO_LONG = "refused by the chat template", "too long"
-UNREADABLE_ANSWER, REPEATED, CONFLICTING = "unreadable answer", "repeated question", "conflicting answers"
+UNREADABLE_ANSWER, FRAGILE_ANSWER, PROSE_ANSWER = "unreadable answer", "fragile answer", "prose answer"
+REPEATED, CONFLICTING = "repeated question", "conflicting answers"
 ERRORS = (UNREADABLE, NO_REWARD, WRONG_TYPE, REFUSED, TOO_LONG)
-WARNINGS = (UNREADABLE_ANSWER, REPEATED, CONFLICTING)
+WARNINGS = (UNREADABLE_ANSWER, FRAGILE_ANSWER, PROSE_ANSWER, REPEATED, CONFLICTING)
 SHOWN = 5  # messages of each kind that are kept
 ANSWER_THREADS = 4
 MOST_WAITING = 1024  # rows that reading is ahead of the answer threads
@@ -46,8 +47,8 @@ class RewardChecks(Protocol):
     def reads_answers(self, data_source: str) -> bool:
         """Whether answers of a source are asked for."""
 
-    def answer_problem(self, data_source: str, ground_truth: str) -> str | None:
-        """Why no response can match an answer but as text, or None. May take seconds; called from threads."""
+    def answer_problem(self, data_source: str, ground_truth: str) -> tuple[str, str] | None:
+        """What is wrong with an answer, its kind and a message, or None. May take seconds; called from threads."""
 
 
 @dataclass
@@ -205,9 +206,9 @@ class _Answers:
     def __init__(self, rewards: RewardChecks, threads: ThreadPoolExecutor):
         self._ask, self._threads = rewards.answer_problem, threads
         self._asked: set[bytes] = set()
-        self._problems: dict[bytes, str] = {}
+        self._problems: dict[bytes, tuple[str, str]] = {}
         # Rows in their order; the first one with an answer holds the verdict, and so stands before the others.
-        self._waiting: deque[tuple[FileReport, int, bytes, Future[str | None] | None]] = deque()
+        self._waiting: deque[tuple[FileReport, int, bytes, Future[tuple[str, str] | None] | None]] = deque()
 
     def put(self, report: FileReport, number: int, source: str, answer: str) -> None:
         key = hashlib.blake2b(f"{source}\0{answer}".encode(), digest_size=16).digest()
@@ -226,4 +227,5 @@ class _Answers:
         if future is not None and (problem := future.result()) is not None:
             self._problems[key] = problem
         if key in self._problems:
-            report.add(UNREADABLE_ANSWER, number, self._problems[key])
+            kind, message = self._problems[key]
+            report.add(kind, number, message)

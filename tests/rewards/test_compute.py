@@ -79,9 +79,10 @@ def test_unknown_source_lists_the_known_ones():
 
 def test_what_a_reward_can_read():
     assert answer_problem("arithmetic", "42") is None
-    assert "cannot read the answer '42.'" in answer_problem("arithmetic", "42.")  # a period ends the answer
+    kind, message = answer_problem("arithmetic", "42.")
+    assert kind == "unreadable answer" and "cannot read the answer '42.'" in message  # a period ends the answer
     assert answer_problem("math", "\\frac{1}{2}") is None and answer_problem("math", "-3.5") is None
-    assert "cannot read the answer 'my data source.'" in answer_problem("arithmetic", "my data source.")
+    assert "cannot read the answer 'my data source.'" in answer_problem("arithmetic", "my data source.")[1]
     assert reads_answers("math") and reads_answers("arithmetic")
     assert answer_problem("openai/gsm8k", "1") is None and not reads_answers("openai/gsm8k")  # verl's own to read
 

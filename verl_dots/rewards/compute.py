@@ -19,7 +19,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import Any
 
-from verl_dots.rewards import by_verl, exact, mathematics
+from verl_dots.rewards import by_verl, exact, mathematics, problems
 
 
 @dataclass(frozen=True)
@@ -135,10 +135,12 @@ def reads_answers(data_source: str) -> bool:
     return SCORERS.get(data_source) in READERS
 
 
-def answer_problem(data_source: str, ground_truth: str) -> str | None:
-    """Why the scorer of a source cannot read a ground truth, or None."""
+def answer_problem(data_source: str, ground_truth: str) -> tuple[str, str] | None:
+    """Why right responses may score 0 against a ground truth: one of `problems.KINDS` and a message, or None."""
     reader = READERS.get(SCORERS.get(data_source))
-    return None if reader is None or reader(ground_truth) else f"the reward cannot read the answer {ground_truth!r:.80}"
+    if reader is None or reader(ground_truth):
+        return None
+    return problems.UNREADABLE, f"the reward cannot read the answer {ground_truth!r:.80}"
 
 
 def _options(kwargs: dict[str, Any]) -> ScoringOptions:
