@@ -1,9 +1,10 @@
 import os
 import stat
+from pathlib import Path
 
 import pytest
 
-from verl_dots.files import write_atomically
+from verl_dots.files import OutputError, try_output, write_atomically
 
 
 def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path):
@@ -29,3 +30,36 @@ def test_others_may_read_what_they_may_usually_read(tmp_path):
     finally:
         assert os.umask(before) == 0o027
     assert stat.S_IMODE((tmp_path / "file").stat().st_mode) == 0o640
+
+
+def test_a_place_that_is_tried_has_its_folder_and_nothing_in_it(tmp_path):
+    (tmp_path / "old").write_text("old")
+    for name in ("old", "new/er/file"):
+        try_output(tmp_path / name)
+    assert sorted(os.listdir(tmp_path)) == ["new", "old"] and (tmp_path / "old").read_text() == "old"
+    assert os.listdir(tmp_path / "new" / "er") == []
+
+
+@pytest.mark.parametrize(
+    ("place", "words"),
+    [
+        ("folder", "--out {}/folder is a folder; name a file in it"),
+        ("text/file", "--out {}/text/file cannot be written: .* ({}/text); choose another place"),
+        ("x" * 300, "cannot be written: File name too long"),
+        ("folder/../text", "is also read ({}/text); choose another name"),
+    ],
+)
+def test_a_place_where_nothing_can_be_written_is_refused(tmp_path, place, words):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "text").write_text("kept")
+    with pytest.raises(OutputError) as error:
+        try_output(tmp_path / place, inputs=[tmp_path / "gone", tmp_path / "text"])
+    first, _, last = words.format(tmp_path, tmp_path).partition(" .* ")
+    assert first in str(error.value) and last in str(error.value)
+    assert sorted(os.listdir(tmp_path)) == ["folder", "text"] and os.listdir(tmp_path / "folder") == []
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="no folder that takes no files")
+def test_a_folder_that_takes_no_files_is_refused():
+    with pytest.raises(OutputError, match="cannot be written"):
+        try_output(Path("/proc/self/file"))

@@ -1,9 +1,60 @@
-"""Files that are there whole or not at all."""
+"""Files that are there whole or not at all, and places that are tried before the work that ends in them."""
 
 import os
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
+
+
+class OutputError(ValueError):
+    """A place where a file cannot be written; the message names it and says what to do."""
+
+
+def try_output(path: Path, inputs: Sequence[str | Path] = (), option: str = "--out") -> None:
+    """See whether a file can be written to a place, by writing one beside it that is removed again.
+
+    Args:
+        path: of the file; its folder is made if it is not there. A file that is there already stays as it is.
+        inputs: files that are read for it, which it must not be.
+        option: how the command line calls it.
+
+    Raises:
+        OutputError: it is a folder or one of the inputs, or nothing can be written there.
+    """
+    if os.path.isdir(path):  # False for what is no path at all, where Path's raises
+        raise OutputError(f"{option} {path} is a folder; name a file in it")
+    for file in map(Path, inputs):
+        if os.path.exists(path) and file.expanduser().exists() and path.samefile(file.expanduser()):
+            raise OutputError(f"{option} {path} is also read ({file}); choose another name")
+    try_folder(path.parent, f"{option} {path}", path.name)
+
+
+def try_folder(folder: Path, what: str, name: str = "") -> None:
+    """See whether files can be written into a folder; it is made if it is not there.
+
+    Args:
+        what: the option and its value, for the message.
+        name: of a file that will be in it.
+
+    Raises:
+        OutputError: nothing can be written there.
+    """
+    trial = folder / partial_name(name)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        trial.write_bytes(b"\0")
+    except OSError as error:
+        reason = error.strerror or error
+        raise OutputError(f"{what} cannot be written: {reason} ({error.filename}); choose another place") from error
+    finally:
+        with suppress(OSError):
+            trial.unlink(missing_ok=True)
+
+
+def partial_name(name: str) -> str:
+    """What a file is called until it is whole."""
+    return f".{name}.{uuid.uuid4().hex}.partial"
 
 
 def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
@@ -14,7 +65,7 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
         write: called with the path to write to.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{uuid.uuid4().hex}.partial")
+    partial = path.with_name(partial_name(path.name))
     try:
         write(partial)
         # safetensors leaves its files to their owner alone; others of the group resume runs too.
