@@ -1,121 +1,116 @@
 """Report on training runs and compare methods: tables, figures and a summary.
 
-    python -m verl_dots.report RUN... [--out DIR] [--baseline NAME] [--metric KEY]
+    python -m verl_dots.report RUN... [--out DIR] [--baseline NAME] [--metric KEY] [--include-unfinished]
 
-Each RUN is a run folder. Runs with the same experiment name are seeds of one method. Written:
-`report.md`, `summary.json`, `accuracy.png`, `training.png`, and, where that was recorded, `effective.png`, `replay.png`
-and `controller.png`.
+Each RUN is a run folder. Runs with the same experiment name are seeds of one method. Unfinished and shorter runs are
+named and left out unless they are asked for. Written: `report.md`, `summary.json`, `accuracy.png`, `training.png`, and,
+where that was recorded, `effective.png`, `replay.png` and `controller.png`.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import logging
-import math
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
 
-from verl_dots.reporting import drawing, figures, runs, summary, tables
-from verl_dots.reporting.runs import RunError
-from verl_dots.reporting.summary import Comparison
+from verl_dots.reporting import document, drawing, export, figures, selection, summary, tables
+from verl_dots.reporting.comparison import Comparison
+from verl_dots.reporting.runs import METRICS_FILE, RunError
 
 REPORT_FILE = "report.md"
 SUMMARY_FILE = "summary.json"
-ACCURACY_FILE = "accuracy.png"
-TRAINING_FILE = "training.png"
-EFFECTIVE_FILE = "effective.png"
-REPLAY_FILE = "replay.png"
-CONTROLLER_FILE = "controller.png"
-
-_PARTS_NOTE = (
-    "Means over steps and seeds, the first step left out. `step` is verl's timer around a training step; it holds "
-    "the other parts except `testing`, the validation, which runs after it in some steps and is spread over all."
-)
+FIGURES = {
+    document.ACCURACY_FILE: figures.accuracy_figure,
+    document.TRAINING_FILE: figures.training_figure,
+    document.EFFECTIVE_FILE: figures.effective_figure,
+    document.REPLAY_FILE: figures.replay_figure,
+    document.CONTROLLER_FILE: figures.controller_figure,
+}
+_STYLE = {"soft_wrap": True, "highlight": False, "markup": False, "emoji": False}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; 0 when the report is written, 2 when the runs do not allow one."""
+    """Run the command line; 0 when the report is written, 2 when the runs or the output do not allow one."""
     options = _parse(arguments)
-    logging.basicConfig(format="%(levelname)s: %(message)s")
-    console = Console(soft_wrap=True, highlight=False, markup=False, emoji=False)
+    console = Console(**_STYLE)
     try:
-        groups = runs.group_by_name([runs.load_run(path, options.metric) for path in _unique(options.run)])
-        comparison = summary.compare(groups, options.baseline, options.smoothing)
+        paths = run_folders(options.run)
+        folder = options.out or default_folder(paths)
+        made = prepare_output(folder)
+        try:
+            chosen = selection.select(paths, options.metric, options.include_unfinished)
+            comparison = summary.compare(
+                chosen.groups, options.baseline, options.smoothing, chosen.left_out, chosen.notes
+            )
+            write_report(comparison, folder)
+        except (RunError, OSError):
+            _remove_empty(made)
+            raise
     except RunError as error:
-        Console(stderr=True, soft_wrap=True, highlight=False, markup=False).print(f"error: {error}")
-        return 2
-    folder = options.out or default_folder(_unique(options.run))
-    write_report(comparison, folder)
-    printed = (
-        tables.overview_table, tables.savings_table, tables.equal_time_table, tables.milestones_table,
-        tables.outcomes_table, tables.parts_table,
-    )  # fmt: skip
-    for table in (make(comparison) for make in printed):
-        if table:
-            console.print(table + "\n")
+        return _failed(str(error))
+    except OSError as error:
+        return _failed(f"{error.filename or folder}: {error.strerror or error}")
+    _show(console, comparison)
     console.print(f"Report: {folder / REPORT_FILE}")
     return 0
 
 
+def run_folders(paths: Sequence[Path]) -> list[Path]:
+    """Drop a folder named twice, as overlapping shell patterns do, and earlier reports that lie among the runs.
+
+    Raises:
+        RunError: a path is no folder.
+    """
+    for path in paths:
+        if not path.is_dir():
+            raise RunError(f"{path} is not a folder. Name run folders, each with a {METRICS_FILE}.")
+    unique = list({path.resolve(): path for path in reversed(paths)}.values())[::-1]
+    runs = [path for path in unique if (path / METRICS_FILE).exists() or not (path / REPORT_FILE).exists()]
+    return runs or unique
+
+
+def prepare_output(folder: Path) -> list[Path]:
+    """Make the folder of a report and try to write in it; return the folders made, the innermost first.
+
+    Raises:
+        RunError: it cannot be written to; the message names the way out.
+    """
+    made = [path for path in (folder, *folder.parents) if not path.exists()]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        _remove_empty(made)
+        reason = error.strerror or error
+        raise RunError(f"the report cannot be written to {folder} ({reason}). Name a folder with --out.") from error
+    taken = [name for name in (REPORT_FILE, SUMMARY_FILE, *FIGURES) if (folder / name).is_dir()]
+    if taken:
+        raise RunError(
+            f"the report cannot be written to {folder}: {taken} are folders. Name another folder with --out."
+        )
+    return made
+
+
 def write_report(comparison: Comparison, folder: Path) -> None:
-    """Write the files of a report into `folder`, which is made if it is not there."""
+    """Write the files of a report into `folder`, which is made if it is not there.
+
+    A figure that an earlier report left there, and that this one does not have, is removed.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    drawing.save(figures.accuracy_figure(comparison), folder / ACCURACY_FILE)
-    drawing.save(figures.training_figure(comparison), folder / TRAINING_FILE)
-    optional = (
-        (figures.effective_figure, EFFECTIVE_FILE),
-        (figures.replay_figure, REPLAY_FILE),
-        (figures.controller_figure, CONTROLLER_FILE),
-    )
-    for draw, file in optional:
+    for file, draw in FIGURES.items():
         figure = draw(comparison)
         if figure is not None:
             drawing.save(figure, folder / file)
-    (folder / REPORT_FILE).write_text(report_text(comparison), encoding="utf-8")
-    text = json.dumps(summary.to_json(comparison), indent=2, allow_nan=False)
+        else:
+            (folder / file).unlink(missing_ok=True)
+    (folder / REPORT_FILE).write_text(document.report_text(comparison), encoding="utf-8")
+    text = json.dumps(export.to_json(comparison), indent=2, allow_nan=False)
     (folder / SUMMARY_FILE).write_text(text + "\n", encoding="utf-8")
-
-
-def report_text(comparison: Comparison) -> str:
-    """Return the report as markdown; it refers to the figures by file name."""
-    names = ", ".join(method.name for method in comparison.methods)
-    lines = [f"# Training report: {names}", "", f"{comparison.label}: {_metric_text(comparison)}", ""]
-    lines += [tables.overview_table(comparison), ""]
-    lines += [
-        f"Accuracy: {comparison.smoothing}. *First* and *final* are the ends of that curve. ± is one standard "
-        "deviation over seeds. Wall time includes validation; s/step is training alone, the first step (warm-up) "
-        "left out.",
-        "",
-        f"![{comparison.label} against steps, wall time and generated tokens]({ACCURACY_FILE})",
-        "",
-    ]
-    savings = tables.savings_table(comparison)
-    if savings:
-        lines += _savings_section(comparison, savings)
-    if any(math.isfinite(method.effective_groups) for method in comparison.methods):
-        lines += [
-            "## Effective groups", "", f"![Share of groups whose rollouts differ in reward]({EFFECTIVE_FILE})", "",
-            "A group whose rollouts all have the same reward has no advantage and teaches nothing.", "",
-            tables.outcomes_table(comparison), "",
-        ]  # fmt: skip
-    if any(figures.REPLAYED_SHARE in run.rows for method in comparison.methods for run in method.runs):
-        lines += ["## Replay", "", f"![Share replayed, change of the policy by age, share clipped]({REPLAY_FILE})", ""]
-    if any(figures.TEMPERATURE in run.rows for method in comparison.methods for run in method.runs):
-        lines += [
-            "## Temperature",
-            "",
-            f"![Entropy with and without the controller, temperature]({CONTROLLER_FILE})",
-            "",
-        ]
-    lines += ["## Training", "", f"![Reward, entropy and response length against steps]({TRAINING_FILE})", ""]
-    parts = tables.parts_table(comparison)
-    if parts:
-        lines += ["## Seconds per step by part", "", parts, ""]
-        lines += [_PARTS_NOTE, ""]
-    return "\n".join(lines + _run_section(comparison))
 
 
 def default_folder(paths: Sequence[Path]) -> Path:
@@ -123,50 +118,33 @@ def default_folder(paths: Sequence[Path]) -> Path:
     return paths[0] / "report" if len(paths) == 1 else paths[0].resolve().parent / "report"
 
 
-def _savings_section(comparison: Comparison, table: str) -> list[str]:
-    target = f"{100 * comparison.target:.1f} %" if comparison.is_accuracy else f"{comparison.target:.3f}"
-    return [
-        f"## Cost of reaching {comparison.baseline}'s final accuracy ({target})",
-        "",
-        table,
-        "",
-        "Where the mean curve first reaches it, interpolated between evaluations; the baseline is measured "
-        "in the same way. Train time is training steps alone, without validation, and total time saved is of train "
-        "time: total = 1 - (1 - steps)(1 - time/step). Negative: more than the baseline. Accuracies in brackets: "
-        "training had ended before.",
-        "",
-        *_milestones(comparison),
-    ]
+def _show(console: Console, comparison: Comparison) -> None:
+    """Print what does not count and what to know, then the tables."""
+    sentences = [f"left out: {one.sentence}" for one in comparison.left_out]
+    sentences += [f"note: {sentence}" for sentence in comparison.notes]
+    if sentences:
+        console.print("\n".join(sentences) + "\n")
+    printed = (
+        tables.overview_table, tables.savings_table, tables.equal_time_table, tables.milestones_table,
+        tables.outcomes_table, tables.parts_table,
+    )  # fmt: skip
+    for make in printed:
+        if table := make(comparison):
+            console.print(table + "\n")
+        if make is tables.overview_table:
+            console.print(document.TIMES_NOTE + "\n")
 
 
-def _milestones(comparison: Comparison) -> list[str]:
-    found = (tables.equal_time_table(comparison), tables.milestones_table(comparison))
-    return [line for table in found if table for line in (table, "")]
+def _failed(message: str) -> int:
+    Console(stderr=True, **_STYLE).print(f"error: {message}")
+    return 2
 
 
-def _run_section(comparison: Comparison) -> list[str]:
-    all_runs = [run for method in comparison.methods for run in method.runs]
-    rows = [
-        [str(run.path), run.name, _text(run.seed), _text(run.started), run.finished or "not finished"]
-        for run in all_runs
-    ]
-    lines = ["## Runs", "", tables.markdown(["folder", "method", "seed", "started", "finished"], rows), ""]
-    versions = sorted({f"{name} {version}" for run in all_runs for name, version in run.versions.items()})
-    return lines + ([f"Versions: {', '.join(versions)}", ""] if versions else [])
-
-
-def _metric_text(comparison: Comparison) -> str:
-    keys = ", ".join(f"`{key}`" for key in comparison.metric_keys)
-    return f"the mean of {keys}" if len(comparison.metric_keys) > 1 else keys
-
-
-def _text(value: object) -> str:
-    return tables.NOTHING if value is None else str(value)
-
-
-def _unique(paths: Sequence[Path]) -> list[Path]:
-    """Drop a folder named twice, as overlapping shell patterns do."""
-    return list({path.resolve(): path for path in reversed(paths)}.values())[::-1]
+def _remove_empty(folders: Sequence[Path]) -> None:
+    """Remove folders, the innermost first, as far as nothing is in them."""
+    for folder in folders:
+        if folder.is_dir() and not any(folder.iterdir()):
+            folder.rmdir()
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -179,6 +157,11 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--metric", metavar="KEY", help="metric that counts as the accuracy (default: verl's own)")
     parser.add_argument(
         "--smoothing", type=int, metavar="N", help="trailing mean of N evaluations (default: 3 if there are 9, else 1)"
+    )
+    parser.add_argument(
+        selection.FLAG,
+        action="store_true",
+        help="count unfinished and shorter runs, too; the runs of their method are cut to the steps that all have",
     )
     return parser.parse_args(arguments)
 

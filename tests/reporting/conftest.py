@@ -3,6 +3,7 @@
 import json
 
 import pytest
+import yaml
 
 ACCURACY = "val-core/arithmetic/acc/mean@1"
 
@@ -12,11 +13,13 @@ def write_run(tmp_path):
     """Return a function that writes a run folder and returns its path.
 
     Every step takes `seconds` of training and 100 tokens; validation takes 1 s; `accuracies`
-    maps steps to accuracies. The first step takes 10 s more.
+    maps steps to accuracies. The first step takes 10 s more. `settings` become config.yaml.
     """
 
-    def write(name, seed=0, accuracies=None, seconds=2.0, last_step=4, key=ACCURACY):
-        folder = tmp_path / f"{name}-{seed}"
+    def write(
+        name, seed=0, accuracies=None, seconds=2.0, last_step=4, key=ACCURACY, finished=True, settings=None, folder=None
+    ):
+        folder = tmp_path / (folder or f"{name}-{seed}")
         folder.mkdir()
         lines, validations = [], 0
         for step in range(last_step + 1):
@@ -32,7 +35,25 @@ def write_run(tmp_path):
             lines.append(json.dumps(row | {"wall_seconds": train + validations}))
         (folder / "metrics.jsonl").write_text("\n".join(lines) + "\n")
         info = {"name": name, "seed": seed, "versions": {"verl": "0.9.1"}, "started": "2026-01-02T03:04:05"}
-        (folder / "run.json").write_text(json.dumps(info | {"finished": None}))
+        info["finished"] = "2026-01-02T04:04:05" if finished else None
+        (folder / "run.json").write_text(json.dumps(info))
+        if settings is not None:
+            (folder / "config.yaml").write_text(yaml.dump(settings))
         return folder
 
     return write
+
+
+@pytest.fixture
+def edit_rows():
+    """Return a function that changes the rows of a run folder: `change(row)` in place."""
+
+    def edit(folder, change):
+        file = folder / "metrics.jsonl"
+        rows = [json.loads(line) for line in file.read_text().splitlines()]
+        for row in rows:
+            change(row)
+        file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+        return folder
+
+    return edit

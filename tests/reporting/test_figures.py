@@ -39,7 +39,9 @@ def test_pngs_are_drawn(compare, tmp_path, count, seeds):
 
 def test_accuracy_panels(compare):
     figure = figures.accuracy_figure(compare(["dots", "grpo"], 3))
-    assert [panel.get_xlabel() for panel in figure.axes] == ["training step", "wall time (seconds)", "generated tokens"]
+    assert [panel.get_xlabel() for panel in figure.axes] == [
+        "training step", "wall time with validation (seconds)", "generated tokens",
+    ]  # fmt: skip
     assert figure.axes[0].get_ylabel() == "Validation accuracy (%)"
     assert labels(figure.axes[0]) == ["grpo (3 seeds)", "dots (3 seeds)", "grpo's final accuracy"]
     line = figure.axes[0].lines[0]
@@ -48,6 +50,37 @@ def test_accuracy_panels(compare):
     assert figure.axes[1].lines[0].get_xdata().tolist() == [1, 16, 21, 26]
     assert len(figure.axes[0].collections) == 2  # a band for each
     assert len(figure.legends) == 1
+
+
+def test_no_two_of_many_methods_look_the_same():
+    looks = [drawing.look(index, f"m{index}", "m0") for index in range(25)]
+    assert len({tuple(look.values()) for look in looks}) == 25
+
+
+def test_names_are_drawn_as_they_are(compare, tmp_path):
+    names = ["_hidden", "a_$x_and_$y", "b" * 100]
+    figure = figures.accuracy_figure(compare(names, 1))
+    assert labels(figure.axes[0]) == [
+        " _hidden", r"a_\$x_and_\$y", "b" * 30 + "..." + "b" * 30, " _hidden's final accuracy",
+    ]  # fmt: skip
+    drawing.save(figure, tmp_path / "figure.png")
+
+
+def test_unfinished_runs_are_marked(write_run):
+    folders = [write_run("grpo", seed, GRPO, 2.0, 6, finished=seed == 0) for seed in (0, 1)]
+    folders.append(write_run("dots", 0, GRPO, 2.0, 6, finished=False))
+    found = summary.compare(group_by_name([load_run(folder) for folder in folders]))
+    assert [drawing.name(method) for method in found.methods] == ["grpo (2 seeds, 1 unfinished)", "dots (unfinished)"]
+
+
+def test_a_cost_that_was_not_recorded_is_named(write_run, edit_rows, tmp_path):
+    folders = [write_run("grpo", 0, GRPO, 2.0, 6), write_run("dots", 0, GRPO, 1.0, 6)]
+    edit_rows(folders[1], lambda row: row.pop("wall_seconds"))
+    figure = figures.accuracy_figure(summary.compare(group_by_name([load_run(folder) for folder in folders])))
+    assert [[text.get_text() for text in panel.texts] for panel in figure.axes] == [[], ["not recorded: dots"], []]
+    edit_rows(folders[0], lambda row: row.pop("wall_seconds"))
+    figure = figures.accuracy_figure(summary.compare(group_by_name([load_run(folder) for folder in folders])))
+    assert [text.get_text() for text in figure.axes[1].texts] == ["wall_seconds\nwas not recorded"]
 
 
 def test_one_run_has_neither_band_nor_target(compare):

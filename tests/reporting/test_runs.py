@@ -1,12 +1,11 @@
-"""Loading run folders: crashes, resumes, and errors that say what to do."""
+"""Loading run folders: what is damaged or missing is named, and errors say what to do."""
 
 import json
-import logging
 
 import pytest
 
 from verl_dots.reporting import runs
-from verl_dots.reporting.runs import RunError, load_run
+from verl_dots.reporting.runs import NothingRecordedError, RunError, load_run
 
 ACCURACY = "val-core/arithmetic/acc/mean@1"
 
@@ -38,61 +37,12 @@ def test_a_run(folder):
     assert run.rows[ACCURACY].notna().tolist() == [True, False, False]
 
 
-def test_a_resumed_run_replaces_what_the_crashed_life_said(folder):
-    put(
-        folder,
-        {"step": 0, ACCURACY: 0.1},
-        {"step": 1, "x": 1.0},
-        {"step": 2, "x": 2.0},
-        {"step": 3, "x": 3.0, ACCURACY: 0.3},
-        {"step": 4, "x": 4.0},
-        {"step": 2, ACCURACY: 0.2},  # validation of the checkpoint on resuming
-        {"step": 3, "x": 30.0, ACCURACY: 0.33},
-    )
-    rows = load_run(folder).rows
-    assert rows["step"].tolist() == [0, 1, 2, 3]  # step 4 belonged to the life that crashed
-    assert rows["x"].fillna(-1).tolist() == [-1, 1.0, 2.0, 30.0]
-    assert rows[ACCURACY].fillna(-1).tolist() == [0.1, -1, 0.2, 0.33]
-
-
-def test_a_half_written_last_line_is_skipped_with_a_warning(folder, caplog):
-    put(folder, {"step": 0, ACCURACY: 0.1}, '{"step": 1, "wall_sec', end="")
-    with caplog.at_level(logging.WARNING):
-        assert load_run(folder).rows["step"].tolist() == [0]
-    assert "metrics.jsonl, line 2 is cut short" in caplog.text
-
-
-def test_a_complete_last_line_without_newline_counts(folder):
-    put(folder, {"step": 0, ACCURACY: 0.1}, {"step": 1}, end="")
-    assert load_run(folder).rows["step"].tolist() == [0, 1]
-
-
-@pytest.mark.parametrize(
-    ("line", "message"),
-    [
-        ('{"step": 1, "wall', "line 2 is not JSON"),
-        ("[1, 2]", "line 2 must be a JSON object with an integer 'step'"),
-        ('{"x": 1}', "line 2 must be a JSON object with an integer 'step'"),
-        ('{"step": 1.5}', "line 2 must be a JSON object with an integer 'step'"),
-        ('{"step": true}', "line 2 must be a JSON object with an integer 'step'"),
-        ('{"step": -1}', "line 2 must be a JSON object with an integer 'step'"),
-    ],
-)
-def test_another_bad_line_is_an_error_with_file_and_line(folder, line, message):
-    put(folder, {"step": 0}, line, {"step": 2})
-    with pytest.raises(RunError, match=f"metrics.jsonl, {message}"):
-        load_run(folder)
-
-
-def test_a_bad_last_line_that_is_not_cut_short_is_an_error(folder):
-    put(folder, {"step": 0, ACCURACY: 0.1}, '{"step": 1, "wall_sec')  # it ends in a newline
-    with pytest.raises(RunError, match="line 2 is not JSON"):
-        load_run(folder)
-
-
 def test_folders_that_are_not_runs(tmp_path, folder):
     with pytest.raises(RunError, match="nowhere is not a folder"):
         load_run(tmp_path / "nowhere")
+    with pytest.raises(NothingRecordedError, match="has no metrics.jsonl: the run has told nothing yet"):
+        load_run(folder)
+    (folder / "run.json").unlink()
     with pytest.raises(RunError, match="has no metrics.jsonl. Is it the folder of a training run"):
         load_run(folder)
     (tmp_path / "inner").mkdir()
@@ -132,30 +82,94 @@ def test_a_metric_can_be_named(folder):
         load_run(folder, "critic/score/men")
 
 
-def test_name_and_seed_fall_back_on_the_configuration(folder, caplog):
+def test_name_and_seed_fall_back_on_the_configuration(folder):
     put(folder, {"step": 0, ACCURACY: 0.1})
     (folder / "run.json").unlink()
     (folder / "config.yaml").write_text("trainer:\n  experiment_name: dots\ndots:\n  seed: 3\n")
-    with caplog.at_level(logging.WARNING):
-        run = load_run(folder)
+    run = load_run(folder)
     assert (run.name, run.seed) == ("dots", 3)
-    assert "lacks a name or a seed; using 'dots' and 3" in caplog.text
+    file = folder / "run.json"
+    assert run.notes == (
+        f"{file} is missing.",
+        f"{file} does not tell whether the run has finished.",
+        f"{file} lacks a name or a seed; using 'dots' and 3.",
+    )
     (folder / "config.yaml").unlink()
     assert (load_run(folder).name, load_run(folder).seed) == (folder.name, None)
 
 
-def test_costs_that_go_down_are_reported(folder, caplog):
-    put(folder, {"step": 0, ACCURACY: 0.1, "wall_seconds": 9.0}, {"step": 1, "wall_seconds": 3.0})
-    with caplog.at_level(logging.WARNING):
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ('{"name": "grpo", "se', "is damaged (Unterminated string"),
+        ("[1]", "is damaged (it holds no JSON object)"),
+        ("", "is damaged (Expecting value"),
+        ('{"name": 5, "seed": 1, "finished": null}', "'name' is 5, which is no str; it is not used."),
+        ('{"name": "grpo", "seed": "one", "finished": null}', "'seed' is 'one', which is no int; it is not used."),
+        ('{"name": "grpo", "seed": true, "finished": null}', "'seed' is True, which is no int; it is not used."),
+        (
+            '{"name": "a", "seed": 1, "versions": ["verl"], "finished": null}',
+            "'versions' is ['verl'], which is no dict",
+        ),
+    ],
+)
+def test_a_damaged_run_json_is_named(folder, text, named):
+    put(folder, {"step": 0, ACCURACY: 0.1})
+    (folder / "run.json").write_text(text)
+    assert any(named in note for note in load_run(folder).notes)
+
+
+def test_what_is_no_time_of_an_end_is_no_end(folder):
+    put(folder, {"step": 0, ACCURACY: 0.1}, {"step": 1})
+    for finished in ('""', "false", "1"):
+        (folder / "run.json").write_text(f'{{"name": "grpo", "seed": 1, "finished": {finished}}}')
+        assert load_run(folder).unfinished == "not finished (step 1)"
+
+
+def test_a_damaged_config_is_named(folder):
+    put(folder, {"step": 0, ACCURACY: 0.1})
+    (folder / "config.yaml").write_text("trainer: {total_training_steps: 60\n")
+    run = load_run(folder)
+    assert (run.settings, run.planned_steps) == (None, None)
+    assert "config.yaml cannot be read (" in run.notes[0] and run.notes[0].endswith("were not compared.")
+
+
+def test_a_run_is_whole_if_it_has_an_end_and_all_of_its_steps(folder):
+    put(folder, {"step": 0, ACCURACY: 0.1}, {"step": 30, ACCURACY: 0.2})
+    (folder / "config.yaml").write_text("trainer: {total_training_steps: 60}\n")
+    assert load_run(folder).unfinished == "not finished (step 30 of 60)"
+    (folder / "run.json").write_text('{"name": "grpo", "seed": 7, "finished": "2026-01-01"}')
+    assert load_run(folder).unfinished == "ended early (step 30 of 60)"
+    (folder / "config.yaml").write_text("trainer: {total_training_steps: 30}\n")
+    assert load_run(folder).unfinished is None
+    (folder / "run.json").unlink()  # then only the steps tell
+    assert load_run(folder).unfinished is None
+
+
+def test_rows_without_all_sources_are_named(folder):
+    other = "val-core/math/acc/mean@1"
+    put(
+        folder,
+        {"step": 0, ACCURACY: 0.1, other: 0.2},
+        {"step": 1, ACCURACY: 0.1},
+        {"step": 2, ACCURACY: 0.3, other: 0.5},
+    )
+    run = load_run(folder)
+    assert run.last_evaluation == 2
+    assert "have a value at steps [1]; these do not count." in run.notes[-1]
+    put(folder, {"step": 0, ACCURACY: 0.1}, {"step": 1, other: 0.1})
+    with pytest.raises(NothingRecordedError, match="no row has all of .*Name one of them with --metric"):
         load_run(folder)
-    assert "cumulative wall_seconds goes down" in caplog.text
 
 
-def test_grouping_keeps_the_order_and_warns_of_equal_seeds(write_run, caplog):
+def test_a_cost_is_no_accuracy(folder):
+    put(folder, {"step": 0, "wall_seconds": 1.0, ACCURACY: 0.1})
+    with pytest.raises(RunError, match="no metric 'wall_seconds'"):
+        load_run(folder, "wall_seconds")
+
+
+def test_grouping_keeps_the_order(write_run):
     a0, b0, a1 = (load_run(write_run(name, seed, {0: 0.1})) for name, seed in (("a", 0), ("b", 0), ("a", 1)))
     groups = runs.group_by_name([b0, a0, a1])
     assert {name: [run.seed for run in members] for name, members in groups.items()} == {"b": [0], "a": [0, 1]}
     assert list(groups) == ["b", "a"]
-    with caplog.at_level(logging.WARNING):
-        runs.group_by_name([a0, a0])
-    assert "are both 'a' with seed 0" in caplog.text

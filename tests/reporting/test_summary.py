@@ -1,11 +1,12 @@
 """From run folders to a comparison."""
 
-import json
+import math
 
 import pytest
 
 from verl_dots.reporting import summary
 from verl_dots.reporting.runs import RunError, group_by_name, load_run
+from verl_dots.reporting.selection import select
 
 # grpo, smoothed: 0.0, 0.1, 0.2, 0.4. dots, smoothed: 0.0, 0.2, 0.4, 0.6 (steps 0, 2, 4, 6).
 GRPO = {0: 0.0, 2: 0.2, 4: 0.4, 6: 0.6}
@@ -62,11 +63,55 @@ def test_runs_validated_on_different_data_are_refused(write_run):
         summary.compare(group_by_name([load_run(folder) for folder in folders]), window=3)
 
 
-def test_json_has_no_nan(comparison):
-    data = json.loads(json.dumps(summary.to_json(comparison), allow_nan=False))
-    assert data["target_accuracy"] == pytest.approx(0.4)
-    dots = data["methods"][1]
-    assert dots["final"] == {"mean": pytest.approx(0.6), "std": None, "count": 1}
-    assert dots["savings"]["steps"] == pytest.approx(1 / 3)
-    assert dots["mean_curve"]["step"] == [0, 2, 4, 6]
-    assert dots["runs"][0]["versions"] == {"verl": "0.9.1"}
+def test_the_usual_baseline_is_missed(write_run):
+    folders = [
+        write_run("grpo", 0, GRPO, last_step=6, finished=False), write_run("dots", 0, DOTS, last_step=6),
+        write_run("dash", 0, DOTS, last_step=6),
+    ]  # fmt: skip
+    chosen = select(folders)
+    found = summary.compare(chosen.groups, left_out=chosen.left_out)
+    assert found.baseline == "dots"
+    assert "no run of grpo, the usual baseline, counts: dots is the baseline." in found.notes
+    with pytest.raises(
+        RunError, match=r"baseline grpo has no run that counts \(.*not finished \(step 6\)\). Add --incl"
+    ):
+        summary.compare(chosen.groups, "grpo", left_out=chosen.left_out)
+
+
+def test_wall_time_is_not_compared_over_different_evaluations(write_run):
+    even = write_run("dots", 0, {0: 0.0, 2: 0.5, 4: 0.7, 6: 0.8}, 1.0, 6)
+    often = write_run("dash", 0, {step: 0.8 * step / 6 for step in range(7)}, 1.0, 6)
+    groups = group_by_name([load_run(folder) for folder in (write_run("grpo", 0, GRPO, 2.0, 6), even, often)])
+    _, dots, dash = summary.compare(groups, window=1).methods
+    # 0.6 is half way from 0.5 at step 2, after 12 s and two validations, to 0.7 at step 4, after 14 s and three.
+    assert dots.savings.wall == pytest.approx(1 - 15.5 / 26)
+    assert math.isnan(dash.savings.wall)
+    assert dash.savings.total == pytest.approx(1 - 14.5 / 22)  # at step 4.5
+
+
+def test_by_itself_nothing_is_smoothed_over_different_steps(write_run):
+    curve = {step: step / 20 for step in range(0, 20, 2)}
+    one = write_run("grpo", 0, curve, last_step=18)
+    assert summary.compare(group_by_name([load_run(one)])).window == 3
+    other = write_run("dots", 0, curve | {5: 0.25}, last_step=18)
+    assert summary.compare(group_by_name([load_run(one), load_run(other)])).window == 1
+
+
+def test_seeds_are_smoothed_over_the_evaluations_that_all_have(write_run):
+    often = {0: 0.0, 1: 0.3, 2: 0.3, 3: 0.3, 4: 0.6}
+    folders = [write_run("grpo", 0, often), write_run("grpo", 1, {0: 0.0, 2: 0.3, 4: 0.6})]
+    (grpo,) = summary.compare(group_by_name([load_run(folder) for folder in folders]), window=3).methods
+    assert [curve.accuracy_E[-1] for curve in grpo.curves] == pytest.approx([0.3, 0.3])  # (0 + 0.3 + 0.6) / 3
+
+
+@pytest.mark.parametrize("window", [0, -1])
+def test_a_window_has_an_evaluation(write_run, window):
+    with pytest.raises(RunError, match=f"--smoothing is {window}; it must be at least 1"):
+        summary.compare(group_by_name([load_run(write_run("grpo", 0, GRPO))]), window=window)
+
+
+def test_an_accuracy_beyond_one_is_no_percentage(write_run):
+    folder = write_run("grpo", 0, {0: 12.5, 4: 71.0})
+    found = summary.compare(group_by_name([load_run(folder)]))
+    assert not found.is_accuracy
+    assert found.notes[-1] == "the accuracy has values from 12.5 to 71: it is not shown as a percentage."

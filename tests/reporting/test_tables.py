@@ -27,22 +27,91 @@ def comparison(write_run):
 
 def test_overview(comparison):
     expected = """\
-        | method | runs | first (%) |  final (%) | gain (points) | steps | wall time | s/step | generated tokens |
-        | :----- | ---: | --------: | ---------: | ------------: | ----: | --------: | -----: | ---------------: |
-        | grpo   |    2 | 0.0 ± 0.0 | 40.0 ± 0.0 |   +40.0 ± 0.0 |     6 |    26.0 s |   2.00 |              600 |
-        | dots   |    1 |       0.0 |       60.0 |         +60.0 |     6 |    20.0 s |   1.00 |              600 |
-        | dash   |    1 |       0.0 |       10.0 |         +10.0 |     6 |    18.0 s |   1.00 |              600 |"""
+        | method | runs | first (%) |  final (%) | gain (points) | steps | wall time (with validation) | train s/step | generated tokens |
+        | :----- | ---: | --------: | ---------: | ------------: | ----: | --------------------------: | -----------: | ---------------: |
+        | grpo   |    2 | 0.0 ± 0.0 | 40.0 ± 0.0 |   +40.0 ± 0.0 |     6 |                      26.0 s |         2.00 |              600 |
+        | dots   |    1 |       0.0 |       60.0 |         +60.0 |     6 |                      20.0 s |         1.00 |              600 |
+        | dash   |    1 |       0.0 |       10.0 |         +10.0 |     6 |                      18.0 s |         1.00 |              600 |"""  # noqa: E501
     assert tables.overview_table(comparison) == dedent(expected)
 
 
+def cells(table):
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines()]
+
+
 def test_savings(comparison):
-    lines = tables.savings_table(comparison).splitlines()
-    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
-    assert cells[0][5:] == ["steps saved (%)", "time/step saved (%)", "total time saved (%)", "tokens saved (%)"]
-    assert cells[2] == ["grpo (baseline)", "6.0", "22.0 s", "26.0 s", "600", "–", "–", "–", "–"]
-    # 14 of 22 s: 36.4 %; 14/4 of 22/6 s a step: 4.5 %
-    assert cells[3] == ["dots", "4.0", "14.0 s", "17.0 s", "400", "33.3", "4.5", "36.4", "33.3"]
-    assert cells[4] == ["dash", "never", *["–"] * 7]
+    found = cells(tables.savings_table(comparison))
+    costs = ["steps", "train time (no validation)", "wall time (with validation)", "tokens"]
+    saved = ["steps saved", "train s/step saved", "train time saved", "wall time saved", "tokens saved"]
+    assert found[0] == ["method", "runs", *costs, *saved]
+    assert found[2] == ["grpo (baseline)", "2", "6.0", "22.0 s", "26.0 s", "600", *["–"] * 5]
+    # 14 of 22 s of training: 36.4 %; 14/4 of 22/6 s a step: 4.5 %; 17 of 26 s of wall time: 34.6 %
+    assert found[3] == ["dots", "1", "4.0", "14.0 s", "17.0 s", "400", "33.3 %", "4.5 %", "36.4 %", "34.6 %", "33.3 %"]
+    assert found[4] == ["dash", "1", "never", *["–"] * 8]
+
+
+@pytest.mark.parametrize(
+    ("baseline", "sentence"),
+    [
+        ({6: 0.6}, "No saving is shown: grpo was evaluated only once, at step 6."),
+        ({0: 0.0}, "No saving is shown: grpo was evaluated only once, at step 0."),
+        (
+            {0: 0.5, 2: 0.6, 6: 0.5},
+            "No saving is shown: grpo does not climb: its final accuracy (50.0 %) is not above its first (50.0 %).",
+        ),
+    ],
+)
+def test_a_reason_takes_the_place_of_the_savings(write_run, baseline, sentence):
+    folders = [write_run("grpo", 0, baseline, 2.0, 6), write_run("dots", 0, DOTS, 1.0, 6)]
+    found = summary.compare(group_by_name([load_run(folder) for folder in folders]))
+    assert tables.savings_table(found) == sentence
+    assert tables.milestones_table(found) == ""
+
+
+def test_a_method_that_is_above_from_the_start_saves_nothing_that_is_known(write_run):
+    folders = [write_run("grpo", 0, GRPO, 2.0, 6), write_run("dots", 0, {2: 0.7, 4: 0.8, 6: 0.9}, 1.0, 6)]
+    found = summary.compare(group_by_name([load_run(folder) for folder in folders]))
+    reason = "above at its first evaluation (step 2)"
+    assert cells(tables.savings_table(found))[3] == ["dots", "1", reason, *["–"] * 8]
+    assert cells(tables.milestones_table(found))[3] == ["dots", *[reason] * 3]
+
+
+def test_a_method_that_ends_early_is_not_said_to_get_there_never(write_run):
+    folders = [write_run("grpo", 0, GRPO, 2.0, 6), write_run("dots", 0, {0: 0.0, 2: 0.5}, 1.0, 2)]
+    found = summary.compare(group_by_name([load_run(folder) for folder in folders]))
+    assert cells(tables.savings_table(found))[3] == ["dots", "1", "not in 2 steps", *["–"] * 8]
+
+
+def test_costs_that_nobody_recorded_are_dashes(write_run, edit_rows):
+    folders = [write_run("grpo", 0, GRPO, 2.0, 6), write_run("dots", 0, DOTS, 1.0, 6)]
+    edit_rows(folders[1], lambda row: row.update(train_seconds=-1.0))
+    found = summary.compare(group_by_name([load_run(folder) for folder in folders]), window=3)
+    # 17 of 26 s of wall time; no time is made up for training
+    assert cells(tables.savings_table(found))[3] == [
+        "dots", "1", "4.0", "–", "17.0 s", "400", "33.3 %", "–", "–", "34.6 %", "33.3 %",
+    ]  # fmt: skip
+    assert cells(tables.overview_table(found))[3][6:8] == ["20.0 s", "–"]
+    assert cells(tables.equal_time_table(found))[3] == ["dots", "–", "–", "–", "–"]
+
+
+def test_two_evaluations_of_the_baseline_have_no_milestones(write_run):
+    folders = [write_run("grpo", 0, {0: 0.0, 6: 0.6}, 2.0, 6), write_run("dots", 0, DOTS, 1.0, 6)]
+    found = summary.compare(group_by_name([load_run(folder) for folder in folders]))
+    assert tables.milestones_table(found) == (
+        "Steps to parts of the gain are not shown: grpo was evaluated only 2 times."
+    )
+
+
+def test_nothing_is_extrapolated_over_time(write_run):
+    folders = [
+        write_run("grpo", 0, GRPO, 2.0, 6),  # 22 s of training
+        write_run("dots", 0, {2: 0.5, 6: 0.9}, 1.0, 6),  # the first evaluation after 12 s, the last after 16 s
+        write_run("dash", 0, {0: 0.0, 2: 0.4}, 1.0, 6),  # the last after 12 s, though it trained for 16 s
+    ]
+    found = summary.compare(group_by_name([load_run(folder) for folder in folders]))
+    rows = cells(tables.equal_time_table(found))
+    assert rows[3] == ["dots", "–", "–", "(90.0)", "(90.0)"]  # after 5.5, 11, 16.5 and 22 s
+    assert rows[4] == ["dash", "18.3", "36.7", "–", "–"]  # 5.5/12 and 11/12 of 40
 
 
 def test_milestones(comparison):
@@ -83,12 +152,6 @@ def test_outcomes_of_groups(write_run, comparison):
         | grpo       |         – |         – |         – |                     – |
         | e3         |      50.0 |      25.0 |         – |                   5.0 |"""
     assert found == dedent(expected)
-
-
-def test_a_baseline_that_gains_nothing_has_no_milestones(write_run):
-    flat = {step: 0.5 for step in GRPO}
-    found = compare(write_run("grpo", 0, flat, 2.0, 6), write_run("dots", 0, DOTS, 1.0, 6))
-    assert tables.milestones_table(found) == ""
 
 
 def test_parts(comparison):

@@ -1,11 +1,16 @@
 """Reports on finished or running training runs.
 
-    runs.py      run folders -> `Run` records with one table of rows each
-    measures.py  curves, smoothing, first reach of an accuracy, savings, seconds by part
-    summary.py   runs -> one `MethodSummary` a method, compared with a baseline
-    tables.py    summaries -> markdown
-    figures.py   summaries and runs -> matplotlib figures, in the look of drawing.py
+    rows.py        metrics.jsonl -> rows; damaged lines are skipped and named
+    configs.py     config.yaml -> settings, and where they differ
+    runs.py        run folders -> `Run` records with one table of rows each
+    selection.py   which runs count: unfinished, shorter and repeated ones are left out by name
+    measures.py    curves, smoothing, first reach of an accuracy, savings, seconds by part
+    fairness.py    what makes runs or methods hard to compare, in sentences
+    obstacles.py   why a saving cannot be told
+    summary.py     runs -> one `MethodSummary` a method, compared with a baseline (records: comparison.py)
+    tables.py      summaries -> markdown tables; document.py: the report around them; export.py: JSON
+    figures.py     summaries and runs -> matplotlib figures, of lines.py, in the look of drawing.py
 
-Loading is apart from rendering. Nothing here imports torch, ray or verl; `python -m
-verl_dots.report` is the command line.
+Loading is apart from rendering. Nothing here imports torch, ray or verl; `python -m verl_dots.report` is the command
+line.
 """

@@ -9,13 +9,16 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from verl_dots.reporting.summary import MethodSummary
+from verl_dots.reporting.comparison import MethodSummary
 
 BASELINE_COLOUR = "#1a1a1a"
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8b5cf6", "#8c6d31")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
+DASHES = ("-", "--", "-.")
 DOTS_PER_INCH = 150
 SIZE_INCHES = (15.0, 5.4)
+LEGEND_CHARACTERS = 150  # in a line as wide as the figure
+LONGEST_NAME = 60
 STYLE = {
     "font.size": 13,
     "axes.titlesize": 15,
@@ -40,13 +43,16 @@ def save(figure: Figure, path: Path) -> None:
 
 
 def look(index: int, name: str, baseline: str) -> dict[str, Any]:
-    """Colour, marker and width of the method at `index` of a comparison, in which the baseline comes first.
+    """Colour, marker, dashes and width of the method at `index` of a comparison, in which the baseline comes first.
 
-    The baseline is wider: it shows beneath a method whose curve is the same.
+    The baseline is wider: it shows beneath a method whose curve is the same. No two methods look the same: where the
+    colours begin again, the dashes change.
     """
     if name == baseline:
-        return {"color": BASELINE_COLOUR, "marker": MARKERS[0], "linewidth": 4.5}
-    return {"color": COLOURS[(index - 1) % len(COLOURS)], "marker": MARKERS[index % len(MARKERS)], "linewidth": 2.2}
+        return {"color": BASELINE_COLOUR, "marker": MARKERS[0], "linewidth": 4.5, "linestyle": "-"}
+    colour, marker = COLOURS[(index - 1) % len(COLOURS)], MARKERS[index % len(MARKERS)]
+    dashes = DASHES[(index - 1) // len(COLOURS) % len(DASHES)]
+    return {"color": colour, "marker": marker, "linewidth": 2.2, "linestyle": dashes}
 
 
 def band(panel: Axes, x, middle, deviation, colour: str) -> None:
@@ -54,13 +60,14 @@ def band(panel: Axes, x, middle, deviation, colour: str) -> None:
 
 
 def legend(figure: Figure, *panels: Axes) -> None:
-    """Put one legend below the panels, where it covers no line."""
+    """Put one legend below the panels, where it covers no line; as many columns as the longest label allows."""
     entries = {}
     for panel in panels:
         for handle, label in zip(*panel.get_legend_handles_labels(), strict=True):
             entries.setdefault(label, handle)
     if entries:
-        columns = min(5, len(entries))
+        longest = max(len(label) for label in entries) + 6  # the line before it, the space behind it
+        columns = max(1, min(5, len(entries), LEGEND_CHARACTERS // longest))
         figure.legend(entries.values(), entries.keys(), loc="outside lower center", ncols=columns, frameon=False)
 
 
@@ -69,11 +76,30 @@ def locator(integer: bool = False) -> MaxNLocator:
 
 
 def name(method: MethodSummary) -> str:
-    return method.name if len(method.runs) == 1 else f"{method.name} ({len(method.runs)} seeds)"
+    """A method's label in a legend: its name, how many seeds, and how many of them are unfinished."""
+    unfinished = "unfinished" if len(method.runs) == 1 else f"{method.unfinished} unfinished"
+    remarks = [f"{len(method.runs)} seeds"] * (len(method.runs) > 1) + [unfinished] * bool(method.unfinished)
+    return plain(method.name) + (f" ({', '.join(remarks)})" if remarks else "")
+
+
+def plain(text: str) -> str:
+    """`text` as it is for matplotlib, which sets formulas between dollar signs and hides labels that begin with _."""
+    text = text if len(text) <= LONGEST_NAME else f"{text[: LONGEST_NAME // 2]}...{text[-LONGEST_NAME // 2 :]}"
+    return (" " if text.startswith("_") else "") + text.replace("$", r"\$")
+
+
+def name_lacking(panel: Axes, key: str, lacking: list[str]) -> None:
+    """Write into a panel which methods did not record what it shows; all of them if it is empty."""
+    if not panel.lines:
+        words = f"{key}\nwas not recorded"
+        panel.text(0.5, 0.5, words, ha="center", va="center", transform=panel.transAxes)
+    elif lacking:
+        words = f"not recorded: {', '.join(map(plain, lacking))}"
+        panel.text(0.98, 0.98, words, ha="right", va="top", size="small", transform=panel.transAxes, wrap=True)
 
 
 def time_unit(longest_seconds: float) -> tuple[float, str]:
-    """Return (seconds in the unit, its name) so that `longest_seconds` reads as a small number."""
+    """Return (seconds in the unit, its name) so that `longest_seconds` reads as a small number; NaN: not known."""
     if longest_seconds >= 2 * 3600:
         return 3600.0, "hours"
     return (60.0, "minutes") if longest_seconds >= 120 else (1.0, "seconds")

@@ -6,22 +6,18 @@ either side of the mean.
 
 from __future__ import annotations
 
-import math
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
 from matplotlib import rc_context
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter
 
-from verl_dots.reporting import drawing, measures
+from verl_dots.reporting import drawing, lines, measures
+from verl_dots.reporting.comparison import Comparison, MethodSummary
 from verl_dots.reporting.drawing import BASELINE_COLOUR, SIZE_INCHES, STYLE
-from verl_dots.reporting.summary import Comparison, MethodSummary
 
-MOST_MARKED_POINTS = 25
-MOST_DETAILED_METHODS = 4
 REPLAYED_SHARE = "replay/share"
 AGES = ("1", "2-3", "4-7", "8+")
 AGE_KEY = "off_policy/age_{}/ratio/log_difference"
@@ -29,8 +25,6 @@ SHARE_LABELS = ("Replayed", "training step", "groups of a batch (%)")
 MOVED_LABELS = ("How far the policy has moved on", "age of the group (steps)", "mean |log ratio| of a token")
 CLIPPED_LABELS = ("Clipped by the loss", "training step", "tokens (%)")
 TEMPERATURE = "temperature/temperature"
-# What E3's controller measures where there is no forward pass.
-ALTERNATIVES = {"actor/entropy": "temperature/entropy"}
 CONTROLLER_PANELS = (
     ("actor/entropy", "Policy entropy", "nats per token"),
     (TEMPERATURE, "Sampling temperature", "temperature"),
@@ -52,17 +46,22 @@ def accuracy_figure(comparison: Comparison) -> Figure:
         figure = Figure(figsize=SIZE_INCHES)
         panels = figure.subplots(1, 3, sharey=True)
         scale = 100.0 if comparison.is_accuracy else 1.0
-        seconds, unit = drawing.time_unit(max(method.mean.wall_seconds_E[-1] for method in comparison.methods))
+        seconds, unit = _time_unit(comparison.methods)
         costs = (("step_E", 1.0), ("wall_seconds_E", 1.0 / seconds), ("tokens_E", 1.0))
-        names = ("training step", f"wall time ({unit})", "generated tokens")
+        names = ("training step", f"wall time with validation ({unit})", "generated tokens")
         for panel, (axis, factor), name in zip(panels, costs, names, strict=True):
+            lacking = []
             for index, method in enumerate(comparison.methods):
+                if not np.isfinite(getattr(method.mean, axis)).any():
+                    lacking.append(method.name)
+                    continue
                 look = drawing.look(index, method.name, comparison.baseline)
-                _draw_curve(panel, method, axis, factor, scale, look)
-                if _has_band(method, comparison):
-                    _draw_seed_band(panel, method, axis, factor, scale, look)
+                lines.draw_curve(panel, method, axis, factor, scale, look)
+                if lines.has_band(method, comparison):
+                    lines.draw_seed_band(panel, method, axis, factor, scale, look)
+            drawing.name_lacking(panel, axis.removesuffix("_E"), lacking)
             if len(comparison.methods) > 1:
-                label = f"{comparison.baseline}'s final accuracy"
+                label = f"{drawing.plain(comparison.baseline)}'s final accuracy"
                 panel.axhline(
                     scale * comparison.target, color=BASELINE_COLOUR, linestyle=":", linewidth=1.6, label=label
                 )
@@ -92,14 +91,12 @@ def training_figure(comparison: Comparison) -> Figure:
             lacking = []
             for index, method in enumerate(comparison.methods):
                 look, drawn = drawing.look(index, method.name, comparison.baseline), len(panel.lines)
-                _draw_metric(panel, method, key, look, detailed=len(comparison.methods) <= MOST_DETAILED_METHODS)
+                lines.draw_metric(
+                    panel, method, key, look, detailed=len(comparison.methods) <= lines.MOST_DETAILED_METHODS
+                )
                 if len(panel.lines) == drawn:
                     lacking.append(method.name)
-            if not panel.lines:
-                panel.text(0.5, 0.5, f"{key}\nwas not recorded", ha="center", va="center", transform=panel.transAxes)
-            elif lacking:
-                words = f"not recorded: {', '.join(lacking)}"
-                panel.text(0.98, 0.98, words, ha="right", va="top", size="small", transform=panel.transAxes)
+            drawing.name_lacking(panel, key, lacking)
             panel.set_title(title)
             panel.set_xlabel("training step")
             panel.set_ylabel(unit)
@@ -121,7 +118,7 @@ def effective_figure(comparison: Comparison) -> Figure | None:
     with rc_context(STYLE):
         figure = Figure(figsize=SIZE_INCHES)
         panels = figure.subplots(1, 3, sharey=True)
-        seconds, unit = drawing.time_unit(max(method.mean.wall_seconds_E[-1] for method in methods))
+        seconds, unit = _time_unit(methods)
         for index, method in enumerate(comparison.methods):
             if method not in methods:
                 continue
@@ -133,7 +130,7 @@ def effective_figure(comparison: Comparison) -> Figure | None:
             for panel, cost in zip(panels, costs, strict=True):
                 look = drawing.look(index, method.name, comparison.baseline)
                 panel.plot(cost, share, label=drawing.name(method), markersize=6, markevery=5, **look)
-        names = ("training step", f"wall time ({unit})", "generated tokens")
+        names = ("training step", f"wall time with validation ({unit})", "generated tokens")
         for panel, name in zip(panels, names, strict=True):
             panel.set_xlabel(name)
             panel.set_ylim(0, 100)
@@ -188,17 +185,19 @@ def controller_figure(comparison: Comparison) -> Figure | None:
     with rc_context(STYLE):
         figure = Figure(figsize=SIZE_INCHES)
         panels = figure.subplots(1, 2)
-        detailed = len(comparison.methods) <= MOST_DETAILED_METHODS
+        detailed = len(comparison.methods) <= lines.MOST_DETAILED_METHODS
         for index, method in enumerate(comparison.methods):
             look = drawing.look(index, method.name, comparison.baseline)
             for panel, (key, *_) in zip(panels, CONTROLLER_PANELS, strict=True):
-                _draw_metric(panel, method, key, look, detailed)
+                lines.draw_metric(panel, method, key, look, detailed)
             target = [
                 run.rows.set_index("step")["temperature/target"] for run in method.runs if TEMPERATURE in run.rows
             ]
             if target:
                 mean = pd.concat(target, axis=1).dropna().mean(axis=1)
-                panels[0].plot(mean.index, mean, ":", color=look["color"], label=f"{method.name}'s target")
+                panels[0].plot(
+                    mean.index, mean, ":", color=look["color"], label=f"{drawing.plain(method.name)}'s target"
+                )
         for panel, (_, title, unit) in zip(panels, CONTROLLER_PANELS, strict=True):
             panel.set(title=title, xlabel="training step", ylabel=unit)
             panel.margins(x=0.02)
@@ -206,43 +205,6 @@ def controller_figure(comparison: Comparison) -> Figure | None:
         return figure
 
 
-def _draw_curve(
-    panel: Axes, method: MethodSummary, axis: str, factor: float, scale: float, look: dict[str, Any]
-) -> None:
-    cost_E = factor * getattr(method.mean, axis)
-    every = max(1, math.ceil(len(cost_E) / MOST_MARKED_POINTS))
-    panel.plot(
-        cost_E, scale * method.mean.accuracy_E, label=drawing.name(method), markersize=6, markevery=every, **look
-    )
-
-
-def _draw_seed_band(
-    panel: Axes, method: MethodSummary, axis: str, factor: float, scale: float, look: dict[str, Any]
-) -> None:
-    seeds = np.stack([curve.accuracy_E for curve in measures.align(method.curves)])
-    deviation_E = scale * seeds.std(axis=0, ddof=1)
-    drawing.band(panel, factor * getattr(method.mean, axis), scale * method.mean.accuracy_E, deviation_E, look["color"])
-
-
-def _has_band(method: MethodSummary, comparison: Comparison) -> bool:
-    return len(method.runs) > 1 and len(comparison.methods) <= MOST_DETAILED_METHODS
-
-
-def _draw_metric(panel: Axes, method: MethodSummary, key: str, look: dict[str, Any], detailed: bool) -> None:
-    """Draw one metric of one method, or its alternative, or nothing if its runs have neither."""
-    if not any(key in run.rows for run in method.runs):
-        key = ALTERNATIVES.get(key, key)
-    series = [run.rows.set_index("step")[key].dropna() for run in method.runs if key in run.rows]
-    table = pd.concat(series, axis=1).dropna() if series else pd.DataFrame()
-    if table.empty:
-        return
-    mean = table.mean(axis=1)
-    window = max(1, round(len(mean) / 20))
-    smoothed = mean.rolling(window, min_periods=1).mean()
-    marker = look["marker"] if len(mean) == 1 else None
-    panel.plot(mean.index, smoothed, color=look["color"], marker=marker, label=drawing.name(method))
-    if detailed and window > 1:
-        panel.plot(mean.index, mean, color=look["color"], alpha=0.25, linewidth=1.0)
-    if detailed and table.shape[1] > 1:
-        deviation = table.std(axis=1).rolling(window, min_periods=1).mean()
-        drawing.band(panel, mean.index, smoothed, deviation, look["color"])
+def _time_unit(methods: Sequence[MethodSummary]) -> tuple[float, str]:
+    longest = [method.mean.wall_seconds_E[-1] for method in methods if np.isfinite(method.mean.wall_seconds_E[-1])]
+    return drawing.time_unit(max(longest, default=0.0))

@@ -52,13 +52,15 @@ class Reach:
 class Savings:
     """Shares of the baseline's cost saved; negative where the method costs more.
 
-    (1 - total) = (1 - steps) * (1 - seconds_per_step). A share is NaN where it is undefined
-    (the accuracy was there before the first step) or its cost was not recorded.
+    `seconds_per_step` and `total` are of train time: (1 - total) = (1 - steps) * (1 - seconds_per_step). `wall` is of
+    wall time. A share is NaN where it is undefined (the accuracy was there before the first step), its cost was not
+    recorded, or it cannot be compared.
     """
 
     steps: float
     seconds_per_step: float
     total: float
+    wall: float
     tokens: float
 
 
@@ -160,11 +162,11 @@ def first_reach(curve: Curve, target: float) -> Reach | None:
 
 
 def accuracy_at(curve: Curve, train_seconds: float) -> tuple[float, bool]:
-    """Return the accuracy after some training time, and whether training had ended before; nan if time is unknown.
+    """Return the accuracy after some training time, and whether the last evaluation was before; nan if unknown.
 
-    Linear between evaluations; after the last one its accuracy stands.
+    Linear between evaluations; after the last one its accuracy stands, before the first one nothing is known.
     """
-    if np.isnan(curve.train_seconds_E).any():
+    if np.isnan(curve.train_seconds_E).any() or train_seconds < curve.train_seconds_E[0]:
         return math.nan, False
     ended = bool(curve.train_seconds_E[-1] < train_seconds)
     return float(np.interp(train_seconds, curve.train_seconds_E, curve.accuracy_E)), ended
@@ -174,7 +176,7 @@ def savings(method: Reach | None, baseline: Reach | None) -> Savings | None:
     """Return what `method` saves on the way to the same accuracy; None if either never gets there.
 
     Steps, training seconds per step and training seconds in total (validation excluded: how
-    often to evaluate is the experimenter's choice), and generated tokens.
+    often to evaluate is the experimenter's choice), wall time, and generated tokens.
     """
     if method is None or baseline is None:
         return None
@@ -184,6 +186,7 @@ def savings(method: Reach | None, baseline: Reach | None) -> Savings | None:
             _ratio(method.train_seconds, method.steps), _ratio(baseline.train_seconds, baseline.steps)
         ),
         total=_share_saved(method.train_seconds, baseline.train_seconds),
+        wall=_share_saved(method.wall_seconds, baseline.wall_seconds),
         tokens=_share_saved(method.tokens, baseline.tokens),
     )
 
@@ -210,7 +213,7 @@ def seconds_by_part(rows: pd.DataFrame) -> dict[str, float]:
     the parts add up. verl's finer keys (`timing_s/<part>/<detail>`) are left out. With a single
     step there is nothing left: an empty dict.
     """
-    steps = rows[rows["step"] >= 1].iloc[1:]
+    steps = rows[rows["step"] >= 2]
     names = [name for name in rows.columns if name.startswith(_TIMING_PREFIX) and name.count("/") == 1]
     means = {name.removeprefix(_TIMING_PREFIX): steps[name].fillna(0.0).mean() for name in names}
     return {part: float(mean) for part, mean in means.items()} if len(steps) else {}

@@ -1,34 +1,33 @@
 """Load run folders.
 
-A run folder holds `metrics.jsonl` (one flat JSON object a line, with an integer `step`; step 0
-is the validation before training), `run.json` (name, seed, versions, times) and `config.yaml`
-(the resolved configuration). After a crash and resume the file tells some steps twice; see
-`read_rows` for what is kept.
+A run folder holds `metrics.jsonl` (see rows.py; step 0 is the validation before training), `run.json` (name, seed,
+versions, times) and `config.yaml` (the resolved configuration). What is missing or damaged is named in `Run.notes`.
 """
 
 from __future__ import annotations
 
 import difflib
 import json
-import logging
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from omegaconf import OmegaConf
 
-logger = logging.getLogger(__name__)
+from verl_dots.reporting import configs
+from verl_dots.reporting.configs import Settings
+from verl_dots.reporting.rows import CUMULATIVE, RunError, as_table, read_rows
 
 METRICS_FILE = "metrics.jsonl"
-CUMULATIVE = ("wall_seconds", "train_seconds", "generated_tokens")
+INFO_FILE = "run.json"
+CONFIG_FILE = "config.yaml"
 _VALIDATION_KEY = re.compile(r"val-core/(?P<source>.+)/(?P<measure>acc|reward)/mean@(?P<samples>\d+)")
 
 
-class RunError(ValueError):
-    """A run folder that cannot be reported on; the message says what to do."""
+class NothingRecordedError(RunError):
+    """A run that ended, or stands, before its first row or its first validation."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +41,12 @@ class Run:
             `wall_seconds`, `train_seconds` and `generated_tokens` always exist.
         metric_keys: the columns whose mean is the run's validation accuracy.
         finished: ISO time, or None while the run is under way or after a crash.
+        tells_end: whether run.json says if the run has finished.
+        recorded_steps: the step of the last row in the file; `rows` may be cut to fewer.
+        planned_steps: how many steps the run is meant to have; None if that is not known.
+        settings: what config.yaml says, by dotted keys; None if there is none.
+        resumes: how often the run was resumed at an earlier step.
+        notes: what a reader of the figures must know of the files.
     """
 
     path: Path
@@ -52,76 +57,104 @@ class Run:
     versions: dict[str, str]
     started: str | None
     finished: str | None
+    tells_end: bool
+    recorded_steps: int
+    planned_steps: int | None
+    settings: Settings | None
+    resumes: int
+    notes: tuple[str, ...]
+
+    @property
+    def last_step(self) -> int:
+        """The step of the last row."""
+        return int(self.rows["step"].iloc[-1])
+
+    @property
+    def last_evaluation(self) -> int:
+        """The last step at which all of `metric_keys` have a value."""
+        return int(self.rows.dropna(subset=list(self.metric_keys))["step"].iloc[-1])
+
+    @property
+    def progress(self) -> str:
+        """The last step recorded, and of how many: "step 10 of 60"."""
+        return f"step {self.recorded_steps}" + (f" of {self.planned_steps}" if self.planned_steps else "")
+
+    @property
+    def unfinished(self) -> str | None:
+        """Why the run is not a whole one, by its own files; None if it is, or if they do not tell."""
+        if self.tells_end and self.finished is None:
+            return f"not finished ({self.progress})"
+        if self.planned_steps is not None and self.recorded_steps < self.planned_steps:
+            return f"ended early ({self.progress})"
+        return None
 
 
 def load_run(path: str | Path, metric: str | None = None) -> Run:
-    """Load the run in folder `path`.
+    """Load the run in folder `path`, see `read_run` and `with_metric`."""
+    return with_metric(read_run(path), metric)
 
-    Args:
-        metric: the one metric to take for the validation accuracy; None finds verl's own.
+
+def read_run(path: str | Path) -> Run:
+    """Read the run in folder `path`, without choosing its metric.
 
     Raises:
-        RunError: no folder, no metrics, a bad line, or no validation in the run.
+        RunError: no run folder.
+        NothingRecordedError: a run folder without a row.
     """
     path = Path(path)
-    rows = _as_table(read_rows(_metrics_file(path)), path)
-    info = _read_info(path)
+    file = _metrics_file(path)
+    found = read_rows(file)
+    if not found.values:
+        skipped = f" but for {len(found.notes)} damaged lines" if found.notes else ""
+        raise NothingRecordedError(f"{file} is empty{skipped}: the run ended before its first validation or step.")
+    rows, table_notes = as_table(found.values, path)
+    settings, config_notes = configs.read_settings(path / CONFIG_FILE)
+    info, info_notes = _read_info(path, settings)
     return Run(
         path=path,
-        name=str(info["name"]),
-        seed=info.get("seed"),
+        name=info["name"],
+        seed=info["seed"],
         rows=rows,
-        metric_keys=find_metric_keys(rows, path, metric),
-        versions=dict(info.get("versions") or {}),
-        started=info.get("started"),
-        finished=info.get("finished"),
+        metric_keys=(),
+        versions=info["versions"],
+        started=info["started"],
+        finished=info["finished"],
+        tells_end=info["tells_end"],
+        recorded_steps=int(rows["step"].iloc[-1]),
+        planned_steps=configs.planned_steps(settings),
+        settings=settings,
+        resumes=found.resumes,
+        notes=(*info_notes, *config_notes, *found.notes, *table_notes),
     )
+
+
+def with_metric(run: Run, metric: str | None = None) -> Run:
+    """Return `run` with the metric that counts as its accuracy.
+
+    Args:
+        metric: the one metric to take; None finds verl's own, see `find_metric_keys`.
+
+    Raises:
+        NothingRecordedError: there is none, or no row has all of the keys.
+    """
+    run = replace(run, metric_keys=find_metric_keys(run.rows, run.path, metric))
+    known = run.rows[list(run.metric_keys)].notna()
+    if not known.all(axis=1).any():
+        keys = list(run.metric_keys)
+        raise NothingRecordedError(f"{run.path}: no row has all of {keys}. Name one of them with --metric.")
+    partly = run.rows["step"][known.any(axis=1) & ~known.all(axis=1)].tolist()
+    if partly:
+        note = f"{run.path}: not all of {list(run.metric_keys)} have a value at steps {partly[:5]}; these do not count."
+        run = replace(run, notes=(*run.notes, note))
+    return run
 
 
 def group_by_name(runs: Sequence[Run]) -> dict[str, list[Run]]:
     """Return {method name: its runs}, in the order in which the names first occur."""
     groups: dict[str, list[Run]] = {}
     for run in runs:
-        same_seed = [other.path for other in groups.get(run.name, []) if other.seed == run.seed]
-        if same_seed:
-            logger.warning("%s and %s are both %r with seed %s.", same_seed[0], run.path, run.name, run.seed)
         groups.setdefault(run.name, []).append(run)
     return groups
-
-
-def read_rows(file: Path) -> list[dict[str, Any]]:
-    """Read a metrics file into one dict a step, ascending.
-
-    Lines of the same step are merged, key by key, the later one winning. A line whose step is
-    smaller than one before it begins a resumed life of the run: what the file said about later
-    steps belongs to the life that crashed and is dropped. A last line that was cut short by a
-    crash is skipped with a warning.
-
-    Raises:
-        RunError: any other line that is not a JSON object with an integer `step` of at least 0.
-    """
-    rows: dict[int, dict[str, Any]] = {}
-    lines = file.read_text(encoding="utf-8", errors="replace").split("\n")
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-        except json.JSONDecodeError as error:
-            if number == len(lines):  # only a line without its newline can be half-written
-                logger.warning("%s, line %d is cut short and was skipped; did the run crash?", file, number)
-                continue
-            raise RunError(f"{file}, line {number} is not JSON ({error}): {line[:80]!r}. Remove or mend it.") from error
-        step = row.get("step") if isinstance(row, dict) else None
-        if not isinstance(step, int) or isinstance(step, bool) or step < 0:
-            raise RunError(
-                f"{file}, line {number} must be a JSON object with an integer 'step' of at least 0, "
-                f"not {line[:80]!r}. Remove or mend it."
-            )
-        if any(earlier > step for earlier in rows):
-            rows = {earlier: values for earlier, values in rows.items() if earlier <= step}
-        rows[step] = {**rows.get(step, {}), **row}
-    return [rows[step] for step in sorted(rows)]
 
 
 def find_metric_keys(rows: pd.DataFrame, path: Path, metric: str | None = None) -> tuple[str, ...]:
@@ -131,15 +164,15 @@ def find_metric_keys(rows: pd.DataFrame, path: Path, metric: str | None = None) 
     `val-core/<source>/reward/mean@N`. If a source has several N, the largest counts.
 
     Raises:
-        RunError: there is none, or `metric` is not a column with values.
+        NothingRecordedError: there is none, or `metric` is not a column with values.
     """
-    columns = [name for name in rows.columns if rows[name].notna().any()]
+    columns = [name for name in rows.columns if rows[name].notna().any() and name not in ("step", *CUMULATIVE)]
     if metric is not None:
         if metric in columns:
             return (metric,)
         near = difflib.get_close_matches(metric, columns, n=3, cutoff=0.4)
         hint = f"Nearest: {near}." if near else f"Known: {sorted(columns)}."
-        raise RunError(f"{path} has no metric {metric!r}. {hint}")
+        raise NothingRecordedError(f"{path} has no metric {metric!r}. {hint}")
     matches = [match for match in map(_VALIDATION_KEY.fullmatch, columns) if match]
     for measure in ("acc", "reward"):
         largest: dict[str, re.Match] = {}
@@ -150,7 +183,7 @@ def find_metric_keys(rows: pd.DataFrame, path: Path, metric: str | None = None) 
         if largest:
             return tuple(sorted(match.string for match in largest.values()))
     validation = sorted(name for name in columns if name.startswith("val"))
-    raise RunError(
+    raise NothingRecordedError(
         f"{path} has no validation accuracy: no key val-core/<source>/acc/mean@N or .../reward/mean@N. "
         f"Validation keys it has: {validation}; all keys: {sorted(columns)}. Train with trainer.test_freq > 0 and "
         "trainer.val_before_train=True, or name one of these keys with --metric."
@@ -163,39 +196,46 @@ def _metrics_file(path: Path) -> Path:
         return file
     if not path.is_dir():
         raise RunError(f"{path} is not a folder. Name run folders, each with a {METRICS_FILE}.")
+    if (path / INFO_FILE).is_file() or (path / CONFIG_FILE).is_file():
+        raise NothingRecordedError(f"{path} has no {METRICS_FILE}: the run has told nothing yet.")
     inside = sorted(child.parent.name for child in path.glob(f"*/{METRICS_FILE}"))
     hint = f"Its subfolders {inside} have one: name those." if inside else "Is it the folder of a training run?"
     raise RunError(f"{path} has no {METRICS_FILE}. {hint}")
 
 
-def _as_table(rows: list[dict[str, Any]], path: Path) -> pd.DataFrame:
-    if not rows:
-        raise RunError(f"{path / METRICS_FILE} is empty: the run ended before its first validation or step.")
-    table = pd.DataFrame(rows)
-    numbers = {name: pd.to_numeric(table[name], errors="coerce") for name in table.columns}
-    table = pd.DataFrame(numbers).reindex(columns=[*numbers, *(c for c in CUMULATIVE if c not in numbers)])
-    for name in CUMULATIVE:
-        if (table[name].dropna().diff() < 0).any():
-            logger.warning("%s: cumulative %s goes down between steps; measures against it are wrong.", path, name)
-    return table.astype({name: float for name in CUMULATIVE})
+def _read_info(path: Path, settings: Settings | None) -> tuple[dict[str, Any], list[str]]:
+    """Return run.json's fields and notes; what it lacks comes from config.yaml, then from the folder's name."""
+    file, notes, info = path / INFO_FILE, [], {}
+    try:
+        info = json.loads(file.read_text(encoding="utf-8"))
+        if not isinstance(info, dict):
+            info = {}
+            raise ValueError("it holds no JSON object")
+    except FileNotFoundError:
+        notes.append(f"{file} is missing.")
+    except (OSError, ValueError) as error:
+        notes.append(f"{file} is damaged ({error}).")
+    tells_end = "finished" in info
+    if not tells_end:
+        notes.append(f"{file} does not tell whether the run has finished.")
+    for key, kind in {"name": str, "seed": int, "versions": dict, "started": str, "finished": str}.items():
+        value = info.get(key)
+        if value is not None and (not isinstance(value, kind) or isinstance(value, bool) or value == ""):
+            notes.append(f"{file}: {key!r} is {value!r}, which is no {kind.__name__}; it is not used.")
+            value = None
+        info[key] = value
+    if info["name"] is None or info["seed"] is None:
+        fallback = _name_and_seed(path, settings)
+        info |= {key: value for key, value in fallback.items() if info[key] is None}
+        notes.append(f"{file} lacks a name or a seed; using {info['name']!r} and {info['seed']}.")
+    versions = {str(name): str(version) for name, version in (info["versions"] or {}).items()}
+    return info | {"name": " ".join(info["name"].split()), "versions": versions, "tells_end": tells_end}, notes
 
 
-def _read_info(path: Path) -> dict[str, Any]:
-    """Return run.json's fields; what it lacks comes from config.yaml, then from the folder's name."""
-    info: dict[str, Any] = {}
-    file = path / "run.json"
-    if file.is_file():
-        try:
-            info = json.loads(file.read_text(encoding="utf-8"))
-        except json.JSONDecodeError as error:
-            raise RunError(f"{file} is not JSON ({error}). Mend it, or remove it to use config.yaml.") from error
-    if info.get("name") is None or info.get("seed") is None:
-        config_file = path / "config.yaml"
-        config = OmegaConf.load(config_file) if config_file.is_file() else OmegaConf.create()
-        fallback = {
-            "name": OmegaConf.select(config, "trainer.experiment_name") or path.resolve().name,
-            "seed": OmegaConf.select(config, "dots.seed"),
-        }
-        info |= {key: value for key, value in fallback.items() if info.get(key) is None}
-        logger.warning("%s lacks a name or a seed; using %r and %s.", file, info["name"], info["seed"])
-    return info
+def _name_and_seed(path: Path, settings: Settings | None) -> dict[str, Any]:
+    settings = settings or {}
+    seed = settings.get("dots.seed")
+    return {
+        "name": str(settings.get("trainer.experiment_name") or path.resolve().name),
+        "seed": seed if isinstance(seed, int) and not isinstance(seed, bool) else None,
+    }

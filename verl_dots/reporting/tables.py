@@ -10,10 +10,13 @@ import math
 from collections.abc import Sequence
 
 from verl_dots.reporting import measures
+from verl_dots.reporting.comparison import OUTCOMES, TIME_SHARES, Comparison, MethodSummary, Milestone
 from verl_dots.reporting.measures import MeanStd
-from verl_dots.reporting.summary import OUTCOMES, TIME_SHARES, Comparison, MethodSummary, Milestone
 
 NOTHING = "–"
+# The two times of a run, told apart wherever one of them is a column.
+TRAIN_TIME = "train time (no validation)"
+WALL_TIME = "wall time (with validation)"
 # verl's parts of a step in the order in which they happen; others follow by name.
 PART_ORDER = (
     "step",
@@ -40,7 +43,7 @@ def overview_table(comparison: Comparison) -> str:
     """One row a method: runs, accuracy before and after, and what the whole training cost."""
     unit = " (%)" if comparison.is_accuracy else ""
     header = ["method", "runs", f"first{unit}", f"final{unit}", "gain (points)" if unit else "gain"]
-    header += ["steps", "wall time", "s/step", "generated tokens"]
+    header += ["steps", WALL_TIME, "train s/step", "generated tokens"]
     shares = [method.effective_groups for method in comparison.methods]
     recorded = any(math.isfinite(share) for share in shares)
     header += ["effective groups (%)"] * recorded
@@ -48,7 +51,7 @@ def overview_table(comparison: Comparison) -> str:
     for method in comparison.methods:
         accuracies = [accuracy(value, comparison.is_accuracy) for value in (method.first, method.final)]
         rows.append(
-            [method.name, str(len(method.runs)), *accuracies, accuracy(method.gain, comparison.is_accuracy, sign=True)]
+            [method.name, runs_text(method), *accuracies, accuracy(method.gain, comparison.is_accuracy, sign=True)]
             + [_number(method.steps, "g"), duration(method.wall_seconds), _number(method.seconds_per_step, ".2f")]
             + [count(method.tokens)]
             + [_number(100 * method.effective_groups, ".1f")] * recorded
@@ -59,23 +62,29 @@ def overview_table(comparison: Comparison) -> str:
 def savings_table(comparison: Comparison) -> str:
     """One row a method: cost up to the baseline's final accuracy, and the shares saved.
 
-    Returns an empty string if there is nothing to compare.
+    Returns a sentence that says why, where nothing can be saved against the baseline, and an empty string if there is
+    nothing to compare.
     """
     if len(comparison.methods) < 2:
         return ""
-    header = ["method", "steps", "train time", "wall time", "tokens"]
-    header += ["steps saved (%)", "time/step saved (%)", "total time saved (%)", "tokens saved (%)"]
+    if comparison.no_saving:
+        return f"No saving is shown: {comparison.no_saving}."
+    header = ["method", "runs", "steps", TRAIN_TIME, WALL_TIME, "tokens", "steps saved", "train s/step saved"]
+    header += ["train time saved", "wall time saved", "tokens saved"]
     return markdown(header, [_savings_row(method, comparison.baseline) for method in comparison.methods])
 
 
 def milestones_table(comparison: Comparison) -> str:
     """One row a method: steps to parts of the baseline's gain, and the share of them saved.
 
-    Returns an empty string if there is nothing to compare, or the baseline gains nothing.
+    Returns a sentence that says why, where these steps cannot be told, and an empty string if there is nothing to
+    compare, or `savings_table` has said why already.
     """
     baseline = comparison.methods[0]
-    if len(comparison.methods) < 2 or not baseline.gain.mean > 0:
+    if len(comparison.methods) < 2 or comparison.no_saving:
         return ""
+    if comparison.no_milestones:
+        return f"Steps to parts of the gain are not shown: {comparison.no_milestones}."
     header = [f"steps to a share of {baseline.name}'s gain"]
     header += [f"{100 * milestone.share:.0f} %" for milestone in baseline.milestones]
     rows = [[method.name, *map(_milestone_cell, method.milestones)] for method in comparison.methods]
@@ -85,19 +94,18 @@ def milestones_table(comparison: Comparison) -> str:
 def equal_time_table(comparison: Comparison) -> str:
     """One row a method: accuracy after shares of the baseline's training time; in brackets where training had ended.
 
-    Returns an empty string if there is nothing to compare.
+    Returns an empty string if there is nothing to compare, or the baseline was evaluated only once.
     """
     baseline = comparison.methods[0]
     whole = float(baseline.mean.train_seconds_E[-1])
-    if len(comparison.methods) < 2 or math.isnan(whole):
+    if len(comparison.methods) < 2 or math.isnan(whole) or len(baseline.mean.step_E) < 2:
         return ""
     header = [f"accuracy after a share of {baseline.name}'s train time ({duration(whole)})"]
     header += [f"{100 * share:.0f} %" for share in TIME_SHARES]
-    rows = []
-    for method in comparison.methods:
-        found = [measures.accuracy_at(method.mean, share * whole) for share in TIME_SHARES]
-        texts = [(accuracy(MeanStd(value, math.nan, 1), comparison.is_accuracy), ended) for value, ended in found]
-        rows.append([method.name, *(f"({text})" if ended else text for text, ended in texts)])
+    rows = [
+        [method.name, *(_after(method, share * whole, comparison.is_accuracy) for share in TIME_SHARES)]
+        for method in comparison.methods
+    ]
     return markdown(header, rows)
 
 
@@ -137,6 +145,8 @@ def markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 def accuracy(value: MeanStd, is_accuracy: bool, sign: bool = False) -> str:
     """Format 0.345 ± 0.0123 as "34.5 ± 1.2" if it is an accuracy, else as "0.345 ± 0.012"."""
+    if math.isnan(value.mean):
+        return NOTHING
     scale, digits = (100.0, 1) if is_accuracy else (1.0, 3)
     text = f"{value.mean * scale:{'+' if sign else ''}.{digits}f}"
     return text if math.isnan(value.std) else f"{text} ± {value.std * scale:.{digits}f}"
@@ -165,25 +175,42 @@ def count(value: float) -> str:
     return f"{value:.0f}"
 
 
+def runs_text(method: MethodSummary) -> str:
+    """The number of runs, and how many of them are unfinished."""
+    return f"{len(method.runs)} ({method.unfinished} unfinished)" if method.unfinished else str(len(method.runs))
+
+
 def _savings_row(method: MethodSummary, baseline: str) -> list[str]:
-    name = f"{method.name} (baseline)" if method.name == baseline else method.name
+    row = [f"{method.name} (baseline)" if method.name == baseline else method.name, runs_text(method)]
     if method.reach is None:
-        return [name, "never", *[NOTHING] * 7]
+        return [*row, method.no_saving or NOTHING, *[NOTHING] * 8]
     reach, saved = method.reach, method.savings
-    row = [name, _number(reach.steps, ".1f"), duration(reach.train_seconds), duration(reach.wall_seconds)]
+    row += [_number(reach.steps, ".1f"), duration(reach.train_seconds), duration(reach.wall_seconds)]
     row.append(count(reach.tokens))
     if method.name == baseline or saved is None:
-        return row + [NOTHING] * 4
-    shares = (saved.steps, saved.seconds_per_step, saved.total, saved.tokens)
-    return row + [_number(100 * share, ".1f") for share in shares]
+        return row + [NOTHING] * 5
+    shares = (saved.steps, saved.seconds_per_step, saved.total, saved.wall, saved.tokens)
+    return row + [_percent(share) for share in shares]
+
+
+def _after(method: MethodSummary, train_seconds: float, is_accuracy: bool) -> str:
+    value, ended = measures.accuracy_at(method.mean, train_seconds)
+    text = accuracy(MeanStd(value, math.nan, 1), is_accuracy)
+    if not ended:
+        return text
+    return f"({text})" if method.mean.step_E[-1] >= method.steps else NOTHING  # else it trained on, not evaluated
 
 
 def _milestone_cell(milestone: Milestone) -> str:
     if milestone.reach is None:
-        return "never"
+        return milestone.no_saving or NOTHING
     saved = milestone.savings.steps if milestone.savings else math.nan
     steps = f"{milestone.reach.steps:.1f}"
-    return steps if math.isnan(saved) or saved == 0 else f"{steps} ({100 * saved:.1f} % saved)"
+    return steps if math.isnan(saved) or saved == 0 else f"{steps} ({_percent(saved)} saved)"
+
+
+def _percent(share: float) -> str:
+    return NOTHING if math.isnan(share) else f"{100 * share:.1f} %"
 
 
 def _number(value: float, spec: str) -> str:

@@ -1,0 +1,67 @@
+"""Settings of runs, and how they differ."""
+
+import pytest
+
+from verl_dots.reporting import configs
+
+
+def test_settings_are_flat(tmp_path):
+    file = tmp_path / "config.yaml"
+    file.write_text("data: {train_files: [a.parquet], extra: {}}\ntrainer:\n  total_training_steps: 60\n")
+    assert configs.read_settings(file) == (
+        {"data.train_files": ["a.parquet"], "data.extra": {}, "trainer.total_training_steps": 60},
+        (),
+    )
+    assert configs.read_settings(tmp_path / "nowhere") == (None, ())
+
+
+@pytest.mark.parametrize("text", [b"a: [1", b"\xff\xfe\x00", b"\x00\x00"])
+def test_a_damaged_file_is_named(tmp_path, text):
+    (tmp_path / "config.yaml").write_bytes(text)
+    settings, (note,) = configs.read_settings(tmp_path / "config.yaml")
+    assert settings is None and "config.yaml cannot be read (" in note
+
+
+@pytest.mark.parametrize("text", ["", "- 1\n- 2\n", "only words"])
+def test_a_file_without_settings_is_named(tmp_path, text):
+    (tmp_path / "config.yaml").write_text(text)
+    assert "holds no settings" in configs.read_settings(tmp_path / "config.yaml")[1][0]
+
+
+@pytest.mark.parametrize(
+    ("settings", "steps"),
+    [
+        ({"trainer.total_training_steps": 60, "actor_rollout_ref.actor.optim.total_training_steps": 90}, 60),
+        ({"trainer.total_training_steps": None, "actor_rollout_ref.actor.optim.total_training_steps": 90}, 90),
+        ({"trainer.total_training_steps": None, "actor_rollout_ref.actor.optim.total_training_steps": -1}, None),
+        ({}, None),
+        (None, None),
+    ],
+)
+def test_planned_steps(settings, steps):
+    assert configs.planned_steps(settings) == steps
+
+
+def test_differences_leave_aside_who_a_run_is():
+    one = {"dots.seed": 1, "trainer.default_local_dir": "a", "actor_rollout_ref.actor.data_loader_seed": 1, "data.x": 8}
+    two = {"dots.seed": 2, "trainer.default_local_dir": "b", "actor_rollout_ref.actor.data_loader_seed": 2, "data.x": 8}
+    assert configs.differences([one, two]) == []
+
+
+def test_keys_of_equal_values_are_together_and_equal_values_do_not_differ():
+    one = {"data.max_response_length": 48, "data.files": ["a"], "lr": 1e-6, "on": True, "data.n": 1}
+    two = {"data.max_response_length": 96, "data.files": "a", "lr": "1e-06", "on": True, "rollout.response_length": 96}
+    assert configs.differences([{**one, "rollout.response_length": 48}, two]) == [
+        (("data.max_response_length", "rollout.response_length"), ("48", "96")),
+        (("data.n",), ("1", "–")),
+    ]
+
+
+def test_methods_differ_by_what_they_are():
+    keys = ("dots.preset", "algorithm.adv_estimator", "data.val_files", "actor_rollout_ref.model.path")
+    assert configs.split_by_method(keys) == (keys[2:], keys[:2])
+
+
+def test_the_end_of_a_long_value_is_shown():
+    assert configs.shortened("a" * 60) == "a" * 60
+    assert configs.shortened("a" * 60 + "/val.parquet") == "..." + "a" * 45 + "/val.parquet"

@@ -1,0 +1,66 @@
+"""Where no saving is told, and why."""
+
+import numpy as np
+import pytest
+
+from verl_dots.reporting import obstacles
+from verl_dots.reporting.measures import Curve, first_reach
+
+
+def curve(accuracies, steps=None):
+    steps = np.arange(len(accuracies), dtype=float) * 10 if steps is None else np.array(steps, dtype=float)
+    return Curve(steps, 3 * steps, 2 * steps, 100 * steps, np.array(accuracies))
+
+
+@pytest.mark.parametrize(
+    ("accuracies", "reason"),
+    [
+        ([0.4], "grpo was evaluated only once, at step 0"),
+        ([0.4, 0.5], "grpo has 2 evaluations, fewer than the 3 that are averaged"),
+        ([0.4, 0.5, 0.4], "grpo does not climb: its final accuracy (40.0 %) is not above its first (40.0 %)"),
+        ([0.4, 0.7, 0.3], "grpo does not climb: its final accuracy (30.0 %) is not above its first (40.0 %)"),
+        ([0.4, 0.3, 0.5], None),
+    ],
+)
+def test_a_baseline_must_climb(accuracies, reason):
+    assert obstacles.of_baseline("grpo", curve(accuracies), 3, True) == reason
+
+
+@pytest.mark.parametrize(
+    ("accuracies", "reason"),
+    [
+        ([0.1, 0.3, 0.5], None),
+        ([0.5, 0.6, 0.7], "above at its first evaluation (step 0)"),
+        ([0.6], "above at its first evaluation (step 0)"),
+        ([0.4], "evaluated once"),
+        ([0.1, 0.3, 0.4], "never"),
+        ([0.1, 0.3], "not in 10 steps"),
+        ([0.1, 0.6], "fewer evaluations (2) than are averaged"),
+    ],
+)
+def test_a_method_must_climb_through_the_target(accuracies, reason):
+    assert obstacles.of_method(curve(accuracies), 0.5, 3, 20.0) == reason
+
+
+def test_two_evaluations_tell_nothing_of_the_way():
+    assert obstacles.of_milestones("grpo", curve([0.1, 0.5])) == "grpo was evaluated only 2 times"
+    assert obstacles.of_milestones("grpo", curve([0.1, 0.3, 0.5])) is None
+
+
+def test_a_baseline_that_was_higher_before_is_named():
+    found = curve([0.1, 0.6, 0.35])  # half way to step 10 it is at 0.35
+    notes = obstacles.remarks("grpo", found, first_reach(found, 0.35), 1, {"grpo": [found]})
+    assert notes == ["grpo was at its final accuracy at step 5.0 of 20 already: its cost is counted up to there."]
+    climbing = curve([0.1, 0.2, 0.3])
+    assert obstacles.remarks("grpo", climbing, first_reach(climbing, 0.3), 1, {"grpo": [climbing]}) == []
+
+
+def test_fewer_evaluations_than_are_averaged_are_named():
+    curves = {"grpo": [curve([0.1, 0.2, 0.3])], "dots": [curve([0.1, 0.2]), curve([0.1, 0.2, 0.3])]}
+    assert obstacles.remarks("grpo", curves["grpo"][0], None, 3, curves) == [
+        "fewer evaluations than the 3 that are averaged: dots 2."
+    ]
+
+
+def test_values_as_text():
+    assert (obstacles.value_text(0.7139, True), obstacles.value_text(0.7139, False)) == ("71.4 %", "0.714")

@@ -1,0 +1,141 @@
+"""What a reader must know before believing a comparison: where runs differ though they should be the same."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from verl_dots.reporting import configs, measures
+from verl_dots.reporting.runs import CONFIG_FILE, Run
+
+Groups = Mapping[str, Sequence[Run]]
+_MOST_KEYS = 3
+_MOST_NAMES = 4
+
+
+def notes(groups: Groups) -> tuple[str, ...]:
+    """Return one sentence for each thing that makes runs of a method, or methods, hard to compare."""
+    runs = [run for members in groups.values() for run in members]
+    found = [*_missing_settings(runs)]
+    for name, members in groups.items():
+        labels = [str(run.path) for run in members]
+        for keys, values in configs.differences([_settings(run) for run in members]):
+            found.append(f"the runs of {name} differ in {_difference(keys, values, labels)}.")
+    for keys, values in between_methods(groups):
+        expected, _ = configs.split_by_method(keys)
+        if expected:
+            found.append(f"methods differ in {_difference(expected, values, list(groups))}.")
+    found += [*_lengths(groups), *_copies(runs), *_ends(runs)]
+    if len(groups) > 1:
+        found += _seeds(groups)
+    return tuple(found)
+
+
+def between_methods(groups: Groups) -> list[tuple[tuple[str, ...], tuple[str, ...]]]:
+    """Return [(keys, value in each method)] of the settings in which the methods' first runs differ."""
+    first = [members[0] for members in groups.values()]
+    if any(run.settings is None for run in first):
+        return []
+    return configs.differences([_settings(run) for run in first])
+
+
+def same_evaluations(run: Run, other: Run) -> bool:
+    """Whether two runs were evaluated at the same steps, as far as the shorter one got."""
+    one, two = (set(evaluated_steps(each)) for each in (run, other))
+    last = min(max(one), max(two))  # itself left aside: the last step is always evaluated
+    return {step for step in one if step < last} == {step for step in two if step < last}
+
+
+def evaluated_steps(run: Run) -> list[int]:
+    """Return the steps at which a run was evaluated."""
+    return [int(step) for step in measures.validation_curve(run.rows, run.metric_keys).step_E]
+
+
+def _settings(run: Run) -> dict:
+    """A run's settings and versions."""
+    return dict(run.settings or {}) | {f"version of {name}": value for name, value in run.versions.items()}
+
+
+def _missing_settings(runs: Sequence[Run]) -> list[str]:
+    missing = [str(run.path) for run in runs if run.settings is None]
+    if not missing or len(runs) == 1:
+        return []
+    which = "no run has" if len(missing) == len(runs) else f"{', '.join(missing)} lack"
+    return [f"{which} a {CONFIG_FILE}: whether model, data and batch are the same was not checked."]
+
+
+def _difference(keys: Sequence[str], values: Sequence[str], labels: Sequence[str]) -> str:
+    """Name keys and who has which value: "data.train_batch_size: 8 (grpo), 16 (dots, dash)"."""
+    more = f" and {len(keys) - _MOST_KEYS} more keys" if len(keys) > _MOST_KEYS else ""
+    owners: dict[str, list[str]] = {}
+    for value, label in zip(values, labels, strict=True):
+        owners.setdefault(value, []).append(label)
+    texts = [f"{configs.shortened(value)} ({_few(names)})" for value, names in owners.items()]
+    return f"{', '.join(keys[:_MOST_KEYS])}{more}: {', '.join(texts)}"
+
+
+def _few(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
+    return ", ".join(names[:_MOST_NAMES]) + more
+
+
+def _lengths(groups: Groups) -> list[str]:
+    """Name methods of different length, first evaluation, or steps of evaluation."""
+    found = []
+    first = {name: members[0] for name, members in groups.items()}
+    steps = {name: run.last_step for name, run in first.items()}
+    if len(set(steps.values())) > 1:
+        found.append(f"methods differ in steps trained: {_by_value(steps)}.")
+    begins = {name: evaluated_steps(run)[0] for name, run in first.items()}
+    if len(set(begins.values())) > 1:
+        found.append(
+            f"methods differ in the step of their first evaluation, and so in their gain: {_by_value(begins)}."
+        )
+    for name, members in groups.items():
+        if any(not same_evaluations(members[0], run) for run in members[1:]):
+            found.append(f"the runs of {name} were evaluated at different steps: only those that all share count.")
+    (base, reference), *others = first.items()
+    for name, run in others:
+        if not same_evaluations(reference, run):
+            counts = f"{len(evaluated_steps(run))} and {len(evaluated_steps(reference))} times"
+            found.append(
+                f"{name} and {base} were evaluated at different steps ({counts}): what lies between evaluations is "
+                "interpolated, and their wall times include different numbers of validations."
+            )
+    return found
+
+
+def _by_value(values: Mapping[str, int]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in values.items())
+
+
+def _seeds(groups: Groups) -> list[str]:
+    counts = {name: len(members) for name, members in groups.items()}
+    if len(set(counts.values())) > 1:
+        return [f"methods differ in the number of their runs: {_by_value(counts)}."]
+    seeds = {name: sorted({str(run.seed) for run in members}) for name, members in groups.items()}
+    if len({tuple(found) for found in seeds.values()}) > 1:
+        texts = ", ".join(f"{name} {' '.join(found)}" for name, found in seeds.items())
+        return [f"methods differ in their seeds: {texts}."]
+    return []
+
+
+def _copies(runs: Sequence[Run]) -> list[str]:
+    """Name runs that have the same rows to the last digit, times among them."""
+    found = []
+    for index, run in enumerate(runs):
+        for other in runs[:index]:
+            if run.rows.equals(other.rows):
+                found.append(f"{other.path} and {run.path} have the same rows, times included: is one a copy?")
+                break
+    return found
+
+
+def _ends(runs: Sequence[Run]) -> list[str]:
+    """Name runs whose final accuracy is not of their last step, or that went on past their end."""
+    found = []
+    for run in runs:
+        if run.last_evaluation < run.last_step:
+            found.append(f"{run.path} was last evaluated at step {run.last_evaluation} of its {run.last_step}.")
+        if run.planned_steps is not None and run.recorded_steps > run.planned_steps:
+            found.append(f"{run.path} has {run.recorded_steps} steps, though its settings ask for {run.planned_steps}.")
+    return found

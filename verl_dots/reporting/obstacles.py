@@ -1,0 +1,66 @@
+"""Why a saving cannot be told: a number is shown only where both curves really climb through the target.
+
+Nothing is extrapolated. A baseline that was evaluated once, or ends no higher than it began, has no cost of reaching
+its final accuracy; a method that is above the target from its first evaluation got there at an unknown cost.
+"""
+
+from __future__ import annotations
+
+from verl_dots.reporting import measures
+from verl_dots.reporting.measures import Curve, Reach
+
+LEAST_FOR_MILESTONES = 3
+
+
+def of_baseline(name: str, mean: Curve, window: int, is_accuracy: bool) -> str | None:
+    """Return why nothing can be saved against the baseline `name`; None if something can."""
+    count = len(mean.accuracy_E)
+    if count == 1:
+        return f"{name} was evaluated only once, at step {mean.step_E[0]:.0f}"
+    if count < window:
+        return f"{name} has {count} evaluations, fewer than the {window} that are averaged"
+    first, final = float(mean.accuracy_E[0]), float(mean.accuracy_E[-1])
+    if final <= first:
+        texts = value_text(final, is_accuracy), value_text(first, is_accuracy)
+        return f"{name} does not climb: its final accuracy ({texts[0]}) is not above its first ({texts[1]})"
+    return None
+
+
+def of_method(mean: Curve, target: float, window: int, steps_of_baseline: float) -> str | None:
+    """Return why a method's cost of reaching `target` cannot be told, in some words for a table; None if it can."""
+    count = len(mean.accuracy_E)
+    if mean.accuracy_E[0] >= target:
+        return f"above at its first evaluation (step {mean.step_E[0]:.0f})"
+    if count == 1:
+        return "evaluated once"
+    if measures.first_reach(mean, target) is None:
+        return "never" if mean.step_E[-1] >= steps_of_baseline else f"not in {mean.step_E[-1]:.0f} steps"
+    return f"fewer evaluations ({count}) than are averaged" if count < window else None
+
+
+def of_milestones(name: str, mean: Curve) -> str | None:
+    """Return why parts of the way of the baseline `name` cannot be told apart; None if they can."""
+    count = len(mean.accuracy_E)
+    if count < LEAST_FOR_MILESTONES:
+        return f"{name} was evaluated only {count} times"
+    return None
+
+
+def remarks(name: str, mean: Curve, reach: Reach | None, window: int, curves: dict[str, list[Curve]]) -> list[str]:
+    """Return notes on the way in which the baseline `name` reaches its target, and on the smoothing of all methods."""
+    found = []
+    if reach is not None and reach.steps < mean.step_E[-1]:
+        found.append(
+            f"{name} was at its final accuracy at step {reach.steps:.1f} of {mean.step_E[-1]:.0f} already: "
+            "its cost is counted up to there."
+        )
+    counts = {method: min(len(curve.accuracy_E) for curve in members) for method, members in curves.items()}
+    short = ", ".join(f"{method} {count}" for method, count in counts.items() if count < window)
+    if short:
+        found.append(f"fewer evaluations than the {window} that are averaged: {short}.")
+    return found
+
+
+def value_text(value: float, is_accuracy: bool) -> str:
+    """Format a share as "71.4 %", anything else as "0.714"."""
+    return f"{100 * value:.1f} %" if is_accuracy else f"{value:.3f}"

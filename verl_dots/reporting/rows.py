@@ -1,0 +1,162 @@
+"""Read `metrics.jsonl`: one flat JSON object a line, with an integer `step`.
+
+What is damaged is skipped and named, never mended by guessing: every function that skips something also returns notes
+that name the file, the line and what is wrong with it.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+CUMULATIVE = ("wall_seconds", "train_seconds", "generated_tokens")
+MOST_STEPS = 10**9
+_MOST_NAMED = 5
+_TIMING = "timing_s/"
+_VALIDATION = "val-core/"
+
+
+class RunError(ValueError):
+    """A run folder that cannot be reported on; the message says what to do."""
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The rows of a metrics file.
+
+    Attributes:
+        values: one dict a step, ascending in `step`.
+        resumes: how often the file returns to a step that it had told already.
+        notes: what was skipped or is odd, one sentence each.
+    """
+
+    values: list[dict[str, Any]]
+    resumes: int
+    notes: tuple[str, ...]
+
+
+def read_rows(file: Path) -> Rows:
+    """Read a metrics file into one dict a step, ascending.
+
+    Lines of the same step are merged, key by key, the later one winning. A line that returns to a step told before
+    begins a resumed life of the run: what the file said about later steps belongs to the life that crashed and is
+    dropped. A line of a smaller step that was not told before is merely out of order: it is sorted in and named.
+    """
+    rows: dict[int, dict[str, Any]] = {}
+    damaged, values, unordered = [], [], []
+    resumes, newest = 0, -1
+    lines = file.read_bytes().split(b"\n")
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        try:
+            row = _parse(line)
+        except ValueError as error:
+            cut = number == len(lines)  # only a line without its newline can be half-written
+            damaged.append(f"line {number} {'is cut short; did the run crash?' if cut else error}")
+            continue
+        step = row["step"]
+        if step < newest and step in rows:
+            rows = {earlier: kept for earlier, kept in rows.items() if earlier <= step}
+            resumes, newest = resumes + 1, step
+        elif step < newest:
+            unordered.append(f"line {number} (step {step})")
+        newest = max(newest, step)
+        values += _check_values(row, number)
+        rows[step] = {**rows.get(step, {}), **row}
+    notes = [f"{file}, {text}: skipped." for text in _first(damaged)]
+    notes += [f"{file}, {text}." for text in _first(values)]
+    if unordered:
+        notes.append(f"{file} is out of order: {', '.join(_first(unordered))}. Its rows were sorted by step.")
+    return Rows([rows[step] for step in sorted(rows)], resumes, tuple(notes))
+
+
+def as_table(rows: Sequence[dict[str, Any]], path: Path) -> tuple[pd.DataFrame, tuple[str, ...]]:
+    """Return rows as a table of numbers and notes on it; `CUMULATIVE` columns always exist, what is no number is NaN.
+
+    A cumulative cost that is negative or falls between steps is wrong somewhere: the whole column becomes NaN, so that
+    nothing is measured against it. Negative seconds of a part of a step become NaN.
+    """
+    table = pd.DataFrame(list(rows))
+    columns = {name: pd.to_numeric(table[name], errors="coerce") for name in table.columns}
+    table = pd.DataFrame(columns).reindex(columns=[*columns, *(c for c in CUMULATIVE if c not in columns)])
+    table = table.replace([np.inf, -np.inf], np.nan).astype({name: float for name in CUMULATIVE})
+    notes = []
+    for name in CUMULATIVE:
+        known = table[name].dropna()
+        if (known < 0).any() or (known.diff() < 0).any():
+            notes.append(f"{path}: cumulative {name} is negative or goes down between steps; it is not used.")
+            table[name] = np.nan
+    if (table["train_seconds"] > 1.001 * table["wall_seconds"] + 1).any():
+        notes.append(f"{path}: train_seconds exceed wall_seconds, which include them; one of the two is wrong.")
+    for name in (column for column in table.columns if column.startswith(_TIMING)):
+        if (table[name] < 0).any():
+            notes.append(f"{path}: {name} is negative in some steps; it counts as 0 in these.")
+            table[name] = table[name].where(~(table[name] < 0))
+    missing = sorted(set(range(int(table["step"].min()), int(table["step"].max()) + 1)) - set(table["step"]))
+    if missing:
+        notes.append(f"{path} has no row for {_steps(missing)}.")
+    return table, tuple(notes)
+
+
+def _parse(line: bytes) -> dict[str, Any]:
+    """Return the object of a line; raises ValueError with what is wrong, as the end of a sentence about the line."""
+    try:
+        row = json.loads(line.decode("utf-8"))
+    except UnicodeDecodeError as error:
+        raise ValueError(f"is not text ({error.reason})") from error
+    except json.JSONDecodeError as error:
+        raise ValueError(f"is not JSON ({error.msg} at character {error.colno}): {_excerpt(line)}") from error
+    except (ValueError, RecursionError) as error:  # numbers of thousands of digits, thousands of brackets
+        raise ValueError(f"is not JSON that can be read: {_excerpt(line)}") from error
+    step = row.get("step") if isinstance(row, dict) else None
+    if not isinstance(step, int) or isinstance(step, bool) or not 0 <= step <= MOST_STEPS:
+        raise ValueError(f"must be a JSON object with an integer 'step' of at least 0, not {_excerpt(line)}")
+    return row
+
+
+def _check_values(row: dict[str, Any], number: int) -> list[str]:
+    """Take what is no finite number out of `row`; return what is worth a note.
+
+    Null and NaN are normal in most metrics, but not in an accuracy or a total.
+    """
+    found = []
+    for key, value in row.items():
+        is_number = isinstance(value, int | float)
+        if is_number and math.isfinite(value):
+            continue
+        row[key] = None
+        expected = value is None or (is_number and math.isnan(value))
+        if not expected or key in CUMULATIVE or key.startswith(_VALIDATION):
+            shown = "null" if value is None else repr(value)[:40]
+            found.append(f"line {number} (step {row['step']}): {key} is {shown}, not a number; it does not count")
+    return found
+
+
+def _excerpt(line: bytes) -> str:
+    text = line.decode("utf-8", errors="replace")
+    return repr(text if len(text) <= 60 else text[:60] + "...")
+
+
+def _first(found: list[str]) -> list[str]:
+    """Cut a list for a reader."""
+    return found if len(found) <= _MOST_NAMED else [*found[:_MOST_NAMED], f"and {len(found) - _MOST_NAMED} more"]
+
+
+def _steps(steps: list[int]) -> str:
+    """Name steps by their ranges: "steps 3-4, 7"."""
+    ranges: list[list[int]] = []
+    for step in steps:
+        if ranges and ranges[-1][1] == step - 1:
+            ranges[-1][1] = step
+        else:
+            ranges.append([step, step])
+    texts = _first([str(first) if first == last else f"{first}-{last}" for first, last in ranges])
+    return f"step{'s' * (len(steps) > 1)} {', '.join(texts)}"
