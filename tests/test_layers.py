@@ -53,7 +53,7 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
         {"torch", "ray", "verl", "transformers", "hydra", "omegaconf", "pandas"},
     ),
     "check": ({"data_check", "questions", "reporting", "rewards"}, {"torch", "ray", "verl", "hydra"}),
-    "report": ({"reporting"}, {"torch", "ray", "verl"}),
+    "report": ({"files", "reporting"}, {"torch", "ray", "verl"}),
     "main": ({"config", "integration", "settings"}, set()),
     "conf": (set(), set()),
     "__init__": (set(), set()),

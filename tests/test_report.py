@@ -180,10 +180,10 @@ def test_an_output_that_cannot_be_written_is_refused_before_the_runs_are_read(fo
     (tmp_path / "file").write_text("")
     Path(folders[0], "metrics.jsonl").write_text("")  # an error of its own, if it came to reading
     assert report.main([*folders, "--out", str(tmp_path / "file" / "out")]) == 2
-    assert "the report cannot be written to" in (error := capsys.readouterr().err) and "--out" in error
+    assert "cannot be written: Not a directory" in (error := capsys.readouterr().err) and "--out" in error
     (tmp_path / "taken" / "report.md").mkdir(parents=True)
     assert report.main([*folders, "--out", str(tmp_path / "taken")]) == 2
-    assert "['report.md'] are folders" in capsys.readouterr().err
+    assert "report.md is a folder" in capsys.readouterr().err
     assert report.main([str(tmp_path / "nowhere")]) == 2
     assert not (tmp_path / "nowhere").exists()
 

@@ -11,12 +11,13 @@ from __future__ import annotations
 
 import argparse
 import json
-import tempfile
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
 
+from verl_dots.files import OutputError, try_output, write_atomically
 from verl_dots.reporting import document, drawing, export, figures, selection, summary, tables
 from verl_dots.reporting.comparison import Comparison
 from verl_dots.reporting.runs import METRICS_FILE, RunError
@@ -50,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         except (RunError, OSError):
             _remove_empty(made)
             raise
-    except RunError as error:
+    except (RunError, OutputError) as error:
         return _failed(str(error))
     except OSError as error:
         return _failed(f"{error.filename or folder}: {error.strerror or error}")
@@ -74,25 +75,18 @@ def run_folders(paths: Sequence[Path]) -> list[Path]:
 
 
 def prepare_output(folder: Path) -> list[Path]:
-    """Make the folder of a report and try to write in it; return the folders made, the innermost first.
+    """Try the places of all files of a report, for which `folder` is made; return the folders made, innermost first.
 
     Raises:
-        RunError: it cannot be written to; the message names the way out.
+        OutputError: one of them cannot be written; the message names it.
     """
     made = [path for path in (folder, *folder.parents) if not path.exists()]
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
+        for name in (REPORT_FILE, SUMMARY_FILE, *FIGURES):
+            try_output(folder / name)
+    except OutputError:
         _remove_empty(made)
-        reason = error.strerror or error
-        raise RunError(f"the report cannot be written to {folder} ({reason}). Name a folder with --out.") from error
-    taken = [name for name in (REPORT_FILE, SUMMARY_FILE, *FIGURES) if (folder / name).is_dir()]
-    if taken:
-        raise RunError(
-            f"the report cannot be written to {folder}: {taken} are folders. Name another folder with --out."
-        )
+        raise
     return made
 
 
@@ -105,12 +99,12 @@ def write_report(comparison: Comparison, folder: Path) -> None:
     for file, draw in FIGURES.items():
         figure = draw(comparison)
         if figure is not None:
-            drawing.save(figure, folder / file)
+            write_atomically(folder / file, partial(drawing.save, figure))
         else:
             (folder / file).unlink(missing_ok=True)
-    (folder / REPORT_FILE).write_text(document.report_text(comparison), encoding="utf-8")
-    text = json.dumps(export.to_json(comparison), indent=2, allow_nan=False)
-    (folder / SUMMARY_FILE).write_text(text + "\n", encoding="utf-8")
+    data = json.dumps(export.to_json(comparison), indent=2, allow_nan=False)
+    for file, text in ((REPORT_FILE, document.report_text(comparison)), (SUMMARY_FILE, data + "\n")):
+        write_atomically(folder / file, lambda path, text=text: path.write_text(text, encoding="utf-8"))
 
 
 def default_folder(paths: Sequence[Path]) -> Path:

@@ -125,3 +125,37 @@ def test_a_final_accuracy_that_is_not_of_the_last_step_is_named(write_run):
         f"{folder} was last evaluated at step 2 of its 4.",
         f"{folder} has 4 steps, though its settings ask for 3.",
     )
+
+
+def test_a_cost_that_no_row_tells_is_named(write_run, edit_rows):
+    folder = edit_rows(write_run("grpo", 0, CURVE), lambda row: row.pop("generated_tokens"))
+    assert notes(folder) == (f"{folder} has no generated_tokens that could be used.",)
+
+
+def test_a_step_in_which_the_machine_stood_still_is_named(write_run, edit_rows):
+    folder = write_run("grpo", 0, CURVE)  # steps of 2 s, after a first one of 12 s, which may be slow
+    assert notes(folder) == ()
+
+    def stall(row):
+        if row["step"] >= 3:
+            row["train_seconds"] += 100
+            row["wall_seconds"] += 100
+
+    edit_rows(folder, stall)
+    assert notes(folder) == (f"{folder}: step 3 took 102 s where the median is 2 s; its times are bent by that.",)
+
+
+def test_other_models_show_before_training(write_run):
+    one, two = write_run("grpo", 0, CURVE), write_run("dots", 0, {0: 0.2, 2: 0.25, 4: 0.35})
+    assert other_notes(one, two) == (
+        "methods differ in their accuracy before training: grpo 0.100, dots 0.200. Is the model the same, and the "
+        "validation?",
+    )
+
+
+def test_a_metric_of_training_is_named(write_run):
+    folders = [write_run("grpo", 0, CURVE), write_run("dots", 0, DOTS)]
+    found = fairness.notes(select(folders, "critic/score/mean").groups)
+    assert found[-1] == (
+        "critic/score/mean is measured on training batches, which methods choose differently; it is no validation."
+    )

@@ -133,3 +133,8 @@ def test_train_time_beyond_wall_time_and_missing_steps_are_named():
         "RUN: train_seconds exceed wall_seconds, which include them; one of the two is wrong.",
         "RUN has no row for steps 2-3, 5.",
     )
+
+
+def test_a_run_without_its_beginning_is_named():
+    _, notes = as_table([{"step": 31, "train_seconds": 2.0}, {"step": 32, "train_seconds": 4.0}], "RUN")
+    assert notes == ("RUN has no row before step 31: its totals may lack the steps before.",)

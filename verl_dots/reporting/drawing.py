@@ -38,8 +38,8 @@ STYLE = {
 
 
 def save(figure: Figure, path: Path) -> None:
-    """Write `figure` to `path` as a PNG."""
-    figure.savefig(path, dpi=DOTS_PER_INCH)
+    """Write `figure` to `path` as a PNG, whatever the path ends in."""
+    figure.savefig(path, dpi=DOTS_PER_INCH, format="png")
 
 
 def look(index: int, name: str, baseline: str) -> dict[str, Any]:

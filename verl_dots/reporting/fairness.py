@@ -4,10 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import numpy as np
+
 from verl_dots.reporting import configs, measures
+from verl_dots.reporting.rows import CUMULATIVE
 from verl_dots.reporting.runs import CONFIG_FILE, Run
 
 Groups = Mapping[str, Sequence[Run]]
+# A step that took so many times the median, and so much of all train time, is named.
+STALL, STALL_SHARE = 10.0, 0.1
+# Accuracies before training that are further apart are not those of one model.
+START_APART = 0.05
 _MOST_KEYS = 3
 _MOST_NAMES = 4
 
@@ -24,9 +31,9 @@ def notes(groups: Groups) -> tuple[str, ...]:
         expected, _ = configs.split_by_method(keys)
         if expected:
             found.append(f"methods differ in {_difference(expected, values, list(groups))}.")
-    found += [*_lengths(groups), *_copies(runs), *_ends(runs)]
+    found += [*_lengths(groups), *_copies(runs), *_ends(runs), *_costs(runs)]
     if len(groups) > 1:
-        found += _seeds(groups)
+        found += [*_seeds(groups), *_starts(groups), *_metric(runs[0])]
     return tuple(found)
 
 
@@ -139,3 +146,43 @@ def _ends(runs: Sequence[Run]) -> list[str]:
         if run.planned_steps is not None and run.recorded_steps > run.planned_steps:
             found.append(f"{run.path} has {run.recorded_steps} steps, though its settings ask for {run.planned_steps}.")
     return found
+
+
+def _costs(runs: Sequence[Run]) -> list[str]:
+    """Name runs without a cost, and those in which one step took much of the time: the machine stood still."""
+    found = []
+    for run in runs:
+        lacking = [name for name in CUMULATIVE if run.rows[name].isna().all()]
+        if lacking:
+            found.append(f"{run.path} has no {', '.join(lacking)} that could be used.")
+        steps = run.rows[run.rows["step"] >= 1].set_index("step")["train_seconds"].dropna()
+        seconds = steps.diff().dropna() / np.diff(steps.index)
+        if len(seconds) < 2:
+            continue
+        slowest, median = seconds.idxmax(), seconds.median()
+        if seconds[slowest] > STALL * median and seconds[slowest] > STALL_SHARE * steps.iloc[-1]:
+            found.append(
+                f"{run.path}: step {slowest} took {seconds[slowest]:.0f} s where the median is {median:.3g} s; "
+                "its times are bent by that."
+            )
+    return found
+
+
+def _starts(groups: Groups) -> list[str]:
+    """Name methods that began, before any training, from accuracies too far apart for one model."""
+    starts = {}
+    for name, members in groups.items():
+        curves = [measures.validation_curve(run.rows, run.metric_keys) for run in members]
+        if all(curve.step_E[0] == 0 for curve in curves):
+            starts[name] = float(np.mean([curve.accuracy_E[0] for curve in curves]))
+    if not starts or max(starts.values()) - min(starts.values()) <= START_APART:
+        return []
+    texts = ", ".join(f"{name} {value:.3f}" for name, value in starts.items())
+    return [f"methods differ in their accuracy before training: {texts}. Is the model the same, and the validation?"]
+
+
+def _metric(run: Run) -> list[str]:
+    training = [key for key in run.metric_keys if not key.startswith("val")]
+    if not training:
+        return []
+    return [f"{training[0]} is measured on training batches, which methods choose differently; it is no validation."]

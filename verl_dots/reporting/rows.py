@@ -100,6 +100,8 @@ def as_table(rows: Sequence[dict[str, Any]], path: Path) -> tuple[pd.DataFrame, 
         if (table[name] < 0).any():
             notes.append(f"{path}: {name} is negative in some steps; it counts as 0 in these.")
             table[name] = table[name].where(~(table[name] < 0))
+    if table["step"].min() > 1:
+        notes.append(f"{path} has no row before step {table['step'].min()}: its totals may lack the steps before.")
     missing = sorted(set(range(int(table["step"].min()), int(table["step"].max()) + 1)) - set(table["step"]))
     if missing:
         notes.append(f"{path} has no row for {_steps(missing)}.")
