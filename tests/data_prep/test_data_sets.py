@@ -99,9 +99,9 @@ def test_a_raw_row_becomes_a_row_of_verls_schema(tmp_path, name):
     assert info == own | extra
 
 
-def test_every_data_source_is_scored_by_math_verify():
+def test_every_data_source_is_scored_as_mathematics():
     sources = {script.__dict__[name.upper()].data_source for name, script in SCRIPTS.items()}
-    assert {SCORERS[source].__name__ for source in sources} == {"_score_mathematics"}
+    assert {SCORERS[source].__name__ for source in sources} == {"_score_mathematics", "_score_measurements"}
     assert compute_score("olympiadbench", "So it is $\\boxed{3, 2}$.", "$2$,$3$")["acc"] == 1.0
     assert compute_score("olympiadbench", "So it is $\\boxed{3, 4}$.", "$2$,$3$")["acc"] == 0.0
 

@@ -1,4 +1,4 @@
-"""Final answers out of responses; math-verify runs in its real worker processes."""
+"""Final answers out of responses; the grader runs in its real worker processes."""
 
 import pytest
 
@@ -19,9 +19,11 @@ def reader():
         ("arithmetic", "40 + 2 #### 42.", "42"),
         ("arithmetic", r"\boxed{42}", None),  # graded by its marker alone
         ("arithmetic", "so ####", None),
-        ("math500", r"so \boxed{\frac{1}{2}} and \boxed{ 3 }", "3"),
-        ("math500", "Adding 3 and 4 gives 7.", "7"),  # math-verify's reading of what has no box
+        ("math500", r"so \boxed{\frac{1}{2}} and then \boxed{ 3 }", "3"),
+        ("math500", "Adding 3 and 4 gives 7.", "7"),  # the last number of what has no box
         ("math500", "The final answer is $7$. I hope it is correct.", "7"),
+        ("math500", r"so \boxed{3} and \boxed{5}.", "3, 5"),  # one list
+        ("minerva", "Answer: 4.5e33", "4.5e33"),
         ("math500", "no idea", None),
         ("math500", "", None),
         ("openai/gsm8k", "so 1,000 #### 1,200", "1200"),  # as verl reads it

@@ -29,7 +29,7 @@ def test_arithmetic_is_an_exact_match():
     assert compute_score("arithmetic", r"so \boxed{42}", "42") == {"score": 0.0, "acc": 0.0}
 
 
-def test_mathematics_goes_to_math_verify():
+def test_mathematics_is_compared_by_value():
     assert compute_score("math", r"so \boxed{0.5}", r"\frac{1}{2}") == {"score": 1.0, "acc": 1.0}
     assert compute_score("math500", r"so \boxed{0.4}", r"\frac{1}{2}") == {"score": 0.0, "acc": 0.0}
 

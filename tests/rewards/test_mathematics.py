@@ -67,7 +67,18 @@ def test_wrong_answers(response, ground_truth):
     assert mathematics.score(response, ground_truth) == 0.0
 
 
-@pytest.mark.parametrize("answer", [r"9^{9^{9^{9}}}", r"((100000!)!)!"])
+# The sine of it needs pi to four million digits; what is beyond all reach is wrong at once.
+ENDLESS = r"\sin(10^{4000000})"
+
+
+@pytest.mark.parametrize("answer", [r"9^{9^{9^{9}}}", r"((100000!)!)!", r"\binom{10^{9}}{10^{8}}", r"2^{10^{10}}"])
+def test_an_answer_out_of_reach_is_wrong_without_a_fight(answer, caplog):
+    with caplog.at_level(logging.WARNING):
+        assert mathematics.score(rf"\boxed{{{answer}}}", "9", timeout_seconds=20.0) == 0.0
+    assert not caplog.text
+
+
+@pytest.mark.parametrize("answer", [ENDLESS])
 def test_an_answer_that_never_ends_is_wrong_at_the_limit(answer, caplog):
     mathematics.score(r"\boxed{1}", "2")  # the workers run
     start = time.monotonic()
@@ -81,7 +92,7 @@ def test_an_answer_that_never_ends_is_wrong_at_the_limit(answer, caplog):
 def test_many_threads_some_with_endless_answers():
     def score(index: int) -> float:
         if index % 16 == 3:
-            return mathematics.score(r"\boxed{9^{9^{9^{9}}}}", "9", timeout_seconds=1.0)
+            return mathematics.score(rf"\boxed{{{ENDLESS}}}", "9", timeout_seconds=1.0)
         return mathematics.score(rf"\boxed{{\frac{{{2 * index + 1}}}{{2}}}}", f"{index}.5")
 
     with ThreadPoolExecutor(16) as threads:

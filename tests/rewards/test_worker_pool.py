@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from verl_dots.rewards.worker_pool import WorkerPool
+from verl_dots.rewards.worker_pool import WorkerPool, WorkerStartError
 
 
 @pytest.fixture
@@ -69,11 +69,40 @@ def test_closed_pool_starts_again(pool):
     assert pool.run(os.getpid, limit_seconds=5).value != before
 
 
-def test_workers_that_cannot_start_are_an_error_with_the_module_named():
+def test_workers_that_cannot_import_a_module_are_an_error_with_the_cause():
     pool = WorkerPool(workers=1, modules=("no_such_module_anywhere",))
-    with pytest.raises(RuntimeError, match="no_such_module_anywhere"):
+    cause = "importing no_such_module_anywhere raised ModuleNotFoundError: No module named 'no_such_module_anywhere'"
+    with pytest.raises(WorkerStartError, match=cause):
         pool.run(abs, -3, limit_seconds=5)
     pool.close()
+
+
+def test_workers_that_die_at_the_start_are_an_error_with_the_exit_code(tmp_path, monkeypatch):
+    (tmp_path / "leaves_at_once.py").write_text("import os\nos._exit(7)\n")
+    script = "from verl_dots.rewards.worker_pool import WorkerPool\n"
+    script += "WorkerPool(1, ('leaves_at_once',)).run(abs, -3, limit_seconds=2)"
+    path = os.pathsep.join([str(tmp_path), *filter(None, sys.path)])
+    done = subprocess.run(
+        [sys.executable, "-c", script], env=os.environ | {"PYTHONPATH": path}, capture_output=True, text=True, timeout=120
+    )
+    assert "WorkerStartError: worker processes died 3 times" in done.stderr, done.stderr
+
+
+def test_a_worker_that_is_killed_says_by_which_signal(pool):
+    assert pool.run(signal.raise_signal, signal.SIGKILL, limit_seconds=5).failure == (
+        "its worker process died of SIGKILL; the machine may have run out of memory"
+    )
+
+
+@pytest.mark.parametrize("length", [60, 75, 120])
+def test_a_long_temporary_folder_does_not_keep_workers_from_starting(tmp_path, length):
+    folder = str(tmp_path) + "/" + "x" * max(1, length - len(str(tmp_path)) - 1)
+    os.makedirs(folder)
+    script = "import tempfile\nfrom verl_dots.rewards.worker_pool import WorkerPool\n"
+    script += "print(WorkerPool(1).run(abs, -3, limit_seconds=20), tempfile.gettempdir())"
+    env = os.environ | {"TMPDIR": folder}
+    done = subprocess.run([sys.executable, "-c", script], env=env, capture_output=True, text=True, timeout=120)
+    assert done.stdout == f"Outcome(value=3, failure=None) {folder}\n", done.stderr
 
 
 def test_settings_are_checked(pool):
@@ -86,7 +115,7 @@ def test_settings_are_checked(pool):
 def test_no_worker_outlives_a_killed_parent():
     script = textwrap.dedent("""
         import os, time
-        from verl_dots.rewards.worker_pool import WorkerPool
+        from verl_dots.rewards.worker_pool import WorkerPool, WorkerStartError
         if __name__ == "__main__":
             print(WorkerPool(workers=1).run(os.getpid, limit_seconds=5).value, flush=True)
             time.sleep(60)

@@ -17,9 +17,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields
+from functools import partial
 from typing import Any
 
-from verl_dots.rewards import by_verl, exact, mathematics, problems
+from verl_dots.rewards import by_verl, exact, mathematics
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,11 @@ def _score_mathematics(response: str, ground_truth: str, options: ScoringOptions
     return mathematics.score(response, ground_truth, options.math_timeout_seconds, options.math_workers)
 
 
+def _score_measurements(response: str, ground_truth: str, options: ScoringOptions) -> float:
+    """As mathematics, but numbers are equal within 1e-4, relatively: they are measured or rounded."""
+    return mathematics.score(response, ground_truth, options.math_timeout_seconds, options.math_workers, measured=True)
+
+
 SCORERS: dict[str, Scorer] = {
     "arithmetic": _score_exact,
     # Training sets
@@ -56,7 +62,7 @@ SCORERS: dict[str, Scorer] = {
     "gsm8k": _score_mathematics,
     "math500": _score_mathematics,
     "HuggingFaceH4/MATH-500": _score_mathematics,
-    "minerva": _score_mathematics,
+    "minerva": _score_measurements,
     "olympiadbench": _score_mathematics,
     "aime24": _score_mathematics,
     "aime25": _score_mathematics,
@@ -64,8 +70,12 @@ SCORERS: dict[str, Scorer] = {
 }
 
 
-# Whether a scorer can read a ground truth; one that is not here is not asked.
-READERS: dict[Scorer, Callable[[str], bool]] = {_score_exact: exact.readable, _score_mathematics: mathematics.readable}
+# What a scorer says of ground truths; one that is not here is not asked.
+READERS: dict[Scorer, Callable[[str], tuple[str, str] | None]] = {
+    _score_exact: exact.answer_problem,
+    _score_mathematics: mathematics.answer_problem,
+    _score_measurements: partial(mathematics.answer_problem, measured=True),
+}
 
 
 def register(data_source: str, scorer: Scorer) -> None:
@@ -138,9 +148,7 @@ def reads_answers(data_source: str) -> bool:
 def answer_problem(data_source: str, ground_truth: str) -> tuple[str, str] | None:
     """Why right responses may score 0 against a ground truth: one of `problems.KINDS` and a message, or None."""
     reader = READERS.get(SCORERS.get(data_source))
-    if reader is None or reader(ground_truth):
-        return None
-    return problems.UNREADABLE, f"the reward cannot read the answer {ground_truth!r:.80}"
+    return None if reader is None else reader(ground_truth)
 
 
 def _options(kwargs: dict[str, Any]) -> ScoringOptions:

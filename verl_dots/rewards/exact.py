@@ -1,5 +1,7 @@
 """Exact match on a marked final answer, the reward of the arithmetic testbed."""
 
+from verl_dots.rewards import problems
+
 MARKER = "####"
 
 
@@ -24,6 +26,8 @@ def score(response: str, ground_truth: str) -> float:
     return float(bool(answer) and answer == ground_truth.strip())
 
 
-def readable(ground_truth: str) -> bool:
-    """Whether a response that marks the ground truth scores."""
-    return score(f"{MARKER} {ground_truth}", ground_truth) == 1.0
+def answer_problem(ground_truth: str) -> tuple[str, str] | None:
+    """Its kind and a message where a response that marks the ground truth does not score, else None."""
+    if score(f"{MARKER} {ground_truth}", ground_truth) == 1.0:
+        return None
+    return problems.UNREADABLE, f"the reward cannot read the answer {ground_truth!r:.80}"

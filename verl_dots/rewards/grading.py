@@ -1,20 +1,31 @@
-"""Read the final answer out of a response and compare it with the ground truth, by math-verify.
+"""Compare the final answer of a response with the ground truth.
 
-The functions here have no time limit of their own and sympy can run for ever on a hostile
-answer (a power tower, a factorial of a factorial): `mathematics` calls `grade` in a worker
-process that it can kill. Both sides are parsed the same way, as `$...$`, because math-verify
-0.9 reads a percentage inside `$...$` but not inside `\\boxed{...}`.
+    final_answer.py       the text of the answer in a response
+    latex_text.py         one way to write what LaTeX writes in many
+    number_text.py        numbers: separators, powers of ten, bases, clocks
+    units.py              units and words behind numbers
+    answer_reading.py     text to lists, relations, values (`answers`)
+    expressions.py        a value's text to a tree
+    expression_values.py  what a tree is worth
+    comparing.py          equality and its tolerances (`intervals` for sets of numbers)
+    by_math_verify.py     equality of sums, integrals and the like
+
+Both sides are read by the same rules. The functions here have no time limit of their own: `mathematics` calls `grade`
+in a worker process that it can kill.
 """
 
 from __future__ import annotations
 
 import enum
-import logging
 import re
 
-BOX = r"\boxed{"
-_DELIMITERS = (("$$", "$$"), ("$", "$"), (r"\[", r"\]"), (r"\(", r"\)"))
-_UNESCAPED_DOLLAR = re.compile(r"(?<!\\)\$")
+from verl_dots.rewards import by_math_verify
+from verl_dots.rewards.answer_reading import read
+from verl_dots.rewards.comparing import Comparison
+from verl_dots.rewards.final_answer import boxed_answer, final_answer
+from verl_dots.rewards.latex_text import clean, strip_end
+
+MOST_CHARACTERS = 4096
 
 
 class Verdict(enum.Enum):
@@ -25,88 +36,54 @@ class Verdict(enum.Enum):
     UNREADABLE_GROUND_TRUTH = "unreadable ground truth"
 
 
-def last_boxed(text: str) -> str | None:
-    r"""Return the content of the last complete `\boxed{...}` in `text`, or None.
-
-    Braces are balanced and escaped ones skipped: "\boxed{\frac{1}{2}}" gives "\frac{1}{2}".
-    Of nested boxes the innermost last one counts. A box that is never closed, as in a
-    response cut at the length limit, is passed over for the one before it.
-    """
-    start = text.rfind(BOX)
-    while start >= 0:
-        content_start = start + len(BOX)
-        end = _closing_brace(text, content_start)
-        if end is not None:
-            return text[content_start:end].strip()
-        start = text.rfind(BOX, 0, start)
-    return None
+def ground_truth_answer(ground_truth: str) -> str:
+    """Return the answer in a ground truth, which may be boxed or bare."""
+    boxed = boxed_answer(ground_truth)
+    return ground_truth if boxed is None else boxed
 
 
-def as_formula(answer: str) -> str:
-    """Return `answer` as one `$...$` formula, whatever delimiters it came with.
-
-    Text with formulas inside it ("either $2$ or $3$") is returned as it is.
-    """
-    answer = " ".join(answer.split())
-    for left, right in _DELIMITERS:
-        inner = answer[len(left) : -len(right)]
-        enclosed = answer.startswith(left) and answer.endswith(right) and len(answer) > len(left + right)
-        if enclosed and not _UNESCAPED_DOLLAR.search(inner):
-            answer = inner.strip()
-            break
-    return answer if _UNESCAPED_DOLLAR.search(answer) else f"${answer}$"
-
-
-def final_formula(text: str) -> str:
-    """Return the text in which math-verify should look for an answer.
-
-    That is the last box if there is one; otherwise all of `text`, in which math-verify takes
-    "final answer is ..." first, then "answer: ...", then the last formula or number.
-    """
-    boxed = last_boxed(text)
-    return text if boxed is None else as_formula(boxed)
-
-
-def ground_truth_formula(ground_truth: str) -> str:
-    """Return the ground truth as a formula: LaTeX or plain, boxed, between dollars or bare."""
-    boxed = last_boxed(ground_truth)
-    return as_formula(ground_truth if boxed is None else boxed)
+def same_text(left: str, right: str) -> bool:
+    """Whether two answers are the same text but for spacing, delimiters, fonts and a full stop."""
+    left, right = _compact(left), _compact(right)
+    return left == right != ""
 
 
 def readable(ground_truth: str) -> bool:
-    """Whether math-verify finds an answer in `ground_truth`. May not return: see the module."""
-    from math_verify import parse
-
-    logging.getLogger("math_verify").setLevel(logging.ERROR)  # it warns about the missing time limit
-    return bool(parse(ground_truth_formula(ground_truth), parsing_timeout=None))
+    """Whether there is anything in a ground truth that a response can match."""
+    return read(ground_truth_answer(ground_truth)) is not None
 
 
-def grade(text: str, ground_truth: str) -> Verdict:
-    """Compare the final answer in `text` with `ground_truth`. May not return: see the module.
+def grade(text: str, ground_truth: str, measured: bool = False) -> Verdict:
+    r"""Compare the final answer in `text` with `ground_truth`.
 
-    Equality is math-verify's: 0.5 equals \\frac{1}{2}, {1,2} equals {2,1}, [1,2) does not
-    equal [1,2], units are dropped, and 50 % equals 50 (the gold is often written without
-    the sign) but not 0.5.
+    0.5 equals \frac{1}{2}, {1,2} equals {2,1}, [1,2) equals 1 \le x < 2 but not [1,2], units are dropped, and 50 %
+    equals 50 (the gold is often written without the sign) but not 0.5. Tolerances: see `comparing`.
+
+    Args:
+        text: the end of a response.
+        ground_truth: LaTeX or plain, boxed, between dollars or bare.
+        measured: whether numbers are measurements, equal within 1e-4.
     """
-    from math_verify import parse, verify
-
-    logging.getLogger("math_verify").setLevel(logging.ERROR)  # it warns about the missing time limit
-    gold = parse(ground_truth_formula(ground_truth), parsing_timeout=None)
-    if not gold:
+    gold_text = ground_truth_answer(ground_truth)
+    gold = read(gold_text)
+    if gold is None:
         return Verdict.UNREADABLE_GROUND_TRUTH
-    answer = parse(final_formula(text), parsing_timeout=None)
-    return Verdict.CORRECT if verify(gold, answer, timeout_seconds=None) else Verdict.WRONG
+    found = final_answer(text)
+    if not found.strip():
+        return Verdict.WRONG
+    if same_text(found, gold_text):
+        return Verdict.CORRECT
+    answer = read(found)
+    if answer is None:
+        return Verdict.WRONG
+    right = Comparison(measured).equal(gold, answer) or _equal_beyond(gold_text, found)
+    return Verdict.CORRECT if right else Verdict.WRONG
 
 
-def _closing_brace(text: str, start: int) -> int | None:
-    """Return the index of the brace that closes the one just before `start`, or None."""
-    depth, index = 1, start
-    while index < len(text):
-        if text[index] == "\\":
-            index += 2
-            continue
-        depth += {"{": 1, "}": -1}.get(text[index], 0)
-        if depth == 0:
-            return index
-        index += 1
-    return None
+def _equal_beyond(gold: str, answer: str) -> bool:
+    gold, answer = clean(gold), clean(answer)
+    return (by_math_verify.beyond(gold) or by_math_verify.beyond(answer)) and by_math_verify.equal(gold, answer)
+
+
+def _compact(text: str) -> str:
+    return "".join(strip_end(clean(text)).split())

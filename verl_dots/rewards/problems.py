@@ -3,7 +3,7 @@
 UNREADABLE = "unreadable answer"
 """Nothing in it can be parsed or matched: no response scores."""
 FRAGILE = "fragile answer"
-"""It is graded wrong against a neutral rewrite of itself, so right responses may score 0."""
+"""Right responses may score 0: it is graded wrong against a neutral rewrite, or compared as text or code alone."""
 PROSE = "prose answer"
 """A sentence or an explanation, not a value; only a response with the same words scores."""
 KINDS = (UNREADABLE, FRAGILE, PROSE)

@@ -1,0 +1,297 @@
+r"""Read an answer's text into what it is: lists are split, names and relations taken apart, values parsed.
+
+Ground truths and responses are read by the same rules. What nothing else fits is words, compared as text.
+"""
+
+from __future__ import annotations
+
+import re
+
+from verl_dots.rewards import number_text
+from verl_dots.rewards.answers import Answer, Collection, Either, Named, Ratio, Relation, Value, Words
+from verl_dots.rewards.expressions import ParseError, parse_expression
+from verl_dots.rewards.latex_text import clean, strip_end
+from verl_dots.rewards.units import split_unit
+
+_OPENING, _CLOSING = ("\\{", "\\langle", "(", "[", "{"), ("\\}", "\\rangle", ")", "]", "}")
+_AND = re.compile(r"\s*,?\s*(?:\\text\{\s*,?\s*(?:and|or|AND|OR|And|Or|&)\s*,?\s*\}|(?<![A-Za-z\\])(?:and|or|AND|OR)(?![A-Za-z]))\s*|\s*;\s*|,\s+|\s*\\text\{,\s*\}\s*|\s*\\lor\s*|\s*\\vee\s*")
+_COMMA = re.compile(r"\s*[,;]\s*")
+_RELATION = re.compile(r"\s*(:=|<=|>=|!=|\\le(?![a-z])|\\ge(?![a-z])|\\ne(?![a-z])|\\in(?![a-z])|\\approx(?![a-z])|\\equiv(?![a-z])|\\to(?![a-z])|=|<|>)\s*")
+_SIGNS = {"\\le": "<=", "\\ge": ">=", "\\ne": "!=", ":=": "=", "\\in": "in", "\\approx": "~", "\\equiv": "=", "\\to": "=", "=<": "<="}
+_CUP = re.compile(r"\s*\\cup(?![a-z])\s*")
+_SIGN = re.compile(r"\\(?:pm|mp)(?![a-z])")
+_COLON = re.compile(r"\s*:\s*")
+_NAME = re.compile(r"(?:\\(?:angle|triangle|text|overline|widehat|hat|bar|vec|max|min|mathbb|mathcal|lim|Pr|deg|log|ln|widetilde|tilde|mathrm|operatorname)|\\[A-Za-z]+|[A-Za-z' ,;|()\[\]{}]|_\{[^{}]*\}|_\w|\^\{?[*'\\]\w*\}?|\d(?=[A-Za-z_}\])])|(?<=[({_,])\s*\d+\s*(?=[)},]))+")
+_RATIO_NAME = re.compile(r"\\frac\{([^{}]+)\}\{([^{}]+)\}|([^/]+)/([^/]+)")
+_MATRIX = re.compile(r"\\begin\{(?:[pbvBV]?matrix|array|smallmatrix)\}(?:\{[^{}]*\})?(.*)\\end\{(?:[pbvBV]?matrix|array|smallmatrix)\}", re.DOTALL)
+_WORD = re.compile(r"(?<![A-Za-z\\_])(?!(?:sin|cos|tan|log)\b)[A-Za-z]{4,}(?![A-Za-z])")
+_MOST_MEMBERS = 2000
+
+
+def read(text: str) -> Answer | None:
+    """Read an answer as it is written; None if nothing is in it."""
+    text = re.sub(r"^(?:\\approx(?![a-z])|\\sim(?![a-z])|=|:|(?:about|approximately|around)\b)\s*", "", strip_end(clean(text)))
+    return _read(text) if re.search(r"[^\s{}\\.,;:$]", text) else None
+
+
+def _read(text: str) -> Answer:
+    text = strip_end(_unwrapped(text))
+    text = re.sub(r"(?<=[)\]])\s*U\s*(?=[(\[])", r" \\cup ", text)
+    if (number := number_text.read_number(text)) is not None:
+        if "," in text:
+            return Either((number, _collection("list", _split(text, _COMMA))))
+        return number
+    members = _split(text, _AND)
+    if len(members) > 1 and not _is_prose(text):
+        return _collection("list", members)
+    members = _split(text, _COMMA)
+    if len(members) > 1 and not number_text.is_grouped(_bare(text)):
+        return _collection("list", members)
+    return _read_member(text)
+
+
+def _bare(text: str) -> str:
+    """A number's text without its name, sign and unit."""
+    text = split_unit(text)[0]
+    return re.split(r"=|\\in|\\approx", text)[-1].strip()
+
+
+def _collection(kind: str, members: list[str], brackets: str = "") -> Answer:
+    found: list[Answer] = []
+    for member in members[:_MOST_MEMBERS]:
+        if not member.strip():
+            continue
+        answer = _read(member) if kind == "list" else _read_part(member)
+        if kind != "tuple" and isinstance(answer, Collection) and answer.kind == "list":
+            found += answer.members
+        else:
+            found.append(answer)
+    return Collection(kind, tuple(found), brackets)
+
+
+def _read_part(text: str) -> Answer:
+    """A member of a tuple or a set, in which a comma never parts groups of digits."""
+    return _read_member(strip_end(text))
+
+
+def _read_member(text: str) -> Answer:
+    if _SIGN.search(text):
+        return _both_signs(text)
+    for reader in (_read_relation, _read_union, _read_matrix, _read_brackets):
+        if (answer := reader(text)) is not None:
+            return answer
+    return _read_single(text)
+
+
+def _both_signs(text: str) -> Answer:
+    r"""`1 \pm x` is the list of 1 + x and 1 - x."""
+    if len(_SIGN.findall(text)) > 6:
+        return _words(text)
+    upper = re.sub(r"\\mp(?![a-z])", "-", re.sub(r"\\pm(?![a-z])", "+", text))
+    lower = re.sub(r"\\mp(?![a-z])", "+", re.sub(r"\\pm(?![a-z])", "-", text))
+    if "\\mp" not in text and len(_SIGN.findall(text)) == 2:  # independent of each other
+        first, second, third = re.split(r"\\pm(?![a-z])", text)
+        texts = [f"{first}{a}{second}{b}{third}" for a in "+-" for b in "+-"]
+    else:
+        texts = [upper, lower]
+    return _collection("list", texts)
+
+
+def _read_relation(text: str) -> Answer | None:
+    parts, signs = _split_signs(text)
+    if not signs or not all(part.strip() for part in parts):
+        return None
+    signs = [_SIGNS.get(sign, sign) for sign in signs]
+    if "~" in signs:
+        at = signs.index("~")
+        left, right = text_joined(parts[: at + 1], signs[:at]), text_joined(parts[at + 1 :], signs[at + 1 :])
+        if len(parts) == 2 and is_name(parts[0]):
+            return Named(_name(parts[0]), _read(parts[1]))
+        return Either((_read(left), _read(right)))
+    if signs[0] == "in" and len(signs) == 1:
+        return Named(_name(parts[0]), _read(parts[1]))
+    if all(sign == "=" for sign in signs) and is_name(parts[0]):
+        return Named(_name(parts[0]), _read(parts[-1]))
+    sides = tuple(_read_part(part) for part in parts)
+    return Relation(sides, tuple(signs), tuple(_name(part) for part in parts))
+
+
+def text_joined(parts: list[str], signs: list[str]) -> str:
+    """Sides and the relations between them as one text again."""
+    return parts[0] + "".join(f" {sign} {part}" for sign, part in zip(signs, parts[1:], strict=True))
+
+
+def is_name(text: str) -> bool:
+    """Whether a text only names a value: `x`, `f(x)`, `AB`, a ratio of names, words."""
+    text = text.strip()
+    if _NAME.fullmatch(text) and not re.search(r"\\(?:frac|sqrt|pi|cdot|times)(?![a-z])", text):
+        return not re.fullmatch(r"[a-z]{2,3}|[ei]|\d+", text)
+    ratio = _RATIO_NAME.fullmatch(text)
+    return bool(ratio) and all(is_name(part) and len(part.strip()) > 1 for part in ratio.groups() if part is not None)
+
+
+def _name(text: str) -> str:
+    return re.sub(r"\\text|[\s{}\\]", "", text)
+
+
+def _read_union(text: str) -> Answer | None:
+    parts = _split(text, _CUP)
+    return _collection("union", parts) if len(parts) > 1 else None
+
+
+def _read_matrix(text: str) -> Answer | None:
+    match = _MATRIX.fullmatch(text)
+    if match is None or "\\begin" in match[1]:
+        return None
+    body = re.sub(r"\\hline|\\\\\s*\[[^\]]*\]", lambda found: "\\\\" if found[0].startswith("\\\\") else "", match[1])
+    rows = [row for row in body.split("\\\\") if row.strip()]
+    made = [Collection("matrix", tuple(_read_part(cell) for cell in row.split("&"))) for row in rows]
+    return Collection("matrix", tuple(made))
+
+
+def _read_brackets(text: str) -> Answer | None:
+    opening = next((mark for mark in _OPENING[:4] if text.startswith(mark)), None)
+    closing = next((mark for mark in _CLOSING[:4] if text.endswith(mark)), None)
+    if opening is None or closing is None or _first_end(text) != len(text):
+        return None
+    inner = text[len(opening) : -len(closing)].strip()
+    if opening == "\\{" and closing == "\\}":
+        return _read_set(inner)
+    if not inner or opening == "\\{" or closing == "\\}":
+        return None
+    members = [part for part in _split(inner, re.compile(r"\s*[,;]\s*|\s*\\text\{and\}\s*")) if part.strip()]
+    brackets = opening.replace("\\langle", "(") + closing.replace("\\rangle", ")")
+    if len(members) == 1:
+        return _read(inner) if brackets in ("()", "[]") else None
+    return _collection("tuple", members, brackets)
+
+
+def _read_set(inner: str) -> Answer:
+    condition = re.split(r"\s*(?<!\\)[|:]\s*", inner, maxsplit=1)
+    if len(condition) == 2 and _split_signs(condition[1])[1]:
+        relation = _read_part(condition[1])
+        if isinstance(relation, Relation):
+            return relation
+    return _collection("set", _split(inner, _AND if ", " not in inner else _COMMA) if "," not in inner else _split(inner, _COMMA))
+
+
+def _read_single(text: str) -> Answer:
+    text = number_text.expand_repeating(re.sub(r"\\ldots\s*$", "", text).strip())
+    for reader in (number_text.read_number, number_text.read_count, number_text.read_based, _read_time_or_ratio):
+        if (answer := reader(text)) is not None:
+            return answer
+    core, unit = split_unit(text)
+    if unit:
+        answer = _read_single(strip_end(core))
+        if isinstance(answer, Value):
+            return Value(answer.node, answer.decimal, answer.places, unit)
+        if isinstance(answer, Ratio | Collection):
+            return answer
+        return _words(text)
+    return _expression(text)
+
+
+def _read_time_or_ratio(text: str) -> Answer | None:
+    clock = number_text.read_clock(text)
+    parts = _split(re.sub(r"^(\d+)\s+to\s+(\d+)$", r"\1:\2", text), _COLON)
+    ratio = None
+    if len(parts) > 1 and all(parts) and not (clock and (clock.half or re.search(r":\s*0\d", text))):
+        members = tuple(_expression(part) for part in parts)
+        ratio = Ratio(members) if all(isinstance(member, Value) for member in members) else None
+    if clock and ratio:
+        return Either((clock, ratio))
+    return clock or ratio
+
+
+def _expression(text: str) -> Answer:
+    compact = number_text.join_spaced(text)
+    compact = re.sub(r"(?<![\d,])(\d{1,3}(?:,\d{3})+)(?![\d,])", lambda match: match[0].replace(",", ""), compact)
+    if _WORD.search(re.sub(r"\\[A-Za-z]+", " ", compact)):
+        return _words(text)
+    if re.fullmatch(r"[A-Za-z]{3}", text) and text != "".join(sorted(text)):
+        return _words(text)
+    prepared = compact.replace("\\percent", "\\percent ").replace("\\text{e}", "e").replace("\\text{i}", "i")
+    try:
+        return Value(parse_expression(prepared))
+    except ParseError:
+        return _words(text)
+
+
+def _words(text: str) -> Words:
+    plain = re.sub(r"\\text|\\degree", " ", text).lower()
+    plain = re.sub(r"^\W*(?:(?:the|a|an|option|choice)\s+)+", "", plain)
+    return Words(re.sub(r"[\s{}\\.,;:!?\"'`*~]|(?<=\d)\.0+(?!\d)", "", plain).replace("(", "").replace(")", ""))
+
+
+def _is_prose(text: str) -> bool:
+    """Whether commas and "and" in a text part clauses, not values."""
+    plain = re.sub(r"\\[A-Za-z]+", " ", text)
+    return len(re.findall(r"[A-Za-z]{2,}", plain)) > 12
+
+
+def _unwrapped(text: str) -> str:
+    """A text without braces around all of it."""
+    while text.startswith("{") and _first_end(text) == len(text):
+        text = text[1:-1].strip()
+    return text
+
+
+def _first_end(text: str) -> int:
+    """The index behind the bracket that closes the first one."""
+    depth = 0
+    for index, size, change in _brackets(text):
+        depth += change
+        if depth == 0:
+            return index + size
+    return -1
+
+
+def _brackets(text: str):
+    index = 0
+    while index < len(text):
+        for marks, change in ((_OPENING, 1), (_CLOSING, -1)):
+            mark = next((mark for mark in marks if text.startswith(mark, index)), None)
+            if mark is not None:
+                yield index, len(mark), change
+                index += len(mark) - 1
+                break
+        else:
+            if text[index] == "\\":
+                index += 1
+        index += 1
+
+
+def _depths(text: str) -> list[int]:
+    depths = [0] * (len(text) + 1)
+    for index, _, change in _brackets(text):
+        depths[index] += change
+    total, result = 0, []
+    for index in range(len(text) + 1):
+        result.append(total)
+        total += depths[index]
+    return result
+
+
+def _split(text: str, pattern: re.Pattern) -> list[str]:
+    return _split_at(text, pattern)[0]
+
+
+def _split_signs(text: str) -> tuple[list[str], list[str]]:
+    parts, matches = _split_at(text, _RELATION)
+    return parts, [match[1] for match in matches]
+
+
+def _split_at(text: str, pattern: re.Pattern) -> tuple[list[str], list[re.Match]]:
+    """Split where a pattern matches outside all brackets."""
+    depths = _depths(text)
+    parts, matches, start, position = [], [], 0, 0
+    while (match := pattern.search(text, position)) is not None:
+        content = match.start() + len(match[0]) - len(match[0].lstrip())
+        if depths[content] == 0 and match.end() > match.start():
+            parts.append(text[start : match.start()].strip())
+            matches.append(match)
+            start = position = match.end()
+        else:
+            position = match.start() + 1
+    parts.append(text[start:].strip())
+    return parts, matches

@@ -1,0 +1,96 @@
+"""What an answer can be: a value, words, a collection, an inequality and so on. `answer_reading` makes them of text."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from verl_dots.rewards.expressions import Node
+
+
+@dataclass(frozen=True)
+class Value:
+    """A number or an expression.
+
+    Attributes:
+        node: its tree.
+        decimal: it is one number that is written with decimals or a power of ten, and so may be rounded.
+        places: digits behind the point of such a number, None for others.
+        unit: what stood behind it, "" if nothing did.
+    """
+
+    node: Node
+    decimal: bool = False
+    places: int | None = None
+    unit: str = ""
+
+
+@dataclass(frozen=True)
+class Words:
+    """What is compared as text."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Based:
+    """A whole number with its base, as in 204_5."""
+
+    digits: str
+    base: int
+
+
+@dataclass(frozen=True)
+class Clock:
+    """A time of day; `half` is "a", "p" or "" where the text leaves it open."""
+
+    hour: int
+    minute: int
+    second: int
+    half: str
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """Numbers with colons between them."""
+
+    parts: tuple[Answer, ...]
+
+
+@dataclass(frozen=True)
+class Collection:
+    """Several answers: a "list" or a "set" in any order, a "tuple" or a "matrix" in this one.
+
+    Attributes:
+        brackets: of a tuple, "()" or of an interval also "[)" and so on.
+    """
+
+    kind: str
+    members: tuple[Answer, ...]
+    brackets: str = ""
+
+
+@dataclass(frozen=True)
+class Named:
+    """A value with the name that it is given: x = 3, f(x) = 2x, k in {1, 2}."""
+
+    name: str
+    answer: Answer
+
+
+@dataclass(frozen=True)
+class Relation:
+    """Sides with relations between them: 0 <= x < 1 has three sides and ("<=", "<")."""
+
+    sides: tuple[Answer, ...]
+    signs: tuple[str, ...]
+    names: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Either:
+    """A text that can be read in several ways: 153,370 is a number or a list."""
+
+    readings: tuple[Answer, ...]
+
+
+Answer = Value | Words | Based | Clock | Ratio | Collection | Named | Relation | Either

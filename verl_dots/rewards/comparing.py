@@ -1,0 +1,276 @@
+r"""Whether two answers are equal, by what they are.
+
+Tolerances. Exact forms (`\frac{1}{3}`, `2^{99}`, `1234`) must be equal exactly. A number that is written with decimals
+may be rounded: it equals a value that no finite decimal writes (1/3, pi) within 5e-6 of it, relatively, and another
+decimal, whole number or finite fraction only where both agree to six decimals at least and within 5e-6, relatively. For
+measured quantities (`measured`) two numbers are equal within 1e-4, relatively, unless both are written as whole numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+
+from verl_dots.rewards import expression_values as values
+from verl_dots.rewards.answers import Answer, Based, Clock, Collection, Either, Named, Ratio, Relation, Value, Words
+from verl_dots.rewards.expressions import Node, number
+from verl_dots.rewards.intervals import as_pieces
+from verl_dots.rewards.units import known_unit
+
+ROUNDED = 5e-6
+MEASURED = 1e-4
+_SAME_DECIMALS = Fraction(1, 2 * 10**6)
+_REVERSED = {"<": ">", ">": "<", "<=": ">=", ">=": "<=", "=": "=", "!=": "!="}
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """How answers of one source are compared.
+
+    Attributes:
+        measured: whether its numbers are measurements, equal within 1e-4.
+    """
+
+    measured: bool = False
+
+    def equal(self, gold: Answer, answer: Answer) -> bool:
+        """Whether `answer` is right where `gold` is the ground truth."""
+        if gold == answer:
+            return True
+        if isinstance(gold, Either) or isinstance(answer, Either):
+            return any(self.equal(left, right) for left in _readings(gold) for right in _readings(answer))
+        if isinstance(gold, Named) or isinstance(answer, Named):
+            return self._named(gold, answer)
+        if isinstance(gold, Relation) or isinstance(answer, Relation):
+            return self._relations(gold, answer)
+        if isinstance(gold, Collection) or isinstance(answer, Collection):
+            return self._collections(gold, answer)
+        if isinstance(gold, Ratio) or isinstance(answer, Ratio):
+            return self._ratios(gold, answer)
+        if isinstance(gold, Value) and isinstance(answer, Value):
+            return self._values(gold, answer)
+        return _plain(gold, answer)
+
+    def _named(self, gold: Answer, answer: Answer) -> bool:
+        if isinstance(gold, Named) and isinstance(answer, Named):
+            if gold.name == answer.name:
+                return self.equal(gold.answer, answer.answer)
+            return self._relations(_as_relation(gold), _as_relation(answer))
+        if isinstance(gold, Named):
+            if isinstance(answer, Relation) and "=" in answer.signs:
+                return self._relations(_as_relation(gold), answer)
+            return self.equal(gold.answer, answer)
+        if isinstance(gold, Relation) and "=" in gold.signs:
+            return self._relations(gold, _as_relation(answer))
+        return self.equal(gold, answer.answer)
+
+    def _relations(self, gold: Answer | None, answer: Answer | None) -> bool:
+        if gold is None or answer is None:
+            return False
+        if not (isinstance(gold, Relation) and isinstance(answer, Relation)):
+            if isinstance(answer, Relation) and set(answer.signs) == {"="} and isinstance(gold, Value):
+                return _is_calculation(answer) and self.equal(gold, answer.sides[-1])
+            if isinstance(gold, Relation) and set(gold.signs) == {"="} and isinstance(answer, Value):
+                return _is_calculation(gold) and self.equal(gold.sides[-1], answer)
+            return self._pieces(gold, answer)
+        return self._pieces(gold, answer) or self._same_relation(gold, answer)
+
+    def _pieces(self, gold: Answer, answer: Answer) -> bool:
+        """Compare unions of intervals, however they are written."""
+        left, right = as_pieces(gold), as_pieces(answer)
+        if left is None or right is None or len({piece.name for piece in [*left, *right] if piece.name}) > 1:
+            return False
+        return _matched(
+            left, right,
+            lambda one, two: one.open == two.open and self.equal(one.low, two.low) and self.equal(one.high, two.high),
+        )  # fmt: skip
+
+    def _same_relation(self, gold: Relation, answer: Relation) -> bool:
+        if len(gold.signs) != len(answer.signs):
+            return False
+        if set(gold.signs) | set(answer.signs) <= {"="} and len(gold.signs) > 1:
+            return _matched(gold.sides, answer.sides, self.equal)
+        flipped = Relation(answer.sides[::-1], tuple(_REVERSED.get(sign, "") for sign in answer.signs[::-1]))
+        for other in (answer, flipped):
+            if gold.signs == other.signs and all(map(self.equal, gold.sides, other.sides)):
+                return True
+        if len(gold.signs) > 1:
+            return False
+        return any(
+            gold.signs == other.signs and _proportional(gold, other, positive=gold.signs[0] not in ("=", "!="))
+            for other in (answer, flipped)
+        )
+
+    def _collections(self, gold: Answer, answer: Answer) -> bool:
+        if not (isinstance(gold, Collection) and isinstance(answer, Collection)):
+            return self._single_in(gold, answer) if isinstance(gold, Collection) else self._single_in(answer, gold)
+        kinds = {gold.kind, answer.kind}
+        if "union" in kinds or (kinds == {"list"} and as_pieces(gold) is not None):
+            return self._pieces(gold, answer)
+        if "matrix" in kinds and kinds != {"matrix"}:
+            return False
+        if kinds == {"tuple"} or kinds == {"matrix"}:
+            return gold.brackets == answer.brackets and self._in_order(gold.members, answer.members)
+        if "tuple" in kinds:
+            if "()" not in (gold.brackets, answer.brackets):
+                return False
+            return self._in_order(gold.members, answer.members) or (
+                gold.kind != "tuple" and _matched(gold.members, answer.members, self.equal)
+            )
+        if kinds == {"set"}:
+            return _matched(self._different(gold.members), self._different(answer.members), self.equal)
+        return _matched(gold.members, answer.members, self.equal)
+
+    def _single_in(self, collection: Collection, single: Answer) -> bool:
+        """A collection of one equals it, and so does a list of nothing but other ways to write it."""
+        if collection.kind == "matrix":
+            return False
+        pieces = as_pieces(collection)
+        if pieces is not None and as_pieces(single) is not None:
+            return self._pieces(collection, single)
+        return len(collection.members) == 1 and self.equal(collection.members[0], single)
+
+    def _in_order(self, gold: Sequence[Answer], answer: Sequence[Answer]) -> bool:
+        return len(gold) == len(answer) and all(map(self.equal, gold, answer))
+
+    def _different(self, members: Sequence[Answer]) -> list[Answer]:
+        kept: list[Answer] = []
+        for member in members:
+            if not any(self.equal(other, member) for other in kept):
+                kept.append(member)
+        return kept
+
+    def _ratios(self, gold: Answer, answer: Answer) -> bool:
+        left, right = _ratio_parts(gold), _ratio_parts(answer)
+        if left is None or right is None or len(left) != len(right):
+            return False
+        first = Node("divide", (left[0].node, right[0].node))
+        return all(
+            self._values(Value(Node("multiply", (first, two.node))), Value(one.node))
+            for one, two in zip(left, right, strict=True)
+        )
+
+    def _values(self, gold: Value, answer: Value) -> bool:
+        units = known_unit(gold.unit), known_unit(answer.unit)
+        if None not in units and units[0] != units[1]:
+            return False
+        points = values.POINTS if values.variables(gold.node) | values.variables(answer.node) else 1
+        if gold.node.kind == answer.node.kind == "variable" and "_" not in gold.node.value:
+            return gold.node.value.lower() == answer.node.value.lower()
+        try:
+            pairs = [(values.value(gold.node, point), values.value(answer.node, point)) for point in range(points)]
+        except values.Undefined:
+            return False
+        if all(values.close(left, right) for left, right in pairs):
+            return True
+        return points == 1 and self._rounded(gold, answer, *pairs[0])
+
+    def _rounded(self, gold: Value, answer: Value, left: values.Value, right: values.Value) -> bool:
+        whole = all(side.node.kind == "number" and not side.decimal for side in (gold, answer))
+        if self.measured and not whole:
+            return values.close(left, right, MEASURED)
+        if not (gold.decimal or answer.decimal):
+            return False
+        if not values.close(left, right, ROUNDED):
+            return False
+        if not (_finite(left) and _finite(right)):
+            return True
+        return gold.places != answer.places and abs(left - right) <= _SAME_DECIMALS
+
+
+def _readings(answer: Answer) -> tuple[Answer, ...]:
+    return answer.readings if isinstance(answer, Either) else (answer,)
+
+
+def _finite(value: values.Value) -> bool:
+    """Whether a value can be written out as a decimal."""
+    if not isinstance(value, Fraction):
+        return False
+    lower = value.denominator
+    for prime in (2, 5):
+        while lower % prime == 0:
+            lower //= prime
+    return lower == 1
+
+
+def _plain(gold: Answer, answer: Answer) -> bool:
+    if isinstance(gold, Based) and isinstance(answer, Based):
+        return gold == answer or int(gold.digits, gold.base) == int(answer.digits, answer.base)
+    if isinstance(gold, Based) or isinstance(answer, Based):
+        return _unbased(gold) == _unbased(answer) is not None
+    if isinstance(gold, Clock) and isinstance(answer, Clock):
+        return _minutes(gold, answer) == _minutes(answer, gold)
+    if isinstance(gold, Words) and isinstance(answer, Words):
+        return gold.text == answer.text != ""
+    return False
+
+
+def _unbased(answer: Answer) -> str | None:
+    """The digits of a whole number, whether or not its base is written."""
+    if isinstance(answer, Based):
+        return answer.digits
+    if isinstance(answer, Value) and answer.node.kind == "number" and answer.node.value.denominator == 1:
+        return str(answer.node.value)
+    return None
+
+
+def _minutes(clock: Clock, other: Clock) -> tuple[int, int, int]:
+    """A time of the day; where one of two leaves its half open, both are taken as written."""
+    hour = clock.hour
+    if clock.half and (other.half or other.hour > 12):
+        hour = hour % 12 + (12 if clock.half == "p" else 0)
+    return hour, clock.minute, clock.second
+
+
+def _ratio_parts(answer: Answer) -> tuple[Value, ...] | None:
+    if isinstance(answer, Ratio):
+        return answer.parts
+    return (answer, Value(number(Fraction(1)))) if isinstance(answer, Value) else None
+
+
+def _as_relation(named: Answer) -> Relation | None:
+    """`y = 2x` as an equation of two sides; None where the name is no letter."""
+    if isinstance(named, Relation):
+        return named
+    if not isinstance(named, Named) or len(named.name) != 1 or not isinstance(named.answer, Value):
+        return None
+    return Relation((Value(Node("variable", value=named.name)), named.answer), ("=",))
+
+
+def _is_calculation(relation: Relation) -> bool:
+    """Whether all sides are numbers, as in 2 + 2 = 4."""
+    return all(isinstance(side, Value) and not values.variables(side.node) for side in relation.sides)
+
+
+def _proportional(gold: Relation, answer: Relation, positive: bool) -> bool:
+    """Whether left minus right of one relation is that of the other times a constant (above 0)."""
+    nodes = []
+    for relation in (gold, answer):
+        if not all(isinstance(side, Value) for side in relation.sides):
+            return False
+        left, right = relation.sides
+        nodes.append(Node("add", (left.node, Node("negative", (right.node,)))))
+    if values.variables(nodes[0]) != values.variables(nodes[1]) or not values.variables(nodes[0]):
+        return False
+    quotient = Node("divide", tuple(nodes))
+    try:
+        found = [values.value(quotient, point) for point in range(values.POINTS)]
+    except values.Undefined:
+        return False
+    if not all(values.close(found[0], other) for other in found[1:]) or found[0] == 0:
+        return False
+    return not positive or bool(getattr(found[0], "real", found[0]) > 0)
+
+
+def _matched(left: Sequence, right: Sequence, equal: Callable) -> bool:
+    """Whether the members of two sequences can be paired, in any order, each with an equal one."""
+    if len(left) != len(right):
+        return False
+    rest = list(right)
+    for member in left:
+        found = next((index for index, other in enumerate(rest) if equal(member, other)), None)
+        if found is None:
+            return False
+        del rest[found]
+    return True

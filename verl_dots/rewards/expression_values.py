@@ -1,0 +1,219 @@
+"""What an expression is worth: exactly where it is rational, else to 100 digits, at fixed points for its variables.
+
+Two expressions that agree at several points chosen without regard to them are equal but for a chance of 1e-20 or less;
+this takes a millisecond where a symbolic proof can take for ever. The points are positive, so that sqrt(x^2) is x.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Callable
+from fractions import Fraction
+
+import mpmath
+
+from verl_dots.rewards.expressions import Node
+
+DIGITS = 100
+POINTS = 3
+_MOST_BITS = 200_000  # of an exact power or factorial; beyond that it is a float
+_MOST_LOGARITHM = 10**7  # of a power's size
+_CONTEXT = mpmath.mp.clone()
+_CONTEXT.dps = DIGITS
+
+Value = Fraction | mpmath.mpf | mpmath.mpc
+
+
+class Undefined(ValueError):
+    """An expression has no value: division by zero, infinity in a sum, too large."""
+
+
+def value(node: Node, point: int = 0) -> Value:
+    """What a tree is worth at one of the points.
+
+    Raises:
+        Undefined: nothing, or it is out of reach.
+    """
+    try:
+        return _value(node, point)
+    except (ZeroDivisionError, OverflowError, TypeError, ValueError, RecursionError) as error:
+        raise Undefined(str(error)) from error
+
+
+def variables(node: Node) -> frozenset[str]:
+    """The names of a tree's variables."""
+    if node.kind == "variable":
+        return frozenset([node.value])
+    return frozenset().union(*(variables(part) for part in node.parts))
+
+
+def close(left: Value, right: Value, tolerance: float = 0.0) -> bool:
+    """Whether two values are equal, or differ by at most `tolerance`, relative to the larger one."""
+    if isinstance(left, Fraction) and isinstance(right, Fraction):
+        if left == right:
+            return True
+        return tolerance > 0 and abs(left - right) <= Fraction(tolerance) * max(abs(left), abs(right))
+    left, right = _number(left), _number(right)
+    size = max(abs(left), abs(right))
+    if not _CONTEXT.isfinite(size):
+        return left == right
+    return bool(abs(left - right) <= size * max(tolerance, _CONTEXT.mpf(10) ** -40))
+
+
+def _number(value: Value) -> Value:
+    if isinstance(value, Fraction):
+        return _CONTEXT.mpf(value.numerator) / value.denominator
+    return value
+
+
+def _value(node: Node, point: int) -> Value:
+    kind = node.kind
+    if kind == "number":
+        return node.value
+    if kind == "variable":
+        return _at_point(node.value, point)
+    if kind == "constant":
+        return _constant(node.value)
+    parts = [_value(part, point) for part in node.parts]
+    if kind == "function":
+        return _function(node.value, parts)
+    return _OPERATIONS[kind](*parts)
+
+
+def _at_point(name: str, point: int) -> Fraction:
+    """A variable's value: between 1/2 and 3, from its name alone."""
+    digest = hashlib.blake2b(f"{name} {point}".encode(), digest_size=4).digest()
+    return Fraction(1, 2) + Fraction(5, 2) * Fraction(int.from_bytes(digest, "big"), 2**32 + 15)
+
+
+def _constant(name: str) -> Value:
+    if name == "infty":
+        return _CONTEXT.inf
+    return {"pi": +_CONTEXT.pi, "e": +_CONTEXT.e, "i": _CONTEXT.mpc(0, 1)}[name]
+
+
+def _both(exact: Callable, left: Value, right: Value) -> Value:
+    if not (isinstance(left, Fraction) and isinstance(right, Fraction)):
+        left, right = _number(left), _number(right)
+    result = exact(left, right)
+    if not isinstance(result, Fraction) and _CONTEXT.isnan(result):
+        raise Undefined("it is no number")
+    return result
+
+
+def _sum(left: Value, right: Value) -> Value:
+    """A sum, 0 where all but rounding cancels."""
+    total = _both(lambda a, b: a + b, left, right)
+    if not isinstance(total, Fraction) and abs(total) < abs(_number(left)) * _CONTEXT.mpf(10) ** (20 - DIGITS):
+        return Fraction(0)
+    return total
+
+
+def _power(base: Value, exponent: Value) -> Value:
+    if isinstance(base, Fraction) and isinstance(exponent, Fraction):
+        if exponent.denominator == 1:
+            bits = max(abs(base.numerator), base.denominator).bit_length() * abs(exponent)
+            if bits <= _MOST_BITS:
+                return base ** int(exponent)
+        elif (root := _exact_root(base, exponent.denominator)) is not None:
+            return _power(root, Fraction(exponent.numerator))
+    base, exponent = _number(base), _number(exponent)
+    if base == 0:
+        if not _CONTEXT.re(exponent) > 0:
+            raise Undefined("a power of zero")
+        return Fraction(0)
+    if not _CONTEXT.isfinite(abs(base)) or not _CONTEXT.isfinite(abs(exponent)):
+        raise Undefined("infinity in a power")
+    if abs(exponent * _CONTEXT.log(base)) > _MOST_LOGARITHM:
+        raise Undefined("the power is too large")
+    return _CONTEXT.power(base, exponent)
+
+
+def _exact_root(base: Fraction, degree: int) -> Fraction | None:
+    """The root of a fraction, if it is one; the real one of a positive number."""
+    if base < 0 or degree > 64 or max(base.numerator, base.denominator).bit_length() > _MOST_BITS // 10:
+        return None
+    parts = []
+    for whole in (base.numerator, base.denominator):
+        root = math.isqrt(whole) if degree == 2 else int(_CONTEXT.nint(_CONTEXT.root(whole, degree)))
+        if root**degree != whole:
+            return None
+        parts.append(root)
+    return Fraction(*parts)
+
+
+def _root(base: Value, degree: Value) -> Value:
+    odd = isinstance(degree, Fraction) and degree.denominator == 1 and degree % 2 == 1
+    real = isinstance(base, Fraction) or isinstance(base, _CONTEXT.mpf)
+    if odd and real and base < 0:
+        return -_root(-base, degree)
+    return _power(base, _both(lambda left, right: left / right, Fraction(1), degree))
+
+
+def _factorial(argument: Value) -> Value:
+    if isinstance(argument, Fraction) and argument.denominator == 1 and 0 <= argument <= 20_000:
+        return Fraction(math.factorial(int(argument)))
+    if abs(_number(argument)) > 10**9:
+        raise Undefined("the factorial is too large")
+    return _CONTEXT.factorial(_number(argument))
+
+
+def _double_factorial(argument: Value) -> Value:
+    if isinstance(argument, Fraction) and argument.denominator == 1 and 0 <= argument <= 10_000:
+        return Fraction(math.prod(range(int(argument), 0, -2)))
+    raise Undefined("a double factorial of no whole number")
+
+
+def _binomial(upper: Value, lower: Value) -> Value:
+    whole = all(isinstance(part, Fraction) and part.denominator == 1 and 0 <= part <= 20_000 for part in (upper, lower))
+    if whole:
+        return Fraction(math.comb(int(upper), int(lower)))
+    if max(abs(_number(upper)), abs(_number(lower))) > 10**6:
+        raise Undefined("the binomial is too large")
+    return _CONTEXT.binomial(_number(upper), _number(lower))
+
+
+def _absolute(argument: Value) -> Value:
+    return abs(argument)
+
+
+def _whole(rounding: str) -> Callable[[Value], Value]:
+    def whole(argument: Value) -> Value:
+        if isinstance(argument, Fraction):
+            return Fraction(math.floor(argument) if rounding == "floor" else math.ceil(argument))
+        return Fraction(int((_CONTEXT.floor if rounding == "floor" else _CONTEXT.ceil)(argument)))
+
+    return whole
+
+
+def _function(name: str, parts: list[Value]) -> Value:
+    argument = _number(parts[0])
+    if name in ("ln", "log", "lg"):
+        if len(parts) == 1:
+            base = _CONTEXT.e if name == "ln" else 10
+        else:
+            base = _number(parts[1])
+        return _CONTEXT.log(argument) if name == "ln" else _CONTEXT.log(argument) / _CONTEXT.log(base)
+    if name == "exp" and abs(argument) > _MOST_LOGARITHM:
+        raise Undefined("the power is too large")
+    name = {"arcsin": "asin", "arccos": "acos", "arctan": "atan", "arccot": "acot", "arcsec": "asec",
+            "arccsc": "acsc", "arcsinh": "asinh", "arccosh": "acosh", "arctanh": "atanh"}.get(name, name)  # fmt: skip
+    return getattr(_CONTEXT, name)(argument)
+
+
+_OPERATIONS: dict[str, Callable] = {
+    "add": _sum,
+    "multiply": lambda left, right: _both(lambda a, b: a * b, left, right),
+    "divide": lambda left, right: _both(lambda a, b: a / b, left, right),
+    "negative": lambda part: -part,
+    "power": _power,
+    "root": _root,
+    "factorial": _factorial,
+    "double factorial": _double_factorial,
+    "binomial": _binomial,
+    "abs": _absolute,
+    "floor": _whole("floor"),
+    "ceil": _whole("ceil"),
+    "degree": lambda part: _both(lambda a, b: a * b, part, +_CONTEXT.pi / 180),
+}

@@ -1,0 +1,287 @@
+r"""LaTeX expressions as trees: a small parser for what answers consist of, numbers, letters, roots, functions.
+
+A letter is a variable (`3g` is 3 times g), decimals are exact (0.1 is one tenth), a whole number before a fraction makes
+a mixed number. `expression_values` computes what a tree is worth. What is not understood raises `ParseError`: sums,
+integrals, dots, words.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from fractions import Fraction
+
+
+class ParseError(ValueError):
+    """A text is no expression that the parser knows."""
+
+
+@dataclass(frozen=True)
+class Node:
+    """A tree: `kind` names the operation; `value` is a number's value, a variable's or a function's name."""
+
+    kind: str
+    parts: tuple[Node, ...] = ()
+    value: object = None
+
+
+FUNCTIONS = frozenset(
+    "sin cos tan cot sec csc arcsin arccos arctan arccot arcsec arccsc sinh cosh tanh coth ln log lg exp".split()
+)
+_ROUND = {"(": ")", "[": "]", "\\{": "\\}", "{": "}"}
+_GREEK = frozenset(
+    "alpha beta gamma delta epsilon varepsilon zeta eta theta vartheta iota kappa lambda mu nu xi rho varrho sigma tau "
+    "upsilon phi varphi chi psi omega Gamma Delta Theta Lambda Xi Pi Sigma Upsilon Phi Psi Omega ell hbar prime".split()
+)
+_TOKEN = re.compile(r"\s*(\d+(?:\.\d+)?|\.\d+|\\[A-Za-z]+|\\[{}|]|[A-Za-z]|[-+*/^_!(){}\[\]|,'])")
+_MOST_DEPTH = 60
+
+
+def parse_expression(text: str) -> Node:
+    """Read a whole text as one expression.
+
+    Raises:
+        ParseError: it is none.
+    """
+    parser = _Parser(_tokens(text))
+    node = parser.sum()
+    if parser.peek() is not None:
+        raise ParseError(f"{parser.peek()!r} is left over")
+    return node
+
+
+def _tokens(text: str) -> list[str]:
+    tokens, position, text = [], 0, text.rstrip()
+    while position < len(text):
+        match = _TOKEN.match(text, position)
+        if match is None:
+            raise ParseError(f"{text[position]!r} is not known")
+        tokens.append(match[1])
+        position = match.end()
+    return tokens
+
+
+def number(value: Fraction) -> Node:
+    """A number's tree."""
+    return Node("number", value=value)
+
+
+class _Parser:
+    def __init__(self, tokens: list[str]):
+        self._tokens, self._at, self._depth, self._bars = tokens, 0, 0, 0
+
+    def peek(self, ahead: int = 0) -> str | None:
+        index = self._at + ahead
+        return self._tokens[index] if index < len(self._tokens) else None
+
+    def take(self, expected: str | None = None) -> str:
+        token = self.peek()
+        if token is None or (expected is not None and token != expected):
+            raise ParseError(f"{token!r} stands where {expected or 'a value'!r} should")
+        self._at += 1
+        return token
+
+    def sum(self) -> Node:
+        self._depth += 1
+        if self._depth > _MOST_DEPTH:
+            raise ParseError("it is nested too deeply")
+        node = self.product()
+        while self.peek() in ("+", "-"):
+            sign = self.take()
+            right = self.product()
+            node = Node("add", (node, right if sign == "+" else Node("negative", (right,))))
+        self._depth -= 1
+        return node
+
+    def product(self) -> Node:
+        node = self.signed()
+        while (token := self.peek()) is not None:
+            if token in ("*", "\\cdot", "\\times", "\\ast"):
+                self.take()
+                node = Node("multiply", (node, self.signed()))
+            elif token in ("/", "\\div"):
+                self.take()
+                node = Node("divide", (node, self.signed()))
+            elif self._starts_value(token):
+                node = Node("multiply", (node, self.power()))
+            else:
+                break
+        return node
+
+    def signed(self) -> Node:
+        if self.peek() in ("+", "-"):
+            sign = self.take()
+            self._depth += 1
+            if self._depth > _MOST_DEPTH:
+                raise ParseError("it has too many signs")
+            node = self.signed()
+            self._depth -= 1
+            return node if sign == "+" else Node("negative", (node,))
+        return self.power()
+
+    def power(self) -> Node:
+        node = self.postfix(self.value())
+        if self.peek() == "^":
+            self.take()
+            node = self.postfix(Node("power", (node, self.argument())))
+        return node
+
+    def postfix(self, node: Node) -> Node:
+        while (token := self.peek()) in ("!", "\\degree", "\\percent"):
+            self.take()
+            if token == "!":
+                double = self.peek() == "!"
+                if double:
+                    self.take()
+                node = Node("double factorial" if double else "factorial", (node,))
+            elif token == "\\degree":
+                node = Node("degree", (node,))
+            else:
+                node = Node("divide", (node, number(Fraction(100))))
+        return node
+
+    def argument(self) -> Node:
+        """What a power or a root is of: a group, or one signed value."""
+        if self.peek() == "{":
+            return self.group("{")
+        if self.peek() in ("+", "-"):
+            return self.signed()
+        if self.peek() == "\\frac":
+            return self.fraction()
+        token = self.take()
+        if token[0].isdigit() or token[0] == ".":
+            return number(Fraction(token))
+        if token == "(":
+            self._at -= 1
+            return self.group("(")
+        return self.letter(token)
+
+    def group(self, opening: str) -> Node:
+        self.take(opening)
+        bars, self._bars = self._bars, 0
+        node = self.sum()
+        self._bars = bars
+        self.take(_ROUND[opening])
+        return node
+
+    def value(self) -> Node:
+        token = self.peek()
+        if token is None:
+            raise ParseError("a value is missing")
+        if token[0].isdigit() or token[0] == ".":
+            return self.plain_number()
+        if token in _ROUND:
+            return self.group(token)
+        if token in ("|", "\\lvert"):
+            return self.absolute()
+        self.take()
+        command = token[1:]
+        if token in ("\\lfloor", "\\lceil"):
+            node = self.sum()
+            self.take("\\rfloor" if token == "\\lfloor" else "\\rceil")
+            return Node(token[2:], (node,))
+        if token in ("\\frac", "\\sqrt", "\\binom"):
+            self._at -= 1
+            return {"\\frac": self.fraction, "\\sqrt": self.root, "\\binom": self.binomial}[token]()
+        if token.startswith("\\") and command in FUNCTIONS:
+            return self.function(command)
+        return self.letter(token)
+
+    def plain_number(self) -> Node:
+        token = self.take()
+        node = number(Fraction(token))
+        part = self._following_fraction() if token.isdigit() else None
+        return node if part is None else Node("add", (node, part))
+
+    def _following_fraction(self) -> Node | None:
+        r"""The proper fraction of a mixed number, as in `3\frac{1}{2}`."""
+        tokens = self._tokens[self._at : self._at + 7]
+        if len(tokens) == 7 and tokens[0] == "\\frac" and tokens[2].isdigit() and tokens[5].isdigit():
+            upper, lower = int(tokens[2]), int(tokens[5])
+            if tokens[1] == tokens[4] == "{" and tokens[3] == tokens[6] == "}" and 0 < upper < lower:
+                self._at += 7
+                return number(Fraction(upper, lower))
+        return None
+
+    def absolute(self) -> Node:
+        closing = "|" if self.take() == "|" else "\\rvert"
+        self._bars += 1
+        node = self.sum()
+        self._bars -= 1
+        self.take(closing)
+        return Node("abs", (node,))
+
+    def fraction(self) -> Node:
+        self.take("\\frac")
+        return Node("divide", (self.argument(), self.argument()))
+
+    def root(self) -> Node:
+        self.take("\\sqrt")
+        degree = self.group("[") if self.peek() == "[" else number(Fraction(2))
+        return Node("root", (self.argument(), degree))
+
+    def binomial(self) -> Node:
+        self.take("\\binom")
+        return Node("binomial", (self.argument(), self.argument()))
+
+    def function(self, name: str) -> Node:
+        base = power = None
+        while self.peek() in ("_", "^"):
+            if self.take() == "_":
+                base = self.argument()
+            else:
+                power = self.argument()
+        node = Node("function", (self._function_argument(),) + ((base,) if base else ()), name)
+        if power == Node("negative", (number(Fraction(1)),)):
+            return Node("function", node.parts, "arc" + name)
+        return node if power is None else Node("power", (node, power))
+
+    def _function_argument(self) -> Node:
+        if self.peek() in ("(", "[", "{"):
+            node = self.group(self.peek())
+            if self.peek() == "^":  # \sin(x)^2 is (\sin x)^2 to some: as written, of the argument
+                self.take()
+                node = Node("power", (node, self.argument()))
+            return node
+        node = self.signed()
+        while (token := self.peek()) is not None and self._starts_value(token) and token[1:] not in FUNCTIONS:
+            node = Node("multiply", (node, self.power()))
+        return node
+
+    def letter(self, token: str) -> Node:
+        name = token[1:] if token.startswith("\\") else token
+        if token in ("\\pi", "e", "i", "\\infty"):
+            if self.peek() != "_":
+                return Node("constant", value=name)
+        elif not (token.isalpha() or name in _GREEK):
+            raise ParseError(f"{token!r} is not known")
+        return Node("variable", value=name + self._marks())
+
+    def _marks(self) -> str:
+        """A variable's subscript and primes."""
+        marks = ""
+        while self.peek() in ("_", "'"):
+            if self.take() == "'":
+                marks += "'"
+                continue
+            if self.peek() != "{":
+                marks += "_" + self.take()
+                continue
+            depth, inner = 0, []
+            while True:
+                token = self.take()
+                depth += {"{": 1, "}": -1}.get(token, 0)
+                if depth == 0:
+                    break
+                inner.append(token)
+            marks += "_" + "".join(inner[1:])
+        return marks
+
+    def _starts_value(self, token: str) -> bool:
+        if token == "|":
+            return self._bars == 0
+        if token in ("(", "[", "{", "\\{", "\\lvert", "\\lfloor", "\\lceil", "\\frac", "\\sqrt", "\\binom"):
+            return True
+        command = token[1:] if token.startswith("\\") else ""
+        known = command in FUNCTIONS or command in _GREEK or token in ("\\pi", "\\infty")
+        return token[0].isalnum() or token[0] == "." or known

@@ -1,0 +1,154 @@
+r"""Which text of a response is its final answer: the last `\boxed{...}`, or what stands behind "the answer is".
+
+Only text is looked at here; what the answer means is read in `answer_structure`.
+"""
+
+from __future__ import annotations
+
+import re
+
+_BOX = re.compile(r"\\f?boxed\s*\{")
+# What may stand between two boxes of one list: nothing but delimiters, one separator, and the name of the next value.
+_FILLING = r"(?:[\s$*]|\\[()\[\]]|\\[,;:! ]|\\q?quad\b)*"
+_NAME = r"(?:(?:\\text\s*\{[^{}]*\}|\\?[A-Za-z]\w*(?:_\{?\w+\}?)?(?:\([a-z]\))?)\s*(?:=|\\in\b)\s*)?"
+_BETWEEN = re.compile(
+    rf"{_FILLING}(?P<separator>,?\s*(?:\\(?:text|mbox)\s*\{{\s*)?(?:and|or)\b(?:\s*\}})?|[,;&])"
+    rf"{_FILLING}{_NAME}{_FILLING}"
+)
+_CUES = (
+    re.compile(r"(?i)\bfinal\s+answer\W{0,6}(?:[^.\n$\\]{0,100}?\b(?:is|are|was|be)\b|:)"),
+    re.compile(r"(?i)\banswer\W{0,6}(?:[^.\n$\\]{0,60}?\b(?:is|are|was|be)\b|:)"),
+    re.compile(r"####"),
+    re.compile(r"(?i)<answer>"),
+)
+_FORMULA = re.compile(
+    r"(?<!\\)\$\$(?P<a>.+?)(?<!\\)\$\$|(?<!\\)\$(?P<b>[^$\n]+?(?:\\\$[^$\n]*?)*)(?<!\\)\$"
+    r"|\\\[(?P<c>.+?)\\\]|\\\((?P<d>.+?)\\\)",
+    re.DOTALL,
+)
+_DOLLAR = re.compile(r"(?<!\\)\$")
+_NUMBER = re.compile(r"(?<![\w.\\])-?(?:\\?[$€£¥])?(?:\d{1,3}(?:,\d{3})+|\d+)?(?:\.\d+|(?<=\d))(?:\s?/\s?\d+)?%?")
+_SENTENCE_END = re.compile(r"\n\s*\n|\n(?=\S)|(?<=[^.\s])\.(?=\s+[A-Z]|\s*$)|</answer>|<\|")
+_JOINT = re.compile(r"\s*(?:,?\s*\b(?:and|or)\b|[,;])\s*")
+
+
+def last_boxed(text: str) -> str | None:
+    r"""Return the content of the last complete `\boxed{...}` in `text`, or None.
+
+    Braces are balanced and escaped ones skipped: "\boxed{\frac{1}{2}}" gives "\frac{1}{2}".
+    Of nested boxes the innermost last one counts. A box that is never closed, as in a
+    response cut at the length limit, is passed over for the one before it.
+    """
+    found = _boxes(text)
+    return found[-1][2].strip() if found else None
+
+
+def boxed_answer(text: str) -> str | None:
+    r"""Return what the last boxes say: boxes joined by commas, "and" or "or" are one list; None without a box.
+
+    "\boxed{3}, \boxed{5} and \boxed{7}" gives "3, 5, 7". An empty last box gives "".
+    """
+    found = _boxes(text)
+    if not found:
+        return None
+    group = [found[-1]]
+    words = []
+    for box in reversed(found[:-1]):
+        between = text[box[1] : group[0][0]]
+        joint = _BETWEEN.fullmatch(between)
+        if box[1] > group[0][0] or joint is None:
+            break
+        group.insert(0, box)
+        words.insert(0, r" \text{or} " if "or" in joint["separator"] else ", ")
+    contents = [content.strip() for _, _, content in group]
+    if not contents[-1] or len(contents) == 1:
+        return contents[-1]
+    return "".join(part for pair in zip(contents, [*words, ""], strict=True) for part in pair)
+
+
+def unboxed_answer(text: str) -> str:
+    """Return the answer of a response without a box.
+
+    That is what follows the last "final answer is", else the last "answer is" or "answer:", else the last formula or
+    number, whichever ends later.
+    """
+    for cue in _CUES:
+        for match in reversed(list(cue.finditer(text))):
+            if answer := _first_statement(text[match.end() :]):
+                return answer
+    formulas = list(_FORMULA.finditer(text))
+    numbers = [match for match in _NUMBER.finditer(text) if match[0]]
+    if formulas and (not numbers or numbers[-1].end() <= formulas[-1].end()):
+        return _joined_formulas(text, formulas)
+    return numbers[-1][0] if numbers else ""
+
+
+def final_answer(text: str) -> str:
+    """Return the final answer of a response as it is written, "" where there is none."""
+    boxed = boxed_answer(text)
+    return unboxed_answer(text) if boxed is None else boxed
+
+
+def bare(answer: str) -> str:
+    """Return an answer without superfluous spaces and without the delimiters around it; "" for delimiters alone."""
+    answer = " ".join(answer.split())
+    for left, right in (("$$", "$$"), ("$", "$"), (r"\[", r"\]"), (r"\(", r"\)")):
+        inner = answer[len(left) : -len(right)]
+        if answer.startswith(left) and answer.endswith(right) and len(answer) >= len(left + right):
+            return answer if _DOLLAR.search(inner) else inner.strip()
+    return answer
+
+
+def _boxes(text: str) -> list[tuple[int, int, str]]:
+    """Start, end and content of each complete box that holds no other one, by its end."""
+    found = []
+    for match in _BOX.finditer(text):
+        end = _closing_brace(text, match.end())
+        if end is not None:
+            found.append((match.start(), end + 1, text[match.end() : end]))
+    return [box for box in found if not any(box[0] < other[0] and other[1] < box[1] for other in found)]
+
+
+def _closing_brace(text: str, start: int) -> int | None:
+    """Return the index of the brace that closes the one just before `start`, or None."""
+    depth, index = 1, start
+    while index < len(text):
+        if text[index] == "\\":
+            index += 2
+            continue
+        depth += {"{": 1, "}": -1}.get(text[index], 0)
+        if depth == 0:
+            return index
+        index += 1
+    return None
+
+
+def _first_statement(text: str) -> str:
+    """The answer at the start of a text: its formulas where it has some, else its first sentence."""
+    text = text.lstrip(" \t\n*:_`")
+    formula = _FORMULA.search(text)
+    end = _SENTENCE_END.search(text)
+    if formula and (end is None or formula.start() < end.start()):
+        before = text[: formula.start()].strip(" *:")
+        rest = [match for match in _FORMULA.finditer(text) if match.start() >= formula.start()]
+        if not before or not re.search(r"\d", before):
+            group = [rest[0]]
+            for match in rest[1:]:
+                if not _JOINT.fullmatch(text[group[-1].end() : match.start()]):
+                    break
+                group.append(match)
+            return _joined(group)
+    return text[: end.start() if end else None].strip(" *_`\n\t").removesuffix(".").strip(" *_`")
+
+
+def _joined_formulas(text: str, formulas: list[re.Match]) -> str:
+    group = [formulas[-1]]
+    for match in reversed(formulas[:-1]):
+        if not _JOINT.fullmatch(text[match.end() : group[0].start()]):
+            break
+        group.insert(0, match)
+    return _joined(group)
+
+
+def _joined(group: list[re.Match]) -> str:
+    return ", ".join(next(part for part in match.groups() if part is not None).strip() for match in group)

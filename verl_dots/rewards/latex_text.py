@@ -1,0 +1,207 @@
+r"""One way to write what LaTeX and plain text write in many: the text of an answer before it is read.
+
+`clean` is applied to ground truths and responses alike: delimiters, spacing, sizes and fonts are dropped, symbols become
+commands, `\frac12` becomes `\frac{1}{2}`, `2**3` becomes `2^{3}`, `np.sqrt(2)` becomes `\sqrt{2}`. Words stay in
+`\text{...}`, where they are told apart from variables. Numbers are read in `number_text`.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+from verl_dots.rewards.number_text import join_groups
+
+# A backslash that became a control character on the way ("\frac" read as an escape).
+_ESCAPED = (
+    (re.compile(r"\x0c(?=[a-z])"), r"\\f"),
+    (re.compile(r"\x08(?=[a-z])"), r"\\b"),
+    (re.compile(r"\x07(?=[a-z])"), r"\\a"),
+    (re.compile(r"\x0b(?=[a-z])"), r"\\v"),
+    (re.compile(r"\t(?=(?:imes|ext|frac|heta|an|au|riangle)\b|ext\{)"), r"\\t"),
+    (re.compile(r"\r(?=(?:ight|ho|angle|floor|ceil))"), r"\\r"),
+)
+_SYMBOLS = {
+    "−": "-", "–": "-", "—": "-", "‐": "-", "‑": "-", "﹣": "-", "×": r"\times ", "·": r"\cdot ", "⋅": r"\cdot ", "∙": r"\cdot ",
+    "÷": r"\div ", "∕": "/", "⁄": "/", "π": r"\pi ", "∞": r"\infty ", "±": r"\pm ", "∓": r"\mp ", "≤": r"\le ",
+    "≥": r"\ge ", "⩽": r"\le ", "⩾": r"\ge ", "≠": r"\ne ", "≈": r"\approx ", "∪": r"\cup ", "∩": r"\cap ", "∈": r"\in ", "∅": r"\emptyset ",
+    "°": r"^{\circ}", "º": r"^{\circ}", "′": "'", "’": "'", "‘": "'", "“": '"', "”": '"', "…": r"\ldots ", "⋯": r"\cdots ",
+    "ℝ": r"\mathbb{R}", "ℤ": r"\mathbb{Z}", "ℕ": r"\mathbb{N}", "ℚ": r"\mathbb{Q}", "∠": r"\angle ", "△": r"\triangle ",
+    "½": r"\frac{1}{2}", "¼": r"\frac{1}{4}", "¾": r"\frac{3}{4}", "⅓": r"\frac{1}{3}", "⅔": r"\frac{2}{3}", "⅕": r"\frac{1}{5}",
+    "⅛": r"\frac{1}{8}", "θ": r"\theta ", "α": r"\alpha ", "β": r"\beta ", "γ": r"\gamma ", "δ": r"\delta ", "λ": r"\lambda ",
+    "μ": r"\mu ", "ρ": r"\rho ", "σ": r"\sigma ", "φ": r"\phi ", "ϕ": r"\phi ", "ω": r"\omega ", "τ": r"\tau ", "ε": r"\epsilon ",
+    "Δ": r"\Delta ", "Ω": r"\Omega ", "⌊": r"\lfloor ", "⌋": r"\rfloor ", "⌈": r"\lceil ", "⌉": r"\rceil ", "⟨": r"\langle ", "⟩": r"\rangle ",
+    "→": r"\to ", "\u200b": "", "\ufeff": "", "\u2061": "", "\u2062": "",
+}  # fmt: skip
+_SUPERSCRIPT = re.compile("[⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ⁿ]+")
+_SUBSCRIPT = re.compile("[₀₁₂₃₄₅₆₇₈₉]+")
+_SMALL = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ⁿ₀₁₂₃₄₅₆₇₈₉", "0123456789+-n0123456789")
+_NOISE = (
+    (re.compile(r"\\(?:displaystyle|textstyle|scriptstyle|limits|nolimits|allowbreak|strut|relax|left\.|right\.)(?![A-Za-z])"), " "),
+    (re.compile(r"\\(?:left|right|middle|[bB]ig{1,2}[lrm]?)(?![A-Za-z])\s*"), ""),
+    (re.compile(r"\\m?(?:left|right)\s*(?=[\[\](){}|\\])"), ""),
+    (re.compile(r"\\(?:hspace|vspace|phantom|hphantom|vphantom|label|tag)\*?\s*\{[^{}]*\}"), " "),
+    (re.compile(r"\\!"), ""),
+    (re.compile(r"(?<!\\)\\(?:[,;: ]|q?quad(?![A-Za-z])|enspace(?![A-Za-z])|thinspace(?![A-Za-z])|medspace(?![A-Za-z])|thickspace(?![A-Za-z]))"), " "),
+    (re.compile(r"(?<!\\)~(?!=)"), " "),
+)  # fmt: skip
+_FONTS = re.compile(r"\\(?:text|textbf|textit|textrm|textsf|textsc|textnormal|texttt|mbox|hbox|mathrm|mathbf|mathit|mathsf|mathnormal|boldsymbol|bm|operatorname\*?|emph|rm|bf|it)\s*(?=\{)")  # fmt: skip
+_OLD_FONTS = re.compile(r"\{?\\(?:rm|bf|it|sf|tt)\s+([A-Za-z]+)\}?")
+_SYNONYMS = {
+    "dfrac": "frac", "tfrac": "frac", "cfrac": "frac", "dbinom": "binom", "tbinom": "binom", "leq": "le", "leqslant": "le",
+    "geq": "ge", "geqslant": "ge", "neq": "ne", "lt": "<", "gt": ">", "cdotp": "cdot", "ast": "*", "lbrace": "{", "rbrace": "}",
+    "lbrack": "[", "rbrack": "]", "vert": "|", "lvert": "|", "rvert": "|", "mid": "|", "land": "and", "dots": "ldots",
+    "cdots": "ldots", "colon": ":", "cosec": "csc", "tg": "tan", "ctg": "cot", "cotg": "cot", "arctg": "arctan",
+    "infin": "infty", "varnothing": "emptyset", "thickapprox": "approx", "simeq": "approx", "varphi": "phi",
+    "varepsilon": "epsilon", "imath": "i", "lparen": "(", "rparen": ")", "degree": "degree", "notin": "notin", "rightarrow": "to",
+    "lg": "log", "euro": " ", "pounds": " ", "percent": "%", "backslash": "\\setminus ", "euler": "e", "mathrm{e}": "e",
+}  # fmt: skip
+_COMMAND = re.compile(r"\\([A-Za-z]+)")
+_SHORT_FRACTION = re.compile(r"\\frac\s*(\{(?:[^{}]|\{(?:[^{}]|\{[^{}]*\})*\})*\}|\d|[A-Za-z]|\\pi)\s*(\d|[A-Za-z]|\\pi|(?=\{))")
+_BARE_FUNCTION = re.compile(
+    r"(?<![A-Za-z\\{])(?:np\.|math\.|numpy\.|sp\.|sympy\.)?"
+    r"(arcsin|arccos|arctan|asin|acos|atan|sinh|cosh|tanh|sin|cos|tan|cot|sec|csc|log10|log2|log|ln|exp|sqrt|pi|infinity|infty|inf|abs)"
+    r"(?![A-Za-z])"
+)
+_MODULE = re.compile(r"(?<![A-Za-z\\])(?:np|numpy|math|sp|sympy|scipy)\.(?:array(?=\())?")
+_DEGREES = re.compile(r"\^\s*\{?\s*\\*circ\s*\}?|\\degree\b|(?<=\d)\s*\\text\{\s*degrees?\s*\}|(?<=[\d}])\s*degrees?\b")
+_PERCENT = re.compile(r"\\?%|\\text\{\s*(?:percent(?:age)?|pct|\\?%)\s*\}|\b(?:percent|percentage|pct)\b")
+
+
+def clean(text: str) -> str:
+    """Return a text of an answer in the one way in which it is read further.
+
+    "$\\left(\\dfrac12,\\; π\\right).$" gives "(\\frac{1}{2}, \\pi)".
+    """
+    for pattern, command in _ESCAPED:
+        text = pattern.sub(command, text)
+    text = _plain_symbols(text)
+    text = join_groups(strip_delimiters(text))
+    for pattern, replacement in _NOISE:
+        text = pattern.sub(replacement, text)
+    text = _OLD_FONTS.sub(r"\\text{\1}", text)
+    text = _FONTS.sub(r"\\text", text)
+    text = _COMMAND.sub(_synonym, re.sub(r"\\\\(?=(?:frac|sqrt|circ|pi|text|cdot|times)\b)", r"\\", text))
+    text = _plain_words(text)
+    text = _PERCENT.sub(r"\\percent ", text)
+    text = _DEGREES.sub(r"\\degree ", text)
+    text = _code(text)
+    text = _groups(text)
+    return " ".join(text.split()).strip()
+
+
+def strip_delimiters(text: str) -> str:
+    r"""Drop dollars, `\(`, `\[`, code marks and bold marks; a dollar before a number is a currency, dropped as well."""
+    text = re.sub(r"(?<!\\)\\[()\[\]]", " ", text)
+    text = re.sub(r"\\?[$]|[€£¥₹₽]|\b(?:US|A|C)(?=\\?\$)", " ", text)
+    return re.sub(r"\*\*(?=\s|$)|^\s*\*\*|``?`?|^\s*#+\s", " ", text)
+
+
+def strip_end(text: str) -> str:
+    """Drop a full stop, comma, colon or semicolon at the end, and the spaces."""
+    previous = None
+    while text != previous:
+        previous, text = text, re.sub(r"(?<!\\)[.,;:]$|(?<![\\\d])!$(?<=\s!)", "", text.strip()).strip()
+    return text
+
+
+def _plain_symbols(text: str) -> str:
+    if text.isascii():
+        return text
+    text = _SUPERSCRIPT.sub(lambda match: "^{" + match[0].translate(_SMALL) + "}", text)
+    text = _SUBSCRIPT.sub(lambda match: "_{" + match[0].translate(_SMALL) + "}", text)
+    text = re.sub(r"√\s*(?:\{|(\d+(?:\.\d+)?|[A-Za-z]|π)|\()", _root_sign, text)
+    text = "".join(_SYMBOLS.get(character, character) for character in text)
+    text = unicodedata.normalize("NFKC", text)
+    return text.translate(str.maketrans("；，。：（）", ";,.:()"))
+
+
+def _root_sign(match: re.Match) -> str:
+    if match[1]:
+        return r"\sqrt{" + match[1] + "}"
+    return r"\sqrt" + match[0][-1]
+
+
+def _synonym(match: re.Match) -> str:
+    name = match[1]
+    return match[0] if name not in _SYNONYMS else _command(_SYNONYMS[name])
+
+
+def _command(name: str) -> str:
+    if len(name) == 1 or not name.isalpha():
+        return "\\" + name if name in "{}" else name
+    return " and " if name == "and" else "\\" + name
+
+
+def _plain_words(text: str) -> str:
+    r"""Unwrap `\text{...}` around numbers, formulas and single letters; trim the others."""
+    text = re.sub(r"\\text\s*\{\s*(-?[\d.,:/\s]*\d[\d.,:/\s]*|[A-Za-z]|\([A-Za-z]\)|)\s*\}", _unwrapped, text)
+    text = re.sub(r"\\text\s*\{\s*(arcsin|arccos|arctan|sin|cos|tan|cot|sec|csc|log|ln|exp)\s*\}", r"\\\1 ", text)
+    text = re.sub(r"\\text\s*\{\s*([^{}]*?)\s*\}", r"\\text{\1}", text)
+    whole = re.fullmatch(r"\s*\\text\{([^{}]*)\}\s*([.,]?)\s*", text)
+    return whole[1] if whole else text
+
+
+def _unwrapped(match: re.Match) -> str:
+    """A number or a letter without its font, except for a unit's letter behind a number."""
+    behind_number = re.search(r"(?:[\d})]|/)\s*$", match.string[: match.start()])
+    return match[0] if behind_number and match[1] in tuple("gmshlLAVWNJKCFTHcd") else match[1] + " "
+
+
+def _code(text: str) -> str:
+    """Python's and calculators' ways: `**`, `np.`, bare function names, a star or a caret with several digits."""
+    text = text.replace("**", "^")
+    natural = "np.log(" in text or "math.log(" in text or "numpy.log(" in text
+    text = _BARE_FUNCTION.sub(lambda match: _function_name(match[1], natural, match.end(), text), text)
+    text = _MODULE.sub("", text)
+    text = re.sub(r"\\exp\s*\(", r"\\exp(", text)
+    text = re.sub(r"(?<=\d)\s*\.\s*(?=[/*+)])", "", text)  # 3./2
+    text = re.sub(r"\^\s*\(([^()]*)\)", r"^{\1}", text)
+    text = re.sub(r"\^\s*([-+]?\d+(?:\.\d+)?)(?!\s*\})", r"^{\1}", text)
+    text = re.sub(r"(?<![\d.])\.(?=\d)", "0.", text)
+    return re.sub(r"(?<![A-Za-z\\])(\d+)\s+(\d+)\s*/\s*(\d+)(?![\d/])", r"\1\\frac{\2}{\3}", text)
+
+
+def _function_name(name: str, natural: bool, end: int, text: str) -> str:
+    if name in ("infinity", "inf"):
+        return r"\infty "
+    if name == "abs":
+        return "abs"
+    if name.startswith("log1") or name == "log2":
+        return rf"\log_{{{name[3:]}}} "
+    if name == "log" and natural:
+        return r"\ln "
+    name = "arc" + name[1:] if name in ("asin", "acos", "atan") else name
+    return "\\" + name + ("" if text[end : end + 1] in ("(", "{", "[", "^", "_") else " ")
+
+
+def _groups(text: str) -> str:
+    r"""Give every fraction, root and power its braces: `\frac12`, `\sqrt3`, `\sqrt(2)`, `\sqrt x`."""
+    previous = None
+    while previous != text:
+        previous = text
+        text = _SHORT_FRACTION.sub(lambda match: rf"\frac{_braced(match[1])}" + (f"{{{match[2]}}}" if match[2] else ""), text)
+        if len(text) > 8192:
+            break
+    text = re.sub(r"\\sqrt\s*(\[[^\[\]]*\])?\s*(\d+|[A-Za-z]|\\[a-z]+)(?![A-Za-z])", lambda m: rf"\sqrt{m[1] or ''}{{{m[2] if not m[2].isdigit() else m[2]}}}", text)  # fmt: skip
+    text = _round_roots(text)
+    text = re.sub(r"\\binom\s*(\w)\s*(\w)", r"\\binom{\1}{\2}", text)
+    text = re.sub(r"\{\s*([^{}]+?)\s*\\choose\s*([^{}]+?)\s*\}", r"\\binom{\1}{\2}", text)
+    return re.sub(r"\\(frac|sqrt|binom)\s+(?=[{\[])", r"\\\1", re.sub(r"\}\s+\{", "}{", text))
+
+
+def _braced(part: str) -> str:
+    return part if part.startswith("{") else f"{{{part}}}"
+
+
+def _round_roots(text: str) -> str:
+    r"""`\sqrt(2+x)` becomes `\sqrt{2+x}`."""
+    start = 0
+    while (at := text.find(r"\sqrt(", start)) >= 0:
+        depth, start = 0, at + 6
+        for index in range(at + 5, len(text)):
+            depth += {"(": 1, ")": -1}.get(text[index], 0)
+            if depth == 0:
+                text = text[: at + 5] + "{" + text[at + 6 : index] + "}" + text[index + 1 :]
+                break
+    return text

@@ -1,0 +1,95 @@
+r"""Rewrites of an answer that keep its meaning: what any reader of mathematics takes for the same.
+
+A ground truth that is graded wrong against one of them loses right responses; `problem` finds it, and prose, before a
+run does.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+from verl_dots.rewards import problems
+from verl_dots.rewards.answer_reading import read
+from verl_dots.rewards.answers import Answer, Collection, Either, Named, Ratio, Relation, Words
+from verl_dots.rewards.grading import Verdict, grade, ground_truth_answer
+
+MOST_WORDS = 4
+_CODE = re.compile(r"\b(?:np|math|numpy|sympy)\.\w|\d\.\s*/|\*\*")
+_POWER = re.compile(r"[-+]?\d+(?:\.\d*)?[eE][-+]?\d+")
+_MATHEMATICS = re.compile(r"\\(?!text|mbox|mathrm|textbf|textit|quad|left|right|[,;:! ])[A-Za-z]+|[=<>^_+*/]|\d")
+
+
+def full_stop(answer: str) -> str:
+    """With a full stop behind it."""
+    return answer + "."
+
+
+def dollars(answer: str) -> str:
+    """Between dollars, where it has none."""
+    return answer if "$" in answer or "\\[" in answer or "\\(" in answer else f"${answer}$"
+
+
+def display_fractions(answer: str) -> str:
+    r"""`\dfrac` for `\frac`."""
+    return re.sub(r"\\frac(?![A-Za-z])", r"\\dfrac", answer)
+
+
+def spaces(answer: str) -> str:
+    r"""Thin spaces round the operators outside braces."""
+    return re.sub(r"(?<=[\w)}]) ?([+=]) ?(?=[\w(\\])(?![^{]*\})", r"\\,\1\\,", answer)
+
+
+def sized_brackets(answer: str) -> str:
+    r"""`\left(` and `\right)` for round brackets that pair."""
+    if "\\left" in answer or "\\text" in answer or re.search(r"[\[\]]", answer) or answer.count("(") != answer.count(")"):
+        return answer
+    return re.sub(r"\)", r"\\right)", re.sub(r"\(", r"\\left(", answer))
+
+
+REWRITES: tuple[Callable[[str], str], ...] = (full_stop, dollars, display_fractions, spaces, sized_brackets)
+
+
+def rewrites(answer: str) -> list[str]:
+    """The different rewrites of an answer that differ from it."""
+    found = dict.fromkeys(rewrite(answer) for rewrite in REWRITES)
+    return [text for text in found if text != answer]
+
+
+def problem(ground_truth: str, measured: bool = False) -> tuple[str, str] | None:
+    """Why right responses may score 0 against a ground truth: its kind and a message, or None. May take seconds.
+
+    Args:
+        measured: whether its source holds measurements, in which 4.5e33 is a usual way to write a number.
+    """
+    answer_text = ground_truth_answer(ground_truth)
+    answer = read(answer_text)
+    if answer is None:
+        return problems.UNREADABLE, f"the reward cannot read the answer {ground_truth!r:.80}"
+    if is_prose(answer_text):
+        return problems.PROSE, f"the answer is prose, not a value: {ground_truth!r:.80}"
+    if _CODE.search(answer_text) or (not measured and _POWER.fullmatch(answer_text.strip(" $"))):
+        return problems.FRAGILE, f"the answer {ground_truth!r:.80} is written as program code; write it in LaTeX"
+    if _only_text(answer) and _MATHEMATICS.search(answer_text):
+        return problems.FRAGILE, f"the answer {ground_truth!r:.80} is compared as text, for it cannot be read as a value"
+    for text in rewrites(answer_text):
+        if grade(rf"\boxed{{{text}}}", ground_truth, measured) is not Verdict.CORRECT:
+            return problems.FRAGILE, f"the answer {ground_truth!r:.80} is graded wrong against {text!r:.80}"
+    return None
+
+
+def is_prose(answer: str) -> bool:
+    """Whether an answer is a sentence: more than four words outside its formulas."""
+    plain = re.sub(r"\\(?:text|mbox|textbf|mathrm|textit)\b|\\[(\[)\]]|[{}$]", " ", answer)
+    plain = re.sub(r"\\[A-Za-z]+", " ", plain)
+    return len(re.findall(r"(?<![\w^])[A-Za-z][a-z]+(?![\w^])|(?<![\w^])(?:a|I)(?=\s[a-z]{2})", plain)) > MOST_WORDS
+
+
+def _only_text(answer: Answer) -> bool:
+    """Whether some part of an answer is compared as text."""
+    if isinstance(answer, Words):
+        return True
+    if isinstance(answer, Named):
+        return _only_text(answer.answer)
+    parts = {Collection: "members", Relation: "sides", Ratio: "parts", Either: "readings"}.get(type(answer))
+    return parts is not None and any(map(_only_text, getattr(answer, parts)))

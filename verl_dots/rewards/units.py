@@ -1,0 +1,77 @@
+r"""Units and words behind a number, told apart from variables: `5\text{ cm}` and `18 eggs` have one, `3g` has none.
+
+A single letter is a unit only inside `\text{...}` or `\mathrm{...}`.
+"""
+
+from __future__ import annotations
+
+import re
+
+# Words that make a text more than a value with its unit.
+_NO_UNIT = re.compile(
+    r"\b(?:if|for|when|where|with|or|and|more|less|fewer|than|least|most|not|no|is|are|from|between|such|that|only|all|any|"
+    r"some|each|every|otherwise|does|exist|exists|given|mod|to|by|if|then|even|odd|prime|both|whenever|otherwise|greater)\b",
+    re.IGNORECASE,
+)
+_SHORT = (
+    "cm mm km dm nm um kg mg gm ml cl dl ft yd yds mi lb lbs oz hr hrs min mins sec secs ms mph kph kmh rad deg Hz kHz MHz "
+    "GHz eV keV MeV GeV TeV kJ MJ kW MW GW kPa MPa GPa Pa bar atm mol kcal cal pc kpc Mpc AU ly erg ergs dyn gal qt pt "
+    "sq cu hp amp ohm volt watt yr yrs day days men man boy pie egg toy car cup pen box cow dog cat way cc ha pm am usd rs "
+    "cents cent miles inch feet foot"
+).split()
+_EXPONENT = r"(?:\s*\^\s*\{?\s*-?\d\s*\}?)?"
+_TEXT_PIECE = rf"\s*(?:/|\\cdot|\*|\bper\b)?\s*\(?\\text\{{[^{{}}]*\}}\)?{_EXPONENT}"
+_FIRST_PIECE = rf"(?:{_TEXT_PIECE}|\s*\\degree\s*(?:C|F|K)?(?![A-Za-z])|\s*\\percent)"
+_TEXT_UNIT = re.compile(
+    rf"(?P<core>.*?)(?P<unit>{_FIRST_PIECE}(?:{_FIRST_PIECE}|\s*/\s*[A-Za-z]{{1,3}}(?![A-Za-z]){_EXPONENT})*)\s*\.?", re.DOTALL
+)
+_WORD_UNIT = re.compile(rf"(?P<core>.*?[\d}})\]])(?P<space>\s*)-?(?P<unit>[A-Za-z][A-Za-z./ '-]*?{_EXPONENT})\s*\.?", re.DOTALL)
+_CURRENCY = re.compile(r"^\s*(?:Rs\.?|USD|EUR|GBP|INR|US)\s*(?=-?[\d.])", re.IGNORECASE)
+_SAME = {
+    "centimeter": "cm", "centimetre": "cm", "meter": "m", "metre": "m", "kilometer": "km", "kilometre": "km", "inch": "in",
+    "inche": "in", "feet": "ft", "foot": "ft", "yard": "yd", "mile": "mi", "millimeter": "mm", "millimetre": "mm", "gram": "g", "kilogram": "kg",
+    "second": "s", "sec": "s", "minute": "min", "hour": "h", "hr": "h", "day": "day", "year": "year", "yr": "year",
+    "pound": "lb", "ounce": "oz", "dollar": "dollar", "cent": "cent", "week": "week", "month": "month", "liter": "l", "litre": "l",
+    "milliliter": "ml", "gallon": "gal", "ton": "ton", "°": "degree", "degree": "degree",
+}  # fmt: skip
+_KNOWN = frozenset(_SAME.values()) | {"percent"}
+
+
+def split_unit(text: str) -> tuple[str, str]:
+    """A value's text and the unit behind it, "" where there is none."""
+    text = _CURRENCY.sub("", text)
+    match = _TEXT_UNIT.fullmatch(text)
+    if match and match["core"].strip() and "\\text" not in match["core"] and not _NO_UNIT.search(_plain(match["unit"])):
+        return match["core"].strip(), match["unit"].strip()
+    match = _WORD_UNIT.fullmatch(text)
+    if match and _is_word(match["unit"], bool(match["space"])) and not _command_end(match["core"]):
+        return match["core"].strip(), match["unit"].strip()
+    return text, ""
+
+
+def known_unit(text: str) -> str | None:
+    """One name for a unit of length, time, mass, volume or money; None for any other word."""
+    plain = _plain(text).strip(" .^{}").lower().rstrip("0123456789").strip(" .^{}")
+    for name in (plain, plain.removesuffix("s"), plain.removesuffix("es")):
+        name = _SAME.get(name, name)
+        if name in _KNOWN:
+            return name
+    return None
+
+
+def _plain(text: str) -> str:
+    return text.replace("\\text", " ").replace("{", " ").replace("}", " ").replace("\\", " ")
+
+
+def _is_word(text: str, spaced: bool) -> bool:
+    words = re.findall(r"[A-Za-z]+", text)
+    if not words or _NO_UNIT.search(text):
+        return False
+    first = words[0]
+    if first in _SHORT:
+        return True
+    return spaced and len(first) >= 4 and re.search(r"[aeiouyAEIOUY]", first) is not None
+
+
+def _command_end(core: str) -> bool:
+    return re.search(r"\\[A-Za-z]*$", core) is not None
