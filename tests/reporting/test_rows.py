@@ -130,6 +130,7 @@ def test_train_time_beyond_wall_time_and_missing_steps_are_named():
     rows = [{"step": step, "wall_seconds": 10.0 * step, "train_seconds": 20.0 * step} for step in (0, 1, 4, 6)]
     _, notes = as_table(rows, "RUN")
     assert notes == (
+        "RUN tells no generated_tokens.",
         "RUN: train_seconds exceed wall_seconds, which include them; one of the two is wrong.",
         "RUN has no row for steps 2-3, 5.",
     )
@@ -137,4 +138,10 @@ def test_train_time_beyond_wall_time_and_missing_steps_are_named():
 
 def test_a_run_without_its_beginning_is_named():
     _, notes = as_table([{"step": 31, "train_seconds": 2.0}, {"step": 32, "train_seconds": 4.0}], "RUN")
-    assert notes == ("RUN has no row before step 31: its totals may lack the steps before.",)
+    assert notes[1:] == ("RUN has no row before step 31: its totals may lack the steps before.",)
+
+
+def test_a_mark_of_the_encoding_is_no_damage(tmp_path):
+    (tmp_path / "metrics.jsonl").write_bytes(b'\xef\xbb\xbf{"step": 0}\r\n{"step": 1}\r\n')
+    found = read_rows(tmp_path / "metrics.jsonl")
+    assert (found.values, found.notes) == ([{"step": 0}, {"step": 1}], ())

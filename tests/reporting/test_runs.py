@@ -93,6 +93,7 @@ def test_name_and_seed_fall_back_on_the_configuration(folder):
         f"{file} is missing.",
         f"{file} does not tell whether the run has finished.",
         f"{file} lacks a name or a seed; using 'dots' and 3.",
+        f"{folder} tells no wall_seconds, no train_seconds, no generated_tokens.",
     )
     (folder / "config.yaml").unlink()
     assert (load_run(folder).name, load_run(folder).seed) == (folder.name, None)
@@ -140,6 +141,8 @@ def test_a_run_is_whole_if_it_has_an_end_and_all_of_its_steps(folder):
     assert load_run(folder).unfinished == "not finished (step 30 of 60)"
     (folder / "run.json").write_text('{"name": "grpo", "seed": 7, "finished": "2026-01-01"}')
     assert load_run(folder).unfinished == "ended early (step 30 of 60)"
+    (folder / "config.yaml").write_text("trainer: {total_training_steps: 20}\n")
+    assert load_run(folder).unfinished == "too long (step 30 of 20)"
     (folder / "config.yaml").write_text("trainer: {total_training_steps: 30}\n")
     assert load_run(folder).unfinished is None
     (folder / "run.json").unlink()  # then only the steps tell

@@ -52,6 +52,16 @@ def test_a_run_that_is_shorter_than_another_of_its_method_is_left_out(write_run)
     }
 
 
+def test_a_run_without_its_beginning_is_left_out(write_run):
+    folders = [write_run("grpo", 0, CURVE), write_run("grpo", 1, CURVE), write_run("grpo", 2, {2: 0.2, 4: 0.3})]
+    for folder, begin in zip(folders, (0, 3, 1), strict=True):  # no validation before training is no lack
+        lines = (folder / "metrics.jsonl").read_text().splitlines(keepends=True)
+        (folder / "metrics.jsonl").write_text("".join(lines[begin:]))
+    found = select(folders)
+    assert kept(found) == {"grpo": ["grpo-0", "grpo-2"]}
+    assert reasons(found) == {"grpo-1": "its rows begin at step 3, those of another run of grpo at step 1"}
+
+
 def test_when_asked_for_the_runs_of_a_method_are_cut_to_the_steps_that_all_have(write_run):
     folders = [
         write_run("grpo", 0, CURVE),

@@ -93,7 +93,7 @@ def test_by_itself_nothing_is_smoothed_over_different_steps(write_run):
     curve = {step: step / 20 for step in range(0, 20, 2)}
     one = write_run("grpo", 0, curve, last_step=18)
     assert summary.compare(group_by_name([load_run(one)])).window == 3
-    other = write_run("dots", 0, curve | {5: 0.25}, last_step=18)
+    other = write_run("dots", 0, {step: step / 20 for step in range(19)}, last_step=18)
     assert summary.compare(group_by_name([load_run(one), load_run(other)])).window == 1
 
 
@@ -115,3 +115,13 @@ def test_an_accuracy_beyond_one_is_no_percentage(write_run):
     found = summary.compare(group_by_name([load_run(folder)]))
     assert not found.is_accuracy
     assert found.notes[-1] == "the accuracy has values from 12.5 to 71: it is not shown as a percentage."
+
+
+def test_one_lost_evaluation_changes_neither_the_smoothing_nor_what_is_compared(write_run):
+    curve = {step: step / 40 for step in range(0, 21, 2)}
+    lost = {step: value for step, value in curve.items() if step != 10}
+    folders = [write_run("grpo", 0, curve, last_step=20), write_run("dots", 0, lost, last_step=20)]
+    found = summary.compare(group_by_name([load_run(folder) for folder in folders]))
+    assert found.window == 3
+    assert [method.mean.step_E.tolist() for method in found.methods] == [[0, 2, 4, 6, 8, 12, 14, 16, 18, 20]] * 2
+    assert found.methods[1].savings.steps == pytest.approx(0.0)

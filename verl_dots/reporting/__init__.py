@@ -6,6 +6,7 @@
     selection.py   which runs count: unfinished, shorter and repeated ones are left out by name
     measures.py    curves, smoothing, first reach of an accuracy, savings, seconds by part
     fairness.py    what makes runs or methods hard to compare, in sentences
+    evaluations.py at which steps methods are compared
     obstacles.py   why a saving cannot be told
     summary.py     runs -> one `MethodSummary` a method, compared with a baseline (records: comparison.py)
     tables.py      summaries -> markdown tables; document.py: the report around them; export.py: JSON

@@ -18,6 +18,13 @@ IDENTITY = (
     "dots.difficulty.cache", "global_profiler.", "transfer_queue.", "skip.", "ray_kwargs.timeline_json_file", "hydra.",
     "ray_kwargs.ray_init.runtime_env", "ray_kwargs.ray_init.object_store_memory",
 )  # fmt: skip
+IDENTITY_ENDS = ("seed", "experiment_name", "project_name")
+# In the order in which a reader wants to know of them; others follow.
+FIRST = (
+    "dots.preset", "actor_rollout_ref.model.path", "data.train_files", "data.val_files", "data.", "trainer.total_",
+    "actor_rollout_ref.rollout.n", "actor_rollout_ref.rollout.val_kwargs", "actor_rollout_ref.actor.optim",
+    "actor_rollout_ref.actor.ppo_mini", "reward.", "trainer.n", "trainer.", "version of", "dots.",
+)  # fmt: skip
 # verl's copies of other keys, and parts that these trainers do not have.
 COPIES = ("distillation.", "reward.reward_model.rollout.", "reward_model.rollout.", "actor_rollout_ref.ref.rollout_n",
           "actor_rollout_ref.actor.rollout_n", "critic.rollout_n")  # fmt: skip
@@ -56,14 +63,16 @@ def planned_steps(settings: Settings | None) -> int | None:
 def differences(settings: Sequence[Settings]) -> list[tuple[tuple[str, ...], tuple[str, ...]]]:
     """Return [(keys, value in each of `settings`)] of what is not the same in all; keys with equal values are together.
 
-    Keys that say who a run is (`IDENTITY`), seeds and copies of other keys are left aside.
+    What readers want to know of is first (`FIRST`). Keys that say who a run is (`IDENTITY`), seeds and copies of other
+    keys are left aside.
     """
     groups: dict[tuple[str, ...], list[str]] = {}
     for key in dict.fromkeys(key for one in settings for key in one):
         values = tuple(_text(one[key]) if key in one else ABSENT for one in settings)
-        if len(set(values)) > 1 and not key.startswith(IDENTITY + COPIES) and not key.endswith("seed"):
+        if len(set(values)) > 1 and not key.startswith(IDENTITY + COPIES) and not key.endswith(IDENTITY_ENDS):
             groups.setdefault(values, []).append(key)
-    return [(tuple(keys), values) for values, keys in groups.items()]
+    found = [(tuple(sorted(keys, key=_place)), values) for values, keys in groups.items()]
+    return sorted(found, key=lambda item: _place(item[0][0]))
 
 
 def split_by_method(keys: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -75,6 +84,10 @@ def split_by_method(keys: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ..
 def shortened(text: str) -> str:
     """Cut a value for a sentence or a table; the end of a path says more than its beginning."""
     return text if len(text) <= _MOST_CHARACTERS else "..." + text[3 - _MOST_CHARACTERS :]
+
+
+def _place(key: str) -> int:
+    return next((place for place, start in enumerate(FIRST) if key.startswith(start)), len(FIRST))
 
 
 def _flat(value: Any, prefix: str = ""):

@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from verl_dots.reporting import configs, measures
-from verl_dots.reporting.rows import CUMULATIVE
 from verl_dots.reporting.runs import CONFIG_FILE, Run
 
 Groups = Mapping[str, Sequence[Run]]
@@ -15,6 +14,7 @@ Groups = Mapping[str, Sequence[Run]]
 STALL, STALL_SHARE = 10.0, 0.1
 # Accuracies before training that are further apart are not those of one model.
 START_APART = 0.05
+_MOST_DIFFERENCES = 8
 _MOST_KEYS = 3
 _MOST_NAMES = 4
 
@@ -24,14 +24,12 @@ def notes(groups: Groups) -> tuple[str, ...]:
     runs = [run for members in groups.values() for run in members]
     found = [*_missing_settings(runs)]
     for name, members in groups.items():
-        labels = [str(run.path) for run in members]
-        for keys, values in configs.differences([_settings(run) for run in members]):
-            found.append(f"the runs of {name} differ in {_difference(keys, values, labels)}.")
-    for keys, values in between_methods(groups):
-        expected, _ = configs.split_by_method(keys)
-        if expected:
-            found.append(f"methods differ in {_difference(expected, values, list(groups))}.")
-    found += [*_lengths(groups), *_copies(runs), *_ends(runs), *_costs(runs)]
+        known = [run for run in members if run.settings is not None]
+        different = configs.differences(_settings(known))
+        found += _differences(f"the runs of {name} differ in", different, [str(run.path) for run in known])
+    different = [(configs.split_by_method(keys)[0], values) for keys, values in between_methods(groups)]
+    found += _differences("methods differ in", [item for item in different if item[0]], list(groups))
+    found += [*_lengths(groups), *_copies(runs), *_ends(runs), *_stalls(runs)]
     if len(groups) > 1:
         found += [*_seeds(groups), *_starts(groups), *_metric(runs[0])]
     return tuple(found)
@@ -42,14 +40,7 @@ def between_methods(groups: Groups) -> list[tuple[tuple[str, ...], tuple[str, ..
     first = [members[0] for members in groups.values()]
     if any(run.settings is None for run in first):
         return []
-    return configs.differences([_settings(run) for run in first])
-
-
-def same_evaluations(run: Run, other: Run) -> bool:
-    """Whether two runs were evaluated at the same steps, as far as the shorter one got."""
-    one, two = (set(evaluated_steps(each)) for each in (run, other))
-    last = min(max(one), max(two))  # itself left aside: the last step is always evaluated
-    return {step for step in one if step < last} == {step for step in two if step < last}
+    return configs.differences(_settings(first))
 
 
 def evaluated_steps(run: Run) -> list[int]:
@@ -57,27 +48,40 @@ def evaluated_steps(run: Run) -> list[int]:
     return [int(step) for step in measures.validation_curve(run.rows, run.metric_keys).step_E]
 
 
-def _settings(run: Run) -> dict:
-    """A run's settings and versions."""
-    return dict(run.settings or {}) | {f"version of {name}": value for name, value in run.versions.items()}
+def _settings(runs: Sequence[Run]) -> list[dict]:
+    """The settings of runs, and their versions where all of them tell any."""
+    with_versions = all(run.versions for run in runs)
+    versions = [run.versions if with_versions else {} for run in runs]
+    return [
+        dict(run.settings or {}) | {f"version of {name}": value for name, value in own.items()}
+        for run, own in zip(runs, versions, strict=True)
+    ]
 
 
 def _missing_settings(runs: Sequence[Run]) -> list[str]:
     missing = [str(run.path) for run in runs if run.settings is None]
     if not missing or len(runs) == 1:
         return []
-    which = "no run has" if len(missing) == len(runs) else f"{', '.join(missing)} lack"
-    return [f"{which} a {CONFIG_FILE}: whether model, data and batch are the same was not checked."]
+    which = "no run" if len(missing) == len(runs) else f"not every run (not {_few(missing)})"
+    return [
+        f"{which} has a {CONFIG_FILE} that can be read: whether model, data and batch are the same was not checked."
+    ]
 
 
-def _difference(keys: Sequence[str], values: Sequence[str], labels: Sequence[str]) -> str:
-    """Name keys and who has which value: "data.train_batch_size: 8 (grpo), 16 (dots, dash)"."""
-    more = f" and {len(keys) - _MOST_KEYS} more keys" if len(keys) > _MOST_KEYS else ""
-    owners: dict[str, list[str]] = {}
-    for value, label in zip(values, labels, strict=True):
-        owners.setdefault(value, []).append(label)
-    texts = [f"{configs.shortened(value)} ({_few(names)})" for value, names in owners.items()]
-    return f"{', '.join(keys[:_MOST_KEYS])}{more}: {', '.join(texts)}"
+def _differences(
+    words: str, different: Sequence[tuple[tuple[str, ...], tuple[str, ...]]], labels: Sequence[str]
+) -> list[str]:
+    """One sentence a difference, the first ones: "WORDS data.train_batch_size: 8 (grpo), 16 (dots, dash)."""
+    found = []
+    for keys, values in different[:_MOST_DIFFERENCES]:
+        more = f" and {len(keys) - _MOST_KEYS} more keys" if len(keys) > _MOST_KEYS else ""
+        owners: dict[str, list[str]] = {}
+        for value, label in zip(values, labels, strict=True):
+            owners.setdefault(value, []).append(label)
+        texts = [f"{configs.shortened(value)} ({_few(names)})" for value, names in owners.items()]
+        found.append(f"{words} {', '.join(keys[:_MOST_KEYS])}{more}: {', '.join(texts)}.")
+    rest = sum(len(keys) for keys, _ in different[_MOST_DIFFERENCES:])
+    return found + ([f"{words} {rest} more settings."] if rest else [])
 
 
 def _few(names: Sequence[str]) -> str:
@@ -86,7 +90,7 @@ def _few(names: Sequence[str]) -> str:
 
 
 def _lengths(groups: Groups) -> list[str]:
-    """Name methods of different length, first evaluation, or steps of evaluation."""
+    """Name methods of different length or first evaluation, and methods whose runs differ in their evaluations."""
     found = []
     first = {name: members[0] for name, members in groups.items()}
     steps = {name: run.last_step for name, run in first.items()}
@@ -98,16 +102,8 @@ def _lengths(groups: Groups) -> list[str]:
             f"methods differ in the step of their first evaluation, and so in their gain: {_by_value(begins)}."
         )
     for name, members in groups.items():
-        if any(not same_evaluations(members[0], run) for run in members[1:]):
+        if len({tuple(evaluated_steps(run)) for run in members}) > 1:
             found.append(f"the runs of {name} were evaluated at different steps: only those that all share count.")
-    (base, reference), *others = first.items()
-    for name, run in others:
-        if not same_evaluations(reference, run):
-            counts = f"{len(evaluated_steps(run))} and {len(evaluated_steps(reference))} times"
-            found.append(
-                f"{name} and {base} were evaluated at different steps ({counts}): what lies between evaluations is "
-                "interpolated, and their wall times include different numbers of validations."
-            )
     return found
 
 
@@ -138,23 +134,18 @@ def _copies(runs: Sequence[Run]) -> list[str]:
 
 
 def _ends(runs: Sequence[Run]) -> list[str]:
-    """Name runs whose final accuracy is not of their last step, or that went on past their end."""
-    found = []
-    for run in runs:
-        if run.last_evaluation < run.last_step:
-            found.append(f"{run.path} was last evaluated at step {run.last_evaluation} of its {run.last_step}.")
-        if run.planned_steps is not None and run.recorded_steps > run.planned_steps:
-            found.append(f"{run.path} has {run.recorded_steps} steps, though its settings ask for {run.planned_steps}.")
-    return found
+    """Name runs whose final accuracy is not of their last step."""
+    return [
+        f"{run.path} was last evaluated at step {run.last_evaluation} of its {run.last_step}."
+        for run in runs
+        if run.last_evaluation < run.last_step
+    ]
 
 
-def _costs(runs: Sequence[Run]) -> list[str]:
-    """Name runs without a cost, and those in which one step took much of the time: the machine stood still."""
+def _stalls(runs: Sequence[Run]) -> list[str]:
+    """Name runs in which one step took much of the time: the machine stood still."""
     found = []
     for run in runs:
-        lacking = [name for name in CUMULATIVE if run.rows[name].isna().all()]
-        if lacking:
-            found.append(f"{run.path} has no {', '.join(lacking)} that could be used.")
         steps = run.rows[run.rows["step"] >= 1].set_index("step")["train_seconds"].dropna()
         seconds = steps.diff().dropna() / np.diff(steps.index)
         if len(seconds) < 2:

@@ -7,7 +7,7 @@ fractions in [0, 1]. Shares saved are fractions too: 0.25 means a quarter less.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -124,12 +124,14 @@ def align(curves: Sequence[Curve]) -> list[Curve]:
     common = sorted(set.intersection(*(set(curve.step_E.tolist()) for curve in curves)))
     if not common:
         raise ValueError("the runs share no evaluation step; were they run with different trainer.test_freq?")
-    cut = []
-    for curve in curves:
-        at = np.searchsorted(curve.step_E, common)
-        arrays = (curve.step_E, curve.wall_seconds_E, curve.train_seconds_E, curve.tokens_E, curve.accuracy_E)
-        cut.append(Curve(*(values[at] for values in arrays)))
-    return cut
+    return [at_steps(curve, common) for curve in curves]
+
+
+def at_steps(curve: Curve, steps: Iterable[float]) -> Curve:
+    """Return `curve` at some of the steps at which it was evaluated."""
+    at = np.searchsorted(curve.step_E, sorted(steps))
+    arrays = (curve.step_E, curve.wall_seconds_E, curve.train_seconds_E, curve.tokens_E, curve.accuracy_E)
+    return Curve(*(values[at] for values in arrays))
 
 
 def mean_curve(curves: Sequence[Curve]) -> Curve:

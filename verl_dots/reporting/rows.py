@@ -6,6 +6,7 @@ that name the file, the line and what is wrong with it.
 
 from __future__ import annotations
 
+import codecs
 import json
 import math
 from collections.abc import Sequence
@@ -52,7 +53,7 @@ def read_rows(file: Path) -> Rows:
     rows: dict[int, dict[str, Any]] = {}
     damaged, values, unordered = [], [], []
     resumes, newest = 0, -1
-    lines = file.read_bytes().split(b"\n")
+    lines = file.read_bytes().removeprefix(codecs.BOM_UTF8).split(b"\n")
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
@@ -88,7 +89,8 @@ def as_table(rows: Sequence[dict[str, Any]], path: Path) -> tuple[pd.DataFrame, 
     columns = {name: pd.to_numeric(table[name], errors="coerce") for name in table.columns}
     table = pd.DataFrame(columns).reindex(columns=[*columns, *(c for c in CUMULATIVE if c not in columns)])
     table = table.replace([np.inf, -np.inf], np.nan).astype({name: float for name in CUMULATIVE})
-    notes = []
+    lacking = [name for name in CUMULATIVE if table[name].isna().all()]
+    notes = [f"{path} tells no {', no '.join(lacking)}."] if lacking else []
     for name in CUMULATIVE:
         known = table[name].dropna()
         if (known < 0).any() or (known.diff() < 0).any():

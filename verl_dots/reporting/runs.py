@@ -65,6 +65,11 @@ class Run:
     notes: tuple[str, ...]
 
     @property
+    def first_step(self) -> int:
+        """The step of the first row."""
+        return int(self.rows["step"].iloc[0])
+
+    @property
     def last_step(self) -> int:
         """The step of the last row."""
         return int(self.rows["step"].iloc[-1])
@@ -84,8 +89,8 @@ class Run:
         """Why the run is not a whole one, by its own files; None if it is, or if they do not tell."""
         if self.tells_end and self.finished is None:
             return f"not finished ({self.progress})"
-        if self.planned_steps is not None and self.recorded_steps < self.planned_steps:
-            return f"ended early ({self.progress})"
+        if self.planned_steps is not None and self.recorded_steps != self.planned_steps:
+            return f"{'ended early' if self.recorded_steps < self.planned_steps else 'too long'} ({self.progress})"
         return None
 
 
@@ -183,10 +188,11 @@ def find_metric_keys(rows: pd.DataFrame, path: Path, metric: str | None = None) 
         if largest:
             return tuple(sorted(match.string for match in largest.values()))
     validation = sorted(name for name in columns if name.startswith("val"))
+    empty = sorted(name for name in rows.columns if name.startswith("val") and name not in columns)
     raise NothingRecordedError(
         f"{path} has no validation accuracy: no key val-core/<source>/acc/mean@N or .../reward/mean@N. "
-        f"Validation keys it has: {validation}; all keys: {sorted(columns)}. Train with trainer.test_freq > 0 and "
-        "trainer.val_before_train=True, or name one of these keys with --metric."
+        f"Validation keys it has: {validation}; all keys: {sorted(columns)}; without any value: {empty}. Train "
+        "with trainer.test_freq > 0 and trainer.val_before_train=True, or name one of these keys with --metric."
     )
 
 

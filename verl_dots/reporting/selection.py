@@ -121,13 +121,16 @@ def _tells_the_same(run: Run, other: Run) -> bool:
 
 
 def _without_shorter(runs: list[Run]) -> tuple[list[Run], list[LeftOut]]:
-    """Drop runs that were trained or evaluated for fewer steps than the longest of their method."""
+    """Drop runs that end before, begin after, or were last evaluated before another of their method."""
     longest = max(run.last_step for run in runs)
+    begin = max(1, min(run.first_step for run in runs))  # a run may lack the validation before its first step
     evaluated = max(run.last_evaluation for run in runs)
     kept, left_out = [], []
     for run in runs:
         if run.last_step < longest:
             reason = f"it ends at step {run.last_step}, another run of {run.name} at step {longest}"
+        elif run.first_step > begin:
+            reason = f"its rows begin at step {run.first_step}, those of another run of {run.name} at step {begin}"
         elif run.last_evaluation < evaluated:
             reason = f"it was last evaluated at step {run.last_evaluation}, another run of {run.name} at {evaluated}"
         else:

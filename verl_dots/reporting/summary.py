@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from verl_dots.reporting import fairness, measures, obstacles
+from verl_dots.reporting import evaluations, fairness, measures, obstacles
 from verl_dots.reporting.comparison import GAIN_SHARES, OUTCOMES, Comparison, MethodSummary, Milestone
 from verl_dots.reporting.measures import Curve
 from verl_dots.reporting.runs import Run, RunError
@@ -41,14 +41,14 @@ def compare(
     groups = {name: groups[name], **groups}
     runs = [run for members in groups.values() for run in members]
     metric_keys = _common_metric_keys(runs)
-    raw = {method: _curves(method, members) for method, members in groups.items()}
-    window = _window(window, runs, raw)
+    raw, uneven = evaluations.shared({method: _curves(method, members) for method, members in groups.items()})
+    window = _window(window, raw)
     curves = {method: [measures.smooth_curve(curve, window) for curve in raw[method]] for method in groups}
     means = {method: measures.mean_curve(curves[method]) for method in groups}
     is_accuracy, kinds = _is_accuracy(metric_keys, raw)
     notes = (*notes, *_replaced(name, baseline, left_out))
     obstacle = obstacles.of_baseline(name, means[name], window, is_accuracy)
-    reference = _Baseline(groups[name][0], means[name], window, obstacle)
+    reference = _Baseline(means[name], window, obstacle)
     methods = tuple(
         _summarise(method, tuple(members), curves[method], means[method], reference)
         for method, members in groups.items()
@@ -64,7 +64,7 @@ def compare(
         no_saving=obstacle,
         no_milestones=obstacle or obstacles.of_milestones(name, means[name]),
         left_out=tuple(left_out),
-        notes=(*notes, *fairness.notes(groups), *kinds, *remarks),
+        notes=(*notes, *fairness.notes(groups), *uneven, *kinds, *remarks),
     )
 
 
@@ -99,7 +99,6 @@ def _replaced(name: str, requested: str | None, left_out: Sequence[LeftOut]) -> 
 class _Baseline:
     """What methods are compared with; `obstacle` is why nothing can be saved against it."""
 
-    run: Run
     mean: Curve
     window: int
     obstacle: str | None
@@ -112,8 +111,7 @@ def _summarise(
     final = [float(curve.accuracy_E[-1]) for curve in curves]
     parts = [measures.seconds_by_part(run.rows) for run in runs]
     last_rows = [run.rows.iloc[-1] for run in runs]
-    even = fairness.same_evaluations(runs[0], baseline.run)
-    whole, *milestones = (_milestone(share, mean, baseline, even) for share in (1.0, *GAIN_SHARES))
+    whole, *milestones = (_milestone(share, mean, baseline) for share in (1.0, *GAIN_SHARES))
     return MethodSummary(
         name=name,
         runs=runs,
@@ -147,8 +145,8 @@ def _mean(values: Iterable[float]) -> float:
     return float(np.mean(list(values)))
 
 
-def _milestone(share: float, mean: Curve, baseline: _Baseline, even: bool) -> Milestone:
-    """Costs of reaching a share of the baseline's gain; `even` is whether both were evaluated at the same steps."""
+def _milestone(share: float, mean: Curve, baseline: _Baseline) -> Milestone:
+    """Costs of reaching a share of the baseline's gain."""
     if baseline.obstacle is not None:
         return Milestone(share, None, None, baseline.obstacle)
     first, final = float(baseline.mean.accuracy_E[0]), float(baseline.mean.accuracy_E[-1])
@@ -158,7 +156,7 @@ def _milestone(share: float, mean: Curve, baseline: _Baseline, even: bool) -> Mi
         return Milestone(share, None, None, obstacle)
     reach = measures.first_reach(mean, target)
     saved = measures.savings(reach, measures.first_reach(baseline.mean, target))
-    if not even:  # one of the two spent more of its wall time on validation
+    if not evaluations.same_steps(mean, baseline.mean):  # one of the two spent more of its wall time on validation
         saved = replace(saved, wall=math.nan)
     return Milestone(share, reach, saved, None)
 
@@ -171,10 +169,11 @@ def _curves(name: str, runs: Sequence[Run]) -> list[Curve]:
         raise RunError(f"method {name!r}: {error}") from error
 
 
-def _window(requested: int | None, runs: Sequence[Run], curves: Mapping[str, Sequence[Curve]]) -> int:
-    """How many evaluations to average; by itself none where runs were evaluated at different steps."""
+def _window(requested: int | None, curves: Mapping[str, Sequence[Curve]]) -> int:
+    """How many evaluations to average; by itself none where methods were evaluated at different steps."""
     if requested is None:
-        even = all(fairness.same_evaluations(runs[0], run) for run in runs)
+        first, *others = (members[0] for members in curves.values())
+        even = all(evaluations.same_steps(first, other) for other in others)
         fewest = min(len(curve.accuracy_E) for members in curves.values() for curve in members)
         return measures.default_window(fewest) if even else 1
     if requested < 1:
