@@ -21,11 +21,12 @@ BOUND = re.compile(rf"([a-zA-Z]) ?(<|>|\\leq?|\\geq?|\\le|\\ge) ?({_NUMBER_END})
 
 def core(ground_truth: str) -> str:
     r"""A ground truth without spaces, dollars, `\[`, `\(` or a box around all of it."""
-    text = ground_truth.strip()
+    text = ground_truth.strip(" \n")
     for left, right in (("$$", "$$"), ("$", "$"), (r"\[", r"\]"), (r"\(", r"\)")):
         inner = text[len(left) : -len(right)]
         if text.startswith(left) and text.endswith(right) and inner and not re.search(r"(?<!\\)\$|\\[()\[\]]", inner):
             text = inner.strip()
+    text = text.rstrip("\\ ")
     boxed = re.fullmatch(r"\\boxed\{([^{}]*(?:\{[^{}]*\}[^{}]*)*)\}[ .]*", text)
     return boxed[1].strip() if boxed else text
 
@@ -56,18 +57,26 @@ def changed_by(pattern: str, replacement, text: str) -> str | None:
 
 def is_formula(text: str) -> bool:
     """Whether a text may stand in mathematics: no dollars, words or line breaks, and balanced brackets."""
-    words = re.search(r"(?<![\\A-Za-z])[A-Za-z]{3,}|\\text|\\mbox|\\begin|\\\\|[$\n\t\x0c%]|\\\[|\\\(|[^\x00-\x7f]", text)
+    words = re.search(
+        r"(?<![\\A-Za-z])[A-Za-z]{3,}|\\text|\\mbox|\\begin|\\\\|[$\n\t\x0c%]|\\\[|\\\(|[^\x00-\x7f]", text
+    )
     return not words and text.count("(") == text.count(")") and text.count("[") == text.count("]")
 
 
 def is_single(text: str) -> bool:
     """Whether a formula is one value: no list, relation, set or interval."""
-    return is_formula(text) and not re.search(r"[,;=<>:_]|\\[lg]eq?|\\in|\\cup|\\pm|\\neq?|\\to|\\approx|\\equiv|\\\{|dots", text)
+    return is_formula(text) and not re.search(
+        r"[,;=<>:_]|\\[lg]eq?|\\in|\\cup|\\pm|\\neq?|\\to|\\approx|\\equiv|\\\{|dots", text
+    )
 
 
 def members(text: str) -> list[str] | None:
     """The members of a plain list of different values."""
-    if not is_formula(text) or re.search(r"[(\[{=<>_]", text.replace("\\frac{", "").replace("\\sqrt{", "")) or ";" in text:
+    if (
+        not is_formula(text)
+        or re.search(r"\b(?:and|or)\b|[(\[{=<>_]", text.replace("\\frac{", "").replace("\\sqrt{", ""))
+        or ";" in text
+    ):
         return None
     if re.fullmatch(r"-?\d{1,3}(,\d{3})+", text) or "\\!" in text or "dots" in text or "\\pm" in text:
         return None
@@ -150,7 +159,11 @@ def short_fraction(text):
 
 
 def slash_fraction(text):
-    return box(re.sub(r"\\d?frac", "", text).replace("}{", "/").strip("{}")) if FRACTION.fullmatch(text) and text[0] != "-" else None
+    return (
+        box(re.sub(r"\\[dt]?frac", "", text).replace("}{", "/").strip("{}"))
+        if FRACTION.fullmatch(text) and text[0] != "-"
+        else None
+    )
 
 
 def unreduced_fraction(text):
@@ -174,11 +187,17 @@ def without_left_right(text):
 
 
 def without_spaces(text):
-    return changed_by(r"(?<!\d) +(?![A-Za-z\d])|(?<=[+\-,(=]) +(?=\w)| +(?=[+\-,)=])", "", text) if is_formula(text) else None
+    return (
+        changed_by(r"(?<!\d) +(?![A-Za-z\d])|(?<=[+\-,(=]) +(?=\w)| +(?=[+\-,)=])", "", text)
+        if is_formula(text)
+        else None
+    )
 
 
 def spaced_operators(text):
-    return changed_by(r"(?<=[\w})!])\s*([+\-=<>])\s*(?=[\w\\(])(?![^{]*\})", r" \1 ", text) if is_formula(text) else None
+    return (
+        changed_by(r"(?<=[\w})!])\s*([+\-=<>])\s*(?=[\w\\(])(?![^{]*\})", r" \1 ", text) if is_formula(text) else None
+    )
 
 
 def thin_spaces(text):
@@ -204,11 +223,15 @@ def product_star(text):
 
 
 def plain_pi(text):
-    return changed_by(r"(?<=\d)\s*\\pi(?![a-z])(?!_)", "*pi", text) if is_single(text) and "\\frac" not in text else None
+    return (
+        changed_by(r"(?<=\d)\s*\\pi(?![a-z])(?!_)", "*pi", text) if is_single(text) and "\\frac" not in text else None
+    )
 
 
 def plain_square_root(text):
-    return changed_by(r"(?<![\d}])\\sqrt\{(\d+)\}", r"sqrt(\1)", text) if is_single(text) and "frac" not in text else None
+    return (
+        changed_by(r"(?<![\d}])\\sqrt\{(\d+)\}", r"sqrt(\1)", text) if is_single(text) and "frac" not in text else None
+    )
 
 
 def in_text(text):
@@ -277,7 +300,11 @@ def with_dollar(text):
 
 
 def with_unit(text):
-    return box(rf"{text}\text{{ units}}") if INTEGER.fullmatch(text) or DECIMAL.fullmatch(text) or FRACTION.fullmatch(text) else None
+    return (
+        box(rf"{text}\text{{ units}}")
+        if INTEGER.fullmatch(text) or DECIMAL.fullmatch(text) or FRACTION.fullmatch(text)
+        else None
+    )
 
 
 def with_word(text):
@@ -285,11 +312,11 @@ def with_word(text):
 
 
 def without_degrees(text):
-    return changed_by(r"(?<=\d)\^\{?\\circ\}?$", "", text)
+    return changed_by(r"^(-?[\d.]+)\^\{?\\circ\}?$", r"\1", text)
 
 
 def degree_sign(text):
-    return changed_by(r"(?<=\d)\^\{?\\circ\}?$", "°", text)
+    return changed_by(r"^(-?[\d.]+)\^\{?\\circ\}?$", r"\1°", text)
 
 
 def without_percent(text):
@@ -438,7 +465,7 @@ def plus_one(text, other):
 
 
 def opposite(text, other):
-    if not is_single(text) or number(text) == 0 or "!" in text:
+    if not is_single(text) or number(text) == 0 or "!" in text or "(-" in text:
         return None
     if re.search(r"(?<!^)[+\-]", re.sub(r"\{[^{}]*\}", "", text)):
         return box(f"-({text})")
@@ -454,7 +481,11 @@ def last_digit(text, other):
 
 def first_digit(text, other):
     match = re.search(r"[1-8]", text)
-    if not match or not is_formula(text) or re.search(r"[a-z](?:_\{?|\{)\d", text[: match.end()].replace("frac{", "").replace("sqrt{", "")):
+    if (
+        not match
+        or not is_formula(text)
+        or re.search(r"[a-z](?:_\{?|\{)\d", text[: match.end()].replace("frac{", "").replace("sqrt{", ""))
+    ):
         return None
     return box(text[: match.start()] + str(int(match[0]) + 1) + text[match.end() :])
 
@@ -499,7 +530,7 @@ def other_bracket(text, other):
 
 def other_base(text, other):
     match = BASED.fullmatch(text)
-    return box(f"{match[1]}_{{{int(match[2]) + 1}}}") if match and int(match[1]) else None
+    return box(f"{match[1]}_{{{int(match[2]) + 1}}}") if match and int(match[1]) >= int(match[2]) else None
 
 
 def other_direction(text, other):
@@ -524,7 +555,11 @@ def two_percent_off(text, other):
 
 def upside_down(text, other):
     match = FRACTION.fullmatch(text)
-    return box(rf"{match[1]}\frac{{{match[3]}}}{{{match[2]}}}") if match and match[2] != match[3] and int(match[2]) else None
+    return (
+        box(rf"{match[1]}\frac{{{match[3]}}}{{{match[2]}}}")
+        if match and match[2] != match[3] and int(match[2])
+        else None
+    )
 
 
 def empty_last_box(text, other):
@@ -551,6 +586,14 @@ def differs(text: str, other: str) -> bool:
     if left is not None and right is not None:
         return left != right and abs(left - right) > abs(left) / 1000
     if (left is None) != (right is None):
-        return not re.search(r"\\(?:frac|sqrt|circ|text|%|mbox|log|\$|mathrm|cdot|pi|times)|[=+*/^!%°,:_]|[A-Za-z]{3}", text + other)
-    bare = [re.sub(r"\\(?:left|right|text|mbox|[dt]?frac|[,!; ])|[^A-Za-z0-9+\-<>=\[\]()/^]", "", side) for side in (text, other)]
-    return sorted(re.findall(r"\d+", bare[0])) != sorted(re.findall(r"\d+", bare[1])) and bare[0].lower() != bare[1].lower()
+        return not re.search(
+            r"\\(?:frac|sqrt|circ|text|%|mbox|log|\$|mathrm|cdot|pi|times)|[=+*/^!%°,:_]|[A-Za-z]{3}", text + other
+        )
+    bare = [
+        re.sub(r"\\(?:left|right|text|mbox|[dt]?frac|[,!; ])|[^A-Za-z0-9+\-<>=\[\]()/^]", "", side)
+        for side in (text, other)
+    ]
+    return (
+        sorted(re.findall(r"\d+", bare[0])) != sorted(re.findall(r"\d+", bare[1]))
+        and bare[0].lower() != bare[1].lower()
+    )

@@ -83,7 +83,11 @@ def test_workers_that_die_at_the_start_are_an_error_with_the_exit_code(tmp_path,
     script += "WorkerPool(1, ('leaves_at_once',)).run(abs, -3, limit_seconds=2)"
     path = os.pathsep.join([str(tmp_path), *filter(None, sys.path)])
     done = subprocess.run(
-        [sys.executable, "-c", script], env=os.environ | {"PYTHONPATH": path}, capture_output=True, text=True, timeout=120
+        [sys.executable, "-c", script],
+        env=os.environ | {"PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        timeout=120,
     )
     assert "WorkerStartError: worker processes died 3 times" in done.stderr, done.stderr
 

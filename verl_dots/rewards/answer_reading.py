@@ -8,29 +8,57 @@ from __future__ import annotations
 import re
 
 from verl_dots.rewards import number_text
-from verl_dots.rewards.answers import Answer, Collection, Either, Named, Ratio, Relation, Value, Words
+from verl_dots.rewards.answers import Answer, Based, Collection, Either, Named, Ratio, Relation, Value, Words
 from verl_dots.rewards.expressions import ParseError, parse_expression
 from verl_dots.rewards.latex_text import clean, strip_end
 from verl_dots.rewards.units import split_unit
 
 _OPENING, _CLOSING = ("\\{", "\\langle", "(", "[", "{"), ("\\}", "\\rangle", ")", "]", "}")
-_AND = re.compile(r"\s*,?\s*(?:\\text\{\s*,?\s*(?:and|or|AND|OR|And|Or|&)\s*,?\s*\}|(?<![A-Za-z\\])(?:and|or|AND|OR)(?![A-Za-z]))\s*|\s*;\s*|,\s+|\s*\\text\{,\s*\}\s*|\s*\\lor\s*|\s*\\vee\s*")
+_AND = re.compile(
+    r"\s*,?\s*(?:\\text\{\s*,?\s*(?:and|or|AND|OR|And|Or|&)\s*,?\s*\}|(?<![A-Za-z\\])(?:and|or|AND|OR)(?![A-Za-z]))\s*|\s*;\s*|,\s+|\s*\\text\{,\s*\}\s*|\s*\\lor\s*|\s*\\vee\s*"
+)
+_OR = re.compile(r"(?<![A-Za-z])or(?![A-Za-z])|\\lor|\\vee", re.IGNORECASE)
+_FOR_ALL = re.compile(
+    r"\s*,?\s*(?:\\text\{\s*,?\s*for (?:all|any|every|each)(?: real| positive)?(?: integers?| numbers?| reals?)*\s*\}|\\forall)"
+    r"\s*[a-z]?\s*(?:\\in\s*\\mathbb\s*\{?\s*[A-Z]\s*\}?(?:\s*[_^]\s*(?:\{[^{}]*\}|[+\d*]))*)?$"
+)
+_LEAD = re.compile(r"^(?:(?:\\approx|\\sim)(?![a-z])|=|:|(?:about|approximately|around|roughly)\b)\s*")
+_TUPLES = re.compile(r"(?:\([^()]*,[^()]*\)\s*){2,}")
 _COMMA = re.compile(r"\s*[,;]\s*")
-_RELATION = re.compile(r"\s*(:=|<=|>=|!=|\\le(?![a-z])|\\ge(?![a-z])|\\ne(?![a-z])|\\in(?![a-z])|\\approx(?![a-z])|\\equiv(?![a-z])|\\to(?![a-z])|=|<|>)\s*")
-_SIGNS = {"\\le": "<=", "\\ge": ">=", "\\ne": "!=", ":=": "=", "\\in": "in", "\\approx": "~", "\\equiv": "=", "\\to": "=", "=<": "<="}
+_RELATION = re.compile(
+    r"\s*(:=|<=|>=|!=|\\le(?![a-z])|\\ge(?![a-z])|\\ne(?![a-z])|\\in(?![a-z])|\\approx(?![a-z])|\\equiv(?![a-z])|\\to(?![a-z])|=|<|>)\s*"
+)
+_SIGNS = {
+    "\\le": "<=",
+    "\\ge": ">=",
+    "\\ne": "!=",
+    ":=": "=",
+    "\\in": "in",
+    "\\approx": "~",
+    "\\equiv": "=",
+    "\\to": "=",
+    "=<": "<=",
+}
 _CUP = re.compile(r"\s*\\cup(?![a-z])\s*")
 _SIGN = re.compile(r"\\(?:pm|mp)(?![a-z])")
 _COLON = re.compile(r"\s*:\s*")
-_NAME = re.compile(r"(?:\\(?:angle|triangle|text|overline|widehat|hat|bar|vec|max|min|mathbb|mathcal|lim|Pr|deg|log|ln|widetilde|tilde|mathrm|operatorname)|\\[A-Za-z]+|[A-Za-z' ,;|()\[\]{}]|_\{[^{}]*\}|_\w|\^\{?[*'\\]\w*\}?|\d(?=[A-Za-z_}\])])|(?<=[({_,])\s*\d+\s*(?=[)},]))+")
+_NAME = re.compile(
+    r"(?>\\[A-Za-z]+|[A-Za-z' ,;|()\[\]{}]|_\{[^{}]*\}|_\w|\^\s*\{?\s*(?:\\prime|\*|')\s*\}?|(?<=[A-Za-z])\d|(?<=[({,])\d+(?=[)},]))++"
+)
 _RATIO_NAME = re.compile(r"\\frac\{([^{}]+)\}\{([^{}]+)\}|([^/]+)/([^/]+)")
-_MATRIX = re.compile(r"\\begin\{(?:[pbvBV]?matrix|array|smallmatrix)\}(?:\{[^{}]*\})?(.*)\\end\{(?:[pbvBV]?matrix|array|smallmatrix)\}", re.DOTALL)
+_MATRIX = re.compile(
+    r"\\begin\{(?:[pbvBV]?matrix|array|smallmatrix)\}(?:\{[^{}]*\})?(.*)\\end\{(?:[pbvBV]?matrix|array|smallmatrix)\}",
+    re.DOTALL,
+)
 _WORD = re.compile(r"(?<![A-Za-z\\_])(?!(?:sin|cos|tan|log)\b)[A-Za-z]{4,}(?![A-Za-z])")
+_SMALL_WORDS = frozenset("no on up in at it by is as".split())
 _MOST_MEMBERS = 2000
 
 
 def read(text: str) -> Answer | None:
     """Read an answer as it is written; None if nothing is in it."""
-    text = re.sub(r"^(?:\\approx(?![a-z])|\\sim(?![a-z])|=|:|(?:about|approximately|around)\b)\s*", "", strip_end(clean(text)))
+    text = _LEAD.sub("", strip_end(clean(text)))
+    text = _FOR_ALL.sub("", re.sub(r"\)\s*(?=\()", "), ", text) if _TUPLES.fullmatch(text) else text)
     return _read(text) if re.search(r"[^\s{}\\.,;:$]", text) else None
 
 
@@ -41,9 +69,9 @@ def _read(text: str) -> Answer:
         if "," in text:
             return Either((number, _collection("list", _split(text, _COMMA))))
         return number
-    members = _split(text, _AND)
+    members, separators = _split_at(text, _AND)
     if len(members) > 1 and not _is_prose(text):
-        return _collection("list", members)
+        return _collection("list", members, "or" if all(_OR.search(mark[0]) for mark in separators) else "")
     members = _split(text, _COMMA)
     if len(members) > 1 and not number_text.is_grouped(_bare(text)):
         return _collection("list", members)
@@ -113,7 +141,7 @@ def _read_relation(text: str) -> Answer | None:
     if all(sign == "=" for sign in signs) and is_name(parts[0]):
         return Named(_name(parts[0]), _read(parts[-1]))
     sides = tuple(_read_part(part) for part in parts)
-    return Relation(sides, tuple(signs), tuple(_name(part) for part in parts))
+    return Relation(sides, tuple(signs), tuple(_name(part) if is_name(part) else "" for part in parts))
 
 
 def text_joined(parts: list[str], signs: list[str]) -> str:
@@ -136,7 +164,12 @@ def _name(text: str) -> str:
 
 def _read_union(text: str) -> Answer | None:
     parts = _split(text, _CUP)
-    return _collection("union", parts) if len(parts) > 1 else None
+    if len(parts) == 1:
+        return None
+    union = _collection("union", parts)
+    if all(isinstance(part, Collection) and part.kind == "set" for part in union.members):
+        return Collection("set", tuple(member for part in union.members for member in part.members))
+    return union
 
 
 def _read_matrix(text: str) -> Answer | None:
@@ -172,7 +205,7 @@ def _read_set(inner: str) -> Answer:
         relation = _read_part(condition[1])
         if isinstance(relation, Relation):
             return relation
-    return _collection("set", _split(inner, _AND if ", " not in inner else _COMMA) if "," not in inner else _split(inner, _COMMA))
+    return _collection("set", [part for member in _split(inner, _AND) for part in _split(member, _COMMA)])
 
 
 def _read_single(text: str) -> Answer:
@@ -185,7 +218,7 @@ def _read_single(text: str) -> Answer:
         answer = _read_single(strip_end(core))
         if isinstance(answer, Value):
             return Value(answer.node, answer.decimal, answer.places, unit)
-        if isinstance(answer, Ratio | Collection):
+        if isinstance(answer, Ratio | Collection | Either | Based):
             return answer
         return _words(text)
     return _expression(text)
@@ -208,13 +241,17 @@ def _expression(text: str) -> Answer:
     compact = re.sub(r"(?<![\d,])(\d{1,3}(?:,\d{3})+)(?![\d,])", lambda match: match[0].replace(",", ""), compact)
     if _WORD.search(re.sub(r"\\[A-Za-z]+", " ", compact)):
         return _words(text)
-    if re.fullmatch(r"[A-Za-z]{3}", text) and text != "".join(sorted(text)):
+    if text.lower() in _SMALL_WORDS or re.fullmatch(r"[A-Z][A-Za-z]{2}", text):
         return _words(text)
-    prepared = compact.replace("\\percent", "\\percent ").replace("\\text{e}", "e").replace("\\text{i}", "i")
-    try:
-        return Value(parse_expression(prepared))
-    except ParseError:
-        return _words(text)
+    readings: list[Answer] = []
+    for tight in (False, True) if "/" in compact else (False,):
+        try:
+            readings.append(Value(parse_expression(compact, tight)))
+        except ParseError:
+            return _words(text)
+    if re.fullmatch(r"[a-z]{3}", text):
+        readings.append(_words(text))
+    return readings[0] if len(readings) == 1 or readings[0] == readings[1] else Either(tuple(readings))
 
 
 def _words(text: str) -> Words:

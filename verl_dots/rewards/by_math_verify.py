@@ -1,4 +1,4 @@
-r"""Equality by math-verify, for mathematics beyond `expressions`: sums, products, integrals, limits, gcd, max.
+r"""Equality by math-verify, for mathematics beyond `expressions`: sums, products, integrals, gcd.
 
 Its first call in a process imports sympy, which takes a second or two.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import re
 
-_BEYOND = re.compile(r"\\(?:sum|prod|i{0,2}int|lim|gcd|lcm|max|min|det|operatorname)(?![A-Za-z])|\\text\{(?:gcd|lcm)\}")
+_BEYOND = re.compile(r"\\(?:sum|prod|int|gcd|lcm)(?![A-Za-z])|\\text\{(?:gcd|lcm)\}")
 
 
 def beyond(text: str) -> bool:

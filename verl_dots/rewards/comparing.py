@@ -1,9 +1,10 @@
 r"""Whether two answers are equal, by what they are.
 
 Tolerances. Exact forms (`\frac{1}{3}`, `2^{99}`, `1234`) must be equal exactly. A number that is written with decimals
-may be rounded: it equals a value that no finite decimal writes (1/3, pi) within 5e-6 of it, relatively, and another
-decimal, whole number or finite fraction only where both agree to six decimals at least and within 5e-6, relatively. For
-measured quantities (`measured`) two numbers are equal within 1e-4, relatively, unless both are written as whole numbers.
+may be rounded. It equals a value that no finite decimal writes (1/3, pi) where both agree to six decimals and within
+5e-6, relatively, or within 1e-7, relatively. Of two numbers that decimals can write, one must be the other rounded to
+six decimals or more. For measured quantities (`measured`) two numbers are equal within 1e-4, relatively, unless both
+are written as whole numbers.
 """
 
 from __future__ import annotations
@@ -16,11 +17,11 @@ from verl_dots.rewards import expression_values as values
 from verl_dots.rewards.answers import Answer, Based, Clock, Collection, Either, Named, Ratio, Relation, Value, Words
 from verl_dots.rewards.expressions import Node, number
 from verl_dots.rewards.intervals import as_pieces
-from verl_dots.rewards.units import known_unit
+from verl_dots.rewards.units import conflicting
 
-ROUNDED = 5e-6
 MEASURED = 1e-4
-_SAME_DECIMALS = Fraction(1, 2 * 10**6)
+_ROUNDED, _CLOSE, _NOISE = 5e-6, 1e-7, 1e-12
+_DECIMALS = 6
 _REVERSED = {"<": ">", ">": "<", "<=": ">=", ">=": "<=", "=": "=", "!=": "!="}
 
 
@@ -129,7 +130,10 @@ class Comparison:
         pieces = as_pieces(collection)
         if pieces is not None and as_pieces(single) is not None:
             return self._pieces(collection, single)
-        return len(collection.members) == 1 and self.equal(collection.members[0], single)
+        alternatives = collection.kind == "list" and collection.brackets == "or"
+        if len(collection.members) != 1 and not alternatives:
+            return False
+        return all(self.equal(member, single) for member in collection.members)
 
     def _in_order(self, gold: Sequence[Answer], answer: Sequence[Answer]) -> bool:
         return len(gold) == len(answer) and all(map(self.equal, gold, answer))
@@ -152,35 +156,43 @@ class Comparison:
         )
 
     def _values(self, gold: Value, answer: Value) -> bool:
-        units = known_unit(gold.unit), known_unit(answer.unit)
-        if None not in units and units[0] != units[1]:
+        if conflicting(gold.unit, answer.unit):
             return False
-        points = values.POINTS if values.variables(gold.node) | values.variables(answer.node) else 1
         if gold.node.kind == answer.node.kind == "variable" and "_" not in gold.node.value:
             return gold.node.value.lower() == answer.node.value.lower()
-        try:
-            pairs = [(values.value(gold.node, point), values.value(answer.node, point)) for point in range(points)]
-        except values.Undefined:
+        pairs = values.pairs(gold.node, answer.node)
+        if pairs is None:
             return False
         if all(values.close(left, right) for left, right in pairs):
             return True
-        return points == 1 and self._rounded(gold, answer, *pairs[0])
+        return len(pairs) == 1 and self._rounded(gold, answer, *pairs[0])
 
     def _rounded(self, gold: Value, answer: Value, left: values.Value, right: values.Value) -> bool:
         whole = all(side.node.kind == "number" and not side.decimal for side in (gold, answer))
         if self.measured and not whole:
             return values.close(left, right, MEASURED)
-        if not (gold.decimal or answer.decimal):
+        if not (gold.decimal or answer.decimal) or not values.close(left, right, _ROUNDED):
             return False
-        if not values.close(left, right, ROUNDED):
-            return False
-        if not (_finite(left) and _finite(right)):
+        if values.close(left, right, _NOISE):
             return True
-        return gold.places != answer.places and abs(left - right) <= _SAME_DECIMALS
+        if _finite(left) and _finite(right):
+            places = min(_places(gold, left), _places(answer, right))
+            return places >= _DECIMALS and abs(left - right) <= Fraction(1, 2 * 10**places)
+        return (
+            values.close(left, right, _CLOSE)
+            or abs(values.as_float(left) - values.as_float(right)) <= 0.5 * 10**-_DECIMALS
+        )
 
 
 def _readings(answer: Answer) -> tuple[Answer, ...]:
     return answer.readings if isinstance(answer, Either) else (answer,)
+
+
+def _places(side: Value, value: Fraction) -> int:
+    """Digits behind the point as written; of a fraction more than any decimal has."""
+    if side.places is not None:
+        return side.places
+    return 0 if value.denominator == 1 else 10**6
 
 
 def _finite(value: values.Value) -> bool:
@@ -196,7 +208,7 @@ def _finite(value: values.Value) -> bool:
 
 def _plain(gold: Answer, answer: Answer) -> bool:
     if isinstance(gold, Based) and isinstance(answer, Based):
-        return gold == answer or int(gold.digits, gold.base) == int(answer.digits, answer.base)
+        return gold == answer
     if isinstance(gold, Based) or isinstance(answer, Based):
         return _unbased(gold) == _unbased(answer) is not None
     if isinstance(gold, Clock) and isinstance(answer, Clock):
@@ -253,11 +265,10 @@ def _proportional(gold: Relation, answer: Relation, positive: bool) -> bool:
         nodes.append(Node("add", (left.node, Node("negative", (right.node,)))))
     if values.variables(nodes[0]) != values.variables(nodes[1]) or not values.variables(nodes[0]):
         return False
-    quotient = Node("divide", tuple(nodes))
-    try:
-        found = [values.value(quotient, point) for point in range(values.POINTS)]
-    except values.Undefined:
+    pairs = values.pairs(*nodes)
+    if pairs is None or any(right == 0 for _, right in pairs):
         return False
+    found = [values.quotient(left, right) for left, right in pairs]
     if not all(values.close(found[0], other) for other in found[1:]) or found[0] == 0:
         return False
     return not positive or bool(getattr(found[0], "real", found[0]) > 0)

@@ -16,7 +16,9 @@ import mpmath
 from verl_dots.rewards.expressions import Node
 
 DIGITS = 100
-POINTS = 3
+POINTS = 5
+_LEAST_POINTS = 2
+_SMALL_POINTS = 3
 _MOST_BITS = 200_000  # of an exact power or factorial; beyond that it is a float
 _MOST_LOGARITHM = 10**7  # of a power's size
 _CONTEXT = mpmath.mp.clone()
@@ -41,10 +43,39 @@ def value(node: Node, point: int = 0) -> Value:
         raise Undefined(str(error)) from error
 
 
+def pairs(left: Node, right: Node) -> list[tuple[Value, Value]] | None:
+    """What two trees are worth at the same points, one where they have no variables; None if that cannot be told.
+
+    A point at which both have no value is left out; where one alone has none, they differ.
+    """
+    found = []
+    for point in range(POINTS if variables(left) | variables(right) else 1):
+        both = [_value_or_none(side, point) for side in (left, right)]
+        if None not in both:
+            found.append((both[0], both[1]))
+        elif both != [None, None]:
+            return None
+    return found if len(found) >= (_LEAST_POINTS if variables(left) | variables(right) else 1) else None
+
+
+def quotient(left: Value, right: Value) -> Value:
+    """One value divided by another, which is not 0."""
+    return _both(lambda a, b: a / b, left, right)
+
+
+def _value_or_none(node: Node, point: int) -> Value | None:
+    try:
+        return value(node, point)
+    except Undefined:
+        return None
+
+
 def variables(node: Node) -> frozenset[str]:
     """The names of a tree's variables."""
     if node.kind == "variable":
         return frozenset([node.value])
+    if node.kind == "apply":
+        return variables(node.parts[0]) | {node.value}
     return frozenset().union(*(variables(part) for part in node.parts))
 
 
@@ -54,14 +85,15 @@ def close(left: Value, right: Value, tolerance: float = 0.0) -> bool:
         if left == right:
             return True
         return tolerance > 0 and abs(left - right) <= Fraction(tolerance) * max(abs(left), abs(right))
-    left, right = _number(left), _number(right)
+    left, right = as_float(left), as_float(right)
     size = max(abs(left), abs(right))
     if not _CONTEXT.isfinite(size):
         return left == right
     return bool(abs(left - right) <= size * max(tolerance, _CONTEXT.mpf(10) ** -40))
 
 
-def _number(value: Value) -> Value:
+def as_float(value: Value) -> Value:
+    """A value as a number of mpmath."""
     if isinstance(value, Fraction):
         return _CONTEXT.mpf(value.numerator) / value.denominator
     return value
@@ -78,13 +110,16 @@ def _value(node: Node, point: int) -> Value:
     parts = [_value(part, point) for part in node.parts]
     if kind == "function":
         return _function(node.value, parts)
+    if kind == "apply":
+        return _at_point(f"{node.value} of {_CONTEXT.nstr(as_float(parts[0]), 30)}", 0)
     return _OPERATIONS[kind](*parts)
 
 
 def _at_point(name: str, point: int) -> Fraction:
-    """A variable's value: between 1/2 and 3, from its name alone."""
+    """A variable's value, from its name alone: between 1/2 and 3 at the first points, up to 33 at the others."""
     digest = hashlib.blake2b(f"{name} {point}".encode(), digest_size=4).digest()
-    return Fraction(1, 2) + Fraction(5, 2) * Fraction(int.from_bytes(digest, "big"), 2**32 + 15)
+    share = Fraction(int.from_bytes(digest, "big"), 2**32 + 15)
+    return Fraction(1, 2) + (Fraction(5, 2) if point < _SMALL_POINTS else Fraction(65, 2)) * share
 
 
 def _constant(name: str) -> Value:
@@ -95,7 +130,7 @@ def _constant(name: str) -> Value:
 
 def _both(exact: Callable, left: Value, right: Value) -> Value:
     if not (isinstance(left, Fraction) and isinstance(right, Fraction)):
-        left, right = _number(left), _number(right)
+        left, right = as_float(left), as_float(right)
     result = exact(left, right)
     if not isinstance(result, Fraction) and _CONTEXT.isnan(result):
         raise Undefined("it is no number")
@@ -105,7 +140,7 @@ def _both(exact: Callable, left: Value, right: Value) -> Value:
 def _sum(left: Value, right: Value) -> Value:
     """A sum, 0 where all but rounding cancels."""
     total = _both(lambda a, b: a + b, left, right)
-    if not isinstance(total, Fraction) and abs(total) < abs(_number(left)) * _CONTEXT.mpf(10) ** (20 - DIGITS):
+    if not isinstance(total, Fraction) and abs(total) < abs(as_float(left)) * _CONTEXT.mpf(10) ** (20 - DIGITS):
         return Fraction(0)
     return total
 
@@ -118,7 +153,9 @@ def _power(base: Value, exponent: Value) -> Value:
                 return base ** int(exponent)
         elif (root := _exact_root(base, exponent.denominator)) is not None:
             return _power(root, Fraction(exponent.numerator))
-    base, exponent = _number(base), _number(exponent)
+    if isinstance(exponent, Fraction) and exponent.denominator % 2 == 1 < exponent.denominator and _below_zero(base):
+        return _power(-base, exponent) * (-1) ** exponent.numerator  # the real root
+    base, exponent = as_float(base), as_float(exponent)
     if base == 0:
         if not _CONTEXT.re(exponent) > 0:
             raise Undefined("a power of zero")
@@ -143,20 +180,20 @@ def _exact_root(base: Fraction, degree: int) -> Fraction | None:
     return Fraction(*parts)
 
 
+def _below_zero(base: Value) -> bool:
+    return isinstance(base, Fraction | _CONTEXT.mpf) and base < 0
+
+
 def _root(base: Value, degree: Value) -> Value:
-    odd = isinstance(degree, Fraction) and degree.denominator == 1 and degree % 2 == 1
-    real = isinstance(base, Fraction) or isinstance(base, _CONTEXT.mpf)
-    if odd and real and base < 0:
-        return -_root(-base, degree)
     return _power(base, _both(lambda left, right: left / right, Fraction(1), degree))
 
 
 def _factorial(argument: Value) -> Value:
     if isinstance(argument, Fraction) and argument.denominator == 1 and 0 <= argument <= 20_000:
         return Fraction(math.factorial(int(argument)))
-    if abs(_number(argument)) > 10**9:
+    if abs(as_float(argument)) > 10**9:
         raise Undefined("the factorial is too large")
-    return _CONTEXT.factorial(_number(argument))
+    return _CONTEXT.factorial(as_float(argument))
 
 
 def _double_factorial(argument: Value) -> Value:
@@ -169,9 +206,9 @@ def _binomial(upper: Value, lower: Value) -> Value:
     whole = all(isinstance(part, Fraction) and part.denominator == 1 and 0 <= part <= 20_000 for part in (upper, lower))
     if whole:
         return Fraction(math.comb(int(upper), int(lower)))
-    if max(abs(_number(upper)), abs(_number(lower))) > 10**6:
+    if max(abs(as_float(upper)), abs(as_float(lower))) > 10**6:
         raise Undefined("the binomial is too large")
-    return _CONTEXT.binomial(_number(upper), _number(lower))
+    return _CONTEXT.binomial(as_float(upper), as_float(lower))
 
 
 def _absolute(argument: Value) -> Value:
@@ -188,12 +225,12 @@ def _whole(rounding: str) -> Callable[[Value], Value]:
 
 
 def _function(name: str, parts: list[Value]) -> Value:
-    argument = _number(parts[0])
+    argument = as_float(parts[0])
     if name in ("ln", "log", "lg"):
         if len(parts) == 1:
             base = _CONTEXT.e if name == "ln" else 10
         else:
-            base = _number(parts[1])
+            base = as_float(parts[1])
         return _CONTEXT.log(argument) if name == "ln" else _CONTEXT.log(argument) / _CONTEXT.log(base)
     if name == "exp" and abs(argument) > _MOST_LOGARITHM:
         raise Undefined("the power is too large")

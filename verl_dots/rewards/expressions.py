@@ -37,13 +37,16 @@ _TOKEN = re.compile(r"\s*(\d+(?:\.\d+)?|\.\d+|\\[A-Za-z]+|\\[{}|]|[A-Za-z]|[-+*/
 _MOST_DEPTH = 60
 
 
-def parse_expression(text: str) -> Node:
+def parse_expression(text: str, tight: bool = False) -> Node:
     """Read a whole text as one expression.
+
+    Args:
+        tight: whether letters side by side behind a slash are divided by together: t/RC as t over RC, not t/R times C.
 
     Raises:
         ParseError: it is none.
     """
-    parser = _Parser(_tokens(text))
+    parser = _Parser(_tokens(text), tight)
     node = parser.sum()
     if parser.peek() is not None:
         raise ParseError(f"{parser.peek()!r} is left over")
@@ -67,8 +70,9 @@ def number(value: Fraction) -> Node:
 
 
 class _Parser:
-    def __init__(self, tokens: list[str]):
-        self._tokens, self._at, self._depth, self._bars = tokens, 0, 0, 0
+    def __init__(self, tokens: list[str], tight: bool):
+        self._tokens, self._tight = tokens, tight
+        self._at = self._depth = self._bars = 0
 
     def peek(self, ahead: int = 0) -> str | None:
         index = self._at + ahead
@@ -101,11 +105,23 @@ class _Parser:
                 node = Node("multiply", (node, self.signed()))
             elif token in ("/", "\\div"):
                 self.take()
-                node = Node("divide", (node, self.signed()))
+                node = Node("divide", (node, self.divisor()))
             elif self._starts_value(token):
                 node = Node("multiply", (node, self.power()))
             else:
                 break
+        return node
+
+    def divisor(self) -> Node:
+        together = self._tight and (self.peek() or "").lstrip("\\").isalpha()
+        node = self.signed()
+        while (
+            together
+            and (token := self.peek()) is not None
+            and token.lstrip("\\").isalpha()
+            and self._starts_value(token)
+        ):
+            node = Node("multiply", (node, self.power()))
         return node
 
     def signed(self) -> Node:
@@ -255,7 +271,10 @@ class _Parser:
                 return Node("constant", value=name)
         elif not (token.isalpha() or name in _GREEK):
             raise ParseError(f"{token!r} is not known")
-        return Node("variable", value=name + self._marks())
+        name += self._marks()
+        if name[0] in "fg" and self.peek() == "(":  # functions by convention; P(1 + r) is a product
+            return Node("apply", (self.group("("),), name)
+        return Node("variable", value=name)
 
     def _marks(self) -> str:
         """A variable's subscript and primes."""

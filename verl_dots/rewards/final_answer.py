@@ -21,6 +21,7 @@ _CUES = (
     re.compile(r"####"),
     re.compile(r"(?i)<answer>"),
 )
+_LEAD = re.compile(r"(?i)^(?:(?:therefore|thus|simply|then|just|hence|equal to|given by|exactly)\b[\s,:*]*)+")
 _FORMULA = re.compile(
     r"(?<!\\)\$\$(?P<a>.+?)(?<!\\)\$\$|(?<!\\)\$(?P<b>[^$\n]+?(?:\\\$[^$\n]*?)*)(?<!\\)\$"
     r"|\\\[(?P<c>.+?)\\\]|\\\((?P<d>.+?)\\\)",
@@ -28,7 +29,7 @@ _FORMULA = re.compile(
 )
 _DOLLAR = re.compile(r"(?<!\\)\$")
 _NUMBER = re.compile(r"(?<![\w.\\])-?(?:\\?[$€£¥])?(?:\d{1,3}(?:,\d{3})+|\d+)?(?:\.\d+|(?<=\d))(?:\s?/\s?\d+)?%?")
-_SENTENCE_END = re.compile(r"\n\s*\n|\n(?=\S)|(?<=[^.\s])\.(?=\s+[A-Z]|\s*$)|</answer>|<\|")
+_SENTENCE_END = re.compile(r"\n\s*\n|\n(?=\S)|(?<=[^.\s])\.(?=\s+[A-Z]|\s*$)|,?\s+(?=(?:because|since|which|where|as|so)\b)|</answer>|<\|")
 _JOINT = re.compile(r"\s*(?:,?\s*\b(?:and|or)\b|[,;])\s*")
 
 
@@ -125,7 +126,7 @@ def _closing_brace(text: str, start: int) -> int | None:
 
 def _first_statement(text: str) -> str:
     """The answer at the start of a text: its formulas where it has some, else its first sentence."""
-    text = text.lstrip(" \t\n*:_`")
+    text = _LEAD.sub("", text.lstrip(" \t\n*:_`"))
     formula = _FORMULA.search(text)
     end = _SENTENCE_END.search(text)
     if formula and (end is None or formula.start() < end.start()):

@@ -86,4 +86,4 @@ def _equal_beyond(gold: str, answer: str) -> bool:
 
 
 def _compact(text: str) -> str:
-    return "".join(strip_end(clean(text)).split())
+    return "".join(re.sub(r"\\text\{([^{}]*)\}", r"\1", strip_end(clean(text))).split())

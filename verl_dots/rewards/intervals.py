@@ -47,7 +47,7 @@ def as_pieces(answer: Answer) -> list[Piece] | None:
             if pieces is None:
                 return None
             found += pieces
-        return _joined(found)
+        return found
     return None
 
 
@@ -66,7 +66,8 @@ def _of_relation(relation: Relation) -> list[Piece] | None:
     sides, signs = relation.sides, relation.signs
     if not all(isinstance(side, Value) for side in sides):
         return None
-    letters = [side.node.value if side.node.kind == "variable" else "" for side in sides]
+    names = relation.names or [""] * len(sides)
+    letters = [name if _has_variables(side) else "" for name, side in zip(names, sides, strict=True)]
     if len(signs) == 1 and sum(map(bool, letters)) == 1 and not _has_variables(sides[0 if letters[1] else 1]):
         at = 0 if letters[0] else 1
         return _one_sided(letters[at], sides[1 - at], signs[0], left=at == 0)
@@ -92,7 +93,3 @@ def _one_sided(name: str, end: Value, sign: str, left: bool) -> list[Piece] | No
 
 def _has_variables(side: Value) -> bool:
     return bool(values.variables(side.node))
-
-
-def _joined(pieces: list[Piece]) -> list[Piece]:
-    return pieces

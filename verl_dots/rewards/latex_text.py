@@ -20,6 +20,8 @@ _ESCAPED = (
     (re.compile(r"\x0b(?=[a-z])"), r"\\v"),
     (re.compile(r"\t(?=(?:imes|ext|frac|heta|an|au|riangle)\b|ext\{)"), r"\\t"),
     (re.compile(r"\r(?=(?:ight|ho|angle|floor|ceil))"), r"\\r"),
+    (re.compile(r"(?<![A-Za-z\\])(?=rac\{)"), r"\\f"),
+    (re.compile(r"(?<![A-Za-z\\])(?=ext\{)|(?<=\d) +(?=imes\b)"), r"\\t"),
 )
 _SYMBOLS = {
     "−": "-", "–": "-", "—": "-", "‐": "-", "‑": "-", "﹣": "-", "×": r"\times ", "·": r"\cdot ", "⋅": r"\cdot ", "∙": r"\cdot ",
@@ -37,15 +39,15 @@ _SUPERSCRIPT = re.compile("[⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ⁿ]+")
 _SUBSCRIPT = re.compile("[₀₁₂₃₄₅₆₇₈₉]+")
 _SMALL = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ⁿ₀₁₂₃₄₅₆₇₈₉", "0123456789+-n0123456789")
 _NOISE = (
-    (re.compile(r"\\(?:displaystyle|textstyle|scriptstyle|limits|nolimits|allowbreak|strut|relax|left\.|right\.)(?![A-Za-z])"), " "),
+    (re.compile(r"\\(?:displaystyle|textstyle|scriptstyle|limits|nolimits|allowbreak|strut|relax|tiny|small|normalsize|large|Large|LARGE|huge|Huge|left\.|right\.)(?![A-Za-z])"), " "),
     (re.compile(r"\\(?:left|right|middle|[bB]ig{1,2}[lrm]?)(?![A-Za-z])\s*"), ""),
     (re.compile(r"\\m?(?:left|right)\s*(?=[\[\](){}|\\])"), ""),
-    (re.compile(r"\\(?:hspace|vspace|phantom|hphantom|vphantom|label|tag)\*?\s*\{[^{}]*\}"), " "),
+    (re.compile(r"\\(?:hspace|vspace|phantom|hphantom|vphantom|label|tag|color|textcolor)\*?\s*\{[^{}]*\}"), " "),
     (re.compile(r"\\!"), ""),
     (re.compile(r"(?<!\\)\\(?:[,;: ]|q?quad(?![A-Za-z])|enspace(?![A-Za-z])|thinspace(?![A-Za-z])|medspace(?![A-Za-z])|thickspace(?![A-Za-z]))"), " "),
     (re.compile(r"(?<!\\)~(?!=)"), " "),
 )  # fmt: skip
-_FONTS = re.compile(r"\\(?:text|textbf|textit|textrm|textsf|textsc|textnormal|texttt|mbox|hbox|mathrm|mathbf|mathit|mathsf|mathnormal|boldsymbol|bm|operatorname\*?|emph|rm|bf|it)\s*(?=\{)")  # fmt: skip
+_FONTS = re.compile(r"\\(?:text|textbf|textit|textrm|textsf|textsc|textnormal|texttt|mbox|hbox|mathrm|mathbf|mathit|mathsf|mathnormal|boldsymbol|bm|operatorname\*?|emph|underline|uline|rm|bf|it)\s*(?=\{)")  # fmt: skip
 _OLD_FONTS = re.compile(r"\{?\\(?:rm|bf|it|sf|tt)\s+([A-Za-z]+)\}?")
 _SYNONYMS = {
     "dfrac": "frac", "tfrac": "frac", "cfrac": "frac", "dbinom": "binom", "tbinom": "binom", "leq": "le", "leqslant": "le",
@@ -56,15 +58,22 @@ _SYNONYMS = {
     "varepsilon": "epsilon", "imath": "i", "lparen": "(", "rparen": ")", "degree": "degree", "notin": "notin", "rightarrow": "to",
     "lg": "log", "euro": " ", "pounds": " ", "percent": "%", "backslash": "\\setminus ", "euler": "e", "mathrm{e}": "e",
 }  # fmt: skip
+_LEFT, _RIGHT = re.compile(r"(?<!\\)\{"), re.compile(r"(?<!\\)\}")
 _COMMAND = re.compile(r"\\([A-Za-z]+)")
-_SHORT_FRACTION = re.compile(r"\\frac\s*(\{(?:[^{}]|\{(?:[^{}]|\{[^{}]*\})*\})*\}|\d|[A-Za-z]|\\pi)\s*(\d|[A-Za-z]|\\pi|(?=\{))")
+_SHORT_FRACTION = re.compile(
+    r"\\frac\s*(\{(?:[^{}]|\{(?:[^{}]|\{[^{}]*\})*\})*\}|\d|[A-Za-z]|\\pi)\s*(\d|[A-Za-z]|\\pi|(?=\{))"
+)
 _BARE_FUNCTION = re.compile(
-    r"(?<![A-Za-z\\{])(?:np\.|math\.|numpy\.|sp\.|sympy\.)?"
+    r"(?<![A-Za-z\\])(?<!\\text\{)(?:np\.|math\.|numpy\.|sp\.|sympy\.)?"
     r"(arcsin|arccos|arctan|asin|acos|atan|sinh|cosh|tanh|sin|cos|tan|cot|sec|csc|log10|log2|log|ln|exp|sqrt|pi|infinity|infty|inf|abs)"
     r"(?![A-Za-z])"
 )
 _MODULE = re.compile(r"(?<![A-Za-z\\])(?:np|numpy|math|sp|sympy|scipy)\.(?:array(?=\())?")
-_DEGREES = re.compile(r"\^\s*\{?\s*\\*circ\s*\}?|\\degree\b|(?<=\d)\s*\\text\{\s*degrees?\s*\}|(?<=[\d}])\s*degrees?\b")
+_DEGREES = re.compile(r"\^\s*\{?\s*\\*circ\s*\}?|(?<=\d)\^\s*\{?\s*o\s*\}?(?![A-Za-z])|\\degree\b|(?<=\d)\s*\\text\{\s*degrees?\s*\}|(?<=[\d}])\s*degrees?\b")
+_ORDINAL = re.compile(
+    r"(?<=\d)\s*(?:\^\s*\{?\s*\\text\{(?:st|nd|rd|th)\}\s*\}?|\\text\{(?:st|nd|rd|th)\}|(?:st|nd|rd|th)(?![A-Za-z]))"
+)
+_LEAD = re.compile(r"^\s*\\text\{[^{}]*(?:\b(?:is|are|equals|about|approximately|roughly)|[:=])\s*\}\s*(?=\S)")
 _PERCENT = re.compile(r"\\?%|\\text\{\s*(?:percent(?:age)?|pct|\\?%)\s*\}|\b(?:percent|percentage|pct)\b")
 
 
@@ -83,17 +92,18 @@ def clean(text: str) -> str:
     text = _FONTS.sub(r"\\text", text)
     text = _COMMAND.sub(_synonym, re.sub(r"\\\\(?=(?:frac|sqrt|circ|pi|text|cdot|times)\b)", r"\\", text))
     text = _plain_words(text)
+    text = _LEAD.sub("", _ORDINAL.sub("", text))
     text = _PERCENT.sub(r"\\percent ", text)
     text = _DEGREES.sub(r"\\degree ", text)
     text = _code(text)
-    text = _groups(text)
+    text = _groups(text + "}" * min(3, max(0, len(_LEFT.findall(text)) - len(_RIGHT.findall(text)))))
     return " ".join(text.split()).strip()
 
 
 def strip_delimiters(text: str) -> str:
     r"""Drop dollars, `\(`, `\[`, code marks and bold marks; a dollar before a number is a currency, dropped as well."""
     text = re.sub(r"(?<!\\)\\[()\[\]]", " ", text)
-    text = re.sub(r"\\?[$]|[€£¥₹₽]|\b(?:US|A|C)(?=\\?\$)", " ", text)
+    text = re.sub(r"(?:\b(?:US|AU|CA)\s?)?\\?[$](?=\s*\d)|\\?[$]|[€£¥₹₽¢]", " ", text)
     return re.sub(r"\*\*(?=\s|$)|^\s*\*\*|``?`?|^\s*#+\s", " ", text)
 
 
@@ -101,7 +111,7 @@ def strip_end(text: str) -> str:
     """Drop a full stop, comma, colon or semicolon at the end, and the spaces."""
     previous = None
     while text != previous:
-        previous, text = text, re.sub(r"(?<!\\)[.,;:]$|(?<![\\\d])!$(?<=\s!)", "", text.strip()).strip()
+        previous, text = text, re.sub(r"(?<!\\)[.,;:]$|\\+$|(?<![\\\d])!$(?<=\s!)", "", text.strip()).strip()
     return text
 
 
@@ -180,7 +190,9 @@ def _groups(text: str) -> str:
     previous = None
     while previous != text:
         previous = text
-        text = _SHORT_FRACTION.sub(lambda match: rf"\frac{_braced(match[1])}" + (f"{{{match[2]}}}" if match[2] else ""), text)
+        text = _SHORT_FRACTION.sub(
+            lambda match: rf"\frac{_braced(match[1])}" + (f"{{{match[2]}}}" if match[2] else ""), text
+        )
         if len(text) > 8192:
             break
     text = re.sub(r"\\sqrt\s*(\[[^\[\]]*\])?\s*(\d+|[A-Za-z]|\\[a-z]+)(?![A-Za-z])", lambda m: rf"\sqrt{m[1] or ''}{{{m[2] if not m[2].isdigit() else m[2]}}}", text)  # fmt: skip

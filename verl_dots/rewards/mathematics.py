@@ -82,7 +82,10 @@ def answer_problem(
         return None
     outcome = _pool(workers).run(neutral.problem, ground_truth, measured, limit_seconds=timeout_seconds)
     if outcome.failure is not None:
-        return problems.UNREADABLE, f"the reward cannot read the answer {ground_truth!r:.80}: reading it {outcome.failure}"
+        return (
+            problems.UNREADABLE,
+            f"the reward cannot read the answer {ground_truth!r:.80}: reading it {outcome.failure}",
+        )
     return outcome.value
 
 

@@ -42,7 +42,12 @@ def spaces(answer: str) -> str:
 
 def sized_brackets(answer: str) -> str:
     r"""`\left(` and `\right)` for round brackets that pair."""
-    if "\\left" in answer or "\\text" in answer or re.search(r"[\[\]]", answer) or answer.count("(") != answer.count(")"):
+    if (
+        "\\left" in answer
+        or "\\text" in answer
+        or re.search(r"[\[\]]", answer)
+        or answer.count("(") != answer.count(")")
+    ):
         return answer
     return re.sub(r"\)", r"\\right)", re.sub(r"\(", r"\\left(", answer))
 
@@ -71,7 +76,10 @@ def problem(ground_truth: str, measured: bool = False) -> tuple[str, str] | None
     if _CODE.search(answer_text) or (not measured and _POWER.fullmatch(answer_text.strip(" $"))):
         return problems.FRAGILE, f"the answer {ground_truth!r:.80} is written as program code; write it in LaTeX"
     if _only_text(answer) and _MATHEMATICS.search(answer_text):
-        return problems.FRAGILE, f"the answer {ground_truth!r:.80} is compared as text, for it cannot be read as a value"
+        return (
+            problems.FRAGILE,
+            f"the answer {ground_truth!r:.80} is compared as text, for it cannot be read as a value",
+        )
     for text in rewrites(answer_text):
         if grade(rf"\boxed{{{text}}}", ground_truth, measured) is not Verdict.CORRECT:
             return problems.FRAGILE, f"the answer {ground_truth!r:.80} is graded wrong against {text!r:.80}"

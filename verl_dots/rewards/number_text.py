@@ -37,7 +37,9 @@ _COUNTS = (
 
 def join_groups(text: str) -> str:
     r"""Join groups of digits that `{,}`, `,\!`, `\,` or `\ ` part, before spacing is dropped: `1{,}234` is `1234`."""
-    text = re.sub(r"(?<=\d)\s*(?:\{\s*,\s*\}|\\text\{,\}|,\s*\\!|\\!\s*,|\{,\\!\}|\{\\,\})\s*(?:\\!)?\s*(?=\d{3}(?!\d))", "", text)
+    text = re.sub(
+        r"(?<=\d)\s*(?:\{\s*,\s*\}|\\text\{,\}|,\s*\\!|\\!\s*,|\{,\\!\}|\{\\,\})\s*(?:\\!)?\s*(?=\d{3}(?!\d))", "", text
+    )
     previous = None
     while text != previous:
         previous = text
@@ -59,7 +61,9 @@ def expand_repeating(text: str) -> str:
     r"""Write repeating decimals as fractions: `0.\overline{6}` as `(\frac{6}{9})`."""
 
     def fraction(match: re.Match) -> str:
-        whole, fixed, repeated = (match[1] or "0", match[2], match[3] or match[4]) if match[7] is None else match.groups()[4:]
+        whole, fixed, repeated = (
+            (match[1] or "0", match[2], match[3] or match[4]) if match[7] is None else match.groups()[4:]
+        )
         digits = int(whole + fixed + repeated) - int(whole + fixed)
         lower = (10 ** len(repeated) - 1) * 10 ** len(fixed)
         return rf"(\frac{{{digits}}}{{{lower}}})"
@@ -102,7 +106,7 @@ def read_based(text: str) -> Based | None:
     text = re.sub(r"\s*\(?\s*\\text\{\s*\(?\s*base[\s-]*\}?\s*(\w+)\s*\)?\s*\}?\s*\)?$", r"_{\1}", text)
     text = re.sub(r"_\{?\\text\{base\s*(\w+)\}\}?$", r"_{\1}", text)
     text = re.sub(r"\s*\(?\s*(?:in\s+)?base[\s-]*(\w+)\s*\)?$", r"_{\1}", text)
-    match = _BASED.fullmatch(text)
+    match = _BASED.fullmatch(re.sub(r"^(-?)\{([^{}]*)\}(?=\s*_)", r"\1\2", text))
     if match is None:
         return None
     word = re.sub(r"\\text\{|\}", "", match["base"])

@@ -23,9 +23,13 @@ _EXPONENT = r"(?:\s*\^\s*\{?\s*-?\d\s*\}?)?"
 _TEXT_PIECE = rf"\s*(?:/|\\cdot|\*|\bper\b)?\s*\(?\\text\{{[^{{}}]*\}}\)?{_EXPONENT}"
 _FIRST_PIECE = rf"(?:{_TEXT_PIECE}|\s*\\degree\s*(?:C|F|K)?(?![A-Za-z])|\s*\\percent)"
 _TEXT_UNIT = re.compile(
-    rf"(?P<core>.*?)(?P<unit>{_FIRST_PIECE}(?:{_FIRST_PIECE}|\s*/\s*[A-Za-z]{{1,3}}(?![A-Za-z]){_EXPONENT})*)\s*\.?", re.DOTALL
+    rf"(?P<core>.*?)(?P<unit>{_FIRST_PIECE}(?:{_FIRST_PIECE}|\s*/\s*[A-Za-z]{{1,3}}(?![A-Za-z]){_EXPONENT})*)\s*\.?",
+    re.DOTALL,
 )
-_WORD_UNIT = re.compile(rf"(?P<core>.*?[\d}})\]])(?P<space>\s*)-?(?P<unit>[A-Za-z][A-Za-z./ '-]*?{_EXPONENT})\s*\.?", re.DOTALL)
+_WORD_UNIT = re.compile(
+    rf"(?P<core>.*?[\d}})\]])(?P<space>\s*)-?(?P<unit>[A-Za-z][A-Za-z./ '-]*?{_EXPONENT})\s*\.?", re.DOTALL
+)
+_FUNCTION = re.compile(r"\\(?:sin|cos|tan|cot|sec|csc)(?![A-Za-z])")
 _CURRENCY = re.compile(r"^\s*(?:Rs\.?|USD|EUR|GBP|INR|US)\s*(?=-?[\d.])", re.IGNORECASE)
 _SAME = {
     "centimeter": "cm", "centimetre": "cm", "meter": "m", "metre": "m", "kilometer": "km", "kilometre": "km", "inch": "in",
@@ -41,7 +45,14 @@ def split_unit(text: str) -> tuple[str, str]:
     """A value's text and the unit behind it, "" where there is none."""
     text = _CURRENCY.sub("", text)
     match = _TEXT_UNIT.fullmatch(text)
-    if match and match["core"].strip() and "\\text" not in match["core"] and not _NO_UNIT.search(_plain(match["unit"])):
+    turned = match and "\\degree" in match["unit"] and _FUNCTION.search(match["core"])
+    if (
+        match
+        and not turned
+        and match["core"].strip()
+        and "\\text" not in match["core"]
+        and not _NO_UNIT.search(_plain(match["unit"]))
+    ):
         return match["core"].strip(), match["unit"].strip()
     match = _WORD_UNIT.fullmatch(text)
     if match and _is_word(match["unit"], bool(match["space"])) and not _command_end(match["core"]):
@@ -57,6 +68,19 @@ def known_unit(text: str) -> str | None:
         if name in _KNOWN:
             return name
     return None
+
+
+def conflicting(one: str, other: str) -> bool:
+    """Whether two units are both known and differ, as cm and km do, or cm and cm^2."""
+    names = known_unit(one), known_unit(other)
+    return None not in names and (names[0] != names[1] or _power(one) != _power(other))
+
+
+def _power(text: str) -> str:
+    match = re.search(r"\^\s*\{?\s*(-?\d)", text)
+    if match:
+        return match[1]
+    return "2" if re.search(r"\b(?:sq|square)\b", text) else "3" if re.search(r"\b(?:cu|cubic)\b", text) else "1"
 
 
 def _plain(text: str) -> str:
