@@ -44,15 +44,24 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     "rollout": (set(), {"ray", "verl", "pandas", "hydra", "omegaconf"}),
     "reporting": (set(), {"torch", "ray", "verl", "transformers", "hydra"}),
     "integration": (
-        {"algorithms", "config", "curriculum", "data_check", "difficulty", "files", "questions", "replay", "rewards"}
-        | {"rollout", "settings", "state"},
+        {"algorithms", "config", "curriculum", "data_check", "data_report", "data_types", "difficulty", "files"}
+        | {"question_rows", "questions", "replay", "rewards", "rollout", "settings", "state"},
         {"pandas", "matplotlib"},
     ),
     "data_check": (
-        {"question_rows", "questions"},
+        {"data_report", "question_rows", "questions"},
         {"torch", "ray", "verl", "transformers", "hydra", "omegaconf", "pandas"},
     ),
-    "check": ({"data_check", "questions", "reporting", "rewards"}, {"torch", "ray", "verl", "hydra"}),
+    "data_report": (set(), {"torch", "ray", "verl", "transformers", "hydra", "omegaconf", "pandas"}),
+    "data_types": ({"question_rows"}, {"torch", "ray", "verl", "transformers", "hydra", "omegaconf", "pandas"}),
+    "data_cleaning": (
+        {"files", "question_rows"},
+        {"torch", "ray", "verl", "transformers", "hydra", "omegaconf", "pandas"},
+    ),
+    "check": (
+        {"data_check", "data_cleaning", "data_report", "data_types", "files", "questions", "reporting", "rewards"},
+        {"torch", "ray", "verl", "hydra"},
+    ),
     "report": ({"files", "reporting"}, {"torch", "ray", "verl"}),
     "main": ({"config", "integration", "settings"}, set()),
     "conf": (set(), set()),

@@ -1,8 +1,9 @@
 """Check data sets before they are trained on: `python -m verl_dots.check DATA.parquet... [--tokenizer MODEL]`.
 
-Every row is read, every ground truth put to the reward that scores it, duplicates and lengths are counted. Exit: 0 when
-all is well (repeated questions and conflicting answers are told of, and wrong with --strict), 1 when rows are wrong,
-2 when a file or the tokenizer cannot be read at all.
+Every row is read, every ground truth put to the reward that scores it, duplicates and lengths are counted, and the
+types of the files' columns compared. Exit: 0 when all is well (repeated questions and conflicting answers are told of,
+and wrong with --strict), 1 when rows are wrong or the files do not go together, 2 when a file or the tokenizer cannot
+be read at all. `--clean FOLDER` writes the files there without the wrong rows, all with the same types.
 """
 
 import argparse
@@ -16,7 +17,11 @@ from typing import Any
 
 from rich.console import Console
 
-from verl_dots.data_check import ERRORS, UNREADABLE_ANSWER, WARNINGS, FileReport, Length, check_files
+from verl_dots.data_check import Length, check_files
+from verl_dots.data_cleaning import places, write_clean
+from verl_dots.data_report import ERRORS, KINDS, UNMATCHABLE, WARNINGS, FileReport
+from verl_dots.data_types import type_problems
+from verl_dots.files import OutputError
 from verl_dots.questions import QuestionError
 from verl_dots.reporting.tables import NOTHING, markdown
 from verl_dots.rewards import compute
@@ -30,8 +35,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parse(arguments)
     logging.basicConfig(format="%(levelname)s: %(message)s")
     console = Console(soft_wrap=True, highlight=False, markup=False, emoji=False)
+    wrong = (*ERRORS, *UNMATCHABLE, *(WARNINGS if options.strict else ()))
     try:
+        where = places(options.data, options.clean) if options.clean else {}
         length = _length(options) if options.tokenizer else None
+        apart = [] if options.apart else type_problems(options.data)
         reports = check_files(
             options.data,
             prompt_key=options.prompt_key,
@@ -40,22 +48,41 @@ def main(arguments: Sequence[str] | None = None) -> int:
             most_tokens=options.max_prompt_tokens,
             progress=sys.stderr.isatty(),
         )
-    except (QuestionError, OSError) as error:
+        console.print(overview(reports) + "\n")
+        for line in (*findings(reports, None if options.all else MOST_NUMBERS), *_of_types(apart)):
+            console.print(line)
+        if options.clean:
+            rows = {str(report.path): report.numbers(wrong) for report in reports}
+            counts = write_clean(where, rows)
+            for report in reports:
+                file = str(report.path)
+                console.print(f"{where[file]}: {counts[file]} of {report.rows} rows of {file}")
+            return 0
+    except (QuestionError, OutputError, OSError) as error:
         Console(stderr=True, soft_wrap=True, highlight=False, markup=False).print(f"error: {error}")
         return 2
-    console.print(overview(reports) + "\n")
-    for line in findings(reports, None if options.all else MOST_NUMBERS):
-        console.print(line)
-    wrong = (*ERRORS, *WARNINGS) if options.strict else (*ERRORS, UNREADABLE_ANSWER)
+    return _verdict(console, reports, wrong, apart)
+
+
+def _verdict(console: Console, reports: Sequence[FileReport], wrong: Sequence[str], apart: Sequence[str]) -> int:
+    """Print the last lines: the outcome, and what to do; the exit code."""
     bad = sum(report.count(wrong) for report in reports)
     rows = sum(report.rows for report in reports)
-    console.print(f"{bad} of {rows} rows are wrong." if bad else f"All {rows} rows can be trained on.")
-    return int(bad > 0)
+    together = ", but the files not together" if apart else ""
+    console.print(f"{bad} of {rows} rows are wrong." if bad else f"All {rows} rows can be trained on{together}.")
+    if bad or apart:
+        console.print("--clean FOLDER writes the files there without the wrong rows, all with the same types.")
+    return int(bool(bad or apart))
+
+
+def _of_types(problems: Sequence[str]) -> list[str]:
+    first = ["These files cannot be trained on together, for a column has one type:"] if problems else []
+    return first + [f"    {problem}" for problem in problems]
 
 
 def overview(reports: Sequence[FileReport]) -> str:
     """A table with one row a file, columns of problems only where there are some."""
-    kinds = [kind for kind in (*ERRORS, *WARNINGS) if any(kind in report.problems for report in reports)]
+    kinds = [kind for kind in KINDS if any(kind in report.problems for report in reports)]
     header = ["file", "rows", "questions", "data sources", "prompt characters (median, most)", "most tokens", *kinds]
     rows = []
     for report in reports:
@@ -103,7 +130,9 @@ def _length(options: argparse.Namespace) -> Length:
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m verl_dots.check", description=__doc__.splitlines()[0])
-    parser.add_argument("data", nargs="+", type=Path, metavar="DATA", help="parquet file in verl's schema")
+    parser.add_argument("data", nargs="+", type=Path, metavar="DATA", help="parquet or JSON file in verl's schema")
+    parser.add_argument("--clean", type=Path, metavar="FOLDER", help="write the files there without the wrong rows")
+    parser.add_argument("--apart", action="store_true", help="files that are not for one run: types may differ")
     parser.add_argument("--tokenizer", metavar="MODEL", help="count tokens with this model's tokenizer and template")
     parser.add_argument("--max-prompt-tokens", type=int, metavar="N", help="longer prompts are wrong")
     parser.add_argument(

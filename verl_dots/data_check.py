@@ -4,32 +4,38 @@
 """
 
 import hashlib
-from bisect import insort
-from collections import Counter, deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import re
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 from jinja2 import TemplateError
 from tqdm import tqdm
 
-from verl_dots.question_rows import QuestionError, read_rows
+from verl_dots.data_report import (
+    CODE_ANSWER,
+    CONFLICTING,
+    NO_REWARD,
+    REFUSED,
+    REPEATED,
+    SHARED,
+    TOO_LONG,
+    UNKNOWN_ROLE,
+    UNREADABLE,
+    WRONG_TYPE,
+    FileReport,
+)
+from verl_dots.question_rows import QuestionError, count_rows, read_rows
 from verl_dots.questions import Question, read_question
 
-# What can be wrong with a row. The last five leave it usable.
-UNREADABLE, NO_REWARD, WRONG_TYPE = "no question", "no reward", "ground truth of a wrong type"
-REFUSED, TOO_LONG = "refused by the chat template", "too long"
-UNREADABLE_ANSWER, FRAGILE_ANSWER, PROSE_ANSWER = "unreadable answer", "fragile answer", "prose answer"
-REPEATED, CONFLICTING = "repeated question", "conflicting answers"
-ERRORS = (UNREADABLE, NO_REWARD, WRONG_TYPE, REFUSED, TOO_LONG)
-WARNINGS = (UNREADABLE_ANSWER, FRAGILE_ANSWER, PROSE_ANSWER, REPEATED, CONFLICTING)
-SHOWN = 5  # messages of each kind that are kept
+ROLES = ("system", "developer", "user", "assistant", "tool")
 ANSWER_THREADS = 4
 MOST_WAITING = 1024  # rows that reading is ahead of the answer threads
+
+# 4.5e33, np.sqrt(2), 2*pi, 3./2: graders that know no programs take a right response to these for wrong.
+_CODE = re.compile(r"\d[eE][+-]?\d|\b(?:np|numpy|math)\.[a-z]|\*\*|[\w)]\s*\*\s*[\w(]|\d\.\s*[-+*/)]")
 
 # messages -> tokens; raises jinja2.TemplateError for a chat that the template refuses
 Length = Callable[[Sequence[Mapping[str, str]]], int]
@@ -51,42 +57,6 @@ class RewardChecks(Protocol):
         """What is wrong with an answer, its kind and a message, or None. May take seconds; called from threads."""
 
 
-@dataclass
-class FileReport:
-    """What was found in one file.
-
-    Attributes:
-        path: of the file.
-        rows: in it.
-        questions: different ones that no earlier file has.
-        sources: rows of each data source.
-        characters: length of each prompt, all messages together.
-        tokens: the longest prompt in tokens, None where nothing was tokenized.
-        problems: kind -> numbers of the rows, counted from 0.
-        messages: kind -> what is wrong with the first of them, each message once, with its row.
-    """
-
-    path: Path
-    rows: int = 0
-    questions: int = 0
-    sources: Counter[str] = field(default_factory=Counter)
-    characters: list[int] = field(default_factory=list)
-    tokens: int | None = None
-    problems: dict[str, list[int]] = field(default_factory=dict)
-    messages: dict[str, dict[str, int]] = field(default_factory=dict)
-
-    def add(self, kind: str, row: int, message: str) -> None:
-        """Note that something is wrong with a row."""
-        insort(self.problems.setdefault(kind, []), row)
-        shown = self.messages.setdefault(kind, {})
-        if len(shown) < SHOWN:
-            shown.setdefault(message, row)
-
-    def count(self, kinds: Iterable[str]) -> int:
-        """Rows with a problem of one of some kinds."""
-        return len({row for kind in kinds for row in self.problems.get(kind, ())})
-
-
 def check_files(
     files: Sequence[str | Path],
     *,
@@ -94,26 +64,32 @@ def check_files(
     rewards: RewardChecks | None = None,
     length: Length | None = None,
     most_tokens: int | None = None,
+    prompts: dict[bytes, str] | None = None,
     progress: bool = True,
 ) -> list[FileReport]:
-    """Check parquet files in verl's schema, row by row; a million different ones take about half a gigabyte.
+    """Check data files in verl's schema, row by row; a million different ones take about half a gigabyte.
 
     Args:
         rewards: asked about each row's data source and ground truth, and once about each different answer; None leaves
             them alone.
         length: of a prompt in tokens.
         most_tokens: prompts that `length` finds longer are too long.
+        prompts: digests of the training data's prompts and where they are; rows with one of them are told of. Those of
+            these files are added at the end.
         progress: show a bar.
 
     Raises:
-        QuestionError: a file is missing, no parquet, damaged, empty, or lacks a column.
+        QuestionError: a file is missing, of another kind, damaged, empty, or lacks a column.
     """
     threads = ThreadPoolExecutor(ANSWER_THREADS)
-    check = _Check(prompt_key, rewards, _Answers(rewards, threads) if rewards else None, length, most_tokens)
+    trained = {} if prompts is None else prompts
+    check = _Check(prompt_key, rewards, _Answers(rewards, threads) if rewards else None, length, most_tokens, trained)
     try:
-        return [check.file(Path(file), progress) for file in files]
+        reports = [check.file(Path(file), progress) for file in files]
     finally:
         threads.shutdown(cancel_futures=True)
+    trained.update(check.prompts)
+    return reports
 
 
 class _Check:
@@ -126,11 +102,17 @@ class _Check:
         answers: "_Answers | None",
         length: Length | None,
         most: int | None,
+        trained: Mapping[bytes, str],
     ):
         self._prompt_key, self._rewards, self._answers = prompt_key, rewards, answers
-        self._length, self._most = length, most
+        self._length, self._most, self._trained = length, most, trained
         self._seen: dict[bytes, str] = {}
         self._prompts: dict[bytes, tuple[bytes, str]] = {}
+
+    @property
+    def prompts(self) -> dict[bytes, str]:
+        """Digests of the prompts, and where each was first."""
+        return {prompt: where for prompt, (_, where) in self._prompts.items()}
 
     def file(self, path: Path, progress: bool) -> FileReport:
         report = FileReport(path)
@@ -144,6 +126,7 @@ class _Check:
                 continue
             source = row.get("data_source")
             report.sources[str(source)] += 1
+            self._check_roles(report, number, question)
             self._check_reward(report, number, question, source)
             self._check_repeats(report, number, question)
             self._check_length(report, number, question)
@@ -152,6 +135,13 @@ class _Check:
         if self._answers:
             self._answers.finish()
         return report
+
+    def _check_roles(self, report: FileReport, number: int, question: Question) -> None:
+        unknown = [message["role"] for message in question.prompt if message["role"] not in ROLES]
+        if unknown:
+            known = ", ".join(ROLES)
+            text = f"the role {unknown[0]!r} is unknown to chat templates, which may leave its message out"
+            report.add(UNKNOWN_ROLE, number, f"{text}; known: {known}")
 
     def _check_reward(self, report: FileReport, number: int, question: Question, source: Any) -> None:
         if not isinstance(source, str) or not source:
@@ -164,15 +154,20 @@ class _Check:
             report.add(WRONG_TYPE, number, problem)
         elif self._rewards.reads_answers(source):
             self._answers.put(report, number, source, question.answer)
+            if _CODE.search(question.answer):
+                report.add(CODE_ANSWER, number, f"{question.answer!r:.80} is a number or formula as programs write it")
 
     def _check_repeats(self, report: FileReport, number: int, question: Question) -> None:
         identity, here = bytes.fromhex(question.id), f"{report.path.name} row {number}"
+        prompt = bytes.fromhex(question.prompt_id)
+        if prompt in self._trained:
+            report.add(SHARED, number, f"its prompt is that of {self._trained[prompt]}")
         if identity in self._seen:
             report.add(REPEATED, number, f"the same as {self._seen[identity]}")
             return
         self._seen[identity] = here
         report.questions += 1
-        first, where = self._prompts.setdefault(bytes.fromhex(question.prompt_id), (identity, here))
+        first, where = self._prompts.setdefault(prompt, (identity, here))
         if first != identity:
             report.add(CONFLICTING, number, f"the prompt of {where} with another answer, {question.answer!r:.80}")
 
@@ -192,8 +187,8 @@ class _Check:
 
 def _rows(path: Path) -> int | None:
     try:
-        return pq.read_metadata(path.expanduser()).num_rows
-    except (pa.ArrowException, OSError):
+        return count_rows(path)
+    except (QuestionError, OSError):
         return None  # read_rows says what is wrong
 
 

@@ -12,9 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow.parquet as pq
 
-from verl_dots.question_rows import QuestionError, read_rows
+from verl_dots.question_rows import QuestionError, count_rows, read_rows
 
 logger = logging.getLogger(__name__)
 
@@ -173,7 +172,7 @@ def read_questions(files: Sequence[str | Path], *, prompt_key: str = "prompt", o
 
     def name_of(place: int) -> str:
         for file in files:
-            size = pq.read_metadata(Path(file).expanduser()).num_rows
+            size = count_rows(file)
             if place < size:
                 return f"{file} row {place}"
             place -= size
@@ -197,6 +196,10 @@ def _prompt_of(row: Mapping[str, Any], key: str) -> Sequence[Mapping[str, str]]:
             raise QuestionError(f"a message of {key} has a role and a content, got {message!r:.200}")
         if not isinstance(message["role"], str) or not isinstance(message["content"], str):
             raise QuestionError(f"role and content of a message must be text, got {message!r:.200}")
+    if not any(message["content"].strip() for message in prompt if message["role"] != "system"):
+        raise QuestionError("the question has no text (all messages but the system's are blank)")
+    if any(message["role"] == "user" and not message["content"].strip() for message in prompt):
+        raise QuestionError(f"a message of the user is blank in {prompt!r:.200}")
     return prompt
 
 
@@ -216,8 +219,6 @@ def _text_of(row: Mapping[str, Any], prompt: Sequence[Mapping[str, str]]) -> str
     text = _field(row, "extra_info", "question")
     if not isinstance(text, str) or not text.strip():
         text = "\n".join(message["content"] for message in prompt if message["role"] != "system")
-    if not text.strip():
-        raise QuestionError("the question has no text (all messages but the system's are blank)")
     return text
 
 

@@ -44,6 +44,7 @@ def folder(tmp_path, random_qwen2):
     random_qwen2.save_pretrained(tmp_path / "model")
     build_tokenizer().save_pretrained(tmp_path / "model")
     write(tmp_path / "train.parquet", [row(f"What is {i} plus 1?", str(i + 1)) for i in range(QUESTIONS)])
+    write(tmp_path / "val.parquet", [row("What is 1 minus 1?", "0")])
     return tmp_path
 
 
@@ -51,7 +52,7 @@ def check(folder, *overrides):
     settings = {
         "device": "cpu",
         "data.train_files": folder / "train.parquet",
-        "data.val_files": folder / "train.parquet",
+        "data.val_files": folder / "val.parquet",
         "data.train_batch_size": 4,
         "actor_rollout_ref.model.path": folder / "model",
         "dots.selection.enable": True,
@@ -398,10 +399,10 @@ def test_rows_that_no_reward_can_score_never_start_a_run(folder):
     write(folder / "train.parquet", [row(f"What is {i}?", "1") for i in range(30)] + [bad | {"data_source": "unheard"}])
     with pytest.raises(ConfigError, match="data.train_files: 1 of 31 rows of .*row 30: no reward function .*check"):
         check(folder)
-    write(folder / "val.parquet", [row("A long question. " * 100)])
+    write(folder / "val.parquet", [row("A long question. " * 100), row("Short?")])
     write(folder / "train.parquet", [row(f"What is {i}?", "1") for i in range(30)])
-    val = [f"data.val_files={folder / 'val.parquet'}", "data.max_prompt_length=64"]
-    with pytest.raises(ConfigError, match="data.val_files: 1 of 1 rows .*at most 64 are allowed"):
+    val = ["data.max_prompt_length=64"]
+    with pytest.raises(ConfigError, match="data.val_files: 1 of 2 rows .*at most 64 are allowed"):
         check(folder, *val)
     assert check(folder, *val, "data.filter_overlong_prompts=True")
 

@@ -43,7 +43,7 @@ def checked(folder, rows, *overrides):
         "data.val_files": f"'{folder}/a.parquet'",
         "actor_rollout_ref.model.path": f"'{folder}/model'",
     }
-    check_data(compose(["device=cpu", *(f"{key}={value}" for key, value in given.items()), *overrides]))
+    check_data(compose(["device=cpu", *(f"{key}={value}" for key, value in given.items()), *overrides]), train=False)
 
 
 def refused(folder, rows, *overrides):
@@ -90,7 +90,7 @@ def test_the_command_leaves_alone_what_the_run_does(folder, capsys, tmp_path):
 def test_the_command_of_a_warning_finds_the_answers(folder, capsys, caplog):
     caplog.set_level(logging.WARNING)
     checked(folder, [row("a"), row("b", "unreadable.")])
-    said = "1 answers of .* can only be matched as text, for the reward cannot read them; `(.*)` names them"
+    said = r"right responses to 1 of 2 questions of .* may get no reward \(1 unreadable answer\); `(.*)` names them"
     command = re.search(said, caplog.text)[1]
     assert check.main(shlex.split(command)[3:]) == 1
     assert "unreadable answer, 1 rows: 1" in capsys.readouterr().out

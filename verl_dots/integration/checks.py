@@ -1,9 +1,7 @@
 """What a run needs, checked before anything starts: settings, questions, predictor and embeddings."""
 
 import logging
-from pathlib import Path
 
-import pyarrow.parquet as pq
 from omegaconf import DictConfig, OmegaConf
 
 from verl_dots.algorithms.selection import fresh_count
@@ -11,6 +9,7 @@ from verl_dots.config import GRPO_RR, GRPO_RR_DECOUPLED, LOSSES, DotsConfig
 from verl_dots.integration.dash_checks import check_dash
 from verl_dots.integration.e3_checks import check_e3
 from verl_dots.integration.question_checks import check_questions, data_files
+from verl_dots.question_rows import schema_of
 from verl_dots.settings import ConfigError
 
 logger = logging.getLogger(__name__)
@@ -154,7 +153,7 @@ def _check_replay(config: DictConfig, dots: DotsConfig) -> None:
 def _check_kept(config: DictConfig, name: str) -> None:
     """Rollouts that are kept must be text with a ratio."""
     for file in data_files(config):
-        columns = set(pq.read_schema(Path(file).expanduser()).names)
+        columns = set(schema_of(file).names)
         if media := columns & {config.data.get("image_key", "images"), config.data.get("video_key", "videos")}:
             raise ConfigError(f"{file} has {sorted(media)}: {name}.enable=True keeps text alone; turn it off")
     if config.actor_rollout_ref.rollout.temperature == 0:

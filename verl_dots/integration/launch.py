@@ -8,7 +8,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from verl_dots.config import DotsConfig
 from verl_dots.integration import checks
-from verl_dots.integration.data_checks import check_data
+from verl_dots.integration.data_checks import check_data, check_paths
 from verl_dots.integration.run_folder import versions
 from verl_dots.settings import ConfigError, unknown_key
 
@@ -60,11 +60,7 @@ def validate(config: DictConfig, data: bool = True, train: bool = True) -> DotsC
         ConfigError: a setting of `dots` is wrong, or a file that the run needs is not there.
     """
     dots = DotsConfig.from_mapping(OmegaConf.to_container(config.dots, resolve=True))
-    for key in ("data.train_files", "data.val_files"):
-        files = OmegaConf.select(config, key)
-        for file in [files] if isinstance(files, str) else list(files or []):
-            if "://" not in file and not Path(file).expanduser().is_file():
-                raise ConfigError(f"{key}: there is no file {file!r}; data_prep/ has scripts that write data sets")
+    check_paths(config, train)
     path = config.actor_rollout_ref.model.path
     if _looks_local(path) and not (Path(path).expanduser() / "config.json").is_file():
         raise ConfigError(
@@ -81,7 +77,7 @@ def validate(config: DictConfig, data: bool = True, train: bool = True) -> DotsC
             require_model(path)
         except ConfigError as error:
             raise ConfigError(f"actor_rollout_ref.model.path: {error}") from error
-        check_data(config)
+        check_data(config, train)
     return dots
 
 

@@ -1,15 +1,14 @@
 """The questions of a run that chooses among them, and what predicts their difficulty: checked before the start."""
 
 import logging
-from pathlib import Path
 
 import numpy as np
-import pyarrow.parquet as pq
 from omegaconf import DictConfig
 
 from verl_dots.config import DotsConfig
 from verl_dots.curriculum.selection import rounds_batches
 from verl_dots.difficulty.static import static_difficulties
+from verl_dots.question_rows import read_batches, schema_of
 from verl_dots.questions import QuestionError, Questions, read_questions
 from verl_dots.settings import ConfigError
 
@@ -67,9 +66,9 @@ def _check_adarft(config: DictConfig, dots: DotsConfig, questions: Questions) ->
     column = adarft.difficulty.split(".")[0]
     found = []
     for file in data_files(config):
-        if column not in pq.read_schema(Path(file).expanduser()).names:
+        if column not in schema_of(file).names:
             raise ConfigError(f"{file} has no column {column!r} (dots.adarft.difficulty={adarft.difficulty})")
-        rows = pq.read_table(Path(file).expanduser(), columns=[column]).to_pylist()
+        rows = [row for batch in read_batches(file, [column]) for row in batch.to_pylist()]
         found.append(static_difficulties(rows, adarft.difficulty, lambda place, file=file: f"{file} row {place}"))
     difficulty_N = np.concatenate(found)
     least, greatest = adarft.within or (-np.inf, np.inf)
