@@ -4,7 +4,6 @@
 """
 
 import hashlib
-import re
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -15,7 +14,6 @@ from jinja2 import TemplateError
 from tqdm import tqdm
 
 from verl_dots.data_report import (
-    CODE_ANSWER,
     CONFLICTING,
     NO_REWARD,
     REFUSED,
@@ -33,9 +31,6 @@ from verl_dots.questions import Question, read_question
 ROLES = ("system", "developer", "user", "assistant", "tool")
 ANSWER_THREADS = 4
 MOST_WAITING = 1024  # rows that reading is ahead of the answer threads
-
-# 4.5e33, np.sqrt(2), 2*pi, 3./2: graders that know no programs take a right response to these for wrong.
-_CODE = re.compile(r"\d[eE][+-]?\d|\b(?:np|numpy|math)\.[a-z]|\*\*|[\w)]\s*\*\s*[\w(]|\d\.\s*[-+*/)]")
 
 # messages -> tokens; raises jinja2.TemplateError for a chat that the template refuses
 Length = Callable[[Sequence[Mapping[str, str]]], int]
@@ -154,8 +149,6 @@ class _Check:
             report.add(WRONG_TYPE, number, problem)
         elif self._rewards.reads_answers(source):
             self._answers.put(report, number, source, question.answer)
-            if _CODE.search(question.answer):
-                report.add(CODE_ANSWER, number, f"{question.answer!r:.80} is a number or formula as programs write it")
 
     def _check_repeats(self, report: FileReport, number: int, question: Question) -> None:
         identity, here = bytes.fromhex(question.id), f"{report.path.name} row {number}"

@@ -10,13 +10,11 @@ from pathlib import Path
 UNREADABLE, UNKNOWN_ROLE, NO_REWARD = "no question", "unknown role", "no reward"
 WRONG_TYPE, REFUSED, TOO_LONG = "ground truth of a wrong type", "refused by the chat template", "too long"
 UNREADABLE_ANSWER, FRAGILE_ANSWER, PROSE_ANSWER = "unreadable answer", "fragile answer", "prose answer"
-CODE_ANSWER, REPEATED, CONFLICTING = "answer in code", "repeated question", "conflicting answers"
-SHARED = "also in the training data"
+REPEATED, CONFLICTING, SHARED = "repeated question", "conflicting answers", "also in the training data"
 ERRORS = (UNREADABLE, UNKNOWN_ROLE, NO_REWARD, WRONG_TYPE, REFUSED, TOO_LONG)
 UNMATCHABLE = (UNREADABLE_ANSWER, FRAGILE_ANSWER, PROSE_ANSWER)
 WARNINGS = (REPEATED, CONFLICTING, SHARED)
-NOTES = (CODE_ANSWER,)
-KINDS = (*ERRORS, *UNMATCHABLE, *WARNINGS, *NOTES)
+KINDS = (*ERRORS, *UNMATCHABLE, *WARNINGS)
 SHOWN = 5  # messages of each kind that are kept
 
 
