@@ -34,6 +34,8 @@ def test_a_file_without_settings_is_named(tmp_path, text):
         ({"trainer.total_training_steps": 60, "actor_rollout_ref.actor.optim.total_training_steps": 90}, 60),
         ({"trainer.total_training_steps": None, "actor_rollout_ref.actor.optim.total_training_steps": 90}, 90),
         ({"trainer.total_training_steps": None, "actor_rollout_ref.actor.optim.total_training_steps": -1}, None),
+        ({"trainer.total_training_steps": float("inf")}, None),
+        ({"trainer.total_training_steps": "many"}, None),
         ({}, None),
         (None, None),
     ],

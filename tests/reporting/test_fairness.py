@@ -150,3 +150,12 @@ def test_a_metric_of_training_is_named(write_run):
     assert found[-1] == (
         "critic/score/mean is measured on training batches, which methods choose differently; it is no validation."
     )
+
+
+def test_seeds_under_names_of_their_own_are_named(write_run):
+    folders = [
+        write_run(f"grpo-seed{seed}", seed, {0: 0.1, 4: 0.3}, settings=settings(dots__seed=seed)) for seed in (0, 1)
+    ]
+    assert notes(folders[0], write_run("dots", 0, DOTS, settings=settings(dots__preset="dots")), folders[1])[-1] == (
+        "grpo-seed0 and grpo-seed1 have the same settings: seeds of one method share trainer.experiment_name."
+    )

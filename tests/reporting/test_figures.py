@@ -178,6 +178,15 @@ def test_the_controller_is_drawn_beside_the_methods_without_one(write_run):
     np.testing.assert_allclose(line.get_ydata(), [1.1, 1.2, 1.3, 1.4, 1.5, 1.6])
 
 
+def test_a_temperature_that_only_one_seed_told_is_drawn_without_a_target(write_run, edit_rows):
+    folders = [write_run("e3", seed, GRPO, 2.0, 6) for seed in (0, 1)]
+    edit_rows(folders[1], lambda row: row.update({"temperature/temperature": 1.5}))
+    found = summary.compare(group_by_name([load_run(folder) for folder in folders]))
+    entropy, temperature = figures.controller_figure(found).axes
+    assert [line.get_label() for line in entropy.lines] == ["e3 (2 seeds)"]
+    np.testing.assert_allclose(temperature.lines[0].get_ydata(), 1.5)
+
+
 def test_the_controllers_entropy_is_drawn_where_no_forward_pass_has_measured_it(write_run):
     folder = write_run("all", 0, GRPO, 2.0, 6)
     rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]

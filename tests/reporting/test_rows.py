@@ -98,15 +98,16 @@ def test_values_that_are_no_numbers_do_not_count_and_are_named(read):
     found, notes = read(
         {"step": 0, ACCURACY: None, "wall_seconds": 1.0},
         {"step": 1, ACCURACY: math.nan, "actor/entropy": None, "actor/loss": math.nan},  # the latter two are usual
-        {"step": 2, ACCURACY: math.inf, "train_seconds": "2.0", "x": [1]},
+        {"step": 2, ACCURACY: math.inf, "train_seconds": "2.0", "x": [1], "y": 10**400},
     )
-    assert found.values[2] == {"step": 2, ACCURACY: None, "train_seconds": None, "x": None}
+    assert found.values[2] == {"step": 2, ACCURACY: None, "train_seconds": None, "x": None, "y": None}
     assert notes == [
         f"FILE, line 1 (step 0): {ACCURACY} is null, not a number; it does not count.",
         f"FILE, line 2 (step 1): {ACCURACY} is nan, not a number; it does not count.",
         f"FILE, line 3 (step 2): {ACCURACY} is inf, not a number; it does not count.",
         "FILE, line 3 (step 2): train_seconds is '2.0', not a number; it does not count.",
         "FILE, line 3 (step 2): x is [1], not a number; it does not count.",
+        "FILE, and 1 more.",
     ]
 
 
@@ -145,3 +146,13 @@ def test_a_mark_of_the_encoding_is_no_damage(tmp_path):
     (tmp_path / "metrics.jsonl").write_bytes(b'\xef\xbb\xbf{"step": 0}\r\n{"step": 1}\r\n')
     found = read_rows(tmp_path / "metrics.jsonl")
     assert (found.values, found.notes) == ([{"step": 0}, {"step": 1}], ())
+
+
+def test_two_runs_that_write_one_file_are_named(read):
+    training = {"timing_s/step": 1.0}
+    found, notes = read(*({"step": step, "run": run} | training for step in (1, 2) for run in (0, 1)))
+    assert [row["run"] for row in found.values] == [1, 1]
+    assert notes == [
+        "FILE tells steps twice: line 2 (step 1), line 4 (step 2). The later counts; did two runs write it?"
+    ]
+    assert read({"step": 5, ACCURACY: 0.1} | training, {"step": 5, ACCURACY: 0.1})[1] == []  # resumed at step 5

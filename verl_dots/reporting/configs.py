@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -55,7 +56,7 @@ def planned_steps(settings: Settings | None) -> int | None:
     """Return how many steps a run is meant to have: as set, or as verl computed it from the epochs; None if unknown."""
     for key in ("trainer.total_training_steps", "actor_rollout_ref.actor.optim.total_training_steps"):
         value = (settings or {}).get(key)
-        if isinstance(value, int | float) and not isinstance(value, bool) and value > 0:
+        if isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < math.inf:
             return int(value)
     return None
 

@@ -31,7 +31,7 @@ def notes(groups: Groups) -> tuple[str, ...]:
     found += _differences("methods differ in", [item for item in different if item[0]], list(groups))
     found += [*_lengths(groups), *_copies(runs), *_ends(runs), *_stalls(runs)]
     if len(groups) > 1:
-        found += [*_seeds(groups), *_starts(groups), *_metric(runs[0])]
+        found += [*_seeds(groups), *_starts(groups), *_same_settings(groups), *_metric(runs[0])]
     return tuple(found)
 
 
@@ -170,6 +170,19 @@ def _starts(groups: Groups) -> list[str]:
         return []
     texts = ", ".join(f"{name} {value:.3f}" for name, value in starts.items())
     return [f"methods differ in their accuracy before training: {texts}. Is the model the same, and the validation?"]
+
+
+def _same_settings(groups: Groups) -> list[str]:
+    """Name methods that have the same settings: a name for each seed makes methods of the seeds of one."""
+    first = [(name, members[0]) for name, members in groups.items() if members[0].settings is not None]
+    found = []
+    for index, (name, run) in enumerate(first):
+        twin = next((known for known, other in first[:index] if not configs.differences(_settings([run, other]))), None)
+        if twin is not None:
+            found.append(
+                f"{twin} and {name} have the same settings: seeds of one method share trainer.experiment_name."
+            )
+    return found
 
 
 def _metric(run: Run) -> list[str]:

@@ -25,6 +25,7 @@ SHARE_LABELS = ("Replayed", "training step", "groups of a batch (%)")
 MOVED_LABELS = ("How far the policy has moved on", "age of the group (steps)", "mean |log ratio| of a token")
 CLIPPED_LABELS = ("Clipped by the loss", "training step", "tokens (%)")
 TEMPERATURE = "temperature/temperature"
+TARGET = "temperature/target"
 CONTROLLER_PANELS = (
     ("actor/entropy", "Policy entropy", "nats per token"),
     (TEMPERATURE, "Sampling temperature", "temperature"),
@@ -190,9 +191,7 @@ def controller_figure(comparison: Comparison) -> Figure | None:
             look = drawing.look(index, method.name, comparison.baseline)
             for panel, (key, *_) in zip(panels, CONTROLLER_PANELS, strict=True):
                 lines.draw_metric(panel, method, key, look, detailed)
-            target = [
-                run.rows.set_index("step")["temperature/target"] for run in method.runs if TEMPERATURE in run.rows
-            ]
+            target = [run.rows.set_index("step")[TARGET] for run in method.runs if TARGET in run.rows]
             if target:
                 mean = pd.concat(target, axis=1).dropna().mean(axis=1)
                 panels[0].plot(

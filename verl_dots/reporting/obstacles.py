@@ -6,8 +6,11 @@ its final accuracy; a method that is above the target from its first evaluation 
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 from verl_dots.reporting import measures
-from verl_dots.reporting.measures import Curve, Reach
+from verl_dots.reporting.comparison import MethodSummary
+from verl_dots.reporting.measures import Curve
 
 LEAST_FOR_MILESTONES = 3
 
@@ -46,19 +49,32 @@ def of_milestones(name: str, mean: Curve) -> str | None:
     return None
 
 
-def remarks(name: str, mean: Curve, reach: Reach | None, window: int, curves: dict[str, list[Curve]]) -> list[str]:
-    """Return notes on the way in which the baseline `name` reaches its target, and on the smoothing of all methods."""
+def remarks(base: MethodSummary, others: Sequence[MethodSummary], is_accuracy: bool) -> list[str]:
+    """Return notes on crossings that are no lasting ones: of the baseline `base`, and of the methods that save."""
     found = []
-    if reach is not None and reach.steps < mean.step_E[-1]:
+    end = base.mean.step_E[-1]
+    if base.reach is not None and base.reach.steps < end:
         found.append(
-            f"{name} was at its final accuracy at step {reach.steps:.1f} of {mean.step_E[-1]:.0f} already: "
+            f"{base.name} was at its final accuracy at step {base.reach.steps:.1f} of {end:.0f} already: "
             "its cost is counted up to there."
         )
+    target = float(base.mean.accuracy_E[-1])
+    for method in others:
+        final = float(method.mean.accuracy_E[-1])
+        if method.reach is not None and final < target:
+            texts = value_text(final, is_accuracy), value_text(target, is_accuracy)
+            found.append(
+                f"{method.name} was at {base.name}'s final accuracy at step {method.reach.steps:.1f}, but ends below "
+                f"it ({texts[0]} against {texts[1]}): its saving did not last."
+            )
+    return found
+
+
+def short_smoothing(curves: Mapping[str, Sequence[Curve]], window: int) -> list[str]:
+    """Return a note where methods have fewer evaluations than are averaged."""
     counts = {method: min(len(curve.accuracy_E) for curve in members) for method, members in curves.items()}
     short = ", ".join(f"{method} {count}" for method, count in counts.items() if count < window)
-    if short:
-        found.append(f"fewer evaluations than the {window} that are averaged: {short}.")
-    return found
+    return [f"fewer evaluations than the {window} that are averaged: {short}."] if short else []
 
 
 def value_text(value: float, is_accuracy: bool) -> str:

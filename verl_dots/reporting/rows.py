@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import codecs
 import json
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ import pandas as pd
 
 CUMULATIVE = ("wall_seconds", "train_seconds", "generated_tokens")
 MOST_STEPS = 10**9
+HUGE = 1e300
 _MOST_NAMED = 5
 _TIMING = "timing_s/"
 _VALIDATION = "val-core/"
@@ -51,7 +51,7 @@ def read_rows(file: Path) -> Rows:
     dropped. A line of a smaller step that was not told before is merely out of order: it is sorted in and named.
     """
     rows: dict[int, dict[str, Any]] = {}
-    damaged, values, unordered = [], [], []
+    damaged, values, unordered, repeated = [], [], [], []
     resumes, newest = 0, -1
     lines = file.read_bytes().removeprefix(codecs.BOM_UTF8).split(b"\n")
     for number, line in enumerate(lines, start=1):
@@ -69,6 +69,8 @@ def read_rows(file: Path) -> Rows:
             resumes, newest = resumes + 1, step
         elif step < newest:
             unordered.append(f"line {number} (step {step})")
+        elif step == newest and _tells_again(rows[step], row):
+            repeated.append(f"line {number} (step {step})")
         newest = max(newest, step)
         values += _check_values(row, number)
         rows[step] = {**rows.get(step, {}), **row}
@@ -76,6 +78,10 @@ def read_rows(file: Path) -> Rows:
     notes += [f"{file}, {text}." for text in _first(values)]
     if unordered:
         notes.append(f"{file} is out of order: {', '.join(_first(unordered))}. Its rows were sorted by step.")
+    if repeated:
+        notes.append(
+            f"{file} tells steps twice: {', '.join(_first(repeated))}. The later counts; did two runs write it?"
+        )
     return Rows([rows[step] for step in sorted(rows)], resumes, tuple(notes))
 
 
@@ -126,6 +132,11 @@ def _parse(line: bytes) -> dict[str, Any]:
     return row
 
 
+def _tells_again(row: dict[str, Any], again: dict[str, Any]) -> bool:
+    """Whether two lines of one step are both of its training; a run that resumes there only validates again."""
+    return f"{_TIMING}step" in row and f"{_TIMING}step" in again
+
+
 def _check_values(row: dict[str, Any], number: int) -> list[str]:
     """Take what is no finite number out of `row`; return what is worth a note.
 
@@ -134,10 +145,10 @@ def _check_values(row: dict[str, Any], number: int) -> list[str]:
     found = []
     for key, value in row.items():
         is_number = isinstance(value, int | float)
-        if is_number and math.isfinite(value):
+        if is_number and abs(value) < HUGE:  # False for NaN
             continue
         row[key] = None
-        expected = value is None or (is_number and math.isnan(value))
+        expected = value is None or value != value
         if not expected or key in CUMULATIVE or key.startswith(_VALIDATION):
             shown = "null" if value is None else repr(value)[:40]
             found.append(f"line {number} (step {row['step']}): {key} is {shown}, not a number; it does not count")

@@ -53,7 +53,7 @@ def compare(
         _summarise(method, tuple(members), curves[method], means[method], reference)
         for method, members in groups.items()
     )
-    remarks = obstacles.remarks(name, means[name], methods[0].reach, window, raw) if len(methods) > 1 else []
+    remarks = obstacles.remarks(methods[0], methods[1:], is_accuracy) if len(methods) > 1 else []
     return Comparison(
         methods=methods,
         baseline=name,
@@ -64,7 +64,7 @@ def compare(
         no_saving=obstacle,
         no_milestones=obstacle or obstacles.of_milestones(name, means[name]),
         left_out=tuple(left_out),
-        notes=(*notes, *fairness.notes(groups), *uneven, *kinds, *remarks),
+        notes=(*notes, *fairness.notes(groups), *uneven, *kinds, *obstacles.short_smoothing(raw, window), *remarks),
     )
 
 

@@ -52,7 +52,7 @@ def overview_table(comparison: Comparison) -> str:
         accuracies = [accuracy(value, comparison.is_accuracy) for value in (method.first, method.final)]
         rows.append(
             [method.name, runs_text(method), *accuracies, accuracy(method.gain, comparison.is_accuracy, sign=True)]
-            + [_number(method.steps, "g"), duration(method.wall_seconds), _number(method.seconds_per_step, ".2f")]
+            + [_number(method.steps, ".10g"), duration(method.wall_seconds), _number(method.seconds_per_step, ".2f")]
             + [count(method.tokens)]
             + [_number(100 * method.effective_groups, ".1f")] * recorded
         )
