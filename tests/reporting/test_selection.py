@@ -100,7 +100,7 @@ def test_runs_that_have_told_nothing_are_named_and_never_count(write_run, tmp_pa
     assert kept(found) == {"grpo": ["grpo-0"]}
     assert "metrics.jsonl is empty" in reasons(found)["empty"]
     assert "has no metrics.jsonl: the run has told nothing yet" in reasons(found)["started"]
-    assert "has no validation accuracy" in reasons(found)["early"]
+    assert reasons(found)["early"] == "not finished (step 4), and without a validation yet"
     assert "--include-unfinished" not in found.left_out[0].sentence
     with pytest.raises(RunError, match="no finished run") as error:
         select([empty])

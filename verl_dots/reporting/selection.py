@@ -88,10 +88,11 @@ def _read(paths: Sequence[Path], metric: str | None, include_unfinished: bool) -
             continue
         try:
             kept.append(with_metric(run, metric))
-        except NothingRecordedError as error:
+        except NothingRecordedError:
             if not run.unfinished:
                 raise
-            left_out.append(LeftOut(path, run.name, run.seed, str(error).rstrip("."), asked=False))
+            reason = f"{run.unfinished}, and without {f'any {metric}' if metric else 'a validation'} yet"
+            left_out.append(LeftOut(path, run.name, run.seed, reason, asked=False))
     return kept, left_out
 
 
