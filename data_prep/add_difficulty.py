@@ -7,6 +7,7 @@ as the AdaRFT paper's. Questions are found by id, else by their text.
 """
 
 import argparse
+import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -21,6 +22,7 @@ from data_prep.problems import SourceError
 from data_prep.raw_files import parquet_schema
 from data_prep.schema import ROWS_PER_GROUP, batches, read_provenance, write_batches
 from verl_dots import __version__
+from verl_dots.files import OutputError, try_output
 
 VERSION = 1
 FIELD = "difficulty"
@@ -110,11 +112,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
         help="difficulties in the label files that become 0 and 100 (default: 0 100)",
     )  # fmt: skip
     options = parser.parse_args(arguments)
+    if not all(map(math.isfinite, options.range)):
+        parser.error(f"--range {options.range[0]:g} {options.range[1]:g}: both must be numbers")
     about = {"labels": [file.name for file in options.labels], "range": list(options.range)}
     try:
+        try_output(options.out, inputs=[options.data, *options.labels])
         labels = read_difficulties(options.labels, *options.range)
         counts = add_difficulty(options.data, labels, options.out, options.unmatched == "drop", about)
-    except SourceError as error:
+    except (SourceError, OutputError) as error:
         parser.error(str(error))
     table = Table("question found by", "rows", title=f"{options.data} to {options.out}", title_justify="left")
     for name in ("id", "text", "nothing"):

@@ -10,8 +10,6 @@ from argparse import Namespace
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import pyarrow as pa
-
 from data_prep.command import run
 from data_prep.pipeline import DataSet
 from data_prep.problems import Problem, Unusable, answer_or_box, optional_text, text_of
@@ -31,7 +29,7 @@ AIME24 = DataSet(
     data_source="aime24",
     hub=Hub("math-ai/aime24", splits={"test": "test"}),
     convert=convert,
-    extra={"source_id": pa.string()},
+    extra=("source_id",),
     evaluation=True,
     expected={"test": 30},
 )

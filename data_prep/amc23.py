@@ -7,8 +7,6 @@ from argparse import Namespace
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import pyarrow as pa
-
 from data_prep.command import run
 from data_prep.pipeline import DataSet
 from data_prep.problems import Problem, answer_or_box, optional_text, text_of
@@ -26,7 +24,7 @@ AMC23 = DataSet(
     data_source="amc23",
     hub=Hub("math-ai/amc23", splits={"test": "test"}),
     convert=convert,
-    extra={"source_id": pa.string()},
+    extra=("source_id",),
     evaluation=True,
     expected={"test": 40},
 )

@@ -17,6 +17,7 @@ from typing import Any
 
 from data_prep.families import FAMILIES, LEVELS, Problem, make_problem
 from data_prep.schema import make_row, write_rows
+from verl_dots.files import try_output
 
 logger = logging.getLogger(__name__)
 
@@ -99,6 +100,8 @@ def rows_of(problems: Sequence[Problem], split: str) -> list[dict[str, Any]]:
 
 def write_splits(out: Path, train: int, val: int, seed: int) -> dict[str, Path]:
     """Write both files into ``out`` and return their paths by split."""
+    for name in ("train", "val"):
+        try_output(out / f"{name}.parquet")
     splits = sample_splits(train, val, seed)
     paths = {}
     for name, problems in (("train", splits.train), ("val", splits.val)):

@@ -17,6 +17,7 @@ from data_prep.pipeline import DataSet, prepare
 from data_prep.problems import SourceError
 from data_prep.selection import SelectionError
 from data_prep.sources import open_source
+from verl_dots.files import OutputError, try_output
 from verl_dots.questions import ON_CONFLICT
 
 AddOptions = Callable[[argparse.ArgumentParser], None]
@@ -47,6 +48,9 @@ def build_parser(data_set: DataSet, description: str, add_options: AddOptions | 
         "--conflicts", choices=ON_CONFLICT, default="keep" if data_set.evaluation else "drop",
         help="questions that occur with different answers (default: %(default)s)",
     )  # fmt: skip
+    parser.add_argument(
+        "--drop-unmatchable", action="store_true", help="leave out questions whose right responses may get no reward"
+    )
     parser.add_argument("--max-prompt-tokens", type=_positive, metavar="N", help="leave out longer prompts")
     parser.add_argument("--tokenizer", metavar="PATH", help="folder or hub id, for --max-prompt-tokens")
     parser.add_argument("--no-progress", dest="progress", action="store_false", help="no progress bar")
@@ -65,9 +69,11 @@ def run(data_set: DataSet, arguments: Sequence[str] | None, description: str, ad
         parser.error(f"--out {options.out}: must end in .parquet")
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
     try:
+        inputs = [options.source] if options.source and Path(options.source).is_file() else []
+        try_output(options.out, inputs=[*inputs, *options.exclude])
         source = open_source(options.source, data_set.hub, options.split, options.config, options.revision)
         counts = prepare(data_set, source, options)
-    except (SourceError, SelectionError) as error:
+    except (SourceError, SelectionError, OutputError) as error:
         parser.error(str(error))
     table = Table("step", "rows", title=f"{source.name} to {options.out}", title_justify="left")
     table.columns[0].overflow, table.columns[1].justify = "fold", "right"

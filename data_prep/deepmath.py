@@ -10,8 +10,6 @@ from argparse import Namespace
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import pyarrow as pa
-
 from data_prep.command import run
 from data_prep.pipeline import DataSet
 from data_prep.problems import Problem, number_of, optional_text, text_of
@@ -29,7 +27,7 @@ DEEPMATH = DataSet(
     data_source="deepmath",
     hub=Hub("zwhe99/DeepMath-103K"),
     convert=convert,
-    extra={"level": pa.float64(), "subject": pa.string()},
+    extra=("level", "subject"),
 )
 
 

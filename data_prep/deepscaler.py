@@ -10,8 +10,6 @@ from argparse import Namespace
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import pyarrow as pa
-
 from data_prep.command import run
 from data_prep.pipeline import DataSet
 from data_prep.problems import Problem, from_verl_row, is_verl_row, text_of
@@ -30,7 +28,7 @@ DEEPSCALER = DataSet(
     data_source="deepscaler",
     hub=Hub("agentica-org/DeepScaleR-Preview-Dataset"),
     convert=convert,
-    extra={"difficulty": pa.float64()},
+    extra=("difficulty",),
 )
 
 

@@ -10,8 +10,6 @@ from argparse import Namespace
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import pyarrow as pa
-
 from data_prep.command import run
 from data_prep.pipeline import DataSet
 from data_prep.problems import Problem, from_verl_row, number_of, optional_text, value_of
@@ -26,9 +24,7 @@ def convert(row: Mapping[str, Any], options: Namespace) -> Problem:
     return Problem(problem.question, problem.answer, extra)
 
 
-E3 = DataSet(
-    module="e3", data_source="math", hub=None, convert=convert, extra={"origin": pa.string(), "rank": pa.float64()}
-)
+E3 = DataSet(module="e3", data_source="math", hub=None, convert=convert, extra=("origin", "rank"))
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

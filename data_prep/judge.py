@@ -12,6 +12,7 @@ replies hold no rating, and those that the endpoint refuses while it answers oth
 import argparse
 import asyncio
 import logging
+import math
 import os
 import sys
 from collections import Counter
@@ -29,6 +30,7 @@ from data_prep.problems import SourceError
 from data_prep.ratings import SCALES, TASK, rate
 from data_prep.schema import read_provenance, write_batches
 from verl_dots import __version__
+from verl_dots.files import OutputError, try_output
 from verl_dots.questions import QuestionError, Questions, read_questions
 
 VERSION = 1
@@ -102,10 +104,15 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     options = parser.parse_args(arguments)
     for name in ("requests_per_minute", "concurrency", "timeout"):
         value = getattr(options, name)
-        if value is not None and value <= 0:
-            parser.error(f"--{name.replace('_', '-')} {value:g}: must be above 0")
-    if options.retries < 0 or options.first_wait < 0:
-        parser.error("--retries and --first-wait must be at least 0")
+        if value is not None and not 0 < value < math.inf:
+            parser.error(f"--{name.replace('_', '-')} {value:g}: must be a number above 0")
+    for name in ("retries", "first_wait"):
+        if not 0 <= getattr(options, name) < math.inf:
+            parser.error(f"--{name.replace('_', '-')} {getattr(options, name):g}: must be a number of at least 0")
+    if not math.isfinite(options.temperature):
+        parser.error(f"--temperature {options.temperature:g}: must be a number")
+    if not options.endpoint.startswith(("http://", "https://")):
+        parser.error(f"--endpoint {options.endpoint} is no address; it begins with http:// or https://")
     return options
 
 
@@ -118,8 +125,9 @@ def judge(options: argparse.Namespace) -> Counter:
     """Rate and write; how many questions got each rating, and "no rating".
 
     Raises:
-        SourceError, QuestionError, EndpointError: see there.
+        OutputError, SourceError, QuestionError, EndpointError: see there.
     """
+    try_output(options.out, inputs=[options.data])
     scale, finished = SCALES[options.scale], read_ratings(options)
     questions = read_questions([options.data], on_conflict="keep")
     settings = ChatSettings(
@@ -151,7 +159,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     errors = Console(stderr=True, soft_wrap=True)
     try:
         counts = judge(options)
-    except (SourceError, QuestionError) as error:
+    except (SourceError, QuestionError, OutputError) as error:
         errors.print(f"judge: {error}", markup=False, highlight=False)
         return 2
     except EndpointError as error:

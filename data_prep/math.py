@@ -11,8 +11,6 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import pyarrow as pa
-
 from data_prep.command import run
 from data_prep.pipeline import DataSet
 from data_prep.problems import LeftOut, Problem, answer_or_box, optional_text, text_of
@@ -36,7 +34,7 @@ MATH = DataSet(
     data_source="math",
     hub=Hub("DigitalLearningGmbH/MATH-lighteval", splits={"train": "train", "test": "test"}),
     convert=convert,
-    extra={"level": pa.int64(), "subject": pa.string()},
+    extra=("level", "subject"),
 )
 
 

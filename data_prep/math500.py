@@ -7,8 +7,6 @@ from argparse import Namespace
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import pyarrow as pa
-
 from data_prep.command import run
 from data_prep.pipeline import DataSet
 from data_prep.problems import Problem, number_of, optional_text, text_of
@@ -31,7 +29,7 @@ MATH500 = DataSet(
     data_source="math500",
     hub=Hub("HuggingFaceH4/MATH-500", splits={"test": "test"}),
     convert=convert,
-    extra={"level": pa.int64(), "subject": pa.string(), "source_id": pa.string()},
+    extra=("level", "subject", "source_id"),
     evaluation=True,
     expected={"test": 500},
 )

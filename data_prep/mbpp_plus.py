@@ -23,8 +23,6 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
-import pyarrow as pa
-
 from data_prep.command import run
 from data_prep.pipeline import DataSet
 from data_prep.problems import LeftOut, Problem, Unusable, optional_text, text_of, value_of
@@ -148,7 +146,7 @@ MBPP_PLUS = DataSet(
     data_source="apps",
     hub=Hub("evalplus/mbppplus", splits={"test": "test"}),
     convert=convert,
-    extra={name: pa.string() for name in ("origin", "source_id", "reference")},
+    extra=("origin", "source_id", "reference"),
     ability="code",
     prompt=with_code_instruction,
 )

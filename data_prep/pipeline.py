@@ -10,16 +10,16 @@ Memory does not grow with the rows but by their digests. The same source and arg
 import logging
 from argparse import Namespace
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import pyarrow as pa
 from tqdm import tqdm
 
+from data_prep.answers import AnswerCheck
 from data_prep.filters import Exclusion, LengthLimit
 from data_prep.problems import LeftOut, Problem, SourceError, Unusable
-from data_prep.schema import batches, make_row, row_schema, write_stream
+from data_prep.schema import EXTRA_FIELDS, batches, make_row, row_schema, write_stream
 from data_prep.selection import CONFLICTING, Digests, Selection
 from data_prep.sources import Hub, Source
 from data_prep.text import with_instruction
@@ -30,7 +30,8 @@ logger = logging.getLogger(__name__)
 VERSION = 1
 BATCH_ROWS = 1024
 DAMAGED = "damaged: "
-SHARED_FIELDS = {"question": pa.string(), "source_row": pa.int64()}
+SHARED_FIELDS = ("question", "source_row")
+UNMATCHABLE = "may match no right response: "
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ class DataSet:
         data_source: picks the reward function.
         hub: where it is published; None if nowhere.
         convert: raw row and options to a problem; raises LeftOut, Unusable or SourceError.
-        extra: further fields of extra_info and their types; those without any value are not written.
+        extra: further fields of extra_info, of those in `EXTRA_FIELDS`; those without any value are not written.
         evaluation: an evaluation set; its splits keep questions that contradict each other.
         expected: number of questions as published, by split.
         other_count: what to say where the number is another one.
@@ -54,7 +55,7 @@ class DataSet:
     data_source: str
     hub: Hub | None
     convert: Callable[[Mapping[str, Any], Namespace], Problem]
-    extra: Mapping[str, pa.DataType] = field(default_factory=dict)
+    extra: Sequence[str] = ()
     evaluation: bool = False
     expected: Mapping[str, int] = field(default_factory=dict)
     other_count: str = "is the source another version?"
@@ -83,7 +84,8 @@ def prepare(data_set: DataSet, source: Source, options: Namespace) -> dict[str, 
     """
     counts: Counter[str] = Counter({"rows read": 0})
     exclusion = Exclusion(options.exclude)
-    digests, used = _first_reading(data_set, source, options, exclusion, counts)
+    answers = AnswerCheck(data_set.data_source)
+    digests, used = _first_reading(data_set, source, options, exclusion, answers, counts)
     selection = digests.select(options.conflicts, options.sample, options.seed)
     left = len(selection.position_K)
     steps = {**counts, **selection.counts, "rows written": left}
@@ -99,14 +101,24 @@ def prepare(data_set: DataSet, source: Source, options: Namespace) -> dict[str, 
         "counts": steps,
         "excluded": dict(exclusion.counts),
     }
-    schema = row_schema({name: kind for name, kind in (SHARED_FIELDS | dict(data_set.extra)).items() if name in used})
-    write_stream(_second_reading(data_set, source, options, selection), options.out, schema, provenance)
-    _warn(data_set, options, steps)
-    return steps | {f"excluded by {file}": count for file, count in exclusion.counts.items()}
+    schema = row_schema({name: EXTRA_FIELDS[name] for name in (*SHARED_FIELDS, *data_set.extra) if name in used})
+    write_stream(_second_reading(data_set, source, options, selection, answers), options.out, schema, provenance)
+    unmatchable = answers.counts()
+    _warn(data_set, options, steps, unmatchable)
+    return (
+        steps
+        | {f"{UNMATCHABLE}{kind}": count for kind, count in unmatchable.items()}
+        | {f"excluded by {file}": count for file, count in exclusion.counts.items()}
+    )
 
 
 def _first_reading(
-    data_set: DataSet, source: Source, options: Namespace, exclusion: Exclusion, counts: Counter[str]
+    data_set: DataSet,
+    source: Source,
+    options: Namespace,
+    exclusion: Exclusion,
+    answers: AnswerCheck,
+    counts: Counter[str],
 ) -> tuple[Digests, set[str]]:
     """Digests of the questions that pass, and the fields of extra_info that have a value in any of them."""
     digests, used = Digests(), set(SHARED_FIELDS)
@@ -126,10 +138,10 @@ def _first_reading(
             yield position, problem
 
     for batch in batches(problems(), BATCH_ROWS):
-        prompts = [messages(data_set, problem, options.system) for _, problem in batch] if limit else []
-        for (position, problem), fits in zip(batch, limit.fits(prompts) if limit else [True] * len(batch), strict=True):
-            if not fits:
-                counts[f"left out: more than {options.max_prompt_tokens} prompt tokens"] += 1
+        reasons = _reasons(data_set, [problem for _, problem in batch], options, limit, answers)
+        for (position, problem), reason in zip(batch, reasons, strict=True):
+            if reason:
+                counts[f"left out: {reason}"] += 1
                 continue
             digests.add(position, problem.question, problem.answer)
             used |= {name for name, value in problem.extra.items() if value is not None}
@@ -142,10 +154,24 @@ def _first_reading(
     return digests, used
 
 
+def _reasons(
+    data_set: DataSet, problems: Sequence[Problem], options: Namespace, limit: LengthLimit | None, answers: AnswerCheck
+) -> list[str | None]:
+    """Why problems are left out, None for those that stay."""
+    reasons: list[str | None] = [None] * len(problems)
+    if options.drop_unmatchable:
+        reasons = answers.kinds([problem.answer for problem in problems])
+    if limit:
+        fits = limit.fits([messages(data_set, problem, options.system) for problem in problems])
+        long = f"more than {options.max_prompt_tokens} prompt tokens"
+        reasons = [reason if short else long for reason, short in zip(reasons, fits, strict=True)]
+    return reasons
+
+
 def _second_reading(
-    data_set: DataSet, source: Source, options: Namespace, selection: Selection
+    data_set: DataSet, source: Source, options: Namespace, selection: Selection, answers: AnswerCheck
 ) -> Iterator[dict[str, Any]]:
-    """Rows in verl's schema, numbered from 0 in the source's order."""
+    """Rows in verl's schema, numbered from 0 in the source's order; their answers are checked."""
     wanted = iter(selection.position_K.tolist())
     position_wanted, index = next(wanted), 0
     for position, row in enumerate(_progress(source.read(), "writing", options)):
@@ -153,6 +179,7 @@ def _second_reading(
             continue
         problem = _convert(data_set, row, position, options)
         extra = {name: value for name, value in problem.extra.items() if value is not None}
+        answers.add(problem.answer)
         yield make_row(
             data_source=data_set.data_source,
             prompt=messages(data_set, problem, options.system),
@@ -194,14 +221,22 @@ def _arguments(options: Namespace) -> dict[str, Any]:
     return {name: value for name, value in sorted(vars(options).items()) if name not in without}
 
 
-def _warn(data_set: DataSet, options: Namespace, steps: Mapping[str, int]) -> None:
-    """Log rows that were damaged or in conflict, and a number of questions that is not the published one."""
+def _warn(data_set: DataSet, options: Namespace, steps: Mapping[str, int], unmatchable: Mapping[str, int]) -> None:
+    """Log rows that were damaged, in conflict or cannot be matched, and another number of questions than published."""
+    if unmatchable:
+        logger.warning(
+            "right responses to %d of %d questions may get no reward (%s); leave them out with --drop-unmatchable",
+            sum(unmatchable.values()), steps["rows written"], _shown(unmatchable),
+        )  # fmt: skip
     for name, count in steps.items():
         if count and name.startswith(DAMAGED):
             logger.warning("%d rows %s", count, name)
         elif count and name == CONFLICTING:
             logger.warning("%d rows left out: %s", count, name)
-    expected, narrowed = data_set.expected.get(options.split), options.sample or options.exclude
+    expected, narrowed = (
+        data_set.expected.get(options.split),
+        options.sample or options.exclude or options.drop_unmatchable,
+    )
     if expected and not narrowed and not options.max_prompt_tokens and steps["rows written"] != expected:
         logger.warning(
             "%s has %d questions as published, here are %d; %s",

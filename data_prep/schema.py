@@ -27,6 +27,23 @@ PROVENANCE_KEY = b"verl_dots.provenance"
 ROLES = ("system", "user", "assistant")
 OWN_EXTRA_FIELDS = ("index", "question_id", "split")
 ROWS_PER_GROUP = 1024
+# Every field of extra_info that a script writes, and its type: so any two data sets can be read as one.
+EXTRA_FIELDS: Mapping[str, pa.DataType] = {
+    "question": pa.string(),
+    "source_row": pa.int64(),
+    "source_id": pa.string(),
+    "origin": pa.string(),
+    "subject": pa.string(),
+    "level": pa.float64(),
+    "difficulty": pa.float64(),
+    "rank": pa.float64(),
+    "answer_type": pa.string(),
+    "unit": pa.string(),
+    "tolerance": pa.string(),
+    "several_answers": pa.bool_(),
+    "reference": pa.string(),
+    "family": pa.string(),
+}
 
 T = TypeVar("T")
 
@@ -94,6 +111,8 @@ def write_rows(rows: Sequence[Mapping[str, Any]], path: Path, provenance: Mappin
         if first != position:
             raise ValueError(f"rows {first} and {position} are the same question: {row['prompt']!r}; remove one")
     table = pa.Table.from_pylist([dict(row) for row in rows])
+    found = {field.name: EXTRA_FIELDS.get(field.name, field.type) for field in table.schema.field("extra_info").type}
+    table = table.cast(row_schema({name: kind for name, kind in found.items() if name not in OWN_EXTRA_FIELDS}))
     metadata = _metadata(provenance)
     write_atomically(path, lambda partial: pq.write_table(table.replace_schema_metadata(metadata), partial))
 

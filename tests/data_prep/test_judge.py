@@ -140,8 +140,9 @@ def test_nobody_there(data, endpoint, capsys):
     assert run(endpoint, data, "--retries", 1)[0] == 1
     assert "gave no answer in 2 tries, the last: ConnectError" in capsys.readouterr().err
     endpoint.url = "not an address"
-    assert run(endpoint, data)[0] == 1
-    assert "is no address" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        run(endpoint, data)
+    assert "--endpoint not an address is no address; it begins with http" in capsys.readouterr().err
 
 
 def test_concurrency_is_bounded(endpoint, data):
