@@ -16,7 +16,7 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     "state": ({"files"}, {"torch", "ray", "verl", "transformers", "hydra", "omegaconf", "pandas"}),
     "algorithms": (set(), {"ray", "verl", "transformers", "hydra", "omegaconf", "pandas"}),
     "curriculum": ({"algorithms", "config", "state"}, {"torch", "ray", "verl", "transformers", "hydra", "omegaconf"}),
-    "replay": ({"state"}, {"torch", "ray", "verl", "transformers", "hydra", "omegaconf", "pandas"}),
+    "replay": ({"algorithms", "state"}, {"torch", "ray", "verl", "transformers", "hydra", "omegaconf", "pandas"}),
     "journal": ({"settings"}, {"torch", "ray", "verl", "transformers", "hydra", "omegaconf", "pandas"}),
     "difficulty": (
         {"algorithms", "config", "files", "journal", "questions", "settings", "state"},

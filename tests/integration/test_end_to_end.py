@@ -1,6 +1,7 @@
 """Training runs through Ray and verl: the same as stock verl, the same twice, the same after a resume."""
 
 import json
+import math
 import re
 import shutil
 
@@ -120,10 +121,9 @@ def test_rows_without_an_advantage_leave_the_update(inputs, straight, tmp_path, 
         "dots.filter.threshold": threshold,
     }))  # fmt: skip
     theirs, mine = rows_of(folder / "run"), rows_of(tmp_path)
-    if threshold:  # nothing is left: no update, and the policy stays what it was
-        assert [mine[step]["filter/skipped_updates"] for step in (1, 2)] == [1, 1]
+    if threshold:  # nothing is left: an update without a gradient
         assert [mine[step]["filter/share"] for step in (1, 2)] == [1, 1]
-        assert not any(key.startswith("actor/grad") for key in mine[2])
+        assert [mine[step][f"actor/{key}"] for step in (1, 2) for key in ("grad_norm", "pg_loss")] == [0] * 4
         return
     for step in (1, 2):
         assert mine[step]["filter/share"] == pytest.approx(1 - mine[step]["training/effective_groups"])
@@ -152,19 +152,36 @@ def test_a_resumed_run_is_the_same_run_bit_for_bit(inputs, straight, tmp_path):
     assert json.loads((tmp_path / "run" / "run.json").read_text())["resumed_step"] == 2
 
 
-def test_a_failing_reward_stops_the_run_and_says_so(inputs, tmp_path):
+def test_a_failed_rollout_costs_its_group_and_a_broken_reward_the_run(inputs, tmp_path):
+    """Of the 32 rewards of step 1 one raises and one is NaN; in step 2 all raise."""
     reward = tmp_path / "reward.py"
     reward.write_text(
+        "calls = []\n"
         "def compute_score(data_source, solution_str, ground_truth, extra_info=None, **kwargs):\n"
-        "    if extra_info['index'] % 2:\n"
+        "    calls.append(extra_info['index'])\n"
+        "    if len(calls) == 3:\n"
+        "        raise OSError('one answer lost')\n"
+        "    if len(calls) > 32:\n"
         "        raise OSError('the reward service is down')\n"
-        "    return 0.0\n"
+        "    return float('nan') if len(calls) == 20 and calls[19] != calls[2] else float(len(calls) % 2)\n"
     )
+    folder = tmp_path / "run"
     done = train(inputs.overrides(**{
-        "trainer.default_local_dir": tmp_path / "run",
+        "trainer.default_local_dir": folder,
         "trainer.val_before_train": False,
+        "trainer.test_freq": -1,
         "reward.custom_reward_function.path": reward,
+        "dots.max_failed_share": 0.05,
     }))  # fmt: skip
     assert done.returncode != 0
-    assert "the reward service is down" in done.stdout
-    assert re.search(r"step 1: \d+ rollouts of \d of 8 prompts failed; the agent loop worker's log", done.stdout)
+    assert re.search(r"step 2: no group is complete. The first cause: OSError: one answer lost", done.stdout)
+    row = rows_of(folder)[1]
+    failed = row["training/failed_rollouts"]
+    assert 1 <= failed == row["training/dropped_groups"] <= 2
+    # What is left is whole groups, trained on; what was generated is counted.
+    assert math.isfinite(row["actor/grad_norm"]) and row["actor/grad_norm"] > 0
+    assert row["training/dropped_tokens"] > 0
+    assert row["generated_tokens"] > row["training/dropped_tokens"]
+    # Nothing is lost: the step before is saved, and nothing is finished.
+    assert (folder / "latest_checkpointed_iteration.txt").read_text() == "1"
+    assert json.loads((folder / "run.json").read_text())["finished"] is None

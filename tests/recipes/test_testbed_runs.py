@@ -37,9 +37,7 @@ def test_a_recipe_of_the_testbed_trains(places, tmp_path, script):
     rows = rows_of(tmp_path / "run")
     assert {1, STEPS} <= set(rows) and max(rows) == STEPS
     for step in (1, STEPS):
-        # With two questions a step the filter may leave nothing to learn from, and says so.
-        skipped = rows[step].get("filter/skipped_updates") == 1
         learnt = [rows[step].get(f"actor/{key}", math.nan) for key in ("pg_loss", "grad_norm")]
-        assert all(map(math.isfinite, learnt)) != skipped
+        assert all(map(math.isfinite, learnt))
     assert any(key.startswith("val-core/") for key in rows[STEPS])
     assert json.loads((tmp_path / "run" / "run.json").read_text())["finished"]

@@ -77,11 +77,13 @@ def test_groups_without_responses_or_of_greedy_sampling():
 # --- the buffer ----------------------------------------------------------------------------------------------------
 
 
-def test_only_informative_groups_of_any_size_are_kept():
+def test_only_effective_groups_of_any_size_are_kept():
     kept = buffer()
     groups = [
         group("all right", (1.0, 1.0)), group("mixed"), group("all wrong", (0.0, 0.0)),
         group("one", (1.0,), lengths=(3,)), group("three", (1.0, 0.0, 0.0), lengths=(1, 2, 3)),
+        # Their mean lies between, and they teach nothing.
+        group("all half", (0.5, 0.5)), group("one half", (0.5,), lengths=(2,)),
     ]  # fmt: skip
     assert kept.put(groups) == 2
     assert len(kept) == 2 and "mixed" in kept and "three" in kept
@@ -196,7 +198,7 @@ def test_bad_settings(capacity, max_age):
         buffer(capacity, max_age)
 
 
-def test_rewards_in_float32_are_within_their_range_and_extremes_stay_uninformative():
+def test_rewards_in_float32_are_within_their_range_and_extremes_stay_ineffective():
     one = ReplayBuffer(4, (0.1, 1.1), None, uniform, np.random.default_rng(0))
     lowest, greatest = float(np.float32(0.1)), float(np.float32(1.1))
     assert greatest > 1.1 and lowest > 0.1

@@ -1,5 +1,6 @@
 """DASH: rows whose advantage is next to nothing leave the batch before the update (arXiv 2505.17218, section 3)."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -7,14 +8,17 @@ import numpy as np
 KINDS = ("absolute", "quantile")
 
 
-def kept(advantage_N: np.ndarray, threshold: float, kind: str = "absolute") -> np.ndarray:
+def kept(
+    advantage_N: np.ndarray, threshold: float, kind: str = "absolute", rng: np.random.Generator | None = None
+) -> np.ndarray:
     """[N] bool, rows whose |advantage| is above the threshold.
 
     Args:
         advantage_N: [N] advantages of whole responses.
         threshold: 0 or more. "absolute": itself, so 0 drops the rows without any gradient and nothing else.
-            "quantile": in [0, 1), share of the rows that leave; those with the same |advantage| as the last of them
-            leave too.
+            "quantile": in [0, 1), share of the rows that leave: floor(threshold * N) rows, those with the smallest
+            |advantage|, never more.
+        rng: draws among rows of the same |advantage| where not all of them leave; None takes the first of them.
 
     Raises:
         ValueError: a threshold out of its range, an unknown kind, or an advantage that is not finite.
@@ -28,10 +32,11 @@ def kept(advantage_N: np.ndarray, threshold: float, kind: str = "absolute") -> n
         raise ValueError(f"{int((~np.isfinite(size_N)).sum())} advantages are not finite")
     if kind == "absolute":
         return size_N > threshold
-    leaving = int(threshold * len(size_N))
-    if leaving == 0:
-        return np.ones(len(size_N), dtype=bool)
-    return size_N > np.partition(size_N, leaving - 1)[leaving - 1]
+    tie_N = np.arange(len(size_N)) if rng is None else rng.permutation(len(size_N))
+    kept_N = np.ones(len(size_N), dtype=bool)
+    # 0.29 * 100 is 28.999999999999996: the product of what is written is meant.
+    kept_N[np.lexsort((tie_N, size_N))[: math.floor(threshold * len(size_N) + 1e-9)]] = False
+    return kept_N
 
 
 @dataclass(frozen=True)
@@ -42,14 +47,13 @@ class Reduced:
         places: [M] int64, rows that stay, in the order in which ranks and mini-batches take them.
         fillers: [M] bool, rows that stay for their number only; their advantage must count as 0.
         tokens: [M] int64, tokens that counted in the row's mini-batch before any row left.
-        mini_batches: how many are left; one without any row that counts is left out.
-        rows: rows of a mini-batch of one rank.
+        rows: rows of a mini-batch of one rank, 1 or more: a mini-batch without any row that counts has fillers alone.
+            Its gradient is 0, and momentum, weight decay and schedule act as they would have.
     """
 
     places: np.ndarray
     fillers: np.ndarray
     tokens: np.ndarray
-    mini_batches: int
     rows: int
 
 
@@ -75,14 +79,12 @@ def reduce_mini_batches(
     if N % (ranks * mini_batches):
         raise ValueError(f"{N} rows do not divide into {mini_batches} mini-batches on {ranks} ranks")
     place_RUn = np.arange(N).reshape(ranks, mini_batches, -1)
-    left = [update for update in range(mini_batches) if kept_N[place_RUn[:, update]].any()]
-    most = max((int(kept_N[place_RUn[:, update]].sum(axis=1).max()) for update in left), default=0)
+    most = max(1, int(kept_N[place_RUn].sum(axis=2).max()))
     rows = min(-(-most // multiple) * multiple, place_RUn.shape[2])
-    cuts = [(rank, update) for rank in range(ranks) for update in left]
-    places = [_shortest_fill(place_RUn[cut], kept_N, length_N, rows) for cut in cuts]
+    cuts = [(rank, update) for rank in range(ranks) for update in range(mini_batches)]
+    chosen = np.concatenate([_shortest_fill(place_RUn[cut], kept_N, length_N, rows) for cut in cuts])
     tokens = [int(tokens_N[place_RUn[:, update]].sum()) for _, update in cuts]
-    chosen = np.concatenate(places) if places else np.empty(0, dtype=np.int64)
-    return Reduced(chosen, ~kept_N[chosen], np.repeat(np.array(tokens, dtype=np.int64), rows), len(left), rows)
+    return Reduced(chosen, ~kept_N[chosen], np.repeat(np.array(tokens, dtype=np.int64), rows), rows)
 
 
 def _shortest_fill(place_n: np.ndarray, kept_N: np.ndarray, length_N: np.ndarray, rows: int) -> np.ndarray:

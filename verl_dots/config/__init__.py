@@ -32,6 +32,8 @@ class DotsConfig(Settings):
         seed: of the whole run: order of the data, sampling of responses, mini-batches, selection. The same seed gives
             the same run on a CPU.
         poll_seconds: how often the trainer looks whether the rollouts of a step are complete.
+        max_failed_share: share of the rollouts of 20 steps that may fail. Groups of which one failed are dropped; above
+            this share the run is saved and ends with the first cause.
         reward_range: least and greatest reward of a response; difficulty is 1 at the least and 0 at the greatest.
         selection: which questions are rolled out.
         difficulty: how their difficulty is predicted.
@@ -48,6 +50,7 @@ class DotsConfig(Settings):
     preset: str = "grpo"
     seed: int = 1
     poll_seconds: float = 0.05
+    max_failed_share: float = 0.01
     reward_range: tuple[float, float] = (0.0, 1.0)
     selection: SelectionConfig = field(default_factory=SelectionConfig)
     difficulty: DifficultyConfig = field(default_factory=DifficultyConfig)
@@ -85,5 +88,7 @@ class DotsConfig(Settings):
             0 < self.poll_seconds <= 60,
             "must be above 0 and at most 60 seconds",
         )
+        share = self.max_failed_share
+        require("dots.max_failed_share", share, 0 <= share <= 1, "must be a share in 0..1")
         low, high = self.reward_range
         require("dots.reward_range", [low, high], math.isfinite(high - low) and low < high, "must be [least, greatest]")

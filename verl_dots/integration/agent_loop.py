@@ -1,10 +1,13 @@
-"""verl's agent loop, with seeds and partitions.
+"""verl's agent loop, with seeds, partitions and the causes of failures.
 
-Seeds: verl starts the sessions of a prompt concurrently and its engines see them in any order. With the index of the
-session in the request, the engine's random numbers do not depend on that order.
+Seeds: verl starts the sessions of a prompt concurrently and its engines see them in any order. What `seeds` puts into a
+request makes its random numbers its own, whatever the order.
 
 Partitions: verl's worker writes trajectories to the TransferQueue partition "train" or "val". A prompt with the field
 `PARTITION` has its own written there instead, so that reference rollouts never mix with a train batch.
+
+Failures: verl logs what an engine or a reward raised, and marks the group. `failures` takes the cause to the trainer.
+A reward that is no finite number is a failure, too: it would spoil the advantages of its whole group.
 """
 
 import contextvars
@@ -18,8 +21,9 @@ from tensordict import TensorDict
 from verl.trainer.ppo.v1 import agent_loop_tq
 from verl.utils import tensordict_utils as tu
 
-# Engines whose sampling parameters know `rollout_index`.
-INDEXED_ENGINES = ("hf",)
+from verl_dots.integration.failures import require_finite_reward, tell_failure
+from verl_dots.integration.seeds import DistinctRequests, own_randomness
+
 # Fields of a prompt for this worker alone; they are not stored with its trajectories.
 PARTITION = "__partition__"
 FIRST_ROLLOUT = "__first_rollout__"  # index of the prompt's first session: two groups of one question differ by it
@@ -29,6 +33,7 @@ TEMPERATURE = "__temperature__"  # of the step, where it is not the one of the w
 _partition: contextvars.ContextVar[str | None] = contextvars.ContextVar("partition", default=None)
 _temperature: contextvars.ContextVar[float | None] = contextvars.ContextVar("temperature", default=None)
 _first_rollout: contextvars.ContextVar[int] = contextvars.ContextVar("first_rollout", default=0)
+_session: contextvars.ContextVar[str] = contextvars.ContextVar("session", default="")
 
 
 class _RoutedQueue:
@@ -47,6 +52,11 @@ class _RoutedQueue:
         return await self._queue.async_kv_batch_put(partition_id=_partition.get() or partition_id, **kwargs)
 
 
+def prompt_text(messages: Any) -> str:
+    """A prompt's messages as one text, the same for equal prompts."""
+    return json.dumps(list(messages), sort_keys=True, default=str)
+
+
 def number_repeats(prompts: TensorDict, seen: Counter[str]) -> None:
     """Give groups of a prompt that came before other random numbers: two groups of a step are never copies.
 
@@ -56,7 +66,7 @@ def number_repeats(prompts: TensorDict, seen: Counter[str]) -> None:
     """
     first = []
     for messages in prompts["raw_prompt"]:
-        text = json.dumps(list(messages), sort_keys=True, default=str)
+        text = prompt_text(messages)
         first.append(seen[text] * REPEATED)
         seen[text] += 1
     if any(first):
@@ -71,6 +81,7 @@ class SeededAgentLoopWorker(agent_loop_tq.AgentLoopWorkerTQ.__ray_metadata__.mod
         # verl's methods name the client as a global of their module; this process runs nothing else that does.
         if not isinstance(agent_loop_tq.tq, _RoutedQueue):
             agent_loop_tq.tq = _RoutedQueue(agent_loop_tq.tq)
+        self.llm_client = DistinctRequests(self.llm_client, _session.get)
 
     async def _run_prompt(self, prompt: dict, sampling_params: dict, trajectory: dict, trace: bool = False) -> None:
         # Each prompt is a task with a context of its own, which the tasks of its sessions inherit.
@@ -80,12 +91,24 @@ class SeededAgentLoopWorker(agent_loop_tq.AgentLoopWorkerTQ.__ray_metadata__.mod
         await super()._run_prompt(prompt, sampling_params, trajectory, trace)
 
     async def _run_agent_loop(self, sampling_params: dict[str, Any], trajectory: dict, **kwargs) -> Any:
-        if self.rollout_config.name in INDEXED_ENGINES:
-            index = _first_rollout.get() + int(kwargs["session_id"])
-            sampling_params = {**sampling_params, "rollout_index": index}
+        rollout = _first_rollout.get() + int(kwargs["session_id"])
+        _session.set(f"{kwargs['uid']}_{kwargs['session_id']}")
+        kind = "validation: " if trajectory["validate"] else ""
+        prompt = kind + prompt_text(kwargs["raw_prompt"])
+        own = own_randomness(self.rollout_config, int(trajectory["step"]), prompt, rollout)
+        sampling_params = {**sampling_params, **own}
         if _temperature.get() is not None:
             sampling_params = {**sampling_params, "temperature": float(_temperature.get())}
-        return await super()._run_agent_loop(sampling_params, trajectory, **kwargs)
+        try:
+            return await super()._run_agent_loop(sampling_params, trajectory, **kwargs)
+        except Exception as error:
+            # verl marks the group as failed once this is raised again; by then its cause is told.
+            await tell_failure(kwargs["uid"], kwargs["session_id"], error)
+            raise
+
+    async def _compute_score(self, outputs: list, kwargs: dict) -> None:
+        await super()._compute_score(outputs, kwargs)
+        require_finite_reward(outputs[-1].reward_score)
 
 
 class SeededAgentLoopManager(agent_loop_tq.AgentLoopManagerTQ):

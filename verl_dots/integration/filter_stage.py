@@ -1,7 +1,8 @@
 """DASH's gradient filter in a train step: rows with a small advantage leave the batch before the update.
 
 Each optimizer step has the rows that it would have had, less those that leave, and the loss is divided by what it would
-have been divided by, so a threshold of 0 changes nothing but the time. Where advantages follow from the rewards alone,
+have been divided by, so a threshold of 0 changes nothing but the time. A mini-batch of which all rows leave keeps the shortest
+as fillers: the optimizer makes its step without a gradient, as it would have. Where advantages follow from the rewards alone,
 the rows leave before the forward passes of the proximal and the reference policy, too.
 """
 
@@ -114,7 +115,7 @@ class FilterStage:
     # --- before the update -----------------------------------------------------------------------------------
 
     def reduce(self, batch: KVBatchMeta, mini_batches: int) -> tuple[KVBatchMeta, dict[str, float]]:
-        """The batch without the rows that leave, and the metrics of the filter. No rows: there is nothing to update.
+        """The batch without the rows that leave, and the metrics of the filter.
 
         Args:
             batch: with advantages.
@@ -136,7 +137,6 @@ class FilterStage:
             "filter/rows": float((real_N & ~kept_N).sum()),
             "filter/share": float((real_N & ~kept_N).sum() / real_N.sum()),
             "filter/tokens": float(length_N.sum() - length_N[reduced.places].sum()),
-            "filter/skipped_updates": float(mini_batches - reduced.mini_batches),
         }
         return self._write(rows_at(batch, reduced.places.tolist()), reduced), metrics
 
@@ -145,7 +145,10 @@ class FilterStage:
         size_N = np.array([float((advantage_T * mask_T).abs().max()) for advantage_T, mask_T in pairs])
         real_N = _real(batch)
         kept_N = np.zeros(len(batch), dtype=bool)
-        kept_N[real_N] = kept(size_N[real_N], self.settings.threshold, self.settings.kind)
+        # Of equal advantages those that leave are drawn, the same ones whenever the same rows meet: the names of the rows,
+        # which hold their step, are the seed.
+        rng = np.random.default_rng(list("\n".join(sorted(batch.keys)).encode()))
+        kept_N[real_N] = kept(size_N[real_N], self.settings.threshold, self.settings.kind, rng)
         return kept_N
 
     def _advantages_of_rewards(self, batch: KVBatchMeta) -> tuple[Any, Any]:
@@ -166,8 +169,6 @@ class FilterStage:
         return data.batch["advantages"], data.batch["response_mask"]
 
     def _write(self, part: KVBatchMeta, reduced: Reduced) -> KVBatchMeta:
-        if not len(part):
-            return part
         pin(part, {"mini_batch_size": reduced.rows * self.ranks})
         fillers, tokens = torch.from_numpy(reduced.fillers), torch.from_numpy(reduced.tokens)
         self._put(part, {"unfiltered_tokens": tokens, "filler": fillers})

@@ -10,7 +10,6 @@ load balancer. On the `hf` engine in float32 on a CPU the same call gives the sa
 """
 
 import asyncio
-import hashlib
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +18,7 @@ from omegaconf import DictConfig
 from tqdm import tqdm
 
 from verl_dots.integration.launch import prepare_environment
+from verl_dots.integration.seeds import own_randomness
 from verl_dots.integration.standalone import (
     count_replicas,
     load_tokenizer,
@@ -27,10 +27,6 @@ from verl_dots.integration.standalone import (
     start_ray,
     tokenize,
 )
-
-# Engines whose sampling parameters know which response of its prompt a request is (see agent_loop.py).
-INDEXED_ENGINES = ("hf",)
-
 
 class GenerationError(RuntimeError):
     """A rollout server failed on a request."""
@@ -214,20 +210,14 @@ class RolloutServers:
 
 def sampling_params(rollout_config: DictConfig, sampling: Sampling, prompt_ids: Sequence[int], rollout: int) -> dict:
     """What verl's agent loop sends, without log-probabilities, and with what makes responses repeatable."""
-    params = {
+    return {
         "temperature": sampling.temperature,
         "top_p": sampling.top_p,
         "top_k": sampling.top_k,
         "repetition_penalty": 1.0,
         "logprobs": False,
+        **own_randomness(rollout_config, 0, str(list(prompt_ids)), rollout),
     }
-    if rollout_config.name in INDEXED_ENGINES:
-        params["rollout_index"] = rollout
-    elif rollout_config.full_determinism and rollout_config.name == "vllm":
-        # verl would give every request of a replica the same seed: all responses to a prompt would be equal.
-        key = f"{rollout_config.seed}|{rollout}|{list(prompt_ids)}".encode()
-        params["seed"] = int.from_bytes(hashlib.blake2b(key, digest_size=4).digest(), "big") >> 1
-    return params
 
 
 def _first(errors: BaseExceptionGroup) -> BaseException:

@@ -1,15 +1,13 @@
 """The groups of a batch of the TransferQueue: their rewards and their order."""
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import transfer_queue as tq
 from transfer_queue import KVBatchMeta
 
-
-class RolloutFailure(RuntimeError):
-    """Rollouts of a step are missing: the engine or the reward raised for them."""
+from verl_dots.algorithms.groups import effective
 
 
 def place_of(key: str) -> tuple[str, int, int]:
@@ -35,8 +33,8 @@ class Group:
 
     @property
     def effective(self) -> bool:
-        """Whether the rewards differ: with rewards of 0 and 1, whether 0 < mean reward < 1."""
-        return max(self.rewards) > min(self.rewards)
+        """Whether the rewards differ."""
+        return effective(self.rewards)
 
 
 def groups_of(batch: KVBatchMeta) -> dict[str, Group]:
@@ -69,28 +67,18 @@ def outcomes(groups: Mapping[str, Group], reward_range: tuple[float, float]) -> 
     return {f"training/{name}_groups": sum(share) / len(groups) for name, share in shares.items()}
 
 
-def require_rollouts(batch: KVBatchMeta, wanted: Mapping[str, int], step: int, enough: int | None = None) -> None:
-    """verl goes on with what has arrived; a group with rollouts missing would be biased without a word.
+def incomplete(keys: Sequence[str], wanted: Mapping[str, int], enough: int | None = None) -> dict[str, int]:
+    """Groups with rollouts missing, and how many each misses: what is left of them would be biased without a word.
 
-    Groups of which nothing has arrived are missing too, unless verl has replaced them (DAPO's filter, or
+    Groups of which nothing has arrived are among them, unless verl has replaced them (DAPO's filter, or
     trainer.v1.sampler.sync_refill_failed_groups), in which case the batch has all its groups.
 
     Args:
-        batch: what has arrived.
+        keys: of the rows that have arrived.
         wanted: rollouts of each prompt that was submitted.
-        step: this one.
         enough: groups of a complete batch, where verl may have replaced some.
-
-    Raises:
-        RolloutFailure: rollouts are missing.
     """
-    arrived = Counter(uid for uid, _ in {place_of(key)[:2] for key in batch.keys})
+    arrived = Counter(uid for uid, _ in {place_of(key)[:2] for key in keys})
     if enough is not None and len(arrived) >= enough:
         wanted = {uid: wanted.get(uid, 0) for uid in arrived}
-    short = {uid: (arrived[uid], want) for uid, want in wanted.items() if arrived[uid] < want}
-    missing = sum(want - have for have, want in short.values())
-    if missing:
-        raise RolloutFailure(
-            f"step {step}: {missing} rollouts of {len(short)} of {len(wanted)} prompts failed; the agent loop worker's "
-            "log above says why (a prompt or response too long, or an error in the reward)"
-        )
+    return {uid: want - arrived[uid] for uid, want in wanted.items() if arrived[uid] < want}

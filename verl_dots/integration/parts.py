@@ -1,10 +1,11 @@
 """Parts of a batch of the TransferQueue, what its tags say of a row, and what goes to the workers with it."""
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import torch
+import transfer_queue as tq
 from transfer_queue import KVBatchMeta
 from verl.utils.seqlen_balancing import calculate_workload, get_seqlen_balanced_partitions
 
@@ -68,6 +69,16 @@ def rows_at(batch: KVBatchMeta, places: Sequence[int]) -> KVBatchMeta:
     return KVBatchMeta(
         partition_id=batch.partition_id, keys=keys, tags=tags, fields=batch.fields, extra_info=extra_info
     )
+
+
+def without_groups(batch: KVBatchMeta, uids: Collection[str]) -> tuple[KVBatchMeta, int]:
+    """A batch without some groups, whose rows leave the TransferQueue, too; and the tokens of their responses."""
+    leaving = [place for place, key in enumerate(batch.keys) if place_of(key)[0] in uids]
+    if not leaving:
+        return batch, 0
+    tq.kv_clear(keys=[batch.keys[place] for place in leaving], partition_id=batch.partition_id)
+    staying = [place for place, key in enumerate(batch.keys) if place_of(key)[0] not in uids]
+    return rows_at(batch, staying), sum(batch.tags[place]["response_len"] for place in leaving)
 
 
 def sort_rows(batch: KVBatchMeta) -> None:

@@ -8,6 +8,7 @@ import transfer_queue as tq
 from transfer_queue import KVBatchMeta
 
 from verl_dots.config import DotsConfig
+from verl_dots.integration.failures import RolloutFailure
 from verl_dots.integration.groups import place_of
 from verl_dots.integration.off_policy_stage import Forward
 from verl_dots.integration.parts import balanced_part, real_rows, rows_at
@@ -58,6 +59,11 @@ class PreemptiveStage:
         self.metrics = {"preemptive/sampled_groups": 0.0}
         return []
 
+    @property
+    def groups_at_hand(self) -> int:
+        """Groups that this step samples or takes from the cache; fewer than a batch where some had failed."""
+        return len(self.batch_of or self.question_of)
+
     def submitted(self, uids: Sequence[str], planned: Sequence[np.ndarray]) -> None:
         """Which names the questions of this step have got."""
         number_N = np.repeat(np.arange(len(planned)), [len(batch) for batch in planned])
@@ -73,12 +79,14 @@ class PreemptiveStage:
             ranks, multiple: of a forward pass, see `balanced_part`.
             forward: computes old_log_probs, those of the policy that has just sampled.
         """
-        places = [[] for _ in set(self.batch_of.values())]
+        places = [[] for _ in range(1 + max(self.batch_of.values(), default=-1))]
         for place, key in enumerate(batch.keys):
             if self.batch_of:
                 places[self.batch_of[place_of(key)[0]]].append(place)
         if len(places) < 2:
             return batch
+        if not all(places):
+            raise RolloutFailure(f"no group of {places.index([])}. batch that was sampled ahead is complete")
         ahead = [place for part in places[1:] for place in part]
         if self.recompute:
             forward(balanced_part(batch, ahead, ranks, multiple), {})

@@ -9,12 +9,19 @@ from verl_dots.integration.run_folder import RunFolder
 class RecordedTrainer(PPOTrainerSync):
     """Logs to `RunFolder`, and saves and ends after a step in which that was asked for."""
 
+    _error: Exception | None = None  # what the run ends with
+
     def step(self, metrics: dict, timing_raw: dict) -> KVBatchMeta:
         """verl's; where a stop is requested, its loop saves this step, logs it and ends."""
         batch = super().step(metrics, timing_raw)
         if self.global_steps < self.total_training_steps and self.logger.logger["run_folder"].stop_requested():
-            self.config.trainer.save_freq, self.total_training_steps = 1, self.global_steps
+            self.end_after_step()
         return batch
+
+    def end_after_step(self, error: Exception | None = None) -> None:
+        """Have verl's loop save the step at hand, log it and end; with an error the run then fails with it."""
+        self.config.trainer.save_freq, self.total_training_steps = 1, self.global_steps
+        self._error = error or self._error
 
     def _load_checkpoint(self) -> None:
         super()._load_checkpoint()
@@ -37,4 +44,6 @@ class RecordedTrainer(PPOTrainerSync):
     def _shutdown_dump_executor(self) -> None:
         """The last call of a fit() that completes; after an exception the run stays without an end."""
         super()._shutdown_dump_executor()
+        if self._error is not None:
+            raise self._error
         self.logger.logger["run_folder"].finish()

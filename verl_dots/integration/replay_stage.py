@@ -1,4 +1,4 @@
-"""Rollout replay in a train step: earlier groups go back into verl's TransferQueue, new informative ones are kept.
+"""Rollout replay in a train step: earlier groups go back into verl's TransferQueue, new effective ones are kept.
 
 Which groups are kept and replayed is `verl_dots.replay`'s business, how their age is corrected the loss's.
 """
@@ -78,7 +78,7 @@ class ReplayStage:
         return np.concatenate([planned_N, extra_N])
 
     def store(self, batch: KVBatchMeta, question_of: Mapping[str, int], step: int) -> dict[str, float]:
-        """Keep the informative groups among this step's own, and return the metrics of replay in this step.
+        """Keep the effective groups among this step's own, and return the metrics of replay in this step.
 
         Args:
             batch: the train batch, with old_log_probs where they are the behaviour policy's.

@@ -21,7 +21,9 @@ from verl_dots.curriculum.selection import SelectionCurriculum
 from verl_dots.difficulty.predictors import identity_of
 from verl_dots.integration.agent_loop import FIRST_ROLLOUT, PARTITION
 from verl_dots.integration.difficulty_worker import DifficultyWorkerGroup
-from verl_dots.integration.groups import Group, groups_of, place_of, require_rollouts
+from verl_dots.integration.failures import RolloutFailure
+from verl_dots.integration.groups import Group, groups_of, incomplete, place_of
+from verl_dots.integration.parts import without_groups
 from verl_dots.integration.train_questions import TrainQuestions
 from verl_dots.state import require_equal, require_keys
 
@@ -35,11 +37,21 @@ SEED_STREAM = 2506_05316  # apart from every other generator that is seeded with
 
 @dataclass
 class ReferenceRollouts:
-    """The rollouts of a round's references, in their partition."""
+    """The rollouts of a round's references, in their partition.
+
+    Attributes:
+        batch: rows of the complete groups.
+        uids: of these groups, in the order of their references.
+        groups: of them.
+        complete_K: bool, which references have a complete group.
+        dropped_tokens: of the groups of which rollouts failed.
+    """
 
     batch: KVBatchMeta
     uids: np.ndarray
     groups: dict[str, Group]
+    complete_K: np.ndarray
+    dropped_tokens: int
 
 
 class SelectionStage:
@@ -86,6 +98,7 @@ class SelectionStage:
         step = self.trainer.global_steps
         with marked_timer("reference_rollouts", timing_raw):
             rollouts = self._roll_out(references_K)
+        references_K = references_K[rollouts.complete_K]
         groups = [rollouts.groups[uid] for uid in rollouts.uids]
         measured_K = np.array([self._difficulty(group) for group in groups])
         effective_K = np.array([group.effective for group in groups])
@@ -95,7 +108,7 @@ class SelectionStage:
             predicted_P, held_out_K = self.predictor.predict(step, references_K, measured_K)
         reused_R = self.curriculum.plan(references_K, measured_K, effective_K, held_out_K, predicted_P)
         self.reused = {str(rollouts.uids[place]): int(references_K[place]) for place in reused_R}
-        unused_tokens = self._hand_over(rollouts)
+        unused_tokens = self._hand_over(rollouts) + rollouts.dropped_tokens
         metrics = {
             "selection/trusted": float(not self.curriculum.trust.paused),
             "selection/reference/difficulty": float(measured_K.mean()),
@@ -163,8 +176,13 @@ class SelectionStage:
             trainer.checkpoint_manager.sleep_replicas()
             found = trainer._compute_reward_colocate(found)
             trainer.checkpoint_manager.update_weights(step - 1)
-        require_rollouts(found, {uid: trainer.config.actor_rollout_ref.rollout.n for uid in uids}, step)
-        return ReferenceRollouts(found, uids, groups_of(found))
+        missing = incomplete(found.keys, {uid: trainer.config.actor_rollout_ref.rollout.n for uid in uids})
+        trainer.count_failed(sum(missing.values()), len(missing))
+        found, tokens = without_groups(found, missing)
+        complete_K = np.array([uid not in missing for uid in uids])
+        if not complete_K.any():
+            raise RolloutFailure("no group of the references is complete")
+        return ReferenceRollouts(found, uids[complete_K], groups_of(found), complete_K, tokens)
 
     def _hand_over(self, rollouts: ReferenceRollouts) -> int:
         """Move the reused groups into the train partition, forget the others, and return the others' tokens."""

@@ -130,7 +130,7 @@ class Stages:
 
     def groups_sampled(self, batch_size: int) -> int:
         """How many groups are in the train partition, once all is rolled out; `batch_size` are trained on."""
-        return max(batch_size, len(self.preemptive.batch_of)) if self.preemptive else batch_size
+        return self.preemptive.groups_at_hand if self.preemptive else batch_size
 
     def keep_ahead(self, batch: KVBatchMeta, step: int, ranks: int, multiple: int, forward: Forward) -> KVBatchMeta:
         """Keep what later steps train on, and return the rows of this step; see `PreemptiveStage.keep_ahead`."""

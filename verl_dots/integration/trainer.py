@@ -3,6 +3,7 @@
 Wiring only: what is computed lives elsewhere, what the training loop does is verl's.
 """
 
+import math
 from collections import Counter
 from collections.abc import Callable
 from functools import cached_property, partial
@@ -21,7 +22,7 @@ from verl_dots.config import GRPO_RR, LOSSES, DotsConfig
 from verl_dots.integration.agent_loop import number_repeats
 from verl_dots.integration.dash_checks import filters_early
 from verl_dots.integration.filter_stage import FilterStage
-from verl_dots.integration.groups import groups_of, outcomes, place_of, require_rollouts
+from verl_dots.integration.groups import groups_of, outcomes, place_of
 from verl_dots.integration.losses import dots_loss, off_policy_metrics
 from verl_dots.integration.off_policy_stage import OffPolicyStage
 from verl_dots.integration.parts import (
@@ -33,12 +34,12 @@ from verl_dots.integration.parts import (
     sort_rows,
     unstored_rows,
 )
-from verl_dots.integration.recorded_trainer import RecordedTrainer
 from verl_dots.integration.stages import Stages
+from verl_dots.integration.tolerant_trainer import TolerantTrainer
 
 
 @register_trainer("dots")
-class DotsTrainer(RecordedTrainer):
+class DotsTrainer(TolerantTrainer):
     """Synchronous trainer; with `dots` at its defaults it trains exactly as verl's own."""
 
     def __init__(self, config: DictConfig):
@@ -46,7 +47,6 @@ class DotsTrainer(RecordedTrainer):
             # verl asks in many places whether the mode is "sync", by its name in the config.
             config.trainer.v1.trainer_mode = "sync"
         self.dots = DotsConfig.from_mapping(OmegaConf.to_container(config.dots, resolve=True))
-        self._submitted: Counter[str] = Counter()
         self._uid_step, self._uid_count = -1, 0
         self._prompts: Counter[str] = Counter()  # that this step has asked for
         self._unequal_groups = False  # whether this batch has other than n rollouts of each question
@@ -85,26 +85,17 @@ class DotsTrainer(RecordedTrainer):
                 batch["__rollout_n__"] = tu.get_tensordict({"__rollout_n__": sizes})["__rollout_n__"]
         return batch
 
-    def _submit_batch_to_rollout(self, batch: TensorDict) -> int:
-        if not len(batch):
-            return 0
-        default = self.config.actor_rollout_ref.rollout.n
-        sizes = list(batch["__rollout_n__"]) if "__rollout_n__" in batch else [default] * len(batch)
-        self._submitted.update(dict(zip(batch["uid"], map(int, sizes), strict=True)))
-        return super()._submit_batch_to_rollout(batch)
-
     def _balance_batch(self, batch: KVBatchMeta, metrics, *args, **kwargs) -> KVBatchMeta:
         """verl's balancing, of trajectories sorted by prompt and session instead of in order of completion."""
+        batch = self.drop_failed(batch, metrics)
         sort_rows(batch)
-        wanted, self._submitted = self._submitted, Counter()
-        enough = self.stages.groups_sampled(self.config.data.train_batch_size)
-        require_rollouts(batch, wanted, self.global_steps, enough)
         with marked_timer("old_log_prob", self.timing_raw):
             forward = super()._compute_old_log_prob
             multiple = forward_multiple(self.config.actor_rollout_ref.rollout, self._ranks)
             batch = self.stages.keep_ahead(batch, self.global_steps, self._ranks, multiple, forward)
         rows = self.config.data.train_batch_size * self.config.actor_rollout_ref.rollout.n
-        self._unequal_groups = self.dots.unequal_groups and len(batch) != rows
+        dropped = metrics["training/dropped_groups"] > 0
+        self._unequal_groups = (self.dots.unequal_groups or dropped) and len(batch) != rows
         return super()._balance_batch(batch, metrics, *args, **kwargs)
 
     # --- the stages of a step and their loss --------------------------------------------------------------------
@@ -186,23 +177,37 @@ class DotsTrainer(RecordedTrainer):
         if self.off_policy:
             self.off_policy.keep_temperatures(batch)
         if self._unequal_groups:
-            rows = sum(not tag.get("is_padding", False) for tag in batch.tags)
-            pin(batch, {"mini_batch_size": len(batch) // self._updates, "global_batch_size": rows / self._updates})
+            self._pin_mini_batches(batch, self._updates)
         if self.filter is None:
             super()._update_actor(batch, metrics)
         else:
             part, filtered = self.filter.reduce(batch, self._updates)
             with self.filter.timed("update_actor", batch, part):
-                if len(part):
-                    super()._update_actor(part, metrics)
+                super()._update_actor(part, metrics)
             metrics.update(filtered | self.filter.saved())
         off_policy_metrics(metrics)
         return batch
 
     def _get_required_batch_multiple(self, dp_size: int) -> int:
         if self._unequal_groups:
-            return dp_size * self._updates  # verl's whole mini-batches could add an optimizer step for a few rows
+            # verl's whole mini-batches could add an optimizer step for a few rows.
+            return dp_size * math.lcm(self._updates, self._critic_updates)
         return super()._get_required_batch_multiple(dp_size)
+
+    def _update_critic(self, batch: KVBatchMeta, metrics: dict) -> KVBatchMeta:
+        if self._unequal_groups:
+            self._pin_mini_batches(batch, self._critic_updates)
+        return super()._update_critic(batch, metrics)
+
+    @staticmethod
+    def _pin_mini_batches(batch: KVBatchMeta, updates: int) -> None:
+        rows = sum(not tag.get("is_padding", False) for tag in batch.tags)
+        pin(batch, {"mini_batch_size": len(batch) // updates, "global_batch_size": rows / updates})
+
+    @property
+    def _critic_updates(self) -> int:
+        """Mini-batches of the critic, 1 without one."""
+        return self.config.data.train_batch_size // self.config.critic.ppo_mini_batch_size if self.use_critic else 1
 
     @property
     def _updates(self) -> int:
@@ -238,5 +243,5 @@ class DotsTrainer(RecordedTrainer):
         super()._compute_metrics(batch, metrics, *args, **kwargs)
         sampled = [tag for tag in unstored_rows(batch).tags if not tag.get("is_padding")]
         tokens = sum(tag["response_len"] for tag in sampled)
-        beside = ("training/unused_tokens", "preemptive/tokens_ahead")
+        beside = ("training/unused_tokens", "training/dropped_tokens", "preemptive/tokens_ahead")
         metrics["training/generated_tokens"] = tokens + sum(metrics.get(name, 0) for name in beside)

@@ -1,10 +1,11 @@
-"""The replay buffer: recent informative groups, first in, first out (arXiv 2506.05316, section 4)."""
+"""The replay buffer: recent effective groups, first in, first out (arXiv 2506.05316, section 4)."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
 
+from verl_dots.algorithms.groups import effective
 from verl_dots.replay.groups import ReplayError, ReplayGroup, groups_from_state, groups_state
 from verl_dots.replay.sampling import Sampling
 from verl_dots.state import require_equal, require_keys
@@ -14,12 +15,11 @@ ROUNDING = 1e-6
 
 
 class ReplayBuffer:
-    """First in, first out; at most one group per question, its newest; informative groups only.
+    """First in, first out; at most one group per question, its newest; effective groups only.
 
     Args:
         capacity: C, groups.
-        reward_range: least and greatest reward; a group is informative if its mean lies strictly between, by more
-            than rounding.
+        reward_range: least and greatest reward; one outside it, by more than rounding, is refused.
         max_age: steps after which a group is dropped; None keeps it until it is pushed out.
         sampling: which groups are replayed.
         rng: draws them; its state is part of the buffer's.
@@ -59,9 +59,9 @@ class ReplayBuffer:
         return sum(group.nbytes for group in self._groups.values())
 
     def put(self, groups: Iterable[ReplayGroup]) -> int:
-        """Keep the informative ones of some groups, the oldest give way; returns how many were kept.
+        """Keep the effective ones of some groups, the oldest give way; returns how many were kept.
 
-        A question's earlier group goes when a newer one comes, informative or not: the newer one is what the policy
+        A question's earlier group goes when a newer one comes, effective or not: the newer one is what the policy
         does now.
 
         Raises:
@@ -80,7 +80,7 @@ class ReplayBuffer:
         kept = 0
         for group in groups:
             self._groups.pop(group.question, None)
-            if low + rounding < group.mean_reward < high - rounding:
+            if effective(group.rewards_G):
                 self._groups[group.question] = group
                 kept += 1
         while len(self._groups) > self.capacity:
