@@ -66,7 +66,7 @@ def is_formula(text: str) -> bool:
 def is_single(text: str) -> bool:
     """Whether a formula is one value: no list, relation, set or interval."""
     return is_formula(text) and not re.search(
-        r"[,;=<>:_]|\\[lg]eq?|\\in|\\cup|\\pm|\\neq?|\\to|\\approx|\\equiv|\\\{|dots", text
+        r"\b(?:or|and|if)\b|[,;=<>:_]|\\[lg]eq?|\\in|\\cup|\\pm|\\neq?|\\to|\\approx|\\equiv|\\\{|dots", text
     )
 
 

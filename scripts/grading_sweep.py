@@ -38,6 +38,14 @@ class Rates:
         if wrong:
             self.errors.setdefault(form, []).append((gold, response))
 
+    def merge(self, other: "Rates") -> None:
+        """Add another sweep's."""
+        for form, count in other.gradings.items():
+            self.gradings[form] = self.gradings.get(form, 0) + count
+        for form, errors in other.errors.items():
+            self.errors.setdefault(form, []).extend(errors)
+        self.seconds += other.seconds
+
     def rate(self, forms: dict) -> float:
         """Share of the gradings of some forms that are wrong."""
         total = sum(self.gradings.get(form, 0) for form in forms)

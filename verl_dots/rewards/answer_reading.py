@@ -57,7 +57,7 @@ _MOST_MEMBERS = 2000
 
 def read(text: str) -> Answer | None:
     """Read an answer as it is written; None if nothing is in it."""
-    text = _LEAD.sub("", strip_end(clean(text)))
+    text = _LEAD.sub("", _unwrapped(strip_end(clean(text))))
     text = _FOR_ALL.sub("", re.sub(r"\)\s*(?=\()", "), ", text) if _TUPLES.fullmatch(text) else text)
     return _read(text) if re.search(r"[^\s{}\\.,;:$]", text) else None
 

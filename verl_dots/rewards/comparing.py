@@ -20,7 +20,7 @@ from verl_dots.rewards.intervals import as_pieces
 from verl_dots.rewards.units import conflicting
 
 MEASURED = 1e-4
-_ROUNDED, _CLOSE, _NOISE = 5e-6, 1e-7, 1e-12
+_ROUNDED, _CLOSE, _NOISE = 5e-6, 1e-7, 5e-16
 _DECIMALS = 6
 _REVERSED = {"<": ">", ">": "<", "<=": ">=", ">=": "<=", "=": "=", "!=": "!="}
 
@@ -164,7 +164,7 @@ class Comparison:
         if pairs is None:
             return False
         if all(values.close(left, right) for left, right in pairs):
-            return True
+            return len(pairs) > 1 or values.same_constant(gold.node, answer.node)
         return len(pairs) == 1 and self._rounded(gold, answer, *pairs[0])
 
     def _rounded(self, gold: Value, answer: Value, left: values.Value, right: values.Value) -> bool:

@@ -19,6 +19,7 @@ DIGITS = 100
 POINTS = 5
 _LEAST_POINTS = 2
 _SMALL_POINTS = 3
+_MANY_DIGITS = 1500
 _MOST_BITS = 200_000  # of an exact power or factorial; beyond that it is a float
 _MOST_LOGARITHM = 10**7  # of a power's size
 _CONTEXT = mpmath.mp.clone()
@@ -56,6 +57,22 @@ def pairs(left: Node, right: Node) -> list[tuple[Value, Value]] | None:
         elif both != [None, None]:
             return None
     return found if len(found) >= (_LEAST_POINTS if variables(left) | variables(right) else 1) else None
+
+
+def same_constant(left: Node, right: Node) -> bool:
+    """Whether two trees without variables that agree to 100 digits agree to 1,600 as well.
+
+    Powers such as 2^{2009} in a root make values that differ far behind the point.
+    """
+    with _CONTEXT.workdps(_MANY_DIGITS + 100):
+        one, two = _value_or_none(left, 0), _value_or_none(right, 0)
+        if one is None or two is None:
+            return False
+        if isinstance(one, Fraction) and isinstance(two, Fraction):
+            return one == two
+        one, two = as_float(one), as_float(two)
+        size = max(abs(one), abs(two))
+        return one == two or bool(abs(one - two) <= size * _CONTEXT.mpf(10) ** -_MANY_DIGITS)
 
 
 def quotient(left: Value, right: Value) -> Value:
@@ -140,7 +157,7 @@ def _both(exact: Callable, left: Value, right: Value) -> Value:
 def _sum(left: Value, right: Value) -> Value:
     """A sum, 0 where all but rounding cancels."""
     total = _both(lambda a, b: a + b, left, right)
-    if not isinstance(total, Fraction) and abs(total) < abs(as_float(left)) * _CONTEXT.mpf(10) ** (20 - DIGITS):
+    if not isinstance(total, Fraction) and abs(total) < abs(as_float(left)) * _CONTEXT.mpf(10) ** (20 - _CONTEXT.dps):
         return Fraction(0)
     return total
 

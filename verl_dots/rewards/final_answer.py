@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-_BOX = re.compile(r"\\f?boxed\s*\{")
+_BOX = re.compile(r"\\(?:boxed|fbox)\s*\{")
 # What may stand between two boxes of one list: nothing but delimiters, one separator, and the name of the next value.
 _FILLING = r"(?:[\s$*]|\\[()\[\]]|\\[,;:! ]|\\q?quad\b)*"
 _NAME = r"(?:(?:\\text\s*\{[^{}]*\}|\\?[A-Za-z]\w*(?:_\{?\w+\}?)?(?:\([a-z]\))?)\s*(?:=|\\in\b)\s*)?"

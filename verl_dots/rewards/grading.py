@@ -82,7 +82,8 @@ def grade(text: str, ground_truth: str, measured: bool = False) -> Verdict:
 
 def _equal_beyond(gold: str, answer: str) -> bool:
     gold, answer = clean(gold), clean(answer)
-    return (by_math_verify.beyond(gold) or by_math_verify.beyond(answer)) and by_math_verify.equal(gold, answer)
+    beyond = [by_math_verify.beyond(gold), by_math_verify.beyond(answer)]
+    return any(beyond) and by_math_verify.equal(gold, answer)
 
 
 def _compact(text: str) -> str:

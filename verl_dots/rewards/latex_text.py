@@ -145,7 +145,7 @@ def _command(name: str) -> str:
 
 def _plain_words(text: str) -> str:
     r"""Unwrap `\text{...}` around numbers, formulas and single letters; trim the others."""
-    text = re.sub(r"\\text\s*\{\s*(-?[\d.,:/\s]*\d[\d.,:/\s]*|[A-Za-z]|\([A-Za-z]\)|)\s*\}", _unwrapped, text)
+    text = re.sub(r"\\text\s*\{\s*(-?[\d.,:/\s]*\d[\d.,:/\s]*|[A-Za-z]|\([A-Za-z]\)|:|)\s*\}", _unwrapped, text)
     text = re.sub(r"\\text\s*\{\s*(arcsin|arccos|arctan|sin|cos|tan|cot|sec|csc|log|ln|exp)\s*\}", r"\\\1 ", text)
     text = re.sub(r"\\text\s*\{\s*([^{}]*?)\s*\}", r"\\text{\1}", text)
     whole = re.fullmatch(r"\s*\\text\{([^{}]*)\}\s*([.,]?)\s*", text)

@@ -1,0 +1,80 @@
+"""How often the grader errs, by form: ground truths against themselves, rewritten and changed.
+
+    python scripts/grading_rates.py --data ../shared/data [--sample 500] [--seed 0] [--wrong]
+
+Prints a table of gradings and errors by form, the rates of equal and of changed forms, and the times of a grading within
+a worker process. `--wrong` lists what was graded wrong.
+"""
+
+import argparse
+import random
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from scripts.grading_forms import CHANGED, EQUAL
+from scripts.grading_sweep import DATA, Rates, ground_truths, measurements, sweep
+from verl_dots.rewards import grading
+from verl_dots.rewards.worker_pool import WorkerPool
+
+LIMIT_SECONDS = 5.0
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line."""
+    options = _parse(arguments)
+    pool = WorkerPool(1, modules=(grading.__name__, "math_verify"))
+
+    def grade(response: str, gold: str, measured: bool) -> bool:
+        outcome = pool.run(grading.grade, response, gold, measured, limit_seconds=LIMIT_SECONDS)
+        return outcome.value is grading.Verdict.CORRECT
+
+    try:
+        grade(r"\boxed{\sum_{k=1}^{2} k}", "3", False)  # the worker runs, sympy is imported
+        rates = rates_of(grade, options.data, options.sample, options.seed)
+    finally:
+        pool.close()
+    console = Console()
+    console.print(table(rates))
+    for name, forms in (("equal", EQUAL), ("changed", CHANGED)):
+        console.print(f"{name} forms graded wrong: {rates.rate(forms):.3%}")
+    times = ", ".join(f"p{share:g} {rates.percentile(share / 100) * 1000:.1f} ms" for share in (50, 99, 99.9))
+    console.print(f"a grading within a worker: {times}")
+    for form, errors in rates.errors.items() if options.wrong else ():
+        for gold, response in errors:
+            console.print(f"{form}: {gold!r} | {response!r}", markup=False)
+
+
+def rates_of(grade, data: Path, sample: int, seed: int) -> Rates:
+    """Rates over a sample of the ground truths in a folder (0: all), and over measurements."""
+    golds = ground_truths(data)
+    chosen = random.Random(seed).sample(golds, sample) if 0 < sample < len(golds) else golds
+    rates = sweep(grade, chosen, golds, seed=seed)
+    rates.merge(sweep(grade, measurements(seed=seed), measurements(seed=seed + 1), measured=True, seed=seed))
+    return rates
+
+
+def table(rates: Rates) -> Table:
+    """One row a form."""
+    shown = Table("form", "should score", "gradings", "wrong", "rate")
+    for forms, score in ((EQUAL, "1"), (CHANGED, "0")):
+        for form in forms:
+            count, wrong = rates.gradings.get(form, 0), len(rates.errors.get(form, ()))
+            if count:
+                shown.add_row(form.replace("_", " "), score, str(count), str(wrong), f"{wrong / count:.2%}")
+    return shown
+
+
+def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", type=Path, default=DATA, help="folder with the published files")
+    parser.add_argument("--sample", type=int, default=500, help="ground truths to draw; 0 for all")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--wrong", action="store_true", help="list what was graded wrong")
+    return parser.parse_args(arguments)
+
+
+if __name__ == "__main__":
+    main()
