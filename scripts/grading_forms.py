@@ -205,7 +205,9 @@ def thin_spaces(text):
 
 
 def other_relation_commands(text):
-    return changed_by(r"\\(le|ge)q?(?![a-z])", lambda match: f"\\{match[1]}slant".replace("e", "eq", 1) if False else (f"\\{match[1]}" if match[0].endswith("q") else f"\\{match[1]}q"), text) if is_formula(text) else None  # fmt: skip
+    if not is_formula(text):
+        return None
+    return changed_by(r"\\(le|ge)(q?)(?![a-z])", lambda match: f"\\{match[1]}" + ("" if match[2] else "q"), text)
 
 
 def unicode_symbols(text):
@@ -213,7 +215,7 @@ def unicode_symbols(text):
         return None
     for command, sign in (("\\pi", "π"), ("\\infty", "∞"), ("\\leq", "≤"), ("\\geq", "≥"), ("\\le", "≤"), ("\\ge", "≥"),
                           ("\\cup", "∪"), ("\\pm", "±"), ("\\times", "×"), ("\\cdot", "·")):  # fmt: skip
-        text, before = re.sub(re.escape(command) + r"(?![a-z])", sign, text), text
+        text = re.sub(re.escape(command) + r"(?![a-z])", sign, text)
     new = re.sub(r"\\sqrt\{(\d+)\}", r"√\1", text).replace("-", "−")
     return box(new) if not new.isascii() else None
 
@@ -534,7 +536,9 @@ def other_base(text, other):
 
 
 def other_direction(text, other):
-    return changed_by(r"(?<=[a-zA-Z] )([<>])|(?<=[a-zA-Z])([<>])", lambda match: ">" if match[0] == "<" else "<", text) if BOUND.fullmatch(text) else None  # fmt: skip
+    if not BOUND.fullmatch(text):
+        return None
+    return changed_by(r"(?<=[a-zA-Z] )[<>]|(?<=[a-zA-Z])[<>]", lambda match: ">" if match[0] == "<" else "<", text)
 
 
 def swapped_pair(text, other):
@@ -550,7 +554,10 @@ def other_power_of_ten(text, other):
 def two_percent_off(text, other):
     match = SCIENTIFIC.fullmatch(text) or DECIMAL.fullmatch(text)
     value = number(text)
-    return box(f"{float(value) * 1.02:.6g}".replace("e", r"\times 10^{") + ("}" if "e" in f"{float(value) * 1.02:.6g}" else "")) if match and value else None  # fmt: skip
+    if not match or not value:
+        return None
+    mantissa, _, power = f"{float(value) * 1.02:.6g}".partition("e")
+    return box(rf"{mantissa}\times 10^{{{int(power)}}}" if power else mantissa)
 
 
 def upside_down(text, other):

@@ -2,8 +2,8 @@
 
     python scripts/grading_rates.py --data ../shared/data [--sample 500] [--seed 0] [--wrong]
 
-Prints a table of gradings and errors by form, the rates of equal and of changed forms, and the times of a grading within
-a worker process. `--wrong` lists what was graded wrong.
+Prints a table of gradings and errors by form, the rates of equal and of changed forms, and the times of a grading
+within a worker process. `--wrong` lists what was graded wrong.
 """
 
 import argparse

@@ -72,7 +72,11 @@ def ground_truths(data: Path = DATA) -> list[str]:
 def measurements(count: int = MEASUREMENTS, seed: int = 0) -> list[str]:
     """Numbers as Minerva's ground truths write them: 4.5e33, 6.02e23, 1e-3, 0.028."""
     chance = random.Random(seed)
-    powers = [f"{chance.choice([f'{chance.uniform(1, 9.99):.1f}', f'{chance.uniform(1, 9.99):.2f}', chance.randint(1, 9)])}e{chance.randint(-34, 40)}" for _ in range(count)]  # fmt: skip
+    mantissas = [
+        chance.choice([f"{chance.uniform(1, 9.99):.1f}", f"{chance.uniform(1, 9.99):.2f}", f"{chance.randint(1, 9)}"])
+        for _ in range(count)
+    ]
+    powers = [f"{mantissa}e{chance.randint(-34, 40)}" for mantissa in mantissas]
     return [*powers, *(f"{chance.uniform(0, 50):.{chance.randint(1, 2)}f}" for _ in range(count // 2))]
 
 

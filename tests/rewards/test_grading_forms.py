@@ -20,7 +20,8 @@ needs_data = pytest.mark.skipif(
 
 # One of each kind that the published files hold.
 GOLDS = (
-    "42", "-7", "073", "16384", "1234567", "2.5", "-0.125", ".82721", r"\frac{3}{4}", r"-\frac{29}{9}", r"\dfrac{15}{8}",
+    "42", "-7", "073", "16384", "1234567", "2.5", "-0.125", ".82721", r"\frac{3}{4}", r"-\frac{29}{9}",
+    r"\dfrac{15}{8}",
     "5/16", r"3\frac{1}{2}", r"\sqrt{12}", r"-2\sqrt{3}", r"\frac{5\sqrt{5}}{3}", r"9\pi", r"\frac{\pi}{3}",
     r"8\sqrt{2}-4-\pi", "x^2+4x+9", "(3x+7)(x+1)", r"\frac{n(n+1)}{2}", "3g", "y = -3x+30", "5x-7y+11z+4=0", "k=3",
     "(4,0,-1)", r"\left(\frac{17}{10}, -\frac{1}{10}\right)", "3, 5, 7", r"1 \pm \sqrt{19}", r"\pm 8", "[2,12)",

@@ -8,18 +8,19 @@ from __future__ import annotations
 import re
 
 from verl_dots.rewards import number_text
-from verl_dots.rewards.answers import Answer, Based, Collection, Either, Named, Ratio, Relation, Value, Words
+from verl_dots.rewards.answers import Answer, Based, Collection, Either, Named, Ratio, Relation, Value
+from verl_dots.rewards.bracket_text import CLOSING, OPENING, first_end, split, split_at, unwrapped
 from verl_dots.rewards.expressions import ParseError, parse_expression
 from verl_dots.rewards.latex_text import clean, strip_end
 from verl_dots.rewards.units import split_unit
+from verl_dots.rewards.word_text import has_words, is_prose, words
 
-_OPENING, _CLOSING = ("\\{", "\\langle", "(", "[", "{"), ("\\}", "\\rangle", ")", "]", "}")
 _AND = re.compile(
     r"\s*,?\s*(?:\\text\{\s*,?\s*(?:and|or|AND|OR|And|Or|&)\s*,?\s*\}|(?<![A-Za-z\\])(?:and|or|AND|OR)(?![A-Za-z]))\s*|\s*;\s*|,\s+|\s*\\text\{,\s*\}\s*|\s*\\lor\s*|\s*\\vee\s*"
 )
 _OR = re.compile(r"(?<![A-Za-z])or(?![A-Za-z])|\\lor|\\vee", re.IGNORECASE)
 _FOR_ALL = re.compile(
-    r"\s*,?\s*(?:\\text\{\s*,?\s*for (?:all|any|every|each)(?: real| positive)?(?: integers?| numbers?| reals?)*\s*\}|\\forall)"
+    r"\s*,?\s*(?:\\text\{\s*,?\s*for (?:all|any|every|each)(?: (?:real|positive|integer|number)s?)*\s*\}|\\forall)"
     r"\s*[a-z]?\s*(?:\\in\s*\\mathbb\s*\{?\s*[A-Z]\s*\}?(?:\s*[_^]\s*(?:\{[^{}]*\}|[+\d*]))*)?$"
 )
 _LEAD = re.compile(r"^(?:(?:\\approx|\\sim)(?![a-z])|=|:|(?:about|approximately|around|roughly)\b)\s*")
@@ -43,36 +44,35 @@ _CUP = re.compile(r"\s*\\cup(?![a-z])\s*")
 _SIGN = re.compile(r"\\(?:pm|mp)(?![a-z])")
 _COLON = re.compile(r"\s*:\s*")
 _NAME = re.compile(
-    r"(?>\\[A-Za-z]+|[A-Za-z' ,;|()\[\]{}]|_\{[^{}]*\}|_\w|\^\s*\{?\s*(?:\\prime|\*|')\s*\}?|(?<=[A-Za-z])\d|(?<=[({,])\d+(?=[)},]))++"
+    r"(?>\\[A-Za-z]+|[A-Za-z' ,;|()\[\]{}]|_\{[^{}]*\}|_\w|\^\s*\{?\s*(?:\\prime|\*|')\s*\}?|(?<=[A-Za-z])\d"
+    r"|(?<=[({,])\d+(?=[)},]))++"
 )
 _RATIO_NAME = re.compile(r"\\frac\{([^{}]+)\}\{([^{}]+)\}|([^/]+)/([^/]+)")
 _MATRIX = re.compile(
     r"\\begin\{(?:[pbvBV]?matrix|array|smallmatrix)\}(?:\{[^{}]*\})?(.*)\\end\{(?:[pbvBV]?matrix|array|smallmatrix)\}",
     re.DOTALL,
 )
-_WORD = re.compile(r"(?<![A-Za-z\\_])(?!(?:sin|cos|tan|log)\b)[A-Za-z]{4,}(?![A-Za-z])")
-_SMALL_WORDS = frozenset("no on up in at it by is as".split())
 _MOST_MEMBERS = 2000
 
 
 def read(text: str) -> Answer | None:
     """Read an answer as it is written; None if nothing is in it."""
-    text = _LEAD.sub("", _unwrapped(strip_end(clean(text))))
+    text = _LEAD.sub("", unwrapped(strip_end(clean(text))))
     text = _FOR_ALL.sub("", re.sub(r"\)\s*(?=\()", "), ", text) if _TUPLES.fullmatch(text) else text)
     return _read(text) if re.search(r"[^\s{}\\.,;:$]", text) else None
 
 
 def _read(text: str) -> Answer:
-    text = strip_end(_unwrapped(text))
+    text = strip_end(unwrapped(text))
     text = re.sub(r"(?<=[)\]])\s*U\s*(?=[(\[])", r" \\cup ", text)
     if (number := number_text.read_number(text)) is not None:
         if "," in text:
-            return Either((number, _collection("list", _split(text, _COMMA))))
+            return Either((number, _collection("list", split(text, _COMMA))))
         return number
-    members, separators = _split_at(text, _AND)
-    if len(members) > 1 and not _is_prose(text):
+    members, separators = split_at(text, _AND)
+    if len(members) > 1 and not is_prose(text):
         return _collection("list", members, "or" if all(_OR.search(mark[0]) for mark in separators) else "")
-    members = _split(text, _COMMA)
+    members = split(text, _COMMA)
     if len(members) > 1 and not number_text.is_grouped(_bare(text)):
         return _collection("list", members)
     return _read_member(text)
@@ -114,7 +114,7 @@ def _read_member(text: str) -> Answer:
 def _both_signs(text: str) -> Answer:
     r"""`1 \pm x` is the list of 1 + x and 1 - x."""
     if len(_SIGN.findall(text)) > 6:
-        return _words(text)
+        return words(text)
     upper = re.sub(r"\\mp(?![a-z])", "-", re.sub(r"\\pm(?![a-z])", "+", text))
     lower = re.sub(r"\\mp(?![a-z])", "+", re.sub(r"\\pm(?![a-z])", "-", text))
     if "\\mp" not in text and len(_SIGN.findall(text)) == 2:  # independent of each other
@@ -144,6 +144,11 @@ def _read_relation(text: str) -> Answer | None:
     return Relation(sides, tuple(signs), tuple(_name(part) if is_name(part) else "" for part in parts))
 
 
+def _split_signs(text: str) -> tuple[list[str], list[str]]:
+    parts, matches = split_at(text, _RELATION)
+    return parts, [match[1] for match in matches]
+
+
 def text_joined(parts: list[str], signs: list[str]) -> str:
     """Sides and the relations between them as one text again."""
     return parts[0] + "".join(f" {sign} {part}" for sign, part in zip(signs, parts[1:], strict=True))
@@ -163,7 +168,7 @@ def _name(text: str) -> str:
 
 
 def _read_union(text: str) -> Answer | None:
-    parts = _split(text, _CUP)
+    parts = split(text, _CUP)
     if len(parts) == 1:
         return None
     union = _collection("union", parts)
@@ -183,16 +188,16 @@ def _read_matrix(text: str) -> Answer | None:
 
 
 def _read_brackets(text: str) -> Answer | None:
-    opening = next((mark for mark in _OPENING[:4] if text.startswith(mark)), None)
-    closing = next((mark for mark in _CLOSING[:4] if text.endswith(mark)), None)
-    if opening is None or closing is None or _first_end(text) != len(text):
+    opening = next((mark for mark in OPENING[:4] if text.startswith(mark)), None)
+    closing = next((mark for mark in CLOSING[:4] if text.endswith(mark)), None)
+    if opening is None or closing is None or first_end(text) != len(text):
         return None
     inner = text[len(opening) : -len(closing)].strip()
     if opening == "\\{" and closing == "\\}":
         return _read_set(inner)
     if not inner or opening == "\\{" or closing == "\\}":
         return None
-    members = [part for part in _split(inner, re.compile(r"\s*[,;]\s*|\s*\\text\{and\}\s*")) if part.strip()]
+    members = [part for part in split(inner, re.compile(r"\s*[,;]\s*|\s*\\text\{and\}\s*")) if part.strip()]
     brackets = opening.replace("\\langle", "(") + closing.replace("\\rangle", ")")
     if len(members) == 1:
         return _read(inner) if brackets in ("()", "[]") else None
@@ -205,7 +210,7 @@ def _read_set(inner: str) -> Answer:
         relation = _read_part(condition[1])
         if isinstance(relation, Relation):
             return relation
-    return _collection("set", [part for member in _split(inner, _AND) for part in _split(member, _COMMA)])
+    return _collection("set", [part for member in split(inner, _AND) for part in split(member, _COMMA)])
 
 
 def _read_single(text: str) -> Answer:
@@ -220,13 +225,13 @@ def _read_single(text: str) -> Answer:
             return Value(answer.node, answer.decimal, answer.places, unit)
         if isinstance(answer, Ratio | Collection | Either | Based):
             return answer
-        return _words(text)
+        return words(text)
     return _expression(text)
 
 
 def _read_time_or_ratio(text: str) -> Answer | None:
     clock = number_text.read_clock(text)
-    parts = _split(re.sub(r"^(\d+)\s+to\s+(\d+)$", r"\1:\2", text), _COLON)
+    parts = split(re.sub(r"^(\d+)\s+to\s+(\d+)$", r"\1:\2", text), _COLON)
     ratio = None
     if len(parts) > 1 and all(parts) and not (clock and (clock.half or re.search(r":\s*0\d", text))):
         members = tuple(_expression(part) for part in parts)
@@ -239,96 +244,14 @@ def _read_time_or_ratio(text: str) -> Answer | None:
 def _expression(text: str) -> Answer:
     compact = number_text.join_spaced(text)
     compact = re.sub(r"(?<![\d,])(\d{1,3}(?:,\d{3})+)(?![\d,])", lambda match: match[0].replace(",", ""), compact)
-    if _WORD.search(re.sub(r"\\[A-Za-z]+", " ", compact)):
-        return _words(text)
-    if text.lower() in _SMALL_WORDS or re.fullmatch(r"[A-Z][A-Za-z]{2}", text):
-        return _words(text)
+    if has_words(compact):
+        return words(text)
     readings: list[Answer] = []
     for tight in (False, True) if "/" in compact else (False,):
         try:
             readings.append(Value(parse_expression(compact, tight)))
         except ParseError:
-            return _words(text)
+            return words(text)
     if re.fullmatch(r"[a-z]{3}", text):
-        readings.append(_words(text))
+        readings.append(words(text))
     return readings[0] if len(readings) == 1 or readings[0] == readings[1] else Either(tuple(readings))
-
-
-def _words(text: str) -> Words:
-    plain = re.sub(r"\\text|\\degree", " ", text).lower()
-    plain = re.sub(r"^\W*(?:(?:the|a|an|option|choice)\s+)+", "", plain)
-    return Words(re.sub(r"[\s{}\\.,;:!?\"'`*~]|(?<=\d)\.0+(?!\d)", "", plain).replace("(", "").replace(")", ""))
-
-
-def _is_prose(text: str) -> bool:
-    """Whether commas and "and" in a text part clauses, not values."""
-    plain = re.sub(r"\\[A-Za-z]+", " ", text)
-    return len(re.findall(r"[A-Za-z]{2,}", plain)) > 12
-
-
-def _unwrapped(text: str) -> str:
-    """A text without braces around all of it."""
-    while text.startswith("{") and _first_end(text) == len(text):
-        text = text[1:-1].strip()
-    return text
-
-
-def _first_end(text: str) -> int:
-    """The index behind the bracket that closes the first one."""
-    depth = 0
-    for index, size, change in _brackets(text):
-        depth += change
-        if depth == 0:
-            return index + size
-    return -1
-
-
-def _brackets(text: str):
-    index = 0
-    while index < len(text):
-        for marks, change in ((_OPENING, 1), (_CLOSING, -1)):
-            mark = next((mark for mark in marks if text.startswith(mark, index)), None)
-            if mark is not None:
-                yield index, len(mark), change
-                index += len(mark) - 1
-                break
-        else:
-            if text[index] == "\\":
-                index += 1
-        index += 1
-
-
-def _depths(text: str) -> list[int]:
-    depths = [0] * (len(text) + 1)
-    for index, _, change in _brackets(text):
-        depths[index] += change
-    total, result = 0, []
-    for index in range(len(text) + 1):
-        result.append(total)
-        total += depths[index]
-    return result
-
-
-def _split(text: str, pattern: re.Pattern) -> list[str]:
-    return _split_at(text, pattern)[0]
-
-
-def _split_signs(text: str) -> tuple[list[str], list[str]]:
-    parts, matches = _split_at(text, _RELATION)
-    return parts, [match[1] for match in matches]
-
-
-def _split_at(text: str, pattern: re.Pattern) -> tuple[list[str], list[re.Match]]:
-    """Split where a pattern matches outside all brackets."""
-    depths = _depths(text)
-    parts, matches, start, position = [], [], 0, 0
-    while (match := pattern.search(text, position)) is not None:
-        content = match.start() + len(match[0]) - len(match[0].lstrip())
-        if depths[content] == 0 and match.end() > match.start():
-            parts.append(text[start : match.start()].strip())
-            matches.append(match)
-            start = position = match.end()
-        else:
-            position = match.start() + 1
-    parts.append(text[start:].strip())
-    return parts, matches

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from verl_dots.rewards.expressions import Node
+from verl_dots.rewards.expression_tree import Node
 
 
 @dataclass(frozen=True)

@@ -1,11 +1,4 @@
-r"""Whether two answers are equal, by what they are.
-
-Tolerances. Exact forms (`\frac{1}{3}`, `2^{99}`, `1234`) must be equal exactly. A number that is written with decimals
-may be rounded. It equals a value that no finite decimal writes (1/3, pi) where both agree to six decimals and within
-5e-6, relatively, or within 1e-7, relatively. Of two numbers that decimals can write, one must be the other rounded to
-six decimals or more. For measured quantities (`measured`) two numbers are equal within 1e-4, relatively, unless both
-are written as whole numbers.
-"""
+r"""Whether two answers are equal, by what they are. Tolerances: see `tolerance`."""
 
 from __future__ import annotations
 
@@ -15,13 +8,11 @@ from fractions import Fraction
 
 from verl_dots.rewards import expression_values as values
 from verl_dots.rewards.answers import Answer, Based, Clock, Collection, Either, Named, Ratio, Relation, Value, Words
-from verl_dots.rewards.expressions import Node, number
+from verl_dots.rewards.expression_tree import Node, number
 from verl_dots.rewards.intervals import as_pieces
+from verl_dots.rewards.tolerance import within_tolerance
 from verl_dots.rewards.units import conflicting
 
-MEASURED = 1e-4
-_ROUNDED, _CLOSE, _NOISE = 5e-6, 1e-7, 5e-16
-_DECIMALS = 6
 _REVERSED = {"<": ">", ">": "<", "<=": ">=", ">=": "<=", "=": "=", "!=": "!="}
 
 
@@ -165,45 +156,11 @@ class Comparison:
             return False
         if all(values.close(left, right) for left, right in pairs):
             return len(pairs) > 1 or values.same_constant(gold.node, answer.node)
-        return len(pairs) == 1 and self._rounded(gold, answer, *pairs[0])
-
-    def _rounded(self, gold: Value, answer: Value, left: values.Value, right: values.Value) -> bool:
-        whole = all(side.node.kind == "number" and not side.decimal for side in (gold, answer))
-        if self.measured and not whole:
-            return values.close(left, right, MEASURED)
-        if not (gold.decimal or answer.decimal) or not values.close(left, right, _ROUNDED):
-            return False
-        if values.close(left, right, _NOISE):
-            return True
-        if _finite(left) and _finite(right):
-            places = min(_places(gold, left), _places(answer, right))
-            return places >= _DECIMALS and abs(left - right) <= Fraction(1, 2 * 10**places)
-        return (
-            values.close(left, right, _CLOSE)
-            or abs(values.as_float(left) - values.as_float(right)) <= 0.5 * 10**-_DECIMALS
-        )
+        return len(pairs) == 1 and within_tolerance(gold, answer, *pairs[0], self.measured)
 
 
 def _readings(answer: Answer) -> tuple[Answer, ...]:
     return answer.readings if isinstance(answer, Either) else (answer,)
-
-
-def _places(side: Value, value: Fraction) -> int:
-    """Digits behind the point as written; of a fraction more than any decimal has."""
-    if side.places is not None:
-        return side.places
-    return 0 if value.denominator == 1 else 10**6
-
-
-def _finite(value: values.Value) -> bool:
-    """Whether a value can be written out as a decimal."""
-    if not isinstance(value, Fraction):
-        return False
-    lower = value.denominator
-    for prime in (2, 5):
-        while lower % prime == 0:
-            lower //= prime
-    return lower == 1
 
 
 def _plain(gold: Answer, answer: Answer) -> bool:

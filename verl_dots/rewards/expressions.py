@@ -1,39 +1,16 @@
 r"""LaTeX expressions as trees: a small parser for what answers consist of, numbers, letters, roots, functions.
 
-A letter is a variable (`3g` is 3 times g), decimals are exact (0.1 is one tenth), a whole number before a fraction makes
-a mixed number. `expression_values` computes what a tree is worth. What is not understood raises `ParseError`: sums,
+A letter is a variable (`3g` is 3 times g), decimals are exact (0.1 is one tenth), a whole number before a fraction
+makes a mixed number. `expression_values` computes what a tree is worth. What is not understood raises `ParseError`: sums,
 integrals, dots, words.
 """
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass
 from fractions import Fraction
 
+from verl_dots.rewards.expression_tree import FUNCTIONS, GREEK, ROUND, Node, ParseError, number, tokens
 
-class ParseError(ValueError):
-    """A text is no expression that the parser knows."""
-
-
-@dataclass(frozen=True)
-class Node:
-    """A tree: `kind` names the operation; `value` is a number's value, a variable's or a function's name."""
-
-    kind: str
-    parts: tuple[Node, ...] = ()
-    value: object = None
-
-
-FUNCTIONS = frozenset(
-    "sin cos tan cot sec csc arcsin arccos arctan arccot arcsec arccsc sinh cosh tanh coth ln log lg exp".split()
-)
-_ROUND = {"(": ")", "[": "]", "\\{": "\\}", "{": "}"}
-_GREEK = frozenset(
-    "alpha beta gamma delta epsilon varepsilon zeta eta theta vartheta iota kappa lambda mu nu xi rho varrho sigma tau "
-    "upsilon phi varphi chi psi omega Gamma Delta Theta Lambda Xi Pi Sigma Upsilon Phi Psi Omega ell hbar prime".split()
-)
-_TOKEN = re.compile(r"\s*(\d+(?:\.\d+)?|\.\d+|\\[A-Za-z]+|\\[{}|]|[A-Za-z]|[-+*/^_!(){}\[\]|,'])")
 _MOST_DEPTH = 60
 
 
@@ -46,27 +23,11 @@ def parse_expression(text: str, tight: bool = False) -> Node:
     Raises:
         ParseError: it is none.
     """
-    parser = _Parser(_tokens(text), tight)
+    parser = _Parser(tokens(text), tight)
     node = parser.sum()
     if parser.peek() is not None:
         raise ParseError(f"{parser.peek()!r} is left over")
     return node
-
-
-def _tokens(text: str) -> list[str]:
-    tokens, position, text = [], 0, text.rstrip()
-    while position < len(text):
-        match = _TOKEN.match(text, position)
-        if match is None:
-            raise ParseError(f"{text[position]!r} is not known")
-        tokens.append(match[1])
-        position = match.end()
-    return tokens
-
-
-def number(value: Fraction) -> Node:
-    """A number's tree."""
-    return Node("number", value=value)
 
 
 class _Parser:
@@ -177,7 +138,7 @@ class _Parser:
         bars, self._bars = self._bars, 0
         node = self.sum()
         self._bars = bars
-        self.take(_ROUND[opening])
+        self.take(ROUND[opening])
         return node
 
     def value(self) -> Node:
@@ -186,7 +147,7 @@ class _Parser:
             raise ParseError("a value is missing")
         if token[0].isdigit() or token[0] == ".":
             return self.plain_number()
-        if token in _ROUND:
+        if token in ROUND:
             return self.group(token)
         if token in ("|", "\\lvert"):
             return self.absolute()
@@ -269,7 +230,7 @@ class _Parser:
         if token in ("\\pi", "e", "i", "\\infty"):
             if self.peek() != "_":
                 return Node("constant", value=name)
-        elif not (token.isalpha() or name in _GREEK):
+        elif not (token.isalpha() or name in GREEK):
             raise ParseError(f"{token!r} is not known")
         name += self._marks()
         if name[0] in "fg" and self.peek() == "(":  # functions by convention; P(1 + r) is a product
@@ -302,5 +263,5 @@ class _Parser:
         if token in ("(", "[", "{", "\\{", "\\lvert", "\\lfloor", "\\lceil", "\\frac", "\\sqrt", "\\binom"):
             return True
         command = token[1:] if token.startswith("\\") else ""
-        known = command in FUNCTIONS or command in _GREEK or token in ("\\pi", "\\infty")
+        known = command in FUNCTIONS or command in GREEK or token in ("\\pi", "\\infty")
         return token[0].isalnum() or token[0] == "." or known

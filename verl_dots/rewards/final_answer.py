@@ -29,7 +29,9 @@ _FORMULA = re.compile(
 )
 _DOLLAR = re.compile(r"(?<!\\)\$")
 _NUMBER = re.compile(r"(?<![\w.\\])-?(?:\\?[$€£¥])?(?:\d{1,3}(?:,\d{3})+|\d+)?(?:\.\d+|(?<=\d))(?:\s?/\s?\d+)?%?")
-_SENTENCE_END = re.compile(r"\n\s*\n|\n(?=\S)|(?<=[^.\s])\.(?=\s+[A-Z]|\s*$)|,?\s+(?=(?:because|since|which|where|as|so)\b)|</answer>|<\|")
+_SENTENCE_END = re.compile(
+    r"\n\s*\n|\n(?=\S)|(?<=[^.\s])\.(?=\s+[A-Z]|\s*$)|,?\s+(?=(?:because|since|which|where|as|so)\b)|</answer>|<\|"
+)
 _JOINT = re.compile(r"\s*(?:,?\s*\b(?:and|or)\b|[,;])\s*")
 
 

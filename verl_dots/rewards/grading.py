@@ -1,14 +1,14 @@
 """Compare the final answer of a response with the ground truth.
 
-    final_answer.py       the text of the answer in a response
-    latex_text.py         one way to write what LaTeX writes in many
-    number_text.py        numbers: separators, powers of ten, bases, clocks
-    units.py              units and words behind numbers
-    answer_reading.py     text to lists, relations, values (`answers`)
-    expressions.py        a value's text to a tree
-    expression_values.py  what a tree is worth
-    comparing.py          equality and its tolerances (`intervals` for sets of numbers)
-    by_math_verify.py     equality of sums, integrals and the like
+    final_answer.py           the text of the answer in a response
+    latex_text.py             one way to write what LaTeX writes in many (`latex_tables`)
+    number_text.py            numbers: separators, powers of ten, bases, clocks
+    units.py, word_text.py    units behind numbers; words, told apart from variables
+    answer_reading.py         text to lists, relations, values: `answers` (`bracket_text`)
+    expressions.py            a value's text to a tree (`expression_tree`)
+    expression_values.py      what a tree is worth (`expression_operations`)
+    comparing.py              equality (`intervals` for sets of numbers) and its `tolerance`
+    by_math_verify.py         equality of sums, integrals and the like
 
 Both sides are read by the same rules. The functions here have no time limit of their own: `mathematics` calls `grade`
 in a worker process that it can kill.
@@ -57,7 +57,7 @@ def grade(text: str, ground_truth: str, measured: bool = False) -> Verdict:
     r"""Compare the final answer in `text` with `ground_truth`.
 
     0.5 equals \frac{1}{2}, {1,2} equals {2,1}, [1,2) equals 1 \le x < 2 but not [1,2], units are dropped, and 50 %
-    equals 50 (the gold is often written without the sign) but not 0.5. Tolerances: see `comparing`.
+    equals 50 (the gold is often written without the sign) but not 0.5. Tolerances: see `tolerance`.
 
     Args:
         text: the end of a response.

@@ -7,7 +7,7 @@ from fractions import Fraction
 
 from verl_dots.rewards import expression_values as values
 from verl_dots.rewards.answers import Answer, Collection, Named, Relation, Value, Words
-from verl_dots.rewards.expressions import Node, number
+from verl_dots.rewards.expression_tree import Node, number
 
 _INFINITY = Node("constant", value="infty")
 HIGHEST, LOWEST = Value(_INFINITY), Value(Node("negative", (_INFINITY,)))

@@ -1,7 +1,7 @@
 r"""One way to write what LaTeX and plain text write in many: the text of an answer before it is read.
 
-`clean` is applied to ground truths and responses alike: delimiters, spacing, sizes and fonts are dropped, symbols become
-commands, `\frac12` becomes `\frac{1}{2}`, `2**3` becomes `2^{3}`, `np.sqrt(2)` becomes `\sqrt{2}`. Words stay in
+`clean` is applied to ground truths and responses alike. Delimiters, spacing, sizes and fonts are dropped, symbols
+become commands, `\frac12` becomes `\frac{1}{2}`, `2**3` becomes `2^{3}`, `np.sqrt(2)` becomes `\sqrt{2}`. Words stay in
 `\text{...}`, where they are told apart from variables. Numbers are read in `number_text`.
 """
 
@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import unicodedata
 
+from verl_dots.rewards.latex_tables import SYMBOLS, SYNONYMS
 from verl_dots.rewards.number_text import join_groups
 
 # A backslash that became a control character on the way ("\frac" read as an escape).
@@ -23,53 +24,40 @@ _ESCAPED = (
     (re.compile(r"(?<![A-Za-z\\])(?=rac\{)"), r"\\f"),
     (re.compile(r"(?<![A-Za-z\\])(?=ext\{)|(?<=\d) +(?=imes\b)"), r"\\t"),
 )
-_SYMBOLS = {
-    "−": "-", "–": "-", "—": "-", "‐": "-", "‑": "-", "﹣": "-", "×": r"\times ", "·": r"\cdot ", "⋅": r"\cdot ", "∙": r"\cdot ",
-    "÷": r"\div ", "∕": "/", "⁄": "/", "π": r"\pi ", "∞": r"\infty ", "±": r"\pm ", "∓": r"\mp ", "≤": r"\le ",
-    "≥": r"\ge ", "⩽": r"\le ", "⩾": r"\ge ", "≠": r"\ne ", "≈": r"\approx ", "∪": r"\cup ", "∩": r"\cap ", "∈": r"\in ", "∅": r"\emptyset ",
-    "°": r"^{\circ}", "º": r"^{\circ}", "′": "'", "’": "'", "‘": "'", "“": '"', "”": '"', "…": r"\ldots ", "⋯": r"\cdots ",
-    "ℝ": r"\mathbb{R}", "ℤ": r"\mathbb{Z}", "ℕ": r"\mathbb{N}", "ℚ": r"\mathbb{Q}", "∠": r"\angle ", "△": r"\triangle ",
-    "½": r"\frac{1}{2}", "¼": r"\frac{1}{4}", "¾": r"\frac{3}{4}", "⅓": r"\frac{1}{3}", "⅔": r"\frac{2}{3}", "⅕": r"\frac{1}{5}",
-    "⅛": r"\frac{1}{8}", "θ": r"\theta ", "α": r"\alpha ", "β": r"\beta ", "γ": r"\gamma ", "δ": r"\delta ", "λ": r"\lambda ",
-    "μ": r"\mu ", "ρ": r"\rho ", "σ": r"\sigma ", "φ": r"\phi ", "ϕ": r"\phi ", "ω": r"\omega ", "τ": r"\tau ", "ε": r"\epsilon ",
-    "Δ": r"\Delta ", "Ω": r"\Omega ", "⌊": r"\lfloor ", "⌋": r"\rfloor ", "⌈": r"\lceil ", "⌉": r"\rceil ", "⟨": r"\langle ", "⟩": r"\rangle ",
-    "→": r"\to ", "\u200b": "", "\ufeff": "", "\u2061": "", "\u2062": "",
-}  # fmt: skip
 _SUPERSCRIPT = re.compile("[⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ⁿ]+")
 _SUBSCRIPT = re.compile("[₀₁₂₃₄₅₆₇₈₉]+")
 _SMALL = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ⁿ₀₁₂₃₄₅₆₇₈₉", "0123456789+-n0123456789")
+_SIZES = "displaystyle|textstyle|scriptstyle|limits|nolimits|allowbreak|strut|relax|"
+    "tiny|small|normalsize|large|Large|LARGE|huge|Huge"
 _NOISE = (
-    (re.compile(r"\\(?:displaystyle|textstyle|scriptstyle|limits|nolimits|allowbreak|strut|relax|tiny|small|normalsize|large|Large|LARGE|huge|Huge|left\.|right\.)(?![A-Za-z])"), " "),
+    (re.compile(rf"\\(?:{_SIZES}|left\.|right\.)(?![A-Za-z])"), " "),
     (re.compile(r"\\(?:left|right|middle|[bB]ig{1,2}[lrm]?)(?![A-Za-z])\s*"), ""),
     (re.compile(r"\\m?(?:left|right)\s*(?=[\[\](){}|\\])"), ""),
     (re.compile(r"\\(?:hspace|vspace|phantom|hphantom|vphantom|label|tag|color|textcolor)\*?\s*\{[^{}]*\}"), " "),
     (re.compile(r"\\!"), ""),
-    (re.compile(r"(?<!\\)\\(?:[,;: ]|q?quad(?![A-Za-z])|enspace(?![A-Za-z])|thinspace(?![A-Za-z])|medspace(?![A-Za-z])|thickspace(?![A-Za-z]))"), " "),
+    (re.compile(r"(?<!\\)\\(?:[,;: ]|(?:q?quad|en(?:space|skip)|(?:thin|med|thick)space)(?![A-Za-z]))"), " "),
     (re.compile(r"(?<!\\)~(?!=)"), " "),
 )  # fmt: skip
-_FONTS = re.compile(r"\\(?:text|textbf|textit|textrm|textsf|textsc|textnormal|texttt|mbox|hbox|mathrm|mathbf|mathit|mathsf|mathnormal|boldsymbol|bm|operatorname\*?|emph|underline|uline|rm|bf|it)\s*(?=\{)")  # fmt: skip
+_FONTS = re.compile(
+    r"\\(?:text(?:bf|it|rm|sf|sc|tt|normal)?|[mh]box|math(?:rm|bf|it|sf|normal)|boldsymbol|bm|operatorname\*?|emph"
+    r"|u(?:nder)?line|rm|bf|it)\s*(?=\{)"
+)
 _OLD_FONTS = re.compile(r"\{?\\(?:rm|bf|it|sf|tt)\s+([A-Za-z]+)\}?")
-_SYNONYMS = {
-    "dfrac": "frac", "tfrac": "frac", "cfrac": "frac", "dbinom": "binom", "tbinom": "binom", "leq": "le", "leqslant": "le",
-    "geq": "ge", "geqslant": "ge", "neq": "ne", "lt": "<", "gt": ">", "cdotp": "cdot", "ast": "*", "lbrace": "{", "rbrace": "}",
-    "lbrack": "[", "rbrack": "]", "vert": "|", "lvert": "|", "rvert": "|", "mid": "|", "land": "and", "dots": "ldots",
-    "cdots": "ldots", "colon": ":", "cosec": "csc", "tg": "tan", "ctg": "cot", "cotg": "cot", "arctg": "arctan",
-    "infin": "infty", "varnothing": "emptyset", "thickapprox": "approx", "simeq": "approx", "varphi": "phi",
-    "varepsilon": "epsilon", "imath": "i", "lparen": "(", "rparen": ")", "degree": "degree", "notin": "notin", "rightarrow": "to",
-    "lg": "log", "euro": " ", "pounds": " ", "percent": "%", "backslash": "\\setminus ", "euler": "e", "mathrm{e}": "e",
-}  # fmt: skip
 _LEFT, _RIGHT = re.compile(r"(?<!\\)\{"), re.compile(r"(?<!\\)\}")
 _COMMAND = re.compile(r"\\([A-Za-z]+)")
 _SHORT_FRACTION = re.compile(
     r"\\frac\s*(\{(?:[^{}]|\{(?:[^{}]|\{[^{}]*\})*\})*\}|\d|[A-Za-z]|\\pi)\s*(\d|[A-Za-z]|\\pi|(?=\{))"
 )
+_SHORT_ROOT = re.compile(r"\\sqrt\s*((?:\[[^\[\]]*\])?)\s*(\d+|[A-Za-z]|\\[a-z]+)(?![A-Za-z])")
 _BARE_FUNCTION = re.compile(
     r"(?<![A-Za-z\\])(?<!\\text\{)(?:np\.|math\.|numpy\.|sp\.|sympy\.)?"
     r"(arcsin|arccos|arctan|asin|acos|atan|sinh|cosh|tanh|sin|cos|tan|cot|sec|csc|log10|log2|log|ln|exp|sqrt|pi|infinity|infty|inf|abs)"
     r"(?![A-Za-z])"
 )
 _MODULE = re.compile(r"(?<![A-Za-z\\])(?:np|numpy|math|sp|sympy|scipy)\.(?:array(?=\())?")
-_DEGREES = re.compile(r"\^\s*\{?\s*\\*circ\s*\}?|(?<=\d)\^\s*\{?\s*o\s*\}?(?![A-Za-z])|\\degree\b|(?<=\d)\s*\\text\{\s*degrees?\s*\}|(?<=[\d}])\s*degrees?\b")
+_DEGREES = re.compile(
+    r"\^\s*\{?\s*\\*circ\s*\}?|(?<=\d)\^\s*\{?\s*o\s*\}?(?![A-Za-z])|\\degree\b|(?<=\d)\s*\\text\{\s*degrees?\s*\}|(?<=[\d}])\s*degrees?\b"
+)
 _ORDINAL = re.compile(
     r"(?<=\d)\s*(?:\^\s*\{?\s*\\text\{(?:st|nd|rd|th)\}\s*\}?|\\text\{(?:st|nd|rd|th)\}|(?:st|nd|rd|th)(?![A-Za-z]))"
 )
@@ -121,7 +109,7 @@ def _plain_symbols(text: str) -> str:
     text = _SUPERSCRIPT.sub(lambda match: "^{" + match[0].translate(_SMALL) + "}", text)
     text = _SUBSCRIPT.sub(lambda match: "_{" + match[0].translate(_SMALL) + "}", text)
     text = re.sub(r"√\s*(?:\{|(\d+(?:\.\d+)?|[A-Za-z]|π)|\()", _root_sign, text)
-    text = "".join(_SYMBOLS.get(character, character) for character in text)
+    text = "".join(SYMBOLS.get(character, character) for character in text)
     text = unicodedata.normalize("NFKC", text)
     return text.translate(str.maketrans("；，。：（）", ";,.:()"))
 
@@ -134,7 +122,7 @@ def _root_sign(match: re.Match) -> str:
 
 def _synonym(match: re.Match) -> str:
     name = match[1]
-    return match[0] if name not in _SYNONYMS else _command(_SYNONYMS[name])
+    return match[0] if name not in SYNONYMS else _command(SYNONYMS[name])
 
 
 def _command(name: str) -> str:
@@ -195,7 +183,7 @@ def _groups(text: str) -> str:
         )
         if len(text) > 8192:
             break
-    text = re.sub(r"\\sqrt\s*(\[[^\[\]]*\])?\s*(\d+|[A-Za-z]|\\[a-z]+)(?![A-Za-z])", lambda m: rf"\sqrt{m[1] or ''}{{{m[2] if not m[2].isdigit() else m[2]}}}", text)  # fmt: skip
+    text = _SHORT_ROOT.sub(r"\\sqrt\1{\2}", text)
     text = _round_roots(text)
     text = re.sub(r"\\binom\s*(\w)\s*(\w)", r"\\binom{\1}{\2}", text)
     text = re.sub(r"\{\s*([^{}]+?)\s*\\choose\s*([^{}]+?)\s*\}", r"\\binom{\1}{\2}", text)

@@ -46,7 +46,7 @@ def score(
         timeout_seconds: limit for one answer, in seconds; at the limit the answer is wrong and
             a warning is logged. Waiting for a free worker does not count.
         workers: worker processes of this Python process, shared by all its threads.
-        measured: whether the numbers are measurements, equal within 1e-4, relatively; see `comparing`.
+        measured: whether the numbers are measurements, equal within 1e-4, relatively; see `tolerance`.
 
     Raises:
         ValueError: timeout_seconds or workers is not positive.

@@ -9,7 +9,7 @@ import re
 from fractions import Fraction
 
 from verl_dots.rewards.answers import Based, Clock, Value
-from verl_dots.rewards.expressions import number
+from verl_dots.rewards.expression_tree import number
 
 _MOST_EXPONENT = 5000
 _GROUPED = re.compile(r"[-+]?\d{1,3}(?:,\d{3})+(?:\.\d+)?")
@@ -21,7 +21,10 @@ _SCIENTIFIC = re.compile(
     r"|(?P<esign>[-+]?)\s*(?P<emantissa>\d+(?:\.\d*)?|\.\d+)\s*[eE]\s*\^?\{?\s*(?P<epower>[-+]?\s*\d+)\s*\}?"
 )
 _REPEATING = re.compile(r"(\d*)\.(\d*)\s*(?:\\overline|\\bar|\\dot)\s*(?:\{\s*(\d+)\s*\}|(\d))|(\d+)\.(\d*)\((\d+)\)")
-_BASED = re.compile(r"(?P<sign>-?)\s*(?:\\text\{)?\(?\s*(?P<digits>[0-9A-Fa-f][0-9A-Fa-f ,]*)\s*\)?\}?\s*_\s*\{?\s*\(?\s*(?P<base>-?\d+|\\text\{\w+\}|[a-z]{3,})\s*\)?\s*\}?")  # fmt: skip
+_BASED = re.compile(
+    r"(?P<sign>-?)\s*(?:\\text\{)?\(?\s*(?P<digits>[0-9A-Fa-f][0-9A-Fa-f ,]*)\s*\)?\}?\s*"
+    r"_\s*\{?\s*\(?\s*(?P<base>-?\d+|\\text\{\w+\}|[a-z]{3,})\s*\)?\s*\}?"
+)
 _BASE_WORDS = {
     "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "nine": 9, "ten": 10, "eleven": 11,
     "twelve": 12, "sixteen": 16, "binary": 2, "octal": 8, "hex": 16,
@@ -29,10 +32,11 @@ _BASE_WORDS = {
 _CLOCK = re.compile(
     r"(\d{1,2})\s*:\s*(\d{2})(?:\s*:\s*(\d{2}))?\s*(?:\\text\{)?\s*(?:([aApP])\.?\s*[mM]\.?|o'?clock)?\s*\}?"
 )
-_COUNTS = (
+_COUNT_WORDS = (
     "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
     "eighteen nineteen twenty"
-).split()
+)
+_COUNTS = _COUNT_WORDS.split()
 
 
 def join_groups(text: str) -> str:

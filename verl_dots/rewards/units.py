@@ -13,12 +13,13 @@ _NO_UNIT = re.compile(
     r"some|each|every|otherwise|does|exist|exists|given|mod|to|by|if|then|even|odd|prime|both|whenever|otherwise|greater)\b",
     re.IGNORECASE,
 )
-_SHORT = (
-    "cm mm km dm nm um kg mg gm ml cl dl ft yd yds mi lb lbs oz hr hrs min mins sec secs ms mph kph kmh rad deg Hz kHz MHz "
-    "GHz eV keV MeV GeV TeV kJ MJ kW MW GW kPa MPa GPa Pa bar atm mol kcal cal pc kpc Mpc AU ly erg ergs dyn gal qt pt "
-    "sq cu hp amp ohm volt watt yr yrs day days men man boy pie egg toy car cup pen box cow dog cat way cc ha pm am usd rs "
-    "cents cent miles inch feet foot"
-).split()
+_SHORT_UNITS = (
+    "cm mm km dm nm um kg mg gm ml cl dl ft yd yds mi lb lbs oz hr hrs min mins sec secs ms mph kph kmh rad deg "
+    "Hz kHz MHz GHz eV keV MeV GeV TeV kJ MJ kW MW GW kPa MPa GPa Pa bar atm mol kcal cal pc kpc Mpc AU ly erg "
+    "ergs dyn gal qt pt sq cu hp amp ohm volt watt yr yrs day days men man boy pie egg toy car cup pen box cow "
+    "dog cat way cc ha pm am usd rs cents cent miles inch feet foot"
+)
+_SHORT = frozenset(_SHORT_UNITS.split())
 _EXPONENT = r"(?:\s*\^\s*\{?\s*-?\d\s*\}?)?"
 _TEXT_PIECE = rf"\s*(?:/|\\cdot|\*|\bper\b)?\s*\(?\\text\{{[^{{}}]*\}}\)?{_EXPONENT}"
 _FIRST_PIECE = rf"(?:{_TEXT_PIECE}|\s*\\degree\s*(?:C|F|K)?(?![A-Za-z])|\s*\\percent)"
@@ -32,11 +33,12 @@ _WORD_UNIT = re.compile(
 _FUNCTION = re.compile(r"\\(?:sin|cos|tan|cot|sec|csc)(?![A-Za-z])")
 _CURRENCY = re.compile(r"^\s*(?:Rs\.?|USD|EUR|GBP|INR|US)\s*(?=-?[\d.])", re.IGNORECASE)
 _SAME = {
-    "centimeter": "cm", "centimetre": "cm", "meter": "m", "metre": "m", "kilometer": "km", "kilometre": "km", "inch": "in",
-    "inche": "in", "feet": "ft", "foot": "ft", "yard": "yd", "mile": "mi", "millimeter": "mm", "millimetre": "mm", "gram": "g", "kilogram": "kg",
-    "second": "s", "sec": "s", "minute": "min", "hour": "h", "hr": "h", "day": "day", "year": "year", "yr": "year",
-    "pound": "lb", "ounce": "oz", "dollar": "dollar", "cent": "cent", "week": "week", "month": "month", "liter": "l", "litre": "l",
-    "milliliter": "ml", "gallon": "gal", "ton": "ton", "°": "degree", "degree": "degree",
+    "centimeter": "cm", "centimetre": "cm", "meter": "m", "metre": "m", "kilometer": "km", "kilometre": "km",
+    "inch": "in", "inche": "in", "feet": "ft", "foot": "ft", "yard": "yd", "mile": "mi", "millimeter": "mm",
+    "millimetre": "mm", "gram": "g", "kilogram": "kg", "second": "s", "sec": "s", "minute": "min", "hour": "h",
+    "hr": "h", "day": "day", "year": "year", "yr": "year", "pound": "lb", "ounce": "oz", "dollar": "dollar",
+    "cent": "cent", "week": "week", "month": "month", "liter": "l", "litre": "l", "milliliter": "ml", "gallon": "gal",
+    "ton": "ton", "°": "degree", "degree": "degree",
 }  # fmt: skip
 _KNOWN = frozenset(_SAME.values()) | {"percent"}
 

@@ -1,0 +1,51 @@
+"""Trees of expressions and the tokens that they are made of."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from fractions import Fraction
+
+_FUNCTIONS = "sin cos tan cot sec csc arcsin arccos arctan arccot arcsec arccsc sinh cosh tanh coth ln log lg exp"
+FUNCTIONS = frozenset(_FUNCTIONS.split())
+ROUND = {"(": ")", "[": "]", "\\{": "\\}", "{": "}"}
+_GREEK = (
+    "alpha beta gamma delta epsilon varepsilon zeta eta theta vartheta iota kappa lambda mu nu xi rho varrho sigma tau "
+    "upsilon phi varphi chi psi omega Gamma Delta Theta Lambda Xi Pi Sigma Upsilon Phi Psi Omega ell hbar prime"
+)
+GREEK = frozenset(_GREEK.split())
+_TOKEN = re.compile(r"\s*(\d+(?:\.\d+)?|\.\d+|\\[A-Za-z]+|\\[{}|]|[A-Za-z]|[-+*/^_!(){}\[\]|,'])")
+
+
+class ParseError(ValueError):
+    """A text is no expression that the parser knows."""
+
+
+@dataclass(frozen=True)
+class Node:
+    """A tree: `kind` names the operation; `value` is a number's value, a variable's or a function's name."""
+
+    kind: str
+    parts: tuple[Node, ...] = ()
+    value: object = None
+
+
+def number(value: Fraction) -> Node:
+    """A number's tree."""
+    return Node("number", value=value)
+
+
+def tokens(text: str) -> list[str]:
+    """The tokens of a text.
+
+    Raises:
+        ParseError: a character is none.
+    """
+    found, position, text = [], 0, text.rstrip()
+    while position < len(text):
+        match = _TOKEN.match(text, position)
+        if match is None:
+            raise ParseError(f"{text[position]!r} is not known")
+        found.append(match[1])
+        position = match.end()
+    return found

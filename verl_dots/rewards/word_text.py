@@ -1,0 +1,31 @@
+r"""Answers that are words: told apart from variables, and written in one way."""
+
+from __future__ import annotations
+
+import re
+
+from verl_dots.rewards.answers import Words
+
+_WORD = re.compile(r"(?<![A-Za-z\\_])(?!(?:sin|cos|tan|log)\b)[A-Za-z]{4,}(?![A-Za-z])")
+_SMALL_WORDS = frozenset({"no", "on", "up", "in", "at", "it", "by", "is", "as"})
+_MOST_WORDS = 12
+
+
+def has_words(text: str) -> bool:
+    """Whether letters in a text are a word, not a product of variables: four or more, a name, a small word."""
+    if _WORD.search(re.sub(r"\\[A-Za-z]+", " ", text)):
+        return True
+    return text.lower() in _SMALL_WORDS or re.fullmatch(r"[A-Z][A-Za-z]{2}", text) is not None
+
+
+def words(text: str) -> Words:
+    """A text without its case, spaces, punctuation and leading article."""
+    plain = re.sub(r"\\text|\\degree", " ", text).lower()
+    plain = re.sub(r"^\W*(?:(?:the|a|an|option|choice)\s+)+", "", plain)
+    return Words(re.sub(r"[\s{}\\.,;:!?\"'`*~]|(?<=\d)\.0+(?!\d)", "", plain).replace("(", "").replace(")", ""))
+
+
+def is_prose(text: str) -> bool:
+    """Whether commas and "and" in a text part clauses, not values."""
+    plain = re.sub(r"\\[A-Za-z]+", " ", text)
+    return len(re.findall(r"[A-Za-z]{2,}", plain)) > _MOST_WORDS
