@@ -2,6 +2,7 @@
 #   METHOD  MODEL  TRAIN  VALIDATION  DATA=data  RUN=runs/PAPER/SETTING/METHOD-seedSEED  SEED=1  STEPS
 #   NNODES=1  GPUS=8  TP=1  TOKENS=16384  DRY_RUN=
 set -euo pipefail
+source "$(dirname "${BASH_SOURCE[0]}")/../scripts/attend.sh"
 SETTING=$(basename "$0" .sh)
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -27,12 +28,12 @@ train() {  # train PAPER MODEL TRAIN [OVERRIDE ...]: by METHOD
         trainer.default_local_dir="${RUN:-runs/$paper/$SETTING/$name-seed$seed}" "$@"
 }
 
-start() {  # start COMMAND ...: or, with DRY_RUN, print it
+start() {  # start COMMAND ...: it takes the place of this script, and its signals; or, with DRY_RUN, print it
     if [ -n "${DRY_RUN:-}" ]; then
         printf '%q ' "$@"
         echo
     else
-        "$@"
+        exec "$@"
     fi
 }
 

@@ -4,11 +4,12 @@
 #   SEEDS="1"  STEPS=60  METHODS="grpo dots_rr"   (methods: the recipes of recipes/cpu)
 set -euo pipefail
 cd "$(dirname "$0")/.."
+source scripts/attend.sh
 source scripts/install.sh
 
 data=data/arithmetic model=models/tiny runs=runs/quickstart began=$SECONDS
-[ -f $data/train.parquet ] || python -m data_prep.arithmetic --out $data
-[ -f $model/config.json ] || python scripts/make_tiny_model.py --out $model --data $data
+[ -f $data/train.parquet ] || attend python -m data_prep.arithmetic --out $data
+[ -f $model/config.json ] || attend python scripts/make_tiny_model.py --out $model --data $data
 
 folders=()
 for seed in ${SEEDS:-1}; do
@@ -18,8 +19,7 @@ for seed in ${SEEDS:-1}; do
         if grep -q '"finished": "' "$run/run.json" 2>/dev/null; then
             echo "$run is complete."
         else
-            DATA=$data MODEL=$model SEED=$seed RUN=$run STEPS=${STEPS:-60} \
-                python scripts/watch_run.py "$run" "$run/train.log" -- bash "recipes/cpu/$method.sh"
+            DATA=$data MODEL=$model SEED=$seed RUN=$run STEPS=${STEPS:-60} attend bash "recipes/cpu/$method.sh"
         fi
     done
 done

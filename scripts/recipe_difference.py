@@ -21,8 +21,14 @@ from verl_dots.integration.launch import prepare_environment
 from verl_dots.main import compose
 from verl_dots.settings import ConfigError
 
-# The recipe runs in a bash whose `python` notes the overrides of a training and leaves everything else undone.
-NOTE = 'python() { [ "$1 $2" != "-m verl_dots.main" ] || printf "%s\\0" "${@:3}"; }; export -f python; exec bash "$@"'
+# The recipe runs in a bash whose `python` notes the overrides of a training and leaves everything else undone. `exec`
+# would look for a program of that name.
+NOTE = """
+python() { [ "$1 $2" != "-m verl_dots.main" ] || printf '%s\\0' "${@:3}"; }
+exec() { "$@"; exit; }
+export -f python exec
+builtin exec bash "$@"
+"""
 NO_DEFAULT = "-"
 
 

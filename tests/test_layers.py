@@ -19,12 +19,12 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     "replay": ({"algorithms", "state"}, {"torch", "ray", "verl", "transformers", "hydra", "omegaconf", "pandas"}),
     "journal": ({"settings"}, {"torch", "ray", "verl", "transformers", "hydra", "omegaconf", "pandas"}),
     "difficulty": (
-        {"algorithms", "config", "files", "journal", "questions", "settings", "state"},
+        {"algorithms", "config", "files", "guard", "journal", "questions", "settings", "state"},
         {"ray", "verl", "hydra"},
     ),
     # The command line that drives verl's engines.
     "difficulty/collect": (
-        {"config", "difficulty", "integration", "journal", "main", "questions", "settings"},
+        {"config", "difficulty", "guard", "integration", "journal", "main", "questions", "settings"},
         {"ray", "verl"},
     ),
     "evaluation": (
@@ -37,15 +37,20 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
         {"torch", "ray", "verl", "transformers", "pandas"},
     ),
     "evaluation/merging": ({"settings"}, {"ray", "hydra", "omegaconf", "pandas"}),
-    "evaluate": ({"difficulty", "evaluation", "integration", "settings"}, {"torch", "ray", "verl", "hydra", "pandas"}),
+    "evaluate": (
+        {"difficulty", "evaluation", "guard", "integration", "settings"},
+        {"torch", "ray", "verl", "hydra", "pandas"},
+    ),
+    "guard": (set(), {"torch", "ray", "verl", "transformers", "hydra", "omegaconf", "pandas", "numpy", "rich"}),
+    "console": ({"guard"}, {"torch", "ray", "verl", "transformers", "hydra", "omegaconf", "pandas"}),
     "settings": (set(), {"torch", "ray", "verl", "transformers", "hydra", "omegaconf", "pandas"}),
     "config": ({"settings"}, {"torch", "ray", "verl", "transformers", "hydra", "omegaconf", "pandas"}),
     "rewards": (set(), {"torch", "ray", "transformers", "pandas", "hydra"}),
     "rollout": (set(), {"ray", "verl", "pandas", "hydra", "omegaconf"}),
     "reporting": (set(), {"torch", "ray", "verl", "transformers", "hydra"}),
     "integration": (
-        {"algorithms", "config", "curriculum", "data_check", "data_report", "data_types", "difficulty", "files"}
-        | {"question_rows", "questions", "replay", "rewards", "rollout", "settings", "state"},
+        {"algorithms", "config", "console", "curriculum", "data_check", "data_report", "data_types"}
+        | {"difficulty", "files", "question_rows", "questions", "replay", "rewards", "rollout", "settings", "state"},
         {"pandas", "matplotlib"},
     ),
     "data_check": (
@@ -63,7 +68,7 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
         {"torch", "ray", "verl", "hydra"},
     ),
     "report": ({"files", "reporting"}, {"torch", "ray", "verl"}),
-    "main": ({"config", "integration", "settings"}, set()),
+    "main": ({"config", "guard", "integration", "settings"}, set()),
     "conf": (set(), set()),
     "__init__": (set(), set()),
 }

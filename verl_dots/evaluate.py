@@ -20,6 +20,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from verl_dots.guard import guarded
+
+if __name__ == "__main__":
+    guarded("evaluate", "the same command continues where it was")
+
 import pyarrow as pa
 from jinja2 import TemplateError
 from omegaconf import DictConfig, OmegaConf

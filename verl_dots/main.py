@@ -5,6 +5,11 @@ verl's command line (hydra), plus the config group `dots`. See conf/dots_trainer
 
 import sys
 
+from verl_dots.guard import guarded
+
+if __name__ == "__main__":
+    guarded("verl_dots", "training had not begun: nothing is lost")
+
 import hydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException

@@ -6,8 +6,8 @@ train() {  # train NAME [OVERRIDE ...]
     local name=$1${VARIANT:+-$VARIANT}; shift
     local data=${DATA:-data/arithmetic} model=${MODEL:-models/tiny} seed=${SEED:-1}
     if [ -z "${DRY_RUN:-}" ]; then
-        [ -f "$data/train.parquet" ] || python -m data_prep.arithmetic --out "$data"
-        [ -f "$model/config.json" ] || python scripts/make_tiny_model.py --out "$model" --data "$data"
+        [ -f "$data/train.parquet" ] || attend python -m data_prep.arithmetic --out "$data"
+        [ -f "$model/config.json" ] || attend python scripts/make_tiny_model.py --out "$model" --data "$data"
     fi
     start python -m verl_dots.main device=cpu dots.seed="$seed" \
         data.train_files="$data/train.parquet" data.val_files="$data/val.parquet" \

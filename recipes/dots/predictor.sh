@@ -7,11 +7,12 @@
 #   LABELLERS  ROLLOUTS=8  DATA=data  LABELS=labels  PREDICTOR=predictors/dots  GPUS=8  DRY_RUN=
 set -euo pipefail
 cd "$(dirname "$0")/../.."
+source scripts/attend.sh
 LABELLERS=${LABELLERS:-Qwen/Qwen2.5-7B-Instruct Qwen/Qwen2.5-Math-7B-Instruct PRIME-RL/Eurus-2-7B-PRIME
     mistralai/Mathstral-7B-v0.1 deepseek-ai/DeepSeek-R1-Distill-Qwen-1.5B agentica-org/DeepScaleR-1.5B-Preview
     hkust-nlp/Qwen-2.5-7B-SimpleRL-Zoo}
 
-run() { if [ -n "${DRY_RUN:-}" ]; then echo "$@"; else "$@"; fi; }
+run() { if [ -n "${DRY_RUN:-}" ]; then echo "$@"; else attend "$@"; fi; }
 
 labels=()
 for train in "${@:-deepscaler}"; do

@@ -20,7 +20,7 @@ ROUNDING = ("rollout_corr/", "training/rollout_probs_diff")
 
 @pytest.fixture(scope="module")
 def straight(inputs, tmp_path_factory):
-    """Four steps in one go, with verl's console and tensorboard trackers."""
+    """Four steps in one go, with verl's console and tensorboard trackers, shown as a user sees them."""
     folder = tmp_path_factory.mktemp("straight")
     overrides = inputs.overrides(**{
         "trainer.default_local_dir": folder / "run",
@@ -28,6 +28,7 @@ def straight(inputs, tmp_path_factory):
         "trainer.total_training_steps": 4,
         "trainer.save_freq": 2,
         "trainer.logger": "[console,tensorboard]",
+        "dots.console": "lines",
     })  # fmt: skip
     output = must_train(overrides, TENSORBOARD_DIR=str(folder / "tensorboard"))
     return folder, output
@@ -50,7 +51,12 @@ def test_what_a_run_leaves_behind(straight):
     assert run["finished"] > run["started"]
     config = yaml.safe_load((folder / "run" / "config.yaml").read_text())
     assert (config["dots"]["seed"], config["data"]["seed"], config["trainer"]["device"]) == (1, 1, "cpu")
-    assert "step:4 - " in output
+    assert "step:4 - " in (folder / "run" / "train.log").read_text()
+    shown = output.splitlines()
+    assert len(shown) < 30, output
+    (first,) = [line for line in shown if line.startswith("step 1/4")]
+    assert re.fullmatch(r"step 1/4  reward 0\.\d+  \d+ tokens  [\d.]+ s  .* left", first)
+    assert re.match(r"complete: step 4 of 4 after \d+ s; ", shown[-1])
     assert list((folder / "tensorboard").glob("events.out.tfevents.*"))
 
 

@@ -30,6 +30,7 @@ class Inputs:
         """
         settings = {
             "device": "cpu",
+            "dots.console": "full",
             "data.train_files": self.data / "train.parquet",
             "data.val_files": self.data / "val.parquet",
             "data.train_batch_size": 8,
@@ -58,7 +59,7 @@ def make_inputs(folder: Path, questions: int) -> Inputs:
 
 
 def train(arguments: list[str], module: str = "verl_dots.main", **environment: str) -> subprocess.CompletedProcess:
-    """Run a training module in a process of its own; its output is in `stdout`."""
+    """Run a training module in a process of its own; its output, which `overrides` shows in full, is in `stdout`."""
     env = dict(os.environ, PYTHONPATH=str(ROOT), PYTHONUNBUFFERED="1", **environment)
     return subprocess.run(
         [sys.executable, "-m", module, *arguments],

@@ -433,6 +433,27 @@ def test_variables_change_what_they_say():
     assert {"data.val_files=[/d/x.parquet,/d/y.parquet]", "data.train_files=/d/t.parquet", "a=1"} <= set(overrides)
 
 
+@pytest.mark.parametrize("recipe", one_of_each(), ids=str)
+def test_a_recipe_gives_way_to_its_command_which_then_has_its_signals(recipe, tmp_path):
+    """A shell that stays would die of a SIGTERM alone, and leave the training running."""
+    told = tmp_path / "told"
+    for name in ("data/train.parquet", "model/config.json"):  # of the testbed: nothing is to be made
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).touch()
+    command = tmp_path / "bin" / "python"
+    command.parent.mkdir()
+    command.write_text(f'#!/bin/sh\necho "$$ $*" >> "{told}"\n')
+    command.chmod(0o755)
+    places = {"DATA": str(tmp_path / "data"), "MODEL": str(tmp_path / "model"), "PREDICTOR": "online"}
+    path = f"{command.parent}:{os.environ['PATH']}"
+    with subprocess.Popen(
+        ["bash", str(RECIPES / recipe.script), *recipe.arguments], env=os.environ | places | {"PATH": path}
+    ) as started:
+        pass
+    (line,) = told.read_text().splitlines()
+    assert line.startswith(f"{started.pid} -m verl_dots.main ")
+
+
 def test_a_wrong_method_is_refused_with_those_there_are():
     with pytest.raises(RecipeError, match="METHOD is 'dops'; give one of grpo dots dots_rr dots_rr_code"):
         Recipe("dots/math-1.5b_math.sh", ("dops",)).overrides()

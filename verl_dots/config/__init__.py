@@ -20,6 +20,7 @@ __all__ = [
 ]  # fmt: skip
 
 
+CONSOLES = ("lines", "full")
 PRESETS = ("grpo", "dots", "dots_rr", "adarft", "e3", "dash", "all")
 
 
@@ -29,6 +30,8 @@ class DotsConfig(Settings):
 
     Attributes:
         preset: which method's settings the others began as, see conf/preset.
+        console: what a run shows: "lines" (a screen at its start, a line a step, each error once, and all else in
+            train.log in the run folder), or "full" (all output of all processes).
         seed: of the whole run: order of the data, sampling of responses, mini-batches, selection. The same seed gives
             the same run on a CPU.
         poll_seconds: how often the trainer looks whether the rollouts of a step are complete.
@@ -48,6 +51,7 @@ class DotsConfig(Settings):
     """
 
     preset: str = "grpo"
+    console: str = "lines"
     seed: int = 1
     poll_seconds: float = 0.05
     max_failed_share: float = 0.01
@@ -81,6 +85,7 @@ class DotsConfig(Settings):
 
     def __post_init__(self):
         require_choice("dots.preset", self.preset, PRESETS)
+        require_choice("dots.console", self.console, CONSOLES)
         require("dots.seed", self.seed, 0 <= self.seed < 2**31, f"must be in 0..{2**31 - 1}")
         require(
             "dots.poll_seconds",

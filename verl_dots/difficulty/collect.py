@@ -18,6 +18,11 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from verl_dots.guard import guarded
+
+if __name__ == "__main__":
+    guarded("collect", "the same command continues where it was")
+
 import numpy as np
 import pyarrow.parquet as pq
 from omegaconf import DictConfig, OmegaConf

@@ -9,6 +9,11 @@ import sys
 import time
 from collections.abc import Sequence
 
+from verl_dots.guard import guarded
+
+if __name__ == "__main__":
+    guarded("embed", "what is embedded is kept: the same command continues")
+
 from rich.console import Console
 
 from verl_dots.difficulty.embeddings import (

@@ -12,6 +12,11 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from verl_dots.guard import guarded
+
+if __name__ == "__main__":
+    guarded("evaluate", "nothing was written: the same command starts from the beginning")
+
 import numpy as np
 import torch
 from rich.console import Console

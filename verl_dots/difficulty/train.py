@@ -14,6 +14,11 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+from verl_dots.guard import guarded
+
+if __name__ == "__main__":
+    guarded("train", "nothing was written: the same command starts from the beginning")
+
 import numpy as np
 from rich.console import Console
 

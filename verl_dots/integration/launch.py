@@ -7,9 +7,11 @@ from pathlib import Path
 from omegaconf import DictConfig, OmegaConf
 
 from verl_dots.config import DotsConfig
+from verl_dots.console.redirect import HeldBack
 from verl_dots.integration import checks
 from verl_dots.integration.data_checks import check_data, check_paths
 from verl_dots.integration.run_folder import versions
+from verl_dots.integration.start_screen import run_console
 from verl_dots.settings import ConfigError, unknown_key
 
 logger = logging.getLogger(__name__)
@@ -135,24 +137,32 @@ def launch(config: DictConfig, checked: bool = False) -> None:
     if not checked:
         validate(config)
 
-    import ray
-    from verl.trainer.main_ppo import run_ppo
+    with HeldBack() as said:
+        import ray
+        from verl.trainer.main_ppo import run_ppo
+
+        from verl_dots.integration.task_runner import DotsTaskRunner
+
+        _ask_verl(config)
+    for name, value in environment.items():
+        key = f"ray_kwargs.ray_init.runtime_env.env_vars.{name}"
+        if OmegaConf.select(config, key) is None:
+            OmegaConf.update(config, key, value, force_add=True)
+    with run_console(config, said.text):
+        run_ppo(config, task_runner_class=ray.remote(DotsTaskRunner))
+
+
+def _ask_verl(config: DictConfig) -> None:
+    """Raise ConfigError where verl refuses the config."""
     from verl.trainer.ppo.utils import need_critic, need_reference_policy
     from verl.utils.config import validate_config
     from verl.utils.device import auto_set_device
-
-    from verl_dots.integration.task_runner import DotsTaskRunner
 
     auto_set_device(config)
     try:
         validate_config(config, need_reference_policy(config), need_critic(config))
     except (AssertionError, ValueError) as error:
         raise ConfigError(f"verl refuses the config: {error}") from error
-    for name, value in environment.items():
-        key = f"ray_kwargs.ray_init.runtime_env.env_vars.{name}"
-        if OmegaConf.select(config, key) is None:
-            OmegaConf.update(config, key, value, force_add=True)
-    run_ppo(config, task_runner_class=ray.remote(DotsTaskRunner))
 
 
 def explain_override_error(error: Exception, config: DictConfig) -> str:

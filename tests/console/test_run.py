@@ -1,0 +1,107 @@
+"""What a user sees of a run, with a process that trains nothing: it writes a run folder and a lot of noise."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+RUN = """
+import json, os, pathlib, sys, time
+from verl_dots.console.run import RunConsole
+
+folder, how = pathlib.Path(sys.argv[1]) / "run", sys.argv[2]
+console = RunConsole(
+    folder, ["starts"], lines="full" not in how, validates_first=True, resumes=True, said="said before" + chr(10)
+)
+with console:
+    print("noise of Python")
+    os.system("echo noise of a child; echo noise of its errors >&2")
+    print("(Worker pid=7) OSError: rollout 1 is lost" + chr(10) + "(Worker pid=8) OSError: rollout 2 is lost")
+    trainer = {"total_training_steps": 2 if "null" not in how else None}
+    optim = {"total_training_steps": 2}
+    (folder / "config.yaml").write_text(json.dumps({"trainer": trainer, "actor_rollout_ref": {"actor": {"optim": optim}}}))
+    (folder / "run.json").write_text(json.dumps({"finished": None}))
+    for step in (0, 1, 2):
+        if "stops" in how and step == 2:
+            (folder / "latest_checkpointed_iteration.txt").write_text("1")
+            break
+        if "fails" in how and step == 2:
+            raise RuntimeError("the trainer has lost " + how)
+        if "exits" in how:
+            sys.exit(4)
+        with (folder / "metrics.jsonl").open("a") as file:
+            row = {"step": step, "wall_seconds": 10.0 * step, "pid": os.getpid(), "critic/score/mean": 0.5}
+            file.write(json.dumps(row) + chr(10))
+    else:
+        (folder / "stop").touch()
+        (folder / "run.json").write_text(json.dumps({"finished": "now"}))
+print("after")
+"""
+
+
+def train(tmp_path: Path, how: str) -> tuple[int, list[str], str, str]:
+    """Its status, the lines that it shows, what it writes to stderr, and the log."""
+    command = [sys.executable, "-c", RUN, str(tmp_path), how]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    log = tmp_path / "run" / "train.log"
+    return done.returncode, done.stdout.splitlines(), done.stderr, log.read_text() if log.exists() else ""
+
+
+@pytest.mark.parametrize("how", ["good", "null"])
+def test_a_good_run_shows_a_line_a_step_and_each_error_once(tmp_path, how):
+    status, lines, errors, log = train(tmp_path, how)
+    assert (status, errors) == (0, "")
+    assert [line for line in lines if "error" not in line] == [
+        "starts",
+        "step 0/2  reward 0.500",
+        "step 1/2  reward 0.500  10 s left",
+        "step 2/2  reward 0.500",
+        "  2 times: OSError: rollout 1 is lost",
+        f"complete: step 2 of 2 after 20 s; {tmp_path / 'run' / 'metrics.jsonl'}",
+        "after",
+    ]
+    assert [line for line in lines if "error" in line] == ["  error in the log: OSError: rollout 1 is lost"]
+    assert not (tmp_path / "run" / "stop").exists()  # it came too late, and would end the next start
+    for text in ("said before", "noise of Python", "noise of a child", "noise of its errors", "(Worker pid=8) OSError"):
+        assert text in log
+    assert log.startswith("=== ")
+
+
+def test_a_second_start_goes_on_in_the_log_and_shows_what_is_new(tmp_path):
+    train(tmp_path, "stops")
+    _, lines, _, log = train(tmp_path, "good")
+    assert log.count("=== ") == 2
+    assert len([line for line in lines if line.startswith("step ")]) == 3
+    assert "  2 times: OSError: rollout 1 is lost" in lines  # not 4: the first start had its own
+
+
+def test_a_run_that_was_asked_to_stop_says_how_it_goes_on(tmp_path):
+    status, lines, _, _ = train(tmp_path, "stops")
+    assert status == 0
+    told = f"stopped after step 1 of 2, as asked; the same command resumes from step 1 in {tmp_path / 'run'}"
+    assert told in lines
+
+
+def test_a_failure_shows_its_cause_and_the_log_its_traceback(tmp_path):
+    status, lines, errors, log = train(tmp_path, "fails")
+    assert (status, errors) == (1, "")
+    assert lines[-2].startswith("failed: RuntimeError: the trainer has lost fails (<string>:")
+    assert lines[-1] == f"full log: {tmp_path / 'run' / 'train.log'}"
+    assert sum("the trainer has lost" in line for line in lines) == 1
+    assert "Traceback" not in "".join(lines)
+    assert "Traceback (most recent call last)" in log
+
+
+def test_an_exit_keeps_its_status(tmp_path):
+    assert train(tmp_path, "exits")[0] == 4
+
+
+def test_the_full_console_shows_all_and_nothing_beside_but_the_end(tmp_path):
+    status, lines, errors, log = train(tmp_path, "full")
+    assert (status, log) == (0, "")
+    assert {"said before", "noise of Python", "noise of a child"} <= set(lines)
+    assert errors == "noise of its errors\n"
+    assert "starts" not in lines and not any(line.startswith("step ") for line in lines)
+    assert train(tmp_path / "again", "full fails")[0] == 1

@@ -1,0 +1,136 @@
+"""Signals to a guarded command, with real processes: a child that starts a daemon of its own, as Ray does."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+ROOT = Path(__file__).parents[1]
+# The daemon writes its pid; it ignores SIGTERM, and its parent's end leaves it an orphan.
+COMMAND = """
+import sys
+from verl_dots import guard
+from verl_dots.guard import guarded, tell
+guard.GRACE_SECONDS = 0.3
+guarded("work", "the same command continues")
+
+import pathlib, signal, subprocess, time
+folder, status, stops = pathlib.Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3] == "stops"
+sleeper = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(600)"
+daemon = subprocess.Popen(["sh", "-c", f'{sys.executable} -c "{sleeper}" & echo $! > {folder}/partial'])
+daemon.wait()
+if stops:
+    tell(stop_file=str(folder / "stop"))
+(folder / "partial").rename(folder / "daemon")
+deadline = time.monotonic() + 60
+while time.monotonic() < deadline and not (folder / "go").exists():
+    if stops and (folder / "stop").exists() and not (folder / "deaf").exists():
+        tell(resumes="the same command resumes from step 3")
+        sys.exit(status)
+    time.sleep(0.02)
+tell(complete=True)
+sys.exit(status)
+"""
+
+
+class Work:
+    """A guarded command that runs."""
+
+    def __init__(self, folder: Path, status: int = 0, stops: bool = True):
+        arguments = [sys.executable, "-c", COMMAND, str(folder), str(status), "stops" if stops else "ends"]
+        self.process = subprocess.Popen(
+            arguments, cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT)}, stderr=subprocess.PIPE, text=True,
+            start_new_session=True,
+        )  # fmt: skip
+        deadline = time.monotonic() + 60
+        while not (folder / "daemon").exists():
+            assert self.process.poll() is None and time.monotonic() < deadline
+            time.sleep(0.02)
+        self.daemon = int((folder / "daemon").read_text())
+        assert psutil.pid_exists(self.daemon)
+
+    def end(self) -> tuple[int, str]:
+        """Its status and what it wrote, once it has ended; of its daemon nothing is left."""
+        text = self.process.communicate(timeout=60)[1]
+        deadline = time.monotonic() + 10
+        while psutil.pid_exists(self.daemon) and psutil.Process(self.daemon).status() != psutil.STATUS_ZOMBIE:
+            assert time.monotonic() < deadline, "the daemon lives"
+            time.sleep(0.02)
+        return self.process.returncode, text
+
+
+@pytest.mark.parametrize("status", [0, 3])
+def test_without_a_signal_the_status_is_the_command_s(tmp_path, status):
+    work = Work(tmp_path, status)
+    (tmp_path / "go").touch()
+    assert work.end() == (status, "")
+
+
+def test_sigterm_makes_the_stop_file_and_its_status_is_the_signal_s(tmp_path):
+    work = Work(tmp_path)
+    os.killpg(work.process.pid, signal.SIGTERM)  # the whole group: `timeout` and schedulers do that
+    status, text = work.end()
+    assert status == 143
+    assert text == "work: SIGTERM: the run saves after this step and ends; a second SIGTERM ends it at once\n"
+
+
+def test_a_command_that_was_at_its_end_when_sigterm_came_is_complete(tmp_path):
+    (tmp_path / "deaf").touch()
+    work = Work(tmp_path)
+    work.process.send_signal(signal.SIGTERM)
+    (tmp_path / "go").touch()
+    assert work.end()[0] == 0
+
+
+def test_a_failure_after_sigterm_keeps_its_status(tmp_path):
+    work = Work(tmp_path, status=5)
+    work.process.send_signal(signal.SIGTERM)
+    assert work.end()[0] == 5
+
+
+def test_a_second_sigterm_ends_it_at_once(tmp_path):
+    (tmp_path / "deaf").touch()
+    work = Work(tmp_path)
+    work.process.send_signal(signal.SIGTERM)
+    while not (tmp_path / "stop").exists():
+        time.sleep(0.02)
+    work.process.send_signal(signal.SIGTERM)
+    status, text = work.end()
+    assert status == 143
+    assert text.endswith("work: ended by SIGTERM; the same command continues\n")
+    assert not (tmp_path / "stop").exists()  # the next start would stop after a step
+
+
+@pytest.mark.parametrize(("number", "expected"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_what_cannot_stop_ends_at_once_and_says_how_to_go_on(tmp_path, number, expected):
+    work = Work(tmp_path, stops=False)
+    work.process.send_signal(number)
+    assert work.end() == (expected, f"work: ended by {number.name}; the same command continues\n")
+
+
+def test_sigint_ends_even_what_could_stop(tmp_path):
+    work = Work(tmp_path)
+    os.killpg(work.process.pid, signal.SIGINT)
+    assert work.end() == (130, "work: ended by SIGINT; the same command continues\n")
+
+
+def test_sigkill_takes_the_command_along(tmp_path):
+    work = Work(tmp_path)
+    (child,) = psutil.Process(work.process.pid).children()[:1]
+    work.process.kill()
+    work.process.wait(timeout=60)
+    psutil.wait_procs([child], timeout=10)
+    assert not child.is_running()
+    os.kill(work.daemon, signal.SIGKILL)  # Ray's own end with their parent, this one does not
+
+
+def test_a_command_that_is_killed_is_named(tmp_path):
+    work = Work(tmp_path)
+    child = next(p for p in psutil.Process(work.process.pid).children() if p.pid != work.daemon)
+    child.kill()
+    assert work.end() == (137, "work: the process died of SIGKILL; the same command continues\n")

@@ -1,0 +1,166 @@
+"""The console of a training run, from before Ray starts to its end."""
+
+import contextlib
+import json
+import shlex
+import sys
+import threading
+import traceback
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import yaml
+from rich.console import Console
+
+from verl_dots.console.errors import ErrorTally, first_cause
+from verl_dots.console.lines import duration, seconds_left, step_line, validation
+from verl_dots.console.redirect import Redirect
+from verl_dots.console.rows import NewRows
+from verl_dots.guard import tell
+
+LOG_FILE, STOP_FILE = "train.log", "stop"
+POLL_SECONDS = 0.5
+
+
+class RunConsole:
+    """Shows the run that is trained between __enter__ and __exit__.
+
+    With `lines`, all output of its processes goes to LOG_FILE in the run folder. Shown are the start screen, a line a step,
+    each error once, and how it ended. Otherwise all output is shown, and nothing in its place.
+
+    Args:
+        folder: the run's; made if missing.
+        start: the start screen.
+        lines: see above.
+        validates_first: whether a row of validation comes before training begins.
+        resumes: whether the same command, given again, takes up the run.
+        said: output from before, which belongs to the rest.
+    """
+
+    def __init__(
+        self, folder: Path, start: Sequence[str], *, lines: bool, validates_first: bool, resumes: bool, said: str = ""
+    ):
+        self.folder, self.start, self.lines, self.said = folder, start, lines, said
+        self.validates_first, self.resumes = validates_first, resumes
+        self.log = folder / LOG_FILE
+        self.redirect = Redirect(self.log)
+        self.errors = ErrorTally()
+        self.first: dict[str, Any] | None = None
+        self.last: dict[str, Any] | None = None
+        self.steps: int | None = None
+        self._began = False  # whether SIGTERM asks the trainer to save
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._follow, name="console", daemon=True)
+
+    def __enter__(self) -> "RunConsole":
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.rows, self._run_file = NewRows(self.folder / "metrics.jsonl"), self._stamp("run.json")
+        self._read = self.log.stat().st_size if self.log.exists() else 0
+        if self.lines:
+            self.redirect.__enter__()
+            print(f"=== {datetime.now():%F %T} {shlex.join(sys.argv)}", flush=True)
+            self.show(*self.start)
+        sys.stdout.write(self.said)
+        tell(resumes=self.how_to_resume())
+        self._thread.start()
+        return self
+
+    def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        failed = isinstance(error, Exception)
+        self._over.set()
+        self._thread.join()
+        self._look()
+        if failed and self.lines:
+            traceback.print_exception(error)
+        (lines := self.ending(error)) and self.show(*lines)
+        if self.lines:
+            self.redirect.__exit__()
+            if failed:
+                sys.exit(1)  # the console has told why
+
+    def show(self, *lines: str) -> None:
+        """Write to the user."""
+        console = Console(file=self.redirect.console, soft_wrap=True, highlight=False, markup=False, emoji=False)
+        with contextlib.suppress(BrokenPipeError):  # nobody reads any more; the log has it all
+            for line in lines:
+                console.print(line)
+            self.redirect.console.flush()
+
+    def how_to_resume(self) -> str:
+        """What the same command does after the run has been ended."""
+        tracker = self.folder / "latest_checkpointed_iteration.txt"
+        if not self.resumes:
+            return "the same command starts anew (trainer.resume_mode)"
+        if not tracker.exists():
+            return "nothing was saved yet: the same command starts from the beginning"
+        step = tracker.read_text(errors="replace").strip()
+        return f"the same command resumes from step {step} in {self.folder}"
+
+    def ending(self, error: BaseException | None) -> list[str]:
+        """The last lines."""
+        lines = [f"  {line}" for line in self.errors.summary()] if self.lines else []
+        if isinstance(error, Exception):
+            return [*lines, f"failed: {first_cause(error)}", f"full log: {self.log}"] if self.lines else []
+        if error is not None:
+            return lines
+        step = self.last["step"] if self.last else 0
+        done = f"step {step}{f' of {self.steps}' if self.steps else ''}"
+        if self.finished():
+            tell(complete=True)
+            (self.folder / STOP_FILE).unlink(missing_ok=True)  # it came in the last step
+            took = f" after {duration(self.last['wall_seconds'])}" if self.last else ""
+            return [*lines, f"complete: {done}{took}; {self.folder / 'metrics.jsonl'}"]
+        return [*lines, f"stopped after {done}, as asked; {self.how_to_resume()}"]
+
+    def finished(self) -> bool:
+        """Whether the run folder says that the run came to its end."""
+        try:
+            return bool(json.loads((self.folder / "run.json").read_text())["finished"])
+        except (OSError, ValueError, KeyError):
+            return False
+
+    # --- while it trains -------------------------------------------------------------------------------------
+
+    def _follow(self) -> None:
+        while not self._over.wait(POLL_SECONDS):
+            self._look()
+
+    def _look(self) -> None:
+        """Show what is new."""
+        rows = self.rows.read()
+        for row in rows:
+            self._step(row)
+        if not self._began and self._stamp("run.json") != self._run_file and (self.last or not self.validates_first):
+            self._began = True
+            tell(stop_file=str(self.folder / STOP_FILE))
+        if any("timing_s/save_checkpoint" in row for row in rows):
+            tell(resumes=self.how_to_resume())
+        if self.lines:
+            with self.log.open("rb") as file:
+                file.seek(self._read)
+                text = file.read()
+            self._read += len(text)
+            for line in self.errors.feed(text.decode(errors="replace")):
+                self.show(f"  error in the log: {line}")
+
+    def _step(self, row: dict[str, Any]) -> None:
+        if self.first is None:
+            self.first, self.steps = row, self._steps()
+        self.last = row
+        if self.lines:
+            self.show(step_line(row, self.steps, seconds_left(self.first, row, self.steps)))
+
+    def _steps(self) -> int | None:
+        """Steps of the whole run, as the trainer has computed them."""
+        config = yaml.safe_load((self.folder / "config.yaml").read_text())
+        return config["trainer"]["total_training_steps"] or config["actor_rollout_ref"]["actor"]["optim"].get(
+            "total_training_steps"
+        )
+
+    def _stamp(self, name: str) -> int:
+        """When a file of the run folder was written; 0 if it is not there."""
+        file = self.folder / name
+        return file.stat().st_mtime_ns if file.exists() else 0
