@@ -1,8 +1,8 @@
 r"""LaTeX expressions as trees: a small parser for what answers consist of, numbers, letters, roots, functions.
 
-A letter is a variable (`3g` is 3 times g), decimals are exact (0.1 is one tenth), a whole number before a fraction
-makes a mixed number. `expression_values` computes what a tree is worth. What is not understood raises `ParseError`: sums,
-integrals, dots, words.
+A letter is a variable (`3g` is 3 times g) and decimals are exact (0.1 is one tenth). A whole number before a fraction
+makes a mixed number. `expression_values` computes what a tree is worth. What is not understood raises `ParseError`:
+sums, integrals, dots, words.
 """
 
 from __future__ import annotations

@@ -27,8 +27,10 @@ _ESCAPED = (
 _SUPERSCRIPT = re.compile("[⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ⁿ]+")
 _SUBSCRIPT = re.compile("[₀₁₂₃₄₅₆₇₈₉]+")
 _SMALL = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ⁿ₀₁₂₃₄₅₆₇₈₉", "0123456789+-n0123456789")
-_SIZES = "displaystyle|textstyle|scriptstyle|limits|nolimits|allowbreak|strut|relax|"
+_SIZES = (
+    "displaystyle|textstyle|scriptstyle|limits|nolimits|allowbreak|strut|relax|"
     "tiny|small|normalsize|large|Large|LARGE|huge|Huge"
+)
 _NOISE = (
     (re.compile(rf"\\(?:{_SIZES}|left\.|right\.)(?![A-Za-z])"), " "),
     (re.compile(r"\\(?:left|right|middle|[bB]ig{1,2}[lrm]?)(?![A-Za-z])\s*"), ""),
