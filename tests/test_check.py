@@ -283,3 +283,111 @@ def test_a_source_that_an_external_module_registers_is_known_from_the_first_row_
     )
     assert "no reward" not in done.stdout, done.stdout + done.stderr
     assert done.returncode == 1 and "unreadable answer, 1 rows: 1\n" in done.stdout
+
+
+CASES = ROOT.parent / "shared" / "cases" / "data"
+
+
+@pytest.mark.skipif(not CASES.is_dir(), reason="needs ../shared/cases/data")
+@pytest.mark.parametrize(
+    ("other", "column", "kinds"),
+    [
+        ("b_other_type", "extra_info.index", ("int64", "string")),
+        ("b_large", "data_source", ("string", "large_string")),
+        ("gt_int", "reward_model.ground_truth", ("string", "int64")),
+    ],
+)
+def test_files_of_other_types_do_not_go_together(capsys, other, column, kinds):
+    one, two = CASES / "a_index_only.parquet", CASES / f"{other}.parquet"
+    code, out, _ = run(capsys, one, two, "--skip-answers")
+    assert code == 1 and f"    {column} is {kinds[0]} in {one} and {kinds[1]} in {two}\n" in out
+    assert "All 40 rows can be trained on, but the files not together.\n" in out
+    assert run(capsys, one, two, "--skip-answers", "--apart")[0] == 0
+
+
+@pytest.mark.skipif(not CASES.is_dir(), reason="needs ../shared/cases/data")
+def test_answers_that_no_response_matches_are_all_named_and_can_be_left_out(tmp_path, capsys):
+    good = write(tmp_path / "good.parquet", [row("a", "\\frac{1}{2}", source="math"), row("b", "7", source="math")])
+    file = write(tmp_path / "some.parquet", [*pq.read_table(CASES / "unmatchable.parquet").to_pylist(), row("c", "3")])
+    code, out, _ = run(capsys, good, file)
+    assert code == 1 and "prose answer, 2 rows: 0, 1\n" in out and "fragile answer, 3 rows: 2, 3, 4\n" in out
+    assert "5 of 8 rows are wrong.\n--clean FOLDER writes the files there without the wrong rows" in out
+    code, out, _ = run(capsys, good, file, "--clean", tmp_path / "clean")
+    assert code == 0 and f"{tmp_path / 'clean' / 'some.parquet'}: 1 of 6 rows of {file}\n" in out
+    code, out, _ = run(capsys, tmp_path / "clean" / "good.parquet", tmp_path / "clean" / "some.parquet")
+    assert code == 0 and "All 3 rows can be trained on.\n" in out
+
+
+def test_roles_and_blank_messages(tmp_path, capsys):
+    chats = [
+        [("human", "1 + 1?")],
+        [("system", ""), ("user", "2 + 2?")],
+        [("user", "3 + 3?"), ("assistant", "7"), ("user", " ")],
+        [("user", "  ")],
+        [("developer", "Be brief."), ("user", "4 + 4?"), ("assistant", ""), ("tool", "8"), ("User", "And now?")],
+    ]
+    rows = [row(prompt=[{"role": role, "content": text} for role, text in chat]) for chat in chats]
+    # A question that extra_info holds is not what a model is shown.
+    code, out, _ = run(
+        capsys, write(tmp_path / "a.parquet", [each | {"extra_info": {"question": "?"}} for each in rows])
+    )
+    assert code == 1 and "4 of 5 rows are wrong." in out
+    assert "unknown role, 2 rows: 0, 4\n" in out and "row 0: the role 'human' is unknown to chat templates" in out
+    assert "no question, 2 rows: 2, 3\n" in out and "row 2: a message of the user is blank" in out
+
+
+@pytest.mark.parametrize("name", ["a.json", "a.jsonl"])
+def test_json_is_checked_as_verl_reads_it(tmp_path, capsys, monkeypatch, name):
+    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", str(tmp_path / "cache"))
+    rows = [row("a"), row("b", "3")]
+    file = tmp_path / name
+    file.write_text("\n".join(map(json.dumps, rows)) if name == "a.jsonl" else json.dumps(rows))
+    code, out, _ = run(capsys, file, write(tmp_path / "b.parquet", [row("c")]))
+    assert code == 0 and "All 3 rows can be trained on.\n" in out
+    file.write_text('{"data_source": ')
+    code, _, err = run(capsys, file)
+    assert code == 2 and f"{file} is no JSON that verl can read, or damaged: " in err
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (
+            {"extra_info": '{"index": 1}'},
+            "extra_info is string; it must be a struct (a dict in each row). json.loads of",
+        ),
+        ({"extra_info": [1, 2]}, "extra_info is list<element: int64>; it must be a struct"),
+        ({"reward_model": '{"ground_truth": "2"}'}, "reward_model is string; it must be a struct"),
+    ],
+)
+def test_columns_that_must_hold_fields(tmp_path, capsys, change, words):
+    code, _, err = run(capsys, write(tmp_path / "a.parquet", [row() | change]))
+    assert code == 2 and words in err
+
+
+def test_another_kind_of_file_and_a_folder(tmp_path, capsys):
+    (tmp_path / "a.csv").write_text("prompt,answer\n1 + 1?,2\n")
+    code, _, err = run(capsys, tmp_path / "a.csv")
+    assert code == 2 and "a.csv is of another kind than verl reads; allowed: .parquet, .json, .jsonl" in err
+    code, _, err = run(capsys, tmp_path)
+    assert code == 2 and "it is a folder; name the files in it" in err
+
+
+def test_where_clean_files_cannot_be_written_is_told_before_anything_is_read(tmp_path, capsys):
+    (tmp_path / "text").write_text("")
+    code, out, err = run(capsys, tmp_path / "gone.parquet", "--clean", tmp_path / "text")
+    assert code == 2 and out == "" and f"{tmp_path / 'text' / 'gone.parquet'} cannot be written: " in err
+    file = write(tmp_path / "a.parquet", [row()])
+    code, _, err = run(capsys, file, "--clean", tmp_path)
+    assert code == 2 and "is also read" in err and pq.read_table(file).num_rows == 1
+
+
+def test_questions_of_the_training_data_are_told_of_by_row(tmp_path):
+    train = write(tmp_path / "train.parquet", [row("a"), row("b")])
+    val = write(tmp_path / "val.parquet", [row("c"), row("b", "another answer")])
+    prompts = {}
+    (report,) = check_files([train], prompts=prompts, progress=False)
+    assert report.problems == {} and list(prompts.values()) == ["train.parquet row 0", "train.parquet row 1"]
+    (report,) = check_files([val], prompts=prompts, progress=False)
+    assert report.problems == {"also in the training data": [1]}
+    assert report.messages["also in the training data"] == {"its prompt is that of train.parquet row 1": 1}

@@ -27,7 +27,7 @@ def places(files: Sequence[str | Path], folder: Path) -> dict[str, Path]:
         place = folder / f"{Path(file).stem}.parquet"
         if place in found.values():
             raise OutputError(f"two of the files would be written to {place}; rename one")
-        try_output(place, inputs=list(files))
+        try_output(place, inputs=list(files), option="--clean")
         found[file] = place
     return found
 
