@@ -4,6 +4,14 @@ import pytest
 
 from verl_dots.rewards.compute import compute_score
 from verl_dots.rewards.grading import Verdict, grade
+from verl_dots.rewards.mathematics import close
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _stop_workers_afterwards():
+    yield
+    close()
+
 
 RIGHT = [
     ("4.5e33", r"\boxed{4.5 \times 10^{33} \text{ erg/s}}"),
@@ -45,6 +53,56 @@ RIGHT = [
     ("1.3e4", r"\boxed{13,000}"),
     ("0.0000003", r"\boxed{3\times10^{-7}}"),
     ("4e33", r"\boxed{4 \times 10^{33}\,\mathrm{erg}\,\mathrm{s}^{-1}}"),
+    ("4.5e33", r"\boxed{4.5\times 10^{33}\text{ erg s}^{-1}}"),
+    ("4.5e33", r"\boxed{4.5 \times 10^{33} \, \text{erg}/\text{s}}"),
+    ("4.5e33", r"\boxed{P = 4.5\times10^{33}\ \mathrm{W}}"),
+    ("4.5e33", r"\boxed{4.50000e+33}"),
+    ("4.5e33", r"The final answer is $4.5 \times 10^{33}$. I hope it is correct."),
+    ("4.5e33", "Answer: 4.5 × 10³³"),
+    ("4.5e33", r"\boxed{\text{4.5e33}}"),
+    ("4.5e33", r"\boxed{4.5\times 10^{33}.}"),
+    ("4.5e33", r"\boxed{+4.5e33}"),
+    ("-1.2e-7", r"\boxed{-1.2 \times 10^{-7}}"),
+    ("1e6", r"\boxed{1{,}000{,}000}"),
+    ("1e6", r"\boxed{10^6}"),
+    ("1e6", r"\boxed{10^{6} \text{ m}}"),
+    ("6e13", r"\boxed{6\times 10^{13}\,\mathrm{cm}}"),
+    ("0.5e-3", r"\boxed{5\times10^{-4}}"),
+    ("2.45e6", r"\boxed{2.45 \times 10^6}"),
+    ("2.45e6", r"\boxed{2450000}"),
+    ("7.353e-15", r"\boxed{7.3530\times10^{-15}}"),
+    ("8.7e8", r"\boxed{8.7 \cdot 10^8}"),
+    ("0.0002", r"\boxed{2e-4}"),
+    ("0.0002", r"\boxed{2 \times 10^{-4}}"),
+    ("10", r"\boxed{10.0 \text{ m}}"),
+    ("10", r"\boxed{9.9995}"),
+    ("-0.3", r"\boxed{-0.30}"),
+    ("-0.3", r"\boxed{-3/10}"),
+    ("75", r"\boxed{75\%}"),
+    ("45", r"\boxed{45^{\circ}}"),
+    (r"\arcsin{1.3 \sin{\theta_w}}", r"\boxed{\arcsin(1.3\sin\theta_w)}"),
+    (r"\frac{-2}{t^{3}}", r"\boxed{-2t^{-3}}"),
+    (r"-\frac{2}{t^3}", r"\boxed{-2 t^{-3}}"),
+    ("e^{-2 t}", r"\boxed{e^{-2t}}"),
+    (r"\frac{1}{\sqrt{2}} \sin(2t)", r"\boxed{\frac{\sqrt{2}}{2}\sin 2t}"),
+    (r"\sqrt{2} \cos(\pi/4-t)", r"\boxed{\cos t+\sin t}"),
+    ("y = x^2", r"\boxed{x^2}"),
+    (r"c\left[1-\frac{1}{(\gamma+2)^2}\right]^{1/2}", r"\boxed{c\sqrt{1-\frac{1}{(\gamma+2)^2}}}"),
+    (r"\frac{Q_{o}}{\lambda}", r"\boxed{\frac{Q_o}{\lambda}}"),
+    ("k[A]^2", r"\boxed{k [A]^{2}}"),
+    ("2A + B", r"\boxed{B+2A}"),
+    ("F_0 x", r"\boxed{xF_0}"),
+    (r"\text{False}", r"\boxed{\text{false}}"),
+    ("False", r"\boxed{False}"),
+    ("0:30", r"\boxed{0:30}"),
+    ("1", r"\boxed{1.0000}"),
+    ("np.exp(1)", r"\boxed{e}"),
+    ("np.arccos(-1/3)", r"\boxed{\cos^{-1}(-1/3)}"),
+    ("np.tan(2)", r"\boxed{\tan 2}"),
+    ("np.log(10)", r"\boxed{\ln(10)}"),
+    ("np.sqrt(3)/2", r"\boxed{\frac{\sqrt3}{2}}"),
+    ("5./3", r"\boxed{\frac53}"),
+    ("2./3.", r"\boxed{2/3}"),
 ]
 WRONG = [
     ("4.5e33", r"\boxed{4.5 \times 10^{32}}"),
@@ -63,6 +121,12 @@ WRONG = [
     (r"\frac{1}{2} m v^{2}", r"\boxed{m v^2}"),
     ("1.3e4", r"\boxed{1300}"),
     ("2.9e-12", r"\boxed{3.0e-12}"),
+    ("-1.2e-7", r"\boxed{1.2 \times 10^{-7}}"),
+    ("1e6", r"\boxed{10^7}"),
+    ("2.45e6", r"\boxed{2.46e6}"),
+    ("7.353e-15", r"\boxed{7.36\times10^{-15}}"),
+    ("10", r"\boxed{10.01}"),
+    ("np.sqrt(3)/2", r"\boxed{\frac{\sqrt2}{2}}"),
 ]
 
 

@@ -103,7 +103,7 @@ def _read_part(text: str) -> Answer:
 
 
 def _read_member(text: str) -> Answer:
-    if _SIGN.search(text):
+    if _SIGN.search(text) and not (text.startswith("\\{") and first_end(text) == len(text)):
         return _both_signs(text)
     for reader in (_read_relation, _read_union, _read_matrix, _read_brackets):
         if (answer := reader(text)) is not None:

@@ -62,7 +62,8 @@ class Comparison:
             return False
         if not (isinstance(gold, Relation) and isinstance(answer, Relation)):
             if isinstance(answer, Relation) and set(answer.signs) == {"="} and isinstance(gold, Value):
-                return _is_calculation(answer) and self.equal(gold, answer.sides[-1])
+                known = _is_calculation(answer) or _asks_for(answer.sides)
+                return known and not values.variables(gold.node) and self.equal(gold, answer.sides[-1])
             if isinstance(gold, Relation) and set(gold.signs) == {"="} and isinstance(answer, Value):
                 return _is_calculation(gold) and self.equal(gold.sides[-1], answer)
             return self._pieces(gold, answer)
@@ -210,6 +211,18 @@ def _as_relation(named: Answer) -> Relation | None:
 def _is_calculation(relation: Relation) -> bool:
     """Whether all sides are numbers, as in 2 + 2 = 4."""
     return all(isinstance(side, Value) and not values.variables(side.node) for side in relation.sides)
+
+
+def _asks_for(sides: Sequence[Answer]) -> bool:
+    """Whether a chain gives the value of a combination of letters, as in m + n = 7 + 11 = 18; 2x = 18 does not."""
+    first, *rest = sides
+    return _only_letters(first) and all(isinstance(side, Value) and not values.variables(side.node) for side in rest)
+
+
+def _only_letters(side: Answer | Node) -> bool:
+    if isinstance(side, Value):
+        return _only_letters(side.node)
+    return isinstance(side, Node) and side.kind not in ("number", "constant") and all(map(_only_letters, side.parts))
 
 
 def _proportional(gold: Relation, answer: Relation, positive: bool) -> bool:

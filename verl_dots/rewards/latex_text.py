@@ -46,6 +46,7 @@ _FONTS = re.compile(
 )
 _OLD_FONTS = re.compile(r"\{?\\(?:rm|bf|it|sf|tt)\s+([A-Za-z]+)\}?")
 _LEFT, _RIGHT = re.compile(r"(?<!\\)\{"), re.compile(r"(?<!\\)\}")
+_CURRENCY = re.compile(r"^\s*(?:\\text\{\s*)?(?:Rs\.?|USD|EUR|GBP|INR|US)\s*\}?\s*(?=-?[\d.])", re.IGNORECASE)
 _COMMAND = re.compile(r"\\([A-Za-z]+)")
 _SHORT_FRACTION = re.compile(
     r"\\frac\s*(\{(?:[^{}]|\{(?:[^{}]|\{[^{}]*\})*\})*\}|\d|[A-Za-z]|\\pi)\s*(\d|[A-Za-z]|\\pi|(?=\{))"
@@ -79,7 +80,7 @@ def clean(text: str) -> str:
     for pattern, replacement in _NOISE:
         text = pattern.sub(replacement, text)
     text = _OLD_FONTS.sub(r"\\text{\1}", text)
-    text = _FONTS.sub(r"\\text", text)
+    text = _CURRENCY.sub("", _FONTS.sub(r"\\text", text))
     text = _COMMAND.sub(_synonym, re.sub(r"\\\\(?=(?:frac|sqrt|circ|pi|text|cdot|times)\b)", r"\\", text))
     text = _plain_words(text)
     text = _LEAD.sub("", _ORDINAL.sub("", text))
@@ -144,7 +145,7 @@ def _plain_words(text: str) -> str:
 
 def _unwrapped(match: re.Match) -> str:
     """A number or a letter without its font, except for a unit's letter behind a number."""
-    behind_number = re.search(r"(?:[\d})]|/)\s*$", match.string[: match.start()])
+    behind_number = re.search(r"(?:[\d})]|/|\\cdot|\*)\s*$", match.string[: match.start()])
     return match[0] if behind_number and match[1] in tuple("gmshlLAVWNJKCFTHcd") else match[1] + " "
 
 
@@ -188,6 +189,7 @@ def _groups(text: str) -> str:
     text = _SHORT_ROOT.sub(r"\\sqrt\1{\2}", text)
     text = _round_roots(text)
     text = re.sub(r"\\binom\s*(\w)\s*(\w)", r"\\binom{\1}{\2}", text)
+    text = re.sub(r"\{\s*([^{}]+?)\s*\\over(?![a-z])\s*([^{}]+?)\s*\}", r"\\frac{\1}{\2}", text)
     text = re.sub(r"\{\s*([^{}]+?)\s*\\choose\s*([^{}]+?)\s*\}", r"\\binom{\1}{\2}", text)
     return re.sub(r"\\(frac|sqrt|binom)\s+(?=[{\[])", r"\\\1", re.sub(r"\}\s+\{", "}{", text))
 

@@ -107,8 +107,8 @@ def read_count(text: str) -> Value | None:
 
 def read_based(text: str) -> Based | None:
     """A whole number with a base: `204_5`, `(204)_{5}`, `204 base 5`, `A5_{11}`."""
+    text = re.sub(r"_\s*\{?\s*\\text\{base[\s-]*(?:\}\s*)?(\w+)\s*\}*$", r"_{\1}", text)
     text = re.sub(r"\s*\(?\s*\\text\{\s*\(?\s*base[\s-]*\}?\s*(\w+)\s*\)?\s*\}?\s*\)?$", r"_{\1}", text)
-    text = re.sub(r"_\{?\\text\{base\s*(\w+)\}\}?$", r"_{\1}", text)
     text = re.sub(r"\s*\(?\s*(?:in\s+)?base[\s-]*(\w+)\s*\)?$", r"_{\1}", text)
     match = _BASED.fullmatch(re.sub(r"^(-?)\{([^{}]*)\}(?=\s*_)", r"\1\2", text))
     if match is None:

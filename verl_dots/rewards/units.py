@@ -31,7 +31,6 @@ _WORD_UNIT = re.compile(
     rf"(?P<core>.*?[\d}})\]])(?P<space>\s*)-?(?P<unit>[A-Za-z][A-Za-z./ '-]*?{_EXPONENT})\s*\.?", re.DOTALL
 )
 _FUNCTION = re.compile(r"\\(?:sin|cos|tan|cot|sec|csc)(?![A-Za-z])")
-_CURRENCY = re.compile(r"^\s*(?:Rs\.?|USD|EUR|GBP|INR|US)\s*(?=-?[\d.])", re.IGNORECASE)
 _SAME = {
     "centimeter": "cm", "centimetre": "cm", "meter": "m", "metre": "m", "kilometer": "km", "kilometre": "km",
     "inch": "in", "inche": "in", "feet": "ft", "foot": "ft", "yard": "yd", "mile": "mi", "millimeter": "mm",
@@ -45,7 +44,6 @@ _KNOWN = frozenset(_SAME.values()) | {"percent"}
 
 def split_unit(text: str) -> tuple[str, str]:
     """A value's text and the unit behind it, "" where there is none."""
-    text = _CURRENCY.sub("", text)
     match = _TEXT_UNIT.fullmatch(text)
     turned = match and "\\degree" in match["unit"] and _FUNCTION.search(match["core"])
     if (
@@ -94,6 +92,8 @@ def _is_word(text: str, spaced: bool) -> bool:
     if not words or _NO_UNIT.search(text):
         return False
     first = words[0]
+    if re.match(r"(?:[kc]?m|ft)\s*/\s*(?:s|h|hr|min|sec)(?![A-Za-z])", text):
+        return True
     if first in _SHORT:
         return True
     return spaced and len(first) >= 4 and re.search(r"[aeiouyAEIOUY]", first) is not None
