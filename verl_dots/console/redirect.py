@@ -1,5 +1,6 @@
 """All that this process and its children write goes to a file; only what is for the user goes to where it went."""
 
+import contextlib
 import os
 import sys
 import tempfile
@@ -35,7 +36,8 @@ class Redirect:
 
     def __exit__(self, *error: object) -> None:
         _flush()
-        self.console.close()
+        with contextlib.suppress(BrokenPipeError):  # nobody reads what is left
+            self.console.close()
         self.console = sys.stdout
         for number, saved in enumerate(self._saved, start=1):
             os.dup2(saved, number)
