@@ -70,7 +70,8 @@ def tell(**facts: str | bool) -> None:
     """Tell the guarding process, if there is one.
 
     Args:
-        facts: `stop_file` (SIGTERM makes it), `resumes` (in place of that of `guarded`), `complete` (all work is done).
+        facts: `stop_file` (SIGTERM makes it; empty for none), `resumes` (in place of that of `guarded`), `complete`
+            (all work is done).
     """
     for channel in _channel:
         os.write(channel, json.dumps(facts).encode() + b"\n")
@@ -97,7 +98,7 @@ class _Guard:
             signal.pthread_sigmask(signal.SIG_BLOCK, HANDLED)
             self._listen()
             os.kill(self.child, signal.SIGKILL)
-            if self.asked:
+            if self.asked and self.facts.get("stop_file"):
                 Path(str(self.facts["stop_file"])).unlink(missing_ok=True)
             self._say(f"ended by {signal.Signals(end.number).name}; {self.facts['resumes']}")
             status = 128 + end.number
@@ -114,6 +115,7 @@ class _Guard:
             if pid == self.child:
                 code = os.waitstatus_to_exitcode(status)
                 if code < 0:
+                    self._listen()
                     self._say(f"the process died of {signal.Signals(-code).name}; {self.facts['resumes']}")
                 return code if code >= 0 else 128 - code
 
@@ -126,9 +128,12 @@ class _Guard:
         if self.ending:
             return
         self._listen()
-        if self.asked or "stop_file" not in self.facts:
+        stops = self.facts.get("complete") or self.facts.get("stop_file")
+        if self.asked or not stops:
             self._end(number, frame)
         self.asked = True
+        if self.facts.get("complete"):
+            return  # it is about to end
         try:
             Path(str(self.facts["stop_file"])).touch()
         except OSError:  # the folder is gone

@@ -8,7 +8,7 @@ step:1 - critic/score/mean:0.5
 UserWarning: not an error
 the config says error: none
 torch.cuda.OutOfMemoryError: CUDA out of memory
-(WorkerDict pid=9) OSError: rollout 5: the service is down\x1b[32m [repeated 6x across cluster] (Ray deduplicates)\x1b[0m
+(WorkerDict pid=9) OSError: rollout 5: the service is down\x1b[32m [repeated 6x across cluster] (Ray logs)\x1b[0m
 """
 
 
@@ -40,8 +40,8 @@ class Remote(Exception):
 def test_the_first_cause_is_told_with_its_place():
     inner = Remote(
         OSError("the service is down"),
-        'ray::Worker.score()\n  File "/x/worker.py", line 5, in score\n  File "/x/reward.py", line 3, in compute_score\n'
-        "OSError: the service is down",
+        'ray::Worker.score()\n  File "/x/worker.py", line 5, in score\n'
+        '  File "/x/reward.py", line 3, in compute_score\nOSError: the service is down',
     )
     outer = Remote(inner, 'ray::TaskRunner.run()\n  File "/x/trainer.py", line 99, in fit\nRemote: ...')
     assert first_cause(outer) == "OSError: the service is down (/x/reward.py:3, in compute_score)"

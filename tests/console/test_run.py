@@ -21,7 +21,8 @@ with console:
     print("(Worker pid=7) OSError: rollout 1 is lost" + chr(10) + "(Worker pid=8) OSError: rollout 2 is lost")
     trainer = {"total_training_steps": 2 if "null" not in how else None}
     optim = {"total_training_steps": 2}
-    (folder / "config.yaml").write_text(json.dumps({"trainer": trainer, "actor_rollout_ref": {"actor": {"optim": optim}}}))
+    config = {"trainer": trainer, "actor_rollout_ref": {"actor": {"optim": optim}}}
+    (folder / "config.yaml").write_text(json.dumps(config))
     (folder / "run.json").write_text(json.dumps({"finished": None}))
     for step in (0, 1, 2):
         if "stops" in how and step == 2:

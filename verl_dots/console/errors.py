@@ -7,7 +7,9 @@ from collections import Counter
 _PREFIX = re.compile(r"^(?:\x1b\[\d+m)*\([^()]*pid=\d+[^()]*\)(?:\x1b\[\d+m)* ?")
 # Behind a line that Ray shows once for several processes.
 _REPEATED = re.compile(r" *(?:\x1b\[\d+m)* *\[repeated (\d+)x across cluster\].*$")
-_ERROR = re.compile(r"^(?:[A-Za-z_]\w*\.)*(?:[A-Z]\w*(?:Error|Exception)|TimeoutExpired|Exception)(?:\(\w+\))?(?:: .*)?$")
+_ERROR = re.compile(
+    r"^(?:[A-Za-z_]\w*\.)*(?:[A-Z]\w*(?:Error|Exception)|TimeoutExpired|Exception)(?:\(\w+\))?(?:: .*)?$"
+)
 _PLACE = re.compile(r'File "(.+?)", line (\d+), in (\S+)')
 MOST_LETTERS = 600
 

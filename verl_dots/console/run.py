@@ -28,8 +28,8 @@ POLL_SECONDS = 0.5
 class RunConsole:
     """Shows the run that is trained between __enter__ and __exit__.
 
-    With `lines`, all output of its processes goes to LOG_FILE in the run folder. Shown are the start screen, a line a step,
-    each error once, and how it ended. Otherwise all output is shown, and nothing in its place.
+    With `lines`, all output of its processes goes to LOG_FILE in the run folder. Shown are the start screen, a line a
+    step, each error once, and how it ended. Otherwise all output is shown, and nothing in its place.
 
     Args:
         folder: the run's; made if missing.
@@ -64,7 +64,7 @@ class RunConsole:
             print(f"=== {datetime.now():%F %T} {shlex.join(sys.argv)}", flush=True)
             self.show(*self.start)
         sys.stdout.write(self.said)
-        tell(resumes=self.how_to_resume())
+        tell(resumes=self.how_to_resume(), stop_file="", complete=False)
         self._thread.start()
         return self
 
