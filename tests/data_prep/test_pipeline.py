@@ -7,7 +7,8 @@ import tracemalloc
 import pyarrow.parquet as pq
 import pytest
 
-from data_prep import deepscaler, gsm8k, math500, pipeline, raw_files, schema
+from data_prep import add_difficulty, arithmetic, deepscaler, gsm8k, judge, math500, pipeline, raw_files, schema
+from data_prep.answers import AnswerCheck
 from data_prep.byte_tokenizer import build_tokenizer
 from data_prep.schema import read_provenance
 
@@ -184,3 +185,95 @@ def test_memory_does_not_grow_with_the_rows(tmp_path, monkeypatch):
     peak(1)
     # 1,000 more rows are 4 MB; what is kept of them are digests and ids, about 0.15 MB.
     assert peak(1300) - peak(300) < 0.5e6
+
+
+def test_questions_that_no_response_matches_are_counted_or_left_out(tmp_path, capsys, caplog):
+    prose = {"problem": "Prove it.", "answer": "This problem has no solution, so that there is no answer here."}
+    rows = [*problems(2), prose, {"problem": "Again?", "answer": prose["answer"]}]
+    out = run(tmp_path, rows)
+    assert (
+        len(rows_of(out)) == 4
+        and "right responses to 2 of 4 questions may get no reward (prose answer 2)" in caplog.text
+    )
+    assert "may match no right response: prose answer" in capsys.readouterr().out
+    caplog.clear()
+    out = run(tmp_path, rows, "--drop-unmatchable", "--sample", 2)
+    assert [row["reward_model"]["ground_truth"] for row in rows_of(out)] == ["1", "2"]
+    assert read_provenance(out)["counts"] == {
+        "rows read": 4,
+        "left out: prose answer": 2,
+        "repeats of an earlier question": 0,
+        "repeats but for case, spaces and LaTeX's looks": 0,
+        "same question, different answers": 0,
+        "not in the sample": 0,
+        "rows written": 2,
+    }
+    assert read_provenance(out)["arguments"]["drop_unmatchable"] is True and not caplog.records
+
+
+def test_answers_that_verls_own_rewards_read_are_not_asked_about():
+    check = AnswerCheck("apps")
+    check.add("no answer at all")
+    assert check.counts() == {} and check.kinds(["neither is this."]) == [None]
+
+
+def fails(capsys, main, *arguments):
+    with pytest.raises(SystemExit) as caught:
+        main([str(argument) for argument in arguments])
+    assert caught.value.code == 2
+    return capsys.readouterr().err
+
+
+def test_where_nothing_can_be_written_is_told_before_anything_is_read(tmp_path, capsys):
+    """The inputs are not there: that is not what is told."""
+    (tmp_path / "text").write_text("kept")
+    (tmp_path / "folder.parquet").mkdir()
+    gone, inside = tmp_path / "gone", tmp_path / "text" / "out.parquet"
+    for command in (
+        (deepscaler.main, "--source", gone, "--out"),
+        (add_difficulty.main, gone, "--labels", gone, "--out"),
+    ):
+        assert f"--out {inside} cannot be written: " in fails(capsys, *command, inside)
+        assert "folder.parquet is a folder; name a file in it" in fails(capsys, *command, tmp_path / "folder.parquet")
+    judged = [str(gone), "--endpoint", "http://localhost:9/v1", "--model", "m", "--out"]
+    assert judge.main([*judged, str(inside)]) == 2
+    assert f"--out {inside} cannot be written: " in capsys.readouterr().err
+    assert "cannot be written: " in fails(capsys, arithmetic.main, "--out", tmp_path / "text", "--train", 10**7)
+    assert (tmp_path / "text").read_text() == "kept"
+
+
+def test_what_is_read_is_not_written_over(tmp_path, capsys):
+    out = run(tmp_path, problems(3))
+    before = out.read_bytes()
+    for main, *arguments in (
+        (deepscaler.main, "--source", out),
+        (deepscaler.main, "--source", tmp_path / "raw.jsonl", "--exclude", out),
+        (add_difficulty.main, out, "--labels", tmp_path / "gone.parquet"),
+        (add_difficulty.main, tmp_path / "gone.parquet", "--labels", out),
+    ):
+        assert f"--out {out} is also read ({out}); choose another name" in fails(capsys, main, *arguments, "--out", out)
+    judged = [str(out), "--endpoint", "http://localhost:9/v1", "--model", "m", "--out", str(out)]
+    assert judge.main(judged) == 2 and "is also read" in capsys.readouterr().err
+    assert out.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "words"),
+    [
+        ("--concurrency", "0", "--concurrency 0: must be a number above 0"),
+        ("--timeout", "nan", "--timeout nan: must be a number above 0"),
+        ("--requests-per-minute", "-1", "--requests-per-minute -1: must be a number above 0"),
+        ("--retries", "-1", "--retries -1: must be a number of at least 0"),
+        ("--first-wait", "inf", "--first-wait inf: must be a number of at least 0"),
+        ("--temperature", "nan", "--temperature nan: must be a number"),
+        ("--endpoint", "localhost:8000", "--endpoint localhost:8000 is no address; it begins with http:// or https://"),
+    ],
+)
+def test_values_of_the_judge_are_checked_first(tmp_path, capsys, option, value, words):
+    given = ["gone.parquet", "--endpoint", "http://localhost:9", "--model", "m", "--out", tmp_path / "out.parquet"]
+    assert words in fails(capsys, judge.parse, *given, f"{option}={value}")
+
+
+def test_a_range_of_difficulties_is_of_numbers(tmp_path, capsys):
+    given = [tmp_path / "a.parquet", "--labels", tmp_path / "b.parquet", "--out", tmp_path / "c.parquet"]
+    assert "--range 0 nan: both must be numbers" in fails(capsys, add_difficulty.main, *given, "--range", 0, "nan")
