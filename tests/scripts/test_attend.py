@@ -1,7 +1,9 @@
 """scripts/attend.sh: signals to a script reach the command that it waits for."""
 
+import shutil
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -46,3 +48,26 @@ def test_the_command_s_status_is_kept(tmp_path, status):
     started = script(tmp_path, f"exit {status}")
     assert started.wait(timeout=30) == status
     assert (tmp_path / "after").exists() == (status == 0)
+
+
+def test_sigterm_to_the_quickstart_reaches_the_training_and_nothing_comes_after(tmp_path):
+    """The real script, in a folder where all is installed and made and where the recipes train nothing."""
+    for name in ("quickstart.sh", "attend.sh"):
+        (tmp_path / "scripts").mkdir(exist_ok=True)
+        shutil.copy(ROOT / "scripts" / name, tmp_path / "scripts")
+    recipe = f"exec {sys.executable} -c 'import signal, sys, time, os\n"
+    recipe += 'signal.signal(signal.SIGTERM, lambda *_: (open("told", "w").write(os.environ["RUN"]), sys.exit(143)))\n'
+    recipe += 'open("ready", "w").close()\ntime.sleep(60)\'\n'
+    texts = {
+        "scripts/install.sh": "", "data/arithmetic/train.parquet": "", "models/tiny/config.json": "",
+        "recipes/cpu/grpo.sh": recipe, "recipes/cpu/dots_rr.sh": "touch second",
+    }  # fmt: skip
+    for name, text in texts.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    started = subprocess.Popen(["bash", str(tmp_path / "scripts/quickstart.sh")])
+    wait_for(tmp_path / "ready")
+    started.send_signal(signal.SIGTERM)
+    assert started.wait(timeout=30) == 143
+    assert (tmp_path / "told").read_text() == "runs/quickstart/grpo-seed1"
+    assert not (tmp_path / "second").exists()
