@@ -160,7 +160,7 @@ def _code(text: str) -> str:
     text = re.sub(r"\^\s*\(([^()]*)\)", r"^{\1}", text)
     text = re.sub(r"\^\s*([-+]?\d+(?:\.\d+)?)(?!\s*\})", r"^{\1}", text)
     text = re.sub(r"(?<![\d.])\.(?=\d)", "0.", text)
-    return re.sub(r"(?<![A-Za-z\\])(\d+)\s+(\d+)\s*/\s*(\d+)(?![\d/])", r"\1\\frac{\2}{\3}", text)
+    return re.sub(r"(?<![A-Za-z\\\d])(\d++)\s+(\d++)\s*/\s*(\d++)(?!/)", r"\1\\frac{\2}{\3}", text)
 
 
 def _function_name(name: str, natural: bool, end: int, text: str) -> str:

@@ -12,7 +12,9 @@ from collections.abc import Callable
 from verl_dots.rewards import problems
 from verl_dots.rewards.answer_reading import read
 from verl_dots.rewards.answers import Answer, Collection, Either, Named, Ratio, Relation, Words
-from verl_dots.rewards.grading import Verdict, grade, ground_truth_answer
+from verl_dots.rewards.comparing import Comparison
+from verl_dots.rewards.final_answer import boxed_answer
+from verl_dots.rewards.grading import ground_truth_answer, same_text
 
 MOST_WORDS = 4
 _CODE = re.compile(r"\b(?:np|math|numpy|sympy)\.\w|\d\.\s*/|\*\*")
@@ -80,8 +82,11 @@ def problem(ground_truth: str, measured: bool = False) -> tuple[str, str] | None
             problems.FRAGILE,
             f"the answer {ground_truth!r:.80} is compared as text, for it cannot be read as a value",
         )
-    for text in rewrites(answer_text):
-        if grade(rf"\boxed{{{text}}}", ground_truth, measured) is not Verdict.CORRECT:
+    compare = Comparison(measured)
+    for text in (answer_text, *rewrites(answer_text)):
+        boxed = boxed_answer(rf"\boxed{{{text}}}")
+        other = None if boxed is None else read(boxed)
+        if other is None or not (same_text(boxed, answer_text) or compare.equal(answer, other)):
             return problems.FRAGILE, f"the answer {ground_truth!r:.80} is graded wrong against {text!r:.80}"
     return None
 

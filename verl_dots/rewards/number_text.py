@@ -20,7 +20,9 @@ _SCIENTIFIC = re.compile(
     r"(?P<sign>[-+]?)\s*(?:(?P<mantissa>\d+(?:\.\d*)?|\.\d+)\s*(?:\\times|\\cdot|\*|x)\s*)?10\s*\^\s*\{?\s*(?P<power>[-+]?\s*\d+)\s*\}?"
     r"|(?P<esign>[-+]?)\s*(?P<emantissa>\d+(?:\.\d*)?|\.\d+)\s*[eE]\s*\^?\{?\s*(?P<epower>[-+]?\s*\d+)\s*\}?"
 )
-_REPEATING = re.compile(r"(\d*)\.(\d*)\s*(?:\\overline|\\bar|\\dot)\s*(?:\{\s*(\d+)\s*\}|(\d))|(\d+)\.(\d*)\((\d+)\)")
+_REPEATING = re.compile(
+    r"(?<!\d)(\d*+)\.(\d*+)\s*(?:\\overline|\\bar|\\dot)\s*(?:\{\s*(\d+)\s*\}|(\d))|(?<!\d)(\d++)\.(\d*+)\((\d++)\)"
+)
 _BASED = re.compile(
     r"(?P<sign>-?)\s*(?:\\text\{)?\(?\s*(?P<digits>[0-9A-Fa-f][0-9A-Fa-f ,]*)\s*\)?\}?\s*"
     r"_\s*\{?\s*\(?\s*(?P<base>-?\d+|\\text\{\w+\}|[a-z]{3,})\s*\)?\s*\}?"
