@@ -1,6 +1,6 @@
 """How often the grader errs, by form: ground truths against themselves, rewritten and changed.
 
-    python scripts/grading_rates.py --data ../shared/data [--sample 500] [--seed 0] [--wrong]
+    python -m scripts.grading_rates [--data ../shared/data] [--sample 500] [--seed 0] [--wrong]
 
 Prints a table of gradings and errors by form, the rates of equal and of changed forms, and the times of a grading
 within a worker process. `--wrong` lists what was graded wrong.
