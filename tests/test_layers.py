@@ -14,6 +14,7 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     "questions": ({"question_rows"}, {"torch", "ray", "verl", "transformers", "hydra", "omegaconf", "pandas"}),
     "files": (set(), {"torch", "ray", "verl", "transformers", "hydra", "omegaconf", "pandas"}),
     "state": ({"files"}, {"torch", "ray", "verl", "transformers", "hydra", "omegaconf", "pandas"}),
+    "checkpoints": ({"files", "state"}, {"torch", "ray", "verl", "transformers", "hydra", "omegaconf", "pandas"}),
     "algorithms": (set(), {"ray", "verl", "transformers", "hydra", "omegaconf", "pandas"}),
     "curriculum": ({"algorithms", "config", "state"}, {"torch", "ray", "verl", "transformers", "hydra", "omegaconf"}),
     "replay": ({"algorithms", "state"}, {"torch", "ray", "verl", "transformers", "hydra", "omegaconf", "pandas"}),
@@ -28,7 +29,7 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
         {"ray", "verl"},
     ),
     "evaluation": (
-        {"difficulty", "files", "journal", "questions", "reporting", "rewards", "settings"},
+        {"checkpoints", "difficulty", "files", "journal", "questions", "reporting", "rewards", "settings"},
         {"torch", "ray", "verl", "transformers", "hydra", "omegaconf", "pandas"},
     ),
     # Its command line and config, and verl's merger.
@@ -49,7 +50,7 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     "rollout": (set(), {"ray", "verl", "pandas", "hydra", "omegaconf"}),
     "reporting": (set(), {"torch", "ray", "verl", "transformers", "hydra"}),
     "integration": (
-        {"algorithms", "config", "console", "curriculum", "data_check", "data_report", "data_types"}
+        {"algorithms", "checkpoints", "config", "console", "curriculum", "data_check", "data_report", "data_types"}
         | {"difficulty", "files", "question_rows", "questions", "replay", "rewards", "rollout", "settings", "state"},
         {"pandas", "matplotlib"},
     ),

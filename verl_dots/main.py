@@ -16,6 +16,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig
 
 from verl_dots.config import PRESETS
+from verl_dots.integration.claim import claim_run
 from verl_dots.integration.launch import explain_override_error, launch, prepare_environment, validate
 from verl_dots.settings import ConfigError
 
@@ -67,7 +68,9 @@ def main() -> None:
         OverridesParser.create().parse_overrides(overrides)
         sys.argv[1:] = with_preset(sys.argv[1:])
         if plain:
-            validate(compose(overrides))
+            config = compose(overrides)
+            validate(config)
+            claim_run(config)
             _checked.append(True)
         _run()
     except (ConfigError, HydraException) as error:

@@ -7,6 +7,8 @@ import torch
 from omegaconf import OmegaConf
 
 from verl_dots.integration.run_folder import RunFolder, as_number
+from verl_dots.integration.run_record import RunRecord, load_record, save_record, saved_settings
+from verl_dots.state import StateError
 
 CONFIG = OmegaConf.create({"trainer": {"experiment_name": "grpo"}, "dots": {"seed": 3}})
 
@@ -49,6 +51,68 @@ def test_a_run_that_died_between_checkpoint_and_row_goes_on_from_the_row_before(
     resumed = RunFolder(tmp_path, CONFIG, resumed_step=3)  # saved, but not yet logged
     resumed.log({"timing_s/step": 1.0, "training/generated_tokens": 7}, step=4)
     assert (rows(tmp_path)[-1]["train_seconds"], rows(tmp_path)[-1]["generated_tokens"]) == (5.0, 27)
+
+
+def record(step, tokens, seconds=6.0):
+    totals = {"wall_seconds": 9.0, "train_seconds": seconds, "generated_tokens": tokens}
+    return RunRecord(step, totals, {"training/generated_tokens": 10, "critic/score/mean": 0.5}, {})
+
+
+def test_a_row_that_a_crash_cut_off_is_told_by_the_checkpoint(tmp_path):
+    """Killed after the checkpoint of step 3 and before its row: 30 tokens, as if nothing had happened."""
+    first = RunFolder(tmp_path, CONFIG, resumed_step=0)
+    for step in (1, 2):
+        first.log({"timing_s/step": 2.0, "training/generated_tokens": 10}, step=step)
+    resumed = RunFolder(tmp_path, CONFIG, resumed_step=3, record=record(3, 30))
+    resumed.log({"timing_s/step": 1.0, "training/generated_tokens": 7}, step=4)
+    assert [row["step"] for row in rows(tmp_path)] == [1, 2, 3, 4]
+    assert [row["generated_tokens"] for row in rows(tmp_path)] == [10, 20, 30, 37]
+    assert (rows(tmp_path)[2]["critic/score/mean"], rows(tmp_path)[3]["train_seconds"]) == (0.5, 7.0)
+    assert rows(tmp_path)[3]["wall_seconds"] >= 9.0
+
+
+def test_a_row_that_is_there_is_not_told_twice_and_its_seconds_count(tmp_path):
+    first = RunFolder(tmp_path, CONFIG, resumed_step=0)
+    first.log({"timing_s/step": 8.0, "training/generated_tokens": 30}, step=3)
+    first.log({"timing_s/step": 2.0, "training/generated_tokens": 99}, step=4)
+    resumed = RunFolder(tmp_path, CONFIG, resumed_step=3, record=record(3, 30))
+    resumed.log({"timing_s/step": 1.0, "training/generated_tokens": 7}, step=4)
+    assert [row["step"] for row in rows(tmp_path)] == [3, 4, 4]
+    assert (rows(tmp_path)[-1]["train_seconds"], rows(tmp_path)[-1]["generated_tokens"]) == (9.0, 37)
+
+
+def test_a_validation_that_a_crash_cut_off_is_missed(tmp_path):
+    folder = RunFolder(tmp_path, CONFIG, resumed_step=0)
+    folder.log({"val-core/x/acc/mean@1": 0.5}, step=0)
+    folder.log({"training/generated_tokens": 10}, step=2)
+    assert [folder.lacks_validation(step) for step in (0, 2)] == [False, True]
+
+
+def test_damaged_lines_stop_no_resume(tmp_path, caplog):
+    RunFolder(tmp_path, CONFIG, resumed_step=0).log({"training/generated_tokens": 10}, step=1)
+    with (tmp_path / "metrics.jsonl").open("a") as file:
+        file.write("\0\0\0\n[1]\n{}\n")
+    resumed = RunFolder(tmp_path, CONFIG, resumed_step=1)
+    assert resumed.totals_with(0, 5)["generated_tokens"] == 15
+    assert "line 2 is damaged" in caplog.text and "line 4 is damaged" in caplog.text
+
+
+def test_a_full_disk_is_named_with_its_file(tmp_path):
+    folder = RunFolder(tmp_path, CONFIG, resumed_step=0)
+    (tmp_path / "metrics.jsonl").symlink_to("/dev/full")
+    with pytest.raises(OSError, match="No space left on device: '.*metrics.jsonl'"):
+        folder.log({}, step=1)
+
+
+def test_a_record_comes_back_from_its_checkpoint_and_from_no_other(tmp_path):
+    one, folder = record(4, 30), tmp_path / "global_step_4"
+    save_record(folder, one, {"dots": {"seed": 1}, "trainer": {"nnodes": 1}})
+    assert load_record(folder) == one
+    assert saved_settings(folder)["dots"] == {"seed": 1}
+    folder.rename(tmp_path / "global_step_8")
+    with pytest.raises(StateError, match="the checkpoint has 'global_step_4', this run has 'global_step_8'"):
+        load_record(tmp_path / "global_step_8")
+    assert load_record(tmp_path) is None
 
 
 def test_a_new_run_keeps_the_rows_of_an_old_one_aside(tmp_path):

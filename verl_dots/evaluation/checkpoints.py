@@ -2,19 +2,20 @@
 
 models/base                            a Hugging Face model folder; a hub id stands for itself
 runs/mine/global_step_60               a checkpoint: actor/ holds FSDP shards, actor/huggingface/ config and tokenizer
-runs/mine                              a run folder: its newest checkpoint (latest_checkpointed_iteration.txt)
+runs/mine                              a run folder: its newest checkpoint with all weights
 """
 
 import logging
 from dataclasses import dataclass
 from pathlib import Path
 
+from verl_dots.checkpoints import FSDP as SHARDS
+from verl_dots.checkpoints import TRACKER as NEWEST
+from verl_dots.checkpoints import WEIGHTS_ONLY, checkpoints_in, describe, newest_complete
 from verl_dots.settings import ConfigError
 
 logger = logging.getLogger(__name__)
 
-NEWEST = "latest_checkpointed_iteration.txt"
-SHARDS = "fsdp_config.json"  # beside the shards of every FSDP checkpoint
 WEIGHTS = ("*.safetensors", "*.bin")
 
 
@@ -51,7 +52,7 @@ def find_checkpoint(given: str) -> Checkpoint:
         if not _has_weights(path):
             raise ConfigError(f"{given!r} has a config.json but no weights ({' or '.join(WEIGHTS)}){_hint(path)}")
         return Checkpoint(path.resolve().name, str(path), path)
-    if (path / NEWEST).is_file():
+    if (path / NEWEST).is_file() or checkpoints_in(path):
         step = _newest(path)
         logger.info("%s: its newest checkpoint is %s", given, step.name)
         return _verl_checkpoint(step)
@@ -66,7 +67,13 @@ def find_checkpoint(given: str) -> Checkpoint:
 
 
 def _newest(run: Path) -> Path:
-    text = (run / NEWEST).read_text().strip()
+    """The newest checkpoint with all its weights; else the one that verl's tracker names, to say what it lacks."""
+    found, skipped = newest_complete(run, WEIGHTS_ONLY)
+    if found is not None:
+        if skipped:
+            logger.warning("%s: left out %s", run, describe(skipped))
+        return found
+    text = (run / NEWEST).read_bytes().decode(errors="replace").strip() if (run / NEWEST).is_file() else ""
     step = run / f"global_step_{text}"
     if not text.isdigit() or not step.is_dir():
         there = sorted(entry.name for entry in run.glob("global_step_*"))

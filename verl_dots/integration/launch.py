@@ -9,6 +9,7 @@ from omegaconf import DictConfig, OmegaConf
 from verl_dots.config import DotsConfig
 from verl_dots.console.redirect import HeldBack
 from verl_dots.integration import checks
+from verl_dots.integration.claim import claim_run
 from verl_dots.integration.data_checks import check_data, check_paths
 from verl_dots.integration.run_folder import versions
 from verl_dots.integration.start_screen import run_console
@@ -136,6 +137,7 @@ def launch(config: DictConfig, checked: bool = False) -> None:
     environment = prepare_environment(config.trainer.device == "cpu", config.trainer.nnodes)
     if not checked:
         validate(config)
+        claim_run(config)
 
     with HeldBack() as said:
         import ray

@@ -12,19 +12,21 @@ import logging
 import math
 import platform
 import time
+from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from verl_dots.files import write_atomically
+from verl_dots.files import naming, write_atomically
+from verl_dots.integration.run_record import TOTALS, RunRecord
 
 logger = logging.getLogger(__name__)
 
 PACKAGES = ("verl-dots", "verl", "torch", "transformers", "ray", "TransferQueue", "tensordict", "numpy", "vllm")
 STOP_FILE = "stop"
-TOTALS = ("wall_seconds", "train_seconds", "generated_tokens")
+TOKENS = "training/generated_tokens"
 
 
 class RunFolder:
@@ -33,14 +35,14 @@ class RunFolder:
     Args:
         folder: made if missing.
         config: the run's config.
-        resumed_step: the step that training resumes from (0: from the start). Totals go on from the row of
-            that step.
+        resumed_step: the step that training resumes from (0: from the start).
+        record: what its checkpoint says about the run. Without one the totals are those of the step's row.
     """
 
-    def __init__(self, folder: str | Path, config: DictConfig, resumed_step: int):
+    def __init__(self, folder: str | Path, config: DictConfig, resumed_step: int, record: RunRecord | None = None):
         self.path = Path(folder)
         self.path.mkdir(parents=True, exist_ok=True)
-        self._totals = self._totals_at(resumed_step)
+        self._totals = self._resumed_totals(resumed_step, record)
         self._began = time.monotonic() - self._totals["wall_seconds"]
         self._stopped = False
         write_text(self.path / "config.yaml", OmegaConf.to_yaml(config, resolve=True))
@@ -61,14 +63,23 @@ class RunFolder:
 
     def log(self, data: dict[str, Any], step: int) -> None:
         """Append a row. What is no number is left out; NaN and infinity become null."""
-        self._totals["wall_seconds"] = time.monotonic() - self._began
-        self._totals["train_seconds"] += float(data.get("timing_s/step", 0.0))
-        self._totals["generated_tokens"] += int(data.get("training/generated_tokens", 0))
-        row = {"step": int(step), **self._totals}
-        for key, value in data.items():
-            if (number := as_number(value)) is not None:
-                row[key] = number if math.isfinite(number) else None
-        with self.metrics_file.open("a") as file:
+        self._totals = self.totals_with(float(data.get("timing_s/step", 0.0)), int(data.get(TOKENS, 0)))
+        self._append({"step": int(step), **self._totals, **numbers(data)})
+
+    def totals_with(self, seconds: float, tokens: int) -> dict[str, float]:
+        """The run's totals now, with seconds of training and generated tokens that no row has yet."""
+        return {
+            "wall_seconds": time.monotonic() - self._began,
+            "train_seconds": self._totals["train_seconds"] + seconds,
+            "generated_tokens": self._totals["generated_tokens"] + tokens,
+        }
+
+    def lacks_validation(self, step: int) -> bool:
+        """Whether no row of a step has a validation."""
+        return not any(row["step"] == step and any(key.startswith("val-") for key in row) for row in self._rows())
+
+    def _append(self, row: dict[str, Any]) -> None:
+        with naming(self.metrics_file), self.metrics_file.open("a") as file:
             file.write(json.dumps(row) + "\n")
 
     def stop_requested(self) -> bool:
@@ -88,28 +99,53 @@ class RunFolder:
         self._run["finished"] = now()
         write_text(self.path / "run.json", json.dumps(self._run, indent=2) + "\n")
 
-    def _totals_at(self, step: int) -> dict[str, float]:
-        """The totals in the newest row of `step`, or of the step before it that has one; zeros if there is none.
+    def _resumed_totals(self, step: int, record: RunRecord | None) -> dict[str, float]:
+        """The totals at a step; a row that a crash after its checkpoint has kept from the file is added to it."""
+        if step == 0:
+            self._keep_aside()
+            return dict.fromkeys(TOTALS, 0)
+        rows = self._rows(mend=True)
+        if record is None:
+            return next(({name: row[name] for name in TOTALS} for row in reversed(rows) if row["step"] <= step),
+                        dict.fromkeys(TOTALS, 0))  # fmt: skip
+        told = [row for row in rows if row["step"] == step and TOKENS in row]
+        if not told:
+            logger.warning("%s lacks step %d, which a crash cut off; its checkpoint tells it", self.metrics_file, step)
+            self._append({"step": step, **record.totals, **record.row})
+        # The row is younger than the checkpoint: its seconds are with those of the save.
+        same = [row for row in told if row["generated_tokens"] == record.totals["generated_tokens"]]
+        return {name: max([record.totals[name], *(row[name] for row in same)]) for name in TOTALS}
 
-        A run that dies in the validation after a checkpoint leaves the checkpoint without its row.
+    def _keep_aside(self) -> None:
+        if self.metrics_file.exists():
+            old = self.metrics_file.with_name(f"metrics.{int(time.time())}.jsonl")
+            logger.warning("%s belongs to an earlier run; it is kept as %s", self.metrics_file, old.name)
+            self.metrics_file.rename(old)
+
+    def _rows(self, mend: bool = False) -> list[dict[str, Any]]:
+        """The rows so far; damaged lines are named and left out.
+
+        Args:
+            mend: remove a last line that a crash has cut short, so that the next row has a line of its own.
         """
-        totals: dict[str, float] = dict.fromkeys(TOTALS, 0)
-        if step == 0 or not self.metrics_file.exists():
-            if self.metrics_file.exists():
-                old = self.metrics_file.with_name(f"metrics.{int(time.time())}.jsonl")
-                logger.warning("%s belongs to an earlier run; it is kept as %s", self.metrics_file, old.name)
-                self.metrics_file.rename(old)
-            return totals
-        text = self.metrics_file.read_text()
-        if text and not text.endswith("\n"):
-            # A crash cut the last row short: end its line, so that the next row has one of its own.
+        text = self.metrics_file.read_text(errors="replace") if self.metrics_file.exists() else ""
+        if mend and text and not text.endswith("\n"):
             text = text[: text.rfind("\n") + 1]
             write_text(self.metrics_file, text)
-        for line in text.splitlines():
-            row = json.loads(line)
-            if row["step"] <= step:
-                totals = {name: row[name] for name in TOTALS}
-        return totals
+        rows = []
+        for number, line in enumerate(text.splitlines(), start=1):
+            try:
+                row = json.loads(line)
+                rows.append(row | {"step": int(row["step"]), **{name: row[name] for name in TOTALS}})
+            except (ValueError, TypeError, KeyError):
+                logger.warning("%s, line %d is damaged and left out: %.60r", self.metrics_file, number, line)
+        return rows
+
+
+def numbers(data: Mapping[str, Any]) -> dict[str, float | int | None]:
+    """Figures of a row: what is no number is left out; NaN and infinity become None."""
+    found = {key: as_number(value) for key, value in data.items()}
+    return {key: value if math.isfinite(value) else None for key, value in found.items() if value is not None}
 
 
 def as_number(value: Any) -> float | int | None:

@@ -3,10 +3,18 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+from verl_dots.config import DotsConfig
 from verl_dots.state import StateError, Stateful, load_state, require_equal, require_keys, save_state
 
 # In the order in which they are read: AdaRFT's target sets what selection aims at.
 NAMES = ("selection", "adarft", "budget", "temperature", "length_penalty", "preemptive", "replay")
+
+
+def stage_names(dots: DotsConfig, batch_size: int) -> tuple[str, ...]:
+    """Names of the stages that a run with these settings keeps the state of, of `NAMES`."""
+    enabled = {name: getattr(dots, name).enable for name in NAMES}
+    enabled["preemptive"] = dots.preemptive.off_policy(batch_size)
+    return tuple(name for name in NAMES if enabled[name])
 
 
 def save_stages(folder: Path, stages: Mapping[str, Stateful], questions: str | None) -> None:

@@ -3,6 +3,7 @@
 Wiring only: what is computed lives elsewhere, what the training loop does is verl's.
 """
 
+import copy
 import math
 from collections import Counter
 from collections.abc import Callable
@@ -34,6 +35,7 @@ from verl_dots.integration.parts import (
     sort_rows,
     unstored_rows,
 )
+from verl_dots.integration.run_folder import TOKENS
 from verl_dots.integration.stages import Stages
 from verl_dots.integration.tolerant_trainer import TolerantTrainer
 
@@ -43,6 +45,7 @@ class DotsTrainer(TolerantTrainer):
     """Synchronous trainer; with `dots` at its defaults it trains exactly as verl's own."""
 
     def __init__(self, config: DictConfig):
+        given = copy.deepcopy(config)
         with open_dict(config):
             # verl asks in many places whether the mode is "sync", by its name in the config.
             config.trainer.v1.trainer_mode = "sync"
@@ -55,7 +58,7 @@ class DotsTrainer(TolerantTrainer):
         with open_dict(config):
             if self.dots.keeps_order:
                 config.data.gen_batch_size = 1  # any number of questions can be asked for
-        super().__init__(config)
+        super().__init__(config, given)
         self.replay_buffer.poll_interval = self.dots.poll_seconds
 
     # --- the same run every time -----------------------------------------------------------------------------
@@ -221,27 +224,21 @@ class DotsTrainer(TolerantTrainer):
 
     # --- checkpoints -----------------------------------------------------------------------------------------
 
-    def _save_checkpoint(self) -> None:
-        # Before verl's own: it writes last which checkpoint is the newest complete one.
-        self.stages.save(self._checkpoint_folder())
-        super()._save_checkpoint()
+    def save_stages(self, folder: Path) -> None:
+        self.stages.save(folder)
 
     def _load_checkpoint(self) -> None:
         super()._load_checkpoint()
         self.stages = Stages(self, self.dots)
-        if self.global_steps:
-            self.stages.load(self._checkpoint_folder())
+        if self.checkpoint is not None:
+            self.stages.load(self.checkpoint)
 
-    def _checkpoint_folder(self) -> Path:
-        """Where the checkpoint of the present step is, on reading and on writing."""
-        trainer = self.config.trainer
-        if trainer.resume_mode == "resume_path" and not hasattr(self, "agent_loop_manager"):
-            return Path(trainer.resume_from_path)
-        return Path(trainer.default_local_dir) / f"global_step_{self.global_steps}"
-
-    def _compute_metrics(self, batch: KVBatchMeta, metrics, *args, **kwargs) -> None:
-        super()._compute_metrics(batch, metrics, *args, **kwargs)
+    def generated_tokens(self, batch: KVBatchMeta, metrics: dict) -> int:
         sampled = [tag for tag in unstored_rows(batch).tags if not tag.get("is_padding")]
         tokens = sum(tag["response_len"] for tag in sampled)
         beside = ("training/unused_tokens", "training/dropped_tokens", "preemptive/tokens_ahead")
-        metrics["training/generated_tokens"] = tokens + sum(metrics.get(name, 0) for name in beside)
+        return tokens + sum(metrics.get(name, 0) for name in beside)
+
+    def _compute_metrics(self, batch: KVBatchMeta, metrics, *args, **kwargs) -> None:
+        super()._compute_metrics(batch, metrics, *args, **kwargs)
+        metrics[TOKENS] = self.generated_tokens(batch, metrics)

@@ -1,0 +1,161 @@
+"""Which checkpoints are complete, which is the newest, and which stay."""
+
+import json
+import logging
+
+import pytest
+
+from tests.run_on_disk import own_checkpoint, stock_checkpoint
+from verl_dots import checkpoints
+from verl_dots.checkpoints import MANIFEST, TRACKER, WEIGHTS_ONLY, Needs
+
+RESUME = Needs()
+
+
+def names(folders):
+    return [folder.name for folder in folders]
+
+
+def test_checkpoints_are_in_the_order_of_their_steps_and_nothing_else_is_one(tmp_path):
+    for name in ("global_step_100", "global_step_20", "global_step_3", "global_step_x", "global_step_7.partial"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "global_step_5").write_text("a file")
+    assert names(checkpoints.checkpoints_in(tmp_path)) == ["global_step_3", "global_step_20", "global_step_100"]
+
+
+@pytest.mark.parametrize("make", [stock_checkpoint, own_checkpoint])
+@pytest.mark.parametrize(
+    "file, told",
+    [
+        ("data.pt", "data.pt is missing"),
+        ("actor/model_world_size_1_rank_0.pt", "model_world_size_1_rank_0.pt is missing"),
+        ("actor/optim_world_size_1_rank_0.pt", "optim_world_size_1_rank_0.pt is missing"),
+        ("actor/extra_state_world_size_1_rank_0.pt", "extra_state_world_size_1_rank_0.pt is missing"),
+        ("actor/fsdp_config.json", "actor/fsdp_config.json is missing"),
+    ],
+)
+def test_a_file_that_is_missing_cut_short_or_nul_is_named(tmp_path, make, file, told):
+    folder = make(tmp_path, 4)
+    assert checkpoints.faults(folder, RESUME) == []
+    whole = (folder / file).read_bytes()
+    for damaged in (whole[: len(whole) // 2], b"", bytes(len(whole))):
+        (folder / file).write_bytes(damaged)
+        assert any(file in fault for fault in checkpoints.faults(folder, RESUME)), damaged[:20]
+    (folder / file).unlink()
+    assert any(told in fault for fault in checkpoints.faults(folder, RESUME))
+
+
+def test_stock_verl_needs_the_files_of_all_ranks_and_models(tmp_path):
+    folder = stock_checkpoint(tmp_path, 4, ranks=3, critic=True)
+    both = Needs(parts=("actor", "critic"))
+    assert checkpoints.faults(folder, both) == []
+    (folder / "critic" / "optim_world_size_3_rank_2.pt").unlink()
+    assert checkpoints.faults(folder, both) == ["critic/optim_world_size_3_rank_2.pt is missing"]
+    assert checkpoints.faults(folder, RESUME) == []
+    assert checkpoints.faults(folder, Needs(contents=("model",), parts=("actor", "critic"))) == []
+
+
+def test_weights_alone_are_enough_for_an_evaluation(tmp_path):
+    folder = stock_checkpoint(tmp_path, 4)
+    (folder / "data.pt").unlink()
+    (folder / "actor" / "optim_world_size_1_rank_0.pt").unlink()
+    assert checkpoints.faults(folder, WEIGHTS_ONLY) == []
+    assert len(checkpoints.faults(folder, RESUME)) == 2
+
+
+def test_megatron_says_last_that_it_has_written_all(tmp_path):
+    folder = stock_checkpoint(tmp_path, 4)
+    actor = folder / "actor"
+    for file in [file for file in actor.iterdir() if file.is_file()]:
+        file.unlink()
+    (actor / "transformer_config.json").write_text("{}")
+    assert checkpoints.faults(folder, RESUME) == ["actor/ckpt_contents.json is missing: it was not written to its end"]
+    (actor / "ckpt_contents.json").write_text("{}")
+    assert checkpoints.faults(folder, RESUME) == []
+
+
+def test_states_of_stages_are_part_of_it(tmp_path):
+    folder = own_checkpoint(tmp_path, 4, states=("replay",))
+    needs = Needs(states=("replay",))
+    assert checkpoints.faults(folder, needs) == []
+    assert "no state file" in checkpoints.faults(folder, Needs(states=("selection",)))[0]
+    content = bytearray((folder / "replay.safetensors").read_bytes())
+    content[-2] ^= 1
+    (folder / "replay.safetensors").write_bytes(content)
+    assert "replay.safetensors is damaged" in checkpoints.faults(folder, needs)[0]
+
+
+def test_a_damaged_list_makes_no_complete_checkpoint(tmp_path):
+    folder = own_checkpoint(tmp_path, 4)
+    for text in ("", "\0" * 40, "[]", '{"files": 3}'):
+        (folder / MANIFEST).write_text(text)
+        assert checkpoints.faults(folder, RESUME)[0].startswith(f"{MANIFEST} is damaged"), text
+
+
+def test_the_newest_complete_one_is_found_whatever_the_tracker_says(tmp_path):
+    for step in (2, 4, 10):
+        own_checkpoint(tmp_path, step)
+    (tmp_path / "global_step_10" / "data.pt").unlink()
+    (tmp_path / "global_step_12").mkdir()
+    found, skipped = checkpoints.newest_complete(tmp_path, RESUME)
+    assert found.name == "global_step_4"
+    assert checkpoints.describe(skipped) == (
+        "global_step_12 (data.pt is missing, actor/ is missing); global_step_10 (data.pt is missing)"
+    )
+
+
+@pytest.mark.parametrize(
+    "content, named",
+    [(b"20", 20), (b"20\n", 20), (b"", ""), (b"\0\0", "\0\0"), (b"twenty", "twenty"), (b"-3", "-3"), (b"\xff", "�")],
+)
+def test_what_the_tracker_says(tmp_path, content, named):
+    assert checkpoints.tracked(tmp_path) is None
+    (tmp_path / TRACKER).write_bytes(content)
+    assert checkpoints.tracked(tmp_path) == named
+
+
+def test_pruning_counts_complete_folders_on_disk(tmp_path):
+    """Of 2, 4, 6, 8 (6 without its data, 9 not finished) two complete ones stay: 8 and 4."""
+    for step in (2, 4, 6, 8):
+        own_checkpoint(tmp_path, step)
+    (tmp_path / "global_step_6" / "data.pt").unlink()
+    (tmp_path / "global_step_9").mkdir()
+    assert names(checkpoints.prune(tmp_path, 2, RESUME)) == ["global_step_6", "global_step_2"]
+    assert names(checkpoints.checkpoints_in(tmp_path)) == ["global_step_4", "global_step_8", "global_step_9"]
+    assert names(checkpoints.prune(tmp_path, 1, RESUME)) == ["global_step_4"]
+    assert names(checkpoints.prune(tmp_path, 1, RESUME)) == []
+
+
+def test_nothing_is_pruned_where_nothing_is_complete(tmp_path):
+    for step in (2, 4):
+        (own_checkpoint(tmp_path, step) / "data.pt").unlink()
+    assert checkpoints.prune(tmp_path, 1, RESUME) == []
+    assert len(checkpoints.checkpoints_in(tmp_path)) == 2
+
+
+def test_what_comes_after_the_step_that_a_run_begins_from_is_put_aside(tmp_path, caplog):
+    for step in (2, 4, 6):
+        own_checkpoint(tmp_path, step)
+    with caplog.at_level(logging.WARNING):
+        place = checkpoints.set_aside(tmp_path, 2)
+    assert names(checkpoints.checkpoints_in(place)) == ["global_step_4", "global_step_6"]
+    assert "its earlier global_step_4, global_step_6 are kept in superseded-" in caplog.text
+    assert checkpoints.tracked(tmp_path) == 2
+    assert checkpoints.set_aside(tmp_path, 2) is None
+    checkpoints.set_aside(tmp_path, 0)
+    assert checkpoints.tracked(tmp_path) is None
+
+
+def test_a_checkpoint_that_is_written_again_is_none_until_it_is_whole(tmp_path):
+    folder = own_checkpoint(tmp_path, 4)
+    checkpoints.revoke(folder)
+    assert "data.pt is missing" in checkpoints.faults(folder, RESUME)
+
+
+def test_the_size_is_that_of_what_was_saved(tmp_path):
+    folder = own_checkpoint(tmp_path, 4)
+    saved = checkpoints.bytes_of(folder)
+    assert saved == sum(json.loads((folder / MANIFEST).read_text())["files"].values()) > 1000
+    (folder / "actor" / "merged-float32").mkdir()
+    (folder / "actor" / "merged-float32" / "model.safetensors").write_bytes(bytes(5000))
+    assert checkpoints.bytes_of(folder) == saved

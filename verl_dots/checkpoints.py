@@ -1,0 +1,254 @@
+"""Checkpoints of a run folder: which are complete, which is the newest, and how many stay.
+
+runs/mine/latest_checkpointed_iteration.txt   verl's tracker: the step of the newest checkpoint, written plainly by verl
+runs/mine/global_step_60/                     actor/ (critic/), data.pt, the stages' states; complete.json comes last
+runs/mine/superseded-TIME/global_step_80/     what a run that began again before step 80 has put aside
+
+complete.json lists every file with its size. A checkpoint of stock verl has none and is judged by its files alone.
+"""
+
+import json
+import logging
+import re
+import shutil
+import time
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from verl_dots.files import write_atomically
+from verl_dots.state import StateError, load_state
+
+logger = logging.getLogger(__name__)
+
+TRACKER = "latest_checkpointed_iteration.txt"
+MANIFEST = "complete.json"
+DATA = "data.pt"
+FSDP = "fsdp_config.json"  # beside the shards of every FSDP checkpoint
+MEGATRON = ("transformer_config.json", "ckpt_contents.json")  # the first is written early, the second last
+SHARDS = {
+    "model": "model_world_size_{ranks}_rank_{rank}.pt",
+    "optimizer": "optim_world_size_{ranks}_rank_{rank}.pt",
+    "extra": "extra_state_world_size_{ranks}_rank_{rank}.pt",
+}
+_STEP = re.compile(r"global_step_(\d+)")
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What a checkpoint must hold for a purpose.
+
+    Attributes:
+        contents: kinds of files of each part, of `SHARDS`; other kinds of verl's are not looked for.
+        parts: folders of models.
+        data: the state of the data loader, too.
+        states: names of stages whose states are there.
+    """
+
+    contents: tuple[str, ...] = tuple(SHARDS)
+    parts: tuple[str, ...] = ("actor",)
+    data: bool = True
+    states: tuple[str, ...] = ()
+
+
+WEIGHTS_ONLY = Needs(contents=("model",), data=False)
+
+
+def step_of(folder: Path) -> int | None:
+    """N of global_step_N; None for a folder of another name."""
+    match = _STEP.fullmatch(folder.name)
+    return int(match[1]) if match else None
+
+
+def checkpoints_in(run: Path) -> list[Path]:
+    """Folders global_step_N of a run, complete or not, ascending in N."""
+    found = [folder for folder in run.glob("global_step_*") if step_of(folder) is not None and folder.is_dir()]
+    return sorted(found, key=lambda folder: (step_of(folder), folder.name))
+
+
+def faults(folder: Path, needs: Needs) -> list[str]:
+    """What keeps a checkpoint from being complete; an empty list for one that is.
+
+    Args:
+        folder: global_step_N.
+        needs: see there.
+    """
+    listed = _listed(folder)
+    if isinstance(listed, str):
+        return [listed]
+    found = [fault for name, size in (listed or {}).items() if (fault := _changed(folder / name, size, name))]
+    if needs.data:
+        found += _archive_fault(folder, DATA)
+    for part in needs.parts:
+        found += _part_faults(folder, part, needs.contents, by_list=listed is not None)
+    for name in needs.states:
+        try:
+            load_state(folder / f"{name}.safetensors", name)
+        except StateError as error:
+            found.append(str(error).split(";")[0])
+    return list(dict.fromkeys(found))
+
+
+def newest_complete(run: Path, needs: Needs) -> tuple[Path | None, dict[Path, list[str]]]:
+    """The complete checkpoint of the greatest step, and what is wrong with those of greater steps."""
+    skipped: dict[Path, list[str]] = {}
+    for folder in reversed(checkpoints_in(run)):
+        if not (found := faults(folder, needs)):
+            return folder, skipped
+        skipped[folder] = found
+    return None, skipped
+
+
+def describe(skipped: Mapping[Path, list[str]], most: int = 2) -> str:
+    """The folders by name, each with its first faults."""
+    texts = []
+    for folder, found in skipped.items():
+        more = f" and {len(found) - most} more" if len(found) > most else ""
+        texts.append(f"{folder.name} ({', '.join(found[:most])}{more})")
+    return "; ".join(texts)
+
+
+def tracked(run: Path) -> int | str | None:
+    """The step that the tracker names, its text where that is no number, None where there is no tracker."""
+    file = run / TRACKER
+    if not file.is_file():
+        return None
+    text = file.read_bytes().decode(errors="replace").strip()
+    return int(text) if text.isascii() and text.isdigit() else text
+
+
+def write_tracker(run: Path, step: int) -> None:
+    """Name the newest checkpoint, whole or not at all."""
+    write_atomically(run / TRACKER, lambda partial: partial.write_text(str(step)))
+
+
+def write_manifest(folder: Path) -> None:
+    """Say that a checkpoint is complete, with the size of each of its files."""
+    sizes = {str(file.relative_to(folder)): file.stat().st_size for file in _files(folder) if file.name != MANIFEST}
+    text = json.dumps({"step": step_of(folder), "files": dict(sorted(sizes.items()))}, indent=1) + "\n"
+    write_atomically(folder / MANIFEST, lambda partial: partial.write_text(text))
+
+
+def revoke(folder: Path) -> None:
+    """A checkpoint is about to be written again: until that is done it is none."""
+    for name in (MANIFEST, DATA):
+        (folder / name).unlink(missing_ok=True)
+
+
+def size_of(folder: Path) -> int:
+    """Bytes of the files below a folder; 0 where there is none."""
+    return sum(file.stat().st_size for file in _files(folder)) if folder.is_dir() else 0
+
+
+def bytes_of(checkpoint: Path) -> int:
+    """Bytes that were saved, without what evaluations have added since."""
+    listed = _listed(checkpoint)
+    return sum(listed.values()) if isinstance(listed, dict) else size_of(checkpoint)
+
+
+def prune(run: Path, keep: int, needs: Needs) -> list[Path]:
+    """Remove whole checkpoints until `keep` complete ones are left, and incomplete ones older than the newest.
+
+    The newest complete one always stays; without one nothing is removed.
+    """
+    newest, _ = newest_complete(run, needs)
+    if newest is None:
+        return []
+    older = [folder for folder in reversed(checkpoints_in(run)) if step_of(folder) < step_of(newest)]
+    complete = [folder for folder in older if not faults(folder, needs)]
+    gone = [folder for folder in older if folder not in complete[: max(keep, 1) - 1]]
+    for folder in gone:
+        # Without its manifest first: half a folder must never look whole.
+        revoke(folder)
+        shutil.rmtree(folder, ignore_errors=True)
+        if folder.exists():
+            logger.warning("%s could not be removed whole", folder)
+    return gone
+
+
+def set_aside(run: Path, after: int) -> Path | None:
+    """Move checkpoints of steps after `after` into a folder of their own: the run has begun again before them.
+
+    Returns:
+        That folder; None where there are no such checkpoints.
+    """
+    newer = [folder for folder in checkpoints_in(run) if step_of(folder) > after]
+    if not newer:
+        return None
+    place = run / f"superseded-{time.strftime('%Y%m%d-%H%M%S')}"
+    place.mkdir(exist_ok=True)
+    for folder in newer:
+        folder.rename(place / folder.name)
+    left = checkpoints_in(run)
+    if left:
+        write_tracker(run, step_of(left[-1]))
+    else:
+        (run / TRACKER).unlink(missing_ok=True)
+    names = ", ".join(folder.name for folder in newer)
+    logger.warning("%s: the run begins after step %d; its earlier %s are kept in %s", run, after, names, place.name)
+    return place
+
+
+def _files(folder: Path) -> list[Path]:
+    return [file for file in folder.rglob("*") if file.is_file()]
+
+
+def _listed(folder: Path) -> dict[str, int] | str | None:
+    """Sizes by file of complete.json, None where there is none, a fault where it cannot be read."""
+    try:
+        listed = json.loads((folder / MANIFEST).read_text())["files"]
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        return f"{MANIFEST} is damaged ({type(error).__name__})"
+    return listed if isinstance(listed, dict) else f"{MANIFEST} is damaged"
+
+
+def _changed(file: Path, size: int, name: str) -> str | None:
+    if not file.is_file():
+        return f"{name} is missing"
+    there = file.stat().st_size
+    return None if there == size else f"{name} has {there} of {size} bytes"
+
+
+def _archive_fault(folder: Path, name: str) -> list[str]:
+    """torch.save writes a zip archive, whose directory comes last: one cut short is none."""
+    file = folder / name
+    if not file.is_file():
+        return [f"{name} is missing"]
+    return [] if zipfile.is_zipfile(file) else [f"{name} is damaged or cut short"]
+
+
+def _part_faults(folder: Path, part: str, contents: tuple[str, ...], by_list: bool) -> list[str]:
+    """Of the actor or the critic. A list of files tells what this node saw; without one all ranks must be there."""
+    place = folder / part
+    if not place.is_dir():
+        return [f"{part}/ is missing"]
+    if not (place / FSDP).is_file():
+        started, done = (place / name for name in MEGATRON)
+        if started.is_file() and not done.is_file() and not by_list:
+            return [f"{part}/{done.name} is missing: it was not written to its end"]
+        if any(place.glob("*_world_size_*")):
+            return [f"{part}/{FSDP} is missing"]
+        return [] if any(file.stat().st_size for file in _files(place)) else [f"{part}/ is empty"]
+    ranks = world_size(place)
+    if ranks is None:
+        return [f"{part}/{FSDP} is damaged"]
+    found = []
+    for kind in contents:
+        if kind not in SHARDS:
+            continue
+        names = [SHARDS[kind].format(ranks=ranks, rank=rank) for rank in range(ranks)]
+        if by_list:
+            names = [name for name in names if (place / name).exists()] or names[:1]
+        found += [fault for name in names for fault in _archive_fault(folder, f"{part}/{name}")]
+    return found
+
+
+def world_size(part: Path) -> int | None:
+    """Ranks of an FSDP checkpoint; None where its description cannot be read."""
+    try:
+        return int(json.loads((part / FSDP).read_text())["world_size"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None

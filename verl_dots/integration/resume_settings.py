@@ -1,0 +1,82 @@
+"""Which settings may differ between a checkpoint and the run that resumes from it."""
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+ABSENT = "(not set)"
+# A resume with other values of these is another run. Everything else is logged.
+DECISIVE = tuple(map(re.compile, (
+    r"(.+[._])?seed",
+    r"dots\..+",
+    r"algorithm\..+",
+    r"data\.(train_files|train_batch_size|train_max_samples|max_prompt_length|max_response_length|shuffle)",
+    r"data\.(filter_overlong_prompts|truncation|prompt_key|reward_fn_key|return_full_prompt|tool_config_path)",
+    r"data\.(custom_cls|sampler|apply_chat_template_kwargs|mm_processor_kwargs)(\..+)?",
+    r"actor_rollout_ref\.actor\.(policy_loss|optim)\..+",
+    r"actor_rollout_ref\.actor\.(clip_ratio\w*|tau_pos|tau_neg|loss_agg_mode|loss_scale_factor|entropy_coeff)",
+    r"actor_rollout_ref\.actor\.(use_kl_loss|kl_loss_\w+|ppo_epochs|ppo_mini_batch_size|shuffle|grad_clip)",
+    r"actor_rollout_ref\.actor\.(freeze_vision_tower|fsdp_config\.model_dtype)",
+    r"actor_rollout_ref\.model\.(path|lora_\w+|lora\..+|target_modules|exclude_modules|custom_chat_template)",
+    r"actor_rollout_ref\.rollout\.(n|temperature|top_k|top_p|do_sample|ignore_eos|repetition_penalty)",
+    r"actor_rollout_ref\.rollout\.(multi_turn\..+|agent\.(default_agent_loop|agent_loop_manager_class))",
+    r"critic\.(optim\..+|cliprange_value|ppo_epochs|ppo_mini_batch_size|shuffle|grad_clip|model\.lora_\w+)",
+    r"reward\.(custom_reward_function|reward_manager|reward_kwargs)\..+",
+    r"reward\.reward_model\.(enable|model_path)",
+    r"distillation\.(enabled|distillation_loss\..+|teacher_models\..+)",
+    r"trainer\.critic_warmup",
+)))  # fmt: skip
+# Of those, what decides only how fast a run is, how long, or what it is called.
+FREE = tuple(map(re.compile, (
+    r".*\._target_",
+    r"dots\.(preset|poll_seconds|max_failed_share)",
+    r"dots\.difficulty\.(cache|device|batch_tokens)",
+    r".*\.optim\.total_training_steps",
+    r".*val_kwargs\..*",
+)))  # fmt: skip
+# verl and the start of a run write these themselves.
+UNTOLD = tuple(map(re.compile, (r"transfer_queue\..+", r"ray_kwargs\..+", r"hydra\..+", r".*\._target_")))
+# Groups that do nothing on either side where this switch is off on both.
+SWITCHED = {
+    "dots.selection": "dots.selection.enable", "dots.difficulty": "dots.selection.enable",
+    "dots.adarft": "dots.adarft.enable", "dots.budget": "dots.budget.enable",
+    "dots.temperature": "dots.temperature.enable", "dots.length_penalty": "dots.length_penalty.enable",
+    "dots.preemptive": "dots.preemptive.enable", "dots.filter": "dots.filter.enable",
+    "dots.replay": "dots.replay.enable", "distillation": "distillation.enabled",
+}  # fmt: skip
+
+
+def flat(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Dotted names and values of the leaves; lists are leaves."""
+    for key, value in settings.items():
+        if isinstance(value, Mapping) and value:
+            yield from flat(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def changes(saved: Mapping[str, Any], here: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
+    """Keys with other values, as (saved, here), apart from those that a run writes by itself."""
+    before, after = dict(flat(saved)), dict(flat(here))
+    found = {}
+    for key in sorted(before.keys() | after.keys()):
+        values = (before.get(key, ABSENT), after.get(key, ABSENT))
+        if values[0] != values[1] and not _matches(UNTOLD, key):
+            found[key] = values
+    return found
+
+
+def decisive(key: str, saved: Mapping[str, Any], here: Mapping[str, Any]) -> bool:
+    """Whether a resume with another value of `key` is another run.
+
+    A key that one side does not know decides nothing: versions add settings, which do nothing by default.
+    """
+    before, after = dict(flat(saved)), dict(flat(here))
+    if key not in before or key not in after or _matches(FREE, key) or not _matches(DECISIVE, key):
+        return False
+    switch = SWITCHED.get(".".join(key.split(".")[:2])) or SWITCHED.get(key.split(".")[0])
+    return switch is None or key == switch or bool(before.get(switch, True) or after.get(switch, True))
+
+
+def _matches(patterns: tuple[re.Pattern, ...], key: str) -> bool:
+    return any(pattern.fullmatch(key) for pattern in patterns)

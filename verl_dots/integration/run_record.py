@@ -1,0 +1,82 @@
+"""What a checkpoint says about its run: the settings, what they stood for, the totals and the step's own row.
+
+global_step_60/config.yaml   the resolved settings, as they were given
+global_step_60/run.state     totals, figures of the step and fingerprints; written atomically, read strictly
+"""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
+
+from verl_dots.files import write_atomically
+from verl_dots.state import StateError, load_state, require_equal, require_keys, save_state
+
+CONFIG = "config.yaml"
+STATE = "run.state"
+KIND = "run"
+TOTALS = ("wall_seconds", "train_seconds", "generated_tokens")
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """The run at a checkpoint.
+
+    Attributes:
+        step: of the checkpoint.
+        totals: of `TOTALS`, with this step's.
+        row: what is known of the step's figures when it is saved; the validation of the step comes later.
+        fingerprints: see `fingerprints.fingerprints`.
+    """
+
+    step: int
+    totals: dict[str, float]
+    row: dict[str, float | None]
+    fingerprints: dict[str, str | None]
+
+
+def save_record(folder: Path, record: RunRecord, settings: dict[str, Any]) -> None:
+    """Write both files into a checkpoint."""
+    text = OmegaConf.to_yaml(OmegaConf.create(settings))
+    write_atomically(folder / CONFIG, lambda partial: partial.write_text(text))
+    state = asdict(record)
+    # Names of metrics hold "/", which no key of a state does.
+    state["row"] = [[name, value] for name, value in record.row.items()]
+    save_state(folder / STATE, KIND, state)
+
+
+def load_record(folder: Path) -> RunRecord | None:
+    """What `save_record` wrote; None for a checkpoint that has none, of stock verl or of an earlier version.
+
+    Raises:
+        StateError: it is damaged, or of another step.
+    """
+    file = folder / STATE
+    if not file.is_file():
+        return None
+    state = load_state(file, KIND)
+    require_keys(str(file), state, {"step", "totals", "row", "fingerprints"})
+    require_keys(f"{file}: totals", state["totals"], set(TOTALS))
+    require_equal(f"{file}: step", f"global_step_{state['step']}", folder.resolve().name)
+    return RunRecord(state["step"], state["totals"], dict(map(tuple, state["row"])), state["fingerprints"])
+
+
+def saved_settings(checkpoint: Path) -> dict[str, Any] | None:
+    """The settings that a checkpoint was saved with; those of its run folder stand in for a checkpoint without.
+
+    Raises:
+        StateError: the file cannot be read.
+    """
+    for file in (checkpoint / CONFIG, checkpoint.parent / CONFIG):
+        if file.is_file():
+            try:
+                found = OmegaConf.to_container(OmegaConf.load(file))
+            except (OSError, ValueError, YAMLError, OmegaConfBaseException) as error:
+                raise StateError(f"{file} is damaged ({type(error).__name__})") from error
+            if not isinstance(found, dict) or "trainer" not in found:
+                raise StateError(f"{file} is damaged (it holds no settings of a run)")
+            return found
+    return None
