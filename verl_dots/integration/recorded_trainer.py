@@ -37,15 +37,15 @@ class RecordedTrainer(PPOTrainerSync):
         self.run = Path(config.trainer.default_local_dir)
         hold(self.run, TRAINER)
         self.checkpoint: Path | None = None
+        self._error: Exception | None = None  # what the run ends with
+        self._this_step: tuple[KVBatchMeta, dict] | None = None  # that no row tells yet
         self._record: RunRecord | None = None
         self._fingerprints: dict[str, str | None] | None = None
         super().__init__(config)
 
-    _error: Exception | None = None  # what the run ends with
-
     def step(self, metrics: dict, timing_raw: dict) -> KVBatchMeta:
         """verl's; where a stop is requested, its loop saves this step, logs it and ends."""
-        self._step_began = time.monotonic()
+        self._step_began, self._this_step = time.monotonic(), None
         batch = super().step(metrics, timing_raw)
         self._this_step = (batch, metrics)
         if self.global_steps < self.total_training_steps and self.logger.logger["run_folder"].stop_requested():
@@ -74,13 +74,15 @@ class RecordedTrainer(PPOTrainerSync):
         if self._fingerprints is None:
             self._fingerprints = fingerprints(self.given)
         row, seconds = self._row_so_far(), time.monotonic() - self._step_began
-        totals = self.logger.logger["run_folder"].totals_with(seconds, int(row[TOKENS]))
+        totals = self.logger.logger["run_folder"].totals_with(seconds if row else 0.0, int(row.get(TOKENS) or 0))
         settings: dict[str, Any] = OmegaConf.to_container(self.given, resolve=True)
         save_record(folder, RunRecord(self.global_steps, totals, row, self._fingerprints), settings)
         super()._save_checkpoint()
 
     def _row_so_far(self) -> dict[str, float | None]:
         """The step's figures as verl will log them, but for the validation and the time of the save."""
+        if self._this_step is None:
+            return {}  # a step before, which has its row
         batch, metrics = self._this_step
         row = copy.copy(metrics)
         if not self.config.actor_rollout_ref.rollout.get("moe_load_balance_metrics_interval", 0):

@@ -2,7 +2,6 @@
 
 import logging
 from collections import Counter
-from pathlib import Path
 
 from omegaconf import DictConfig
 from tensordict import TensorDict
@@ -24,15 +23,11 @@ class TolerantTrainer(RecordedTrainer):
     dots: DotsConfig
     stages: Stages
 
-    def __init__(self, config: DictConfig):
+    def __init__(self, config: DictConfig, given: DictConfig):
         self._submitted: Counter[str] = Counter()  # rollouts of each prompt of this step
-        super().__init__(config)
+        super().__init__(config, given)
         rollouts = config.data.train_batch_size * config.actor_rollout_ref.rollout.n
         self.failures = FailureCount(self.dots.max_failed_share, rollouts)
-
-    def _checkpoint_folder(self) -> Path:
-        """Where the checkpoint of the present step is, on reading and on writing."""
-        raise NotImplementedError
 
     def _submit_batch_to_rollout(self, batch: TensorDict) -> int:
         if not len(batch):
@@ -87,7 +82,7 @@ class TolerantTrainer(RecordedTrainer):
         if self.dots.preemptive.enable or self.global_steps < 2:
             return  # rollouts of this step would be missing in its cache; nothing has been learnt
         self.global_steps -= 1
-        if not self._checkpoint_folder().exists():
+        if not (self.run / f"global_step_{self.global_steps}").exists():
             self._save_checkpoint()
         self.global_steps += 1
 
