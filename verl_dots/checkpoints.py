@@ -86,7 +86,7 @@ def faults(folder: Path, needs: Needs) -> list[str]:
         try:
             load_state(folder / f"{name}.safetensors", name)
         except StateError as error:
-            found.append(str(error).split(";")[0])
+            found.append(str(error))
     return list(dict.fromkeys(found))
 
 

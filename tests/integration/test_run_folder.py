@@ -71,6 +71,13 @@ def test_a_row_that_a_crash_cut_off_is_told_by_the_checkpoint(tmp_path):
     assert rows(tmp_path)[3]["wall_seconds"] >= 9.0
 
 
+def test_a_checkpoint_that_was_brought_from_elsewhere_has_lost_nothing(tmp_path):
+    folder = RunFolder(tmp_path, CONFIG, resumed_step=3, record=record(3, 30))
+    assert not folder.metrics_file.exists() and not folder.lacks_validation(3)
+    folder.log({"training/generated_tokens": 7}, step=4)
+    assert [(row["step"], row["generated_tokens"]) for row in rows(tmp_path)] == [(4, 37)]
+
+
 def test_a_row_that_is_there_is_not_told_twice_and_its_seconds_count(tmp_path):
     first = RunFolder(tmp_path, CONFIG, resumed_step=0)
     first.log({"timing_s/step": 8.0, "training/generated_tokens": 30}, step=3)
@@ -85,6 +92,7 @@ def test_a_validation_that_a_crash_cut_off_is_missed(tmp_path):
     folder = RunFolder(tmp_path, CONFIG, resumed_step=0)
     folder.log({"val-core/x/acc/mean@1": 0.5}, step=0)
     folder.log({"training/generated_tokens": 10}, step=2)
+    folder = RunFolder(tmp_path, CONFIG, resumed_step=2)
     assert [folder.lacks_validation(step) for step in (0, 2)] == [False, True]
 
 

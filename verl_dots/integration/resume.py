@@ -82,7 +82,7 @@ def _faults_at(folder: Path, config: DictConfig) -> list[str]:
         needs = _needs_at(folder, config)
         load_record(folder)
     except StateError as error:
-        return [str(error).split(";")[0]]
+        return [str(error)]
     return faults(folder, needs)
 
 

@@ -26,6 +26,7 @@ logger = logging.getLogger(__name__)
 
 PACKAGES = ("verl-dots", "verl", "torch", "transformers", "ray", "TransferQueue", "tensordict", "numpy", "vllm")
 STOP_FILE = "stop"
+RUN_FILE = "run.json"
 TOKENS = "training/generated_tokens"
 
 
@@ -42,6 +43,8 @@ class RunFolder:
     def __init__(self, folder: str | Path, config: DictConfig, resumed_step: int, record: RunRecord | None = None):
         self.path = Path(folder)
         self.path.mkdir(parents=True, exist_ok=True)
+        # Else a checkpoint of another folder has been brought here, and nothing has been lost.
+        self._began_here = self.metrics_file.exists() or (self.path / RUN_FILE).exists()
         self._totals = self._resumed_totals(resumed_step, record)
         self._began = time.monotonic() - self._totals["wall_seconds"]
         self._stopped = False
@@ -54,7 +57,7 @@ class RunFolder:
             "resumed_step": resumed_step,
             "finished": None,
         }
-        write_text(self.path / "run.json", json.dumps(self._run, indent=2) + "\n")
+        write_text(self.path / RUN_FILE, json.dumps(self._run, indent=2) + "\n")
 
     @property
     def metrics_file(self) -> Path:
@@ -75,8 +78,9 @@ class RunFolder:
         }
 
     def lacks_validation(self, step: int) -> bool:
-        """Whether no row of a step has a validation."""
-        return not any(row["step"] == step and any(key.startswith("val-") for key in row) for row in self._rows())
+        """Whether no row of a step of this folder has a validation."""
+        told = [row for row in self._rows() if row["step"] == step]
+        return self._began_here and not any(key.startswith("val-") for row in told for key in row)
 
     def _append(self, row: dict[str, Any]) -> None:
         with naming(self.metrics_file), self.metrics_file.open("a") as file:
@@ -97,7 +101,7 @@ class RunFolder:
         if self._stopped:
             return
         self._run["finished"] = now()
-        write_text(self.path / "run.json", json.dumps(self._run, indent=2) + "\n")
+        write_text(self.path / RUN_FILE, json.dumps(self._run, indent=2) + "\n")
 
     def _resumed_totals(self, step: int, record: RunRecord | None) -> dict[str, float]:
         """The totals at a step; a row that a crash after its checkpoint has kept from the file is added to it."""
@@ -109,7 +113,7 @@ class RunFolder:
             return next(({name: row[name] for name in TOTALS} for row in reversed(rows) if row["step"] <= step),
                         dict.fromkeys(TOTALS, 0))  # fmt: skip
         told = [row for row in rows if row["step"] == step and TOKENS in row]
-        if not told:
+        if not told and self._began_here:
             logger.warning("%s lacks step %d, which a crash cut off; its checkpoint tells it", self.metrics_file, step)
             self._append({"step": step, **record.totals, **record.row})
         # The row is younger than the checkpoint: its seconds are with those of the save.
