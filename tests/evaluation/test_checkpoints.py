@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.run_on_disk import stock_checkpoint
 from verl_dots.evaluation.checkpoints import Checkpoint, find_checkpoint
 from verl_dots.settings import ConfigError
 
@@ -74,3 +75,17 @@ def test_a_checkpoint_of_another_kind(there):
     (there / "runs/mine/global_step_60/actor/fsdp_config.json").unlink()
     with pytest.raises(ConfigError, match="holds no FSDP checkpoint .* --backend megatron"):
         find_checkpoint("runs/mine")
+
+
+@pytest.mark.parametrize("tracker", [None, b"", b"\0\0", b"80", b"4", b"8"])
+def test_the_newest_checkpoint_with_all_weights_is_taken_whatever_the_tracker_says(tmp_path, tracker, caplog):
+    run = tmp_path / "run"
+    for step in (4, 6, 8):
+        stock_checkpoint(run, step)
+    (run / "global_step_6" / "data.pt").unlink()  # which an evaluation does not read
+    (run / "global_step_8" / "actor" / "model_world_size_1_rank_0.pt").write_bytes(b"PK cut short")
+    (run / "latest_checkpointed_iteration.txt").unlink()
+    if tracker is not None:
+        (run / "latest_checkpointed_iteration.txt").write_bytes(tracker)
+    assert find_checkpoint(str(run)).name == "run/global_step_6"
+    assert "left out global_step_8 (actor/model_world_size_1_rank_0.pt is damaged or cut short)" in caplog.text
