@@ -25,7 +25,7 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     ),
     # The command line that drives verl's engines.
     "difficulty/collect": (
-        {"config", "difficulty", "guard", "integration", "journal", "main", "questions", "settings"},
+        {"config", "difficulty", "files", "guard", "integration", "journal", "main", "questions", "settings"},
         {"ray", "verl"},
     ),
     "evaluation": (
@@ -39,7 +39,7 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     ),
     "evaluation/merging": ({"settings"}, {"ray", "hydra", "omegaconf", "pandas"}),
     "evaluate": (
-        {"difficulty", "evaluation", "guard", "integration", "settings"},
+        {"difficulty", "evaluation", "files", "guard", "integration", "settings"},
         {"torch", "ray", "verl", "hydra", "pandas"},
     ),
     "guard": (set(), {"torch", "ray", "verl", "transformers", "hydra", "omegaconf", "pandas", "numpy", "rich"}),

@@ -18,6 +18,7 @@ from omegaconf import DictConfig
 from verl_dots.config import PRESETS
 from verl_dots.integration.claim import claim_run
 from verl_dots.integration.launch import explain_override_error, launch, prepare_environment, validate
+from verl_dots.integration.machine_checks import check_machine
 from verl_dots.settings import ConfigError
 
 CONFIG_MODULE = "verl_dots.conf"
@@ -70,6 +71,7 @@ def main() -> None:
         if plain:
             config = compose(overrides)
             validate(config)
+            check_machine(config)
             claim_run(config)
             _checked.append(True)
         _run()

@@ -31,10 +31,6 @@ def test_a_file_with_an_equals_sign_is_a_file(tmp_path):
 @pytest.mark.parametrize(
     "changed, words",
     [
-        ({"n": 0}, "--rollouts 0: must be at least 1"),
-        ({"temperature": -0.1}, "temperature=-0.1 must be at least 0"),
-        ({"top_p": 0.0}, r"top_p=0.0 in \(0, 1\]"),
-        ({"top_p": 1.1}, "top_p=1.1"),
         ({"temperature": 0}, "all 4 responses to a question are the same at temperature 0"),
     ],
 )
@@ -48,9 +44,6 @@ def test_sampling_that_cannot_be(changed, words):
 @pytest.mark.parametrize(
     "changed, words",
     [
-        ({"response_length": 0}, "data.max_response_length=0: must be a whole number of tokens, at least 1"),
-        ({"response_length": "many"}, "data.max_response_length=many"),
-        ({"prompt_length": 0}, "data.max_prompt_length=0"),
         ({"max_model_len": 1023}, "max_model_len=1023 leaves no room .* = 1024 tokens"),
     ],
 )

@@ -54,6 +54,7 @@ def check(folder, *overrides):
         "data.train_files": folder / "train.parquet",
         "data.val_files": folder / "val.parquet",
         "data.train_batch_size": 4,
+        "actor_rollout_ref.actor.ppo_mini_batch_size": 2,
         "actor_rollout_ref.model.path": folder / "model",
         "dots.selection.enable": True,
         "dots.selection.references": 8,

@@ -65,8 +65,8 @@ def test_a_build_of_vllm_for_cpus_generates_on_a_cpu_and_does_not_train(files, m
 
 
 def test_a_model_that_is_neither_a_folder_nor_one_of_the_hub_is_refused_before_the_data(files, cached_model):
-    config = compose([*files, "actor_rollout_ref.model.path=models/nowhere"])
-    words = "actor_rollout_ref.model.path: 'models/nowhere' is neither a folder here nor a model of the hub, or the hub"
+    config = compose([*files, "actor_rollout_ref.model.path=owner/nowhere"])
+    words = "actor_rollout_ref.model.path: 'owner/nowhere' is neither a folder here nor a model of the hub, or the hub"
     with pytest.raises(ConfigError, match=re.escape(words)):
         validate(config)
     validate(config, data=False)  # which asks nobody

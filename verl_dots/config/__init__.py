@@ -97,3 +97,6 @@ class DotsConfig(Settings):
         require("dots.max_failed_share", share, 0 <= share <= 1, "must be a share in 0..1")
         low, high = self.reward_range
         require("dots.reward_range", [low, high], math.isfinite(high - low) and low < high, "must be [least, greatest]")
+        if self.adarft.enable or self.adarft.beta != AdaRFTConfig.beta:
+            rule = f"must be a mean reward, in dots.reward_range=[{low:g}, {high:g}]"
+            require("dots.adarft.beta", self.adarft.beta, low <= self.adarft.beta <= high, rule)

@@ -86,6 +86,7 @@ class DifficultyConfig(Settings):
         require_choice("dots.difficulty.layers", self.layers, LAYERS)
         require_choice("dots.difficulty.reads", self.reads, READS)
         require_choice("dots.difficulty.device", self.device, DEVICES)
+        require("dots.difficulty.cache", repr(self.cache), bool(self.cache.strip()), "must be a folder")
         require("dots.difficulty.batch_tokens", self.batch_tokens, self.batch_tokens >= 1, "must be 1 or more")
         require("dots.difficulty.half_life", self.half_life, self.half_life > 0, "must be above 0 steps")
         if self.predictor == "attention" and self.checkpoint is None:

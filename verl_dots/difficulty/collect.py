@@ -40,8 +40,10 @@ from verl_dots.difficulty.collection.rates import (
     write_labels,
 )
 from verl_dots.difficulty.collection.tally import Tally
+from verl_dots.files import OutputError, try_output
 from verl_dots.integration.generation import GenerationError, Response, RolloutServers
 from verl_dots.integration.launch import prepare_environment, validate
+from verl_dots.integration.machine_checks import check_machine
 from verl_dots.integration.run_folder import versions
 from verl_dots.integration.scoring import RewardFunction
 from verl_dots.journal import require_same_settings
@@ -94,8 +96,6 @@ def configure(options: argparse.Namespace) -> DictConfig:
         ConfigError: an option or override is wrong, or there is no such model.
     """
     options.rollouts = ROLLOUTS if options.rollouts is None else options.rollouts
-    if options.rollouts < 1:
-        raise ConfigError(f"--rollouts {options.rollouts}: must be at least 1")
     if not options.model:
         raise ConfigError("--model is missing: a folder or hub id (or use --from-rollouts FOLDER)")
     overrides = list(STANDALONE)
@@ -111,15 +111,34 @@ def configure(options: argparse.Namespace) -> DictConfig:
     for key in ("data.train_files", "data.val_files"):
         OmegaConf.update(config, key, list(options.data))
     validate(config, data=False, train=False)  # rows are checked as they are read
+    check_machine(config, train=False)
     rollout = config.actor_rollout_ref.rollout
-    if rollout.temperature < 0 or not 0 < rollout.top_p <= 1:
-        raise ConfigError(
-            f"actor_rollout_ref.rollout: temperature={rollout.temperature} must be at least 0 and "
-            f"top_p={rollout.top_p} in (0, 1]"
-        )
     if rollout.temperature == 0 and options.rollouts > 1:
         logger.warning("temperature=0: the %d responses to a question will all be the same", options.rollouts)
     return config
+
+
+def require_options(options: argparse.Namespace) -> None:
+    """Refuse numbers that cannot work, and a place for the labels that cannot be written.
+
+    Raises:
+        ConfigError: the option, its value and what it must be.
+    """
+    for option, value, least in (
+        ("--rollouts", options.rollouts, 1),
+        ("--questions", options.questions, 1),
+        ("--seed", options.seed, 0),
+        ("--last-steps", options.last_steps, 1),
+    ):
+        if value is not None and value < least:
+            raise ConfigError(f"{option} {value}: must be at least {least}")
+    if not options.out.exists():  # what is complete is only read
+        try:
+            try_output(options.out, options.data)
+        except OutputError as error:
+            raise ConfigError(str(error)) from error
+    elif options.out.is_dir():
+        raise ConfigError(f"--out {options.out} is a folder; name a file in it")
 
 
 def collect_with_model(options: argparse.Namespace) -> dict[str, int]:
@@ -220,6 +239,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         options.reward_range = RewardRange(*options.reward_range)
         if options.last_steps is not None and not logs:
             raise ConfigError("--last-steps belongs to --from-rollouts and --from-run; leave it out")
+        require_options(options)
         counts = collect_from_logs(options) if logs else collect_with_model(options)
     except ConfigError as error:
         errors.print(f"collect: {error}", markup=False, highlight=False)

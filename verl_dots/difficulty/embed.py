@@ -8,6 +8,7 @@ import logging
 import sys
 import time
 from collections.abc import Sequence
+from pathlib import Path
 
 from verl_dots.guard import guarded
 
@@ -24,6 +25,8 @@ from verl_dots.difficulty.embeddings import (
     EmbeddingCache,
     cached_embeddings,
 )
+from verl_dots.difficulty.options import require_device, require_whole
+from verl_dots.files import try_folder
 from verl_dots.questions import read_questions
 
 
@@ -33,6 +36,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     began = time.monotonic()
     try:
+        require_whole("--batch-tokens", options.batch_tokens, 1)
+        require_device("--device", options.device)
+        try_folder(Path(options.cache).expanduser(), f"--cache {options.cache}")
         backbone = Backbone(options.backbone, options.layers, reads=options.reads)
         questions = read_questions(options.data, prompt_key=options.prompt_key)
         inputs = backbone.inputs(questions.texts, questions.answers)

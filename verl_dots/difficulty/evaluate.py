@@ -26,6 +26,8 @@ from verl_dots.difficulty import measure
 from verl_dots.difficulty.embeddings import DEFAULT_CACHE, Backbone, cached_embeddings
 from verl_dots.difficulty.labels import Labels, first_of_families, read_labels
 from verl_dots.difficulty.model import AttentionPredictor, PredictorConfig
+from verl_dots.difficulty.options import require_interval, require_whole
+from verl_dots.files import try_folder, try_output
 
 FAMILIES_FILE = "training_families.json"
 OFF_THE_SHELF = "off-the-shelf attention"
@@ -102,9 +104,19 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
+def target_of(options: argparse.Namespace) -> Path:
+    """Where the results are written."""
+    return options.json or options.predictor / "evaluation.json"
+
+
 def evaluate(options: argparse.Namespace) -> tuple[dict[str, Scores], int, int]:
     """Scores per method, questions scored, questions left out because training saw them (or repeated)."""
+    require_whole("--references", options.references, 1)
+    require_whole("--draws", options.draws, 1)
+    require_interval("--difficulty-range", options.difficulty_range)
     folders = seeds_of(options.predictor)
+    try_output(target_of(options), options.labels, "--json")
+    try_folder(Path(options.cache).expanduser(), f"--cache {options.cache}")
     config = PredictorConfig.load(folders[0])
     backbone = Backbone(options.backbone, config.embedding_layers, reads=config.embedding_reads)
     models = [AttentionPredictor.load(folder, backbone.id) for folder in folders]
@@ -134,7 +146,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     console.print(table(scores, f"{count} questions, {options.references} references, {options.draws} draws"))
     console.print(f"{left_out} labelled questions left out: seen in training, or repeated")
-    target = options.json or options.predictor / "evaluation.json"
+    target = target_of(options)
     content = {"questions": count, "left_out": left_out, "references": options.references, "methods": summary(scores)}
     target.write_text(json.dumps(content | {"scores": scores}, indent=2) + "\n")
     return 0

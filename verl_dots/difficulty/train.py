@@ -26,7 +26,15 @@ from verl_dots.difficulty import evaluate, measure
 from verl_dots.difficulty.embeddings import DEFAULT_CACHE, LAYERS, READS, Backbone, cached_embeddings
 from verl_dots.difficulty.labels import Labels, first_of_families, in_share, read_labels
 from verl_dots.difficulty.model import PredictorConfig
+from verl_dots.difficulty.options import (
+    require_device,
+    require_interval,
+    require_seeds,
+    require_share,
+    require_whole,
+)
 from verl_dots.difficulty.training import Trained, TrainingConfig, train
+from verl_dots.files import try_folder
 
 PRESETS = {"default": PredictorConfig, "paper": PredictorConfig.paper}
 PRESET_READS = {"default": "answer_and_question", "paper": "question"}
@@ -56,6 +64,29 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     if len(set(options.seeds)) < len(options.seeds):
         parser.error(f"--seeds must differ, got {options.seeds}")
     return options
+
+
+def check(options: argparse.Namespace) -> None:
+    """Refuse numbers that cannot work and places that cannot be written, before the questions are embedded.
+
+    Raises:
+        ValueError: the option, its value and what it must be.
+    """
+    for option, value, least in (
+        ("--epochs", options.epochs, 1),
+        ("--references", options.references, 1),
+        ("--draws", options.draws, 1),
+    ):
+        require_whole(option, value, least)
+    require_seeds("--seeds", options.seeds)
+    require_share("--test-share", options.test_share)
+    require_share("--dev-share", options.dev_share)
+    require_interval("--difficulty-range", options.difficulty_range)
+    require_device("--device", options.device)
+    if (options.out / "config.json").exists():
+        raise ValueError(f"{options.out} holds a predictor already; give another --out or remove it")
+    try_folder(options.out, f"--out {options.out}")
+    try_folder(Path(options.cache).expanduser(), f"--cache {options.cache}")
 
 
 def run(
@@ -119,8 +150,7 @@ def save(trained: Sequence[Trained], scores: dict, families: Sequence[str], opti
 def main(arguments: Sequence[str] | None = None) -> int:
     options = parse(arguments)
     try:
-        if (options.out / "config.json").exists():
-            raise ValueError(f"{options.out} holds a predictor already; give another --out or remove it")
+        check(options)
         labels = read_labels(options.labels, tuple(options.difficulty_range))
         labels = labels.take(first_of_families(labels.families))
         backbone = Backbone(options.backbone, options.layers, reads=options.reads)

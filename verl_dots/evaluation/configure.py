@@ -14,6 +14,7 @@ from verl_dots.evaluation.checkpoints import Checkpoint
 from verl_dots.evaluation.data_sets import DataSet
 from verl_dots.integration.generation import Sampling
 from verl_dots.integration.launch import prepare_environment, validate
+from verl_dots.integration.machine_checks import check_machine
 from verl_dots.main import compose
 from verl_dots.settings import ConfigError
 
@@ -45,6 +46,9 @@ def configure(options: argparse.Namespace, checkpoint: Checkpoint) -> DictConfig
     """
     if stray := [word for word in options.overrides if "=" not in word]:
         raise ConfigError(f"{', '.join(stray)}: neither KEY=VALUE nor an option; data files follow --data")
+    for option, value in (("--rollouts", options.rollouts), ("--limit", options.limit)):
+        if value is not None and value < 1:
+            raise ConfigError(f"{option} {value}: must be at least 1")
     overrides = [*STANDALONE, *options.overrides]
     # Before verl is imported, which hydra does to find its config.
     prepare_environment(cpu=any(word in ("device=cpu", "trainer.device=cpu") for word in overrides))
@@ -54,6 +58,7 @@ def configure(options: argparse.Namespace, checkpoint: Checkpoint) -> DictConfig
     OmegaConf.update(config, "data.val_files", list(options.data))
     try:
         validate(config, train=False)
+        check_machine(config, train=False)
     except ConfigError:
         raise
     except (OSError, ValueError) as error:  # of the tokenizer
@@ -82,13 +87,6 @@ def settings_for(config: DictConfig, data_sets: Sequence[DataSet]) -> dict[str, 
 
 def check_sampling(val: DictConfig) -> None:
     """Raise ConfigError unless `actor_rollout_ref.rollout.val_kwargs` asks for something that can be sampled."""
-    if val.n < 1:
-        raise ConfigError(f"--rollouts {val.n}: must be at least 1")
-    if val.temperature < 0 or not 0 < val.top_p <= 1:
-        raise ConfigError(
-            f"actor_rollout_ref.rollout.val_kwargs: temperature={val.temperature} must be at least 0 and "
-            f"top_p={val.top_p} in (0, 1]"
-        )
     if val.temperature == 0 and val.n > 1:
         raise ConfigError(
             f"all {val.n} responses to a question are the same at temperature 0; set "
@@ -98,12 +96,6 @@ def check_sampling(val: DictConfig) -> None:
 
 def check_lengths(rollout: DictConfig) -> None:
     """Raise ConfigError unless `actor_rollout_ref.rollout` has room for a prompt and a response."""
-    for key, length in (
-        ("data.max_prompt_length", rollout.prompt_length),
-        ("data.max_response_length", rollout.response_length),
-    ):
-        if not isinstance(length, int) or length < 1:
-            raise ConfigError(f"{key}={length}: must be a whole number of tokens, at least 1")
     room = rollout.prompt_length + rollout.response_length
     if rollout.max_model_len is not None and rollout.max_model_len < room:
         raise ConfigError(

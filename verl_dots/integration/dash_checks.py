@@ -1,6 +1,7 @@
 """What DASH's preemptive sampling and gradient filter need, checked before anything starts."""
 
 import logging
+import math
 
 from omegaconf import DictConfig
 
@@ -25,6 +26,7 @@ def check_dash(config: DictConfig, dots: DotsConfig) -> None:
     """
     if dots.filter.enable:
         _check_filter(config)
+        _check_threshold(config, dots)
     if dots.preemptive.enable:
         _check_preemptive(config, dots)
 
@@ -72,6 +74,31 @@ def _check_filter(config: DictConfig) -> None:
         logger.warning(
             "dots.filter.enable=True leaves rows out of the whole loss: their part of the KL loss and of the entropy "
             "bonus goes too, so that even dots.filter.threshold=0 is not quite the same training"
+        )
+
+
+def greatest_advantage(config: DictConfig, dots: DotsConfig) -> float:
+    """The greatest |advantage| that a group of rollouts can have; infinity where it has no bound."""
+    estimator, (low, high) = config.algorithm.adv_estimator, dots.reward_range
+    if estimator not in OF_REWARDS or config.algorithm.use_kl_in_reward:
+        return math.inf
+    n = max(config.actor_rollout_ref.rollout.n, dots.budget.most if dots.budget.enable else 1)
+    if n == 1:
+        return max(abs(low), abs(high))  # verl's advantage of a rollout that is alone is its reward
+    if estimator in ("grpo", GRPO_RR) and config.algorithm.norm_adv_by_std_in_grpo:
+        return (n - 1) / math.sqrt(n)  # of one that differs from n - 1 equal ones, in their standard deviations
+    if estimator == "rloo":
+        return high - low
+    return (high - low) * (n - 1) / n
+
+
+def _check_threshold(config: DictConfig, dots: DotsConfig) -> None:
+    bound = greatest_advantage(config, dots)
+    if dots.filter.kind == "absolute" and dots.filter.threshold >= bound:
+        raise ConfigError(
+            f"dots.filter.threshold={dots.filter.threshold}: no advantage can be above {bound:.4g} here (algorithm."
+            f"adv_estimator={config.algorithm.adv_estimator}, rollout.n={config.actor_rollout_ref.rollout.n}, "
+            f"dots.reward_range={list(dots.reward_range)}), so the filter would leave no row; lower it"
         )
 
 

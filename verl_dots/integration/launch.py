@@ -10,13 +10,20 @@ from verl_dots.config import DotsConfig
 from verl_dots.console.redirect import HeldBack
 from verl_dots.integration import checks
 from verl_dots.integration.claim import claim_run
+from verl_dots.integration.combinations import check_by_verl, check_renamed, check_together
 from verl_dots.integration.data_checks import check_data, check_paths
+from verl_dots.integration.machine_checks import check_machine
+from verl_dots.integration.reward_checks import check_reward
 from verl_dots.integration.run_folder import versions
 from verl_dots.integration.start_screen import run_console
+from verl_dots.integration.verl_names import check_names
+from verl_dots.integration.verl_values import check_values
 from verl_dots.settings import ConfigError, unknown_key
 
 logger = logging.getLogger(__name__)
 
+# Names of folders, and of nobody on the hub.
+FOLDERS = ("models", "model", "checkpoints", "checkpoint", "ckpt", "ckpts", "runs", "data", "output", "outputs")
 PLUGIN = "verl_dots.integration.plugin"
 # Forwarded to the Ray processes of every node; set before verl is imported. A value that the user has set stays.
 COMMON_ENVIRONMENT = {"TQ_LOGGING_LEVEL": "ERROR", "RAY_USAGE_STATS_ENABLED": "0"}
@@ -63,6 +70,8 @@ def validate(config: DictConfig, data: bool = True, train: bool = True) -> DotsC
         ConfigError: a setting of `dots` is wrong, or a file that the run needs is not there.
     """
     dots = DotsConfig.from_mapping(OmegaConf.to_container(config.dots, resolve=True))
+    check_renamed(config)
+    check_values(config)
     check_paths(config, train)
     path = config.actor_rollout_ref.model.path
     if _looks_local(path) and not (Path(path).expanduser() / "config.json").is_file():
@@ -74,7 +83,12 @@ def validate(config: DictConfig, data: bool = True, train: bool = True) -> DotsC
         raise ConfigError("trainer.use_v1=False: verl_dots extends verl's V1 trainer only; leave it at True")
     if config.trainer.device == "cpu":
         _check_cpu_engine(config.actor_rollout_ref.rollout.name, train)
+    check_names(config)
+    check_reward(config)
     checks.check(config, dots)
+    if train:
+        check_together(config)
+        check_by_verl(config)
     if data:
         try:
             require_model(path)
@@ -105,6 +119,11 @@ def require_model(path: str) -> None:
         ConfigError: there is none, or the hub cannot be reached or does not give it away.
     """
     if _looks_local(path):
+        if not Path(path).expanduser().exists():
+            raise ConfigError(
+                f"{path!r} is no folder here; give a folder or a hub id, or make a tiny model with "
+                "scripts/make_tiny_model.py"
+            )
         return
     from transformers.utils import cached_file
 
@@ -124,8 +143,10 @@ def require_model(path: str) -> None:
 
 
 def _looks_local(path: str) -> bool:
-    """A hub id is `name` or `owner/name`; everything else, and whatever exists, is a path."""
-    return Path(path).expanduser().exists() or path.startswith((".", "/", "~")) or path.count("/") > 1
+    """A hub id is `name` or `owner/name`; everything else is a path, and so is what exists, or its first folder does."""
+    first = Path(path).parts[0] if "/" in path else ""
+    in_folder = first in FOLDERS or (bool(first) and Path(first).is_dir())
+    return Path(path).expanduser().exists() or path.startswith((".", "/", "~")) or path.count("/") > 1 or in_folder
 
 
 def launch(config: DictConfig, checked: bool = False) -> None:
@@ -137,34 +158,23 @@ def launch(config: DictConfig, checked: bool = False) -> None:
     environment = prepare_environment(config.trainer.device == "cpu", config.trainer.nnodes)
     if not checked:
         validate(config)
+        check_machine(config)
         claim_run(config)
 
     with HeldBack() as said:
         import ray
         from verl.trainer.main_ppo import run_ppo
+        from verl.utils.device import auto_set_device
 
         from verl_dots.integration.task_runner import DotsTaskRunner
 
-        _ask_verl(config)
+        auto_set_device(config)
     for name, value in environment.items():
         key = f"ray_kwargs.ray_init.runtime_env.env_vars.{name}"
         if OmegaConf.select(config, key) is None:
             OmegaConf.update(config, key, value, force_add=True)
     with run_console(config, said.text):
         run_ppo(config, task_runner_class=ray.remote(DotsTaskRunner))
-
-
-def _ask_verl(config: DictConfig) -> None:
-    """Raise ConfigError where verl refuses the config."""
-    from verl.trainer.ppo.utils import need_critic, need_reference_policy
-    from verl.utils.config import validate_config
-    from verl.utils.device import auto_set_device
-
-    auto_set_device(config)
-    try:
-        validate_config(config, need_reference_policy(config), need_critic(config))
-    except (AssertionError, ValueError) as error:
-        raise ConfigError(f"verl refuses the config: {error}") from error
 
 
 def explain_override_error(error: Exception, config: DictConfig) -> str:

@@ -15,6 +15,7 @@ A source that is not in the dict is scored by verl's own function, if verl knows
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from functools import partial
@@ -31,6 +32,17 @@ class ScoringOptions:
     """Seconds for comparing one mathematical answer; past them it is wrong."""
     math_workers: int = mathematics.DEFAULT_WORKERS
     """Worker processes for mathematics in each of verl's reward workers."""
+
+    def __post_init__(self):
+        seconds, workers = self.math_timeout_seconds, self.math_workers
+        if not _is_number(seconds) or not 0 < seconds < math.inf:
+            raise ValueError(f"math_timeout_seconds={seconds!r}: must be a number of seconds above 0")
+        if not _is_number(workers) or workers != int(workers) or workers < 1:
+            raise ValueError(f"math_workers={workers!r}: must be a whole number of 1 or more")
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 Scorer = Callable[[str, str, ScoringOptions], float]
@@ -106,7 +118,7 @@ def compute_score(
             is neither text nor a number (nor a dict, where verl's own function scores).
         ValueError: neither verl_dots nor verl has a scorer for `data_source`.
     """
-    options = _options(kwargs)
+    options = options_of(kwargs)
     if (problem := truth_problem(data_source, ground_truth)) is not None:
         raise TypeError(f"{problem}. Fix reward_model.ground_truth in the data set.")
     scorer = SCORERS.get(data_source)
@@ -151,7 +163,13 @@ def answer_problem(data_source: str, ground_truth: str) -> tuple[str, str] | Non
     return None if reader is None else reader(ground_truth)
 
 
-def _options(kwargs: dict[str, Any]) -> ScoringOptions:
+def options_of(kwargs: dict[str, Any]) -> ScoringOptions:
+    """The settings among the arguments of `compute_score` that come from `reward_kwargs`.
+
+    Raises:
+        TypeError: an entry is unknown.
+        ValueError: an entry has a value that cannot work.
+    """
     known = [field.name for field in fields(ScoringOptions)]
     unknown = sorted(set(kwargs) - set(known) - by_verl.KWARGS)
     if unknown:

@@ -1,0 +1,204 @@
+"""Values of verl's config that are right alone and wrong together, and what verl itself refuses."""
+
+import contextlib
+import io
+import logging
+import warnings
+
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from verl_dots.settings import ConfigError
+
+logger = logging.getLogger(__name__)
+
+# Old key -> its name now; verl's V1 trainer reads the old one no more.
+RENAMED = {
+    "custom_reward_function.path": "reward.custom_reward_function.path",
+    "custom_reward_function.name": "reward.custom_reward_function.name",
+    "custom_reward_function.reward_kwargs": "reward.custom_reward_function.reward_kwargs",
+    "reward_model.num_workers": "reward.num_workers",
+    "reward_model.reward_manager": "reward.reward_manager.name",
+    "reward_model.reward_loop_source": "reward.reward_manager.source",
+    "reward_model.reward_loop_module_path": "reward.reward_manager.module.path",
+    "reward_model.reward_loop_class_name": "reward.reward_manager.module.name",
+    "reward_model.reward_kwargs": "reward.reward_kwargs",
+    "reward_model.model.path": "reward.reward_model.model_path",
+    "reward_model.model.external_lib": "reward.reward_model.model_path",
+    "reward_model.model.trust_remote_code": "reward.reward_model.model_path",
+}
+MOVED = {"reward_model": "reward.reward_model", "sandbox_fusion": "reward.sandbox_fusion"}
+GROUPS_OF_SEVERAL = ("grpo_passk", "rloo", "rloo_vectorized")
+
+
+def check_renamed(config: DictConfig) -> None:
+    """Refuse keys of earlier versions that verl has in its config and reads no more.
+
+    Raises:
+        ConfigError: the key and its name now.
+    """
+    for group in ("custom_reward_function", *MOVED):
+        for name, value in _leaves(config.get(group), f"{group}."):
+            if value is not None:
+                new = RENAMED.get(name) or MOVED[group] + name.removeprefix(group)
+                raise ConfigError(f"{name}={value}: verl {new.split('.')[0]!r} took its place; set {new} instead")
+    for key in ("actor_rollout_ref.actor", "critic"):
+        if OmegaConf.select(config, f"{key}.grad_clip", default=1.0) != 1.0:
+            value = OmegaConf.select(config, f"{key}.grad_clip")
+            raise ConfigError(f"{key}.grad_clip={value}: verl reads it no more; set {key}.optim.clip_grad instead")
+
+
+def check_together(config: DictConfig) -> None:
+    """Refuse values that verl would find not to go together in a worker, or would silently make another run of.
+
+    Raises:
+        ConfigError: the keys, and which to change.
+    """
+    _check_lengths(config)
+    _check_batches(config)
+    _check_devices(config)
+    _check_resume(config)
+    rollout, estimator = config.actor_rollout_ref.rollout, config.algorithm.adv_estimator
+    if rollout.temperature == 0:
+        raise ConfigError(
+            "actor_rollout_ref.rollout.temperature=0: all responses to a question would be the same, and none teaches "
+            "anything (sampled greedily has no ratio); set it above 0"
+        )
+    if rollout.n == 1 and estimator in GROUPS_OF_SEVERAL:
+        raise ConfigError(
+            f"actor_rollout_ref.rollout.n=1 does not go with algorithm.adv_estimator={estimator}, which compares the "
+            "responses to a question; set it to 2 or more"
+        )
+    actor = config.actor_rollout_ref.actor
+    if actor.policy_loss.loss_mode == "dro" and actor.policy_loss.get("dro_beta") is None:
+        raise ConfigError("actor_rollout_ref.actor.policy_loss.dro_beta=null: loss_mode=dro needs it; set it above 0")
+    values = OmegaConf.select(config, "actor_rollout_ref.actor.policy_loss")
+    if values.clip_cov_lb > values.clip_cov_ub:
+        raise ConfigError(
+            f"actor_rollout_ref.actor.policy_loss.clip_cov_lb={values.clip_cov_lb}: must be at most "
+            f"clip_cov_ub={values.clip_cov_ub}"
+        )
+
+
+def _leaves(node: DictConfig | None, prefix: str) -> list[tuple[str, object]]:
+    if node is None:
+        return []
+    found = []
+    for name in node:
+        value = node[name]
+        found += _leaves(value, f"{prefix}{name}.") if isinstance(value, DictConfig) else [(f"{prefix}{name}", value)]
+    return found
+
+
+def _check_lengths(config: DictConfig) -> None:
+    rollout = config.actor_rollout_ref.rollout
+    room = rollout.prompt_length + rollout.response_length
+    if rollout.max_model_len is not None and rollout.max_model_len < room:
+        raise ConfigError(
+            f"actor_rollout_ref.rollout.max_model_len={rollout.max_model_len} leaves no room for "
+            f"data.max_prompt_length + data.max_response_length = {room} tokens; raise it, or set it to null"
+        )
+    # verl cuts a batch into micro-batches of whole sequences.
+    limits = [("actor_rollout_ref.actor.ppo_max_token_len_per_gpu", config.actor_rollout_ref.actor, "use_dynamic_bsz")]
+    limits.append(("actor_rollout_ref.rollout.log_prob_max_token_len_per_gpu", rollout, "log_prob_use_dynamic_bsz"))
+    for key, group, enabled in limits:
+        limit = OmegaConf.select(config, key)
+        ranks = config.actor_rollout_ref.actor.get("ulysses_sequence_parallel_size", 1)
+        if group.get(enabled) and limit is not None and limit * ranks < room:
+            raise ConfigError(
+                f"{key}={limit} is less than data.max_prompt_length + data.max_response_length = {room} tokens, which "
+                f"one sequence may have; raise it to {-(-room // ranks)} or more"
+            )
+
+
+def _check_batches(config: DictConfig) -> None:
+    data, actor = config.data, config.actor_rollout_ref.actor
+    batch, mini = data.train_batch_size, actor.ppo_mini_batch_size
+    if mini > batch:
+        raise ConfigError(
+            f"actor_rollout_ref.actor.ppo_mini_batch_size={mini} is more than data.train_batch_size={batch}: verl "
+            f"would fill the mini-batch up and divide the loss by what is not there; set it to {batch} or less"
+        )
+    if data.gen_batch_size and batch % data.gen_batch_size:
+        raise ConfigError(
+            f"data.gen_batch_size={data.gen_batch_size} does not divide data.train_batch_size={batch}; set it to null"
+        )
+    if actor.use_dynamic_bsz:
+        return
+    micro, n = actor.ppo_micro_batch_size_per_gpu, config.actor_rollout_ref.rollout.n
+    rows = mini * n // max(1, _ranks(config))
+    if micro is not None and rows % micro:
+        raise ConfigError(
+            f"actor_rollout_ref.actor.ppo_micro_batch_size_per_gpu={micro} does not divide the {rows} rows that a "
+            f"device has of a mini-batch (ppo_mini_batch_size * rollout.n / devices); choose a divisor"
+        )
+
+
+def _ranks(config: DictConfig) -> int:
+    """Data-parallel ranks of an FSDP actor."""
+    devices = config.trainer.nnodes * config.trainer.n_gpus_per_node
+    return devices // config.actor_rollout_ref.actor.get("ulysses_sequence_parallel_size", 1)
+
+
+def _check_devices(config: DictConfig) -> None:
+    rollout, actor = config.actor_rollout_ref.rollout, config.actor_rollout_ref.actor
+    devices = config.trainer.nnodes * config.trainer.n_gpus_per_node
+    what = f"trainer.nnodes * trainer.n_gpus_per_node = {devices}"
+    size = rollout.tensor_model_parallel_size * rollout.data_parallel_size * rollout.pipeline_model_parallel_size
+    if rollout.nnodes == 0 and (size > devices or devices % size):
+        raise ConfigError(
+            f"actor_rollout_ref.rollout.tensor_model_parallel_size={rollout.tensor_model_parallel_size} (a replica "
+            f"takes {size} devices with data and pipeline parallelism) does not divide {what}; choose a divisor"
+        )
+    if "fsdp" not in str(actor.strategy):
+        return
+    parallel = actor.get("ulysses_sequence_parallel_size", 1)
+    if devices % parallel:
+        raise ConfigError(
+            f"actor_rollout_ref.actor.ulysses_sequence_parallel_size={parallel} does not divide {what}; choose a divisor"
+        )
+    rows, ranks = actor.ppo_mini_batch_size * rollout.n, devices // parallel
+    dots = config.get("dots") or {}
+    cuts_itself = any((dots.get(name) or {}).get("enable") for name in ("budget", "replay"))
+    if rows % ranks and not cuts_itself:
+        raise ConfigError(
+            f"actor_rollout_ref.actor.ppo_mini_batch_size={actor.ppo_mini_batch_size} * rollout.n={rollout.n} = {rows} "
+            f"rows do not divide among {ranks} devices ({what}); change one of them"
+        )
+
+
+def _check_resume(config: DictConfig) -> None:
+    trainer = config.trainer
+    if trainer.resume_mode != "resume_path":
+        return
+    path = trainer.resume_from_path
+    if not isinstance(path, str) or "global_step_" not in path:
+        raise ConfigError(
+            f"trainer.resume_from_path={path}: trainer.resume_mode=resume_path needs the folder of a checkpoint, "
+            "RUN_FOLDER/global_step_N"
+        )
+
+
+def check_by_verl(config: DictConfig) -> None:
+    """Let verl make its typed configs of ours and check them, as its workers do after the start.
+
+    Raises:
+        ConfigError: verl's message.
+    """
+    from verl.trainer.ppo.utils import need_critic, need_reference_policy
+    from verl.utils.config import omega_conf_to_dataclass, validate_config
+
+    said = io.StringIO()
+    try:
+        with contextlib.redirect_stdout(said), warnings.catch_warnings(action="ignore"):
+            validate_config(config, need_reference_policy(config), need_critic(config))
+            for part in (config.actor_rollout_ref.rollout, config.algorithm, config.actor_rollout_ref.actor.checkpoint):
+                omega_conf_to_dataclass(part)
+    except HydraException as error:
+        cause = error.__cause__ or error
+        raise ConfigError(f"verl refuses the config: {str(cause) or type(cause).__name__}") from error
+    except (AssertionError, ValueError, TypeError, NotImplementedError, OmegaConfBaseException) as error:
+        raise ConfigError(f"verl refuses the config: {str(error) or 'an assertion of verl does not hold'}") from error
+    for line in said.getvalue().splitlines():
+        logger.debug("%s", line)

@@ -1,0 +1,91 @@
+"""Rules that a value of verl's config must follow, each with the words that say so."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Rule:
+    """What a value must be.
+
+    Attributes:
+        words: "must be ...", for the message.
+        holds: whether a value is so.
+    """
+
+    words: str
+    holds: Callable[[Any], bool]
+
+
+def is_number(value: Any) -> bool:
+    """Whether a value is a finite number; True and False are none."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def is_whole(value: Any) -> bool:
+    """Whether a value is an int; 2.0 and True are none."""
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def whole(least: int, instead: tuple[int, ...] = (), meaning: str = "") -> Rule:
+    """A whole number of at least `least`, or one of the others, which mean something else."""
+    others = "".join(f", or {value}" for value in instead) + (f" {meaning}" if meaning else "")
+    return Rule(
+        f"must be a whole number of {least} or more{others}",
+        lambda value: is_whole(value) and (value >= least or value in instead),
+    )
+
+
+def above(low: float) -> Rule:
+    """A finite number above a bound."""
+    return Rule(f"must be a finite number above {low:g}", lambda value: is_number(value) and value > low)
+
+
+def at_least(low: float) -> Rule:
+    """A finite number of at least a bound."""
+    return Rule(f"must be a finite number of {low:g} or more", lambda value: is_number(value) and value >= low)
+
+
+def between(low: float, high: float, open_low: bool = False, open_high: bool = False) -> Rule:
+    """A number of an interval, whose ends belong to it unless they are open."""
+    interval = f"{'(' if open_low else '['}{low:g}, {high:g}{')' if open_high else ']'}"
+
+    def holds(value: Any) -> bool:
+        inside = is_number(value) and low <= value <= high
+        return inside and not (open_low and value == low) and not (open_high and value == high)
+
+    return Rule(f"must be a number in {interval}", holds)
+
+
+def choice(*allowed: str) -> Rule:
+    """One of some names."""
+    return Rule(
+        f"must be one of {', '.join(allowed)}", lambda value: isinstance(value, str) and value in allowed
+    )
+
+
+def optional(rule: Rule) -> Rule:
+    """What a rule allows, or null."""
+    return Rule(f"{rule.words}, or null", lambda value: value is None or rule.holds(value))
+
+
+FINITE = Rule("must be a finite number", is_number)
+FLAG = Rule("must be True or False", lambda value: isinstance(value, bool))
+NAME = Rule("must be a text that is not empty", lambda value: isinstance(value, str) and bool(value.strip()))
+COUNT = whole(1)
+NATURAL = whole(0)
+SEED = Rule("must be a whole number in 0..2147483647", lambda value: is_whole(value) and 0 <= value < 2**31)
+
+
+def _is_pair_of_shares(value: Any) -> bool:
+    """Whether a value is a list of two numbers in [0, 1)."""
+    try:
+        first, second = value
+    except (TypeError, ValueError):
+        return False
+    return all(is_number(part) and 0 <= part < 1 for part in (first, second))
+
+
+BETAS = Rule("must be a list of two numbers in [0, 1)", _is_pair_of_shares)
