@@ -12,6 +12,18 @@ class OutputError(ValueError):
     """A place where a file cannot be written; the message names it and says what to do."""
 
 
+# Names of folders, and of nobody on the hub.
+_FOLDERS = ("models", "model", "checkpoints", "checkpoint", "ckpt", "ckpts", "runs", "data", "output", "outputs")
+
+
+def is_path(name: str) -> bool:
+    """Whether a model's name is a path. A hub id is `name` or `owner/name`; all else is a path, and what is here is."""
+    first = Path(name).parts[0] if "/" in name else ""
+    in_folder = first in _FOLDERS or (bool(first) and os.path.isdir(first))
+    like_a_path = name.startswith((".", "/", "~")) or name.count("/") > 1
+    return like_a_path or in_folder or os.path.exists(os.path.expanduser(name))
+
+
 def try_output(path: Path, inputs: Sequence[str | Path] = (), option: str = "--out") -> None:
     """See whether a file can be written to a place, by writing one beside it that is removed again.
 

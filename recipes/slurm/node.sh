@@ -8,6 +8,9 @@ exec > "$log" 2>&1
 # Per job, start and node: a machine can hold nodes of several jobs, of several users.
 files=${RAY_TMPDIR:-/tmp}/ray-$SLURM_JOB_ID.${SLURM_RESTART_COUNT:-0}-$SLURM_NODEID
 
+# SLURM sets both where a cluster has devices of both makers; verl's workers refuse them together.
+[ -z "${CUDA_VISIBLE_DEVICES:-}" ] || unset ROCR_VISIBLE_DEVICES
+
 gpus=${SLURM_GPUS_ON_NODE:-0} memory=()
 if [ "$gpus" -eq 0 ]; then
     # verl schedules by GPUs: without any, logical ones. One more than the workers use, as in conf/device/cpu.yaml.

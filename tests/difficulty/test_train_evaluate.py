@@ -67,6 +67,29 @@ def test_bad_options_are_refused(tmp_path):
         evaluate.seeds_of(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--epochs", "0"], "--epochs 0: must be 1 or more"),
+        (["--references", "0"], "--references 0: must be 1 or more"),
+        (["--draws", "-1"], "--draws -1: must be 1 or more"),
+        (["--seeds", "1", "-2"], "--seeds -2: must be in 0..2147483647"),
+        (["--test-share", "1"], "--test-share 1.0: must be above 0 and below 1"),
+        (["--dev-share", "nan"], "--dev-share nan: must be above 0 and below 1"),
+        (["--difficulty-range", "5", "5"], "--difficulty-range 5.0 5.0: must be two finite numbers that differ"),
+        (["--device", "cuda:99"], "--device cuda:99: torch sees"),
+        (["--device", "tpu9"], "--device tpu9: torch knows no such device"),
+        (["--cache", "FILE/cache"], "--cache .*/file/cache cannot be written: Not a directory"),
+        (["--out", "FILE"], "--out .*/file cannot be written"),
+    ],
+)
+def test_what_training_cannot_do_is_refused_before_anything_is_read(tmp_path, arguments, words):
+    (tmp_path / "file").touch()
+    given = options(tmp_path, *[argument.replace("FILE", str(tmp_path / "file")) for argument in arguments])
+    with pytest.raises(ValueError, match=words):
+        train.check(given)
+
+
 def test_an_out_folder_that_holds_a_predictor_is_left_alone(trained, capsys):
     out, _ = trained
     before = (out / "model.safetensors").read_bytes()

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from verl_dots.files import is_path
+
 DEFAULT_MAX_LENGTH = 1024
 LAYERS = ("last", "all")
 READS = ("question", "answer_and_question")
@@ -62,6 +64,8 @@ class Backbone:
     def folder(self) -> Path:
         """The model's folder; of a hub id, its snapshot, fetched if it is not there."""
         path = Path(self.path).expanduser()
+        if not path.exists() and is_path(self.path):
+            raise EmbeddingError(f"backbone {self.path!r} is no folder, and no name of a model of the hub")
         return path if path.exists() else _snapshot(self.path)
 
     @property

@@ -156,7 +156,7 @@ def _check_devices(config: DictConfig) -> None:
     parallel = actor.get("ulysses_sequence_parallel_size", 1)
     if devices % parallel:
         raise ConfigError(
-            f"actor_rollout_ref.actor.ulysses_sequence_parallel_size={parallel} does not divide {what}; choose a divisor"
+            f"actor_rollout_ref.actor.ulysses_sequence_parallel_size={parallel} does not divide {what}; choose another"
         )
     rows, ranks = actor.ppo_mini_batch_size * rollout.n, devices // parallel
     dots = config.get("dots") or {}

@@ -56,8 +56,9 @@ def check_temporary_folder(environment: MutableMapping[str, str], given: str | N
     most = SOCKET_BYTES - len(socket) - 1
     if (length := len(os.fsencode(folder.rstrip("/")))) > most:
         raise ConfigError(
-            f"{name}={folder}: has {length} bytes, and Ray's sockets in it would have paths of {length + 1 + len(socket)}, "
-            f"where the system allows {SOCKET_BYTES}; set RAY_TMPDIR to a folder of at most {most} bytes, such as /tmp"
+            f"{name}={folder}: has {length} bytes, and Ray's sockets in it would have paths of "
+            f"{length + 1 + len(socket)}, where the system allows {SOCKET_BYTES}; "
+            f"set RAY_TMPDIR to a folder of at most {most} bytes, such as /tmp"
         )
     if not Path(folder).is_dir() and not given:
         raise ConfigError(f"{name}={folder}: there is no such folder; make it, or set {name} to another one")

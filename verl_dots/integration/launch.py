@@ -8,6 +8,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from verl_dots.config import DotsConfig
 from verl_dots.console.redirect import HeldBack
+from verl_dots.files import is_path
 from verl_dots.integration import checks
 from verl_dots.integration.claim import claim_run
 from verl_dots.integration.combinations import check_by_verl, check_renamed, check_together
@@ -22,8 +23,6 @@ from verl_dots.settings import ConfigError, unknown_key
 
 logger = logging.getLogger(__name__)
 
-# Names of folders, and of nobody on the hub.
-FOLDERS = ("models", "model", "checkpoints", "checkpoint", "ckpt", "ckpts", "runs", "data", "output", "outputs")
 PLUGIN = "verl_dots.integration.plugin"
 # Forwarded to the Ray processes of every node; set before verl is imported. A value that the user has set stays.
 COMMON_ENVIRONMENT = {"TQ_LOGGING_LEVEL": "ERROR", "RAY_USAGE_STATS_ENABLED": "0"}
@@ -74,7 +73,7 @@ def validate(config: DictConfig, data: bool = True, train: bool = True) -> DotsC
     check_values(config)
     check_paths(config, train)
     path = config.actor_rollout_ref.model.path
-    if _looks_local(path) and not (Path(path).expanduser() / "config.json").is_file():
+    if is_path(path) and not (Path(path).expanduser() / "config.json").is_file():
         raise ConfigError(
             f"actor_rollout_ref.model.path: {path!r} is not a model folder (no config.json in it); give a folder or "
             "a hub id, or make a tiny model with scripts/make_tiny_model.py"
@@ -118,7 +117,7 @@ def require_model(path: str) -> None:
     Raises:
         ConfigError: there is none, or the hub cannot be reached or does not give it away.
     """
-    if _looks_local(path):
+    if is_path(path):
         if not Path(path).expanduser().exists():
             raise ConfigError(
                 f"{path!r} is no folder here; give a folder or a hub id, or make a tiny model with "
@@ -140,13 +139,6 @@ def require_model(path: str) -> None:
             f"({str(error).splitlines()[0]}); give a folder or a hub id, or make a "
             "tiny model with scripts/make_tiny_model.py"
         ) from error
-
-
-def _looks_local(path: str) -> bool:
-    """A hub id is `name` or `owner/name`; everything else is a path, and so is what exists, or its first folder does."""
-    first = Path(path).parts[0] if "/" in path else ""
-    in_folder = first in FOLDERS or (bool(first) and Path(first).is_dir())
-    return Path(path).expanduser().exists() or path.startswith((".", "/", "~")) or path.count("/") > 1 or in_folder
 
 
 def launch(config: DictConfig, checked: bool = False) -> None:

@@ -65,8 +65,8 @@ def _check_devices(config: DictConfig) -> None:
     wanted, there = config.trainer.n_gpus_per_node, torch.cuda.device_count()
     if there == 0:
         raise ConfigError(
-            f"trainer.n_gpus_per_node={wanted}: this machine has no GPU that torch sees; set device=cpu to run without, "
-            f"or RAY_ADDRESS to join a cluster"
+            f"trainer.n_gpus_per_node={wanted}: this machine has no GPU that torch sees; set device=cpu to run "
+            "without, or RAY_ADDRESS to join a cluster"
         )
     if wanted > there:
         visible = os.environ.get("CUDA_VISIBLE_DEVICES")
