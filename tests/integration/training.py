@@ -60,7 +60,8 @@ def make_inputs(folder: Path, questions: int) -> Inputs:
 
 def train(arguments: list[str], module: str = "verl_dots.main", **environment: str) -> subprocess.CompletedProcess:
     """Run a training module in a process of its own; its output, which `overrides` shows in full, is in `stdout`."""
-    env = dict(os.environ, PYTHONPATH=str(ROOT), PYTHONUNBUFFERED="1", **environment)
+    path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
+    env = dict(os.environ, PYTHONPATH=path, PYTHONUNBUFFERED="1", **environment)
     return subprocess.run(
         [sys.executable, "-m", module, *arguments],
         cwd=ROOT, env=env, timeout=TIMEOUT_SECONDS, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,

@@ -293,6 +293,7 @@ RIGHT = {
     "sets and further expressions": [
         (r"x \in \{1,2\}", r"\boxed{\{1, 2\}}"),
         (r"\{1,2\}", r"\boxed{1, 2}"),
+        (r"\emptyset", r"\boxed{\{\}}"),
         (r"\emptyset", r"\boxed{\varnothing}"),
         (r"\emptyset", r"\boxed{\emptyset}"),
         (r"n \equiv 2 \pmod{4}", r"\boxed{n\equiv 2\pmod 4}"),

@@ -23,6 +23,7 @@ _FOR_ALL = re.compile(
     r"\s*,?\s*(?:\\text\{\s*,?\s*for (?:all|any|every|each)(?: (?:real|positive|integer|number)s?)*\s*\}|\\forall)"
     r"\s*[a-z]?\s*(?:\\in\s*\\mathbb\s*\{?\s*[A-Z]\s*\}?(?:\s*[_^]\s*(?:\{[^{}]*\}|[+\d*]))*)?$"
 )
+_NOTHING = re.compile(r"^\\\{\s*\\\}$")
 _LEAD = re.compile(r"^(?:(?:\\approx|\\sim)(?![a-z])|=|:|(?:about|approximately|around|roughly)\b)\s*")
 _TUPLES = re.compile(r"(?:\([^()]*,[^()]*\)\s*){2,}")
 _COMMA = re.compile(r"\s*[,;]\s*")
@@ -58,6 +59,7 @@ _MOST_MEMBERS = 2000
 def read(text: str) -> Answer | None:
     """Read an answer as it is written; None if nothing is in it."""
     text = _LEAD.sub("", unwrapped(strip_end(clean(text))))
+    text = _NOTHING.sub(r"\\emptyset", text)
     text = _FOR_ALL.sub("", re.sub(r"\)\s*(?=\()", "), ", text) if _TUPLES.fullmatch(text) else text)
     return _read(text) if re.search(r"[^\s{}\\.,;:$]", text) else None
 
