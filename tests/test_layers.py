@@ -39,7 +39,7 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     ),
     "evaluation/merging": ({"settings"}, {"ray", "hydra", "omegaconf", "pandas"}),
     "evaluate": (
-        {"difficulty", "evaluation", "files", "guard", "integration", "settings"},
+        {"difficulty", "evaluation", "guard", "integration", "settings"},
         {"torch", "ray", "verl", "hydra", "pandas"},
     ),
     "guard": (set(), {"torch", "ray", "verl", "transformers", "hydra", "omegaconf", "pandas", "numpy", "rich"}),

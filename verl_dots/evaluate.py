@@ -39,9 +39,9 @@ from verl_dots.evaluation.configure import configure, parse, settings_for
 from verl_dots.evaluation.data_sets import DataSet, read_data_sets
 from verl_dots.evaluation.storage import GenerationJournal
 from verl_dots.evaluation.summary import Result
-from verl_dots.files import OutputError, try_folder
 from verl_dots.integration.generation import GenerationError, Response, RolloutServers, Sampling
 from verl_dots.integration.launch import require_model
+from verl_dots.integration.machine_checks import try_writing
 from verl_dots.integration.run_folder import versions, write_text
 from verl_dots.integration.scoring import RewardFunction
 from verl_dots.settings import ConfigError
@@ -65,10 +65,7 @@ def evaluate(options: Namespace) -> tuple[list[Result], Path]:
         if options.out is None:
             raise ConfigError(f"--out is missing: {options.checkpoint!r} is a hub id, which has no folder here")
     out = options.out or checkpoint.folder / "evaluation"
-    try:
-        try_folder(out, f"--out {out}")
-    except OutputError as error:
-        raise ConfigError(str(error)) from error
+    try_writing("--out", str(out))
     config = configure(options, checkpoint)
     data_sets = read_data_sets(options.data, config.data.prompt_key, options.limit)
     reward, reader = RewardFunction(config), AnswerReader()

@@ -57,8 +57,8 @@ def test_layers_by_number(backbone, tmp_path, capsys):
     [
         (["--layers", "first"], "layers='first': must be one of last, all"),
         (["--layers", "9"], "layers=(9,): '{backbone}' has layers 0 to 2"),
-        (["--device", "abacus"], "device='abacus' is none that torch knows"),
-        (["--batch-tokens", "0"], "batch_tokens=0: must be 1 or more"),
+        (["--device", "abacus"], "--device abacus: torch knows no such device"),
+        (["--batch-tokens", "0"], "--batch-tokens 0: must be 1 or more"),
         (["--prompt-key", "chat"], "has no column ['chat']"),
         (["--backbone", "{tmp}"], "is not a model folder: no config.json in it"),
         (["{tmp}/gone.parquet"], "there is no file '{tmp}/gone.parquet'"),

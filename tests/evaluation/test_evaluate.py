@@ -74,7 +74,7 @@ DATA = ["--data", "data.parquet"]
         (["./nowhere", *DATA], "there is no folder './nowhere'"),
         (["empty", *DATA], "'empty' has a config.json but no weights"),
         (["owner/model", *DATA], "--out is missing: 'owner/model' is a hub id"),
-        (["models/nowhere", *DATA], "'models/nowhere' is neither a folder here nor a model of the hub"),
+        (["models/nowhere", *DATA], "'models/nowhere' is no folder here"),
         (["model", "--data", "nowhere.parquet"], "there is no file 'nowhere.parquet'"),
         (["model", "--data", "columns.parquet"], "columns.parquet has no column ['prompt', 'reward_model']"),
         (["model", "--data", "new.parquet"], "no reward function for data source 'riddles'"),

@@ -31,12 +31,13 @@ def check_names(config: DictConfig) -> None:
     Raises:
         ConfigError: the key, the name, and the nearest that there is.
     """
-    for key, known in _known().items():
-        value = OmegaConf.select(config, key)
-        if value is not None:
-            require_name(key, value, known())
-    _check_estimator(config)
-    _check_strategies(config)
+    with warnings.catch_warnings(action="ignore"):  # verl's import has one for each engine that is not installed
+        for key, known in _known().items():
+            value = OmegaConf.select(config, key)
+            if value is not None:
+                require_name(key, value, known())
+        _check_estimator(config)
+        _check_strategies(config)
     _check_precisions(config)
     _check_loggers(config)
     _check_optimizers(config)
@@ -103,8 +104,7 @@ def _check_estimator(config: DictConfig) -> None:
 
 
 def _check_strategies(config: DictConfig) -> None:
-    with warnings.catch_warnings(action="ignore"):  # one for each engine that is not installed
-        from verl.workers.engine import EngineRegistry
+    from verl.workers.engine import EngineRegistry
 
     for key, kind in (("actor_rollout_ref.actor", "language_model"), ("critic", "value_model")):
         strategy = OmegaConf.select(config, f"{key}.strategy")
