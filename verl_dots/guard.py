@@ -15,6 +15,7 @@ SIGKILL         the kernel kills the child, too; Ray's daemons follow it in the 
 Whatever is left of the child's processes once it has ended is ended, too.
 """
 
+import contextlib
 import ctypes
 import json
 import os
@@ -158,23 +159,25 @@ class _Guard:
 def end_all_below() -> None:
     """Wait a moment for the processes below this one, orphans of theirs too, and kill those that do not end."""
     deadline = time.monotonic() + GRACE_SECONDS
-    while below := _below():
+    while _has_children() and time.monotonic() < deadline + GRACE_SECONDS:  # some the kernel may not let go of
         if time.monotonic() > deadline:
-            for process in below:
-                process.kill()
-        if time.monotonic() > deadline + GRACE_SECONDS:
-            return  # one that the kernel does not let go of
+            for process in psutil.Process().children(recursive=True):
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    process.kill()
         time.sleep(0.05)
 
 
-def _below() -> list[psutil.Process]:
-    """The living processes below this one; the dead are taken leave of."""
+def _has_children() -> bool:
+    """Whether anything below this process lives: whatever loses its parent becomes a child of this one at once.
+
+    psutil's list alone would not do: it misses a process whose parent ends while the list is made.
+    """
     try:
         while os.waitpid(-1, os.WNOHANG) != (0, 0):
             pass
     except ChildProcessError:
-        return []
-    return psutil.Process().children(recursive=True)
+        return False
+    return True
 
 
 def _prctl(option: int, value: int) -> None:
