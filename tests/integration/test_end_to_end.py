@@ -150,7 +150,8 @@ def test_a_resumed_run_is_the_same_run_bit_for_bit(inputs, straight, tmp_path):
         "trainer.total_training_steps": 4,
     }))  # fmt: skip
     told = [json.loads(line)["step"] for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
-    assert told.count(2) < told.count(3) == told.count(4)
+    # The validation of the step that is resumed from may come once more.
+    assert [step for step in told if step != 2] == [0, 1, 3, 4, 3, 4]
     resumed, whole = rows_of(tmp_path / "run"), rows_of(folder / "run")
     assert sorted(resumed) == sorted(whole)
     for step in whole:
