@@ -38,6 +38,7 @@ def worker_for(engine: str, full_determinism: bool, server: Server):
 def ask(engine, full_determinism=True, *, step=3, validate=False, prompts=("a", "b"), first=0, rollouts=4):
     """Requests of a step as `{(prompt, session): (request id, sampling parameters)}`, through the real worker."""
     from verl.trainer.ppo.v1 import agent_loop_tq
+
     from verl_dots.integration import agent_loop
 
     server = Server()
@@ -100,6 +101,7 @@ def test_the_engine_of_this_project_is_told_the_rollout(full_determinism):
 
 def test_a_session_that_fails_tells_its_cause(monkeypatch):
     from verl.trainer.ppo.v1 import agent_loop_tq
+
     from verl_dots.integration import agent_loop
 
     told = []
@@ -115,7 +117,5 @@ def test_a_session_that_fails_tells_its_cause(monkeypatch):
     monkeypatch.setattr(agent_loop, "tell_failure", tell)
     worker = worker_for("hf", False, Server())
     with pytest.raises(OverflowError):
-        asyncio.run(
-            worker._run_agent_loop({}, {"step": 1, "validate": False}, uid="u", session_id=2, raw_prompt=[{}])
-        )
+        asyncio.run(worker._run_agent_loop({}, {"step": 1, "validate": False}, uid="u", session_id=2, raw_prompt=[{}]))
     assert told == [("u", 2, "OverflowError('too long')")]

@@ -17,7 +17,6 @@ from verl_dots.integration.verl_values import TABLE
 from verl_dots.main import compose
 from verl_dots.settings import ConfigError
 
-
 A, R, V = "actor_rollout_ref.actor", "actor_rollout_ref.rollout", "actor_rollout_ref.rollout.val_kwargs"
 PROFILER = f"{R}.profiler"
 REWARD = "reward.custom_reward_function"

@@ -8,8 +8,8 @@ import numpy as np
 def effective(rewards_G: Sequence[float] | np.ndarray) -> bool:
     """Whether the rewards of a group differ: with equal ones every advantage is 0, whatever the rewards are.
 
-    With rewards of 0 and 1 this is 0 < mean reward < 1, as arXiv 2506.05316 has it. Eight rewards of 0.5 have that mean,
-    too, and teach nothing.
+    With rewards of 0 and 1 this is 0 < mean reward < 1, as arXiv 2506.05316 has it. Eight rewards of 0.5 have that
+    mean, too, and teach nothing.
 
     Args:
         rewards_G: [G] rewards of all rollouts of a question.

@@ -16,7 +16,8 @@ class ReplayConfig(Settings):
     """Rollout replay (arXiv 2506.05316, section 4): a part of each train batch is rollouts of earlier steps.
 
     Attributes:
-        enable: keep effective groups, those whose rewards differ, and replay them. Needs a loss that corrects for their age, see dots.loss.
+        enable: keep effective groups, those whose rewards differ, and replay them.
+            Needs a loss that corrects for their age, see dots.loss.
         delta: share of a batch's questions that are rolled out fresh, in (0, 1]; the others are replayed. What the
             buffer cannot give is rolled out too.
         capacity: C, groups that are kept; the oldest give way.

@@ -52,7 +52,7 @@ def step_line(row: Mapping[str, Any], steps: int | None, seconds_left: float | N
         parts.append(measured)
     if (tokens := _number(row, "training/generated_tokens")) is not None:
         parts.append(f"{tokens:,.0f} tokens")
-    if (failed := _number(row, "training/failed_rollouts")):
+    if failed := _number(row, "training/failed_rollouts"):
         parts.append(f"{failed:.0f} rollouts failed")
     if (seconds := _number(row, "timing_s/step")) is not None:
         parts.append(f"{seconds:.1f} s")

@@ -16,7 +16,7 @@ import yaml
 from rich.console import Console
 
 from verl_dots.console.errors import ErrorTally, first_cause
-from verl_dots.console.lines import duration, seconds_left, step_line, validation
+from verl_dots.console.lines import duration, seconds_left, step_line
 from verl_dots.console.redirect import Redirect
 from verl_dots.console.rows import NewRows
 from verl_dots.guard import tell

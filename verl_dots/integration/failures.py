@@ -1,7 +1,7 @@
 """Rollouts that failed: their causes, from the agent loop to the trainer, and how many are too many.
 
-An engine or a reward may raise for a response. Its group is then incomplete and leaves the step; see `groups`. The cause
-waits in a partition of verl's TransferQueue until the trainer takes it.
+An engine or a reward may raise for a response. Its group is then incomplete and leaves the step; see `groups`. The
+cause waits in a partition of verl's TransferQueue until the trainer takes it.
 """
 
 import math

@@ -1,9 +1,9 @@
 """DASH's gradient filter in a train step: rows with a small advantage leave the batch before the update.
 
 Each optimizer step has the rows that it would have had, less those that leave, and the loss is divided by what it would
-have been divided by, so a threshold of 0 changes nothing but the time. A mini-batch of which all rows leave keeps the shortest
-as fillers: the optimizer makes its step without a gradient, as it would have. Where advantages follow from the rewards alone,
-the rows leave before the forward passes of the proximal and the reference policy, too.
+have been divided by, so a threshold of 0 changes nothing but the time. A mini-batch of which all rows leave keeps the
+shortest as fillers: the optimizer makes its step without a gradient, as it would have. Where advantages follow from the
+rewards alone, the rows leave before the forward passes of the proximal and the reference policy, too.
 """
 
 import time
@@ -145,8 +145,8 @@ class FilterStage:
         size_N = np.array([float((advantage_T * mask_T).abs().max()) for advantage_T, mask_T in pairs])
         real_N = _real(batch)
         kept_N = np.zeros(len(batch), dtype=bool)
-        # Of equal advantages those that leave are drawn, the same ones whenever the same rows meet: the names of the rows,
-        # which hold their step, are the seed.
+        # Of equal advantages those that leave are drawn, the same ones whenever the same rows meet: the names of the
+        # rows, which hold their step, are the seed.
         rng = np.random.default_rng(list("\n".join(sorted(batch.keys)).encode()))
         kept_N[real_N] = kept(size_N[real_N], self.settings.threshold, self.settings.kind, rng)
         return kept_N

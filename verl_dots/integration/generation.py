@@ -28,6 +28,7 @@ from verl_dots.integration.standalone import (
     tokenize,
 )
 
+
 class GenerationError(RuntimeError):
     """A rollout server failed on a request."""
 

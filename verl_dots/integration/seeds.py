@@ -1,7 +1,7 @@
 """A request's own random numbers, whichever engine draws them: the one place that decides what a server is told.
 
-With `rollout.full_determinism=True` verl 0.9.1 gives vLLM one seed for all requests of a replica. The rollouts of a group
-could then all be equal, and GRPO would have no gradient. SGLang does the same in its deterministic mode.
+With `rollout.full_determinism=True` verl 0.9.1 gives vLLM one seed for all requests of a replica. The rollouts of a
+group could then all be equal, and GRPO would have no gradient. SGLang does the same in its deterministic mode.
 
     engine   a request has        when
     hf       `rollout_index`      always: its seed is that of the run, the weights' version, the prompt and this index

@@ -38,7 +38,7 @@ class TolerantTrainer(RecordedTrainer):
         return super()._submit_batch_to_rollout(batch)
 
     def step(self, metrics: dict, timing_raw: dict) -> KVBatchMeta:
-        """verl's; where too many rollouts have failed, the run is saved and ends after it, or at once if none is left."""
+        """verl's; where too many rollouts have failed, the run is saved and ends after it, or at once if all have."""
         try:
             batch = super().step(metrics, timing_raw)
         except RuntimeError as error:

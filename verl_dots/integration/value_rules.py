@@ -61,9 +61,7 @@ def between(low: float, high: float, open_low: bool = False, open_high: bool = F
 
 def choice(*allowed: str) -> Rule:
     """One of some names."""
-    return Rule(
-        f"must be one of {', '.join(allowed)}", lambda value: isinstance(value, str) and value in allowed
-    )
+    return Rule(f"must be one of {', '.join(allowed)}", lambda value: isinstance(value, str) and value in allowed)
 
 
 def optional(rule: Rule) -> Rule:
