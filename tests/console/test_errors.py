@@ -4,6 +4,7 @@ LOG = """(AgentLoopWorkerTQ pid=11) Traceback (most recent call last):
 (AgentLoopWorkerTQ pid=11)   File "reward.py", line 3, in compute_score
 (AgentLoopWorkerTQ pid=11) OSError: rollout 17: the service is down
 \x1b[36m(AgentLoopWorkerTQ pid=12, ip=10.0.0.2)\x1b[0m OSError: rollout 4: the service is down
+ray.exceptions.RayTaskError(OSError): \x1b[36mray::Worker.score()\x1b[39m (pid=30749, ip=10.0.0.2)
 step:1 - critic/score/mean:0.5
 UserWarning: not an error
 the config says error: none

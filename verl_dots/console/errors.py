@@ -3,10 +3,11 @@
 import re
 from collections import Counter
 
-# In front of what Ray's processes write: "(WorkerDict pid=12, ip=10.0.0.1) ", in colours on a terminal.
-_PREFIX = re.compile(r"^(?:\x1b\[\d+m)*\([^()]*pid=\d+[^()]*\)(?:\x1b\[\d+m)* ?")
+_COLOUR = re.compile(r"\x1b\[[\d;]*m")
+# In front of what Ray's processes write: "(WorkerDict pid=12, ip=10.0.0.1) ".
+_PREFIX = re.compile(r"^\([^()]*pid=\d+[^()]*\) ?")
 # Behind a line that Ray shows once for several processes.
-_REPEATED = re.compile(r" *(?:\x1b\[\d+m)* *\[repeated (\d+)x across cluster\].*$")
+_REPEATED = re.compile(r" *\[repeated (\d+)x across cluster\].*$")
 _ERROR = re.compile(
     r"^(?:[A-Za-z_]\w*\.)*(?:[A-Z]\w*(?:Error|Exception)|TimeoutExpired|Exception)(?:\(\w+\))?(?:: .*)?$"
 )
@@ -27,10 +28,11 @@ class ErrorTally:
         *lines, self._rest = (self._rest + text).split("\n")
         new = []
         for line in lines:
-            line, times = _PREFIX.sub("", line), 1
+            line, times = _COLOUR.sub("", line), 1
+            line = _PREFIX.sub("", line)
             if repeated := _REPEATED.search(line):
                 line, times = line[: repeated.start()], int(repeated[1])
-            if not _ERROR.match(line):
+            if not _ERROR.match(line) or line.startswith("ray.exceptions.RayTaskError"):  # which wraps another
                 continue
             key = re.sub(r"\d+|0x[0-9a-f]+", "#", line)
             if key not in self._texts:

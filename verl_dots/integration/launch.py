@@ -55,6 +55,7 @@ def prepare_environment(cpu: bool, nnodes: int = 1) -> dict[str, str]:
     os.environ["VERL_USE_EXTERNAL_MODULES"] = ",".join(modules)
     for name, value in wanted.items():
         os.environ.setdefault(name, value)
+    logging.getLogger("verl.plugin.platform.platform_manager").setLevel(logging.WARNING)  # tells of its choice
     return {name: os.environ[name] for name in ("VERL_USE_EXTERNAL_MODULES", *wanted)}
 
 
@@ -165,8 +166,13 @@ def launch(config: DictConfig, checked: bool = False) -> None:
         key = f"ray_kwargs.ray_init.runtime_env.env_vars.{name}"
         if OmegaConf.select(config, key) is None:
             OmegaConf.update(config, key, value, force_add=True)
+    joined = ray.is_initialized()
     with run_console(config, said.text):
-        run_ppo(config, task_runner_class=ray.remote(DotsTaskRunner))
+        try:
+            run_ppo(config, task_runner_class=ray.remote(DotsTaskRunner))
+        finally:
+            if not joined:
+                ray.shutdown()  # the last words of its workers belong to the log, too
 
 
 def explain_override_error(error: Exception, config: DictConfig) -> str:
