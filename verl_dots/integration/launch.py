@@ -55,8 +55,13 @@ def prepare_environment(cpu: bool, nnodes: int = 1) -> dict[str, str]:
     os.environ["VERL_USE_EXTERNAL_MODULES"] = ",".join(modules)
     for name, value in wanted.items():
         os.environ.setdefault(name, value)
-    logging.getLogger("verl.plugin.platform.platform_manager").setLevel(logging.WARNING)  # tells of its choice
+    # It tells of its choice at every import; a level would not last, as it sets its own.
+    logging.getLogger("verl.plugin.platform.platform_manager").addFilter(_is_warning)
     return {name: os.environ[name] for name in ("VERL_USE_EXTERNAL_MODULES", *wanted)}
+
+
+def _is_warning(record: logging.LogRecord) -> bool:
+    return record.levelno >= logging.WARNING
 
 
 def validate(config: DictConfig, data: bool = True, train: bool = True) -> DotsConfig:
