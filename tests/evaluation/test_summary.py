@@ -59,7 +59,7 @@ def test_measures_of_each_data_set_and_their_average(generations):
 
 def test_wrong_answers_that_are_equal_win_the_vote(generations):
     def same(one, other):
-        return {one, other} == {"$1/2$", "$0.5$"}
+        return {one, other} == {"1/2", "0.5"}
 
     first, *_ = summarise(generations, same)
     assert first.majority.value == 0.5
