@@ -101,7 +101,6 @@ data.seed=one
 +{A}.clip_rato=0.2 -> verl refuses the config
 {A}.optim.lr=nan
 {A}.optim.lr=inf
-{A}.optim.lr=0
 {A}.optim.lr=-1e-6
 {A}.optim.lr=fast
 {A}.optim.lr="1e-6"
@@ -307,6 +306,7 @@ dots.temperature.damping=1
 """.strip().splitlines()
 ACCEPTED = f"""
 data.train_batch_size=8
+{A}.optim.lr=0
 data.gen_batch_size=4
 data.max_prompt_length=64
 data.train_max_samples=-1

@@ -29,7 +29,7 @@ SAMPLING: dict[str, Rule] = {
     "repetition_penalty": above(0),
 }
 OPTIMIZER: dict[str, Rule] = {
-    "lr": above(0),
+    "lr": at_least(0),
     "lr_warmup_steps_ratio": SHARE,
     "lr_warmup_steps": optional(whole(0, (-1,), "to go by the ratio")),
     "weight_decay": at_least(0),
