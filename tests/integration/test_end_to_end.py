@@ -56,7 +56,7 @@ def test_what_a_run_leaves_behind(straight):
     assert len(shown) < 30, output
     (first,) = [line for line in shown if line.startswith("step 1/4")]
     assert re.fullmatch(r"step 1/4  reward 0\.\d+  \d+ tokens  [\d.]+ s  .* left", first)
-    assert re.match(r"complete: step 4 of 4 after \d+ s; ", shown[-1])
+    assert re.match(r"complete: step 4 of 4 after (\d+ min )?\d+ s; ", shown[-1])
     assert list((folder / "tensorboard").glob("events.out.tfevents.*"))
 
 
