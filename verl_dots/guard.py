@@ -48,7 +48,7 @@ def guarded(name: str, resumes: str) -> None:
 
     Args:
         name: of the command, which its messages begin with.
-        resumes: how it goes on after it was ended.
+        resumes: how it continues after it was ended.
     """
     parent, (reading, writing) = os.getpid(), os.pipe()
     _prctl(SET_CHILD_SUBREAPER, 1)
