@@ -63,6 +63,7 @@ def test_every_generated_token_is_counted_once(whole):
     assert rows[1]["training/unused_tokens"] > 0
 
 
+@pytest.mark.long
 def test_a_resume_in_the_middle_of_a_round_is_the_same_run_bit_for_bit(inputs, whole, tmp_path):
     # Step 3 began a round of two batches: the second one, and the predictor's memory, come from the checkpoint.
     shutil.copytree(whole / "run" / "global_step_3", tmp_path / "run" / "global_step_3")

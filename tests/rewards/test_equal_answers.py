@@ -290,6 +290,18 @@ RIGHT = {
         ("13", r"\boxed{{13}}"),
         ("13", r"\boxed{13\phantom{0}}"),
     ],
+    "boxes without braces, choices with their value, scales": [
+        ("12", r"\boxed 12"),
+        (r"\frac{3}{4}", r"\boxed\frac{3}{4}"),
+        ("B", r"\boxed{\text{(B) } 12}"),
+        ("12", r"\boxed{\text{(B) } 12}"),
+        ("36000", r"\boxed{36, 000}"),
+        ("2000000", r"\boxed{2 \text{ million}}"),
+        ("2", r"\boxed{2 \text{ million}}"),
+        (r"3 \text{ to } 2", r"\boxed{3:2}"),
+        (r"\frac{7}{8}", r"\boxed{⅞}"),
+        ("0", r"\boxed{\sin(100\pi)}"),
+    ],
     "sets and further expressions": [
         (r"x \in \{1,2\}", r"\boxed{\{1, 2\}}"),
         (r"\{1,2\}", r"\boxed{1, 2}"),

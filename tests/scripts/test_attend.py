@@ -15,7 +15,10 @@ ROOT = Path(__file__).parents[2]
 def script(folder: Path, command: str) -> subprocess.Popen:
     (folder / "command.sh").write_text(command)
     text = f"set -euo pipefail; source {ROOT}/scripts/attend.sh; attend bash command.sh; echo after > after"
-    return subprocess.Popen(["bash", "-c", text], cwd=folder)
+    # bash cannot take up a signal that it was started to ignore, as everything in the background of a script is.
+    return subprocess.Popen(
+        ["bash", "-c", text], cwd=folder, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)
+    )
 
 
 def wait_for(file: Path) -> None:

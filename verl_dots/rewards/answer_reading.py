@@ -9,11 +9,12 @@ import re
 
 from verl_dots.rewards import number_text
 from verl_dots.rewards.answers import Answer, Based, Collection, Either, Named, Ratio, Relation, Value
-from verl_dots.rewards.bracket_text import CLOSING, OPENING, first_end, split, split_at, unwrapped
+from verl_dots.rewards.bracket_text import CLOSING, OPENING, depth, first_end, split, split_at, unwrapped
+from verl_dots.rewards.expression_tree import number
 from verl_dots.rewards.expressions import ParseError, parse_expression
 from verl_dots.rewards.latex_text import clean, strip_end
-from verl_dots.rewards.units import split_unit
-from verl_dots.rewards.word_text import has_words, is_prose, words
+from verl_dots.rewards.units import split_scale, split_unit
+from verl_dots.rewards.word_text import has_words, is_prose, split_choice, without_option, words
 
 _AND = re.compile(
     r"\s*,?\s*(?:\\text\{\s*,?\s*(?:and|or|AND|OR|And|Or|&)\s*,?\s*\}|(?<![A-Za-z\\])(?:and|or|AND|OR)(?![A-Za-z]))\s*|\s*;\s*|,\s+|\s*\\text\{,\s*\}\s*|\s*\\lor\s*|\s*\\vee\s*"
@@ -54,11 +55,18 @@ _MATRIX = re.compile(
     re.DOTALL,
 )
 _MOST_MEMBERS = 2000
+_MOST_DEPTH = 60
 
 
 def read(text: str) -> Answer | None:
     """Read an answer as it is written; None if nothing is in it."""
-    text = _LEAD.sub("", unwrapped(strip_end(clean(text))))
+    text = strip_end(clean(text))
+    if depth(text) > _MOST_DEPTH:
+        return words(text)
+    text = without_option(_LEAD.sub("", unwrapped(text)))
+    letter, value = split_choice(text)
+    if letter:
+        return Named(f"choice {letter}", Either((_read(letter), _read(value))))
     text = _NOTHING.sub(r"\\emptyset", text)
     text = _FOR_ALL.sub("", re.sub(r"\)\s*(?=\()", "), ", text) if _TUPLES.fullmatch(text) else text)
     return _read(text) if re.search(r"[^\s{}\\.,;:$]", text) else None
@@ -66,9 +74,10 @@ def read(text: str) -> Answer | None:
 
 def _read(text: str) -> Answer:
     text = strip_end(unwrapped(text))
+    text = re.sub(r"(?<=\d),\s+(?=0\d\d(?!\d))", ",", text)  # 36, 000
     text = re.sub(r"(?<=[)\]])\s*U\s*(?=[(\[])", r" \\cup ", text)
     if (number := number_text.read_number(text)) is not None:
-        if "," in text:
+        if "," in text and not re.search(r",0", text):
             return Either((number, _collection("list", split(text, _COMMA))))
         return number
     members, separators = split_at(text, _AND)
@@ -224,16 +233,26 @@ def _read_single(text: str) -> Answer:
     if unit:
         answer = _read_single(strip_end(core))
         if isinstance(answer, Value):
-            return Value(answer.node, answer.decimal, answer.places, unit)
+            return _with_unit(answer, unit)
         if isinstance(answer, Ratio | Collection | Either | Based):
             return answer
         return words(text)
     return _expression(text)
 
 
+def _with_unit(value: Value, unit: str) -> Answer:
+    """A value with its unit; 2 million is 2,000,000 as well, since a question may ask for millions."""
+    written = Value(value.node, value.decimal, value.places, unit)
+    scale, rest = split_scale(unit)
+    if scale is None or value.node.kind != "number":
+        return written
+    places = None if value.places is None else max(0, value.places - len(str(scale)) + 1)
+    return Either((Value(number(value.node.value * scale), value.decimal, places, rest), written))
+
+
 def _read_time_or_ratio(text: str) -> Answer | None:
     clock = number_text.read_clock(text)
-    parts = split(re.sub(r"^(\d+)\s+to\s+(\d+)$", r"\1:\2", text), _COLON)
+    parts = split(re.sub(r"^(\d+)\s*(?:\\text\{\s*to\s*\}|\bto\b)\s*(\d+)$", r"\1:\2", text), _COLON)
     ratio = None
     if len(parts) > 1 and all(parts) and not (clock and (clock.half or re.search(r":\s*0\d", text))):
         members = tuple(_expression(part) for part in parts)

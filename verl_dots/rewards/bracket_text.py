@@ -53,6 +53,11 @@ def _depths(text: str) -> list[int]:
     return result
 
 
+def depth(text: str) -> int:
+    """How many brackets are open at once, at most."""
+    return max(_depths(text))
+
+
 def split(text: str, pattern: re.Pattern) -> list[str]:
     """The parts of a text between a pattern's matches outside all brackets."""
     return split_at(text, pattern)[0]

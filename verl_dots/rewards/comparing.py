@@ -172,7 +172,7 @@ def _plain(gold: Answer, answer: Answer) -> bool:
     if isinstance(gold, Clock) and isinstance(answer, Clock):
         return _minutes(gold, answer) == _minutes(answer, gold)
     if isinstance(gold, Words) and isinstance(answer, Words):
-        return gold.text == answer.text != ""
+        return gold.text == answer.text != "" or as_pieces(gold) == as_pieces(answer) is not None
     return False
 
 
@@ -250,7 +250,9 @@ def _matched(left: Sequence, right: Sequence, equal: Callable) -> bool:
         return False
     rest = list(right)
     for member in left:
-        found = next((index for index, other in enumerate(rest) if equal(member, other)), None)
+        found = rest.index(member) if member in rest else None
+        if found is None:
+            found = next((index for index, other in enumerate(rest) if equal(member, other)), None)
         if found is None:
             return False
         del rest[found]

@@ -131,7 +131,10 @@ def function_value(name: str, parts: list[Value]) -> Value:
         raise Undefined("the power is too large")
     name = {"arcsin": "asin", "arccos": "acos", "arctan": "atan", "arccot": "acot", "arcsec": "asec",
             "arccsc": "acsc", "arcsinh": "asinh", "arccosh": "acosh", "arctanh": "atanh"}.get(name, name)  # fmt: skip
-    return getattr(CONTEXT, name)(argument)
+    result = getattr(CONTEXT, name)(argument)
+    if name in ("sin", "cos", "tan") and abs(result) < abs(argument) * CONTEXT.mpf(10) ** (20 - CONTEXT.dps):
+        return Fraction(0)  # of a multiple of pi
+    return result
 
 
 OPERATIONS: dict[str, Callable] = {

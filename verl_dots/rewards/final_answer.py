@@ -8,6 +8,10 @@ from __future__ import annotations
 import re
 
 _BOX = re.compile(r"\\(?:boxed|fbox)\s*\{")
+# A box without braces holds a number, a fraction or a choice's letter.
+_BARE_BOX = re.compile(
+    r"\\(?:boxed|fbox)\s*(-?\d(?:[\d,]*\d)?(?:\.\d+)?(?:/\d+)?|\\[dt]?frac\s*\{[^{}]*\}\s*\{[^{}]*\}|[A-J](?![A-Za-z]))"
+)
 # What may stand between two boxes of one list: nothing but delimiters, one separator, and the name of the next value.
 _FILLING = r"(?:[\s$*]|\\[()\[\]]|\\[,;:! ]|\\q?quad\b)*"
 _NAME = r"(?:(?:\\text\s*\{[^{}]*\}|\\?[A-Za-z]\w*(?:_\{?\w+\}?)?(?:\([a-z]\))?)\s*(?:=|\\in\b)\s*)?"
@@ -109,6 +113,8 @@ def _boxes(text: str) -> list[tuple[int, int, str]]:
         end = _closing_brace(text, match.end())
         if end is not None:
             found.append((match.start(), end + 1, text[match.end() : end]))
+    found += [(match.start(), match.end(), match[1]) for match in _BARE_BOX.finditer(text)]
+    found.sort(key=lambda box: box[0])
     return [box for box in found if not any(box[0] < other[0] and other[1] < box[1] for other in found)]
 
 

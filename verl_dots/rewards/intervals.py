@@ -12,6 +12,8 @@ from verl_dots.rewards.expression_tree import Node, number
 _INFINITY = Node("constant", value="infty")
 HIGHEST, LOWEST = Value(_INFINITY), Value(Node("negative", (_INFINITY,)))
 
+_REALS = frozenset({"mathbbr", "allrealnumbers", "allreals", "realnumbers", "allrealx", "setofallrealnumbers"})
+
 
 @dataclass(frozen=True)
 class Piece:
@@ -27,7 +29,7 @@ def as_pieces(answer: Answer) -> list[Piece] | None:
     """The pieces of an answer that is a set of real numbers, else None."""
     if isinstance(answer, Named):
         return as_pieces(answer.answer)
-    if isinstance(answer, Words) and answer.text in ("mathbbr", "allrealnumbers", "allreals", "realnumbers"):
+    if isinstance(answer, Words) and answer.text in _REALS:
         return [Piece(LOWEST, HIGHEST, (True, True))]
     if isinstance(answer, Relation):
         return _of_relation(answer)

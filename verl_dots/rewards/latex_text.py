@@ -44,6 +44,8 @@ _FONTS = re.compile(
     r"\\(?:text(?:bf|it|rm|sf|sc|tt|normal)?|[mh]box|math(?:rm|bf|it|sf|normal)|boldsymbol|bm|operatorname\*?|emph"
     r"|u(?:nder)?line|rm|bf|it)\s*(?=\{)"
 )
+_RAISED_IN_TEXT = re.compile(r"(\\text\s*\{[^{}]*?)\s*\^\s*\{\s*([-+]?\d+)\s*\}")
+_MOST_RAISED = 12
 _OLD_FONTS = re.compile(r"\{?\\(?:rm|bf|it|sf|tt)\s+([A-Za-z]+)\}?")
 _LEFT, _RIGHT = re.compile(r"(?<!\\)\{"), re.compile(r"(?<!\\)\}")
 _CURRENCY = re.compile(r"^\s*(?:\\text\{\s*)?(?:Rs\.?|USD|EUR|GBP|INR|US)\s*\}?\s*(?=-?[\d.])", re.IGNORECASE)
@@ -80,7 +82,7 @@ def clean(text: str) -> str:
     for pattern, replacement in _NOISE:
         text = pattern.sub(replacement, text)
     text = _OLD_FONTS.sub(r"\\text{\1}", text)
-    text = _CURRENCY.sub("", _FONTS.sub(r"\\text", text))
+    text = _powers_out(_CURRENCY.sub("", _FONTS.sub(r"\\text", text)))
     text = _COMMAND.sub(_synonym, re.sub(r"\\\\(?=(?:frac|sqrt|circ|pi|text|cdot|times)\b)", r"\\", text))
     text = _plain_words(text)
     text = _LEAD.sub("", _ORDINAL.sub("", text))
@@ -141,6 +143,16 @@ def _plain_words(text: str) -> str:
     text = re.sub(r"\\text\s*\{\s*([^{}]*?)\s*\}", r"\\text{\1}", text)
     whole = re.fullmatch(r"\s*\\text\{([^{}]*)\}\s*([.,]?)\s*", text)
     return whole[1] if whole else text
+
+
+def _powers_out(text: str) -> str:
+    r"""Write powers behind the words that they raise: `\text{m s^{-1}}` as `\text{m s}^{-1}`."""
+    for _ in range(_MOST_RAISED):
+        text, count = _RAISED_IN_TEXT.subn(r"\1}^{\2}\\text{", text)
+        if not count:
+            break
+    text = re.sub(r"(\^\{[-+]?\d+\})\\text\{\s*\}", r"\1", text)
+    return re.sub(r"\\mu\s*\\text\s*\{(?=\s*[A-Za-z]{1,2}\s*\})", r"\\text{\\mu ", text)
 
 
 def _unwrapped(match: re.Match) -> str:

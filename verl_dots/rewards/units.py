@@ -22,7 +22,8 @@ _SHORT_UNITS = (
 _SHORT = frozenset(_SHORT_UNITS.split())
 _EXPONENT = r"(?:\s*\^\s*\{?\s*-?\d\s*\}?)?"
 _TEXT_PIECE = rf"\s*(?:/|\\cdot|\*|\bper\b)?\s*\(?\\text\{{[^{{}}]*\}}\)?{_EXPONENT}"
-_FIRST_PIECE = rf"(?:{_TEXT_PIECE}|\s*\\degree\s*(?:C|F|K)?(?![A-Za-z])|\s*\\percent)"
+_SOLAR = r"\s*(?:\\text\{\s*)?[MLR]\s*\}?\s*_\s*\{?\s*\\odot\s*\}?"
+_FIRST_PIECE = rf"(?:{_SOLAR}|{_TEXT_PIECE}|\s*\\degree\s*(?:C|F|K)?(?![A-Za-z])|\s*\\percent)"
 _TEXT_UNIT = re.compile(
     rf"(?P<core>.*?)(?P<unit>{_FIRST_PIECE}(?:{_FIRST_PIECE}|\s*/\s*[A-Za-z]{{1,3}}(?![A-Za-z]){_EXPONENT})*)\s*\.?",
     re.DOTALL,
@@ -39,6 +40,10 @@ _SAME = {
     "cent": "cent", "week": "week", "month": "month", "liter": "l", "litre": "l", "milliliter": "ml", "gallon": "gal",
     "ton": "ton", "°": "degree", "degree": "degree",
 }  # fmt: skip
+_SCALES = {
+    "dozen": 12, "hundred": 100, "thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12,
+}  # fmt: skip
+_SCALE = re.compile(rf"^\W*(?:text\b\W*)?({'|'.join(_SCALES)})s?\b")
 _KNOWN = frozenset(_SAME.values()) | {"percent"}
 
 
@@ -72,8 +77,17 @@ def known_unit(text: str) -> str | None:
 
 def conflicting(one: str, other: str) -> bool:
     """Whether two units are both known and differ, as cm and km do, or cm and cm^2."""
+    names = split_scale(one)[0], split_scale(other)[0]
+    if None not in names and names[0] != names[1]:
+        return True
     names = known_unit(one), known_unit(other)
     return None not in names and (names[0] != names[1] or _power(one) != _power(other))
+
+
+def split_scale(unit: str) -> tuple[int | None, str]:
+    """The number that a unit's first word stands for and the unit behind it: 10^6 and dollars of "million dollars"."""
+    match = _SCALE.match(unit)
+    return (None, unit) if match is None else (_SCALES[match[1]], unit[match.end() :])
 
 
 def _power(text: str) -> str:

@@ -7,6 +7,8 @@ import re
 from verl_dots.rewards.answers import Words
 
 _WORD = re.compile(r"(?<![A-Za-z\\_])(?!(?:sin|cos|tan|log)\b)[A-Za-z]{4,}(?![A-Za-z])")
+_OPTION = re.compile(r"^(?:\\text\{\s*)?(?:option|choice)\s*\}?\s*(?=\(?[A-J]\)?$)", re.IGNORECASE)
+_CHOICE = re.compile(r"^\(?([A-E])\)\s*(?=\d|-\s*\d|\.\d|\\(?:frac|sqrt|text|pi)(?![a-z]))")
 _SMALL_WORDS = frozenset({"no", "on", "up", "in", "at", "it", "by", "is", "as"})
 _MOST_WORDS = 12
 
@@ -16,6 +18,17 @@ def has_words(text: str) -> bool:
     if _WORD.search(re.sub(r"\\[A-Za-z]+", " ", text)):
         return True
     return text.lower() in _SMALL_WORDS or re.fullmatch(r"[A-Z][A-Za-z]{2}", text) is not None
+
+
+def without_option(text: str) -> str:
+    """The letter alone of "Option A"."""
+    return _OPTION.sub("", text)
+
+
+def split_choice(text: str) -> tuple[str, str]:
+    """A choice's letter and its value, as in "(B) 24"; "" and the text where it has no letter."""
+    match = _CHOICE.match(text)
+    return ("", text) if match is None else (match[1], text[match.end() :])
 
 
 def words(text: str) -> Words:
