@@ -21,9 +21,9 @@ from tensordict import TensorDict
 from tqdm import tqdm
 from verl import DataProto
 
-from verl_dots.replay.buffer import ReplayBuffer
-from verl_dots.replay.groups import Response, pack
-from verl_dots.replay.sampling import freshest
+from verl_dots.methods.replay.buffer import ReplayBuffer
+from verl_dots.methods.replay.sampling import freshest
+from verl_dots.methods.stored import Response, pack
 
 PROMPT_TOKENS = 100
 

@@ -21,9 +21,9 @@ import torch
 from rich.console import Console
 from tqdm import tqdm
 
-from verl_dots.algorithms.selection import select
 from verl_dots.difficulty.model import AttentionPredictor, PredictorConfig
 from verl_dots.difficulty.online import WIDTH, OnlinePredictor
+from verl_dots.methods.selection.rule import select
 
 MINI_BATCH = 32
 

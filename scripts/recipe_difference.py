@@ -17,7 +17,7 @@ from typing import Any
 import hydra
 from omegaconf import DictConfig, OmegaConf
 
-from verl_dots.integration.launch import prepare_environment
+from verl_dots.launch.start import prepare_environment
 from verl_dots.main import compose
 from verl_dots.settings import ConfigError
 

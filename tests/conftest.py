@@ -7,7 +7,7 @@ import pytest
 import torch
 from transformers import Qwen2Config, Qwen2ForCausalLM
 
-from tests.integration.training import Inputs, make_inputs
+from tests.launches import Inputs, make_inputs
 
 
 @pytest.fixture(autouse=True)
@@ -40,7 +40,7 @@ def inputs(tmp_path_factory) -> Inputs:
 @pytest.fixture
 def cpu_environment(monkeypatch):
     """The environment as `verl_dots.main` sets it before it composes a config; restored afterwards."""
-    from verl_dots.integration.launch import prepare_environment
+    from verl_dots.launch.start import prepare_environment
 
     for name in ("VERL_USE_EXTERNAL_MODULES", "VERL_PLATFORM", "VERL_ENGINE_DEVICE"):
         monkeypatch.delenv(name, raising=False)

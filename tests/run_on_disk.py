@@ -8,9 +8,9 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 
 from verl_dots.checkpoints import write_manifest, write_tracker
-from verl_dots.integration.fingerprints import fingerprints
-from verl_dots.integration.run_record import RunRecord, save_record
 from verl_dots.state import save_state
+from verl_dots.training.fingerprints import fingerprints
+from verl_dots.training.run_record import RunRecord, save_record
 
 TOTALS = {"wall_seconds": 9.0, "train_seconds": 6.0, "generated_tokens": 30}
 

@@ -4,7 +4,8 @@ import pytest
 import yaml
 
 from verl_dots.conf import __path__ as conf_path
-from verl_dots.config import DotsConfig, SelectionConfig
+from verl_dots.config import DotsConfig
+from verl_dots.methods.selection.settings import SelectionConfig
 from verl_dots.settings import ConfigError, unknown_key
 
 

@@ -15,17 +15,25 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     "files": (set(), {"torch", "ray", "verl", "transformers", "hydra", "omegaconf", "pandas"}),
     "state": ({"files"}, {"torch", "ray", "verl", "transformers", "hydra", "omegaconf", "pandas"}),
     "checkpoints": ({"files", "state"}, {"torch", "ray", "verl", "transformers", "hydra", "omegaconf", "pandas"}),
-    "algorithms": (set(), {"ray", "verl", "transformers", "hydra", "omegaconf", "pandas"}),
-    "curriculum": ({"algorithms", "config", "state"}, {"torch", "ray", "verl", "transformers", "hydra", "omegaconf"}),
-    "replay": ({"algorithms", "state"}, {"torch", "ray", "verl", "transformers", "hydra", "omegaconf", "pandas"}),
     "journal": ({"settings"}, {"torch", "ray", "verl", "transformers", "hydra", "omegaconf", "pandas"}),
     "difficulty": (
-        {"algorithms", "config", "files", "guard", "journal", "questions", "settings", "state"},
+        {"files", "guard", "journal", "questions", "settings", "state"},
         {"ray", "verl", "hydra"},
     ),
     # The command line that drives verl's engines.
     "difficulty/collect": (
-        {"config", "difficulty", "files", "guard", "integration", "journal", "main", "questions", "settings"},
+        {
+            "difficulty",
+            "files",
+            "guard",
+            "generation",
+            "journal",
+            "launch",
+            "main",
+            "questions",
+            "settings",
+            "training",
+        },
         {"ray", "verl"},
     ),
     "evaluation": (
@@ -34,24 +42,39 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     ),
     # Its command line and config, and verl's merger.
     "evaluation/configure": (
-        {"difficulty", "evaluation", "integration", "main", "settings"},
+        {"difficulty", "evaluation", "generation", "launch", "main", "settings"},
         {"torch", "ray", "verl", "transformers", "pandas"},
     ),
     "evaluation/merging": ({"settings"}, {"ray", "hydra", "omegaconf", "pandas"}),
     "evaluate": (
-        {"difficulty", "evaluation", "guard", "integration", "settings"},
+        {"difficulty", "evaluation", "generation", "guard", "launch", "settings", "training"},
         {"torch", "ray", "verl", "hydra", "pandas"},
     ),
     "guard": (set(), {"torch", "ray", "verl", "transformers", "hydra", "omegaconf", "pandas", "numpy", "rich"}),
     "console": ({"guard"}, {"torch", "ray", "verl", "transformers", "hydra", "omegaconf", "pandas"}),
     "settings": (set(), {"torch", "ray", "verl", "transformers", "hydra", "omegaconf", "pandas"}),
-    "config": ({"settings"}, {"torch", "ray", "verl", "transformers", "hydra", "omegaconf", "pandas"}),
+    "config": (
+        {"difficulty", "methods", "settings"},
+        {"torch", "ray", "verl", "transformers", "hydra", "omegaconf", "pandas"},
+    ),
     "rewards": (set(), {"torch", "ray", "transformers", "pandas", "hydra"}),
     "rollout": (set(), {"ray", "verl", "pandas", "hydra", "omegaconf"}),
     "reporting": (set(), {"torch", "ray", "verl", "transformers", "hydra"}),
-    "integration": (
-        {"algorithms", "checkpoints", "config", "console", "curriculum", "data_check", "data_report", "data_types"}
-        | {"difficulty", "files", "question_rows", "questions", "replay", "rewards", "rollout", "settings", "state"},
+    "step": (set(), {"torch", "ray", "verl", "transformers", "hydra", "omegaconf", "pandas"}),
+    "bridge": ({"methods", "step", "training"}, {"pandas", "matplotlib"}),
+    "methods": (
+        {"bridge", "config", "difficulty", "settings", "state", "step", "training"},
+        {"pandas", "matplotlib"},
+    ),
+    "engines": ({"rollout"}, {"pandas", "matplotlib"}),
+    "generation": ({"launch", "rewards", "settings", "training"}, {"pandas", "matplotlib"}),
+    "training": (
+        {"bridge", "checkpoints", "config", "difficulty", "files", "methods", "questions", "settings", "state"},
+        {"pandas", "matplotlib"},
+    ),
+    "launch": (
+        {"config", "console", "data_check", "data_report", "data_types", "difficulty", "files", "generation"}
+        | {"methods", "question_rows", "questions", "rewards", "settings", "training"},
         {"pandas", "matplotlib"},
     ),
     "data_check": (
@@ -69,7 +92,7 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
         {"torch", "ray", "verl", "hydra"},
     ),
     "report": ({"files", "reporting"}, {"torch", "ray", "verl"}),
-    "main": ({"config", "guard", "integration", "settings"}, set()),
+    "main": ({"config", "guard", "launch", "settings"}, set()),
     "conf": (set(), set()),
     "__init__": (set(), set()),
 }

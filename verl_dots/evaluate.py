@@ -39,12 +39,12 @@ from verl_dots.evaluation.configure import configure, parse, settings_for
 from verl_dots.evaluation.data_sets import DataSet, read_data_sets
 from verl_dots.evaluation.storage import GenerationJournal
 from verl_dots.evaluation.summary import Result
-from verl_dots.integration.generation import GenerationError, Response, RolloutServers, Sampling
-from verl_dots.integration.launch import require_model
-from verl_dots.integration.machine_checks import try_writing
-from verl_dots.integration.run_folder import versions, write_text
-from verl_dots.integration.scoring import RewardFunction
+from verl_dots.generation.generation import GenerationError, Response, RolloutServers, Sampling
+from verl_dots.generation.scoring import RewardFunction
+from verl_dots.launch.machine_checks import try_writing
+from verl_dots.launch.start import require_model
 from verl_dots.settings import ConfigError
+from verl_dots.training.run_folder import versions, write_text
 
 logger = logging.getLogger(__name__)
 

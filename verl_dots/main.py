@@ -16,9 +16,9 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig
 
 from verl_dots.config import PRESETS
-from verl_dots.integration.claim import claim_run
-from verl_dots.integration.launch import explain_override_error, launch, prepare_environment, validate
-from verl_dots.integration.machine_checks import check_machine
+from verl_dots.launch.claim import claim_run
+from verl_dots.launch.machine_checks import check_machine
+from verl_dots.launch.start import explain_override_error, launch, prepare_environment, validate
 from verl_dots.settings import ConfigError
 
 CONFIG_MODULE = "verl_dots.conf"

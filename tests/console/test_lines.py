@@ -1,5 +1,6 @@
-from verl_dots.config import DotsConfig, ReplayConfig
+from verl_dots.config import DotsConfig
 from verl_dots.console.lines import differing, duration, folded, seconds_left, start_lines, step_line, validation
+from verl_dots.methods.replay.settings import ReplayConfig
 
 ROW = {
     "step": 5, "wall_seconds": 110.0, "critic/score/mean": 0.4219, "training/generated_tokens": 12345,
@@ -52,7 +53,7 @@ def test_the_start_screen_has_two_columns_without_what_is_empty():
 
 
 def test_settings_of_a_method_that_is_off_are_left_out():
-    from verl_dots.integration.start_screen import changed_settings
+    from verl_dots.launch.start_screen import changed_settings
 
     replay = ReplayConfig(enable=True, delta=0.25)
     assert changed_settings(DotsConfig(seed=4, replay=replay)) == ["dots.replay.enable=True", "dots.replay.delta=0.25"]

@@ -2,11 +2,11 @@ import numpy as np
 import pytest
 import torch
 
-from verl_dots.config import DifficultyConfig
 from verl_dots.difficulty.backbone import Backbone
 from verl_dots.difficulty.model import AttentionPredictor, PredictorConfig
 from verl_dots.difficulty.online import OnlinePredictor
 from verl_dots.difficulty.predictors import TrainedPredictor, backbone_of, make_predictor
+from verl_dots.difficulty.settings import DifficultyConfig
 from verl_dots.settings import ConfigError
 from verl_dots.state import StateError, load_state, save_state
 

@@ -20,11 +20,11 @@ from tests.evaluation.shards import save_checkpoint
 from verl_dots import evaluate
 from verl_dots.difficulty.collection.rates import read_provenance
 from verl_dots.evaluation.storage import Generation, GenerationJournal
-from verl_dots.integration.run_folder import versions
 from verl_dots.rewards.compute import compute_score
 from verl_dots.rollout.loading import load_engine
 from verl_dots.rollout.request import Request, SamplingParams
 from verl_dots.rollout.settings import EngineConfig
+from verl_dots.training.run_folder import versions
 
 ROOT = Path(__file__).parents[2]
 VAL = "actor_rollout_ref.rollout.val_kwargs"

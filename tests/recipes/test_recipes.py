@@ -75,7 +75,7 @@ def accepted(recipe: Recipe, places: tuple[tuple[str, str], ...], *more: str):
     from verl.trainer.ppo.utils import need_critic, need_reference_policy
     from verl.utils.config import validate_config
 
-    from verl_dots.integration.launch import validate
+    from verl_dots.launch.start import validate
 
     environment = dict(places)
     config = recipe.config(f"dots.difficulty.cache={environment['CACHE']}", *more, **environment)

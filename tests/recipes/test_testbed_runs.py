@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.training import ROOT, TIMEOUT_SECONDS, Inputs, make_inputs, rows_of
+from tests.launches import ROOT, TIMEOUT_SECONDS, Inputs, make_inputs, rows_of
 from tests.recipes.recipe_runs import scripts
 
 pytestmark = [pytest.mark.e2e, pytest.mark.long]

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from tests.integration.training import computed, rows_of
+from tests.launches import computed, rows_of
 from tests.slurm.conftest import PATIENCE_SECONDS
 
 pytestmark = [pytest.mark.slurm, pytest.mark.long, pytest.mark.e2e, pytest.mark.timeout(2400)]

@@ -41,14 +41,14 @@ from verl_dots.difficulty.collection.rates import (
 )
 from verl_dots.difficulty.collection.tally import Tally
 from verl_dots.files import OutputError, try_output
-from verl_dots.integration.generation import GenerationError, Response, RolloutServers
-from verl_dots.integration.launch import prepare_environment, validate
-from verl_dots.integration.machine_checks import check_machine
-from verl_dots.integration.run_folder import versions
-from verl_dots.integration.scoring import RewardFunction
+from verl_dots.generation.generation import GenerationError, Response, RolloutServers
+from verl_dots.generation.scoring import RewardFunction
 from verl_dots.journal import require_same_settings
+from verl_dots.launch.machine_checks import check_machine
+from verl_dots.launch.start import prepare_environment, validate
 from verl_dots.main import compose
 from verl_dots.settings import ConfigError
+from verl_dots.training.run_folder import versions
 
 logger = logging.getLogger(__name__)
 

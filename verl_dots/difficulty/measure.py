@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from verl_dots.algorithms.agreement import calibration_error, pearson
+from verl_dots.difficulty.agreement import calibration_error, pearson
 
 
 def check_references(questions: int, references: int) -> None:

@@ -9,10 +9,10 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 
-from verl_dots.config import DifficultyConfig
 from verl_dots.difficulty.embeddings import Backbone
 from verl_dots.difficulty.model import AttentionPredictor, PredictorConfig
 from verl_dots.difficulty.online import OnlinePredictor
+from verl_dots.difficulty.settings import DifficultyConfig
 from verl_dots.settings import ConfigError
 from verl_dots.state import require_equal, require_keys
 

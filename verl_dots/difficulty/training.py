@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from tqdm.auto import tqdm
 
-from verl_dots.algorithms.agreement import pearson
 from verl_dots.difficulty import memory
+from verl_dots.difficulty.agreement import pearson
 from verl_dots.difficulty.model import AttentionPredictor, PredictorConfig
 
 log = logging.getLogger(__name__)

@@ -12,9 +12,9 @@ from verl_dots.difficulty.collect import STANDALONE
 from verl_dots.difficulty.collection.provenance import digest, settings_of
 from verl_dots.evaluation.checkpoints import Checkpoint
 from verl_dots.evaluation.data_sets import DataSet
-from verl_dots.integration.generation import Sampling
-from verl_dots.integration.launch import prepare_environment, validate
-from verl_dots.integration.machine_checks import check_machine
+from verl_dots.generation.generation import Sampling
+from verl_dots.launch.machine_checks import check_machine
+from verl_dots.launch.start import prepare_environment, validate
 from verl_dots.main import compose
 from verl_dots.settings import ConfigError
 

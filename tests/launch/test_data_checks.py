@@ -1,0 +1,230 @@
+"""The data of a run: what is refused, and the command that then names every row."""
+
+import json
+import logging
+import re
+import shlex
+from copy import deepcopy
+from functools import cache
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from omegaconf import OmegaConf
+
+from data_prep.byte_tokenizer import build_tokenizer
+from verl_dots import check
+from verl_dots.launch.data_checks import check_data, check_paths
+from verl_dots.main import compose
+from verl_dots.settings import ConfigError
+
+pytestmark = pytest.mark.usefixtures("cpu_environment")
+TEMPLATE = "{{ prefix }}{% for message in messages %}{{ message.content }}{% endfor %}"
+
+
+def row(question, answer="1", column="prompt"):
+    return {
+        "data_source": "arithmetic",
+        column: [{"role": "user", "content": question}],
+        "reward_model": {"style": "rule", "ground_truth": answer},
+    }
+
+
+@pytest.fixture
+def folder(tmp_path):
+    folder = tmp_path / "a folder"
+    (folder / "model").mkdir(parents=True)
+    build_tokenizer().save_pretrained(folder / "model")
+    (folder / "model" / "config.json").write_text("{}")
+    return folder
+
+
+def checked(folder, rows, *overrides):
+    """Check rows as the validation set of a run."""
+    pq.write_table(pa.Table.from_pylist(rows), folder / "a.parquet")
+    given = {
+        "data.train_files": "[]",
+        "data.val_files": f"'{folder}/a.parquet'",
+        "actor_rollout_ref.model.path": f"'{folder}/model'",
+    }
+    check_data(compose(["device=cpu", *(f"{key}={value}" for key, value in given.items()), *overrides]), train=False)
+
+
+def refused(folder, rows, *overrides):
+    """The words of the command that the refusal recommends."""
+    with pytest.raises(ConfigError, match="names them all") as error:
+        checked(folder, rows, *overrides)
+    command = re.search("`(.*)` names them all", str(error.value), re.DOTALL)[1]
+    words = shlex.split(command)
+    assert words[:3] == ["python", "-m", "verl_dots.check"]
+    return words[3:]
+
+
+def test_the_command_finds_prompts_that_are_too_long_for_the_run(folder, capsys):
+    words = refused(folder, [row("short"), *[row("x" * (90 + i)) for i in range(30)]], "data.max_prompt_length=64")
+    assert check.main(words) == 1
+    out = capsys.readouterr().out
+    assert "too long, 30 rows: 1, 2," in out and ", 29, 30\n" in out  # all of them
+
+
+def test_the_command_reads_the_column_and_the_template_of_the_run(folder, capsys):
+    options = [
+        "data.prompt_key=chat",
+        "data.max_prompt_length=64",
+        f"+data.apply_chat_template_kwargs.prefix='{'y' * 60}'",
+        f'actor_rollout_ref.model.custom_chat_template="{TEMPLATE}"',
+    ]
+    rows = [row("1 + 1?", column="chat"), row("x", column="chat")]
+    words = refused(folder, rows, *options)  # 66 and 61 tokens
+    assert check.main(words) == 1
+    out = capsys.readouterr().out
+    assert "too long, 1 rows: 0" in out and "its prompt has 66 tokens" in out
+
+
+def test_the_command_leaves_alone_what_the_run_does(folder, capsys, tmp_path):
+    (tmp_path / "reward.py").write_text("def compute_score(**kwargs):\n    return 1.0\n")
+    own = f"reward.custom_reward_function.path='{tmp_path}/reward.py'"
+    rows = [row("a", "unreadable."), row("b", "")]
+    words = refused(folder, rows, own, "data.filter_overlong_prompts=True")
+    assert "--tokenizer" not in words and check.main(words) == 1
+    out = capsys.readouterr().out
+    assert "no question, 1 rows: 1" in out and "unreadable answer" not in out
+
+
+def test_the_command_of_a_warning_finds_the_answers(folder, capsys, caplog):
+    caplog.set_level(logging.WARNING)
+    checked(folder, [row("a"), row("b", "unreadable.")])
+    said = r"right responses to 1 of 2 questions of .* may get no reward \(1 unreadable answer\); `(.*)` names them"
+    command = re.search(said, caplog.text)[1]
+    assert check.main(shlex.split(command)[3:]) == 1
+    assert "unreadable answer, 1 rows: 1" in capsys.readouterr().out
+
+
+def test_a_chat_that_the_template_refuses_never_starts_a_run(folder):
+    tokenizer = build_tokenizer()
+    tokenizer.chat_template = "{{ raise_exception('System role not supported') }}"
+    tokenizer.save_pretrained(folder / "model")
+    words = "1 of 1 rows .* row 0: the tokenizer's chat template refuses it: System role not supported"
+    with pytest.raises(ConfigError, match=words):
+        checked(folder, [row("a")])
+
+
+def test_ground_truths_on_which_the_reward_raises_never_start_a_run(folder):
+    with pytest.raises(ConfigError, match=r"1 of 1 rows .* row 0: .* is \['4'\] \(list\); it must be text or a number"):
+        checked(folder, [row("a", ["4"])])
+
+
+def test_ground_truths_that_no_response_matches_are_counted_in_a_warning(folder, caplog):
+    caplog.set_level(logging.WARNING)
+    rows = [row("a"), row("b", "This problem has no solution, so that there is no answer here.")]
+    checked(folder, [each | {"data_source": "math"} for each in rows])
+    assert "right responses to 1 of 2 questions of" in caplog.text and "(1 prose answer)" in caplog.text
+    assert "--clean FOLDER it writes the file without them" in caplog.text
+
+
+@cache
+def plain_config():
+    return compose(["device=cpu"])
+
+
+def config_of(folder, train, val=None, **changes):
+    """The config of a run of plain GRPO with a batch of 4; `data__key=value` changes data.key."""
+    config = deepcopy(plain_config())
+    given = {"data.train_files": train, "data.val_files": train if val is None else val, "data.train_batch_size": 4}
+    given["actor_rollout_ref.model.path"] = folder / "model"
+    for key, value in (given | {key.replace("__", "."): value for key, value in changes.items()}).items():
+        OmegaConf.update(config, key, str(value) if isinstance(value, Path) else value, force_add=True)
+    return config
+
+
+def written(folder, name, rows, column=None):
+    table = pa.Table.from_pylist(rows)
+    table = table if column is None else table.append_column(*column)
+    pq.write_table(table, folder / name)
+    return folder / name
+
+
+def test_files_that_verl_would_not_read_are_refused_by_their_names(folder):
+    (folder / "a.csv").write_text("prompt\n")
+    for train, words in (
+        (
+            folder / "a.csv",
+            "data.train_files: .*a.csv' is of a kind that verl does not read; allowed: .parquet, .json, ",
+        ),
+        (folder / "model", "data.train_files: .*model' is a folder; name the files in it"),
+        (folder / "gone.parquet", "data.train_files: there is no file '.*gone.parquet'"),
+        ("s3://bucket/a.parquet", "data.train_files: 's3://bucket/a.parquet' is not on this machine"),
+        ("hdfs://host/a.parquet", "data.train_files: 'hdfs://host/a.parquet' is not on this machine"),
+        ([], "data.train_files names no file, and a run needs one"),
+        (None, "data.train_files names no file, and a run needs one"),
+        ([1], "data.train_files: 1 is no path"),
+    ):
+        with pytest.raises(ConfigError, match=words):
+            check_paths(config_of(folder, train))
+    good = written(folder, "good.parquet", [row("a")])
+    with pytest.raises(ConfigError, match="data.val_files: .*a.csv' is of a kind"):
+        check_paths(config_of(folder, good, folder / "a.csv"))
+    own = {"data__custom_cls__path": folder / "mine.py"}  # a data set class reads what it likes
+    check_paths(config_of(folder, folder / "a.csv", "s3://bucket/a.parquet", **own))
+
+
+def test_files_of_a_run_that_do_not_go_together(folder):
+    one = written(folder, "one.parquet", [row("a") | {"extra_info": {"index": 1}}] * 4)
+    two = written(folder, "two.parquet", [row("b") | {"extra_info": {"index": "1"}}] * 4)
+    words = (
+        rf"data.{{}}_files: these files .*: extra_info.index is int64 in {one} and string in {two}. `python .*--clean"
+    )
+    with pytest.raises(ConfigError, match=words.format("train")):
+        check_data(config_of(folder, [str(one), str(two)], one))
+    with pytest.raises(ConfigError, match=words.format("val")):
+        check_data(config_of(folder, one, [str(one), str(two)]))
+    check_data(config_of(folder, one, two))  # the roles are read apart
+    check_data(config_of(folder, one, [str(one), str(two)]), train=False)  # an evaluation reads each file alone
+
+
+def test_rows_that_fill_no_batch(folder, caplog):
+    few = written(folder, "few.parquet", [row(name) for name in "abc"])
+    with pytest.raises(
+        ConfigError, match="data.train_files: 3 of 3 rows are used, less than data.train_batch_size=4: v"
+    ):
+        check_data(config_of(folder, few))
+    check_data(config_of(folder, few), train=False)
+    check_data(config_of(folder, few, trainer__val_only=True))
+    four = written(folder, "four.parquet", [row(name) for name in "defg"])
+    check_data(config_of(folder, four, few))
+    with pytest.raises(ConfigError, match="data.train_files: 3 of 4 rows are used, .*data.train_max_samples=3"):
+        check_data(config_of(folder, four, few, data__train_max_samples=3))
+    # 39 bytes are the template's.
+    long = written(folder, "long.parquet", [row(name) for name in "def"] + [row("x" * 60)])
+    limit = {"data__max_prompt_length": 64, "data__filter_overlong_prompts": True}
+    with pytest.raises(ConfigError, match="3 of 4 rows are used.*leaves out 1 prompts of more than .*=64 tokens"):
+        check_data(config_of(folder, long, few, **limit))
+    caplog.clear()
+    check_data(config_of(folder, [str(long), str(few)], few, **limit))
+    assert "data.val_files: 3 of 3 questions of" in caplog.text and "are in data.train_files too" in caplog.text
+
+
+def test_a_column_of_text_in_place_of_a_struct(folder):
+    file = written(folder, "a.parquet", [row(name) for name in "abcd"], ("extra_info", [['{"index": 1}'] * 4]))
+    with pytest.raises(ConfigError, match="data.train_files: .*extra_info is string; it must be a struct"):
+        check_data(config_of(folder, file))
+
+
+def test_what_is_accepted_is_read_by_verls_own_data_set(folder, monkeypatch):
+    from verl.utils.dataset.rl_dataset import RLHFDataset, collate_fn
+
+    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", str(folder / "cache"))
+    extras = ({"index": 1}, {"split": "train", "index": 2}, {"index": None, "more": {"a": [1]}}, None)
+    files = [
+        written(folder, f"{i}.parquet", [row(f"{i}") | ({} if extra is None else {"extra_info": extra})])
+        for i, extra in enumerate(extras)
+    ]
+    (folder / "4.jsonl").write_text(json.dumps(row("4") | {"extra_info": {"index": 4}}))
+    config = config_of(folder, [*map(str, files), str(folder / "4.jsonl")])
+    check_paths(config)
+    check_data(config)
+    data_set = RLHFDataset(config.data.train_files, build_tokenizer(), config.data)
+    batch = collate_fn([data_set[i] for i in range(len(data_set))])
+    assert [chat[0]["content"] for chat in batch["raw_prompt"]] == ["0", "1", "2", "3", "4"]
+    assert list(batch["index"]) == [1, 2, None, 0, 4]

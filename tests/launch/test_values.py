@@ -1,0 +1,459 @@
+"""Settings that are refused before Ray starts, and settings that are not: one line each."""
+
+import math
+import os
+import re
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from omegaconf import OmegaConf
+from transformers import Qwen2Config, Qwen2ForCausalLM
+
+from data_prep.byte_tokenizer import build_tokenizer
+from verl_dots.launch.start import prepare_environment, validate
+from verl_dots.launch.verl_values import TABLE
+from verl_dots.main import compose
+from verl_dots.settings import ConfigError
+
+A, R, V = "actor_rollout_ref.actor", "actor_rollout_ref.rollout", "actor_rollout_ref.rollout.val_kwargs"
+PROFILER = f"{R}.profiler"
+REWARD = "reward.custom_reward_function"
+# Overrides of one run, as on the command line; the message begins with the first one's key, or with what follows "->".
+REFUSED = f"""
+data.train_batch_size=0
+data.train_batch_size=-8
+data.train_batch_size=8.5
+data.train_batch_size=many
+data.train_batch_size=true
+data.train_batch_size=null
+data.train_batch_size=nan
+data.train_batch_size=[8]
+data.gen_batch_size=0
+data.gen_batch_size=3
+data.val_batch_size=-1
+data.max_prompt_length=0
+data.max_prompt_length=-1
+data.max_prompt_length=1e3
+data.max_response_length=0
+data.max_response_length=inf
+data.train_max_samples=0
+data.train_max_samples=-2
+data.val_max_samples=0
+data.prompt_key=""
+data.truncation=middel
+data.truncation=null
+data.shuffle=yes
+data.shuffle=1
+data.filter_overlong_prompts=maybe
+data.filter_overlong_prompts_workers=0
+data.dataloader_num_workers=-1
+data.seed=-1
+data.seed=one
+{A}.ppo_mini_batch_size=0
+{A}.ppo_mini_batch_size=-4
+{A}.ppo_mini_batch_size=16
+{A}.ppo_mini_batch_size=half
+{A}.ppo_micro_batch_size=0
+{A}.ppo_micro_batch_size_per_gpu=0
+{A}.ppo_micro_batch_size_per_gpu=-1
+{A}.ppo_micro_batch_size_per_gpu=5 {A}.use_dynamic_bsz=false
+{A}.use_dynamic_bsz=false -> verl refuses the config
+{A}.ppo_max_token_len_per_gpu=0
+{A}.ppo_max_token_len_per_gpu=50
+{A}.ppo_epochs=0
+{A}.ppo_epochs=1.5
+{A}.clip_ratio=-0.2
+{A}.clip_ratio=0
+{A}.clip_ratio=nan
+{A}.clip_ratio_low=-1
+{A}.clip_ratio_high=inf
+{A}.clip_ratio_high=false
+{A}.clip_ratio_c=1
+{A}.clip_ratio_c=0.5
+{A}.entropy_coeff=nan
+{A}.entropy_coeff=inf
+{A}.entropy_coeff=small
+{A}.kl_loss_coef=-0.1
+{A}.kl_loss_coef=nan
+{A}.kl_loss_type=low_var
+{A}.kl_loss_type=k4
+{A}.use_kl_loss=on_
+{A}.loss_agg_mode=token-men
+{A}.loss_agg_mode=mean
+{A}.loss_scale_factor=0
+{A}.policy_loss.loss_mode=vanila
+{A}.policy_loss.loss_mode=gpso
+{A}.policy_loss.clip_cov_ratio=2
+{A}.policy_loss.clip_cov_lb=6
+{A}.policy_loss.ppo_kl_coef=-1
+{A}.policy_loss.dro_beta=0
+{A}.policy_loss.loss_mode=dro -> {A}.policy_loss.dro_beta=null
+{A}.tau_pos=0
+{A}.shuffle=no_
+{A}.strategy=fsdp3
+{A}.strategy=fsdp
+{A}.strategy=megatron
+{A}.grad_clip=0.5
+{A}.ulysses_sequence_parallel_size=0
+{A}.ulysses_sequence_parallel_size=2
++{A}.clip_rato=0.2 -> verl refuses the config
+{A}.optim.lr=nan
+{A}.optim.lr=inf
+{A}.optim.lr=-1e-6
+{A}.optim.lr=fast
+{A}.optim.lr="1e-6"
+{A}.optim.lr=null
+{A}.optim.weight_decay=-0.1
+{A}.optim.weight_decay=nan
+{A}.optim.clip_grad=0
+{A}.optim.clip_grad=-1
+{A}.optim.clip_grad=nan
+{A}.optim.lr_warmup_steps=-2
+{A}.optim.lr_warmup_steps=0.1
+{A}.optim.lr_warmup_steps_ratio=1.5
+{A}.optim.lr_warmup_steps_ratio=-0.1
+{A}.optim.min_lr_ratio=2
+{A}.optim.num_cycles=0
+{A}.optim.betas=[0.9]
+{A}.optim.betas=[0.9,1]
+{A}.optim.betas=[0.9,nan]
+{A}.optim.betas=0.9
+{A}.optim.lr_scheduler_type=linear
+{A}.optim.warmup_style=cosin
+{A}.optim.optimizer=AdamX
+{A}.optim.optimizer_impl=torch.optimizers
+{A}.fsdp_config.model_dtype=fp23
+{A}.fsdp_config.mixed_precision.param_dtype=int8
+{A}.fsdp_config.fsdp_size=0
+{A}.fsdp_config.param_offload=sometimes
+actor_rollout_ref.model.lora_rank=-1
+actor_rollout_ref.model.path=""
+actor_rollout_ref.model.path=models/nope
+actor_rollout_ref.model.path=tests/nope
+actor_rollout_ref.ref.log_prob_max_token_len_per_gpu=0
+{R}.name=vlm
+{R}.name=vllm
+{R}.n=0
+{R}.n=-1
+{R}.n=2.5
+{R}.n=null
+{R}.n=1 algorithm.adv_estimator=rloo
+{R}.temperature=-1
+{R}.temperature=nan
+{R}.temperature=0
+{R}.temperature=hot
+{R}.top_p=1.5
+{R}.top_p=0
+{R}.top_p=-0.1
+{R}.top_p=nan
+{R}.top_p=true
+{R}.top_k=-2
+{R}.top_k=1.5
+{R}.top_k=null
+{R}.do_sample=sure
+{R}.gpu_memory_utilization=0
+{R}.gpu_memory_utilization=1.1
+{R}.gpu_memory_utilization=90
+{R}.tensor_model_parallel_size=0
+{R}.tensor_model_parallel_size=2
+{R}.data_parallel_size=-1
+{R}.max_model_len=40
+{R}.max_model_len=0
+{R}.max_num_seqs=0
+{R}.max_num_batched_tokens=0
+{R}.log_prob_max_token_len_per_gpu=-1
+{R}.log_prob_max_token_len_per_gpu=16
+{R}.log_prob_micro_batch_size_per_gpu=0
+{R}.dtype=float23
+{R}.seed=-1
+{R}.mode=sync
+{R}.over_sample_rate=1
+{R}.prompt_length=0
+{R}.enforce_eager=never
+{R}.calculate_log_probs=null
+{R}.agent.num_workers=0
+{R}.checkpoint_engine.update_weights_bucket_megabytes=0
++{R}.repetition_penalty=0
+{V}.n=0
+{V}.n=-4
+{V}.temperature=-0.5
+{V}.temperature=inf
+{V}.top_p=2
+{V}.top_p=0
+{V}.top_k=-5
+{V}.do_sample=1
+algorithm.adv_estimator=gropo
+algorithm.adv_estimator=GRPO
+algorithm.adv_estimator=null
+algorithm.gamma=1.1
+algorithm.gamma=nan
+algorithm.lam=-0.1
+algorithm.kl_penalty=kl2
+algorithm.kl_ctrl.type=adaptiv
+algorithm.kl_ctrl.kl_coef=-1
+algorithm.kl_ctrl.kl_coef=nan
+algorithm.kl_ctrl.horizon=0
+algorithm.kl_ctrl.target_kl=0
+algorithm.use_kl_in_reward=2
+algorithm.norm_adv_by_std_in_grpo=std
+algorithm.rollout_correction.rollout_is=tokens
+algorithm.rollout_correction.bypass_mode=often
+trainer.total_epochs=0
+trainer.total_epochs=-1
+trainer.total_epochs=1.5
+trainer.total_training_steps=0
+trainer.total_training_steps=-3
+trainer.total_training_steps=all
+trainer.save_freq=-2
+trainer.save_freq=0.5
+trainer.test_freq=-5
+trainer.test_freq=never
+trainer.nnodes=0
+trainer.n_gpus_per_node=0
+trainer.n_gpus_per_node=-1
+trainer.n_gpus_per_node=3 -> actor_rollout_ref.actor.ppo_mini_batch_size=4 * rollout.n=4 = 16 rows do not divide
+trainer.resume_mode=atuo
+trainer.resume_mode=never
+trainer.resume_mode=null
+trainer.resume_mode=resume_path -> trainer.resume_from_path=None
+trainer.logger=[consol]
+trainer.logger=tensorbord
+trainer.logger=[console,mlflow]
+trainer.max_actor_ckpt_to_keep=0
+trainer.max_actor_ckpt_to_keep=-1
+trainer.critic_warmup=-1
+trainer.log_val_generations=-1
+trainer.esi_redundant_time=nan
+trainer.val_before_train=first
+trainer.val_only=0
+trainer.balance_batch=null
+trainer.device=gpu
+trainer.project_name=""
+trainer.experiment_name=null
+trainer.default_local_dir=null
+trainer.default_local_dir=""
+trainer.v1.trainer_mode=dot
+trainer.v1.trainer_mode=async
+trainer.v1.sampler.max_off_policy_strategy=wate
+trainer.use_v1=false
+critic.optim.lr=nan
+critic.cliprange_value=0
+critic.ppo_epochs=0
+reward.num_workers=0
+reward.num_workers=two
+reward.reward_manager.name=nave
+reward.reward_manager.source=registered
+reward.reward_manager.source=importlib -> reward.reward_manager.module.path
+{REWARD}.path=nowhere.py
+{REWARD}.path=pkg://nowhere.rewards
+{REWARD}.name=compute_scores
+{REWARD}.name=null
+{REWARD}.name=SCORERS
++{REWARD}.reward_kwarg.math_workers=2 -> unknown config key '{REWARD}.reward_kwarg'
++{REWARD}.reward_kwargs.math_timeout=5 -> {REWARD}.reward_kwargs: reward_kwargs has unknown entries ['math_timeout']
++{REWARD}.reward_kwargs.math_timeout_seconds=-1 -> {REWARD}.reward_kwargs: math_timeout_seconds=-1
++{REWARD}.reward_kwargs.math_timeout_seconds=nan -> {REWARD}.reward_kwargs: math_timeout_seconds=nan
++{REWARD}.reward_kwargs.math_timeout_seconds=long -> {REWARD}.reward_kwargs: math_timeout_seconds='long'
++{REWARD}.reward_kwargs.math_workers=0 -> {REWARD}.reward_kwargs: math_workers=0
++{REWARD}.reward_kwargs=5 -> {REWARD}.reward_kwargs=5
+custom_reward_function.path=mine.py
+custom_reward_function.name=score
+reward_model.reward_manager=dapo
+reward_model.enable=true
+sandbox_fusion.url=http://localhost
+transfer_queue.backend.SimpleStorage.num_data_storage_units=0
+ray_kwargs.ray_init.num_cpus=0
+dots.seed=-1
+dots.seed=1.5
+dots.poll_seconds=0
+dots.reward_range=[1,0]
+dots.reward_range=[0]
+dots.reward_range=[0,inf]
+dots.adarft.beta=5
+dots.adarft.beta=nan
+dots.adarft.beta=-0.1 dots.adarft.enable=true
+dots.adarft.eta=-1
+dots.adarft.alpha=0
+dots.adarft.initial=101
+dots.budget.least=13 -> dots.budget.most=12
+dots.budget.least=0
+dots.budget.widen=-1
+dots.difficulty.device=tpu
+dots.difficulty.cache=""
+dots.difficulty.batch_tokens=0
+dots.difficulty.half_life=0
+dots.filter.threshold=-1
+dots.filter.threshold=1 dots.filter.kind=quantile
+dots.filter.threshold=1.0 dots.filter.kind=quantile dots.filter.enable=true
+dots.filter.threshold=1.5 dots.filter.enable=true
+dots.filter.threshold=0.75 dots.filter.enable=true algorithm.norm_adv_by_std_in_grpo=false
+dots.filter.threshold=1 dots.filter.enable=true algorithm.adv_estimator=rloo
+dots.filter.kind=share
+dots.length_penalty.easiest=0
+dots.length_penalty.strength=-1
+dots.preemptive.prompts=0
+dots.preemptive.updates=0
+dots.replay.delta=0
+dots.replay.capacity=0
+dots.selection.tau=-1
+dots.selection.mu=0
+dots.selection.references=1
+dots.selection.alpha=2
+dots.temperature.low=2 -> dots.temperature.[low, high]
+dots.temperature.damping=1
+""".strip().splitlines()
+ACCEPTED = f"""
+data.train_batch_size=8
+{A}.optim.lr=0
+data.gen_batch_size=4
+data.max_prompt_length=64
+data.train_max_samples=-1
+data.train_max_samples=12
+data.truncation=left
+data.truncation=middle
+data.shuffle=false
+data.filter_overlong_prompts=true
+data.dataloader_num_workers=0
+data.seed=null
+{A}.ppo_mini_batch_size=2
+{A}.ppo_mini_batch_size=3
+{A}.use_dynamic_bsz=false {A}.ppo_micro_batch_size_per_gpu=4 {R}.log_prob_micro_batch_size_per_gpu=4
+{A}.ppo_epochs=3
+{A}.clip_ratio_high=0.28
+{A}.clip_ratio_low=10
+{A}.clip_ratio_c=10
+{A}.entropy_coeff=0.001
+{A}.entropy_coeff=0
+{A}.use_kl_loss=true {A}.kl_loss_type=k3+
+{A}.kl_loss_coef=0
+{A}.loss_agg_mode=seq-mean-token-mean
+{A}.policy_loss.loss_mode=gspo
+{A}.policy_loss.loss_mode=grpo_rr
+{A}.optim.lr=1e-6
+{A}.optim.lr=1
+{A}.optim.weight_decay=0
+{A}.optim.lr_warmup_steps=-1
+{A}.optim.lr_warmup_steps=10
+{A}.optim.lr_warmup_steps_ratio=0.1
+{A}.optim.lr_scheduler_type=cosine
+{A}.optim.optimizer=SGD
+{A}.optim.betas=[0.9,0.95]
+{A}.fsdp_config.model_dtype=bf16
+{R}.n=8
+{R}.temperature=0.6
+{R}.temperature=1
+{R}.top_p=0.95
+{R}.top_p=1
+{R}.top_k=-1
+{R}.top_k=20
+{R}.max_model_len=96
+{R}.gpu_memory_utilization=1
++{R}.repetition_penalty=1.1
+{V}.n=16 {V}.temperature=0.6 {V}.do_sample=true
+{V}.temperature=0
+algorithm.adv_estimator=rloo
+algorithm.adv_estimator=reinforce_plus_plus
+algorithm.adv_estimator=gae critic.model.path=${{actor_rollout_ref.model.path}}
+algorithm.gamma=0
+algorithm.use_kl_in_reward=true algorithm.kl_penalty=low_var_kl
+algorithm.kl_ctrl.type=adaptive
+algorithm.rollout_correction.rollout_is=token
+trainer.total_epochs=1
+trainer.total_training_steps=5
+trainer.save_freq=10
+trainer.save_freq=-1
+trainer.test_freq=0
+trainer.resume_mode=disable
+trainer.resume_mode=resume_path trainer.resume_from_path=runs/mine/global_step_5
+trainer.logger=[console,file]
+trainer.logger=console
+trainer.max_actor_ckpt_to_keep=1
+trainer.n_gpus_per_node=2
+trainer.v1.trainer_mode=sync
+reward.reward_manager.name=dapo
++{REWARD}.reward_kwargs.math_timeout_seconds=10
++{REWARD}.reward_kwargs.math_workers=2
+{REWARD}.path=null
+dots.reward_range=[-1,1] dots.adarft.beta=-0.5
+dots.filter.threshold=0.1 dots.filter.enable=true
+dots.filter.threshold=1.49 dots.filter.enable=true
+dots.filter.threshold=0.9 dots.filter.kind=quantile dots.filter.enable=true
+dots.preset=grpo
+dots.seed=7
+""".strip().splitlines()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def on_a_cpu():
+    """The environment as a run on a CPU sets it; restored afterwards."""
+    before = dict(os.environ)
+    prepare_environment(cpu=True)
+    yield
+    os.environ.clear()
+    os.environ.update(before)
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory):
+    """A run that starts: 24 questions, batches of 8 with 4 responses each, a model of one layer."""
+    folder = tmp_path_factory.mktemp("values")
+    rows = [
+        {
+            "data_source": "arithmetic",
+            "prompt": [{"role": "user", "content": f"What is {i} plus 1?"}],
+            "reward_model": {"style": "rule", "ground_truth": str(i + 1)},
+            "extra_info": {"index": i, "difficulty": 50},
+        }
+        for i in range(24)
+    ]
+    pq.write_table(pa.Table.from_pylist(rows), folder / "train.parquet")
+    shape = dict(hidden_size=32, intermediate_size=64, num_hidden_layers=1, num_attention_heads=4, vocab_size=300)
+    Qwen2ForCausalLM(Qwen2Config(**shape, num_key_value_heads=2)).save_pretrained(folder / "model")
+    build_tokenizer().save_pretrained(folder / "model")
+    settings = {
+        "device": "cpu",
+        "data.train_files": folder / "train.parquet",
+        "data.val_files": folder / "train.parquet",
+        "data.train_batch_size": 8,
+        "data.max_prompt_length": 48,
+        "data.max_response_length": 32,
+        "actor_rollout_ref.model.path": folder / "model",
+        f"{A}.ppo_mini_batch_size": 4,
+        f"{R}.n": 4,
+        "dots.difficulty.cache": folder / "cache",
+    }
+    config = compose([f"{key}={value}" for key, value in settings.items()])
+    for part in (PROFILER, "critic", "actor_rollout_ref.ref.fsdp_config", f"{A}.profiler", f"{A}.fsdp_config"):
+        OmegaConf.resolve(OmegaConf.select(config, part))  # what no line changes; each line would do it again
+    return config
+
+
+def changed(base, line: str):
+    """The run's config with the overrides of a line; values are read as hydra reads them."""
+    config = base.copy()
+    for override in OverridesParser.create().parse_overrides(line.split()):
+        OmegaConf.update(config, override.key_or_group, override.value(), force_add=override.is_add())
+    return config
+
+
+@pytest.mark.parametrize("line", REFUSED)
+def test_a_wrong_setting_is_refused(base, line):
+    line, _, words = line.partition(" -> ")
+    words = words or line.split()[0].lstrip("+").partition("=")[0]
+    with pytest.raises(ConfigError, match="^" + re.escape(words)):
+        validate(changed(base, line))
+
+
+@pytest.mark.parametrize("line", ACCEPTED)
+def test_a_right_setting_is_accepted(base, line):
+    assert validate(changed(base, line))
+
+
+def test_the_table_has_no_key_that_verl_does_not():
+    config = compose(["device=cpu"])
+    optional = {f"{R}.repetition_penalty", f"{V}.repetition_penalty"}
+    missing = {key for key in TABLE if OmegaConf.select(config, key, default=math.nan) is math.nan}
+    assert missing == optional
+    assert len(REFUSED) >= 170

@@ -1,0 +1,102 @@
+"""AdaRFT through Ray and verl: the target follows every step's reward, across a resume and on predicted difficulty."""
+
+import shutil
+
+import pytest
+
+from tests.launches import computed, must_train, rows_of
+from verl_dots.methods.adarft.rule import next_target
+
+pytestmark = [pytest.mark.e2e, pytest.mark.long]
+RULE = {"eta": 4.0, "alpha": 2.0, "beta": 0.5, "low": 1.0, "high": 10.0}
+
+
+def overrides(inputs, folder, **more):
+    return inputs.overrides(**{
+        "dots.adarft.enable": True,
+        "dots.adarft.difficulty": "extra_info.level",
+        "dots.adarft.range": "[1,10]",
+        "dots.adarft.initial": 2,
+        "dots.adarft.eta": 4,
+        "trainer.default_local_dir": folder,
+        "trainer.total_training_steps": 3,
+        "trainer.test_freq": -1,
+        "trainer.val_before_train": False,
+        **more,
+    })  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def whole(inputs, tmp_path_factory):
+    """Three steps in one go."""
+    folder = tmp_path_factory.mktemp("adarft")
+    must_train(overrides(inputs, folder, **{"trainer.save_freq": 2}))
+    return folder
+
+
+def test_the_target_follows_the_reward_of_every_step(whole):
+    rows = rows_of(whole)
+    target = 2.0
+    for step in (1, 2, 3):
+        assert rows[step]["adarft/target"] == pytest.approx(target)
+        assert rows[step]["adarft/reward"] == pytest.approx(rows[step]["critic/score/mean"])
+        # 6 of 64 questions have one level: the nearest 8 lie within one of the target, or two at an end.
+        assert abs(rows[step]["adarft/difficulty"] - target) < 1.5
+        target = next_target(target, rows[step]["adarft/reward"], **RULE)
+    assert len({row["adarft/target"] for row in rows.values()}) > 1
+
+
+def test_a_resumed_run_goes_on_bit_for_bit(inputs, whole, tmp_path):
+    shutil.copytree(whole / "global_step_2", tmp_path / "global_step_2")
+    (tmp_path / "latest_checkpointed_iteration.txt").write_text("2")
+    must_train(overrides(inputs, tmp_path))
+    mine, theirs = (
+        {key: value for key, value in computed(rows_of(folder)[3]).items() if key != "generated_tokens"}
+        for folder in (tmp_path, whole)
+    )
+    assert mine == theirs
+
+
+def test_on_predicted_difficulty_the_target_takes_the_place_of_alpha(inputs, tmp_path):
+    must_train(overrides(inputs, tmp_path / "run", **{
+        "dots.adarft.range": "[0,1]",
+        "dots.adarft.initial": 0.2,
+        "dots.adarft.eta": 0.5,
+        "dots.selection.enable": True,
+        "dots.selection.references": 12,
+        "dots.selection.mu": 1,
+        "dots.difficulty.cache": tmp_path / "embeddings",
+        "dots.replay.enable": True,
+        "actor_rollout_ref.actor.policy_loss.loss_mode": "grpo_rr",
+        "trainer.total_training_steps": 3,
+    }))  # fmt: skip
+    rows = rows_of(tmp_path / "run")
+    assert rows[1]["adarft/target"] == pytest.approx(0.2)
+    for step in (2, 3):
+        before = rows[step - 1]
+        rule = {**RULE, "eta": 0.5, "low": 0.0, "high": 1.0}
+        assert rows[step]["adarft/target"] == pytest.approx(
+            next_target(before["adarft/target"], before["adarft/reward"], **rule)
+        )
+
+
+def test_ppo_with_a_critic_and_its_resume(inputs, tmp_path):
+    """One rollout a question: advantages come from the critic, which is trained and saved with the rest."""
+    ppo = {
+        "algorithm.adv_estimator": "gae",
+        "critic.model.path": inputs.model,
+        "actor_rollout_ref.rollout.n": 1,
+        "trainer.save_freq": 2,
+    }
+    whole, half = tmp_path / "whole", tmp_path / "half"
+    must_train(overrides(inputs, whole, **ppo))
+    shutil.copytree(whole / "global_step_2", half / "global_step_2")
+    (half / "latest_checkpointed_iteration.txt").write_text("2")
+    must_train(overrides(inputs, half, **ppo))
+    rows, resumed = rows_of(whole), rows_of(half)
+    assert all(row["critic/vf_loss"] > 0 and row["critic/grad_norm"] > 0 for row in rows.values())
+    assert rows[2]["adarft/target"] == pytest.approx(next_target(2.0, rows[1]["adarft/reward"], **RULE))
+    mine, theirs = (
+        {key: value for key, value in computed(of[3]).items() if key != "generated_tokens"} for of in (resumed, rows)
+    )
+    assert mine == theirs

@@ -1,0 +1,214 @@
+import numpy as np
+import pytest
+
+from verl_dots.methods.replay.buffer import ReplayBuffer
+from verl_dots.methods.replay.sampling import Nearest, freshest, uniform
+from verl_dots.methods.stored import ReplayError, Response, pack
+from verl_dots.state import StateError, load_state, save_state
+
+
+def response(reward, length=3, **changes):
+    tokens = np.arange(length)
+    fields = {"tokens_T": tokens, "log_probs_T": np.full(length, -0.5), "reward": reward}
+    return Response(**(fields | changes))
+
+
+def group(question, rewards=(1.0, 0.0), step=1, lengths=(3, 2)):
+    responses = [response(reward, length) for reward, length in zip(rewards, lengths, strict=True)]
+    return pack(question, step, 0.7, np.array([7, 8]), responses)
+
+
+def buffer(capacity=4, max_age=None, sampling=uniform, seed=0):
+    return ReplayBuffer(capacity, (0.0, 1.0), max_age, sampling, np.random.default_rng(seed))
+
+
+# --- groups --------------------------------------------------------------------------------------------------------
+
+
+def test_what_goes_in_comes_out():
+    mask = np.array([True, False, True, True])
+    packed = pack("q", 3, 0.7, np.array([7, 8]), [response(1.0), response(0.25, 4, mask_T=mask)])
+    assert packed.tokens_N.tolist() == [0, 1, 2, 0, 1, 2, 3] and packed.tokens_N.dtype == np.int32
+    assert (packed.step, packed.temperature, packed.prompt_N.tolist()) == (3, 0.7, [7, 8])
+    first, second = packed.responses()
+    assert second.tokens_T.tolist() == [0, 1, 2, 3] and second.log_probs_T.tolist() == [-0.5] * 4
+    assert (first.reward, second.reward) == (1.0, 0.25) and packed.mean_reward == 0.625
+    assert first.mask_T.tolist() == [True] * 3 and second.mask_T.tolist() == mask.tolist()
+    assert group("q").responses()[0].mask_T is None
+
+
+def test_a_response_token_takes_8_bytes_and_a_bit():
+    def cost(length, **more):
+        return pack("q", 1, 1.0, np.zeros(9), [response(1.0, length, **more)]).nbytes
+
+    assert cost(1600) - cost(800) == 8 * 800
+    masks = [{"mask_T": np.arange(length) > 0} for length in (800, 1600)]
+    assert cost(1600, **masks[1]) - cost(800, **masks[0]) == 8 * 800 + 100
+
+
+@pytest.mark.parametrize(
+    "bad, words",
+    [
+        ({"log_probs_T": np.zeros(2)}, r"question q \(step 5\), response 1: log_probs_T has shape \(2,\) for 3 tokens"),
+        ({"mask_T": np.ones(4, bool)}, r"mask_T has shape \(4,\) for 3 tokens"),
+        ({"log_probs_T": np.array([-1, np.nan, -1])}, "log-prob nan of token 1 must be finite and at most 0"),
+        ({"log_probs_T": np.array([-1, -1, 0.1])}, "log-prob 0.1 of token 2 must be finite and at most 0"),
+        ({"tokens_T": np.empty(0)}, "response 1 is empty"),
+        ({"reward": float("inf")}, "reward inf is not finite"),
+    ],
+)
+def test_bad_responses_are_named(bad, words):
+    with pytest.raises(ReplayError, match=words):
+        pack("q", 5, 1.0, np.zeros(1), [response(0.0), response(**({"reward": 1.0} | bad))])
+
+
+def test_a_log_prob_just_above_0_is_rounding():
+    packed = pack("q", 1, 1.0, np.zeros(1), [response(1.0, log_probs_T=np.array([-1.0, 1e-7, 0.0]))])
+    assert packed.log_probs_N.tolist() == [-1.0, 0.0, 0.0]
+
+
+def test_groups_without_responses_or_of_greedy_sampling():
+    with pytest.raises(ReplayError, match="has no responses"):
+        pack("q", 1, 1.0, np.zeros(1), [])
+    with pytest.raises(ReplayError, match="temperature 0"):
+        pack("q", 1, 0.0, np.zeros(1), [response(1.0)])
+
+
+# --- the buffer ----------------------------------------------------------------------------------------------------
+
+
+def test_only_effective_groups_of_any_size_are_kept():
+    kept = buffer()
+    groups = [
+        group("all right", (1.0, 1.0)), group("mixed"), group("all wrong", (0.0, 0.0)),
+        group("one", (1.0,), lengths=(3,)), group("three", (1.0, 0.0, 0.0), lengths=(1, 2, 3)),
+        # Their mean lies between, and they teach nothing.
+        group("all half", (0.5, 0.5)), group("one half", (0.5,), lengths=(2,)),
+    ]  # fmt: skip
+    assert kept.put(groups) == 2
+    assert len(kept) == 2 and "mixed" in kept and "three" in kept
+
+
+def test_the_oldest_give_way_and_a_question_has_its_newest_group():
+    kept = buffer(capacity=3)
+    kept.put([group("a", step=1), group("b", step=1), group("c", step=1)])
+    kept.put([group("a", step=2)])  # a is now the newest
+    kept.put([group("d", step=3)])  # pushes b out
+    assert sorted(name for name in "abcd" if name in kept) == ["a", "c", "d"]
+    assert kept["a"].step == 2
+    with pytest.raises(ReplayError, match="no group of question b in the replay buffer; it holds 3 others"):
+        kept["b"]
+    # Solved by now: what it was before teaches nothing any more.
+    kept.put([group("a", (1.0, 1.0), step=4)])
+    assert "a" not in kept and len(kept) == 2
+
+
+def test_groups_older_than_the_limit_go():
+    kept = buffer(max_age=2)
+    kept.put([group("a", step=1), group("b", step=3)])
+    assert kept.expire(3) == 0
+    assert kept.expire(4) == 1 and "a" not in kept and "b" in kept
+    assert buffer().expire(1000) == 0
+
+
+def test_rewards_outside_the_range_are_refused_whole():
+    kept = buffer()
+    with pytest.raises(ReplayError, match=r"group of question b \(step 1\): reward 2.0 is outside .*=\[0.0, 1.0\]"):
+        kept.put([group("a"), group("b", (2.0, 0.0))])
+    assert len(kept) == 0
+
+
+def names(groups):
+    return [group.question for group in groups]
+
+
+def test_sampling_leaves_out_the_excluded_and_never_repeats():
+    kept = buffer(capacity=10)
+    kept.put(group(name) for name in "abcdef")
+    for _ in range(50):
+        drawn = names(kept.sample(3, exclude={"a", "b"}))
+        assert len(set(drawn)) == 3 and set(drawn) <= set("cdef")
+    assert sorted(names(kept.sample(9, exclude="ab"))) == list("cdef")
+    assert buffer().sample(4) == []
+
+
+def test_uniform_sampling_is_uniform_and_seeded():
+    kept, same = buffer(seed=3), buffer(seed=3)
+    for each in (kept, same):
+        each.put(group(name) for name in "abcd")
+    drawn = [names(kept.sample(2)) for _ in range(2000)]
+    assert drawn == [names(same.sample(2)) for _ in range(2000)]
+    counts = np.array([sum(name in pair for pair in drawn) for name in "abcd"])
+    assert abs(counts - 1000).max() < 100  # standard deviation 22
+
+
+def test_freshest_and_nearest():
+    kept = buffer(sampling=freshest)
+    kept.put(group(name, step=step) for name, step in (("a", 1), ("b", 5), ("c", 3)))
+    assert names(kept.sample(2)) == ["b", "c"]
+    kept = buffer(sampling=Nearest(lambda: 0.25))
+    rewards = {"a": (1.0, 0.0, 0.0, 0.0), "b": (1.0, 1.0, 1.0, 0.0), "c": (1.0, 1.0, 0.0, 0.0)}
+    kept.put(group(name, values, lengths=(1, 1, 1, 1)) for name, values in rewards.items())
+    assert names(kept.sample(3)) == ["b", "c", "a"]  # difficulties 0.75, 0.25, 0.5
+
+
+def test_ties_are_broken_at_random():
+    kept = buffer(sampling=freshest)
+    kept.put(group(name) for name in "abcd")
+    assert {names(kept.sample(1))[0] for _ in range(100)} == set("abcd")
+
+
+# --- state ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_restored_buffer_goes_on_as_the_old_one(tmp_path):
+    kept = buffer(capacity=5, seed=1)
+    masked = pack("m", 2, 0.9, np.array([1]), [response(1.0, 9, mask_T=np.arange(9) != 4), response(0.0, 1)])
+    kept.put([group("a"), masked, group("b", (1.0, 0.0, 0.5), 3, (4, 5, 6))])
+    kept.sample(2)
+    save_state(tmp_path / "replay", "replay", kept.state_dict())
+    restored = buffer(capacity=5, seed=99)
+    restored.load_state_dict(load_state(tmp_path / "replay", "replay"))
+    for name in "amb":
+        assert vars(restored[name]).keys() == vars(kept[name]).keys()
+        for field, value in vars(kept[name]).items():
+            np.testing.assert_array_equal(getattr(restored[name], field), value)
+            assert np.asarray(getattr(restored[name], field)).dtype == np.asarray(value).dtype
+    kept.put([group("d", step=9), group("e", step=9), group("f", step=9)])
+    restored.put([group("d", step=9), group("e", step=9), group("f", step=9)])
+    assert [names(kept.sample(3)) for _ in range(20)] == [names(restored.sample(3)) for _ in range(20)]
+
+
+def test_an_empty_buffer_is_restored_empty(tmp_path):
+    save_state(tmp_path / "replay", "replay", buffer().state_dict())
+    restored = buffer()
+    restored.put([group("a")])
+    restored.load_state_dict(load_state(tmp_path / "replay", "replay"))
+    assert len(restored) == 0
+
+
+def test_a_state_of_another_capacity_is_refused():
+    with pytest.raises(StateError, match="dots.replay.capacity: the checkpoint has 4, this run has 5"):
+        buffer(capacity=5).load_state_dict(buffer(capacity=4).state_dict())
+
+
+@pytest.mark.parametrize("capacity, max_age", [(0, None), (4, 0)])
+def test_bad_settings(capacity, max_age):
+    with pytest.raises(ValueError, match="must be 1 or more"):
+        buffer(capacity, max_age)
+
+
+def test_rewards_in_float32_are_within_their_range_and_extremes_stay_ineffective():
+    one = ReplayBuffer(4, (0.1, 1.1), None, uniform, np.random.default_rng(0))
+    lowest, greatest = float(np.float32(0.1)), float(np.float32(1.1))
+    assert greatest > 1.1 and lowest > 0.1
+    assert (
+        one.put([group("a", (lowest, lowest)), group("b", (greatest, greatest)), group("c", (lowest, greatest))]) == 1
+    )
+    with pytest.raises(ReplayError, match=r"reward 1.2 is outside dots.reward_range=\[0.1, 1.1\]"):
+        one.put([group("d", (0.5, 1.2))])
+
+
+def test_turns_come_back():
+    packed = pack("q", 1, 1.0, np.array([7]), [response(1.0, turns=5), response(0.0)])
+    assert [one.turns for one in packed.responses()] == [5, 2]

@@ -1,0 +1,120 @@
+"""Rollout replay through Ray and verl: mixed batches, both losses, a resume, and log-probs that stay what they were."""
+
+import shutil
+
+import pytest
+import yaml
+
+from tests.launches import computed, must_train, rows_of
+from verl_dots.checkpoints import write_manifest
+from verl_dots.state import load_state
+
+pytestmark = pytest.mark.e2e
+BATCH, GROUP = 8, 4
+LOSS = "actor_rollout_ref.actor.policy_loss.loss_mode"
+
+
+def overrides(inputs, folder, **more):
+    return inputs.overrides(**{
+        "dots.replay.enable": True,
+        "dots.replay.capacity": 8,
+        "algorithm.adv_estimator": "grpo_rr",
+        LOSS: "grpo_rr",
+        "trainer.default_local_dir": folder / "run",
+        "trainer.test_freq": -1,
+        "trainer.val_before_train": False,
+        **more,
+    })  # fmt: skip
+
+
+def with_dots(inputs, folder, **more):
+    return overrides(inputs, folder, **{
+        "dots.selection.enable": True,
+        "dots.selection.references": 12,
+        "dots.selection.tau": 0.1,
+        "dots.selection.rho_floor": -1,
+        "dots.difficulty.cache": folder / "embeddings",
+        "trainer.total_training_steps": 6,
+        **more,
+    })  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def whole(inputs, tmp_path_factory):
+    """DOTS with replay, six steps in one go: rounds at steps 1, 3 and 5."""
+    folder = tmp_path_factory.mktemp("replay")
+    kept = {"trainer.save_freq": 3, "trainer.rollout_data_dir": folder / "run" / "rollouts"}
+    must_train(with_dots(inputs, folder, **kept))
+    return folder
+
+
+def test_a_batch_is_fresh_and_replayed_groups_and_never_short(whole):
+    rows = rows_of(whole / "run")
+    assert sorted(rows) == [1, 2, 3, 4, 5, 6]
+    assert rows[1]["replay/share"] == 0 and rows[1]["replay/buffer/groups"] > 0
+    replayed = [row["replay/share"] * BATCH for row in rows.values()]
+    assert max(replayed) >= 2
+    for step, row in rows.items():
+        logged = (whole / "run" / "rollouts" / f"{step}.jsonl").read_text().splitlines()
+        # Each rollout is logged in the step that made it, and only there.
+        assert len(logged) == (BATCH - row["replay/share"] * BATCH) * GROUP
+        trained = BATCH * GROUP * row["response_length/mean"]
+        unused = row.get("training/unused_tokens", 0)
+        generated = trained - row["replay/tokens_not_generated"] + unused
+        assert row["training/generated_tokens"] == pytest.approx(generated, rel=1e-6)
+        assert (row["replay/tokens_not_generated"] > 0) == (row["replay/share"] > 0)
+        assert ("off_policy/replayed/ratio/mean" in row) == (row["replay/share"] > 0)
+        assert row["off_policy/fresh/effective_sample_size"] > 0.9
+        # Engine and trainer give fresh tokens the same log-probs.
+        assert row["training/rollout_probs_diff_max"] < 1e-4
+        if row["replay/share"]:
+            # What is replayed keeps the log-probs of its own policy, not those of this step's.
+            assert row["off_policy/replayed/ratio/log_difference"] > 2 * row["off_policy/fresh/ratio/log_difference"]
+            assert 1 <= row["replay/age/mean"] <= row["replay/age/max"] < step
+
+
+def test_the_buffer_holds_effective_groups_of_distinct_questions(whole):
+    state = load_state(whole / "run" / "global_step_3" / "replay.safetensors", "replay")["state"]
+    assert len(set(state["questions"])) == len(state["questions"]) == len(state["steps"]) <= 8
+    rewards = state["arrays"]["rewards_G"].reshape(-1, GROUP)
+    assert ((rewards.mean(axis=1) > 0) & (rewards.mean(axis=1) < 1)).all()
+    assert (state["steps"] >= 1).all() and (state["steps"] <= 3).all()
+
+
+def test_a_resumed_run_goes_on_bit_for_bit(inputs, whole, tmp_path):
+    # Step 3 began a round of two batches: the second one, and the predictor's memory, come from the checkpoint, too.
+    shutil.copytree(whole / "run" / "global_step_3", tmp_path / "run" / "global_step_3")
+    shutil.copytree(whole / "embeddings", tmp_path / "embeddings")
+    (tmp_path / "run" / "latest_checkpointed_iteration.txt").write_text("3")
+    must_train(with_dots(inputs, tmp_path))
+    resumed, straight = rows_of(tmp_path / "run"), rows_of(whole / "run")
+    assert sorted(resumed) == [4, 5, 6]
+    for step in resumed:  # the totals, too, which are in the checkpoint
+        assert computed(resumed[step]) == computed(straight[step]), f"step {step}"
+
+
+@pytest.mark.long
+def test_stored_log_probs_are_those_of_the_same_policy_at_the_same_temperature(inputs, tmp_path):
+    """With a learning rate of 0 the policy stays what it was: every ratio is 1, at whatever temperature comes later."""
+    frozen = {
+        "actor_rollout_ref.actor.optim.lr": 0.0,
+        "dots.loss.behaviour": "engine",
+        LOSS: "grpo_rr_decoupled",
+        "trainer.save_freq": 3,
+    }
+    must_train(overrides(inputs, tmp_path, **frozen))
+    later = {"actor_rollout_ref.rollout.temperature": 0.6, "trainer.total_training_steps": 5}
+    # As if it had been saved at that temperature: a resume at another one is refused.
+    saved = tmp_path / "run" / "global_step_3" / "config.yaml"
+    settings = yaml.safe_load(saved.read_text())
+    settings["actor_rollout_ref"]["rollout"]["temperature"] = 0.6
+    saved.write_text(yaml.safe_dump(settings))
+    write_manifest(saved.parent)
+    must_train(overrides(inputs, tmp_path, **frozen, **later))
+    rows = rows_of(tmp_path / "run")
+    assert sorted(rows) == [1, 2, 3, 4, 5]
+    assert rows[4]["replay/share"] > 0
+    for row in rows.values():
+        for kind in ("fresh", "replayed") if row["replay/share"] else ("fresh",):
+            assert row[f"off_policy/{kind}/ratio/log_difference"] < 1e-4
+            assert row[f"off_policy/{kind}/ratio/max"] == pytest.approx(1, abs=1e-3)

@@ -1,0 +1,119 @@
+"""DOTS through Ray and verl: reference rollouts, selection, and a resume in the middle of a round."""
+
+import shutil
+
+import pytest
+
+from tests.launches import computed, must_train, rows_of, train
+from verl_dots.difficulty import collect
+from verl_dots.difficulty import train as train_predictor
+
+pytestmark = pytest.mark.e2e
+STEPS, GROUP = 5, 4
+REFERENCES, BATCH = 12, 8
+
+
+def overrides(inputs, folder, **more):
+    return inputs.overrides(**{
+        "dots.selection.enable": True,
+        "dots.selection.references": REFERENCES,
+        "dots.selection.tau": 0.1,
+        "dots.selection.rho_floor": -1,
+        "dots.difficulty.cache": folder / "embeddings",
+        "trainer.default_local_dir": folder / "run",
+        "trainer.total_training_steps": STEPS,
+        "trainer.test_freq": -1,
+        "trainer.val_before_train": False,
+        **more,
+    })  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def whole(inputs, tmp_path_factory):
+    """Five steps in one go: rounds at steps 1, 3 and 5."""
+    folder = tmp_path_factory.mktemp("selection")
+    kept = {"trainer.save_freq": 3, "trainer.rollout_data_dir": folder / "run" / "rollouts"}
+    must_train(overrides(inputs, folder, **kept))
+    return folder
+
+
+def test_what_selection_logs(whole):
+    rows = rows_of(whole / "run")
+    assert sorted(rows) == [1, 2, 3, 4, 5]
+    for step, row in rows.items():
+        assert ("selection/reference/difficulty" in row) == (step % 2 == 1)
+        assert 0 <= row["selection/effective_groups"] <= 1
+        # All groups of the batch: the fresh ones, and in the first batch of a round the reused references.
+        reused = row.get("selection/reference/reused_groups", 0)
+        fresh = BATCH - reused
+        effective = row["selection/effective_groups"] * fresh + reused
+        assert row["training/effective_groups"] * BATCH == pytest.approx(effective)
+        if step % 2 == 1:
+            assert row["timing_s/reference_rollouts"] + row["timing_s/predict_difficulty"] <= row["timing_s/selection"]
+            assert reused == min(BATCH - 1, REFERENCES * row["selection/reference/effective_groups"])
+    assert any(row.get("selection/reference/reused_groups", 0) > 0 for row in rows.values())
+
+
+def test_every_generated_token_is_counted_once(whole):
+    rows = rows_of(whole / "run")
+    for row in rows.values():
+        trained = BATCH * GROUP * row["response_length/mean"]
+        unused = row.get("training/unused_tokens", 0)
+        assert row["training/generated_tokens"] == pytest.approx(trained + unused, rel=1e-6)
+    assert rows[1]["training/unused_tokens"] > 0
+
+
+@pytest.mark.long
+def test_a_resume_in_the_middle_of_a_round_is_the_same_run_bit_for_bit(inputs, whole, tmp_path):
+    # Step 3 began a round of two batches: the second one, and the predictor's memory, come from the checkpoint.
+    shutil.copytree(whole / "run" / "global_step_3", tmp_path / "run" / "global_step_3")
+    shutil.copytree(whole / "embeddings", tmp_path / "embeddings")
+    (tmp_path / "run" / "latest_checkpointed_iteration.txt").write_text("3")
+    must_train(overrides(inputs, tmp_path))
+    resumed, straight = rows_of(tmp_path / "run"), rows_of(whole / "run")
+    assert sorted(resumed) == [4, 5]
+    for step in resumed:
+        assert computed(resumed[step])["selection/predicted_difficulty"] > 0
+        cumulated = {"generated_tokens"}
+        mine, theirs = (
+            {key: value for key, value in computed(rows[step]).items() if key not in cumulated}
+            for rows in (resumed, straight)
+        )
+        assert mine == theirs, f"step {step}"
+
+
+@pytest.mark.long
+def test_a_damaged_state_never_starts_an_empty_selection(inputs, whole, tmp_path):
+    shutil.copytree(whole / "run" / "global_step_3", tmp_path / "run" / "global_step_3")
+    shutil.copytree(whole / "embeddings", tmp_path / "embeddings")
+    (tmp_path / "run" / "latest_checkpointed_iteration.txt").write_text("3")
+    state = tmp_path / "run" / "global_step_3" / "selection.safetensors"
+    content = bytearray(state.read_bytes())
+    content[-3] ^= 1
+    state.write_bytes(content)
+    done = train(overrides(inputs, tmp_path))
+    assert done.returncode != 0
+    assert "selection.safetensors is damaged (checksum differs); resume from an earlier checkpoint" in done.stdout
+
+
+@pytest.mark.long
+def test_a_predictor_trained_on_the_labels_of_a_run_selects_in_the_next(inputs, whole, cpu_environment, tmp_path):
+    labels, predictor, cache = tmp_path / "labels.parquet", tmp_path / "predictor", whole / "embeddings"
+    assert collect.main(["--from-run", str(whole / "run"), "--out", str(labels)]) == 0
+    shares = ["--test-share", "0.35", "--dev-share", "0.45", "--references", "2", "--epochs", "2"]
+    paths = ["--backbone", str(inputs.model), "--cache", str(cache), "--out", str(predictor)]
+    assert train_predictor.main([str(labels), *paths, *shares]) == 0
+    more = {
+        "dots.difficulty.predictor": "attention",
+        "dots.difficulty.checkpoint": predictor,
+        "dots.difficulty.cache": cache,
+        "trainer.total_training_steps": 2,
+    }
+    must_train(overrides(inputs, tmp_path, **more))
+    rows = rows_of(tmp_path / "run")
+    assert sorted(rows) == [1, 2]
+    everywhere = rows[1]["selection/predicted_difficulty/all"]
+    assert 0 < everywhere < 1
+    for row in rows.values():
+        assert 0 <= row["selection/calibration_error"] <= 1
+        assert abs(row["selection/predicted_difficulty"] - 0.5) <= abs(everywhere - 0.5) + 0.02

@@ -1,0 +1,108 @@
+import numpy as np
+import pytest
+
+from verl_dots.methods.selection.rule import fresh_count, select, select_batches
+
+
+def rng(seed=0):
+    return np.random.default_rng(seed)
+
+
+def test_tau_zero_takes_exactly_the_nearest():
+    # distances from 0.5: .4 .1 .0 .2 .45
+    chosen = select(np.array([0.1, 0.6, 0.5, 0.3, 0.95]), 3, alpha=0.5, tau=0.0, rng=rng())
+    assert sorted(chosen) == [1, 2, 3]
+
+
+def test_tau_zero_and_alpha_elsewhere():
+    chosen = select(np.array([0.1, 0.6, 0.5, 0.3, 0.95]), 2, alpha=1.0, tau=0.0, rng=rng())
+    assert sorted(chosen) == [1, 4]
+
+
+def test_ties_are_broken_by_the_generator_and_fairly():
+    # One of four equally near questions, 4,000 times: 1,000 each, standard deviation sqrt(4000 * 3/16) = 27.
+    generator = rng(1)
+    difficulty = np.array([0.4, 0.6, 0.4, 0.6, 0.0])
+    counts = np.bincount([select(difficulty, 1, 0.5, 0.0, generator)[0] for _ in range(4000)], minlength=5)
+    assert counts[4] == 0
+    assert (np.abs(counts[:4] - 1000) < 5 * 27).all()
+
+
+def test_probabilities_of_the_first_draw():
+    # Weights exp(-0), exp(-1), exp(-2) with tau = 0.1: 0.6652, 0.2447, 0.0900. 5 sigma of 20,000 draws.
+    generator = rng(2)
+    difficulty = np.array([0.5, 0.6, 0.3])
+    counts = np.bincount([select(difficulty, 1, 0.5, 0.1, generator)[0] for _ in range(20000)], minlength=3)
+    expected = np.array([0.6652, 0.2447, 0.0900])
+    assert (np.abs(counts / 20000 - expected) < 5 * np.sqrt(expected * (1 - expected) / 20000)).all()
+
+
+def test_draws_without_replacement():
+    # Two of three: the pair (a, b) has probability w_a w_b (1/(1 - w_a) + 1/(1 - w_b)); for weights .6652 .2447 .0900
+    # {0, 1}: .16278 * (2.98686 + 1.32398) = 0.7017
+    generator = rng(3)
+    difficulty = np.array([0.5, 0.6, 0.3])
+    hits = sum(set(select(difficulty, 2, 0.5, 0.1, generator)) == {0, 1} for _ in range(20000))
+    assert abs(hits / 20000 - 0.7017) < 5 * np.sqrt(0.7017 * 0.2983 / 20000)
+
+
+def test_tau_infinite_is_uniform():
+    generator = rng(4)
+    counts = np.bincount([select(np.array([0.5, 1.0, 0.0]), 1, 0.5, np.inf, generator)[0] for _ in range(6000)])
+    assert (np.abs(counts - 2000) < 5 * np.sqrt(6000 * 2 / 9)).all()
+
+
+def test_a_tiny_tau_is_top_k():
+    difficulty = rng(5).random(1000)
+    nearest = set(np.argsort(np.abs(difficulty - 0.5))[:50])
+    assert set(select(difficulty, 50, 0.5, 1e-300, rng())) == nearest
+
+
+def test_the_seed_decides_and_all_questions_can_be_drawn():
+    difficulty = rng(6).random(100)
+    first, again, other = (select(difficulty, 20, 0.5, 0.05, rng(seed)) for seed in (7, 7, 8))
+    assert first.tolist() == again.tolist() != other.tolist()
+    assert sorted(select(difficulty, 100, 0.5, 0.05, rng())) == list(range(100))
+    assert len(select(difficulty, 0, 0.5, 0.05, rng())) == 0
+
+
+def test_order_is_random_so_that_slices_are_alike():
+    # The nearest question comes first in 1 of 4 draws (5 sigma of 4,000).
+    generator = rng(9)
+    difficulty = np.array([0.5, 0.51, 0.52, 0.53, 0.9])
+    first = sum(select(difficulty, 4, 0.5, 0.0, generator)[0] == 0 for _ in range(4000))
+    assert abs(first - 1000) < 5 * 27.4
+
+
+@pytest.mark.parametrize(
+    ("difficulty", "count", "tau", "words"),
+    [
+        ([0.5, np.nan], 1, 0.1, "1 difficulties are not finite, the first at position 1"),
+        ([0.5], 2, 0.1, "cannot draw 2 of 1 questions"),
+        ([0.5], -1, 0.1, "cannot draw -1"),
+        ([0.5], 1, -0.1, "tau must be 0 or more"),
+        ([0.5], 1, np.nan, "tau must be 0 or more"),
+        ([[0.5]], 1, 0.1, "one row of numbers"),
+    ],
+)
+def test_bad_input(difficulty, count, tau, words):
+    with pytest.raises(ValueError, match=words):
+        select(np.array(difficulty), count, 0.5, tau, rng())
+
+
+def test_batches_are_disjoint_and_hold_the_fresh_share():
+    difficulty = rng(10).random(500)
+    batches = select_batches(difficulty, batches=3, batch_size=32, alpha=0.5, tau=0.0, rng=rng(), delta=0.5)
+    assert batches.shape == (3, 16)
+    assert set(batches.ravel()) == set(np.argsort(np.abs(difficulty - 0.5))[:48])
+
+
+@pytest.mark.parametrize("delta, fresh", [(1.0, 8), (0.5, 4), (0.55, 4), (0.1, 1)])
+def test_fresh_share(delta, fresh):
+    assert fresh_count(8, delta) == fresh
+
+
+@pytest.mark.parametrize("delta", [0.0, -0.5, 1.01, np.nan, 0.01])
+def test_bad_fresh_share(delta):
+    with pytest.raises(ValueError, match="delta="):
+        fresh_count(8, delta)

@@ -1,0 +1,252 @@
+import logging
+
+import numpy as np
+import pytest
+
+from verl_dots.methods.selection.settings import SelectionConfig
+from verl_dots.methods.selection.state import SelectionCurriculum, rounds_batches
+from verl_dots.methods.selection.trust import Trust
+from verl_dots.state import StateError, load_state, save_state
+
+
+def settings(**changes):
+    return SelectionConfig(**{"references": 8, "mu": 2, "tau": 0.0, "rho_floor": -1.0, **changes})
+
+
+def curriculum(questions=100, batch_size=4, seed=1, **changes):
+    return SelectionCurriculum(settings(**changes), questions, batch_size, np.random.default_rng(seed))
+
+
+DIFFICULTY = np.linspace(0, 1, 100)  # of question 0 .. 99
+
+
+def play_round(one, difficulty_P=DIFFICULTY, effective=False):
+    """A round with perfect predictions; returns references, reused positions and the batches."""
+    references = one.begin_round()
+    measured = difficulty_P[references]
+    reused = one.plan(references, measured, np.full(len(references), effective), measured, difficulty_P)
+    batches = []
+    while not one.round_due:
+        batches.append(one.next_batch())
+    return references, reused, batches
+
+
+def test_a_round_is_references_and_mu_batches_of_the_nearest_others():
+    one = curriculum()
+    assert one.round_due
+    references, reused, batches = play_round(one)
+    assert len(set(references)) == 8 and len(reused) == 0
+    assert [len(batch) for batch in batches] == [4, 4]
+    others = [question for question in range(100) if question not in references]
+    nearest = sorted(others, key=lambda question: abs(DIFFICULTY[question] - 0.5))[:8]
+    assert sorted(np.concatenate(batches)) == sorted(nearest)
+
+
+def test_references_are_drawn_uniformly():
+    # 8 of 100 in 2,000 rounds: 160 each, standard deviation sqrt(2000 * .08 * .92) = 12.1
+    one = curriculum()
+    counts = np.bincount(np.concatenate([one.begin_round() for _ in range(2000)]), minlength=100)
+    assert (np.abs(counts - 160) < 5 * 12.1).all()
+
+
+def test_effective_references_take_the_place_of_fresh_questions_in_the_first_batch():
+    one = curriculum(batch_size=6)
+    references = one.begin_round()
+    measured = np.array([0.0, 0.5, 0.9, 1.0, 0.25, 0.625, 0.0, 1.0])
+    effective = (measured > 0) & (measured < 1)
+    reused = one.plan(references, measured, effective, measured, DIFFICULTY)
+    assert reused.tolist() == [1, 5, 4, 2]  # nearest to 0.5 first
+    assert len(one.next_batch()) == 2 and len(one.next_batch()) == 6
+
+
+def test_at_least_one_question_of_a_batch_is_fresh():
+    one = curriculum(batch_size=4)
+    _, reused, batches = play_round(one, effective=True)
+    assert len(reused) == 3 and [len(batch) for batch in batches] == [1, 4]
+
+
+def test_reuse_can_be_turned_off():
+    _, reused, batches = play_round(curriculum(reuse_references=False), effective=True)
+    assert len(reused) == 0 and [len(batch) for batch in batches] == [4, 4]
+
+
+def test_few_questions_make_references_candidates_and_say_so(caplog):
+    with caplog.at_level(logging.WARNING):
+        one = curriculum(questions=14)
+    assert "only 14 questions: 8 references and 2 batches of 4 overlap" in caplog.text
+    difficulty = np.linspace(0, 1, 14)
+    references = one.begin_round()
+    # Whatever was predicted for the references, what was measured counts.
+    predicted = difficulty.copy()
+    predicted[references] = 0.5
+    one.plan(references, difficulty[references], np.zeros(8, dtype=bool), difficulty[references], predicted)
+    chosen = np.concatenate([one.next_batch(), one.next_batch()])
+    assert sorted(chosen) == [3, 4, 5, 6, 7, 8, 9, 10]
+
+
+def test_reused_references_are_not_selected_as_well():
+    one = curriculum(questions=10, batch_size=4)
+    references, reused, batches = play_round(one, np.full(10, 0.5), effective=True)
+    assert len(reused) == 3
+    assert not set(references[reused]) & set(np.concatenate(batches))
+    assert len(set(np.concatenate(batches))) == 5
+
+
+def test_too_few_questions_shorten_the_round_or_are_refused(caplog):
+    with caplog.at_level(logging.WARNING):
+        assert rounds_batches(settings(mu=5), 20, 8) == 2
+    assert "selecting 2 a round" in caplog.text
+    with pytest.raises(ValueError, match="dots.selection.references=8 is more than the 7 questions"):
+        rounds_batches(settings(), 7, 2)
+    with pytest.raises(ValueError, match="data.train_batch_size=64 is more than the 20 questions"):
+        rounds_batches(settings(), 20, 64)
+
+
+def test_observed_difficulty_is_compared_with_the_prediction():
+    one = curriculum(batch_size=2, mu=1)
+    references = one.begin_round()
+    predicted = np.where(np.arange(100) < 50, 0.48, 0.54)
+    predicted[references] = 0.0
+    one.plan(references, np.zeros(8), np.zeros(8, dtype=bool), np.zeros(8), predicted)
+    low, high = one.next_batch()
+    figures = one.observe(np.array([low, high, references[0]]), np.array([0.25, 0.25, 1.0]))
+    assert figures["measured_difficulty"] == 0.25  # the reference was not predicted
+    assert figures["predicted_difficulty"] == pytest.approx(0.48)
+    assert figures["calibration_error"] == pytest.approx(0.23)
+    assert "rho" not in figures  # constant: undefined
+    assert one.observe(references[:1], np.array([0.5])) == figures
+
+
+def test_trust_is_lost_below_the_floor_said_once_and_tried_again(caplog):
+    one = curriculum(rho_floor=0.2, rho_rounds=2, uniform_rounds=3)
+    with caplog.at_level(logging.WARNING):
+        for expected in (False, True):
+            references = one.begin_round()
+            measured = DIFFICULTY[references]
+            one.plan(references, measured, np.zeros(8, dtype=bool), 1 - measured, DIFFICULTY)
+            assert bool(one.trust.paused) == expected
+            while not one.round_due:
+                one.next_batch()
+        for _ in range(3):
+            assert len(one.begin_round()) == 0
+            one.plan_uniform()
+            assert [len(one.next_batch()), len(one.next_batch())] == [4, 4]
+        assert len(one.begin_round()) == 8
+    assert caplog.text.count("are drawn uniformly in this round and the next 3") == 1
+
+
+def test_trust_pools_the_rounds():
+    trust = Trust(floor=0.0, rounds=2, pause=1)
+    trust.judge(np.array([0.0, 1.0]), np.array([0.0, 1.0]))
+    assert trust.rho == pytest.approx(1.0)
+    # predicted (0 1 1 0), measured (0 1 0 1): deviations multiply to 1/4 + 1/4 - 1/4 - 1/4
+    trust.judge(np.array([1.0, 0.0]), np.array([0.0, 1.0]))
+    assert trust.rho == pytest.approx(0.0) and not trust.paused
+
+
+def test_a_correlation_that_is_undefined_says_nothing_against_the_predictions():
+    trust = Trust(floor=0.5, rounds=1, pause=1)
+    trust.judge(np.array([0.2, 0.8]), np.array([1.0, 1.0]))
+    assert np.isnan(trust.rho) and not trust.paused
+
+
+def test_a_restored_curriculum_goes_on_the_same(tmp_path):
+    whole, saved = curriculum(tau=0.05, rho_floor=0.3), curriculum(tau=0.05, rho_floor=0.3)
+    for one in (whole, saved):
+        references = one.begin_round()
+        one.plan(references, DIFFICULTY[references], np.ones(8, dtype=bool), DIFFICULTY[references], DIFFICULTY)
+        one.observe(one.next_batch(), np.array([0.5]))
+    save_state(tmp_path / "state", "selection", saved.state_dict())
+    restored = curriculum(tau=0.05, rho_floor=0.3, seed=99)
+    restored.load_state_dict(load_state(tmp_path / "state", "selection"))
+    for one in (whole, restored):
+        assert not one.round_due
+    assert whole.next_batch().tolist() == restored.next_batch().tolist()
+    assert whole.observe(np.arange(100), DIFFICULTY) == restored.observe(np.arange(100), DIFFICULTY)
+    (references, _, batches), (same_references, _, same_batches) = play_round(whole), play_round(restored)
+    assert references.tolist() == same_references.tolist()
+    assert np.array_equal(batches, same_batches)
+
+
+def test_a_state_of_other_data_is_refused(tmp_path):
+    state = curriculum().state_dict()
+    with pytest.raises(StateError, match="questions to select from: the checkpoint has 100, this run has 90"):
+        curriculum(questions=90).load_state_dict(state)
+    with pytest.raises(StateError, match="lacks"):
+        curriculum().load_state_dict({name: value for name, value in state.items() if name != "rng"})
+
+
+def test_predictions_that_are_all_alike_are_not_trusted_and_the_verdicts_rho_is_kept():
+    one = curriculum(rho_floor=0.2, rho_rounds=1, uniform_rounds=1)
+    references = one.begin_round()
+    one.plan(references, DIFFICULTY[references], np.zeros(8, dtype=bool), np.full(8, 0.5), DIFFICULTY)
+    assert one.trust.paused and one.trust.rho == 0
+    one = curriculum(rho_floor=0.2, rho_rounds=1, uniform_rounds=1)
+    references = one.begin_round()
+    measured = DIFFICULTY[references]
+    one.plan(references, measured, np.zeros(8, dtype=bool), 1 - measured, DIFFICULTY)
+    assert one.trust.paused and one.trust.rho == pytest.approx(-1)
+
+
+def test_selected_references_are_not_counted_as_predicted():
+    one = curriculum(questions=10, batch_size=8, mu=1)
+    references = one.begin_round()
+    predicted = np.full(10, 0.4)
+    one.plan(references, np.full(8, 0.5), np.zeros(8, dtype=bool), np.full(8, 0.4), predicted)
+    chosen = one.next_batch()
+    assert set(chosen) == set(references)  # measured at alpha: the nearest
+    assert one.observe(chosen, np.full(8, 0.4)) == {}
+
+
+def with_replay(fresh=2, **changes):
+    return SelectionCurriculum(settings(**changes), 100, 4, np.random.default_rng(1), fresh)
+
+
+def test_with_replay_a_round_plans_delta_b_and_keeps_the_next_best_in_reserve():
+    one = with_replay()
+    references, _, batches = play_round(one)
+    assert [len(batch) for batch in batches] == [2, 2]
+    others = [question for question in range(100) if question not in references]
+    nearest = sorted(others, key=lambda question: abs(DIFFICULTY[question] - 0.5))
+    assert sorted(np.concatenate(batches)) == sorted(nearest[:4])
+    first = one.top_up(3, set())
+    second = one.top_up(1, {nearest[0]})
+    assert sorted([*first, *second]) == sorted(nearest[4:8])
+
+
+def test_a_top_up_takes_none_of_the_excluded_and_goes_beyond_the_reserve():
+    one = with_replay()
+    references, _, _ = play_round(one)
+    others = [question for question in range(100) if question not in references]
+    excluded = set(sorted(others, key=lambda question: abs(DIFFICULTY[question] - 0.5))[:6])
+    extra = one.top_up(50, excluded)
+    assert len(set(extra)) == 50 and not set(extra) & excluded
+    assert len(one.top_up(1000, range(90))) <= 10  # no more than there are
+
+
+def test_with_replay_reused_references_save_fresh_questions_and_then_replayed_ones():
+    one = SelectionCurriculum(settings(), 100, 6, np.random.default_rng(1), 3)
+    references = one.begin_round()
+    measured = np.array([0.0, 0.5, 0.9, 1.0, 0.25, 0.625, 0.75, 0.375])
+    reused = one.plan(references, measured, (measured > 0) & (measured < 1), measured, DIFFICULTY)
+    assert len(reused) == 5  # of 6 with mixed outcomes: one question of a batch is always fresh
+    assert [len(one.next_batch()), len(one.next_batch())] == [1, 3]
+
+
+def test_uniform_rounds_keep_a_reserve_too():
+    one = with_replay(rho_floor=0.2, rho_rounds=1, uniform_rounds=1)
+    one.begin_round()
+    one.plan(np.arange(8), np.linspace(0, 1, 8), np.zeros(8, dtype=bool), np.linspace(1, 0, 8), DIFFICULTY)
+    one.plan_uniform()
+    chosen = [*one.next_batch(), *one.next_batch(), *one.top_up(4, set())]
+    assert len(chosen) == 8 == len(set(chosen))
+
+
+def test_a_restored_reserve_goes_on_the_same_and_belongs_to_its_delta(tmp_path):
+    whole, restored = with_replay(), with_replay()
+    play_round(whole)
+    save_state(tmp_path / "state", "test", whole.state_dict())
+    restored.load_state_dict(load_state(tmp_path / "state", "test"))
+    assert restored.top_up(9, {1}).tolist() == whole.top_up(9, {1}).tolist()
+    with pytest.raises(StateError, match="dots.replay.delta.*has 2, this run has 3"):
+        with_replay(fresh=3).load_state_dict(load_state(tmp_path / "state", "test"))

@@ -1,0 +1,194 @@
+"""Training runs through Ray and verl: the same as stock verl, the same twice, the same after a resume."""
+
+import json
+import math
+import re
+import shutil
+
+import pytest
+import yaml
+from omegaconf import OmegaConf
+
+from tests.launches import computed, must_train, rows_of, train
+from verl_dots.launch.start import prepare_environment
+from verl_dots.main import compose
+
+pytestmark = pytest.mark.e2e
+# Metrics of how far engine and actor differ: in float32 they are rounding and nothing else.
+ROUNDING = ("rollout_corr/", "training/rollout_probs_diff")
+
+
+@pytest.fixture(scope="module")
+def straight(inputs, tmp_path_factory):
+    """Four steps in one go, with verl's console and tensorboard trackers, shown as a user sees them."""
+    folder = tmp_path_factory.mktemp("straight")
+    overrides = inputs.overrides(**{
+        "trainer.default_local_dir": folder / "run",
+        "trainer.experiment_name": "grpo",
+        "trainer.total_training_steps": 4,
+        "trainer.save_freq": 2,
+        "trainer.logger": "[console,tensorboard]",
+        "dots.console": "lines",
+    })  # fmt: skip
+    output = must_train(overrides, TENSORBOARD_DIR=str(folder / "tensorboard"))
+    return folder, output
+
+
+def test_what_a_run_leaves_behind(straight):
+    folder, output = straight
+    rows = rows_of(folder / "run")
+    assert sorted(rows) == [0, 1, 2, 3, 4]
+    assert [step for step in rows if "val-core/arithmetic/acc/mean@1" in rows[step]] == [0, 2, 4]
+    for step in range(1, 5):
+        row = rows[step]
+        assert row["training/generated_tokens"] == pytest.approx(32 * row["response_length/mean"], rel=1e-6)
+        assert row["wall_seconds"] > row["train_seconds"] > rows[step - 1]["train_seconds"]
+        # The engine's log-probabilities are those that the actor recomputes.
+        assert row["training/rollout_probs_diff_max"] < 1e-4
+    assert rows[4]["generated_tokens"] == sum(rows[step]["training/generated_tokens"] for step in range(1, 5))
+    run = json.loads((folder / "run" / "run.json").read_text())
+    assert (run["name"], run["seed"], run["versions"]["verl"]) == ("grpo", 1, "0.9.1")
+    assert run["finished"] > run["started"]
+    config = yaml.safe_load((folder / "run" / "config.yaml").read_text())
+    assert (config["dots"]["seed"], config["data"]["seed"], config["trainer"]["device"]) == (1, 1, "cpu")
+    assert "step:4 - " in (folder / "run" / "train.log").read_text()
+    shown = output.splitlines()
+    assert len(shown) < 30, output
+    (first,) = [line for line in shown if line.startswith("step 1/4")]
+    assert re.fullmatch(r"step 1/4  reward 0\.\d+  \d+ tokens  [\d.]+ s  .* left", first)
+    assert re.match(r"complete: step 4 of 4 after (\d+ min )?\d+ s; ", shown[-1])
+    assert list((folder / "tensorboard").glob("events.out.tfevents.*"))
+
+
+def test_equals_stock_verl(inputs, straight, tmp_path):
+    """verl's own entry point and trainer, with the CPU platform and the engine plugged in and nothing else."""
+    folder, _ = straight
+    config = compose(inputs.overrides(**{
+        "trainer.default_local_dir": tmp_path,
+        "trainer.logger": "[file]",
+        "trainer.total_training_steps": 4,
+    }))  # fmt: skip
+    OmegaConf.set_struct(config, False)
+    OmegaConf.resolve(config)
+    del config["dots"]
+    del config.actor_rollout_ref.rollout.agent["agent_loop_manager_class"]
+    config.trainer.v1.trainer_mode = "sync"
+    config.ray_kwargs.ray_init.runtime_env.env_vars = prepare_environment(cpu=True)
+    (tmp_path / "stock.yaml").write_text(OmegaConf.to_yaml(config))
+    must_train(
+        ["--config-path", str(tmp_path), "--config-name", "stock"],
+        "verl.trainer.main_ppo",
+        VERL_FILE_LOGGER_PATH=str(tmp_path / "metrics.jsonl"),
+    )
+    stock = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    ours = rows_of(folder / "run")
+    assert [entry["step"] for entry in stock] == [0, 1, 2, 3, 4]
+    for entry in stock:
+        theirs = computed({key: value for key, value in entry["data"].items() if isinstance(value, int | float)})
+        mine = {key: ours[entry["step"]].get(key) for key in theirs}
+        # Stock verl takes the rows in order of arrival, so its sums round differently; nothing else may differ.
+        tolerance = {
+            key: pytest.approx(value, rel=2e-5, abs=1e-5 if key.startswith(ROUNDING) else 2e-6, nan_ok=True)
+            for key, value in theirs.items()
+        }
+        assert len(theirs) > (2 if entry["step"] == 0 else 60)
+        assert mine == tolerance, f"step {entry['step']}"
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("loss", ["grpo_rr", "grpo_rr_decoupled"])
+def test_with_an_empty_buffer_and_delta_1_grpo_rr_is_grpo_bit_for_bit(inputs, straight, tmp_path, loss):
+    folder, _ = straight
+    must_train(inputs.overrides(**{
+        "trainer.default_local_dir": tmp_path,
+        "trainer.total_training_steps": 2,
+        "trainer.val_before_train": False,
+        "dots.replay.enable": True,
+        "dots.replay.delta": 1,
+        "actor_rollout_ref.actor.policy_loss.loss_mode": loss,
+    }))  # fmt: skip
+    theirs, mine = rows_of(folder / "run"), rows_of(tmp_path)
+    for step in (1, 2):
+        expected = {key: value for key, value in computed(theirs[step]).items()}
+        assert len(expected) > 60
+        assert {key: computed(mine[step]).get(key) for key in expected} == expected, f"step {step}"
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("threshold", [0, 1000])
+def test_rows_without_an_advantage_leave_the_update(inputs, straight, tmp_path, threshold):
+    folder, _ = straight
+    must_train(inputs.overrides(**{
+        "trainer.default_local_dir": tmp_path,
+        "trainer.total_training_steps": 2,
+        "trainer.val_before_train": False,
+        "trainer.test_freq": -1,
+        "dots.filter.enable": True,
+        "dots.filter.threshold": threshold,
+    }))  # fmt: skip
+    theirs, mine = rows_of(folder / "run"), rows_of(tmp_path)
+    if threshold:  # nothing is left: an update without a gradient
+        assert [mine[step]["filter/share"] for step in (1, 2)] == [1, 1]
+        assert [mine[step][f"actor/{key}"] for step in (1, 2) for key in ("grad_norm", "pg_loss")] == [0] * 4
+        return
+    for step in (1, 2):
+        assert mine[step]["filter/share"] == pytest.approx(1 - mine[step]["training/effective_groups"])
+        assert mine[step]["filter/rows"] > 0
+        for key in ("actor/grad_norm", "actor/pg_loss", "critic/score/mean", "response_length/mean", "actor/entropy"):
+            assert mine[step][key] == pytest.approx(theirs[step][key], rel=1e-4, abs=1e-6), f"step {step}: {key}"
+
+
+@pytest.mark.long
+def test_a_resumed_run_is_the_same_run_bit_for_bit(inputs, straight, tmp_path):
+    folder, _ = straight
+    # As a run looks that was cut off after step 4, before it was saved.
+    shutil.copytree(folder / "run", tmp_path / "run", ignore=shutil.ignore_patterns("global_step_4"))
+    (tmp_path / "run" / "latest_checkpointed_iteration.txt").write_text("2")
+    must_train(inputs.overrides(**{
+        "trainer.default_local_dir": tmp_path / "run",
+        "trainer.experiment_name": "grpo",
+        "trainer.total_training_steps": 4,
+    }))  # fmt: skip
+    told = [json.loads(line)["step"] for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+    # The validation of the step that is resumed from may come once more.
+    assert [step for step in told if step != 2] == [0, 1, 3, 4, 3, 4]
+    resumed, whole = rows_of(tmp_path / "run"), rows_of(folder / "run")
+    assert sorted(resumed) == sorted(whole)
+    for step in whole:
+        assert computed(resumed[step]) == computed(whole[step]), f"step {step}"
+    assert json.loads((tmp_path / "run" / "run.json").read_text())["resumed_step"] == 2
+
+
+def test_a_failed_rollout_costs_its_group_and_a_broken_reward_the_run(inputs, tmp_path):
+    """Of the 32 rewards of step 1 one raises and one is NaN; in step 2 all raise."""
+    reward = tmp_path / "reward.py"
+    reward.write_text(
+        "calls = []\n"
+        "def compute_score(data_source, solution_str, ground_truth, extra_info=None, **kwargs):\n"
+        "    calls.append(extra_info['index'])\n"
+        "    if len(calls) == 3:\n"
+        "        raise OSError('one answer lost')\n"
+        "    if len(calls) > 32:\n"
+        "        raise OSError('the reward service is down')\n"
+        "    return float('nan') if len(calls) == 20 and calls[19] != calls[2] else float(len(calls) % 2)\n"
+    )
+    folder = tmp_path / "run"
+    done = train(inputs.overrides(**{
+        "trainer.default_local_dir": folder,
+        "trainer.val_before_train": False,
+        "trainer.test_freq": -1,
+        "reward.custom_reward_function.path": reward,
+        "dots.max_failed_share": 0.05,
+    }))  # fmt: skip
+    assert done.returncode != 0
+    assert re.search(r"step 2: no group is complete. The first cause: OSError: one answer lost", done.stdout)
+    row = rows_of(folder)[1]
+    failed = row["training/failed_rollouts"]
+    assert 1 <= failed == row["training/dropped_groups"] <= 2
+    # What is left is whole groups, trained on; what was generated is counted.
+    assert math.isfinite(row["actor/grad_norm"]) and row["actor/grad_norm"] > 0
+    assert row["training/dropped_tokens"] > 0
+    assert row["generated_tokens"] > row["training/dropped_tokens"]
+    # Nothing is lost: the step before is saved, and nothing is finished.
+    assert (folder / "latest_checkpointed_iteration.txt").read_text() == "1"
+    assert json.loads((folder / "run.json").read_text())["finished"] is None

@@ -1,0 +1,192 @@
+"""From which checkpoint a run resumes, and what it refuses to resume from."""
+
+import logging
+import shutil
+
+import pytest
+from omegaconf import OmegaConf
+
+from tests.run_on_disk import own_checkpoint, run_config, stock_checkpoint
+from verl_dots.checkpoints import TRACKER, tracked
+from verl_dots.settings import ConfigError
+from verl_dots.training.resume import find_checkpoint, repair_tracker
+
+
+@pytest.fixture
+def run(tmp_path):
+    """A run folder beside its data and model."""
+    (tmp_path / "train.parquet").write_bytes(b"rows")
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "config.json").write_text('{"hidden_size": 8}')
+    (tmp_path / "model" / "model.safetensors").write_bytes(b"weights")
+    (tmp_path / "run").mkdir()
+    return tmp_path / "run"
+
+
+def found_name(run, **changes):
+    found = find_checkpoint(run_config(run, **changes))
+    return None if found is None else found.name
+
+
+def test_a_new_folder_begins_at_the_start(run):
+    assert found_name(run) is None
+    assert found_name(run / "not there") is None
+
+
+def test_the_newest_complete_one_is_taken_and_the_others_are_named(run, caplog):
+    for step in (2, 4, 6):
+        own_checkpoint(run, step)
+    (run / "global_step_6" / "data.pt").unlink()
+    assert found_name(run) == "global_step_4"
+    assert "global_step_4 is the newest complete checkpoint; left out: global_step_6 (data.pt" in caplog.text
+
+
+@pytest.mark.parametrize("content", [None, b"", b"\0\0\0", b"many", b"80", b"2"])
+def test_the_tracker_decides_nothing_and_is_mended(run, content):
+    """None: written by nobody, as with async_save=True. 80 is gone, 2 is older than what is there."""
+    own_checkpoint(run, 2)
+    own_checkpoint(run, 4)
+    (run / TRACKER).unlink()
+    if content is not None:
+        (run / TRACKER).write_bytes(content)
+    config = run_config(run)
+    found = find_checkpoint(config)
+    assert found.name == "global_step_4"
+    repair_tracker(config, found)
+    assert (run / TRACKER).read_text() == "4"
+
+
+@pytest.mark.parametrize(
+    "gone", ["data.pt", "actor/optim_world_size_1_rank_0.pt", "actor", "config.yaml", "run.state", "replay.safetensors"]
+)
+def test_a_run_without_a_complete_checkpoint_is_refused_with_names_and_ways_out(run, gone):
+    config = run_config(run, dots__replay__enable=True)
+    folder = own_checkpoint(run, 4, config, states=("replay",))
+    path = folder / gone
+    shutil.rmtree(path) if path.is_dir() else path.unlink()
+    with pytest.raises(ConfigError, match=r"none of its checkpoints is complete: global_step_4 \(") as refused:
+        find_checkpoint(config)
+    for way_out in ("resume_mode=disable", "default_local_dir", "resume_mode=resume_path"):
+        assert f"trainer.{way_out}" in str(refused.value)
+    assert found_name(run, dots__replay__enable=True, trainer__resume_mode="disable") is None
+
+
+def test_a_tracker_without_checkpoints_is_no_new_run_either(run):
+    (run / TRACKER).write_text("20")
+    with pytest.raises(ConfigError, match="its checkpoints are gone .latest_checkpointed_iteration.txt says 20"):
+        find_checkpoint(run_config(run))
+
+
+@pytest.mark.parametrize(
+    "key, there, here",
+    [
+        ("dots.seed", 1, 2),
+        ("data.seed", 1, 2),
+        ("data.train_batch_size", 8, 16),
+        ("algorithm.adv_estimator", "grpo", "rloo"),
+        ("actor_rollout_ref.actor.optim.lr", 1e-6, 1e-5),
+        ("actor_rollout_ref.rollout.n", 4, 8),
+        ("actor_rollout_ref.rollout.temperature", 1.0, 0.7),
+        ("dots.replay.enable", False, True),
+    ],
+)
+def test_another_seed_or_method_is_refused_with_key_and_both_values(run, key, there, here):
+    own_checkpoint(run, 4)
+    with pytest.raises(ConfigError, match=f"other settings: {key}: {there!r} there, {here!r} here"):
+        find_checkpoint(run_config(run, **{key.replace(".", "__"): here}))
+
+
+def test_every_changed_setting_is_named_at_once(run):
+    own_checkpoint(run, 4)
+    with pytest.raises(ConfigError, match="data.seed: 1 there, 2 here; dots.seed: 1 there, 3 here. Resume"):
+        find_checkpoint(run_config(run, dots__seed=3, data__seed=2))
+
+
+def test_what_may_change_is_logged_in_one_line(run, caplog):
+    own_checkpoint(run, 4)
+    changes = {
+        "trainer__total_training_steps": 8, "trainer__save_freq": 1, "trainer__experiment_name": "longer",
+        "dots__preset": "dots", "dots__replay__capacity": 9, "actor_rollout_ref__rollout__val_kwargs__n": 4,
+    }  # fmt: skip
+    with caplog.at_level(logging.WARNING):
+        assert found_name(run, **changes) == "global_step_4"
+    assert len(caplog.records) == 1
+    told = caplog.text
+    assert "trainer.total_training_steps: 4 -> 8" in told
+    assert all(key.replace("__", ".") in told for key in changes)
+
+
+def test_a_setting_of_a_method_counts_where_the_method_is_on(run):
+    config = run_config(run, dots__replay__enable=True)
+    own_checkpoint(run, 4, config, states=("replay",))
+    with pytest.raises(ConfigError, match="dots.replay.capacity: 8 there, 9 here"):
+        find_checkpoint(run_config(run, dots__replay__enable=True, dots__replay__capacity=9))
+
+
+def test_data_and_model_are_the_same_wherever_they_lie(run):
+    own_checkpoint(run, 4)
+    root = run.parent
+    (root / "train.parquet").rename(root / "moved.parquet")
+    (root / "model").rename(root / "elsewhere")
+    moved = {
+        "data__train_files": str(root / "moved.parquet"),
+        "actor_rollout_ref__model__path": str(root / "elsewhere"),
+    }
+    assert found_name(run, **moved) == "global_step_4"
+    (root / "moved.parquet").write_bytes(b"rowz")
+    with pytest.raises(ConfigError, match=r"data.train_files: .*train.parquet \(content \w+\)' there, .*moved.parquet"):
+        found_name(run, **moved)
+
+
+@pytest.mark.parametrize("file, content", [("config.json", b'{"hidden_size": 16}'), ("model.safetensors", b"WEIGHTS")])
+def test_another_model_under_the_same_name_is_another_model(run, file, content):
+    own_checkpoint(run, 4)
+    (run.parent / "model" / file).write_bytes(content)
+    with pytest.raises(ConfigError, match="actor_rollout_ref.model.path: .* there, .* here"):
+        find_checkpoint(run_config(run))
+
+
+def test_files_that_this_machine_does_not_have_are_known_by_their_names(run):
+    gone = {"data__train_files": "hdfs://store/a.parquet"}
+    own_checkpoint(run, 4, run_config(run, **gone))
+    assert found_name(run, **gone) == "global_step_4"
+    with pytest.raises(ConfigError, match="data.train_files: 'hdfs://store/a.parquet' there"):
+        found_name(run, data__train_files="hdfs://store/b.parquet")
+
+
+def test_stock_verls_checkpoint_is_taken_and_compared_with_the_run_folders_settings(run, caplog):
+    stock_checkpoint(run, 4)
+    assert found_name(run) == "global_step_4"
+    assert "does not tell its settings" in caplog.text
+    OmegaConf.save(run_config(run), run / "config.yaml")
+    with pytest.raises(ConfigError, match="dots.seed: 1 there, 2 here"):
+        found_name(run, dots__seed=2)
+
+
+def test_another_number_of_ranks_is_refused(run):
+    stock_checkpoint(run, 4, ranks=2)
+    assert found_name(run, trainer__n_gpus_per_node=2) == "global_step_4"
+    with pytest.raises(ConfigError, match="was saved by 2 ranks, this run has 4"):
+        found_name(run, trainer__n_gpus_per_node=4)
+
+
+def test_a_critic_is_needed_where_there_is_one(run):
+    stock_checkpoint(run, 4)
+    with pytest.raises(ConfigError, match="critic/ is missing"):
+        found_name(run, algorithm__adv_estimator="gae")
+
+
+def test_a_given_checkpoint_is_taken_or_refused_by_name(run):
+    own_checkpoint(run, 2)
+    own_checkpoint(run, 4)
+    by_path = {"trainer__resume_mode": "resume_path"}
+    assert found_name(run, trainer__resume_from_path=f"{run}/global_step_2/", **by_path) == "global_step_2"
+    assert tracked(run) == 4
+    with pytest.raises(ConfigError, match="dots.seed: 1 there, 2 here"):
+        found_name(run, trainer__resume_from_path=f"{run}/global_step_2", dots__seed=2, **by_path)
+    for wrong in (None, str(run), f"{run}/global_step_80", f"{run}/global_step_x"):
+        with pytest.raises(ConfigError, match="trainer.resume_from_path=.*must be the folder of a checkpoint"):
+            found_name(run, trainer__resume_from_path=wrong, **by_path)
+    (run / "global_step_4" / "data.pt").unlink()
+    with pytest.raises(ConfigError, match="global_step_4 is no complete checkpoint: data.pt is missing"):
+        found_name(run, trainer__resume_from_path=f"{run}/global_step_4", **by_path)

@@ -1,0 +1,159 @@
+import json
+import math
+
+import numpy as np
+import pytest
+import torch
+from omegaconf import OmegaConf
+
+from verl_dots.state import StateError
+from verl_dots.training.run_folder import RunFolder, as_number
+from verl_dots.training.run_record import RunRecord, load_record, save_record, saved_settings
+
+CONFIG = OmegaConf.create({"trainer": {"experiment_name": "grpo"}, "dots": {"seed": 3}})
+
+
+def rows(folder):
+    return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+
+
+def test_rows_carry_totals_and_numbers_only(tmp_path):
+    folder = RunFolder(tmp_path, CONFIG, resumed_step=0)
+    folder.log({"val-core/x/acc/mean@1": np.float64(0.25)}, step=0)
+    folder.log({"timing_s/step": 2.0, "training/generated_tokens": 10, "bad": math.nan, "text": "no"}, step=1)
+    folder.log({"timing_s/step": 3.0, "training/generated_tokens": 5, "tensor": torch.tensor(1.5)}, step=2)
+    zero, one, two = rows(tmp_path)
+    assert (zero["step"], zero["val-core/x/acc/mean@1"], zero["generated_tokens"]) == (0, 0.25, 0)
+    assert (one["train_seconds"], one["generated_tokens"], one["bad"]) == (2.0, 10, None)
+    assert "text" not in one
+    assert (two["train_seconds"], two["generated_tokens"], two["tensor"]) == (5.0, 15, 1.5)
+    assert two["wall_seconds"] >= one["wall_seconds"] >= zero["wall_seconds"] >= 0
+
+
+def test_a_resumed_run_goes_on_from_the_totals_of_its_step(tmp_path):
+    first = RunFolder(tmp_path, CONFIG, resumed_step=0)
+    for step in (1, 2, 3):
+        first.log({"timing_s/step": 2.0, "training/generated_tokens": 10}, step=step)
+    # The crash cut the last row short.
+    with (tmp_path / "metrics.jsonl").open("a") as file:
+        file.write('{"step": 4, "wall_sec')
+    resumed = RunFolder(tmp_path, CONFIG, resumed_step=2)
+    resumed.log({"timing_s/step": 1.0, "training/generated_tokens": 7}, step=3)
+    assert [row["step"] for row in rows(tmp_path)] == [1, 2, 3, 3]
+    assert (rows(tmp_path)[-1]["train_seconds"], rows(tmp_path)[-1]["generated_tokens"]) == (5.0, 27)
+    assert json.loads((tmp_path / "run.json").read_text())["resumed_step"] == 2
+
+
+def test_a_run_that_died_between_checkpoint_and_row_goes_on_from_the_row_before(tmp_path):
+    first = RunFolder(tmp_path, CONFIG, resumed_step=0)
+    for step in (1, 2):
+        first.log({"timing_s/step": 2.0, "training/generated_tokens": 10}, step=step)
+    resumed = RunFolder(tmp_path, CONFIG, resumed_step=3)  # saved, but not yet logged
+    resumed.log({"timing_s/step": 1.0, "training/generated_tokens": 7}, step=4)
+    assert (rows(tmp_path)[-1]["train_seconds"], rows(tmp_path)[-1]["generated_tokens"]) == (5.0, 27)
+
+
+def record(step, tokens, seconds=6.0):
+    totals = {"wall_seconds": 9.0, "train_seconds": seconds, "generated_tokens": tokens}
+    return RunRecord(step, totals, {"training/generated_tokens": 10, "critic/score/mean": 0.5}, {})
+
+
+def test_a_row_that_a_crash_cut_off_is_told_by_the_checkpoint(tmp_path):
+    """Killed after the checkpoint of step 3 and before its row: 30 tokens, as if nothing had happened."""
+    first = RunFolder(tmp_path, CONFIG, resumed_step=0)
+    for step in (1, 2):
+        first.log({"timing_s/step": 2.0, "training/generated_tokens": 10}, step=step)
+    resumed = RunFolder(tmp_path, CONFIG, resumed_step=3, record=record(3, 30))
+    resumed.log({"timing_s/step": 1.0, "training/generated_tokens": 7}, step=4)
+    assert [row["step"] for row in rows(tmp_path)] == [1, 2, 3, 4]
+    assert [row["generated_tokens"] for row in rows(tmp_path)] == [10, 20, 30, 37]
+    assert (rows(tmp_path)[2]["critic/score/mean"], rows(tmp_path)[3]["train_seconds"]) == (0.5, 7.0)
+    assert rows(tmp_path)[3]["wall_seconds"] >= 9.0
+
+
+def test_a_checkpoint_that_was_brought_from_elsewhere_has_lost_nothing(tmp_path):
+    folder = RunFolder(tmp_path, CONFIG, resumed_step=3, record=record(3, 30))
+    assert not folder.metrics_file.exists() and not folder.lacks_validation(3)
+    folder.log({"training/generated_tokens": 7}, step=4)
+    assert [(row["step"], row["generated_tokens"]) for row in rows(tmp_path)] == [(4, 37)]
+
+
+def test_a_row_that_is_there_is_not_told_twice_and_its_seconds_count(tmp_path):
+    first = RunFolder(tmp_path, CONFIG, resumed_step=0)
+    first.log({"timing_s/step": 8.0, "training/generated_tokens": 30}, step=3)
+    first.log({"timing_s/step": 2.0, "training/generated_tokens": 99}, step=4)
+    resumed = RunFolder(tmp_path, CONFIG, resumed_step=3, record=record(3, 30))
+    resumed.log({"timing_s/step": 1.0, "training/generated_tokens": 7}, step=4)
+    assert [row["step"] for row in rows(tmp_path)] == [3, 4, 4]
+    assert (rows(tmp_path)[-1]["train_seconds"], rows(tmp_path)[-1]["generated_tokens"]) == (9.0, 37)
+
+
+def test_a_validation_that_a_crash_cut_off_is_missed(tmp_path):
+    folder = RunFolder(tmp_path, CONFIG, resumed_step=0)
+    folder.log({"val-core/x/acc/mean@1": 0.5}, step=0)
+    folder.log({"training/generated_tokens": 10}, step=2)
+    folder = RunFolder(tmp_path, CONFIG, resumed_step=2)
+    assert [folder.lacks_validation(step) for step in (0, 2)] == [False, True]
+
+
+def test_damaged_lines_stop_no_resume(tmp_path, caplog):
+    RunFolder(tmp_path, CONFIG, resumed_step=0).log({"training/generated_tokens": 10}, step=1)
+    with (tmp_path / "metrics.jsonl").open("a") as file:
+        file.write("\0\0\0\n[1]\n{}\n")
+    resumed = RunFolder(tmp_path, CONFIG, resumed_step=1)
+    assert resumed.totals_with(0, 5)["generated_tokens"] == 15
+    assert "line 2 is damaged" in caplog.text and "line 4 is damaged" in caplog.text
+
+
+def test_a_full_disk_is_named_with_its_file(tmp_path):
+    folder = RunFolder(tmp_path, CONFIG, resumed_step=0)
+    (tmp_path / "metrics.jsonl").symlink_to("/dev/full")
+    with pytest.raises(OSError, match="No space left on device: '.*metrics.jsonl'"):
+        folder.log({}, step=1)
+
+
+def test_a_record_comes_back_from_its_checkpoint_and_from_no_other(tmp_path):
+    one, folder = record(4, 30), tmp_path / "global_step_4"
+    save_record(folder, one, {"dots": {"seed": 1}, "trainer": {"nnodes": 1}})
+    assert load_record(folder) == one
+    assert saved_settings(folder)["dots"] == {"seed": 1}
+    folder.rename(tmp_path / "global_step_8")
+    with pytest.raises(StateError, match="the checkpoint has 'global_step_4', this run has 'global_step_8'"):
+        load_record(tmp_path / "global_step_8")
+    assert load_record(tmp_path) is None
+
+
+def test_a_new_run_keeps_the_rows_of_an_old_one_aside(tmp_path):
+    RunFolder(tmp_path, CONFIG, resumed_step=0).log({}, step=1)
+    RunFolder(tmp_path, CONFIG, resumed_step=0).log({}, step=1)
+    assert len(rows(tmp_path)) == 1
+    assert len(list(tmp_path.glob("metrics.*.jsonl"))) == 1
+
+
+def test_run_json_tells_name_seed_versions_and_the_end(tmp_path):
+    folder = RunFolder(tmp_path, CONFIG, resumed_step=0)
+    before = json.loads((tmp_path / "run.json").read_text())
+    assert (before["name"], before["seed"], before["finished"]) == ("grpo", 3, None)
+    assert before["versions"]["verl"] == "0.9.1"
+    folder.finish()
+    assert json.loads((tmp_path / "run.json").read_text())["finished"] >= before["started"]
+    assert OmegaConf.load(tmp_path / "config.yaml") == CONFIG
+
+
+@pytest.mark.parametrize(
+    "value, number",
+    [(1, 1), (True, 1), (2.5, 2.5), (np.int64(3), 3), (np.array(4.0), 4.0), (torch.tensor([5]), 5), ("6", None),
+     ([7], None), (np.array([1, 2]), None)],
+)  # fmt: skip
+def test_as_number(value, number):
+    assert as_number(value) == number
+
+
+def test_a_stop_is_asked_for_by_a_file_and_leaves_the_run_unfinished(tmp_path):
+    folder = RunFolder(tmp_path, CONFIG, resumed_step=0)
+    assert not folder.stop_requested()
+    (tmp_path / "stop").touch()
+    assert folder.stop_requested()
+    assert not (tmp_path / "stop").exists()
+    folder.finish()
+    assert json.loads((tmp_path / "run.json").read_text())["finished"] is None

@@ -1,0 +1,67 @@
+"""One run at a time in a folder; a process that ends, however it ends, gives the folder back."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+
+import pytest
+
+from verl_dots.settings import ConfigError
+from verl_dots.training.run_lock import COMMAND, hold, release, require_free
+
+HOLDER = (
+    "import sys, time\n"
+    "from verl_dots.training.run_lock import COMMAND, hold\n"
+    "hold(sys.argv[1], COMMAND)\n"
+    "print('held', flush=True)\n"
+    "time.sleep(60)\n"
+)
+
+
+@pytest.fixture
+def holder(tmp_path):
+    """Another process that holds the folder."""
+    process = subprocess.Popen([sys.executable, "-c", HOLDER, str(tmp_path)], stdout=subprocess.PIPE, text=True)
+    assert process.stdout.readline() == "held\n"
+    yield process
+    process.kill()
+    process.wait()
+
+
+def test_a_second_run_is_refused_with_host_and_process(tmp_path, holder):
+    for take in (hold, require_free):
+        with pytest.raises(
+            ConfigError, match=f"in use by another run .host {socket.gethostname()}, process {holder.pid},"
+        ):
+            take(tmp_path, COMMAND, wait_seconds=0)
+
+
+def test_a_run_that_was_killed_leaves_no_lock(tmp_path, holder):
+    os.kill(holder.pid, signal.SIGKILL)
+    hold(tmp_path, COMMAND, wait_seconds=5)  # as long as the kernel takes
+    release(tmp_path, COMMAND)
+
+
+def test_a_run_that_is_about_to_end_is_waited_for(tmp_path, holder):
+    subprocess.Popen(["sh", "-c", f"sleep 0.3; kill {holder.pid}"])
+    hold(tmp_path, COMMAND, wait_seconds=10)
+    assert holder.poll() is not None or holder.wait(5) is not None
+    release(tmp_path, COMMAND)
+
+
+def test_one_process_holds_a_folder_once_and_its_children_do_not(tmp_path):
+    hold(tmp_path, COMMAND)
+    hold(tmp_path, COMMAND, wait_seconds=0)
+    child = os.fork()
+    if child == 0:
+        signal.pause()
+        os._exit(0)
+    try:
+        release(tmp_path, COMMAND)
+        code = f"from verl_dots.training.run_lock import *; hold({str(tmp_path)!r}, COMMAND, wait_seconds=2)"
+        subprocess.run([sys.executable, "-c", code], check=True)
+    finally:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)

@@ -1,1 +1,0 @@
-"""The methods' arithmetic: pure functions of plain values, randomness as an argument."""

@@ -1,0 +1,1 @@
+"""The one place that knows verl's TransferQueue, its batches and its private methods."""

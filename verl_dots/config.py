@@ -1,0 +1,96 @@
+"""The config group `dots`: typed, and validated before Ray starts.
+
+Everything else in a run's config is verl's own (see conf/dots_trainer.yaml).
+"""
+
+import math
+from dataclasses import dataclass, field
+
+from verl_dots.difficulty.settings import DifficultyConfig
+from verl_dots.methods.adarft.settings import AdaRFTConfig
+from verl_dots.methods.dash.settings import FilterConfig, PreemptiveConfig
+from verl_dots.methods.e3.settings import BudgetConfig, LengthPenaltyConfig, TemperatureConfig
+from verl_dots.methods.replay.settings import LossConfig, ReplayConfig
+from verl_dots.methods.selection.settings import SelectionConfig
+from verl_dots.settings import Settings, require, require_choice
+
+CONSOLES = ("lines", "full")
+PRESETS = ("grpo", "dots", "dots_rr", "adarft", "e3", "dash", "all")
+
+
+@dataclass(frozen=True)
+class DotsConfig(Settings):
+    """Settings of verl_dots; with the defaults a run is plain GRPO.
+
+    Attributes:
+        preset: which method's settings the others began as, see conf/preset.
+        console: what a run shows: "lines" (a screen at its start, a line a step, each error once, and all else in
+            train.log in the run folder), or "full" (all output of all processes).
+        seed: of the whole run: order of the data, sampling of responses, mini-batches, selection. The same seed gives
+            the same run on a CPU.
+        poll_seconds: how often the trainer looks whether the rollouts of a step are complete.
+        max_failed_share: share of the rollouts of 20 steps that may fail. Groups of which one failed are dropped; above
+            this share the run is saved and ends with the first cause.
+        reward_range: least and greatest reward of a response; difficulty is 1 at the least and 0 at the greatest.
+        selection: which questions are rolled out.
+        difficulty: how their difficulty is predicted.
+        adarft: a target difficulty that follows the reward.
+        budget: how many rollouts each question gets.
+        temperature: that they are sampled at.
+        length_penalty: what long responses to easy questions are taken off.
+        preemptive: how many steps are sampled at once.
+        filter: which rows are left out of the update.
+        replay: which earlier rollouts are trained on again.
+        loss: how rollouts of older policies are corrected.
+    """
+
+    preset: str = "grpo"
+    console: str = "lines"
+    seed: int = 1
+    poll_seconds: float = 0.05
+    max_failed_share: float = 0.01
+    reward_range: tuple[float, float] = (0.0, 1.0)
+    selection: SelectionConfig = field(default_factory=SelectionConfig)
+    difficulty: DifficultyConfig = field(default_factory=DifficultyConfig)
+    adarft: AdaRFTConfig = field(default_factory=AdaRFTConfig)
+    budget: BudgetConfig = field(default_factory=BudgetConfig)
+    temperature: TemperatureConfig = field(default_factory=TemperatureConfig)
+    length_penalty: LengthPenaltyConfig = field(default_factory=LengthPenaltyConfig)
+    preemptive: PreemptiveConfig = field(default_factory=PreemptiveConfig)
+    filter: FilterConfig = field(default_factory=FilterConfig)
+    replay: ReplayConfig = field(default_factory=ReplayConfig)
+    loss: LossConfig = field(default_factory=LossConfig)
+
+    @property
+    def chooses_questions(self) -> bool:
+        """Whether the questions of a step come in another order than verl's own, or one by one."""
+        return self.selection.enable or self.adarft.enable or self.keeps_order
+
+    @property
+    def keeps_order(self) -> bool:
+        """Whether questions come in verl's order, but one by one: each must be known, or their number changes."""
+        one_by_one = self.budget.enable or self.replay.enable or self.preemptive.enable or self.length_penalty.enable
+        return one_by_one and not (self.selection.enable or self.adarft.enable)
+
+    @property
+    def unequal_groups(self) -> bool:
+        """Whether groups of different sizes can meet in a batch."""
+        return self.budget.enable or self.replay.enable
+
+    def __post_init__(self):
+        require_choice("dots.preset", self.preset, PRESETS)
+        require_choice("dots.console", self.console, CONSOLES)
+        require("dots.seed", self.seed, 0 <= self.seed < 2**31, f"must be in 0..{2**31 - 1}")
+        require(
+            "dots.poll_seconds",
+            self.poll_seconds,
+            0 < self.poll_seconds <= 60,
+            "must be above 0 and at most 60 seconds",
+        )
+        share = self.max_failed_share
+        require("dots.max_failed_share", share, 0 <= share <= 1, "must be a share in 0..1")
+        low, high = self.reward_range
+        require("dots.reward_range", [low, high], math.isfinite(high - low) and low < high, "must be [least, greatest]")
+        if self.adarft.enable or self.adarft.beta != AdaRFTConfig.beta:
+            rule = f"must be a mean reward, in dots.reward_range=[{low:g}, {high:g}]"
+            require("dots.adarft.beta", self.adarft.beta, low <= self.adarft.beta <= high, rule)

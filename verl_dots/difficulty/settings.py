@@ -1,0 +1,54 @@
+"""Settings of the predictors of difficulty."""
+
+from dataclasses import dataclass
+
+from verl_dots.settings import ConfigError, Settings, require, require_choice
+
+PREDICTORS = ("online", "attention")
+DEVICES = ("cpu", "cuda")
+LAYERS = ("last", "all")
+READS = ("question", "answer_and_question")
+
+
+@dataclass(frozen=True)
+class DifficultyConfig(Settings):
+    """How the difficulty of questions that were not rolled out is predicted.
+
+    Attributes:
+        predictor: "online" learns from this run alone; "attention" is the paper's model, trained beforehand with
+            `python -m verl_dots.difficulty.train`.
+        checkpoint: folder of the attention predictor.
+        backbone: model whose frozen embeddings of the questions are the input: a folder or hub id. Any transformers
+            model will do; the policy that training starts from is the default.
+        layers: whose hidden states are averaged: of the "last" layer, or of "all" side by side (small models). A
+            trained predictor knows its own; this is the online one's, as is `reads`.
+        reads: what is embedded: the "question", or "answer_and_question".
+        cache: folder in which embeddings are kept for later runs.
+        device: where embeddings and predictor live: "cpu", or "cuda" for a share of the trainer's first GPU.
+        batch_tokens: tokens that the backbone takes at once.
+        half_life: age, in train steps, at which an observation counts half for the online predictor.
+    """
+
+    predictor: str = "online"
+    checkpoint: str | None = None
+    backbone: str | None = None
+    layers: str = "last"
+    reads: str = "question"
+    cache: str = "~/.cache/verl_dots/embeddings"
+    device: str = "cpu"
+    batch_tokens: int = 16384
+    half_life: float = 8.0
+
+    def __post_init__(self):
+        require_choice("dots.difficulty.predictor", self.predictor, PREDICTORS)
+        require_choice("dots.difficulty.layers", self.layers, LAYERS)
+        require_choice("dots.difficulty.reads", self.reads, READS)
+        require_choice("dots.difficulty.device", self.device, DEVICES)
+        require("dots.difficulty.cache", repr(self.cache), bool(self.cache.strip()), "must be a folder")
+        require("dots.difficulty.batch_tokens", self.batch_tokens, self.batch_tokens >= 1, "must be 1 or more")
+        require("dots.difficulty.half_life", self.half_life, self.half_life > 0, "must be above 0 steps")
+        if self.predictor == "attention" and self.checkpoint is None:
+            raise ConfigError(
+                "dots.difficulty.predictor=attention needs dots.difficulty.checkpoint=FOLDER, a predictor trained with "
+                "`python -m verl_dots.difficulty.train`; dots.difficulty.predictor=online needs none"
+            )

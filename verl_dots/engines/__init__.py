@@ -1,0 +1,1 @@
+"""verl's platform and rollout engine for machines without a GPU."""

@@ -1,0 +1,1 @@
+"""Responses without training, for evaluation and for difficulty labels."""

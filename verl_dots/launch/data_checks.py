@@ -1,0 +1,213 @@
+"""The data sets of a run, checked row by row before anything starts: what `python -m verl_dots.check` finds."""
+
+import json
+import logging
+import shlex
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from omegaconf import DictConfig, OmegaConf
+
+from verl_dots.data_check import Length, check_files
+from verl_dots.data_report import ERRORS, REFUSED, SHARED, TOO_LONG, UNMATCHABLE, FileReport
+from verl_dots.data_types import type_problems
+from verl_dots.generation.scoring import OURS
+from verl_dots.generation.standalone import load_tokenizer, tokenize
+from verl_dots.question_rows import SUFFIXES
+from verl_dots.questions import QuestionError
+from verl_dots.rewards import compute
+from verl_dots.settings import ConfigError
+
+logger = logging.getLogger(__name__)
+
+TRAIN, VAL = ROLES = ("data.train_files", "data.val_files")
+LEFT_OUT = (TOO_LONG, REFUSED)  # by data.filter_overlong_prompts
+SHOWN = 5  # columns of different types in a message
+
+
+def files_of(config: DictConfig, key: str) -> list[str]:
+    """The data files under a key of the config."""
+    files = OmegaConf.select(config, key)
+    return [files] if isinstance(files, str) else list(files or [])
+
+
+def check_paths(config: DictConfig, train: bool = True) -> None:
+    """Refuse files that verl cannot read, by their names alone.
+
+    Args:
+        train: a file to train on and one to validate on are needed.
+
+    Raises:
+        ConfigError: no file, one that is not there, on another machine, or of another kind.
+    """
+    own = _own_data_set(config)
+    for key in ROLES:
+        files = files_of(config, key)
+        if train and not own and not files:
+            raise ConfigError(f"{key} names no file, and a run needs one; data_prep/ has scripts that write data sets")
+        for file in files:
+            if not isinstance(file, str) or not file:
+                raise ConfigError(f"{key}: {file!r} is no path; name a file, or a list of files")
+            if "://" not in file or not own:
+                _check_path(key, file, own)
+
+
+def _check_path(key: str, file: str, own: bool) -> None:
+    """Refuse one file; `own`: a data set class of the user's reads it, whatever its kind."""
+    path = Path(file).expanduser()
+    if "://" in file:
+        raise ConfigError(
+            f"{key}: {file!r} is not on this machine, so its rows cannot be checked before the run; copy it to a disk "
+            "that all nodes see, and name the copy"
+        )
+    if path.is_dir():
+        raise ConfigError(f"{key}: {file!r} is a folder; name the files in it, {file.rstrip('/')}/NAME.parquet")
+    if not path.is_file():
+        raise ConfigError(f"{key}: there is no file {file!r}; data_prep/ has scripts that write data sets")
+    if not own and not file.endswith(SUFFIXES):
+        raise ConfigError(
+            f"{key}: {file!r} is of a kind that verl does not read; allowed: {', '.join(SUFFIXES)}. Write its rows as "
+            "parquet in verl's schema (data_prep/), or name a data set class in data.custom_cls"
+        )
+
+
+def check_data(config: DictConfig, train: bool = True) -> None:
+    """Refuse data that would stop a run at its start or in its middle, or be scored 0 without a word.
+
+    Data of another data set class is left to it.
+
+    Args:
+        train: verl reads the files of a key as one, and they must fill a batch; else each is read alone.
+
+    Raises:
+        ConfigError: no files, files that do not go together, too few rows, or how many rows are wrong, and what is
+            wrong with the first.
+    """
+    if _own_data_set(config):
+        return
+    prompts: dict[bytes, str] = {}
+    filters = bool(config.data.get("filter_overlong_prompts"))
+    left_out = LEFT_OUT if filters else ()
+    for key in ROLES:
+        if not (files := files_of(config, key)):
+            continue
+        needed = config.data.train_batch_size if key == TRAIN and train and not config.trainer.get("val_only") else 1
+        length = _length(config)
+        command = command_of(config, files, counted=length is not None and not filters)
+        if filters and length is not None:
+            length = _until(needed, length, config.data.max_prompt_length)
+        try:
+            if train and (problems := type_problems(files)):
+                raise ConfigError(
+                    f"{key}: these files cannot be read as one data set, for a column has one type: "
+                    f"{'; '.join(problems[:SHOWN])}. `{command} --clean FOLDER` writes them with the same types"
+                )
+            reports = check_files(
+                files,
+                prompt_key=config.data.prompt_key,
+                rewards=compute if _ours(config) else None,
+                length=length,
+                most_tokens=config.data.max_prompt_length,
+                prompts=prompts,
+                progress=sys.stderr.isatty(),
+            )
+        except QuestionError as error:
+            raise ConfigError(f"{key}: {error}") from error
+        _judge(key, reports, command, [kind for kind in ERRORS if kind not in left_out])
+        _count(config, key, reports, left_out, needed)
+
+
+def command_of(config: DictConfig, files: Sequence[str], counted: bool) -> str:
+    """The command that finds the same in some files; `counted`: also how long their prompts are."""
+    words = ["python", "-m", "verl_dots.check", *files, "--all"]
+    if config.data.prompt_key != "prompt":
+        words += ["--prompt-key", config.data.prompt_key]
+    if not _ours(config):
+        words.append("--skip-answers")
+    if counted:
+        model = config.actor_rollout_ref.model
+        words += ["--tokenizer", str(Path(model.get("tokenizer_path") or model.path).expanduser())]
+        words += ["--max-prompt-tokens", str(config.data.max_prompt_length)]
+        template = OmegaConf.to_container(config.data.get("apply_chat_template_kwargs") or OmegaConf.create({}))
+        if model.get("custom_chat_template"):
+            template["chat_template"] = model.custom_chat_template
+        words += ["--template-options", json.dumps(template)] if template else []
+        words += ["--trust-remote-code"] if model.get("trust_remote_code") else []
+    return shlex.join(words)
+
+
+def _own_data_set(config: DictConfig) -> bool:
+    return bool((config.data.get("custom_cls") or {}).get("path"))
+
+
+def _ours(config: DictConfig) -> bool:
+    return config.reward.custom_reward_function.path == OURS
+
+
+def _judge(key: str, reports: Sequence[FileReport], command: str, errors: Sequence[str]) -> None:
+    """Refuse rows that cannot be used, and tell of answers that no response may match and of questions seen before."""
+    for report in reports:
+        if wrong := report.count(errors):
+            found = [f"row {row}: {text}" for kind in errors for text, row in report.messages.get(kind, {}).items()]
+            raise ConfigError(
+                f"{key}: {wrong} of {report.rows} rows of {report.path} cannot be used (counted from 0): "
+                f"{'; '.join(found[:3])}. `{command}` names them all"
+            )
+        if unmatchable := report.count(UNMATCHABLE):
+            kinds = ", ".join(f"{len(report.problems[kind])} {kind}" for kind in UNMATCHABLE if kind in report.problems)
+            logger.warning(
+                "%s: right responses to %d of %d questions of %s may get no reward (%s); `%s` names them, and with "
+                "--clean FOLDER it writes the file without them",
+                key, unmatchable, report.rows, report.path, kinds, command,
+            )  # fmt: skip
+        if shared := report.problems.get(SHARED):
+            logger.warning(
+                "%s: %d of %d questions of %s are in %s too, the first is row %d; their rewards say nothing about new "
+                "questions", key, len(shared), report.rows, report.path, TRAIN, shared[0],
+            )  # fmt: skip
+
+
+def _count(config: DictConfig, key: str, reports: Sequence[FileReport], left_out: Sequence[str], needed: int) -> None:
+    """Refuse fewer rows than are needed: verl leaves out prompts that are too long, and a batch that is not full."""
+    rows = sum(report.rows for report in reports)
+    long = sum(report.count(left_out) for report in reports)
+    limit_key = f"data.{'train' if key == TRAIN else 'val'}_max_samples"
+    limit = OmegaConf.select(config, limit_key) or -1
+    left = min(rows - long, limit) if limit > 0 else rows - long
+    if left >= needed:
+        return
+    why = f", {limit_key}={limit}" if 0 < limit < rows else ""
+    if long:
+        why += f", and data.filter_overlong_prompts=True leaves out {long} prompts of more than "
+        why += f"data.max_prompt_length={config.data.max_prompt_length} tokens"
+    batch = f", less than data.train_batch_size={needed}: verl would train on none" if needed > 1 else ""
+    raise ConfigError(f"{key}: {left} of {rows} rows are used{batch}{why}. Add data, or lower what asks for more")
+
+
+def _until(needed: int, length: Length, most: int) -> Length:
+    """The same lengths until so many prompts were short enough; 0 for the others, which need not be counted."""
+    fitting = 0
+
+    def counted(messages: Sequence[Mapping[str, str]]) -> int:
+        nonlocal fitting
+        if fitting >= needed:
+            return 0
+        tokens = length(messages)
+        fitting += tokens <= most
+        return tokens
+
+    return counted
+
+
+def _length(config: DictConfig) -> Length | None:
+    """Counts the tokens of a prompt where one too long would stop the run, or be left out; else nothing needs to be."""
+    data, path = config.data, Path(config.actor_rollout_ref.model.path).expanduser()
+    cut = not data.get("filter_overlong_prompts") and data.get("truncation", "error") != "error"
+    if cut or not (path / "config.json").is_file() or (path / "preprocessor_config.json").is_file():
+        return None
+    try:
+        tokenizer = load_tokenizer(config)
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"actor_rollout_ref.model.path: {path} has no tokenizer that loads: {error}") from error
+    return lambda messages: len(tokenize(tokenizer, messages, config))

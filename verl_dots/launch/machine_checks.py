@@ -1,0 +1,81 @@
+"""What a run needs of the machine: devices, and folders that can be written. Asked when it is about to start."""
+
+import os
+from pathlib import Path
+
+from omegaconf import DictConfig, OmegaConf
+
+from verl_dots.files import OutputError, try_folder
+from verl_dots.launch.environment import check_temporary_folder, joins_cluster, repair_devices
+from verl_dots.settings import ConfigError
+
+
+def check_machine(config: DictConfig, train: bool = True) -> None:
+    """Refuse a run that this machine cannot hold.
+
+    Args:
+        train: the run leaves a run folder behind; else it only generates.
+
+    Raises:
+        ConfigError: a variable of the environment, more devices than there are, a folder that cannot be written.
+    """
+    repair_devices(os.environ)
+    init = OmegaConf.select(config, "ray_kwargs.ray_init") or {}
+    if not joins_cluster(init.get("address"), os.environ):
+        check_temporary_folder(os.environ, init.get("_temp_dir"))
+        if config.trainer.device == "cuda":
+            _check_devices(config)
+    if train:
+        for key in _folders(config):
+            try_writing(key, OmegaConf.select(config, key))
+
+
+def try_writing(key: str, folder: str | None) -> None:
+    """Write a file into a folder and remove it again, with the folders that were made for it.
+
+    Raises:
+        ConfigError: it cannot be written.
+    """
+    if not folder or "://" in str(folder):
+        return
+    path = Path(folder).expanduser()
+    made = [each for each in (path, *path.parents) if not os.path.lexists(each)]
+    try:
+        try_folder(path, f"{key}={folder}")
+    except OutputError as error:
+        raise ConfigError(str(error)) from error
+    finally:
+        for each in made:  # the innermost first
+            try:
+                each.rmdir()
+            except OSError:
+                break  # it was not made, or another process has put something there
+
+
+def _folders(config: DictConfig) -> list[str]:
+    keys = ["trainer.default_local_dir", "trainer.rollout_data_dir", "trainer.validation_data_dir"]
+    if config.dots.selection.enable:
+        keys.append("dots.difficulty.cache")
+    return keys
+
+
+def _check_devices(config: DictConfig) -> None:
+    import torch
+
+    wanted, there = config.trainer.n_gpus_per_node, torch.cuda.device_count()
+    if there == 0:
+        raise ConfigError(
+            f"trainer.n_gpus_per_node={wanted}: this machine has no GPU that torch sees; set device=cpu to run "
+            "without, or RAY_ADDRESS to join a cluster"
+        )
+    if wanted > there:
+        visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+        of = f" (CUDA_VISIBLE_DEVICES={visible})" if visible is not None else ""
+        raise ConfigError(
+            f"trainer.n_gpus_per_node={wanted}: there are {there} GPUs here{of}; set it to {there} or less"
+        )
+    if config.trainer.nnodes > 1:
+        raise ConfigError(
+            f"trainer.nnodes={config.trainer.nnodes}: Ray started here has one node; start it on all nodes and set "
+            "RAY_ADDRESS, or set trainer.nnodes=1"
+        )

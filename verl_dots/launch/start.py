@@ -1,0 +1,202 @@
+"""From a composed config to a running trainer: checks, environment of the Ray processes, verl's `run_ppo`."""
+
+import logging
+import os
+from pathlib import Path
+
+from omegaconf import DictConfig, OmegaConf
+
+from verl_dots.config import DotsConfig
+from verl_dots.console.redirect import HeldBack
+from verl_dots.files import is_path
+from verl_dots.launch import checks
+from verl_dots.launch.claim import claim_run
+from verl_dots.launch.combinations import check_by_verl, check_renamed, check_together
+from verl_dots.launch.data_checks import check_data, check_paths
+from verl_dots.launch.machine_checks import check_machine
+from verl_dots.launch.reward_checks import check_reward
+from verl_dots.launch.start_screen import run_console
+from verl_dots.launch.verl_names import check_names
+from verl_dots.launch.verl_values import check_values
+from verl_dots.settings import ConfigError, unknown_key
+from verl_dots.training.run_folder import versions
+
+logger = logging.getLogger(__name__)
+
+PLUGIN = "verl_dots.engines.plugin"
+# Forwarded to the Ray processes of every node; set before verl is imported. A value that the user has set stays.
+COMMON_ENVIRONMENT = {"TQ_LOGGING_LEVEL": "ERROR", "RAY_USAGE_STATS_ENABLED": "0"}
+CPU_ENVIRONMENT = {
+    # Pick the platform that `plugin` registers; verl knows its FSDP engines under "cuda" and "npu" only.
+    "VERL_PLATFORM": "cpu",
+    "VERL_ENGINE_DEVICE": "cuda",
+    # Ray must not hide devices from actors that asked for none: there are none to hide, and a warning for each.
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    # One thread a process: sums keep their order, and the workers share few cores. On 2 cores a step of the tiny
+    # model takes 5.4 s with one thread, 7.2 s with two, and 25 s with two that wait actively.
+    "OMP_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+    "TOKENIZERS_PARALLELISM": "false",
+    "GLOO_SOCKET_IFNAME": "lo",
+}
+
+
+def prepare_environment(cpu: bool, nnodes: int = 1) -> dict[str, str]:
+    """Set this process's environment for verl and return what every Ray process needs of it.
+
+    Idempotent; must run before verl is imported, because verl picks its platform on import.
+    """
+    wanted = dict(COMMON_ENVIRONMENT, **(CPU_ENVIRONMENT if cpu else {}))
+    if nnodes > 1:
+        wanted.pop("GLOO_SOCKET_IFNAME", None)  # the loopback interface reaches one node only
+    modules = [name for name in os.environ.get("VERL_USE_EXTERNAL_MODULES", "").split(",") if name]
+    if PLUGIN not in modules:
+        modules.append(PLUGIN)
+    os.environ["VERL_USE_EXTERNAL_MODULES"] = ",".join(modules)
+    for name, value in wanted.items():
+        os.environ.setdefault(name, value)
+    # It tells of its choice at every import; a level would not last, as it sets its own.
+    logging.getLogger("verl.plugin.platform.platform_manager").addFilter(_is_warning)
+    return {name: os.environ[name] for name in ("VERL_USE_EXTERNAL_MODULES", *wanted)}
+
+
+def _is_warning(record: logging.LogRecord) -> bool:
+    return record.levelno >= logging.WARNING
+
+
+def validate(config: DictConfig, data: bool = True, train: bool = True) -> DotsConfig:
+    """Check what verl does not, before anything starts.
+
+    Args:
+        data: check every row of the data sets, too, and ask the hub for a model that is no folder.
+        train: the model will be trained; else it only generates.
+
+    Raises:
+        ConfigError: a setting of `dots` is wrong, or a file that the run needs is not there.
+    """
+    dots = DotsConfig.from_mapping(OmegaConf.to_container(config.dots, resolve=True))
+    check_renamed(config)
+    check_values(config)
+    check_paths(config, train)
+    path = config.actor_rollout_ref.model.path
+    if is_path(path) and not (Path(path).expanduser() / "config.json").is_file():
+        raise ConfigError(
+            f"actor_rollout_ref.model.path: {path!r} is not a model folder (no config.json in it); give a folder or "
+            "a hub id, or make a tiny model with scripts/make_tiny_model.py"
+        )
+    if config.trainer.v1.trainer_mode == "dots" and not config.trainer.use_v1:
+        raise ConfigError("trainer.use_v1=False: verl_dots extends verl's V1 trainer only; leave it at True")
+    if config.trainer.device == "cpu":
+        _check_cpu_engine(config.actor_rollout_ref.rollout.name, train)
+    check_names(config)
+    check_reward(config)
+    checks.check(config, dots)
+    if train:
+        check_together(config)
+        check_by_verl(config)
+    if data:
+        try:
+            require_model(path)
+        except ConfigError as error:
+            raise ConfigError(f"actor_rollout_ref.model.path: {error}") from error
+        check_data(config, train)
+    return dots
+
+
+def _check_cpu_engine(name: str, train: bool) -> None:
+    """Raise ConfigError for an engine that does not do this on a CPU."""
+    if name == "hf":
+        return
+    # Builds of vLLM for CPUs say so in their version. They pack the weights at the start and take no new ones.
+    if name == "vllm" and "cpu" in versions().get("vllm", ""):
+        if not train:
+            return
+        reason = "on a CPU can generate, but takes no new weights; in training on a CPU it must be 'hf'"
+    else:
+        reason = "needs a GPU; on a CPU it must be 'hf'"
+    raise ConfigError(f"actor_rollout_ref.rollout.name={name!r} {reason}")
+
+
+def require_model(path: str) -> None:
+    """Find the config of a model that is no folder: in the local cache, else on the hub.
+
+    Raises:
+        ConfigError: there is none, or the hub cannot be reached or does not give it away.
+    """
+    if is_path(path):
+        if not Path(path).expanduser().exists():
+            raise ConfigError(
+                f"{path!r} is no folder here; give a folder or a hub id, or make a tiny model with "
+                "scripts/make_tiny_model.py"
+            )
+        return
+    from transformers.utils import cached_file
+
+    try:
+        cached_file(path, "config.json", local_files_only=True)
+        return
+    except OSError:
+        pass  # it may be on the hub
+    try:
+        cached_file(path, "config.json")
+    except OSError as error:
+        raise ConfigError(
+            f"{path!r} is neither a folder here nor a model of the hub, or the hub cannot be reached "
+            f"({str(error).splitlines()[0]}); give a folder or a hub id, or make a "
+            "tiny model with scripts/make_tiny_model.py"
+        ) from error
+
+
+def launch(config: DictConfig, checked: bool = False) -> None:
+    """Run the training that `config` describes, on this machine's or the connected Ray cluster.
+
+    Args:
+        checked: it has passed `validate` already.
+    """
+    environment = prepare_environment(config.trainer.device == "cpu", config.trainer.nnodes)
+    if not checked:
+        validate(config)
+        check_machine(config)
+        claim_run(config)
+
+    with HeldBack() as said:
+        import ray
+        from verl.trainer.main_ppo import run_ppo
+        from verl.utils.device import auto_set_device
+
+        from verl_dots.training.task_runner import DotsTaskRunner
+
+        auto_set_device(config)
+    for name, value in environment.items():
+        key = f"ray_kwargs.ray_init.runtime_env.env_vars.{name}"
+        if OmegaConf.select(config, key) is None:
+            OmegaConf.update(config, key, value, force_add=True)
+    joined = ray.is_initialized()
+    with run_console(config, said.text):
+        try:
+            run_ppo(config, task_runner_class=ray.remote(DotsTaskRunner))
+        finally:
+            if not joined:
+                ray.shutdown()  # the last words of its workers belong to the log, too
+
+
+def explain_override_error(error: Exception, config: DictConfig) -> str:
+    """hydra's message for a bad override, with the nearest key that exists."""
+    text = str(error).splitlines()[0]
+    cause = error.__cause__
+    key = getattr(cause, "full_key", None) or (text.split("'")[1] if "'" in text else "")
+    if key and OmegaConf.select(config, key) is None:
+        return unknown_key(key, all_keys(config))
+    return f"{text} {cause or ''}".strip()
+
+
+def all_keys(node: DictConfig, prefix: str = "") -> list[str]:
+    """Dotted names of every key below a config node, inner ones included."""
+    names = []
+    for key in node:
+        name = f"{prefix}{key}"
+        names.append(name)
+        child = node._get_node(key)
+        if isinstance(child, DictConfig) and not child._is_none():
+            names += all_keys(child, f"{name}.")
+    return names

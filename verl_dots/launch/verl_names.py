@@ -1,0 +1,168 @@
+"""Names in verl's config, resolved where verl itself looks them up: in its registries, once it is imported."""
+
+import difflib
+import warnings
+from collections.abc import Callable, Collection
+from importlib import import_module
+from importlib.util import find_spec
+
+from omegaconf import DictConfig, OmegaConf
+
+from verl_dots.launch.verl_values import shown
+from verl_dots.settings import ConfigError
+
+# verl.trainer.ppo.core_algos.kl_penalty; a "+" behind a name takes the gradient of k2.
+KL_TYPES = ("kl", "k1", "abs", "mse", "k2", "low_var_kl", "k3")
+KL_NAMES = (*KL_TYPES, *(f"{name}+" for name in KL_TYPES))
+# verl.trainer.ppo.core_algos.agg_loss
+AGGREGATIONS = ("token-mean", "token-sum", "seq-mean-token-sum", "seq-mean-token-mean", "seq-mean-token-sum-norm")
+# verl.trainer.ppo.rollout_corr_helper.compute_rollout_correction_weights
+IMPORTANCE = ("token", "sequence")
+REWEIGHTING = ("pow", "max_min", "max_random")
+# Trackers of verl that are packages of their own.
+TRACKERS = ("wandb", "mlflow", "swanlab", "tensorboard", "clearml", "trackio")
+# One that no registry of verl knows, made by verl itself from algorithm.rollout_correction.
+BYPASS = "bypass_mode"
+
+
+def check_names(config: DictConfig) -> None:
+    """Refuse names that verl would look up in vain.
+
+    Raises:
+        ConfigError: the key, the name, and the nearest that there is.
+    """
+    with warnings.catch_warnings(action="ignore"):  # verl's import has one for each engine that is not installed
+        for key, known in _known().items():
+            value = OmegaConf.select(config, key)
+            if value is not None:
+                require_name(key, value, known())
+        _check_estimator(config)
+        _check_strategies(config)
+    _check_precisions(config)
+    _check_loggers(config)
+    _check_optimizers(config)
+
+
+def require_name(key: str, value: object, known: Collection[str]) -> None:
+    """Raise ConfigError for a name that is not among the known ones."""
+    if isinstance(value, str) and value in known:
+        return
+    near = difflib.get_close_matches(str(value), known, n=1, cutoff=0.5)
+    hint = f"; did you mean {near[0]!r}?" if near else ""
+    raise ConfigError(f"{key}={shown(value)}: must be one of {', '.join(sorted(known))}{hint}")
+
+
+def _known() -> dict[str, Callable[[], Collection[str]]]:
+    """Key -> what names there are for it."""
+    return {
+        "actor_rollout_ref.rollout.name": _engines,
+        "actor_rollout_ref.actor.policy_loss.loss_mode": _losses,
+        "actor_rollout_ref.actor.loss_agg_mode": lambda: AGGREGATIONS,
+        "critic.loss_agg_mode": lambda: AGGREGATIONS,
+        "actor_rollout_ref.actor.kl_loss_type": lambda: KL_NAMES,
+        "algorithm.kl_penalty": lambda: KL_NAMES,
+        "algorithm.rollout_correction.rollout_is": lambda: IMPORTANCE,
+        "algorithm.pf_ppo.reweight_method": lambda: REWEIGHTING,
+        "trainer.v1.trainer_mode": _trainers,
+    }
+
+
+def _engines() -> Collection[str]:
+    """Rollout engines; verl has a registry of replicas for them."""
+    from verl.workers.rollout.replica import RolloutReplicaRegistry
+
+    import_module("verl_dots.engines.plugin")  # registers ours
+    return [*RolloutReplicaRegistry._registry]
+
+
+def _losses() -> Collection[str]:
+    from verl.trainer.ppo.core_algos import POLICY_LOSS_REGISTRY
+
+    import_module("verl_dots.training.losses")  # registers those of this project
+    return {*POLICY_LOSS_REGISTRY, BYPASS}
+
+
+def _trainers() -> Collection[str]:
+    from verl.trainer.ppo.v1.trainer_base import TRAINER_REGISTRY
+
+    import_module("verl.trainer.ppo.v1")
+    import_module("verl_dots.training.trainer")
+    return [*TRAINER_REGISTRY]
+
+
+def _check_estimator(config: DictConfig) -> None:
+    from verl.trainer.ppo.core_algos import ADV_ESTIMATOR_REGISTRY, AdvantageEstimator
+
+    import_module("verl_dots.training.losses")
+    names = {str(getattr(name, "value", name)) for name in ADV_ESTIMATOR_REGISTRY}
+    # In verl's enumeration, but made by its legacy trainer only.
+    absent = {each.value for each in AdvantageEstimator} - names
+    estimator = config.algorithm.adv_estimator
+    if estimator in absent:
+        raise ConfigError(f"algorithm.adv_estimator={estimator}: verl's V1 trainer has none of that name")
+    require_name("algorithm.adv_estimator", estimator, names)
+
+
+def _check_strategies(config: DictConfig) -> None:
+    from verl.workers.engine import EngineRegistry
+
+    for key, kind in (("actor_rollout_ref.actor", "language_model"), ("critic", "value_model")):
+        strategy = OmegaConf.select(config, f"{key}.strategy")
+        typed = str(OmegaConf.select(config, f"{key}._target_"))
+        known = {*EngineRegistry._engines.get(kind, {})}
+        require_name(f"{key}.strategy", strategy, known | {"megatron", "torchtitan", "veomni", "fsdp", "fsdp2"})
+        of_fsdp = strategy.startswith("fsdp")
+        if of_fsdp != ("FSDP" in typed):
+            raise ConfigError(
+                f"{key}.strategy={strategy!r} does not go with the settings of the engine that are there; choose the "
+                "engine by model_engine=dp, megatron, veomni or torchtitan"
+            )
+        if config.trainer.device == "cpu" and strategy != "fsdp2":
+            raise ConfigError(f"{key}.strategy={strategy!r} needs a GPU; on a CPU it must be 'fsdp2'")
+
+
+def _check_precisions(config: DictConfig) -> None:
+    from verl.utils.torch_dtypes import PrecisionType
+
+    for group in ("actor_rollout_ref.actor.fsdp_config", "actor_rollout_ref.ref.fsdp_config", "critic.fsdp"):
+        names = ("model_dtype", "dtype", "mixed_precision.param_dtype", "mixed_precision.reduce_dtype")
+        for name in (*names, "mixed_precision.buffer_dtype"):
+            _check_precision(f"{group}.{name}", OmegaConf.select(config, f"{group}.{name}"), PrecisionType)
+    key = "actor_rollout_ref.rollout.dtype"
+    value = OmegaConf.select(config, key)
+    require_name(key, value, ("auto", "half", "float16", "bfloat16", "float", "float32"))
+
+
+def _check_precision(key: str, value: object, kinds: type) -> None:
+    if value is None:
+        return
+    try:
+        kinds.to_dtype(value)
+    except (RuntimeError, TypeError) as error:
+        raise ConfigError(f"{key}={shown(value)}: must be one of fp32, fp16, bf16") from error
+
+
+def _check_loggers(config: DictConfig) -> None:
+    from verl.utils.tracking import Tracking
+
+    given = config.trainer.logger
+    names = [given] if isinstance(given, str) else list(given or [])
+    for name in names:
+        require_name("trainer.logger", name, Tracking.supported_backend)
+        if name in TRACKERS and find_spec(name) is None:
+            raise ConfigError(
+                f"trainer.logger={name}: the package {name} is not installed; `pip install {name}`, or leave it out"
+            )
+
+
+def _check_optimizers(config: DictConfig) -> None:
+    for key in ("actor_rollout_ref.actor.optim", "critic.optim"):
+        module = OmegaConf.select(config, f"{key}.optimizer_impl")
+        if module is None:
+            continue  # of an engine that has its own
+        try:
+            found = import_module(str(module))
+        except ImportError as error:
+            raise ConfigError(f"{key}.optimizer_impl={module}: cannot be imported: {error}") from error
+        names = [name for name, kind in vars(found).items() if isinstance(kind, type)]
+        require_name(f"{key}.optimizer", OmegaConf.select(config, f"{key}.optimizer"), names)

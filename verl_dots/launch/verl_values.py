@@ -1,0 +1,84 @@
+"""The values of verl's config that a run depends on: of which type and in which range, in one table.
+
+verl finds most wrong ones late, in a worker, or not at all.
+"""
+
+from dataclasses import is_dataclass
+from types import UnionType
+from typing import Any, Union, get_args, get_origin, get_type_hints
+
+from hydra.errors import HydraException
+from hydra.utils import get_class
+from omegaconf import DictConfig, ListConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from verl_dots.launch.value_rules import FINITE, FLAG, Rule, is_whole, optional
+from verl_dots.launch.verl_table import TABLE
+from verl_dots.settings import ConfigError
+
+KINDS: dict[type, Rule] = {
+    bool: FLAG,
+    int: Rule("must be a whole number", is_whole),
+    float: FINITE,
+    str: Rule("must be a text", lambda value: isinstance(value, str)),
+}
+ABSENT = object()
+
+
+def check_values(config: DictConfig) -> None:
+    """Refuse a value that is of another type or range than the table, or than verl's typed group, allows.
+
+    Raises:
+        ConfigError: the key, its value and what it must be.
+    """
+    try:
+        for key, rule in TABLE.items():
+            value = OmegaConf.select(config, key, default=ABSENT)
+            if value is not ABSENT and not rule.holds(value):
+                raise ConfigError(f"{key}={shown(value)}: {rule.words}")
+        _check_types(config, "")
+    except OmegaConfBaseException as error:
+        raise ConfigError(f"the config cannot be resolved: {str(error).splitlines()[0]}") from error
+
+
+def shown(value: Any) -> str:
+    """A value as a message shows it: texts in quotes, the others as they are written."""
+    if isinstance(value, DictConfig | ListConfig):
+        value = OmegaConf.to_container(value)
+    return repr(value) if isinstance(value, str) else "null" if value is None else str(value)
+
+
+def _check_types(node: DictConfig, prefix: str) -> None:
+    """Values of the groups that verl makes its dataclasses of (_target_), against the types of their fields."""
+    hints = _hints(node)
+    for name in node:
+        key, child = f"{prefix}{name}", node._get_node(name)
+        if isinstance(child, DictConfig) and not child._is_none() and not child._is_interpolation():
+            _check_types(child, f"{key}.")
+            continue
+        rule = None if key in TABLE else _rule_of(hints.get(name))
+        if rule is None or OmegaConf.is_missing(node, name):
+            continue
+        value = node[name]
+        if not isinstance(value, DictConfig) and not rule.holds(value):
+            raise ConfigError(f"{key}={shown(value)}: {rule.words}")
+
+
+def _hints(node: DictConfig) -> dict[str, Any]:
+    target = node.get("_target_")
+    if not isinstance(target, str):
+        return {}
+    try:
+        found = get_class(target)
+    except (HydraException, ImportError, ValueError) as error:
+        raise ConfigError(f"_target_={target}: verl's config names a class that cannot be imported: {error}") from error
+    return get_type_hints(found) if is_dataclass(found) else {}
+
+
+def _rule_of(hint: Any) -> Rule | None:
+    """The rule of a field's type; None for types that are no simple ones."""
+    if get_origin(hint) in (Union, UnionType):
+        kinds = [kind for kind in get_args(hint) if kind is not type(None)]
+        return optional(KINDS[kinds[0]]) if len(kinds) == 1 and kinds[0] in KINDS else None
+    # verl's yaml has null in fields that are not optional by their type.
+    return optional(KINDS[hint]) if hint in KINDS else None

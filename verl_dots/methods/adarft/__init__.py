@@ -1,0 +1,1 @@
+"""AdaRFT: a target difficulty that follows the reward (arXiv 2504.05520)."""

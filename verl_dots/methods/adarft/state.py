@@ -1,0 +1,132 @@
+"""AdaRFT: the questions of a step are those nearest to a target difficulty, which follows the reward of every step.
+
+`Target` is the controller; `TargetCurriculum` chooses by it among questions of known difficulty. Where difficulty is
+predicted, the target alone is used and the choice is `SelectionCurriculum`'s.
+"""
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+import numpy as np
+
+from verl_dots.methods.adarft.rule import nearest, nearest_unused, next_target
+from verl_dots.methods.adarft.settings import AdaRFTConfig
+from verl_dots.methods.damping import damped
+from verl_dots.state import require_equal, require_keys
+
+
+class Target:
+    """The target difficulty of one run.
+
+    Args:
+        settings: of AdaRFT.
+        steps: of the whole run, for a target on a schedule.
+    """
+
+    def __init__(self, settings: AdaRFTConfig, steps: int):
+        self.settings, self.steps = settings, steps
+        self.value = settings.initial
+        self._reward: float | None = None  # that the target follows: of the last step, or a moving average
+
+    def follow(self, reward: float, step: int) -> None:
+        """Move on after a step.
+
+        Args:
+            reward: mean reward of its fresh rollouts.
+            step: its number, from 1.
+
+        Raises:
+            ValueError: the reward is not finite.
+        """
+        settings = self.settings
+        low, high = settings.range
+        if settings.follow == "schedule":
+            self.value = settings.initial + min(1.0, step / max(1, self.steps - 1)) * (high - settings.initial)
+        elif settings.follow == "reward":
+            self._reward = damped(self._reward, reward, settings.damping)
+            rule = {"eta": settings.eta, "alpha": settings.alpha, "beta": settings.beta}
+            self.value = next_target(self.value, self._reward, **rule, low=low, high=high)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"value": self.value, "reward": self._reward}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        require_keys("target difficulty", state, {"value", "reward"})
+        self.value, self._reward = state["value"], state["reward"]
+
+
+class TargetCurriculum:
+    """Questions of known difficulty, the nearest to a target in each step.
+
+    Args:
+        target: the controller.
+        difficulty_P: [P] difficulty of each question.
+        fresh: questions of a step.
+        rng: draws among equally near questions, or among all where nothing is followed.
+
+    Raises:
+        ValueError: fewer questions within dots.adarft.within than `fresh`.
+    """
+
+    def __init__(self, target: Target, difficulty_P: np.ndarray, fresh: int, rng: np.random.Generator):
+        self.target, self.difficulty_P, self.fresh, self.rng = target, difficulty_P, fresh, rng
+        self.settings = target.settings
+        low, high = self.settings.within or (-np.inf, np.inf)
+        self._allowed = np.flatnonzero((difficulty_P >= low) & (difficulty_P <= high))
+        if len(self._allowed) < fresh:
+            raise ValueError(
+                f"{len(self._allowed)} of {len(difficulty_P)} questions have a difficulty within "
+                f"dots.adarft.within={self.settings.within}; a step needs {fresh}: widen it or lower "
+                "data.train_batch_size"
+            )
+        self._used_P = np.zeros(len(difficulty_P), dtype=bool)
+        self._order = np.empty(0, dtype=np.int64)  # of what is left of an epoch, where nothing is followed
+
+    def planned(self) -> np.ndarray:
+        """The questions of this step."""
+        return self.top_up(self.fresh, ())
+
+    def top_up(self, count: int, exclude: Collection[int]) -> np.ndarray:
+        """Up to `count` further ones, none of the excluded."""
+        candidates = self._allowed[~np.isin(self._allowed, list(exclude))]
+        count = min(count, len(candidates))
+        if self.settings.follow == "nothing":
+            return self._next_of_epoch(count, candidates)
+        difficulty, target = self.difficulty_P[candidates], self.target.value
+        if self.settings.coverage is None:
+            return candidates[nearest(difficulty, target, count, self.rng)]
+        used = self._used_P[candidates]
+        chosen = candidates[nearest_unused(difficulty, target, count, used, self.settings.coverage, self.rng)]
+        self._used_P[candidates] = used
+        return chosen
+
+    @property
+    def covered(self) -> float:
+        """Share of the questions that had their turn, where dots.adarft.coverage counts them."""
+        return float(self._used_P.mean())
+
+    def _next_of_epoch(self, count: int, candidates: np.ndarray) -> np.ndarray:
+        self._order = self._order[np.isin(self._order, candidates)]
+        chosen, self._order = self._order[:count], self._order[count:]
+        if len(chosen) < count:
+            self._order = self.rng.permutation(self._allowed)
+            rest = self._order[np.isin(self._order, np.setdiff1d(candidates, chosen))][: count - len(chosen)]
+            self._order = self._order[~np.isin(self._order, rest)]
+            chosen = np.concatenate([chosen, rest])
+        return chosen
+
+    def state_dict(self) -> dict[str, Any]:
+        return {
+            "questions": len(self.difficulty_P),
+            "fresh": self.fresh,
+            "used": self._used_P.copy(),
+            "order": self._order.copy(),
+            "rng": self.rng.bit_generator.state,
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        require_keys("AdaRFT", state, set(self.state_dict()))
+        require_equal("questions to choose from", state["questions"], len(self.difficulty_P))
+        require_equal("fresh questions of a step", state["fresh"], self.fresh)
+        self._used_P, self._order = state["used"].copy(), state["order"].copy()
+        self.rng.bit_generator.state = state["rng"]

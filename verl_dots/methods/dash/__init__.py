@@ -1,0 +1,1 @@
+"""DASH: preemptive sampling and the gradient filter (arXiv 2505.17218)."""

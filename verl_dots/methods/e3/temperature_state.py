@@ -1,0 +1,64 @@
+"""E3: the sampling temperature of a run, driven by the policy's entropy."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from verl_dots.methods.damping import damped
+from verl_dots.methods.e3.settings import TemperatureConfig
+from verl_dots.methods.e3.temperature_rule import annealed_target, next_temperature, require_entropy
+from verl_dots.state import require_keys
+
+
+class TemperatureController:
+    """The temperature of one run; one of it, on the driver.
+
+    Args:
+        settings: of the controller.
+        initial: temperature of the first steps.
+        vocabulary: tokens of the policy.
+        steps: of the whole run, for annealing.
+    """
+
+    def __init__(self, settings: TemperatureConfig, initial: float, vocabulary: int, steps: int):
+        self.settings, self.vocabulary, self.steps = settings, vocabulary, steps
+        self.value = initial
+        self._first: list[float] = []  # entropies of the first steps, until the target is known
+        self._target = settings.target
+        self._mean: float | None = None  # moving average of the entropy
+
+    def target(self, step: int) -> float | None:
+        """Entropy to hold at a step, in nats; None while it is being measured."""
+        if self._target is None or self.settings.anneal_from is None:
+            return self._target
+        begin = int(self.settings.anneal_from * self.steps)
+        return annealed_target(self._target, step, begin, self.steps, self.settings.anneal_to)
+
+    def observe(self, entropy: float, step: int) -> dict[str, float]:
+        """Take in the mean entropy of a step's tokens at the step's temperature, and set the next one's.
+
+        Returns:
+            temperature, target and entropy of the step.
+
+        Raises:
+            ValueError: the entropy is not finite, or below 0.
+        """
+        require_entropy(entropy)
+        figures = {"temperature": self.value, "entropy": entropy}
+        self._mean = damped(self._mean, entropy, self.settings.damping)
+        if self._target is None:
+            self._first.append(entropy)
+            if len(self._first) == self.settings.warm_up:
+                self._target = max(sum(self._first) / len(self._first), 1e-6)
+            return figures
+        target = self.target(step)
+        low, high = self.settings.low, self.settings.high
+        self.value = next_temperature(self.value, self._mean, target, self.vocabulary, low, high)
+        return figures | {"target": target}
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"value": self.value, "first": list(self._first), "target": self._target, "mean": self._mean}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        require_keys("temperature controller", state, {"value", "first", "target", "mean"})
+        self.value, self._first = state["value"], list(state["first"])
+        self._target, self._mean = state["target"], state["mean"]

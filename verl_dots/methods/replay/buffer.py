@@ -1,0 +1,119 @@
+"""The replay buffer: recent effective groups, first in, first out (arXiv 2506.05316, section 4)."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+
+from verl_dots.methods.replay.sampling import Sampling
+from verl_dots.methods.stored import ReplayError, ReplayGroup, groups_from_state, groups_state
+from verl_dots.state import require_equal, require_keys
+from verl_dots.step import effective
+
+# Share of the rewards' range by which one may lie outside it: engines give them in float32.
+ROUNDING = 1e-6
+
+
+class ReplayBuffer:
+    """First in, first out; at most one group per question, its newest; effective groups only.
+
+    Args:
+        capacity: C, groups.
+        reward_range: least and greatest reward; one outside it, by more than rounding, is refused.
+        max_age: steps after which a group is dropped; None keeps it until it is pushed out.
+        sampling: which groups are replayed.
+        rng: draws them; its state is part of the buffer's.
+
+    Raises:
+        ValueError: capacity or max_age below 1.
+    """
+
+    def __init__(
+        self,
+        capacity: int,
+        reward_range: tuple[float, float],
+        max_age: int | None,
+        sampling: Sampling,
+        rng: np.random.Generator,
+    ):
+        if capacity < 1 or (max_age is not None and max_age < 1):
+            raise ValueError(f"capacity={capacity} and max_age={max_age} must be 1 or more")
+        self.capacity, self.reward_range, self.max_age = capacity, reward_range, max_age
+        self.sampling, self.rng = sampling, rng
+        self._groups: dict[str, ReplayGroup] = {}  # oldest first
+
+    def __len__(self) -> int:
+        return len(self._groups)
+
+    def __contains__(self, question: str) -> bool:
+        return question in self._groups
+
+    def __getitem__(self, question: str) -> ReplayGroup:
+        if question not in self._groups:
+            raise ReplayError(f"no group of question {question} in the replay buffer; it holds {len(self)} others")
+        return self._groups[question]
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all groups."""
+        return sum(group.nbytes for group in self._groups.values())
+
+    def put(self, groups: Iterable[ReplayGroup]) -> int:
+        """Keep the effective ones of some groups, the oldest give way; returns how many were kept.
+
+        A question's earlier group goes when a newer one comes, effective or not: the newer one is what the policy
+        does now.
+
+        Raises:
+            ReplayError: a reward outside the range; nothing is kept.
+        """
+        groups = list(groups)
+        low, high = self.reward_range
+        rounding = ROUNDING * (high - low)
+        for group in groups:
+            outside = group.rewards_G[(group.rewards_G < low - rounding) | (group.rewards_G > high + rounding)]
+            if len(outside):
+                raise ReplayError(
+                    f"group of question {group.question} (step {group.step}): reward {outside[0]} is outside "
+                    f"dots.reward_range=[{low}, {high}]"
+                )
+        kept = 0
+        for group in groups:
+            self._groups.pop(group.question, None)
+            if effective(group.rewards_G):
+                self._groups[group.question] = group
+                kept += 1
+        while len(self._groups) > self.capacity:
+            del self._groups[next(iter(self._groups))]
+        return kept
+
+    def expire(self, step: int) -> int:
+        """Drop what is more than `max_age` steps old at `step`; returns how many groups."""
+        if self.max_age is None:
+            return 0
+        old = [name for name, group in self._groups.items() if step - group.step > self.max_age]
+        for name in old:
+            del self._groups[name]
+        return len(old)
+
+    def sample(self, count: int, exclude: Iterable[str] = ()) -> list[ReplayGroup]:
+        """Up to `count` different groups, none of the excluded questions; they stay in the buffer."""
+        without = set(exclude)
+        candidates = [group for name, group in self._groups.items() if name not in without]
+        chosen = self.sampling(candidates, min(count, len(candidates)), self.rng)
+        return [candidates[place] for place in chosen]
+
+    def state_dict(self) -> dict[str, Any]:
+        return {
+            "rng": self.rng.bit_generator.state,
+            "capacity": self.capacity,
+            "reward_range": list(self.reward_range),
+            **groups_state(list(self._groups.values())),
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        require_keys("replay buffer", state, set(self.state_dict()))
+        require_equal("dots.replay.capacity", state["capacity"], self.capacity)
+        require_equal("dots.reward_range", state["reward_range"], list(self.reward_range))
+        self.rng.bit_generator.state = state["rng"]
+        self._groups = {group.question: group for group in groups_from_state(state)}

@@ -1,0 +1,1 @@
+"""DOTS: questions of predicted adaptive difficulty near a target (arXiv 2506.05316)."""

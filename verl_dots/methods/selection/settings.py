@@ -1,0 +1,48 @@
+"""Settings of DOTS: which questions are rolled out."""
+
+from dataclasses import dataclass
+
+from verl_dots.settings import Settings, require, require_choice
+
+CONFLICTS = ("drop", "error")
+
+
+@dataclass(frozen=True)
+class SelectionConfig(Settings):
+    """DOTS: which questions are rolled out (arXiv 2506.05316, section 3).
+
+    Attributes:
+        enable: choose questions by difficulty; off, they come in verl's own order.
+        references: K, questions drawn uniformly in every round and rolled out to measure their difficulty.
+        alpha: target adaptive difficulty, 1 - mean reward.
+        tau: temperature of the draw around `alpha`; 0 takes the nearest questions.
+        mu: train batches chosen in one round.
+        reuse_references: train on the rollouts of references with mixed outcomes in place of fresh ones (appendix A.1).
+        conflicting_answers: what to do with questions that occur with different answers: "drop" leaves them out of
+            the selection, "error" refuses the data.
+        rho_floor: the predictions are given up for a while when their correlation with the references' measured
+            difficulty, over the last `rho_rounds` rounds, is below this. -1 trusts them always.
+        rho_rounds: rounds that the correlation is taken over.
+        uniform_rounds: further rounds of uniform selection before the predictions get another chance.
+    """
+
+    enable: bool = False
+    references: int = 256
+    alpha: float = 0.5
+    tau: float = 1e-3
+    mu: int = 2
+    reuse_references: bool = True
+    conflicting_answers: str = "drop"
+    rho_floor: float = 0.1
+    rho_rounds: int = 4
+    uniform_rounds: int = 4
+
+    def __post_init__(self):
+        require("dots.selection.references", self.references, self.references >= 2, "must be 2 or more")
+        require("dots.selection.alpha", self.alpha, 0 <= self.alpha <= 1, "must be in [0, 1]")
+        require("dots.selection.tau", self.tau, self.tau >= 0, "must be 0 or more")
+        require("dots.selection.mu", self.mu, self.mu >= 1, "must be 1 or more")
+        require_choice("dots.selection.conflicting_answers", self.conflicting_answers, CONFLICTS)
+        require("dots.selection.rho_floor", self.rho_floor, -1 <= self.rho_floor <= 1, "must be in [-1, 1]")
+        require("dots.selection.rho_rounds", self.rho_rounds, self.rho_rounds >= 1, "must be 1 or more")
+        require("dots.selection.uniform_rounds", self.uniform_rounds, self.uniform_rounds >= 1, "must be 1 or more")

@@ -1,0 +1,236 @@
+"""Which questions each step rolls out: DOTS's selection rounds, on the driver, seeded, without I/O.
+
+A round, every mu train batches: `begin_round` names the reference questions; once they are rolled out and the others'
+difficulty is predicted, `plan` draws the mu batches; `next_batch` hands them out one a step, and `top_up` what replay
+could not fill; `observe` compares what was predicted with what the rollouts then showed. While the predictions are not
+worth their references (`Trust`), rounds draw uniformly instead.
+"""
+
+import logging
+from collections.abc import Collection, Mapping
+from typing import Any
+
+import numpy as np
+
+from verl_dots.difficulty.agreement import calibration_error, pearson
+from verl_dots.methods.selection.rule import select
+from verl_dots.methods.selection.settings import SelectionConfig
+from verl_dots.methods.selection.trust import Trust
+from verl_dots.state import require_equal, require_keys
+
+logger = logging.getLogger(__name__)
+
+
+class SelectionCurriculum:
+    """DOTS's selection for one run.
+
+    Args:
+        settings: of the selection.
+        questions: P, how many there are to choose from.
+        batch_size: B, questions of a train batch.
+        rng: draws references and batches; its state is part of the curriculum's.
+        fresh: delta * B, questions of a batch that are rolled out where replay fills the rest; all B by default.
+
+    Raises:
+        ValueError: fewer questions than references or than one batch.
+    """
+
+    def __init__(
+        self,
+        settings: SelectionConfig,
+        questions: int,
+        batch_size: int,
+        rng: np.random.Generator,
+        fresh: int | None = None,
+    ):
+        self.settings, self.questions, self.batch_size, self.rng = settings, questions, batch_size, rng
+        self.fresh = batch_size if fresh is None else fresh
+        self.alpha = settings.alpha  # target difficulty; whoever moves it keeps it
+        self.batches = rounds_batches(settings, questions, batch_size)
+        self.trust = Trust(settings.rho_floor, settings.rho_rounds, settings.uniform_rounds)
+        self._queue: list[np.ndarray] = []  # questions of the batches to come
+        self._reserve = np.empty(0, dtype=np.int64)  # of this round, for what replay cannot fill
+        self._predicted: dict[int, float] = {}  # of the questions of this round
+        self._seen: list[tuple[float, float]] = []  # (predicted, measured) of this round's questions so far
+
+    @property
+    def round_due(self) -> bool:
+        """Whether all planned batches are handed out."""
+        return not self._queue
+
+    def begin_round(self) -> np.ndarray:
+        """[K] reference questions to roll out, drawn uniformly; none while the predictions are not trusted."""
+        if self.trust.paused:
+            return np.empty(0, dtype=np.int64)
+        return self.rng.permutation(self.questions)[: self.settings.references]
+
+    def plan_uniform(self) -> None:
+        """Draw the batches of a round without regard to difficulty."""
+        self.trust.pass_round()
+        chosen = self.rng.permutation(self.questions)[: self.batches * self.batch_size]
+        self._fill(*np.split(chosen, [self.batches * self.fresh]), self.fresh)
+
+    def plan(
+        self,
+        references_K: np.ndarray,
+        measured_K: np.ndarray,
+        effective_K: np.ndarray,
+        held_out_K: np.ndarray,
+        predicted_P: np.ndarray,
+    ) -> np.ndarray:
+        """Draw the batches of a round.
+
+        Args:
+            references_K: the questions that `begin_round` named.
+            measured_K: their adaptive difficulty.
+            effective_K: bool, whether their rollouts had different rewards.
+            held_out_K: their difficulty as predicted without their own new rollouts.
+            predicted_P: predicted difficulty of every question.
+
+        Returns:
+            [R] positions in `references_K` whose rollouts are trained on, in place of R fresh questions of the first
+            batch.
+        """
+        self.trust.judge(held_out_K, measured_K)
+        reused_R = self._reusable(measured_K, effective_K)
+        difficulty_P = np.array(predicted_P, dtype=np.float64)
+        difficulty_P[references_K] = measured_K
+        first = max(1, self.fresh - len(reused_R))
+        chosen, reserve = self._draw_round(difficulty_P, references_K, references_K[reused_R], first)
+        self._fill(chosen, reserve, first)
+        # Not of references: they were measured.
+        known = set(references_K.tolist())
+        predicted = [question for question in [*chosen.tolist(), *reserve.tolist()] if question not in known]
+        self._predicted = {question: float(difficulty_P[question]) for question in predicted}
+        return reused_R
+
+    def _draw_round(
+        self, difficulty_P: np.ndarray, references_K: np.ndarray, reused: np.ndarray, first: int
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Questions of the batches of a round, and the next best, for what replay cannot fill."""
+        others_P, unused_P = np.ones((2, self.questions), dtype=bool)
+        others_P[references_K] = False
+        unused_P[reused] = False
+        planned = first + (self.batches - 1) * self.fresh
+        # Too few others: references are candidates as well, at the difficulty that they were measured to have.
+        chosen = self._draw(others_P if others_P.sum() >= planned else unused_P, planned, difficulty_P)
+        unused_P[chosen] = False
+        wanted = self.batches * self.batch_size - len(reused) - planned
+        left_P = others_P & unused_P
+        return chosen, self._draw(left_P if left_P.sum() >= wanted else unused_P, wanted, difficulty_P)
+
+    def next_batch(self) -> np.ndarray:
+        """Questions to roll out in this step: delta * B; in a round's first batch less the reused, but at least one."""
+        return self._queue.pop(0)
+
+    def top_up(self, count: int, exclude: Collection[int]) -> np.ndarray:
+        """Up to `count` further questions, none of the excluded: this round's next best, then any at random."""
+        rest = self._reserve[~np.isin(self._reserve, list(exclude))]
+        chosen = rest[:count]
+        self._reserve = self._reserve[~np.isin(self._reserve, chosen)]
+        if len(chosen) == count:
+            return chosen
+        free = np.setdiff1d(np.arange(self.questions), [*exclude, *chosen])
+        return np.concatenate([chosen, self.rng.permutation(free)[: count - len(chosen)]])
+
+    def predicted(self, questions_N: np.ndarray) -> np.ndarray:
+        """Predicted difficulty of questions of this round; 0.5 for those without."""
+        return np.array([self._predicted.get(question, 0.5) for question in questions_N.tolist()])
+
+    def observe(self, questions_N: np.ndarray, difficulty_N: np.ndarray) -> dict[str, float]:
+        """Take in the measured difficulty of questions of this round's batches and return the round's figures.
+
+        Returns:
+            Of the selected questions of the round so far: mean predicted and measured difficulty, Pearson correlation
+            and calibration error. Empty where nothing was predicted.
+        """
+        pairs = zip(questions_N.tolist(), difficulty_N.tolist(), strict=True)
+        self._seen += [(self._predicted[question], found) for question, found in pairs if question in self._predicted]
+        if not self._seen:
+            return {}
+        predicted_N, measured_N = np.array(self._seen).T
+        figures = {
+            "predicted_difficulty": predicted_N.mean(),
+            "measured_difficulty": measured_N.mean(),
+            "rho": pearson(predicted_N, measured_N),
+            "calibration_error": calibration_error(predicted_N, measured_N),
+        }
+        return {name: float(value) for name, value in figures.items() if np.isfinite(value)}
+
+    def state_dict(self) -> dict[str, Any]:
+        return {
+            "questions": self.questions,
+            "batch_size": self.batch_size,
+            "fresh": self.fresh,
+            "reserve": self._reserve,
+            "rng": self.rng.bit_generator.state,
+            "queue": list(self._queue),
+            "predicted_questions": np.array(list(self._predicted), dtype=np.int64),
+            "predicted_difficulty": np.array(list(self._predicted.values()), dtype=np.float64),
+            "seen": np.array(self._seen, dtype=np.float64).reshape(-1, 2),
+            "trust": self.trust.state_dict(),
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        require_keys("selection", state, set(self.state_dict()))
+        require_equal("questions to select from", state["questions"], self.questions)
+        require_equal("data.train_batch_size", state["batch_size"], self.batch_size)
+        require_equal("fresh questions a batch (dots.replay.delta)", state["fresh"], self.fresh)
+        self.trust.load_state_dict(state["trust"])
+        self._reserve = state["reserve"]
+        self.rng.bit_generator.state = state["rng"]
+        self._queue = list(state["queue"])
+        self._predicted = dict(
+            zip(state["predicted_questions"].tolist(), state["predicted_difficulty"].tolist(), strict=True)
+        )
+        self._seen = [tuple(pair) for pair in state["seen"].tolist()]
+
+    def _reusable(self, measured_K: np.ndarray, effective_K: np.ndarray) -> np.ndarray:
+        """Positions of the effective references nearest to alpha; at least one question of a batch stays fresh."""
+        if not self.settings.reuse_references:
+            return np.empty(0, dtype=np.int64)
+        distance_K = np.where(effective_K, np.abs(measured_K - self.alpha), np.inf)
+        nearest = np.argsort(distance_K, kind="stable")
+        return nearest[: min(int(effective_K.sum()), self.batch_size - 1)]
+
+    def _draw(self, candidate_P: np.ndarray, count: int, difficulty_P: np.ndarray) -> np.ndarray:
+        candidates = np.flatnonzero(candidate_P)
+        if self.trust.paused:
+            return candidates[self.rng.permutation(len(candidates))[:count]]
+        return candidates[select(difficulty_P[candidates], count, self.alpha, self.settings.tau, self.rng)]
+
+    def _fill(self, chosen: np.ndarray, reserve: np.ndarray, first: int) -> None:
+        """Batches of `fresh` questions, of which the first one has `first`."""
+        self._queue = np.split(chosen, first + self.fresh * np.arange(self.batches - 1))
+        self._reserve = reserve
+        self._predicted, self._seen = {}, []
+
+
+def rounds_batches(settings: SelectionConfig, questions: int, batch_size: int) -> int:
+    """Train batches of one round: mu, or as many as the questions are enough for. Says so where that matters.
+
+    Raises:
+        ValueError: fewer questions than references or than one batch.
+    """
+    if settings.references > questions:
+        raise ValueError(
+            f"dots.selection.references={settings.references} is more than the {questions} questions of the data; "
+            "lower it or add data"
+        )
+    if batch_size > questions:
+        raise ValueError(
+            f"data.train_batch_size={batch_size} is more than the {questions} questions that can be selected; lower it "
+            "or add data"
+        )
+    batches = min(settings.mu, questions // batch_size)
+    if batches < settings.mu:
+        logger.warning(
+            "dots.selection.mu=%d batches of %d need more than the %d questions of the data: selecting %d a round",
+            settings.mu, batch_size, questions, batches,
+        )  # fmt: skip
+    elif questions - settings.references < batches * batch_size:
+        logger.warning(
+            "only %d questions: %d references and %d batches of %d overlap, so references can be selected too",
+            questions, settings.references, batches, batch_size,
+        )  # fmt: skip
+    return batches

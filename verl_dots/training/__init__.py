@@ -1,0 +1,1 @@
+"""The training loop: the trainer, what a run leaves behind, and how it resumes."""

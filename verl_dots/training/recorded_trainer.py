@@ -1,0 +1,139 @@
+"""verl's synchronous V1 trainer with a run folder beside its checkpoints, which are whole or not there.
+
+It stops early when it is asked to.
+"""
+
+import copy
+import time
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+from transfer_queue import KVBatchMeta
+from verl.trainer.ppo.v1 import PPOTrainerSync
+
+from verl_dots.checkpoints import set_aside
+from verl_dots.training.fingerprints import fingerprints
+from verl_dots.training.resume import find_checkpoint, repair_tracker, saved_by
+from verl_dots.training.run_folder import TOKENS, RunFolder, numbers
+from verl_dots.training.run_lock import TRAINER, hold
+from verl_dots.training.run_record import RunRecord, load_record, save_record
+from verl_dots.training.saving import save_whole
+
+
+class RecordedTrainer(PPOTrainerSync):
+    """Logs to `RunFolder`, and saves and ends after a step in which that was asked for.
+
+    Args:
+        config: verl's, which it changes.
+        given: as the user gave it; what is compared with a checkpoint and kept with it.
+
+    Attributes:
+        checkpoint: what the run resumes from.
+    """
+
+    def __init__(self, config: DictConfig, given: DictConfig):
+        self.given = given
+        self.run = Path(config.trainer.default_local_dir)
+        hold(self.run, TRAINER)
+        self.checkpoint: Path | None = None
+        self._error: Exception | None = None  # what the run ends with
+        self._this_step: tuple[KVBatchMeta, dict] | None = None  # that no row tells yet
+        self._record: RunRecord | None = None
+        self._fingerprints: dict[str, str | None] | None = None
+        super().__init__(config)
+
+    def step(self, metrics: dict, timing_raw: dict) -> KVBatchMeta:
+        """verl's; where a stop is requested, its loop saves this step, logs it and ends."""
+        self._step_began, self._this_step = time.monotonic(), None
+        batch = super().step(metrics, timing_raw)
+        self._this_step = (batch, metrics)
+        if self.global_steps < self.total_training_steps and self.logger.logger["run_folder"].stop_requested():
+            self.end_after_step()
+        return batch
+
+    def end_after_step(self, error: Exception | None = None) -> None:
+        """Have verl's loop save the step at hand, log it and end; with an error the run then fails with it."""
+        self.config.trainer.save_freq, self.total_training_steps = 1, self.global_steps
+        self._error = error or self._error
+
+    # --- checkpoints -----------------------------------------------------------------------------------------
+
+    def save_stages(self, folder: Path) -> None:
+        """Write what a checkpoint holds beside verl's own."""
+
+    def generated_tokens(self, batch: KVBatchMeta, metrics: dict) -> int:
+        """Tokens that a step has sampled."""
+        raise NotImplementedError
+
+    def _save_checkpoint(self) -> None:
+        save_whole(self.run, self.global_steps, self.config, saved_by(self.given), self._write_checkpoint)
+
+    def _write_checkpoint(self, folder: Path) -> None:
+        self.save_stages(folder)
+        if self._fingerprints is None:
+            self._fingerprints = fingerprints(self.given)
+        row, seconds = self._row_so_far(), time.monotonic() - self._step_began
+        totals = self.logger.logger["run_folder"].totals_with(seconds if row else 0.0, int(row.get(TOKENS) or 0))
+        settings: dict[str, Any] = OmegaConf.to_container(self.given, resolve=True)
+        save_record(folder, RunRecord(self.global_steps, totals, row, self._fingerprints), settings)
+        super()._save_checkpoint()
+
+    def _row_so_far(self) -> dict[str, float | None]:
+        """The step's figures as verl will log them, but for the validation and the time of the save."""
+        if self._this_step is None:
+            return {}  # a step before, which has its row
+        batch, metrics = self._this_step
+        row = copy.copy(metrics)
+        if not self.config.actor_rollout_ref.rollout.get("moe_load_balance_metrics_interval", 0):
+            timing = self.timing_raw | {"step": time.monotonic() - self._step_began}
+            epoch = (self.global_steps - 1) // self.steps_per_epoch
+            self._compute_metrics(batch, row, timing, global_steps=self.global_steps, epoch=epoch)
+        return numbers(row | {TOKENS: self.generated_tokens(batch, metrics)})
+
+    def _load_checkpoint(self) -> None:
+        self.checkpoint = find_checkpoint(self.given)
+        repair_tracker(self.given, self.checkpoint)
+        if self.checkpoint is not None:
+            self._record = load_record(self.checkpoint)
+            self.config.trainer.resume_from_path = str(self.checkpoint)  # verl reads the step from its end
+        super()._load_checkpoint()
+        self._resumed_step = self.global_steps  # which verl counts up before training begins
+
+    # --- the run folder --------------------------------------------------------------------------------------
+
+    def on_validate_begin(self) -> None:
+        self._open_run_folder()
+        super().on_validate_begin()
+
+    def on_train_begin(self) -> None:
+        self._open_run_folder()
+        self._validate_what_was_cut_off()
+        super().on_train_begin()
+
+    def _open_run_folder(self) -> None:
+        """Log to the run folder as to verl's trackers. verl makes its tracker in fit(), before these hooks."""
+        if "run_folder" not in self.logger.logger:
+            if self.config.trainer.resume_mode != "auto" and not self.config.trainer.get("val_only", False):
+                set_aside(self.run, self._resumed_step)
+            self.logger.logger["run_folder"] = RunFolder(self.run, self.config, self._resumed_step, self._record)
+
+    def _validate_what_was_cut_off(self) -> None:
+        """Validate the step that is resumed from where that was due and a crash came before its row."""
+        step, often = self._resumed_step, self.config.trainer.test_freq
+        due = step > 0 and often > 0 and (step % often == 0 or step >= self.total_training_steps)
+        if not due or self._record is None or not self.logger.logger["run_folder"].lacks_validation(step):
+            return
+        self.global_steps -= 1  # verl has counted it up
+        self.on_validate_begin()
+        metrics = self._validate()
+        self.on_validate_end()
+        self.logger.log(data=metrics, step=step)
+        self.global_steps += 1
+
+    def _shutdown_dump_executor(self) -> None:
+        """The last call of a fit() that completes; after an exception the run stays without an end."""
+        super()._shutdown_dump_executor()
+        if self._error is not None:
+            raise self._error
+        self.logger.logger["run_folder"].finish()

@@ -1,0 +1,188 @@
+"""From which checkpoint a run resumes, and whether it may: decided before anything starts, and again by the trainer."""
+
+import logging
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from verl_dots.checkpoints import (
+    TRACKER,
+    Needs,
+    checkpoints_in,
+    describe,
+    faults,
+    step_of,
+    tracked,
+    world_size,
+    write_tracker,
+)  # fmt: skip
+from verl_dots.config import DotsConfig
+from verl_dots.settings import ConfigError
+from verl_dots.state import StateError
+from verl_dots.training.fingerprints import FILES, MODELS, fingerprints
+from verl_dots.training.resume_settings import changes, decisive
+from verl_dots.training.run_record import load_record, saved_settings
+from verl_dots.training.stage_files import stage_names
+
+logger = logging.getLogger(__name__)
+
+WAYS_OUT = (
+    "To begin anew: trainer.resume_mode=disable, which keeps them aside, or another trainer.default_local_dir. "
+    "To resume from a certain one: trainer.resume_mode=resume_path trainer.resume_from_path=FOLDER/global_step_N"
+)
+SHOWN = 12  # changed settings named in the log
+
+
+def find_checkpoint(config: DictConfig) -> Path | None:
+    """The checkpoint that a run resumes from; None where it begins at step 0.
+
+    Raises:
+        ConfigError: there are checkpoints, and none can be resumed from; or the one found is of another run.
+    """
+    trainer = config.trainer
+    if trainer.resume_mode == "resume_path":
+        found = _given(config)
+    elif trainer.resume_mode == "auto":
+        found = _newest(Path(trainer.default_local_dir), config)
+    else:
+        return None
+    if found is not None:
+        _require_same_run(found, config)
+        _require_ranks(found, config)
+    return found
+
+
+def repair_tracker(config: DictConfig, found: Path | None) -> None:
+    """Let verl's tracker name the checkpoint that was found, which verl will load."""
+    run = Path(config.trainer.default_local_dir)
+    if found is not None and config.trainer.resume_mode == "auto" and tracked(run) != step_of(found):
+        write_tracker(run, step_of(found))
+
+
+def saved_by(config: DictConfig) -> Needs:
+    """What a checkpoint of this run holds."""
+    dots = DotsConfig.from_mapping(OmegaConf.to_container(config.dots, resolve=True))
+    return _needs(config, "save_contents", stage_names(dots, config.data.train_batch_size))
+
+
+def _needs(config: DictConfig, contents_key: str, states: tuple[str, ...]) -> Needs:
+    contents = OmegaConf.select(config, f"actor_rollout_ref.actor.checkpoint.{contents_key}")
+    parts = ("actor", "critic") if _has_critic(config) else ("actor",)
+    return Needs(tuple(contents or Needs.contents), parts, states=states)
+
+
+def _has_critic(config: DictConfig) -> bool:
+    enabled = OmegaConf.select(config, "critic.enable")
+    return config.algorithm.adv_estimator == "gae" if enabled is None else bool(enabled)
+
+
+def _faults_at(folder: Path, config: DictConfig) -> list[str]:
+    try:
+        needs = _needs_at(folder, config)
+        load_record(folder)
+    except StateError as error:
+        return [str(error)]
+    return faults(folder, needs)
+
+
+def _needs_at(folder: Path, config: DictConfig) -> Needs:
+    """What this run loads, with the stages of the checkpoint's own settings: others are told apart as settings."""
+    saved = saved_settings(folder)
+    if saved is None or "dots" not in saved:
+        return _needs(config, "load_contents", states=())
+    known = {key: value for key, value in saved["dots"].items() if key in config.dots}
+    states = stage_names(DotsConfig.from_mapping(known), saved["data"]["train_batch_size"])
+    return _needs(config, "load_contents", states)
+
+
+def _given(config: DictConfig) -> Path:
+    given = config.trainer.resume_from_path
+    folder = Path(str(given))
+    if given is None or step_of(folder) is None or not folder.is_dir():
+        raise ConfigError(
+            f"trainer.resume_from_path={given}: with trainer.resume_mode=resume_path it must be the folder of a "
+            "checkpoint, .../global_step_N"
+        )
+    if found := _faults_at(folder, config):
+        raise ConfigError(
+            f"trainer.resume_from_path={given} is no complete checkpoint: {', '.join(found[:5])}; name another"
+        )
+    return folder
+
+
+def _newest(run: Path, config: DictConfig) -> Path | None:
+    there = checkpoints_in(run)
+    named = tracked(run)
+    if not there and named is None:
+        return None
+    skipped: dict[Path, list[str]] = {}
+    for folder in reversed(there):
+        if not (found := _faults_at(folder, config)):
+            break
+        skipped[folder] = found
+    else:
+        what = f"none of its checkpoints is complete: {describe(skipped)}" if there else "its checkpoints are gone"
+        said = "" if named is None else f" ({TRACKER} says {named!r})"
+        raise ConfigError(
+            f"{run} is of a run that has been saved, but {what}{said}. It is not begun again in silence. {WAYS_OUT}"
+        )
+    if skipped:
+        logger.warning("%s: %s is the newest complete checkpoint; left out: %s", run, folder.name, describe(skipped))
+    elif named != step_of(folder):
+        logger.warning("%s: %s is the newest complete checkpoint, %s says %r", run, folder.name, TRACKER, named)
+    return folder
+
+
+def _require_ranks(folder: Path, config: DictConfig) -> None:
+    """verl reads shards by the number of ranks that wrote them."""
+    ranks = world_size(folder / "actor")
+    here = config.trainer.n_gpus_per_node * config.trainer.nnodes
+    if ranks not in (None, here):
+        raise ConfigError(
+            f"{folder} was saved by {ranks} ranks, this run has {here} (trainer.nnodes * trainer.n_gpus_per_node); "
+            f"verl's FSDP checkpoints are resumed by as many: set them to {ranks} in all, or train the merged model "
+            f"anew in another folder (python -m verl.model_merger merge --backend fsdp --local_dir {folder}/actor)"
+        )
+
+
+def _require_same_run(folder: Path, config: DictConfig) -> None:
+    """Refuse a checkpoint of other seeds, data, model or method; log whatever else has changed."""
+    saved, record = saved_settings(folder), load_record(folder)  # neither is damaged: the checkpoint is complete
+    if saved is None:
+        logger.warning("%s does not tell its settings: that they are this run's is not checked", folder)
+        return
+    here = OmegaConf.to_container(config, resolve=True)
+    changed = changes(saved, here)
+    refused = {key: values for key, values in changed.items() if decisive(key, saved, here)}
+    for key, told in _contents(config, record.fingerprints if record else {}, saved, here).items():
+        refused.pop(key, None)
+        if told:
+            refused[key] = told
+    if refused:
+        listed = "; ".join(f"{key}: {old!r} there, {new!r} here" for key, (old, new) in refused.items())
+        raise ConfigError(
+            f"{folder} is of a run with other settings: {listed}. Resume with its own, or begin anew in another folder "
+            "(trainer.default_local_dir) or with trainer.resume_mode=disable"
+        )
+    if free := [f"{key}: {old!r} -> {new!r}" for key, (old, new) in changed.items() if key not in refused]:
+        more = f" and {len(free) - SHOWN} more" if len(free) > SHOWN else ""
+        logger.warning("%s: changed since it was saved: %s%s", folder.name, "; ".join(free[:SHOWN]), more)
+
+
+def _contents(
+    config: DictConfig, before: dict[str, str | None], saved: dict[str, Any], here: dict[str, Any]
+) -> dict[str, tuple[str, str] | None]:
+    """Settings that name files or models whose content is known on both sides: None where it is the same."""
+    found: dict[str, tuple[str, str] | None] = {}
+    after = fingerprints(config)
+    for key in (*FILES, *MODELS):
+        old, new = before.get(key), after.get(key)
+        if old is None or new is None or not decisive(key, saved, here):
+            continue
+        paths = [OmegaConf.select(OmegaConf.create(side), key) for side in (saved, here)]
+        if old == new or (key.startswith("reward.") and paths[0] == paths[1]):
+            found[key] = None  # a reward that was mended under its name is the user's own affair
+        else:
+            found[key] = (f"{paths[0]} (content {old})", f"{paths[1]} (content {new})")
+    return found
