@@ -23,7 +23,7 @@ from verl import DataProto
 
 from verl_dots.methods.replay.buffer import ReplayBuffer
 from verl_dots.methods.replay.sampling import freshest
-from verl_dots.methods.stored import Response, pack
+from verl_dots.stored import Response, pack
 
 PROMPT_TOKENS = 100
 

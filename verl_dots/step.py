@@ -1,8 +1,38 @@
-"""What makes a group of rollouts worth training on."""
+"""The data types of a train step: what it is, its groups of rollouts, and where each group comes from."""
 
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
 
 import numpy as np
+
+
+class Origin(Enum):
+    """Where the rollouts of a group come from; set once, when they come into a step.
+
+    FRESH: sampled in this step, for it.
+    REFERENCE: sampled in this step to measure difficulties, and trained on as well.
+    CACHED: sampled ahead by an earlier step; none has trained on them.
+    REPLAYED: sampled by an earlier step, and trained on before.
+    """
+
+    FRESH = "fresh"
+    REFERENCE = "reference"
+    CACHED = "cached"
+    REPLAYED = "replayed"
+
+    @property
+    def own(self) -> bool:
+        """Whether this step has sampled them: they cost generation, and the behaviour policy is the current one."""
+        return self in (Origin.FRESH, Origin.REFERENCE)
+
+    @property
+    def new(self) -> bool:
+        """Whether no step has trained on them: what they show of a question has not been taken in yet."""
+        return self is not Origin.REPLAYED
 
 
 def effective(rewards_G: Sequence[float] | np.ndarray) -> bool:
@@ -21,3 +51,120 @@ def effective(rewards_G: Sequence[float] | np.ndarray) -> bool:
     if not rewards_G.size:
         raise ValueError("a group without rollouts is neither effective nor not; give one reward or more")
     return bool(rewards_G.max() > rewards_G.min())
+
+
+def difficulty(mean_reward: float, reward_range: tuple[float, float], what: str = "a group") -> float:
+    """Adaptive difficulty of a question: 1 at the least reward, 0 at the greatest (arXiv 2506.05316, section 3.1).
+
+    Raises:
+        ValueError: the reward is outside the range by more than rounding.
+    """
+    low, high = reward_range
+    found = (high - mean_reward) / (high - low)
+    if not -1e-6 <= found <= 1 + 1e-6:
+        raise ValueError(
+            f"{what}: mean reward {mean_reward} is outside dots.reward_range=[{low}, {high}]; set it to the least and "
+            "greatest reward that the reward function gives"
+        )
+    return min(max(found, 0.0), 1.0)
+
+
+@dataclass(frozen=True)
+class Group:
+    """All rollouts of one question under one policy version.
+
+    Attributes:
+        uid: its name in the step.
+        rewards: [G], in the order of the sessions.
+        origin: where the rollouts come from.
+        sampled: step that sampled them.
+        question: number of the question, where the run knows it; else -1.
+    """
+
+    uid: str
+    rewards: tuple[float, ...]
+    origin: Origin = Origin.FRESH
+    sampled: int = 0
+    question: int = -1
+
+    @property
+    def size(self) -> int:
+        return len(self.rewards)
+
+    @property
+    def mean_reward(self) -> float:
+        return sum(self.rewards) / len(self.rewards)
+
+    @property
+    def effective(self) -> bool:
+        """Whether the rewards differ."""
+        return effective(self.rewards)
+
+
+@dataclass
+class Step:
+    """A train step, from its plan to its update.
+
+    Attributes:
+        number: from 1.
+        temperature: that its own rollouts are sampled at.
+        target: adaptive difficulty that its questions should have.
+        metrics: of the step so far, by name.
+        timing: seconds of its parts so far, verl's.
+        question_of: uid -> number of the question, of all groups of the step; empty where no method knows questions.
+        batch_of: uid -> which of the batches that are rolled out at once; 0 is trained on in this step.
+        predicted: question -> difficulty that the source predicts, as far as it does.
+        groups: by uid, once all rollouts are there.
+        forwarded: whether the forward pass of the proximal policy took every row.
+        other_tokens: response tokens that the step has sampled and does not train on.
+    """
+
+    number: int
+    temperature: float = 1.0
+    target: float = 0.5
+    metrics: dict[str, Any] = field(default_factory=dict)
+    timing: dict[str, float] = field(default_factory=dict)
+    question_of: dict[str, int] = field(default_factory=dict)
+    batch_of: dict[str, int] = field(default_factory=dict)
+    predicted: Mapping[int, float] = field(default_factory=dict)
+    groups: dict[str, Group] = field(default_factory=dict)
+    forwarded: bool = True
+    other_tokens: int = 0
+
+    @property
+    def new(self) -> list[Group]:
+        """Groups that no step has trained on before."""
+        return [group for group in self.groups.values() if group.origin.new]
+
+    @contextmanager
+    def timed(self, name: str) -> Iterator[None]:
+        """Add the seconds of a part of the step to `timing`."""
+        began = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.timing[name] = self.timing.get(name, 0.0) + time.perf_counter() - began
+
+    def name(self, kind: str, number: int) -> str:
+        """A uid: unique in the run, in the order of the batch, and without the "_" at which verl splits keys."""
+        return f"step{self.number:07d}-{kind}{number:06d}"
+
+
+def columns(groups: Sequence[Group]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """[N] question, mean reward and size of each group."""
+    questions_N = np.array([group.question for group in groups], dtype=np.int64)
+    rewards_N = np.array([group.mean_reward for group in groups], dtype=np.float64)
+    return questions_N, rewards_N, np.array([group.size for group in groups], dtype=np.int64)
+
+
+def outcomes(groups: Sequence[Group], reward_range: tuple[float, float]) -> dict[str, float]:
+    """Metrics of a step: share of groups whose rewards differ, and of those that all have the least or the greatest."""
+    if not groups:
+        return {}
+    low, high = reward_range
+    shares = {
+        "effective": [group.effective for group in groups],
+        "all_wrong": [max(group.rewards) <= low for group in groups],
+        "all_right": [min(group.rewards) >= high for group in groups],
+    }
+    return {f"training/{name}_groups": sum(share) / len(groups) for name, share in shares.items()}

@@ -21,8 +21,8 @@ from tensordict import TensorDict
 from verl.trainer.ppo.v1 import agent_loop_tq
 from verl.utils import tensordict_utils as tu
 
-from verl_dots.training.failures import require_finite_reward, tell_failure
-from verl_dots.training.seeds import DistinctRequests, own_randomness
+from verl_dots.bridge.failures import require_finite_reward, tell_failure
+from verl_dots.bridge.seeds import DistinctRequests, own_randomness
 
 # Fields of a prompt for this worker alone; they are not stored with its trajectories.
 PARTITION = "__partition__"

@@ -1,46 +1,250 @@
-"""Parts of a batch of the TransferQueue, what its tags say of a row, and what goes to the workers with it."""
+"""Rows of verl's TransferQueue: a batch as verl hands it over, with its fields, its tags and what goes to the workers.
+
+A row is one trajectory. Its key is `uid_session_output`; its tags tell lengths, origin, and the step that sampled it.
+Everything else of the package sees rows through `Rows` alone.
+"""
 
 import copy
-from collections.abc import Collection, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 import transfer_queue as tq
+from tensordict import TensorDict
 from transfer_queue import KVBatchMeta
 from verl.utils.seqlen_balancing import calculate_workload, get_seqlen_balanced_partitions
+from verl.utils.tensordict_utils import list_of_dict_to_tensordict
 
-from verl_dots.bridge.groups import place_of
+from verl_dots.step import Group, Origin
 
+TRAIN = "train"  # verl's partition of a step
 # Tags of a row.
-STORED = "stored"  # sampled in an earlier step; its reward and its behaviour log-probs came with it
-REPLAYED = "replayed"  # trained on in an earlier step
+ORIGIN = "origin"  # of its group; none: fresh
 TEMPERATURE = "temperature"  # that a stored row was sampled at
 
 LEFT_OUT = "__left_out__"
 
 
-def is_stored(tag: Mapping[str, Any]) -> bool:
-    """Whether the row with this tag was sampled in an earlier step."""
-    return bool(tag.get(STORED))
+def place_of(key: str) -> tuple[str, int, int]:
+    """(uid, session, output) of a trajectory's key `uid_session_output`."""
+    uid, session, output = key.rsplit("_", 2)
+    return uid, int(session), int(output)
 
 
-def fresh_rows(batch: KVBatchMeta) -> KVBatchMeta:
-    """The rows that no earlier step has trained on."""
-    return rows_at(batch, [place for place, tag in enumerate(batch.tags) if not tag.get(REPLAYED)])
+def origin_of(tag: Mapping[str, Any]) -> Origin:
+    """Where the row with this tag comes from."""
+    return Origin(tag.get(ORIGIN, Origin.FRESH.value))
 
 
-def unstored_rows(batch: KVBatchMeta) -> KVBatchMeta:
-    """The rows that were sampled in this step."""
-    return rows_at(batch, [place for place, tag in enumerate(batch.tags) if not is_stored(tag)])
+def is_padding(tag: Mapping[str, Any]) -> bool:
+    """Whether the row is there only to make the number of rows divide."""
+    return bool(tag.get("is_padding"))
 
 
-def real_rows(batch: KVBatchMeta) -> KVBatchMeta:
-    """The rows that are not there only to make their number divide."""
-    return rows_at(batch, [place for place, tag in enumerate(batch.tags) if not tag.get("is_padding")])
+class Rows:
+    """Rows of one partition, in an order; thin over verl's KVBatchMeta, which is `meta`."""
+
+    def __init__(self, meta: KVBatchMeta):
+        self.meta = meta
+
+    @classmethod
+    def of(cls, keys: Sequence[str], tags: Sequence[dict], partition: str = TRAIN) -> "Rows":
+        """Rows by their keys."""
+        return cls(KVBatchMeta(partition_id=partition, keys=list(keys), tags=list(tags)))
+
+    def __len__(self) -> int:
+        return len(self.meta.keys)
+
+    @property
+    def keys(self) -> list[str]:
+        return self.meta.keys
+
+    @property
+    def tags(self) -> list[dict]:
+        return self.meta.tags
+
+    @property
+    def uids(self) -> list[str]:
+        """Name of each row's group."""
+        return [place_of(key)[0] for key in self.keys]
+
+    @property
+    def origins(self) -> list[Origin]:
+        return [origin_of(tag) for tag in self.tags]
+
+    # --- some of the rows ------------------------------------------------------------------------------------
+
+    def at(self, places: Sequence[int]) -> "Rows":
+        """The rows at some places, in their order."""
+        keys, tags = ([column[place] for place in places] for column in (self.keys, self.tags))
+        extra_info = copy.copy(self.meta.extra_info)
+        return Rows(
+            KVBatchMeta(
+                partition_id=self.meta.partition_id,
+                keys=keys,
+                tags=tags,
+                fields=self.meta.fields,
+                extra_info=extra_info,
+            )
+        )
+
+    def where(self, holds: Callable[[dict], bool]) -> "Rows":
+        """The rows whose tags a condition holds for."""
+        return self.at([place for place, tag in enumerate(self.tags) if holds(tag)])
+
+    @property
+    def real(self) -> "Rows":
+        """Without those that only pad the batch."""
+        return self.where(lambda tag: not is_padding(tag))
+
+    @property
+    def own(self) -> "Rows":
+        """Those that this step has sampled."""
+        return self.where(lambda tag: origin_of(tag).own)
+
+    @property
+    def stored(self) -> "Rows":
+        """Those that an earlier step has sampled."""
+        return self.where(lambda tag: not origin_of(tag).own)
+
+    @property
+    def new(self) -> "Rows":
+        """Those that no step has trained on."""
+        return self.where(lambda tag: origin_of(tag).new)
+
+    def sort(self) -> None:
+        """Order by prompt and session, stored groups spread among the others, whatever order they have arrived in."""
+        self.meta.reorder(sorted(range(len(self)), key=[place_of(key) for key in self.keys].__getitem__))
+        self.meta.reorder(spread(self.uids, [not origin.own for origin in self.origins]))
+
+    # --- their fields ----------------------------------------------------------------------------------------
+
+    def get(self, *names: str) -> list[list[Any]]:
+        """Columns of some fields: for each name one value a row, tensors of the row's own length."""
+        found = tq.kv_batch_get(keys=self.keys, partition_id=self.meta.partition_id, select_fields=list(names))
+        columns = [found[name] for name in names]
+        return [list(column.unbind()) if isinstance(column, torch.Tensor) else list(column) for column in columns]
+
+    def put(self, fields: Mapping[str, Sequence[torch.Tensor] | torch.Tensor]) -> None:
+        """Write fields: a tensor with one value a row, or a tensor a row."""
+        columns = {
+            name: column
+            if isinstance(column, torch.Tensor)
+            else torch.nested.as_nested_tensor(list(column), layout=torch.jagged)
+            for name, column in fields.items()
+        }
+        content = TensorDict(columns, batch_size=len(self))
+        tq.kv_batch_put(keys=self.keys, partition_id=self.meta.partition_id, fields=content)
+
+    def rewards(self) -> list[float]:
+        """Each row's reward."""
+        return [float(score_T.sum()) for score_T in self.get("rm_scores")[0]]
+
+    @contextmanager
+    def rewarded(self, changed_N: Sequence[float] | None) -> Iterator[None]:
+        """Other rewards for as long as advantages are computed of them; None leaves them as they are."""
+        if changed_N is None:
+            yield
+            return
+        scores = self.get("rm_scores")[0]
+        rows = [score_T.clone() for score_T in scores]
+        for row_T, reward in zip(rows, changed_N, strict=True):
+            row_T[-1] += reward - float(row_T.sum())
+        self.put({"rm_scores": rows})
+        try:
+            yield
+        finally:
+            self.put({"rm_scores": scores})
+
+    def pin(self, entries: Mapping[str, Any]) -> None:
+        """Hold entries of what goes to the workers with the rows, whatever verl puts there; LEFT_OUT removes one."""
+        self.meta.extra_info = PinnedInfo(self.meta.extra_info, entries)
+
+    # --- their place in the queue ----------------------------------------------------------------------------
+
+    def clear(self) -> None:
+        """Take them out of the queue."""
+        if len(self):
+            tq.kv_clear(keys=self.keys, partition_id=self.meta.partition_id)
+
+    def without(self, uids: Collection[str]) -> tuple["Rows", int]:
+        """The rows without some groups, which leave the queue, too; and the tokens of their responses."""
+        names = self.uids
+        leaving = self.at([place for place, uid in enumerate(names) if uid in uids])
+        if not len(leaving):
+            return self, 0
+        leaving.clear()
+        return self.at([place for place, uid in enumerate(names) if uid not in uids]), leaving.tokens
+
+    def move(self, partition: str, origin: Origin, step: int) -> None:
+        """Put a copy of whole groups into another partition, as rows of an origin that `step` trains on."""
+        if not len(self):
+            return
+        fields = tq.kv_batch_get(keys=self.keys, partition_id=self.meta.partition_id)
+        tags = [tag | {ORIGIN: origin.value} for tag in self.tags]
+        tq.kv_batch_put(keys=self.keys, partition_id=partition, fields=fields, tags=tags)
+        announce(sorted(set(self.uids)), partition, step)
+
+    @property
+    def tokens(self) -> int:
+        """Tokens of their responses."""
+        return sum(tag["response_len"] for tag in self.tags)
+
+    # --- their groups ----------------------------------------------------------------------------------------
+
+    def groups(self, question_of: Mapping[str, int]) -> dict[str, Group]:
+        """Groups by uid, sorted; of a session with several outputs the last one counts."""
+        last: dict[tuple[str, int], tuple[int, int]] = {}
+        for place, (key, tag) in enumerate(zip(self.keys, self.tags, strict=True)):
+            if not is_padding(tag):
+                uid, session, output = place_of(key)
+                last[uid, session] = max(last.get((uid, session), (-1, -1)), (output, place))
+        if not last:
+            return {}
+        found: dict[str, list[tuple[int, float, int]]] = {}
+        rewards = self.at([place for _, place in last.values()]).rewards()
+        for ((uid, session), (_, place)), reward in zip(last.items(), rewards, strict=True):
+            found.setdefault(uid, []).append((session, reward, place))
+        groups = {}
+        for uid, rollouts in sorted(found.items()):
+            tag = self.tags[rollouts[0][2]]
+            ordered = tuple(reward for _, reward, _ in sorted(rollouts))
+            groups[uid] = Group(uid, ordered, origin_of(tag), tag["global_steps"], question_of.get(uid, -1))
+        return groups
+
+
+def announce(uids: Sequence[str], partition: str, step: int) -> None:
+    """Tell verl's replay buffer of prompts whose rollouts are all there."""
+    prompt = {"is_prompt": True, "status": "finished", "global_steps": step}
+    tq.kv_batch_put(keys=list(uids), partition_id=partition, tags=[dict(prompt) for _ in uids])
+
+
+def put_rows(keys: Sequence[str], fields: Sequence[dict[str, Any]], tags: Sequence[dict]) -> None:
+    """New rows of the train partition, with all fields that verl's agent loop gives to fresh ones."""
+    tq.kv_batch_put(keys=list(keys), partition_id=TRAIN, fields=list_of_dict_to_tensordict(list(fields)), tags=tags)
+
+
+def incomplete(keys: Sequence[str], wanted: Mapping[str, int], enough: int | None = None) -> dict[str, int]:
+    """Groups with rollouts missing, and how many each misses: what is left of them would be biased without a word.
+
+    Groups of which nothing has arrived are among them, unless verl has replaced them (DAPO's filter, or
+    trainer.v1.sampler.sync_refill_failed_groups), in which case the batch has all its groups.
+
+    Args:
+        keys: of the rows that have arrived.
+        wanted: rollouts of each prompt that was submitted.
+        enough: groups of a complete batch, where verl may have replaced some.
+    """
+    arrived = Counter(uid for uid, _ in {place_of(key)[:2] for key in keys})
+    if enough is not None and len(arrived) >= enough:
+        wanted = {uid: wanted.get(uid, 0) for uid in arrived}
+    return {uid: want - arrived[uid] for uid, want in wanted.items() if arrived[uid] < want}
 
 
 class PinnedInfo(dict):
-    """A batch's extra_info of which verl cannot change some entries; see `pin`."""
+    """A batch's extra_info of which verl cannot change some entries; see `Rows.pin`."""
 
     def __init__(self, content: Mapping[str, Any], pinned: Mapping[str, Any]):
         super().__init__(content)
@@ -55,37 +259,6 @@ class PinnedInfo(dict):
 
     def __reduce__(self):
         return PinnedInfo, (dict(self), self.pinned)
-
-
-def pin(batch: KVBatchMeta, entries: Mapping[str, Any]) -> None:
-    """Hold entries of what goes to the workers with a batch, whatever verl puts there; LEFT_OUT removes one."""
-    batch.extra_info = PinnedInfo(batch.extra_info, entries)
-
-
-def rows_at(batch: KVBatchMeta, places: Sequence[int]) -> KVBatchMeta:
-    """The rows of a batch at some places, in their order."""
-    keys, tags = ([column[place] for place in places] for column in (batch.keys, batch.tags))
-    extra_info = copy.copy(batch.extra_info)
-    return KVBatchMeta(
-        partition_id=batch.partition_id, keys=keys, tags=tags, fields=batch.fields, extra_info=extra_info
-    )
-
-
-def without_groups(batch: KVBatchMeta, uids: Collection[str]) -> tuple[KVBatchMeta, int]:
-    """A batch without some groups, whose rows leave the TransferQueue, too; and the tokens of their responses."""
-    leaving = [place for place, key in enumerate(batch.keys) if place_of(key)[0] in uids]
-    if not leaving:
-        return batch, 0
-    tq.kv_clear(keys=[batch.keys[place] for place in leaving], partition_id=batch.partition_id)
-    staying = [place for place, key in enumerate(batch.keys) if place_of(key)[0] not in uids]
-    return rows_at(batch, staying), sum(batch.tags[place]["response_len"] for place in leaving)
-
-
-def sort_rows(batch: KVBatchMeta) -> None:
-    """Order a batch by prompt and session, stored groups spread among the others, whatever order it has arrived in."""
-    places = [place_of(key) for key in batch.keys]
-    batch.reorder(sorted(range(len(places)), key=places.__getitem__))
-    batch.reorder(spread([place_of(key)[0] for key in batch.keys], [is_stored(tag) for tag in batch.tags]))
 
 
 def spread(uids: Sequence[str], stored: Sequence[bool]) -> list[int]:
@@ -110,7 +283,7 @@ def forward_multiple(rollout: Any, ranks: int) -> int:
     return ranks * (1 if rollout.log_prob_use_dynamic_bsz else rollout.log_prob_micro_batch_size_per_gpu or 1)
 
 
-def balanced_part(batch: KVBatchMeta, places: Sequence[int], ranks: int, multiple: int) -> KVBatchMeta:
+def balanced_part(rows: Rows, places: Sequence[int], ranks: int, multiple: int) -> Rows:
     """Some rows, in an order that gives each rank equal work; filled up from the others where they do not divide.
 
     Args:
@@ -118,13 +291,13 @@ def balanced_part(batch: KVBatchMeta, places: Sequence[int], ranks: int, multipl
         ranks: data-parallel ranks, each of which gets the next equal part.
         multiple: of which the number of rows must be.
     """
-    if len(places) == len(batch):
-        return batch
+    if len(places) == len(rows):
+        return rows
     chosen = set(places)
-    others = [place for place in range(len(batch)) if place not in chosen]
+    others = [place for place in range(len(rows)) if place not in chosen]
     places = [*places, *others[: -len(places) % multiple]]
     if ranks > 1:
-        work = calculate_workload(torch.tensor([batch.tags[place]["seq_len"] for place in places]))
+        work = calculate_workload(torch.tensor([rows.tags[place]["seq_len"] for place in places]))
         found = get_seqlen_balanced_partitions(work, k_partitions=ranks, equal_size=True)
         places = [places[position] for part in found for position in part]
-    return rows_at(batch, places)
+    return rows.at(places)

@@ -17,6 +17,7 @@ from typing import Any
 from omegaconf import DictConfig
 from tqdm import tqdm
 
+from verl_dots.bridge.seeds import own_randomness
 from verl_dots.generation.standalone import (
     count_replicas,
     load_tokenizer,
@@ -26,7 +27,6 @@ from verl_dots.generation.standalone import (
     tokenize,
 )
 from verl_dots.launch.start import prepare_environment
-from verl_dots.training.seeds import own_randomness
 
 
 class GenerationError(RuntimeError):

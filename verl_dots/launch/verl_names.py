@@ -78,7 +78,7 @@ def _engines() -> Collection[str]:
 def _losses() -> Collection[str]:
     from verl.trainer.ppo.core_algos import POLICY_LOSS_REGISTRY
 
-    import_module("verl_dots.training.losses")  # registers those of this project
+    import_module("verl_dots.methods.replay.losses")  # registers those of this project
     return {*POLICY_LOSS_REGISTRY, BYPASS}
 
 
@@ -93,7 +93,7 @@ def _trainers() -> Collection[str]:
 def _check_estimator(config: DictConfig) -> None:
     from verl.trainer.ppo.core_algos import ADV_ESTIMATOR_REGISTRY, AdvantageEstimator
 
-    import_module("verl_dots.training.losses")
+    import_module("verl_dots.methods.replay.losses")
     names = {str(getattr(name, "value", name)) for name in ADV_ESTIMATOR_REGISTRY}
     # In verl's enumeration, but made by its legacy trainer only.
     absent = {each.value for each in AdvantageEstimator} - names

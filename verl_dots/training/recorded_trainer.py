@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
-from transfer_queue import KVBatchMeta
-from verl.trainer.ppo.v1 import PPOTrainerSync
 
+from verl_dots.bridge.rows import Rows
+from verl_dots.bridge.trainer import BridgeTrainer
 from verl_dots.checkpoints import set_aside
 from verl_dots.training.fingerprints import fingerprints
 from verl_dots.training.resume import find_checkpoint, repair_tracker, saved_by
@@ -21,7 +21,7 @@ from verl_dots.training.run_record import RunRecord, load_record, save_record
 from verl_dots.training.saving import save_whole
 
 
-class RecordedTrainer(PPOTrainerSync):
+class RecordedTrainer(BridgeTrainer):
     """Logs to `RunFolder`, and saves and ends after a step in which that was asked for.
 
     Args:
@@ -38,16 +38,16 @@ class RecordedTrainer(PPOTrainerSync):
         hold(self.run, TRAINER)
         self.checkpoint: Path | None = None
         self._error: Exception | None = None  # what the run ends with
-        self._this_step: tuple[KVBatchMeta, dict] | None = None  # that no row tells yet
+        self._this_step: tuple[Rows, dict] | None = None  # that no row tells yet
         self._record: RunRecord | None = None
         self._fingerprints: dict[str, str | None] | None = None
         super().__init__(config)
 
-    def step(self, metrics: dict, timing_raw: dict) -> KVBatchMeta:
+    def step(self, metrics: dict, timing_raw: dict) -> Any:
         """verl's; where a stop is requested, its loop saves this step, logs it and ends."""
         self._step_began, self._this_step = time.monotonic(), None
         batch = super().step(metrics, timing_raw)
-        self._this_step = (batch, metrics)
+        self._this_step = (Rows(batch), metrics)
         if self.global_steps < self.total_training_steps and self.logger.logger["run_folder"].stop_requested():
             self.end_after_step()
         return batch
@@ -62,11 +62,11 @@ class RecordedTrainer(PPOTrainerSync):
     def save_stages(self, folder: Path) -> None:
         """Write what a checkpoint holds beside verl's own."""
 
-    def generated_tokens(self, batch: KVBatchMeta, metrics: dict) -> int:
-        """Tokens that a step has sampled."""
+    def generated_tokens(self, rows: Rows) -> int:
+        """Response tokens that the step at hand has sampled; it trains on `rows`."""
         raise NotImplementedError
 
-    def _save_checkpoint(self) -> None:
+    def save(self) -> None:
         save_whole(self.run, self.global_steps, self.config, saved_by(self.given), self._write_checkpoint)
 
     def _write_checkpoint(self, folder: Path) -> None:
@@ -77,27 +77,27 @@ class RecordedTrainer(PPOTrainerSync):
         totals = self.logger.logger["run_folder"].totals_with(seconds if row else 0.0, int(row.get(TOKENS) or 0))
         settings: dict[str, Any] = OmegaConf.to_container(self.given, resolve=True)
         save_record(folder, RunRecord(self.global_steps, totals, row, self._fingerprints), settings)
-        super()._save_checkpoint()
+        super().save()
 
     def _row_so_far(self) -> dict[str, float | None]:
         """The step's figures as verl will log them, but for the validation and the time of the save."""
         if self._this_step is None:
             return {}  # a step before, which has its row
-        batch, metrics = self._this_step
+        rows, metrics = self._this_step
         row = copy.copy(metrics)
         if not self.config.actor_rollout_ref.rollout.get("moe_load_balance_metrics_interval", 0):
             timing = self.timing_raw | {"step": time.monotonic() - self._step_began}
             epoch = (self.global_steps - 1) // self.steps_per_epoch
-            self._compute_metrics(batch, row, timing, global_steps=self.global_steps, epoch=epoch)
-        return numbers(row | {TOKENS: self.generated_tokens(batch, metrics)})
+            self.add_figures(rows, row, timing, self.global_steps, epoch)
+        return numbers(row | {TOKENS: self.generated_tokens(rows)})
 
-    def _load_checkpoint(self) -> None:
+    def load(self) -> None:
         self.checkpoint = find_checkpoint(self.given)
         repair_tracker(self.given, self.checkpoint)
         if self.checkpoint is not None:
             self._record = load_record(self.checkpoint)
             self.config.trainer.resume_from_path = str(self.checkpoint)  # verl reads the step from its end
-        super()._load_checkpoint()
+        super().load()
         self._resumed_step = self.global_steps  # which verl counts up before training begins
 
     # --- the run folder --------------------------------------------------------------------------------------
@@ -126,14 +126,14 @@ class RecordedTrainer(PPOTrainerSync):
             return
         self.global_steps -= 1  # verl has counted it up
         self.on_validate_begin()
-        metrics = self._validate()
+        metrics = self.validate()
         self.on_validate_end()
         self.logger.log(data=metrics, step=step)
         self.global_steps += 1
 
-    def _shutdown_dump_executor(self) -> None:
+    def completed(self) -> None:
         """The last call of a fit() that completes; after an exception the run stays without an end."""
-        super()._shutdown_dump_executor()
+        super().completed()
         if self._error is not None:
             raise self._error
         self.logger.logger["run_folder"].finish()

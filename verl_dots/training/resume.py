@@ -18,12 +18,12 @@ from verl_dots.checkpoints import (
     write_tracker,
 )  # fmt: skip
 from verl_dots.config import DotsConfig
+from verl_dots.methods.table import state_names
 from verl_dots.settings import ConfigError
 from verl_dots.state import StateError
 from verl_dots.training.fingerprints import FILES, MODELS, fingerprints
 from verl_dots.training.resume_settings import changes, decisive
 from verl_dots.training.run_record import load_record, saved_settings
-from verl_dots.training.stage_files import stage_names
 
 logger = logging.getLogger(__name__)
 
@@ -63,7 +63,7 @@ def repair_tracker(config: DictConfig, found: Path | None) -> None:
 def saved_by(config: DictConfig) -> Needs:
     """What a checkpoint of this run holds."""
     dots = DotsConfig.from_mapping(OmegaConf.to_container(config.dots, resolve=True))
-    return _needs(config, "save_contents", stage_names(dots, config.data.train_batch_size))
+    return _needs(config, "save_contents", state_names(dots, config))
 
 
 def _needs(config: DictConfig, contents_key: str, states: tuple[str, ...]) -> Needs:
@@ -92,7 +92,7 @@ def _needs_at(folder: Path, config: DictConfig) -> Needs:
     if saved is None or "dots" not in saved:
         return _needs(config, "load_contents", states=())
     known = {key: value for key, value in saved["dots"].items() if key in config.dots}
-    states = stage_names(DotsConfig.from_mapping(known), saved["data"]["train_batch_size"])
+    states = state_names(DotsConfig.from_mapping(known), OmegaConf.create(saved))
     return _needs(config, "load_contents", states)
 
 

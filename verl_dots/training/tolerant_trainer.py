@@ -2,26 +2,36 @@
 
 import logging
 from collections import Counter
+from typing import Any
 
+import numpy as np
 from omegaconf import DictConfig
 from tensordict import TensorDict
-from transfer_queue import KVBatchMeta
 
-from verl_dots.bridge.groups import incomplete
-from verl_dots.bridge.rows import without_groups
+from verl_dots.bridge.failures import RolloutFailure, take_failures
+from verl_dots.bridge.questions import TrainQuestions
+from verl_dots.bridge.rows import Rows, incomplete
 from verl_dots.config import DotsConfig
-from verl_dots.training.failures import FailureCount, RolloutFailure, take_failures
+from verl_dots.methods.hooks import References
+from verl_dots.step import Step
+from verl_dots.training.failures import FailureCount
+from verl_dots.training.pipeline import Pipeline
 from verl_dots.training.recorded_trainer import RecordedTrainer
-from verl_dots.training.stages import Stages
 
 logger = logging.getLogger(__name__)
+
+REFERENCE_PARTITION = "reference"
+# References and fresh rollouts of one question in one step must not draw the same random numbers.
+FIRST_REFERENCE_ROLLOUT = 1_000_000
 
 
 class TolerantTrainer(RecordedTrainer):
     """Counts the rollouts that were asked for and those that came; see `failures` for how many may be missing."""
 
     dots: DotsConfig
-    stages: Stages
+    pipeline: Pipeline
+    questions: TrainQuestions | None
+    now: Step  # at hand
 
     def __init__(self, config: DictConfig, given: DictConfig):
         self._submitted: Counter[str] = Counter()  # rollouts of each prompt of this step
@@ -29,15 +39,15 @@ class TolerantTrainer(RecordedTrainer):
         rollouts = config.data.train_batch_size * config.actor_rollout_ref.rollout.n
         self.failures = FailureCount(self.dots.max_failed_share, rollouts)
 
-    def _submit_batch_to_rollout(self, batch: TensorDict) -> int:
-        if not len(batch):
+    def submit(self, prompts: TensorDict) -> int:
+        if not len(prompts):
             return 0
         default = self.config.actor_rollout_ref.rollout.n
-        sizes = list(batch["__rollout_n__"]) if "__rollout_n__" in batch else [default] * len(batch)
-        self._submitted.update(dict(zip(batch["uid"], map(int, sizes), strict=True)))
-        return super()._submit_batch_to_rollout(batch)
+        sizes = list(prompts["__rollout_n__"]) if "__rollout_n__" in prompts else [default] * len(prompts)
+        self._submitted.update(dict(zip(prompts["uid"], map(int, sizes), strict=True)))
+        return super().submit(prompts)
 
-    def step(self, metrics: dict, timing_raw: dict) -> KVBatchMeta:
+    def step(self, metrics: dict, timing_raw: dict) -> Any:
         """verl's; where too many rollouts have failed, the run is saved and ends after it, or at once if all have."""
         try:
             batch = super().step(metrics, timing_raw)
@@ -53,18 +63,37 @@ class TolerantTrainer(RecordedTrainer):
             self.end_after_step(self.failures.error())
         return batch
 
-    def drop_failed(self, batch: KVBatchMeta, metrics: dict) -> KVBatchMeta:
-        """The batch without the groups of which rollouts failed; they are counted."""
+    def drop_failed(self, rows: Rows, metrics: dict) -> Rows:
+        """The rows without the groups of which rollouts failed; they are counted."""
         wanted, self._submitted = self._submitted, Counter()
-        missing = incomplete(batch.keys, wanted, self.stages.groups_sampled(self.config.data.train_batch_size))
+        enough = len(self.now.question_of) or self.config.data.train_batch_size
+        missing = incomplete(rows.keys, wanted, enough)
         self.count_failed(sum(missing.values()), len(missing))
-        batch, tokens = without_groups(batch, missing)
+        rows, tokens = rows.without(missing)
+        self.now.other_tokens += tokens
         metrics["training/failed_rollouts"] = float(sum(missing.values()))
         metrics["training/dropped_groups"] = float(len(missing))
         metrics["training/dropped_tokens"] = float(tokens)
-        if not len(batch):
+        if not len(rows):
             raise RolloutFailure("no group is complete")
-        return batch
+        return rows
+
+    def roll_out_references(self, step: Step, questions_K: np.ndarray) -> References:
+        """Roll out questions apart from the step's own batch; groups of which rollouts failed are dropped and counted.
+
+        Raises:
+            RolloutFailure: no group is complete.
+        """
+        uids = [step.name("reference", place) for place in range(len(questions_K))]
+        prompts = self.questions.batch(questions_K, step.number)
+        rows = self.roll_out_apart(prompts, uids, REFERENCE_PARTITION, FIRST_REFERENCE_ROLLOUT)
+        missing = incomplete(rows.keys, dict.fromkeys(uids, self.config.actor_rollout_ref.rollout.n))
+        self.count_failed(sum(missing.values()), len(missing))
+        rows, tokens = rows.without(missing)
+        complete_K = np.array([uid not in missing for uid in uids])
+        if not complete_K.any():
+            raise RolloutFailure("no group of the references is complete")
+        return References(rows, [uid for uid in uids if uid not in missing], complete_K, tokens)
 
     def count_failed(self, rollouts: int, groups: int) -> None:
         """Count rollouts of this step that did not come, of so many groups."""
@@ -79,17 +108,17 @@ class TolerantTrainer(RecordedTrainer):
 
     def _save_the_step_before(self) -> None:
         """Save what the steps before this one have learnt, unless their checkpoint is there."""
-        if self.dots.preemptive.enable or self.global_steps < 2:
-            return  # rollouts of this step would be missing in its cache; nothing has been learnt
+        if (self.pipeline.store and self.pipeline.store.keeps_ahead) or self.global_steps < 2:
+            return  # what the step has taken from its store, or put there, is half done; nothing has been learnt
         self.global_steps -= 1
         if not (self.run / f"global_step_{self.global_steps}").exists():
-            self._save_checkpoint()
+            self.save()
         self.global_steps += 1
 
-    def _validate(self) -> dict:
+    def validate(self) -> dict:
         """verl's, which counts a failed rollout as wrong; how many failed is told."""
         try:
-            metrics = super()._validate()
+            metrics = super().validate()
         except (KeyError, IndexError, TypeError, ValueError, RuntimeError) as error:
             if not (failures := take_failures()):
                 raise

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from verl_dots.methods.dash.cache import RolloutCache
-from verl_dots.methods.stored import Response, pack
 from verl_dots.state import StateError
+from verl_dots.stored import Response, pack
 
 
 def group(name):

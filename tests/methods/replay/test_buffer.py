@@ -3,8 +3,8 @@ import pytest
 
 from verl_dots.methods.replay.buffer import ReplayBuffer
 from verl_dots.methods.replay.sampling import Nearest, freshest, uniform
-from verl_dots.methods.stored import ReplayError, Response, pack
 from verl_dots.state import StateError, load_state, save_state
+from verl_dots.stored import ReplayError, Response, pack
 
 
 def response(reward, length=3, **changes):

@@ -5,11 +5,11 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from tests.training.test_train_questions import loader, questions
+from tests.bridge.test_questions import loader, questions
+from verl_dots.bridge.questions import DataloaderQuestions
 from verl_dots.config import DotsConfig
 from verl_dots.methods.replay.stage import ReplayStage
-from verl_dots.methods.stored import ReplayError, Response, pack
-from verl_dots.training.train_questions import DataloaderQuestions
+from verl_dots.stored import ReplayError, Response, pack
 
 
 def stage(count=6, batch_size=4, target=lambda: 0.5, **changes):

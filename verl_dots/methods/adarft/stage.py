@@ -1,92 +1,122 @@
 """AdaRFT in a train step: the target difficulty follows the reward, the questions follow the target.
 
-Alone it chooses the questions, by difficulties that come with the data. Together with selection, which predicts them,
-the target takes the place of dots.selection.alpha.
+Alone it is the source of questions, by difficulties that come with the data. Together with selection, which predicts
+them, it only says at which difficulty the step aims.
 """
 
 from collections.abc import Collection, Mapping
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
+from omegaconf import DictConfig
 
-from verl_dots.bridge.groups import Group
+from verl_dots.bridge.rows import Rows
 from verl_dots.config import DotsConfig
 from verl_dots.methods.adarft.state import Target, TargetCurriculum
-from verl_dots.methods.selection.stage import SelectionStage
+from verl_dots.methods.hooks import Run, Source, Stage
 from verl_dots.state import require_equal, require_keys
-from verl_dots.training.train_questions import TrainQuestions
+from verl_dots.step import Step
 
 SEED_STREAM = 2504_05520  # apart from every other generator that is seeded with dots.seed
+METRICS = {
+    "target": "target difficulty of the step, in the unit of the difficulties",
+    "reward": "mean reward of the step's new rollouts, which moves the target",
+}
 
 
-class AdaRFTStage:
-    """AdaRFT for one run of the trainer.
+class AdaRFTTarget(Stage):
+    """The target of one run, where another source chooses the questions."""
 
-    Args:
-        dots: the settings.
-        questions: of the data set.
-        fresh: questions that a step rolls out.
-        steps: of the whole run.
-        selection: chooses the questions, if there is one.
+    name = "adarft"
+    METRICS = METRICS
+    knows_questions = True
+
+    def __init__(self, target: Target):
+        self._target = target
+        self._figures: dict[str, float] = {}
+
+    @classmethod
+    def enabled(cls, dots: DotsConfig, config: DictConfig) -> bool:
+        return dots.adarft.enable and dots.selection.enable
+
+    @classmethod
+    def make(cls, run: Run) -> Self:
+        return cls(Target(run.dots.adarft, run.steps))
+
+    def target(self) -> float | None:
+        return self._target.value
+
+    def begin(self, step: Step) -> None:
+        self._figures = {"adarft/target": self._target.value}
+
+    def observe(self, step: Step, rows: Rows) -> None:
+        """Move the target by the mean reward of the step's new rollouts (section 3.2)."""
+        if not step.new:
+            return
+        reward = float(np.mean([reward for group in step.new for reward in group.rewards]))
+        self._figures["adarft/reward"] = reward
+        self._target.follow(reward, step.number)
+
+    def metrics(self, step: Step) -> dict[str, float]:
+        return self._figures if "adarft/reward" in self._figures else {}
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"target": self._target.state_dict(), "curriculum": None}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        require_keys("AdaRFT", state, {"target", "curriculum"})
+        require_equal("dots.selection.enable", state["curriculum"] is None, True)
+        self._target.load_state_dict(state["target"])
+
+
+class AdaRFT(AdaRFTTarget, Source):
+    """AdaRFT as the source of questions, those nearest to its target.
 
     Raises:
         QuestionError: a question without difficulty.
         ValueError: too few questions within dots.adarft.within.
     """
 
-    def __init__(
-        self, dots: DotsConfig, questions: TrainQuestions, fresh: int, steps: int, selection: SelectionStage | None
-    ):
-        self.questions, self.selection = questions, selection
-        self.target = Target(dots.adarft, steps)
-        self.curriculum: TargetCurriculum | None = None
-        if selection is None:
-            rng = np.random.default_rng([dots.seed, SEED_STREAM])
-            self.curriculum = TargetCurriculum(self.target, questions.difficulties(dots.adarft.difficulty), fresh, rng)
-        self._aim()
+    METRICS = METRICS | {
+        "difficulty": "mean difficulty of the questions that were rolled out, from the data",
+        "covered": "share of the questions that had their turn, with dots.adarft.coverage",
+    }
 
-    def planned(self) -> np.ndarray:
-        """The questions to roll out in this step."""
+    def __init__(self, target: Target, curriculum: TargetCurriculum):
+        super().__init__(target)
+        self.curriculum = curriculum
+
+    @classmethod
+    def enabled(cls, dots: DotsConfig, config: DictConfig) -> bool:
+        return dots.adarft.enable and not dots.selection.enable
+
+    @classmethod
+    def make(cls, run: Run) -> Self:
+        target = Target(run.dots.adarft, run.steps)
+        difficulty_P = run.questions.difficulties(run.dots.adarft.difficulty)
+        return cls(target, TargetCurriculum(target, difficulty_P, run.fresh, run.rng(SEED_STREAM)))
+
+    def target(self) -> float | None:
+        """None: its unit is that of the data, which is no adaptive difficulty."""
+        return None
+
+    def plan(self, step: Step) -> np.ndarray:
         return self.curriculum.planned()
 
-    def top_up(self, count: int, exclude: Collection[int]) -> np.ndarray:
-        """Up to `count` further ones, none of the excluded."""
+    def top_up(self, step: Step, count: int, exclude: Collection[int]) -> np.ndarray:
         return self.curriculum.top_up(count, exclude)
 
-    def observe(self, groups: Mapping[str, Group], question_of: Mapping[str, int], step: int) -> dict[str, float]:
-        """Move the target on after a step, and return its figures.
-
-        Args:
-            groups: this step's own.
-            question_of: question of each uid that was rolled out in this step.
-            step: this one.
-        """
-        reward = float(np.mean([reward for group in groups.values() for reward in group.rewards]))
-        metrics = {"adarft/target": self.target.value, "adarft/reward": reward}
-        if self.curriculum:
-            chosen = [question for uid, question in question_of.items() if uid in groups]
-            metrics["adarft/difficulty"] = float(self.curriculum.difficulty_P[chosen].mean())
-            metrics["adarft/covered"] = self.curriculum.covered
-        self.target.follow(reward, step)
-        self._aim()
-        return metrics
-
-    def _aim(self) -> None:
-        if self.selection:
-            self.selection.curriculum.alpha = self.target.value
-
-    # --- checkpoints -----------------------------------------------------------------------------------------
+    def observe(self, step: Step, rows: Rows) -> None:
+        super().observe(step, rows)
+        if chosen := [group.question for group in step.new]:
+            self._figures["adarft/difficulty"] = float(self.curriculum.difficulty_P[chosen].mean())
+            self._figures["adarft/covered"] = self.curriculum.covered
 
     def state_dict(self) -> dict[str, Any]:
-        """Target and curriculum."""
-        curriculum = self.curriculum.state_dict() if self.curriculum else None
-        return {"target": self.target.state_dict(), "curriculum": curriculum}
+        return {"target": self._target.state_dict(), "curriculum": self.curriculum.state_dict()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take over such a state, all of it, or raise StateError."""
         require_keys("AdaRFT", state, {"target", "curriculum"})
-        require_equal("dots.selection.enable", state["curriculum"] is None, self.curriculum is None)
-        self.target.load_state_dict(state["target"])
-        if self.curriculum:
-            self.curriculum.load_state_dict(state["curriculum"])
-        self._aim()
+        require_equal("dots.selection.enable", state["curriculum"] is None, False)
+        self._target.load_state_dict(state["target"])
+        self.curriculum.load_state_dict(state["curriculum"])

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from verl_dots.methods.stored import ReplayGroup, groups_from_state, groups_state
 from verl_dots.state import require_equal, require_keys
+from verl_dots.stored import ReplayGroup, groups_from_state, groups_state
 
 
 class RolloutCache:

@@ -8,22 +8,17 @@ rewards alone, the rows leave before the forward passes of the proximal and the 
 
 import time
 from collections import defaultdict, deque
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
+from typing import Self
 
 import numpy as np
 import torch
-import transfer_queue as tq
-from omegaconf import DictConfig
-from tensordict import TensorDict
-from transfer_queue import KVBatchMeta
-from verl import DataProto
-from verl.trainer.ppo.v1.utils import compute_advantage_for_multi_trajectories
 
-from verl_dots.bridge.rows import balanced_part, forward_multiple, pin, rows_at
-from verl_dots.methods.dash.filter_rule import Reduced, kept, reduce_mini_batches
-from verl_dots.methods.dash.settings import FilterConfig
+from verl_dots.bridge.advantages import advantages_of_rewards
+from verl_dots.bridge.rows import Rows, balanced_part, forward_multiple, is_padding
+from verl_dots.methods.dash.checks import filters_early
+from verl_dots.methods.dash.filter_rule import kept, reduce_mini_batches
+from verl_dots.methods.hooks import Forward, Run, Stage
+from verl_dots.step import Step
 
 
 class Pace:
@@ -48,137 +43,124 @@ class Pace:
         return max(float(intercept), 0.0) + slope * tokens
 
 
-class FilterStage:
-    """The filter of one run of the trainer.
+class Filter(Stage):
+    """The filter of one run of the trainer."""
 
-    Args:
-        settings: of the filter.
-        config: verl's.
-        ranks: data-parallel ranks of the actor.
-        early: whether rows leave before the forward passes; see `dash_checks.filters_early`.
-    """
+    name = "filter"
+    METRICS = {
+        "rows": "rows that left the update",
+        "share": "the same as a share of the batch's rows",
+        "tokens": "tokens that the update was spared, prompts included",
+        "seconds_saved": "estimated seconds that the step was spared",
+    }
+    own_loss = True
 
-    def __init__(self, settings: FilterConfig, config: DictConfig, ranks: int, early: bool):
-        self.settings, self.config, self.ranks, self.early = settings, config, ranks, early
-        parts = config.actor_rollout_ref
-        self.multiple = 1 if parts.actor.use_dynamic_bsz else parts.actor.ppo_micro_batch_size_per_gpu or 1
-        self.forward_multiple = forward_multiple(parts.rollout, ranks)
-        self._leaving: frozenset[str] | None = None  # keys, once it is decided which rows of this step leave
+    def __init__(self, run: Run):
+        self.run, self.settings = run, run.dots.filter
+        # Whether rows leave before the forward passes.
+        self.early = filters_early(run.config, run.dots)
+        actor = run.config.actor_rollout_ref.actor
+        self.mini_batches = run.batch_size // actor.ppo_mini_batch_size
+        self.multiple = 1 if actor.use_dynamic_bsz else actor.ppo_micro_batch_size_per_gpu or 1
+        self.forward_multiple = forward_multiple(run.rollout, run.ranks)
+        self._leaving: frozenset[str] | None = None  # keys, once it is decided which rows of the step leave
         self._pace: defaultdict[str, Pace] = defaultdict(Pace)
-        self._saved = 0.0  # seconds, in this step
+        self._update: tuple[Rows, Rows] | None = None  # rows that were trained on, and all
+        self._saved = 0.0  # seconds, in the step
+        self._figures: dict[str, float] = {}
 
-    # --- before the forward passes ---------------------------------------------------------------------------
+    @classmethod
+    def make(cls, run: Run) -> Self:
+        return cls(run)
 
-    def decide(self, batch: KVBatchMeta) -> None:
-        """Decide which rows leave by the advantages that verl will compute from the rewards, if rows leave early."""
+    def begin(self, step: Step) -> None:
+        self._leaving, self._saved, self._update = None, 0.0, None
+
+    # --- the forward passes ----------------------------------------------------------------------------------
+
+    def complete(self, step: Step, rows: Rows) -> None:
+        """Decide which rows leave by the advantages that verl will compute, where they follow from the rewards."""
         if self.early:
-            advantages, masks = self._advantages_of_rewards(batch)
-            kept_N = self._kept(batch, advantages, masks)
-            self._leaving = frozenset(key for key, stays in zip(batch.keys, kept_N, strict=True) if not stays)
+            stays_N = self._kept(rows, *advantages_of_rewards(rows, self.run.config))
+            self._leaving = frozenset(key for key, stays in zip(rows.keys, stays_N, strict=True) if not stays)
 
-    def staying(self, batch: KVBatchMeta) -> KVBatchMeta:
+    def forward(self, step: Step, field: str, inner: Forward, rows: Rows, metrics: dict) -> None:
+        """Spare the forward pass the rows that leave."""
+        part = self._staying(rows)
+        began = time.perf_counter()
+        if len(part):
+            inner(part, metrics)
+        self._account(field, part, rows, time.perf_counter() - began)
+        if self._leaving is not None:
+            step.forwarded = False
+            self._stand_in(rows, field)
+
+    def _staying(self, rows: Rows) -> Rows:
         """The rows that a forward pass must take: what stays, filled up where it does not divide."""
         if self._leaving is None:
-            return batch
-        places = [place for place, key in enumerate(batch.keys) if key not in self._leaving]
-        return balanced_part(batch, places, self.ranks, self.forward_multiple) if places else rows_at(batch, [])
+            return rows
+        places = [place for place, key in enumerate(rows.keys) if key not in self._leaving]
+        return balanced_part(rows, places, self.run.ranks, self.forward_multiple) if places else rows.at([])
 
-    def stand_in(self, batch: KVBatchMeta, field: str) -> None:
+    def _stand_in(self, rows: Rows, field: str) -> None:
         """Give the rows that leave a value of what they were spared: the engine's log-probs, or 0. No loss reads it."""
-        leaving = [place for place, key in enumerate(batch.keys) if key in (self._leaving or ())]
-        if not leaving:
+        leaving = rows.at([place for place, key in enumerate(rows.keys) if key in self._leaving])
+        if not len(leaving):
             return
-        part = rows_at(batch, leaving)
-        engine = field == "old_log_probs" and self.config.actor_rollout_ref.rollout.calculate_log_probs
-        name = "rollout_log_probs" if engine else "response_mask"
-        found = tq.kv_batch_get(keys=part.keys, partition_id=part.partition_id, select_fields=[name])[name].unbind()
-        rows = [row if engine else torch.zeros_like(row, dtype=torch.float32) for row in found]
-        self._put(part, {field: torch.nested.as_nested_tensor(rows, layout=torch.jagged)})
+        engine = field == "old_log_probs" and self.run.rollout.calculate_log_probs
+        values = leaving.get("rollout_log_probs" if engine else "response_mask")[0]
+        leaving.put({field: values if engine else [torch.zeros_like(row, dtype=torch.float32) for row in values]})
 
-    @contextmanager
-    def timed(self, what: str, batch: KVBatchMeta, part: KVBatchMeta) -> Iterator[None]:
-        """Time work on `part`, and estimate what all of `batch` would have taken."""
-        done, whole = (sum(tag["seq_len"] for tag in of.tags) for of in (part, batch))
-        began = time.perf_counter()
-        yield
-        pace = self._pace[what]
+    def _account(self, what: str, part: Rows, rows: Rows, seconds: float) -> None:
+        """Learn how long work on `part` takes, and estimate what all rows would have taken more."""
+        done, whole = (sum(tag["seq_len"] for tag in of.tags) for of in (part, rows))
         if done:
-            pace.observe(done, time.perf_counter() - began)
-        self._saved += pace.seconds(whole) - pace.seconds(done)
+            self._pace[what].observe(done, seconds)
+        self._saved += self._pace[what].seconds(whole) - self._pace[what].seconds(done)
 
-    def saved(self) -> dict[str, float]:
-        """Seconds that this step was spared, estimated; then a new step begins."""
-        self._saved, saved = 0.0, self._saved
-        self._leaving = None
-        return {"filter/seconds_saved": saved}
+    # --- the update ------------------------------------------------------------------------------------------
 
-    # --- before the update -----------------------------------------------------------------------------------
-
-    def reduce(self, batch: KVBatchMeta, mini_batches: int) -> tuple[KVBatchMeta, dict[str, float]]:
-        """The batch without the rows that leave, and the metrics of the filter.
-
-        Args:
-            batch: with advantages.
-            mini_batches: that the whole batch is cut into.
-        """
-        names = ["advantages", "response_mask", "loss_mask"]
-        found = tq.kv_batch_get(keys=batch.keys, partition_id=batch.partition_id, select_fields=names)
-        advantages, masks, loss_masks = (found[name].unbind() for name in names)
+    def reduce(self, step: Step, rows: Rows) -> Rows:
+        """The rows without those that leave, in the mini-batches that they would have been in."""
+        advantages, masks, loss_masks = rows.get("advantages", "response_mask", "loss_mask")
         if self._leaving is None:
-            kept_N = self._kept(batch, advantages, masks)
+            kept_N = self._kept(rows, advantages, masks)
         else:
-            kept_N = np.array([key not in self._leaving for key in batch.keys])
+            kept_N = np.array([key not in self._leaving for key in rows.keys])
         # verl counts the tokens of a mini-batch by loss_mask, which keeps those that rejection (rollout_rs) took out.
         tokens_N = np.array([int(mask_T.sum()) for mask_T in loss_masks])
-        real_N = _real(batch)
-        length_N = np.array([tag["seq_len"] for tag in batch.tags])
-        reduced = reduce_mini_batches(kept_N, length_N, tokens_N, self.ranks, mini_batches, self.multiple)
-        metrics = {
+        real_N, length_N = _real(rows), np.array([tag["seq_len"] for tag in rows.tags])
+        ranks = self.run.ranks
+        reduced = reduce_mini_batches(kept_N, length_N, tokens_N, ranks, self.mini_batches, self.multiple)
+        self._figures = {
             "filter/rows": float((real_N & ~kept_N).sum()),
             "filter/share": float((real_N & ~kept_N).sum() / real_N.sum()),
             "filter/tokens": float(length_N.sum() - length_N[reduced.places].sum()),
         }
-        return self._write(rows_at(batch, reduced.places.tolist()), reduced), metrics
+        part = rows.at(reduced.places.tolist())
+        self._update = (part, rows)
+        part.pin({"mini_batch_size": reduced.rows * ranks})
+        part.put({"unfiltered_tokens": torch.from_numpy(reduced.tokens), "filler": torch.from_numpy(reduced.fillers)})
+        part.meta.fields = None  # the new ones too
+        return part
 
-    def _kept(self, batch: KVBatchMeta, advantages: Any, masks: Any) -> np.ndarray:
+    def metrics(self, step: Step) -> dict[str, float]:
+        if self._update is None:
+            return {}
+        self._account("update_actor", *self._update, step.timing.get("update_actor", 0.0))
+        return self._figures | {"filter/seconds_saved": self._saved}
+
+    def _kept(self, rows: Rows, advantages: list[torch.Tensor], masks: list[torch.Tensor]) -> np.ndarray:
         pairs = zip(advantages, masks, strict=True)
         size_N = np.array([float((advantage_T * mask_T).abs().max()) for advantage_T, mask_T in pairs])
-        real_N = _real(batch)
-        kept_N = np.zeros(len(batch), dtype=bool)
+        real_N = _real(rows)
+        kept_N = np.zeros(len(rows), dtype=bool)
         # Of equal advantages those that leave are drawn, the same ones whenever the same rows meet: the names of the
         # rows, which hold their step, are the seed.
-        rng = np.random.default_rng(list("\n".join(sorted(batch.keys)).encode()))
+        rng = np.random.default_rng(list("\n".join(sorted(rows.keys)).encode()))
         kept_N[real_N] = kept(size_N[real_N], self.settings.threshold, self.settings.kind, rng)
         return kept_N
 
-    def _advantages_of_rewards(self, batch: KVBatchMeta) -> tuple[Any, Any]:
-        names = ["uid", "response_mask", "rm_scores"]
-        found = tq.kv_batch_get(keys=batch.keys, partition_id=batch.partition_id, select_fields=names)
-        data = DataProto(batch=found.to_padded_tensor())
-        data.batch["token_level_scores"] = data.batch["token_level_rewards"] = data.batch["rm_scores"]
-        data.non_tensor_batch["uid"] = np.array(data.batch.pop("uid").tolist(), dtype=object)
-        algorithm = self.config.algorithm
-        data = compute_advantage_for_multi_trajectories(
-            data,
-            batch_keys=batch.keys,
-            adv_estimator=algorithm.adv_estimator,
-            num_repeat=self.config.actor_rollout_ref.rollout.n,
-            norm_adv_by_std_in_grpo=algorithm.get("norm_adv_by_std_in_grpo", True),
-            config=algorithm,
-        )
-        return data.batch["advantages"], data.batch["response_mask"]
 
-    def _write(self, part: KVBatchMeta, reduced: Reduced) -> KVBatchMeta:
-        pin(part, {"mini_batch_size": reduced.rows * self.ranks})
-        fillers, tokens = torch.from_numpy(reduced.fillers), torch.from_numpy(reduced.tokens)
-        self._put(part, {"unfiltered_tokens": tokens, "filler": fillers})
-        part.fields = None  # the new ones too
-        return part
-
-    @staticmethod
-    def _put(part: KVBatchMeta, fields: dict[str, torch.Tensor]) -> None:
-        tq.kv_batch_put(keys=part.keys, partition_id=part.partition_id, fields=TensorDict(fields, batch_size=len(part)))
-
-
-def _real(batch: KVBatchMeta) -> np.ndarray:
-    return np.array([not tag.get("is_padding", False) for tag in batch.tags])
+def _real(rows: Rows) -> np.ndarray:
+    return np.array([not is_padding(tag) for tag in rows.tags])

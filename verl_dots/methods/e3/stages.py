@@ -2,190 +2,175 @@
 on long responses to easy questions.
 """
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Self
 
 import numpy as np
-import torch
-import transfer_queue as tq
-from tensordict import TensorDict
-from transfer_queue import KVBatchMeta
-from verl.trainer.ppo.core_algos import agg_loss
 
-from verl_dots.bridge.groups import Group, place_of
-from verl_dots.bridge.rows import real_rows, unstored_rows
-from verl_dots.config import DotsConfig
+from verl_dots.bridge.advantages import token_mean
+from verl_dots.bridge.rows import Rows
 from verl_dots.methods.e3.budget_rule import allocate
 from verl_dots.methods.e3.budget_state import RolloutBudget
 from verl_dots.methods.e3.length_penalty_rule import easiest, penalised
 from verl_dots.methods.e3.question_rewards import QuestionRewards
 from verl_dots.methods.e3.temperature_state import TemperatureController
-from verl_dots.methods.selection.stage import SelectionStage
-from verl_dots.training.train_questions import TrainQuestions
+from verl_dots.methods.hooks import Run, Scores, Stage
+from verl_dots.step import Step, columns
 
 
-class BudgetStage:
-    """Rollouts of each question for one run of the trainer.
+class Budget(Stage):
+    """Rollouts of each question for one run of the trainer."""
 
-    Args:
-        dots: the settings.
-        questions: of the data set.
-        n: rollouts of a question on average.
-        selection: predicts difficulties, if dots.budget.by=predicted.
-    """
+    name = "budget"
+    METRICS = {
+        "rollouts/min": "rollouts of the step's question with the fewest",
+        "rollouts/max": "rollouts of the step's question with the most",
+        "rollouts/std": "standard deviation over its questions",
+        "rollouts/least": "fewest that the epoch's caps allow",
+        "rollouts/most": "most that they allow",
+        "epoch": "epochs of rollouts so far, by which the caps widen",
+    }
+    knows_questions = True
+    unequal_groups = True
 
-    def __init__(self, dots: DotsConfig, questions: TrainQuestions, n: int, selection: SelectionStage | None):
-        settings = dots.budget
-        self.questions, self.selection = questions, selection if settings.by == "predicted" else None
-        self.budget = RolloutBudget(len(questions), n, (settings.least, settings.most), settings.widen)
+    def __init__(self, budget: RolloutBudget, by_prediction: bool):
+        self.budget, self.by_prediction = budget, by_prediction
+        self._figures: dict[str, float] = {}
 
-    def sizes(self, questions_B: np.ndarray) -> np.ndarray:
-        """[B] rollouts of the questions of this step, n * B in total."""
-        if self.selection:
-            rank_B = np.clip(self.selection.predicted(questions_B), 1e-3, None)
-            sizes_B = allocate(rank_B, self.budget.n, *self.budget.caps)
-        else:
-            sizes_B = self.budget.allocate(questions_B)
-        return sizes_B
+    @classmethod
+    def make(cls, run: Run) -> Self:
+        settings = run.dots.budget
+        caps = (settings.least, settings.most)
+        budget = RolloutBudget(len(run.questions), run.rollout.n, caps, settings.widen)
+        return cls(budget, settings.by == "predicted")
 
-    def observe(self, groups: Mapping[str, Group], question_of: Mapping[str, int]) -> dict[str, float]:
-        """Take in this step's own groups, and return the metrics of the budget.
+    def begin(self, step: Step) -> None:
+        self._figures = {}
 
-        Args:
-            groups: this step's own.
-            question_of: question of each of their uids.
-        """
-        caps = self.budget.caps  # that these were sampled within
-        questions_N, rewards_N, size_N = _columns(groups, question_of)
+    def sizes(self, step: Step, questions_B: np.ndarray) -> np.ndarray:
+        """[B] rollouts, n * B in total; a question that the source has not predicted counts as of difficulty 0.5."""
+        if not self.by_prediction:
+            return self.budget.allocate(questions_B)
+        difficulty_B = np.array([step.predicted.get(question, 0.5) for question in questions_B.tolist()])
+        return allocate(np.clip(difficulty_B, 1e-3, None), self.budget.n, *self.budget.caps)
+
+    def observe(self, step: Step, rows: Rows) -> None:
+        """Take in the step's new groups."""
+        if not step.new:
+            return
+        least, most = self.budget.caps  # that these were sampled within
+        questions_N, rewards_N, size_N = columns(step.new)
         self.budget.observe(questions_N, rewards_N, size_N)
-        figures = {"min": size_N.min(), "max": size_N.max(), "std": size_N.std(), "least": caps[0], "most": caps[1]}
-        metrics = {f"budget/rollouts/{name}": float(value) for name, value in figures.items()}
-        return metrics | {"budget/epoch": float(self.budget.epoch)}
+        figures = {"min": size_N.min(), "max": size_N.max(), "std": size_N.std(), "least": least, "most": most}
+        self._figures = {f"budget/rollouts/{name}": float(value) for name, value in figures.items()}
+        self._figures["budget/epoch"] = float(self.budget.epoch)
+
+    def metrics(self, step: Step) -> dict[str, float]:
+        return self._figures
 
     def state_dict(self) -> dict[str, Any]:
         """Rewards, ranks and epoch."""
         return self.budget.state_dict()
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take over such a state, all of it, or raise StateError."""
         self.budget.load_state_dict(state)
 
 
-def token_entropy(batch: KVBatchMeta, measured: str) -> float:
-    """Mean entropy of a response token, in nats, of the rows that are no padding.
+class Temperature(Stage):
+    """The controlled temperature for one run of the trainer."""
 
-    verl's actor/entropy is taken as the loss is: with another loss_agg_mode than token-mean it is no mean over tokens.
+    name = "temperature"
+    METRICS = {
+        "temperature": "sampling temperature of the step",
+        "entropy": "mean entropy of its own rollouts' tokens at that temperature, in nats",
+        "target": "entropy that the controller holds, in nats",
+    }
 
-    Args:
-        measured: "recomputed" or "engine", see `TemperatureConfig.entropy`.
-    """
-    part = real_rows(batch)
-    name = "entropy" if measured == "recomputed" else "rollout_log_probs"
-    names = [name, "response_mask"]
-    found = tq.kv_batch_get(keys=part.keys, partition_id=part.partition_id, select_fields=names).to_padded_tensor()
-    entropy_NT = found[name] if measured == "recomputed" else -found[name].clamp(max=0)  # above 0 by rounding alone
-    return float(agg_loss(entropy_NT, found["response_mask"], loss_agg_mode="token-mean"))
+    def __init__(self, run: Run):
+        self.run, self.measured = run, run.dots.temperature.entropy
+        initial = float(run.rollout.temperature)
+        self.controller = TemperatureController(run.dots.temperature, initial, run.vocabulary, run.steps)
+        self._figures: dict[str, float] = {}
 
+    @classmethod
+    def make(cls, run: Run) -> Self:
+        return cls(run)
 
-class TemperatureStage:
-    """The controlled temperature for one run of the trainer.
+    def begin(self, step: Step) -> None:
+        """Set the temperature of the step."""
+        step.temperature = self.controller.value
+        self.run.trainer.set_temperature(self.controller.value)
 
-    Args:
-        dots: the settings.
-        config: verl's settings of the rollout; its temperature is the step's, wherever verl reads it.
-        vocabulary: tokens of the policy.
-        steps: of the whole run.
-    """
+    def observe(self, step: Step, rows: Rows) -> None:
+        """Take in the entropy of the step's own rollouts, after the forward pass at its temperature if there is one."""
+        figures = self.controller.observe(token_entropy(rows.own.real, self.measured), step.number)
+        self._figures = {f"temperature/{name}": value for name, value in figures.items()}
 
-    def __init__(self, dots: DotsConfig, config: Any, vocabulary: int, steps: int):
-        self.config, self.measured = config, dots.temperature.entropy
-        self.controller = TemperatureController(dots.temperature, float(config.temperature), vocabulary, steps)
-
-    def apply(self) -> float:
-        """Set the temperature of the step that begins, and return it."""
-        self.config.temperature = self.controller.value
-        return self.controller.value
-
-    def observe(self, batch: KVBatchMeta, step: int) -> dict[str, float]:
-        """Take in the entropy of this step's own rollouts, and return the metrics of the controller.
-
-        Args:
-            batch: the train batch, after the forward pass at the step's temperature, if there is one.
-            step: this one.
-        """
-        entropy = token_entropy(unstored_rows(batch), self.measured)
-        return {f"temperature/{name}": value for name, value in self.controller.observe(entropy, step).items()}
+    def metrics(self, step: Step) -> dict[str, float]:
+        return self._figures
 
     def state_dict(self) -> dict[str, Any]:
         """The controller."""
         return self.controller.state_dict()
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take over such a state, all of it, or raise StateError."""
         self.controller.load_state_dict(state)
 
 
-class LengthPenaltyStage:
-    """The length penalty for one run of the trainer.
+def token_entropy(rows: Rows, measured: str) -> float:
+    """Mean entropy of a response token, in nats.
 
     Args:
-        dots: the settings.
-        questions: of the data set.
+        rows: without padding.
+        measured: "recomputed" or "engine", see `TemperatureConfig.entropy`.
     """
+    if measured == "recomputed":
+        entropies, masks = rows.get("entropy", "response_mask")
+    else:
+        log_probs, masks = rows.get("rollout_log_probs", "response_mask")
+        entropies = [-log_prob_T.clamp(max=0) for log_prob_T in log_probs]  # above 0 by rounding alone
+    return token_mean(entropies, masks)
 
-    def __init__(self, dots: DotsConfig, questions: TrainQuestions):
-        self.settings, self.reward_range, self.questions = dots.length_penalty, dots.reward_range, questions
-        self.rewards = QuestionRewards(len(questions))
 
-    def observe(self, groups: Mapping[str, Group], question_of: Mapping[str, int]) -> dict[str, float]:
-        """Take in this step's own groups; see `BudgetStage.observe`."""
-        self.rewards.observe(*_columns(groups, question_of))
-        return {}
+class LengthPenalty(Stage):
+    """The length penalty for one run of the trainer."""
 
-    @contextmanager
-    def applied(self, batch: KVBatchMeta, question_of: Mapping[str, int], metrics: dict) -> Iterator[None]:
-        """Rewards of the batch with the penalty for as long as advantages are computed; its figures go to `metrics`.
+    name = "length_penalty"
+    METRICS = {
+        "share": "share of the rows whose reward the penalty lowers",
+        "mean": "mean of what these lose",
+    }
+    knows_questions = True
 
-        Args:
-            batch: the train batch, with rewards.
-            question_of: question of each of its uids.
-            metrics: of the step.
-        """
-        easy_P = easiest(self.rewards.mean_P, self.settings.easiest)
-        found = tq.kv_batch_get(keys=batch.keys, partition_id=batch.partition_id, select_fields=["rm_scores"])
-        scores = found["rm_scores"].unbind()
-        reward_N = np.array([float(score_T.sum()) for score_T in scores])
-        length_N = np.array([len(score_T) for score_T in scores])
-        real = [not tag.get("is_padding", False) for tag in batch.tags]
-        uids = [place_of(key)[0] for key in batch.keys]
-        easy_N = np.array([one and easy_P[question_of[uid]] for uid, one in zip(uids, real, strict=True)])
-        less_N = (reward_N - penalised(reward_N, length_N, self.settings.strength, *self.reward_range)) * easy_N
-        rows = [score_T.clone() for score_T in scores]
-        for row_T, less in zip(rows, less_N, strict=True):
-            row_T[-1] -= less
-        metrics["length_penalty/share"] = float((less_N > 0).mean())
-        metrics["length_penalty/mean"] = float(less_N[less_N > 0].mean()) if (less_N > 0).any() else 0.0
-        self._write(batch, rows)
-        yield
-        self._write(batch, scores)
+    def __init__(self, run: Run):
+        self.settings, self.reward_range = run.dots.length_penalty, run.dots.reward_range
+        self.seen = QuestionRewards(len(run.questions))
+        self._figures: dict[str, float] = {}
 
-    @staticmethod
-    def _write(batch: KVBatchMeta, rows: Any) -> None:
-        fields = TensorDict({"rm_scores": torch.nested.as_nested_tensor(list(rows), layout=torch.jagged)}, len(batch))
-        tq.kv_batch_put(keys=batch.keys, partition_id=batch.partition_id, fields=fields)
+    @classmethod
+    def make(cls, run: Run) -> Self:
+        return cls(run)
+
+    def observe(self, step: Step, rows: Rows) -> None:
+        """Take in the rewards of the step's new groups, without the penalty."""
+        if step.new:
+            self.seen.observe(*columns(step.new))
+
+    def rewards(self, step: Step, scores: Scores) -> np.ndarray:
+        """[N] rewards, lower for long right responses to the easiest questions."""
+        penalised_N = penalised(scores.reward_N, scores.length_N, self.settings.strength, *self.reward_range)
+        return np.where(self._easy(scores), penalised_N, scores.reward_N)
+
+    def metrics(self, step: Step) -> dict[str, float]:
+        return self._figures
+
+    def _easy(self, scores: Scores) -> np.ndarray:
+        easy_P = easiest(self.seen.mean_P, self.settings.easiest)
+        return (scores.question_N >= 0) & easy_P[scores.question_N]
 
     def state_dict(self) -> dict[str, Any]:
         """The rewards of the questions."""
-        return self.rewards.state_dict()
+        return self.seen.state_dict()
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take over such a state, all of it, or raise StateError."""
-        self.rewards.load_state_dict(state)
-
-
-def _columns(groups: Mapping[str, Group], question_of: Mapping[str, int]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """[N] question, mean reward and size of each group."""
-    questions_N = np.array([question_of[uid] for uid in groups])
-    rewards_N = np.array([group.mean_reward for group in groups.values()])
-    return questions_N, rewards_N, np.array([group.size for group in groups.values()])
+        self.seen.load_state_dict(state)

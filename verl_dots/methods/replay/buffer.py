@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 
 from verl_dots.methods.replay.sampling import Sampling
-from verl_dots.methods.stored import ReplayError, ReplayGroup, groups_from_state, groups_state
 from verl_dots.state import require_equal, require_keys
 from verl_dots.step import effective
+from verl_dots.stored import ReplayError, ReplayGroup, groups_from_state, groups_state
 
 # Share of the rewards' range by which one may lie outside it: engines give them in float32.
 ROUNDING = 1e-6
@@ -96,11 +96,15 @@ class ReplayBuffer:
             del self._groups[name]
         return len(old)
 
-    def sample(self, count: int, exclude: Iterable[str] = ()) -> list[ReplayGroup]:
-        """Up to `count` different groups, none of the excluded questions; they stay in the buffer."""
+    def sample(self, count: int, exclude: Iterable[str] = (), target: float = 0.5) -> list[ReplayGroup]:
+        """Up to `count` different groups, none of the excluded questions; they stay in the buffer.
+
+        Args:
+            target: adaptive difficulty that the step aims at.
+        """
         without = set(exclude)
         candidates = [group for name, group in self._groups.items() if name not in without]
-        chosen = self.sampling(candidates, min(count, len(candidates)), self.rng)
+        chosen = self.sampling(candidates, min(count, len(candidates)), target, self.rng)
         return [candidates[place] for place in chosen]
 
     def state_dict(self) -> dict[str, Any]:

@@ -1,113 +1,164 @@
-"""Log-probs, weights and ages of a step's rows for GRPO-RR, written to the TransferQueue where verl's loss finds them.
+"""Log-probs, weights and ages of a step's rows for GRPO-RR, written to the rows where verl's loss finds them.
 
 grpo_rr: old_log_probs are the behaviour policy's, so rows of earlier steps need no forward pass; this step's need one
 unless the engine's log-probs are taken. grpo_rr_decoupled: old_log_probs are the proximal policy's, for all rows, and
 rollout_is_weights are proximal / behaviour. Fresh rows whose behaviour is recomputed have weights of exactly 1.
 """
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import Self
 
 import torch
-import transfer_queue as tq
-from tensordict import TensorDict
-from transfer_queue import KVBatchMeta
+from omegaconf import DictConfig
 
-from verl_dots.bridge.rows import LEFT_OUT, TEMPERATURE, balanced_part, forward_multiple, is_stored, pin, rows_at
+from verl_dots.bridge.rows import LEFT_OUT, TEMPERATURE, Rows, balanced_part, forward_multiple, place_of
+from verl_dots.config import DotsConfig
+from verl_dots.methods.hooks import Forward, Run, Stage
 from verl_dots.methods.replay.loss_rule import behaviour_weights, ratio_figures, ratio_sums
-from verl_dots.methods.replay.settings import GRPO_RR_DECOUPLED, LossConfig
+from verl_dots.methods.replay.losses import off_policy_metrics
+from verl_dots.methods.replay.settings import GRPO_RR, GRPO_RR_DECOUPLED, LOSSES
+from verl_dots.step import Step
 
-# (batch, metrics) -> None: verl's forward pass, which writes old_log_probs
-Forward = Callable[[KVBatchMeta, dict], Any]
+OLD = "old_log_probs"
 
 
-class OffPolicyStage:
-    """What verl's loss needs to know of the behaviour policy.
+class Loss(Stage):
+    """What verl's loss needs to know of the behaviour policy, where loss_mode is grpo_rr or grpo_rr_decoupled."""
 
-    Args:
-        loss_mode: grpo_rr or grpo_rr_decoupled.
-        settings: of the loss.
-        rollout: verl's settings of it; replayed rows keep the temperature that they were sampled at.
-        ranks: data-parallel ranks of the actor.
-        one_temperature: the model's kernels know one temperature for all rows only.
-    """
+    name = "loss"
+    METRICS = {
+        "fresh/ratio/mean": "current / behaviour policy of a token, mean over the rows that the step has sampled",
+        "fresh/ratio/max": "the greatest of these",
+        "fresh/ratio/log_difference": "mean |log current - log behaviour| of these",
+        "fresh/clip_share": "share of these tokens that the loss clips",
+        "fresh/effective_sample_size": "(sum r)^2 / (n sum r^2) of these ratios r, 1 if all are equal",
+        "replayed/ratio/mean": "the same, over the rows of earlier steps",
+        "replayed/ratio/max": "the same, over the rows of earlier steps",
+        "replayed/ratio/log_difference": "the same, over the rows of earlier steps",
+        "replayed/clip_share": "the same, over the rows of earlier steps",
+        "replayed/effective_sample_size": "the same, over the rows of earlier steps",
+        "age_1/ratio/log_difference": "the same, over rows that are a step old",
+        "age_2-3/ratio/log_difference": "the same, over rows that are 2 or 3 steps old",
+        "age_4-7/ratio/log_difference": "the same, over rows that are 4 to 7 steps old",
+        "age_8+/ratio/log_difference": "the same, over older rows",
+        "weights/max": "greatest weight proximal / behaviour, with grpo_rr_decoupled",
+        "weights/truncated_share": "share of the tokens whose weight dots.loss.truncation cuts",
+        "weights/effective_sample_size": "(sum w)^2 / (n sum w^2) of the weights w",
+    }
+    own_loss = True
 
-    def __init__(self, loss_mode: str, settings: LossConfig, rollout: Any, ranks: int, one_temperature: bool = False):
-        self.decoupled, self.settings, self.ranks = loss_mode == GRPO_RR_DECOUPLED, settings, ranks
-        self.rollout, self.one_temperature = rollout, one_temperature
-        self.multiple = forward_multiple(rollout, ranks)
+    def __init__(self, run: Run):
+        self.settings, self.rollout, self.ranks = run.dots.loss, run.rollout, run.ranks
+        self.decoupled = run.config.actor_rollout_ref.actor.policy_loss.loss_mode == GRPO_RR_DECOUPLED
+        # The model's fused kernels know one temperature for all rows.
+        self.one_temperature = run.config.actor_rollout_ref.model.use_fused_kernels
+        self.multiple = forward_multiple(run.rollout, run.ranks)
+        self._figures: dict[str, float] = {}
 
-    def write(self, batch: KVBatchMeta, step: int, metrics: dict, forward: Forward) -> None:
+    @classmethod
+    def enabled(cls, dots: DotsConfig, config: DictConfig) -> bool:
+        return config.actor_rollout_ref.actor.policy_loss.loss_mode in LOSSES
+
+    @classmethod
+    def make(cls, run: Run) -> Self:
+        return cls(run)
+
+    def begin(self, step: Step) -> None:
+        self._figures = {}
+
+    def forward(self, step: Step, field: str, inner: Forward, rows: Rows, metrics: dict) -> None:
         """Write old_log_probs, replay_age and, if decoupled, behaviour_log_probs and rollout_is_weights of all rows.
 
         verl's metrics of the forward pass (entropy, engine against trainer) are those of this step's own rows, if there
         are any.
         """
-        stored = [place for place, tag in enumerate(batch.tags) if is_stored(tag)]
-        fresh = [place for place, tag in enumerate(batch.tags) if not is_stored(tag)]
+        if field != OLD:
+            inner(rows, metrics)
+            return
+        own = [place for place, origin in enumerate(rows.origins) if origin.own]
+        stored = [place for place, origin in enumerate(rows.origins) if not origin.own]
         recompute = self.settings.behaviour == "recomputed"
-        if self.keep_temperatures(batch):
-            _put(batch, {TEMPERATURE: torch.tensor(self._temperatures(batch))})
-        if fresh and (self.decoupled or recompute):
-            forward(self._part(batch, fresh), metrics)
+        if self._keep_temperatures(rows):
+            rows.put({TEMPERATURE: torch.tensor(self._temperatures(rows))})
+        if own and (self.decoupled or recompute):
+            inner(self._part(rows, own), metrics)
         if self.decoupled:
             if stored:
-                forward(self._part(batch, stored), {} if fresh else metrics)
-            self._write_weights(batch, set(fresh) if recompute else set(), metrics)
+                inner(self._part(rows, stored), {} if own else metrics)
+            self._write_weights(rows, set(own) if recompute else set())
         else:
-            self._copy_behaviour(batch, stored if recompute else range(len(batch)))
-        ages = [step - tag["global_steps"] if is_stored(tag) else 0 for tag in batch.tags]
-        _put(batch, {"replay_age": torch.tensor(ages, dtype=torch.int64)})
+            self._copy_behaviour(rows.at(stored if recompute else range(len(rows))))
+        ages = [0 if place in set(own) else step.number - tag["global_steps"] for place, tag in enumerate(rows.tags)]
+        rows.put({"replay_age": torch.tensor(ages, dtype=torch.int64)})
 
-    def keep_temperatures(self, batch: KVBatchMeta) -> bool:
+    def reduce(self, step: Step, rows: Rows) -> Rows:
+        """The update's temperatures are those of the rows, too."""
+        self._keep_temperatures(rows)
+        return rows
+
+    def metrics(self, step: Step) -> dict[str, float]:
+        """The figures of the weights, and those that the workers' sums in the step's metrics give."""
+        return self._figures | off_policy_metrics(step.metrics, self.name)
+
+    # --- each row's own temperature --------------------------------------------------------------------------
+
+    def _keep_temperatures(self, rows: Rows) -> bool:
         """See to it that log-probs are computed at each row's own temperature; whether those differ."""
-        found = sorted(set(self._temperatures(batch)))
+        found = sorted(set(self._temperatures(rows)))
         differ = len(found) > 1
         if found == [float(self.rollout.temperature)]:
             return False
         if differ and self.one_temperature:
             raise ValueError(
                 f"rollouts of temperatures {found} in one batch: actor_rollout_ref.model.use_fused_kernels knows one "
-                "for all rows; turn it off, or go on at the temperature of the rollouts in the replay buffer"
+                "for all rows; turn it off, or resume at the temperature of the rollouts in the replay buffer"
             )
-        # One for all, but not the step's: every row comes from a run that went on at another temperature.
-        pin(batch, {TEMPERATURE: LEFT_OUT if differ else found[0]})
+        # One for all, but not the step's: every row comes from a run that had another temperature.
+        rows.pin({TEMPERATURE: LEFT_OUT if differ else found[0]})
         return differ
 
-    def _temperatures(self, batch: KVBatchMeta) -> list[float]:
-        return [float(tag.get(TEMPERATURE, self.rollout.temperature)) for tag in batch.tags]
+    def _temperatures(self, rows: Rows) -> list[float]:
+        return [float(tag.get(TEMPERATURE, self.rollout.temperature)) for tag in rows.tags]
 
-    def _part(self, batch: KVBatchMeta, places: Sequence[int]) -> KVBatchMeta:
+    # --- behaviour policy ------------------------------------------------------------------------------------
+
+    def _part(self, rows: Rows, places: Sequence[int]) -> Rows:
         """What fills up is computed in vain: it is written again afterwards, or has the same value."""
-        return balanced_part(batch, places, self.ranks, self.multiple)
+        return balanced_part(rows, places, self.ranks, self.multiple)
 
-    def _copy_behaviour(self, batch: KVBatchMeta, places: Sequence[int]) -> None:
-        if not len(places):
-            return
-        part = rows_at(batch, places)
-        found = tq.kv_batch_get(keys=part.keys, partition_id=part.partition_id, select_fields=["rollout_log_probs"])
-        _put(part, {"old_log_probs": found["rollout_log_probs"]})
+    @staticmethod
+    def _copy_behaviour(part: Rows) -> None:
+        if len(part):
+            part.put({OLD: part.get("rollout_log_probs")[0]})
 
-    def _write_weights(self, batch: KVBatchMeta, on_policy: set[int], metrics: dict) -> None:
-        names = ["old_log_probs", "rollout_log_probs", "response_mask"]
-        found = tq.kv_batch_get(keys=batch.keys, partition_id=batch.partition_id, select_fields=names)
-        proximal, sampled, masks = (found[name].unbind() for name in names)
-        behaviour = [(proximal if place in on_policy else sampled)[place] for place in range(len(batch))]
+    def _write_weights(self, rows: Rows, on_policy: set[int]) -> None:
+        proximal, sampled, masks = rows.get(OLD, "rollout_log_probs", "response_mask")
+        behaviour = [(proximal if place in on_policy else sampled)[place] for place in range(len(rows))]
         pairs = list(zip(proximal, behaviour, strict=True))
         weights = [behaviour_weights(*pair, self.settings.truncation) for pair in pairs]
-        _put(batch, {"behaviour_log_probs": _jagged(behaviour), "rollout_is_weights": _jagged(weights)})
+        rows.put({"behaviour_log_probs": behaviour, "rollout_is_weights": weights})
         weight_n = torch.cat(weights)
         truncated_n = torch.cat([behaviour_weights(*pair) for pair in pairs]) > weight_n
         sums, largest = ratio_sums(weight_n, truncated_n, torch.cat(masks))
         if figures := ratio_figures(sums):
-            metrics["off_policy/weights/max"] = largest
-            metrics["off_policy/weights/truncated_share"] = figures["clip_share"]
-            metrics["off_policy/weights/effective_sample_size"] = figures["effective_sample_size"]
+            self._figures = {
+                "loss/weights/max": largest,
+                "loss/weights/truncated_share": figures["clip_share"],
+                "loss/weights/effective_sample_size": figures["effective_sample_size"],
+            }
 
 
-def _put(batch: KVBatchMeta, fields: dict[str, torch.Tensor]) -> None:
-    tq.kv_batch_put(keys=batch.keys, partition_id=batch.partition_id, fields=TensorDict(fields, batch_size=len(batch)))
+class GroupAdvantage(Stage):
+    """GRPO-RR's advantage, which compares rollouts of one output each."""
 
+    name = "loss"
 
-def _jagged(rows: list[torch.Tensor]) -> torch.Tensor:
-    return torch.nested.as_nested_tensor(rows, layout=torch.jagged)
+    @classmethod
+    def enabled(cls, dots: DotsConfig, config: DictConfig) -> bool:
+        return config.algorithm.adv_estimator == GRPO_RR
+
+    def observe(self, step: Step, rows: Rows) -> None:
+        if any(place_of(key)[2] for key in rows.keys):
+            raise ValueError(
+                f"algorithm.adv_estimator={GRPO_RR} compares rollouts of one output each; these have several: use grpo"
+            )

@@ -1,125 +1,119 @@
-"""Rollout replay in a train step: earlier groups go back into verl's TransferQueue, new effective ones are kept.
+"""Rollout replay in a train step: earlier groups come back, new effective ones are kept.
 
-Which groups are kept and replayed is `verl_dots.replay`'s business, how their age is corrected the loss's.
+Which groups are kept and replayed is the buffer's business, how their age is corrected that of `loss_stage`.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, Self
 
 import numpy as np
-from transfer_queue import KVBatchMeta
 
-from verl_dots.bridge.groups import place_of
-from verl_dots.bridge.stored_groups import pack_rows, put_back
+from verl_dots.bridge.rows import Rows
+from verl_dots.bridge.stored_rows import pack_rows, put_back
 from verl_dots.config import DotsConfig
+from verl_dots.methods.hooks import Run, Source, Store, require_text
 from verl_dots.methods.replay.buffer import ReplayBuffer
-from verl_dots.methods.replay.sampling import Nearest, Sampling, freshest, uniform
-from verl_dots.methods.stored import ReplayError, ReplayGroup
-from verl_dots.training.train_questions import FreshQuestions, TrainQuestions
+from verl_dots.methods.replay.sampling import Nearest, freshest, uniform
+from verl_dots.methods.selection.rule import fresh_count
+from verl_dots.step import Origin, Step
+from verl_dots.stored import ReplayError, ReplayGroup
 
 SEED_STREAM = 4  # apart from every other generator that is seeded with dots.seed
 
 
-class ReplayStage:
-    """Replay for one run of the trainer.
+class Replay(Store):
+    """Replay for one run of the trainer."""
 
-    Args:
-        dots: the settings.
-        questions: of the data set.
-        source: where fresh questions come from.
-        batch_size: B, questions of a train batch.
-        rollout: verl's settings of it, with the step's temperature.
-        target: the adaptive difficulty that is aimed at now, for dots.replay.sampling=nearest.
-    """
+    name = "replay"
+    METRICS = {
+        "share": "share of the batch's groups that are replayed",
+        "tokens_not_generated": "response tokens of the replayed groups",
+        "topped_up_groups": "groups rolled out in place of what the buffer could not give",
+        "age/mean": "steps since the replayed groups were sampled, mean",
+        "age/max": "steps since the replayed groups were sampled, greatest",
+        "buffer/groups": "groups in the buffer after the step",
+        "buffer/fill": "the same as a share of its capacity",
+        "buffer/bytes": "bytes of the buffer's arrays",
+    }
+    unequal_groups = True
 
-    def __init__(
-        self,
-        dots: DotsConfig,
-        questions: TrainQuestions,
-        source: FreshQuestions,
-        batch_size: int,
-        rollout: Any,
-        target: Callable[[], float],
-    ):
-        self.dots, self.questions, self.source = dots, questions, source
-        self.batch_size, self.rollout = batch_size, rollout
-        rng = np.random.default_rng([dots.seed, SEED_STREAM])
-        settings = dots.replay
-        self.buffer = ReplayBuffer(settings.capacity, dots.reward_range, settings.max_age, _sampling(dots, target), rng)
-        self.metrics: dict[str, float] = {}  # of this step so far
-        self.replayed: dict[str, int] = {}  # uid -> question, of what this step replays
+    def __init__(self, run: Run):
+        self.run = run
+        dots = run.dots
+        sampling = {"uniform": uniform, "freshest": freshest, "nearest": Nearest(*dots.reward_range)}
+        self.buffer = ReplayBuffer(
+            dots.replay.capacity,
+            dots.reward_range,
+            dots.replay.max_age,
+            sampling[dots.replay.sampling],
+            run.rng(SEED_STREAM),
+        )
+        self._figures: dict[str, float] = {}
 
-    # --- a step ----------------------------------------------------------------------------------------------
+    @classmethod
+    def make(cls, run: Run) -> Self:
+        require_text(run, cls.name)
+        return cls(run)
 
-    def next_questions(self, step: int, reused: Sequence[int]) -> np.ndarray:
-        """Questions to roll out in this step; the groups that are replayed are put into the train partition.
+    @classmethod
+    def fresh(cls, dots: DotsConfig, batch_size: int) -> int:
+        """delta * B (section 4)."""
+        return fresh_count(batch_size, dots.replay.delta)
 
-        Args:
-            step: this one.
-            reused: questions whose rollouts of this step are in the train partition already.
+    def fill(self, step: Step, source: Source) -> Sequence[np.ndarray]:
+        """Replay groups of questions that the step has not; what they cannot fill is rolled out beside the fresh.
+
+        Raises:
+            ReplayError: the data has too few different questions for a batch.
         """
-        self.buffer.expire(step)
-        planned_N = self.source.planned()
-        taken = {*planned_N.tolist(), *reused}
-        ids = self.questions.known.ids
-        groups = self.buffer.sample(self.batch_size - len(taken), exclude=[ids[question] for question in taken])
-        taken |= {self.questions.number(group.question) for group in groups}
-        extra_N = self.source.top_up(self.batch_size - len(taken), taken)
-        if len(taken) + len(extra_N) < self.batch_size:
+        known, batch_size = self.run.questions, self.run.batch_size
+        self.buffer.expire(step.number)
+        planned_N = source.plan(step)
+        taken = {*planned_N.tolist(), *step.question_of.values()}
+        ids = known.known.ids
+        excluded = [ids[question] for question in taken]
+        groups = self.buffer.sample(batch_size - len(taken), exclude=excluded, target=step.target)
+        taken |= {known.number(group.question) for group in groups}
+        extra_N = source.top_up(step, batch_size - len(taken), taken)
+        if len(taken) + len(extra_N) < batch_size:
             raise ReplayError(
-                f"step {step}: a batch of {self.batch_size} different questions cannot be filled from "
-                f"{len(self.questions)}; lower data.train_batch_size or add data"
+                f"step {step.number}: a batch of {batch_size} different questions cannot be filled from {len(known)}; "
+                "lower data.train_batch_size or add data"
             )
-        uids = [f"step{step:07d}-replay{number:06d}" for number in range(len(groups))]
-        put_back(self.questions, groups, uids, step, trained_on=True)
-        numbers = [self.questions.number(group.question) for group in groups]
-        self.replayed = dict(zip(uids, numbers, strict=True))
-        self.metrics = self._figures(groups, step) | {"replay/topped_up_groups": float(len(extra_N))}
-        return np.concatenate([planned_N, extra_N])
+        put_back(known, groups, step, Origin.REPLAYED)
+        self._figures = self._replayed(groups, step) | {"replay/topped_up_groups": float(len(extra_N))}
+        return [np.concatenate([planned_N, extra_N])]
 
-    def store(self, batch: KVBatchMeta, question_of: Mapping[str, int], step: int) -> dict[str, float]:
-        """Keep the effective groups among this step's own, and return the metrics of replay in this step.
-
-        Args:
-            batch: the train batch, with old_log_probs where they are the behaviour policy's.
-            question_of: question of each uid of this step.
-            step: this one.
+    def observe(self, step: Step, rows: Rows) -> None:
+        """Keep the effective groups among those that the step has sampled.
 
         Raises:
             ReplayError: rollouts that cannot be kept.
         """
-        own = [place for place, key in enumerate(batch.keys) if place_of(key)[0] in question_of]
-        keys = [batch.keys[place] for place in own]
-        ids = {uid: self.questions.known.ids[question] for uid, question in question_of.items()}
-        log_probs = "old_log_probs" if self.dots.loss.behaviour == "recomputed" else "rollout_log_probs"
-        temperature = float(self.rollout.temperature)
-        self.buffer.put(pack_rows(keys, batch.partition_id, ids, step, temperature, log_probs))
-        figures = {"groups": len(self.buffer), "fill": len(self.buffer) / self.buffer.capacity}
-        self.metrics |= {f"replay/buffer/{name}": float(value) for name, value in figures.items()}
-        self.metrics["replay/buffer/bytes"] = float(self.buffer.nbytes)
-        return self.metrics
+        recomputed = self.run.dots.loss.behaviour == "recomputed"
+        own = rows.own.real
+        self.buffer.put(
+            pack_rows(own, self.run.questions, step, "old_log_probs" if recomputed else "rollout_log_probs")
+        )
 
-    def _figures(self, groups: Sequence[ReplayGroup], step: int) -> dict[str, float]:
-        metrics = {
-            "replay/share": len(groups) / self.batch_size,
+    def metrics(self, step: Step) -> dict[str, float]:
+        held = len(self.buffer)
+        figures = {"groups": held, "fill": held / self.buffer.capacity, "bytes": self.buffer.nbytes}
+        return self._figures | {f"replay/buffer/{name}": float(value) for name, value in figures.items()}
+
+    def _replayed(self, groups: Sequence[ReplayGroup], step: Step) -> dict[str, float]:
+        figures = {
+            "replay/share": len(groups) / self.run.batch_size,
             "replay/tokens_not_generated": float(sum(group.lengths_G.sum() for group in groups)),
         }
         if groups:
-            ages = [step - group.step for group in groups]
-            metrics |= {"replay/age/mean": float(np.mean(ages)), "replay/age/max": float(max(ages))}
-        return metrics
-
-    # --- checkpoints -----------------------------------------------------------------------------------------
+            ages = [step.number - group.step for group in groups]
+            figures |= {"replay/age/mean": float(np.mean(ages)), "replay/age/max": float(max(ages))}
+        return figures
 
     def state_dict(self) -> dict[str, Any]:
         """The buffer and its generator."""
         return self.buffer.state_dict()
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take over such a state, all of it, or raise StateError."""
         self.buffer.load_state_dict(state)
-
-
-def _sampling(dots: DotsConfig, target: Callable[[], float]) -> Sampling:
-    named = {"uniform": uniform, "freshest": freshest, "nearest": Nearest(target, *dots.reward_range)}
-    return named[dots.replay.sampling]

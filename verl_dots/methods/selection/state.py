@@ -45,7 +45,6 @@ class SelectionCurriculum:
     ):
         self.settings, self.questions, self.batch_size, self.rng = settings, questions, batch_size, rng
         self.fresh = batch_size if fresh is None else fresh
-        self.alpha = settings.alpha  # target difficulty; whoever moves it keeps it
         self.batches = rounds_batches(settings, questions, batch_size)
         self.trust = Trust(settings.rho_floor, settings.rho_rounds, settings.uniform_rounds)
         self._queue: list[np.ndarray] = []  # questions of the batches to come
@@ -77,6 +76,7 @@ class SelectionCurriculum:
         effective_K: np.ndarray,
         held_out_K: np.ndarray,
         predicted_P: np.ndarray,
+        target: float,
     ) -> np.ndarray:
         """Draw the batches of a round.
 
@@ -86,17 +86,18 @@ class SelectionCurriculum:
             effective_K: bool, whether their rollouts had different rewards.
             held_out_K: their difficulty as predicted without their own new rollouts.
             predicted_P: predicted difficulty of every question.
+            target: adaptive difficulty that the questions should have.
 
         Returns:
             [R] positions in `references_K` whose rollouts are trained on, in place of R fresh questions of the first
             batch.
         """
         self.trust.judge(held_out_K, measured_K)
-        reused_R = self._reusable(measured_K, effective_K)
+        reused_R = self._reusable(measured_K, effective_K, target)
         difficulty_P = np.array(predicted_P, dtype=np.float64)
         difficulty_P[references_K] = measured_K
         first = max(1, self.fresh - len(reused_R))
-        chosen, reserve = self._draw_round(difficulty_P, references_K, references_K[reused_R], first)
+        chosen, reserve = self._draw_round(difficulty_P, references_K, references_K[reused_R], first, target)
         self._fill(chosen, reserve, first)
         # Not of references: they were measured.
         known = set(references_K.tolist())
@@ -105,7 +106,7 @@ class SelectionCurriculum:
         return reused_R
 
     def _draw_round(
-        self, difficulty_P: np.ndarray, references_K: np.ndarray, reused: np.ndarray, first: int
+        self, difficulty_P: np.ndarray, references_K: np.ndarray, reused: np.ndarray, first: int, target: float
     ) -> tuple[np.ndarray, np.ndarray]:
         """Questions of the batches of a round, and the next best, for what replay cannot fill."""
         others_P, unused_P = np.ones((2, self.questions), dtype=bool)
@@ -113,11 +114,11 @@ class SelectionCurriculum:
         unused_P[reused] = False
         planned = first + (self.batches - 1) * self.fresh
         # Too few others: references are candidates as well, at the difficulty that they were measured to have.
-        chosen = self._draw(others_P if others_P.sum() >= planned else unused_P, planned, difficulty_P)
+        chosen = self._draw(others_P if others_P.sum() >= planned else unused_P, planned, difficulty_P, target)
         unused_P[chosen] = False
         wanted = self.batches * self.batch_size - len(reused) - planned
         left_P = others_P & unused_P
-        return chosen, self._draw(left_P if left_P.sum() >= wanted else unused_P, wanted, difficulty_P)
+        return chosen, self._draw(left_P if left_P.sum() >= wanted else unused_P, wanted, difficulty_P, target)
 
     def next_batch(self) -> np.ndarray:
         """Questions to roll out in this step: delta * B; in a round's first batch less the reused, but at least one."""
@@ -133,9 +134,10 @@ class SelectionCurriculum:
         free = np.setdiff1d(np.arange(self.questions), [*exclude, *chosen])
         return np.concatenate([chosen, self.rng.permutation(free)[: count - len(chosen)]])
 
-    def predicted(self, questions_N: np.ndarray) -> np.ndarray:
-        """Predicted difficulty of questions of this round; 0.5 for those without."""
-        return np.array([self._predicted.get(question, 0.5) for question in questions_N.tolist()])
+    @property
+    def predicted(self) -> Mapping[int, float]:
+        """Predicted difficulty of the questions of this round that were not measured."""
+        return self._predicted
 
     def observe(self, questions_N: np.ndarray, difficulty_N: np.ndarray) -> dict[str, float]:
         """Take in the measured difficulty of questions of this round's batches and return the round's figures.
@@ -185,19 +187,19 @@ class SelectionCurriculum:
         )
         self._seen = [tuple(pair) for pair in state["seen"].tolist()]
 
-    def _reusable(self, measured_K: np.ndarray, effective_K: np.ndarray) -> np.ndarray:
-        """Positions of the effective references nearest to alpha; at least one question of a batch stays fresh."""
+    def _reusable(self, measured_K: np.ndarray, effective_K: np.ndarray, target: float) -> np.ndarray:
+        """Positions of the effective references nearest to the target; at least one question of a batch stays fresh."""
         if not self.settings.reuse_references:
             return np.empty(0, dtype=np.int64)
-        distance_K = np.where(effective_K, np.abs(measured_K - self.alpha), np.inf)
+        distance_K = np.where(effective_K, np.abs(measured_K - target), np.inf)
         nearest = np.argsort(distance_K, kind="stable")
         return nearest[: min(int(effective_K.sum()), self.batch_size - 1)]
 
-    def _draw(self, candidate_P: np.ndarray, count: int, difficulty_P: np.ndarray) -> np.ndarray:
+    def _draw(self, candidate_P: np.ndarray, count: int, difficulty_P: np.ndarray, target: float) -> np.ndarray:
         candidates = np.flatnonzero(candidate_P)
         if self.trust.paused:
             return candidates[self.rng.permutation(len(candidates))[:count]]
-        return candidates[select(difficulty_P[candidates], count, self.alpha, self.settings.tau, self.rng)]
+        return candidates[select(difficulty_P[candidates], count, target, self.settings.tau, self.rng)]
 
     def _fill(self, chosen: np.ndarray, reserve: np.ndarray, first: int) -> None:
         """Batches of `fresh` questions, of which the first one has `first`."""

@@ -15,7 +15,6 @@ import numpy as np
 import torch
 from tensordict import TensorDict
 from verl.trainer.ppo.core_algos import compute_policy_loss_vanilla, register_adv_est, register_policy_loss
-from verl.utils import tensordict_utils as tu
 from verl.utils.metric import AggregationType, Metric
 from verl.workers.config import ActorConfig
 from verl.workers.utils.losses import ppo_loss
@@ -97,24 +96,6 @@ def grpo_rr_decoupled(
     )
 
 
-def dots_loss(
-    config: ActorConfig, model_output: dict[str, Any], data: TensorDict, dp_group: Any = None
-) -> tuple[torch.Tensor, dict[str, Any]]:
-    """verl's actor loss, with what the stages of a step have written to the rows.
-
-    For `actor_rollout_wg.set_loss_fn`. filler: rows that are there for their number only; no term of the loss counts
-    them. unfiltered_tokens: the tokens that a mini-batch had before rows left it; the loss is divided by them still.
-    replay_age: see `off_policy_loss`.
-    """
-    if "filler" in data:
-        pairs = zip(data["response_mask"].unbind(), data["filler"].tolist(), strict=True)
-        rows = [torch.zeros_like(mask_T) if filler else mask_T for mask_T, filler in pairs]
-        data["response_mask"] = torch.nested.as_nested_tensor(rows, layout=torch.jagged)
-    if "unfiltered_tokens" in data:
-        tu.assign_non_tensor(data, batch_num_tokens=int(data["unfiltered_tokens"][0]))
-    return (off_policy_loss if "replay_age" in data else ppo_loss)(config, model_output, data, dp_group)
-
-
 def off_policy_loss(
     config: ActorConfig, model_output: dict[str, Any], data: TensorDict, dp_group: Any = None
 ) -> tuple[torch.Tensor, dict[str, Any]]:
@@ -143,24 +124,26 @@ def off_policy_loss(
     return loss, metrics
 
 
-def off_policy_metrics(metrics: dict[str, Any]) -> None:
-    """Replace the sums of `off_policy_loss` in a step's metrics by figures.
+def off_policy_metrics(metrics: dict[str, Any], prefix: str) -> dict[str, float]:
+    """Take the sums of `off_policy_loss` out of a step's metrics, and return figures of them.
 
     Of fresh and of replayed rows: ratio/mean, ratio/max, ratio/log_difference, clip_share, effective_sample_size; of
     each age: ratio/log_difference. What no row belongs to is left out.
     """
     marked = f"actor/{PREFIX}/"
     sums: dict[str, dict[str, float]] = {}
+    figures: dict[str, float] = {}
     for key in [key for key in metrics if key.startswith(marked)]:
         name, part = key.removeprefix(marked).split("/")
         sums.setdefault(name, {})[part] = float(metrics.pop(key))
     older = [parts for name, parts in sums.items() if name != FRESH]
     for name, parts in ((FRESH, [sums[FRESH]] if sums else []), ("replayed", older)):
         for key, value in _figures(parts).items():
-            metrics[f"{PREFIX}/{name}/{key}"] = value
+            figures[f"{prefix}/{name}/{key}"] = value
     for name, parts in sums.items():
         if name != FRESH and parts["tokens"]:
-            metrics[f"{PREFIX}/{name}/ratio/log_difference"] = ratio_figures(parts)["ratio/log_difference"]
+            figures[f"{prefix}/{name}/ratio/log_difference"] = ratio_figures(parts)["ratio/log_difference"]
+    return figures
 
 
 def _figures(parts: Sequence[dict[str, float]]) -> dict[str, float]:

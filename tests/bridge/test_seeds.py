@@ -25,7 +25,7 @@ class Server:
 def worker_for(engine: str, full_determinism: bool, server: Server):
     """This project's worker over verl's, of which everything but the agent loop itself is stood in for."""
     from verl_dots.bridge import agent_loop
-    from verl_dots.training.seeds import DistinctRequests
+    from verl_dots.bridge.seeds import DistinctRequests
 
     class Loop(agent_loop.SeededAgentLoopWorker):
         def __init__(self):

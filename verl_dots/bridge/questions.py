@@ -1,8 +1,7 @@
-"""The questions of verl's train data set, and where those of a step come from."""
+"""The questions of verl's train data set."""
 
-from collections.abc import Callable, Collection
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from tensordict import TensorDict
@@ -52,6 +51,11 @@ class TrainQuestions:
         """The number of the question with an id. Raises KeyError for one that is not among them."""
         return self._numbers[identity]
 
+    def number_of(self, batch: TensorDict) -> int:
+        """The number of the question of a batch of one row, as verl's dataloader gives it."""
+        prompt, answer = list(batch["raw_prompt"])[0], list(batch["reward_model"])[0]["ground_truth"]
+        return self.number(question_id(prompt, answer))
+
     def row(self, question: int) -> dict[str, Any]:
         """A question's row as verl's data set gives it."""
         return self._dataset[int(self.known.rows[question])]
@@ -61,44 +65,3 @@ class TrainQuestions:
         batch = tu.get_tensordict(collate_fn([self.row(question) for question in questions_N]))
         tu.assign_non_tensor_data(batch, "global_steps", step)
         return batch
-
-
-class FreshQuestions(Protocol):
-    """Where the questions come from that a step rolls out."""
-
-    def planned(self) -> np.ndarray:
-        """Those of this step: delta * B, or less where rollouts are there already."""
-
-    def top_up(self, count: int, exclude: Collection[int]) -> np.ndarray:
-        """Up to `count` further ones, none of the excluded."""
-
-
-class DataloaderQuestions:
-    """Questions in the order of verl's dataloader.
-
-    Args:
-        questions: of the data set.
-        fetch: the dataloader's next batch of one row.
-        fresh: delta * B, questions of a step.
-    """
-
-    def __init__(self, questions: TrainQuestions, fetch: Callable[[], TensorDict], fresh: int):
-        self._questions, self._fetch, self._fresh = questions, fetch, fresh
-
-    def planned(self) -> np.ndarray:
-        """The next ones; where an epoch ends in the middle, a question that is among them already is passed over."""
-        return self.top_up(self._fresh, ())
-
-    def top_up(self, count: int, exclude: Collection[int]) -> np.ndarray:
-        """The next ones that are not excluded; those are passed over, for they are in the batch already."""
-        seen, found = set(exclude), []
-        for _ in range(count + 2 * self._questions.rows):
-            if len(found) == count:
-                break
-            row = self._fetch()
-            identity = question_id(list(row["raw_prompt"])[0], list(row["reward_model"])[0]["ground_truth"])
-            number = self._questions.number(identity)
-            if number not in seen:
-                seen.add(number)
-                found.append(number)
-        return np.array(found, dtype=np.int64)

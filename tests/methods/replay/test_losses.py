@@ -20,7 +20,7 @@ from verl.workers.utils.losses import ppo_loss
 
 from verl_dots.methods.dash.checks import OF_ALL_ROWS
 from verl_dots.methods.replay.loss_rule import is_clipped
-from verl_dots.training.losses import dots_loss, off_policy_loss, off_policy_metrics
+from verl_dots.methods.replay.losses import dots_loss, off_policy_loss, off_policy_metrics
 
 MODES = ("token-mean", "seq-mean-token-mean")
 ALL_MODES = (*MODES, "seq-mean-token-sum", "seq-mean-token-sum-norm", "token-sum")

@@ -5,40 +5,33 @@ from typing import Any
 
 import numpy as np
 import torch
-import transfer_queue as tq
-from verl.utils.tensordict_utils import list_of_dict_to_tensordict
 
-from verl_dots.bridge.groups import place_of
-from verl_dots.bridge.rows import REPLAYED, STORED, TEMPERATURE
-from verl_dots.methods.stored import ReplayError, ReplayGroup, Response, pack
-from verl_dots.training.train_questions import TrainQuestions
+from verl_dots.bridge.questions import TrainQuestions
+from verl_dots.bridge.rows import ORIGIN, TEMPERATURE, TRAIN, Rows, announce, place_of, put_rows
+from verl_dots.step import Origin, Step
+from verl_dots.stored import ReplayError, ReplayGroup, Response, pack
 
 FIELDS = ("prompts", "responses", "response_mask", "rm_scores", "num_turns")
 
 
-def pack_rows(
-    keys: Sequence[str], partition: str, ids: Mapping[str, str], step: int, temperature: float, log_probs: str
-) -> list[ReplayGroup]:
-    """Groups of some rows, in the order of their uids.
+def pack_rows(rows: Rows, questions: TrainQuestions, step: Step, log_probs: str) -> list[ReplayGroup]:
+    """Groups of some rows that the step has sampled, in the order of their uids.
 
     Args:
-        keys: of the rows.
-        partition: that they are in.
-        ids: id of the question of each of their uids.
-        step, temperature: that they were sampled in and at.
+        rows: with all fields of a trajectory.
+        questions: of the data set.
+        step: at hand; it tells the question of each uid, and the temperature.
         log_probs: field with those of the behaviour policy.
 
     Raises:
         ReplayError: rollouts that cannot be kept.
     """
-    if not keys:
+    if not len(rows):
         return []
-    names = [*FIELDS, log_probs]
-    found = tq.kv_batch_get(keys=list(keys), partition_id=partition, select_fields=names)
-    columns = [list(found[name]) if name == "num_turns" else found[name].unbind() for name in names]
     prompts: dict[str, np.ndarray] = {}
     responses: dict[str, list[tuple[int, Response]]] = {}
-    for key, prompt_N, tokens_T, mask_T, reward_T, turns, log_probs_T in zip(keys, *columns, strict=True):
+    columns = rows.get(*FIELDS, log_probs)
+    for key, prompt_N, tokens_T, mask_T, reward_T, turns, log_probs_T in zip(rows.keys, *columns, strict=True):
         uid, session, output = place_of(key)
         if output:
             raise ReplayError(f"{uid}, rollout {session} has several outputs; one output a rollout can be kept")
@@ -46,36 +39,37 @@ def pack_rows(
         reward, mask_T = float(reward_T.sum()), mask_T.bool().numpy()
         response = Response(tokens_T.numpy(), log_probs_T.numpy(), reward, mask_T, int(turns))
         responses.setdefault(uid, []).append((session, response))
-    return [
-        pack(ids[uid], step, temperature, prompts[uid], [one for _, one in sorted(of_uid, key=lambda pair: pair[0])])
-        for uid, of_uid in sorted(responses.items())
-    ]
+    groups = []
+    for uid, of_uid in sorted(responses.items()):
+        identity = questions.known.ids[step.question_of[uid]]
+        ordered = [response for _, response in sorted(of_uid, key=lambda pair: pair[0])]
+        groups.append(pack(identity, step.number, step.temperature, prompts[uid], ordered))
+    return groups
 
 
-def put_back(
-    questions: TrainQuestions, groups: Sequence[ReplayGroup], uids: Sequence[str], step: int, trained_on: bool
-) -> None:
-    """Groups as rows of the train partition, with the fields that verl's agent loop gives to fresh ones.
+def put_back(questions: TrainQuestions, groups: Sequence[ReplayGroup], step: Step, origin: Origin) -> None:
+    """Make kept groups part of a step, which learns their questions.
 
     Args:
         questions: of the data set.
-        groups: to put there.
-        uids: what to call them.
-        step: this one.
-        trained_on: whether an earlier step has trained on them.
+        groups: to put into the train partition.
+        step: at hand.
+        origin: CACHED or REPLAYED; the groups are named after it.
     """
     if not groups:
         return
+    numbers = [questions.number(group.question) for group in groups]
+    uids = [step.name(origin.value, place) for place in range(len(groups))]
+    step.question_of |= dict(zip(uids, numbers, strict=True))
     keys, fields, tags = [], [], []
-    for uid, group in zip(uids, groups, strict=True):
-        row = questions.row(questions.number(group.question))
+    for uid, number, group in zip(uids, numbers, groups, strict=True):
+        row = questions.row(number)
         for session, response in enumerate(group.responses()):
             keys.append(f"{uid}_{session}_0")
             fields.append(_fields(row, uid, session, group, response))
-            tags.append(_tag(group, response) | {REPLAYED: trained_on})
-    tq.kv_batch_put(keys=keys, partition_id="train", fields=list_of_dict_to_tensordict(fields), tags=tags)
-    prompt = {"is_prompt": True, "status": "finished", "global_steps": step}
-    tq.kv_batch_put(keys=list(uids), partition_id="train", tags=[dict(prompt) for _ in uids])
+            tags.append(_tag(group, response) | {ORIGIN: origin.value})
+    put_rows(keys, fields, tags)
+    announce(uids, TRAIN, step.number)
 
 
 def _fields(row: Mapping[str, Any], uid: str, session: int, group: ReplayGroup, response: Response) -> dict[str, Any]:
@@ -108,5 +102,4 @@ def _tag(group: ReplayGroup, response: Response) -> dict[str, Any]:
     # The weights that generate in a step are those of the step before.
     steps = {"global_steps": group.step, "min_global_steps": group.step - 1, "max_global_steps": group.step - 1}
     lengths = {"prompt_len": len(group.prompt_N), "response_len": len(response.tokens_T)}
-    own = {STORED: True, TEMPERATURE: group.temperature}
-    return {"status": "success", **own, **steps, **lengths, "seq_len": sum(lengths.values())}
+    return {"status": "success", TEMPERATURE: group.temperature, **steps, **lengths, "seq_len": sum(lengths.values())}

@@ -1,0 +1,77 @@
+"""Rollouts that failed: their causes, from the agent loop to the trainer.
+
+An engine or a reward may raise for a response. Its group is then incomplete and leaves the step. The
+cause waits in a partition of verl's TransferQueue until the trainer takes it.
+"""
+
+import math
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import transfer_queue as tq
+from ray.exceptions import RayTaskError
+
+PARTITION = "failures"
+LONGEST_CAUSE = 500  # characters
+
+
+class RolloutFailure(RuntimeError):
+    """Too many rollouts failed: the engine or the reward raised for them."""
+
+
+class RewardError(ValueError):
+    """A reward function gave something that is no finite number."""
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A rollout that failed.
+
+    Attributes:
+        rollout: its name, `uid_session`.
+        cause: type and message of what was raised.
+    """
+
+    rollout: str
+    cause: str
+
+
+def cause_of(error: BaseException) -> str:
+    """Type and message of an exception; of what a Ray task raised, not of Ray's wrapper with its traceback."""
+    if isinstance(error, RayTaskError) and isinstance(error.cause, BaseException):
+        error = error.cause
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text}"[:LONGEST_CAUSE]
+
+
+def require_finite_reward(reward: Any) -> None:
+    """Pass a reward that can be trained on; None, where it is computed later, is one.
+
+    Raises:
+        RewardError: it is NaN, infinite or no number.
+    """
+    if reward is None:
+        return
+    try:
+        number = float(reward)
+    except (TypeError, ValueError):
+        number = math.nan
+    if isinstance(reward, str) or not math.isfinite(number):
+        raise RewardError(f"the reward is {reward!r:.80} ({type(reward).__name__}); it must be a finite number")
+
+
+async def tell_failure(uid: str, session: int, error: BaseException) -> None:
+    """Leave the cause of a failed rollout for `take_failures`."""
+    tag = {"status": "failure", "cause": cause_of(error), "time": time.time()}
+    await tq.async_kv_put(key=f"{uid}_{session}", partition_id=PARTITION, tag=tag)
+
+
+def take_failures() -> list[Failure]:
+    """What has failed since the last call, in order of time; each failure is told once."""
+    found = (tq.kv_list(partition_id=PARTITION) or {}).get(PARTITION) or {}
+    if not found:
+        return []
+    tq.kv_clear(keys=list(found), partition_id=PARTITION)
+    ordered = sorted(found.items(), key=lambda item: (item[1]["time"], item[0]))
+    return [Failure(name, tag["cause"]) for name, tag in ordered]

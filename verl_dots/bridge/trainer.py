@@ -1,0 +1,217 @@
+"""verl's synchronous V1 trainer by public names, with rows in place of its batches.
+
+The only class of the package that overrides or calls a private method of verl's trainer. What it relies on is in
+`contract`, which a test compares with the installed verl.
+"""
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import transfer_queue as tq
+from tensordict import TensorDict
+from transfer_queue import KVBatchMeta
+from verl.trainer.ppo.v1 import PPOTrainerSync
+from verl.utils import tensordict_utils as tu
+from verl.utils.config import omega_conf_to_dataclass
+from verl.utils.debug import marked_timer
+
+from verl_dots.bridge.agent_loop import FIRST_ROLLOUT, PARTITION
+from verl_dots.bridge.rows import Rows
+
+
+def column(values: Any) -> Any:
+    """Values, one a row, as a field of a batch of prompts."""
+    return tu.get_tensordict({"column": np.array(values, dtype=object)})["column"]
+
+
+class BridgeTrainer(PPOTrainerSync):
+    """What a step is made of. Each part changes the rows in the TransferQueue, and `metrics` with their figures."""
+
+    @contextmanager
+    def timed(self, name: str) -> Iterator[None]:
+        """Add the seconds of a part of the step to verl's timing."""
+        with marked_timer(name, self.timing_raw):
+            yield
+
+    @cached_property
+    def ranks(self) -> int:
+        """Data-parallel ranks of the actor."""
+        return max(self.actor_rollout_wg._query_dispatch_info("actor")) + 1
+
+    # --- prompts ---------------------------------------------------------------------------------------------
+
+    def next_prompts(self, count: int | None) -> TensorDict:
+        """Prompts to roll out: verl's next ones of the data loader, unless a subclass chooses."""
+        return super()._next_train_batch(count)
+
+    def submit(self, prompts: TensorDict) -> int:
+        """Begin to roll out prompts; how many."""
+        return super()._submit_batch_to_rollout(prompts)
+
+    def fetch_row(self) -> TensorDict:
+        """The data loader's next batch of data.gen_batch_size rows."""
+        return self._fetch_one_gen_batch()
+
+    def _next_train_batch(self, num_prompts: int | None = None) -> TensorDict:
+        return self.next_prompts(num_prompts)
+
+    def _submit_batch_to_rollout(self, batch: TensorDict) -> int:
+        return self.submit(batch)
+
+    def roll_out_apart(self, prompts: TensorDict, uids: list[str], partition: str, first_rollout: int) -> Rows:
+        """Roll out prompts into a partition of their own, score them, and return what has arrived.
+
+        Args:
+            prompts: of the data set.
+            uids: their names.
+            partition: of the TransferQueue; no step trains on it.
+            first_rollout: index of each prompt's first rollout, apart from those of the step's own.
+        """
+        prompts["uid"] = column(uids)
+        prompts[PARTITION] = column([partition] * len(uids))
+        prompts[FIRST_ROLLOUT] = column([first_rollout] * len(uids))
+        tags = [{"is_prompt": True, "status": "pending", "global_steps": self.global_steps} for _ in uids]
+        tq.kv_batch_put(keys=list(uids), partition_id=partition, tags=tags)
+        self.agent_loop_manager.generate_sequences(prompts)
+        found, _ = self.replay_buffer.sample(
+            global_steps=self.global_steps, partition_id=partition, batch_size=len(uids)
+        )
+        if self.has_colocated_rewards:
+            # As in verl's validation, engine and reward model take turns on the same devices.
+            self.checkpoint_manager.sleep_replicas()
+            found = self._compute_reward_colocate(found)
+            self.checkpoint_manager.update_weights(self.global_steps - 1)
+        return Rows(found)
+
+    # --- rollouts and rewards --------------------------------------------------------------------------------
+
+    def wait_for_rollouts(self, groups: int, metrics: dict) -> Rows:
+        """All rows of the step's groups, once they are there; the engine then sleeps."""
+        self.on_sample_begin()
+        batch, figures = self.replay_buffer.sample(
+            global_steps=self.global_steps, partition_id="train", batch_size=groups
+        )
+        metrics.update(figures)
+        batch.extra_info["temperature"] = self.config.actor_rollout_ref.rollout.temperature
+        self.on_sample_end()
+        return Rows(batch)
+
+    @property
+    def has_colocated_rewards(self) -> bool:
+        """Whether a reward model on the trainer's own devices gives the rewards."""
+        return self.reward_loop_manager.reward_loop_worker_handles is None
+
+    def score(self, rows: Rows, metrics: dict) -> None:
+        """Rewards by a reward model on the same devices, where there is one."""
+        if self.has_colocated_rewards and len(rows):
+            with self.timed("reward"):
+                self._compute_reward_colocate(rows.meta, metrics=metrics)
+
+    def balance(self, rows: Rows, metrics: dict) -> Rows:
+        """Fill the batch up to what divides, and order it so that each rank has equal work."""
+        return Rows(self._balance_batch(rows.meta, metrics=metrics))
+
+    # --- forward passes and updates --------------------------------------------------------------------------
+
+    def forward(self, field: str, rows: Rows, metrics: dict) -> None:
+        """A forward pass that writes `field`: old_log_probs (and entropy) or ref_log_prob."""
+        passes = {"old_log_probs": self._compute_old_log_prob, "ref_log_prob": self._compute_ref_log_prob}
+        passes[field](rows.meta, metrics=metrics)
+
+    def compute_values(self, rows: Rows, metrics: dict) -> None:
+        """The critic's values."""
+        self._compute_values(rows.meta, metrics=metrics)
+
+    def compute_advantages(self, rows: Rows, metrics: dict) -> None:
+        """Advantages and returns of rewards and, where the config asks for them, of values and of a KL penalty."""
+        rows.meta = self._compute_advantage(rows.meta, metrics=metrics)  # without what went to the forward passes
+
+    def update_critic(self, rows: Rows, metrics: dict) -> None:
+        """The critic's optimizer steps."""
+        self._update_critic(rows.meta, metrics=metrics)
+
+    def update_actor(self, rows: Rows, metrics: dict) -> None:
+        """The actor's optimizer steps."""
+        self._update_actor(rows.meta, metrics=metrics)
+
+    def set_actor_loss(self, loss: Any) -> None:
+        """Have the actor's workers compute another loss than verl's; called with (config, output, data, dp_group)."""
+        self.actor_rollout_wg.set_loss_fn(loss)
+
+    def actor_settings(self) -> Any:
+        """verl's typed settings of the actor."""
+        return omega_conf_to_dataclass(self.config.actor_rollout_ref.actor)
+
+    # --- mini-batches ----------------------------------------------------------------------------------------
+
+    @property
+    def actor_updates(self) -> int:
+        """Mini-batches of a train batch."""
+        return self.config.data.train_batch_size // self.config.actor_rollout_ref.actor.ppo_mini_batch_size
+
+    @property
+    def critic_updates(self) -> int:
+        """Mini-batches of the critic, 1 without one."""
+        return self.config.data.train_batch_size // self.config.critic.ppo_mini_batch_size if self.use_critic else 1
+
+    def cut_evenly(self, rows: Rows, updates: int) -> None:
+        """Have verl cut the rows into so many mini-batches, however many they are."""
+        real = len(rows.real)
+        rows.pin({"mini_batch_size": len(rows) // updates, "global_batch_size": real / updates})
+
+    unequal_groups = False  # whether this batch has other than rollout.n rollouts of each question
+
+    def _get_required_batch_multiple(self, dp_size: int) -> int:
+        if self.unequal_groups:
+            # verl's whole mini-batches could add an optimizer step for a few rows.
+            return dp_size * math.lcm(self.actor_updates, self.critic_updates)
+        return super()._get_required_batch_multiple(dp_size)
+
+    # --- the run ---------------------------------------------------------------------------------------------
+
+    def validate(self) -> dict:
+        """verl's validation; its figures."""
+        return super()._validate()
+
+    def save(self) -> None:
+        """Write verl's part of a checkpoint."""
+        super()._save_checkpoint()
+
+    def load(self) -> None:
+        """Read verl's part of the checkpoint that the run resumes from."""
+        super()._load_checkpoint()
+
+    def log_rollouts(self, rows: Rows, timing: dict, folder: str) -> None:
+        """Dump rollouts as verl does."""
+        if len(rows):
+            super()._log_rollout_data(rows.meta, timing, folder)
+
+    def add_figures(self, rows: Rows, metrics: dict, timing: dict, step: int, epoch: int) -> None:
+        """verl's metrics of a whole step, added to `metrics`."""
+        super()._compute_metrics(rows.meta, metrics, timing, global_steps=step, epoch=epoch)
+
+    def completed(self) -> None:
+        """The last call of a fit() that ends as it should."""
+        super()._shutdown_dump_executor()
+
+    def _validate(self) -> dict:
+        return self.validate()
+
+    def _save_checkpoint(self) -> None:
+        self.save()
+
+    def _load_checkpoint(self) -> None:
+        self.load()
+
+    def _log_rollout_data(self, batch: KVBatchMeta, timing_raw: dict, rollout_data_dir: str) -> None:
+        self.log_rollouts(Rows(batch), timing_raw, rollout_data_dir)
+
+    def _compute_metrics(self, batch: KVBatchMeta, metrics: dict, timing_raw: dict, global_steps: int, epoch: int):
+        self.add_figures(Rows(batch), metrics, timing_raw, global_steps, epoch)
+
+    def _shutdown_dump_executor(self) -> None:
+        self.completed()

@@ -1,0 +1,244 @@
+"""What a method can do in a train step: three roles, and hooks that do nothing unless a method fills them.
+
+A `Source` says which questions a step rolls out; a run has exactly one. A `Store` keeps rollouts for later steps; a run
+has at most one. Every other part of a method is a `Stage`. All three have the same hooks, which the trainer calls in
+the order of this file. A stage keeps to its own state and to the step that it is handed; none writes another's fields.
+"""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Protocol, Self
+
+import numpy as np
+from omegaconf import DictConfig
+
+from verl_dots.bridge.questions import TrainQuestions
+from verl_dots.bridge.rows import Rows
+from verl_dots.config import DotsConfig
+from verl_dots.step import Step
+
+# Takes rows, writes a field of them, and adds its figures to the metrics.
+Forward = Callable[[Rows, dict], None]
+
+
+class Rollouts(Protocol):
+    """What a stage may ask the trainer for."""
+
+    def roll_out_references(self, step: Step, questions_K: np.ndarray) -> "References":
+        """Roll out questions apart from the step's own batch; see `References`."""
+
+    def forward(self, field: str, rows: Rows, metrics: dict) -> None:
+        """verl's forward pass over rows, which writes `field`: "old_log_probs" or "ref_log_prob"."""
+
+    def next_question(self) -> int:
+        """The number of the data loader's next question."""
+
+    def set_temperature(self, temperature: float) -> None:
+        """The temperature of the step's rollouts, for the engine and wherever verl reads it."""
+
+
+@dataclass
+class References:
+    """Rollouts of questions in a partition of their own.
+
+    Attributes:
+        rows: of the complete groups.
+        uids: of these groups, in the order of the questions.
+        complete_K: bool, which questions have a complete group.
+        dropped_tokens: of the groups of which rollouts failed.
+    """
+
+    rows: Rows
+    uids: list[str]
+    complete_K: np.ndarray
+    dropped_tokens: int = 0
+
+
+@dataclass
+class Run:
+    """What a stage is made of.
+
+    Attributes:
+        dots: the settings.
+        config: verl's, of the whole run.
+        questions: of the data set; None where no method needs to know them.
+        steps: of the whole run.
+        fresh: questions that a step rolls out; the store gives the others.
+        ranks: data-parallel ranks of the actor.
+        vocabulary: tokens of the policy.
+        text_only: whether the model takes text alone.
+        trainer: gives rollouts and forward passes.
+        resources: verl's pool of the trainer's devices, for workers of a method's own.
+    """
+
+    dots: DotsConfig
+    config: DictConfig
+    questions: TrainQuestions | None
+    steps: int
+    fresh: int
+    ranks: int = 1
+    vocabulary: int = 0
+    text_only: bool = True
+    trainer: Rollouts | None = None
+    resources: Any = None
+
+    @property
+    def batch_size(self) -> int:
+        """B, questions of a train batch."""
+        return self.config.data.train_batch_size
+
+    @property
+    def rollout(self) -> Any:
+        """verl's settings of the rollout."""
+        return self.config.actor_rollout_ref.rollout
+
+    def rng(self, stream: int) -> np.random.Generator:
+        """A generator of the run's seed, apart from those of other streams."""
+        return np.random.default_rng([self.dots.seed, stream])
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What a reward can depend on, one value a row.
+
+    Attributes:
+        reward_N: as the reward function gave it.
+        length_N: tokens of the response.
+        question_N: number of the question; -1 for rows that only pad the batch.
+    """
+
+    reward_N: np.ndarray
+    length_N: np.ndarray
+    question_N: np.ndarray
+
+
+class Stage:
+    """A part of a method.
+
+    Attributes:
+        name: its group of settings (`dots.NAME`), its file in a checkpoint (`NAME.safetensors`), and the prefix of its
+            metrics (`NAME/`).
+        METRICS: what it reports, name (without the prefix) -> description.
+        knows_questions: whether it must know the question of each group.
+        unequal_groups: whether groups of different sizes can meet in a batch because of it.
+        own_loss: whether the actor's loss reads what it writes to the rows.
+    """
+
+    name: ClassVar[str]
+    METRICS: ClassVar[Mapping[str, str]] = {}
+    knows_questions: ClassVar[bool] = False
+    unequal_groups: ClassVar[bool] = False
+    own_loss: ClassVar[bool] = False
+
+    # --- before a run ----------------------------------------------------------------------------------------
+
+    @classmethod
+    def enabled(cls, dots: DotsConfig, config: DictConfig) -> bool:
+        """Whether a run with these settings has the stage."""
+        return getattr(dots, cls.name).enable
+
+    @classmethod
+    def refuse(cls, config: DictConfig, dots: DotsConfig) -> None:
+        """Raise ConfigError for settings that could only fail, or mislead, after the start."""
+
+    @classmethod
+    def make(cls, run: Run) -> Self:
+        """The stage of one run.
+
+        Raises:
+            ValueError: data or a model that it cannot work with.
+        """
+        return cls()
+
+    # --- a step, in its order --------------------------------------------------------------------------------
+
+    def target(self) -> float | None:
+        """The adaptive difficulty that the next step's questions should have; None leaves dots.selection.alpha."""
+
+    def begin(self, step: Step) -> None:
+        """Before anything is rolled out."""
+
+    def sizes(self, step: Step, questions_B: np.ndarray) -> np.ndarray | None:
+        """[B] rollouts of the questions of a batch, rollout.n * B in total; None leaves n for each."""
+
+    def sampled(self, step: Step, rows: Rows) -> Rows:
+        """Once all rollouts are there: the rows that this step trains on."""
+        return rows
+
+    def complete(self, step: Step, rows: Rows) -> None:
+        """The batch is whole and in its order; no forward pass has been made."""
+
+    def forward(self, step: Step, field: str, inner: Forward, rows: Rows, metrics: dict) -> None:
+        """Around the forward pass that writes `field` of all rows; `inner` makes it of those that it is given."""
+        inner(rows, metrics)
+
+    def rewards(self, step: Step, scores: Scores) -> np.ndarray | None:
+        """[N] rewards that advantages are computed of; None leaves them. Changes nothing."""
+
+    def observe(self, step: Step, rows: Rows) -> None:
+        """Take in what the step's groups show, before the update."""
+
+    def reduce(self, step: Step, rows: Rows) -> Rows:
+        """The rows that the actor is updated with."""
+        return rows
+
+    def metrics(self, step: Step) -> dict[str, float]:
+        """Figures of the step, once it is done, with the stage's prefix."""
+        return {}
+
+    # --- checkpoints -----------------------------------------------------------------------------------------
+
+    def state_dict(self) -> dict[str, Any] | None:
+        """Everything that later steps depend on, see `verl_dots.state`; None where nothing is remembered."""
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take over such a state, all of it, or raise StateError and stay as it is."""
+
+
+class Source(Stage):
+    """Where the questions of a step come from."""
+
+    @classmethod
+    def on_conflict(cls, dots: DotsConfig) -> str:
+        """What is done about a prompt with several answers, see `questions_of`."""
+        return "keep"
+
+    def plan(self, step: Step) -> np.ndarray | None:
+        """The next batch's questions to roll out: delta * B, less those of which rollouts are there.
+
+        None leaves verl's own order of the data, of which no stage knows the questions.
+        """
+        raise NotImplementedError
+
+    def top_up(self, step: Step, count: int, exclude: Collection[int]) -> np.ndarray:
+        """Up to `count` further questions, none of the excluded."""
+        raise NotImplementedError
+
+
+class Store(Stage):
+    """What keeps rollouts for later steps. It keeps text alone.
+
+    Attributes:
+        keeps_ahead: whether later steps cannot do without what a step leaves here, so that one that fails is no end.
+    """
+
+    knows_questions = True
+    keeps_ahead: ClassVar[bool] = False
+
+    @classmethod
+    def fresh(cls, dots: DotsConfig, batch_size: int) -> int:
+        """Questions that a step rolls out on average."""
+        return batch_size
+
+    def fill(self, step: Step, source: Source) -> Sequence[np.ndarray]:
+        """Put kept rollouts into the step; the batches of questions to roll out beside them, which may be none."""
+        raise NotImplementedError
+
+
+def require_text(run: Run, name: str) -> None:
+    """Raise ValueError for a model whose prompts are more than text, which `dots.NAME` could not keep."""
+    if not run.text_only:
+        raise ValueError(
+            f"dots.{name}.enable=True keeps text alone, and this model has a processor for images or video; turn "
+            f"{name} off"
+        )
