@@ -34,7 +34,8 @@ def evidence(success_N: np.ndarray, rollouts_N: np.ndarray) -> np.ndarray:
 def posterior(counts_P2: np.ndarray, evidence_P2: np.ndarray, prior: tuple[float, float], memory: float) -> np.ndarray:
     """[P, 2] counts' = memory * counts + (1 - memory) * prior + evidence.
 
-    MoPPS's recursive update with temporal discounting, lambda = memory; BOTS's Eq. 1, lambda = 1 - memory.
+    MoPPS's recursive update with temporal discounting, lambda = memory; in BOTS's generalized update lambda is
+    1 - memory.
 
     Args:
         counts_P2: successes and failures so far.
@@ -58,7 +59,8 @@ def mean_success(counts_P2: np.ndarray) -> np.ndarray:
 def thompson(counts_P2: np.ndarray, target: float, count: int, rng: np.random.Generator) -> np.ndarray:
     """[count] positions whose difficulty, drawn from the posterior, is nearest to the target, the nearest first.
 
-    MoPPS's Top-B of -(gamma - gamma*)^2, BOTS's section 3.4: gamma ~ Beta(successes, failures), difficulty 1 - gamma.
+    gamma ~ Beta(successes, failures), difficulty 1 - gamma: MoPPS's Top-B of -(gamma - gamma*)^2, and BOTS's utility
+    -|p - p*|, which orders them alike.
 
     Args:
         counts_P2: successes and failures of the candidates.
@@ -73,7 +75,7 @@ def thompson(counts_P2: np.ndarray, target: float, count: int, rng: np.random.Ge
 
 
 def capability(success_N: np.ndarray, reference_N2: np.ndarray) -> float | None:
-    """Where the policy stands between two reference models, 0 at the weaker and 1 at the stronger (BOTS, section 3.3).
+    """Where the policy stands between two reference models, 0 at the weaker and 1 at the stronger (BOTS).
 
     mu = (mean success - mean weaker) / (mean stronger - mean weaker), below 0 and above 1 beyond them.
 
@@ -95,13 +97,13 @@ def capability(success_N: np.ndarray, reference_N2: np.ndarray) -> float | None:
 
 
 def interpolated(reference_P2: np.ndarray, mu: float) -> np.ndarray:
-    """[P] success rates at a capability mu: clip(mu * stronger + (1 - mu) * weaker, 0, 1) (BOTS, section 3.3)."""
+    """[P] success rates at a capability mu: clip(mu * stronger + (1 - mu) * weaker, 0, 1) (BOTS)."""
     _require_shape("reference success rates", reference_P2, (len(reference_P2), 2))
     return np.clip(reference_P2 @ np.array([1 - mu, mu]), 0, 1)
 
 
 def fused(evidence_P2: np.ndarray, estimate_P: np.ndarray, rollouts: float, implicit: float) -> np.ndarray:
-    """[P, 2] (1 - rho) * measured + rho * implicit, the evidence of BOTS's Eq. 1.
+    """[P, 2] (1 - rho) * measured + rho * implicit, the evidence of BOTS's generalized update.
 
     The implicit counts of a question are the measured ones where there are any, else `rollouts` at the estimated rate.
     A measured question hence keeps its counts, and every other one gets rho * rollouts.
