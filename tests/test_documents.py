@@ -12,6 +12,7 @@ import pytest
 from scripts import metrics_table, testbed_results
 from scripts.sections import begin_of, end_of, with_section
 from verl_dots.config import PRESETS, DotsConfig
+from verl_dots.main import compose
 
 ROOT = Path(__file__).parents[1]
 MOST_LINES, MOST_WORDS = 150, 25
@@ -142,6 +143,16 @@ def test_settings_of_dots_exist(document):
     found = {name.rstrip(".") for name in re.findall(r"(?<![\w./])dots\.[a-z_.]+", text)}
     assert found - known - {"dots.sh"} == set()
     assert set(re.findall(r"dots\.preset=([a-z_0-9]+)", text)) <= set(PRESETS)
+
+
+@every_document
+def test_overrides_are_taken(document):
+    """Of training commands, and of the blocks of text that hold further ones."""
+    text = document.read_text().replace("\\\n", " ")
+    for block in re.findall(r"^```text\n(.*?)^```|^python -m verl_dots.main ([^\n]*)$", text, re.MULTILINE | re.DOTALL):
+        overrides = [word for word in "".join(block).split() if re.fullmatch(r"(device|[a-z_]+\.[\w.]+)=\S+", word)]
+        if overrides:
+            compose(overrides)
 
 
 def test_the_metrics_of_stages_are_told_as_they_declare_them():
