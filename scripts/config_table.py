@@ -1,4 +1,4 @@
-"""The table of `dots` settings in the README, from the typed config: `python scripts/config_table.py [--write]`.
+"""The table of `dots` settings in verl_dots/conf, from the typed config: `python scripts/config_table.py [--write]`.
 
 Without --write: exit 1 if the README's table is not the one that the config has now.
 """
@@ -16,7 +16,7 @@ sys.path.insert(0, str(ROOT))
 
 from verl_dots.config import DotsConfig  # noqa: E402
 
-README = ROOT / "README.md"
+README = ROOT / "verl_dots/conf/README.md"
 BEGIN = "<!-- settings: made by scripts/config_table.py --write -->\n"
 END = "<!-- end of settings -->\n"
 ATTRIBUTE = re.compile(r"^    (?P<names>\w+(, \w+)*): (?P<text>.*)$")

@@ -1,0 +1,49 @@
+"""The table of the stages' metrics, from what each stage declares: `python -m scripts.metrics_table [--write]`.
+
+Without --write: exit 1 if the table in verl_dots/training/METRICS.md is not the one that the stages declare now.
+"""
+
+import argparse
+from collections.abc import Mapping
+from pathlib import Path
+
+from scripts.sections import settle, with_section
+
+DOCUMENT = Path(__file__).parents[1] / "verl_dots/training/METRICS.md"
+SECTION, SCRIPT = "metrics of the stages", "scripts/metrics_table.py"
+
+
+def declared() -> Mapping[str, Mapping[str, str]]:
+    """Stage -> metric -> what it means, as the stages have it."""
+    from verl_dots.methods import METRICS
+
+    return METRICS
+
+
+def table(stages: Mapping[str, Mapping[str, str]]) -> str:
+    """The table, as markdown, in the order of the stages.
+
+    Raises:
+        ValueError: two stages declare the same metric.
+    """
+    lines, owner = ["| stage | metric | meaning |", "|---|---|---|"], {}
+    for stage, metrics in stages.items():
+        for name, meaning in metrics.items():
+            if name in owner:
+                raise ValueError(f"{name} is declared by {owner[name]} and by {stage}; one of them must rename it")
+            owner[name] = stage
+            cells = (stage, f"`{name}`", meaning)
+            lines.append("| " + " | ".join(cell.replace("|", r"\|") for cell in cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Write or compare the table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--write", action="store_true", help="put the table into the document")
+    options = parser.parse_args(arguments)
+    return settle(DOCUMENT, with_section(DOCUMENT, SECTION, SCRIPT, table(declared())), options.write)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

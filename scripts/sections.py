@@ -1,0 +1,35 @@
+"""Parts of a document that a script writes, each between two lines that name the script."""
+
+from pathlib import Path
+
+
+def begin_of(name: str, script: str) -> str:
+    """The line before such a part."""
+    return f"<!-- {name}: made by {script} --write -->\n"
+
+
+def end_of(name: str) -> str:
+    """The line behind it."""
+    return f"<!-- end of {name} -->\n"
+
+
+def with_section(document: Path, name: str, script: str, text: str) -> str:
+    """The document with `text` as its part `name`.
+
+    Raises:
+        ValueError: the document has no place for it.
+    """
+    begin, end = begin_of(name, script), end_of(name)
+    before, found, rest = document.read_text().partition(begin)
+    _, closed, after = rest.partition(end)
+    if not found or not closed:
+        raise ValueError(f"{document} must hold the lines {begin.strip()} and {end.strip()}; {script} writes between")
+    return f"{before}{begin}{text}{end}{after}"
+
+
+def settle(document: Path, text: str, write: bool) -> int:
+    """Write the document, or say by an exit status of 1 that it has another text."""
+    if write:
+        document.write_text(text)
+        return 0
+    return int(document.read_text() != text)

@@ -1,0 +1,209 @@
+"""The documents: short, plain, and true of the tree that they stand in."""
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import fields, is_dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+from scripts import metrics_table, testbed_results
+from scripts.sections import begin_of, end_of, with_section
+from verl_dots.config import PRESETS, DotsConfig
+from verl_dots.main import compose
+
+ROOT = Path(__file__).parents[1]
+MOST_LINES, MOST_WORDS = 150, 25
+BANNED = re.compile(r"\b(goes|hangs?)\b", re.IGNORECASE)
+# Documents that nothing is asked of, and why.
+LEFT_OUT = {"recipes/README.md": "is being rewritten"}
+# Files of a run, of verl or of the user, that documents name.
+OTHERS = {"config.yaml", "evaluation.md", "report.md", "ppo_trainer.yaml", "my_reward.py"}
+# Names that documents may use before they are there, and what brings them.
+COMING = {
+    "recipes/cpu/ablation.sh": "the recipes",
+    "verl_dots/methods/hooks.py": "the stages",
+    "verl_dots/methods/mopps": "MoPPS",
+}
+PLACES = sorted(path.name for path in ROOT.iterdir() if path.is_dir() and not path.name.startswith("."))
+MADE = {"data", "models", "runs", "report", "outputs", "tensorboard_log"}  # by a run; git ignores them
+FOLDERS = [ROOT / name for name in ("data_prep", "recipes", "scripts", "tests", "verl_dots")]
+DOCUMENTS = [
+    path
+    for path in (ROOT / "README.md", *sorted(path for folder in FOLDERS for path in folder.rglob("*.md")))
+    if str(path.relative_to(ROOT)) not in LEFT_OUT
+]
+SENTENCE = re.compile(r"(?<=[.?!])[\"')]*\s+(?=[A-Z0-9\"'(`|[])")
+
+
+def named(documents: list[Path]) -> list:
+    return [pytest.param(path, id=str(path.relative_to(ROOT))) for path in documents]
+
+
+every_document = pytest.mark.parametrize("document", named(DOCUMENTS))
+
+
+def fenced(text: str) -> str:
+    """What stands in fences, with the lines that go on joined."""
+    return "\n".join(re.findall(r"^```[^\n]*\n(.*?)^```", text, re.MULTILINE | re.DOTALL)).replace("\\\n", " ")
+
+
+def prose(text: str) -> str:
+    """The text without fences and comments."""
+    return re.sub(r"^```.*?^```|<!--.*?-->", "", text, flags=re.MULTILINE | re.DOTALL)
+
+
+def sentences(text: str) -> Iterator[str]:
+    """Sentences outside of fences, tables and headings; code is one word."""
+    block = ""
+    for line in [*prose(text).splitlines(), ""]:
+        item = re.match(r"\s*([-*]|\d+\.) ", line)
+        if not line.strip() or line.startswith(("|", "#")) or item:
+            yield from SENTENCE.split(block.strip()) if block.strip() else ()
+            block = ""
+        if line.strip() and not line.startswith(("|", "#")):
+            block += " " + (line[item.end() :] if item else line.strip())
+
+
+def words(sentence: str) -> int:
+    plain = re.sub(r"!?\[([^]]*)\]\([^)]*\)", r"\1", re.sub(r"`[^`]*`", "Code", sentence))
+    return sum(any(letter.isalnum() for letter in word) for word in plain.split())
+
+
+def exists(name: str, document: Path) -> bool:
+    if any(name == coming or name.startswith(f"{coming}/") for coming in COMING):
+        return True
+    return any(any(base.glob(name)) for base in (ROOT, document.parent, ROOT / "verl_dots"))
+
+
+def keys_of(kind: type, prefix: str) -> set[str]:
+    """Dotted names of all settings and groups of a settings class."""
+    found = {prefix}
+    for field in fields(kind):
+        group = field.default_factory
+        name = f"{prefix}.{field.name}"
+        found |= keys_of(group, name) if is_dataclass(group) else {name}
+    return found
+
+
+def test_sentences_are_told_apart_and_counted():
+    text = "One two. Three `a b c` [four](x.md).\n\n- Five\n  six\n- Seven\n\n| none |\n\n```bash\nno. No.\n```\n"
+    assert list(sentences(text)) == ["One two.", "Three `a b c` [four](x.md).", "Five six", "Seven"]
+    assert [words(sentence) for sentence in sentences(text)] == [2, 3, 2, 1]
+
+
+def test_the_readme_is_short():
+    assert len((ROOT / "README.md").read_text().splitlines()) <= MOST_LINES
+
+
+@every_document
+def test_sentences_are_plain(document):
+    text = document.read_text()
+    assert [sentence for sentence in sentences(text) if words(sentence) > MOST_WORDS] == []
+    assert [line for line in text.splitlines() if BANNED.search(line)] == []
+
+
+@every_document
+def test_links_and_paths_exist(document):
+    text = document.read_text()
+    links = [link.split("#")[0] for link in re.findall(r"\]\(([^)\s]+)\)", prose(text)) if "://" not in link]
+    assert [link for link in links if link and not (document.parent / link).exists()] == []
+    spans = re.findall(r"`([^`\s]+)`", prose(text))
+    scripts = re.findall(r"\b(?:bash|python|sbatch [^\n]*?)\s+([\w./-]+\.(?:sh|py|sbatch))\b", fenced(text))
+    in_prose = [word for span in re.findall(r"`([^`]+)`", prose(text)) for word in span.split()]
+    paths = [
+        name.rstrip("/")
+        for name in (*spans, *in_prose)
+        if re.fullmatch(r"[\w.*/-]+", name)
+        and (name.split("/")[0] in set(PLACES) - MADE or re.search(r"/.*\.(py|sh|md|yaml|sbatch)$", name))
+    ]
+    files = [name for name in spans if re.fullmatch(r"[\w-]+\.(py|sh|md|sbatch|yaml)", name)]
+    assert [name for name in {*paths, *files, *scripts} - OTHERS if not exists(name, document)] == []
+
+
+@every_document
+def test_commands_exist(document):
+    text = document.read_text()
+    modules = re.findall(r"python -m ([\w.]+)", text)
+    unknown = [name for name in modules if not name.rpartition(".")[2].isupper() and not name.endswith(".")]
+    assert [name for name in unknown if find_spec(name) is None] == []
+    sources = "".join(path.read_text() for folder in FOLDERS for path in folder.rglob("*.py"))
+    for line in fenced(text).splitlines():
+        if re.match(r"(for .* do )?python (-m (verl_dots|data_prep|scripts)|scripts/)", line):
+            options = re.findall(r"\s(--[a-z-]+)", line.split("#")[0])
+            assert [option for option in options if f'"{option}"' not in sources] == [], line
+
+
+@every_document
+def test_settings_of_dots_exist(document):
+    known = keys_of(DotsConfig, "dots")
+    text = re.sub(r"dots\.\.\.\.\w+", "", document.read_text())  # of a message, shortened
+    found = {name.rstrip(".") for name in re.findall(r"(?<![\w./])dots\.[a-z_.]+", text)}
+    assert found - known - {"dots.sh"} == set()
+    assert set(re.findall(r"dots\.preset=([a-z_0-9]+)", text)) <= set(PRESETS)
+
+
+@every_document
+def test_overrides_are_taken(document):
+    """Of training commands, and of the blocks of text that hold further ones."""
+    text = document.read_text().replace("\\\n", " ")
+    for block in re.findall(r"^```text\n(.*?)^```|^python -m verl_dots.main ([^\n]*)$", text, re.MULTILINE | re.DOTALL):
+        overrides = [word for word in "".join(block).split() if re.fullmatch(r"(device|[a-z_]+\.[\w.]+)=\S+", word)]
+        if overrides:
+            compose(overrides)
+
+
+def test_the_metrics_of_stages_are_told_as_they_declare_them():
+    try:
+        stages = metrics_table.declared()
+    except ImportError:
+        pytest.skip("no stage declares its metrics yet")
+    document = metrics_table.DOCUMENT
+    made = with_section(document, metrics_table.SECTION, metrics_table.SCRIPT, metrics_table.table(stages))
+    assert document.read_text() == made, "run python -m scripts.metrics_table --write"
+
+
+def test_the_metrics_of_the_trainer_are_told():
+    files = [path for room in ("training", "bridge") for path in (ROOT / "verl_dots" / room).rglob("*.py")]
+    logged = {name for path in files for name in re.findall(r'"((?:training|val-aux)/\w+)"', path.read_text())}
+    assert len(logged) > 3
+    assert {name for name in logged if f"`{name}`" not in metrics_table.DOCUMENT.read_text()} == set()
+
+
+def test_a_table_of_metrics_names_stage_and_meaning():
+    stages = {"filter": {"filter/rows": "Rows with |a| of 0."}, "replay": {"replay/share": "Share."}}
+    assert metrics_table.table(stages).splitlines()[2:] == [
+        r"| filter | `filter/rows` | Rows with \|a\| of 0. |",
+        "| replay | `replay/share` | Share. |",
+    ]
+    with pytest.raises(ValueError, match="filter/rows is declared by filter and by other; one of them must rename it"):
+        metrics_table.table(stages | {"other": {"filter/rows": "Again."}})
+
+
+def test_a_section_is_replaced_where_it_stands(tmp_path):
+    document = tmp_path / "a.md"
+    document.write_text(f"before\n{begin_of('x', 's.py')}old\n{end_of('x')}after\n")
+    assert with_section(document, "x", "s.py", "new\n") == f"before\n{begin_of('x', 's.py')}new\n{end_of('x')}after\n"
+    with pytest.raises(ValueError, match=r"must hold the lines <!-- y: made by s.py --write --> and <!-- end of y -->"):
+        with_section(document, "y", "s.py", "new\n")
+
+
+def test_the_results_of_the_testbed_are_those_of_the_data():
+    assert testbed_results.main([]) == 0, "run python -m scripts.testbed_results --write"
+    rows = testbed_results.read()
+    shown = re.findall(r">(\d\d\.\d)</text>", testbed_results.FIGURE.read_text())
+    assert sorted(shown) == sorted(row[column] for row in rows for column in testbed_results.TIMES)
+
+
+@pytest.mark.parametrize("document", named([ROOT / "README.md", ROOT / "data_prep/README.md"]))
+def test_the_row_of_the_schema_can_be_trained_on(document, tmp_path):
+    from verl_dots.data_check import check_files
+    from verl_dots.rewards import compute
+
+    row = re.search(r"^```json\n(.*?)^```", document.read_text(), re.MULTILINE | re.DOTALL)[1]
+    file = tmp_path / "mine.jsonl"
+    file.write_text(json.dumps(json.loads(row)) + "\n")
+    (report,) = check_files([file], rewards=compute, progress=False)
+    assert (report.rows, report.problems) == (1, {})
