@@ -34,23 +34,22 @@ ablate() {  # ablate RECIPE NAME [VALUE] [OVERRIDE ...]: exec RECIPE METHOD KEY=
     # ABLATIONS holds lines of NAME METHOD KEY VALUE. The run is called METHOD-NAMEVALUE; of another preset METHOD-NAME.
     local recipe=$1 asked=${2:-} name method key value
     shift $(($# > 1 ? 2 : 1))
-    while read -r name method key value; do
-        [ "$name" = "$asked" ] || continue
-        if [ "$key" = dots.preset ]; then
-            ! word "$@" || { echo "$SETTING.sh: $name takes no value; '$1' was given" >&2; exit 2; }
-            export VARIANT=$name
-        else
-            if word "$@"; then value=$1; shift; fi
-            export VARIANT=$name$value
-        fi
-        "$recipe" "$method" "$key=$value" "$@"
-    done <<< "$ABLATIONS"
-    echo "$SETTING.sh: NAME is '$asked'; give one of these as the first argument, then a VALUE in place of the one here," \
-        "then KEY=VALUE overrides:" >&2
-    while read -r name method key value; do
-        printf '  %-7s %s=%s, with %s\n' "$name" "$key" "$value" "$method" >&2
-    done <<< "$ABLATIONS"
-    exit 2
+    while read -r name method key value && [ "$name" != "$asked" ]; do :; done <<< "$ABLATIONS"
+    if [ -z "$name" ]; then
+        echo "$SETTING.sh: NAME is '$asked'; give one of these as the first argument, then another VALUE if you like, then" \
+            "KEY=VALUE overrides:" >&2
+        while read -r name method key value; do printf '  %-7s %s=%s with %s\n' "$name" "$key" "$value" "$method"; done \
+            <<< "$ABLATIONS" >&2
+        exit 2
+    fi
+    if [ "$key" = dots.preset ]; then
+        ! word "$@" || { echo "$SETTING.sh: $name takes no value; '$1' was given" >&2; exit 2; }
+        export VARIANT=$name
+    else
+        if word "$@"; then value=$1; shift; fi
+        export VARIANT=$name$value
+    fi
+    "$recipe" "$method" "$key=$value" "$@"
 }
 
 start() {  # start COMMAND ...: it takes the place of this script, and its signals; or, with DRY_RUN, print it
