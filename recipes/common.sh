@@ -1,20 +1,22 @@
 # Sourced by the recipes of the papers: what all of them share. recipes/README.md says what the variables mean.
 #   METHOD  MODEL  TRAIN  VALIDATION  DATA=data  RUN=runs/PAPER/SETTING/METHOD-seedSEED  SEED=1  STEPS
 #   NNODES=1  GPUS=8  TP=1  TOKENS=16384  DRY_RUN=
+# A method's own settings are in its preset, verl_dots/conf/preset; where the papers have the numbers is in
+# paper_settings.yaml.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/../scripts/attend.sh"
 SETTING=$(basename "$0" .sh)
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-train() {  # train PAPER MODEL TRAIN [OVERRIDE ...]: by METHOD
-    local paper=$1 model=${MODEL:-$2} train=${TRAIN:-$3} name=$METHOD${VARIANT:+-$VARIANT}
+train() {  # train PAPER PRESET MODEL TRAIN [OVERRIDE ...]: by METHOD
+    local paper=$1 preset=$2 model=${MODEL:-$3} train=${TRAIN:-$4} name=$METHOD${VARIANT:+-$VARIANT}
     local data=${DATA:-data} seed=${SEED:-1}
-    shift 3
+    shift 4
     local validation=${VALIDATION// /.parquet,$data/}
     # Micro-batches are cut by tokens, so their size changes the speed and the memory, never the result.
     # Two checkpoints are kept: with one, verl deletes it as soon as the next actor is written, before the critic, the
     # data's state and the note of the newest step are, and a kill in between would leave none to resume from.
-    start python -m verl_dots.main dots.seed="$seed" \
+    start python -m verl_dots.main dots.preset="$preset" dots.seed="$seed" \
         data.train_files="$data/$train.parquet" data.val_files="[$data/$validation.parquet]" \
         data.filter_overlong_prompts=True \
         actor_rollout_ref.model.path="$model" \
@@ -26,6 +28,28 @@ train() {  # train PAPER MODEL TRAIN [OVERRIDE ...]: by METHOD
         trainer.save_freq=20 trainer.max_actor_ckpt_to_keep=2 trainer.max_critic_ckpt_to_keep=2 \
         trainer.project_name="verl_dots_${paper}_$SETTING" trainer.experiment_name="$name" \
         trainer.default_local_dir="${RUN:-runs/$paper/$SETTING/$name-seed$seed}" "$@"
+}
+
+ablate() {  # ablate RECIPE NAME [VALUE] [OVERRIDE ...]: exec RECIPE METHOD KEY=VALUE [OVERRIDE ...], all of it by NAME
+    # ABLATIONS holds lines of NAME METHOD KEY VALUE. The run is called METHOD-NAMEVALUE; of another preset METHOD-NAME.
+    local recipe=$1 asked=${2:-} name method key value
+    shift $(($# > 1 ? 2 : 1))
+    while read -r name method key value && [ "$name" != "$asked" ]; do :; done <<< "$ABLATIONS"
+    if [ -z "$name" ]; then
+        echo "$SETTING.sh: NAME is '$asked'; give one of these as the first argument, then another VALUE if you like, then" \
+            "KEY=VALUE overrides:" >&2
+        while read -r name method key value; do printf '  %-7s %s=%s with %s\n' "$name" "$key" "$value" "$method"; done \
+            <<< "$ABLATIONS" >&2
+        exit 2
+    fi
+    if [ "$key" = dots.preset ]; then
+        ! word "$@" || { echo "$SETTING.sh: $name takes no value; '$1' was given" >&2; exit 2; }
+        export VARIANT=$name
+    else
+        if word "$@"; then value=$1; shift; fi
+        export VARIANT=$name$value
+    fi
+    "$recipe" "$method" "$key=$value" "$@"
 }
 
 start() {  # start COMMAND ...: it takes the place of this script, and its signals; or, with DRY_RUN, print it

@@ -15,7 +15,12 @@ from verl_dots.methods.selection.settings import SelectionConfig
 from verl_dots.settings import Settings, require, require_choice
 
 CONSOLES = ("lines", "full")
-PRESETS = ("grpo", "dots", "dots_rr", "adarft", "e3", "dash", "all")
+# Files of conf/preset: the methods, all of them together, and variants of which the papers report.
+PRESETS = (
+    "grpo", "dots", "dots_rr", "adarft", "e3", "dash", "all",
+    "dots_rr_code", "adarft_schedule", "adarft_filter", "e3_temperature", "e3_annealing", "e3_budget", "e3_short",
+    "dash_multi", "dash_mini",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)

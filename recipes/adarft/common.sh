@@ -18,7 +18,7 @@ STEPS=${STEPS:-100}
 VALIDATION=${VALIDATION:-gsm8k_test math500 minerva olympiadbench amc23 aime24}
 
 adarft() {  # adarft MODEL TRAIN RESPONSE_LENGTH METHOD [OVERRIDE ...]
-    local model=$1 train=$2 response=$3 n=1 algorithm=() curriculum=()
+    local model=$1 train=$2 response=$3 n=1 algorithm=() preset=grpo
     shift 3
     if word "$@"; then METHOD=$1; shift; fi
     case ${METHOD:-} in
@@ -29,16 +29,14 @@ adarft() {  # adarft MODEL TRAIN RESPONSE_LENGTH METHOD [OVERRIDE ...]
     esac
     case ${METHOD:-} in
         ppo | grpo | reinforce_plus_plus) ;;
-        adarft | adarft_grpo | adarft_reinforce_plus_plus) curriculum=(dots.preset=adarft) ;;
-        schedule | schedule_grpo | schedule_reinforce_plus_plus)
-            curriculum=(dots.preset=adarft dots.adarft.follow=schedule) ;;
-        filter | filter_grpo | filter_reinforce_plus_plus)
-            curriculum=(dots.preset=adarft dots.adarft.follow=nothing dots.adarft.within=[10,90]) ;;
+        adarft | adarft_grpo | adarft_reinforce_plus_plus) preset=adarft ;;
+        schedule | schedule_grpo | schedule_reinforce_plus_plus) preset=adarft_schedule ;;
+        filter | filter_grpo | filter_reinforce_plus_plus) preset=adarft_filter ;;
         *) usage "ppo filter schedule adarft, or grpo, adarft_grpo, ... _reinforce_plus_plus" ;;
     esac
-    train adarft "$model" "$train" \
+    train adarft "$preset" "$model" "$train" \
         data.train_batch_size=1024 data.max_prompt_length=1024 data.max_response_length="$response" \
         actor_rollout_ref.actor.ppo_mini_batch_size=1024 actor_rollout_ref.actor.optim.lr=1e-6 \
         actor_rollout_ref.rollout.n=$n actor_rollout_ref.rollout.temperature=1.0 \
-        trainer.test_freq=5 "${algorithm[@]}" "${curriculum[@]}" "$@"
+        trainer.test_freq=5 "${algorithm[@]}" "$@"
 }

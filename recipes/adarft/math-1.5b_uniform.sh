@@ -1,8 +1,7 @@
 #!/usr/bin/env bash
 # AdaRFT, Qwen2.5-Math-1.5B on DeepScaleR with uniform difficulties.
 #   bash recipes/adarft/math-1.5b_uniform.sh ppo|filter|schedule|adarft|grpo|adarft_grpo|... [OVERRIDE ...]
-# 8 GPUs. The paper at step 60: AdaRFT 41.11 %, 121 s a step; PPO 37.20 %, 127 s and
-# 34 steps more to get there; with the filter 37.87 %, 52 more; on the schedule 37.27 %, 48 more.
+# 8 GPUs.
 # Data: python -m data_prep.deepscaler --source FILE --out data/deepscaler_uniform.parquet
 #   FILE: the authors' 10,000 rows, of which 7,577 are written; common.sh says whose they are, and why
 source "$(dirname "$0")/common.sh"

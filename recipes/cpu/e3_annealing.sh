@@ -2,4 +2,4 @@
 # E3's temperature with a target that falls from 0.6 of the run on, on the arithmetic testbed: as e3_temperature.sh
 # otherwise.
 source "$(dirname "$0")/common.sh"
-train e3_annealing dots.temperature.enable=True dots.temperature.warm_up=16 dots.temperature.anneal_from=0.6 "$@"
+train e3_annealing e3_annealing "$@"

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # DASH, Qwen2.5-1.5B on MATH, 3 epochs.
 #   bash recipes/dash/1.5b.sh grpo|no_filter|dash_kl|dash|multi|mini [OVERRIDE ...]
-# 4 GPUs. The paper, MATH500 / GSM8K %: dash_kl 54.0 / 58.8 in 12.8 h, dash 56.8 / 62.1 in 10.3 h.
+# 4 GPUs.
 # Data: python -m data_prep.math --levels 1 2 3 4 5 --out data/math_all.parquet
 source "$(dirname "$0")/common.sh"
 dash Qwen/Qwen2.5-1.5B "$@"

@@ -16,25 +16,22 @@ source "$(dirname "${BASH_SOURCE[0]}")/../common.sh"
 VALIDATION=${VALIDATION:-math500 gsm8k_test}
 
 dash() {  # dash MODEL METHOD [OVERRIDE ...]
-    local model=$1 batch=256 steps=87 test_freq=10 save_freq=20 settings=()
+    local model=$1 preset=dash steps=87 test_freq=10 save_freq=20 settings=()
     local with_kl=(actor_rollout_ref.actor.use_kl_loss=True actor_rollout_ref.actor.kl_loss_coef=0.04)
-    local ahead=(dots.preset=dash dots.preemptive.enable=True dots.preemptive.prompts=256
-        actor_rollout_ref.actor.policy_loss.loss_mode=grpo_rr)
+    local batch=(data.train_batch_size=256 actor_rollout_ref.actor.ppo_mini_batch_size=256)
     shift
     if word "$@"; then METHOD=$1; shift; fi
     case ${METHOD:-} in
-        grpo) settings=("${with_kl[@]}" actor_rollout_ref.rollout.max_num_seqs=8) ;;
-        no_filter) settings=("${with_kl[@]}") ;;
-        dash_kl) settings=(dots.preset=dash "${with_kl[@]}") ;;
-        dash) settings=(dots.preset=dash) ;;
-        multi) settings=("${ahead[@]}" dots.preemptive.updates=3) steps=261 test_freq=30 save_freq=60 ;;
-        mini) settings=("${ahead[@]}" dots.preemptive.updates=32) batch=8 steps=2784 test_freq=320
-            save_freq=640 ;;
+        grpo) preset=grpo settings=("${with_kl[@]}" actor_rollout_ref.rollout.max_num_seqs=8) ;;
+        no_filter) preset=grpo settings=("${with_kl[@]}") ;;
+        dash_kl) settings=("${with_kl[@]}") ;;
+        dash) ;;
+        multi) preset=dash_multi steps=261 test_freq=30 save_freq=60 ;;
+        mini) preset=dash_mini batch=() steps=2784 test_freq=320 save_freq=640 ;;
         *) usage "grpo no_filter dash_kl dash multi mini" ;;
     esac
-    STEPS=${STEPS:-$steps} GPUS=${GPUS:-4} train dash "$model" math_all \
-        data.train_batch_size=$batch data.max_prompt_length=256 data.max_response_length=2048 \
-        actor_rollout_ref.actor.ppo_mini_batch_size=$batch \
+    STEPS=${STEPS:-$steps} GPUS=${GPUS:-4} train dash "$preset" "$model" math_all \
+        "${batch[@]}" data.max_prompt_length=256 data.max_response_length=2048 \
         actor_rollout_ref.actor.optim.lr=3e-6 actor_rollout_ref.actor.optim.weight_decay=0 \
         actor_rollout_ref.rollout.n=4 actor_rollout_ref.rollout.temperature=0.9 \
         trainer.test_freq=$test_freq trainer.save_freq=$save_freq "${settings[@]}" "$@"

@@ -1,8 +1,7 @@
 #!/usr/bin/env bash
 # DOTS and rollout replay, Qwen2.5-3B on DeepMath, 8,192 questions.
 #   bash recipes/dots/3b_deepmath.sh grpo|dots|dots_rr|dots_rr_code [OVERRIDE ...]
-# 8 x L40S (48 GB, hence TOKENS). The paper, DOTS+RR against GRPO: 56.67 % fewer steps, 11.35 % less time a step,
-# 61.65 % less time in all; rho of the predictions 0.703 +- 0.008.
+# 8 x L40S (48 GB, hence TOKENS).
 # Data: python -m data_prep.deepmath --sample 8192 --out data/deepmath.parquet
 source "$(dirname "$0")/common.sh"
 TOKENS=${TOKENS:-8192}

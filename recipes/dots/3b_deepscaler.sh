@@ -1,8 +1,7 @@
 #!/usr/bin/env bash
 # DOTS and rollout replay, Qwen2.5-3B on DeepScaleR, 10,240 questions.
 #   bash recipes/dots/3b_deepscaler.sh grpo|dots|dots_rr|dots_rr_code [OVERRIDE ...]
-# 8 x L40S (48 GB, hence TOKENS). The paper, DOTS+RR against GRPO: 26.67 % fewer steps, 11.52 % less time a step,
-# 35.10 % less time in all; rho of the predictions 0.779 +- 0.019.
+# 8 x L40S (48 GB, hence TOKENS).
 # Data: python -m data_prep.deepscaler --sample 10240 --out data/deepscaler.parquet
 source "$(dirname "$0")/common.sh"
 TOKENS=${TOKENS:-8192}

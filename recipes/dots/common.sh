@@ -1,15 +1,14 @@
 # Sourced by the recipes of this folder: DOTS and rollout replay (arXiv 2506.05316), as all its settings share them.
 #   PREDICTOR=predictors/dots  the paper's, made by predictor.sh; `online` for this project's, which needs none
 #
-# The loss is the paper's for all methods: advantage against the group's mean alone, mean over each response, no KL. The
-# paper's code divides by the deviation and averages over tokens, and clips the policy's change within the step alone:
-# METHOD=dots_rr_code. One thing is verl's, for all methods: its dual clip, which leaves no gradient to a token of
-# negative advantage whose ratio is above actor_rollout_ref.actor.clip_ratio_c=3. The paper's loss has the smaller of
-# the two terms alone, which clip_ratio_c=1e9 makes of it.
+# METHOD is a preset: dots, dots_rr, dots_rr_code (dots_rr as the paper's code trains it) or grpo. The loss is the
+# paper's for all methods: advantage against the group's mean alone, mean over each response, no KL. One thing is verl's,
+# for all methods: its dual clip, which leaves no gradient to a token of negative advantage whose ratio is above
+# actor_rollout_ref.actor.clip_ratio_c=3. The paper's loss has the smaller of the two terms alone, which
+# clip_ratio_c=1e9 makes of it.
 # Rollouts are sampled within top_p=0.95, as in the paper. An engine's log-probs are then of those tokens alone and not
 # the policy's, so the trainer recomputes the behaviour's (dots.loss.behaviour=recomputed, the default and the paper's
 # way). With actor_rollout_ref.rollout.top_p=1 dots.loss.behaviour=engine that forward pass is spared.
-# rho_floor=-1 trusts every prediction, and no reference is trained on, as in the paper's main experiments.
 source "$(dirname "${BASH_SOURCE[0]}")/../common.sh"
 STEPS=${STEPS:-60}
 VALIDATION=${VALIDATION:-gsm8k_test math500 minerva olympiadbench}
@@ -18,35 +17,23 @@ dots() {  # dots MODEL TRAIN RESPONSE_LENGTH METHOD [OVERRIDE ...]
     local model=$1 train=$2 response=$3 settings=()
     shift 3
     if word "$@"; then METHOD=$1; shift; fi
-    local selection=(dots.selection.reuse_references=False dots.selection.rho_floor=-1)
-    if [ "${PREDICTOR:=predictors/dots}" != online ]; then
-        selection+=(dots.difficulty.predictor=attention dots.difficulty.checkpoint="$PREDICTOR"
-            dots.difficulty.backbone="${BACKBONE:-Qwen/Qwen2.5-Math-1.5B-Instruct}")
-    fi
     case ${METHOD:-} in
-        grpo) ;;
-        dots) settings=(dots.preset=dots "${selection[@]}") ;;
-        dots_rr) settings=(dots.preset=dots_rr "${selection[@]}" dots.replay.capacity="${CAPACITY:-256}") ;;
-        dots_rr_code) settings=(dots.preset=dots_rr "${selection[@]}"
-            actor_rollout_ref.actor.policy_loss.loss_mode=grpo_rr_decoupled
-            actor_rollout_ref.actor.loss_agg_mode=token-mean algorithm.norm_adv_by_std_in_grpo=True) ;;
+        grpo) settings=(algorithm.norm_adv_by_std_in_grpo=False
+            actor_rollout_ref.actor.loss_agg_mode=seq-mean-token-mean) ;;
+        dots | dots_rr | dots_rr_code)
+            if [ "${PREDICTOR:=predictors/dots}" != online ]; then
+                settings=(dots.difficulty.predictor=attention dots.difficulty.checkpoint="$PREDICTOR"
+                    dots.difficulty.backbone="${BACKBONE:-Qwen/Qwen2.5-Math-1.5B-Instruct}")
+            fi ;;
         *) usage "grpo dots dots_rr dots_rr_code" ;;
     esac
-    # The savings of the paper's table 1 are multiples of 2 steps in 60.
-    train dots "$model" "$train" \
+    # The savings that the paper reports are multiples of 2 steps in 60.
+    train dots "$METHOD" "$model" "$train" \
         data.train_batch_size=512 data.max_prompt_length=1024 data.max_response_length="$response" \
-        algorithm.norm_adv_by_std_in_grpo=False actor_rollout_ref.actor.loss_agg_mode=seq-mean-token-mean \
         actor_rollout_ref.actor.ppo_mini_batch_size=64 \
         actor_rollout_ref.actor.optim.lr=1e-6 actor_rollout_ref.actor.optim.weight_decay=0 \
         actor_rollout_ref.rollout.n=8 actor_rollout_ref.rollout.temperature=0.6 actor_rollout_ref.rollout.top_p=0.95 \
         actor_rollout_ref.rollout.val_kwargs.do_sample=True \
         actor_rollout_ref.rollout.val_kwargs.temperature=0.6 actor_rollout_ref.rollout.val_kwargs.top_p=0.95 \
         trainer.test_freq=2 "${settings[@]}" "$@"
-}
-
-ablate() {  # ablate NAME KEY DEFAULT [VALUE] [OVERRIDE ...]: a setting's dots_rr with one value changed
-    local name=$1 key=$2 value=$3
-    shift 3
-    if word "$@"; then value=$1; shift; fi
-    VARIANT=$name$value exec bash "recipes/dots/${OF:-math-1.5b_math}.sh" dots_rr "$key=$value" "$@"
 }

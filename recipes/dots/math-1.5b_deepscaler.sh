@@ -1,8 +1,7 @@
 #!/usr/bin/env bash
 # DOTS and rollout replay, Qwen2.5-Math-1.5B on DeepScaleR, 10,240 questions.
 #   bash recipes/dots/math-1.5b_deepscaler.sh grpo|dots|dots_rr|dots_rr_code [OVERRIDE ...]
-# 8 x L40S (48 GB, hence TOKENS). The paper, DOTS+RR against GRPO: 43.33 % fewer steps, 11.69 % less time a step,
-# 49.85 % less time in all; rho of the predictions 0.724 +- 0.032.
+# 8 x L40S (48 GB, hence TOKENS).
 # Data: python -m data_prep.deepscaler --sample 10240 --out data/deepscaler.parquet
 source "$(dirname "$0")/common.sh"
 TOKENS=${TOKENS:-8192}

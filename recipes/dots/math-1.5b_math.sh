@@ -1,8 +1,7 @@
 #!/usr/bin/env bash
 # DOTS and rollout replay, Qwen2.5-Math-1.5B on MATH, levels 3 to 5.
 #   bash recipes/dots/math-1.5b_math.sh grpo|dots|dots_rr|dots_rr_code [OVERRIDE ...]
-# 8 x L40S (48 GB, hence TOKENS). The paper, DOTS+RR against GRPO: 16.67 % fewer steps, 11.71 % less time a step,
-# 26.25 % less time in all; rho of the predictions 0.784 +- 0.024.
+# 8 x L40S (48 GB, hence TOKENS).
 # Data: python -m data_prep.math --out data/math.parquet
 source "$(dirname "$0")/common.sh"
 TOKENS=${TOKENS:-8192}

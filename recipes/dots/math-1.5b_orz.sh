@@ -1,8 +1,7 @@
 #!/usr/bin/env bash
 # DOTS and rollout replay, Qwen2.5-Math-1.5B on Open-Reasoner-Zero, 8,192 questions.
 #   bash recipes/dots/math-1.5b_orz.sh grpo|dots|dots_rr|dots_rr_code [OVERRIDE ...]
-# 8 x L40S (48 GB, hence TOKENS). The paper, DOTS+RR against GRPO: 13.33 % fewer steps, 11.66 % less time a step,
-# 23.30 % less time in all; rho of the predictions 0.715 +- 0.026.
+# 8 x L40S (48 GB, hence TOKENS).
 # Data: python -m data_prep.open_reasoner_zero --sample 8192 --out data/orz.parquet
 source "$(dirname "$0")/common.sh"
 TOKENS=${TOKENS:-8192}

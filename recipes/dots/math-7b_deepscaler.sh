@@ -1,8 +1,7 @@
 #!/usr/bin/env bash
 # DOTS and rollout replay, Qwen2.5-Math-7B on DeepScaleR, 10,240 questions.
 #   bash recipes/dots/math-7b_deepscaler.sh grpo|dots|dots_rr|dots_rr_code [OVERRIDE ...]
-# 8 x A100. The paper, DOTS+RR against GRPO: 40.00 % fewer steps, 13.39 % less time a step,
-# 48.03 % less time in all; rho of the predictions 0.708 +- 0.020.
+# 8 x A100.
 # Data: python -m data_prep.deepscaler --sample 10240 --out data/deepscaler.parquet
 source "$(dirname "$0")/common.sh"
 dots Qwen/Qwen2.5-Math-7B deepscaler 3072 "$@"

@@ -16,21 +16,18 @@ STEPS=${STEPS:-459}
 VALIDATION=${VALIDATION:-e3_valid}
 
 e3() {  # e3 MODEL LEARNING_RATE METHOD [OVERRIDE ...]
-    local model=$1 rate=$2 settings=()
+    local model=$1 rate=$2 preset=grpo settings=()
     shift 2
     if word "$@"; then METHOD=$1; shift; fi
     case ${METHOD:-} in
         grpo) ;;
         dapo) settings=(algorithm.filter_groups.enable=True actor_rollout_ref.actor.clip_ratio_high=0.28) ;;
         entropy) settings=(actor_rollout_ref.actor.entropy_coeff=0.001) ;;
-        temperature) settings=(dots.temperature.enable=True) ;;
-        annealing) settings=(dots.temperature.enable=True dots.temperature.anneal_from=0.6) ;;
-        budget) settings=(dots.budget.enable=True) ;;
-        e3) settings=(dots.preset=e3) ;;
-        short) settings=(dots.preset=e3 dots.length_penalty.enable=True) ;;
+        e3) preset=e3 ;;
+        temperature | annealing | budget | short) preset=e3_$METHOD ;;
         *) usage "grpo dapo entropy temperature annealing budget e3 short" ;;
     esac
-    train e3 "$model" e3_train \
+    train e3 "$preset" "$model" e3_train \
         data.train_batch_size=64 data.max_prompt_length=2048 data.max_response_length=6144 \
         actor_rollout_ref.actor.ppo_mini_batch_size=64 actor_rollout_ref.actor.optim.lr="$rate" \
         actor_rollout_ref.rollout.n=8 actor_rollout_ref.rollout.temperature=1.0 \

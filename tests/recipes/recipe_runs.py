@@ -1,6 +1,8 @@
-"""Every recipe of the papers, and what a run of it would be composed of."""
+"""Every recipe, and what a run of it would be composed of."""
 
-from dataclasses import dataclass, field
+import re
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from omegaconf import DictConfig
@@ -20,7 +22,7 @@ METHODS = {
     "e3": ("e3", "grpo", "dapo", "entropy", "temperature", "annealing", "budget", "short"),
     "dash": ("dash", "grpo", "no_filter", "dash_kl", "multi", "mini"),
 }
-NO_SETTING = ("common", "predictor")
+NO_SETTING = ("common", "scaling", "predictor", "ablation")
 # Where the testbed has a method under another name. AdaRFT's own is also there with GRPO alone: adarft*.sh.
 ON_TESTBED = {
     ("dots", "dots_rr_code"): "dots_rr_decoupled",
@@ -37,45 +39,61 @@ NOT_ON_TESTBED = ("filter", "schedule", "filter_reinforce_plus_plus", "schedule_
 
 @dataclass(frozen=True)
 class Recipe:
-    """A script and its arguments.
-
-    Attributes:
-        script: below recipes/.
-        arguments: the method, the value of an ablation, or nothing.
-    """
+    """A script below recipes/, and its arguments: the method, an ablation and its value, or nothing."""
 
     script: str
-    arguments: tuple[str, ...] = field(default=())
+    arguments: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         return " ".join((self.script, *self.arguments))
 
+    @property
+    def folder(self) -> str:
+        return self.script.split("/")[0]
+
+    @property
+    def name(self) -> str:
+        """The script's, without .sh."""
+        return Path(self.script).stem
+
+    @property
+    def method(self) -> str:
+        """The argument, or where a script is a method the script; of an ablation none."""
+        return "" if self.name == "ablation" else (*self.arguments, self.name)[0]
+
     def overrides(self, *more: str, **environment: str) -> list[str]:
         return overrides_of(RECIPES / self.script, *self.arguments, *more, **environment)
+
+    def given(self, *more: str, **environment: str) -> dict[str, str]:
+        """Overrides by key; the last one counts."""
+        return dict(override.split("=", 1) for override in self.overrides(*more, **environment))
 
     def config(self, *more: str, **environment: str) -> DictConfig:
         return compose(self.overrides(*more, **environment))
 
 
-def scripts(folder: str) -> list[str]:
-    """Scripts of a folder that train, ablations last."""
-    names = [path.stem for path in (RECIPES / folder).glob("*.sh") if path.stem not in NO_SETTING]
-    return [f"{folder}/{name}.sh" for name in sorted(names, key=lambda name: (name.startswith("ablation"), name))]
-
-
+@cache
 def settings(folder: str) -> list[str]:
-    """Scripts that take a method."""
-    return [script for script in scripts(folder) if "ablation" not in script]
+    """Scripts of a folder that train as they stand, or with a method."""
+    return sorted(f"{folder}/{path.name}" for path in (RECIPES / folder).glob("*.sh") if path.stem not in NO_SETTING)
+
+
+@cache
+def ablations(folder: str) -> dict[str, tuple[str, str, str]]:
+    """(method, key, default value) of each ablation, by its name."""
+    text = (RECIPES / folder / "ablation.sh").read_text()
+    rows = re.search(r"^ABLATIONS='(.*?)'$", text, re.DOTALL | re.MULTILINE)[1].splitlines()
+    return {name: (method, key, value) for name, method, key, value in map(str.split, rows)}
+
+
+def on_testbed() -> list[Recipe]:
+    return [Recipe(script) for script in settings("cpu")] + _ablations("cpu")
 
 
 def every_recipe() -> list[Recipe]:
     """All methods of all settings, all ablations, and the testbed's."""
-    methods = [Recipe(s, (m,)) for folder in METHODS for s in settings(folder) for m in METHODS[folder]]
-    return methods + [Recipe(script) for script in scripts("dots") if "ablation" in script] + testbed()
-
-
-def testbed() -> list[Recipe]:
-    return [Recipe(script) for script in scripts("cpu")]
+    pairs = [(script, method) for folder in METHODS for script in settings(folder) for method in METHODS[folder]]
+    return [Recipe(script, (method,)) for script, method in pairs] + _ablations("dots") + on_testbed()
 
 
 def one_of_each() -> list[Recipe]:
@@ -85,4 +103,8 @@ def one_of_each() -> list[Recipe]:
         names = settings(folder)
         for place in range(max(len(names), len(methods))):
             pairs.append(Recipe(names[place % len(names)], (methods[place % len(methods)],)))
-    return pairs + [Recipe(script) for script in scripts("dots") if "ablation" in script] + testbed()
+    return pairs + _ablations("dots") + on_testbed()
+
+
+def _ablations(folder: str) -> list[Recipe]:
+    return [Recipe(f"{folder}/ablation.sh", (name,)) for name in ablations(folder)]

@@ -3,14 +3,10 @@
 import os
 import shlex
 import subprocess
-from functools import cache
 from pathlib import Path
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
-from data_prep.byte_tokenizer import build_tokenizer
 from scripts.recipe_difference import RecipeError, overrides_of
 from tests.recipes.recipe_runs import (
     METHODS,
@@ -18,123 +14,53 @@ from tests.recipes.recipe_runs import (
     ON_TESTBED,
     RECIPES,
     Recipe,
+    ablations,
     every_recipe,
     one_of_each,
-    scripts,
     settings,
 )
 from verl_dots.main import compose
 from verl_dots.settings import ConfigError
 
 pytestmark = pytest.mark.usefixtures("cpu_environment")
-# Two rounds of DOTS at 512 questions a batch with 256 references; 1,024 of them of a difficulty in [10, 90].
-QUESTIONS = 1400
-FILES = (
-    "math", "math_all", "deepscaler", "orz", "deepmath", "deepscaler_uniform", "deepscaler_difficult",
-    "deepscaler_easy", "e3_train", "e3_valid", "gsm8k_test", "math500", "minerva", "olympiadbench", "amc23", "aime24",
-    "train", "val",
-)  # fmt: skip
-DASH_ON_TESTBED = ("dash_no_filter", "dash_kl", "dash")
-FLAT = {
-    "lr": "actor_rollout_ref.actor.optim.lr", "batch": "data.train_batch_size", "n": "actor_rollout_ref.rollout.n",
-    "mini_batch": "actor_rollout_ref.actor.ppo_mini_batch_size", "prompt": "data.max_prompt_length",
-    "response": "data.max_response_length", "temperature": "actor_rollout_ref.rollout.temperature",
-    "top_p": "actor_rollout_ref.rollout.top_p", "steps": "trainer.total_training_steps",
-}  # fmt: skip
+RUN_NAMES = {"trainer.default_local_dir", "trainer.experiment_name"}
 
 
-@pytest.fixture(scope="module")
-def places(tmp_path_factory) -> dict[str, str]:
-    """Variables of the recipes: a folder with their data, and a model."""
-    from transformers import Qwen2Config, Qwen2ForCausalLM
-
-    folder = tmp_path_factory.mktemp("recipes")
-    question = {"data_source": "math", "ability": "math"}
-    rows = [
-        {
-            **question,
-            "prompt": [{"role": "user", "content": f"What is {i} plus 1?"}],
-            "reward_model": {"style": "rule", "ground_truth": str(i + 1)},
-            "extra_info": {"index": i, "difficulty": i / QUESTIONS * 100, "level": 1 + i % 10},
-        }
-        for i in range(QUESTIONS)
-    ]
-    pq.write_table(pa.Table.from_pylist(rows), folder / "all.parquet")
-    for name in FILES:
-        (folder / f"{name}.parquet").symlink_to(folder / "all.parquet")
-    shape = dict(hidden_size=32, intermediate_size=64, num_hidden_layers=1, num_attention_heads=4, vocab_size=300)
-    Qwen2ForCausalLM(Qwen2Config(**shape, num_key_value_heads=2)).save_pretrained(folder / "model")
-    build_tokenizer().save_pretrained(folder / "model")
-    names = {"DATA": folder, "MODEL": folder / "model", "CACHE": folder / "cache", "PREDICTOR": "online"}
-    return {name: str(value) for name, value in names.items()}
-
-
-@cache
-def accepted(recipe: Recipe, places: tuple[tuple[str, str], ...], *more: str):
-    """The config of a recipe, once verl_dots and verl have checked it."""
+def check(config) -> None:
+    """As at the start of a run: by verl_dots and by verl."""
     from verl.trainer.ppo.utils import need_critic, need_reference_policy
     from verl.utils.config import validate_config
 
     from verl_dots.launch.start import validate
 
-    environment = dict(places)
-    config = recipe.config(f"dots.difficulty.cache={environment['CACHE']}", *more, **environment)
     validate(config)
     validate_config(config, need_reference_policy(config), need_critic(config))
-    return config
-
-
-def config_of(places: dict[str, str], script: str, *arguments: str):
-    return accepted(Recipe(script, arguments), tuple(places.items()))
-
-
-def of_method(places: dict[str, str], folder: str, method: str):
-    """A method's config, in the setting in which it has been composed already."""
-    known = (recipe for recipe in one_of_each() if recipe.script.startswith(folder) and recipe.arguments == (method,))
-    return accepted(next(known), tuple(places.items()))
-
-
-def facts(config) -> dict:
-    """The settings that all papers name."""
-    found = {}
-    for name, key in FLAT.items():
-        value = config
-        for part in key.split("."):
-            value = value[part]
-        found[name] = value
-    return found
 
 
 @pytest.mark.parametrize("recipe", one_of_each(), ids=str)
-def test_a_recipe_is_accepted_by_this_project_and_by_verl(places, recipe):
-    assert accepted(recipe, tuple(places.items())).trainer.default_local_dir.startswith("runs/")
+def test_a_recipe_is_accepted_by_this_project_and_by_verl(composed, recipe):
+    config = composed(recipe)
+    check(config)
+    assert config.trainer.default_local_dir.startswith("runs/")
+    # An older checkpoint stays until the next but one is complete.
+    assert (config.trainer.max_actor_ckpt_to_keep, config.trainer.max_critic_ckpt_to_keep) == (2, 2)
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("recipe", every_recipe(), ids=str)
-def test_all_methods_of_all_settings_are_accepted(places, recipe):
-    assert accepted(recipe, tuple(places.items())).trainer.default_local_dir.startswith("runs/")
-
-
-def test_the_settings_of_the_papers_are_there():
-    listed = {folder: [Path(script).stem for script in settings(folder)] for folder in METHODS}
-    assert listed == {
-        "dots": ["3b_deepmath", "3b_deepscaler", "math-1.5b_deepscaler", "math-1.5b_math", "math-1.5b_orz"]
-        + ["math-7b_deepscaler"],
-        "adarft": ["7b_difficult", "7b_easy", "7b_uniform", "math-1.5b_difficult", "math-1.5b_easy"]
-        + ["math-1.5b_uniform"],
-        "e3": ["1.5b", "7b"],
-        "dash": ["0.5b", "1.5b", "3b"],
-    }
+def test_all_methods_of_all_settings_are_accepted(composed, recipe):
+    check(composed(recipe))
 
 
 def test_the_testbed_has_every_method_and_every_ablation():
-    names = {Path(script).stem for script in scripts("cpu")}
+    names = {Path(script).stem for script in settings("cpu")}
     methods = {(folder, method) for folder in METHODS for method in METHODS[folder] if method not in NOT_ON_TESTBED}
     assert {ON_TESTBED.get(each, each[1]) for each in methods} <= names
-    ablations = {Path(script).stem for script in scripts("dots") if "ablation" in script}
-    assert ablations == {name for name in names if name.startswith("ablation")}
-    assert len(ablations) == 7
+    keys = [{name: (method, key) for name, (method, key, _) in ablations(folder).items()} for folder in ("dots", "cpu")]
+    assert keys[0] == keys[1] and len(keys[0]) == 7
+    readme = (RECIPES / "README.md").read_text()
+    for name, (_, key, value) in ablations("dots").items():
+        assert name == "static" or f"| `{name}` | `{key}` | {value} | {ablations('cpu')[name][2]} |" in readme
 
 
 def test_no_two_recipes_train_in_one_folder():
@@ -146,260 +72,77 @@ def test_no_two_recipes_train_in_one_folder():
     assert "trainer.default_local_dir=runs/dots/math-1.5b_math/dots_rr-k128-seed1" in folders
 
 
-@pytest.mark.parametrize(
-    ("script", "model", "data", "response"),
-    [
-        ("math-1.5b_math", "Qwen/Qwen2.5-Math-1.5B", "data/math.parquet", 3072),
-        ("math-1.5b_deepscaler", "Qwen/Qwen2.5-Math-1.5B", "data/deepscaler.parquet", 3072),
-        ("math-1.5b_orz", "Qwen/Qwen2.5-Math-1.5B", "data/orz.parquet", 3072),
-        ("3b_deepscaler", "Qwen/Qwen2.5-3B", "data/deepscaler.parquet", 4096),
-        ("3b_deepmath", "Qwen/Qwen2.5-3B", "data/deepmath.parquet", 4096),
-        ("math-7b_deepscaler", "Qwen/Qwen2.5-Math-7B", "data/deepscaler.parquet", 3072),
-    ],
-)
-def test_dots_six_combinations(script, model, data, response):
-    overrides = Recipe(f"dots/{script}.sh", ("dots_rr",)).overrides()
-    evaluation = ",".join(f"data/{name}.parquet" for name in ("gsm8k_test", "math500", "minerva", "olympiadbench"))
-    assert {
-        f"actor_rollout_ref.model.path={model}",
-        f"data.train_files={data}",
-        f"data.val_files=[{evaluation}]",
-        f"data.max_response_length={response}",
-        "dots.difficulty.predictor=attention",
-        "dots.difficulty.backbone=Qwen/Qwen2.5-Math-1.5B-Instruct",
-        "trainer.n_gpus_per_node=8",
-    } <= set(overrides)
-
-
-def test_dots_has_the_papers_settings(places):
-    config = of_method(places, "dots", "dots_rr")
-    assert facts(config) == {
-        "lr": 1e-6, "batch": 512, "n": 8, "mini_batch": 64, "prompt": 1024, "response": 4096, "temperature": 0.6,
-        "top_p": 0.95, "steps": 60,
-    }  # fmt: skip
-    selection, replay, actor = config.dots.selection, config.dots.replay, config.actor_rollout_ref.actor
-    assert (selection.references, selection.alpha, selection.tau, selection.mu) == (256, 0.5, 0.001, 2)
-    assert (selection.reuse_references, selection.rho_floor) == (False, -1)
-    assert (replay.delta, replay.capacity, replay.sampling) == (0.5, 256, "uniform")
-    assert (actor.policy_loss.loss_mode, actor.loss_agg_mode) == ("grpo_rr", "seq-mean-token-mean")
-    assert (actor.clip_ratio, actor.grad_clip, actor.optim.weight_decay, actor.use_kl_loss) == (0.2, 1.0, 0, False)
-    assert (config.algorithm.norm_adv_by_std_in_grpo, config.dots.loss.behaviour) == (False, "recomputed")
-    assert (actor.optim.lr_scheduler_type, actor.optim.lr_warmup_steps_ratio) == ("constant", 0.0)
-    sampling = config.actor_rollout_ref.rollout.val_kwargs
-    assert (sampling.do_sample, sampling.temperature, sampling.top_p) == (True, 0.6, 0.95)
-
-
-def test_dots_baseline_differs_in_selection_and_replay_alone(places):
-    grpo, dots = (of_method(places, "dots", method) for method in ("grpo", "dots"))
-    assert facts(grpo) == facts(dots) | {"response": 4096}
-    assert (grpo.dots.selection.enable, dots.dots.selection.enable) == (False, True)
-    assert (grpo.dots.replay.enable, dots.dots.replay.enable) == (False, False)
-    assert grpo.actor_rollout_ref.actor.loss_agg_mode == dots.actor_rollout_ref.actor.loss_agg_mode
-    assert grpo.actor_rollout_ref.actor.loss_agg_mode == "seq-mean-token-mean"
-    assert grpo.algorithm.norm_adv_by_std_in_grpo is dots.algorithm.norm_adv_by_std_in_grpo is False
-
-
-def test_dots_as_its_code_does_it(places):
-    config = of_method(places, "dots", "dots_rr_code")
-    actor = config.actor_rollout_ref.actor
-    assert (actor.policy_loss.loss_mode, actor.loss_agg_mode) == ("grpo_rr_decoupled", "token-mean")
-    assert config.algorithm.norm_adv_by_std_in_grpo is True
-
-
-@pytest.mark.parametrize(
-    ("script", "arguments", "key", "value"),
-    [
-        ("ablation_k", (), "references", 128),
-        ("ablation_k", ("64",), "references", 64),
-        ("ablation_alpha", ("0.7",), "alpha", 0.7),
-        ("ablation_tau", (), "tau", 0.1),
-        ("ablation_reuse", (), "reuse_references", True),
-    ],
-)
-def test_dots_ablations_of_the_selection(script, arguments, key, value):
-    overrides = Recipe(f"dots/{script}.sh", arguments).overrides("dots.seed=3")
-    # The last one counts.
-    given = dict(override.split("=", 1) for override in overrides)
-    assert given[f"dots.selection.{key}"] == str(value)
-    assert given["dots.seed"] == "3"
-    assert given["dots.preset"] == "dots_rr"
-
-
-def test_dots_ablations_of_the_buffer_and_of_the_curriculum(places):
-    delta = config_of(places, "dots/ablation_delta.sh").dots.replay
+@pytest.mark.parametrize("folder", ["dots", "cpu"])
+@pytest.mark.parametrize("name", ["k", "alpha", "tau", "delta", "c", "reuse"])
+@pytest.mark.parametrize("value", [(), ("0.75",)])
+def test_an_ablation_changes_one_setting_of_dots_rr(folder, name, value):
+    _, key, default = ablations(folder)[name]
+    whole = Recipe("cpu/dots_rr.sh") if folder == "cpu" else Recipe("dots/math-1.5b_math.sh", ("dots_rr",))
+    ours, theirs = Recipe(f"{folder}/ablation.sh", (name, *value)).given("dots.seed=3"), whole.given("dots.seed=3")
+    changed = {each: ours[each] for each in ours if ours[each] != theirs.get(each) and each not in RUN_NAMES}
     # At delta 0.25 a batch of 512 replays 384 groups: more than the usual buffer of 256 holds.
-    assert (delta.delta, delta.capacity) == (0.25, 512)
-    # From 0.5 on 256 are enough, and the share is all that differs.
-    for share, capacity in (("0.5", 256), ("0.75", 256), ("0.499", 512)):
-        overrides = Recipe("dots/ablation_delta.sh", (share,)).overrides()
-        assert {f"dots.replay.delta={share}", f"dots.replay.capacity={capacity}"} <= set(overrides)
-    assert "dots.replay.capacity=400" in Recipe("dots/ablation_delta.sh").overrides(CAPACITY="400")
-    assert config_of(places, "dots/ablation_c.sh").dots.replay.capacity == 512
-    static = config_of(places, "dots/ablation_static.sh").dots
-    assert (static.adarft.follow, static.selection.enable, static.replay.enable) == ("schedule", False, False)
+    more = {"dots.replay.capacity": "512"} if (folder, key, value) == ("dots", "dots.replay.delta", ()) else {}
+    assert changed == {key: (*value, default)[0], **more}
+    assert ours["trainer.experiment_name"] == f"dots_rr-{name}{(*value, default)[0]}"
+
+
+@pytest.mark.parametrize(("delta", "capacity"), [("0.5", None), ("0.499", "512"), (".3", "512")])
+def test_a_buffer_that_is_replayed_whole_is_large_enough(delta, capacity):
+    assert Recipe("dots/ablation.sh", ("delta", delta)).given().get("dots.replay.capacity") == capacity
+    assert (
+        Recipe("dots/ablation.sh", ("delta", delta)).given("dots.replay.capacity=400")["dots.replay.capacity"] == "400"
+    )
+
+
+def test_a_static_curriculum_is_an_ablation_of_grpo(config_of):
+    for config, folder, last in (
+        (config_of("dots/ablation.sh", "static"), "runs/dots/math-1.5b_deepscaler", 100),
+        (config_of("cpu/ablation.sh", "static"), "runs/cpu", 10),
+    ):
+        adarft = config.dots.adarft
+        assert (adarft.enable, adarft.follow, adarft.range[1]) == (True, "schedule", last)
+        assert (config.dots.selection.enable, config.dots.replay.enable) == (False, False)
+        assert config.trainer.default_local_dir == f"{folder}/grpo-static-seed1"
 
 
 def test_an_ablation_of_another_setting():
-    overrides = Recipe("dots/ablation_k.sh", ("128",)).overrides(OF="3b_deepmath")
-    assert "actor_rollout_ref.model.path=Qwen/Qwen2.5-3B" in overrides
-    assert "trainer.default_local_dir=runs/dots/3b_deepmath/dots_rr-k128-seed1" in overrides
+    given = Recipe("dots/ablation.sh", ("k", "128")).given(OF="3b_deepmath")
+    assert given["actor_rollout_ref.model.path"] == "Qwen/Qwen2.5-3B"
+    assert given["trainer.default_local_dir"] == "runs/dots/3b_deepmath/dots_rr-k128-seed1"
 
 
-def test_adarft_has_the_papers_settings(places):
-    config = of_method(places, "adarft", "adarft")
-    assert facts(config) == {
-        "lr": 1e-6, "batch": 1024, "n": 1, "mini_batch": 1024, "prompt": 1024, "response": 8000, "temperature": 1.0,
-        "top_p": 1, "steps": 100,
-    }  # fmt: skip
-    adarft = config.dots.adarft
-    assert (adarft.beta, adarft.alpha, adarft.eta, adarft.initial, list(adarft.range)) == (0.5, 2, 50, 0, [0, 100])
-    assert (adarft.follow, adarft.damping, adarft.coverage) == ("reward", 0, None)
-    assert (config.algorithm.adv_estimator, config.critic.optim.lr) == ("gae", 1e-5)
-    assert config.critic.model.path == config.actor_rollout_ref.model.path
-    assert config.data.dataloader_num_workers == 0
+@pytest.mark.parametrize("folder", ["dots", "cpu"])
+def test_an_unknown_ablation_is_refused_with_those_there_are(folder):
+    for arguments, told in ((("tou", "1"), "NAME is 'tou'"), ((), "NAME is ''"), (("a=1",), "NAME is 'a=1'")):
+        with pytest.raises(RecipeError, match=told) as refused:
+            Recipe(f"{folder}/ablation.sh", arguments).overrides()
+        lines = str(refused.value).splitlines()[-7:]
+        assert [tuple(line.split()) for line in lines] == [
+            (name, f"{key}={value}", "with", method) for name, (method, key, value) in ablations(folder).items()
+        ]
+    with pytest.raises(RecipeError, match="static takes no value; '0.5' was given"):
+        Recipe(f"{folder}/ablation.sh", ("static", "0.5")).overrides()
 
 
-@pytest.mark.parametrize("data", ["uniform", "difficult", "easy"])
-@pytest.mark.parametrize(
-    ("size", "model", "response"), [("math-1.5b", "Qwen2.5-Math-1.5B", 3000), ("7b", "Qwen2.5-7B", 8000)]
-)
-def test_adarfts_six_settings(size, model, response, data):
-    overrides = Recipe(f"adarft/{size}_{data}.sh", ("ppo",)).overrides()
-    assert {
-        f"actor_rollout_ref.model.path=Qwen/{model}", f"critic.model.path=Qwen/{model}",
-        f"data.train_files=data/deepscaler_{data}.parquet", f"data.max_response_length={response}",
-    } <= set(overrides)  # fmt: skip
+def test_a_step_of_the_testbed_has_64_rollouts_and_its_runs_the_same_questions(config_of):
+    for script in settings("cpu"):
+        config = config_of(script)
+        batch, steps = config.data.train_batch_size, config.trainer.total_training_steps
+        updates = config.dots.preemptive.updates or 1
+        sampled = config.dots.preemptive.prompts if updates > 1 else batch
+        assert sampled * config.actor_rollout_ref.rollout.n == 64
+        assert steps / updates == 60
+        if config.dots.temperature.enable:  # the target entropy is of as many questions as two of the paper's batches
+            assert config.dots.temperature.warm_up * batch == 128
 
 
-def test_adarfts_baselines_and_algorithms(places):
-    def of(method):
-        return of_method(places, "adarft", method)
-
-    assert of("ppo").dots.adarft.enable is False
-    schedule, filtered = of("schedule").dots.adarft, of("filter").dots.adarft
-    assert (schedule.enable, schedule.follow, schedule.initial) == (True, "schedule", 0)
-    assert (filtered.enable, filtered.follow, list(filtered.within)) == (True, "nothing", [10, 90])
-    grpo, reinforce = of("adarft_grpo"), of("reinforce_plus_plus")
-    assert (grpo.algorithm.adv_estimator, facts(grpo)["n"], grpo.dots.adarft.enable) == ("grpo", 8, True)
-    assert (reinforce.algorithm.adv_estimator, facts(reinforce)["n"]) == ("reinforce_plus_plus", 1)
+def test_dash_saves_five_times_however_many_updates_it_makes_of_a_batch(config_of):
+    trainers = [config_of("dash/0.5b.sh", "dash").trainer, config_of("dash/3b.sh", "multi").trainer]
+    trainers.append(config_of("dash/0.5b.sh", "mini").trainer)
+    assert [-(-each.total_training_steps // each.save_freq) for each in trainers] == [5, 5, 5]
 
 
-def test_e3_has_the_papers_settings(places):
-    config = of_method(places, "e3", "e3")
-    assert facts(config) == {
-        "lr": 5e-6, "batch": 64, "n": 8, "mini_batch": 64, "prompt": 2048, "response": 6144, "temperature": 1.0,
-        "top_p": 1, "steps": 459,  # 3 epochs of 9,812 distinct questions are 3 x 153 whole batches of 64
-    }  # fmt: skip
-    assert facts(of_method(places, "e3", "grpo"))["lr"] == 2e-6
-    budget, temperature = config.dots.budget, config.dots.temperature
-    assert (budget.enable, budget.least, budget.most, budget.widen, budget.by) == (True, 4, 12, 2, "reward")
-    assert (temperature.enable, temperature.target, temperature.warm_up) == (True, None, 1)
-    assert (temperature.anneal_from, temperature.anneal_to) == (0.6, 0.9)
-    assert config.actor_rollout_ref.actor.use_kl_loss is False
-
-
-def test_each_row_of_e3s_table_adds_to_the_last(places):
-    def stages(method):
-        dots = of_method(places, "e3", method).dots
-        return dots.temperature.enable, dots.temperature.anneal_from, dots.budget.enable, dots.length_penalty.enable
-
-    assert stages("grpo") == (False, None, False, False)
-    assert stages("temperature") == (True, None, False, False)
-    assert stages("annealing") == (True, 0.6, False, False)
-    assert stages("e3") == (True, 0.6, True, False)
-    assert stages("budget") == (False, None, True, False)
-    assert stages("short") == (True, 0.6, True, True)
-    dapo, entropy = (of_method(places, "e3", method) for method in ("dapo", "entropy"))
-    assert (dapo.algorithm.filter_groups.enable, dapo.actor_rollout_ref.actor.clip_ratio_high) == (True, 0.28)
-    assert entropy.actor_rollout_ref.actor.entropy_coeff > 0
-
-
-def test_dash_has_the_papers_settings(places):
-    config = of_method(places, "dash", "dash")
-    # 3 epochs of 7,500 questions are 3 x 29 whole batches of 256.
-    assert facts(config) == {
-        "lr": 3e-6, "batch": 256, "n": 4, "mini_batch": 256, "prompt": 256, "response": 2048, "temperature": 0.9,
-        "top_p": 1, "steps": 87,
-    }  # fmt: skip
-    assert (config.dots.filter.enable, config.dots.filter.threshold) == (True, 0.1)
-    assert config.actor_rollout_ref.actor.use_kl_loss is False
-
-
-def test_dash_variants(places):
-    def of(method):
-        return of_method(places, "dash", method)
-
-    def kl_and_filter(method):
-        return of(method).actor_rollout_ref.actor.use_kl_loss, of(method).dots.filter.enable
-
-    assert [kl_and_filter(m) for m in ("grpo", "no_filter", "dash_kl")] == [(True, False), (True, False), (True, True)]
-    assert of("grpo").actor_rollout_ref.rollout.max_num_seqs < of("no_filter").actor_rollout_ref.rollout.max_num_seqs
-    multi, mini = of("multi"), of("mini")
-    # Both sample 87 times 256 questions.
-    assert (facts(multi)["batch"], multi.dots.preemptive.prompts, multi.dots.preemptive.updates) == (256, 256, 3)
-    assert (facts(mini)["batch"], mini.dots.preemptive.prompts, mini.dots.preemptive.updates) == (8, 256, 32)
-    assert (facts(multi)["steps"], facts(mini)["steps"]) == (87 * 3, 87 * 32)
-    # 20 batches of 256 a checkpoint: 5 of a whole run, however many updates it makes of them.
-    assert [of(method).trainer.save_freq for method in ("dash", "multi", "mini")] == [20, 60, 640]
-
-
-def test_an_older_checkpoint_stays_until_the_next_but_one_is_complete(places):
-    ppo, testbed = of_method(places, "adarft", "ppo").trainer, config_of(places, "cpu/ppo.sh").trainer
-    for trainer in (ppo, testbed):
-        assert (trainer.max_actor_ckpt_to_keep, trainer.max_critic_ckpt_to_keep) == (2, 2)
-
-
-def test_the_testbed_trains_as_the_papers_methods_do(places):
-    def of(name):
-        return config_of(places, f"cpu/{name}.sh")
-
-    ppo, adarft = of("ppo"), of("adarft_ppo")
-    # A step has 64 rollouts, as grpo.sh: of 64 questions.
-    assert (facts(of("grpo"))["batch"], facts(of("grpo"))["n"]) == (8, 8)
-    assert [(facts(each)["batch"], facts(each)["n"]) for each in (ppo, adarft)] == [(64, 1), (64, 1)]
-    assert (ppo.algorithm.adv_estimator, ppo.critic.optim.lr, facts(ppo)["lr"]) == ("gae", 3e-4, 3e-5)
-    assert (ppo.dots.adarft.enable, adarft.dots.adarft.enable, adarft.dots.adarft.eta) == (False, True, 4.5)
-    assert ppo.critic.model.path == ppo.actor_rollout_ref.model.path == places["MODEL"]
-    assert of("reinforce_plus_plus").algorithm.adv_estimator == "reinforce_plus_plus"
-    preemptive = [of(f"dash_{name}").dots.preemptive for name in ("multi", "mini")]
-    assert [(each.prompts, each.updates) for each in preemptive] == [(8, 3), (8, 4)]
-    # 60 steps of 8 questions each.
-    assert [facts(of(f"dash_{name}"))["steps"] for name in ("multi", "mini")] == [60 * 3, 60 * 4]
-    assert facts(of("dash_mini"))["batch"] == 2
-    filtered = [(of(name).dots.filter.enable, of(name).actor_rollout_ref.actor.use_kl_loss) for name in DASH_ON_TESTBED]
-    assert filtered == [(False, True), (True, True), (True, False)]
-
-
-@pytest.mark.parametrize("name", ["e3", "e3_temperature", "e3_annealing", "e3_short", "all"])
-def test_the_testbeds_target_entropy_is_of_as_many_questions_as_two_of_the_papers_batches(places, name):
-    config = config_of(places, f"cpu/{name}.sh")
-    assert config.dots.temperature.warm_up * facts(config)["batch"] == 128
-
-
-@pytest.mark.parametrize(
-    ("script", "arguments", "key", "value"),
-    [
-        ("ablation_k", (), "selection.references", "4"),
-        ("ablation_k", ("16",), "selection.references", "16"),
-        ("ablation_alpha", (), "selection.alpha", "0.3"),
-        ("ablation_tau", ("0",), "selection.tau", "0"),
-        ("ablation_delta", (), "replay.delta", "0.25"),
-        ("ablation_c", (), "replay.capacity", "16"),
-        ("ablation_reuse", (), "selection.reuse_references", "False"),
-    ],
-)
-def test_an_ablation_of_the_testbed_changes_one_setting_of_dots_rr(script, arguments, key, value):
-    ours, theirs = (
-        dict(override.split("=", 1) for override in Recipe(f"cpu/{name}.sh", more).overrides())
-        for name, more in ((script, arguments), ("dots_rr", ()))
-    )
-    run = ("trainer.default_local_dir", "trainer.experiment_name")
-    assert {name for name in ours if ours[name] != theirs.get(name)} - set(run) == {f"dots.{key}"}
-    assert ours[f"dots.{key}"] == value
-    assert ours["trainer.experiment_name"].startswith("dots_rr-")
-
-
-def test_the_evaluation_of_the_readme_is_accepted(places):
+def test_the_evaluation_of_the_readme_is_accepted(config_of):
     from verl_dots.evaluation.configure import check_sampling, parse
 
     text = (RECIPES / "README.md").read_text()
@@ -411,11 +154,11 @@ def test_the_evaluation_of_the_readme_is_accepted(places):
     options = parse(words[2:], "")
     assert (options.checkpoint, options.rollouts) == ("runs/e3/1.5b/e3-seed1", 16)
     assert options.data == [f"data/{name}.parquet" for name in ("aime24", "amc23", "math500", "olympiadbench")]
-    config, trained = compose(options.overrides), of_method(places, "e3", "e3")
+    config, trained = compose(options.overrides), config_of("e3/1.5b.sh", "e3")
     check_sampling(config.actor_rollout_ref.rollout.val_kwargs)
     assert config.actor_rollout_ref.rollout.val_kwargs.temperature == 1.0
-    for length in ("prompt", "response"):
-        assert facts(config)[length] == facts(trained)[length]
+    for length in ("max_prompt_length", "max_response_length"):
+        assert config.data[length] == trained.data[length]
 
 
 def test_variables_change_what_they_say():
@@ -463,7 +206,7 @@ def test_a_wrong_method_is_refused_with_those_there_are():
         overrides_of(RECIPES / "dots/predictor.sh")
 
 
-def test_a_typo_in_an_override_is_refused(places):
+def test_a_typo_in_an_override_is_refused():
     with pytest.raises(ConfigError, match="'dots.selection.referenses'; did you mean 'dots.selection.references'"):
         Recipe("dots/math-1.5b_math.sh", ("dots_rr",)).config("dots.selection.referenses=3")
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.launches import ROOT, TIMEOUT_SECONDS, Inputs, make_inputs, rows_of
-from tests.recipes.recipe_runs import scripts
+from tests.recipes.recipe_runs import on_testbed
 
 pytestmark = [pytest.mark.e2e, pytest.mark.long]
 STEPS = 2
@@ -22,14 +22,14 @@ def places(tmp_path_factory) -> Inputs:
     return make_inputs(tmp_path_factory.mktemp("testbed"), questions=512)
 
 
-@pytest.mark.parametrize("script", scripts("cpu"))
-def test_a_recipe_of_the_testbed_trains(places, tmp_path, script):
+@pytest.mark.parametrize("recipe", on_testbed(), ids=str)
+def test_a_recipe_of_the_testbed_trains(places, tmp_path, recipe):
     variables = {
         "DATA": places.data, "MODEL": places.model, "RUN": tmp_path / "run", "CACHE": tmp_path / "cache",
         "STEPS": STEPS, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
     }  # fmt: skip
     done = subprocess.run(
-        ["bash", f"recipes/{script}", "trainer.val_before_train=False"],
+        ["bash", f"recipes/{recipe.script}", *recipe.arguments, "trainer.val_before_train=False"],
         cwd=ROOT, env=os.environ | {name: str(value) for name, value in variables.items()},
         timeout=TIMEOUT_SECONDS, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
     )  # fmt: skip
