@@ -36,14 +36,12 @@ FREE = tuple(map(re.compile, (
 )))  # fmt: skip
 # verl and the start of a run write these themselves.
 UNTOLD = tuple(map(re.compile, (r"transfer_queue\..+", r"ray_kwargs\..+", r"hydra\..+", r".*\._target_")))
-# Groups that do nothing on either side where this switch is off on both.
-SWITCHED = {
-    "dots.selection": "dots.selection.enable", "dots.difficulty": "dots.selection.enable",
-    "dots.adarft": "dots.adarft.enable", "dots.budget": "dots.budget.enable",
-    "dots.temperature": "dots.temperature.enable", "dots.length_penalty": "dots.length_penalty.enable",
-    "dots.preemptive": "dots.preemptive.enable", "dots.filter": "dots.filter.enable",
-    "dots.replay": "dots.replay.enable", "distillation": "distillation.enabled",
-}  # fmt: skip
+# Groups that do nothing where a switch is off; each other group of dots has its own, dots.GROUP.enable.
+SWITCHED = {"dots.difficulty": "dots.selection.enable", "distillation": "distillation.enabled"}
+# Values that earlier versions wrote, and what they are now.
+MOVED = {
+    "verl_dots.integration.agent_loop.SeededAgentLoopManager": "verl_dots.bridge.agent_loop.SeededAgentLoopManager",
+}
 
 
 def flat(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -52,7 +50,7 @@ def flat(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, A
         if isinstance(value, Mapping) and value:
             yield from flat(value, f"{prefix}{key}.")
         else:
-            yield f"{prefix}{key}", value
+            yield f"{prefix}{key}", MOVED.get(value, value) if isinstance(value, str) else value
 
 
 def changes(saved: Mapping[str, Any], here: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
@@ -74,7 +72,8 @@ def decisive(key: str, saved: Mapping[str, Any], here: Mapping[str, Any]) -> boo
     before, after = dict(flat(saved)), dict(flat(here))
     if key not in before or key not in after or _matches(FREE, key) or not _matches(DECISIVE, key):
         return False
-    switch = SWITCHED.get(".".join(key.split(".")[:2])) or SWITCHED.get(key.split(".")[0])
+    first, group = key.split(".")[0], ".".join(key.split(".")[:2])
+    switch = SWITCHED.get(group) or SWITCHED.get(first) or (f"{group}.enable" if first == "dots" else None)
     return switch is None or key == switch or bool(before.get(switch, True) or after.get(switch, True))
 
 
