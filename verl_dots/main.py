@@ -1,13 +1,17 @@
 """Train: `python -m verl_dots.main [device=cpu] [dots.KEY=VALUE ...] [any of verl's overrides ...]`.
 
-verl's command line (hydra), plus the config group `dots`. See conf/dots_trainer.yaml for the defaults.
+verl's command line (hydra), plus the config group `dots`; `--help` describes it. See conf/dots_trainer.yaml for what
+else differs from verl's defaults.
 """
 
 import sys
 
 from verl_dots.guard import guarded
+from verl_dots.launch.help import asks_for_help, help_text
 
 if __name__ == "__main__":
+    if asks_for_help(sys.argv[1:]):  # before the imports that take seconds
+        sys.exit(print(help_text(), end=""))
     guarded("verl_dots", "training had not begun: nothing is lost")
 
 import hydra
@@ -62,7 +66,7 @@ def compose(overrides: list[str]) -> DictConfig:
 
 
 def main() -> None:
-    """Check the overrides, then hand over to hydra's own command line (--cfg, --multirun, --help ...)."""
+    """Check the overrides, then hand over to hydra's own command line (--cfg, --multirun, --hydra-help ...)."""
     overrides = [argument for argument in sys.argv[1:] if "=" in argument and not argument.startswith("-")]
     plain = not any(argument.startswith("-") for argument in sys.argv[1:])
     # Importing verl (hydra does, to find verl's config) must already find the platform chosen.
