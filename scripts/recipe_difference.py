@@ -101,6 +101,8 @@ def _shown(config: DictConfig, key: str) -> str:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Print the difference."""
     arguments = sys.argv[1:] if arguments is None else list(arguments)
+    if arguments[:1] in (["-h"], ["--help"]):
+        sys.exit(print(__doc__))
     if not arguments or arguments[0].startswith("-"):
         sys.exit(__doc__)
     prepare_environment(cpu=True)  # before verl is imported; no GPU is needed here
