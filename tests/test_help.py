@@ -45,9 +45,3 @@ def test_every_option_is_described_with_its_default_and_there_is_an_example(path
             f"{action.option_strings}: {action.help}"
         )
     assert parser.format_help().count("\n") < 80
-
-
-def test_the_commands_are_those_of_the_documents():
-    assert {"verl_dots/check.py", "verl_dots/evaluate.py", "data_prep/math.py", "scripts/make_tiny_model.py"} < {
-        *COMMANDS
-    }

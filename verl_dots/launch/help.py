@@ -7,7 +7,6 @@ from dataclasses import fields, is_dataclass
 from itertools import groupby
 from pathlib import Path
 
-from verl_dots import conf
 from verl_dots.config import PRESETS, DotsConfig
 from verl_dots.settings import settings_table, shown_default
 
@@ -59,7 +58,7 @@ def _settings() -> Iterator[str]:
 
 def _preset(name: str) -> str:
     """What a preset's file says of itself."""
-    lines = (Path(conf.__path__[0]) / "preset" / f"{name}.yaml").read_text().splitlines()
+    lines = (Path(__file__).parents[1] / "conf" / "preset" / f"{name}.yaml").read_text().splitlines()
     return _first_sentence(" ".join(line[2:] for line in lines if line.startswith("# ") and not line.startswith("# @")))
 
 
