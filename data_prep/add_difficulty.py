@@ -103,10 +103,22 @@ def main(arguments: Sequence[str] | None = None) -> None:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("data", type=Path, metavar="DATA.parquet", help="in verl's schema")
-    parser.add_argument("--labels", type=Path, nargs="+", required=True, metavar="LABELS.parquet")
+    parser.add_argument("data", type=Path, metavar="DATA.parquet", help="data set in verl's schema")
+    parser.add_argument(
+        "--labels",
+        type=Path,
+        nargs="+",
+        required=True,
+        metavar="LABELS.parquet",
+        help="files that hold the difficulties",
+    )
     parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="parquet file to write")
-    parser.add_argument("--unmatched", choices=("error", "drop"), default="error", help="questions without a label")
+    parser.add_argument(
+        "--unmatched",
+        choices=("error", "drop"),
+        default="error",
+        help="what becomes of questions without a label (default: %(default)s)",
+    )
     parser.add_argument(
         "--range", type=float, nargs=2, default=(0.0, 100.0), metavar=("EASIEST", "HARDEST"),
         help="difficulties in the label files that become 0 and 100 (default: 0 100)",

@@ -117,11 +117,13 @@ def write_splits(out: Path, train: int, val: int, seed: int) -> dict[str, Path]:
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Command line entry; bad values end with a usage message and exit status 2."""
-    parser = argparse.ArgumentParser(prog="python -m data_prep.arithmetic", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m data_prep.arithmetic", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--out", type=Path, required=True, help="folder for train.parquet and val.parquet")
-    parser.add_argument("--train", type=int, default=4096, help="number of training questions")
-    parser.add_argument("--val", type=int, default=512, help="number of validation questions")
-    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--train", type=int, default=4096, help="number of training questions (default: %(default)s)")
+    parser.add_argument("--val", type=int, default=512, help="number of validation questions (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=1, help="of the questions (default: %(default)s)")
     args = parser.parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     try:

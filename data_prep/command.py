@@ -35,7 +35,12 @@ def build_parser(data_set: DataSet, description: str, add_options: AddOptions | 
     parser.add_argument(
         "--source", metavar="PATH_OR_HUB_ID", help=f"file, folder or hub id (default: {hub.id if hub else 'none'})"
     )
-    parser.add_argument("--split", choices=data_set.splits, default=data_set.splits[0], help="default: %(default)s")
+    parser.add_argument(
+        "--split",
+        choices=data_set.splits,
+        default=data_set.splits[0],
+        help="part of the data set (default: %(default)s)",
+    )
     parser.add_argument("--config", help="the hub's configuration, if not the usual one")
     parser.add_argument("--revision", help="the hub's commit, tag or branch")
     parser.add_argument("--system", metavar="TEXT", help="a system message before the question")

@@ -88,18 +88,37 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m data_prep.judge", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("data", type=Path, metavar="DATA.parquet", help="in verl's schema")
-    parser.add_argument("--endpoint", required=True, metavar="URL", help="usually ends in /v1")
-    parser.add_argument("--model", required=True, help="its name at the endpoint")
-    parser.add_argument("--out", type=Path, required=True, metavar="LABELS.parquet")
-    parser.add_argument("--scale", choices=tuple(SCALES), default="1-5", help="default: %(default)s")
-    parser.add_argument("--api-key-env", default="OPENAI_API_KEY", metavar="NAME", help="default: %(default)s")
-    parser.add_argument("--requests-per-minute", type=float, metavar="N", help="default: no limit")
-    parser.add_argument("--concurrency", type=int, default=8, metavar="N", help="default: %(default)s")
-    parser.add_argument("--retries", type=int, default=6, metavar="N", help="default: %(default)s")
-    parser.add_argument("--first-wait", type=float, default=1.0, metavar="SECONDS", help="before a retry; doubles")
-    parser.add_argument("--timeout", type=float, default=120.0, metavar="SECONDS", help="default: %(default)s")
-    parser.add_argument("--temperature", type=float, default=0.0, help="below 0: the endpoint's own (default: 0)")
+    parser.add_argument("data", type=Path, metavar="DATA.parquet", help="questions in verl's schema")
+    parser.add_argument("--endpoint", required=True, metavar="URL", help="of the chat endpoint; usually ends in /v1")
+    parser.add_argument("--model", required=True, help="name of the model at the endpoint")
+    parser.add_argument("--out", type=Path, required=True, metavar="LABELS.parquet", help="label file to write")
+    parser.add_argument("--scale", choices=tuple(SCALES), default="1-5", help="of the ratings (default: %(default)s)")
+    parser.add_argument(
+        "--api-key-env",
+        default="OPENAI_API_KEY",
+        metavar="NAME",
+        help="variable that holds the key (default: %(default)s)",
+    )
+    parser.add_argument("--requests-per-minute", type=float, metavar="N", help="at most so many (default: no limit)")
+    parser.add_argument(
+        "--concurrency", type=int, default=8, metavar="N", help="requests at the same time (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--retries", type=int, default=6, metavar="N", help="of a request that failed (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--first-wait",
+        type=float,
+        default=1.0,
+        metavar="SECONDS",
+        help="before a retry; doubles (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--timeout", type=float, default=120.0, metavar="SECONDS", help="of a request (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--temperature", type=float, default=0.0, help="of the ratings; below 0: the endpoint's own (default: 0)"
+    )
     parser.add_argument("--no-progress", dest="progress", action="store_false", help="no progress bar")
     options = parser.parse_args(arguments)
     for name in ("requests_per_minute", "concurrency", "timeout"):

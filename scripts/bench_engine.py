@@ -90,14 +90,22 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", help="model folder; without it a random model of --parameters")
-    parser.add_argument("--parameters", choices=list(SIZES), default="0.2M")
-    parser.add_argument("--requests", type=int, default=512)
-    parser.add_argument("--mean-length", type=float, default=24.0)
-    parser.add_argument("--max-length", type=int, default=128)
-    parser.add_argument("--slots", type=int, default=256, help="most sequences that the engine runs at once")
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
-    parser.add_argument("--device", default="cpu")
+    parser.add_argument(
+        "--parameters", choices=list(SIZES), default="0.2M", help="of the random model (default: %(default)s)"
+    )
+    parser.add_argument("--requests", type=int, default=512, help="prompts (default: %(default)s)")
+    parser.add_argument(
+        "--mean-length", type=float, default=24.0, help="mean tokens of a response (default: %(default)s)"
+    )
+    parser.add_argument("--max-length", type=int, default=128, help="most tokens of a response (default: %(default)s)")
+    parser.add_argument(
+        "--slots", type=int, default=256, help="most sequences that the engine runs at once (default: %(default)s)"
+    )
+    parser.add_argument("--rounds", type=int, default=3, help="of both sides (default: %(default)s)")
+    parser.add_argument(
+        "--threads", type=int, default=torch.get_num_threads(), help="of torch (default: all, here %(default)s)"
+    )
+    parser.add_argument("--device", default="cpu", help="where the model runs: cpu or cuda (default: %(default)s)")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     model = load(options.model, options.parameters, options.device)

@@ -22,12 +22,25 @@ VARIANTS = {
 
 
 def parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("labels", nargs="+", type=Path)
-    parser.add_argument("--backbone", required=True)
-    parser.add_argument("--layers", choices=LAYERS, default="last")
-    parser.add_argument("--cache", default=DEFAULT_CACHE)
-    parser.add_argument("--seeds", nargs="+", default=["1", "2", "3"])
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        "labels", nargs="+", type=Path, metavar="LABELS", help="label files (parquet), of questions with answers"
+    )
+    parser.add_argument("--backbone", required=True, help="folder of the frozen embedding model")
+    parser.add_argument(
+        "--layers",
+        choices=LAYERS,
+        default="last",
+        help="hidden states of the backbone that are averaged (default: %(default)s)",
+    )
+    parser.add_argument("--cache", default=DEFAULT_CACHE, help="folder of cached embeddings (default: %(default)s)")
+    parser.add_argument(
+        "--seeds",
+        nargs="+",
+        default=["1", "2", "3"],
+        metavar="SEED",
+        help="every method is trained with each (default: 1 2 3)",
+    )
     return parser.parse_args()
 
 

@@ -103,10 +103,19 @@ def same_tokens(ours: Sequence[Response], padded: DataProto) -> bool:
 
 
 def parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    for name, value in (("groups", 512), ("rollouts", 8), ("longest", 3072), ("mean", 800), ("steps", 8), ("seed", 1)):
-        parser.add_argument(f"--{name}", type=int, default=value)
-    parser.add_argument("--moved", type=int, default=64, help="groups put in and taken out a step")
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    for name, value, what in (
+        ("groups", 512, "that both buffers hold"),
+        ("rollouts", 8, "of a group"),
+        ("longest", 3072, "most tokens of a response"),
+        ("mean", 800, "mean tokens of a response"),
+        ("steps", 8, "that are timed"),
+        ("seed", 1, "of the lengths and tokens"),
+    ):
+        parser.add_argument(f"--{name}", type=int, default=value, help=f"{what} (default: %(default)s)")
+    parser.add_argument(
+        "--moved", type=int, default=64, help="groups put in and taken out a step (default: %(default)s)"
+    )
     return parser.parse_args()
 
 

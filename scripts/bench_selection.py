@@ -113,13 +113,19 @@ def many_online(options: argparse.Namespace, console: Console) -> None:
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--questions", type=int, default=10240)
-    parser.add_argument("--references", type=int, default=256)
-    parser.add_argument("--width", type=int, default=1536, help="of the embeddings")
-    parser.add_argument("--million", type=int, default=1_000_000, help="questions of part 2")
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--threads", type=int, default=0, help="of torch; 0 leaves its own choice")
-    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--questions", type=int, default=10240, help="of part 1 (default: %(default)s)")
+    parser.add_argument(
+        "--references", type=int, default=256, help="questions of known difficulty (default: %(default)s)"
+    )
+    parser.add_argument("--width", type=int, default=1536, help="of the embeddings (default: %(default)s)")
+    parser.add_argument(
+        "--million", type=int, default=1_000_000, help="questions of parts 2 and 3 (default: %(default)s)"
+    )
+    parser.add_argument("--rounds", type=int, default=3, help="of both sides (default: %(default)s)")
+    parser.add_argument(
+        "--threads", type=int, default=0, help="of torch; 0 leaves its own choice (default: %(default)s)"
+    )
+    parser.add_argument("--seed", type=int, default=1, help="of the random embeddings (default: %(default)s)")
     options = parser.parse_args()
     if options.threads:
         torch.set_num_threads(options.threads)

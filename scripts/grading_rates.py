@@ -68,10 +68,14 @@ def table(rates: Rates) -> Table:
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", type=Path, default=DATA, help="folder with the published files")
-    parser.add_argument("--sample", type=int, default=500, help="ground truths to draw; 0 for all")
-    parser.add_argument("--seed", type=int, default=0)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        "--data", type=Path, default=DATA, help="folder with the published files (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--sample", type=int, default=500, help="ground truths to draw; 0 for all (default: %(default)s)"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="of the draw (default: %(default)s)")
     parser.add_argument("--wrong", action="store_true", help="list what was graded wrong")
     return parser.parse_args(arguments)
 

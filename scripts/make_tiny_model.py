@@ -185,13 +185,15 @@ def validation_questions(data: str) -> frozenset[str]:
 
 
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True, help="folder for the model and its tokenizer")
     parser.add_argument("--data", required=True, help='folder with val.parquet, never to be seen, or "none"')
-    parser.add_argument("--size", choices=sorted(SIZES), default="tiny")
-    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--size", choices=sorted(SIZES), default="tiny", help="of the model (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=1, help="of the weights and the warm-up (default: %(default)s)")
     parser.add_argument("--steps", type=int, help="warm-up steps (default: by size); fewer give a worse model")
-    parser.add_argument("--threads", type=int, default=2, help="CPU threads; part of what makes a run repeatable")
+    parser.add_argument(
+        "--threads", type=int, default=2, help="CPU threads; part of what makes a run repeatable (default: %(default)s)"
+    )
     args = parser.parse_args(argv)
     for name, least in (("seed", 0), ("steps", 1), ("threads", 1)):
         value = getattr(args, name)

@@ -17,9 +17,10 @@ from typing import Any
 import hydra
 from omegaconf import DictConfig, OmegaConf
 
+from verl_dots.config import DotsConfig
 from verl_dots.launch.start import prepare_environment
 from verl_dots.main import compose
-from verl_dots.settings import ConfigError
+from verl_dots.settings import ConfigError, plain_values
 
 # The recipe runs in a bash whose `python` notes the overrides of a training and leaves everything else undone. `exec`
 # would look for a program of that name.
@@ -61,9 +62,8 @@ def verl_defaults() -> DictConfig:
     """verl's own config, and in `dots` the settings of plain GRPO."""
     with hydra.initialize_config_module("verl.trainer.config", version_base=None):
         config = hydra.compose("ppo_trainer")
-    dots = OmegaConf.load(Path(__file__).parents[1] / "verl_dots/conf/dots/default.yaml")
     OmegaConf.set_struct(config, False)
-    config.dots = dots
+    config.dots = plain_values(DotsConfig())
     return config
 
 
@@ -101,6 +101,8 @@ def _shown(config: DictConfig, key: str) -> str:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Print the difference."""
     arguments = sys.argv[1:] if arguments is None else list(arguments)
+    if arguments[:1] in (["-h"], ["--help"]):
+        sys.exit(print(__doc__))
     if not arguments or arguments[0].startswith("-"):
         sys.exit(__doc__)
     prepare_environment(cpu=True)  # before verl is imported; no GPU is needed here

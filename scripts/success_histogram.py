@@ -50,14 +50,16 @@ def success_rates(options: argparse.Namespace, frame: pd.DataFrame) -> np.ndarra
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", required=True)
+    parser.add_argument("--model", required=True, help="model folder")
     parser.add_argument("--data", required=True, help="parquet of the arithmetic testbed")
-    parser.add_argument("--questions", type=int, default=1024, help="drawn at random; 0 takes all")
-    parser.add_argument("--rollouts", type=int, default=8)
-    parser.add_argument("--temperature", type=float, default=1.0)
-    parser.add_argument("--max-prompt", type=int, default=96)
-    parser.add_argument("--max-response", type=int, default=48)
-    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument(
+        "--questions", type=int, default=1024, help="drawn at random; 0 takes all (default: %(default)s)"
+    )
+    parser.add_argument("--rollouts", type=int, default=8, help="responses to a question (default: %(default)s)")
+    parser.add_argument("--temperature", type=float, default=1.0, help="of the responses (default: %(default)s)")
+    parser.add_argument("--max-prompt", type=int, default=96, help="most tokens of a prompt (default: %(default)s)")
+    parser.add_argument("--max-response", type=int, default=48, help="most tokens of a response (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=1, help="of the draw and the responses (default: %(default)s)")
     options = parser.parse_args()
     torch.set_num_threads(1)
     frame = pd.read_parquet(options.data)

@@ -129,17 +129,27 @@ def _length(options: argparse.Namespace) -> Length:
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m verl_dots.check", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m verl_dots.check", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("data", nargs="+", type=Path, metavar="DATA", help="parquet or JSON file in verl's schema")
     parser.add_argument("--clean", type=Path, metavar="FOLDER", help="write the files there without the wrong rows")
     parser.add_argument("--apart", action="store_true", help="files that are not for one run: types may differ")
     parser.add_argument("--tokenizer", metavar="MODEL", help="count tokens with this model's tokenizer and template")
-    parser.add_argument("--max-prompt-tokens", type=int, metavar="N", help="longer prompts are wrong")
     parser.add_argument(
-        "--template-options", type=_mapping, default={}, metavar="JSON", help="of the chat template, as a JSON object"
+        "--max-prompt-tokens", type=int, metavar="N", help="longer prompts are wrong (default: no limit)"
+    )
+    parser.add_argument(
+        "--template-options",
+        type=_mapping,
+        default={},
+        metavar="JSON",
+        help="of the chat template, as a JSON object (default: {})",
     )
     parser.add_argument("--trust-remote-code", action="store_true", help="load a tokenizer that is code of its own")
-    parser.add_argument("--prompt-key", default="prompt", metavar="COLUMN", help="column of the prompts")
+    parser.add_argument(
+        "--prompt-key", default="prompt", metavar="COLUMN", help="column of the prompts (default: %(default)s)"
+    )
     parser.add_argument("--skip-answers", action="store_true", help="do not put answers to the reward")
     parser.add_argument("--all", action="store_true", help=f"name all wrong rows, not the first {MOST_NUMBERS} only")
     parser.add_argument("--strict", action="store_true", help="repeated questions and conflicting answers are wrong")

@@ -82,6 +82,11 @@ class DotsConfig(Settings):
         """Whether groups of different sizes can meet in a batch."""
         return self.budget.enable or self.replay.enable
 
+    @property
+    def on_conflict(self) -> str:
+        """What is done about a question that occurs with different answers, see `questions_of`."""
+        return self.selection.conflicting_answers if self.selection.enable else "keep"
+
     def __post_init__(self):
         require_choice("dots.preset", self.preset, PRESETS)
         require_choice("dots.console", self.console, CONSOLES)

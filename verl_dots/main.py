@@ -1,29 +1,36 @@
 """Train: `python -m verl_dots.main [device=cpu] [dots.KEY=VALUE ...] [any of verl's overrides ...]`.
 
-verl's command line (hydra), plus the config group `dots`. See conf/dots_trainer.yaml for the defaults.
+verl's command line (hydra), plus the config group `dots`; `--help` describes it. See conf/dots_trainer.yaml for what
+else differs from verl's defaults.
 """
 
 import sys
 
 from verl_dots.guard import guarded
+from verl_dots.launch.help import asks_for_help, help_text
 
 if __name__ == "__main__":
+    if asks_for_help(sys.argv[1:]):  # before the imports that take seconds
+        sys.exit(print(help_text(), end=""))
     guarded("verl_dots", "training had not begun: nothing is lost")
 
 import hydra
+from hydra.core.config_store import ConfigStore
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 from omegaconf import DictConfig
 
-from verl_dots.config import PRESETS
+from verl_dots.config import PRESETS, DotsConfig
 from verl_dots.launch.claim import claim_run
 from verl_dots.launch.machine_checks import check_machine
-from verl_dots.launch.start import explain_override_error, launch, prepare_environment, validate
-from verl_dots.settings import ConfigError
+from verl_dots.launch.start import launch, prepare_environment, refused_override, validate
+from verl_dots.settings import ConfigError, plain_values, require_choice
 
 CONFIG_MODULE = "verl_dots.conf"
 CONFIG_NAME = "dots_trainer"
 PRESET = "dots.preset"
+# The group `dots` is the typed config's; hydra gets plain values, so that what is wrong is refused in our words.
+ConfigStore.instance().store(group="dots", name="default", node=plain_values(DotsConfig()))
 # Whether `main` has validated the config already: hydra's own command line hides what a check would say.
 _checked: list[bool] = []
 
@@ -37,8 +44,8 @@ def with_preset(overrides: list[str]) -> list[str]:
     changed = []
     for override in overrides:
         key, _, value = override.lstrip("+").partition("=")
-        if key == PRESET and value not in PRESETS:
-            raise ConfigError(f"{override}: must be one of {', '.join(PRESETS)}")
+        if key == PRESET:
+            require_choice(PRESET, value, PRESETS)
         changed.append(f"preset={value}" if key == PRESET else override)
     return changed
 
@@ -55,11 +62,11 @@ def compose(overrides: list[str]) -> DictConfig:
             return hydra.compose(CONFIG_NAME, overrides=overrides)
         except HydraException as error:
             plain = hydra.compose(CONFIG_NAME, overrides=[o for o in overrides if o.startswith(("device=", "preset="))])
-            raise ConfigError(explain_override_error(error, plain)) from error
+            raise refused_override(error, plain) from error
 
 
 def main() -> None:
-    """Check the overrides, then hand over to hydra's own command line (--cfg, --multirun, --help ...)."""
+    """Check the overrides, then hand over to hydra's own command line (--cfg, --multirun, --hydra-help ...)."""
     overrides = [argument for argument in sys.argv[1:] if "=" in argument and not argument.startswith("-")]
     plain = not any(argument.startswith("-") for argument in sys.argv[1:])
     # Importing verl (hydra does, to find verl's config) must already find the platform chosen.

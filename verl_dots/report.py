@@ -143,7 +143,7 @@ def _remove_empty(folders: Sequence[Path]) -> None:
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        prog="python -m verl_dots.report", description="Tables and figures of training runs, compared with a baseline."
+        prog="python -m verl_dots.report", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("run", nargs="+", type=Path, metavar="RUN", help="run folder (holds metrics.jsonl)")
     parser.add_argument("--out", type=Path, metavar="DIR", help="where to write the report (default: printed)")

@@ -14,10 +14,10 @@ import pytest
 from omegaconf import OmegaConf
 
 from data_prep.byte_tokenizer import build_tokenizer
+from tests.refusals import refused
 from verl_dots import check
 from verl_dots.launch.data_checks import check_data, check_paths
 from verl_dots.main import compose
-from verl_dots.settings import ConfigError
 
 pytestmark = pytest.mark.usefixtures("cpu_environment")
 TEMPLATE = "{{ prefix }}{% for message in messages %}{{ message.content }}{% endfor %}"
@@ -51,18 +51,18 @@ def checked(folder, rows, *overrides):
     check_data(compose(["device=cpu", *(f"{key}={value}" for key, value in given.items()), *overrides]), train=False)
 
 
-def refused(folder, rows, *overrides):
-    """The words of the command that the refusal recommends."""
-    with pytest.raises(ConfigError, match="names them all") as error:
+def recommended(folder, rows, *overrides):
+    """The words of the command that the refusal of some rows recommends."""
+    with refused("data.val_files", "data") as caught:
         checked(folder, rows, *overrides)
-    command = re.search("`(.*)` names them all", str(error.value), re.DOTALL)[1]
+    command = re.search("`(.*)` names them all", str(caught.value), re.DOTALL)[1]
     words = shlex.split(command)
     assert words[:3] == ["python", "-m", "verl_dots.check"]
     return words[3:]
 
 
 def test_the_command_finds_prompts_that_are_too_long_for_the_run(folder, capsys):
-    words = refused(folder, [row("short"), *[row("x" * (90 + i)) for i in range(30)]], "data.max_prompt_length=64")
+    words = recommended(folder, [row("short"), *[row("x" * (90 + i)) for i in range(30)]], "data.max_prompt_length=64")
     assert check.main(words) == 1
     out = capsys.readouterr().out
     assert "too long, 30 rows: 1, 2," in out and ", 29, 30\n" in out  # all of them
@@ -76,7 +76,7 @@ def test_the_command_reads_the_column_and_the_template_of_the_run(folder, capsys
         f'actor_rollout_ref.model.custom_chat_template="{TEMPLATE}"',
     ]
     rows = [row("1 + 1?", column="chat"), row("x", column="chat")]
-    words = refused(folder, rows, *options)  # 66 and 61 tokens
+    words = recommended(folder, rows, *options)  # 66 and 61 tokens
     assert check.main(words) == 1
     out = capsys.readouterr().out
     assert "too long, 1 rows: 0" in out and "its prompt has 66 tokens" in out
@@ -86,7 +86,7 @@ def test_the_command_leaves_alone_what_the_run_does(folder, capsys, tmp_path):
     (tmp_path / "reward.py").write_text("def compute_score(**kwargs):\n    return 1.0\n")
     own = f"reward.custom_reward_function.path='{tmp_path}/reward.py'"
     rows = [row("a", "unreadable."), row("b", "")]
-    words = refused(folder, rows, own, "data.filter_overlong_prompts=True")
+    words = recommended(folder, rows, own, "data.filter_overlong_prompts=True")
     assert "--tokenizer" not in words and check.main(words) == 1
     out = capsys.readouterr().out
     assert "no question, 1 rows: 1" in out and "unreadable answer" not in out
@@ -105,14 +105,15 @@ def test_a_chat_that_the_template_refuses_never_starts_a_run(folder):
     tokenizer = build_tokenizer()
     tokenizer.chat_template = "{{ raise_exception('System role not supported') }}"
     tokenizer.save_pretrained(folder / "model")
-    words = "1 of 1 rows .* row 0: the tokenizer's chat template refuses it: System role not supported"
-    with pytest.raises(ConfigError, match=words):
+    with refused("data.val_files", "data") as caught:
         checked(folder, [row("a")])
+    assert "row 0: the tokenizer's chat template refuses it: System role not supported" in str(caught.value)
 
 
 def test_ground_truths_on_which_the_reward_raises_never_start_a_run(folder):
-    with pytest.raises(ConfigError, match=r"1 of 1 rows .* row 0: .* is \['4'\] \(list\); it must be text or a number"):
+    with refused("data.val_files", "data") as caught:
         checked(folder, [row("a", ["4"])])
+    assert "is ['4'] (list); it must be text or a number" in str(caught.value)
 
 
 def test_ground_truths_that_no_response_matches_are_counted_in_a_warning(folder, caplog):
@@ -147,23 +148,20 @@ def written(folder, name, rows, column=None):
 
 def test_files_that_verl_would_not_read_are_refused_by_their_names(folder):
     (folder / "a.csv").write_text("prompt\n")
-    for train, words in (
-        (
-            folder / "a.csv",
-            "data.train_files: .*a.csv' is of a kind that verl does not read; allowed: .parquet, .json, ",
-        ),
-        (folder / "model", "data.train_files: .*model' is a folder; name the files in it"),
-        (folder / "gone.parquet", "data.train_files: there is no file '.*gone.parquet'"),
-        ("s3://bucket/a.parquet", "data.train_files: 's3://bucket/a.parquet' is not on this machine"),
-        ("hdfs://host/a.parquet", "data.train_files: 'hdfs://host/a.parquet' is not on this machine"),
-        ([], "data.train_files names no file, and a run needs one"),
-        (None, "data.train_files names no file, and a run needs one"),
-        ([1], "data.train_files: 1 is no path"),
+    for train, reason in (
+        (folder / "a.csv", "file"),
+        (folder / "model", "file"),  # a folder
+        (folder / "gone.parquet", "file"),
+        ("s3://bucket/a.parquet", "file"),  # on another machine
+        ("hdfs://host/a.parquet", "file"),
+        ([], "missing"),
+        (None, "missing"),
+        ([1], "type"),
     ):
-        with pytest.raises(ConfigError, match=words):
+        with refused("data.train_files", reason):
             check_paths(config_of(folder, train))
     good = written(folder, "good.parquet", [row("a")])
-    with pytest.raises(ConfigError, match="data.val_files: .*a.csv' is of a kind"):
+    with refused("data.val_files", "file"):
         check_paths(config_of(folder, good, folder / "a.csv"))
     own = {"data__custom_cls__path": folder / "mine.py"}  # a data set class reads what it likes
     check_paths(config_of(folder, folder / "a.csv", "s3://bucket/a.parquet", **own))
@@ -172,12 +170,10 @@ def test_files_that_verl_would_not_read_are_refused_by_their_names(folder):
 def test_files_of_a_run_that_do_not_go_together(folder):
     one = written(folder, "one.parquet", [row("a") | {"extra_info": {"index": 1}}] * 4)
     two = written(folder, "two.parquet", [row("b") | {"extra_info": {"index": "1"}}] * 4)
-    words = (
-        rf"data.{{}}_files: these files .*: extra_info.index is int64 in {one} and string in {two}. `python .*--clean"
-    )
-    with pytest.raises(ConfigError, match=words.format("train")):
+    with refused("data.train_files", "data") as caught:
         check_data(config_of(folder, [str(one), str(two)], one))
-    with pytest.raises(ConfigError, match=words.format("val")):
+    assert f"extra_info.index is int64 in {one} and string in {two}. `python " in str(caught.value)
+    with refused("data.val_files", "data"):
         check_data(config_of(folder, one, [str(one), str(two)]))
     check_data(config_of(folder, one, two))  # the roles are read apart
     check_data(config_of(folder, one, [str(one), str(two)]), train=False)  # an evaluation reads each file alone
@@ -185,21 +181,21 @@ def test_files_of_a_run_that_do_not_go_together(folder):
 
 def test_rows_that_fill_no_batch(folder, caplog):
     few = written(folder, "few.parquet", [row(name) for name in "abc"])
-    with pytest.raises(
-        ConfigError, match="data.train_files: 3 of 3 rows are used, less than data.train_batch_size=4: v"
-    ):
+    with refused("data.train_files", "size"):
         check_data(config_of(folder, few))
     check_data(config_of(folder, few), train=False)
     check_data(config_of(folder, few, trainer__val_only=True))
     four = written(folder, "four.parquet", [row(name) for name in "defg"])
     check_data(config_of(folder, four, few))
-    with pytest.raises(ConfigError, match="data.train_files: 3 of 4 rows are used, .*data.train_max_samples=3"):
+    with refused("data.train_files", "size") as caught:
         check_data(config_of(folder, four, few, data__train_max_samples=3))
+    assert "data.train_max_samples=3" in str(caught.value)
     # 39 bytes are the template's.
     long = written(folder, "long.parquet", [row(name) for name in "def"] + [row("x" * 60)])
     limit = {"data__max_prompt_length": 64, "data__filter_overlong_prompts": True}
-    with pytest.raises(ConfigError, match="3 of 4 rows are used.*leaves out 1 prompts of more than .*=64 tokens"):
+    with refused("data.train_files", "size") as caught:
         check_data(config_of(folder, long, few, **limit))
+    assert "leaves out 1 prompts of more than data.max_prompt_length=64 tokens" in str(caught.value)
     caplog.clear()
     check_data(config_of(folder, [str(long), str(few)], few, **limit))
     assert "data.val_files: 3 of 3 questions of" in caplog.text and "are in data.train_files too" in caplog.text
@@ -207,7 +203,7 @@ def test_rows_that_fill_no_batch(folder, caplog):
 
 def test_a_column_of_text_in_place_of_a_struct(folder):
     file = written(folder, "a.parquet", [row(name) for name in "abcd"], ("extra_info", [['{"index": 1}'] * 4]))
-    with pytest.raises(ConfigError, match="data.train_files: .*extra_info is string; it must be a struct"):
+    with refused("data.train_files", "data"):
         check_data(config_of(folder, file))
 
 

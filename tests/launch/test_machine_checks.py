@@ -5,10 +5,10 @@ import os
 import pytest
 from omegaconf import OmegaConf
 
+from tests.refusals import refused
 from verl_dots.launch import machine_checks
 from verl_dots.launch.environment import check_temporary_folder, repair_devices
 from verl_dots.launch.machine_checks import check_machine, try_writing
-from verl_dots.settings import ConfigError
 
 CUDA, HIP, ROCR = "CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES"
 
@@ -33,7 +33,7 @@ def test_one_variable_is_left_where_verl_refuses_two(given, left, caplog):
 
 
 def test_variables_that_name_different_devices_are_refused():
-    with pytest.raises(ConfigError, match="HIP_VISIBLE_DEVICES=1 and CUDA_VISIBLE_DEVICES=0 name different devices"):
+    with refused(HIP, "machine"):
         repair_devices({HIP: "1", CUDA: "0"})
 
 
@@ -42,13 +42,14 @@ def test_a_folder_too_deep_for_rays_sockets_is_refused_by_the_variables_name(tmp
     room = 107 - len("/ray/session_2026-01-01_00-00-00_000000_/sockets/plasma_store") - len(str(os.getpid()))
     long = "/" + "x" * room
     for name in ("TMPDIR", "RAY_TMPDIR"):
-        with pytest.raises(ConfigError, match=f"^{name}={long}: has {room + 1} bytes, .* at most {room} bytes"):
+        with refused(name, "machine") as caught:
             check_temporary_folder({name: long})
-    with pytest.raises(ConfigError, match="^TMPDIR=/xxx.*: there is no such folder"):
+        assert f"has {room + 1} bytes" in str(caught.value) and f"at most {room} bytes" in str(caught.value)
+    with refused("TMPDIR", "file"):
         check_temporary_folder({"TMPDIR": long[:-1]})
     check_temporary_folder({"TMPDIR": long, "RAY_TMPDIR": "/tmp"})
     check_temporary_folder({})
-    with pytest.raises(ConfigError, match="^ray_kwargs.ray_init._temp_dir="):
+    with refused("ray_kwargs.ray_init._temp_dir", "machine"):
         check_temporary_folder({}, given=long + "x" * 4)
 
 
@@ -63,9 +64,9 @@ def test_a_folder_is_tried_and_left_as_it_was(tmp_path):
 
 def test_a_folder_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / "file").write_text("kept")
-    with pytest.raises(ConfigError, match="^trainer.default_local_dir=.*/file/runs cannot be written: Not a directory"):
+    with refused("trainer.default_local_dir", "file"):
         try_writing("trainer.default_local_dir", str(tmp_path / "file" / "runs"))
-    with pytest.raises(ConfigError, match="^dots.difficulty.cache=.*/file cannot be written: File exists"):
+    with refused("dots.difficulty.cache", "file"):
         try_writing("dots.difficulty.cache", str(tmp_path / "file"))
     assert (tmp_path / "file").read_text() == "kept"
 
@@ -79,13 +80,13 @@ def test_more_devices_than_there_are_are_refused(monkeypatch):
     import torch
 
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
-    for there, config, words in (
-        (0, machine(8), "n_gpus_per_node=8: this machine has no GPU that torch sees; set device=cpu"),
-        (2, machine(4), "trainer.n_gpus_per_node=4: there are 2 GPUs here"),
-        (2, machine(2, nodes=2), "trainer.nnodes=2: Ray started here has one node"),
+    for there, config, key in (
+        (0, machine(8), "trainer.n_gpus_per_node"),
+        (2, machine(4), "trainer.n_gpus_per_node"),
+        (2, machine(2, nodes=2), "trainer.nnodes"),
     ):
         monkeypatch.setattr(torch.cuda, "device_count", lambda there=there: there)
-        with pytest.raises(ConfigError, match=words):
+        with refused(key, "machine"):
             check_machine(config, train=False)
     check_machine(machine(2), train=False)
     check_machine(machine(8, device="cpu"), train=False)
@@ -98,12 +99,12 @@ def test_the_folders_of_a_run_are_tried(tmp_path, monkeypatch):
     (tmp_path / "file").touch()
     for key in ("default_local_dir", "rollout_data_dir", "validation_data_dir"):
         config = machine(1, **{"default_local_dir": str(tmp_path / "run"), key: str(tmp_path / "file" / "x")})
-        with pytest.raises(ConfigError, match=f"^trainer.{key}="):
+        with refused(f"trainer.{key}", "file"):
             machine_checks.check_machine(config)
     config.trainer.validation_data_dir = None
     machine_checks.check_machine(config)
     config.dots.selection.enable = True
     OmegaConf.update(config, "dots.difficulty.cache", str(tmp_path / "file" / "cache"), force_add=True)
-    with pytest.raises(ConfigError, match="^dots.difficulty.cache="):
+    with refused("dots.difficulty.cache", "file"):
         machine_checks.check_machine(config)
     assert [path.name for path in tmp_path.iterdir()] == ["file"]

@@ -58,16 +58,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m verl_dots.difficulty.embed", description=__doc__.splitlines()[0])
-    parser.add_argument("data", nargs="+", help="parquet files in verl's schema")
+    parser = argparse.ArgumentParser(
+        prog="python -m verl_dots.difficulty.embed",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("data", nargs="+", metavar="DATA", help="parquet files in verl's schema")
     parser.add_argument("--backbone", required=True, help="frozen embedding model: a folder or hub id")
     parser.add_argument("--cache", default=DEFAULT_CACHE, help="folder of the embeddings (default: %(default)s)")
     parser.add_argument(
-        "--layers", type=_layers, default="last", help="last, all, or numbers such as 0,6,12 (default: %(default)s)"
+        "--layers",
+        type=_layers,
+        default="last",
+        help="hidden states that are averaged: last, all, or 0,6,12 (default: %(default)s)",
     )
     parser.add_argument("--reads", choices=READS, default="question", help="what is embedded (default: %(default)s)")
-    parser.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1 ... (default: %(default)s)")
-    parser.add_argument("--batch-tokens", type=int, default=BATCH_TOKENS, help="in one batch (default: %(default)s)")
+    parser.add_argument(
+        "--device", default="cpu", help="where the model runs: cpu, cuda, cuda:1 ... (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--batch-tokens", type=int, default=BATCH_TOKENS, help="tokens of a batch (default: %(default)s)"
+    )
     parser.add_argument("--prompt-key", default="prompt", help="column of the prompt (default: %(default)s)")
     return parser.parse_args(arguments)
 

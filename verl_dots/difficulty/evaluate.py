@@ -92,14 +92,36 @@ def table(scores: Mapping[str, Scores], title: str) -> Table:
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="verl_dots.difficulty.evaluate", description=__doc__.split("\n")[0])
-    parser.add_argument("predictor", type=Path)
-    parser.add_argument("labels", nargs="+", type=Path)
+    parser = argparse.ArgumentParser(
+        prog="python -m verl_dots.difficulty.evaluate",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "predictor", type=Path, metavar="PREDICTOR", help="folder that verl_dots.difficulty.train wrote"
+    )
+    parser.add_argument(
+        "labels", nargs="+", type=Path, metavar="LABELS", help="label files (parquet), of questions with answers"
+    )
     parser.add_argument("--backbone", required=True, help="model folder that the predictor was trained on")
     parser.add_argument("--cache", default=DEFAULT_CACHE, help="folder of cached embeddings (default: %(default)s)")
-    parser.add_argument("--references", type=int, default=256)
-    parser.add_argument("--draws", type=int, default=5)
-    parser.add_argument("--difficulty-range", nargs=2, type=float, default=(0.0, 100.0), metavar=("EASY", "HARD"))
+    parser.add_argument(
+        "--references",
+        type=int,
+        default=256,
+        help="questions whose difficulty the predictor is given (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--draws", type=int, default=5, help="times that references are drawn; scores are means (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--difficulty-range",
+        nargs=2,
+        type=float,
+        default=(0.0, 100.0),
+        metavar=("EASY", "HARD"),
+        help="difficulties in the label files of the easiest and the hardest question (default: 0 100)",
+    )
     parser.add_argument("--json", type=Path, help="where the results go (default: PREDICTOR/evaluation.json)")
     return parser.parse_args(arguments)
 

@@ -50,5 +50,7 @@ class DifficultyConfig(Settings):
         if self.predictor == "attention" and self.checkpoint is None:
             raise ConfigError(
                 "dots.difficulty.predictor=attention needs dots.difficulty.checkpoint=FOLDER, a predictor trained with "
-                "`python -m verl_dots.difficulty.train`; dots.difficulty.predictor=online needs none"
+                "`python -m verl_dots.difficulty.train`; dots.difficulty.predictor=online needs none",
+                key="dots.difficulty.predictor",
+                reason="missing",
             )

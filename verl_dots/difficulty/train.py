@@ -42,23 +42,66 @@ TEST_SEED = 0
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="verl_dots.difficulty.train", description=__doc__.split("\n")[0])
-    parser.add_argument("labels", nargs="+", type=Path)
+    parser = argparse.ArgumentParser(
+        prog="python -m verl_dots.difficulty.train",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "labels", nargs="+", type=Path, metavar="LABELS", help="label files (parquet), of questions with answers"
+    )
     parser.add_argument("--backbone", required=True, help="folder of the frozen embedding model")
-    parser.add_argument("--out", required=True, type=Path)
-    parser.add_argument("--layers", choices=LAYERS, default="last", help="of the backbone (default: %(default)s)")
+    parser.add_argument("--out", required=True, type=Path, help="folder for the predictors and their scores")
+    parser.add_argument(
+        "--layers",
+        choices=LAYERS,
+        default="last",
+        help="hidden states of the backbone that are averaged (default: %(default)s)",
+    )
     parser.add_argument("--reads", choices=READS, help="what is embedded (default: the preset's own)")
     parser.add_argument("--cache", default=DEFAULT_CACHE, help="folder of cached embeddings (default: %(default)s)")
-    parser.add_argument("--preset", choices=sorted(PRESETS), default="default")
-    parser.add_argument("--seeds", nargs="+", type=int, default=[1])
-    parser.add_argument("--epochs", type=int, default=20)
-    parser.add_argument("--references", type=int, default=256)
-    parser.add_argument("--draws", type=int, default=5)
-    parser.add_argument("--test-share", type=float, default=0.2)
-    parser.add_argument("--dev-share", type=float, default=0.15, help="share of what is not test")
+    parser.add_argument(
+        "--preset",
+        choices=sorted(PRESETS),
+        default="default",
+        help="size and training of the predictor: this project's or the paper's (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--seeds", nargs="+", type=int, default=[1], metavar="SEED", help="a predictor is trained for each (default: 1)"
+    )
+    parser.add_argument(
+        "--epochs", type=int, default=20, help="passes over the training questions (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--references",
+        type=int,
+        default=256,
+        help="questions whose difficulty the predictor is given (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--draws", type=int, default=5, help="times that references are drawn; scores are means (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--test-share", type=float, default=0.2, help="share that is only scored (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--dev-share",
+        type=float,
+        default=0.15,
+        help="share of what is not test that chooses the epoch (default: %(default)s)",
+    )
     parser.add_argument("--last-epoch", action="store_true", help="keep the last epoch, not the best on dev")
-    parser.add_argument("--difficulty-range", nargs=2, type=float, default=(0.0, 100.0), metavar=("EASY", "HARD"))
-    parser.add_argument("--device", default="cpu")
+    parser.add_argument(
+        "--difficulty-range",
+        nargs=2,
+        type=float,
+        default=(0.0, 100.0),
+        metavar=("EASY", "HARD"),
+        help="difficulties in the label files of the easiest and the hardest question (default: 0 100)",
+    )
+    parser.add_argument(
+        "--device", default="cpu", help="where the models run: cpu, cuda, cuda:1 ... (default: %(default)s)"
+    )
     options = parser.parse_args(arguments)
     options.reads = options.reads or PRESET_READS[options.preset]
     if len(set(options.seeds)) < len(options.seeds):

@@ -9,7 +9,9 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from verl_dots.settings import ConfigError
+from verl_dots.config import DotsConfig
+from verl_dots.methods.refusals import LOSS_MODE, excluded
+from verl_dots.settings import ConfigError, require
 
 logger = logging.getLogger(__name__)
 
@@ -42,14 +44,15 @@ def check_renamed(config: DictConfig) -> None:
         for name, value in _leaves(config.get(group), f"{group}."):
             if value is not None:
                 new = RENAMED.get(name) or MOVED[group] + name.removeprefix(group)
-                raise ConfigError(f"{name}={value}: verl {new.split('.')[0]!r} took its place; set {new} instead")
-    for key in ("actor_rollout_ref.actor", "critic"):
-        if OmegaConf.select(config, f"{key}.grad_clip", default=1.0) != 1.0:
-            value = OmegaConf.select(config, f"{key}.grad_clip")
-            raise ConfigError(f"{key}.grad_clip={value}: verl reads it no more; set {key}.optim.clip_grad instead")
+                words = f"{name}={value}: verl {new.split('.')[0]!r} took its place; set {new} instead"
+                raise ConfigError(words, key=name, reason="renamed")
+    for group in ("actor_rollout_ref.actor", "critic"):
+        value = OmegaConf.select(config, f"{group}.grad_clip", default=1.0)
+        rule = f"verl reads it no more; set {group}.optim.clip_grad instead"
+        require(f"{group}.grad_clip", value, value == 1.0, rule, "renamed")
 
 
-def check_together(config: DictConfig) -> None:
+def check_together(config: DictConfig, dots: DotsConfig) -> None:
     """Refuse values that verl would find not to go together in a worker, or would silently make another run of.
 
     Raises:
@@ -57,28 +60,24 @@ def check_together(config: DictConfig) -> None:
     """
     _check_lengths(config)
     _check_batches(config)
-    _check_devices(config)
+    _check_devices(config, dots)
     _check_resume(config)
     rollout, estimator = config.actor_rollout_ref.rollout, config.algorithm.adv_estimator
     if rollout.temperature == 0:
         raise ConfigError(
             "actor_rollout_ref.rollout.temperature=0: all responses to a question would be the same, and none teaches "
-            "anything (sampled greedily has no ratio); set it above 0"
+            "anything (sampled greedily has no ratio); set it above 0",
+            key="actor_rollout_ref.rollout.temperature",
+            reason="range",
         )
     if rollout.n == 1 and estimator in GROUPS_OF_SEVERAL:
-        raise ConfigError(
-            f"actor_rollout_ref.rollout.n=1 does not go with algorithm.adv_estimator={estimator}, which compares the "
-            "responses to a question; set it to 2 or more"
-        )
-    actor = config.actor_rollout_ref.actor
-    if actor.policy_loss.loss_mode == "dro" and actor.policy_loss.get("dro_beta") is None:
-        raise ConfigError("actor_rollout_ref.actor.policy_loss.dro_beta=null: loss_mode=dro needs it; set it above 0")
-    values = OmegaConf.select(config, "actor_rollout_ref.actor.policy_loss")
-    if values.clip_cov_lb > values.clip_cov_ub:
-        raise ConfigError(
-            f"actor_rollout_ref.actor.policy_loss.clip_cov_lb={values.clip_cov_lb}: must be at most "
-            f"clip_cov_ub={values.clip_cov_ub}"
-        )
+        why = "it compares the responses to a question; set it to 2 or more"
+        raise excluded("actor_rollout_ref.rollout.n", 1, f"algorithm.adv_estimator={estimator}", why)
+    loss = config.actor_rollout_ref.actor.policy_loss
+    group, given = LOSS_MODE.removesuffix(".loss_mode"), loss.loss_mode != "dro" or loss.get("dro_beta") is not None
+    require(f"{group}.dro_beta", "null", given, "loss_mode=dro needs it; set it above 0", "missing")
+    low, high = loss.clip_cov_lb, loss.clip_cov_ub
+    require(f"{group}.clip_cov_lb", low, low <= high, f"must be at most clip_cov_ub={high}", "size")
 
 
 def _leaves(node: DictConfig | None, prefix: str) -> list[tuple[str, object]]:
@@ -97,7 +96,9 @@ def _check_lengths(config: DictConfig) -> None:
     if rollout.max_model_len is not None and rollout.max_model_len < room:
         raise ConfigError(
             f"actor_rollout_ref.rollout.max_model_len={rollout.max_model_len} leaves no room for "
-            f"data.max_prompt_length + data.max_response_length = {room} tokens; raise it, or set it to null"
+            f"data.max_prompt_length + data.max_response_length = {room} tokens; raise it, or set it to null",
+            key="actor_rollout_ref.rollout.max_model_len",
+            reason="size",
         )
     # verl cuts a batch into micro-batches of whole sequences.
     limits = [("actor_rollout_ref.actor.ppo_max_token_len_per_gpu", config.actor_rollout_ref.actor, "use_dynamic_bsz")]
@@ -108,7 +109,9 @@ def _check_lengths(config: DictConfig) -> None:
         if group.get(enabled) and limit is not None and limit * ranks < room:
             raise ConfigError(
                 f"{key}={limit} is less than data.max_prompt_length + data.max_response_length = {room} tokens, which "
-                f"one sequence may have; raise it to {-(-room // ranks)} or more"
+                f"one sequence may have; raise it to {-(-room // ranks)} or more",
+                key=key,
+                reason="size",
             )
 
 
@@ -118,11 +121,15 @@ def _check_batches(config: DictConfig) -> None:
     if mini > batch:
         raise ConfigError(
             f"actor_rollout_ref.actor.ppo_mini_batch_size={mini} is more than data.train_batch_size={batch}: verl "
-            f"would fill the mini-batch up and divide the loss by what is not there; set it to {batch} or less"
+            f"would fill the mini-batch up and divide the loss by what is not there; set it to {batch} or less",
+            key="actor_rollout_ref.actor.ppo_mini_batch_size",
+            reason="size",
         )
     if data.gen_batch_size and batch % data.gen_batch_size:
         raise ConfigError(
-            f"data.gen_batch_size={data.gen_batch_size} does not divide data.train_batch_size={batch}; set it to null"
+            f"data.gen_batch_size={data.gen_batch_size} does not divide data.train_batch_size={batch}; set it to null",
+            key="data.gen_batch_size",
+            reason="size",
         )
     if actor.use_dynamic_bsz:
         return
@@ -131,7 +138,9 @@ def _check_batches(config: DictConfig) -> None:
     if micro is not None and rows % micro:
         raise ConfigError(
             f"actor_rollout_ref.actor.ppo_micro_batch_size_per_gpu={micro} does not divide the {rows} rows that a "
-            f"device has of a mini-batch (ppo_mini_batch_size * rollout.n / devices); choose a divisor"
+            f"device has of a mini-batch (ppo_mini_batch_size * rollout.n / devices); choose a divisor",
+            key="actor_rollout_ref.actor.ppo_micro_batch_size_per_gpu",
+            reason="size",
         )
 
 
@@ -141,7 +150,7 @@ def _ranks(config: DictConfig) -> int:
     return devices // config.actor_rollout_ref.actor.get("ulysses_sequence_parallel_size", 1)
 
 
-def _check_devices(config: DictConfig) -> None:
+def _check_devices(config: DictConfig, dots: DotsConfig) -> None:
     rollout, actor = config.actor_rollout_ref.rollout, config.actor_rollout_ref.actor
     devices = config.trainer.nnodes * config.trainer.n_gpus_per_node
     what = f"trainer.nnodes * trainer.n_gpus_per_node = {devices}"
@@ -149,22 +158,26 @@ def _check_devices(config: DictConfig) -> None:
     if rollout.nnodes == 0 and (size > devices or devices % size):
         raise ConfigError(
             f"actor_rollout_ref.rollout.tensor_model_parallel_size={rollout.tensor_model_parallel_size} (a replica "
-            f"takes {size} devices with data and pipeline parallelism) does not divide {what}; choose a divisor"
+            f"takes {size} devices with data and pipeline parallelism) does not divide {what}; choose a divisor",
+            key="actor_rollout_ref.rollout.tensor_model_parallel_size",
+            reason="size",
         )
     if "fsdp" not in str(actor.strategy):
         return
     parallel = actor.get("ulysses_sequence_parallel_size", 1)
     if devices % parallel:
         raise ConfigError(
-            f"actor_rollout_ref.actor.ulysses_sequence_parallel_size={parallel} does not divide {what}; choose another"
+            f"actor_rollout_ref.actor.ulysses_sequence_parallel_size={parallel} does not divide {what}; choose another",
+            key="actor_rollout_ref.actor.ulysses_sequence_parallel_size",
+            reason="size",
         )
     rows, ranks = actor.ppo_mini_batch_size * rollout.n, devices // parallel
-    dots = config.get("dots") or {}
-    cuts_itself = any((dots.get(name) or {}).get("enable") for name in ("budget", "replay"))
-    if rows % ranks and not cuts_itself:
+    if rows % ranks and not dots.unequal_groups:
         raise ConfigError(
             f"actor_rollout_ref.actor.ppo_mini_batch_size={actor.ppo_mini_batch_size} * rollout.n={rollout.n} = {rows} "
-            f"rows do not divide among {ranks} devices ({what}); change one of them"
+            f"rows do not divide among {ranks} devices ({what}); change one of them",
+            key="actor_rollout_ref.actor.ppo_mini_batch_size",
+            reason="size",
         )
 
 
@@ -176,7 +189,9 @@ def _check_resume(config: DictConfig) -> None:
     if not isinstance(path, str) or "global_step_" not in path:
         raise ConfigError(
             f"trainer.resume_from_path={path}: trainer.resume_mode=resume_path needs the folder of a checkpoint, "
-            "RUN_FOLDER/global_step_N"
+            "RUN_FOLDER/global_step_N",
+            key="trainer.resume_from_path",
+            reason="missing",
         )
 
 
@@ -197,8 +212,9 @@ def check_by_verl(config: DictConfig) -> None:
                 omega_conf_to_dataclass(part)
     except HydraException as error:
         cause = error.__cause__ or error
-        raise ConfigError(f"verl refuses the config: {str(cause) or type(cause).__name__}") from error
+        raise ConfigError(f"verl refuses the config: {str(cause) or type(cause).__name__}", reason="verl") from error
     except (AssertionError, ValueError, TypeError, NotImplementedError, OmegaConfBaseException) as error:
-        raise ConfigError(f"verl refuses the config: {str(error) or 'an assertion of verl does not hold'}") from error
+        words = str(error) or "an assertion of verl does not hold"
+        raise ConfigError(f"verl refuses the config: {words}", reason="verl") from error
     for line in said.getvalue().splitlines():
         logger.debug("%s", line)

@@ -14,6 +14,7 @@ from verl_dots.data_report import ERRORS, REFUSED, SHARED, TOO_LONG, UNMATCHABLE
 from verl_dots.data_types import type_problems
 from verl_dots.generation.scoring import OURS
 from verl_dots.generation.standalone import load_tokenizer, tokenize
+from verl_dots.methods.refusals import files_of
 from verl_dots.question_rows import SUFFIXES
 from verl_dots.questions import QuestionError
 from verl_dots.rewards import compute
@@ -24,12 +25,6 @@ logger = logging.getLogger(__name__)
 TRAIN, VAL = ROLES = ("data.train_files", "data.val_files")
 LEFT_OUT = (TOO_LONG, REFUSED)  # by data.filter_overlong_prompts
 SHOWN = 5  # columns of different types in a message
-
-
-def files_of(config: DictConfig, key: str) -> list[str]:
-    """The data files under a key of the config."""
-    files = OmegaConf.select(config, key)
-    return [files] if isinstance(files, str) else list(files or [])
 
 
 def check_paths(config: DictConfig, train: bool = True) -> None:
@@ -45,10 +40,12 @@ def check_paths(config: DictConfig, train: bool = True) -> None:
     for key in ROLES:
         files = files_of(config, key)
         if train and not own and not files:
-            raise ConfigError(f"{key} names no file, and a run needs one; data_prep/ has scripts that write data sets")
+            words = f"{key} names no file, and a run needs one; data_prep/ has scripts that write data sets"
+            raise ConfigError(words, key=key, reason="missing")
         for file in files:
             if not isinstance(file, str) or not file:
-                raise ConfigError(f"{key}: {file!r} is no path; name a file, or a list of files")
+                words = f"{key}: {file!r} is no path; name a file, or a list of files"
+                raise ConfigError(words, key=key, reason="type")
             if "://" not in file or not own:
                 _check_path(key, file, own)
 
@@ -57,19 +54,22 @@ def _check_path(key: str, file: str, own: bool) -> None:
     """Refuse one file; `own`: a data set class of the user's reads it, whatever its kind."""
     path = Path(file).expanduser()
     if "://" in file:
-        raise ConfigError(
-            f"{key}: {file!r} is not on this machine, so its rows cannot be checked before the run; copy it to a disk "
-            "that all nodes see, and name the copy"
+        words = (
+            f"{file!r} is not on this machine, so its rows cannot be checked before the run; copy it to a disk that "
+            "all nodes see, and name the copy"
         )
-    if path.is_dir():
-        raise ConfigError(f"{key}: {file!r} is a folder; name the files in it, {file.rstrip('/')}/NAME.parquet")
-    if not path.is_file():
-        raise ConfigError(f"{key}: there is no file {file!r}; data_prep/ has scripts that write data sets")
-    if not own and not file.endswith(SUFFIXES):
-        raise ConfigError(
-            f"{key}: {file!r} is of a kind that verl does not read; allowed: {', '.join(SUFFIXES)}. Write its rows as "
+    elif path.is_dir():
+        words = f"{file!r} is a folder; name the files in it, {file.rstrip('/')}/NAME.parquet"
+    elif not path.is_file():
+        words = f"there is no file {file!r}; data_prep/ has scripts that write data sets"
+    elif not own and not file.endswith(SUFFIXES):
+        words = (
+            f"{file!r} is of a kind that verl does not read; allowed: {', '.join(SUFFIXES)}. Write its rows as "
             "parquet in verl's schema (data_prep/), or name a data set class in data.custom_cls"
         )
+    else:
+        return
+    raise ConfigError(f"{key}: {words}", key=key, reason="file")
 
 
 def check_data(config: DictConfig, train: bool = True) -> None:
@@ -101,7 +101,9 @@ def check_data(config: DictConfig, train: bool = True) -> None:
             if train and (problems := type_problems(files)):
                 raise ConfigError(
                     f"{key}: these files cannot be read as one data set, for a column has one type: "
-                    f"{'; '.join(problems[:SHOWN])}. `{command} --clean FOLDER` writes them with the same types"
+                    f"{'; '.join(problems[:SHOWN])}. `{command} --clean FOLDER` writes them with the same types",
+                    key=key,
+                    reason="data",
                 )
             reports = check_files(
                 files,
@@ -113,7 +115,7 @@ def check_data(config: DictConfig, train: bool = True) -> None:
                 progress=sys.stderr.isatty(),
             )
         except QuestionError as error:
-            raise ConfigError(f"{key}: {error}") from error
+            raise ConfigError(f"{key}: {error}", key=key, reason="data") from error
         _judge(key, reports, command, [kind for kind in ERRORS if kind not in left_out])
         _count(config, key, reports, left_out, needed)
 
@@ -152,7 +154,9 @@ def _judge(key: str, reports: Sequence[FileReport], command: str, errors: Sequen
             found = [f"row {row}: {text}" for kind in errors for text, row in report.messages.get(kind, {}).items()]
             raise ConfigError(
                 f"{key}: {wrong} of {report.rows} rows of {report.path} cannot be used (counted from 0): "
-                f"{'; '.join(found[:3])}. `{command}` names them all"
+                f"{'; '.join(found[:3])}. `{command}` names them all",
+                key=key,
+                reason="data",
             )
         if unmatchable := report.count(UNMATCHABLE):
             kinds = ", ".join(f"{len(report.problems[kind])} {kind}" for kind in UNMATCHABLE if kind in report.problems)
@@ -182,7 +186,8 @@ def _count(config: DictConfig, key: str, reports: Sequence[FileReport], left_out
         why += f", and data.filter_overlong_prompts=True leaves out {long} prompts of more than "
         why += f"data.max_prompt_length={config.data.max_prompt_length} tokens"
     batch = f", less than data.train_batch_size={needed}: verl would train on none" if needed > 1 else ""
-    raise ConfigError(f"{key}: {left} of {rows} rows are used{batch}{why}. Add data, or lower what asks for more")
+    words = f"{key}: {left} of {rows} rows are used{batch}{why}. Add data, or lower what asks for more"
+    raise ConfigError(words, key=key, reason="size")
 
 
 def _until(needed: int, length: Length, most: int) -> Length:
@@ -209,5 +214,6 @@ def _length(config: DictConfig) -> Length | None:
     try:
         tokenizer = load_tokenizer(config)
     except (OSError, ValueError) as error:
-        raise ConfigError(f"actor_rollout_ref.model.path: {path} has no tokenizer that loads: {error}") from error
+        words = f"actor_rollout_ref.model.path: {path} has no tokenizer that loads: {error}"
+        raise ConfigError(words, key="actor_rollout_ref.model.path", reason="file") from error
     return lambda messages: len(tokenize(tokenizer, messages, config))

@@ -25,7 +25,8 @@ def repair_devices(environment: MutableMapping[str, str]) -> None:
     """
     cuda, hip, rocr = (environment.get(name) for name in (CUDA, HIP, ROCR))
     if hip and cuda and hip != cuda:
-        raise ConfigError(f"{HIP}={hip} and {CUDA}={cuda} name different devices; unset {HIP}, or make them equal")
+        words = f"{HIP}={hip} and {CUDA}={cuda} name different devices; unset {HIP}, or make them equal"
+        raise ConfigError(words, key=HIP, reason="machine")
     if rocr and (cuda or hip):
         logger.warning(
             "%s=%s is set beside %s=%s, which verl's workers refuse: %s is left out",
@@ -58,10 +59,13 @@ def check_temporary_folder(environment: MutableMapping[str, str], given: str | N
         raise ConfigError(
             f"{name}={folder}: has {length} bytes, and Ray's sockets in it would have paths of "
             f"{length + 1 + len(socket)}, where the system allows {SOCKET_BYTES}; "
-            f"set RAY_TMPDIR to a folder of at most {most} bytes, such as /tmp"
+            f"set RAY_TMPDIR to a folder of at most {most} bytes, such as /tmp",
+            key=name,
+            reason="machine",
         )
     if not Path(folder).is_dir() and not given:
-        raise ConfigError(f"{name}={folder}: there is no such folder; make it, or set {name} to another one")
+        words = f"{name}={folder}: there is no such folder; make it, or set {name} to another one"
+        raise ConfigError(words, key=name, reason="file")
 
 
 def joins_cluster(config_address: str | None, environment: MutableMapping[str, str]) -> bool:

@@ -7,7 +7,8 @@ from omegaconf import DictConfig, OmegaConf
 
 from verl_dots.files import OutputError, try_folder
 from verl_dots.launch.environment import check_temporary_folder, joins_cluster, repair_devices
-from verl_dots.settings import ConfigError
+from verl_dots.methods.selection.checks import written_folders
+from verl_dots.settings import ConfigError, require
 
 
 def check_machine(config: DictConfig, train: bool = True) -> None:
@@ -43,7 +44,7 @@ def try_writing(key: str, folder: str | None) -> None:
     try:
         try_folder(path, f"{key}={folder}")
     except OutputError as error:
-        raise ConfigError(str(error)) from error
+        raise ConfigError(str(error), key=key, reason="file") from error
     finally:
         for each in made:  # the innermost first
             try:
@@ -54,28 +55,18 @@ def try_writing(key: str, folder: str | None) -> None:
 
 def _folders(config: DictConfig) -> list[str]:
     keys = ["trainer.default_local_dir", "trainer.rollout_data_dir", "trainer.validation_data_dir"]
-    if config.dots.selection.enable:
-        keys.append("dots.difficulty.cache")
-    return keys
+    return [*keys, *written_folders(config)]
 
 
 def _check_devices(config: DictConfig) -> None:
     import torch
 
-    wanted, there = config.trainer.n_gpus_per_node, torch.cuda.device_count()
-    if there == 0:
-        raise ConfigError(
-            f"trainer.n_gpus_per_node={wanted}: this machine has no GPU that torch sees; set device=cpu to run "
-            "without, or RAY_ADDRESS to join a cluster"
-        )
-    if wanted > there:
-        visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-        of = f" (CUDA_VISIBLE_DEVICES={visible})" if visible is not None else ""
-        raise ConfigError(
-            f"trainer.n_gpus_per_node={wanted}: there are {there} GPUs here{of}; set it to {there} or less"
-        )
-    if config.trainer.nnodes > 1:
-        raise ConfigError(
-            f"trainer.nnodes={config.trainer.nnodes}: Ray started here has one node; start it on all nodes and set "
-            "RAY_ADDRESS, or set trainer.nnodes=1"
-        )
+    key, wanted, there = "trainer.n_gpus_per_node", config.trainer.n_gpus_per_node, torch.cuda.device_count()
+    rule = "this machine has no GPU that torch sees; set device=cpu to run without, or RAY_ADDRESS to join a cluster"
+    require(key, wanted, there > 0, rule, "machine")
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    of = f" (CUDA_VISIBLE_DEVICES={visible})" if visible is not None else ""
+    require(key, wanted, wanted <= there, f"there are {there} GPUs here{of}; set it to {there} or less", "machine")
+    nodes = config.trainer.nnodes
+    rule = "Ray started here has one node; start it on all nodes and set RAY_ADDRESS, or set trainer.nnodes=1"
+    require("trainer.nnodes", nodes, nodes == 1, rule, "machine")

@@ -7,9 +7,10 @@ from omegaconf import DictConfig, OmegaConf
 from verl_dots.generation.scoring import OURS
 from verl_dots.launch.verl_names import require_name
 from verl_dots.rewards import compute
-from verl_dots.settings import ConfigError, unknown_key
+from verl_dots.settings import ConfigError, require, unknown_key
 
 KEY = "reward.custom_reward_function"
+ARGUMENTS = f"{KEY}.reward_kwargs"
 ENTRIES = ("path", "name", "reward_kwargs")
 # What verl's reward managers pass.
 PASSED = ("data_source", "solution_str", "ground_truth", "extra_info")
@@ -25,14 +26,15 @@ def check_reward(config: DictConfig) -> None:
     settings = config.reward.get("custom_reward_function") or OmegaConf.create({})
     for name in settings:
         if name not in ENTRIES:
-            raise ConfigError(unknown_key(f"{KEY}.{name}", [f"{KEY}.{known}" for known in ENTRIES]))
+            raise unknown_key(f"{KEY}.{name}", [f"{KEY}.{known}" for known in ENTRIES])
     path, name, arguments = settings.get("path"), settings.get("name"), settings.get("reward_kwargs")
-    if arguments is not None and not isinstance(arguments, DictConfig):
-        raise ConfigError(f"{KEY}.reward_kwargs={arguments}: must be a group of arguments, name by name")
+    grouped = arguments is None or isinstance(arguments, DictConfig)
+    require(ARGUMENTS, arguments, grouped, "must be a group of arguments, name by name", "type")
     arguments = OmegaConf.to_container(arguments, resolve=True) if arguments is not None else {}
     if not path:
-        if arguments:
-            raise ConfigError(f"{KEY}.reward_kwargs: there is no function that takes them; set {KEY}.path")
+        require(
+            ARGUMENTS, arguments, not arguments, f"there is no function that takes them; set {KEY}.path", "excluded"
+        )
         return
     function = _load(path, name)
     _check_call(function, f"{path}:{name}", arguments)
@@ -40,29 +42,30 @@ def check_reward(config: DictConfig) -> None:
         try:
             compute.options_of(arguments)
         except (TypeError, ValueError) as error:
-            raise ConfigError(f"{KEY}.reward_kwargs: {error}") from error
+            raise ConfigError(f"{ARGUMENTS}: {error}", key=ARGUMENTS, reason="range") from error
 
 
 def _load(path: str, name: str | None) -> object:
     from verl.utils.import_utils import load_module
 
-    if not isinstance(name, str) or not name:
-        raise ConfigError(f"{KEY}.name={name}: must be the name of a function in {path}")
+    named = isinstance(name, str) and bool(name)
+    require(f"{KEY}.name", name, named, f"must be the name of a function in {path}", "type")
     try:
         module = load_module(str(path))
     except FileNotFoundError as error:
-        raise ConfigError(f"{KEY}.path={path!r}: there is no such file") from error
+        raise ConfigError(f"{KEY}.path={path!r}: there is no such file", key=f"{KEY}.path", reason="file") from error
     except (ImportError, RuntimeError, OSError, SyntaxError, ValueError) as error:
         cause = error.__cause__ or error
-        raise ConfigError(f"{KEY}.path={path!r} cannot be imported: {type(cause).__name__}: {cause}") from error
+        words = f"{KEY}.path={path!r} cannot be imported: {type(cause).__name__}: {cause}"
+        raise ConfigError(words, key=f"{KEY}.path", reason="file") from error
     if not hasattr(module, name):
         functions = [each for each, value in vars(module).items() if callable(value) and not each.startswith("_")]
-        raise ConfigError(
-            f"{KEY}.name: {path} has no function {name!r}; it has {', '.join(sorted(functions)) or 'none'}"
-        )
+        words = f"{KEY}.name: {path} has no function {name!r}; it has {', '.join(sorted(functions)) or 'none'}"
+        raise ConfigError(words, key=f"{KEY}.name", reason="unknown")
     function = getattr(module, name)
     if not callable(function) or isinstance(function, type):
-        raise ConfigError(f"{KEY}.name: {name!r} in {path} is no function, but a {type(function).__name__}")
+        words = f"{KEY}.name: {name!r} in {path} is no function, but a {type(function).__name__}"
+        raise ConfigError(words, key=f"{KEY}.name", reason="type")
     return function
 
 
@@ -77,7 +80,9 @@ def _check_call(function: object, what: str, arguments: dict) -> None:
     except TypeError as error:
         raise ConfigError(
             f"{KEY}: {what}{signature} cannot be called with {', '.join(PASSED)}"
-            f"{' and reward_kwargs ' + ', '.join(arguments) if arguments else ''}: {error}"
+            f"{' and reward_kwargs ' + ', '.join(arguments) if arguments else ''}: {error}",
+            key=KEY,
+            reason="type",
         ) from error
 
 
@@ -92,10 +97,9 @@ def _check_manager(config: DictConfig) -> None:
 
         require_name("reward.reward_manager.name", manager.name, REWARD_MANAGER)
         return
-    path = (manager.get("module") or {}).get("path")
-    if not path:
-        raise ConfigError("reward.reward_manager.module.path=null: reward.reward_manager.source=importlib needs it")
+    key, path = "reward.reward_manager.module.path", (manager.get("module") or {}).get("path")
+    require(key, "null", bool(path), "reward.reward_manager.source=importlib needs it", "missing")
     try:
         load_extern_object(module_path=path, object_name=manager.name)
     except (OSError, RuntimeError, AttributeError, ImportError, ValueError) as error:
-        raise ConfigError(f"reward.reward_manager.module.path={path!r} cannot be loaded: {error}") from error
+        raise ConfigError(f"{key}={path!r} cannot be loaded: {error}", key=key, reason="file") from error

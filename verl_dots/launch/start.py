@@ -18,11 +18,13 @@ from verl_dots.launch.reward_checks import check_reward
 from verl_dots.launch.start_screen import run_console
 from verl_dots.launch.verl_names import check_names
 from verl_dots.launch.verl_values import check_values
-from verl_dots.settings import ConfigError, unknown_key
+from verl_dots.methods.refusals import refused_as
+from verl_dots.settings import ConfigError, require, unknown_key
 from verl_dots.training.run_folder import versions
 
 logger = logging.getLogger(__name__)
 
+MODEL = "actor_rollout_ref.model.path"
 PLUGIN = "verl_dots.engines.plugin"
 # Forwarded to the Ray processes of every node; set before verl is imported. A value that the user has set stays.
 COMMON_ENVIRONMENT = {"TQ_LOGGING_LEVEL": "ERROR", "RAY_USAGE_STATS_ENABLED": "0"}
@@ -81,24 +83,24 @@ def validate(config: DictConfig, data: bool = True, train: bool = True) -> DotsC
     path = config.actor_rollout_ref.model.path
     if is_path(path) and not (Path(path).expanduser() / "config.json").is_file():
         raise ConfigError(
-            f"actor_rollout_ref.model.path: {path!r} is not a model folder (no config.json in it); give a folder or "
-            "a hub id, or make a tiny model with scripts/make_tiny_model.py"
+            f"{MODEL}: {path!r} is not a model folder (no config.json in it); give a folder or "
+            "a hub id, or make a tiny model with scripts/make_tiny_model.py",
+            key=MODEL,
+            reason="file",
         )
-    if config.trainer.v1.trainer_mode == "dots" and not config.trainer.use_v1:
-        raise ConfigError("trainer.use_v1=False: verl_dots extends verl's V1 trainer only; leave it at True")
+    of_v1 = config.trainer.v1.trainer_mode != "dots" or config.trainer.use_v1
+    require("trainer.use_v1", False, of_v1, "verl_dots extends verl's V1 trainer only; leave it at True", "excluded")
     if config.trainer.device == "cpu":
         _check_cpu_engine(config.actor_rollout_ref.rollout.name, train)
     check_names(config)
     check_reward(config)
     checks.check(config, dots)
     if train:
-        check_together(config)
+        check_together(config, dots)
         check_by_verl(config)
     if data:
-        try:
+        with refused_as(MODEL, "file"):
             require_model(path)
-        except ConfigError as error:
-            raise ConfigError(f"actor_rollout_ref.model.path: {error}") from error
         check_data(config, train)
     return dots
 
@@ -114,7 +116,8 @@ def _check_cpu_engine(name: str, train: bool) -> None:
         reason = "on a CPU can generate, but takes no new weights; in training on a CPU it must be 'hf'"
     else:
         reason = "needs a GPU; on a CPU it must be 'hf'"
-    raise ConfigError(f"actor_rollout_ref.rollout.name={name!r} {reason}")
+    key = "actor_rollout_ref.rollout.name"
+    raise ConfigError(f"{key}={name!r} {reason}", key=key, reason="excluded")
 
 
 def require_model(path: str) -> None:
@@ -127,7 +130,8 @@ def require_model(path: str) -> None:
         if not Path(path).expanduser().exists():
             raise ConfigError(
                 f"{path!r} is no folder here; give a folder or a hub id, or make a tiny model with "
-                "scripts/make_tiny_model.py"
+                "scripts/make_tiny_model.py",
+                reason="file",
             )
         return
     from transformers.utils import cached_file
@@ -143,7 +147,8 @@ def require_model(path: str) -> None:
         raise ConfigError(
             f"{path!r} is neither a folder here nor a model of the hub, or the hub cannot be reached "
             f"({str(error).splitlines()[0]}); give a folder or a hub id, or make a "
-            "tiny model with scripts/make_tiny_model.py"
+            "tiny model with scripts/make_tiny_model.py",
+            reason="file",
         ) from error
 
 
@@ -180,14 +185,14 @@ def launch(config: DictConfig, checked: bool = False) -> None:
                 ray.shutdown()  # the last words of its workers belong to the log, too
 
 
-def explain_override_error(error: Exception, config: DictConfig) -> str:
-    """hydra's message for a bad override, with the nearest key that exists."""
+def refused_override(error: Exception, config: DictConfig) -> ConfigError:
+    """hydra's refusal of an override as ours, with the nearest key that exists."""
     text = str(error).splitlines()[0]
     cause = error.__cause__
     key = getattr(cause, "full_key", None) or (text.split("'")[1] if "'" in text else "")
     if key and OmegaConf.select(config, key) is None:
         return unknown_key(key, all_keys(config))
-    return f"{text} {cause or ''}".strip()
+    return ConfigError(f"{text} {cause or ''}".strip(), key=key, reason="type")
 
 
 def all_keys(node: DictConfig, prefix: str = "") -> list[str]:

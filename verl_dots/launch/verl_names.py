@@ -9,7 +9,8 @@ from importlib.util import find_spec
 from omegaconf import DictConfig, OmegaConf
 
 from verl_dots.launch.verl_values import shown
-from verl_dots.settings import ConfigError
+from verl_dots.methods.refusals import LOSS_MODE
+from verl_dots.settings import ConfigError, require
 
 # verl.trainer.ppo.core_algos.kl_penalty; a "+" behind a name takes the gradient of k2.
 KL_TYPES = ("kl", "k1", "abs", "mse", "k2", "low_var_kl", "k3")
@@ -49,14 +50,15 @@ def require_name(key: str, value: object, known: Collection[str]) -> None:
         return
     near = difflib.get_close_matches(str(value), known, n=1, cutoff=0.5)
     hint = f"; did you mean {near[0]!r}?" if near else ""
-    raise ConfigError(f"{key}={shown(value)}: must be one of {', '.join(sorted(known))}{hint}")
+    words = f"{key}={shown(value)}: must be one of {', '.join(sorted(known))}{hint}"
+    raise ConfigError(words, key=key, reason="choice")
 
 
 def _known() -> dict[str, Callable[[], Collection[str]]]:
     """Key -> what names there are for it."""
     return {
         "actor_rollout_ref.rollout.name": _engines,
-        "actor_rollout_ref.actor.policy_loss.loss_mode": _losses,
+        LOSS_MODE: _losses,
         "actor_rollout_ref.actor.loss_agg_mode": lambda: AGGREGATIONS,
         "critic.loss_agg_mode": lambda: AGGREGATIONS,
         "actor_rollout_ref.actor.kl_loss_type": lambda: KL_NAMES,
@@ -98,9 +100,9 @@ def _check_estimator(config: DictConfig) -> None:
     # In verl's enumeration, but made by its legacy trainer only.
     absent = {each.value for each in AdvantageEstimator} - names
     estimator = config.algorithm.adv_estimator
-    if estimator in absent:
-        raise ConfigError(f"algorithm.adv_estimator={estimator}: verl's V1 trainer has none of that name")
-    require_name("algorithm.adv_estimator", estimator, names)
+    key = "algorithm.adv_estimator"
+    require(key, estimator, estimator not in absent, "verl's V1 trainer has none of that name", "choice")
+    require_name(key, estimator, names)
 
 
 def _check_strategies(config: DictConfig) -> None:
@@ -115,10 +117,13 @@ def _check_strategies(config: DictConfig) -> None:
         if of_fsdp != ("FSDP" in typed):
             raise ConfigError(
                 f"{key}.strategy={strategy!r} does not go with the settings of the engine that are there; choose the "
-                "engine by model_engine=dp, megatron, veomni or torchtitan"
+                "engine by model_engine=dp, megatron, veomni or torchtitan",
+                key=f"{key}.strategy",
+                reason="excluded",
             )
         if config.trainer.device == "cpu" and strategy != "fsdp2":
-            raise ConfigError(f"{key}.strategy={strategy!r} needs a GPU; on a CPU it must be 'fsdp2'")
+            words = f"{key}.strategy={strategy!r} needs a GPU; on a CPU it must be 'fsdp2'"
+            raise ConfigError(words, key=f"{key}.strategy", reason="excluded")
 
 
 def _check_precisions(config: DictConfig) -> None:
@@ -139,7 +144,8 @@ def _check_precision(key: str, value: object, kinds: type) -> None:
     try:
         kinds.to_dtype(value)
     except (RuntimeError, TypeError) as error:
-        raise ConfigError(f"{key}={shown(value)}: must be one of fp32, fp16, bf16") from error
+        words = f"{key}={shown(value)}: must be one of fp32, fp16, bf16"
+        raise ConfigError(words, key=key, reason="choice") from error
 
 
 def _check_loggers(config: DictConfig) -> None:
@@ -149,10 +155,9 @@ def _check_loggers(config: DictConfig) -> None:
     names = [given] if isinstance(given, str) else list(given or [])
     for name in names:
         require_name("trainer.logger", name, Tracking.supported_backend)
-        if name in TRACKERS and find_spec(name) is None:
-            raise ConfigError(
-                f"trainer.logger={name}: the package {name} is not installed; `pip install {name}`, or leave it out"
-            )
+        there = name not in TRACKERS or find_spec(name) is not None
+        rule = f"the package {name} is not installed; `pip install {name}`, or leave it out"
+        require("trainer.logger", name, there, rule, "machine")
 
 
 def _check_optimizers(config: DictConfig) -> None:
@@ -163,6 +168,7 @@ def _check_optimizers(config: DictConfig) -> None:
         try:
             found = import_module(str(module))
         except ImportError as error:
-            raise ConfigError(f"{key}.optimizer_impl={module}: cannot be imported: {error}") from error
+            words = f"{key}.optimizer_impl={module}: cannot be imported: {error}"
+            raise ConfigError(words, key=f"{key}.optimizer_impl", reason="file") from error
         names = [name for name, kind in vars(found).items() if isinstance(kind, type)]
         require_name(f"{key}.optimizer", OmegaConf.select(config, f"{key}.optimizer"), names)

@@ -35,10 +35,11 @@ def check_values(config: DictConfig) -> None:
         for key, rule in TABLE.items():
             value = OmegaConf.select(config, key, default=ABSENT)
             if value is not ABSENT and not rule.holds(value):
-                raise ConfigError(f"{key}={shown(value)}: {rule.words}")
+                raise ConfigError(f"{key}={shown(value)}: {rule.words}", key=key, reason="range")
         _check_types(config, "")
     except OmegaConfBaseException as error:
-        raise ConfigError(f"the config cannot be resolved: {str(error).splitlines()[0]}") from error
+        words = f"the config cannot be resolved: {str(error).splitlines()[0]}"
+        raise ConfigError(words, key=error.full_key or "", reason="unknown") from error
 
 
 def shown(value: Any) -> str:
@@ -50,7 +51,7 @@ def shown(value: Any) -> str:
 
 def _check_types(node: DictConfig, prefix: str) -> None:
     """Values of the groups that verl makes its dataclasses of (_target_), against the types of their fields."""
-    hints = _hints(node)
+    hints = _hints(node, prefix)
     for name in node:
         key, child = f"{prefix}{name}", node._get_node(name)
         if isinstance(child, DictConfig) and not child._is_none() and not child._is_interpolation():
@@ -61,17 +62,18 @@ def _check_types(node: DictConfig, prefix: str) -> None:
             continue
         value = node[name]
         if not isinstance(value, DictConfig) and not rule.holds(value):
-            raise ConfigError(f"{key}={shown(value)}: {rule.words}")
+            raise ConfigError(f"{key}={shown(value)}: {rule.words}", key=key, reason="type")
 
 
-def _hints(node: DictConfig) -> dict[str, Any]:
+def _hints(node: DictConfig, prefix: str) -> dict[str, Any]:
     target = node.get("_target_")
     if not isinstance(target, str):
         return {}
     try:
         found = get_class(target)
     except (HydraException, ImportError, ValueError) as error:
-        raise ConfigError(f"_target_={target}: verl's config names a class that cannot be imported: {error}") from error
+        words = f"{prefix}_target_={target}: verl's config names a class that cannot be imported: {error}"
+        raise ConfigError(words, key=f"{prefix}_target_", reason="file") from error
     return get_type_hints(found) if is_dataclass(found) else {}
 
 

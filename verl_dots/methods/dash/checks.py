@@ -1,4 +1,4 @@
-"""What DASH's preemptive sampling and gradient filter need, checked before anything starts."""
+"""What DASH's preemptive sampling and gradient filter need of a run, checked before anything starts."""
 
 import logging
 import math
@@ -6,30 +6,70 @@ import math
 from omegaconf import DictConfig
 
 from verl_dots.config import DotsConfig
+from verl_dots.methods.refusals import (
+    CHOSEN_QUESTIONS,
+    LOSS_MODE,
+    NO_DISTILLATION,
+    TRAINER,
+    Fixed,
+    excluded,
+    refuse_kept,
+    refuse_uneven_mini_batches,
+    require_fixed,
+)
 from verl_dots.methods.replay.settings import GRPO_RR, LOSSES
+from verl_dots.methods.selection.state import rounds_batches
+from verl_dots.questions import Questions
 from verl_dots.settings import ConfigError
 
 logger = logging.getLogger(__name__)
 
+FILTER_ON, PREEMPTIVE_ON = "dots.filter.enable=True", "dots.preemptive.enable=True"
+FILTER = (
+    TRAINER,
+    Fixed("actor_rollout_ref.actor.shuffle", (None, False), "mini-batches are those of the batch's own order"),
+    NO_DISTILLATION,
+)
 # Advantages of these follow from rewards and groups alone.
 OF_REWARDS = ("grpo", GRPO_RR, "rloo", "opo")
-
-
 # Losses of verl that look at all rows of a micro-batch at once.
 OF_ALL_ROWS = ("geo_mean", "kl_cov", "clip_cov")
 
 
-def check_dash(config: DictConfig, dots: DotsConfig) -> None:
-    """Refuse preemptive sampling and filters that could only fail, or mislead, after the start.
-
-    Raises:
-        ConfigError: which setting, and what to do.
-    """
-    if dots.filter.enable:
-        _check_filter(config)
-        _check_threshold(config, dots)
-    if dots.preemptive.enable:
-        _check_preemptive(config, dots)
+def refuse_filter(config: DictConfig, dots: DotsConfig) -> None:
+    """Raise ConfigError for settings that the gradient filter cannot work with."""
+    if not dots.filter.enable:
+        return
+    require_fixed(config, FILTER_ON, *FILTER)
+    refuse_uneven_mini_batches(config, FILTER_ON)
+    actor = config.actor_rollout_ref.actor
+    mode = actor.policy_loss.loss_mode
+    if mode in OF_ALL_ROWS:
+        raise excluded(
+            LOSS_MODE, mode, FILTER_ON,
+            "it takes a mean or a choice over the rows that are there, so without those that leave it is another loss; "
+            "set it to vanilla, or turn the filter off",
+        )  # fmt: skip
+    if actor.loss_agg_mode == "seq-mean-token-sum-norm" and actor.loss_scale_factor is None:
+        raise excluded(
+            "actor_rollout_ref.actor.loss_agg_mode", actor.loss_agg_mode, f"{FILTER_ON} and loss_scale_factor=null",
+            "it divides by the longest response that is there; set actor_rollout_ref.actor.loss_scale_factor, e.g. to "
+            f"data.max_response_length={config.data.max_response_length}",
+        )  # fmt: skip
+    if actor.use_kl_loss or actor.entropy_coeff:
+        logger.warning(
+            "%s leaves rows out of the whole loss, the KL loss and the entropy bonus included, so that even "
+            "dots.filter.threshold=0 is not quite the same training", FILTER_ON,
+        )  # fmt: skip
+    bound = greatest_advantage(config, dots)
+    if dots.filter.kind == "absolute" and dots.filter.threshold >= bound:
+        raise ConfigError(
+            f"dots.filter.threshold={dots.filter.threshold}: no advantage can be above {bound:.4g} here (algorithm."
+            f"adv_estimator={config.algorithm.adv_estimator}, rollout.n={config.actor_rollout_ref.rollout.n}, "
+            f"dots.reward_range={list(dots.reward_range)}), so the filter would leave no row; lower it",
+            key="dots.filter.threshold",
+            reason="size",
+        )
 
 
 def filters_early(config: DictConfig, dots: DotsConfig) -> bool:
@@ -49,35 +89,6 @@ def filters_early(config: DictConfig, dots: DotsConfig) -> bool:
     return dots.filter.early and config.algorithm.adv_estimator in OF_REWARDS and not needs_log_probs
 
 
-def _check_filter(config: DictConfig) -> None:
-    batch_size, mini_batch = config.data.train_batch_size, config.actor_rollout_ref.actor.ppo_mini_batch_size
-    if batch_size % mini_batch:
-        raise ConfigError(
-            f"data.train_batch_size={batch_size} is no multiple of actor_rollout_ref.actor.ppo_mini_batch_size="
-            f"{mini_batch}: with dots.filter.enable=True a batch is cut into mini-batches of equal size"
-        )
-    actor = config.actor_rollout_ref.actor
-    mode = actor.policy_loss.loss_mode
-    if mode in OF_ALL_ROWS:
-        raise ConfigError(
-            f"actor_rollout_ref.actor.policy_loss.loss_mode={mode} does not go with dots.filter.enable=True: it takes "
-            "a mean or a choice over the rows that are there, so without those that leave it is another loss; set it "
-            "to vanilla, or turn the filter off"
-        )
-    if actor.loss_agg_mode == "seq-mean-token-sum-norm" and actor.loss_scale_factor is None:
-        raise ConfigError(
-            "actor_rollout_ref.actor.loss_agg_mode=seq-mean-token-sum-norm does not go with dots.filter.enable=True "
-            "and loss_scale_factor=null: it divides by the longest response that is there; set "
-            "actor_rollout_ref.actor.loss_scale_factor, e.g. to data.max_response_length="
-            f"{config.data.max_response_length}"
-        )
-    if actor.use_kl_loss or actor.entropy_coeff:
-        logger.warning(
-            "dots.filter.enable=True leaves rows out of the whole loss: their part of the KL loss and of the entropy "
-            "bonus goes too, so that even dots.filter.threshold=0 is not quite the same training"
-        )
-
-
 def greatest_advantage(config: DictConfig, dots: DotsConfig) -> float:
     """The greatest |advantage| that a group of rollouts can have; infinity where it has no bound."""
     estimator, (low, high) = config.algorithm.adv_estimator, dots.reward_range
@@ -93,54 +104,67 @@ def greatest_advantage(config: DictConfig, dots: DotsConfig) -> float:
     return (high - low) * (n - 1) / n
 
 
-def _check_threshold(config: DictConfig, dots: DotsConfig) -> None:
-    bound = greatest_advantage(config, dots)
-    if dots.filter.kind == "absolute" and dots.filter.threshold >= bound:
-        raise ConfigError(
-            f"dots.filter.threshold={dots.filter.threshold}: no advantage can be above {bound:.4g} here (algorithm."
-            f"adv_estimator={config.algorithm.adv_estimator}, rollout.n={config.actor_rollout_ref.rollout.n}, "
-            f"dots.reward_range={list(dots.reward_range)}), so the filter would leave no row; lower it"
-        )
-
-
-def _check_preemptive(config: DictConfig, dots: DotsConfig) -> None:
+def refuse_preemptive(config: DictConfig, dots: DotsConfig) -> None:
+    """Raise ConfigError for settings that preemptive sampling cannot work with."""
     batch_size, settings = config.data.train_batch_size, dots.preemptive
-    prompts = settings.prompts or batch_size
+    if not settings.enable:
+        return
+    require_fixed(config, PREEMPTIVE_ON, *CHOSEN_QUESTIONS)
+    refuse_kept(config, PREEMPTIVE_ON)
+    prompts, batches = settings.prompts or batch_size, settings.batches(batch_size)
     if prompts % batch_size:
         raise ConfigError(
             f"dots.preemptive.prompts={prompts} is no multiple of data.train_batch_size={batch_size}: a step trains on "
-            "that many of the questions that are rolled out at once"
+            "that many of the questions that are rolled out at once",
+            key="dots.preemptive.prompts",
+            reason="size",
         )
-    batches = settings.batches(batch_size)
     if settings.updates is not None and settings.updates % batches:
         raise ConfigError(
             f"dots.preemptive.updates={settings.updates} is no multiple of the {batches} batches of "
             f"data.train_batch_size={batch_size} in dots.preemptive.prompts={prompts}: some rollouts would be trained "
-            "on more often than others, or never"
+            "on more often than others, or never",
+            key="dots.preemptive.updates",
+            reason="size",
         )
-    if not settings.off_policy(batch_size):
+    if settings.off_policy(batch_size):
+        _refuse_several_steps(config, dots, f"dots.preemptive.prompts={prompts} and updates={settings.updates}")
+
+
+def refuse_preemptive_questions(config: DictConfig, dots: DotsConfig, questions: Questions, usable: int) -> None:
+    """Raise ConfigError for a number of questions that makes rounds of selection which cannot be sampled whole."""
+    batch_size = config.data.train_batch_size
+    if not (dots.selection.enable and dots.preemptive.off_policy(batch_size)):
         return
+    sampled = dots.preemptive.batches(batch_size)
+    batches = rounds_batches(dots.selection, usable, batch_size)
+    if batches % sampled:
+        raise ConfigError(
+            f"dots.preemptive.prompts={dots.preemptive.prompts} is {sampled} batches, which do not divide a round of "
+            f"selection: with {usable} questions it is {batches} batches of {batch_size} (dots.selection.mu="
+            f"{dots.selection.mu}); lower it, or add data",
+            key="dots.preemptive.prompts",
+            reason="size",
+        )
+
+
+def _refuse_several_steps(config: DictConfig, dots: DotsConfig, what: str) -> None:
+    """What excludes training on rollouts of an earlier step."""
     mode = config.actor_rollout_ref.actor.policy_loss.loss_mode
     if mode not in LOSSES:
-        raise ConfigError(
-            f"actor_rollout_ref.actor.policy_loss.loss_mode={mode} does not go with dots.preemptive.prompts={prompts} "
-            f"and updates={settings.updates}: later steps train on rollouts of an older policy, which {LOSSES[0]} "
-            "(the clipped ratio to that policy) corrects for"
-        )
-    for enabled, what, why in (
-        (dots.replay.enable, "dots.replay.enable=True", "both put rollouts of earlier steps into a batch; choose one"),
-        (dots.adarft.enable, "dots.adarft.enable=True", "the target must see the reward of every step before the next"),
-        (
-            dots.temperature.enable,
-            "dots.temperature.enable=True",
-            "the temperature follows the entropy of each step, and here several steps are sampled at one",
-        ),
+        why = f"later steps train on rollouts of an older policy; set it to {LOSSES[0]}, which corrects for that"
+        raise excluded(LOSS_MODE, mode, what, why)
+    for stage, why in (
+        ("replay", "both put rollouts of earlier steps into a batch; choose one"),
+        ("adarft", "the target must see the reward of every step before the next; choose one"),
+        ("temperature", "it follows the entropy of each step, and here several are sampled at one; choose one"),
     ):
-        if enabled:
-            raise ConfigError(f"{what} does not go with dots.preemptive.enable=True over several steps: {why}")
-    if dots.selection.enable and (dots.selection.reuse_references or dots.selection.mu % batches):
-        raise ConfigError(
-            f"dots.selection.reuse_references={dots.selection.reuse_references} and dots.selection.mu="
-            f"{dots.selection.mu} do not go with dots.preemptive.prompts={prompts}: a round must be sampled whole, so "
-            f"set reuse_references to False and mu to a multiple of {batches}"
-        )
+        if getattr(dots, stage).enable:
+            raise excluded(f"dots.{stage}.enable", True, f"{PREEMPTIVE_ON} over several steps", why)
+    selection, batches = dots.selection, dots.preemptive.batches(config.data.train_batch_size)
+    if selection.enable and selection.reuse_references:
+        why = "a round must be sampled whole; set it to False"
+        raise excluded("dots.selection.reuse_references", True, what, why)
+    if selection.enable and selection.mu % batches:
+        why = f"a round must be sampled whole; set it to a multiple of {batches}"
+        raise excluded("dots.selection.mu", selection.mu, what, why)

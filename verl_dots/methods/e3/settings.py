@@ -67,8 +67,8 @@ class TemperatureConfig(Settings):
         require("dots.temperature.warm_up", self.warm_up, self.warm_up >= 1, "must be 1 or more steps")
         require_choice("dots.temperature.entropy", self.entropy, MEASURED)
         require("dots.temperature.damping", self.damping, 0 <= self.damping < 1, "must be in [0, 1)")
-        bounds = [self.low, self.high]
-        require("dots.temperature.[low, high]", bounds, 0 < self.low <= self.high, "must be above 0 and in order")
+        rule = f"must be above 0 and at most high={self.high:g}"
+        require("dots.temperature.low", self.low, 0 < self.low <= self.high, rule)
         inside = self.anneal_from is None or 0 <= self.anneal_from < 1
         require("dots.temperature.anneal_from", self.anneal_from, inside, "must be in [0, 1) of the run, or null")
         require("dots.temperature.anneal_to", self.anneal_to, 0 <= self.anneal_to <= 1, "must be in [0, 1]")

@@ -1,0 +1,45 @@
+"""Refused settings in tests: by key and reason, which stay when the words of a message change."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import pytest
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from omegaconf import DictConfig, OmegaConf
+
+from verl_dots.settings import Refusal
+
+
+@contextmanager
+def refused(key: str, reason: str | None = None, kind: type[Refusal] = Refusal) -> Iterator[pytest.ExceptionInfo]:
+    """Fail unless the block refuses this key, for this reason if one is given, in a message that names the key."""
+    with pytest.raises(kind) as caught:
+        yield caught
+    assert caught.value.key == key
+    assert reason in (None, caught.value.reason)
+    assert caught.value.reason and key in str(caught.value)
+
+
+def cases(table: str) -> list[tuple[str, str, str]]:
+    """(overrides, key, reason) of the lines `KEY=VALUE|VALUE [KEY=VALUE ...] [-> KEY] [: REASON]`.
+
+    One for each value of the first override, whose key is the refused one unless another is named. verl's own refusals
+    name none.
+    """
+    found = []
+    for line in table.strip().splitlines():
+        given, _, reason = line.partition(" : ")
+        given, _, named = given.partition(" -> ")
+        first, *more = given.split()
+        key, _, values = first.partition("=")
+        refused_key = "" if reason == "verl" else named or key.lstrip("+")
+        found += [(" ".join([f"{key}={value}", *more]), refused_key, reason) for value in values.split("|")]
+    return found
+
+
+def changed(config: DictConfig, overrides: Sequence[str]) -> DictConfig:
+    """A copy of a composed config with some overrides, whose values are read as hydra reads them."""
+    config = config.copy()
+    for override in OverridesParser.create().parse_overrides([*overrides]):
+        OmegaConf.update(config, override.key_or_group, override.value(), force_add=override.is_add())
+    return config

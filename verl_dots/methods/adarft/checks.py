@@ -1,0 +1,88 @@
+"""What AdaRFT needs of a run, checked before anything starts."""
+
+import logging
+
+import numpy as np
+from omegaconf import DictConfig
+
+from verl_dots.config import DotsConfig
+from verl_dots.difficulty.static import static_difficulties
+from verl_dots.methods.refusals import CHOSEN_QUESTIONS, excluded, files_of, refused_as, require_fixed
+from verl_dots.question_rows import read_batches, schema_of
+from verl_dots.questions import Questions
+from verl_dots.settings import ConfigError
+
+logger = logging.getLogger(__name__)
+
+ON = "dots.adarft.enable=True"
+DIFFICULTY = "dots.adarft.difficulty"
+
+
+def refuse_adarft(config: DictConfig, dots: DotsConfig) -> None:
+    """Raise ConfigError for settings that AdaRFT cannot work with."""
+    if not dots.adarft.enable:
+        return
+    require_fixed(config, ON, *CHOSEN_QUESTIONS)
+    if dots.selection.enable:
+        _refuse_with_selection(dots)
+
+
+def refuse_adarft_questions(config: DictConfig, dots: DotsConfig, questions: Questions, usable: int) -> None:
+    """Raise ConfigError for questions without the difficulty that the target is compared with.
+
+    Where dots.selection predicts the difficulties there is nothing to check.
+    """
+    adarft, batch_size = dots.adarft, config.data.train_batch_size
+    if not adarft.enable or dots.selection.enable:
+        return
+    difficulty_N = _difficulties(config, adarft.difficulty)
+    least, greatest = adarft.within or (-np.inf, np.inf)
+    difficulty_P = difficulty_N[questions.rows]
+    allowed = int(((difficulty_P >= least) & (difficulty_P <= greatest)).sum())
+    if allowed < batch_size:
+        raise ConfigError(
+            f"dots.adarft.within=[{least}, {greatest}] leaves {allowed} of {len(difficulty_P)} different questions, "
+            f"and data.train_batch_size is {batch_size}: widen it, lower the batch size, or add data",
+            key="dots.adarft.within",
+            reason="size",
+        )
+    low, high = adarft.range
+    if (outside := int(((difficulty_N < low) | (difficulty_N > high)).sum())) and adarft.follow != "nothing":
+        logger.warning(
+            "%d of %d difficulties (%g to %g) are outside dots.adarft.range=[%g, %g], where the target stays",
+            outside, len(difficulty_N), difficulty_N.min(), difficulty_N.max(), low, high,
+        )  # fmt: skip
+
+
+def _refuse_with_selection(dots: DotsConfig) -> None:
+    """What is about difficulties in the data means nothing for those that selection predicts."""
+    low, high = dots.adarft.range
+    if not 0 <= low < high <= 1:
+        raise excluded(
+            "dots.adarft.range", f"[{low}, {high}]", "dots.selection.enable=True",
+            "its predicted difficulties are in [0, 1]; set dots.adarft.range=[0,1] and dots.adarft.eta, the greatest "
+            "step, in that unit (the paper's 50 of 100 is 0.5)",
+        )  # fmt: skip
+    for name in ("within", "coverage"):
+        if (value := getattr(dots.adarft, name)) is not None:
+            why = "it is about difficulties in the data, and these are predicted; leave it at null"
+            raise excluded(f"dots.adarft.{name}", value, "dots.selection.enable=True", why)
+    if dots.adarft.follow == "nothing":
+        why = "it draws uniformly from the data, and selection chooses; set it to reward or schedule"
+        raise excluded("dots.adarft.follow", "nothing", "dots.selection.enable=True", why)
+
+
+def _difficulties(config: DictConfig, field: str) -> np.ndarray:
+    """[N] difficulty of each row of the training files."""
+    column = field.split(".")[0]
+    found = []
+    for file in files_of(config, "data.train_files"):
+        with refused_as("data.train_files", "file"):
+            if column not in schema_of(file).names:
+                raise ConfigError(
+                    f"{DIFFICULTY}={field}: {file} has no column {column!r}", key=DIFFICULTY, reason="data"
+                )
+            rows = [row for batch in read_batches(file, [column]) for row in batch.to_pylist()]
+        with refused_as(DIFFICULTY, "data"):
+            found.append(static_difficulties(rows, field, lambda place, file=file: f"{file} row {place}"))
+    return np.concatenate(found)

@@ -1,0 +1,132 @@
+"""What the methods' refusals share: settings of verl that must keep a value, and what several methods need of a run.
+
+Each method's own are in its `checks.py`: `refuse_STAGE(config, dots)` returns at once where the stage is off, and
+raises ConfigError for what could only fail, or mislead, after the start.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+from omegaconf import DictConfig, OmegaConf
+
+from verl_dots.question_rows import schema_of
+from verl_dots.settings import ConfigError, Reason
+
+
+class Fixed(NamedTuple):
+    """A setting that has to keep a value where a method is on.
+
+    Attributes:
+        key: of the setting.
+        allowed: the values that work; None where null or an absent key does.
+        why: the others do not.
+    """
+
+    key: str
+    allowed: tuple[Any, ...]
+    why: str
+
+
+LOSS_MODE = "actor_rollout_ref.actor.policy_loss.loss_mode"
+TRAINER = Fixed("trainer.v1.trainer_mode", ("dots",), "it is part of the trainer 'dots'")
+# Of everything that rolls out questions one by one, or in another order than verl's.
+CHOSEN_QUESTIONS = (
+    TRAINER,
+    Fixed("data.custom_cls.path", (None,), "questions are read from the rows of verl's own data set"),
+    Fixed("algorithm.filter_groups.enable", (None, False), "questions are chosen before the rollouts, not after them"),
+    Fixed(
+        "trainer.v1.sampler.sync_refill_failed_groups",
+        (None, False),
+        "verl would refill from its own order of the data",
+    ),
+    Fixed("skip.rollout_tq.enable", (None, False), "rollouts of an earlier run are of other questions"),
+)
+OWN_AGENT_LOOP = Fixed(
+    "actor_rollout_ref.rollout.agent.agent_loop_manager_class",
+    ("verl_dots.bridge.agent_loop.SeededAgentLoopManager",),
+    "another agent loop manager knows no reference rollouts and no temperature of a step",
+)
+NO_DISTILLATION = Fixed("distillation.enabled", (None, False), "verl's distillation has a loss of its own")
+LOG_PROBS = Fixed(
+    "actor_rollout_ref.rollout.calculate_log_probs",
+    (True,),
+    "the log-probs of the behaviour policy come from the engine",
+)
+# Of everything that takes the engine's log-probs for those of the policy that sampled.
+ENGINE = (
+    LOG_PROBS,
+    Fixed("actor_rollout_ref.rollout.top_p", (1, 1.0), "its log-probs may be of the tokens within top_p alone"),
+    Fixed("actor_rollout_ref.rollout.top_k", (-1, 0), "its log-probs may be of the tokens within top_k alone"),
+    Fixed(
+        "actor_rollout_ref.rollout.logprobs_mode",
+        ("processed_logprobs",),
+        "its log-probs would be those before the temperature",
+    ),
+)
+# Of everything that keeps rollouts for later steps.
+KEPT = (
+    LOG_PROBS,
+    Fixed("actor_rollout_ref.rollout.enable_rollout_routing_replay", (None, False), "experts' routes are not kept"),
+)
+
+
+def require_fixed(config: DictConfig, what: str, *fixed: Fixed) -> None:
+    """Raise ConfigError for the first of some settings that has another value than `what` allows."""
+    for key, allowed, why in fixed:
+        found = OmegaConf.select(config, key)
+        if found not in allowed:
+            known = " or ".join(str(value) for value in allowed if value is not None) or "null"
+            raise excluded(key, found, what, f"{why}; set it to {known}")
+
+
+def excluded(key: str, value: Any, what: str, why: str) -> ConfigError:
+    """The refusal of a setting that is right alone and wrong together with `what`."""
+    return ConfigError(f"{key}={value} does not go with {what}: {why}", key=key, reason="excluded")
+
+
+def refuse_kept(config: DictConfig, what: str) -> None:
+    """Raise ConfigError unless the rollouts of a run can be kept: they must be text, with a ratio."""
+    require_fixed(config, what, *KEPT)
+    for file in files_of(config, "data.train_files"):
+        with refused_as("data.train_files", "file"):
+            columns = set(schema_of(file).names)
+        if media := columns & {config.data.get("image_key", "images"), config.data.get("video_key", "videos")}:
+            raise ConfigError(
+                f"data.train_files: {file} has {sorted(media)}, and {what} keeps text alone; turn it off",
+                key="data.train_files",
+                reason="excluded",
+            )
+    if config.actor_rollout_ref.rollout.temperature == 0:
+        why = "what is sampled greedily has no ratio; set it above 0"
+        raise excluded("actor_rollout_ref.rollout.temperature", 0, what, why)
+
+
+def refuse_uneven_mini_batches(config: DictConfig, what: str) -> None:
+    """Raise ConfigError unless a batch of questions is cut into mini-batches of equal size."""
+    batch_size, mini_batch = config.data.train_batch_size, config.actor_rollout_ref.actor.ppo_mini_batch_size
+    if batch_size % mini_batch:
+        raise ConfigError(
+            f"data.train_batch_size={batch_size} is no multiple of actor_rollout_ref.actor.ppo_mini_batch_size="
+            f"{mini_batch}: with {what} a batch is cut into mini-batches of equal size",
+            key="data.train_batch_size",
+            reason="size",
+        )
+
+
+def files_of(config: DictConfig, key: str) -> list[str]:
+    """The data files under a key of the config."""
+    files = OmegaConf.select(config, key)
+    return [files] if isinstance(files, str) else list(files or [])
+
+
+@contextmanager
+def refused_as(key: str, reason: Reason) -> Iterator[None]:
+    """A ValueError of what is read or made for a setting, as the refusal of that setting."""
+    try:
+        yield
+    except ValueError as error:
+        if isinstance(error, ConfigError) and error.key:
+            raise
+        text = str(error) if str(error).startswith(key) else f"{key}: {error}"
+        raise ConfigError(text, key=key, reason=reason) from error

@@ -1,0 +1,74 @@
+"""What DOTS's selection needs of a run, checked before anything starts."""
+
+import logging
+
+from omegaconf import DictConfig
+
+from verl_dots.config import DotsConfig
+from verl_dots.methods.refusals import CHOSEN_QUESTIONS, OWN_AGENT_LOOP, excluded, refused_as, require_fixed
+from verl_dots.methods.selection.state import rounds_batches
+from verl_dots.questions import Questions
+from verl_dots.settings import ConfigError, require
+
+logger = logging.getLogger(__name__)
+
+MANY = 2000  # questions: minutes on a CPU with a model of 1.5B
+CACHE = "dots.difficulty.cache"
+
+
+def refuse_selection(config: DictConfig, dots: DotsConfig) -> None:
+    """Raise ConfigError for settings that selection cannot work with."""
+    if not dots.selection.enable:
+        return
+    require_fixed(config, "dots.selection.enable=True", *CHOSEN_QUESTIONS, OWN_AGENT_LOOP)
+    backbone = dots.difficulty.backbone
+    require("dots.difficulty.backbone", backbone, backbone is not None, "must be a model folder or hub id", "missing")
+    if dots.difficulty.device == "cuda" and config.trainer.device == "cpu":
+        raise excluded("dots.difficulty.device", "cuda", "device=cpu", "there is no GPU for it; leave it at cpu")
+
+
+def refuse_selection_questions(config: DictConfig, dots: DotsConfig, questions: Questions, usable: int) -> None:
+    """Raise ConfigError for questions that selection cannot choose from, or whose difficulty it cannot predict."""
+    if not dots.selection.enable:
+        return
+    with refused_as("dots.selection.references", "size"):
+        rounds_batches(dots.selection, usable, config.data.train_batch_size)
+    _refuse_predictor(dots, questions)
+
+
+def written_folders(config: DictConfig) -> tuple[str, ...]:
+    """Keys of the folders that selection writes into."""
+    return (CACHE,) if config.dots.selection.enable else ()
+
+
+def _refuse_predictor(dots: DotsConfig, questions: Questions) -> None:
+    """The checkpoint and the cache against the backbone, whose weights are not loaded for it."""
+    from verl_dots.difficulty.embeddings import EmbeddingCache
+    from verl_dots.difficulty.predictors import backbone_of, load_attention
+
+    with refused_as("dots.difficulty.checkpoint", "file"):
+        backbone = backbone_of(dots.difficulty)
+    with refused_as("dots.difficulty.backbone", "file"):
+        identity = backbone.id
+    with refused_as(CACHE, "file"):
+        cache = EmbeddingCache(dots.difficulty.cache, identity)
+        there = len(questions) - len(cache.missing(backbone.inputs(questions.texts, questions.answers)))
+    logger.info("%d of %d questions are embedded already, in %s", there, len(questions), cache.folder)
+    if dots.difficulty.device == "cpu" and len(questions) - there > MANY:
+        logger.warning(
+            "%d questions are embedded on the CPU before the first step; with a large backbone, fill the cache on a "
+            "GPU beforehand: "
+            "python -m verl_dots.difficulty.embed DATA --backbone %s --layers %s --reads %s --device cuda",
+            len(questions) - there, backbone.path, backbone.layers, backbone.reads,
+        )  # fmt: skip
+    if dots.difficulty.predictor != "attention":
+        return
+    with refused_as("dots.difficulty.checkpoint", "file"):
+        width = load_attention(dots.difficulty).config.embedding_width
+    if cache.width not in (None, width):
+        raise ConfigError(
+            f"dots.difficulty.checkpoint takes embeddings of width {width}, those in {cache.folder} have "
+            f"{cache.width}; delete that folder, the questions are embedded again",
+            key="dots.difficulty.checkpoint",
+            reason="size",
+        )
