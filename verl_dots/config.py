@@ -5,6 +5,7 @@ Everything else in a run's config is verl's own (see conf/dots_trainer.yaml).
 
 import math
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from verl_dots.difficulty.settings import DifficultyConfig
 from verl_dots.methods.adarft.settings import AdaRFTConfig
@@ -16,11 +17,7 @@ from verl_dots.settings import Settings, require, require_choice
 
 CONSOLES = ("lines", "full")
 # Files of conf/preset: the methods, all of them together, and variants of which the papers report.
-PRESETS = (
-    "grpo", "dots", "dots_rr", "adarft", "e3", "dash", "all",
-    "dots_rr_code", "adarft_schedule", "adarft_filter", "e3_temperature", "e3_annealing", "e3_budget", "e3_short",
-    "dash_multi", "dash_mini",
-)  # fmt: skip
+PRESETS = tuple(sorted(file.stem for file in (Path(__file__).parent / "conf" / "preset").glob("*.yaml")))
 
 
 @dataclass(frozen=True)
@@ -66,27 +63,6 @@ class DotsConfig(Settings):
     replay: ReplayConfig = field(default_factory=ReplayConfig)
     loss: LossConfig = field(default_factory=LossConfig)
 
-    @property
-    def chooses_questions(self) -> bool:
-        """Whether the questions of a step come in another order than verl's own, or one by one."""
-        return self.selection.enable or self.adarft.enable or self.keeps_order
-
-    @property
-    def keeps_order(self) -> bool:
-        """Whether questions come in verl's order, but one by one: each must be known, or their number changes."""
-        one_by_one = self.budget.enable or self.replay.enable or self.preemptive.enable or self.length_penalty.enable
-        return one_by_one and not (self.selection.enable or self.adarft.enable)
-
-    @property
-    def unequal_groups(self) -> bool:
-        """Whether groups of different sizes can meet in a batch."""
-        return self.budget.enable or self.replay.enable
-
-    @property
-    def on_conflict(self) -> str:
-        """What is done about a question that occurs with different answers, see `questions_of`."""
-        return self.selection.conflicting_answers if self.selection.enable else "keep"
-
     def __post_init__(self):
         require_choice("dots.preset", self.preset, PRESETS)
         require_choice("dots.console", self.console, CONSOLES)
@@ -101,6 +77,3 @@ class DotsConfig(Settings):
         require("dots.max_failed_share", share, 0 <= share <= 1, "must be a share in 0..1")
         low, high = self.reward_range
         require("dots.reward_range", [low, high], math.isfinite(high - low) and low < high, "must be [least, greatest]")
-        if self.adarft.enable or self.adarft.beta != AdaRFTConfig.beta:
-            rule = f"must be a mean reward, in dots.reward_range=[{low:g}, {high:g}]"
-            require("dots.adarft.beta", self.adarft.beta, low <= self.adarft.beta <= high, rule)

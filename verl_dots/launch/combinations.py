@@ -11,6 +11,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from verl_dots.config import DotsConfig
 from verl_dots.methods.refusals import LOSS_MODE, excluded
+from verl_dots.methods.table import enabled
 from verl_dots.settings import ConfigError, require
 
 logger = logging.getLogger(__name__)
@@ -103,10 +104,10 @@ def _check_lengths(config: DictConfig) -> None:
     # verl cuts a batch into micro-batches of whole sequences.
     limits = [("actor_rollout_ref.actor.ppo_max_token_len_per_gpu", config.actor_rollout_ref.actor, "use_dynamic_bsz")]
     limits.append(("actor_rollout_ref.rollout.log_prob_max_token_len_per_gpu", rollout, "log_prob_use_dynamic_bsz"))
-    for key, group, enabled in limits:
+    for key, group, switch in limits:
         limit = OmegaConf.select(config, key)
         ranks = config.actor_rollout_ref.actor.get("ulysses_sequence_parallel_size", 1)
-        if group.get(enabled) and limit is not None and limit * ranks < room:
+        if group.get(switch) and limit is not None and limit * ranks < room:
             raise ConfigError(
                 f"{key}={limit} is less than data.max_prompt_length + data.max_response_length = {room} tokens, which "
                 f"one sequence may have; raise it to {-(-room // ranks)} or more",
@@ -172,7 +173,7 @@ def _check_devices(config: DictConfig, dots: DotsConfig) -> None:
             reason="size",
         )
     rows, ranks = actor.ppo_mini_batch_size * rollout.n, devices // parallel
-    if rows % ranks and not dots.unequal_groups:
+    if rows % ranks and not any(stage.unequal_groups for stage in enabled(dots, config)):
         raise ConfigError(
             f"actor_rollout_ref.actor.ppo_mini_batch_size={actor.ppo_mini_batch_size} * rollout.n={rollout.n} = {rows} "
             f"rows do not divide among {ranks} devices ({what}); change one of them",

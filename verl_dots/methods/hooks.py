@@ -15,6 +15,7 @@ from omegaconf import DictConfig
 from verl_dots.bridge.questions import TrainQuestions
 from verl_dots.bridge.rows import Rows
 from verl_dots.config import DotsConfig
+from verl_dots.questions import Questions
 from verl_dots.step import Step
 
 # Takes rows, writes a field of them, and adds its figures to the metrics.
@@ -139,7 +140,11 @@ class Stage:
 
     @classmethod
     def refuse(cls, config: DictConfig, dots: DotsConfig) -> None:
-        """Raise ConfigError for settings that could only fail, or mislead, after the start."""
+        """Raise ConfigError for settings that could only fail, or mislead, after the start; return where it is off."""
+
+    @classmethod
+    def refuse_questions(cls, config: DictConfig, dots: DotsConfig, questions: Questions, usable: int) -> None:
+        """The same for the questions of the data, of which `usable` are trained on."""
 
     @classmethod
     def make(cls, run: Run) -> Self:

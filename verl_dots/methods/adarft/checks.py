@@ -10,7 +10,7 @@ from verl_dots.difficulty.static import static_difficulties
 from verl_dots.methods.refusals import CHOSEN_QUESTIONS, excluded, files_of, refused_as, require_fixed
 from verl_dots.question_rows import read_batches, schema_of
 from verl_dots.questions import Questions
-from verl_dots.settings import ConfigError
+from verl_dots.settings import ConfigError, require
 
 logger = logging.getLogger(__name__)
 
@@ -23,6 +23,9 @@ def refuse_adarft(config: DictConfig, dots: DotsConfig) -> None:
     if not dots.adarft.enable:
         return
     require_fixed(config, ON, *CHOSEN_QUESTIONS)
+    low, high = dots.reward_range
+    rule = f"must be a mean reward, in dots.reward_range=[{low:g}, {high:g}]"
+    require("dots.adarft.beta", dots.adarft.beta, low <= dots.adarft.beta <= high, rule)
     if dots.selection.enable:
         _refuse_with_selection(dots)
 

@@ -12,8 +12,10 @@ from omegaconf import DictConfig
 
 from verl_dots.bridge.rows import Rows
 from verl_dots.config import DotsConfig
+from verl_dots.methods.adarft.checks import refuse_adarft, refuse_adarft_questions
 from verl_dots.methods.adarft.state import Target, TargetCurriculum
 from verl_dots.methods.hooks import Run, Source, Stage
+from verl_dots.questions import Questions
 from verl_dots.state import require_equal, require_keys
 from verl_dots.step import Step
 
@@ -38,6 +40,14 @@ class AdaRFTTarget(Stage):
     @classmethod
     def enabled(cls, dots: DotsConfig, config: DictConfig) -> bool:
         return dots.adarft.enable and dots.selection.enable
+
+    @classmethod
+    def refuse(cls, config: DictConfig, dots: DotsConfig) -> None:
+        refuse_adarft(config, dots)
+
+    @classmethod
+    def refuse_questions(cls, config: DictConfig, dots: DotsConfig, questions: Questions, usable: int) -> None:
+        refuse_adarft_questions(config, dots, questions, usable)
 
     @classmethod
     def make(cls, run: Run) -> Self:

@@ -12,10 +12,12 @@ from typing import Self
 
 import numpy as np
 import torch
+from omegaconf import DictConfig
 
 from verl_dots.bridge.advantages import advantages_of_rewards
 from verl_dots.bridge.rows import Rows, balanced_part, forward_multiple, is_padding
-from verl_dots.methods.dash.checks import filters_early
+from verl_dots.config import DotsConfig
+from verl_dots.methods.dash.checks import filters_early, refuse_filter
 from verl_dots.methods.dash.filter_rule import kept, reduce_mini_batches
 from verl_dots.methods.hooks import Forward, Run, Stage
 from verl_dots.step import Step
@@ -68,6 +70,10 @@ class Filter(Stage):
         self._update: tuple[Rows, Rows] | None = None  # rows that were trained on, and all
         self._saved = 0.0  # seconds, in the step
         self._figures: dict[str, float] = {}
+
+    @classmethod
+    def refuse(cls, config: DictConfig, dots: DotsConfig) -> None:
+        refuse_filter(config, dots)
 
     @classmethod
     def make(cls, run: Run) -> Self:

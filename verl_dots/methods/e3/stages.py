@@ -6,11 +6,14 @@ from collections.abc import Mapping
 from typing import Any, Self
 
 import numpy as np
+from omegaconf import DictConfig
 
 from verl_dots.bridge.advantages import token_mean
 from verl_dots.bridge.rows import Rows
+from verl_dots.config import DotsConfig
 from verl_dots.methods.e3.budget_rule import allocate
 from verl_dots.methods.e3.budget_state import RolloutBudget
+from verl_dots.methods.e3.checks import refuse_budget, refuse_length_penalty, refuse_temperature
 from verl_dots.methods.e3.length_penalty_rule import easiest, penalised
 from verl_dots.methods.e3.question_rewards import QuestionRewards
 from verl_dots.methods.e3.temperature_state import TemperatureController
@@ -36,6 +39,10 @@ class Budget(Stage):
     def __init__(self, budget: RolloutBudget, by_prediction: bool):
         self.budget, self.by_prediction = budget, by_prediction
         self._figures: dict[str, float] = {}
+
+    @classmethod
+    def refuse(cls, config: DictConfig, dots: DotsConfig) -> None:
+        refuse_budget(config, dots)
 
     @classmethod
     def make(cls, run: Run) -> Self:
@@ -93,6 +100,10 @@ class Temperature(Stage):
         self._figures: dict[str, float] = {}
 
     @classmethod
+    def refuse(cls, config: DictConfig, dots: DotsConfig) -> None:
+        refuse_temperature(config, dots)
+
+    @classmethod
     def make(cls, run: Run) -> Self:
         return cls(run)
 
@@ -146,6 +157,10 @@ class LengthPenalty(Stage):
         self.settings, self.reward_range = run.dots.length_penalty, run.dots.reward_range
         self.seen = QuestionRewards(len(run.questions))
         self._figures: dict[str, float] = {}
+
+    @classmethod
+    def refuse(cls, config: DictConfig, dots: DotsConfig) -> None:
+        refuse_length_penalty(config, dots)
 
     @classmethod
     def make(cls, run: Run) -> Self:

@@ -14,6 +14,7 @@ from omegaconf import DictConfig
 from verl_dots.bridge.rows import LEFT_OUT, TEMPERATURE, Rows, balanced_part, forward_multiple, place_of
 from verl_dots.config import DotsConfig
 from verl_dots.methods.hooks import Forward, Run, Stage
+from verl_dots.methods.replay.checks import refuse_loss
 from verl_dots.methods.replay.loss_rule import behaviour_weights, ratio_figures, ratio_sums
 from verl_dots.methods.replay.losses import off_policy_metrics
 from verl_dots.methods.replay.settings import GRPO_RR, GRPO_RR_DECOUPLED, LOSSES
@@ -58,6 +59,10 @@ class Loss(Stage):
     @classmethod
     def enabled(cls, dots: DotsConfig, config: DictConfig) -> bool:
         return config.actor_rollout_ref.actor.policy_loss.loss_mode in LOSSES
+
+    @classmethod
+    def refuse(cls, config: DictConfig, dots: DotsConfig) -> None:
+        refuse_loss(config, dots)
 
     @classmethod
     def make(cls, run: Run) -> Self:

@@ -7,12 +7,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
 import numpy as np
+from omegaconf import DictConfig
 
 from verl_dots.bridge.rows import Rows
 from verl_dots.bridge.stored_rows import pack_rows, put_back
 from verl_dots.config import DotsConfig
 from verl_dots.methods.hooks import Run, Source, Store, require_text
 from verl_dots.methods.replay.buffer import ReplayBuffer
+from verl_dots.methods.replay.checks import refuse_replay
 from verl_dots.methods.replay.sampling import Nearest, freshest, uniform
 from verl_dots.methods.selection.rule import fresh_count
 from verl_dots.step import Origin, Step
@@ -49,6 +51,10 @@ class Replay(Store):
             run.rng(SEED_STREAM),
         )
         self._figures: dict[str, float] = {}
+
+    @classmethod
+    def refuse(cls, config: DictConfig, dots: DotsConfig) -> None:
+        refuse_replay(config, dots)
 
     @classmethod
     def make(cls, run: Run) -> Self:

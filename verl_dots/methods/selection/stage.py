@@ -7,12 +7,15 @@ from collections.abc import Collection, Mapping
 from typing import Any, Self
 
 import numpy as np
+from omegaconf import DictConfig
 
 from verl_dots.bridge.rows import TRAIN, Rows
 from verl_dots.config import DotsConfig
 from verl_dots.difficulty.predictors import DifficultyPredictor, identity_of
 from verl_dots.methods.hooks import References, Run, Source
+from verl_dots.methods.selection.checks import refuse_selection, refuse_selection_questions
 from verl_dots.methods.selection.state import SelectionCurriculum
+from verl_dots.questions import Questions
 from verl_dots.state import require_equal, require_keys
 from verl_dots.step import Group, Origin, Step, columns, difficulty
 
@@ -45,6 +48,14 @@ class Selection(Source):
     @classmethod
     def on_conflict(cls, dots: DotsConfig) -> str:
         return dots.selection.conflicting_answers
+
+    @classmethod
+    def refuse(cls, config: DictConfig, dots: DotsConfig) -> None:
+        refuse_selection(config, dots)
+
+    @classmethod
+    def refuse_questions(cls, config: DictConfig, dots: DotsConfig, questions: Questions, usable: int) -> None:
+        refuse_selection_questions(config, dots, questions, usable)
 
     @classmethod
     def make(cls, run: Run) -> Self:
