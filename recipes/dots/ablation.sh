@@ -6,7 +6,7 @@
 # questions; capacity C of the buffer, in groups (the paper uses 256 and 512); whether references with mixed outcomes are
 # trained on (appendix A.1: 4 to 12 % less time a step).
 #
-# `static` goes from easy to hard over the run, OF=math-1.5b_deepscaler (figure 6a: DOTS is better). The paper has
+# `static` rises from easy to hard over the run, OF=math-1.5b_deepscaler (figure 6a: DOTS is better). The paper has
 # GPT-4o-mini label the questions as easy, middle or hard. Here the labels are in extra_info.difficulty, 0 to 100 by
 # success rate of Qwen2.5-Math-7B; TRAIN and dots.adarft.{difficulty,range,initial} take others. Compare with dots and
 # grpo on the same TRAIN.

@@ -117,7 +117,8 @@ def test_a_recipe_differs_from_its_preset_where_it_may(recipe, composed):
 
 def test_every_difference_that_is_allowed_occurs(composed):
     occurring = set().union(*(differing(recipe, composed)[0] for recipe in one_of_each()))
-    assert set().union(*(keys for _, _, keys in ALLOWED)) <= occurring
+    # The paper's predictor is not here: `places` has this project's.
+    assert set().union(*(keys for _, _, keys in ALLOWED)) - PREDICTOR <= occurring
 
 
 def test_the_testbeds_loss_has_one_form_for_all_methods(composed):

@@ -105,6 +105,16 @@ def test_a_static_curriculum_is_an_ablation_of_grpo(config_of):
         assert config.trainer.default_local_dir == f"{folder}/grpo-static-seed1"
 
 
+def test_dots_predicts_by_the_papers_predictor_or_by_this_projects():
+    recipe = Recipe("dots/3b_deepmath.sh", ("dots_rr",))
+    assert {key: value for key, value in recipe.given().items() if key.startswith("dots.difficulty")} == {
+        "dots.difficulty.predictor": "attention",
+        "dots.difficulty.checkpoint": "predictors/dots",
+        "dots.difficulty.backbone": "Qwen/Qwen2.5-Math-1.5B-Instruct",
+    }
+    assert not any(key.startswith("dots.difficulty") for key in recipe.given(PREDICTOR="online"))
+
+
 def test_an_ablation_of_another_setting():
     given = Recipe("dots/ablation.sh", ("k", "128")).given(OF="3b_deepmath")
     assert given["actor_rollout_ref.model.path"] == "Qwen/Qwen2.5-3B"
