@@ -17,8 +17,8 @@ from data_prep.pipeline import DataSet, prepare
 from data_prep.problems import SourceError
 from data_prep.selection import SelectionError
 from data_prep.sources import open_source
+from verl_dots.data.questions import ON_CONFLICT
 from verl_dots.files import OutputError, try_output
-from verl_dots.questions import ON_CONFLICT
 
 AddOptions = Callable[[argparse.ArgumentParser], None]
 

@@ -15,7 +15,7 @@ from typing import Any
 from data_prep.problems import SourceError, Unusable, verl_question
 from data_prep.raw_files import parquet_rows, parquet_schema
 from data_prep.text import digest, normalise, without_instruction
-from verl_dots.questions import question_id
+from verl_dots.data.questions import question_id
 
 HARDEST = 100.0
 VERL_COLUMNS = ("prompt", "reward_model", "extra_info")
@@ -27,7 +27,7 @@ class Asked:
 
     Attributes:
         row: its columns.
-        id: see `verl_dots.questions.question_id`.
+        id: see `verl_dots.data.questions.question_id`.
         text: the question without instructions that are known.
     """
 

@@ -30,8 +30,9 @@ from data_prep.problems import SourceError
 from data_prep.ratings import SCALES, TASK, rate
 from data_prep.schema import read_provenance, write_batches
 from verl_dots import __version__
+from verl_dots.data.file_lists import QuestionError
+from verl_dots.data.questions import Questions, read_questions
 from verl_dots.files import OutputError, try_output
-from verl_dots.questions import QuestionError, Questions, read_questions
 
 VERSION = 1
 FAILED, INTERRUPTED = 1, 130

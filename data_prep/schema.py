@@ -20,8 +20,8 @@ from typing import Any, TypeVar
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from verl_dots.data.questions import question_id
 from verl_dots.files import write_atomically
-from verl_dots.questions import question_id
 
 PROVENANCE_KEY = b"verl_dots.provenance"
 ROLES = ("system", "user", "assistant")

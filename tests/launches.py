@@ -10,7 +10,7 @@ from pathlib import Path
 from data_prep import arithmetic
 from scripts import make_tiny_model
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[1]
 TIMEOUT_SECONDS = 420
 # Readings of the clock and of the machine's memory.
 MACHINE = ("timing_", "perf/", "wall_seconds", "train_seconds", "seconds_saved")

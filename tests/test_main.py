@@ -12,7 +12,7 @@ from verl_dots.launch.start import validate
 from verl_dots.main import compose
 from verl_dots.settings import ConfigError
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[1]
 pytestmark = pytest.mark.usefixtures("cpu_environment")
 
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from verl.utils import tensordict_utils as tu
 
-from verl_dots.questions import QuestionError
+from verl_dots.data.file_lists import QuestionError
 from verl_dots.training.train_questions import DataloaderQuestions, TrainQuestions
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 
-from verl_dots.questions import question_id, questions_of
+from verl_dots.data.questions import question_id, questions_of
 
 COLLECTED = ("question_id", "text", "answer", "success_rate")
 

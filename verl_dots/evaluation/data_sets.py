@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from verl_dots.data.file_lists import QuestionError
+from verl_dots.data.questions import questions_of
 from verl_dots.difficulty.collection.question_rows import Question, read_rows
-from verl_dots.questions import QuestionError, questions_of
 from verl_dots.settings import ConfigError
 
 logger = logging.getLogger(__name__)

@@ -5,12 +5,13 @@ import logging
 from omegaconf import DictConfig, OmegaConf
 
 from verl_dots.config import DotsConfig
-from verl_dots.launch.question_checks import check_questions, data_files
+from verl_dots.data.file_lists import file_list
+from verl_dots.data.rows import schema_of
+from verl_dots.launch.question_checks import check_questions
 from verl_dots.methods.dash.checks import check_dash
 from verl_dots.methods.e3.checks import check_e3
 from verl_dots.methods.replay.settings import GRPO_RR, GRPO_RR_DECOUPLED, LOSSES
 from verl_dots.methods.selection.rule import fresh_count
-from verl_dots.question_rows import schema_of
 from verl_dots.settings import ConfigError
 
 logger = logging.getLogger(__name__)
@@ -153,7 +154,7 @@ def _check_replay(config: DictConfig, dots: DotsConfig) -> None:
 
 def _check_kept(config: DictConfig, name: str) -> None:
     """Rollouts that are kept must be text with a ratio."""
-    for file in data_files(config):
+    for file in file_list(config.data.train_files):
         columns = set(schema_of(file).names)
         if media := columns & {config.data.get("image_key", "images"), config.data.get("video_key", "videos")}:
             raise ConfigError(f"{file} has {sorted(media)}: {name}.enable=True keeps text alone; turn it off")

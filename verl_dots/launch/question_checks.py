@@ -6,10 +6,11 @@ import numpy as np
 from omegaconf import DictConfig
 
 from verl_dots.config import DotsConfig
+from verl_dots.data.file_lists import QuestionError, file_list
+from verl_dots.data.questions import Questions, read_questions
+from verl_dots.data.rows import read_rows, require_columns
 from verl_dots.difficulty.static import static_difficulties
 from verl_dots.methods.selection.state import rounds_batches
-from verl_dots.question_rows import read_batches, schema_of
-from verl_dots.questions import QuestionError, Questions, read_questions
 from verl_dots.settings import ConfigError
 
 logger = logging.getLogger(__name__)
@@ -17,16 +18,10 @@ logger = logging.getLogger(__name__)
 MANY = 2000  # questions: minutes on a CPU with a model of 1.5B
 
 
-def data_files(config: DictConfig) -> list[str]:
-    """data.train_files as a list."""
-    files = config.data.train_files
-    return [files] if isinstance(files, str) else list(files)
-
-
 def check_questions(config: DictConfig, dots: DotsConfig) -> None:
     try:
         questions = read_questions(
-            data_files(config),
+            file_list(config.data.train_files),
             prompt_key=config.data.prompt_key,
             on_conflict=dots.selection.conflicting_answers if dots.selection.enable else "keep",
         )
@@ -65,11 +60,13 @@ def _check_adarft(config: DictConfig, dots: DotsConfig, questions: Questions) ->
         return
     column = adarft.difficulty.split(".")[0]
     found = []
-    for file in data_files(config):
-        if column not in schema_of(file).names:
-            raise ConfigError(f"{file} has no column {column!r} (dots.adarft.difficulty={adarft.difficulty})")
-        rows = [row for batch in read_batches(file, [column]) for row in batch.to_pylist()]
-        found.append(static_difficulties(rows, adarft.difficulty, lambda place, file=file: f"{file} row {place}"))
+    for file in file_list(config.data.train_files):
+        require_columns(file, [column], f" (dots.adarft.difficulty={adarft.difficulty})")
+        found.append(
+            static_difficulties(
+                read_rows(file, [column]), adarft.difficulty, lambda place, file=file: f"{file} row {place}"
+            )
+        )
     difficulty_N = np.concatenate(found)
     least, greatest = adarft.within or (-np.inf, np.inf)
     difficulty_P = difficulty_N[questions.rows]

@@ -9,6 +9,7 @@ from typing import Any
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from verl_dots.data.questions import question_id
 from verl_dots.difficulty.collection import rollout_logs
 from verl_dots.difficulty.collection.provenance import digest
 from verl_dots.difficulty.collection.question_rows import Question, read_questions_with_rows
@@ -19,7 +20,6 @@ from verl_dots.difficulty.collection.rates import (
     write_labels,
 )
 from verl_dots.journal import require_same_settings
-from verl_dots.questions import question_id
 from verl_dots.settings import ConfigError
 
 logger = logging.getLogger(__name__)

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from verl_dots.questions import questions_of
+from verl_dots.data.questions import questions_of
 from verl_dots.settings import ConfigError
 
 logger = logging.getLogger(__name__)

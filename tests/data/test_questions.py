@@ -9,9 +9,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from verl_dots.questions import QuestionError, question_id, questions_of, read_questions
+from verl_dots.data.file_lists import QuestionError
+from verl_dots.data.questions import question_id, questions_of, read_questions
 
-DATA = Path(__file__).parents[2] / "shared" / "data"
+DATA = Path(__file__).parents[3] / "shared" / "data"
 PROMPT = [{"role": "user", "content": "What is 1 plus 1?"}]
 
 

@@ -7,8 +7,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from verl_dots.data_types import type_problems
-from verl_dots.question_rows import QuestionError
+from verl_dots.data.column_types import type_problems
+from verl_dots.data.file_lists import QuestionError
 
 TEXT = pa.string()
 # extra_info of a file, or another column; two rows each

@@ -11,7 +11,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from verl_dots.question_rows import QuestionError, schema_of
+from verl_dots.data.file_lists import QuestionError
+from verl_dots.data.rows import schema_of
 
 SHOWN = 160  # characters of a type
 

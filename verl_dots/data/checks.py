@@ -13,7 +13,8 @@ from typing import Any, Protocol
 from jinja2 import TemplateError
 from tqdm import tqdm
 
-from verl_dots.data_report import (
+from verl_dots.data.file_lists import QuestionError
+from verl_dots.data.file_report import (
     CONFLICTING,
     NO_REWARD,
     REFUSED,
@@ -25,8 +26,8 @@ from verl_dots.data_report import (
     WRONG_TYPE,
     FileReport,
 )
-from verl_dots.question_rows import QuestionError, count_rows, read_rows
-from verl_dots.questions import Question, read_question
+from verl_dots.data.questions import Question, read_question
+from verl_dots.data.rows import count_rows, read_question_rows
 
 ROLES = ("system", "developer", "user", "assistant", "tool")
 ANSWER_THREADS = 4
@@ -111,7 +112,7 @@ class _Check:
 
     def file(self, path: Path, progress: bool) -> FileReport:
         report = FileReport(path)
-        rows = read_rows([path], self._prompt_key, ("data_source",))
+        rows = read_question_rows([path], self._prompt_key, ("data_source",))
         for number, row in enumerate(tqdm(rows, path.name, _rows(path), unit="row", disable=not progress)):
             report.rows += 1
             try:
@@ -182,7 +183,7 @@ def _rows(path: Path) -> int | None:
     try:
         return count_rows(path)
     except (QuestionError, OSError):
-        return None  # read_rows says what is wrong
+        return None  # reading says what is wrong
 
 
 class _Answers:

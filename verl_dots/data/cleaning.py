@@ -9,8 +9,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from verl_dots.data.file_lists import QuestionError
+from verl_dots.data.rows import read_batches, schema_of
 from verl_dots.files import OutputError, try_output, write_atomically
-from verl_dots.question_rows import QuestionError, read_batches, schema_of
 
 # Of a file's own types, which the cast changes.
 _STALE = (b"huggingface", b"pandas", b"ARROW:schema")

@@ -5,10 +5,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from verl_dots.data_cleaning import common_type, places, write_clean
-from verl_dots.data_types import type_problems
+from verl_dots.data.cleaning import common_type, places, write_clean
+from verl_dots.data.column_types import type_problems
+from verl_dots.data.file_lists import QuestionError
 from verl_dots.files import OutputError
-from verl_dots.question_rows import QuestionError
 
 INT, FLOAT, TEXT, LARGE = pa.int64(), pa.float64(), pa.string(), pa.large_string()
 

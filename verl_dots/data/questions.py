@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from verl_dots.question_rows import QuestionError, count_rows, read_rows
+from verl_dots.data.file_lists import QuestionError
+from verl_dots.data.rows import NOT_UTF8, count_rows, read_question_rows
 
 logger = logging.getLogger(__name__)
 
@@ -82,7 +83,7 @@ def read_question(row: Mapping[str, Any] | None, prompt_key: str = "prompt") -> 
         QuestionError: what is missing or of a wrong shape.
     """
     if row is None:
-        raise QuestionError("its text is not UTF-8; write the file again from text that is")
+        raise QuestionError(NOT_UTF8)
     prompt = _prompt_of(row, prompt_key)
     truth, answer = _truth_of(row)
     return Question(prompt, _text_of(row, prompt), answer, truth)
@@ -168,7 +169,7 @@ def _settle(
 
 
 def read_questions(files: Sequence[str | Path], *, prompt_key: str = "prompt", on_conflict: str = "drop") -> Questions:
-    """Distinct questions of parquet files; `rows` counts through all files. Raises QuestionError, see above."""
+    """Distinct questions of data files; `rows` counts through all files. Raises QuestionError, see above."""
 
     def name_of(place: int) -> str:
         for file in files:
@@ -178,7 +179,7 @@ def read_questions(files: Sequence[str | Path], *, prompt_key: str = "prompt", o
             place -= size
         raise IndexError(place)
 
-    rows = read_rows(files, prompt_key)
+    rows = read_question_rows(files, prompt_key)
     found = questions_of(rows, prompt_key=prompt_key, on_conflict=on_conflict, name_of=name_of)
     if not len(found):
         raise QuestionError(f"no questions in {', '.join(map(str, files)) or 'no files'}")
