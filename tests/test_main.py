@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from verl_dots.launch import start as launch
+from verl_dots.launch.compose import compose
 from verl_dots.launch.start import validate
-from verl_dots.main import compose
 from verl_dots.settings import ConfigError
 
 ROOT = Path(__file__).parents[1]

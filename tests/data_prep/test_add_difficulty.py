@@ -8,7 +8,7 @@ import pytest
 
 from data_prep import add_difficulty, deepscaler
 from data_prep.schema import read_provenance
-from verl_dots.difficulty.collection.rates import Outcome, RewardRange, write_labels
+from verl_dots.labelling.success_rates import Outcome, RewardRange, write_labels
 
 
 @pytest.fixture

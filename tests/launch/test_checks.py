@@ -14,8 +14,8 @@ from verl_dots.config import DotsConfig
 from verl_dots.data.questions import read_questions
 from verl_dots.difficulty.embeddings import Backbone, EmbeddingCache, cached_embeddings
 from verl_dots.difficulty.model import AttentionPredictor, PredictorConfig
+from verl_dots.launch.compose import compose
 from verl_dots.launch.start import validate
-from verl_dots.main import compose
 from verl_dots.methods.dash.checks import filters_early
 from verl_dots.settings import ConfigError
 

@@ -12,9 +12,10 @@ from omegaconf import OmegaConf
 from transformers import Qwen2Config, Qwen2ForCausalLM
 
 from data_prep.byte_tokenizer import build_tokenizer
-from verl_dots.launch.start import prepare_environment, validate
+from verl_dots.engines.environment import prepare_environment
+from verl_dots.launch.compose import compose
+from verl_dots.launch.start import validate
 from verl_dots.launch.verl_values import TABLE
-from verl_dots.main import compose
 from verl_dots.settings import ConfigError
 
 A, R, V = "actor_rollout_ref.actor", "actor_rollout_ref.rollout", "actor_rollout_ref.rollout.val_kwargs"

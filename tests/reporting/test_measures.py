@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from verl_dots.reporting import measures
-from verl_dots.reporting.measures import Curve, Reach
+from verl_dots.reporting import metric_means, validation_curves
+from verl_dots.reporting.validation_curves import Curve, Reach
 
 
 def curve(steps, accuracies, seconds_per_step=2.0):
@@ -17,14 +17,14 @@ def curve(steps, accuracies, seconds_per_step=2.0):
 
 def test_smooth_is_a_trailing_mean_of_three():
     # 0.1; (0.1+0.3)/2; (0.1+0.3+0.2)/3; (0.3+0.2+0.7)/3
-    np.testing.assert_allclose(measures.smooth([0.1, 0.3, 0.2, 0.7]), [0.1, 0.2, 0.2, 0.4], rtol=1e-12)
-    np.testing.assert_allclose(measures.smooth([0.1, 0.3], window=1), [0.1, 0.3])
+    np.testing.assert_allclose(validation_curves.smooth([0.1, 0.3, 0.2, 0.7]), [0.1, 0.2, 0.2, 0.4], rtol=1e-12)
+    np.testing.assert_allclose(validation_curves.smooth([0.1, 0.3], window=1), [0.1, 0.3])
     with pytest.raises(ValueError, match="window is 0"):
-        measures.smooth([0.1], window=0)
+        validation_curves.smooth([0.1], window=0)
 
 
 def test_few_evaluations_are_left_as_measured():
-    assert [measures.default_window(count) for count in (1, 8, 9, 40)] == [1, 1, 3, 3]
+    assert [validation_curves.default_window(count) for count in (1, 8, 9, 40)] == [1, 1, 3, 3]
 
 
 def test_validation_curve_takes_the_mean_over_sources_where_all_have_a_value():
@@ -38,34 +38,34 @@ def test_validation_curve_takes_the_mean_over_sources_where_all_have_a_value():
             "b": [0.4, None, 0.8, None],
         }
     )
-    found = measures.validation_curve(rows, ["a", "b"])
+    found = validation_curves.validation_curve(rows, ["a", "b"])
     assert found.step_E.tolist() == [0, 2]
     np.testing.assert_allclose(found.accuracy_E, [0.3, 0.6])
     assert found.wall_seconds_E.tolist() == [1.0, 6.0]
     assert found.train_seconds_E.tolist() == [0.0, 4.0]
     assert found.tokens_E.tolist() == [0.0, 20.0]
     with pytest.raises(ValueError, match="no row has all of"):
-        measures.validation_curve(rows[1:2], ["a", "b"])
+        validation_curves.validation_curve(rows[1:2], ["a", "b"])
 
 
 def test_first_reach_interpolates():
     # 0.5 lies a quarter of the way from 0.4 (step 10) to 0.8 (step 20): step 12.5.
-    reach = measures.first_reach(curve([0, 10, 20], [0.1, 0.4, 0.8]), 0.5)
+    reach = validation_curves.first_reach(curve([0, 10, 20], [0.1, 0.4, 0.8]), 0.5)
     assert reach == Reach(steps=12.5, wall_seconds=26.0, train_seconds=25.0, tokens=1250.0)
 
 
 def test_first_reach_at_an_evaluation_at_the_start_and_never():
     found = curve([0, 10, 20], [0.1, 0.4, 0.8])
-    assert measures.first_reach(found, 0.4).steps == 10.0
-    assert measures.first_reach(found, 0.8).steps == 20.0
-    assert measures.first_reach(found, 0.1).steps == 0.0
-    assert measures.first_reach(found, 0.05).steps == 0.0
-    assert measures.first_reach(found, 0.81) is None
+    assert validation_curves.first_reach(found, 0.4).steps == 10.0
+    assert validation_curves.first_reach(found, 0.8).steps == 20.0
+    assert validation_curves.first_reach(found, 0.1).steps == 0.0
+    assert validation_curves.first_reach(found, 0.05).steps == 0.0
+    assert validation_curves.first_reach(found, 0.81) is None
 
 
 def test_first_reach_is_the_first_even_if_the_curve_falls_again():
     # 0.3 lies half way from 0.2 (step 0) to 0.4 (step 10).
-    assert measures.first_reach(curve([0, 10, 20, 30], [0.2, 0.4, 0.1, 0.5]), 0.3).steps == pytest.approx(5.0)
+    assert validation_curves.first_reach(curve([0, 10, 20, 30], [0.2, 0.4, 0.1, 0.5]), 0.3).steps == pytest.approx(5.0)
 
 
 @pytest.mark.parametrize(
@@ -84,7 +84,7 @@ def test_savings_reproduce_the_published_totals(
 ):
     baseline = Reach(baseline_steps, 0.0, 100.0 * baseline_steps, 1000.0)
     method = Reach(method_steps, 0.0, (100.0 - per_step_saved) * method_steps, 250.0)
-    saved = measures.savings(method, baseline)
+    saved = validation_curves.savings(method, baseline)
     assert 100 * saved.steps == pytest.approx(steps_saved, abs=0.005)
     assert 100 * saved.seconds_per_step == pytest.approx(per_step_saved, abs=1e-9)
     assert 100 * saved.total == pytest.approx(published_total, abs=0.2)
@@ -94,27 +94,29 @@ def test_savings_reproduce_the_published_totals(
 
 def test_savings_worked_out():
     # 34 of 60 steps: 26/60 = 43.33 %. 88.31 of 100 s a step: 11.69 %. 34 * 88.31 of 6000 s: 49.95 %.
-    saved = measures.savings(Reach(34, 0, 34 * 88.31, 0), Reach(60, 0, 6000, 0))
+    saved = validation_curves.savings(Reach(34, 0, 34 * 88.31, 0), Reach(60, 0, 6000, 0))
     assert saved.total == pytest.approx(0.499577, abs=1e-6)
 
 
 def test_savings_can_be_negative_or_undefined():
-    saved = measures.savings(Reach(20, 0, 60, 30), Reach(10, 0, 20, 20))
+    saved = validation_curves.savings(Reach(20, 0, 60, 30), Reach(10, 0, 20, 20))
     assert (saved.steps, saved.seconds_per_step, saved.total, saved.tokens) == (-1.0, -0.5, -2.0, -0.5)
-    assert measures.savings(None, Reach(10, 0, 20, 20)) is None
-    assert measures.savings(Reach(10, 0, 20, 20), None) is None
-    at_start = measures.savings(Reach(0, 0, 0, 0), Reach(10, 0, 20, 20))
+    assert validation_curves.savings(None, Reach(10, 0, 20, 20)) is None
+    assert validation_curves.savings(Reach(10, 0, 20, 20), None) is None
+    at_start = validation_curves.savings(Reach(0, 0, 0, 0), Reach(10, 0, 20, 20))
     assert (at_start.steps, at_start.total) == (1.0, 1.0) and math.isnan(at_start.seconds_per_step)
-    assert math.isnan(measures.savings(Reach(5, 0, 9, 9), Reach(0, 0, 0, 0)).steps)
+    assert math.isnan(validation_curves.savings(Reach(5, 0, 9, 9), Reach(0, 0, 0, 0)).steps)
 
 
 def test_mean_curve_uses_the_steps_all_seeds_share():
-    mean = measures.mean_curve([curve([0, 10, 20], [0.1, 0.3, 0.9], 2.0), curve([0, 5, 10], [0.2, 0.9, 0.5], 4.0)])
+    mean = validation_curves.mean_curve(
+        [curve([0, 10, 20], [0.1, 0.3, 0.9], 2.0), curve([0, 5, 10], [0.2, 0.9, 0.5], 4.0)]
+    )
     assert mean.step_E.tolist() == [0, 10]
     np.testing.assert_allclose(mean.accuracy_E, [0.15, 0.4])
     assert mean.train_seconds_E.tolist() == [0.0, 30.0]
     with pytest.raises(ValueError, match="share no evaluation step"):
-        measures.mean_curve([curve([0], [0.1]), curve([5], [0.1])])
+        validation_curves.mean_curve([curve([0], [0.1]), curve([5], [0.1])])
 
 
 def test_seconds_leave_the_first_step_out():
@@ -127,14 +129,14 @@ def test_seconds_leave_the_first_step_out():
             "timing_s/agent_loop/slowest": [math.nan, 1.0, 1.0, 1.0],
         }
     )
-    assert measures.seconds_per_step(rows) == 4.0  # (58 - 50) / 2
-    assert measures.seconds_by_part(rows) == {"gen": 2.0, "testing": 2.0}  # (1 + 3) / 2, (0 + 4) / 2
-    assert math.isnan(measures.seconds_per_step(rows[:2]))
-    assert measures.seconds_by_part(rows[:2]) == {}
+    assert metric_means.seconds_per_step(rows) == 4.0  # (58 - 50) / 2
+    assert metric_means.seconds_by_phase(rows) == {"gen": 2.0, "testing": 2.0}  # (1 + 3) / 2, (0 + 4) / 2
+    assert math.isnan(metric_means.seconds_per_step(rows[:2]))
+    assert metric_means.seconds_by_phase(rows[:2]) == {}
 
 
 def test_mean_std():
     # deviations -0.1, 0, 0.1: variance (0.01 + 0.01) / 2
-    found = measures.mean_std([0.1, 0.2, 0.3])
+    found = metric_means.mean_std([0.1, 0.2, 0.3])
     assert (found.mean, found.std, found.count) == (pytest.approx(0.2), pytest.approx(0.1), 3)
-    assert math.isnan(measures.mean_std([0.1]).std)
+    assert math.isnan(metric_means.mean_std([0.1]).std)

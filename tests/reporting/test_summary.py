@@ -37,7 +37,7 @@ def test_costs_and_savings(comparison):
     assert dots.savings.tokens == pytest.approx(1 / 3)
     assert (dots.seconds_per_step, grpo.seconds_per_step) == (1.0, 2.0)
     assert grpo.wall_seconds == 26.0  # 22 s of training and four validations of 1 s
-    assert grpo.seconds_by_part == {"step": 2.0, "gen": 1.0, "testing": pytest.approx(3 / 5)}
+    assert grpo.seconds_by_phase == {"step": 2.0, "gen": 1.0, "testing": pytest.approx(3 / 5)}
 
 
 def test_seeds_give_mean_and_deviation(write_run):

@@ -31,24 +31,26 @@ def read_question_rows(
         schema = require_question_columns(file, prompt_key)
         text = ["extra_info.question"] if _has_field(schema, "extra_info", "question") else []
         there = [name for name in more if name in schema.names]
-        yield from read_rows(file, [prompt_key, "reward_model.ground_truth", *text, *there])
+        yield from _rows_or_none(file, [prompt_key, "reward_model.ground_truth", *text, *there])
 
 
-def read_rows(file: str | Path, columns: Sequence[str] | None = None) -> Iterator[dict[str, Any] | None]:
-    """Rows of a data file in order, of these columns or all; a row whose text is not UTF-8 is None.
+def read_rows(file: str | Path, columns: Sequence[str] | None = None) -> Iterator[dict[str, Any]]:
+    """Rows of a data file in order, of these columns or all.
 
     Args:
         columns: names, `struct.field` for a field alone where the file is parquet; JSON gives the whole struct.
 
     Raises:
-        QuestionError: the file is missing, of another kind, damaged, or lacks a column.
+        QuestionError: the file is missing, of another kind, damaged, or lacks a column; a row's text is not UTF-8.
     """
-    for batch in read_batches(file, columns):
-        yield from _decoded(batch)
+    for place, row in enumerate(_rows_or_none(file, columns)):
+        if row is None:
+            raise QuestionError(f"{file} row {place}: {NOT_UTF8}")
+        yield row
 
 
 def read_batches(file: str | Path, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
-    """The same rows in batches of arrow's."""
+    """The same rows in batches of arrow's, with their text as it is."""
     path = require_file(file)
     if columns is not None:
         require_columns(file, columns)
@@ -133,6 +135,11 @@ def _errors(file: str | Path) -> Iterator[None]:
         yield
     except (pa.ArrowException, OSError) as error:
         raise QuestionError(f"{file} is not a parquet file, or damaged: {error}") from error
+
+
+def _rows_or_none(file: str | Path, columns: Sequence[str] | None) -> Iterator[dict[str, Any] | None]:
+    for batch in read_batches(file, columns):
+        yield from _decoded(batch)
 
 
 def _decoded(batch: pa.RecordBatch) -> list[dict[str, Any] | None]:

@@ -59,7 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m verl_dots.difficulty.embed", description=__doc__.splitlines()[0])
-    parser.add_argument("data", nargs="+", help="parquet files in verl's schema")
+    parser.add_argument("data", nargs="+", help="files in verl's schema")
     parser.add_argument("--backbone", required=True, help="frozen embedding model: a folder or hub id")
     parser.add_argument("--cache", default=DEFAULT_CACHE, help="folder of the embeddings (default: %(default)s)")
     parser.add_argument(
@@ -73,8 +73,8 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 
 def _layers(text: str) -> str | tuple[int, ...]:
-    parts = text.split(",")
-    return tuple(map(int, parts)) if all(part.isdecimal() for part in parts) else text
+    words = text.split(",")
+    return tuple(map(int, words)) if all(map(str.isdecimal, words)) else text
 
 
 if __name__ == "__main__":

@@ -184,8 +184,5 @@ def _length(config: DictConfig) -> Length | None:
     cut = not data.get("filter_overlong_prompts") and data.get("truncation", "error") != "error"
     if cut or not (path / "config.json").is_file() or (path / "preprocessor_config.json").is_file():
         return None
-    try:
-        tokenizer = load_tokenizer(config)
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"actor_rollout_ref.model.path: {path} has no tokenizer that loads: {error}") from error
+    tokenizer = load_tokenizer(config)
     return lambda messages: len(tokenize(tokenizer, messages, config))

@@ -1,4 +1,4 @@
-"""Labels out of the rollouts that a training run has kept: the part of `collect` that asks no model."""
+"""Labels out of the rollouts that a training run has kept; no model is asked."""
 
 import argparse
 import logging
@@ -9,17 +9,14 @@ from typing import Any
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from verl_dots.data.asked_questions import AskedQuestion, read_asked_questions
+from verl_dots.data.file_lists import file_list
+from verl_dots.data.provenance import read_provenance
 from verl_dots.data.questions import question_id
-from verl_dots.difficulty.collection import rollout_logs
-from verl_dots.difficulty.collection.provenance import digest
-from verl_dots.difficulty.collection.question_rows import Question, read_questions_with_rows
-from verl_dots.difficulty.collection.rates import (
-    Outcome,
-    RewardOutOfRange,
-    read_provenance,
-    write_labels,
-)
+from verl_dots.generation.conditions import digest
 from verl_dots.journal import require_same_settings
+from verl_dots.labelling import rollout_logs
+from verl_dots.labelling.success_rates import Outcome, RewardOutOfRange, write_labels
 from verl_dots.settings import ConfigError
 
 logger = logging.getLogger(__name__)
@@ -28,8 +25,8 @@ logger = logging.getLogger(__name__)
 Row = tuple[str, str, str, Outcome]
 
 
-def collect_from_logs(options: argparse.Namespace) -> dict[str, int]:
-    """Write the labels of a run's own rollouts; see collect.parse for the options.
+def label_from_logs(options: argparse.Namespace) -> dict[str, int]:
+    """Write the labels of a run's own rollouts; see command.parse for the options.
 
     Questions are those of the data files. Without any, a question is a logged prompt as the model was given it: its
     id is then that of the rendered prompt and not of a row of a data set.
@@ -38,14 +35,14 @@ def collect_from_logs(options: argparse.Namespace) -> dict[str, int]:
         Counts: questions, rollouts, logged prompts that fit no question.
 
     Raises:
-        ConfigError: bad input, a reward out of range included.
+        ConfigError, QuestionError: bad input, a reward out of range included.
     """
     folder, files, prompt_key = _sources(options)
     groups = rollout_logs.group_by_prompt(rollout_logs.read_rollouts(folder, options.last_steps))
     settings: dict[str, Any] = {"source": "rollout logs", "folder": str(folder), "last_steps": options.last_steps}
     unmatched = 0
     if files:
-        questions = read_questions_with_rows(files, prompt_key)
+        questions = read_asked_questions(files, prompt_key)
         settings["questions"] = digest(questions)
         rows, unmatched = _matched(groups, questions)
     else:
@@ -65,7 +62,7 @@ def collect_from_logs(options: argparse.Namespace) -> dict[str, int]:
     return {"questions": len(rows), "rollouts": rollouts, "logged prompts without a question": unmatched}
 
 
-def _matched(groups: Mapping[tuple[str, str], Outcome], questions: Sequence[Question]) -> tuple[list[Row], int]:
+def _matched(groups: Mapping[tuple[str, str], Outcome], questions: Sequence[AskedQuestion]) -> tuple[list[Row], int]:
     """Rows for the questions that were logged, and how many logged prompts fit none."""
     contents = [
         (
@@ -108,6 +105,5 @@ def _sources(options: argparse.Namespace) -> tuple[Path, list[str], str]:
         raise ConfigError(
             f"the run in {str(options.from_run)!r} kept no rollouts (trainer.rollout_data_dir is not set)"
         )
-    files = OmegaConf.select(config, "data.train_files")
-    files = [files] if isinstance(files, str) else list(files or [])
+    files = file_list(OmegaConf.select(config, "data.train_files"))
     return Path(folder), options.data or files, OmegaConf.select(config, "data.prompt_key", default="prompt")

@@ -4,14 +4,14 @@ import json
 
 import pytest
 
-from verl_dots.difficulty.collection.rates import Outcome
-from verl_dots.difficulty.collection.rollout_logs import (
+from verl_dots.labelling.rollout_logs import (
     Rollout,
     ground_truth_text,
     group_by_prompt,
     match_questions,
     read_rollouts,
 )
+from verl_dots.labelling.success_rates import Outcome
 from verl_dots.settings import ConfigError
 
 

@@ -1,6 +1,6 @@
-"""Measures of a question's rollouts, and means over questions with their intervals. Pure functions.
+"""What a question's rollouts come to, and means over questions with their intervals. Pure functions.
 
-A measure of a data set is a mean over its questions. Its 95 % interval is the normal one over questions: mean ±
+An estimate for a data set is a mean over its questions. Its 95 % interval is the normal one over questions: mean ±
 1.96 s / sqrt(P), s the standard deviation of the questions' values (divided by P - 1). It covers the draw of
 questions and rollouts alike, and needs no random numbers. With one question it is not known (NaN).
 """

@@ -1,9 +1,11 @@
+"""Questions with the rows that score their responses."""
+
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from verl_dots.difficulty.collection.question_rows import read_questions_with_rows, read_rows
-from verl_dots.settings import ConfigError
+from verl_dots.data.asked_questions import drawn, read_asked_questions
+from verl_dots.data.file_lists import QuestionError
 
 
 def row(number, **extra):
@@ -23,7 +25,7 @@ def write(path, rows):
 
 def test_rows_of_files_whose_extra_fields_differ(tmp_path):
     files = [write(tmp_path / "a.parquet", [row(1, level=3)]), write(tmp_path / "b.parquet", [row(2, family="sum")])]
-    questions = read_questions_with_rows(files)
+    questions = read_asked_questions(files)
     assert [question.row["extra_info"] for question in questions] == [
         {"index": 1, "level": 3},
         {"index": 2, "family": "sum"},
@@ -35,15 +37,15 @@ def test_rows_of_files_whose_extra_fields_differ(tmp_path):
 def test_the_prompt_may_have_another_name_and_there_may_be_no_extra_info(tmp_path):
     rows = [{"chat" if key == "prompt" else key: value for key, value in row(1).items() if key != "extra_info"}]
     file = write(tmp_path / "a.parquet", rows)
-    [question] = read_questions_with_rows([file], prompt_key="chat")
+    [question] = read_asked_questions([file], prompt_key="chat")
     assert question.row["prompt"][1]["content"] == "What is 1+1?"
-    with pytest.raises(ConfigError, match=r"no column \['prompt'\]"):
-        read_rows([file])
+    with pytest.raises(QuestionError, match=r"a.parquet has no column \['prompt'\]"):
+        read_asked_questions([file])
 
 
-def test_a_question_that_is_there_twice_is_measured_once_with_its_own_row(tmp_path):
+def test_a_question_that_is_there_twice_is_asked_once_with_its_own_row(tmp_path):
     file = write(tmp_path / "a.parquet", [row(1), {**row(1), "data_source": "again"}, row(2)])
-    questions = read_questions_with_rows([file])
+    questions = read_asked_questions([file])
     assert [question.row["reward_model"]["ground_truth"] for question in questions] == ["2", "3"]
     assert len({question.id for question in questions}) == 2
 
@@ -51,13 +53,13 @@ def test_a_question_that_is_there_twice_is_measured_once_with_its_own_row(tmp_pa
 def test_a_draw_is_a_subset_in_order_and_depends_on_the_seed_alone(tmp_path):
     file = write(tmp_path / "a.parquet", [row(number) for number in range(50)])
 
-    def drawn(count, seed):
-        return [
-            question.row["extra_info"]["index"] for question in read_questions_with_rows([file], "prompt", count, seed)
-        ]
+    questions = read_asked_questions([file])
 
-    assert drawn(10, 3) == drawn(10, 3) == sorted(set(drawn(10, 3)))
-    assert len(drawn(10, 3)) == 10
-    assert drawn(10, 3) != drawn(10, 4)
+    def places(count, seed):
+        return [question.row["extra_info"]["index"] for question in drawn(questions, count, seed)]
+
+    assert places(10, 3) == places(10, 3) == sorted(set(places(10, 3)))
+    assert len(places(10, 3)) == 10
+    assert places(10, 3) != places(10, 4)
     # As many as there are, or more, is all of them.
-    assert drawn(50, 3) == drawn(99, 3) == list(range(50))
+    assert places(50, 3) == places(99, 3) == places(None, 3) == list(range(50))

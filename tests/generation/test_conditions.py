@@ -1,5 +1,5 @@
-from verl_dots.difficulty.collection.provenance import digest, model_fingerprint
-from verl_dots.difficulty.collection.question_rows import Question
+from verl_dots.data.asked_questions import AskedQuestion
+from verl_dots.generation.conditions import digest, model_fingerprint
 
 
 def test_the_fingerprint_tells_checkpoints_apart_and_copies_not(tmp_path):
@@ -25,7 +25,7 @@ def test_a_hub_id_is_its_own_fingerprint():
 
 
 def test_the_digest_depends_on_the_ids_and_their_order():
-    a, b = Question("a", "1+1?", "2", {}), Question("b", "2+2?", "4", {})
+    a, b = AskedQuestion("a", "1+1?", "2", {}), AskedQuestion("b", "2+2?", "4", {})
     assert digest([a, b]).startswith("2 questions, sha256 ")
-    assert digest([a, b]) == digest([Question("a", "other text", "2", {}), b])
+    assert digest([a, b]) == digest([AskedQuestion("a", "other text", "2", {}), b])
     assert len({digest([a, b]), digest([b, a]), digest([a])}) == 3

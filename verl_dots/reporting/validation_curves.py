@@ -1,4 +1,4 @@
-"""Measures of training runs: pure functions of arrays and tables, no files and no rendering.
+"""Validation curves of runs: smoothing, the first reach of an accuracy, what is saved on the way. Pure functions.
 
 Axis suffix: `_E` evaluations (rows with validation) of a run. Accuracies are as logged, normally
 fractions in [0, 1]. Shares saved are fractions too: 0.25 means a quarter less.
@@ -13,13 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-EFFECTIVE_GROUPS = "training/effective_groups"
-ALL_WRONG_GROUPS = "training/all_wrong_groups"
-ALL_RIGHT_GROUPS = "training/all_right_groups"
 SMOOTHING_WINDOW = 3
 # With fewer evaluations a trailing mean would mostly show how late it is.
 LEAST_EVALUATIONS_TO_SMOOTH = 9
-_TIMING_PREFIX = "timing_s/"
 
 
 @dataclass(frozen=True)
@@ -62,15 +58,6 @@ class Savings:
     total: float
     wall: float
     tokens: float
-
-
-@dataclass(frozen=True)
-class MeanStd:
-    """Mean and sample standard deviation (n - 1) over `count` seeds; std is NaN for one seed."""
-
-    mean: float
-    std: float
-    count: int
 
 
 def validation_curve(rows: pd.DataFrame, metric_keys: Sequence[str]) -> Curve:
@@ -191,40 +178,6 @@ def savings(method: Reach | None, baseline: Reach | None) -> Savings | None:
         wall=_share_saved(method.wall_seconds, baseline.wall_seconds),
         tokens=_share_saved(method.tokens, baseline.tokens),
     )
-
-
-def seconds_per_step(rows: pd.DataFrame) -> float:
-    """Return the mean training seconds of a step, the first step (warm-up) left out; NaN if unknown."""
-    steps = rows[rows["step"] >= 1].dropna(subset=["train_seconds"])
-    if len(steps) < 2:
-        return math.nan
-    first, last = steps.iloc[0], steps.iloc[-1]
-    return float((last["train_seconds"] - first["train_seconds"]) / (last["step"] - first["step"]))
-
-
-def mean_of(rows: pd.DataFrame, key: str, last: float = 1.0) -> float:
-    """Mean of a metric over the steps that have it, the last share of them only; nan if none has."""
-    values = rows[key].dropna() if key in rows else pd.Series(dtype=float)
-    return float(values.iloc[-max(1, round(last * len(values))) :].mean()) if len(values) else math.nan
-
-
-def seconds_by_part(rows: pd.DataFrame) -> dict[str, float]:
-    """Return {part: mean seconds a step} of verl's `timing_s/<part>`, the first step left out.
-
-    A part that ran in some steps only (validation, checkpoints) counts as 0 in the others, so
-    the parts add up. verl's finer keys (`timing_s/<part>/<detail>`) are left out. With a single
-    step there is nothing left: an empty dict.
-    """
-    steps = rows[rows["step"] >= 2]
-    names = [name for name in rows.columns if name.startswith(_TIMING_PREFIX) and name.count("/") == 1]
-    means = {name.removeprefix(_TIMING_PREFIX): steps[name].fillna(0.0).mean() for name in names}
-    return {part: float(mean) for part, mean in means.items()} if len(steps) else {}
-
-
-def mean_std(values: Sequence[float]) -> MeanStd:
-    """Return mean and sample standard deviation of one value a seed."""
-    std = float(np.std(values, ddof=1)) if len(values) > 1 else math.nan
-    return MeanStd(mean=float(np.mean(values)), std=std, count=len(values))
 
 
 def _ratio(cost: float, steps: float) -> float:

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from verl_dots.evaluation.measures import Estimate, average, majority_is_right, mean_of, pass_at_k, sizes
+from verl_dots.evaluation.estimates import Estimate, average, majority_is_right, mean_of, pass_at_k, sizes
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""What exactly was measured: the settings on which success rates depend, as plain values."""
+"""Under which conditions responses were generated and scored, as plain values: model, sampling, lengths, reward."""
 
 import hashlib
 from collections.abc import Sequence
@@ -7,27 +7,26 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from verl_dots.difficulty.collection.question_rows import Question
+from verl_dots.data.asked_questions import AskedQuestion
+from verl_dots.generation.generation import Sampling
 
 SAMPLE_BYTES = 2**20
 WEIGHTS = ("*.safetensors", "*.bin", "*.pt")
 
 
-def settings_of(config: DictConfig, questions: Sequence[Question], rollouts: int) -> dict[str, Any]:
-    """Everything that decides what is measured: only labels of equal settings belong together."""
+def conditions_of(config: DictConfig, rollouts: int, sampling: Sampling) -> dict[str, Any]:
+    """Everything that decides the responses to a question and their rewards: only equal ones belong together."""
     model, rollout = config.actor_rollout_ref.model, config.actor_rollout_ref.rollout
     reward = config.reward.custom_reward_function
     return {
-        "source": "rollouts",
         "model": model_fingerprint(model.path),
         "custom_chat_template": model.get("custom_chat_template"),
         "apply_chat_template_kwargs": _plain(config.data.get("apply_chat_template_kwargs")),
-        "questions": digest(questions),
         "rollouts": rollouts,
         "engine": f"{rollout.name} {rollout.dtype}",
-        "temperature": float(rollout.temperature),
-        "top_p": float(rollout.top_p),
-        "top_k": int(rollout.top_k),
+        "temperature": sampling.temperature,
+        "top_p": sampling.top_p,
+        "top_k": sampling.top_k,
         "max_prompt_length": int(rollout.prompt_length),
         "max_response_length": int(rollout.response_length),
         "seed": int(rollout.seed),
@@ -36,7 +35,7 @@ def settings_of(config: DictConfig, questions: Sequence[Question], rollouts: int
     }
 
 
-def digest(questions: Sequence[Question]) -> str:
+def digest(questions: Sequence[AskedQuestion]) -> str:
     """Number of questions and a hash of their ids: equal for the same questions in the same order."""
     ids = "\n".join(question.id for question in questions)
     return f"{len(questions)} questions, sha256 {hashlib.sha256(ids.encode()).hexdigest()[:16]}"

@@ -1,9 +1,6 @@
 """The command `collect`: what it refuses, what it makes of a run's rollouts, and real rollouts through Ray."""
 
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pandas as pd
@@ -13,27 +10,19 @@ import pytest
 from transformers import AutoTokenizer
 
 from data_prep.schema import make_row
-from tests.difficulty.collection.test_rollout_logs import dump
-from verl_dots.difficulty import collect
-from verl_dots.difficulty.collection.rates import Outcome, ProgressFile, RewardRange, read_provenance, write_labels
+from tests.labelling.test_rollout_logs import dump
+from tests.launches import must_train
+from verl_dots.data.provenance import read_provenance
+from verl_dots.labelling import command
+from verl_dots.labelling.success_rates import Outcome, ProgressFile, RewardRange, write_labels
 from verl_dots.rewards.compute import compute_score
 from verl_dots.rollout.loading import load_engine
 from verl_dots.rollout.request import Request, SamplingParams
 from verl_dots.rollout.settings import EngineConfig
 
-ROOT = Path(__file__).parents[2]
+pytestmark = pytest.mark.usefixtures("own_environment")
+COMMAND = "verl_dots.difficulty.collect"
 LENGTHS = ["data.max_prompt_length=112", "data.max_response_length=24"]
-
-
-@pytest.fixture(autouse=True)
-def environment(monkeypatch):
-    """The command sets variables for verl; restored afterwards."""
-    for name in ("VERL_USE_EXTERNAL_MODULES", "VERL_PLATFORM", "VERL_ENGINE_DEVICE"):
-        monkeypatch.delenv(name, raising=False)
-    before = dict(os.environ)
-    yield
-    os.environ.clear()
-    os.environ.update(before)
 
 
 @pytest.fixture
@@ -62,12 +51,12 @@ def files(tmp_path):
         (["data.parquet", "--model", "model", "--rollouts", "0"], "--rollouts 0: must be at least 1"),
         (["data.parquet"], "--model is missing"),
         (["data.parquet", "--model", "./nowhere"], "'./nowhere' is not a model folder"),
-        (["data.parquet", "--model", "model"], "--model model: "),  # it has no tokenizer
+        (["data.parquet", "--model", "model"], "model has no tokenizer that loads"),
         (["nowhere.parquet", "--model", "model"], "there is no file 'nowhere.parquet'"),
         (["text.parquet", "--model", "model"], "text.parquet is not a parquet file"),
-        (["columns.parquet", "--model", "model"], "columns.parquet: no column ['prompt', 'data_source', 'reward_m"),
+        (["columns.parquet", "--model", "model"], "columns.parquet has no column ['prompt', 'reward_model']"),
         (["empty.parquet", "--model", "model"], "no rows in empty.parquet"),
-        (["--model", "model"], "no data: name at least one parquet file"),
+        (["--model", "model"], "no data: name at least one file"),
         (["data.parquet", "--model", "model", "--questions", "0"], "--questions 0: must be at least 1"),
         (["data.parquet", "--model", "model", "--reward-range", "1", "-1"], "--reward-range 1 -1: the first must be"),
         (["data.parquet", "--model", "model", "--last-steps", "3"], "--last-steps belongs to --from-rollouts"),
@@ -85,7 +74,7 @@ def test_bad_input_ends_with_code_2_and_says_why(files, monkeypatch, capsys, arg
     import ray
 
     monkeypatch.chdir(files)
-    assert collect.main([*arguments, "--out", "labels.parquet", "--device", "cpu"]) == 2
+    assert command.main([*arguments, "--out", "labels.parquet", "--device", "cpu"]) == 2
     error = capsys.readouterr().err
     assert words in error
     assert not ray.is_initialized()
@@ -98,7 +87,7 @@ def test_finished_labels_of_other_settings_are_not_overwritten(files, monkeypatc
         Path("labels.parquet"), [("a", "1+1?", "2", Outcome((1.0,)))], RewardRange(), {"settings": {"rollouts": 4}}
     )
     before = Path("labels.parquet").read_bytes()
-    assert collect.main(["data.parquet", "--model", "model", "--out", "labels.parquet", "--device", "cpu"]) == 2
+    assert command.main(["data.parquet", "--model", "model", "--out", "labels.parquet", "--device", "cpu"]) == 2
     assert "labels.parquet was made with other settings" in capsys.readouterr().err
     assert Path("labels.parquet").read_bytes() == before
 
@@ -124,7 +113,7 @@ def run_folder(files):
 
 def test_labels_from_a_run_folder(run_folder, monkeypatch, caplog, capsys):
     monkeypatch.chdir(run_folder)
-    assert collect.main(["--from-run", "run", "--out", "labels.parquet"]) == 0
+    assert command.main(["--from-run", "run", "--out", "labels.parquet"]) == 0
     ids = [row["question_id"] for row in pd.read_parquet("data.parquet")["extra_info"]]
     labels = pd.read_parquet("labels.parquet")
     assert labels["question_id"].tolist() == [ids[0], ids[2]]
@@ -140,14 +129,14 @@ def test_labels_from_a_run_folder(run_folder, monkeypatch, caplog, capsys):
 def test_labels_from_the_last_steps(run_folder, monkeypatch):
     monkeypatch.chdir(run_folder)
     arguments = ["data.parquet", "--from-rollouts", "run/rollouts", "--last-steps", "1", "--out", "labels.parquet"]
-    assert collect.main(arguments) == 0
+    assert command.main(arguments) == 0
     labels = pd.read_parquet("labels.parquet")
     assert (labels["success_rate"].tolist(), labels["rollouts"].tolist()) == ([0.0], [1])
 
 
 def test_without_data_the_logged_prompts_are_the_questions(run_folder, monkeypatch, caplog):
     monkeypatch.chdir(run_folder)
-    assert collect.main(["--from-rollouts", "run/rollouts", "--out", "labels.parquet"]) == 0
+    assert command.main(["--from-rollouts", "run/rollouts", "--out", "labels.parquet"]) == 0
     labels = pd.read_parquet("labels.parquet")
     assert labels["success_rate"].tolist() == [0.25, 1.0, 0.0]
     assert labels["question_id"].is_unique
@@ -158,23 +147,13 @@ def test_rewards_of_a_run_outside_the_range_need_one(run_folder, monkeypatch, ca
     monkeypatch.chdir(run_folder)
     dump(Path("run/rollouts"), 4, [("p0_0_0", "user\nWhat is 1+1?\nassistant\n", "2", -1.0)])
     arguments = ["data.parquet", "--from-rollouts", "run/rollouts", "--last-steps", "1", "--out", "labels.parquet"]
-    assert collect.main(arguments) == 2
+    assert command.main(arguments) == 2
     assert re.search(r"question [0-9a-f]{16}: reward -1 is outside \[0, 1\]", capsys.readouterr().err)
-    assert collect.main([*arguments, "--reward-range", "-1", "1"]) == 0
+    assert command.main([*arguments, "--reward-range", "-1", "1"]) == 0
     assert pd.read_parquet("labels.parquet")["success_rate"].tolist() == [0.0]
 
 
 # --- from a model --------------------------------------------------------------------------------------------
-
-
-def command(*arguments):
-    env = dict(os.environ, PYTHONPATH=os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]))
-    done = subprocess.run(
-        [sys.executable, "-m", "verl_dots.difficulty.collect", *map(str, arguments)],
-        cwd=ROOT, env=env, timeout=240, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stdout[-4000:]
-    return done.stdout
 
 
 @pytest.fixture
@@ -213,7 +192,7 @@ def test_labels_are_those_of_the_engine_alone_and_the_same_after_an_interruption
         questions, "--model", inputs.model, "--device", "cpu", "--seed", "5", "--rollouts", "4",
         "actor_rollout_ref.rollout.temperature=0.7", *LENGTHS,
     ]  # fmt: skip
-    output = command(*arguments, "--out", out / "labels.parquet")
+    output = must_train([*arguments, "--out", out / "labels.parquet"], COMMAND)
     assert "1 prompts are longer than data.max_prompt_length=112 and are left out" in output
     labels = pd.read_parquet(out / "labels.parquet")
     rows = pq.read_table(questions).slice(0, 16).to_pylist()
@@ -232,10 +211,10 @@ def test_labels_are_those_of_the_engine_alone_and_the_same_after_an_interruption
     with ProgressFile(out / "again.parquet.progress.jsonl", settings) as progress:
         for question_id, outcome in list(zip(labels["question_id"], outcomes, strict=True))[::3]:
             progress.add(question_id, outcome)
-    output = command(*arguments, "trainer.n_gpus_per_node=2", "--out", out / "again.parquet")
+    output = must_train([*arguments, "trainer.n_gpus_per_node=2", "--out", out / "again.parquet"], COMMAND)
     assert "6 of 17 questions are done already" in output
     assert "40/40" in output
     assert (out / "again.parquet").read_bytes() == (out / "labels.parquet").read_bytes()
     assert sorted(file.name for file in out.iterdir()) == ["again.parquet", "labels.parquet"]
-    assert collect.main([*map(str, arguments), "--out", str(out / "again.parquet")]) == 0
+    assert command.main([*map(str, arguments), "--out", str(out / "again.parquet")]) == 0
     assert "again.parquet is complete already" in caplog.text

@@ -1,23 +1,20 @@
-"""Success rates while and after they are collected: aggregation, the progress file, the label file.
+"""Rewards to success rates, the progress file of those that are done, and the label file.
 
 The progress file lies beside the label file that is being made, `LABELS.parquet.progress.jsonl`. Its first line holds
-the settings, every other one a question that is done. A collection that stops is continued from it.
+the settings, every other one a question that is done. What stops resumes from it.
 """
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from verl_dots.files import write_atomically
+from verl_dots.data.provenance import write_table
 from verl_dots.journal import Journal
 from verl_dots.settings import ConfigError
 
-PROVENANCE_KEY = b"verl_dots.provenance"
 SCHEMA = pa.schema(
     [
         ("question_id", pa.string()),
@@ -95,11 +92,11 @@ class ProgressFile(Journal[str, Outcome]):
 
 def write_labels(
     path: Path, rows: Iterable[tuple[str, str, str, Outcome]], rewards: RewardRange, provenance: Mapping[str, Any]
-) -> pa.Table:
+) -> None:
     """Write (question id, text, answer, outcome) of every question as labels, whole or not at all.
 
-    `mean_response_length` is null where lengths are not known. `provenance` becomes JSON in the file's metadata; the
-    same rows and provenance give the same bytes.
+    `mean_response_length` is null where lengths are not known. `provenance`: see
+    verl_dots/data/provenance.py.
 
     Raises:
         RewardOutOfRange: a reward is outside the range.
@@ -120,20 +117,4 @@ def write_labels(
             columns[name].append(value)
     if not columns["question_id"]:
         raise ValueError(f"no questions to write to {path}")
-    metadata = {PROVENANCE_KEY: json.dumps(dict(provenance), sort_keys=True).encode()}
-    table = pa.table(columns, schema=SCHEMA).replace_schema_metadata(metadata)
-    write_atomically(path, lambda partial: pq.write_table(table, partial))
-    return table
-
-
-def read_provenance(path: Path) -> dict[str, Any]:
-    """What `write_labels` was given, {} for a file of other origin.
-
-    Raises:
-        ConfigError: not a parquet file.
-    """
-    try:
-        metadata = pq.read_schema(path).metadata or {}
-    except pa.ArrowInvalid as error:
-        raise ConfigError(f"{path} is not a parquet file: {error}") from error
-    return json.loads(metadata.get(PROVENANCE_KEY, b"{}"))
+    write_table(path, pa.table(columns, schema=SCHEMA), provenance)

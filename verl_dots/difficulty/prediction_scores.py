@@ -24,7 +24,7 @@ def reference_draws(questions: int, references: int, draws: int, seed: int) -> I
         yield order[:references], order[references:]
 
 
-def score(
+def score_draws(
     predict: Callable[[np.ndarray, np.ndarray], np.ndarray],
     difficulty_P: np.ndarray,
     references: int = 256,

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from verl_dots.difficulty.collection.rates import Outcome
+from verl_dots.labelling.success_rates import Outcome
 from verl_dots.settings import ConfigError
 
 logger = logging.getLogger(__name__)
@@ -108,13 +108,13 @@ def match_questions(
     return ordered, unmatched
 
 
-def _contains_in_order(text: str, parts: Sequence[str]) -> bool:
+def _contains_in_order(text: str, contents: Sequence[str]) -> bool:
     position = 0
-    for part in parts:
-        position = text.find(part, position)
+    for content in contents:
+        position = text.find(content, position)
         if position < 0:
             return False
-        position += len(part)
+        position += len(content)
     return True
 
 
@@ -142,7 +142,7 @@ def _read_step(step: int, path: Path) -> list[Rollout]:
 
 def _session(uid: Any, number: int) -> tuple[tuple, int]:
     """(prompt and session, index of the output) of a trajectory; without a uid each line stands for itself."""
-    parts = uid.rsplit("_", 2) if isinstance(uid, str) else []
-    if len(parts) == 3 and parts[1].isdigit() and parts[2].isdigit():
-        return (parts[0], parts[1]), int(parts[2])
+    prompt, *numbers = uid.rsplit("_", 2) if isinstance(uid, str) else [None]
+    if len(numbers) == 2 and all(map(str.isdigit, numbers)):
+        return (prompt, numbers[0]), int(numbers[1])
     return (number,), 0
