@@ -85,7 +85,7 @@ def test_text_that_is_not_utf8_is_named_with_its_row(tmp_path, capsys, good):
     }
     pq.write_table(pa.table(columns), tmp_path / "bad.parquet")
     for error in (rate(capsys, tmp_path / "bad.parquet", good), rate(capsys, good, tmp_path / "bad.parquet")):
-        assert "bad.parquet, row 1: text that is not UTF-8" in error
+        assert "bad.parquet row 1: its text is not UTF-8" in error
 
 
 def test_a_file_that_is_damaged_in_its_middle_is_named(tmp_path, capsys, good):
