@@ -12,7 +12,6 @@ DECIMAL = re.compile(r"-?\d*\.\d+")
 FRACTION = re.compile(r"(-?)\\[dt]?frac\{(\d+)\}\{(\d+)\}")
 SCIENTIFIC = re.compile(r"(-?\d+(?:\.\d+)?)[eE]([-+]?\d+)")
 WORD = re.compile(r"(?:\\text\{)?([A-Z][a-z]{2,})\}?")
-PLAIN_LIST = re.compile(r"[^,()\[\]{}=<>\\]+(?:, ?[^,()\[\]{}=<>\\]+)+")
 BASED = re.compile(r"(\d+)_\{?(\d+)\}?")
 _NUMBER_END = r"-?(?:\d+|\\frac\{\d+\}\{\d+\}|\\infty)"
 INTERVAL = re.compile(rf"([\[(])({_NUMBER_END}), ?({_NUMBER_END})([\])])")

@@ -4,8 +4,9 @@ import math
 
 import pytest
 
+from tests.reporting.conftest import load_run
 from verl_dots.reporting import summary
-from verl_dots.reporting.runs import RunError, group_by_name, load_run
+from verl_dots.reporting.runs import RunError, group_by_name
 from verl_dots.reporting.selection import select
 
 # grpo, smoothed: 0.0, 0.1, 0.2, 0.4. dots, smoothed: 0.0, 0.2, 0.4, 0.6 (steps 0, 2, 4, 6).

@@ -6,9 +6,10 @@ from textwrap import dedent
 
 import pytest
 
+from tests.reporting.conftest import load_run
 from verl_dots.reporting import summary, tables
 from verl_dots.reporting.metric_means import MeanStd
-from verl_dots.reporting.runs import group_by_name, load_run
+from verl_dots.reporting.runs import group_by_name
 
 GRPO = {0: 0.0, 2: 0.2, 4: 0.4, 6: 0.6}
 DOTS = {0: 0.0, 2: 0.4, 4: 0.8, 6: 0.6}

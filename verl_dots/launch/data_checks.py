@@ -20,7 +20,8 @@ from verl_dots.settings import ConfigError
 
 logger = logging.getLogger(__name__)
 
-TRAIN, VAL = ROLES = ("data.train_files", "data.val_files")
+TRAIN = "data.train_files"
+ROLES = (TRAIN, "data.val_files")
 LEFT_OUT = (TOO_LONG, REFUSED)  # by data.filter_overlong_prompts
 SHOWN = 5  # columns of different types in a message
 
