@@ -19,9 +19,11 @@ from rich.table import Table
 
 from data_prep.difficulty_labels import VERL_COLUMNS, DifficultyLabels, read_difficulties, read_verl_rows
 from data_prep.problems import SourceError
-from data_prep.raw_files import parquet_schema
-from data_prep.schema import ROWS_PER_GROUP, batches, read_provenance, write_batches
+from data_prep.schema import ROWS_PER_GROUP, batches, write_batches
 from verl_dots import __version__
+from verl_dots.data.file_lists import QuestionError
+from verl_dots.data.provenance import read_provenance
+from verl_dots.data.rows import require_columns
 from verl_dots.files import OutputError, try_output
 
 VERSION = 1
@@ -39,7 +41,8 @@ def add_difficulty(data: Path, labels: DifficultyLabels, out: Path, drop: bool, 
         about: goes into provenance.
 
     Raises:
-        SourceError: rows without a label and not ``drop``, none with one, or ``data`` or a row is not in verl's schema.
+        QuestionError: ``data`` cannot be read, or is not in verl's schema.
+        SourceError: rows without a label and not ``drop``, none with one, or a row that is no question.
     """
     schema = _with_difficulty(data)
     counts: Counter[str] = Counter()
@@ -60,7 +63,7 @@ def add_difficulty(data: Path, labels: DifficultyLabels, out: Path, drop: bool, 
         "generator": "data_prep.add_difficulty",
         "version": VERSION,
         "verl_dots": __version__,
-        "data": _provenance_of(data),
+        "data": read_provenance(data) or data.name,
         "counts": dict(counts),
         **about,
     }
@@ -79,21 +82,11 @@ def _rated(data: Path, labels: DifficultyLabels) -> Iterator[dict[str, Any]]:
 
 def _with_difficulty(data: Path) -> pa.Schema:
     """The file's schema, and a difficulty in extra_info."""
-    schema = parquet_schema(data)
-    missing = [name for name in VERL_COLUMNS if name not in schema.names]
-    if missing:
-        raise SourceError(f"{data} has no column {missing}, only {schema.names}; it must be verl's schema")
+    schema = require_columns(data, VERL_COLUMNS, "; it must be verl's schema")
     place = schema.get_field_index("extra_info")
     kind = schema.field(place).type
     fields = [field for field in kind if field.name != FIELD] if pa.types.is_struct(kind) else []
     return schema.set(place, pa.field("extra_info", pa.struct([*fields, pa.field(FIELD, pa.float64())])))
-
-
-def _provenance_of(data: Path) -> Mapping[str, Any] | str:
-    try:
-        return read_provenance(data)
-    except ValueError:
-        return data.name
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -131,7 +124,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         try_output(options.out, inputs=[options.data, *options.labels])
         labels = read_difficulties(options.labels, *options.range)
         counts = add_difficulty(options.data, labels, options.out, options.unmatched == "drop", about)
-    except (SourceError, OutputError) as error:
+    except (QuestionError, SourceError, OutputError) as error:
         parser.error(str(error))
     table = Table("question found by", "rows", title=f"{options.data} to {options.out}", title_justify="left")
     for name in ("id", "text", "nothing"):

@@ -17,8 +17,9 @@ from data_prep.pipeline import DataSet, prepare
 from data_prep.problems import SourceError
 from data_prep.selection import SelectionError
 from data_prep.sources import open_source
+from verl_dots.data.file_lists import QuestionError
+from verl_dots.data.questions import ON_CONFLICT
 from verl_dots.files import OutputError, try_output
-from verl_dots.questions import ON_CONFLICT
 
 AddOptions = Callable[[argparse.ArgumentParser], None]
 
@@ -78,7 +79,7 @@ def run(data_set: DataSet, arguments: Sequence[str] | None, description: str, ad
         try_output(options.out, inputs=[*inputs, *options.exclude])
         source = open_source(options.source, data_set.hub, options.split, options.config, options.revision)
         counts = prepare(data_set, source, options)
-    except (SourceError, SelectionError, OutputError) as error:
+    except (QuestionError, SourceError, SelectionError, OutputError) as error:
         parser.error(str(error))
     table = Table("step", "rows", title=f"{source.name} to {options.out}", title_justify="left")
     table.columns[0].overflow, table.columns[1].justify = "fold", "right"

@@ -1,6 +1,6 @@
 """Difficulties of questions in [0, 100], 100 the hardest, read from label files.
 
-    collected     columns question_id, text, success_rate in [0, 1]     verl_dots.difficulty.collect
+    measured      columns question_id, text, success_rate in [0, 1]     verl_dots.difficulty.collect
     judged        columns question_id, text, difficulty                 data_prep.judge
     verl schema   extra_info.difficulty, or extra_info.success_rate     the AdaRFT paper's published files
 
@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from data_prep.problems import SourceError, Unusable, verl_question
-from data_prep.raw_files import parquet_rows, parquet_schema
 from data_prep.text import digest, normalise, without_instruction
-from verl_dots.questions import question_id
+from verl_dots.data.questions import question_id
+from verl_dots.data.rows import read_rows, schema_of
 
 HARDEST = 100.0
 VERL_COLUMNS = ("prompt", "reward_model", "extra_info")
@@ -27,7 +27,7 @@ class Asked:
 
     Attributes:
         row: its columns.
-        id: see `verl_dots.questions.question_id`.
+        id: see `verl_dots.data.questions.question_id`.
         text: the question without instructions that are known.
     """
 
@@ -55,13 +55,14 @@ def read_verl_rows(file: Path, columns: Sequence[str] | None = None) -> Iterator
     """Rows of a file in verl's schema, of these columns or all.
 
     Raises:
-        SourceError: no such file, damaged, or a row that is no question; the message names file and row.
+        QuestionError: no such file, or damaged.
+        SourceError: a row that is no question; the message names file and row.
     """
-    for place, row in enumerate(parquet_rows(file, columns)):
+    for place, row in enumerate(read_rows(file, columns)):
         try:
             text, _ = verl_question(row)
         except (SourceError, Unusable) as error:
-            raise SourceError(f"{file}, row {place}: {error}") from error
+            raise SourceError(f"{file} row {place}: {error}") from error
         yield Asked(row, question_id(row["prompt"], row["reward_model"]["ground_truth"]), text)
 
 
@@ -72,6 +73,7 @@ def read_difficulties(files: Sequence[Path], easiest: float = 0.0, hardest: floa
         easiest, hardest: difficulties in the files that become 0 and 100; success rates need none.
 
     Raises:
+        QuestionError: a file cannot be read.
         SourceError: a file is of none of the kinds, or a label is no number in its range.
     """
     if easiest == hardest:
@@ -83,7 +85,7 @@ def read_difficulties(files: Sequence[Path], easiest: float = 0.0, hardest: floa
             try:
                 difficulty = _scaled(fields, easiest, hardest)
             except SourceError as error:
-                raise SourceError(f"--labels {file}, row {place}: {error}") from error
+                raise SourceError(f"--labels {file} row {place}: {error}") from error
             by_id.setdefault(label.id, []).append(difficulty)
             by_text.setdefault(digest(normalise(label.text)), []).append(difficulty)
     return DifficultyLabels(_means(by_id), _means(by_text))
@@ -95,7 +97,7 @@ def _means(found: Mapping[Any, list[float]]) -> dict[Any, float]:
 
 def _labels(file: Path) -> Iterator[tuple[Asked, Mapping[str, Any]]]:
     """Questions of a label file, each with the fields that hold its label."""
-    names = set(parquet_schema(file).names)
+    names = set(schema_of(file).names)
     top = next((name for name in ("success_rate", "difficulty") if {"question_id", "text", name} <= names), None)
     if top:
         yield from ((label, label.row) for label in _read_labels(file, top))
@@ -109,9 +111,9 @@ def _labels(file: Path) -> Iterator[tuple[Asked, Mapping[str, Any]]]:
 
 
 def _read_labels(file: Path, label: str) -> Iterator[Asked]:
-    for place, row in enumerate(parquet_rows(file, ("question_id", "text", label))):
+    for place, row in enumerate(read_rows(file, ("question_id", "text", label))):
         if not isinstance(row["question_id"], str) or not isinstance(row["text"], str):
-            raise SourceError(f"--labels {file}, row {place}: question_id and text must be text, got {row!r:.200}")
+            raise SourceError(f"--labels {file} row {place}: question_id and text must be text, got {row!r:.200}")
         yield Asked(row, row["question_id"], without_instruction(row["text"]))
 
 

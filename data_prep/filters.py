@@ -7,7 +7,8 @@ from typing import Any
 
 from data_prep.problems import SourceError
 from data_prep.text import digest, normalise, without_instruction
-from verl_dots.questions import QuestionError, read_questions
+from verl_dots.data.file_lists import QuestionError
+from verl_dots.data.questions import read_questions
 
 Message = Mapping[str, str]
 

@@ -20,7 +20,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 from rich.console import Console
 from rich.table import Table
 
@@ -28,10 +27,13 @@ from data_prep.chat import ChatSettings, EndpointError
 from data_prep.journal import Journal
 from data_prep.problems import SourceError
 from data_prep.ratings import SCALES, TASK, rate
-from data_prep.schema import read_provenance, write_batches
+from data_prep.schema import write_batches
 from verl_dots import __version__
+from verl_dots.data.file_lists import QuestionError
+from verl_dots.data.provenance import read_provenance
+from verl_dots.data.questions import Questions, read_questions
+from verl_dots.data.rows import read_rows
 from verl_dots.files import OutputError, try_output
-from verl_dots.questions import QuestionError, Questions, read_questions
 
 VERSION = 1
 FAILED, INTERRUPTED = 1, 130
@@ -75,12 +77,12 @@ def read_ratings(options: argparse.Namespace) -> dict[str, str]:
         return {}
     try:
         there = read_provenance(options.out).get("settings")
-        table = pq.read_table(options.out)
-    except (pa.ArrowException, OSError, ValueError) as error:
+        rows = list(read_rows(options.out, ("question_id", "rating")))
+    except QuestionError as error:
         raise SourceError(f"--out {options.out} is there and no label file: {error}") from error
     if there != _settings(options):
         raise SourceError(f"--out {options.out} is there, written with other settings ({there}); choose another name")
-    return dict(zip(table["question_id"].to_pylist(), table["rating"].to_pylist(), strict=True))
+    return {row["question_id"]: row["rating"] for row in rows}
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:

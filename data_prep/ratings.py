@@ -13,7 +13,7 @@ from tqdm import tqdm
 from data_prep.chat import Chat, ChatSettings, RequestRefused, for_each
 from data_prep.journal import Journal
 from data_prep.text import without_instruction
-from verl_dots.questions import Questions
+from verl_dots.data.questions import Questions
 
 logger = logging.getLogger(__name__)
 

@@ -6,18 +6,14 @@ Nothing is held but a piece of the file, so its size does not matter.
 import gzip
 import json
 import zlib
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TextIO
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
 from data_prep.problems import SourceError
+from verl_dots.data.rows import is_parquet, read_rows
 
 SUFFIXES = (".parquet", ".json", ".jsonl", ".json.gz", ".jsonl.gz")
-BATCH_ROWS = 1024
 PIECE_CHARACTERS = 1 << 20
 _SPACE = " \t\r\n\ufeff"
 
@@ -31,54 +27,13 @@ def read_file(path: Path) -> Iterator[Any]:
     """Rows of a file in order.
 
     Raises:
-        SourceError: another kind of file, empty, not UTF-8, or damaged.
+        SourceError: another kind of file, empty, not UTF-8, or damaged; of parquet a QuestionError says so.
     """
     if not path.name.endswith(SUFFIXES):
         raise SourceError(f"{path}: unknown kind of file; known: {', '.join(SUFFIXES)}")
     if not path.stat().st_size:
         raise SourceError(f"{path} is empty; is the download complete?")
-    yield from parquet_rows(path) if path.name.endswith(".parquet") else _json(path)
-
-
-def parquet_rows(path: Path, columns: Sequence[str] | None = None) -> Iterator[dict[str, Any]]:
-    """Rows of a parquet file in order, of these columns or all.
-
-    Raises:
-        SourceError: no parquet file, damaged, or with text that is not UTF-8; the message names the row.
-    """
-    first = 0
-    with _parquet_errors(path):
-        for batch in pq.ParquetFile(path).iter_batches(BATCH_ROWS, columns=columns):
-            try:
-                yield from batch.to_pylist()
-            except UnicodeDecodeError as error:
-                row = first + next(place for place in range(len(batch)) if not _decodes(batch.slice(place, 1)))
-                raise SourceError(
-                    f"{path}, row {row}: text that is not UTF-8 ({error.reason}); write it again from text that is"
-                ) from error
-            first += len(batch)
-
-
-def parquet_schema(path: Path) -> pa.Schema:
-    """The schema of a parquet file. Raises SourceError for what is none."""
-    with _parquet_errors(path):
-        return pq.read_schema(path)
-
-
-@contextmanager
-def _parquet_errors(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except (pa.ArrowException, OSError) as error:
-        raise SourceError(f"{path} is not a parquet file, or damaged: {error}") from error
-
-
-def _decodes(batch: pa.RecordBatch) -> bool:
-    try:
-        batch.to_pylist()
-    except UnicodeDecodeError:
-        return False
-    return True
+    yield from read_rows(path) if is_parquet(path) else _json(path)
 
 
 def _json(path: Path) -> Iterator[Any]:

@@ -11,7 +11,6 @@ A row is one question:
 `write_rows` takes rows that are all in memory, `write_stream` any number of them.
 """
 
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
@@ -20,10 +19,10 @@ from typing import Any, TypeVar
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from verl_dots.data.provenance import metadata_of, write_table
+from verl_dots.data.questions import question_id
 from verl_dots.files import write_atomically
-from verl_dots.questions import question_id
 
-PROVENANCE_KEY = b"verl_dots.provenance"
 ROLES = ("system", "user", "assistant")
 OWN_EXTRA_FIELDS = ("index", "question_id", "split")
 ROWS_PER_GROUP = 1024
@@ -113,8 +112,7 @@ def write_rows(rows: Sequence[Mapping[str, Any]], path: Path, provenance: Mappin
     table = pa.Table.from_pylist([dict(row) for row in rows])
     found = {field.name: EXTRA_FIELDS.get(field.name, field.type) for field in table.schema.field("extra_info").type}
     table = table.cast(row_schema({name: kind for name, kind in found.items() if name not in OWN_EXTRA_FIELDS}))
-    metadata = _metadata(provenance)
-    write_atomically(path, lambda partial: pq.write_table(table.replace_schema_metadata(metadata), partial))
+    write_table(path, table, provenance)
 
 
 def row_schema(extra: Mapping[str, pa.DataType] | None = None) -> pa.Schema:
@@ -179,7 +177,7 @@ def write_batches(
 
     def write(partial: Path) -> None:
         count = 0
-        with pq.ParquetWriter(partial, schema.with_metadata(_metadata(provenance))) as writer:
+        with pq.ParquetWriter(partial, schema.with_metadata(metadata_of(provenance))) as writer:
             for batch in found:
                 count += len(batch)
                 writer.write_batch(batch)
@@ -194,15 +192,3 @@ def batches(items: Iterable[T], size: int) -> Iterator[list[T]]:
     iterator = iter(items)
     while group := list(islice(iterator, size)):
         yield group
-
-
-def _metadata(provenance: Mapping[str, Any]) -> dict[bytes, bytes]:
-    return {PROVENANCE_KEY: json.dumps(dict(provenance), sort_keys=True).encode("utf-8")}
-
-
-def read_provenance(path: Path) -> dict[str, Any]:
-    """The provenance that the writers stored. Raises ValueError if the file carries none."""
-    metadata = pq.read_schema(path).metadata or {}
-    if PROVENANCE_KEY not in metadata:
-        raise ValueError(f"{path} carries no provenance; it was not written by data_prep.schema.write_rows")
-    return json.loads(metadata[PROVENANCE_KEY])

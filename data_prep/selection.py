@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from data_prep.text import digest, normalise
-from verl_dots.questions import ON_CONFLICT
+from verl_dots.data.questions import ON_CONFLICT
 
 CONFLICTING = "same question, different answers"
 

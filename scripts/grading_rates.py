@@ -14,7 +14,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from scripts.grading_forms import CHANGED, EQUAL
+from scripts.changed_forms import CHANGED
+from scripts.equal_forms import EQUAL
 from scripts.grading_sweep import DATA, Rates, ground_truths, measurements, sweep
 from verl_dots.rewards import grading
 from verl_dots.rewards.worker_pool import WorkerPool

@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from scripts.grading_forms import CHANGED, EQUAL, core
+from scripts.answer_shapes import core
+from scripts.changed_forms import CHANGED
+from scripts.equal_forms import EQUAL
 
 DATA = Path(__file__).parents[2] / "shared" / "data"
 FILES = (

@@ -18,8 +18,8 @@ import hydra
 from omegaconf import DictConfig, OmegaConf
 
 from verl_dots.config import DotsConfig
-from verl_dots.launch.start import prepare_environment
-from verl_dots.main import compose
+from verl_dots.engines.environment import prepare_environment
+from verl_dots.launch.compose import compose
 from verl_dots.settings import ConfigError, plain_values
 
 # The recipe runs in a bash whose `python` notes the overrides of a training and leaves everything else undone. `exec`

@@ -8,6 +8,7 @@ import torch
 from transformers import Qwen2Config, Qwen2ForCausalLM
 
 from tests.launches import Inputs, make_inputs
+from verl_dots.engines.environment import prepare_environment
 
 
 @pytest.fixture(autouse=True)
@@ -38,17 +39,20 @@ def inputs(tmp_path_factory) -> Inputs:
 
 
 @pytest.fixture
-def cpu_environment(monkeypatch):
-    """The environment as `verl_dots.main` sets it before it composes a config; restored afterwards."""
-    from verl_dots.launch.start import prepare_environment
-
+def own_environment(monkeypatch):
+    """The environment without variables for verl, restored after commands that set them."""
     for name in ("VERL_USE_EXTERNAL_MODULES", "VERL_PLATFORM", "VERL_ENGINE_DEVICE"):
         monkeypatch.delenv(name, raising=False)
     before = dict(os.environ)
-    prepare_environment(cpu=True)
     yield
     os.environ.clear()
     os.environ.update(before)
+
+
+@pytest.fixture
+def cpu_environment(own_environment):
+    """The environment as `verl_dots.main` sets it before it composes a config; restored afterwards."""
+    prepare_environment(cpu=True)
 
 
 @pytest.fixture

@@ -1,9 +1,11 @@
-"""Real training runs for tests: a tiny model, the arithmetic testbed, one subprocess a run."""
+"""Real runs for tests: a tiny model, the arithmetic testbed, one process a run, and what two runs logged compared."""
 
 import json
 import os
+import shutil
 import subprocess
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -58,21 +60,39 @@ def make_inputs(folder: Path, questions: int) -> Inputs:
     return Inputs(folder / "data", folder / "model")
 
 
-def train(arguments: list[str], module: str = "verl_dots.main", **environment: str) -> subprocess.CompletedProcess:
-    """Run a training module in a process of its own; its output, which `overrides` shows in full, is in `stdout`."""
+def environment(**more: object) -> dict[str, str]:
+    """Of a process that imports this checkout: this one's, and some variables more."""
     path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
-    env = dict(os.environ, PYTHONPATH=path, PYTHONUNBUFFERED="1", **environment)
+    return dict(os.environ, PYTHONPATH=path, PYTHONUNBUFFERED="1", **{name: str(value) for name, value in more.items()})
+
+
+def train(arguments: list, module: str = "verl_dots.main", **variables: object) -> subprocess.CompletedProcess:
+    """Run a module in a process of its own; its output, which `overrides` shows in full, is in `stdout`."""
     return subprocess.run(
-        [sys.executable, "-m", module, *arguments],
-        cwd=ROOT, env=env, timeout=TIMEOUT_SECONDS, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        [sys.executable, "-m", module, *map(str, arguments)],
+        cwd=ROOT, env=environment(**variables), timeout=TIMEOUT_SECONDS, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
     )  # fmt: skip
 
 
-def must_train(arguments: list[str], module: str = "verl_dots.main", **environment: str) -> str:
+def must_train(arguments: list, module: str = "verl_dots.main", **variables: object) -> str:
     """As `train`, and fail with the end of the output if the run does."""
-    done = train(arguments, module, **environment)
+    done = train(arguments, module, **variables)
     assert done.returncode == 0, done.stdout[-4000:]
     return done.stdout
+
+
+def cut_off(run: Path, step: int, to: Path) -> None:
+    """A run folder as it is left by a run that ended right after it saved a step."""
+    shutil.copytree(run / f"global_step_{step}", to / f"global_step_{step}")
+    (to / "latest_checkpointed_iteration.txt").write_text(str(step))
+
+
+def assert_same_rows(resumed: Path, whole: Path, steps: Iterable[int]) -> None:
+    """A resumed run logged what an uninterrupted one did, bit for bit; the totals, too, which are in the checkpoint."""
+    mine, theirs = rows_of(resumed), rows_of(whole)
+    for step in steps:
+        assert computed(mine[step]) == computed(theirs[step]), f"step {step}"
 
 
 def rows_of(folder: Path) -> dict[int, dict]:

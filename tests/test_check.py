@@ -14,8 +14,8 @@ import pytest
 
 from data_prep.byte_tokenizer import build_tokenizer
 from verl_dots import check
-from verl_dots.data_check import ANSWER_THREADS, MOST_WAITING, check_files
-from verl_dots.questions import QuestionError
+from verl_dots.data.checks import ANSWER_THREADS, MOST_WAITING, check_files
+from verl_dots.data.file_lists import QuestionError
 
 ROOT = Path(__file__).parents[1]
 # Templates of some chat models: no message of a system, roles that alternate.
@@ -368,9 +368,9 @@ def test_columns_that_must_hold_fields(tmp_path, capsys, change, words):
 def test_another_kind_of_file_and_a_folder(tmp_path, capsys):
     (tmp_path / "a.csv").write_text("prompt,answer\n1 + 1?,2\n")
     code, _, err = run(capsys, tmp_path / "a.csv")
-    assert code == 2 and "a.csv is of another kind than verl reads; allowed: .parquet, .json, .jsonl" in err
+    assert code == 2 and "is of a kind that verl does not read; allowed: .parquet, .json, .jsonl" in err
     code, _, err = run(capsys, tmp_path)
-    assert code == 2 and "it is a folder; name the files in it" in err
+    assert code == 2 and "is a folder; name the files in it" in err
 
 
 def test_where_clean_files_cannot_be_written_is_told_before_anything_is_read(tmp_path, capsys):

@@ -10,7 +10,7 @@ from omegaconf import OmegaConf
 
 from tests.refusals import refused
 from verl_dots.config import DotsConfig
-from verl_dots.main import compose
+from verl_dots.launch.compose import compose
 from verl_dots.settings import Reason, Settings, descriptions, plain_values, settings_table, unknown_key
 
 PACKAGE = Path(__file__).parents[1] / "verl_dots"

@@ -12,7 +12,7 @@ import pytest
 from scripts import metrics_table, testbed_results
 from scripts.sections import begin_of, end_of, with_section
 from verl_dots.config import PRESETS, DotsConfig
-from verl_dots.main import compose
+from verl_dots.launch.compose import compose
 
 ROOT = Path(__file__).parents[1]
 MOST_LINES, MOST_WORDS = 150, 25
@@ -199,7 +199,7 @@ def test_the_results_of_the_testbed_are_those_of_the_data():
 
 @pytest.mark.parametrize("document", named([ROOT / "README.md", ROOT / "data_prep/README.md"]))
 def test_the_row_of_the_schema_can_be_trained_on(document, tmp_path):
-    from verl_dots.data_check import check_files
+    from verl_dots.data.checks import check_files
     from verl_dots.rewards import compute
 
     row = re.search(r"^```json\n(.*?)^```", document.read_text(), re.MULTILINE | re.DOTALL)[1]

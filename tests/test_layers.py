@@ -8,91 +8,61 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parents[1] / "verl_dots"
+HEAVY = {"torch", "ray", "verl", "transformers", "hydra", "omegaconf", "pandas"}
 # room -> (rooms that it may import, packages that it must not). A room is a module or folder of the package.
 ROOMS: dict[str, tuple[set[str], set[str]]] = {
-    "question_rows": (set(), {"torch", "ray", "verl", "transformers", "hydra", "omegaconf", "pandas"}),
-    "questions": ({"question_rows"}, {"torch", "ray", "verl", "transformers", "hydra", "omegaconf", "pandas"}),
-    "files": (set(), {"torch", "ray", "verl", "transformers", "hydra", "omegaconf", "pandas"}),
-    "state": ({"files"}, {"torch", "ray", "verl", "transformers", "hydra", "omegaconf", "pandas"}),
-    "checkpoints": ({"files", "state"}, {"torch", "ray", "verl", "transformers", "hydra", "omegaconf", "pandas"}),
-    "journal": ({"settings"}, {"torch", "ray", "verl", "transformers", "hydra", "omegaconf", "pandas"}),
-    "difficulty": (
-        {"files", "guard", "journal", "questions", "settings", "state"},
-        {"ray", "verl", "hydra"},
-    ),
-    # The command line that drives verl's engines.
-    "difficulty/collect": (
-        {
-            "difficulty",
-            "files",
-            "guard",
-            "generation",
-            "journal",
-            "launch",
-            "main",
-            "questions",
-            "settings",
-            "training",
-        },
-        {"ray", "verl"},
+    "data": ({"files"}, HEAVY),
+    "difficulty": ({"data", "files", "guard", "settings", "state"}, {"ray", "verl", "hydra"}),
+    "difficulty/collect": ({"guard", "labelling"}, HEAVY),  # a command of the room above
+    "labelling": (
+        {"data", "files", "generation", "journal", "launch", "settings", "training"},
+        {"torch", "ray", "verl", "pandas"},
     ),
     "evaluation": (
-        {"checkpoints", "difficulty", "files", "journal", "questions", "reporting", "rewards", "settings"},
-        {"torch", "ray", "verl", "transformers", "hydra", "omegaconf", "pandas"},
+        {"checkpoints", "data", "files", "generation", "journal", "reporting", "rewards", "settings"},
+        HEAVY,
     ),
     # Its command line and config, and verl's merger.
-    "evaluation/configure": (
-        {"difficulty", "evaluation", "generation", "launch", "main", "settings"},
-        {"torch", "ray", "verl", "transformers", "pandas"},
-    ),
-    "evaluation/merging": ({"settings"}, {"ray", "hydra", "omegaconf", "pandas"}),
+    "evaluation/configure": ({"evaluation", "generation", "launch", "settings"}, HEAVY - {"omegaconf"}),
     "evaluate": (
-        {"difficulty", "evaluation", "generation", "guard", "launch", "settings", "training"},
+        {"data", "evaluation", "generation", "guard", "launch", "settings", "training"},
         {"torch", "ray", "verl", "hydra", "pandas"},
     ),
+    "engines": ({"rollout"}, {"pandas", "matplotlib"}),
+    "generation": ({"data", "engines", "rewards", "settings", "training"}, {"pandas", "matplotlib"}),
+    "training": (
+        {"bridge", "checkpoints", "config", "data", "difficulty", "files", "methods", "settings", "state"},
+        {"pandas", "matplotlib"},
+    ),
+    "launch": (
+        {"config", "console", "data", "difficulty", "engines", "files", "generation", "methods", "rewards", "settings"}
+        | {"training"},
+        {"pandas", "matplotlib"},
+    ),
+    "check": ({"data", "files", "reporting", "rewards"}, {"torch", "ray", "verl", "hydra"}),
+    "main": ({"engines", "guard", "launch", "settings"}, set()),
+    "files": (set(), HEAVY),
+    "state": ({"files"}, HEAVY),
+    "checkpoints": ({"files", "state"}, HEAVY),
+    "journal": ({"settings"}, HEAVY),
+    "evaluation/merging": ({"settings"}, {"ray", "hydra", "omegaconf", "pandas"}),
     "guard": (set(), {"torch", "ray", "verl", "transformers", "hydra", "omegaconf", "pandas", "numpy", "rich"}),
-    "console": ({"guard"}, {"torch", "ray", "verl", "transformers", "hydra", "omegaconf", "pandas"}),
-    "settings": (set(), {"torch", "ray", "verl", "transformers", "hydra", "omegaconf", "pandas"}),
+    "console": ({"guard"}, HEAVY),
+    "settings": (set(), HEAVY),
     "config": (
         {"difficulty", "methods", "settings"},
-        {"torch", "ray", "verl", "transformers", "hydra", "omegaconf", "pandas"},
+        HEAVY,
     ),
     "rewards": (set(), {"torch", "ray", "transformers", "pandas", "hydra"}),
     "rollout": (set(), {"ray", "verl", "pandas", "hydra", "omegaconf"}),
     "reporting": (set(), {"torch", "ray", "verl", "transformers", "hydra"}),
-    "step": (set(), {"torch", "ray", "verl", "transformers", "hydra", "omegaconf", "pandas"}),
+    "step": (set(), HEAVY),
     "bridge": ({"methods", "step", "training"}, {"pandas", "matplotlib"}),
     "methods": (
         {"bridge", "config", "difficulty", "settings", "state", "step", "training"},
         {"pandas", "matplotlib"},
     ),
-    "engines": ({"rollout"}, {"pandas", "matplotlib"}),
-    "generation": ({"launch", "rewards", "settings", "training"}, {"pandas", "matplotlib"}),
-    "training": (
-        {"bridge", "checkpoints", "config", "difficulty", "files", "methods", "questions", "settings", "state"},
-        {"pandas", "matplotlib"},
-    ),
-    "launch": (
-        {"config", "console", "data_check", "data_report", "data_types", "difficulty", "files", "generation"}
-        | {"methods", "question_rows", "questions", "rewards", "settings", "training"},
-        {"pandas", "matplotlib"},
-    ),
-    "data_check": (
-        {"data_report", "question_rows", "questions"},
-        {"torch", "ray", "verl", "transformers", "hydra", "omegaconf", "pandas"},
-    ),
-    "data_report": (set(), {"torch", "ray", "verl", "transformers", "hydra", "omegaconf", "pandas"}),
-    "data_types": ({"question_rows"}, {"torch", "ray", "verl", "transformers", "hydra", "omegaconf", "pandas"}),
-    "data_cleaning": (
-        {"files", "question_rows"},
-        {"torch", "ray", "verl", "transformers", "hydra", "omegaconf", "pandas"},
-    ),
-    "check": (
-        {"data_check", "data_cleaning", "data_report", "data_types", "files", "questions", "reporting", "rewards"},
-        {"torch", "ray", "verl", "hydra"},
-    ),
     "report": ({"files", "reporting"}, {"torch", "ray", "verl"}),
-    "main": ({"config", "guard", "launch", "settings"}, set()),
     "conf": (set(), set()),
     "__init__": (set(), set()),
 }

@@ -12,9 +12,9 @@ import pytest
 from tests.refusals import refused
 from verl_dots.config import PRESETS, DotsConfig
 from verl_dots.launch import start as launch
+from verl_dots.launch.compose import compose
 from verl_dots.launch.help import help_text
 from verl_dots.launch.start import validate
-from verl_dots.main import compose
 
 ROOT = Path(__file__).parents[1]
 pytestmark = pytest.mark.usefixtures("cpu_environment")

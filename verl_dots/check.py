@@ -17,12 +17,12 @@ from typing import Any
 
 from rich.console import Console
 
-from verl_dots.data_check import Length, check_files
-from verl_dots.data_cleaning import places, write_clean
-from verl_dots.data_report import ERRORS, KINDS, UNMATCHABLE, WARNINGS, FileReport
-from verl_dots.data_types import type_problems
+from verl_dots.data.checks import Length, check_files
+from verl_dots.data.cleaning import places, write_clean
+from verl_dots.data.column_types import type_problems
+from verl_dots.data.file_lists import QuestionError
+from verl_dots.data.file_report import ERRORS, KINDS, UNMATCHABLE, WARNINGS, FileReport
 from verl_dots.files import OutputError
-from verl_dots.questions import QuestionError
 from verl_dots.reporting.tables import NOTHING, markdown
 from verl_dots.rewards import compute
 

@@ -9,7 +9,7 @@ CHECKPOINT is a Hugging Face model (folder or hub id), a checkpoint of verl's (g
 once, into actor/merged-DTYPE), or a run folder, of which the newest checkpoint is taken. Everything of the form
 KEY=VALUE is an override of the training config, with the same defaults: actor_rollout_ref.rollout.val_kwargs samples,
 greedily unless a temperature is set. --out then holds generations.parquet, evaluation.json and evaluation.md. An
-evaluation that stops goes on where it was when the same command is repeated.
+evaluation that stops resumes when the same command is repeated.
 """
 
 import json
@@ -30,16 +30,18 @@ from jinja2 import TemplateError
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
-from verl_dots.difficulty.collection.question_rows import Question
+from verl_dots.data.asked_questions import AskedQuestion
+from verl_dots.data.file_lists import QuestionError
 from verl_dots.evaluation import storage, summary, tables
 from verl_dots.evaluation.answers import AnswerReader
 from verl_dots.evaluation.checkpoints import find_checkpoint
-from verl_dots.evaluation.collector import Collector
 from verl_dots.evaluation.configure import configure, parse, settings_for
 from verl_dots.evaluation.data_sets import DataSet, read_data_sets
-from verl_dots.evaluation.storage import GenerationJournal
+from verl_dots.evaluation.grading import grader
+from verl_dots.evaluation.storage import Generation, GenerationJournal
 from verl_dots.evaluation.summary import Result
-from verl_dots.generation.generation import GenerationError, Response, RolloutServers, Sampling
+from verl_dots.generation.generation import GenerationError, RolloutServers, Sampling
+from verl_dots.generation.responses import WholeGroups
 from verl_dots.generation.scoring import RewardFunction
 from verl_dots.launch.machine_checks import try_writing
 from verl_dots.launch.start import require_model
@@ -56,7 +58,7 @@ def evaluate(options: Namespace) -> tuple[list[Result], Path]:
     """Generate what is not there yet, and write the results; they, and the folder that holds them.
 
     Raises:
-        ConfigError: bad input; nothing was started.
+        ConfigError, QuestionError: bad input; nothing was started.
         GenerationError: a server failed; what is done is kept in the journal.
     """
     checkpoint = find_checkpoint(options.checkpoint)
@@ -124,13 +126,7 @@ def generate(
         ConfigError: the model cannot be read, or a prompt is too long; nothing was started.
         GenerationError: a server failed.
     """
-    path = config.actor_rollout_ref.model.path
-    try:
-        servers = RolloutServers(config)
-    except ConfigError:
-        raise
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"{path}: {error}") from error
+    servers = RolloutServers(config)
     rollout = servers.config.actor_rollout_ref.rollout
     questions = [(each.label, question) for each in data_sets for question in each.questions]
     tokens = _tokenized(servers, questions)
@@ -141,15 +137,16 @@ def generate(
     if not todo:
         return
     rollouts, sampling = int(rollout.val_kwargs.n), Sampling.of(rollout.val_kwargs)
-    ends = ending_tokens(path, servers.tokenizer)
-    asked = [questions[place] for place in todo]
-    collector = Collector(asked, rollouts, reward.judge, reader, journal, rollout.response_length, ends)
+    ends = ending_tokens(config.actor_rollout_ref.model.path, servers.tokenizer)
+    grade = grader(reward.judge, reader, rollout.response_length, ends)
 
-    async def keep(response: Response) -> None:
-        await collector.add(response.prompt, response.rollout, response.text, response.token_ids, response.stop_reason)
+    def keep(place: int, generations: Sequence[Generation]) -> None:
+        label, question = questions[todo[place]]
+        journal.add((label, question.id), list(generations))
 
+    groups = WholeGroups([questions[place][1] for place in todo], rollouts, grade, keep)
     with journal, servers:
-        servers.generate([tokens[place] for place in todo], rollouts, keep, sampling=sampling)
+        servers.generate([tokens[place] for place in todo], rollouts, groups.add, sampling=sampling)
 
 
 def ending_tokens(path: str, tokenizer: Any) -> set[int]:
@@ -164,14 +161,14 @@ def ending_tokens(path: str, tokenizer: Any) -> set[int]:
     return {int(token) for token in found if token is not None}
 
 
-def _tokenized(servers: RolloutServers, questions: Sequence[tuple[str, Question]]) -> list[list[int]]:
+def _tokenized(servers: RolloutServers, questions: Sequence[tuple[str, AskedQuestion]]) -> list[list[int]]:
     try:
         return [servers.tokenize(question.row["prompt"]) for _, question in questions]
     except TemplateError as error:
         raise ConfigError(f"the tokenizer's chat template refuses a prompt: {error}") from error
 
 
-def _check_prompts(questions: Sequence[tuple[str, Question]], tokens: Sequence[list[int]], most: int) -> None:
+def _check_prompts(questions: Sequence[tuple[str, AskedQuestion]], tokens: Sequence[list[int]], most: int) -> None:
     """A question left out would change what the mean of the others stands for. (Of a hub id nothing is checked yet.)"""
     too_long = [label for (label, _), ids in zip(questions, tokens, strict=True) if len(ids) > most]
     if too_long:
@@ -187,7 +184,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     errors = Console(stderr=True, soft_wrap=True, highlight=False, markup=False, emoji=False)
     try:
         results, out = evaluate(parse(arguments, __doc__))
-    except ConfigError as error:
+    except (ConfigError, QuestionError) as error:
         errors.print(f"evaluate: {error}")
         return BAD_INPUT
     except GenerationError as error:

@@ -120,7 +120,7 @@ def _show(console: Console, comparison: Comparison) -> None:
         console.print("\n".join(sentences) + "\n")
     printed = (
         tables.overview_table, tables.savings_table, tables.equal_time_table, tables.milestones_table,
-        tables.outcomes_table, tables.parts_table,
+        tables.outcomes_table, tables.phases_table,
     )  # fmt: skip
     for make in printed:
         if table := make(comparison):

@@ -41,7 +41,7 @@ class ReplayGroup:
     """All rollouts of one question under one policy, packed; made by `pack`.
 
     Attributes:
-        question: stable id, see `verl_dots.questions.question_id`.
+        question: stable id, see `verl_dots.data.questions.question_id`.
         step: train step that it was rolled out in.
         temperature: that it was sampled at.
         prompt_N: int32 token ids of the prompt.

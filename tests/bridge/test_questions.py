@@ -4,8 +4,8 @@ import pytest
 import torch
 from verl.utils import tensordict_utils as tu
 
-from verl_dots.bridge.questions import DataloaderQuestions, TrainQuestions
-from verl_dots.questions import QuestionError
+from verl_dots.bridge.questions import TrainQuestions
+from verl_dots.data.file_lists import QuestionError
 
 
 class DataSet:

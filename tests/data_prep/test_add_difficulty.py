@@ -7,8 +7,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from data_prep import add_difficulty, deepscaler
-from data_prep.schema import read_provenance
-from verl_dots.difficulty.collection.rates import Outcome, RewardRange, write_labels
+from verl_dots.data.provenance import read_provenance
+from verl_dots.labelling.success_rates import Outcome, RewardRange, write_labels
 
 
 @pytest.fixture
@@ -119,7 +119,7 @@ def test_files_of_another_kind_are_refused(data, tmp_path, capsys):
     for given, labels, message in (
         (data, tmp_path / "other.parquet", "has the columns ['a']"),
         (data, tmp_path / "text.parquet", "is not a parquet file"),
-        (data, tmp_path / "gone.parquet", "is not a parquet file"),
+        (data, tmp_path / "gone.parquet", "there is no file"),
         (tmp_path / "other.parquet", data, "must be a number, got None"),
     ):
         with pytest.raises(SystemExit):

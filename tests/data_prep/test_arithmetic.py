@@ -8,7 +8,8 @@ import pytest
 
 from data_prep.arithmetic import CELLS, draw_new, main, sample_splits, write_splits
 from data_prep.families import FAMILIES, LEVELS, Grade, make_problem, number_to_words, render_working
-from data_prep.schema import question_id, read_provenance
+from verl_dots.data.provenance import read_provenance
+from verl_dots.data.questions import question_id
 
 PROMPT_OVERHEAD = len("user\n") + len("\n") + len("assistant\n") + 3  # bytes of the chat template + 3 special tokens
 

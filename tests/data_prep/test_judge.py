@@ -10,8 +10,8 @@ import pytest
 
 from data_prep import add_difficulty, deepscaler, judge
 from data_prep.chat import Pace
-from data_prep.schema import read_provenance
 from tests.data_prep.endpoint import Endpoint
+from verl_dots.data.provenance import read_provenance
 
 KEY = "sk-test"
 

@@ -12,7 +12,7 @@ import pytest
 from data_prep import mbpp_plus
 from data_prep.problems import LeftOut, Unusable
 from data_prep.reference_check import HASH_SEEDS
-from data_prep.schema import read_provenance
+from verl_dots.data.provenance import read_provenance
 from verl_dots.rewards.compute import compute_score
 
 # What EvalPlus compares by, put briefly.

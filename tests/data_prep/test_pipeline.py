@@ -10,7 +10,7 @@ import pytest
 from data_prep import add_difficulty, arithmetic, deepscaler, gsm8k, judge, math500, pipeline, raw_files, schema
 from data_prep.answers import AnswerCheck
 from data_prep.byte_tokenizer import build_tokenizer
-from data_prep.schema import read_provenance
+from verl_dots.data.provenance import read_provenance
 
 
 def raw_file(path, rows):

@@ -10,6 +10,8 @@ import pytest
 from data_prep import raw_files
 from data_prep.problems import SourceError
 from data_prep.raw_files import read_file
+from verl_dots.data import rows
+from verl_dots.data.file_lists import QuestionError
 
 ROWS = [{"a": 1, "b": "x, ] } {"}, {"a": 22, "b": "\u00e9\n"}, {"a": [3, {"c": None}], "b": ""}]
 WRITERS = {
@@ -69,14 +71,14 @@ def test_one_object_is_one_row(tmp_path):
 )
 def test_what_cannot_be_read_is_named(tmp_path, name, content, message):
     (tmp_path / name).write_bytes(content)
-    with pytest.raises(SourceError, match=message) as caught:
+    with pytest.raises((SourceError, QuestionError), match=message) as caught:
         list(read_file(tmp_path / name))
     assert name in str(caught.value)
 
 
 def test_parquet_with_text_that_is_not_utf8(tmp_path, monkeypatch):
-    monkeypatch.setattr(raw_files, "BATCH_ROWS", 2)
+    monkeypatch.setattr(rows, "BATCH_ROWS", 2)
     text = pa.array([b"a", b"b", b"c", b"\xe9"], pa.binary()).view(pa.string())
     pq.write_table(pa.table({"problem": text}), tmp_path / "a.parquet")
-    with pytest.raises(SourceError, match="a.parquet, row 3: text that is not UTF-8"):
+    with pytest.raises(QuestionError, match="a.parquet row 3: its text is not UTF-8"):
         list(read_file(tmp_path / "a.parquet"))

@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from data_prep import add_difficulty, deepscaler, e3, math500, olympiadbench
-from data_prep.schema import read_provenance
+from verl_dots.data.provenance import read_provenance
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
 DOTS = "deepscaler_10240.parquet"

@@ -11,7 +11,7 @@ from data_prep import add_difficulty, arithmetic, deepscaler, mbpp_plus
 from data_prep.schema import EXTRA_FIELDS
 from tests.data_prep.test_data_sets import ADARFT, CASES, SCRIPTS
 from tests.data_prep.test_mbpp_plus import task
-from verl_dots.data_types import type_problems
+from verl_dots.data.column_types import type_problems
 
 
 @pytest.fixture(scope="module")

@@ -57,7 +57,7 @@ def test_bad_rows_are_named_by_whoever_reads_them(tmp_path, capsys, good, case):
     kept = [] if case in ("strings", "no content", "text prompt", "no truth") else [ROW]  # a column has one type
     bad = file_of(tmp_path / "bad.parquet", [*kept, ROW | changes])
     for error in (rate(capsys, bad, good), rate(capsys, good, bad)):
-        assert f"bad.parquet, row {len(kept)}: " in error and message in error
+        assert f"bad.parquet row {len(kept)}: " in error and message in error
     for script in (deepscaler, e3):
         error = refused(capsys, script.main, "--source", bad, "--out", tmp_path / "out.parquet")
         assert f"row {len(kept)} of the source: " in error and message in error
@@ -69,7 +69,7 @@ def test_rows_that_are_no_problems_are_named_or_counted(tmp_path, capsys, caplog
     changes, message = EMPTY[case]
     bad = file_of(tmp_path / "bad.parquet", [ROW, ROW | changes])
     for error in (rate(capsys, bad, good), rate(capsys, good, bad)):
-        assert f"bad.parquet, row 1: {message}" in error
+        assert f"bad.parquet row 1: {message}" in error
     deepscaler.main(["--source", str(bad), "--out", str(tmp_path / "out.parquet")])
     assert f"1 rows damaged: {message}" in caplog.text
     assert len(pq.read_table(tmp_path / "out.parquet")) == 1
@@ -85,7 +85,7 @@ def test_text_that_is_not_utf8_is_named_with_its_row(tmp_path, capsys, good):
     }
     pq.write_table(pa.table(columns), tmp_path / "bad.parquet")
     for error in (rate(capsys, tmp_path / "bad.parquet", good), rate(capsys, good, tmp_path / "bad.parquet")):
-        assert "bad.parquet, row 1: text that is not UTF-8" in error
+        assert "bad.parquet row 1: its text is not UTF-8" in error
 
 
 def test_a_file_that_is_damaged_in_its_middle_is_named(tmp_path, capsys, good):
@@ -101,7 +101,7 @@ def test_a_file_that_is_damaged_in_its_middle_is_named(tmp_path, capsys, good):
 
 def test_a_difficulty_that_is_no_number(tmp_path, capsys, good):
     bad = file_of(tmp_path / "bad.parquet", [ROW | {"extra_info": {"difficulty": "hard"}}])
-    assert "bad.parquet, row 0: a difficulty must be a number, got 'hard'" in rate(capsys, good, bad)
+    assert "bad.parquet row 0: a difficulty must be a number, got 'hard'" in rate(capsys, good, bad)
     error = refused(capsys, deepscaler.main, "--source", bad, "--out", tmp_path / "out.parquet")
     assert "row 0 of the source: difficulty must be a number, got 'hard'" in error
     add_difficulty.main([str(bad), "--labels", str(good), "--out", str(tmp_path / "out.parquet")])
@@ -121,12 +121,12 @@ def test_bad_labels_are_named_with_their_row(tmp_path, capsys, good, label, mess
     right = {name: 0.5 if name in ("success_rate", "difficulty") else "What is 1?" for name in label}
     bad = file_of(tmp_path / "bad.parquet", [right, label])
     error = rate(capsys, good, bad)
-    assert "bad.parquet, row 1: " in error and message in error
+    assert "bad.parquet row 1: " in error and message in error
 
 
 def test_a_success_rate_that_is_text(tmp_path, capsys, good):
     bad = file_of(tmp_path / "bad.parquet", [{"question_id": "0" * 16, "text": "What?", "success_rate": "half"}])
-    assert "bad.parquet, row 0: a success_rate must be a number, got 'half'" in rate(capsys, good, bad)
+    assert "bad.parquet row 0: a success_rate must be a number, got 'half'" in rate(capsys, good, bad)
 
 
 def test_the_question_of_a_row_is_its_own_field_or_what_the_user_says(tmp_path):

@@ -1,7 +1,7 @@
 import pytest
 
+from verl_dots.data.file_lists import QuestionError
 from verl_dots.difficulty.static import static_difficulties
-from verl_dots.questions import QuestionError
 
 
 def test_a_column_or_a_field_of_one():

@@ -5,6 +5,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from data_prep.schema import make_row
+from verl_dots.data.file_lists import QuestionError
 from verl_dots.evaluation.data_sets import read_data_sets
 from verl_dots.settings import ConfigError
 
@@ -69,13 +70,13 @@ def test_names_that_would_be_used_twice_are_refused(write):
 
 def test_files_without_questions_are_refused(write):
     pq.write_table(pa.table({"prompt": ["1+1?"], "data_source": ["arithmetic"]}), "columns.parquet")
-    with pytest.raises(ConfigError, match=r"columns.parquet: no column \['reward_model'\]"):
+    with pytest.raises(QuestionError, match=r"columns.parquet has no column \['reward_model'\]"):
         read_data_sets(["columns.parquet"])
-    with pytest.raises(ConfigError, match="there is no file 'nowhere.parquet'"):
+    with pytest.raises(QuestionError, match="there is no file 'nowhere.parquet'"):
         read_data_sets(["nowhere.parquet"])
-    with pytest.raises(ConfigError, match="1 of 2 rows are no questions .* bad.parquet row 1: role and content"):
+    with pytest.raises(QuestionError, match="1 of 2 rows are no questions .* bad.parquet row 1: role and content"):
         read_data_sets([write("bad.parquet", row("1?"), {**row("2?"), "prompt": [{"role": "user"}]})])
-    with pytest.raises(ConfigError, match="nameless.parquet row 0: data_source must be text"):
+    with pytest.raises(QuestionError, match="nameless.parquet: 1 questions have no data_source"):
         read_data_sets([write("nameless.parquet", {**row("1?"), "data_source": None})])
     with pytest.raises(ConfigError, match="--limit 0: must be at least 1"):
         read_data_sets([write("a.parquet", row("1?"))], limit=0)

@@ -1,12 +1,8 @@
 """The command `evaluate`: what it refuses, what it makes of finished generations, and real rollouts through Ray."""
 
 import json
-import os
 import re
-import subprocess
-import sys
 from dataclasses import replace
-from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -17,8 +13,9 @@ from data_prep.byte_tokenizer import build_tokenizer
 from data_prep.schema import make_row
 from scripts.make_tiny_model import SIZES, build_model
 from tests.evaluation.shards import save_checkpoint
+from tests.launches import must_train
 from verl_dots import evaluate
-from verl_dots.difficulty.collection.rates import read_provenance
+from verl_dots.data.provenance import read_provenance
 from verl_dots.evaluation.storage import Generation, GenerationJournal
 from verl_dots.rewards.compute import compute_score
 from verl_dots.rollout.loading import load_engine
@@ -26,21 +23,11 @@ from verl_dots.rollout.request import Request, SamplingParams
 from verl_dots.rollout.settings import EngineConfig
 from verl_dots.training.run_folder import versions
 
-ROOT = Path(__file__).parents[2]
+pytestmark = pytest.mark.usefixtures("own_environment")
+COMMAND = "verl_dots.evaluate"
 VAL = "actor_rollout_ref.rollout.val_kwargs"
 SETTINGS = ["device=cpu", "data.max_prompt_length=112", "data.max_response_length=24", "dots.seed=5"]
 SAMPLED = [f"{VAL}.temperature=0.7", f"{VAL}.top_p=0.95"]
-
-
-@pytest.fixture(autouse=True)
-def environment(monkeypatch):
-    """The command sets variables for verl; restored afterwards."""
-    for name in ("VERL_USE_EXTERNAL_MODULES", "VERL_PLATFORM", "VERL_ENGINE_DEVICE"):
-        monkeypatch.delenv(name, raising=False)
-    before = dict(os.environ)
-    yield
-    os.environ.clear()
-    os.environ.update(before)
 
 
 @pytest.fixture
@@ -122,16 +109,6 @@ def test_ending_tokens_are_those_of_the_tokenizer_and_the_generation_config(rand
     assert evaluate.ending_tokens(str(tmp_path / "nowhere"), tokenizer) == {tokenizer.eos_token_id}
 
 
-def command(*arguments):
-    env = dict(os.environ, PYTHONPATH=os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]))
-    done = subprocess.run(
-        [sys.executable, "-m", "verl_dots.evaluate", *map(str, arguments)],
-        cwd=ROOT, env=env, timeout=420, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stdout[-4000:]
-    return done.stdout
-
-
 @pytest.fixture
 def run(inputs, tmp_path):
     """A run folder whose newest checkpoint is the tiny model on two ranks, and two data sets of 8 questions."""
@@ -169,7 +146,7 @@ def test_generations_are_those_of_the_model_that_was_sharded_and_the_same_after_
 ):
     files = [run / "easy.parquet", run / "hard.parquet"]
     arguments = [run / "run", "--data", *files, "--limit", "8", "--rollouts", "4", *SETTINGS, *SAMPLED]
-    output = command(*arguments)
+    output = must_train(arguments, COMMAND)
     out = run / "run" / "global_step_7" / "evaluation"
     assert sorted(file.name for file in out.iterdir()) == ["evaluation.json", "evaluation.md", "generations.parquet"]
     rows = pq.read_table(out / "generations.parquet").to_pylist()
@@ -197,7 +174,7 @@ def test_generations_are_those_of_the_model_that_was_sharded_and_the_same_after_
             journal.add(key, [Generation(**each) for each in kept])
     with (run / "again" / "generations.progress.jsonl").open("a") as file:
         file.write('{"key": ["easy", "')
-    output = command(*arguments, "trainer.n_gpus_per_node=2", "--out", run / "again")
+    output = must_train([*arguments, "trainer.n_gpus_per_node=2", "--out", run / "again"], COMMAND)
     assert "5 of 16 questions are done already" in output
     assert "44/44" in output
     for name in ("generations.parquet", "evaluation.json", "evaluation.md"):
@@ -227,11 +204,11 @@ def test_vllm_generates_what_the_engine_does(inputs, tmp_path):
     found = {}
     for engine in ("hf", "vllm"):
         out = tmp_path / engine
-        command(
+        must_train([
             model, "--data", inputs.data / "val.parquet", "--out", out, "--rollouts", 1, "device=cpu",
             f"actor_rollout_ref.rollout.name={engine}", "actor_rollout_ref.rollout.max_num_seqs=32",
             "data.max_prompt_length=112", "data.max_response_length=24",
-        )  # fmt: skip
+        ], COMMAND)  # fmt: skip
         found[engine] = pq.read_table(out / "generations.parquet").to_pylist()
         assert f"{engine} float32" in (out / "evaluation.md").read_text()
     pairs = list(zip(found["hf"], found["vllm"], strict=True))

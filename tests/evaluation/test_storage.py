@@ -1,12 +1,11 @@
 """The journal and the generations file, without an engine."""
 
-import json
-
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from verl_dots.difficulty.collection.question_rows import Question
+from verl_dots.data.asked_questions import AskedQuestion
+from verl_dots.data.file_lists import QuestionError
 from verl_dots.evaluation.data_sets import DataSet
 from verl_dots.evaluation.storage import Generation, GenerationJournal, read_generations, write_generations
 from verl_dots.settings import ConfigError
@@ -17,64 +16,13 @@ WRONG = Generation("\x85 line\u2028s", 48, -0.5, 0.0, None, "length")
 
 
 def data_set(label, *ids):
-    return DataSet(label, tuple(Question(name, "1+1?", "2", {"data_source": "arithmetic"}) for name in ids))
+    return DataSet(label, tuple(AskedQuestion(name, "1+1?", "2", {"data_source": "arithmetic"}) for name in ids))
 
 
-@pytest.fixture
-def path(tmp_path):
-    return tmp_path / "out" / "journal.jsonl"
-
-
-@pytest.fixture
-def begun(path):
-    """A journal with two questions."""
-    with GenerationJournal(path, SETTINGS) as journal:
+def test_the_journal_keeps_all_rollouts_of_a_question(tmp_path):
+    with GenerationJournal(tmp_path / "journal.jsonl", SETTINGS) as journal:
         journal.add(("arithmetic", "a"), [RIGHT, WRONG])
-        journal.add(("arithmetic", "b"), [WRONG, WRONG])
-    return path
-
-
-def test_what_is_done_is_there_again(begun):
-    journal = GenerationJournal(begun, SETTINGS)
-    assert journal.done == {("arithmetic", "a"): [RIGHT, WRONG], ("arithmetic", "b"): [WRONG, WRONG]}
-    with journal:
-        journal.add(("other", "a"), [RIGHT, RIGHT])
-    assert list(GenerationJournal(begun, SETTINGS).done) == [("arithmetic", "a"), ("arithmetic", "b"), ("other", "a")]
-
-
-@pytest.mark.parametrize("cut", [1, 20, 150])
-def test_a_line_that_a_crash_cut_short_is_done_again(begun, cut):
-    begun.write_bytes(begun.read_bytes()[:-cut])
-    journal = GenerationJournal(begun, SETTINGS)
-    assert list(journal.done) == [("arithmetic", "a")]
-    with journal:
-        journal.add(("arithmetic", "b"), [RIGHT, RIGHT])
-    assert GenerationJournal(begun, SETTINGS).done[("arithmetic", "b")] == [RIGHT, RIGHT]
-
-
-def test_a_journal_of_other_settings_is_refused_and_both_are_named(begun):
-    before = begun.read_bytes()
-    with pytest.raises(ConfigError, match=r"\(temperature: 0.6 there, 1.0 now\); .* choose another --out"):
-        GenerationJournal(begun, {**SETTINGS, "temperature": 1.0})
-    with pytest.raises(ConfigError, match="model: 'tiny, sha256 ab' there, 'tiny, sha256 cd' now"):
-        GenerationJournal(begun, {**SETTINGS, "model": "tiny, sha256 cd"})
-    assert begun.read_bytes() == before
-
-
-def test_a_journal_without_a_question_binds_nobody(path):
-    path.parent.mkdir()
-    path.write_text(json.dumps({"settings": {"other": 1}}) + "\n" + '{"key": ["arith')
-    with GenerationJournal(path, SETTINGS) as journal:
-        journal.add(("arithmetic", "a"), [RIGHT, WRONG])
-    assert list(GenerationJournal(path, SETTINGS).done) == [("arithmetic", "a")]
-
-
-@pytest.mark.parametrize("content", ['{"a": 1}\n', "text\n", '[1]\n{"key": 1}\n', "\xff\xfe\n"])
-def test_another_file_is_no_journal(path, content):
-    path.parent.mkdir()
-    path.write_text(content, encoding="latin-1")
-    with pytest.raises(ConfigError, match="is not a progress file"):
-        GenerationJournal(path, SETTINGS)
+    assert GenerationJournal(tmp_path / "journal.jsonl", SETTINGS).done == {("arithmetic", "a"): [RIGHT, WRONG]}
 
 
 def test_generations_are_in_the_order_of_the_questions_whatever_was_done_first(tmp_path):
@@ -112,8 +60,8 @@ def test_generations_are_read_only_under_their_own_settings(tmp_path):
 
 def test_another_file_holds_no_generations(tmp_path):
     pq.write_table(pa.table({"data_set": ["a"]}), tmp_path / "other.parquet")
-    with pytest.raises(ConfigError, match="holds no generations: no column .*'reward'"):
+    with pytest.raises(QuestionError, match="other.parquet has no column .*'reward'.* it holds no generations"):
         read_generations(tmp_path / "other.parquet", SETTINGS)
     (tmp_path / "text.parquet").write_text("no parquet")
-    with pytest.raises(ConfigError, match="is not a parquet file"):
+    with pytest.raises(QuestionError, match="text.parquet is not a parquet file"):
         read_generations(tmp_path / "text.parquet", SETTINGS)

@@ -5,7 +5,7 @@ from omegaconf import OmegaConf
 
 from verl_dots.generation.generation import Sampling, sampling_params
 from verl_dots.generation.standalone import count_replicas, load_tokenizer, standalone_config, tokenize
-from verl_dots.main import compose
+from verl_dots.launch.compose import compose
 from verl_dots.settings import ConfigError
 
 pytestmark = pytest.mark.usefixtures("cpu_environment")

@@ -6,7 +6,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from verl_dots.generation.scoring import RewardFunction
-from verl_dots.main import compose
+from verl_dots.launch.compose import compose
 from verl_dots.settings import ConfigError
 
 ROW = {"data_source": "arithmetic", "reward_model": {"ground_truth": "4"}, "extra_info": {"index": 7}}

@@ -14,12 +14,12 @@ from transformers import Qwen2Config, Qwen2ForCausalLM
 from data_prep.byte_tokenizer import build_tokenizer
 from tests.refusals import cases, changed, refused
 from verl_dots.config import DotsConfig
+from verl_dots.data.questions import read_questions
 from verl_dots.difficulty.embeddings import Backbone, EmbeddingCache, cached_embeddings
 from verl_dots.difficulty.model import AttentionPredictor, PredictorConfig
+from verl_dots.launch.compose import compose
 from verl_dots.launch.start import validate
-from verl_dots.main import compose
 from verl_dots.methods.dash.checks import filters_early
-from verl_dots.questions import read_questions
 
 pytestmark = pytest.mark.usefixtures("cpu_environment")
 QUESTIONS = 24

@@ -16,8 +16,8 @@ from omegaconf import OmegaConf
 from data_prep.byte_tokenizer import build_tokenizer
 from tests.refusals import refused
 from verl_dots import check
+from verl_dots.launch.compose import compose
 from verl_dots.launch.data_checks import check_data, check_paths
-from verl_dots.main import compose
 
 pytestmark = pytest.mark.usefixtures("cpu_environment")
 TEMPLATE = "{{ prefix }}{% for message in messages %}{{ message.content }}{% endfor %}"

@@ -11,9 +11,10 @@ from transformers import Qwen2Config, Qwen2ForCausalLM
 
 from data_prep.byte_tokenizer import build_tokenizer
 from tests.refusals import cases, changed, refused
-from verl_dots.launch.start import prepare_environment, validate
+from verl_dots.engines.environment import prepare_environment
+from verl_dots.launch.compose import compose
+from verl_dots.launch.start import validate
 from verl_dots.launch.verl_values import TABLE
-from verl_dots.main import compose
 
 A, R, V = "actor_rollout_ref.actor", "actor_rollout_ref.rollout", "actor_rollout_ref.rollout.val_kwargs"
 PROFILER = f"{R}.profiler"

@@ -12,7 +12,7 @@ from scripts.paper_settings import of_script, ours, papers
 from scripts.recipe_difference import leaves
 from tests.recipes.recipe_runs import METHODS, Recipe, ablations, one_of_each, settings
 from verl_dots.config import PRESETS
-from verl_dots.main import compose
+from verl_dots.launch.compose import compose
 
 pytestmark = pytest.mark.usefixtures("cpu_environment")
 FOLDER = Path(__file__).parents[2] / "verl_dots/conf/preset"

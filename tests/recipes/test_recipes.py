@@ -19,7 +19,7 @@ from tests.recipes.recipe_runs import (
     one_of_each,
     settings,
 )
-from verl_dots.main import compose
+from verl_dots.launch.compose import compose
 from verl_dots.settings import ConfigError
 
 pytestmark = pytest.mark.usefixtures("cpu_environment")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.launches import ROOT, TIMEOUT_SECONDS, Inputs, make_inputs, rows_of
+from tests.launches import ROOT, TIMEOUT_SECONDS, Inputs, environment, make_inputs, rows_of
 from tests.recipes.recipe_runs import on_testbed
 
 pytestmark = [pytest.mark.e2e, pytest.mark.long]
@@ -30,7 +30,7 @@ def test_a_recipe_of_the_testbed_trains(places, tmp_path, recipe):
     }  # fmt: skip
     done = subprocess.run(
         ["bash", f"recipes/{recipe.script}", *recipe.arguments, "trainer.val_before_train=False"],
-        cwd=ROOT, env=os.environ | {name: str(value) for name, value in variables.items()},
+        cwd=ROOT, env=environment(**variables),
         timeout=TIMEOUT_SECONDS, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout[-4000:]

@@ -5,7 +5,14 @@ import json
 import pytest
 import yaml
 
+from verl_dots.reporting.runs import Run, read_run, with_metric
+
 ACCURACY = "val-core/arithmetic/acc/mean@1"
+
+
+def load_run(path, metric: str | None = None) -> Run:
+    """The run in a folder, with a metric of its own or the given one."""
+    return with_metric(read_run(path), metric)
 
 
 @pytest.fixture

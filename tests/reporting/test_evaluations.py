@@ -3,7 +3,7 @@
 import numpy as np
 
 from verl_dots.reporting.evaluations import same_steps, shared
-from verl_dots.reporting.measures import Curve
+from verl_dots.reporting.validation_curves import Curve
 
 
 def curve(steps):

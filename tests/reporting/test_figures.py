@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from matplotlib.image import imread
 
+from tests.reporting.conftest import load_run
 from verl_dots.reporting import drawing, figures, summary, tables
-from verl_dots.reporting.runs import group_by_name, load_run
+from verl_dots.reporting.runs import group_by_name
 
 GRPO = {0: 0.0, 2: 0.2, 4: 0.4, 6: 0.6}
 

@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
+from tests.reporting.conftest import load_run
 from verl_dots.reporting import obstacles, summary
-from verl_dots.reporting.measures import Curve
-from verl_dots.reporting.runs import group_by_name, load_run
+from verl_dots.reporting.runs import group_by_name
+from verl_dots.reporting.validation_curves import Curve
 
 
 def curve(accuracies, steps=None):

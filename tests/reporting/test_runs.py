@@ -4,8 +4,9 @@ import json
 
 import pytest
 
+from tests.reporting.conftest import load_run
 from verl_dots.reporting import runs
-from verl_dots.reporting.runs import NothingRecordedError, RunError, load_run
+from verl_dots.reporting.runs import NothingRecordedError, RunError
 
 ACCURACY = "val-core/arithmetic/acc/mean@1"
 

@@ -4,8 +4,9 @@ import math
 
 import pytest
 
+from tests.reporting.conftest import load_run
 from verl_dots.reporting import summary
-from verl_dots.reporting.runs import RunError, group_by_name, load_run
+from verl_dots.reporting.runs import RunError, group_by_name
 from verl_dots.reporting.selection import select
 
 # grpo, smoothed: 0.0, 0.1, 0.2, 0.4. dots, smoothed: 0.0, 0.2, 0.4, 0.6 (steps 0, 2, 4, 6).
@@ -37,7 +38,7 @@ def test_costs_and_savings(comparison):
     assert dots.savings.tokens == pytest.approx(1 / 3)
     assert (dots.seconds_per_step, grpo.seconds_per_step) == (1.0, 2.0)
     assert grpo.wall_seconds == 26.0  # 22 s of training and four validations of 1 s
-    assert grpo.seconds_by_part == {"step": 2.0, "gen": 1.0, "testing": pytest.approx(3 / 5)}
+    assert grpo.seconds_by_phase == {"step": 2.0, "gen": 1.0, "testing": pytest.approx(3 / 5)}
 
 
 def test_seeds_give_mean_and_deviation(write_run):

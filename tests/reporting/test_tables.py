@@ -6,9 +6,10 @@ from textwrap import dedent
 
 import pytest
 
+from tests.reporting.conftest import load_run
 from verl_dots.reporting import summary, tables
-from verl_dots.reporting.measures import MeanStd
-from verl_dots.reporting.runs import group_by_name, load_run
+from verl_dots.reporting.metric_means import MeanStd
+from verl_dots.reporting.runs import group_by_name
 
 GRPO = {0: 0.0, 2: 0.2, 4: 0.4, 6: 0.6}
 DOTS = {0: 0.0, 2: 0.4, 4: 0.8, 6: 0.6}
@@ -154,14 +155,14 @@ def test_outcomes_of_groups(write_run, comparison):
     assert found == dedent(expected)
 
 
-def test_parts(comparison):
+def test_phases(comparison):
     expected = """\
-        | part    |  grpo |  dots |  dash |
+        | phase   |  grpo |  dots |  dash |
         | :------ | ----: | ----: | ----: |
         | step    | 2.000 | 1.000 | 1.000 |
         | gen     | 1.000 | 0.500 | 0.500 |
         | testing | 0.600 | 0.600 | 0.200 |"""
-    assert tables.parts_table(comparison) == dedent(expected)
+    assert tables.phases_table(comparison) == dedent(expected)
 
 
 def test_one_method_has_no_savings(write_run):

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from scripts.grading_forms import CHANGED, EQUAL, core, differs, members, number
+from scripts.answer_shapes import core, differs, members, number
+from scripts.changed_forms import CHANGED
+from scripts.equal_forms import EQUAL
 from scripts.grading_rates import rates_of
 from scripts.grading_sweep import DATA, FILES, ground_truths, measurements, sweep
 from verl_dots.rewards.compute import compute_score

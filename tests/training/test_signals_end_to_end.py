@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.launches import ROOT, must_train, rows_of
+from tests.launches import ROOT, environment, must_train, rows_of
 
 pytestmark = [pytest.mark.e2e, pytest.mark.long]
 
@@ -23,7 +23,7 @@ class Started:
         self.folder = folder
         self.process = subprocess.Popen(
             [sys.executable, "-m", "verl_dots.main", *overrides(inputs, folder)],
-            cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT)}, text=True, start_new_session=True,
+            cwd=ROOT, env=environment(), text=True, start_new_session=True,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         )  # fmt: skip
 

@@ -17,6 +17,7 @@ if __name__ == "__main__":
 
 from rich.console import Console
 
+from verl_dots.data.questions import read_questions
 from verl_dots.difficulty.embeddings import (
     BATCH_TOKENS,
     DEFAULT_CACHE,
@@ -27,7 +28,6 @@ from verl_dots.difficulty.embeddings import (
 )
 from verl_dots.difficulty.options import require_device, require_whole
 from verl_dots.files import try_folder
-from verl_dots.questions import read_questions
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -84,8 +84,8 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 
 def _layers(text: str) -> str | tuple[int, ...]:
-    parts = text.split(",")
-    return tuple(map(int, parts)) if all(part.isdecimal() for part in parts) else text
+    words = text.split(",")
+    return tuple(map(int, words)) if all(map(str.isdecimal, words)) else text
 
 
 if __name__ == "__main__":

@@ -22,11 +22,11 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from verl_dots.difficulty import measure
 from verl_dots.difficulty.embeddings import DEFAULT_CACHE, Backbone, cached_embeddings
 from verl_dots.difficulty.labels import Labels, first_of_families, read_labels
 from verl_dots.difficulty.model import AttentionPredictor, PredictorConfig
 from verl_dots.difficulty.options import require_interval, require_whole
+from verl_dots.difficulty.prediction_scores import off_the_shelf, score_draws
 from verl_dots.files import try_folder, try_output
 
 FAMILIES_FILE = "training_families.json"
@@ -35,7 +35,7 @@ Scores = dict[str, list[float]]
 
 
 def predictor_of(model: AttentionPredictor, embedding_P: np.ndarray, difficulty_P: np.ndarray) -> Callable:
-    """predict(reference positions, query positions) -> difficulty, for `measure.score`."""
+    """predict(reference positions, query positions) -> difficulty, for `prediction_scores.score_draws`."""
     with torch.inference_mode():
         device = next(model.parameters()).device
         embedding = torch.as_tensor(np.array(embedding_P, dtype=np.float32), device=device)
@@ -69,7 +69,7 @@ def merge(parts: Sequence[Scores]) -> Scores:
 
 
 def summary(scores: Mapping[str, Scores]) -> dict[str, dict[str, float]]:
-    """Mean and standard deviation over seeds and draws, per method and measure."""
+    """Mean and standard deviation over seeds and draws, per method and score."""
     return {
         method: {
             f"{name}_{kind}": float(function(values))
@@ -149,10 +149,10 @@ def evaluate(options: argparse.Namespace) -> tuple[dict[str, Scores], int, int]:
     difficulty_P = 1 - kept.success_rate_P
 
     def score(predict: Callable) -> Scores:
-        return measure.score(predict, difficulty_P, options.references, options.draws)
+        return score_draws(predict, difficulty_P, options.references, options.draws)
 
     scores = {
-        OFF_THE_SHELF: score(measure.off_the_shelf(embedding_P, difficulty_P)),
+        OFF_THE_SHELF: score(off_the_shelf(embedding_P, difficulty_P)),
         "predictor": merge([score(predictor_of(model, embedding_P, difficulty_P)) for model in models]),
     }
     return scores, len(kept), len(labels) - len(kept)

@@ -1,6 +1,6 @@
 """Labelled questions: success rates as `collect` writes them, or those that a verl parquet carries.
 
-collected      columns question_id, text, answer, success_rate in [0, 1], rollouts
+label file     columns question_id, text, answer, success_rate in [0, 1], rollouts
 verl schema    extra_info.success_rate in [0, 1], or extra_info.difficulty in a stated range (0 is always solved)
 """
 
@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import pyarrow.parquet as pq
 
-from verl_dots.questions import question_id, questions_of
+from verl_dots.data.questions import question_id, questions_of
+from verl_dots.data.rows import read_rows, schema_of
 
-COLLECTED = ("question_id", "text", "answer", "success_rate")
+LABEL_COLUMNS = ("question_id", "text", "answer", "success_rate")
 
 
 @dataclass(frozen=True)
@@ -83,14 +83,15 @@ def read_labels(files: Sequence[str | Path], difficulty_range: tuple[float, floa
 
 
 def _read(file: Path, difficulty_range: tuple[float, float]) -> list[tuple[str, str, str, float]]:
-    columns = set(pq.read_schema(file).names)
-    if set(COLLECTED) <= columns:
-        table = pq.read_table(file, columns=list(COLLECTED)).to_pydict()
-        *what, rate = (table[name] for name in COLLECTED)
-        found = list(zip(*what, map(_number, rate), strict=True))
+    columns = set(schema_of(file).names)
+    if set(LABEL_COLUMNS) <= columns:
+        found = [
+            (row["question_id"], row["text"], row["answer"], _number(row["success_rate"]))
+            for row in read_rows(file, LABEL_COLUMNS)
+        ]
     elif {"prompt", "reward_model", "extra_info"} <= columns:
-        rows = pq.read_table(file, columns=["prompt", "reward_model", "extra_info"]).to_pylist()
-        questions = questions_of(rows)
+        rows = list(read_rows(file, ["prompt", "reward_model", "extra_info"]))
+        questions = questions_of(rows, name_of=lambda place: f"{file} row {place}")
         known = dict(zip(questions.ids, zip(questions.texts, questions.answers, strict=True), strict=True))
         named = ((question_id(row["prompt"], row["reward_model"]["ground_truth"]), row) for row in rows)
         found = [
@@ -98,7 +99,7 @@ def _read(file: Path, difficulty_range: tuple[float, float]) -> list[tuple[str, 
         ]
     else:
         raise ValueError(
-            f"{file} has the columns {sorted(columns)}; allowed: {', '.join(COLLECTED)} (written by "
+            f"{file} has the columns {sorted(columns)}; allowed: {', '.join(LABEL_COLUMNS)} (written by "
             "verl_dots.difficulty.collect), or verl's prompt, reward_model, extra_info"
         )
     for name, _, _, rate in found:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from verl_dots.questions import QuestionError
+from verl_dots.data.file_lists import QuestionError
 
 SHOWN = 5
 

@@ -22,7 +22,7 @@ if __name__ == "__main__":
 import numpy as np
 from rich.console import Console
 
-from verl_dots.difficulty import evaluate, measure
+from verl_dots.difficulty import evaluate
 from verl_dots.difficulty.embeddings import DEFAULT_CACHE, LAYERS, READS, Backbone, cached_embeddings
 from verl_dots.difficulty.labels import Labels, first_of_families, in_share, read_labels
 from verl_dots.difficulty.model import PredictorConfig
@@ -33,6 +33,7 @@ from verl_dots.difficulty.options import (
     require_share,
     require_whole,
 )
+from verl_dots.difficulty.prediction_scores import check_references, off_the_shelf, ridge, score_draws
 from verl_dots.difficulty.training import Trained, TrainingConfig, train
 from verl_dots.files import try_folder
 
@@ -138,7 +139,7 @@ def run(
     """Train one predictor per seed; also the scores on the test part and the families that training saw."""
     families = labels.families
     test_P = in_share(families, options.test_share, TEST_SEED)
-    measure.check_references(int(test_P.sum()), options.references)
+    check_references(int(test_P.sum()), options.references)
     known = np.flatnonzero(~test_P)
     known_families = [families[i] for i in known]
     config = PRESETS[options.preset](
@@ -160,14 +161,14 @@ def score_test(
 ) -> dict[str, evaluate.Scores]:
     """Scores on the test part, baselines first."""
     embedding, difficulty = embedding_P[test_P], difficulty_P[test_P]
-    linear = measure.ridge(embedding_P[~test_P], difficulty_P[~test_P])(embedding)
+    linear = ridge(embedding_P[~test_P], difficulty_P[~test_P])(embedding)
     methods = {
-        evaluate.OFF_THE_SHELF: [measure.off_the_shelf(embedding, difficulty)],
+        evaluate.OFF_THE_SHELF: [off_the_shelf(embedding, difficulty)],
         "ridge regression": [lambda known, asked: linear[asked]],
         f"predictor ({options.preset})": [evaluate.predictor_of(one.model, embedding, difficulty) for one in trained],
     }
     return {
-        name: evaluate.merge([measure.score(one, difficulty, options.references, options.draws) for one in predictors])
+        name: evaluate.merge([score_draws(one, difficulty, options.references, options.draws) for one in predictors])
         for name, predictors in methods.items()
     }
 

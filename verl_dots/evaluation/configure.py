@@ -6,16 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
-from verl_dots.difficulty.collect import STANDALONE
-from verl_dots.difficulty.collection.provenance import digest, settings_of
 from verl_dots.evaluation.checkpoints import Checkpoint
 from verl_dots.evaluation.data_sets import DataSet
+from verl_dots.generation.conditions import conditions_of, digest
 from verl_dots.generation.generation import Sampling
-from verl_dots.launch.machine_checks import check_machine
-from verl_dots.launch.start import prepare_environment, validate
-from verl_dots.main import compose
+from verl_dots.launch.generation_config import generation_config
 from verl_dots.settings import ConfigError
 
 
@@ -49,20 +46,7 @@ def configure(options: argparse.Namespace, checkpoint: Checkpoint) -> DictConfig
     for option, value in (("--rollouts", options.rollouts), ("--limit", options.limit)):
         if value is not None and value < 1:
             raise ConfigError(f"{option} {value}: must be at least 1")
-    overrides = [*STANDALONE, *options.overrides]
-    # Before verl is imported, which hydra does to find its config.
-    prepare_environment(cpu=any(word in ("device=cpu", "trainer.device=cpu") for word in overrides))
-    config = compose(overrides)
-    OmegaConf.update(config, "actor_rollout_ref.model.path", checkpoint.model)
-    OmegaConf.update(config, "data.train_files", [])
-    OmegaConf.update(config, "data.val_files", list(options.data))
-    try:
-        validate(config, train=False)
-        check_machine(config, train=False)
-    except ConfigError:
-        raise
-    except (OSError, ValueError) as error:  # of the tokenizer
-        raise ConfigError(f"{checkpoint.model}: {error}") from error
+    config = generation_config(checkpoint.model, options.data, options.overrides, data=True)
     if options.rollouts is not None:
         config.actor_rollout_ref.rollout.val_kwargs.n = options.rollouts
     check_sampling(config.actor_rollout_ref.rollout.val_kwargs)
@@ -71,16 +55,10 @@ def configure(options: argparse.Namespace, checkpoint: Checkpoint) -> DictConfig
 
 
 def settings_for(config: DictConfig, data_sets: Sequence[DataSet]) -> dict[str, Any]:
-    """Everything that decides what is measured, as plain values: only generations of equal settings go together."""
-    rollout = config.actor_rollout_ref.rollout
-    sampling = Sampling.of(rollout.val_kwargs)
-    settings = settings_of(config, [], int(rollout.val_kwargs.n))
-    del settings["questions"]
-    return settings | {
+    """Everything that decides what is generated, as plain values: only generations of equal settings go together."""
+    val = config.actor_rollout_ref.rollout.val_kwargs
+    return conditions_of(config, int(val.n), Sampling.of(val)) | {
         "source": "evaluation",
-        "temperature": sampling.temperature,
-        "top_p": sampling.top_p,
-        "top_k": sampling.top_k,
         "data_sets": {data_set.label: digest(data_set.questions) for data_set in data_sets},
     }
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from verl_dots.difficulty.collection.question_rows import Question, read_rows
-from verl_dots.questions import QuestionError, questions_of
+from verl_dots.data.asked_questions import AskedQuestion, read_asked_questions
+from verl_dots.data.file_lists import QuestionError
 from verl_dots.settings import ConfigError
 
 logger = logging.getLogger(__name__)
@@ -25,7 +25,7 @@ class DataSet:
     """
 
     label: str
-    questions: tuple[Question, ...]
+    questions: tuple[AskedQuestion, ...]
 
 
 def read_data_sets(files: Sequence[str], prompt_key: str = "prompt", limit: int | None = None) -> list[DataSet]:
@@ -35,8 +35,8 @@ def read_data_sets(files: Sequence[str], prompt_key: str = "prompt", limit: int 
     of its file. Rows with the same prompt and answer are one question.
 
     Raises:
-        ConfigError: a file is missing, no parquet, without a column or a row that is a question; two data sets would
-            have one name; limit < 1.
+        QuestionError: a file cannot be read, or a row is no question or has no data source.
+        ConfigError: two data sets would have one name; limit < 1.
     """
     if limit is not None and limit < 1:
         raise ConfigError(f"--limit {limit}: must be at least 1")
@@ -56,14 +56,12 @@ def read_data_sets(files: Sequence[str], prompt_key: str = "prompt", limit: int 
     return [DataSet(label, tuple(questions)) for label, questions in zip(label_F, questions_F, strict=True)]
 
 
-def _questions(file: str, prompt_key: str) -> list[Question]:
-    rows = read_rows([file], prompt_key)
-    try:
-        found = questions_of(rows, on_conflict="keep", name_of=lambda row: f"{file} row {row}")
-    except QuestionError as error:
-        raise ConfigError(str(error)) from error
-    nameless = [row for row in found.rows if not isinstance(rows[row]["data_source"], str)]
+def _questions(file: str, prompt_key: str) -> list[AskedQuestion]:
+    found = read_asked_questions([file], prompt_key, on_conflict="keep")
+    nameless = [question for question in found if not isinstance(question.row["data_source"], str)]
     if nameless:
-        raise ConfigError(f"{file} row {nameless[0]}: data_source must be text; it picks the reward function")
-    parts = zip(found.ids, found.texts, found.answers, found.rows, strict=True)
-    return [Question(identity, text, answer, rows[row]) for identity, text, answer, row in parts]
+        raise QuestionError(
+            f"{file}: {len(nameless)} questions have no data_source, which picks the reward function, the first "
+            f"{nameless[0].text!r:.80}; name it"
+        )
+    return found

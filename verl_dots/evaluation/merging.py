@@ -80,12 +80,12 @@ class DtypeMerger(FSDPModelMerger):
             )
         return {name: self._whole(name, [shard.pop(name) for shard in shards]) for name in sorted(shards[0])}
 
-    def _whole(self, name: str, parts: Sequence[torch.Tensor]) -> torch.Tensor:
-        if isinstance(parts[0], DTensor):
+    def _whole(self, name: str, shards: Sequence[torch.Tensor]) -> torch.Tensor:
+        if isinstance(shards[0], DTensor):
             # The last placement is FSDP's; one before it is that of its replicas.
-            whole = self._merge_by_placement([part.to_local() for part in parts], parts[0].placements[-1])
+            whole = self._merge_by_placement([shard.to_local() for shard in shards], shards[0].placements[-1])
         else:
-            whole = merge_non_dtensor_shards(name, list(parts))
+            whole = merge_non_dtensor_shards(name, list(shards))
         return whole.to(self.dtype) if self.dtype is not None and whole.is_floating_point() else whole
 
 

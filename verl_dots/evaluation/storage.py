@@ -1,11 +1,10 @@
 """Generations on disk: the journal of an evaluation that is under way, the parquet file of a finished one.
 
 The journal, `generations.progress.jsonl`, holds the settings in its first line and a question with all its rollouts in
-every other one. An evaluation that stops goes on from it. Rows of the parquet file are in the order of the data sets,
+every other one. An evaluation that stops resumes from it. Rows of the parquet file are in the order of the data sets,
 their questions and rollouts, so it has the same bytes however often the evaluation was interrupted.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -14,11 +13,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from verl_dots.difficulty.collection.rates import PROVENANCE_KEY
+from verl_dots.data.provenance import read_provenance, write_table
+from verl_dots.data.rows import require_columns
 from verl_dots.evaluation.data_sets import DataSet
-from verl_dots.files import write_atomically
 from verl_dots.journal import Journal, require_same_settings
-from verl_dots.settings import ConfigError
 
 GENERATIONS = "generations.parquet"
 JOURNAL = "generations.progress.jsonl"
@@ -77,8 +75,6 @@ def write_generations(
 ) -> pa.Table:
     """Write the generations of all questions, whole or not at all; the same ones give the same bytes.
 
-    `provenance` becomes JSON in the file's metadata.
-
     Raises:
         KeyError: a question is not done.
     """
@@ -96,9 +92,8 @@ def write_generations(
                 }
                 for name in SCHEMA.names:
                     columns[name].append(row[name])
-    metadata = {PROVENANCE_KEY: json.dumps(dict(provenance), sort_keys=True).encode()}
-    table = pa.table(columns, schema=SCHEMA).replace_schema_metadata(metadata)
-    write_atomically(path, lambda partial: pq.write_table(table, partial))
+    table = pa.table(columns, schema=SCHEMA)
+    write_table(path, table, provenance)
     return table
 
 
@@ -106,14 +101,9 @@ def read_generations(path: Path, settings: Mapping[str, Any]) -> pa.Table:
     """The generations of a finished evaluation, without the text of the responses.
 
     Raises:
-        ConfigError: they were made with other settings, or the file holds none.
+        QuestionError: it is no parquet file, or one without generations.
+        ConfigError: they were made with other settings.
     """
-    try:
-        schema = pq.read_schema(path)
-        if missing := [name for name in SCHEMA.names if name not in schema.names]:
-            raise ConfigError(f"{path} holds no generations: no column {missing}; choose another --out")
-        there = json.loads((schema.metadata or {}).get(PROVENANCE_KEY, b"{}"))
-        require_same_settings(there.get("settings", {}), settings, path)
-        return pq.read_table(path, columns=[name for name in SCHEMA.names if name != "response"])
-    except pa.ArrowInvalid as error:
-        raise ConfigError(f"{path} is not a parquet file: {error}") from error
+    require_columns(path, SCHEMA.names, "; it holds no generations: choose another --out")
+    require_same_settings(read_provenance(path).get("settings", {}), settings, path)
+    return pq.read_table(path, columns=[name for name in SCHEMA.names if name != "response"])

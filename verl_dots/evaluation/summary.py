@@ -1,4 +1,4 @@
-"""Generations to results: the measures of every data set, and their average over the data sets."""
+"""Generations to results: avg@k, pass@k and maj@k of every data set, and their average over the data sets."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -8,23 +8,23 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from verl_dots.evaluation import measures
+from verl_dots.evaluation import estimates
 from verl_dots.evaluation.answers import compares, normalised, votes
 from verl_dots.evaluation.data_sets import AVERAGE
-from verl_dots.evaluation.measures import Estimate
+from verl_dots.evaluation.estimates import Estimate
 
 RIGHT = 1.0  # least `acc` of a right response
 
 
 @dataclass(frozen=True)
 class Result:
-    """Measures of one data set, or their average.
+    """Estimates of one data set, or their average.
 
     Attributes:
         label: of the data set.
         questions: how many.
         rollouts: k, to each question.
-        pass_at: k' -> pass@k' for the k' of measures.sizes; of 1 it is avg@k, the share of right responses.
+        pass_at: k' -> pass@k' for the k' of estimates.sizes; of 1 it is avg@k, the share of right responses.
         majority: maj@k, share of questions whose most frequent answer is right; None where answers of its data sources
             cannot be read. The average is that of the data sets where it is known.
         reward: mean, as the reward function gave it.
@@ -59,7 +59,7 @@ def summarise(generations: pa.Table, same: Callable[[str, str], bool] | None = N
 
 
 def to_json(results: Sequence[Result]) -> dict[str, Any]:
-    """Label -> measures as plain JSON values; an interval is cut at 0 and 1, and null where it is not known."""
+    """Label -> estimates as plain JSON values; an interval is cut at 0 and 1, and null where it is not known."""
     return {result.label: _plain(result) for result in results}
 
 
@@ -67,8 +67,8 @@ def _result(label: str, rows_PG: list[list[dict]], same: Callable[[str, str], bo
     rollouts = len(rows_PG[0])
     right_PG = [[row["acc"] >= RIGHT for row in rows] for rows in rows_PG]
     pass_at = {
-        k: measures.mean_of([measures.pass_at_k(rollouts, sum(right_G), k) for right_G in right_PG])
-        for k in measures.sizes(rollouts)
+        k: estimates.mean_of([estimates.pass_at_k(rollouts, sum(right_G), k) for right_G in right_PG])
+        for k in estimates.sizes(rollouts)
     }
     every = [row for rows in rows_PG for row in rows]
     known = all(votes(source) for source in {row["data_source"] for row in every})
@@ -89,12 +89,12 @@ def _majority(
     rows_PG: list[list[dict]], right_PG: list[list[bool]], same: Callable[[str, str], bool] | None
 ) -> Estimate:
     won_P = [
-        measures.majority_is_right(
+        estimates.majority_is_right(
             [normalised(row["answer"]) for row in rows], right_G, same if compares(rows[0]["data_source"]) else None
         )
         for rows, right_G in zip(rows_PG, right_PG, strict=True)
     ]
-    return measures.mean_of([float(won) for won in won_P])
+    return estimates.mean_of([float(won) for won in won_P])
 
 
 def _average(results: Sequence[Result]) -> Result:
@@ -108,8 +108,8 @@ def _average(results: Sequence[Result]) -> Result:
         label=AVERAGE,
         questions=sum(result.questions for result in results),
         rollouts=results[0].rollouts,
-        pass_at={k: measures.average([result.pass_at[k] for result in results]) for k in results[0].pass_at},
-        majority=measures.average([result.majority for result in known]) if known else None,
+        pass_at={k: estimates.average([result.pass_at[k] for result in results]) for k in results[0].pass_at},
+        majority=estimates.average([result.majority for result in known]) if known else None,
         reward=mean("reward"),
         tokens=mean("tokens"),
         cut_off=mean("cut_off"),

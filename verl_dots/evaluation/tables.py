@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from verl_dots.evaluation.data_sets import AVERAGE
-from verl_dots.evaluation.measures import Estimate
+from verl_dots.evaluation.estimates import Estimate
 from verl_dots.evaluation.summary import Result
 from verl_dots.reporting.tables import NOTHING, markdown
 

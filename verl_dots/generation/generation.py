@@ -18,6 +18,8 @@ from omegaconf import DictConfig
 from tqdm import tqdm
 
 from verl_dots.bridge.seeds import own_randomness
+from verl_dots.engines.environment import prepare_environment
+from verl_dots.generation.responses import Response
 from verl_dots.generation.standalone import (
     count_replicas,
     load_tokenizer,
@@ -26,7 +28,6 @@ from verl_dots.generation.standalone import (
     start_ray,
     tokenize,
 )
-from verl_dots.launch.start import prepare_environment
 
 
 class GenerationError(RuntimeError):
@@ -53,34 +54,14 @@ class Sampling:
         return cls(float(node.temperature), float(node.top_p), int(node.top_k))
 
 
-@dataclass(frozen=True)
-class Response:
-    """One response.
-
-    Attributes:
-        prompt: position of its prompt in what was given to `generate`.
-        rollout: which response to that prompt it is, from 0.
-        token_ids: generated tokens, the ending token included.
-        text: of the tokens without the special ones: what verl's reward functions are given.
-        stop_reason: the engine's; "length" if the limit cut it.
-    """
-
-    prompt: int
-    rollout: int
-    token_ids: list[int]
-    text: str
-    stop_reason: str | None
-
-
 class RolloutServers:
     """verl's rollout servers without training workers, as a context manager; Ray runs as long as they do.
 
     Args:
-        config: a composed config (verl_dots.main.compose); it is copied.
+        config: a composed config (verl_dots.launch.compose); it is copied.
 
     Raises:
-        ConfigError: the settings cannot work: no engine named, more GPUs wanted than there are.
-        OSError: there is no such model (while the tokenizer is read).
+        ConfigError: the settings cannot work: no engine named, more GPUs wanted than there are, no such model.
     """
 
     def __init__(self, config: DictConfig):

@@ -8,6 +8,12 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from verl_dots.settings import ConfigError
 
+# Servers that stand alone: the weights are the model's own, and nothing else needs the GPU's memory.
+STANDALONE = (
+    "actor_rollout_ref.rollout.load_format=auto",
+    "actor_rollout_ref.rollout.gpu_memory_utilization=0.85",
+)
+
 
 def standalone_config(config: DictConfig) -> DictConfig:
     """A resolved copy for servers that stand alone: they read the model's weights, since nobody sends any.
@@ -55,14 +61,18 @@ def load_tokenizer(config: DictConfig) -> Any:
     """The model's tokenizer, as verl's workers read it.
 
     Raises:
-        OSError: there is no such model.
+        ConfigError: there is no such model, or it has no tokenizer.
     """
     from verl.utils import hf_tokenizer
     from verl.utils.fs import copy_to_local
 
     model = config.actor_rollout_ref.model
-    path = copy_to_local(model.get("tokenizer_path") or model.path)
-    tokenizer = hf_tokenizer(path, trust_remote_code=bool(model.get("trust_remote_code", False)))
+    given = model.get("tokenizer_path") or model.path
+    try:
+        path = copy_to_local(given)
+        tokenizer = hf_tokenizer(path, trust_remote_code=bool(model.get("trust_remote_code", False)))
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"actor_rollout_ref.model.path: {given} has no tokenizer that loads: {error}") from error
     if model.get("custom_chat_template"):
         tokenizer.chat_template = model.custom_chat_template
     return tokenizer

@@ -3,9 +3,9 @@
 from omegaconf import DictConfig
 
 from verl_dots.config import DotsConfig
-from verl_dots.methods.refusals import files_of, refused_as
+from verl_dots.data.questions import read_questions
+from verl_dots.methods.refusals import refused_as, train_files
 from verl_dots.methods.table import METHODS, enabled, source_of
-from verl_dots.questions import read_questions
 from verl_dots.settings import ConfigError
 
 
@@ -25,7 +25,7 @@ def check(config: DictConfig, dots: DotsConfig) -> None:
 def _check_questions(config: DictConfig, dots: DotsConfig) -> None:
     on_conflict = source_of(enabled(dots, config)).on_conflict(dots)
     with refused_as("data.train_files", "data"):
-        files = files_of(config, "data.train_files")
+        files = train_files(config)
         questions = read_questions(files, prompt_key=config.data.prompt_key, on_conflict=on_conflict)
     limit, batch_size = config.data.get("train_max_samples", -1), config.data.train_batch_size
     usable = min(len(questions), limit) if limit > 0 else len(questions)

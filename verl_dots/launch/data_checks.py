@@ -9,20 +9,19 @@ from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
 
-from verl_dots.data_check import Length, check_files
-from verl_dots.data_report import ERRORS, REFUSED, SHARED, TOO_LONG, UNMATCHABLE, FileReport
-from verl_dots.data_types import type_problems
+from verl_dots.data.checks import Length, check_files
+from verl_dots.data.column_types import type_problems
+from verl_dots.data.file_lists import SUFFIXES, QuestionError, file_list, require_file
+from verl_dots.data.file_report import ERRORS, REFUSED, SHARED, TOO_LONG, UNMATCHABLE, FileReport
 from verl_dots.generation.scoring import OURS
 from verl_dots.generation.standalone import load_tokenizer, tokenize
-from verl_dots.methods.refusals import files_of
-from verl_dots.question_rows import SUFFIXES
-from verl_dots.questions import QuestionError
 from verl_dots.rewards import compute
 from verl_dots.settings import ConfigError
 
 logger = logging.getLogger(__name__)
 
-TRAIN, VAL = ROLES = ("data.train_files", "data.val_files")
+TRAIN = "data.train_files"
+ROLES = (TRAIN, "data.val_files")
 LEFT_OUT = (TOO_LONG, REFUSED)  # by data.filter_overlong_prompts
 SHOWN = 5  # columns of different types in a message
 
@@ -38,38 +37,16 @@ def check_paths(config: DictConfig, train: bool = True) -> None:
     """
     own = _own_data_set(config)
     for key in ROLES:
-        files = files_of(config, key)
-        if train and not own and not files:
-            words = f"{key} names no file, and a run needs one; data_prep/ has scripts that write data sets"
-            raise ConfigError(words, key=key, reason="missing")
-        for file in files:
-            if not isinstance(file, str) or not file:
-                words = f"{key}: {file!r} is no path; name a file, or a list of files"
-                raise ConfigError(words, key=key, reason="type")
-            if "://" not in file or not own:
-                _check_path(key, file, own)
-
-
-def _check_path(key: str, file: str, own: bool) -> None:
-    """Refuse one file; `own`: a data set class of the user's reads it, whatever its kind."""
-    path = Path(file).expanduser()
-    if "://" in file:
-        words = (
-            f"{file!r} is not on this machine, so its rows cannot be checked before the run; copy it to a disk that "
-            "all nodes see, and name the copy"
-        )
-    elif path.is_dir():
-        words = f"{file!r} is a folder; name the files in it, {file.rstrip('/')}/NAME.parquet"
-    elif not path.is_file():
-        words = f"there is no file {file!r}; data_prep/ has scripts that write data sets"
-    elif not own and not file.endswith(SUFFIXES):
-        words = (
-            f"{file!r} is of a kind that verl does not read; allowed: {', '.join(SUFFIXES)}. Write its rows as "
-            "parquet in verl's schema (data_prep/), or name a data set class in data.custom_cls"
-        )
-    else:
-        return
-    raise ConfigError(f"{key}: {words}", key=key, reason="file")
+        try:
+            files = file_list(OmegaConf.select(config, key))
+            if train and not own and not files:
+                words = f"{key} names no file, and a run needs one; data_prep/ has scripts that write data sets"
+                raise ConfigError(words, key=key, reason="missing")
+            for file in files:
+                if not own or "://" not in file:
+                    require_file(file, None if own else SUFFIXES)
+        except QuestionError as error:
+            raise ConfigError(f"{key}: {error}", key=key, reason="file") from error
 
 
 def check_data(config: DictConfig, train: bool = True) -> None:
@@ -90,7 +67,7 @@ def check_data(config: DictConfig, train: bool = True) -> None:
     filters = bool(config.data.get("filter_overlong_prompts"))
     left_out = LEFT_OUT if filters else ()
     for key in ROLES:
-        if not (files := files_of(config, key)):
+        if not (files := file_list(OmegaConf.select(config, key))):
             continue
         needed = config.data.train_batch_size if key == TRAIN and train and not config.trainer.get("val_only") else 1
         length = _length(config)

@@ -1,13 +1,13 @@
 """From a composed config to a running trainer: checks, environment of the Ray processes, verl's `run_ppo`."""
 
 import logging
-import os
 from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
 
 from verl_dots.config import DotsConfig
 from verl_dots.console.redirect import HeldBack
+from verl_dots.engines.environment import prepare_environment
 from verl_dots.files import is_path
 from verl_dots.launch import checks
 from verl_dots.launch.claim import claim_run
@@ -19,51 +19,12 @@ from verl_dots.launch.start_screen import run_console
 from verl_dots.launch.verl_names import check_names
 from verl_dots.launch.verl_values import check_values
 from verl_dots.methods.refusals import refused_as
-from verl_dots.settings import ConfigError, require, unknown_key
+from verl_dots.settings import ConfigError, require
 from verl_dots.training.run_folder import versions
 
 logger = logging.getLogger(__name__)
 
 MODEL = "actor_rollout_ref.model.path"
-PLUGIN = "verl_dots.engines.plugin"
-# Forwarded to the Ray processes of every node; set before verl is imported. A value that the user has set stays.
-COMMON_ENVIRONMENT = {"TQ_LOGGING_LEVEL": "ERROR", "RAY_USAGE_STATS_ENABLED": "0"}
-CPU_ENVIRONMENT = {
-    # Pick the platform that `plugin` registers; verl knows its FSDP engines under "cuda" and "npu" only.
-    "VERL_PLATFORM": "cpu",
-    "VERL_ENGINE_DEVICE": "cuda",
-    # Ray must not hide devices from actors that asked for none: there are none to hide, and a warning for each.
-    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
-    # One thread a process: sums keep their order, and the workers share few cores. On 2 cores a step of the tiny
-    # model takes 5.4 s with one thread, 7.2 s with two, and 25 s with two that wait actively.
-    "OMP_NUM_THREADS": "1",
-    "MKL_NUM_THREADS": "1",
-    "TOKENIZERS_PARALLELISM": "false",
-    "GLOO_SOCKET_IFNAME": "lo",
-}
-
-
-def prepare_environment(cpu: bool, nnodes: int = 1) -> dict[str, str]:
-    """Set this process's environment for verl and return what every Ray process needs of it.
-
-    Idempotent; must run before verl is imported, because verl picks its platform on import.
-    """
-    wanted = dict(COMMON_ENVIRONMENT, **(CPU_ENVIRONMENT if cpu else {}))
-    if nnodes > 1:
-        wanted.pop("GLOO_SOCKET_IFNAME", None)  # the loopback interface reaches one node only
-    modules = [name for name in os.environ.get("VERL_USE_EXTERNAL_MODULES", "").split(",") if name]
-    if PLUGIN not in modules:
-        modules.append(PLUGIN)
-    os.environ["VERL_USE_EXTERNAL_MODULES"] = ",".join(modules)
-    for name, value in wanted.items():
-        os.environ.setdefault(name, value)
-    # It tells of its choice at every import; a level would not last, as it sets its own.
-    logging.getLogger("verl.plugin.platform.platform_manager").addFilter(_is_warning)
-    return {name: os.environ[name] for name in ("VERL_USE_EXTERNAL_MODULES", *wanted)}
-
-
-def _is_warning(record: logging.LogRecord) -> bool:
-    return record.levelno >= logging.WARNING
 
 
 def validate(config: DictConfig, data: bool = True, train: bool = True) -> DotsConfig:
@@ -183,25 +144,3 @@ def launch(config: DictConfig, checked: bool = False) -> None:
         finally:
             if not joined:
                 ray.shutdown()  # the last words of its workers belong to the log, too
-
-
-def refused_override(error: Exception, config: DictConfig) -> ConfigError:
-    """hydra's refusal of an override as ours, with the nearest key that exists."""
-    text = str(error).splitlines()[0]
-    cause = error.__cause__
-    key = getattr(cause, "full_key", None) or (text.split("'")[1] if "'" in text else "")
-    if key and OmegaConf.select(config, key) is None:
-        return unknown_key(key, all_keys(config))
-    return ConfigError(f"{text} {cause or ''}".strip(), key=key, reason="type")
-
-
-def all_keys(node: DictConfig, prefix: str = "") -> list[str]:
-    """Dotted names of every key below a config node, inner ones included."""
-    names = []
-    for key in node:
-        name = f"{prefix}{key}"
-        names.append(name)
-        child = node._get_node(key)
-        if isinstance(child, DictConfig) and not child._is_none():
-            names += all_keys(child, f"{name}.")
-    return names

@@ -9,6 +9,7 @@ from omegaconf import DictConfig, OmegaConf
 from verl_dots.config import DotsConfig
 from verl_dots.console.lines import differing, folded, start_lines
 from verl_dots.console.run import LOG_FILE, RunConsole
+from verl_dots.data.file_lists import file_list
 
 # Of DotsConfig, what is shown elsewhere or is no matter of the method.
 NO_METHOD = ("console", "preset", "seed")
@@ -38,8 +39,8 @@ def start_facts(config: DictConfig, dots: DotsConfig) -> dict[str, str]:
     every = f" every {trainer.test_freq} steps" if trainer.test_freq > 0 else " never"
     return {
         "model": f"{parts.model.path}, on {devices}, rollouts by {rollout.name}",
-        "train data": _files(data.train_files),
-        "validation": f"{_files(data.val_files)},{every}" if data.val_files else "",
+        "train data": ", ".join(file_list(data.train_files)),
+        "validation": f"{', '.join(file_list(data.val_files))},{every}" if data.val_files else "",
         "batch": f"{data.train_batch_size} questions x {rollout.n} rollouts, mini-batches of "
         f"{parts.actor.ppo_mini_batch_size}, up to {data.max_prompt_length} + {data.max_response_length} tokens",
         "algorithm": f"{config.algorithm.adv_estimator}, loss {parts.actor.policy_loss.loss_mode}, "
@@ -64,7 +65,3 @@ def _saving(config: DictConfig) -> str:
     often = config.trainer.save_freq
     saved = f"saved every {often} steps" if often > 0 else "never saved (trainer.save_freq)"
     return f"{saved}; resume_mode={config.trainer.resume_mode}"
-
-
-def _files(files: object) -> str:
-    return str(files) if isinstance(files, str) else ", ".join(map(str, files or []))

@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 
 from omegaconf import DictConfig, OmegaConf
 
-from verl_dots.question_rows import schema_of
+from verl_dots.data.file_lists import file_list
+from verl_dots.data.rows import schema_of
 from verl_dots.settings import ConfigError, Reason
 
 
@@ -88,7 +89,7 @@ def excluded(key: str, value: Any, what: str, why: str) -> ConfigError:
 def refuse_kept(config: DictConfig, what: str) -> None:
     """Raise ConfigError unless the rollouts of a run can be kept: they must be text, with a ratio."""
     require_fixed(config, what, *KEPT)
-    for file in files_of(config, "data.train_files"):
+    for file in train_files(config):
         with refused_as("data.train_files", "file"):
             columns = set(schema_of(file).names)
         if media := columns & {config.data.get("image_key", "images"), config.data.get("video_key", "videos")}:
@@ -114,10 +115,9 @@ def refuse_uneven_mini_batches(config: DictConfig, what: str) -> None:
         )
 
 
-def files_of(config: DictConfig, key: str) -> list[str]:
-    """The data files under a key of the config."""
-    files = OmegaConf.select(config, key)
-    return [files] if isinstance(files, str) else list(files or [])
+def train_files(config: DictConfig) -> list[str]:
+    """The training files of the config."""
+    return file_list(config.data.train_files)
 
 
 @contextmanager

@@ -4,7 +4,8 @@
     configs.py     config.yaml -> settings, and where they differ
     runs.py        run folders -> `Run` records with one table of rows each
     selection.py   which runs count: unfinished, shorter and repeated ones are left out by name
-    measures.py    curves, smoothing, first reach of an accuracy, savings, seconds by part
+    validation_curves.py  smoothing, first reach of an accuracy, savings
+    metric_means.py  means of what is logged, seconds by phase
     fairness.py    what makes runs or methods hard to compare, in sentences
     evaluations.py at which steps methods are compared
     obstacles.py   why a saving cannot be told

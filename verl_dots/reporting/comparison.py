@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from verl_dots.reporting import measures
-from verl_dots.reporting.measures import Curve, MeanStd, Reach, Savings
+from verl_dots.reporting import metric_means
+from verl_dots.reporting.metric_means import MeanStd
 from verl_dots.reporting.runs import Run
 from verl_dots.reporting.selection import LeftOut
+from verl_dots.reporting.validation_curves import Curve, Reach, Savings
 
 GAIN_SHARES = (0.5, 0.75, 0.9)
 TIME_SHARES = (0.25, 0.5, 0.75, 1.0)
 # Shares of a step's groups: their metric, and over which last share of the steps it is averaged.
 OUTCOMES = {
-    "effective": (measures.EFFECTIVE_GROUPS, 1.0),
-    "all wrong": (measures.ALL_WRONG_GROUPS, 1.0),
-    "all right": (measures.ALL_RIGHT_GROUPS, 1.0),
-    "all wrong, last third": (measures.ALL_WRONG_GROUPS, 1 / 3),
+    "effective": (metric_means.EFFECTIVE_GROUPS, 1.0),
+    "all wrong": (metric_means.ALL_WRONG_GROUPS, 1.0),
+    "all right": (metric_means.ALL_RIGHT_GROUPS, 1.0),
+    "all wrong, last third": (metric_means.ALL_WRONG_GROUPS, 1 / 3),
 }
 
 
@@ -54,7 +55,7 @@ class MethodSummary:
     train_seconds: float
     seconds_per_step: float
     tokens: float
-    seconds_by_part: dict[str, float]
+    seconds_by_phase: dict[str, float]
     effective_groups: float
     outcomes: dict[str, float]
     reach: Reach | None

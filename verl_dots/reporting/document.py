@@ -18,9 +18,9 @@ TIMES_NOTE = (
     "Train time: the training steps with their checkpoints, without validation. Wall time: everything since the start, "
     "validation included."
 )
-_PARTS_NOTE = (
+_PHASES_NOTE = (
     "Means over steps and seeds, the first step left out. `step` is verl's timer around a training step; it holds "
-    "the other parts except `testing`, the validation, which runs after it in some steps and is spread over all."
+    "the other phases except `testing`, the validation, which runs after it in some steps and is spread over all."
 )
 
 
@@ -42,9 +42,9 @@ def report_text(comparison: Comparison) -> str:
     lines += _savings_section(comparison)
     lines += _optional_sections(comparison)
     lines += ["## Training", "", f"![Reward, entropy and response length against steps]({TRAINING_FILE})", ""]
-    parts = tables.parts_table(comparison)
-    if parts:
-        lines += ["## Seconds per step by part", "", parts, "", _PARTS_NOTE, ""]
+    phases = tables.phases_table(comparison)
+    if phases:
+        lines += ["## Seconds per step by phase", "", phases, "", _PHASES_NOTE, ""]
     return "\n".join(lines + _settings_section(comparison) + _run_section(comparison))
 
 

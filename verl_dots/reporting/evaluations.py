@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from verl_dots.reporting.measures import Curve, at_steps
+from verl_dots.reporting.validation_curves import Curve, at_steps
 
 # Evaluations that all methods share are compared alone if they are at least this share of those of each.
 MOST = 0.75

@@ -43,7 +43,15 @@ def _method(method: MethodSummary) -> dict[str, Any]:
         entry[name] = None if value is None else asdict(value)
     entry["no_saving"] = method.no_saving
     entry["milestones"] = [asdict(milestone) for milestone in method.milestones]
-    for name in ("steps", "wall_seconds", "train_seconds", "seconds_per_step", "tokens", "seconds_by_part", "outcomes"):
+    for name in (
+        "steps",
+        "wall_seconds",
+        "train_seconds",
+        "seconds_per_step",
+        "tokens",
+        "seconds_by_phase",
+        "outcomes",
+    ):
         entry[name] = getattr(method, name)
     entry["effective_groups"] = method.effective_groups
     return entry

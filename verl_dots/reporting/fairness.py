@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from verl_dots.reporting import configs, measures
+from verl_dots.reporting import configs, validation_curves
 from verl_dots.reporting.runs import CONFIG_FILE, Run
 
 Groups = Mapping[str, Sequence[Run]]
@@ -45,7 +45,7 @@ def between_methods(groups: Groups) -> list[tuple[tuple[str, ...], tuple[str, ..
 
 def evaluated_steps(run: Run) -> list[int]:
     """Return the steps at which a run was evaluated."""
-    return [int(step) for step in measures.validation_curve(run.rows, run.metric_keys).step_E]
+    return [int(step) for step in validation_curves.validation_curve(run.rows, run.metric_keys).step_E]
 
 
 def _settings(runs: Sequence[Run]) -> list[dict]:
@@ -163,7 +163,7 @@ def _starts(groups: Groups) -> list[str]:
     """Name methods that began, before any training, from accuracies too far apart for one model."""
     starts = {}
     for name, members in groups.items():
-        curves = [measures.validation_curve(run.rows, run.metric_keys) for run in members]
+        curves = [validation_curves.validation_curve(run.rows, run.metric_keys) for run in members]
         if all(curve.step_E[0] == 0 for curve in curves):
             starts[name] = float(np.mean([curve.accuracy_E[0] for curve in curves]))
     if not starts or max(starts.values()) - min(starts.values()) <= START_APART:

@@ -14,7 +14,7 @@ from matplotlib import rc_context
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter
 
-from verl_dots.reporting import drawing, lines, measures
+from verl_dots.reporting import drawing, lines, metric_means
 from verl_dots.reporting.comparison import Comparison, MethodSummary
 from verl_dots.reporting.drawing import BASELINE_COLOUR, SIZE_INCHES, STYLE
 
@@ -112,7 +112,7 @@ def effective_figure(comparison: Comparison) -> Figure | None:
 
     Seeds are averaged, the line is a trailing mean over a tenth of the steps. None where no run recorded it.
     """
-    key = measures.EFFECTIVE_GROUPS
+    key = metric_means.EFFECTIVE_GROUPS
     methods = [method for method in comparison.methods if any(key in run.rows for run in method.runs)]
     if not methods:
         return None

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from verl_dots.reporting import drawing, measures
+from verl_dots.reporting import drawing, validation_curves
 from verl_dots.reporting.comparison import Comparison, MethodSummary
 
 MOST_MARKED_POINTS = 25
@@ -31,7 +31,7 @@ def draw_curve(
 def draw_seed_band(
     panel: Axes, method: MethodSummary, axis: str, factor: float, scale: float, look: dict[str, Any]
 ) -> None:
-    seeds = np.stack([curve.accuracy_E for curve in measures.align(method.curves)])
+    seeds = np.stack([curve.accuracy_E for curve in validation_curves.align(method.curves)])
     deviation_E = scale * seeds.std(axis=0, ddof=1)
     drawing.band(panel, factor * getattr(method.mean, axis), scale * method.mean.accuracy_E, deviation_E, look["color"])
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from verl_dots.reporting import measures
+from verl_dots.reporting import validation_curves
 from verl_dots.reporting.comparison import MethodSummary
-from verl_dots.reporting.measures import Curve
+from verl_dots.reporting.validation_curves import Curve
 
 LEAST_FOR_MILESTONES = 3
 
@@ -36,7 +36,7 @@ def of_method(mean: Curve, target: float, window: int, steps_of_baseline: float)
         return f"above at its first evaluation (step {mean.step_E[0]:.0f})"
     if count == 1:
         return "evaluated once"
-    if measures.first_reach(mean, target) is None:
+    if validation_curves.first_reach(mean, target) is None:
         return "never" if mean.step_E[-1] >= steps_of_baseline else f"not in {mean.step_E[-1]:.0f} steps"
     return f"fewer evaluations ({count}) than are averaged" if count < window else None
 

@@ -94,11 +94,6 @@ class Run:
         return None
 
 
-def load_run(path: str | Path, metric: str | None = None) -> Run:
-    """Load the run in folder `path`, see `read_run` and `with_metric`."""
-    return with_metric(read_run(path), metric)
-
-
 def read_run(path: str | Path) -> Run:
     """Read the run in folder `path`, without choosing its metric.
 

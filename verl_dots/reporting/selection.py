@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from verl_dots.reporting.measures import validation_curve
 from verl_dots.reporting.runs import NothingRecordedError, Run, RunError, group_by_name, read_run, with_metric
+from verl_dots.reporting.validation_curves import validation_curve
 
 FLAG = "--include-unfinished"
 

@@ -9,11 +9,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from verl_dots.reporting import evaluations, fairness, measures, obstacles
+from verl_dots.reporting import evaluations, fairness, metric_means, obstacles, validation_curves
 from verl_dots.reporting.comparison import GAIN_SHARES, OUTCOMES, Comparison, MethodSummary, Milestone
-from verl_dots.reporting.measures import Curve
 from verl_dots.reporting.runs import Run, RunError
 from verl_dots.reporting.selection import FLAG, LeftOut
+from verl_dots.reporting.validation_curves import Curve
 
 DEFAULT_BASELINE = "grpo"
 
@@ -43,8 +43,8 @@ def compare(
     metric_keys = _common_metric_keys(runs)
     raw, uneven = evaluations.shared({method: _curves(method, members) for method, members in groups.items()})
     window = _window(window, raw)
-    curves = {method: [measures.smooth_curve(curve, window) for curve in raw[method]] for method in groups}
-    means = {method: measures.mean_curve(curves[method]) for method in groups}
+    curves = {method: [validation_curves.smooth_curve(curve, window) for curve in raw[method]] for method in groups}
+    means = {method: validation_curves.mean_curve(curves[method]) for method in groups}
     is_accuracy, kinds = _is_accuracy(metric_keys, raw)
     notes = (*notes, *_replaced(name, baseline, left_out))
     obstacle = obstacles.of_baseline(name, means[name], window, is_accuracy)
@@ -109,7 +109,7 @@ def _summarise(
 ) -> MethodSummary:
     first = [float(curve.accuracy_E[0]) for curve in curves]
     final = [float(curve.accuracy_E[-1]) for curve in curves]
-    parts = [measures.seconds_by_part(run.rows) for run in runs]
+    phases = [metric_means.seconds_by_phase(run.rows) for run in runs]
     last_rows = [run.rows.iloc[-1] for run in runs]
     whole, *milestones = (_milestone(share, mean, baseline) for share in (1.0, *GAIN_SHARES))
     return MethodSummary(
@@ -117,21 +117,21 @@ def _summarise(
         runs=runs,
         curves=tuple(curves),
         mean=mean,
-        first=measures.mean_std(first),
-        final=measures.mean_std(final),
-        gain=measures.mean_std([end - start for start, end in zip(first, final, strict=True)]),
+        first=metric_means.mean_std(first),
+        final=metric_means.mean_std(final),
+        gain=metric_means.mean_std([end - start for start, end in zip(first, final, strict=True)]),
         steps=_mean(row["step"] for row in last_rows),
         wall_seconds=_mean(row["wall_seconds"] for row in last_rows),
         train_seconds=_mean(row["train_seconds"] for row in last_rows),
-        seconds_per_step=_mean(measures.seconds_per_step(run.rows) for run in runs),
+        seconds_per_step=_mean(metric_means.seconds_per_step(run.rows) for run in runs),
         tokens=_mean(row["generated_tokens"] for row in last_rows),
-        seconds_by_part={
-            part: _mean(seconds.get(part, 0.0) for seconds in parts)
-            for part in dict.fromkeys(part for seconds in parts for part in seconds)
+        seconds_by_phase={
+            phase: _mean(seconds.get(phase, 0.0) for seconds in phases)
+            for phase in dict.fromkeys(phase for seconds in phases for phase in seconds)
         },
-        effective_groups=_mean(measures.mean_of(run.rows, measures.EFFECTIVE_GROUPS) for run in runs),
+        effective_groups=_mean(metric_means.mean_of(run.rows, metric_means.EFFECTIVE_GROUPS) for run in runs),
         outcomes={
-            label: _mean(measures.mean_of(run.rows, key, last) for run in runs)
+            label: _mean(metric_means.mean_of(run.rows, key, last) for run in runs)
             for label, (key, last) in OUTCOMES.items()
         },
         reach=whole.reach,
@@ -154,8 +154,8 @@ def _milestone(share: float, mean: Curve, baseline: _Baseline) -> Milestone:
     obstacle = obstacles.of_method(mean, target, baseline.window, float(baseline.mean.step_E[-1]))
     if obstacle is not None:
         return Milestone(share, None, None, obstacle)
-    reach = measures.first_reach(mean, target)
-    saved = measures.savings(reach, measures.first_reach(baseline.mean, target))
+    reach = validation_curves.first_reach(mean, target)
+    saved = validation_curves.savings(reach, validation_curves.first_reach(baseline.mean, target))
     if not evaluations.same_steps(mean, baseline.mean):  # one of the two spent more of its wall time on validation
         saved = replace(saved, wall=math.nan)
     return Milestone(share, reach, saved, None)
@@ -164,7 +164,7 @@ def _milestone(share: float, mean: Curve, baseline: _Baseline) -> Milestone:
 def _curves(name: str, runs: Sequence[Run]) -> list[Curve]:
     """The runs' curves at the steps at which all of them were evaluated."""
     try:
-        return measures.align([measures.validation_curve(run.rows, run.metric_keys) for run in runs])
+        return validation_curves.align([validation_curves.validation_curve(run.rows, run.metric_keys) for run in runs])
     except ValueError as error:
         raise RunError(f"method {name!r}: {error}") from error
 
@@ -175,7 +175,7 @@ def _window(requested: int | None, curves: Mapping[str, Sequence[Curve]]) -> int
         first, *others = (members[0] for members in curves.values())
         even = all(evaluations.same_steps(first, other) for other in others)
         fewest = min(len(curve.accuracy_E) for members in curves.values() for curve in members)
-        return measures.default_window(fewest) if even else 1
+        return validation_curves.default_window(fewest) if even else 1
     if requested < 1:
         raise RunError(f"--smoothing is {requested}; it must be at least 1 evaluation.")
     return requested

@@ -9,16 +9,16 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from verl_dots.reporting import measures
+from verl_dots.reporting import validation_curves
 from verl_dots.reporting.comparison import OUTCOMES, TIME_SHARES, Comparison, MethodSummary, Milestone
-from verl_dots.reporting.measures import MeanStd
+from verl_dots.reporting.metric_means import MeanStd
 
 NOTHING = "–"
 # The two times of a run, told apart wherever one of them is a column.
 TRAIN_TIME = "train time (no validation)"
 WALL_TIME = "wall time (with validation)"
-# verl's parts of a step in the order in which they happen; others follow by name.
-PART_ORDER = (
+# verl's phases of a step in the order in which they happen; others follow by name.
+PHASE_ORDER = (
     "step",
     "selection",
     "reference_rollouts",
@@ -118,17 +118,17 @@ def outcomes_table(comparison: Comparison) -> str:
     return markdown(["groups (%)", *OUTCOMES], rows)
 
 
-def parts_table(comparison: Comparison) -> str:
-    """One row a part of a step, one column a method: mean seconds a step. Empty without timings."""
-    names = {part for method in comparison.methods for part in method.seconds_by_part}
+def phases_table(comparison: Comparison) -> str:
+    """One row a phase of a step, one column a method: mean seconds a step. Empty without timings."""
+    names = {phase for method in comparison.methods for phase in method.seconds_by_phase}
     if not names:
         return ""
-    ordered = [part for part in PART_ORDER if part in names] + sorted(names - set(PART_ORDER))
+    ordered = [phase for phase in PHASE_ORDER if phase in names] + sorted(names - set(PHASE_ORDER))
     rows = [
-        [part, *(_number(method.seconds_by_part.get(part, math.nan), ".3f") for method in comparison.methods)]
-        for part in ordered
+        [phase, *(_number(method.seconds_by_phase.get(phase, math.nan), ".3f") for method in comparison.methods)]
+        for phase in ordered
     ]
-    return markdown(["part", *(method.name for method in comparison.methods)], rows)
+    return markdown(["phase", *(method.name for method in comparison.methods)], rows)
 
 
 def markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -194,7 +194,7 @@ def _savings_row(method: MethodSummary, baseline: str) -> list[str]:
 
 
 def _after(method: MethodSummary, train_seconds: float, is_accuracy: bool) -> str:
-    value, ended = measures.accuracy_at(method.mean, train_seconds)
+    value, ended = validation_curves.accuracy_at(method.mean, train_seconds)
     text = accuracy(MeanStd(value, math.nan, 1), is_accuracy)
     if not ended:
         return text

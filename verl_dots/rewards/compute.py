@@ -129,7 +129,7 @@ def compute_score(
     return {"score": score, "acc": float(score >= 1.0)}
 
 
-# What is asked of data before a run; see `RewardChecks` in data_check.py.
+# What is asked of data before a run; see `RewardChecks` in data/checks.py.
 
 
 def source_problem(data_source: str) -> str | None:

@@ -1,10 +1,8 @@
 """AdaRFT through Ray and verl: the target follows every step's reward, across a resume and on predicted difficulty."""
 
-import shutil
-
 import pytest
 
-from tests.launches import computed, must_train, rows_of
+from tests.launches import assert_same_rows, cut_off, must_train, rows_of
 from verl_dots.methods.adarft.rule import next_target
 
 pytestmark = [pytest.mark.e2e, pytest.mark.long]
@@ -47,14 +45,9 @@ def test_the_target_follows_the_reward_of_every_step(whole):
 
 
 def test_a_resumed_run_goes_on_bit_for_bit(inputs, whole, tmp_path):
-    shutil.copytree(whole / "global_step_2", tmp_path / "global_step_2")
-    (tmp_path / "latest_checkpointed_iteration.txt").write_text("2")
+    cut_off(whole, 2, tmp_path)
     must_train(overrides(inputs, tmp_path))
-    mine, theirs = (
-        {key: value for key, value in computed(rows_of(folder)[3]).items() if key != "generated_tokens"}
-        for folder in (tmp_path, whole)
-    )
-    assert mine == theirs
+    assert_same_rows(tmp_path, whole, [3])
 
 
 def test_on_predicted_difficulty_the_target_takes_the_place_of_alpha(inputs, tmp_path):
@@ -90,13 +83,9 @@ def test_ppo_with_a_critic_and_its_resume(inputs, tmp_path):
     }
     whole, half = tmp_path / "whole", tmp_path / "half"
     must_train(overrides(inputs, whole, **ppo))
-    shutil.copytree(whole / "global_step_2", half / "global_step_2")
-    (half / "latest_checkpointed_iteration.txt").write_text("2")
+    cut_off(whole, 2, half)
     must_train(overrides(inputs, half, **ppo))
-    rows, resumed = rows_of(whole), rows_of(half)
+    rows = rows_of(whole)
     assert all(row["critic/vf_loss"] > 0 and row["critic/grad_norm"] > 0 for row in rows.values())
     assert rows[2]["adarft/target"] == pytest.approx(next_target(2.0, rows[1]["adarft/reward"], **RULE))
-    mine, theirs = (
-        {key: value for key, value in computed(of[3]).items() if key != "generated_tokens"} for of in (resumed, rows)
-    )
-    assert mine == theirs
+    assert_same_rows(half, whole, [3])

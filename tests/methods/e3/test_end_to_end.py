@@ -1,10 +1,8 @@
 """E3 through Ray and verl: unequal groups, a controlled temperature, both with replay, and a resume."""
 
-import shutil
-
 import pytest
 
-from tests.launches import computed, must_train, rows_of
+from tests.launches import assert_same_rows, cut_off, must_train, rows_of
 
 pytestmark = [pytest.mark.e2e, pytest.mark.long]
 BATCH, N = 8, 4
@@ -39,10 +37,9 @@ def test_budgets_and_temperature_with_replay_and_a_resume(inputs, tmp_path):
     }
     whole, half = tmp_path / "whole", tmp_path / "half"
     must_train(overrides(inputs, whole, **replay, **{"trainer.save_freq": 4}))
-    shutil.copytree(whole / "run" / "global_step_4", half / "run" / "global_step_4")
-    (half / "run" / "latest_checkpointed_iteration.txt").write_text("4")
+    cut_off(whole / "run", 4, half / "run")
     must_train(overrides(inputs, half, **replay))
-    rows, resumed = rows_of(whole / "run"), rows_of(half / "run")
+    rows = rows_of(whole / "run")
     assert sorted(rows) == [1, 2, 3, 4, 5, 6]
     for step, row in rows.items():
         fresh = BATCH - round(BATCH * row["replay/share"])
@@ -55,12 +52,7 @@ def test_budgets_and_temperature_with_replay_and_a_resume(inputs, tmp_path):
         # A mean over tokens, where the loss and with it verl's figure is a sum over them and a mean over responses.
         tokens = row["training/generated_tokens"] / (fresh * N)
         assert row["actor/entropy"] == pytest.approx(row["temperature/entropy"] * tokens, rel=1e-5)
-    for step in (5, 6):
-        mine, theirs = (
-            {key: value for key, value in computed(of[step]).items() if key != "generated_tokens"}
-            for of in (resumed, rows)
-        )
-        assert mine == theirs, f"step {step}"
+    assert_same_rows(half / "run", whole / "run", (5, 6))
     assert rows[1]["temperature/temperature"] == 1.0
     # The tiny model is surer than the target: the temperature rises.
     assert rows[6]["temperature/temperature"] > rows[3]["temperature/temperature"] > 1.0

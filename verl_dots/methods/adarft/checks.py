@@ -6,10 +6,10 @@ import numpy as np
 from omegaconf import DictConfig
 
 from verl_dots.config import DotsConfig
+from verl_dots.data.questions import Questions
+from verl_dots.data.rows import read_batches, schema_of
 from verl_dots.difficulty.static import static_difficulties
-from verl_dots.methods.refusals import CHOSEN_QUESTIONS, excluded, files_of, refused_as, require_fixed
-from verl_dots.question_rows import read_batches, schema_of
-from verl_dots.questions import Questions
+from verl_dots.methods.refusals import CHOSEN_QUESTIONS, excluded, refused_as, require_fixed, train_files
 from verl_dots.settings import ConfigError, require
 
 logger = logging.getLogger(__name__)
@@ -79,7 +79,7 @@ def _difficulties(config: DictConfig, field: str) -> np.ndarray:
     """[N] difficulty of each row of the training files."""
     column = field.split(".")[0]
     found = []
-    for file in files_of(config, "data.train_files"):
+    for file in train_files(config):
         with refused_as("data.train_files", "file"):
             if column not in schema_of(file).names:
                 raise ConfigError(

@@ -12,10 +12,10 @@ from omegaconf import DictConfig
 
 from verl_dots.bridge.rows import Rows
 from verl_dots.config import DotsConfig
+from verl_dots.data.questions import Questions
 from verl_dots.methods.adarft.checks import refuse_adarft, refuse_adarft_questions
 from verl_dots.methods.adarft.state import Target, TargetCurriculum
 from verl_dots.methods.hooks import Run, Source, Stage
-from verl_dots.questions import Questions
 from verl_dots.state import require_equal, require_keys
 from verl_dots.step import Step
 

@@ -6,6 +6,7 @@ import math
 from omegaconf import DictConfig
 
 from verl_dots.config import DotsConfig
+from verl_dots.data.questions import Questions
 from verl_dots.methods.refusals import (
     CHOSEN_QUESTIONS,
     LOSS_MODE,
@@ -19,7 +20,6 @@ from verl_dots.methods.refusals import (
 )
 from verl_dots.methods.replay.settings import GRPO_RR, LOSSES
 from verl_dots.methods.selection.state import rounds_batches
-from verl_dots.questions import Questions
 from verl_dots.settings import ConfigError
 
 logger = logging.getLogger(__name__)

@@ -5,9 +5,9 @@ import logging
 from omegaconf import DictConfig
 
 from verl_dots.config import DotsConfig
+from verl_dots.data.questions import Questions
 from verl_dots.methods.refusals import CHOSEN_QUESTIONS, OWN_AGENT_LOOP, excluded, refused_as, require_fixed
 from verl_dots.methods.selection.state import rounds_batches
-from verl_dots.questions import Questions
 from verl_dots.settings import ConfigError, require
 
 logger = logging.getLogger(__name__)

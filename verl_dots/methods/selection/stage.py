@@ -11,11 +11,11 @@ from omegaconf import DictConfig
 
 from verl_dots.bridge.rows import TRAIN, Rows
 from verl_dots.config import DotsConfig
+from verl_dots.data.questions import Questions
 from verl_dots.difficulty.predictors import DifficultyPredictor, identity_of
 from verl_dots.methods.hooks import References, Run, Source
 from verl_dots.methods.selection.checks import refuse_selection, refuse_selection_questions
 from verl_dots.methods.selection.state import SelectionCurriculum
-from verl_dots.questions import Questions
 from verl_dots.state import require_equal, require_keys
 from verl_dots.step import Group, Origin, Step, columns, difficulty
 

@@ -1,0 +1,207 @@
+"""Ids and texts of questions; duplicates, conflicts and rows that are no questions."""
+
+from pathlib import Path
+
+import datasets
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from verl_dots.data.file_lists import QuestionError
+from verl_dots.data.questions import question_id, questions_of, read_questions
+
+DATA = Path(__file__).parents[3] / "shared" / "data"
+PROMPT = [{"role": "user", "content": "What is 1 plus 1?"}]
+
+
+def row(text="What is 1 plus 1?", truth="2", **changes):
+    prompt = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": text}]
+    return {"prompt": prompt, "reward_model": {"style": "rule", "ground_truth": truth}} | changes
+
+
+def write(path, rows):
+    pq.write_table(pa.Table.from_pylist(rows), path)
+    return path
+
+
+def test_the_id_is_pinned():
+    # sha256 of [[["user","What is 1 plus 1?"]],"2"], first 16 hex digits; it must never change: runs are keyed by it
+    assert question_id(PROMPT, "2") == "e8cebe6aad6f3e0f"
+    assert question_id(PROMPT, "3") != question_id(PROMPT, "2")
+
+
+def test_an_answer_that_is_no_string_counts_as_its_json():
+    assert question_id(PROMPT, 2) == question_id(PROMPT, np.int64(2)) == question_id(PROMPT, "2")
+    assert question_id(PROMPT, ["2", 3]) == question_id(PROMPT, np.array(["2", 3], object))
+    assert question_id(PROMPT, ["2", 3]) == question_id(PROMPT, '["2", 3]')
+    assert question_id(PROMPT, {"b": 1, "a": 2}) == question_id(PROMPT, {"a": 2, "b": 1})
+    with pytest.raises(TypeError, match="got set"):
+        question_id(PROMPT, {1})
+
+
+def test_the_text_is_the_question_field_or_all_but_the_systems_messages():
+    rows = [
+        row("a", extra_info={"question": "Written out"}),
+        row("b", extra_info={"question": " \n"}),
+        row("c", extra_info=None),
+        {"prompt": [*PROMPT, {"role": "assistant", "content": "Well?"}], "reward_model": {"ground_truth": "2"}},
+    ]
+    assert questions_of(rows).texts == ("Written out", "b", "c", "What is 1 plus 1?\nWell?")
+
+
+def test_repeated_rows_count_once_and_are_logged(caplog):
+    found = questions_of([row("a"), row("b"), row("a"), row("a"), row("c")])
+    assert found.texts == ("a", "b", "c")
+    assert found.rows.tolist() == [0, 1, 4]
+    assert found.rows.dtype == np.int64
+    assert "2 of 5 rows repeat an earlier question" in caplog.text
+
+
+def test_conflicting_answers_are_left_out_with_all_their_rows(caplog):
+    rows = [row("a", "1"), row("b", "1"), row("a", "2"), row("c", "1"), row("a", "1"), row("c", "2"), row("c", "3")]
+    found = questions_of(rows)
+    assert (found.texts, found.rows.tolist()) == (("b",), [1])
+    assert "2 prompts occur with different ground truths, the first: row 0, row 2; row 3, row 5, row 6" in caplog.text
+    assert "these 5 questions are left out" in caplog.text
+    with pytest.raises(QuestionError, match="2 prompts occur with different ground truths, the first: row 0, row 2;"):
+        questions_of(rows, on_conflict="error")
+
+
+def test_prompts_are_compared_by_their_exact_text():
+    assert len(questions_of([row("a", "1"), row("a ", "2"), row("A", "3")])) == 3
+    # The system's message belongs to the prompt.
+    bare = {"prompt": [{"role": "user", "content": "a"}], "reward_model": {"ground_truth": "2"}}
+    assert len(questions_of([row("a", "1"), bare])) == 2
+
+
+def test_conflicting_answers_can_be_kept_as_questions_of_their_own():
+    found = questions_of([row("a", "1"), row("b", "1"), row("a", "2"), row("a", "1")], on_conflict="keep")
+    assert (found.texts, found.answers, found.rows.tolist()) == (("a", "b", "a"), ("1", "1", "2"), [0, 1, 2])
+
+
+def test_what_to_do_about_conflicts_is_one_of_three():
+    with pytest.raises(ValueError, match="on_conflict='first': must be one of drop, error, keep"):
+        questions_of([row()], on_conflict="first")
+
+
+@pytest.mark.parametrize(
+    ("bad", "message"),
+    [
+        ({"prompt": None}, "prompt must be a non-empty list of messages, got None"),
+        ({"prompt": []}, "prompt must be a non-empty list"),
+        ({"prompt": "What?"}, "prompt must be a non-empty list of messages, got 'What"),
+        ({"prompt": [{"role": "user"}]}, "a message of prompt has a role and a content"),
+        ({"prompt": [{"role": None, "content": "a"}]}, "role and content of a message must be text"),
+        ({"prompt": [{"role": "user", "content": [{"type": "image"}]}]}, "role and content of a message must be text"),
+        ({"prompt": [{"role": "system", "content": "Be brief."}]}, "the question has no text"),
+        ({"prompt": [{"role": "user", "content": " \n\t"}]}, "the question has no text"),
+        ({"reward_model": None}, "reward_model has no ground_truth"),
+        ({"reward_model": {"style": "rule"}}, "reward_model has no ground_truth"),
+        ({"reward_model": {"ground_truth": " "}}, "reward_model has no ground_truth"),
+        ({"reward_model": {"ground_truth": float("nan")}}, "reward_model has no ground_truth"),
+        ({"reward_model": {"ground_truth": {1}}}, "a ground truth is text, a number"),
+    ],
+)
+def test_rows_that_are_no_questions_are_named(bad, message):
+    with pytest.raises(QuestionError, match=f"1 of 3 rows are no questions .*: row 1: {message}"):
+        questions_of([row("a"), row() | bad, row("b")])
+
+
+def test_all_bad_rows_are_counted_and_the_first_named():
+    with pytest.raises(QuestionError, match="7 of 8 rows") as caught:
+        questions_of([row("a")] + [row(" ")] * 7)
+    assert all(f"row {place}: " in str(caught.value) for place in range(1, 6))
+    assert "row 6" not in str(caught.value)
+
+
+def test_files_are_read_in_order_whatever_else_they_hold(tmp_path):
+    first = [row(f"a{i}", extra_info={"question": f"A{i}", "trace": {"deep": [i]}}, blob="x" * 100) for i in range(5)]
+    second = [row(f"b{i}", extra_info={"level": i}) for i in range(2)]
+    third = [row("c0"), row("a1")]
+    files = [
+        write(tmp_path / f"{name}.parquet", rows) for name, rows in zip("abc", (first, second, third), strict=True)
+    ]
+    found = read_questions(files)
+    assert found.texts == ("A0", "A1", "A2", "A3", "A4", "b0", "b1", "c0")
+    assert found.rows.tolist() == [0, 1, 2, 3, 4, 5, 6, 7]
+    assert found.ids == questions_of([*first, *second, *third]).ids
+
+
+def test_rows_keep_their_positions_across_batches(tmp_path):
+    file = write(tmp_path / "a.parquet", [row(f"a{i // 2}") for i in range(10_000)])
+    found = read_questions([file])
+    np.testing.assert_array_equal(found.rows, np.arange(0, 10_000, 2))
+    assert found.texts[4_999] == "a4999"
+
+
+def test_answers_may_be_lists(tmp_path):
+    file = write(tmp_path / "a.parquet", [row("a", ["1", "2"]), row("a", ["1", "2"]), row("b", ["3"])])
+    assert read_questions([file]).ids == questions_of([row("a", ["1", "2"]), row("b", ["3"])]).ids
+    assert read_questions([file]).answers == ('["1", "2"]', '["3"]')
+    # pandas gives arrays for both the prompt and the answers.
+    assert questions_of(pd.read_parquet(file).to_dict("records")).ids == read_questions([file]).ids
+
+
+def test_rows_of_a_dataset_are_the_same_questions(tmp_path):
+    rows = [row(f"a{i}", extra_info={"question": f"A{i}"}) for i in range(3)]
+    file = write(tmp_path / "a.parquet", rows)
+    found = questions_of(datasets.Dataset.from_list(rows))
+    assert (found.ids, found.texts) == (read_questions([file]).ids, ("A0", "A1", "A2"))
+
+
+def test_errors_name_file_and_row(tmp_path):
+    good = write(tmp_path / "good.parquet", [row(f"a{i}") for i in range(3)])
+    bad = write(tmp_path / "bad.parquet", [row("b"), row(" "), row("a1", "5")])
+    with pytest.raises(QuestionError, match=r"bad\.parquet row 1: the question has no text"):
+        read_questions([good, bad])
+    other = write(tmp_path / "other.parquet", [row("b"), row("a1", "5")])
+    with pytest.raises(QuestionError, match=r"first: .*good\.parquet row 1, .*other\.parquet row 1; keep one answer"):
+        read_questions([good, other], on_conflict="error")
+
+
+def test_files_that_hold_no_questions(tmp_path):
+    with pytest.raises(QuestionError, match="there is no file .*gone.parquet"):
+        read_questions([tmp_path / "gone.parquet"])
+    (tmp_path / "text.parquet").write_text("not a parquet file at all")
+    with pytest.raises(QuestionError, match="text.parquet is not a parquet file"):
+        read_questions([tmp_path / "text.parquet"])
+    good = write(tmp_path / "good.parquet", [row()])
+    with pytest.raises(QuestionError, match=r"good.parquet has no column \['chat'\], only \['prompt', 'reward_model'"):
+        read_questions([good], prompt_key="chat")
+    unscored = write(tmp_path / "unscored.parquet", [{"prompt": PROMPT, "reward_model": {"style": "rule"}}])
+    with pytest.raises(QuestionError, match="unscored.parquet: reward_model has no ground_truth"):
+        read_questions([unscored])
+    empty = tmp_path / "empty.parquet"
+    pq.write_table(pa.Table.from_pylist([row()]).slice(0, 0), empty)
+    with pytest.raises(QuestionError, match="no questions in .*empty.parquet"):
+        read_questions([empty])
+    with pytest.raises(QuestionError, match="no questions in no files"):
+        read_questions([])
+
+
+def test_a_damaged_file_says_so(tmp_path):
+    # Zeros over the data pages; the footer, at the end, still reads.
+    file = write(tmp_path / "a.parquet", [row(f"question number {i}") for i in range(2000)])
+    content = bytearray(file.read_bytes())
+    content[4 : len(content) // 2] = bytes(len(content) // 2 - 4)
+    file.write_bytes(content)
+    with pytest.raises(QuestionError, match="a.parquet is not a parquet file, or damaged"):
+        read_questions([file])
+
+
+def test_the_fingerprint_changes_with_questions_and_order():
+    prints = {questions_of(rows).fingerprint for rows in ([row("a"), row("b")], [row("b"), row("a")], [row("a")])}
+    assert len(prints) == 3
+
+
+@pytest.mark.skipif(not DATA.is_dir(), reason="needs the data sets in ../shared/data")
+def test_a_real_data_set(caplog):
+    # Counted apart with pandas: 10,118 prompts, 10,161 pairs of prompt and answer; 34 prompts have 77 of the pairs.
+    found = read_questions([DATA / "deepscaler_10240.parquet"])
+    assert len(found) == 10_161 - 77
+    assert (found.rows[-1], found.rows.sum()) == (10_239, 51_458_234)
+    assert found.texts[0].startswith("Calculate the limit of the function:")
+    assert "79 of 10240 rows repeat" in caplog.text
+    assert "34 prompts occur with different ground truths" in caplog.text

@@ -1,0 +1,220 @@
+"""The command `collect`: what it refuses, what it makes of a run's rollouts, and real rollouts through Ray."""
+
+import re
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from transformers import AutoTokenizer
+
+from data_prep.schema import make_row
+from tests.labelling.test_rollout_logs import dump
+from tests.launches import must_train
+from verl_dots.data.provenance import read_provenance
+from verl_dots.labelling import command
+from verl_dots.labelling.success_rates import Outcome, ProgressFile, RewardRange, write_labels
+from verl_dots.rewards.compute import compute_score
+from verl_dots.rollout.loading import load_engine
+from verl_dots.rollout.request import Request, SamplingParams
+from verl_dots.rollout.settings import EngineConfig
+
+pytestmark = pytest.mark.usefixtures("own_environment")
+COMMAND = "verl_dots.difficulty.collect"
+LENGTHS = ["data.max_prompt_length=112", "data.max_response_length=24"]
+
+
+@pytest.fixture
+def files(tmp_path):
+    """A data file of three questions and a folder that looks like a model."""
+    rows = [
+        make_row(
+            data_source="arithmetic", prompt=[{"role": "user", "content": content}], ability="math",
+            ground_truth=answer, index=index, split="train",
+        )
+        for index, (content, answer) in enumerate([("What is 1+1?", "2"), ("What is 2+2?", "4"), ("And 3+3?", "6")])
+    ]  # fmt: skip
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "data.parquet")
+    (tmp_path / "text.parquet").write_text("no parquet")
+    pq.write_table(pa.table({"question": ["1+1?"]}), tmp_path / "columns.parquet")
+    pq.write_table(pa.Table.from_pylist(rows).slice(0, 0), tmp_path / "empty.parquet")
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "config.json").write_text("{}")
+    (tmp_path / "runs").mkdir()
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    "arguments, words",
+    [
+        (["data.parquet", "--model", "model", "--rollouts", "0"], "--rollouts 0: must be at least 1"),
+        (["data.parquet"], "--model is missing"),
+        (["data.parquet", "--model", "./nowhere"], "'./nowhere' is not a model folder"),
+        (["data.parquet", "--model", "model"], "model has no tokenizer that loads"),
+        (["nowhere.parquet", "--model", "model"], "there is no file 'nowhere.parquet'"),
+        (["text.parquet", "--model", "model"], "text.parquet is not a parquet file"),
+        (["columns.parquet", "--model", "model"], "columns.parquet has no column ['prompt', 'reward_model']"),
+        (["empty.parquet", "--model", "model"], "no rows in empty.parquet"),
+        (["--model", "model"], "no data: name at least one file"),
+        (["data.parquet", "--model", "model", "--questions", "0"], "--questions 0: must be at least 1"),
+        (["data.parquet", "--model", "model", "--reward-range", "1", "-1"], "--reward-range 1 -1: the first must be"),
+        (["data.parquet", "--model", "model", "--last-steps", "3"], "--last-steps belongs to --from-rollouts"),
+        (["data.parquet", "--model", "model", "data.max_length=3"], "unknown config key 'data.max_length'"),
+        (["data.parquet", "--model", "model", "actor_rollout_ref.rollout.top_p=0"], "top_p=0: must be a number in"),
+        (["data.parquet", "--model", "model", "actor_rollout_ref.rollout.name=vllm"], "needs a GPU"),
+        (["data.parquet", "--model", "model", "actor_rollout_ref.rollout.tensor_model_parallel_size=2"],
+         "one replica takes 2 devices"),
+        (["data.parquet", "--model", "model", "reward.custom_reward_function.path=nowhere.py"],
+         "reward.custom_reward_function.path='nowhere.py': there is no such file"),
+        (["data.parquet", "--from-rollouts", "runs"], "--device: no model runs when labels come from kept rollouts"),
+    ],
+)  # fmt: skip
+def test_bad_input_ends_with_code_2_and_says_why(files, monkeypatch, capsys, arguments, words):
+    import ray
+
+    monkeypatch.chdir(files)
+    assert command.main([*arguments, "--out", "labels.parquet", "--device", "cpu"]) == 2
+    error = capsys.readouterr().err
+    assert words in error
+    assert not ray.is_initialized()
+    assert not list(files.glob("labels.parquet*"))
+
+
+def test_finished_labels_of_other_settings_are_not_overwritten(files, monkeypatch, capsys):
+    monkeypatch.chdir(files)
+    write_labels(
+        Path("labels.parquet"), [("a", "1+1?", "2", Outcome((1.0,)))], RewardRange(), {"settings": {"rollouts": 4}}
+    )
+    before = Path("labels.parquet").read_bytes()
+    assert command.main(["data.parquet", "--model", "model", "--out", "labels.parquet", "--device", "cpu"]) == 2
+    assert "labels.parquet was made with other settings" in capsys.readouterr().err
+    assert Path("labels.parquet").read_bytes() == before
+
+
+# --- from a run's rollouts -----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def run_folder(files):
+    """What a run of three steps has kept: two questions of the data, and one of other data."""
+    (files / "run").mkdir()
+    (files / "run" / "config.yaml").write_text(
+        "trainer: {rollout_data_dir: run/rollouts}\n"
+        "data: {train_files: [data.parquet], prompt_key: prompt}\n"
+    )  # fmt: skip
+    first, third = "user\nWhat is 1+1?\nassistant\n", "user\nAnd 3+3?\nassistant\n"
+    rollouts = files / "run" / "rollouts"
+    dump(rollouts, 1, [("p0_0_0", first, "2", 0.0), ("p0_1_0", first, "2", 1.0)])
+    dump(rollouts, 2, [("p0_0_0", third, "6", 1.0), ("p0_1_0", third, "6", 1.0), ("p1_0_0", first, "2", 0.0)])
+    dump(rollouts, 3, [("p0_0_0", first, "2", 0.0), ("p1_0_0", "user\nOther?\nassistant\n", "9", 0.0)])
+    return files
+
+
+def test_labels_from_a_run_folder(run_folder, monkeypatch, caplog, capsys):
+    monkeypatch.chdir(run_folder)
+    assert command.main(["--from-run", "run", "--out", "labels.parquet"]) == 0
+    ids = [row["question_id"] for row in pd.read_parquet("data.parquet")["extra_info"]]
+    labels = pd.read_parquet("labels.parquet")
+    assert labels["question_id"].tolist() == [ids[0], ids[2]]
+    assert labels["text"].tolist() == ["What is 1+1?", "And 3+3?"]
+    assert labels["answer"].tolist() == ["2", "6"]
+    # 1 of 2 + 1 + 1 rollouts; 2 of 2.
+    assert labels["success_rate"].tolist() == [0.25, 1.0]
+    assert labels["rollouts"].tolist() == [4, 2]
+    assert "1 of 3 logged prompts fit no question" in caplog.text
+    assert re.search(r"in between +│ 50.0 %", capsys.readouterr().out)
+
+
+def test_labels_from_the_last_steps(run_folder, monkeypatch):
+    monkeypatch.chdir(run_folder)
+    arguments = ["data.parquet", "--from-rollouts", "run/rollouts", "--last-steps", "1", "--out", "labels.parquet"]
+    assert command.main(arguments) == 0
+    labels = pd.read_parquet("labels.parquet")
+    assert (labels["success_rate"].tolist(), labels["rollouts"].tolist()) == ([0.0], [1])
+
+
+def test_without_data_the_logged_prompts_are_the_questions(run_folder, monkeypatch, caplog):
+    monkeypatch.chdir(run_folder)
+    assert command.main(["--from-rollouts", "run/rollouts", "--out", "labels.parquet"]) == 0
+    labels = pd.read_parquet("labels.parquet")
+    assert labels["success_rate"].tolist() == [0.25, 1.0, 0.0]
+    assert labels["question_id"].is_unique
+    assert "the question ids are those of the rendered prompts" in caplog.text
+
+
+def test_rewards_of_a_run_outside_the_range_need_one(run_folder, monkeypatch, capsys):
+    monkeypatch.chdir(run_folder)
+    dump(Path("run/rollouts"), 4, [("p0_0_0", "user\nWhat is 1+1?\nassistant\n", "2", -1.0)])
+    arguments = ["data.parquet", "--from-rollouts", "run/rollouts", "--last-steps", "1", "--out", "labels.parquet"]
+    assert command.main(arguments) == 2
+    assert re.search(r"question [0-9a-f]{16}: reward -1 is outside \[0, 1\]", capsys.readouterr().err)
+    assert command.main([*arguments, "--reward-range", "-1", "1"]) == 0
+    assert pd.read_parquet("labels.parquet")["success_rate"].tolist() == [0.0]
+
+
+# --- from a model --------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def questions(inputs, tmp_path):
+    """The first 16 training questions, and one whose prompt is too long."""
+    rows = pq.read_table(inputs.data / "train.parquet").slice(0, 16).to_pylist()
+    rows.append({**rows[0], "prompt": [{"role": "user", "content": "1 + " * 60 + "1"}]})
+    (tmp_path / "data").mkdir()
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "data" / "train.parquet")
+    return tmp_path / "data" / "train.parquet"
+
+
+def measured_directly(model, rows, rollouts, seed):
+    """Outcome of each row, by the engine without Ray and verl, one request at a time."""
+    tokenizer = AutoTokenizer.from_pretrained(model)
+    engine = load_engine(str(model), EngineConfig(max_model_len=112 + 24, seed=seed))
+    outcomes = []
+    for row in rows:
+        chat = tokenizer.apply_chat_template(row["prompt"], add_generation_prompt=True, tokenize=False)
+        prompt = tuple(tokenizer.encode(chat, add_special_tokens=False))
+        rewards, lengths = [], []
+        for index in range(rollouts):
+            engine.add(Request("r", prompt, SamplingParams(max_tokens=24, temperature=0.7, rollout_index=index)))
+            [done] = engine.run()
+            text = tokenizer.decode(done.token_ids, skip_special_tokens=True)
+            rewards.append(compute_score("arithmetic", text, row["reward_model"]["ground_truth"])["score"])
+            lengths.append(len(done.token_ids))
+        outcomes.append(Outcome(tuple(rewards), tuple(lengths)))
+    return outcomes
+
+
+@pytest.mark.e2e
+def test_labels_are_those_of_the_engine_alone_and_the_same_after_an_interruption(inputs, questions, tmp_path, caplog):
+    out = tmp_path / "out"
+    arguments = [
+        questions, "--model", inputs.model, "--device", "cpu", "--seed", "5", "--rollouts", "4",
+        "actor_rollout_ref.rollout.temperature=0.7", *LENGTHS,
+    ]  # fmt: skip
+    output = must_train([*arguments, "--out", out / "labels.parquet"], COMMAND)
+    assert "1 prompts are longer than data.max_prompt_length=112 and are left out" in output
+    labels = pd.read_parquet(out / "labels.parquet")
+    rows = pq.read_table(questions).slice(0, 16).to_pylist()
+    outcomes = measured_directly(inputs.model, rows, rollouts=4, seed=5)
+    assert labels["question_id"].tolist() == [row["extra_info"]["question_id"] for row in rows]
+    assert labels["success_rate"].tolist() == [sum(outcome.rewards_G) / 4 for outcome in outcomes]
+    assert labels["mean_response_length"].tolist() == [sum(outcome.lengths_G) / 4 for outcome in outcomes]
+    assert (labels["rollouts"] == 4).all()
+    # A model that is neither hopeless nor perfect, or the comparison above would say little.
+    assert 0 < labels["success_rate"].mean() < 1
+
+    caplog.set_level("INFO")
+    # The same again, on two replicas and from where an interruption at 6 of 16 questions would have left it.
+    settings = read_provenance(out / "labels.parquet")["settings"]
+    assert (settings["seed"], settings["temperature"], settings["rollouts"]) == (5, 0.7, 4)
+    with ProgressFile(out / "again.parquet.progress.jsonl", settings) as progress:
+        for question_id, outcome in list(zip(labels["question_id"], outcomes, strict=True))[::3]:
+            progress.add(question_id, outcome)
+    output = must_train([*arguments, "trainer.n_gpus_per_node=2", "--out", out / "again.parquet"], COMMAND)
+    assert "6 of 17 questions are done already" in output
+    assert "40/40" in output
+    assert (out / "again.parquet").read_bytes() == (out / "labels.parquet").read_bytes()
+    assert sorted(file.name for file in out.iterdir()) == ["again.parquet", "labels.parquet"]
+    assert command.main([*map(str, arguments), "--out", str(out / "again.parquet")]) == 0
+    assert "again.parquet is complete already" in caplog.text

@@ -1,0 +1,78 @@
+"""Rewards to success rates, and the files that hold them."""
+
+import pyarrow.parquet as pq
+import pytest
+
+from verl_dots.data.provenance import read_provenance
+from verl_dots.labelling.success_rates import Outcome, ProgressFile, RewardOutOfRange, RewardRange, write_labels
+from verl_dots.settings import ConfigError
+
+
+def test_success_rate_is_the_mean_reward_in_its_range():
+    assert RewardRange().success_rate((1.0, 0.0, 0.0, 1.0), "q") == 0.5
+    # Mean -0.5 lies a quarter of the way from -1 to 1.
+    assert RewardRange(-1.0, 1.0).success_rate((1.0, -1.0, -1.0, -1.0), "q") == 0.25
+    # (6 / 2 - 0) / 12
+    assert RewardRange(0.0, 12.0).success_rate((6.0, 0.0), "q") == 0.25
+
+
+@pytest.mark.parametrize("reward", [-0.1, 1.1, float("nan"), float("inf")])
+def test_a_reward_outside_the_range_names_the_question_and_the_fix(reward):
+    with pytest.raises(RewardOutOfRange, match="question abc: reward .* outside .0, 1.*--reward-range"):
+        RewardRange().success_rate((0.0, reward), "abc")
+
+
+def test_a_question_without_rollouts_has_no_success_rate():
+    with pytest.raises(ValueError, match="question abc has no rollouts"):
+        RewardRange().success_rate((), "abc")
+
+
+def test_a_range_of_nothing_is_refused():
+    with pytest.raises(ConfigError, match="--reward-range 1 1"):
+        RewardRange(1.0, 1.0)
+
+
+def test_progress_is_read_back(tmp_path):
+    done = {"a": Outcome((1.0, 0.0), (5, 7)), "b": Outcome((0.1 + 0.2, 1 / 3), None)}
+    with ProgressFile(tmp_path / "progress.jsonl", {}) as progress:
+        for question_id, outcome in done.items():
+            progress.add(question_id, outcome)
+    assert ProgressFile(tmp_path / "progress.jsonl", {}).done == done
+
+
+def test_labels_hold_rates_lengths_and_provenance(tmp_path):
+    rows = [("a", "1+1?", "2", Outcome((1.0, 0.0, 0.0, 0.0), (4, 6, 6, 8))), ("b", "2+2?", "4", Outcome((1.0, 1.0)))]
+    write_labels(tmp_path / "labels.parquet", rows, RewardRange(), {"model": "m"})
+    assert pq.read_table(tmp_path / "labels.parquet").to_pylist() == [
+        {
+            "question_id": "a",
+            "text": "1+1?",
+            "answer": "2",
+            "success_rate": 0.25,
+            "rollouts": 4,
+            "mean_response_length": 6.0,
+        },
+        {
+            "question_id": "b",
+            "text": "2+2?",
+            "answer": "4",
+            "success_rate": 1.0,
+            "rollouts": 2,
+            "mean_response_length": None,
+        },
+    ]
+    assert read_provenance(tmp_path / "labels.parquet") == {"model": "m"}
+    write_labels(tmp_path / "again.parquet", rows, RewardRange(), {"model": "m"})
+    assert (tmp_path / "again.parquet").read_bytes() == (tmp_path / "labels.parquet").read_bytes()
+
+
+def test_a_write_that_fails_leaves_the_old_labels(tmp_path):
+    path = tmp_path / "labels.parquet"
+    write_labels(path, [("a", "1+1?", "2", Outcome((1.0,)))], RewardRange(), {})
+    before = path.read_bytes()
+    with pytest.raises(RewardOutOfRange):
+        write_labels(path, [("b", "2+2?", "4", Outcome((3.0,)))], RewardRange(), {})
+    with pytest.raises(ValueError, match="no questions"):
+        write_labels(path, [], RewardRange(), {})
+    assert path.read_bytes() == before
+    assert [file.name for file in tmp_path.iterdir()] == ["labels.parquet"]

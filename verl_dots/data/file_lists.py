@@ -1,0 +1,51 @@
+"""What names data files, as a list of them, and files that cannot be read, refused by their names alone."""
+
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any
+
+SUFFIXES = (".parquet", ".json", ".jsonl")  # what verl's data set reads
+
+
+class QuestionError(ValueError):
+    """A file that holds no questions, or a row that is none; the message names file, row and fix."""
+
+
+def file_list(names: Any) -> list[str]:
+    """The files that a value of the config names: one path, several in their order, or none.
+
+    Raises:
+        QuestionError: a name is no text, or empty.
+    """
+    found = [names] if isinstance(names, str | Path) else list(names or [])
+    for name in found:
+        if not isinstance(name, str | Path) or not str(name):
+            raise QuestionError(f"{name!r} is no path; name a file, or a list of files")
+    return [str(name) for name in found]
+
+
+def require_file(file: str | Path, suffixes: Collection[str] | None = SUFFIXES) -> Path:
+    """The path of a data file.
+
+    Args:
+        suffixes: of kinds that can be read; None takes any.
+
+    Raises:
+        QuestionError: it is not there, on another machine, a folder, or of another kind.
+    """
+    path = Path(file).expanduser()
+    if "://" in str(file):
+        raise QuestionError(
+            f"{str(file)!r} is not on this machine, so its rows cannot be read; copy it to a disk that all nodes see, "
+            "and name the copy"
+        )
+    if path.is_dir():
+        raise QuestionError(f"{str(file)!r} is a folder; name the files in it, {path}/NAME.parquet")
+    if not path.is_file():
+        raise QuestionError(f"there is no file {str(file)!r}; data_prep/ has scripts that write data sets")
+    if suffixes is not None and not path.name.endswith(tuple(suffixes)):
+        raise QuestionError(
+            f"{str(file)!r} is of a kind that verl does not read; allowed: {', '.join(suffixes)}. Write its rows as "
+            "parquet, in verl's schema (data_prep/)"
+        )
+    return path

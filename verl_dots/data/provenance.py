@@ -1,0 +1,30 @@
+"""Where a parquet file comes from, as JSON in its metadata."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from verl_dots.data.rows import schema_of
+from verl_dots.files import write_atomically
+
+KEY = b"verl_dots.provenance"
+
+
+def metadata_of(provenance: Mapping[str, Any]) -> dict[bytes, bytes]:
+    """Metadata of a file with this provenance; the same gives the same bytes."""
+    return {KEY: json.dumps(dict(provenance), sort_keys=True).encode("utf-8")}
+
+
+def write_table(path: Path, table: pa.Table, provenance: Mapping[str, Any]) -> None:
+    """Write a parquet file, whole or not at all; the same rows and provenance give the same bytes."""
+    table = table.replace_schema_metadata(metadata_of(provenance))
+    write_atomically(path, lambda partial: pq.write_table(table, partial))
+
+
+def read_provenance(path: Path) -> dict[str, Any]:
+    """The provenance of a file; {} where it has none. Raises QuestionError for what is no parquet file."""
+    return json.loads((schema_of(path).metadata or {}).get(KEY, b"{}"))

@@ -1,0 +1,163 @@
+"""Rows of data files, read piece by piece: parquet, or JSON as verl's own reader takes it."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from verl_dots.data.file_lists import QuestionError, require_file
+
+BATCH_ROWS = 4096
+NOT_UTF8 = "its text is not UTF-8; write the file again from text that is"
+
+
+def read_question_rows(
+    files: Sequence[str | Path], prompt_key: str = "prompt", more: Sequence[str] = ()
+) -> Iterator[dict[str, Any] | None]:
+    """Rows of data files in order, with the fields that make a question and no others.
+
+    A row whose text is not UTF-8 is None.
+
+    Args:
+        more: columns that are read too, where they are there.
+
+    Raises:
+        QuestionError: a file is missing, of another kind, damaged, or lacks a column.
+    """
+    for file in files:
+        schema = require_question_columns(file, prompt_key)
+        text = ["extra_info.question"] if _has_field(schema, "extra_info", "question") else []
+        there = [name for name in more if name in schema.names]
+        yield from _rows_or_none(file, [prompt_key, "reward_model.ground_truth", *text, *there])
+
+
+def read_rows(file: str | Path, columns: Sequence[str] | None = None) -> Iterator[dict[str, Any]]:
+    """Rows of a data file in order, of these columns or all.
+
+    Args:
+        columns: names, `struct.field` for a field alone where the file is parquet; JSON gives the whole struct.
+
+    Raises:
+        QuestionError: the file is missing, of another kind, damaged, or lacks a column; a row's text is not UTF-8.
+    """
+    for place, row in enumerate(_rows_or_none(file, columns)):
+        if row is None:
+            raise QuestionError(f"{file} row {place}: {NOT_UTF8}")
+        yield row
+
+
+def read_batches(file: str | Path, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
+    """The same rows in batches of arrow's, with their text as it is."""
+    path = require_file(file)
+    if columns is not None:
+        require_columns(file, columns)
+    if is_parquet(file):
+        with _errors(file):
+            yield from pq.ParquetFile(path).iter_batches(BATCH_ROWS, columns=columns)
+        return
+    rows = _json(file)
+    if columns is not None:
+        rows = rows.select_columns(list(dict.fromkeys(name.split(".")[0] for name in columns)))
+    for table in rows.with_format("arrow").iter(BATCH_ROWS):
+        yield from table.combine_chunks().to_batches()
+
+
+def count_rows(file: str | Path) -> int:
+    """Rows of a data file. Raises QuestionError for what is none."""
+    if not is_parquet(file):
+        return len(_json(file))
+    with _errors(file):
+        return pq.read_metadata(require_file(file)).num_rows
+
+
+def schema_of(file: str | Path) -> pa.Schema:
+    """Columns and types of a data file.
+
+    Raises:
+        QuestionError: it is missing, of another kind, or damaged.
+    """
+    path = require_file(file)
+    if is_parquet(path):
+        with _errors(file):
+            return pq.read_schema(path)
+    return _json(file).features.arrow_schema
+
+
+def require_columns(file: str | Path, columns: Sequence[str], advice: str = "") -> pa.Schema:
+    """The file's schema. Raises QuestionError unless it has these columns; of `struct.field` the struct."""
+    schema = schema_of(file)
+    missing = list(dict.fromkeys(name for name in (each.split(".")[0] for each in columns) if name not in schema.names))
+    if missing:
+        raise QuestionError(f"{file} has no column {missing}, only {schema.names}{advice}")
+    return schema
+
+
+def require_question_columns(file: str | Path, prompt_key: str = "prompt") -> pa.Schema:
+    """The file's schema. Raises QuestionError unless its rows can be questions; `extra_info` may hold anything else."""
+    schema = require_columns(file, (prompt_key, "reward_model"), "; data.prompt_key names the prompt's")
+    require_structs(file, schema)
+    if not _has_field(schema, "reward_model", "ground_truth"):
+        raise QuestionError(f"{file}: reward_model has no ground_truth; without it no answer can be scored")
+    return schema
+
+
+def is_parquet(file: str | Path) -> bool:
+    """Whether the name says so; else the file is JSON."""
+    return str(file).endswith(".parquet")
+
+
+def require_structs(file: str | Path, schema: pa.Schema) -> None:
+    """Raise QuestionError unless reward_model and extra_info hold fields: verl asks both for them by name."""
+    for name in ("reward_model", "extra_info"):
+        kind = schema.field(name).type if name in schema.names else pa.null()
+        if not pa.types.is_struct(kind) and not pa.types.is_null(kind):
+            advice = "json.loads of each row's text, written again, makes one" if _is_text(kind) else "write it as one"
+            raise QuestionError(f"{file}: {name} is {kind}; it must be a struct (a dict in each row). {advice}")
+
+
+def _json(file: str | Path) -> Any:
+    """The `datasets.Dataset` that verl makes of a JSON file; on disk, mapped into memory."""
+    import datasets
+
+    path = require_file(file)
+    try:
+        return datasets.load_dataset("json", data_files=str(path), split="train")
+    except (datasets.exceptions.DatasetsError, pa.ArrowException, OSError, ValueError) as error:
+        raise QuestionError(f"{file} is no JSON that verl can read, or damaged: {error.__cause__ or error}") from error
+
+
+@contextmanager
+def _errors(file: str | Path) -> Iterator[None]:
+    try:
+        yield
+    except (pa.ArrowException, OSError) as error:
+        raise QuestionError(f"{file} is not a parquet file, or damaged: {error}") from error
+
+
+def _rows_or_none(file: str | Path, columns: Sequence[str] | None) -> Iterator[dict[str, Any] | None]:
+    for batch in read_batches(file, columns):
+        yield from _decoded(batch)
+
+
+def _decoded(batch: pa.RecordBatch) -> list[dict[str, Any] | None]:
+    try:
+        return batch.to_pylist()
+    except UnicodeDecodeError:
+        if len(batch) == 1:
+            return [None]
+        half = len(batch) // 2
+        return _decoded(batch.slice(0, half)) + _decoded(batch.slice(half))
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return any(test(kind) for test in (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view))
+
+
+def _has_field(schema: pa.Schema, column: str, field: str) -> bool:
+    if column not in schema.names:
+        return False
+    kind = schema.field(column).type
+    return pa.types.is_struct(kind) and kind.get_field_index(field) >= 0

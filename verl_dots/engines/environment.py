@@ -1,0 +1,44 @@
+"""The environment that verl and its Ray processes need, set before verl is imported."""
+
+import logging
+import os
+
+PLUGIN = "verl_dots.engines.plugin"
+# Forwarded to the Ray processes of every node; set before verl is imported. A value that the user has set stays.
+COMMON_ENVIRONMENT = {"TQ_LOGGING_LEVEL": "ERROR", "RAY_USAGE_STATS_ENABLED": "0"}
+CPU_ENVIRONMENT = {
+    # Pick the platform that `plugin` registers; verl knows its FSDP engines under "cuda" and "npu" only.
+    "VERL_PLATFORM": "cpu",
+    "VERL_ENGINE_DEVICE": "cuda",
+    # Ray must not hide devices from actors that asked for none: there are none to hide, and a warning for each.
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    # One thread a process: sums keep their order, and the workers share few cores. On 2 cores a step of the tiny
+    # model takes 5.4 s with one thread, 7.2 s with two, and 25 s with two that wait actively.
+    "OMP_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+    "TOKENIZERS_PARALLELISM": "false",
+    "GLOO_SOCKET_IFNAME": "lo",
+}
+
+
+def prepare_environment(cpu: bool, nnodes: int = 1) -> dict[str, str]:
+    """Set this process's environment for verl and return what every Ray process needs of it.
+
+    Idempotent; must run before verl is imported, because verl picks its platform on import.
+    """
+    wanted = dict(COMMON_ENVIRONMENT, **(CPU_ENVIRONMENT if cpu else {}))
+    if nnodes > 1:
+        wanted.pop("GLOO_SOCKET_IFNAME", None)  # the loopback interface reaches one node only
+    modules = [name for name in os.environ.get("VERL_USE_EXTERNAL_MODULES", "").split(",") if name]
+    if PLUGIN not in modules:
+        modules.append(PLUGIN)
+    os.environ["VERL_USE_EXTERNAL_MODULES"] = ",".join(modules)
+    for name, value in wanted.items():
+        os.environ.setdefault(name, value)
+    # It tells of its choice at every import; a level would not last, as it sets its own.
+    logging.getLogger("verl.plugin.platform.platform_manager").addFilter(_is_warning)
+    return {name: os.environ[name] for name in ("VERL_USE_EXTERNAL_MODULES", *wanted)}
+
+
+def _is_warning(record: logging.LogRecord) -> bool:
+    return record.levelno >= logging.WARNING

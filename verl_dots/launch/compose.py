@@ -1,0 +1,67 @@
+"""The config for some overrides: verl's, with the group `dots` and its presets."""
+
+import hydra
+from hydra.core.config_store import ConfigStore
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+
+from verl_dots.config import PRESETS, DotsConfig
+from verl_dots.settings import ConfigError, plain_values, require_choice, unknown_key
+
+CONFIG_MODULE = "verl_dots.conf"
+CONFIG_NAME = "dots_trainer"
+PRESET = "dots.preset"
+# The group `dots` is the typed config's; hydra gets plain values, so that what is wrong is refused in our words.
+ConfigStore.instance().store(group="dots", name="default", node=plain_values(DotsConfig()))
+
+
+def with_preset(overrides: list[str]) -> list[str]:
+    """Overrides in which `dots.preset=NAME` is hydra's choice of a config group, under every other override.
+
+    Raises:
+        ConfigError: there is no such preset.
+    """
+    changed = []
+    for override in overrides:
+        key, _, value = override.lstrip("+").partition("=")
+        if key == PRESET:
+            require_choice(PRESET, value, PRESETS)
+        changed.append(f"preset={value}" if key == PRESET else override)
+    return changed
+
+
+def compose(overrides: list[str]) -> DictConfig:
+    """The config for some overrides.
+
+    Raises:
+        ConfigError: hydra refuses one; the message names the nearest key that exists.
+    """
+    overrides = with_preset(overrides)
+    with hydra.initialize_config_module(CONFIG_MODULE, version_base=None):
+        try:
+            return hydra.compose(CONFIG_NAME, overrides=overrides)
+        except HydraException as error:
+            plain = hydra.compose(CONFIG_NAME, overrides=[o for o in overrides if o.startswith(("device=", "preset="))])
+            raise refused_override(error, plain) from error
+
+
+def refused_override(error: Exception, config: DictConfig) -> ConfigError:
+    """hydra's refusal of an override as ours, with the nearest key that exists."""
+    text = str(error).splitlines()[0]
+    cause = error.__cause__
+    key = getattr(cause, "full_key", None) or (text.split("'")[1] if "'" in text else "")
+    if key and OmegaConf.select(config, key) is None:
+        return unknown_key(key, all_keys(config))
+    return ConfigError(f"{text} {cause or ''}".strip(), key=key, reason="type")
+
+
+def all_keys(node: DictConfig, prefix: str = "") -> list[str]:
+    """Dotted names of every key below a config node, inner ones included."""
+    names = []
+    for key in node:
+        name = f"{prefix}{key}"
+        names.append(name)
+        child = node._get_node(key)
+        if isinstance(child, DictConfig) and not child._is_none():
+            names += all_keys(child, f"{name}.")
+    return names
