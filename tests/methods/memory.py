@@ -97,9 +97,11 @@ class MemoryTrainer:
         self.temperatures: list[float] = []
         self.order = iter(range(10**6))  # of the data loader
         self.missing: set[int] = set()  # questions of which a rollout fails
+        self.references: list[list[int]] = []  # questions that were rolled out apart, round by round
         self.questions = 0
 
     def roll_out_references(self, step: Step, questions_K: np.ndarray) -> References:
+        self.references.append(questions_K.tolist())
         complete_K = np.array([question not in self.missing for question in questions_K.tolist()])
         named = [(step.name("reference", place), question) for place, question in enumerate(questions_K.tolist())]
         there = [pair for pair, complete in zip(named, complete_K, strict=True) if complete]
@@ -218,3 +220,8 @@ def batch(step: Step, rewards: Mapping[int, Sequence[float]], **more: Any) -> Ro
     rows = together(*parts)
     step.groups |= rows.groups(step.question_of)
     return rows
+
+
+def declared(*stages: Any) -> set[str]:
+    """Names of all metrics that stages say they report."""
+    return {f"{stage.name}/{name}" for stage in stages for name in stage.METRICS}

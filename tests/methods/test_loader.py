@@ -1,7 +1,5 @@
 """Questions in the order of verl's data loader."""
 
-import pytest
-
 from tests.methods.memory import MemoryTrainer, make_run
 from verl_dots.methods.loader import DataLoader
 from verl_dots.step import Step
@@ -48,5 +46,3 @@ def test_it_is_never_enabled_by_a_setting_and_remembers_nothing():
     one = source([0])
     assert DataLoader.enabled(one.run.dots, one.run.config) is False
     assert one.state_dict() is None and one.metrics(Step(1)) == {}
-    with pytest.raises(TypeError):
-        one.plan()
