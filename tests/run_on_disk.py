@@ -25,6 +25,7 @@ def run_config(run: Path, **changes: Any) -> DictConfig:
         "actor_rollout_ref": {
             "model": {"path": str(run.parent / "model"), "lora_rank": 0},
             "actor": {
+                "policy_loss": {"loss_mode": "vanilla"},
                 "optim": {"optimizer": "AdamW", "lr": 1e-6, "total_training_steps": -1},
                 "fsdp_config": {"model_dtype": "fp32"},
                 "checkpoint": {"save_contents": ["model", "optimizer", "extra"],

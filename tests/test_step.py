@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from verl_dots.step import effective
+from verl_dots.step import Group, Origin, Step, columns, difficulty, effective, outcomes
 
 
 @pytest.mark.parametrize(
@@ -14,8 +14,62 @@ from verl_dots.step import effective
 )  # fmt: skip
 def test_a_group_is_effective_if_its_rewards_differ(rewards, wanted):
     assert effective(rewards) is wanted
+    assert Group("a", tuple(rewards)).effective is wanted
 
 
 def test_a_group_has_rewards():
     with pytest.raises(ValueError, match="without rollouts"):
         effective([])
+
+
+def test_what_a_step_has_sampled_and_what_is_new_to_training():
+    assert [origin for origin in Origin if origin.own] == [Origin.FRESH, Origin.REFERENCE]
+    assert [origin for origin in Origin if not origin.new] == [Origin.REPLAYED]
+    groups = {origin.value: Group(origin.value, (0.0,), origin) for origin in Origin}
+    assert [group.uid for group in Step(1, groups=groups).new] == ["fresh", "reference", "cached"]
+
+
+def test_difficulty_falls_from_1_to_0_over_the_reward_range():
+    assert difficulty(0.25, (0.0, 1.0)) == 0.75
+    assert difficulty(-1.0, (-1.0, 3.0)) == 1.0 and difficulty(2.0, (-1.0, 3.0)) == 0.25
+    # Rounding alone is cut off.
+    assert difficulty(1 + 1e-7, (0.0, 1.0)) == 0.0 and difficulty(-1e-7, (0.0, 1.0)) == 1.0
+    for reward in (1.1, -0.1):
+        with pytest.raises(ValueError, match=rf"group x: mean reward {reward} is outside dots.reward_range=\[0.0, 1.0"):
+            difficulty(reward, (0.0, 1.0), "group x")
+
+
+def test_columns_are_question_mean_reward_and_size():
+    columns_N = columns([Group("a", (0.0, 1.0, 1.0, 1.0), question=7), Group("b", (0.5, 0.0))])
+    assert [column_N.tolist() for column_N in columns_N] == [[7, -1], [0.75, 0.25], [4, 2]]
+    assert columns_N[0].dtype == columns_N[2].dtype == np.int64
+    assert [len(column_N) for column_N in columns([])] == [0, 0, 0]
+
+
+def test_outcomes_are_shares_of_the_groups():
+    rewards = [(0.0, 1.0), (0.0, 0.0), (-1.0, 0.0), (1.0, 1.0), (1.0, 2.0), (0.5, 0.5), (0.0, 0.5), (0.0, 0.0)]
+    found = outcomes([Group(str(place), of) for place, of in enumerate(rewards)], (0.0, 1.0))
+    # Rewards beyond the range count as its ends: 3 all wrong, 2 all right; 4 of 8 differ.
+    assert found == {
+        "training/effective_groups": 4 / 8,
+        "training/all_wrong_groups": 3 / 8,
+        "training/all_right_groups": 2 / 8,
+    }
+    assert outcomes([], (0.0, 1.0)) == {}
+
+
+def test_parts_of_a_step_are_timed_together_even_if_they_fail(monkeypatch):
+    clock = iter([10.0, 12.0, 20.0, 20.5])
+    monkeypatch.setattr("verl_dots.step.time.perf_counter", lambda: next(clock))
+    step = Step(3)
+    with step.timed("part"):
+        pass
+    with pytest.raises(KeyError), step.timed("part"):
+        raise KeyError
+    assert step.timing == {"part": 2.5}
+
+
+def test_names_sort_as_they_are_numbered_and_hold_no_underscore():
+    step = Step(12)
+    names = [step.name("prompt", number) for number in (0, 9, 10, 111)]
+    assert names[0] == "step0000012-prompt000000" and names == sorted(names) and "_" not in "".join(names)

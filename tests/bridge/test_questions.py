@@ -13,8 +13,13 @@ class DataSet:
 
     def __init__(self, pairs):
         self.dataframe = datasets.Dataset.from_list([
-            {"prompt": [{"role": "user", "content": text}], "reward_model": {"ground_truth": answer}, "ability": "math"}
-            for text, answer in pairs
+            {
+                "prompt": [{"role": "user", "content": text}],
+                "reward_model": {"ground_truth": answer},
+                "ability": "math",
+                "extra_info": {"level": place},
+            }
+            for place, (text, answer) in enumerate(pairs)
         ])  # fmt: skip
 
     def __getitem__(self, place):
@@ -24,20 +29,6 @@ class DataSet:
 
 def questions(count=6, extra=()):
     return TrainQuestions(DataSet([*((f"q{i}", str(i)) for i in range(count)), *extra]), "prompt", "keep")
-
-
-def loader(known, order):
-    """A dataloader of single rows in a given order, again and again."""
-    rows = iter([place for _ in range(50) for place in order])
-
-    def fetch():
-        row = known._dataset[next(rows)]
-        columns = {name: np.array([row[name]], dtype=object) for name in ("raw_prompt", "reward_model")}
-        columns["raw_prompt"] = np.empty(1, dtype=object)
-        columns["raw_prompt"][0] = row["raw_prompt"]
-        return tu.get_tensordict(columns)
-
-    return fetch
 
 
 def test_questions_by_number_id_and_row():
@@ -50,18 +41,19 @@ def test_questions_by_number_id_and_row():
         questions(2, extra=[("  ", "1")])
 
 
-def test_fresh_questions_come_in_the_dataloaders_order():
-    known = questions()
-    source = DataloaderQuestions(known, loader(known, [4, 2, 0, 5, 1, 3]), fresh=2)
-    assert source.planned().tolist() == [4, 2]
-    assert source.planned().tolist() == [0, 5]
-    assert source.top_up(1, {0, 5}).tolist() == [1]
-
-
-def test_no_question_comes_twice_in_a_batch():
+def test_the_question_of_a_batch_of_one_row():
     known = questions(4)
-    source = DataloaderQuestions(known, loader(known, [0, 1, 2, 3]), fresh=3)
-    assert source.planned().tolist() == [0, 1, 2]
-    # The epoch ends in this batch; 1 and 2 are replayed in it.
-    assert source.planned().tolist() == [3, 0, 1]
-    assert source.top_up(2, {3, 0, 1}).tolist() == [2]  # no more than there are
+    row = known._dataset[2]
+    columns = {name: np.empty(1, dtype=object) for name in ("raw_prompt", "reward_model")}
+    for name, column in columns.items():
+        column[0] = row[name]
+    assert known.number_of(tu.get_tensordict(columns)) == 2
+    with pytest.raises(KeyError):
+        known.number("no such question")
+
+
+def test_difficulties_are_those_of_the_distinct_questions():
+    known = questions(3, extra=[("q1", "1"), ("q4", "4")])
+    assert known.rows == 5 and known.difficulties("extra_info.level").tolist() == [0.0, 1.0, 2.0, 4.0]
+    with pytest.raises(QuestionError, match="difficulty"):
+        known.difficulties("extra_info.rank")

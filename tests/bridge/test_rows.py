@@ -1,8 +1,16 @@
+"""Rows over a queue in memory; the same calls on the real TransferQueue are in test_transfer_queue.py."""
+
+import pickle
+
 import numpy as np
 import pytest
-from transfer_queue import KVBatchMeta
+import torch
+from omegaconf import OmegaConf
 
-from verl_dots.bridge.rows import real_rows, rows_at, spread
+from tests.methods.conftest import queue  # noqa: F401  for every test of this file
+from tests.methods.memory import put, together
+from verl_dots.bridge.rows import LEFT_OUT, PinnedInfo, Rows, balanced_part, forward_multiple, incomplete, spread
+from verl_dots.step import Group, Origin, Step
 
 
 def order(fresh, replayed, rollouts=2):
@@ -20,12 +28,8 @@ def test_replayed_groups_lie_evenly_among_the_fresh():
     assert order(2, 2) == ["a0", "z0", "a1", "z1"]
     assert order(4, 2) == ["a0", "z0", "a1", "a2", "z1", "a3"]
     assert order(1, 3) == ["z0", "a0", "z1", "z2"]
-
-
-@pytest.mark.parametrize("fresh, replayed", [(5, 0), (0, 3)])
-def test_batches_of_one_kind_keep_their_order(fresh, replayed):
-    names = order(fresh, replayed)
-    assert names == sorted(names)
+    for names in (order(5, 0), order(0, 3)):
+        assert names == sorted(names)
 
 
 def test_each_half_of_a_batch_has_half_of_the_replayed_groups():
@@ -35,18 +39,149 @@ def test_each_half_of_a_batch_has_half_of_the_replayed_groups():
         assert abs(halves[0] - halves[1]) <= 1
 
 
-def test_rows_that_pad_a_batch_are_none_of_its_own():
-    tags = [{"seq_len": 3}, {"seq_len": 1, "is_padding": True}, {"seq_len": 2, "is_padding": False}]
-    batch = KVBatchMeta(partition_id="train", keys=["a_0_0", "pad1_0_0", "b_0_0"], tags=tags)
-    assert real_rows(batch).keys == ["a_0_0", "b_0_0"]
+def rows_of(*keys, **tags):
+    """Rows by keys; `tags` by the uid, for its rows."""
+    return Rows.of(keys, [{"seq_len": 3, "response_len": 2} | tags.get(key[0], {}) for key in keys])
 
 
-def test_some_rows_of_a_batch():
-    class Marked(dict):
+def test_sorting_is_by_numbers_with_stored_groups_spread():
+    stored = {"origin": "cached"}
+    rows = rows_of("b_0_0", "a_10_0", "a_2_1", "a_2_0", "z_1_0", "z_0_0", "y_0_0", z=stored, y={"origin": "reference"})
+    rows.sort()
+    # Groups of this step at 1/6, 3/6, 5/6; the stored one at 1/2, after that of the step there.
+    assert rows.keys == ["a_2_0", "a_2_1", "a_10_0", "b_0_0", "z_0_0", "z_1_0", "y_0_0"]
+    assert [tag.get("origin") for tag in rows.tags] == [None, None, None, None, "cached", "cached", "reference"]
+
+
+def test_some_rows_keep_partition_fields_and_pinned_entries_apart_from_the_others():
+    rows = Rows.of(["a_0_0", "b_0_0", "c_0_0"], [{"seq_len": length} for length in (3, 4, 5)], "reference")
+    rows.meta.fields = ["prompts"]
+    rows.pin({"temperature": 0.5})
+    part = rows.at([2, 0])
+    assert (part.keys, [tag["seq_len"] for tag in part.tags]) == (["c_0_0", "a_0_0"], [5, 3])
+    assert part.meta.partition_id == "reference" and part.meta.fields == ["prompts"] and len(part) == 2
+    part.meta.extra_info.update({"temperature": 1.0, "mini_batch_size": 2})
+    assert part.meta.extra_info == {"temperature": 0.5, "mini_batch_size": 2}
+    assert rows.meta.extra_info == {"temperature": 0.5}
+
+
+def test_kinds_of_rows_by_their_tags():
+    origins = {kind[0]: {"origin": kind} for kind in ("reference", "cached")}
+    rows = rows_of(
+        "f_0_0", "r_0_0", "c_0_0", "o_0_0", "p_0_0", **origins, o={"origin": "replayed"}, p={"is_padding": True}
+    )
+    assert rows.origins == [Origin.FRESH, Origin.REFERENCE, Origin.CACHED, Origin.REPLAYED, Origin.FRESH]
+    assert rows.own.uids == ["f", "r", "p"] and rows.own.real.uids == ["f", "r"]
+    assert rows.stored.uids == ["c", "o"]
+    assert rows.new.uids == ["f", "r", "c", "p"]
+    assert Rows.of(["two_parts_3_1"], [{}]).uids == ["two_parts"]
+    assert rows.tokens == 10 and rows.at([]).tokens == 0
+
+
+def test_fields_are_one_value_or_one_tensor_a_row():
+    rows = put(Step(1), "a", (0.0, 1.0))
+    rows.put({"age": torch.tensor([4, 5]), "weights": [torch.tensor([0.5]), torch.tensor([1.0, 2.0])]})
+    weights, ages, turns = rows.at([1, 0]).get("weights", "age", "num_turns")
+    assert [row.tolist() for row in weights] == [[1.0, 2.0], [0.5]] and ages == [5, 4] and turns == [2, 2]
+
+
+def scores(rows):
+    return [row.tolist() for row in rows.get("rm_scores")[0]]
+
+
+def test_changed_rewards_hold_for_as_long_as_they_are_asked_for():
+    rows = put(Step(1), "a", (0.25, 1.0))
+    rows.put({"rm_scores": [torch.tensor([0.25]), torch.tensor([0.5, 0.5])]})
+    assert rows.rewards() == [0.25, 1.0]
+    with rows.rewarded([0.25, 0.75]):
+        assert scores(rows) == [[0.25], [0.5, 0.25]]
+    assert scores(rows) == [[0.25], [0.5, 0.5]]
+    with pytest.raises(KeyError), rows.rewarded([0.0, 0.0]):
+        raise KeyError
+    assert scores(rows) == [[0.25], [0.5, 0.5]]
+    with rows.rewarded(None):
+        assert scores(rows) == [[0.25], [0.5, 0.5]]
+    with pytest.raises(ValueError, match="shorter"), rows.rewarded([1.0]):
         pass
 
-    tags = [{"seq_len": length} for length in (3, 4, 5)]
-    batch = KVBatchMeta(partition_id="train", keys=["a_0_0", "b_0_0", "c_0_0"], tags=tags, extra_info=Marked(x=1))
-    part = rows_at(batch, [2, 0])
-    assert (part.keys, [tag["seq_len"] for tag in part.tags]) == (["c_0_0", "a_0_0"], [5, 3])
-    assert isinstance(part.extra_info, Marked) and part.extra_info is not batch.extra_info
+
+def test_groups_that_leave_take_their_rows_out_of_the_queue(queue):  # noqa: F811
+    step = Step(1)
+    rows = together(put(step, "a", (0.0, 1.0)), put(step, "b", (1.0,)), put(step, "c", (0.0, 0.0), lengths=(5, 6)))
+    left, tokens = rows.without({"a", "c"})
+    assert left.keys == ["b_0_0"] == list(queue.tags["train"]) == list(queue.fields["train"])
+    assert tokens == 1 + 2 + 5 + 6
+    same, none = left.without({"a"})
+    assert same is left and none == 0
+    left.at([]).clear()
+    assert list(queue.tags["train"]) == ["b_0_0"]
+
+
+def test_a_moved_group_is_a_copy_of_another_origin_that_verl_waits_for(queue):  # noqa: F811
+    rows = put(Step(3), "a", (0.0, 1.0), partition="reference")
+    rows.at([]).move("train", Origin.REFERENCE, 4)
+    assert not queue.tags["train"]
+    rows.move("train", Origin.REFERENCE, 4)
+    prompt = queue.tags["train"].pop("a")
+    assert prompt == {"is_prompt": True, "status": "finished", "global_steps": 4}
+    moved = Rows.of(list(queue.tags["train"]), list(queue.tags["train"].values()))
+    assert moved.origins == [Origin.REFERENCE] * 2 and moved.keys == rows.keys
+    assert [tag["global_steps"] for tag in moved.tags] == [3, 3] and moved.rewards() == [0.0, 1.0] == rows.rewards()
+    assert rows.origins == [Origin.FRESH] * 2 and len(queue.tags["reference"]) == 2
+
+
+def test_groups_have_a_reward_for_each_session_and_no_padding():
+    step = Step(5)
+    rows = together(
+        put(step, "b", (1.0, 0.5, 0.0)), put(step, "pad", (9.0,), padding=True),
+        put(step, "a", (0.25,), origin=Origin.CACHED, sampled=2),
+    )  # fmt: skip
+    # Session 1 of b has a second output, session 0 of a first one that does not count; in any order.
+    more = put(step, "x", (0.75, 0.0))
+    more.meta.keys[:] = ["b_1_1", "b_10_0"]
+    for row, key in enumerate(more.keys):
+        put_as(more.at([row]), key, (0.75, 0.0)[row])
+    found = together(more, rows.at([2, 1, 0, 3, 4])).groups({"b": 6})
+    assert list(found) == ["a", "b"]
+    assert found["b"] == Group("b", (1.0, 0.75, 0.0, 0.0), Origin.FRESH, 5, 6)
+    assert found["a"] == Group("a", (0.25,), Origin.CACHED, 2, -1)
+    assert rows.at([3]).groups({}) == {} == rows.at([]).groups({})
+
+
+def put_as(rows, key, reward):
+    Rows.of([key], rows.tags).put({"rm_scores": [torch.tensor([0.0, reward])]})
+
+
+def test_pinned_entries_hold_whatever_verl_puts_there():
+    info = PinnedInfo(PinnedInfo({"x": 1, "temperature": 1.0}, {"mini_batch_size": 3}), {"temperature": LEFT_OUT})
+    info.update(temperature=0.7, mini_batch_size=8, y=2)
+    for one in (info, pickle.loads(pickle.dumps(info))):
+        assert one == {"x": 1, "mini_batch_size": 3, "y": 2}
+        one.update({"temperature": 0.9})
+        assert "temperature" not in one
+
+
+def test_incomplete_groups_are_found_by_their_rows():
+    keys = ["a_0_0", "a_1_0", "b_0_0", "b_0_1", "d_0_0"]
+    assert incomplete(keys, {"a": 2, "b": 2, "c": 3}) == {"b": 1, "c": 3}
+    # verl has replaced c by d: three groups are there, as many as are enough.
+    assert incomplete(keys, {"a": 2, "b": 1, "c": 3}, enough=3) == {}
+    assert incomplete(keys, {"a": 2, "b": 2, "c": 3}, enough=3) == {"b": 1}
+    assert incomplete([], {}) == {}
+
+
+def test_a_forward_pass_takes_whole_micro_batches_of_each_rank():
+    def rollout(dynamic, size):
+        return OmegaConf.create({"log_prob_use_dynamic_bsz": dynamic, "log_prob_micro_batch_size_per_gpu": size})
+
+    sizes = [(True, 4), (False, 4), (False, None)]
+    assert [forward_multiple(rollout(*of), ranks=3) for of in sizes] == [3, 12, 3]
+
+
+def test_a_part_of_a_batch_is_filled_up_and_balanced():
+    rows = Rows.of([f"{name}_0_0" for name in "abcde"], [{"seq_len": length} for length in (10, 9, 8, 1, 2)])
+    assert balanced_part(rows, range(5), 2, 3) is rows
+    assert balanced_part(rows, [2, 0], 1, 1).uids == ["c", "a"]
+    assert balanced_part(rows, [2, 1], 1, 4).uids == ["c", "b", "a", "d"]
+    uids = balanced_part(rows, [0, 1, 3, 4], 2, 2).uids
+    assert {frozenset(uids[:2]), frozenset(uids[2:])} == {frozenset("ad"), frozenset("be")}

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from verl_dots.bridge.rows import Rows
+from verl_dots.bridge.rows import Rows, is_padding
 from verl_dots.methods.hooks import Forward, Run, Scores, Source, Stage, Store
 from verl_dots.methods.table import enabled, one_by_one
 from verl_dots.step import Step
@@ -91,13 +91,14 @@ class Pipeline:
         changing = [stage for stage in self.stages if type(stage).rewards is not Stage.rewards]
         if not changing:
             return None
+        real_N = np.array([not is_padding(tag) for tag in rows.tags])
         reward_N = np.array(rows.rewards())
         length_N = np.array([tag["response_len"] for tag in rows.tags])
         question_N = np.array([step.question_of.get(uid, -1) for uid in rows.uids])
         for stage in changing:
             found_N = stage.rewards(step, Scores(reward_N, length_N, question_N))
             if found_N is not None:
-                less_N = reward_N - found_N
+                less_N = (reward_N - found_N)[real_N]
                 step.metrics[f"{stage.name}/share"] = float((less_N > 0).mean())
                 step.metrics[f"{stage.name}/mean"] = float(less_N[less_N > 0].mean()) if (less_N > 0).any() else 0.0
                 reward_N = found_N

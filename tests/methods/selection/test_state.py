@@ -24,7 +24,7 @@ def play_round(one, difficulty_P=DIFFICULTY, effective=False):
     """A round with perfect predictions; returns references, reused positions and the batches."""
     references = one.begin_round()
     measured = difficulty_P[references]
-    reused = one.plan(references, measured, np.full(len(references), effective), measured, difficulty_P)
+    reused = one.plan(references, measured, np.full(len(references), effective), measured, difficulty_P, 0.5)
     batches = []
     while not one.round_due:
         batches.append(one.next_batch())
@@ -54,7 +54,7 @@ def test_effective_references_take_the_place_of_fresh_questions_in_the_first_bat
     references = one.begin_round()
     measured = np.array([0.0, 0.5, 0.9, 1.0, 0.25, 0.625, 0.0, 1.0])
     effective = (measured > 0) & (measured < 1)
-    reused = one.plan(references, measured, effective, measured, DIFFICULTY)
+    reused = one.plan(references, measured, effective, measured, DIFFICULTY, 0.5)
     assert reused.tolist() == [1, 5, 4, 2]  # nearest to 0.5 first
     assert len(one.next_batch()) == 2 and len(one.next_batch()) == 6
 
@@ -79,7 +79,7 @@ def test_few_questions_make_references_candidates_and_say_so(caplog):
     # Whatever was predicted for the references, what was measured counts.
     predicted = difficulty.copy()
     predicted[references] = 0.5
-    one.plan(references, difficulty[references], np.zeros(8, dtype=bool), difficulty[references], predicted)
+    one.plan(references, difficulty[references], np.zeros(8, dtype=bool), difficulty[references], predicted, 0.5)
     chosen = np.concatenate([one.next_batch(), one.next_batch()])
     assert sorted(chosen) == [3, 4, 5, 6, 7, 8, 9, 10]
 
@@ -107,7 +107,7 @@ def test_observed_difficulty_is_compared_with_the_prediction():
     references = one.begin_round()
     predicted = np.where(np.arange(100) < 50, 0.48, 0.54)
     predicted[references] = 0.0
-    one.plan(references, np.zeros(8), np.zeros(8, dtype=bool), np.zeros(8), predicted)
+    one.plan(references, np.zeros(8), np.zeros(8, dtype=bool), np.zeros(8), predicted, 0.5)
     low, high = one.next_batch()
     figures = one.observe(np.array([low, high, references[0]]), np.array([0.25, 0.25, 1.0]))
     assert figures["measured_difficulty"] == 0.25  # the reference was not predicted
@@ -123,7 +123,7 @@ def test_trust_is_lost_below_the_floor_said_once_and_tried_again(caplog):
         for expected in (False, True):
             references = one.begin_round()
             measured = DIFFICULTY[references]
-            one.plan(references, measured, np.zeros(8, dtype=bool), 1 - measured, DIFFICULTY)
+            one.plan(references, measured, np.zeros(8, dtype=bool), 1 - measured, DIFFICULTY, 0.5)
             assert bool(one.trust.paused) == expected
             while not one.round_due:
                 one.next_batch()
@@ -154,7 +154,7 @@ def test_a_restored_curriculum_goes_on_the_same(tmp_path):
     whole, saved = curriculum(tau=0.05, rho_floor=0.3), curriculum(tau=0.05, rho_floor=0.3)
     for one in (whole, saved):
         references = one.begin_round()
-        one.plan(references, DIFFICULTY[references], np.ones(8, dtype=bool), DIFFICULTY[references], DIFFICULTY)
+        one.plan(references, DIFFICULTY[references], np.ones(8, dtype=bool), DIFFICULTY[references], DIFFICULTY, 0.5)
         one.observe(one.next_batch(), np.array([0.5]))
     save_state(tmp_path / "state", "selection", saved.state_dict())
     restored = curriculum(tau=0.05, rho_floor=0.3, seed=99)
@@ -179,12 +179,12 @@ def test_a_state_of_other_data_is_refused(tmp_path):
 def test_predictions_that_are_all_alike_are_not_trusted_and_the_verdicts_rho_is_kept():
     one = curriculum(rho_floor=0.2, rho_rounds=1, uniform_rounds=1)
     references = one.begin_round()
-    one.plan(references, DIFFICULTY[references], np.zeros(8, dtype=bool), np.full(8, 0.5), DIFFICULTY)
+    one.plan(references, DIFFICULTY[references], np.zeros(8, dtype=bool), np.full(8, 0.5), DIFFICULTY, 0.5)
     assert one.trust.paused and one.trust.rho == 0
     one = curriculum(rho_floor=0.2, rho_rounds=1, uniform_rounds=1)
     references = one.begin_round()
     measured = DIFFICULTY[references]
-    one.plan(references, measured, np.zeros(8, dtype=bool), 1 - measured, DIFFICULTY)
+    one.plan(references, measured, np.zeros(8, dtype=bool), 1 - measured, DIFFICULTY, 0.5)
     assert one.trust.paused and one.trust.rho == pytest.approx(-1)
 
 
@@ -192,7 +192,7 @@ def test_selected_references_are_not_counted_as_predicted():
     one = curriculum(questions=10, batch_size=8, mu=1)
     references = one.begin_round()
     predicted = np.full(10, 0.4)
-    one.plan(references, np.full(8, 0.5), np.zeros(8, dtype=bool), np.full(8, 0.4), predicted)
+    one.plan(references, np.full(8, 0.5), np.zeros(8, dtype=bool), np.full(8, 0.4), predicted, 0.5)
     chosen = one.next_batch()
     assert set(chosen) == set(references)  # measured at alpha: the nearest
     assert one.observe(chosen, np.full(8, 0.4)) == {}
@@ -228,7 +228,7 @@ def test_with_replay_reused_references_save_fresh_questions_and_then_replayed_on
     one = SelectionCurriculum(settings(), 100, 6, np.random.default_rng(1), 3)
     references = one.begin_round()
     measured = np.array([0.0, 0.5, 0.9, 1.0, 0.25, 0.625, 0.75, 0.375])
-    reused = one.plan(references, measured, (measured > 0) & (measured < 1), measured, DIFFICULTY)
+    reused = one.plan(references, measured, (measured > 0) & (measured < 1), measured, DIFFICULTY, 0.5)
     assert len(reused) == 5  # of 6 with mixed outcomes: one question of a batch is always fresh
     assert [len(one.next_batch()), len(one.next_batch())] == [1, 3]
 
@@ -236,7 +236,7 @@ def test_with_replay_reused_references_save_fresh_questions_and_then_replayed_on
 def test_uniform_rounds_keep_a_reserve_too():
     one = with_replay(rho_floor=0.2, rho_rounds=1, uniform_rounds=1)
     one.begin_round()
-    one.plan(np.arange(8), np.linspace(0, 1, 8), np.zeros(8, dtype=bool), np.linspace(1, 0, 8), DIFFICULTY)
+    one.plan(np.arange(8), np.linspace(0, 1, 8), np.zeros(8, dtype=bool), np.linspace(1, 0, 8), DIFFICULTY, 0.5)
     one.plan_uniform()
     chosen = [*one.next_batch(), *one.next_batch(), *one.top_up(4, set())]
     assert len(chosen) == 8 == len(set(chosen))

@@ -109,12 +109,19 @@ class Temperature(Stage):
 
     def begin(self, step: Step) -> None:
         """Set the temperature of the step."""
+        self._figures = {}
         step.temperature = self.controller.value
         self.run.trainer.set_temperature(self.controller.value)
 
     def observe(self, step: Step, rows: Rows) -> None:
-        """Take in the entropy of the step's own rollouts, after the forward pass at its temperature if there is one."""
-        figures = self.controller.observe(token_entropy(rows.own.real, self.measured), step.number)
+        """Take in the entropy of the step's own rollouts, after the forward pass at its temperature if there is one.
+
+        Where all of these have failed there is none, and the temperature stays.
+        """
+        own = rows.own.real
+        if not len(own):
+            return
+        figures = self.controller.observe(token_entropy(own, self.measured), step.number)
         self._figures = {f"temperature/{name}": value for name, value in figures.items()}
 
     def metrics(self, step: Step) -> dict[str, float]:
@@ -156,7 +163,6 @@ class LengthPenalty(Stage):
     def __init__(self, run: Run):
         self.settings, self.reward_range = run.dots.length_penalty, run.dots.reward_range
         self.seen = QuestionRewards(len(run.questions))
-        self._figures: dict[str, float] = {}
 
     @classmethod
     def refuse(cls, config: DictConfig, dots: DotsConfig) -> None:
@@ -175,9 +181,6 @@ class LengthPenalty(Stage):
         """[N] rewards, lower for long right responses to the easiest questions."""
         penalised_N = penalised(scores.reward_N, scores.length_N, self.settings.strength, *self.reward_range)
         return np.where(self._easy(scores), penalised_N, scores.reward_N)
-
-    def metrics(self, step: Step) -> dict[str, float]:
-        return self._figures
 
     def _easy(self, scores: Scores) -> np.ndarray:
         easy_P = easiest(self.seen.mean_P, self.settings.easiest)

@@ -1,0 +1,104 @@
+"""Groups between rows and a store, without Ray."""
+
+import numpy as np
+import pytest
+import torch
+
+from tests.methods.conftest import queue  # noqa: F401  for every test of this file
+from tests.methods.memory import batch, make_run
+from verl_dots.bridge.rows import Rows
+from verl_dots.bridge.stored_rows import FIELDS, pack_rows, put_back
+from verl_dots.step import Group, Origin, Step
+from verl_dots.stored import ReplayError
+
+KNOWN = make_run({}, questions=5).questions
+
+
+def kept(step, **rewards):
+    """Two groups of questions 3 and 1, the second rollout of the first with a tool's token in its middle."""
+    rows = batch(step, {3: (0.0, 0.5), 1: (1.0, -1.0)}, lengths=(2, 3), temperature=None)
+    rows.put({"old_log_probs": [torch.full((length,), -0.125) for length in (2, 3, 2, 3)]})
+    rows.at([1]).put({"response_mask": [torch.tensor([1, 0, 1])]})
+    return rows
+
+
+def test_rows_become_groups_of_their_step_and_temperature_in_the_order_of_names_and_sessions():
+    step = Step(4, temperature=0.75)
+    rows = kept(step).at([3, 1, 0, 2])
+    first, second = pack_rows(rows, KNOWN, step, "old_log_probs")
+    assert [first.question, second.question] == [KNOWN.known.ids[3], KNOWN.known.ids[1]]
+    assert (first.step, first.temperature, first.prompt_N.tolist()) == (4, 0.75, [1, 2])
+    responses = list(first.responses())
+    assert [(one.reward, one.tokens_T.tolist(), one.turns) for one in responses] == [
+        (0, [0, 1], 2),
+        (0.5, [0, 1, 2], 2),
+    ]
+    assert responses[1].mask_T.tolist() == [True, False, True]
+    assert {float(value) for one in responses for value in one.log_probs_T} == {-0.125}
+    assert [one.reward for one in second.responses()] == [1.0, -1.0]
+    engine = pack_rows(rows, KNOWN, step, "rollout_log_probs")[0]
+    assert {float(value) for one in engine.responses() for value in one.log_probs_T} == {-0.5}
+    assert pack_rows(rows.at([]), KNOWN, step, "old_log_probs") == []
+
+
+def test_a_rollout_of_several_outputs_cannot_be_kept():
+    step = Step(1)
+    rows = kept(step)
+    more = Rows.of([rows.keys[0].removesuffix("0") + "1"], rows.tags[:1])
+    columns = rows.at([0]).get(*FIELDS, "old_log_probs")
+    more.put(
+        {name: column for name, column in zip([*FIELDS, "old_log_probs"], columns, strict=True) if name != "num_turns"}
+    )
+    more.put({"num_turns": torch.tensor([2])})
+    with pytest.raises(ReplayError, match="prompt000000, rollout 0 has several outputs; one output"):
+        pack_rows(more, KNOWN, step, "old_log_probs")
+
+
+@pytest.mark.parametrize("origin", [Origin.CACHED, Origin.REPLAYED])
+def test_groups_come_back_as_rows_that_verl_trains_on(queue, origin):  # noqa: F811
+    before, now = Step(4, temperature=0.75), Step(6)
+    groups = pack_rows(kept(before), KNOWN, before, "rollout_log_probs")
+    queue.__init__()
+    put_back(KNOWN, groups, now, origin)
+    uids = [f"step0000006-{origin.value}00000{place}" for place in (0, 1)]
+    assert now.question_of == dict(zip(uids, (3, 1), strict=True))
+    prompts = {key: queue.tags["train"].pop(key) for key in uids}
+    assert set(map(str, prompts.values())) == {"{'is_prompt': True, 'status': 'finished', 'global_steps': 6}"}
+    rows = Rows.of(list(queue.tags["train"]), list(queue.tags["train"].values()))
+    assert rows.groups(now.question_of) == {
+        uids[0]: Group(uids[0], (0.0, 0.5), origin, 4, 3),
+        uids[1]: Group(uids[1], (1.0, -1.0), origin, 4, 1),
+    }
+    # The weights of step 3 have sampled them.
+    assert rows.tags[1] == {
+        "status": "success", "temperature": 0.75, "global_steps": 4, "min_global_steps": 3, "max_global_steps": 3,
+        "prompt_len": 2, "response_len": 3, "seq_len": 5, "origin": origin.value,
+    }  # fmt: skip
+    wanted = {
+        "uid": uids[0], "session_id": 1, "global_steps": 4, "prompts": [1, 2], "responses": [0, 1, 2],
+        "input_ids": [1, 2, 0, 1, 2], "position_ids": [0, 1, 2, 3, 4], "response_mask": [1, 0, 1],
+        "loss_mask": [1, 0, 1], "rollout_log_probs": [-0.5] * 3, "rm_scores": [0.0, 0.0, 0.5], "num_turns": 2,
+        "raw_prompt": [{"content": "question 3", "role": "user"}], "data_source": "test",
+    }  # fmt: skip
+    found = dict(zip(wanted, (column[0] for column in rows.at([1]).get(*wanted)), strict=True))
+    assert {name: value.tolist() if hasattr(value, "tolist") else value for name, value in found.items()} == wanted
+
+
+def test_packed_again_they_are_the_same(queue):  # noqa: F811
+    before = Step(4, temperature=0.75)
+    groups = pack_rows(kept(before), KNOWN, before, "rollout_log_probs")
+    queue.__init__()
+    again = Step(4, temperature=0.75)
+    put_back(KNOWN, groups, again, Origin.CACHED)
+    tags = {key: tag for key, tag in queue.tags["train"].items() if "is_prompt" not in tag}
+    same = pack_rows(Rows.of(list(tags), list(tags.values())), KNOWN, again, "rollout_log_probs")
+    for one, other in zip(groups, same, strict=True):
+        assert one.question == other.question
+        for left, right in zip(one.responses(), other.responses(), strict=True):
+            assert left.reward == right.reward and np.array_equal(left.tokens_T, right.tokens_T)
+            assert np.array_equal(left.log_probs_T, right.log_probs_T)
+
+
+def test_nothing_to_put_back_touches_nothing(queue):  # noqa: F811
+    put_back(KNOWN, [], step := Step(1), Origin.CACHED)
+    assert step.question_of == {} and not queue.tags["train"]

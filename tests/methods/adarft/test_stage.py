@@ -1,0 +1,143 @@
+"""AdaRFT in a step, without Ray: alone as the source of questions, and as the target of selection.
+
+The data have 8 questions of difficulty 0 to 7.
+"""
+
+import math
+
+import numpy as np
+import pytest
+
+from tests.methods.memory import declared, make_run
+from verl_dots.data.questions import QuestionError
+from verl_dots.methods.adarft.stage import AdaRFT, AdaRFTTarget
+from verl_dots.state import StateError, load_state, save_state
+from verl_dots.step import Group, Origin, Step
+
+SETTINGS = {
+    "enable": True, "difficulty": "extra_info.level", "range": [0.0, 7.0], "initial": 2.9, "eta": 2.0, "alpha": 2.0,
+    "beta": 0.5,
+}  # fmt: skip
+
+
+def run(seed=1, selection=False, fresh=2, **changes):
+    dots = {"seed": seed, "adarft": {**SETTINGS, **changes}, "selection": {"enable": selection}}
+    return make_run(dots, fresh=fresh)
+
+
+def source(**changes):
+    return AdaRFT.make(run(**changes))
+
+
+def aim(**changes):
+    return AdaRFTTarget.make(run(selection=True, **changes))
+
+
+def step(number, *groups):
+    """A step of groups (question, rewards[, origin])."""
+    made = [
+        Group(str(place), rewards, *origin, question=question)
+        for place, (question, rewards, *origin) in enumerate(groups)
+    ]
+    return Step(number, groups={group.uid: group for group in made})
+
+
+def taken_in(one, now):
+    one.begin(now)
+    one.observe(now, None)
+    return one.metrics(now)
+
+
+def test_with_selection_it_is_a_target_alone_it_is_the_source():
+    for selection, wanted in ((False, [True, False]), (True, [False, True])):
+        made = run(selection=selection)
+        assert [stage.enabled(made.dots, made.config) for stage in (AdaRFT, AdaRFTTarget)] == wanted
+        off = run(selection=selection, enable=False)
+        assert not AdaRFT.enabled(off.dots, off.config) and not AdaRFTTarget.enabled(off.dots, off.config)
+    # The unit of the data is no adaptive difficulty.
+    assert source().target() is None and aim().target() == 2.9
+    assert AdaRFT.knows_questions and AdaRFTTarget.knows_questions
+
+
+def test_the_questions_of_a_step_are_those_nearest_to_the_target():
+    one = source()
+    assert sorted(one.plan(Step(1, target=0.5)).tolist()) == [2, 3]
+    assert sorted(one.plan(Step(2)).tolist()) == [2, 3]
+    assert one.top_up(Step(2), 2, {2, 3}).tolist() == [4, 1]  # at distances 1.1 and 1.9
+    assert sorted(source(fresh=4).plan(Step(1)).tolist()) == [1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("make", [source, aim])
+def test_the_target_follows_the_mean_reward_of_all_new_rollouts(make):
+    one = make()
+    now = step(1, (2, (1.0, 1.0, 1.0)), (3, (0.0,), Origin.CACHED), (7, (0.0, 0.0, 0.0), Origin.REPLAYED))
+    figures = taken_in(one, now)
+    assert figures["adarft/target"] == 2.9  # of this step
+    assert figures["adarft/reward"] == 0.75
+    after = 2.9 + 2 * math.tanh(2 * 0.25)
+    assert taken_in(one, step(2, (2, (0.5,))))["adarft/target"] == pytest.approx(after) and after > 3.8
+    assert set(figures) == declared(type(one))
+
+
+def test_figures_of_the_source():
+    one = source(coverage=100.0)
+    now = step(1, (2, (1.0,)), (5, (0.0,), Origin.REFERENCE), (7, (0.0,), Origin.REPLAYED))
+    one.plan(now)
+    figures = taken_in(one, now)
+    assert figures["adarft/difficulty"] == 3.5 and figures["adarft/covered"] == 2 / 8
+
+
+@pytest.mark.parametrize("make", [source, aim])
+def test_a_step_that_shows_nothing_new_moves_and_tells_nothing(make):
+    one = make()
+    assert taken_in(one, step(1, (2, (1.0,)))) != {}
+    before = one.state_dict()["target"]
+    assert taken_in(one, step(2, (7, (0.0,), Origin.REPLAYED))) == {}
+    assert one.state_dict()["target"] == before
+
+
+@pytest.mark.parametrize("make", [source, aim])
+def test_a_schedule_rises_evenly_over_the_run(make):
+    one = make(follow="schedule", initial=1.0)
+    taken_in(one, step(3, (2, (1.0,))))
+    assert taken_in(one, step(4, (2, (1.0,))))["adarft/target"] == pytest.approx(1 + 3 / 9 * 6)  # of 10 steps
+
+
+def test_draws_are_those_of_the_seed():
+    orders = [source(seed=seed, follow="nothing", fresh=4).plan(Step(1)).tolist() for seed in (1, 1, 2)]
+    assert orders[0] == orders[1] != orders[2]
+
+
+def test_a_question_without_difficulty_or_too_few_within_the_bounds_are_refused():
+    with pytest.raises(QuestionError, match="rank"):
+        source(difficulty="extra_info.rank")
+    with pytest.raises(ValueError, match=r"1 of 8 questions .* dots.adarft.within=\(2.5, 3.5\); a step needs 2"):
+        source(within=[2.5, 3.5])
+
+
+@pytest.mark.parametrize("make", [source, aim])
+def test_a_restored_stage_is_the_same(make, tmp_path):
+    whole, restored = make(coverage=1.5, damping=0.5), make(coverage=1.5, damping=0.5)
+    planned = [whole.plan(Step(1))] if make is source else []
+    taken_in(whole, step(1, (2, (1.0, 0.0, 1.0))))
+    save_state(tmp_path / "state", "adarft", whole.state_dict())
+    restored.load_state_dict(load_state(tmp_path / "state", "adarft"))
+    for number in (2, 3, 4):
+        if make is source:
+            planned.append(whole.plan(Step(number)))
+            assert np.array_equal(restored.plan(Step(number)), planned[-1])
+        now = step(number, (2, (0.0, 1.0)))
+        assert taken_in(restored, now) == taken_in(whole, now)
+    assert make is aim or len(set(map(tuple, planned))) > 1
+
+
+@pytest.mark.parametrize("make, other", [(source, aim), (aim, source)])
+def test_a_state_with_or_without_selection_is_not_the_others(make, other):
+    state = make().state_dict()
+    one = other()
+    before = one.state_dict()
+    with pytest.raises(StateError, match="dots.selection.enable"):
+        one.load_state_dict(state)
+    with pytest.raises(StateError, match="AdaRFT: the checkpoint lacks .'curriculum'"):
+        make().load_state_dict({"target": state["target"]})
+    assert one.state_dict()["target"] == before["target"]

@@ -1,0 +1,240 @@
+"""E3's stages in a step, without Ray."""
+
+import numpy as np
+import pytest
+import torch
+
+from tests.methods.memory import declared, make_run, put, together
+from verl_dots.methods.e3.stages import Budget, LengthPenalty, Temperature
+from verl_dots.methods.hooks import Scores
+from verl_dots.state import StateError, load_state, save_state
+from verl_dots.step import Group, Origin, Step
+
+WHOLE = {0: (1.0,) * 4, 1: (1.0, 1.0, 1.0, 0.0), 2: (1.0, 1.0, 0.0, 0.0), 3: (0.0,) * 4}  # an epoch of 4 questions
+
+
+def step_of(rewards, origin=Origin.FRESH, number=1, **more):
+    groups = {str(question): Group(str(question), of, origin, question=question) for question, of in rewards.items()}
+    return Step(number, groups=groups, **more)
+
+
+def shown(one, now):
+    one.begin(now)
+    one.observe(now, None)
+    return one.metrics(now)
+
+
+# --- budget ----------------------------------------------------------------------------------------------------------
+
+
+def budget(n=4, **changes):
+    return Budget.make(
+        make_run(
+            {"budget": {"enable": True, "least": 2, "most": 6, **changes}}, questions=4, actor_rollout_ref__rollout__n=n
+        )
+    )
+
+
+def test_hard_questions_get_more_rollouts_once_their_rewards_are_known():
+    one = budget()
+    assert one.sizes(Step(1), np.array([3, 0])).tolist() == [4, 4]
+    shown(one, step_of(WHOLE))
+    # Ranks 1/8, 3/8, 5/8, 7/8; 2 each, 8 to deal: 0.5, 1.5, 2.5, 3.5 floored, then one each from the hardest.
+    assert one.sizes(Step(2), np.arange(4)).tolist() == [2, 3, 5, 6]
+    assert one.sizes(Step(2), np.array([3, 0])).tolist() == [6, 2]
+    assert one.knows_questions and one.unequal_groups
+
+
+def test_predicted_difficulties_deal_the_rollouts_from_the_first_step():
+    one = budget(by="predicted", widen=None)
+    shown(one, step_of(WHOLE))  # changes nothing
+    # 2 each; 8 by 0.001, 1, 0.5 and 0.5, as question 3 is not predicted: 0, 3, 1, 1; of the 3 left 0, 1, 0, 0.
+    now = Step(2, predicted={0: 0.0, 1: 1.0, 2: 0.5})
+    assert one.sizes(now, np.arange(4)).tolist() == [2, 6, 4, 4]
+    assert one.sizes(Step(2), np.arange(4)).tolist() == [4, 4, 4, 4]
+
+
+def test_only_groups_that_are_new_count():
+    one = budget()
+    assert shown(one, step_of(WHOLE, Origin.REPLAYED)) == {}
+    assert one.sizes(Step(2), np.arange(4)).tolist() == [4, 4, 4, 4]
+    shown(one, step_of(WHOLE, Origin.CACHED))
+    assert one.sizes(Step(3), np.arange(4)).tolist() == [2, 3, 5, 6]
+
+
+def test_figures_of_the_budget_are_of_the_caps_that_the_step_was_sampled_within():
+    one = budget()
+    wanted = {
+        "rollouts/min": 4,
+        "rollouts/max": 4,
+        "rollouts/std": 0,
+        "rollouts/least": 4,
+        "rollouts/most": 4,
+        "epoch": 1,
+    }
+    assert shown(one, step_of(WHOLE)) == {f"budget/{name}": value for name, value in wanted.items()}
+    figures = shown(one, step_of({0: (1.0,) * 2, 3: (0.0,) * 6}, number=2))
+    wanted = {
+        "rollouts/min": 2,
+        "rollouts/max": 6,
+        "rollouts/std": 2,
+        "rollouts/least": 2,
+        "rollouts/most": 6,
+        "epoch": 1,
+    }
+    assert figures == {f"budget/{name}": value for name, value in wanted.items()}
+    assert set(figures) == declared(Budget)
+    assert shown(one, Step(3)) == {}
+
+
+def test_a_restored_budget_deals_the_same_and_belongs_to_its_n(tmp_path):
+    one, restored = budget(), budget()
+    shown(one, step_of(WHOLE))
+    save_state(tmp_path / "state", "budget", one.state_dict())
+    restored.load_state_dict(load_state(tmp_path / "state", "budget"))
+    assert restored.sizes(Step(2), np.arange(4)).tolist() == [2, 3, 5, 6]
+    with pytest.raises(StateError, match="actor_rollout_ref.rollout.n: the checkpoint has 4, this run has 3"):
+        budget(n=3).load_state_dict(one.state_dict())
+    with pytest.raises(ValueError, match="from 2 to 6 do not allow n=8"):
+        budget(n=8)
+
+
+# --- temperature -----------------------------------------------------------------------------------------------------
+
+
+def temperature(**changes):
+    return Temperature.make(make_run({"temperature": {"enable": True, "target": 0.5, **changes}}))
+
+
+def rows_of(entropies, now=None, **more):
+    """A group whose rollouts have entropies by token; the engine drew the tokens with just those."""
+    now = now or Step(1)
+    lengths = [len(of) for of in entropies]
+    rows = put(now, more.pop("uid", "a"), (0.0,) * len(entropies), lengths=lengths, **more)
+    rows.put({"entropy": [torch.tensor(of) for of in entropies]})
+    rows.put({"rollout_log_probs": [-torch.tensor(of) for of in entropies]})
+    return rows
+
+
+def test_the_temperature_is_set_before_the_rollouts():
+    one = temperature(target=1.0)
+    one.begin(now := Step(1, temperature=9.0))
+    assert one.run.trainer.temperatures == [1.0] and now.temperature == 1.0
+    one.observe(now, rows_of([[0.5]]))
+    one.begin(now := Step(2))
+    # ln 2 / (ln 16 + ln ln 16) = 0.6931 / (2.7726 + 1.0198)
+    assert now.temperature == pytest.approx(1.18278, abs=1e-5) and one.run.trainer.temperatures[1:] == [now.temperature]
+
+
+@pytest.mark.parametrize("measured", ["recomputed", "engine"])
+def test_the_entropy_is_the_mean_over_the_tokens_of_the_steps_own_rollouts(measured):
+    one = temperature(entropy=measured)
+    rows = together(
+        rows_of([[1.0], [0.25, 0.25]]),  # 0.5; the mean of the rows' means is 0.625
+        rows_of([[0.125, 0.875]], uid="b", origin=Origin.REFERENCE),
+        rows_of([[7.0]], uid="c", origin=Origin.CACHED),
+        rows_of([[8.0]], uid="d", origin=Origin.REPLAYED),
+        rows_of([[9.0]], uid="e", padding=True),
+    )
+    rows.at([4]).put({"entropy": [torch.tensor([3.0])]})  # a stored row
+    one.begin(now := Step(1))
+    one.observe(now, rows)
+    figures = one.metrics(now)
+    assert figures == {"temperature/temperature": 1.0, "temperature/entropy": 0.5, "temperature/target": 0.5}
+    assert set(figures) == declared(Temperature)
+    one.begin(now := Step(2))
+    assert now.temperature == 1.0 and one.metrics(now) == {}
+
+
+def test_tokens_of_a_tool_have_no_entropy_and_rounding_is_none():
+    rows = rows_of([[0.5, 4.0, 1.0]])
+    rows.put({"response_mask": [torch.tensor([1, 0, 1])]})
+    one = temperature()
+    one.observe(now := Step(1), rows)
+    assert one.metrics(now)["temperature/entropy"] == 0.75
+    one = temperature(entropy="engine")
+    one.observe(now, rows_of([[0.5, -0.25, 1.0]]))  # a log-prob of 0.25
+    assert one.metrics(now)["temperature/entropy"] == 0.5
+
+
+def test_a_step_whose_own_rollouts_have_all_failed_leaves_the_temperature():
+    one = temperature(target=1.0)
+    one.observe(Step(1), rows_of([[0.5]]))
+    value = one.controller.value
+    one.begin(now := Step(2))
+    one.observe(now, rows_of([[0.25]], origin=Origin.REPLAYED))
+    assert one.metrics(now) == {} and one.controller.value == value
+
+
+def test_the_target_anneals_over_the_steps_of_the_run():
+    one = temperature(anneal_from=0.0, anneal_to=0.0)
+    one.observe(now := Step(5), rows_of([[0.5]]))  # of 10
+    assert one.metrics(now)["temperature/target"] == pytest.approx(0.25)
+
+
+def test_a_restored_temperature_moves_the_same(tmp_path):
+    whole, restored = temperature(target=None, damping=0.5), temperature(target=None, damping=0.5)
+    for number, entropy in ((1, 0.5), (2, 0.25)):
+        whole.observe(now := Step(number), rows_of([[entropy]]))
+        assert ("temperature/target" in whole.metrics(now)) == (number > 1)  # measured in the first
+    save_state(tmp_path / "state", "temperature", whole.state_dict())
+    restored.load_state_dict(load_state(tmp_path / "state", "temperature"))
+    for one in (whole, restored):
+        one.observe(Step(3), rows_of([[0.125]]))
+    restored.begin(now := Step(4))
+    assert now.temperature == whole.controller.value > 1
+
+
+# --- length penalty --------------------------------------------------------------------------------------------------
+
+
+def penalty(reward_range=(0.0, 1.0), **changes):
+    settings = {"enable": True, "easiest": 0.5, "strength": 0.5, **changes}
+    return LengthPenalty.make(make_run({"length_penalty": settings, "reward_range": list(reward_range)}, questions=4))
+
+
+def scores(*rows):
+    return Scores(*(np.array(column) for column in zip(*rows, strict=True)))
+
+
+def test_right_responses_to_the_easiest_questions_lose_by_their_length():
+    one = penalty()
+    one.observe(step_of({0: (1.0, 1.0), 1: (0.0, 1.0)}), None)
+    given = scores((1.0, 2, 0), (1.0, 2, 1), (1.0, 6, 0), (0.0, 2, 0), (0.5, 2, 0), (1.0, 2, 2))
+    kept = [column_N.copy() for column_N in (given.reward_N, given.length_N, given.question_N)]
+    # s l = 1 and 3: shares of 1/2 and 3/4. Question 1 is not among the easier half, 2 was never seen.
+    for _ in range(2):
+        assert one.rewards(Step(1), given).tolist() == [0.5, 1.0, 0.25, 0.0, 0.5, 1.0]
+    for before_N, now_N in zip(kept, (given.reward_N, given.length_N, given.question_N), strict=True):
+        assert np.array_equal(before_N, now_N)
+    assert one.knows_questions and one.metrics(Step(1)) == {}
+
+
+def test_the_share_is_of_the_reward_range():
+    one = penalty((-1.0, 3.0))
+    one.observe(step_of({0: (3.0,), 1: (-1.0,)}), None)
+    assert one.rewards(Step(1), scores((3.0, 2, 0), (1.0, 2, 0))).tolist() == [1.0, 1.0]
+
+
+def test_rows_that_pad_the_batch_lose_nothing_and_neither_does_any_before_something_is_seen():
+    one = penalty(easiest=1.0)
+    given = scores((1.0, 2, -1), (1.0, 2, 3))
+    assert one.rewards(Step(1), given).tolist() == [1.0, 1.0]
+    one.observe(step_of({3: (1.0,)}), None)  # the last one, where -1 would point
+    assert one.rewards(Step(1), given).tolist() == [1.0, 0.5]
+
+
+def test_questions_are_ranked_by_what_new_rollouts_were_rewarded_with(tmp_path):
+    one, restored = penalty(), penalty()
+    one.observe(step_of({0: (1.0,), 1: (0.0, 1.0)}), None)
+    one.observe(step_of({1: (1.0,) * 50}, Origin.REPLAYED), None)
+    one.observe(Step(2), None)
+    given = scores((1.0, 2, 0), (1.0, 2, 1))
+    assert one.rewards(Step(1), given).tolist() == [0.5, 1.0]
+    save_state(tmp_path / "state", "length_penalty", one.state_dict())
+    restored.load_state_dict(load_state(tmp_path / "state", "length_penalty"))
+    assert restored.rewards(Step(1), given).tolist() == [0.5, 1.0]
+    restored.observe(step_of({0: (0.0,) * 3, 1: (1.0,) * 8}, Origin.REFERENCE), None)
+    assert restored.rewards(Step(1), given).tolist() == [1.0, 0.5]  # means 1/4 and 9/10
+    with pytest.raises(StateError, match="lacks"):
+        one.load_state_dict({"count": np.zeros(4)})

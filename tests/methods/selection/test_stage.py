@@ -1,0 +1,252 @@
+"""Selection in a step, without Ray: the real online predictor over made-up embeddings of 16 questions.
+
+Questions 0 to 5 are always right, 12 to 15 never; 6 to 11 are in 3, 3, 2, 2, 1, 1 of 4 rollouts. With seed 13 the
+references of the first round are 12, 8, 10 and 0, in this order: difficulties 1, 1/2, 3/4 and 0.
+"""
+
+import logging
+
+import numpy as np
+import pytest
+
+from tests.methods.memory import MemoryTrainer, declared, make_run, put
+from verl_dots.difficulty.online import OnlinePredictor
+from verl_dots.methods.selection import worker
+from verl_dots.methods.selection.stage import Selection
+from verl_dots.state import StateError, load_state, save_state
+from verl_dots.step import Group, Origin, Step
+
+EMBEDDING = np.stack([np.linspace(-1, 1, 16), np.tile([1.0, -1.0], 8)], axis=1).astype(np.float32)
+REFERENCES, MEASURED = [12, 8, 10, 0], [1.0, 0.5, 0.75, 0.0]
+
+
+def rewards(question):
+    right = min(4, max(0, 6 - question // 2))
+    return (1.0,) * right + (0.0,) * (4 - right)
+
+
+class InProcess(OnlinePredictor):
+    """The predictor without its worker."""
+
+    def __init__(self, settings, resources, device):
+        self.settings, self.made_with = settings, (resources, device)
+
+    def embed(self, texts, answers):
+        assert texts == tuple(f"question {number}" for number in range(16)) and answers == tuple(map(str, range(16)))
+        super().__init__(EMBEDDING, self.settings.half_life)
+
+
+@pytest.fixture
+def make(monkeypatch, tmp_path):
+    """Makes the stage of a run with a batch of 4, 4 references and mu = 2."""
+    monkeypatch.setattr(worker, "DifficultyWorkerGroup", InProcess)
+    for name in ("config.json", "model.safetensors"):
+        (tmp_path / name).write_text("{}")
+
+    def made(trainer=None, difficulty=(), fresh=4, **changes):
+        settings = {"enable": True, "references": 4, "tau": 0.0, "rho_floor": -1.0, **changes}
+        dots = {
+            "seed": 13, "selection": settings, "difficulty": {"backbone": str(tmp_path), **dict(difficulty)},
+        }  # fmt: skip
+        return Selection.make(make_run(dots, 16, trainer or MemoryTrainer(rewards), fresh=fresh, resources="pool"))
+
+    return made
+
+
+def plan(one, number=1, target=0.5):
+    one.begin(step := Step(number, target=target))
+    return step, one.plan(step).tolist()
+
+
+def observed(one):
+    """(step, question, difficulty, rollouts) of all that the predictor was told."""
+    columns = one.predictor.state_dict()["observed"]
+    return list(zip(*(columns[name].tolist() for name in ("step", "question", "difficulty", "rollouts")), strict=True))
+
+
+def predictions():
+    """Of the first round, by a predictor of its own."""
+    predictor = OnlinePredictor(EMBEDDING, 8.0)
+    predictor.observe(1, np.array(REFERENCES), np.array(MEASURED), np.full(4, 4))
+    return predictor.predict(1, np.array(REFERENCES), np.array(MEASURED))
+
+
+def nearest(target, count):
+    others = [question for question in range(16) if question not in REFERENCES]
+    return sorted(others, key=lambda question: abs(predictions()[0][question] - target))[:count]
+
+
+def test_it_is_made_of_the_runs_questions_seed_and_resources(make):
+    one = make(fresh=2)
+    assert one.predictor.made_with == ("pool", "cpu") and one.predictor.half_life == 8.0
+    assert (one.curriculum.questions, one.curriculum.batch_size, one.curriculum.fresh) == (16, 4, 2)
+    assert one.knows_questions and Selection.on_conflict(one.run.dots) == "drop"
+    assert Selection.enabled(one.run.dots, one.run.config)
+    assert Selection.on_conflict(make(conflicting_answers="error").run.dots) == "error"
+
+
+def test_a_round_measures_the_references_and_chooses_the_nearest_others_once_in_mu_steps(make):
+    one = make()
+    step, first = plan(one)
+    assert one.run.trainer.references == [REFERENCES]
+    assert observed(one) == [(1, question, found, 4) for question, found in zip(REFERENCES, MEASURED, strict=True)]
+    _, second = plan(one, 2)
+    # 8 and 10 are trained on again, in place of two of the first batch.
+    assert (len(first), len(second)) == (2, 4) and sorted(first + second) == sorted(nearest(0.5, 6))
+    assert len(one.run.trainer.references) == 1 and one.curriculum.round_due
+    plan(one, 3)
+    assert len(one.run.trainer.references) == 2
+    assert set(step.timing) == {"selection", "reference_rollouts", "predict_difficulty"}
+
+
+def test_the_steps_target_is_what_the_choice_aims_at(make):
+    for target in (0.1, 0.9):
+        one = make()
+        batches = [*plan(one, 1, target)[1], *plan(one, 2, 0.5)[1]]  # of the round's first step
+        assert sorted(batches) == sorted(nearest(target, 6)) != sorted(nearest(0.5, 6))
+
+
+def test_mixed_references_become_rows_of_the_step_and_the_others_leave_the_queue(make, queue):
+    one = make()
+    step, _ = plan(one, 1, target=0.8)
+    # Nearest to 0.8 first; a rollout i has i + 1 tokens, so a group of 4 has 10.
+    uids = ["step0000001-reference000002", "step0000001-reference000001"]
+    assert list(step.question_of.items()) == list(zip(uids, (10, 8), strict=True))
+    assert step.other_tokens == 20 == step.metrics["training/unused_tokens"]
+    assert not queue.tags["reference"] and not queue.fields["reference"]
+    tags = {key: tag for key, tag in queue.tags["train"].items() if "is_prompt" not in tag}
+    assert set(tags) == {f"{uid}_{session}_0" for uid in uids for session in range(4)}
+    assert {tag["origin"] for tag in tags.values()} == {"reference"}
+    assert {queue.tags["train"][uid]["global_steps"] for uid in uids} == {1}
+
+
+def test_references_without_reuse_only_measure(make, queue):
+    one = make(reuse_references=False)
+    step, first = plan(one)
+    assert len(first) == 4 and step.question_of == {} and not queue.tags["train"] and not queue.tags["reference"]
+    assert step.other_tokens == 40 and one.metrics(step)["selection/reference/reused_groups"] == 0
+
+
+def test_references_of_which_rollouts_failed_are_left_out(make):
+    trainer = MemoryTrainer(rewards)
+    trainer.missing = {8}
+    one = make(trainer)
+    step, first = plan(one)
+    assert [row[:3] for row in observed(one)] == [(1, 12, 1.0), (1, 10, 0.75), (1, 0, 0.0)]
+    assert list(step.question_of.values()) == [10] and len(first) == 3
+    assert step.other_tokens == 27  # 7 of what failed, two groups of 10
+    assert one.metrics(step)["selection/reference/effective_groups"] == 1 / 3
+
+
+def test_rounds_are_uniform_while_predictions_are_not_trusted(make, caplog):
+    # No prediction correlates by 1; the round that finds out is drawn uniformly, and so is the next.
+    one = make(rho_floor=1.0, rho_rounds=1, uniform_rounds=1)
+    with caplog.at_level(logging.WARNING):
+        step, first = plan(one)
+    assert one.metrics(step)["selection/trusted"] == 0 and "below dots.selection.rho_floor=1" in caplog.text
+    second = plan(one, 2)[1]
+    assert set(first + second).isdisjoint(REFERENCES) and set(first + second) != set(nearest(0.5, 6))
+    step, third = plan(one, 3)
+    assert one.metrics(step) == {"selection/trusted": 0.0} and step.predicted == {} and step.other_tokens == 0
+    fourth = plan(one, 4)[1]
+    assert len(third) == 4 == len(fourth) and len({*third, *fourth}) == 8
+    assert len(one.run.trainer.references) == 1
+    plan(one, 5)
+    assert len(one.run.trainer.references) == 2
+
+
+def group(question, origin=Origin.FRESH, sampled=5):
+    return Group(f"{origin.value}{question}", rewards(question), origin, sampled, question)
+
+
+def test_outcomes_are_dated_at_the_step_that_sampled_them_and_only_new_choices_count(make):
+    one = make()
+    plan(one)
+    before = observed(one)
+    groups = [
+        group(6), group(7, Origin.CACHED, 3), group(11), group(9, Origin.CACHED, 4), group(8, Origin.REFERENCE),
+        group(10, Origin.REPLAYED, 2),
+    ]  # fmt: skip
+    one.observe(step := Step(5, groups={group.uid: group for group in groups}), None)
+    assert observed(one)[len(before) :] == [(3, 7, 0.25, 4), (4, 9, 0.5, 4), (5, 6, 0.25, 4), (5, 11, 0.75, 4)]
+    assert one.metrics(step)["selection/effective_groups"] == 1
+    one.begin(step := Step(6, groups={"a": group(8, Origin.REFERENCE), "b": group(10, Origin.REPLAYED)}))
+    one.observe(step, None)
+    assert len(observed(one)) == len(before) + 4 and one.metrics(step) == {}
+
+
+def test_all_figures_of_a_round_and_no_others(make):
+    one = make()
+    step, chosen = plan(one)
+    chosen += plan(one, 2)[1]
+    assert step.predicted == {question: predictions()[0][question] for question in nearest(0.5, 6)}
+    one = make()
+    step, _ = plan(one)
+    step.groups = {str(question): group(question, sampled=1) for question in (*chosen, 3)}
+    one.observe(step, None)
+    figures = one.metrics(step)
+    assert set(figures) == declared(Selection)
+    predicted_P, held_out_K = predictions()
+    by_hand = np.corrcoef(held_out_K, MEASURED)[0, 1]
+    assert figures["selection/reference/rho"] == pytest.approx(by_hand) and by_hand < 1
+    assert figures["selection/predicted_difficulty/all"] == pytest.approx(predicted_P.mean())
+    assert figures["selection/trusted"] == 1 and figures["selection/reference/difficulty"] == 0.5625
+    assert figures["selection/reference/effective_groups"] == 0.5
+    assert figures["selection/reference/reused_groups"] == 2
+    shown = [1 - np.mean(rewards(question)) for question in chosen]
+    assert figures["selection/measured_difficulty"] == pytest.approx(np.mean(shown))  # 3 was not predicted
+    mixed = [6 <= question <= 11 for question in (*chosen, 3)]
+    assert figures["selection/effective_groups"] == pytest.approx(np.mean(mixed))
+
+
+def test_a_reward_outside_the_range_is_refused_by_name(make):
+    one = make(MemoryTrainer(lambda question: (2.0, 2.0)))
+    with pytest.raises(ValueError, match="step0000001-reference000000: mean reward 2.0 is outside dots.reward_range"):
+        plan(one)
+    one = make()
+    with pytest.raises(ValueError, match="x: mean reward -1.0 is outside"):
+        one.observe(Step(1, groups={"x": Group("x", (-1.0,), question=3)}), None)
+
+
+def test_a_top_up_comes_from_the_rounds_next_best(make):
+    one = make(fresh=2)
+    step, first = plan(one)
+    ranked = nearest(0.5, 6)
+    second = plan(one, 2)[1]
+    assert (len(first), len(second)) == (1, 2) and sorted(first + second) == sorted(ranked[:3])
+    extra = one.top_up(step, 2, {ranked[3]})
+    assert sorted(extra.tolist()) == sorted(ranked[4:6])
+
+
+def test_a_restored_stage_chooses_the_same(make, tmp_path):
+    whole, saved, restored = (make(tau=0.05) for _ in range(3))
+    for one in (whole, saved):
+        step, chosen = plan(one)
+        step.groups = {str(question): group(question, sampled=1) for question in chosen}
+        one.observe(step, None)
+    save_state(tmp_path / "state", "selection", saved.state_dict())
+    restored.load_state_dict(load_state(tmp_path / "state", "selection"))
+    for number in (2, 3, 4):
+        assert plan(restored, number)[1] == plan(whole, number)[1]
+        assert observed(restored) == observed(whole)
+    assert restored.run.trainer.references == whole.run.trainer.references[1:]
+
+
+def test_a_state_of_other_embeddings_or_rounds_is_refused(make):
+    one = make()
+    plan(one)
+    state = one.state_dict()
+    other = make(difficulty={"reads": "answer_and_question"})
+    with pytest.raises(StateError, match="difficulty predictor and embeddings: the checkpoint has .*, this run has"):
+        other.load_state_dict(state)
+    with pytest.raises(StateError, match="selection: the checkpoint lacks 'predictor'|lacks"):
+        one.load_state_dict({name: value for name, value in state.items() if name != "predictor"})
+    with pytest.raises(StateError, match="dots.replay.delta.*has 4, this run has 2"):
+        make(fresh=2).load_state_dict(state)
+
+
+def test_rows_of_other_groups_in_the_queue_are_left_alone(make, queue):
+    one = make()
+    mine = put(Step(1), "mine", (0.0, 1.0))
+    plan(one)
+    assert set(mine.keys) <= set(queue.tags["train"])
