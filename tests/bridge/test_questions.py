@@ -54,6 +54,6 @@ def test_the_question_of_a_batch_of_one_row():
 
 def test_difficulties_are_those_of_the_distinct_questions():
     known = questions(3, extra=[("q1", "1"), ("q4", "4")])
-    assert known.rows == 5 and known.difficulties("extra_info.level").tolist() == [0.0, 1.0, 2.0, 4.0]
+    assert known.rows == 5 and known.numbers("extra_info.level", "dots.KEY").tolist() == [0.0, 1.0, 2.0, 4.0]
     with pytest.raises(QuestionError, match="difficulty"):
-        known.difficulties("extra_info.rank")
+        known.numbers("extra_info.rank", "dots.KEY")

@@ -38,10 +38,14 @@ class TrainQuestions:
         """Rows of the data set, repeated questions and all."""
         return len(self._dataset.dataframe)
 
-    def difficulties(self, field: str) -> np.ndarray:
-        """[P] difficulty of each question, see `static_difficulties`. Raises QuestionError where one is missing."""
+    def numbers(self, field: str, key: str) -> np.ndarray:
+        """[P] a number of each question that is in the data, in the field that the setting `key` names.
+
+        Raises:
+            QuestionError: one is missing, see `static_difficulties`.
+        """
         rows = self._dataset.dataframe.select_columns([field.split(".")[0]])
-        return static_difficulties(rows, field)[self.known.rows]
+        return static_difficulties(rows, field, key)[self.known.rows]
 
     @cached_property
     def _numbers(self) -> dict[str, int]:

@@ -12,13 +12,14 @@ SHOWN = 5
 
 
 def static_difficulties(
-    rows: Iterable[Mapping[str, Any]], field: str, name_of: Callable[[int], str] = "row {}".format
+    rows: Iterable[Mapping[str, Any]], field: str, key: str, name_of: Callable[[int], str] = "row {}".format
 ) -> np.ndarray:
     """[N] difficulty of each row.
 
     Args:
         rows: with `field` in them.
         field: a column, or a field of one ("extra_info.difficulty").
+        key: the setting that names the field.
         name_of: what the row at a position is called in messages.
 
     Raises:
@@ -37,6 +38,6 @@ def static_difficulties(
     if bad:
         raise QuestionError(
             f"{len(bad)} of {len(found) + len(bad)} rows have no finite number in {field!r} "
-            f"(dots.adarft.difficulty): {'; '.join(bad[:SHOWN])}"
+            f"({key}): {'; '.join(bad[:SHOWN])}"
         )
     return np.array(found, dtype=np.float64)

@@ -8,10 +8,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
+import numpy as np
 from omegaconf import DictConfig, OmegaConf
 
 from verl_dots.data.file_lists import file_list
-from verl_dots.data.rows import schema_of
+from verl_dots.data.rows import read_rows, schema_of
+from verl_dots.difficulty.static import static_difficulties
 from verl_dots.settings import ConfigError, Reason
 
 
@@ -118,6 +120,24 @@ def refuse_uneven_mini_batches(config: DictConfig, what: str) -> None:
 def train_files(config: DictConfig) -> list[str]:
     """The training files of the config."""
     return file_list(config.data.train_files)
+
+
+def numbers_in_data(config: DictConfig, field: str, key: str) -> np.ndarray:
+    """[N] a number of each row of the training files, in the field that the setting `key` names.
+
+    Raises:
+        ConfigError: there is no such column, or a row without a finite number.
+    """
+    column = field.split(".")[0]
+    found = []
+    for file in train_files(config):
+        with refused_as("data.train_files", "file"):
+            if column not in schema_of(file).names:
+                raise ConfigError(f"{key}={field}: {file} has no column {column!r}", key=key, reason="data")
+            rows = list(read_rows(file, [column]))
+        with refused_as(key, "data"):
+            found.append(static_difficulties(rows, field, key, lambda place, file=file: f"{file} row {place}"))
+    return np.concatenate(found)
 
 
 @contextmanager

@@ -7,9 +7,7 @@ from omegaconf import DictConfig
 
 from verl_dots.config import DotsConfig
 from verl_dots.data.questions import Questions
-from verl_dots.data.rows import read_batches, schema_of
-from verl_dots.difficulty.static import static_difficulties
-from verl_dots.methods.refusals import CHOSEN_QUESTIONS, excluded, refused_as, require_fixed, train_files
+from verl_dots.methods.refusals import CHOSEN_QUESTIONS, excluded, numbers_in_data, require_fixed
 from verl_dots.settings import ConfigError, require
 
 logger = logging.getLogger(__name__)
@@ -38,7 +36,7 @@ def refuse_adarft_questions(config: DictConfig, dots: DotsConfig, questions: Que
     adarft, batch_size = dots.adarft, config.data.train_batch_size
     if not adarft.enable or dots.selection.enable:
         return
-    difficulty_N = _difficulties(config, adarft.difficulty)
+    difficulty_N = numbers_in_data(config, adarft.difficulty, DIFFICULTY)
     least, greatest = adarft.within or (-np.inf, np.inf)
     difficulty_P = difficulty_N[questions.rows]
     allowed = int(((difficulty_P >= least) & (difficulty_P <= greatest)).sum())
@@ -73,19 +71,3 @@ def _refuse_with_selection(dots: DotsConfig) -> None:
     if dots.adarft.follow == "nothing":
         why = "it draws uniformly from the data, and selection chooses; set it to reward or schedule"
         raise excluded("dots.adarft.follow", "nothing", "dots.selection.enable=True", why)
-
-
-def _difficulties(config: DictConfig, field: str) -> np.ndarray:
-    """[N] difficulty of each row of the training files."""
-    column = field.split(".")[0]
-    found = []
-    for file in train_files(config):
-        with refused_as("data.train_files", "file"):
-            if column not in schema_of(file).names:
-                raise ConfigError(
-                    f"{DIFFICULTY}={field}: {file} has no column {column!r}", key=DIFFICULTY, reason="data"
-                )
-            rows = [row for batch in read_batches(file, [column]) for row in batch.to_pylist()]
-        with refused_as(DIFFICULTY, "data"):
-            found.append(static_difficulties(rows, field, lambda place, file=file: f"{file} row {place}"))
-    return np.concatenate(found)

@@ -13,7 +13,7 @@ from omegaconf import DictConfig
 from verl_dots.bridge.rows import Rows
 from verl_dots.config import DotsConfig
 from verl_dots.data.questions import Questions
-from verl_dots.methods.adarft.checks import refuse_adarft, refuse_adarft_questions
+from verl_dots.methods.adarft.checks import DIFFICULTY, refuse_adarft, refuse_adarft_questions
 from verl_dots.methods.adarft.state import Target, TargetCurriculum
 from verl_dots.methods.hooks import Run, Source, Stage
 from verl_dots.state import require_equal, require_keys
@@ -103,7 +103,7 @@ class AdaRFT(AdaRFTTarget, Source):
     @classmethod
     def make(cls, run: Run) -> Self:
         target = Target(run.dots.adarft, run.steps)
-        difficulty_P = run.questions.difficulties(run.dots.adarft.difficulty)
+        difficulty_P = run.questions.numbers(run.dots.adarft.difficulty, DIFFICULTY)
         return cls(target, TargetCurriculum(target, difficulty_P, run.fresh, run.rng(SEED_STREAM)))
 
     def target(self) -> float | None:
