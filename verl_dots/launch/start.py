@@ -19,7 +19,7 @@ from verl_dots.launch.start_screen import run_console
 from verl_dots.launch.verl_names import check_names
 from verl_dots.launch.verl_values import check_values
 from verl_dots.methods.refusals import refused_as
-from verl_dots.settings import ConfigError, require, unknown_key
+from verl_dots.settings import ConfigError, renamed_key, renamed_keys, require, unknown_key
 from verl_dots.training.run_folder import versions
 
 logger = logging.getLogger(__name__)
@@ -190,6 +190,8 @@ def refused_override(error: Exception, config: DictConfig) -> ConfigError:
     text = str(error).splitlines()[0]
     cause = error.__cause__
     key = getattr(cause, "full_key", None) or (text.split("'")[1] if "'" in text else "")
+    if now := renamed_keys(DotsConfig, "dots").get(key):
+        return renamed_key(key, now)
     if key and OmegaConf.select(config, key) is None:
         return unknown_key(key, all_keys(config))
     return ConfigError(f"{text} {cause or ''}".strip(), key=key, reason="type")
