@@ -32,6 +32,7 @@ def test_the_composed_group_is_the_typed_one_with_every_key_at_its_default(cpu_e
     [
         ({"sede": 3}, "dots.sede", "unknown"),
         ({"from_mapping": 3}, "dots.from_mapping", "unknown"),
+        ({"adarft": {"alpha": 2}}, "dots.adarft.alpha", "renamed"),
         ({"seed": "three"}, "dots.seed", "type"),
         ({"seed": True}, "dots.seed", "type"),
         ({"seed": 1.5}, "dots.seed", "type"),

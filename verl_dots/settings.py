@@ -64,7 +64,7 @@ class Settings:
         values = {}
         for key, value in given.items():
             if key in cls.RENAMED:
-                raise renamed_key(f"{name}.{key}", f"{name}.{cls.RENAMED[key]}", value)
+                raise renamed_key(f"{name}.{key}", f"{name}.{cls.RENAMED[key]}")
             if key not in hints:
                 raise unknown_key(f"{name}.{key}", [f"{name}.{known}" for known in hints])
             values[key] = _typed(f"{name}.{key}", value, hints[key])
@@ -93,9 +93,18 @@ def unknown_key(key: str, known: Iterable[str]) -> ConfigError:
     return ConfigError(f"unknown config key {key!r}{hint}{listing}", key=key, reason="unknown")
 
 
-def renamed_key(key: str, now: str, value: Any) -> ConfigError:
+def renamed_key(key: str, now: str) -> ConfigError:
     """The refusal of a key that has another name now."""
-    return ConfigError(f"{key}={value} is called {now} now; set {now}={value}", key=key, reason="renamed")
+    return ConfigError(f"{key} is called {now} now; set {now} instead", key=key, reason="renamed")
+
+
+def renamed_keys(kind: type[Settings], prefix: str) -> dict[str, str]:
+    """Dotted names of earlier settings -> their names now."""
+    found = {f"{prefix}.{old}": f"{prefix}.{now}" for old, now in kind.RENAMED.items()}
+    for field in fields(kind):
+        if is_dataclass(field.default_factory):
+            found |= renamed_keys(field.default_factory, f"{prefix}.{field.name}")
+    return found
 
 
 def require(key: str, value: Any, holds: bool, rule: str, reason: Reason = "range") -> None:

@@ -52,8 +52,8 @@ def test_the_question_of_a_batch_of_one_row():
         known.number("no such question")
 
 
-def test_difficulties_are_those_of_the_distinct_questions():
+def test_numbers_in_the_data_are_those_of_the_distinct_questions():
     known = questions(3, extra=[("q1", "1"), ("q4", "4")])
     assert known.rows == 5 and known.numbers("extra_info.level", "dots.KEY").tolist() == [0.0, 1.0, 2.0, 4.0]
-    with pytest.raises(QuestionError, match="difficulty"):
+    with pytest.raises(QuestionError, match="dots.KEY"):
         known.numbers("extra_info.rank", "dots.KEY")

@@ -176,7 +176,7 @@ dots.reward_range=[1,0]|[0]|[0,inf]
 dots.adarft.beta=5|nan
 dots.adarft.beta=-0.1 dots.adarft.enable=true
 dots.adarft.eta=-1
-dots.adarft.alpha=0
+dots.adarft.sensitivity=0
 dots.adarft.initial=101
 dots.budget.least=13 -> dots.budget.most
 dots.budget.least=0

@@ -4,10 +4,12 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
+from verl_dots.settings import Refusal
+
 SUFFIXES = (".parquet", ".json", ".jsonl")  # what verl's data set reads
 
 
-class QuestionError(ValueError):
+class QuestionError(Refusal):
     """A file that holds no questions, or a row that is none; the message names file, row and fix."""
 
 

@@ -6,7 +6,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 
 from verl_dots.config import PRESETS, DotsConfig
-from verl_dots.settings import ConfigError, plain_values, require_choice, unknown_key
+from verl_dots.settings import ConfigError, plain_values, renamed_key, renamed_keys, require_choice, unknown_key
 
 CONFIG_MODULE = "verl_dots.conf"
 CONFIG_NAME = "dots_trainer"
@@ -50,6 +50,8 @@ def refused_override(error: Exception, config: DictConfig) -> ConfigError:
     text = str(error).splitlines()[0]
     cause = error.__cause__
     key = getattr(cause, "full_key", None) or (text.split("'")[1] if "'" in text else "")
+    if now := renamed_keys(DotsConfig, "dots").get(key):
+        return renamed_key(key, now)
     if key and OmegaConf.select(config, key) is None:
         return unknown_key(key, all_keys(config))
     return ConfigError(f"{text} {cause or ''}".strip(), key=key, reason="type")

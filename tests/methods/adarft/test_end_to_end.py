@@ -6,7 +6,7 @@ from tests.launches import assert_same_rows, cut_off, must_train, rows_of
 from verl_dots.methods.adarft.rule import next_target
 
 pytestmark = [pytest.mark.e2e, pytest.mark.long]
-RULE = {"eta": 4.0, "alpha": 2.0, "beta": 0.5, "low": 1.0, "high": 10.0}
+RULE = {"eta": 4.0, "sensitivity": 2.0, "beta": 0.5, "low": 1.0, "high": 10.0}
 
 
 def overrides(inputs, folder, **more):

@@ -5,7 +5,7 @@ import pytest
 
 from verl_dots.methods.adarft.rule import nearest, nearest_unused, next_target
 
-PAPER = {"eta": 50.0, "alpha": 2.0, "beta": 0.5, "low": 0.0, "high": 100.0}
+PAPER = {"eta": 50.0, "sensitivity": 2.0, "beta": 0.5, "low": 0.0, "high": 100.0}
 
 
 def rng():

@@ -9,15 +9,15 @@ import numpy as np
 
 
 def next_target(
-    target: float, reward: float, *, eta: float, alpha: float, beta: float, low: float, high: float
+    target: float, reward: float, *, eta: float, sensitivity: float, beta: float, low: float, high: float
 ) -> float:
-    """T' = clip(T + eta * tanh(alpha * (reward - beta)), low, high).
+    """T' = clip(T + eta * tanh(sensitivity * (reward - beta)), low, high).
 
     Args:
         target: T, in the unit of the difficulties.
         reward: mean reward of the step's rollouts.
         eta: greatest step of the target, in the same unit.
-        alpha: how sharply the step grows with the reward's distance from `beta`.
+        sensitivity: alpha in the paper, how sharply the step grows with the reward's distance from `beta`.
         beta: reward at which the target stays.
         low, high: bounds of the target.
 
@@ -26,7 +26,7 @@ def next_target(
     """
     if not math.isfinite(reward):
         raise ValueError(f"the mean reward of a step is {reward}; it must be finite to move the target difficulty")
-    return min(max(target + eta * math.tanh(alpha * (reward - beta)), low), high)
+    return min(max(target + eta * math.tanh(sensitivity * (reward - beta)), low), high)
 
 
 def nearest(

@@ -20,7 +20,7 @@ class AdaRFTConfig(Settings):
         range: least and greatest target, in the unit of the difficulties.
         initial: target of the first step; the paper's is the least.
         eta: greatest change of the target in a step, in that unit.
-        alpha: how sharply the change grows with the reward's distance from `beta`.
+        sensitivity: how sharply the change grows with the reward's distance from `beta`.
         beta: mean reward at which the target stays.
         damping: share of the last steps' reward in the one that the target follows (a moving average); 0 for none.
         coverage: no question comes again before all within this distance of the target had their turn; null repeats
@@ -30,12 +30,14 @@ class AdaRFTConfig(Settings):
         within: least and greatest difficulty of the questions that are trained on at all; null for all.
     """
 
+    RENAMED = {"alpha": "sensitivity"}  # dots.selection.alpha is a target, and this was none
+
     enable: bool = False
     difficulty: str = "extra_info.difficulty"
     range: tuple[float, float] = (0.0, 100.0)
     initial: float = 0.0
     eta: float = 50.0
-    alpha: float = 2.0
+    sensitivity: float = 2.0
     beta: float = 0.5
     damping: float = 0.0
     coverage: float | None = None
@@ -47,7 +49,7 @@ class AdaRFTConfig(Settings):
         require("dots.adarft.range", [low, high], math.isfinite(high - low) and low < high, "must be [least, greatest]")
         require("dots.adarft.initial", self.initial, low <= self.initial <= high, f"must be in [{low}, {high}]")
         require("dots.adarft.eta", self.eta, self.eta >= 0, "must be 0 or more")
-        require("dots.adarft.alpha", self.alpha, self.alpha > 0, "must be above 0")
+        require("dots.adarft.sensitivity", self.sensitivity, self.sensitivity > 0, "must be above 0")
         require("dots.adarft.damping", self.damping, 0 <= self.damping < 1, "must be in [0, 1)")
         covered = self.coverage is None or self.coverage >= 0
         require("dots.adarft.coverage", self.coverage, covered, "must be 0 or more, or null")

@@ -44,7 +44,7 @@ class Target:
             self.value = settings.initial + min(1.0, step / max(1, self.steps - 1)) * (high - settings.initial)
         elif settings.follow == "reward":
             self._reward = damped(self._reward, reward, settings.damping)
-            rule = {"eta": settings.eta, "alpha": settings.alpha, "beta": settings.beta}
+            rule = {"eta": settings.eta, "sensitivity": settings.sensitivity, "beta": settings.beta}
             self.value = next_target(self.value, self._reward, **rule, low=low, high=high)
 
     def state_dict(self) -> dict[str, Any]:

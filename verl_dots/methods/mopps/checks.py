@@ -3,29 +3,46 @@
 from omegaconf import DictConfig
 
 from verl_dots.config import DotsConfig
+from verl_dots.methods.refusals import CHOSEN_QUESTIONS, excluded, numbers_in_data, require_fixed
 from verl_dots.settings import ConfigError
+
+ON, REFERENCE = "dots.mopps.enable=True", "dots.mopps.reference"
 
 
 def refuse_mopps(config: DictConfig, dots: DotsConfig) -> None:
     """Refuse a second source of questions, and rollouts of several steps that are sampled at once.
-
-    What every source of questions needs of verl's own settings is CHOSEN_QUESTIONS of launch/checks.py.
 
     Raises:
         ConfigError: which setting, and what to do.
     """
     if not dots.mopps.enable:
         return
-    for enabled, key in ((dots.selection.enable, "dots.selection"), (dots.adarft.enable, "dots.adarft")):
+    require_fixed(config, ON, *CHOSEN_QUESTIONS)
+    for enabled, key in (
+        (dots.selection.enable, "dots.selection.enable"),
+        (dots.adarft.enable, "dots.adarft.enable"),
+    ):
         if enabled:
-            raise ConfigError(
-                f"{key}.enable=True does not go with dots.mopps.enable=True: each of them chooses the questions; turn "
-                "one of them off"
-            )
+            raise excluded(key, True, ON, "each of them chooses the questions; turn one of them off")
     batch_size = config.data.train_batch_size
     if dots.preemptive.off_policy(batch_size):
-        raise ConfigError(
-            f"dots.mopps.enable=True does not go with dots.preemptive.prompts={dots.preemptive.prompts} and updates="
-            f"{dots.preemptive.updates}: the posterior must see the rollouts of every step, once, before the next; set "
-            f"both to null, which is data.train_batch_size={batch_size} questions for one step"
+        why = (
+            "the posterior must see the rollouts of every step, once, before the next; set prompts and updates to null, "
+            f"which is data.train_batch_size={batch_size} questions for one step"
         )
+        raise excluded("dots.preemptive.prompts", dots.preemptive.prompts, ON, why)
+
+
+def refuse_mopps_questions(config: DictConfig, dots: DotsConfig) -> None:
+    """Refuse data without the success rates that `reference` names."""
+    if not dots.mopps.enable:
+        return
+    for field in dots.mopps.reference or ():
+        rate_N = numbers_in_data(config, field, REFERENCE)
+        if bad := int(((rate_N < 0) | (rate_N > 1)).sum()):
+            raise ConfigError(
+                f"{REFERENCE}: {bad} of {len(rate_N)} numbers in {field!r} are outside [0, 1], where a success rate is; "
+                "name other fields",
+                key=REFERENCE,
+                reason="data",
+            )
