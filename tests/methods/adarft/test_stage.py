@@ -15,8 +15,8 @@ from verl_dots.state import StateError, load_state, save_state
 from verl_dots.step import Group, Origin, Step
 
 SETTINGS = {
-    "enable": True, "difficulty": "extra_info.level", "range": [0.0, 7.0], "initial": 2.9, "eta": 2.0, "sensitivity": 2.0,
-    "beta": 0.5,
+    "enable": True, "difficulty": "extra_info.level", "range": [0.0, 7.0], "initial": 2.9, "eta": 2.0,
+    "sensitivity": 2.0, "beta": 0.5,
 }  # fmt: skip
 
 
