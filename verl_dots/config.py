@@ -11,6 +11,7 @@ from verl_dots.difficulty.settings import DifficultyConfig
 from verl_dots.methods.adarft.settings import AdaRFTConfig
 from verl_dots.methods.dash.settings import FilterConfig, PreemptiveConfig
 from verl_dots.methods.e3.settings import BudgetConfig, LengthPenaltyConfig, TemperatureConfig
+from verl_dots.methods.mopps.settings import MoPPSConfig
 from verl_dots.methods.replay.settings import LossConfig, ReplayConfig
 from verl_dots.methods.selection.settings import SelectionConfig
 from verl_dots.settings import Settings, require, require_choice
@@ -37,6 +38,7 @@ class DotsConfig(Settings):
         selection: which questions are rolled out.
         difficulty: how their difficulty is predicted.
         adarft: a target difficulty that follows the reward.
+        mopps: questions by a posterior of each one's success rate.
         budget: how many rollouts each question gets.
         temperature: that they are sampled at.
         length_penalty: what long responses to easy questions are taken off.
@@ -55,6 +57,7 @@ class DotsConfig(Settings):
     selection: SelectionConfig = field(default_factory=SelectionConfig)
     difficulty: DifficultyConfig = field(default_factory=DifficultyConfig)
     adarft: AdaRFTConfig = field(default_factory=AdaRFTConfig)
+    mopps: MoPPSConfig = field(default_factory=MoPPSConfig)
     budget: BudgetConfig = field(default_factory=BudgetConfig)
     temperature: TemperatureConfig = field(default_factory=TemperatureConfig)
     length_penalty: LengthPenaltyConfig = field(default_factory=LengthPenaltyConfig)

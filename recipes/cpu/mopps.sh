@@ -2,4 +2,4 @@
 # MoPPS on the arithmetic testbed: as grpo.sh, with the questions of each step by a posterior of their success rates.
 # Half of the evidence stays at each update, as in the paper on Countdown.
 source "$(dirname "$0")/common.sh"
-train mopps dots.preset=mopps dots.mopps.memory=0.5 "$@"
+train mopps mopps dots.mopps.memory=0.5 "$@"

@@ -1,31 +1,32 @@
-from dataclasses import dataclass, field
-
 import pytest
 from omegaconf import OmegaConf
 
+from tests.methods.memory import CONFIG
+from tests.refusals import refused
 from verl_dots.config import DotsConfig
 from verl_dots.methods.mopps.checks import refuse_mopps
-from verl_dots.methods.mopps.settings import MoPPSConfig
-from verl_dots.settings import ConfigError
 
-CONFIG = OmegaConf.create({"data": {"train_batch_size": 8}})
-
-
-@dataclass(frozen=True)
-class Dots(DotsConfig):
-    mopps: MoPPSConfig = field(default_factory=MoPPSConfig)
+RUN = OmegaConf.merge(OmegaConf.create(CONFIG), {"trainer": {"v1": {"trainer_mode": "dots"}}})
 
 
 def dots(**groups):
-    return Dots.from_mapping({"mopps": {"enable": True}} | groups)
+    return DotsConfig.from_mapping({"mopps": {"enable": True}} | groups)
 
 
-def test_a_second_source_of_questions_and_rollouts_of_several_steps_at_once_are_refused():
-    for key in ("selection", "adarft"):
-        with pytest.raises(ConfigError, match=f"dots.{key}.enable=True does not go with .*; turn one of them off"):
-            refuse_mopps(CONFIG, dots(**{key: {"enable": True}}))
-        refuse_mopps(CONFIG, dots(**{key: {"enable": True}}, mopps={"enable": False}))
-    for ahead in ({"prompts": 16}, {"updates": 3}):
-        with pytest.raises(ConfigError, match="the posterior must see .* set both to null, which is .*batch_size=8"):
-            refuse_mopps(CONFIG, dots(preemptive={"enable": True} | ahead))
-    refuse_mopps(CONFIG, dots(preemptive={"enable": True}, budget={"enable": True}))
+@pytest.mark.parametrize("other", ["selection", "adarft"])
+def test_a_second_source_of_questions_is_refused(other):
+    with refused(f"dots.{other}.enable", "excluded"):
+        refuse_mopps(RUN, dots(**{other: {"enable": True}}))
+    refuse_mopps(RUN, dots(**{other: {"enable": True}}, mopps={"enable": False}))
+
+
+@pytest.mark.parametrize("ahead", [{"prompts": 16}, {"updates": 3}])
+def test_rollouts_of_several_steps_at_once_are_refused(ahead):
+    with refused("dots.preemptive.prompts", "excluded"):
+        refuse_mopps(RUN, dots(preemptive={"enable": True} | ahead))
+    refuse_mopps(RUN, dots(preemptive={"enable": True}, budget={"enable": True}))
+
+
+def test_what_every_source_needs_of_verl_is_asked_for():
+    with refused("algorithm.filter_groups.enable", "excluded"):
+        refuse_mopps(OmegaConf.merge(RUN, {"algorithm": {"filter_groups": {"enable": True}}}), dots())

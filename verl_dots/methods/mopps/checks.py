@@ -27,8 +27,8 @@ def refuse_mopps(config: DictConfig, dots: DotsConfig) -> None:
     batch_size = config.data.train_batch_size
     if dots.preemptive.off_policy(batch_size):
         why = (
-            "the posterior must see the rollouts of every step, once, before the next; set prompts and updates to null, "
-            f"which is data.train_batch_size={batch_size} questions for one step"
+            "the posterior must see the rollouts of every step, once, before the next; set prompts and updates to "
+            f"null, which is data.train_batch_size={batch_size} questions for one step"
         )
         raise excluded("dots.preemptive.prompts", dots.preemptive.prompts, ON, why)
 
@@ -41,8 +41,8 @@ def refuse_mopps_questions(config: DictConfig, dots: DotsConfig) -> None:
         rate_N = numbers_in_data(config, field, REFERENCE)
         if bad := int(((rate_N < 0) | (rate_N > 1)).sum()):
             raise ConfigError(
-                f"{REFERENCE}: {bad} of {len(rate_N)} numbers in {field!r} are outside [0, 1], where a success rate is; "
-                "name other fields",
+                f"{REFERENCE}: {bad} of {len(rate_N)} numbers in {field!r} are outside [0, 1], where success rates "
+                "are; name other fields",
                 key=REFERENCE,
                 reason="data",
             )

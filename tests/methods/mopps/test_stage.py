@@ -1,0 +1,66 @@
+"""MoPPS in a step, without Ray."""
+
+import numpy as np
+import pytest
+
+from tests.methods.memory import batch, make_run
+from verl_dots.methods.mopps.stage import MoPPS
+from verl_dots.step import Origin, Step
+
+
+def stage(questions=8, **settings):
+    return MoPPS.make(make_run({"mopps": {"enable": True, **settings}}, questions))
+
+
+def trained(one, rewards, number=1, **more):
+    step = Step(number)
+    one.begin(step)
+    one.observe(step, batch(step, rewards, **more))
+    return one.metrics(step)
+
+
+def test_a_step_gets_as_many_different_questions_as_it_rolls_out():
+    one = stage()
+    assert len(set(one.plan(Step(1)).tolist())) == 4
+    assert set(one.top_up(Step(1), 2, {0, 1, 2, 3, 4, 5}).tolist()) == {6, 7}
+    assert one.target() == 0.5
+
+
+def test_what_is_known_to_be_easy_or_hard_is_left_out():
+    one = stage(candidates=None)
+    for number in range(1, 40):
+        trained(one, {0: (1.0,) * 2, 1: (0.0,) * 2, 2: (1.0,) * 2, 3: (0.0,) * 2}, number)
+    assert sorted(one.plan(Step(40, target=0.5)).tolist()) == [4, 5, 6, 7]
+
+
+def test_figures_are_of_new_groups_and_of_graded_rewards():
+    one = stage()
+    figures = trained(one, {0: (0.5, 1.0), 1: (0.0, 0.0)})
+    assert figures == {
+        "mopps/predicted_difficulty": 0.5, "mopps/measured_difficulty": 0.625, "mopps/covered": 0.25,
+    }  # fmt: skip
+    # Beta(1, 1) with 1.5 successes of 2, and with none of 2.
+    assert one.state.predicted(np.array([0, 1, 2])).tolist() == [1 - 2.5 / 4, 1 - 1 / 4, 0.5]
+    assert trained(one, {0: (0.0, 0.0)}, number=2, origin=Origin.REPLAYED, sampled=1) == {}
+
+
+def test_a_reward_outside_of_its_range_is_an_error():
+    with pytest.raises(ValueError, match="outside dots.reward_range"):
+        trained(stage(), {0: (2.0, 2.0)})
+
+
+def test_bots_moves_the_posteriors_of_questions_that_were_not_rolled_out():
+    run = make_run({"mopps": {"enable": True, "reference": ["weak", "strong"]}})
+    run.questions.numbers = lambda field, key: np.full(8, {"weak": 0.25, "strong": 0.75}[field])
+    one = MoPPS.make(run)
+    trained(one, {0: (1.0, 1.0), 1: (0.0, 1.0)})
+    assert one.state.predicted(np.array([7])) != 0.5
+
+
+def test_a_resumed_stage_chooses_as_the_one_that_was_saved():
+    one, other = stage(), stage()
+    trained(one, {0: (1.0, 1.0), 1: (0.0, 1.0)})
+    one.plan(Step(1))
+    other.load_state_dict(one.state_dict())
+    for number in (2, 3):
+        assert other.plan(Step(number)).tolist() == one.plan(Step(number)).tolist()
