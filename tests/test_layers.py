@@ -9,11 +9,32 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "verl_dots"
 HEAVY = {"torch", "ray", "verl", "transformers", "hydra", "omegaconf", "pandas"}
+UNUSED = {"pandas", "matplotlib"}
 # room -> (rooms that it may import, packages that it must not). A room is a module or folder of the package.
 ROOMS: dict[str, tuple[set[str], set[str]]] = {
-    "data": ({"files"}, HEAVY),
+    # Data types and settings.
+    "step": (set(), HEAVY),
+    "stored": (set(), HEAVY),
+    "settings": (set(), HEAVY),
+    "methods/settings": ({"settings"}, HEAVY),  # every room's settings.py
+    "config": ({"difficulty", "methods", "settings"}, HEAVY),
+    "data": ({"files", "settings"}, HEAVY),
     "difficulty": ({"data", "files", "guard", "settings", "state"}, {"ray", "verl", "hydra"}),
     "difficulty/collect": ({"guard", "labelling"}, HEAVY),  # a command of the room above
+    # A step.
+    "bridge": ({"data", "difficulty", "step", "stored"}, UNUSED),
+    "methods": (
+        {"bridge", "config", "data", "difficulty", "settings", "state", "step", "stored"},
+        UNUSED | {"transfer_queue", "ray"},
+    ),
+    "methods/selection/worker": ({"difficulty"}, UNUSED | {"transfer_queue"}),  # a process of its own
+    "training": (
+        {"bridge", "checkpoints", "config", "data", "files", "methods", "settings", "state", "step"},
+        UNUSED | {"transfer_queue"},
+    ),
+    # Responses without training.
+    "engines": ({"rollout"}, UNUSED),
+    "generation": ({"bridge", "data", "engines", "rewards", "settings"}, UNUSED),
     "labelling": (
         {"data", "files", "generation", "journal", "launch", "settings", "training"},
         {"torch", "ray", "verl", "pandas"},
@@ -24,20 +45,14 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     ),
     # Its command line and config, and verl's merger.
     "evaluation/configure": ({"evaluation", "generation", "launch", "settings"}, HEAVY - {"omegaconf"}),
+    # Commands.
     "evaluate": (
         {"data", "evaluation", "generation", "guard", "launch", "settings", "training"},
         {"torch", "ray", "verl", "hydra", "pandas"},
     ),
-    "engines": ({"rollout"}, {"pandas", "matplotlib"}),
-    "generation": ({"data", "engines", "rewards", "settings", "training"}, {"pandas", "matplotlib"}),
-    "training": (
-        {"bridge", "checkpoints", "config", "data", "difficulty", "files", "methods", "settings", "state"},
-        {"pandas", "matplotlib"},
-    ),
     "launch": (
-        {"config", "console", "data", "difficulty", "engines", "files", "generation", "methods", "rewards", "settings"}
-        | {"training"},
-        {"pandas", "matplotlib"},
+        {"config", "console", "data", "engines", "files", "generation", "methods", "rewards", "settings", "training"},
+        UNUSED | {"transfer_queue"},
     ),
     "check": ({"data", "files", "reporting", "rewards"}, {"torch", "ray", "verl", "hydra"}),
     "main": ({"engines", "guard", "launch", "settings"}, set()),
@@ -48,20 +63,9 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     "evaluation/merging": ({"settings"}, {"ray", "hydra", "omegaconf", "pandas"}),
     "guard": (set(), {"torch", "ray", "verl", "transformers", "hydra", "omegaconf", "pandas", "numpy", "rich"}),
     "console": ({"guard"}, HEAVY),
-    "settings": (set(), HEAVY),
-    "config": (
-        {"difficulty", "methods", "settings"},
-        HEAVY,
-    ),
     "rewards": (set(), {"torch", "ray", "transformers", "pandas", "hydra"}),
     "rollout": (set(), {"ray", "verl", "pandas", "hydra", "omegaconf"}),
     "reporting": (set(), {"torch", "ray", "verl", "transformers", "hydra"}),
-    "step": (set(), HEAVY),
-    "bridge": ({"methods", "step", "training"}, {"pandas", "matplotlib"}),
-    "methods": (
-        {"bridge", "config", "difficulty", "settings", "state", "step", "training"},
-        {"pandas", "matplotlib"},
-    ),
     "report": ({"files", "reporting"}, {"torch", "ray", "verl"}),
     "conf": (set(), set()),
     "__init__": (set(), set()),
@@ -82,6 +86,8 @@ def imports(file: Path) -> set[str]:
 
 def room_of(file: Path) -> str:
     name = str(file.relative_to(PACKAGE)).removesuffix(".py")
+    if file.parent.parent.name == "methods" and file.name == "settings.py":
+        return "methods/settings"
     return name if name in ROOMS else name.split("/")[0]
 
 
@@ -102,8 +108,19 @@ def test_imports_follow_the_arrows(file):
     allowed, forbidden = ROOMS[room_of(file)]
     found = imports(file)
     own = {name.split(".")[1] for name in found if name.startswith("verl_dots.")}
-    assert own <= allowed | {room_of(file)}
+    assert own <= allowed | {room_of(file).split("/")[0]}
     assert not {name.split(".")[0] for name in found} & forbidden
+
+
+@pytest.mark.parametrize(
+    "file", sorted((PACKAGE / "methods").glob("*/*.py")), ids=lambda file: "/".join(file.parts[-2:])
+)
+def test_a_method_knows_no_other(file):
+    """But the names and settings of GRPO-RR, which is the loss of all that trains on older rollouts."""
+    rooms = {folder.name for folder in (PACKAGE / "methods").iterdir() if folder.is_dir()}
+    others = {name for name in imports(file) if not name.startswith("verl_dots.methods.replay.settings.")}
+    found = {name.split(".")[2] for name in others if name.startswith("verl_dots.methods.")}
+    assert found & rooms <= {file.parent.name}
 
 
 def test_importing_the_package_is_free():

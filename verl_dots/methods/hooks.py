@@ -147,6 +147,11 @@ class Stage:
         """The same for the questions of the data, of which `usable` are trained on."""
 
     @classmethod
+    def written_folders(cls, config: DictConfig) -> Sequence[str]:
+        """Keys of the folders that it writes into beside the run's own."""
+        return ()
+
+    @classmethod
     def make(cls, run: Run) -> Self:
         """The stage of one run.
 

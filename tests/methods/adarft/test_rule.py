@@ -3,7 +3,8 @@ import math
 import numpy as np
 import pytest
 
-from verl_dots.methods.adarft.rule import nearest, nearest_unused, next_target
+from verl_dots.methods.adarft.rule import nearest_unused, next_target
+from verl_dots.methods.nearest import nearest
 
 PAPER = {"eta": 50.0, "sensitivity": 2.0, "beta": 0.5, "low": 0.0, "high": 100.0}
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from verl_dots.methods.selection.rule import fresh_count, select, select_batches
+from verl_dots.methods.selection.rule import select
 
 
 def rng(seed=0):
@@ -88,21 +88,3 @@ def test_order_is_random_so_that_slices_are_alike():
 def test_bad_input(difficulty, count, tau, words):
     with pytest.raises(ValueError, match=words):
         select(np.array(difficulty), count, 0.5, tau, rng())
-
-
-def test_batches_are_disjoint_and_hold_the_fresh_share():
-    difficulty = rng(10).random(500)
-    batches = select_batches(difficulty, batches=3, batch_size=32, alpha=0.5, tau=0.0, rng=rng(), delta=0.5)
-    assert batches.shape == (3, 16)
-    assert set(batches.ravel()) == set(np.argsort(np.abs(difficulty - 0.5))[:48])
-
-
-@pytest.mark.parametrize("delta, fresh", [(1.0, 8), (0.5, 4), (0.55, 4), (0.1, 1)])
-def test_fresh_share(delta, fresh):
-    assert fresh_count(8, delta) == fresh
-
-
-@pytest.mark.parametrize("delta", [0.0, -0.5, 1.01, np.nan, 0.01])
-def test_bad_fresh_share(delta):
-    with pytest.raises(ValueError, match="delta="):
-        fresh_count(8, delta)

@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from verl_dots.methods.adarft.rule import nearest, nearest_unused, next_target
+from verl_dots.methods.adarft.rule import nearest_unused, next_target
 from verl_dots.methods.adarft.settings import AdaRFTConfig
 from verl_dots.methods.damping import damped
+from verl_dots.methods.nearest import nearest
 from verl_dots.state import require_equal, require_keys
 
 

@@ -6,7 +6,6 @@ import math
 from omegaconf import DictConfig
 
 from verl_dots.config import DotsConfig
-from verl_dots.data.questions import Questions
 from verl_dots.methods.refusals import (
     CHOSEN_QUESTIONS,
     LOSS_MODE,
@@ -19,7 +18,6 @@ from verl_dots.methods.refusals import (
     require_fixed,
 )
 from verl_dots.methods.replay.settings import GRPO_RR, LOSSES
-from verl_dots.methods.selection.state import rounds_batches
 from verl_dots.settings import ConfigError
 
 logger = logging.getLogger(__name__)
@@ -129,23 +127,6 @@ def refuse_preemptive(config: DictConfig, dots: DotsConfig) -> None:
         )
     if settings.off_policy(batch_size):
         _refuse_several_steps(config, dots, f"dots.preemptive.prompts={prompts} and updates={settings.updates}")
-
-
-def refuse_preemptive_questions(config: DictConfig, dots: DotsConfig, questions: Questions, usable: int) -> None:
-    """Raise ConfigError for a number of questions that makes rounds of selection which cannot be sampled whole."""
-    batch_size = config.data.train_batch_size
-    if not (dots.selection.enable and dots.preemptive.off_policy(batch_size)):
-        return
-    sampled = dots.preemptive.batches(batch_size)
-    batches = rounds_batches(dots.selection, usable, batch_size)
-    if batches % sampled:
-        raise ConfigError(
-            f"dots.preemptive.prompts={dots.preemptive.prompts} is {sampled} batches, which do not divide a round of "
-            f"selection: with {usable} questions it is {batches} batches of {batch_size} (dots.selection.mu="
-            f"{dots.selection.mu}); lower it, or add data",
-            key="dots.preemptive.prompts",
-            reason="size",
-        )
 
 
 def _refuse_several_steps(config: DictConfig, dots: DotsConfig, what: str) -> None:

@@ -10,9 +10,8 @@ from verl_dots.bridge.failures import RolloutFailure
 from verl_dots.bridge.rows import Rows, balanced_part, forward_multiple
 from verl_dots.bridge.stored_rows import pack_rows, put_back
 from verl_dots.config import DotsConfig
-from verl_dots.data.questions import Questions
 from verl_dots.methods.dash.cache import RolloutCache
-from verl_dots.methods.dash.checks import refuse_preemptive, refuse_preemptive_questions
+from verl_dots.methods.dash.checks import refuse_preemptive
 from verl_dots.methods.hooks import Run, Source, Store, require_text
 from verl_dots.step import Origin, Step
 
@@ -44,10 +43,6 @@ class Preemptive(Store):
     @classmethod
     def refuse(cls, config: DictConfig, dots: DotsConfig) -> None:
         refuse_preemptive(config, dots)
-
-    @classmethod
-    def refuse_questions(cls, config: DictConfig, dots: DotsConfig, questions: Questions, usable: int) -> None:
-        refuse_preemptive_questions(config, dots, questions, usable)
 
     @classmethod
     def make(cls, run: Run) -> Self:

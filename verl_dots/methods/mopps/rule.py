@@ -6,7 +6,7 @@ them, are the columns of arrays [P, 2].
 
 import numpy as np
 
-from verl_dots.methods.adarft.rule import nearest
+from verl_dots.methods.nearest import nearest
 
 # References that lie nearer together tell too little of where the policy is.
 LEAST_GAP = 0.01

@@ -15,8 +15,8 @@ from verl_dots.methods.refusals import (
     refused_as,
     require_fixed,
 )
+from verl_dots.methods.replay.sampling import fresh_count
 from verl_dots.methods.replay.settings import GRPO_RR, GRPO_RR_DECOUPLED, LOSSES
-from verl_dots.methods.selection.rule import fresh_count
 from verl_dots.settings import ConfigError
 
 ON = "dots.replay.enable=True"

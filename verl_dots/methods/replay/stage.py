@@ -15,8 +15,7 @@ from verl_dots.config import DotsConfig
 from verl_dots.methods.hooks import Run, Source, Store, require_text
 from verl_dots.methods.replay.buffer import ReplayBuffer
 from verl_dots.methods.replay.checks import refuse_replay
-from verl_dots.methods.replay.sampling import Nearest, freshest, uniform
-from verl_dots.methods.selection.rule import fresh_count
+from verl_dots.methods.replay.sampling import Nearest, fresh_count, freshest, uniform
 from verl_dots.step import Origin, Step
 from verl_dots.stored import ReplayError, ReplayGroup
 

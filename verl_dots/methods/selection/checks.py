@@ -31,14 +31,19 @@ def refuse_selection_questions(config: DictConfig, dots: DotsConfig, questions: 
     """Raise ConfigError for questions that selection cannot choose from, or whose difficulty it cannot predict."""
     if not dots.selection.enable:
         return
+    batch_size = config.data.train_batch_size
     with refused_as("dots.selection.references", "size"):
-        rounds_batches(dots.selection, usable, config.data.train_batch_size)
+        batches = rounds_batches(dots.selection, usable, batch_size)
+    sampled = dots.preemptive.batches(batch_size) if dots.preemptive.off_policy(batch_size) else 1
+    if batches % sampled:
+        raise ConfigError(
+            f"dots.preemptive.prompts={dots.preemptive.prompts} is {sampled} batches, which do not divide a round of "
+            f"selection: with {usable} questions it is {batches} batches of {batch_size} (dots.selection.mu="
+            f"{dots.selection.mu}); lower it, or add data",
+            key="dots.preemptive.prompts",
+            reason="size",
+        )
     _refuse_predictor(dots, questions)
-
-
-def written_folders(config: DictConfig) -> tuple[str, ...]:
-    """Keys of the folders that selection writes into."""
-    return (CACHE,) if config.dots.selection.enable else ()
 
 
 def _refuse_predictor(dots: DotsConfig, questions: Questions) -> None:

@@ -3,7 +3,7 @@
 What is chosen is the business of `state`, how difficulty is predicted that of `verl_dots.difficulty`.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Self
 
 import numpy as np
@@ -14,7 +14,7 @@ from verl_dots.config import DotsConfig
 from verl_dots.data.questions import Questions
 from verl_dots.difficulty.predictors import DifficultyPredictor, identity_of
 from verl_dots.methods.hooks import References, Run, Source
-from verl_dots.methods.selection.checks import refuse_selection, refuse_selection_questions
+from verl_dots.methods.selection.checks import CACHE, refuse_selection, refuse_selection_questions
 from verl_dots.methods.selection.state import SelectionCurriculum
 from verl_dots.state import require_equal, require_keys
 from verl_dots.step import Group, Origin, Step, columns, difficulty
@@ -56,6 +56,10 @@ class Selection(Source):
     @classmethod
     def refuse_questions(cls, config: DictConfig, dots: DotsConfig, questions: Questions, usable: int) -> None:
         refuse_selection_questions(config, dots, questions, usable)
+
+    @classmethod
+    def written_folders(cls, config: DictConfig) -> Sequence[str]:
+        return (CACHE,) if config.dots.selection.enable else ()
 
     @classmethod
     def make(cls, run: Run) -> Self:
