@@ -14,6 +14,7 @@ import torch
 from omegaconf import OmegaConf
 from transfer_queue import KVBatchMeta
 
+from verl_dots.bridge import rows as bridge
 from verl_dots.bridge.questions import TrainQuestions
 from verl_dots.bridge.rows import ORIGIN, TEMPERATURE, TRAIN, Rows
 from verl_dots.config import DotsConfig
@@ -33,18 +34,24 @@ class MemoryQueue:
             for name in fields.keys() if fields is not None else ():
                 column = fields[name]
                 self.fields[partition_id][key][name] = column[place]
+            self.tags[partition_id].setdefault(key, {})
             if tags is not None:
                 self.tags[partition_id][key] = dict(tags[place])
         return KVBatchMeta(partition_id=partition_id, keys=list(keys), tags=[self.tags[partition_id][k] for k in keys])
 
+    async def async_kv_put(self, key, partition_id, tag) -> None:
+        self.tags[partition_id][key] = dict(tag)
+
     def kv_batch_get(self, keys, partition_id, select_fields=None) -> dict[str, Any]:
+        if not keys:
+            raise ValueError("keys or partition were not found!")
         rows = [self.fields[partition_id][key] for key in keys]
         names = select_fields or sorted(set.intersection(*(set(row) for row in rows)))
         return {name: _column([row[name] for row in rows]) for name in names}
 
     def kv_clear(self, keys, partition_id) -> None:
         for key in keys:
-            del self.fields[partition_id][key]
+            self.fields[partition_id].pop(key, None)  # a prompt has none
             del self.tags[partition_id][key]
 
     def kv_list(self, partition_id) -> dict[str, dict[str, dict]]:
@@ -90,9 +97,11 @@ class MemoryTrainer:
         self.temperatures: list[float] = []
         self.order = iter(range(10**6))  # of the data loader
         self.missing: set[int] = set()  # questions of which a rollout fails
+        self.references: list[list[int]] = []  # questions that were rolled out apart, round by round
         self.questions = 0
 
     def roll_out_references(self, step: Step, questions_K: np.ndarray) -> References:
+        self.references.append(questions_K.tolist())
         complete_K = np.array([question not in self.missing for question in questions_K.tolist()])
         named = [(step.name("reference", place), question) for place, question in enumerate(questions_K.tolist())]
         there = [pair for pair, complete in zip(named, complete_K, strict=True) if complete]
@@ -171,7 +180,7 @@ def put(
     padding: bool = False,
 ) -> Rows:
     """A group's rows with the fields of verl's agent loop: rollout i has i + 1 tokens, or `lengths`."""
-    rows = Rows.of([f"{uid}_{session}_0" for session in range(len(rewards))], [], partition)
+    keys = [f"{uid}_{session}_0" for session in range(len(rewards))]
     lengths = lengths or [session + 1 for session in range(len(rewards))]
     tags, fields = [], defaultdict(list)
     for reward, length in zip(rewards, lengths, strict=True):
@@ -192,10 +201,8 @@ def put(
             )
         fields["num_turns"].append(2)
         fields["uid"].append(uid)
-    from verl_dots.bridge import rows as bridge
-
-    bridge.tq.kv_batch_put(keys=rows.keys, partition_id=partition, fields=fields, tags=tags)
-    return Rows.of(rows.keys, tags, partition)
+    bridge.tq.kv_batch_put(keys=keys, partition_id=partition, fields=fields, tags=tags)
+    return Rows.of(keys, tags, partition)
 
 
 def together(*parts: Rows) -> Rows:
@@ -213,3 +220,8 @@ def batch(step: Step, rewards: Mapping[int, Sequence[float]], **more: Any) -> Ro
     rows = together(*parts)
     step.groups |= rows.groups(step.question_of)
     return rows
+
+
+def declared(*stages: Any) -> set[str]:
+    """Names of all metrics that stages say they report."""
+    return {f"{stage.name}/{name}" for stage in stages for name in stage.METRICS}

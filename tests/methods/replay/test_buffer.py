@@ -146,10 +146,10 @@ def test_freshest_and_nearest():
     kept = buffer(sampling=freshest)
     kept.put(group(name, step=step) for name, step in (("a", 1), ("b", 5), ("c", 3)))
     assert names(kept.sample(2)) == ["b", "c"]
-    kept = buffer(sampling=Nearest(lambda: 0.25))
+    kept = buffer(sampling=Nearest())
     rewards = {"a": (1.0, 0.0, 0.0, 0.0), "b": (1.0, 1.0, 1.0, 0.0), "c": (1.0, 1.0, 0.0, 0.0)}
     kept.put(group(name, values, lengths=(1, 1, 1, 1)) for name, values in rewards.items())
-    assert names(kept.sample(3)) == ["b", "c", "a"]  # difficulties 0.75, 0.25, 0.5
+    assert names(kept.sample(3, target=0.25)) == ["b", "c", "a"]  # difficulties 0.75, 0.25, 0.5
 
 
 def test_ties_are_broken_at_random():
