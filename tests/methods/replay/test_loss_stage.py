@@ -1,80 +1,200 @@
-"""Which rows a forward pass takes, without Ray; what is written is in test_replay_end_to_end.py."""
+"""What the loss reads of the behaviour policy, without Ray: forward passes give -0.25 a token, the engine gave -0.5."""
 
-import copy
-from types import SimpleNamespace
+import math
 
 import pytest
-from transfer_queue import KVBatchMeta
 
-from verl_dots.bridge.rows import fresh_rows
-from verl_dots.methods.replay.loss_stage import OffPolicyStage
-from verl_dots.methods.replay.settings import LossConfig
+from tests.methods.memory import MemoryTrainer, declared, make_run, put, together
+from verl_dots.bridge.rows import Rows
+from verl_dots.methods.replay.loss_stage import GroupAdvantage, Loss
+from verl_dots.step import Origin, Step
 
-
-def stage(ranks=1, micro=None, **changes):
-    rollout = SimpleNamespace(
-        temperature=1.0, log_prob_use_dynamic_bsz=micro is None, log_prob_micro_batch_size_per_gpu=micro
-    )
-    return OffPolicyStage("grpo_rr", LossConfig(), rollout, ranks, **changes)
+MODE = "actor_rollout_ref__actor__policy_loss__loss_mode"
+WEIGHT = math.exp(0.25)  # proximal / behaviour of a token of which the trainer says -0.25 and the engine -0.5
 
 
-def batch(lengths, replayed=(), temperature=None):
-    tags = [{"seq_len": length, "global_steps": 1} for length in lengths]
-    for place in replayed:
-        tags[place] |= {"stored": True, "replayed": True} | (
-            {} if temperature is None else {"temperature": temperature}
-        )
-    keys = [f"q{place}_0_0" for place in range(len(lengths))]
-    return KVBatchMeta(partition_id="train", keys=keys, tags=tags, extra_info={"temperature": 1.0})
+def stage(mode="grpo_rr", behaviour="recomputed", truncation=None, ranks=1, **more):
+    loss = {"behaviour": behaviour, "truncation": truncation}
+    return Loss.make(make_run({"loss": loss}, ranks=ranks, **{MODE: mode}, **more))
 
 
-def keys(part):
-    return [int(key[1:].split("_")[0]) for key in part.keys]
+def two_ages(fresh=2, stored=2, **more):
+    """Step 5: rows of step 5 with 1, 2 ... tokens, those of step 3 with as many; the fresh ones are of two origins."""
+    step = Step(5)
+    parts = [put(step, "a", [0.0] * fresh)] if fresh else []
+    if fresh > 1:
+        parts = [put(step, "a", [0.0] * (fresh - 1)), put(step, "b", [0.0], origin=Origin.REFERENCE, lengths=[2])]
+    parts += [put(step, "c", [0.0] * stored, origin=Origin.REPLAYED, sampled=3, **more)] if stored else []
+    return step, together(*parts)
 
 
-def test_one_rank_takes_the_rows_in_their_order():
-    assert keys(stage()._part(batch([5, 9, 3, 4]), [0, 2, 3])) == [0, 2, 3]
-    whole = batch([5, 9])
-    assert stage()._part(whole, [0, 1]) is whole
+def forward(one, step, rows, metrics, field="old_log_probs"):
+    """The uids that each forward pass takes."""
+    trainer = MemoryTrainer()
+    one.forward(step, field, lambda part, figures: trainer.forward(field, part, figures), rows, metrics)
+    assert {name for name, _ in trainer.forwarded} <= {field}
+    return ["".join(key[0] for key in keys) for _, keys in trainer.forwarded]
 
 
-def test_ranks_get_equal_numbers_of_rows_and_nearly_equal_work():
-    part = stage(ranks=2)._part(batch([100, 1, 100, 1, 7]), [0, 1, 2, 3])
-    first, second = keys(part)[:2], keys(part)[2:]
-    assert sorted(map(lambda pair: sorted(place % 2 for place in pair), (first, second))) == [[0, 1], [0, 1]]
+def written(rows, *names):
+    """The value of each row's tokens, which are all the same."""
+    found = []
+    for column in rows.get(*names):
+        assert [len(row) for row in column] == [tag["response_len"] for tag in rows.tags]
+        found.append([pytest.approx(float(row[0])) for row in column if len(set(row.tolist())) == 1])
+    return found
 
 
-def test_what_does_not_divide_is_filled_up_with_other_rows():
-    part = stage(ranks=2)._part(batch([4, 4, 4, 4, 4, 4]), [1, 3, 5])
-    assert len(part) == 4 and set(keys(part)) == {0, 1, 3, 5}
-    # Whole micro-batches of each rank: 2 ranks of 2 rows.
-    assert len(stage(ranks=2, micro=2)._part(batch([4] * 8), [0, 1, 2, 3, 4])) == 8
-    assert len(stage(ranks=1, micro=3)._part(batch([4] * 9), [0, 1])) == 3
+def test_the_paper_form_computes_own_rows_and_copies_what_is_stored():
+    one, (step, rows), metrics = stage(), two_ages(), {}
+    assert forward(one, step, rows, metrics) == ["ab"] and metrics == {"actor/entropy": 0.5}
+    assert written(rows, "old_log_probs") == [[-0.25, -0.25, -0.5, -0.5]]
+    assert rows.get("replay_age")[0] == [0, 0, 2, 2]
+    assert one.metrics(step) == {}
 
 
-def test_rows_of_one_temperature_leave_verls_own():
-    rows = batch([3, 3], replayed=[1], temperature=1.0)
-    assert not stage().keep_temperatures(rows) and rows.extra_info == {"temperature": 1.0}
+def test_with_the_engines_log_probs_the_paper_form_computes_nothing():
+    one, (step, rows), metrics = stage(behaviour="engine"), two_ages(), {}
+    assert forward(one, step, rows, metrics) == [] and metrics == {}
+    assert written(rows, "old_log_probs") == [[-0.5] * 4] and rows.get("replay_age")[0] == [0, 0, 2, 2]
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "behaviours", "weights"),
+    [("recomputed", [-0.25, -0.25, -0.5, -0.5], [1.0, 1.0, WEIGHT, WEIGHT]), ("engine", [-0.5] * 4, [WEIGHT] * 4)],
+)
+def test_the_decoupled_form_weights_rows_whose_behaviour_is_not_recomputed(behaviour, behaviours, weights):
+    one, (step, rows), metrics = stage("grpo_rr_decoupled", behaviour), two_ages(), {}
+    assert forward(one, step, rows, metrics) == ["ab", "cc"] and metrics == {"actor/entropy": 0.5}
+    names = ("old_log_probs", "behaviour_log_probs", "rollout_is_weights")
+    assert written(rows, *names) == [[-0.25] * 4, behaviours, weights]
+    assert rows.get("replay_age")[0] == [0, 0, 2, 2]
+
+
+def test_figures_of_the_weights_and_their_truncation():
+    # Own rows have 1 + 2 tokens of weight 1, stored ones 1 + 2 of exp(0.25) = 1.284.
+    one, (step, rows) = stage("grpo_rr_decoupled"), two_ages()
+    forward(one, step, rows, {})
+    size = (3 + 3 * WEIGHT) ** 2 / (6 * (3 + 3 * WEIGHT**2))
+    assert one.metrics(step) == pytest.approx({
+        "loss/weights/max": WEIGHT, "loss/weights/truncated_share": 0.0, "loss/weights/effective_sample_size": size,
+    })  # fmt: skip
+    one = stage("grpo_rr_decoupled", truncation=1.25)
+    forward(one, step, rows, {})
+    assert written(rows, "rollout_is_weights") == [[1.0, 1.0, 1.25, 1.25]]
+    size = (3 + 3 * 1.25) ** 2 / (6 * (3 + 3 * 1.25**2))
+    assert one.metrics(step) == pytest.approx({
+        "loss/weights/max": 1.25, "loss/weights/truncated_share": 0.5, "loss/weights/effective_sample_size": size,
+    })  # fmt: skip
+    one.begin(Step(6))
+    assert one.metrics(Step(6)) == {}
+
+
+def test_verls_metrics_are_of_stored_rows_only_where_there_are_no_others():
+    seen = []
+    for fresh in (1, 0):
+        step, rows = two_ages(fresh)
+        metrics = {}
+
+        def inner(part, figures):
+            seen.append("".join(part.uids))
+            part.put({"old_log_probs": part.get("rollout_log_probs")[0]})
+            figures["of"] = seen[-1]
+
+        stage("grpo_rr_decoupled").forward(step, "old_log_probs", inner, rows, metrics)
+        assert metrics == {"of": "cc" if fresh == 0 else "a"}
+    assert seen == ["a", "cc", "cc"]
+    step, rows = two_ages(0)
+    assert forward(stage(), step, rows, {}) == [] and written(rows, "old_log_probs") == [[-0.5, -0.5]]
+    step, rows = two_ages(2, 0)
+    assert forward(stage("grpo_rr_decoupled"), step, rows, {}) == ["ab"]
+
+
+def test_the_reference_policy_takes_all_rows():
+    one, (step, rows), metrics = stage(), two_ages(), {}
+    assert forward(one, step, rows, metrics, "ref_log_prob") == ["abcc"] and metrics == {"actor/entropy": 0.5}
+    with pytest.raises(KeyError):
+        rows.get("replay_age")
+
+
+@pytest.mark.parametrize(
+    ("settings", "taken"),
+    [
+        ({"ranks": 2}, "aabc"),  # 3 own rows and one more, 2 a rank
+        ({"actor_rollout_ref__rollout__log_prob_use_dynamic_bsz": False,
+          "actor_rollout_ref__rollout__log_prob_micro_batch_size_per_gpu": 5}, "aabcc"),
+    ],
+)  # fmt: skip
+def test_rows_that_fill_up_a_forward_pass_keep_what_the_engine_said(settings, taken):
+    one, (step, rows) = stage(**settings), two_ages(3)
+    (found,) = forward(one, step, rows, {})
+    assert "".join(sorted(found)) == taken
+    assert written(rows, "old_log_probs") == [[-0.25] * 3 + [-0.5] * 2]
+    decoupled = stage("grpo_rr_decoupled", **settings)
+    first, second = forward(decoupled, step, rows, {})
+    assert "".join(sorted(first)) == taken and {"c"} <= set(second) and len(second) == (2 if "ranks" in settings else 5)
+    assert written(rows, "rollout_is_weights") == [[1.0] * 3 + [WEIGHT] * 2]
+
+
+def pinned(one, rows):
+    """What the workers are told after verl has put the step's temperature there."""
+    one.reduce(Step(5), rows)
+    rows.meta.extra_info.update({"temperature": 1.0})
+    return rows.meta.extra_info
+
+
+def test_rows_of_the_steps_temperature_leave_verls_own():
+    step, rows = two_ages(temperature=1.0)
+    forward(one := stage(), step, rows, {})
+    assert pinned(one, rows) == {"temperature": 1.0}
+    with pytest.raises(KeyError):
+        rows.get("temperature")
 
 
 def test_rows_of_one_other_temperature_have_that_one():
-    """All of them stored, and the run goes on at another temperature."""
-    rows = batch([3, 3], replayed=[0, 1], temperature=0.6)
-    assert not stage(one_temperature=True).keep_temperatures(rows)
-    rows.extra_info.update({"temperature": 1.0})
-    assert rows.extra_info == {"temperature": 0.6}
+    """All of them stored, and the run has another temperature since a resume."""
+    one = stage(actor_rollout_ref__model__use_fused_kernels=True)
+    step, rows = two_ages(0, temperature=0.6)
+    assert pinned(one, rows) == {"temperature": 0.6}
 
 
 def test_rows_of_several_temperatures_keep_theirs_whatever_verl_says():
-    rows = batch([3, 3], replayed=[1], temperature=0.6)
-    assert stage().keep_temperatures(rows)
-    rows.extra_info.update({"temperature": 1.0, "calculate_entropy": True})
-    assert rows.extra_info == {"calculate_entropy": True}
-    # As it goes to the workers:
-    assert copy.deepcopy(rows.extra_info) == {"calculate_entropy": True}
+    step, rows = two_ages(temperature=0.6)
+    one = stage(actor_rollout_ref__rollout__temperature=0.8)
+    forward(one, step, rows, {})
+    assert rows.get("temperature")[0] == pytest.approx([0.8, 0.8, 0.6, 0.6])
+    assert pinned(one, rows) == {} == pinned(one, two_ages(temperature=0.6)[1])
+    fused = stage(actor_rollout_ref__model__use_fused_kernels=True)
     with pytest.raises(ValueError, match=r"rollouts of temperatures \[0.6, 1.0\] in one batch: .*use_fused_kernels"):
-        stage(one_temperature=True).keep_temperatures(batch([3, 3], replayed=[1], temperature=0.6))
+        fused.reduce(step, rows)
 
 
-def test_fresh_rows_are_those_of_this_step():
-    assert keys(fresh_rows(batch([3, 3, 3], replayed=[0, 2]))) == [1]
+def test_the_workers_sums_become_figures():
+    sums = {"tokens": 2.0, "ratio": 3.0, "ratio_squared": 5.0, "log_ratio": 0.5, "clipped": 1.0, "max": 2.0}
+    ages = ("fresh", "age_1", "age_2-3", "age_4-7", "age_8+")
+    step = Step(5, metrics={f"actor/off_policy/{age}/{name}": value for age in ages for name, value in sums.items()})
+    one = stage("grpo_rr_decoupled")
+    forward(one, *two_ages(), {})
+    found = one.metrics(step)
+    assert step.metrics == {} and set(found) == declared(Loss)
+    assert found["loss/fresh/ratio/mean"] == 1.5 and found["loss/replayed/effective_sample_size"] == 12**2 / (8 * 20)
+
+
+def test_which_runs_have_the_loss_and_the_advantage():
+    def of(mode, estimator):
+        run = make_run({}, algorithm__adv_estimator=estimator, **{MODE: mode})
+        return Loss.enabled(run.dots, run.config), GroupAdvantage.enabled(run.dots, run.config)
+
+    assert [of(*names) for names in (("vanilla", "grpo"), ("grpo_rr", "grpo"), ("grpo_rr_decoupled", "grpo_rr"))] == [
+        (False, False),
+        (True, False),
+        (True, True),
+    ]
+    assert Loss.own_loss and not GroupAdvantage.own_loss
+
+
+def test_the_groups_advantage_compares_rollouts_of_one_output():
+    one = GroupAdvantage.make(make_run({}))
+    one.observe(Step(1), Rows.of(["a_0_0", "a_1_0"], [{}, {}]))
+    with pytest.raises(ValueError, match="adv_estimator=grpo_rr compares rollouts of one output each"):
+        one.observe(Step(1), Rows.of(["a_0_0", "a_0_1"], [{}, {}]))

@@ -18,13 +18,14 @@ from verl.utils.metric import Metric
 from verl.workers.config import FSDPActorConfig, PolicyLossConfig
 from verl.workers.utils.losses import ppo_loss
 
+from verl_dots.methods.actor_loss import dots_loss
 from verl_dots.methods.dash.checks import OF_ALL_ROWS
 from verl_dots.methods.replay.loss_rule import is_clipped
-from verl_dots.methods.replay.losses import dots_loss, off_policy_loss, off_policy_metrics
+from verl_dots.methods.replay.losses import off_policy_loss, off_policy_metrics
 
 MODES = ("token-mean", "seq-mean-token-mean")
 ALL_MODES = (*MODES, "seq-mean-token-sum", "seq-mean-token-sum-norm", "token-sum")
-# Losses of verl that a batch without some of its rows goes with; see also dash_checks.
+# Losses of verl that a batch without some of its rows goes with; see also dash/checks.py.
 BY_ROW = ("vanilla", "gspo", "sapo", "gpg", "cispo", "grpo_rr")
 
 
@@ -164,31 +165,30 @@ def figures(metrics):
         step[key if key.startswith("actor/") else f"actor/{key}"] = (
             value.aggregate() if isinstance(value, Metric) else value
         )
-    off_policy_metrics(step)
-    return {key: value for key, value in step.items() if key.startswith("off_policy/")}
+    return off_policy_metrics(step, "loss")
 
 
 def test_figures_of_fresh_and_replayed_rows():
     output, data = rows_of_two_ages()
     config = actor(policy_loss=PolicyLossConfig(loss_mode="grpo_rr"))
-    loss, metrics = partial(off_policy_loss, config=config)(model_output=output, data=data)
+    loss, metrics = partial(dots_loss, config=config)(model_output=output, data=data)  # as the workers call it
     verls, _ = ppo_loss(config, output, data)
     assert torch.equal(loss, verls)
     found = figures(metrics)
     assert found == pytest.approx({
         # 5 tokens, one of ratio 1.3 at a positive advantage
-        "off_policy/fresh/ratio/mean": 5.3 / 5,
-        "off_policy/fresh/ratio/max": 1.3,
-        "off_policy/fresh/ratio/log_difference": np.log(1.3) / 5,
-        "off_policy/fresh/clip_share": 1 / 5,
-        "off_policy/fresh/effective_sample_size": 5.3**2 / (5 * (4 + 1.69)),
+        "loss/fresh/ratio/mean": 5.3 / 5,
+        "loss/fresh/ratio/max": 1.3,
+        "loss/fresh/ratio/log_difference": np.log(1.3) / 5,
+        "loss/fresh/clip_share": 1 / 5,
+        "loss/fresh/effective_sample_size": 5.3**2 / (5 * (4 + 1.69)),
         # 4 tokens of ratio 2, 0.5, 1, 1 at a negative one: only the one below is clipped
-        "off_policy/replayed/ratio/mean": 4.5 / 4,
-        "off_policy/replayed/ratio/max": 2.0,
-        "off_policy/replayed/ratio/log_difference": 2 * np.log(2) / 4,
-        "off_policy/replayed/clip_share": 1 / 4,
-        "off_policy/replayed/effective_sample_size": 4.5**2 / (4 * 6.25),
-        "off_policy/age_2-3/ratio/log_difference": 2 * np.log(2) / 4,
+        "loss/replayed/ratio/mean": 4.5 / 4,
+        "loss/replayed/ratio/max": 2.0,
+        "loss/replayed/ratio/log_difference": 2 * np.log(2) / 4,
+        "loss/replayed/clip_share": 1 / 4,
+        "loss/replayed/effective_sample_size": 4.5**2 / (4 * 6.25),
+        "loss/age_2-3/ratio/log_difference": 2 * np.log(2) / 4,
     }, rel=1e-5)  # fmt: skip
 
 
@@ -197,14 +197,13 @@ def test_in_the_decoupled_form_the_ratio_is_still_to_the_behaviour_policy():
     config = actor(policy_loss=PolicyLossConfig(loss_mode="grpo_rr_decoupled"))
     _, metrics = off_policy_loss(config, output, data)
     found = figures(metrics)
-    assert found["off_policy/fresh/ratio/mean"] == pytest.approx(2 * 5.3 / 5)
-    assert found["off_policy/fresh/clip_share"] == pytest.approx(1 / 5)  # of current / proximal, which is clipped
+    assert found["loss/fresh/ratio/mean"] == pytest.approx(2 * 5.3 / 5)
+    assert found["loss/fresh/clip_share"] == pytest.approx(1 / 5)  # of current / proximal, which is clipped
 
 
 def test_metrics_of_another_loss_are_left_alone():
     metrics = {"actor/pg_loss": 1.0}
-    off_policy_metrics(metrics)
-    assert metrics == {"actor/pg_loss": 1.0}
+    assert off_policy_metrics(metrics, "loss") == {} and metrics == {"actor/pg_loss": 1.0}
 
 
 def test_verls_loss_is_the_one_compared_with():

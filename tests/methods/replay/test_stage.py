@@ -1,16 +1,19 @@
 """Replay in a step, without Ray; rows through verl are in test_end_to_end.py."""
 
 import numpy as np
+import pytest
+import torch
 
-from tests.methods.memory import make_run
+from tests.methods.memory import declared, make_run, put, together
+from verl_dots.bridge.rows import Rows
 from verl_dots.methods.loader import DataLoader
 from verl_dots.methods.replay.stage import Replay
-from verl_dots.step import Step
-from verl_dots.stored import Response, pack
+from verl_dots.step import Origin, Step
+from verl_dots.stored import ReplayError, Response, pack
 
 
-def stage(questions=6, **changes):
-    dots = {"replay": {"enable": True, "capacity": 8, **changes}}
+def stage(questions=6, loss=None, **changes):
+    dots = {"replay": {"enable": True, "capacity": 8, **changes}, "loss": loss or {}}
     run = make_run(dots, questions, fresh=2)
     return Replay.make(run), DataLoader.make(run)
 
@@ -22,6 +25,22 @@ def group(one, question, step=1, rewards=(0.0, 1.0)):
 
 def asked(one, source, step):
     return [questions.tolist() for questions in one.fill(step, source)]
+
+
+def held(one, *questions):
+    ids = one.run.questions.known.ids
+    return [question for question in questions or range(len(ids)) if ids[question] in one.buffer]
+
+
+def observe(one, step, *groups):
+    """Let the stage see groups (question, what `put` takes), whose recomputed log-probs are -0.25."""
+    parts = []
+    for place, (question, more) in enumerate(groups):
+        step.question_of[f"group{place}"] = question
+        parts.append(put(step, f"group{place}", **({"rewards": (0.0, 1.0)} | more)))
+    rows = together(*parts)
+    rows.put({"old_log_probs": [torch.full((tag["response_len"],), -0.25) for tag in rows.tags]})
+    one.observe(step, rows)
 
 
 def test_an_empty_buffer_is_topped_up_with_fresh_questions():
@@ -37,11 +56,111 @@ def test_references_count_as_part_of_the_batch():
 
 def test_kept_groups_come_back_as_replayed_rows_of_the_step(queue):
     one, source = stage()
-    one.buffer.put([group(one, 4), group(one, 5), group(one, 0)])
+    one.buffer.put([group(one, 4, step=2), group(one, 5), group(one, 0)])
     assert asked(one, source, step := Step(3)) == [[0, 1]]
     assert sorted(step.question_of.values()) == [4, 5]
     tags = [tag for tag in queue.tags["train"].values() if not tag.get("is_prompt")]
-    assert {(tag["origin"], tag["global_steps"], tag["temperature"]) for tag in tags} == {("replayed", 1, 1.0)}
-    figures = one.metrics(step)
-    assert figures["replay/share"] == 0.5 and figures["replay/age/mean"] == 2 == figures["replay/age/max"]
-    assert figures["replay/tokens_not_generated"] == 12
+    found = {(tag["origin"], tag["global_steps"], tag["temperature"]) for tag in tags}
+    assert found == {("replayed", 1, 1.0), ("replayed", 2, 1.0)}
+    # 2 of 4 groups, 1 and 2 steps old, of 2 responses of 3 tokens; of the 3 groups kept each has a prompt of 1 token
+    # and 2 lengths, 2 rewards, 2 turns, 6 tokens and 6 log-probs: 4 * (1 + 2 + 2 + 6 + 6) + 8 * 2 bytes.
+    assert one.metrics(step) == {
+        "replay/share": 0.5, "replay/tokens_not_generated": 12.0, "replay/topped_up_groups": 0.0,
+        "replay/age/mean": 1.5, "replay/age/max": 2.0,
+        "replay/buffer/groups": 3.0, "replay/buffer/fill": 3 / 8, "replay/buffer/bytes": 3 * 84.0,
+    }  # fmt: skip
+    assert set(one.metrics(step)) == declared(Replay)
+
+
+def test_a_top_up_has_no_question_that_is_fresh_or_replayed():
+    one, source = stage()
+    one.buffer.put([group(one, 3)])
+    assert asked(one, source, step := Step(2)) == [[0, 1, 2]]  # 1 replayed, 2 planned, 1 more
+    assert list(step.question_of.values()) == [3] and one.metrics(step)["replay/topped_up_groups"] == 1
+
+
+def test_a_batch_that_cannot_be_filled_is_an_error_not_a_short_batch():
+    one, source = stage(questions=3)
+    with pytest.raises(ReplayError, match="step 2: a batch of 4 different questions cannot be filled from 3"):
+        asked(one, source, Step(2))
+
+
+def test_what_this_step_has_sampled_is_kept_and_nothing_else():
+    one, _ = stage()
+    step = Step(3, temperature=0.7)
+    stored = [{"origin": origin, "sampled": 1} for origin in (Origin.CACHED, Origin.REPLAYED)]
+    reference, padding = {"origin": Origin.REFERENCE}, {"padding": True}
+    observe(one, step, (0, {}), (1, reference), (2, stored[0]), (3, stored[1]), (4, padding), (5, {"rewards": (1, 1)}))
+    assert held(one) == [0, 1]
+    kept = one.buffer[one.run.questions.known.ids[1]]
+    assert (kept.step, kept.temperature, kept.prompt_N.tolist()) == (3, 0.7, [1, 2])
+    assert kept.rewards_G.tolist() == [0, 1] and kept.tokens_N.tolist() == [0, 0, 1]
+
+
+@pytest.mark.parametrize(("behaviour", "log_prob"), [("recomputed", -0.25), ("engine", -0.5)])
+def test_log_probs_that_are_kept_are_those_of_the_behaviour_policy(behaviour, log_prob):
+    one, _ = stage(loss={"behaviour": behaviour})
+    observe(one, Step(1), (2, {}))
+    assert one.buffer[one.run.questions.known.ids[2]].log_probs_N.tolist() == [log_prob] * 3
+
+
+def test_the_oldest_groups_give_way():
+    one, _ = stage(capacity=2)
+    for number in range(3):
+        observe(one, Step(1 + number), (number, {}))
+    assert held(one) == [1, 2] and one.metrics(Step(3))["replay/buffer/fill"] == 1
+
+
+def test_a_group_above_the_greatest_age_is_not_replayed():
+    one, source = stage(max_age=2)
+    one.buffer.put([group(one, 4, step=1), group(one, 5, step=2)])
+    asked(one, source, step := Step(4))  # 3 and 2 steps old
+    assert list(step.question_of.values()) == [5] and held(one) == [5]
+
+
+def test_the_nearest_groups_are_those_at_the_target_of_the_step():
+    one, source = stage(sampling="nearest", questions=8)
+    one.buffer.put([group(one, 6, rewards=(0, 0, 0, 1)), group(one, 7, rewards=(0, 1, 1, 1))])
+    for target, nearest in ((0.75, 6), (0.25, 7)):
+        step = Step(2, target=target, question_of={"reference": 5})
+        asked(one, source, step)
+        assert list(step.question_of.values()) == [5, nearest]
+
+
+def test_a_rollout_of_several_outputs_cannot_be_kept(queue):
+    one, _ = stage()
+    step = Step(1, question_of={"a": 0})
+    tag = put(step, "a", (1.0,)).tags[0]
+    queue.fields["train"]["a_0_1"] = queue.fields["train"]["a_0_0"] | {"old_log_probs": torch.zeros(1)}
+    with pytest.raises(ReplayError, match="a, rollout 0 has several outputs"):
+        one.observe(step, Rows.of(["a_0_1"], [tag]))
+
+
+def test_a_restored_buffer_draws_what_the_saved_one_draws():
+    (one, source), (other, same) = stage(questions=12), stage(questions=12)
+    one.buffer.put([group(one, question) for question in range(4, 12)])
+    one.buffer.sample(3)  # the generator moves on
+    other.load_state_dict(one.state_dict())
+    assert held(other) == list(range(4, 12))
+    drawn = []
+    for which, questions in ((one, source), (other, same)):
+        asked(which, questions, step := Step(2))
+        drawn.append(list(step.question_of.values()))
+    assert drawn[0] == drawn[1]
+
+
+def test_draws_are_of_the_runs_seed_and_a_stream_of_their_own():
+    one, source = stage()
+    one.buffer.put([group(one, question) for question in (2, 3, 4, 5)])
+    asked(one, source, step := Step(2))
+    order = np.random.default_rng([one.run.dots.seed, 4]).permutation(4)
+    assert list(step.question_of.values()) == [2 + place for place in order[:2]]
+
+
+def test_what_replay_asks_of_a_run():
+    one, _ = stage(delta=0.25)
+    assert Replay.fresh(one.run.dots, 8) == 2  # delta * B
+    assert Replay.unequal_groups and Replay.knows_questions
+    run = make_run({"replay": {"enable": True}}, text_only=False)
+    with pytest.raises(ValueError, match="dots.replay.enable=True keeps text alone"):
+        Replay.make(run)
