@@ -35,7 +35,10 @@ def aim(**changes):
 
 def step(number, *groups):
     """A step of groups (question, rewards[, origin])."""
-    made = [Group(str(place), rewards, *origin, question=question) for place, (question, rewards, *origin) in enumerate(groups)]
+    made = [
+        Group(str(place), rewards, *origin, question=question)
+        for place, (question, rewards, *origin) in enumerate(groups)
+    ]
     return Step(number, groups={group.uid: group for group in made})
 
 

@@ -64,10 +64,24 @@ def test_only_groups_that_are_new_count():
 
 def test_figures_of_the_budget_are_of_the_caps_that_the_step_was_sampled_within():
     one = budget()
-    wanted = {"rollouts/min": 4, "rollouts/max": 4, "rollouts/std": 0, "rollouts/least": 4, "rollouts/most": 4, "epoch": 1}
+    wanted = {
+        "rollouts/min": 4,
+        "rollouts/max": 4,
+        "rollouts/std": 0,
+        "rollouts/least": 4,
+        "rollouts/most": 4,
+        "epoch": 1,
+    }
     assert shown(one, step_of(WHOLE)) == {f"budget/{name}": value for name, value in wanted.items()}
     figures = shown(one, step_of({0: (1.0,) * 2, 3: (0.0,) * 6}, number=2))
-    wanted = {"rollouts/min": 2, "rollouts/max": 6, "rollouts/std": 2, "rollouts/least": 2, "rollouts/most": 6, "epoch": 1}
+    wanted = {
+        "rollouts/min": 2,
+        "rollouts/max": 6,
+        "rollouts/std": 2,
+        "rollouts/least": 2,
+        "rollouts/most": 6,
+        "epoch": 1,
+    }
     assert figures == {f"budget/{name}": value for name, value in wanted.items()}
     assert set(figures) == declared(Budget)
     assert shown(one, Step(3)) == {}
