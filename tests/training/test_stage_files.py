@@ -3,65 +3,75 @@
 import numpy as np
 import pytest
 
-from tests.methods.replay.test_stage import group, stage
+from tests.methods.memory import make_run
+from verl_dots.methods.e3.stages import Budget, LengthPenalty
+from verl_dots.methods.loader import DataLoader
 from verl_dots.state import StateError, save_state
+from verl_dots.step import Group, Step
 from verl_dots.training.stage_files import load_stages, save_stages
 
-FILE = "replay.safetensors"
+FILE = "length_penalty.safetensors"
 
 
-def save(folder, one):
-    save_stages(folder, {"replay": one}, one.questions.known.fingerprint)
+def stages(questions=4):
+    """A stage that remembers nothing, and two that do."""
+    run = make_run({"budget": {"enable": True, "least": 1}, "length_penalty": {"enable": True}}, questions)
+    return [DataLoader.make(run), Budget.make(run), LengthPenalty.make(run)]
 
 
-def load(folder, one):
-    load_stages(folder, {"replay": one}, one.questions.known.fingerprint)
+def seen(made):
+    return made[2].seen.rollouts
 
 
-def test_a_stage_has_its_state_back(tmp_path):
-    one, other = stage(), stage()
-    one.buffer.put([group(one, 2), group(one, 4)])
-    save(tmp_path, one)
-    assert [file.name for file in tmp_path.iterdir()] == [FILE]
-    load(tmp_path, other)
-    assert len(other.buffer) == 2 and one.questions.known.ids[4] in other.buffer
+@pytest.fixture
+def saved(tmp_path):
+    """A folder with the state of a step."""
+    made = stages()
+    for one in made:
+        one.observe(Step(1, groups={"a": Group("a", (0.0, 1.0), question=3)}), None)
+    save_stages(tmp_path, made, "questions")
+    return tmp_path
 
 
-def test_a_missing_or_damaged_file_never_starts_an_empty_buffer(tmp_path):
-    one = stage()
-    with pytest.raises(StateError, match=f"there is no state file .*{FILE}"):
-        load(tmp_path, one)
-    one.buffer.put([group(one, 2)])
-    save(tmp_path, one)
-    content = bytearray((tmp_path / FILE).read_bytes())
+def test_stages_have_their_states_back(saved):
+    assert sorted(file.name for file in saved.iterdir()) == ["budget.safetensors", FILE]
+    load_stages(saved, made := stages(), "questions")
+    assert seen(made) == 2 and made[2].seen.mean_P[3] == 0.5 and made[1].budget._rewards.rollouts == 2
+
+
+def test_a_missing_or_damaged_file_never_begins_anew(saved):
+    content = bytearray((saved / FILE).read_bytes())
     content[-3] ^= 1
-    (tmp_path / FILE).write_bytes(content)
+    (saved / FILE).write_bytes(content)
     with pytest.raises(StateError, match=f"{FILE} is damaged .checksum differs.; resume from an earlier"):
-        load(tmp_path, stage())
-    (tmp_path / FILE).write_bytes(content[:100])
+        load_stages(saved, stages(), "questions")
+    (saved / FILE).write_bytes(content[:100])
     with pytest.raises(StateError, match=f"{FILE} is damaged"):
-        load(tmp_path, stage())
+        load_stages(saved, stages(), "questions")
+    (saved / FILE).unlink()
+    with pytest.raises(StateError, match=f"there is no state file .*{FILE}"):
+        load_stages(saved, stages(), "questions")
 
 
-def test_a_buffer_of_other_data_or_size_is_refused(tmp_path):
-    save(tmp_path, stage())
-    with pytest.raises(StateError, match="fingerprint of the training questions"):
-        load(tmp_path, stage(count=5))
-    with pytest.raises(StateError, match="dots.replay.capacity: the checkpoint has 8, this run has 9"):
-        load(tmp_path, stage(capacity=9))
+def test_states_of_other_data_are_refused(saved):
+    for other in ("others", None):
+        with pytest.raises(StateError, match="fingerprint of the training questions: the checkpoint has 'questions'"):
+            load_stages(saved, stages(), other)
+    with pytest.raises(StateError, match="questions with a reward: the checkpoint has 4, this run has 5"):
+        load_stages(saved, stages(5), "questions")
 
 
-def test_a_stage_that_is_turned_off_is_not_forgotten_in_silence(tmp_path):
-    save(tmp_path, stage())
-    with pytest.raises(StateError, match="is of a run with dots.replay.enable=True, this one has False"):
-        load_stages(tmp_path, {}, None)
+def test_a_stage_that_is_turned_off_is_not_forgotten_in_silence(saved):
+    with pytest.raises(StateError, match="is of a run with dots.length_penalty.enable=True, this one has False"):
+        load_stages(saved, stages()[:2], "questions")
 
 
-def test_nothing_is_taken_over_when_one_file_of_several_is_refused(tmp_path):
-    one, other = stage(), stage()
-    one.buffer.put([group(one, 2)])
-    save(tmp_path, one)
-    save_state(tmp_path / "temperature.safetensors", "temperature", {"state": {}, "more": np.zeros(1)})
-    with pytest.raises(StateError, match="temperature.safetensors: the checkpoint lacks .'questions'."):
-        load_stages(tmp_path, {"replay": other, "temperature": stage()}, one.questions.known.fingerprint)
-    assert len(other.buffer) == 0
+def test_nothing_is_taken_over_when_one_file_of_several_is_refused(saved):
+    for content, message in (
+        ({"state": {}, "more": np.zeros(1)}, f"{FILE}: the checkpoint lacks .'questions'."),
+        ({"state": {}, "questions": "others"}, "fingerprint of the training questions"),
+    ):
+        save_state(saved / FILE, "length_penalty", content)
+        with pytest.raises(StateError, match=message):
+            load_stages(saved, made := stages(), "questions")
+        assert made[1].budget._rewards.rollouts == 0

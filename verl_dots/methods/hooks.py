@@ -202,7 +202,7 @@ class Stage:
         """Everything that later steps depend on, see `verl_dots.state`; None where nothing is remembered."""
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take over such a state, all of it, or raise StateError and stay as it is."""
+        """Take over such a state, or raise StateError: the run then ends."""
 
 
 class Source(Stage):
