@@ -1,4 +1,4 @@
-"""Ratings as they come, kept on disk, so that a judge that stops goes on where it was."""
+"""Ratings as they come, kept on disk, so that a judge that stops resumes where it was."""
 
 from collections.abc import Mapping
 from pathlib import Path

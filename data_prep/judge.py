@@ -5,7 +5,7 @@
     python -m data_prep.judge data/math.parquet --endpoint http://localhost:8000/v1 --model MODEL --out labels.parquet
 
 Ratings are 1 to 5, or easy, mid and hard (--scale thirds); `difficulty` in the label file is in [0, 100], for
-data_prep.add_difficulty. A job that stops goes on where it was when the same command is repeated. Questions whose
+data_prep.add_difficulty. A job that stops resumes when the same command is repeated. Questions whose
 replies hold no rating, and those that the endpoint refuses while it answers others, are left out and counted.
 """
 
@@ -174,7 +174,7 @@ def judge(options: argparse.Namespace) -> Counter:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; the exit code is 0, 1 (failed on the way, repeat to go on) or 2 (bad input)."""
+    """Run the command; the exit code is 0, 1 (failed on the way, repeat to resume) or 2 (bad input)."""
     options = parse(arguments)
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s")
     errors = Console(stderr=True, soft_wrap=True)
@@ -184,10 +184,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         errors.print(f"judge: {error}", markup=False, highlight=False)
         return 2
     except EndpointError as error:
-        errors.print(f"judge: {error}. What is rated is kept; repeat to go on", markup=False, highlight=False)
+        errors.print(f"judge: {error}. What is rated is kept; repeat to resume", markup=False, highlight=False)
         return FAILED
     except KeyboardInterrupt:
-        errors.print("judge: interrupted; the same command goes on where it was", markup=False)
+        errors.print("judge: interrupted; the same command resumes where it was", markup=False)
         return INTERRUPTED
     table = Table("rating", "questions", title=str(options.out), title_justify="left")
     for name, count in counts.items():

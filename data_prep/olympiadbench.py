@@ -28,8 +28,8 @@ def convert(row: Mapping[str, Any], options: Namespace) -> Problem:
         if found is not None and found.casefold() != wanted.casefold():
             raise LeftOut(f"{name} {found}")
     answers = value_of(row, "final_answer")
-    parts = answers if isinstance(answers, list) else [answers]
-    answer = tidy(", ".join(text_of({"answer": part}, "answer", "answer") for part in parts))
+    answers = answers if isinstance(answers, list) else [answers]
+    answer = tidy(", ".join(text_of({"answer": each}, "answer", "answer") for each in answers))
     if not answer:
         raise Unusable("no answer")
     question, context = text_of(row, "question", "question"), optional_text(row, "context")

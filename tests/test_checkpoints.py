@@ -47,12 +47,12 @@ def test_a_file_that_is_missing_cut_short_or_nul_is_named(tmp_path, make, file, 
 
 def test_stock_verl_needs_the_files_of_all_ranks_and_models(tmp_path):
     folder = stock_checkpoint(tmp_path, 4, ranks=3, critic=True)
-    both = Needs(parts=("actor", "critic"))
+    both = Needs(models=("actor", "critic"))
     assert checkpoints.faults(folder, both) == []
     (folder / "critic" / "optim_world_size_3_rank_2.pt").unlink()
     assert checkpoints.faults(folder, both) == ["critic/optim_world_size_3_rank_2.pt is missing"]
     assert checkpoints.faults(folder, RESUME) == []
-    assert checkpoints.faults(folder, Needs(contents=("model",), parts=("actor", "critic"))) == []
+    assert checkpoints.faults(folder, Needs(contents=("model",), models=("actor", "critic"))) == []
 
 
 def test_weights_alone_are_enough_for_an_evaluation(tmp_path):

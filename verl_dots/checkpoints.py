@@ -40,14 +40,14 @@ class Needs:
     """What a checkpoint must hold for a purpose.
 
     Attributes:
-        contents: kinds of files of each part, of `SHARDS`; other kinds of verl's are not looked for.
-        parts: folders of models.
+        contents: kinds of files of each model, of `SHARDS`; other kinds of verl's are not looked for.
+        models: folders of them.
         data: the state of the data loader, too.
         states: names of stages whose states are there.
     """
 
     contents: tuple[str, ...] = tuple(SHARDS)
-    parts: tuple[str, ...] = ("actor",)
+    models: tuple[str, ...] = ("actor",)
     data: bool = True
     states: tuple[str, ...] = ()
 
@@ -80,8 +80,8 @@ def faults(folder: Path, needs: Needs) -> list[str]:
     found = [fault for name, size in (listed or {}).items() if (fault := _changed(folder / name, size, name))]
     if needs.data:
         found += _archive_fault(folder, DATA)
-    for part in needs.parts:
-        found += _part_faults(folder, part, needs.contents, by_list=listed is not None)
+    for model in needs.models:
+        found += _model_faults(folder, model, needs.contents, by_list=listed is not None)
     for name in needs.states:
         try:
             load_state(folder / f"{name}.safetensors", name)
@@ -220,21 +220,21 @@ def _archive_fault(folder: Path, name: str) -> list[str]:
     return [] if zipfile.is_zipfile(file) else [f"{name} is damaged or cut short"]
 
 
-def _part_faults(folder: Path, part: str, contents: tuple[str, ...], by_list: bool) -> list[str]:
+def _model_faults(folder: Path, model: str, contents: tuple[str, ...], by_list: bool) -> list[str]:
     """Of the actor or the critic. A list of files tells what this node saw; without one all ranks must be there."""
-    place = folder / part
+    place = folder / model
     if not place.is_dir():
-        return [f"{part}/ is missing"]
+        return [f"{model}/ is missing"]
     if not (place / FSDP).is_file():
         started, done = (place / name for name in MEGATRON)
         if started.is_file() and not done.is_file() and not by_list:
-            return [f"{part}/{done.name} is missing: it was not written to its end"]
+            return [f"{model}/{done.name} is missing: it was not written to its end"]
         if any(place.glob("*_world_size_*")):
-            return [f"{part}/{FSDP} is missing"]
-        return [] if any(file.stat().st_size for file in _files(place)) else [f"{part}/ is empty"]
+            return [f"{model}/{FSDP} is missing"]
+        return [] if any(file.stat().st_size for file in _files(place)) else [f"{model}/ is empty"]
     ranks = world_size(place)
     if ranks is None:
-        return [f"{part}/{FSDP} is damaged"]
+        return [f"{model}/{FSDP} is damaged"]
     found = []
     for kind in contents:
         if kind not in SHARDS:
@@ -242,13 +242,13 @@ def _part_faults(folder: Path, part: str, contents: tuple[str, ...], by_list: bo
         names = [SHARDS[kind].format(ranks=ranks, rank=rank) for rank in range(ranks)]
         if by_list:
             names = [name for name in names if (place / name).exists()] or names[:1]
-        found += [fault for name in names for fault in _archive_fault(folder, f"{part}/{name}")]
+        found += [fault for name in names for fault in _archive_fault(folder, f"{model}/{name}")]
     return found
 
 
-def world_size(part: Path) -> int | None:
+def world_size(model: Path) -> int | None:
     """Ranks of an FSDP checkpoint; None where its description cannot be read."""
     try:
-        return int(json.loads((part / FSDP).read_text())["world_size"])
+        return int(json.loads((model / FSDP).read_text())["world_size"])
     except (OSError, ValueError, KeyError, TypeError):
         return None

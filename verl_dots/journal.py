@@ -1,4 +1,4 @@
-"""Work that is done, kept on disk as it comes, so that a command that stops goes on where it was.
+"""Work that is done, kept on disk as it comes, so that a command that stops resumes where it was.
 
 The first line of a journal holds the settings, every other one what was done under a key. A line that a crash cut short
 is dropped. A journal that was begun with other settings is refused: results of both never mix.

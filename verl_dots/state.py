@@ -30,7 +30,7 @@ class Stateful(Protocol):
     """Something whose memory a checkpoint keeps."""
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything needed to go on as if nothing had happened: arrays, numbers, strings, None, lists, dicts."""
+        """Everything needed to continue as if nothing had happened: arrays, numbers, strings, None, lists, dicts."""
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take over such a state, all of it, or raise StateError and stay as it is."""

@@ -1,6 +1,6 @@
 """What names data files, as a list of them, and files that cannot be read, refused by their names alone."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,8 @@ def file_list(names: Any) -> list[str]:
     Raises:
         QuestionError: a name is no text, or empty.
     """
-    found = [names] if isinstance(names, str | Path) else list(names or [])
+    several = isinstance(names, Sequence) and not isinstance(names, str)
+    found = list(names) if several else [] if names is None else [names]
     for name in found:
         if not isinstance(name, str | Path) or not str(name):
             raise QuestionError(f"{name!r} is no path; name a file, or a list of files")

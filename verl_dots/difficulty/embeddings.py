@@ -66,8 +66,8 @@ def cached_embeddings(
         with tqdm(total=len(todo), desc="embeddings", disable=not progress) as bar:
             for start in range(0, len(todo), SHARD_QUESTIONS):
                 places = todo[start : start + SHARD_QUESTIONS]
-                part = [texts[place] for place in places]
-                store.add(part, model.embed(part, batch_tokens, bar, places))
+                shard = [texts[place] for place in places]
+                store.add(shard, model.embed(shard, batch_tokens, bar, places))
     return store.get(texts)
 
 

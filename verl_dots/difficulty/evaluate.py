@@ -40,9 +40,9 @@ def predictor_of(model: AttentionPredictor, embedding_P: np.ndarray, difficulty_
         device = next(model.parameters()).device
         embedding = torch.as_tensor(np.array(embedding_P, dtype=np.float32), device=device)
         difficulty = torch.as_tensor(np.array(difficulty_P, dtype=np.float32), device=device)
-        parts = embedding.split(2048)
-        query = torch.cat([model.project_queries(part) for part in parts])
-        reference = torch.cat([model.project_references(part) for part in parts])
+        chunks = embedding.split(2048)
+        query = torch.cat([model.project_queries(chunk) for chunk in chunks])
+        reference = torch.cat([model.project_references(chunk) for chunk in chunks])
 
     def predict(known: np.ndarray, asked: np.ndarray) -> np.ndarray:
         return model.predict(query[asked], reference[known], difficulty[known]).cpu().double().numpy()
@@ -63,9 +63,9 @@ def seeds_of(folder: Path) -> list[Path]:
     return [folder, *sorted(folder.glob("seed-*"))]
 
 
-def merge(parts: Sequence[Scores]) -> Scores:
+def merge(scores_of_seeds: Sequence[Scores]) -> Scores:
     """Scores of several seeds as one list of draws."""
-    return {name: [value for part in parts for value in part[name]] for name in parts[0]}
+    return {name: [value for scores in scores_of_seeds for value in scores[name]] for name in scores_of_seeds[0]}
 
 
 def summary(scores: Mapping[str, Scores]) -> dict[str, dict[str, float]]:

@@ -53,8 +53,8 @@ class TrainedPredictor:
 
     @torch.inference_mode()
     def _project(self, projection, embedding_P: np.ndarray) -> torch.Tensor:
-        parts = torch.from_numpy(np.ascontiguousarray(embedding_P)).split(PROJECTED_AT_ONCE)
-        return torch.cat([projection(part.to(self.device)) for part in parts])
+        chunks = torch.from_numpy(np.ascontiguousarray(embedding_P)).split(PROJECTED_AT_ONCE)
+        return torch.cat([projection(chunk.to(self.device)) for chunk in chunks])
 
     def observe(self, step: int, question_N: np.ndarray, difficulty_N: np.ndarray, rollouts_N: np.ndarray) -> None:
         """Nothing: this predictor was trained beforehand and looks at this round's references only."""

@@ -28,8 +28,8 @@ def static_difficulties(
     found, bad = [], []
     for place, row in enumerate(rows):
         value: Any = row
-        for part in field.split("."):
-            value = value.get(part) if isinstance(value, Mapping) else None
+        for name in field.split("."):
+            value = value.get(name) if isinstance(value, Mapping) else None
         number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
         if number and math.isfinite(value):
             found.append(float(value))

@@ -124,7 +124,7 @@ def _initial_model(embedding, difficulty, fit, dev, config, generator) -> tuple[
     ):  # fmt: skip
         getattr(model, name).copy_(value)
     with torch.no_grad():
-        prior = torch.cat([model.prior_logit(part) for part in embedding.split(2048)])
+        prior = torch.cat([model.prior_logit(chunk) for chunk in embedding.split(2048)])
     prior[centre] = memory.as_logit(left_out)
     return model, prior
 

@@ -89,7 +89,7 @@ def as_table(rows: Sequence[dict[str, Any]], path: Path) -> tuple[pd.DataFrame, 
     """Return rows as a table of numbers and notes on it; `CUMULATIVE` columns always exist, what is no number is NaN.
 
     A cumulative cost that is negative or falls between steps is wrong somewhere: the whole column becomes NaN, so that
-    nothing is measured against it. Negative seconds of a part of a step become NaN.
+    nothing is measured against it. Negative seconds of a phase of a step become NaN.
     """
     table = pd.DataFrame(list(rows))
     columns = {name: pd.to_numeric(table[name], errors="coerce") for name in table.columns}
