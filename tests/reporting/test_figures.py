@@ -149,9 +149,9 @@ def test_replay_is_drawn_by_step_and_by_age(write_run):
     folder = write_run("dots_rr", 0, GRPO, 2.0, 6)
     rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
     for row in rows[1:]:
-        row |= {"replay/share": 0.5, "off_policy/fresh/clip_share": 0.0, "off_policy/replayed/clip_share": 0.03}
-        row["off_policy/age_1/ratio/log_difference"] = 0.01 * row["step"]
-    rows[4]["off_policy/age_2-3/ratio/log_difference"] = 0.07
+        row |= {"replay/share": 0.5, "loss/fresh/clip_share": 0.0, "loss/replayed/clip_share": 0.03}
+        row["loss/age_1/ratio/log_difference"] = 0.01 * row["step"]
+    rows[4]["loss/age_2-3/ratio/log_difference"] = 0.07
     (folder / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     figure = figures.replay_figure(summary.compare(group_by_name([load_run(plain), load_run(folder)])))
     share, moved, clipped = figure.axes

@@ -45,7 +45,7 @@ METHODS = {
 # Metrics that each method logs in every step of its own.
 LOGS = {
     "selection": ("selection/trusted",),
-    "replay": ("replay/share", "off_policy/fresh/ratio/mean"),
+    "replay": ("replay/share", "loss/fresh/ratio/mean"),
     "adarft": ("adarft/target", "adarft/reward"),
     "e3": ("budget/rollouts/max", "temperature/temperature", "length_penalty/share"),
     "dash": ("filter/share", "filter/seconds_saved"),
@@ -84,7 +84,7 @@ def test_every_pair_runs(inputs, tmp_path, pair):
     if "dash" in pair and changed.get("dots.preemptive.enable", True):
         expected.add(SAMPLES_AHEAD)
     # Figures of a round of selection are logged where it begins; those of fresh rows where there are any.
-    always = expected - {"selection/trusted", "off_policy/fresh/ratio/mean"}
+    always = expected - {"selection/trusted", "loss/fresh/ratio/mean"}
     for step, row in rows.items():
         missing = {name for name in always if row.get(name) is None or row[name] != row[name]}
         assert not missing, f"step {step}"

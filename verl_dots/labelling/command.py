@@ -49,7 +49,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--seed", type=int, help="of the draw and the responses (default: dots.seed of the config, 1)")
     parser.add_argument(
         "--reward-range", type=float, nargs=2, default=(0.0, 1.0), metavar=("LOW", "HIGH"),
-        help="rewards of failure and of success, for a reward function outside of 0 to 1",
+        help="rewards of failure and of success, for a reward function outside of 0 to 1 (default: 0 1)",
     )  # fmt: skip
     parser.add_argument("--from-rollouts", type=Path, metavar="FOLDER", help="count what a run kept there instead")
     parser.add_argument("--from-run", type=Path, metavar="RUN_FOLDER", help="the same, its folder and data by the run")

@@ -15,6 +15,7 @@ from verl_dots.data.file_lists import SUFFIXES, QuestionError, file_list, requir
 from verl_dots.data.file_report import ERRORS, REFUSED, SHARED, TOO_LONG, UNMATCHABLE, FileReport
 from verl_dots.generation.scoring import OURS
 from verl_dots.generation.standalone import load_tokenizer, tokenize
+from verl_dots.methods.refusals import refused_as
 from verl_dots.rewards import compute
 from verl_dots.settings import ConfigError
 
@@ -37,16 +38,15 @@ def check_paths(config: DictConfig, train: bool = True) -> None:
     """
     own = _own_data_set(config)
     for key in ROLES:
-        try:
+        with refused_as(key, "type"):
             files = file_list(OmegaConf.select(config, key))
-            if train and not own and not files:
-                words = f"{key} names no file, and a run needs one; data_prep/ has scripts that write data sets"
-                raise ConfigError(words, key=key, reason="missing")
-            for file in files:
-                if not own or "://" not in file:
+        if train and not own and not files:
+            words = f"{key} names no file, and a run needs one; data_prep/ has scripts that write data sets"
+            raise ConfigError(words, key=key, reason="missing")
+        for file in files:
+            if not own or "://" not in file:
+                with refused_as(key, "file"):
                     require_file(file, None if own else SUFFIXES)
-        except QuestionError as error:
-            raise ConfigError(f"{key}: {error}", key=key, reason="file") from error
 
 
 def check_data(config: DictConfig, train: bool = True) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from verl_dots.config import PRESETS, DotsConfig
 from verl_dots.settings import settings_table, shown_default
 
-WIDTH, NAME, KEY = 120, 10, 28  # characters of a line, and of its first column: a preset, a key with its default
+WIDTH, NAME, KEY = 120, 18, 28  # characters of a line, and of its first column: a preset, a key with its default
 USAGE = """\
 Train a language model by reinforcement learning: verl's PPO trainer, with DOTS, rollout replay, AdaRFT, E3 and DASH.
 

@@ -20,7 +20,7 @@ from verl_dots.reporting.drawing import BASELINE_COLOUR, SIZE_INCHES, STYLE
 
 REPLAYED_SHARE = "replay/share"
 AGES = ("1", "2-3", "4-7", "8+")
-AGE_KEY = "off_policy/age_{}/ratio/log_difference"
+AGE_KEY = "loss/age_{}/ratio/log_difference"
 SHARE_LABELS = ("Replayed", "training step", "groups of a batch (%)")
 MOVED_LABELS = ("How far the policy has moved on", "age of the group (steps)", "mean |log ratio| of a token")
 CLIPPED_LABELS = ("Clipped by the loss", "training step", "tokens (%)")
@@ -165,7 +165,7 @@ def replay_figure(comparison: Comparison) -> Figure | None:
             known = [age for age in AGES if AGE_KEY.format(age) in rows]
             moved.plot(known, [rows[AGE_KEY.format(age)].mean() for age in known], **look)
             for kind, line in (("fresh", ":"), ("replayed", "-")):
-                if (key := f"off_policy/{kind}/clip_share") in smoothed:
+                if (key := f"loss/{kind}/clip_share") in smoothed:
                     label = f"{drawing.name(method)}, {kind}"
                     clipped.plot(mean.index, 100 * smoothed[key], line, color=look["color"], label=label)
         share.set_ylim(0, 100)

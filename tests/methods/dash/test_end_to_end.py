@@ -81,7 +81,7 @@ def test_the_questions_of_each_step_are_the_same_however_many_are_sampled_at_onc
             assert row["training/generated_tokens"] > 0
         else:
             assert row["training/generated_tokens"] == 0
-            assert row[f"off_policy/{'age_1' if step in (2, 5) else 'age_2-3'}/ratio/log_difference"] > 0
+            assert row[f"loss/{'age_1' if step in (2, 5) else 'age_2-3'}/ratio/log_difference"] > 0
 
 
 def test_several_passes_a_frozen_policy_and_a_resume(inputs, tmp_path):
@@ -94,7 +94,7 @@ def test_several_passes_a_frozen_policy_and_a_resume(inputs, tmp_path):
     assert [rows[step]["preemptive/sampled_groups"] for step in sorted(rows)] == [16, 0, 0, 0, 16, 0, 0]
     assert sorted(asked(whole)) == [1, 2, 5, 6]  # steps 3, 4 and 7 train again on what was logged
     for step in (2, 3, 4, 6, 7):
-        assert rows[step]["off_policy/replayed/ratio/max"] == pytest.approx(1, abs=1e-4)
+        assert rows[step]["loss/replayed/ratio/max"] == pytest.approx(1, abs=1e-4)
     for step in (3, 4):
         assert rows[step]["critic/score/mean"] == rows[step - 2]["critic/score/mean"]
     cut_off(whole / "run", 2, half / "run")

@@ -63,13 +63,13 @@ def test_a_batch_is_fresh_and_replayed_groups_and_never_short(whole):
         generated = trained - row["replay/tokens_not_generated"] + unused
         assert row["training/generated_tokens"] == pytest.approx(generated, rel=1e-6)
         assert (row["replay/tokens_not_generated"] > 0) == (row["replay/share"] > 0)
-        assert ("off_policy/replayed/ratio/mean" in row) == (row["replay/share"] > 0)
-        assert row["off_policy/fresh/effective_sample_size"] > 0.9
+        assert ("loss/replayed/ratio/mean" in row) == (row["replay/share"] > 0)
+        assert row["loss/fresh/effective_sample_size"] > 0.9
         # Engine and trainer give fresh tokens the same log-probs.
         assert row["training/rollout_probs_diff_max"] < 1e-4
         if row["replay/share"]:
             # What is replayed keeps the log-probs of its own policy, not those of this step's.
-            assert row["off_policy/replayed/ratio/log_difference"] > 2 * row["off_policy/fresh/ratio/log_difference"]
+            assert row["loss/replayed/ratio/log_difference"] > 2 * row["loss/fresh/ratio/log_difference"]
             assert 1 <= row["replay/age/mean"] <= row["replay/age/max"] < step
 
 
@@ -113,5 +113,5 @@ def test_stored_log_probs_are_those_of_the_same_policy_at_the_same_temperature(i
     assert rows[4]["replay/share"] > 0
     for row in rows.values():
         for kind in ("fresh", "replayed") if row["replay/share"] else ("fresh",):
-            assert row[f"off_policy/{kind}/ratio/log_difference"] < 1e-4
-            assert row[f"off_policy/{kind}/ratio/max"] == pytest.approx(1, abs=1e-3)
+            assert row[f"loss/{kind}/ratio/log_difference"] < 1e-4
+            assert row[f"loss/{kind}/ratio/max"] == pytest.approx(1, abs=1e-3)

@@ -7,6 +7,7 @@ from omegaconf import DictConfig
 
 from verl_dots.config import DotsConfig
 from verl_dots.data.questions import Questions
+from verl_dots.methods.adarft.settings import AdaRFTConfig
 from verl_dots.methods.refusals import CHOSEN_QUESTIONS, excluded, numbers_in_data, require_fixed
 from verl_dots.settings import ConfigError, require
 
@@ -18,12 +19,13 @@ DIFFICULTY = "dots.adarft.difficulty"
 
 def refuse_adarft(config: DictConfig, dots: DotsConfig) -> None:
     """Raise ConfigError for settings that AdaRFT cannot work with."""
+    low, high = dots.reward_range
+    if dots.adarft.enable or dots.adarft.beta != AdaRFTConfig.beta:
+        rule = f"must be a mean reward, in dots.reward_range=[{low:g}, {high:g}]"
+        require("dots.adarft.beta", dots.adarft.beta, low <= dots.adarft.beta <= high, rule)
     if not dots.adarft.enable:
         return
     require_fixed(config, ON, *CHOSEN_QUESTIONS)
-    low, high = dots.reward_range
-    rule = f"must be a mean reward, in dots.reward_range=[{low:g}, {high:g}]"
-    require("dots.adarft.beta", dots.adarft.beta, low <= dots.adarft.beta <= high, rule)
     if dots.selection.enable:
         _refuse_with_selection(dots)
 
