@@ -15,9 +15,13 @@ SECTION, SCRIPT = "metrics of the stages", "scripts/metrics_table.py"
 
 def declared() -> Mapping[str, Mapping[str, str]]:
     """Stage -> metric -> what it means, as the stages have it."""
-    from verl_dots.methods import METRICS
+    from verl_dots.methods.table import METHODS
 
-    return METRICS
+    found: dict[str, dict[str, str]] = {}
+    for stage in METHODS:
+        own = {f"{stage.name}/{name}": meaning for name, meaning in stage.METRICS.items()}
+        found[stage.name] = own | found.get(stage.name, {})
+    return {stage: metrics for stage, metrics in found.items() if metrics}
 
 
 def table(stages: Mapping[str, Mapping[str, str]]) -> str:

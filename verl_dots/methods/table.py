@@ -1,7 +1,5 @@
 """The methods that there are. Nothing else of the package names one."""
 
-from collections.abc import Mapping
-
 from omegaconf import DictConfig
 
 from verl_dots.config import DotsConfig
@@ -67,8 +65,3 @@ def state_names(dots: DotsConfig, config: DictConfig) -> tuple[str, ...]:
     """Names of the stages that a run with these settings keeps the state of."""
     remembers = [stage for stage in enabled(dots, config) if stage.state_dict is not Stage.state_dict]
     return tuple(dict.fromkeys(stage.name for stage in remembers))
-
-
-def metrics() -> Mapping[str, str]:
-    """What all stages report: name -> description."""
-    return {f"{stage.name}/{name}": text for stage in METHODS for name, text in stage.METRICS.items()}

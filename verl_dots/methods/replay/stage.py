@@ -28,7 +28,7 @@ class Replay(Store):
     name = "replay"
     METRICS = {
         "share": "share of the batch's groups that are replayed",
-        "tokens_not_generated": "response tokens of the replayed groups",
+        "tokens_not_generated": "response tokens of the replayed groups, which training/generated_tokens leaves out",
         "topped_up_groups": "groups rolled out in place of what the buffer could not give",
         "age/mean": "steps since the replayed groups were sampled, mean",
         "age/max": "steps since the replayed groups were sampled, greatest",

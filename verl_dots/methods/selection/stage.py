@@ -35,7 +35,7 @@ class Selection(Source):
         "predicted_difficulty/all": "mean predicted difficulty of all questions",
         "predicted_difficulty": "mean predicted difficulty of the round's chosen questions so far",
         "measured_difficulty": "mean difficulty that their rollouts showed",
-        "rho": "Pearson correlation of the two, of the round so far",
+        "rho": "Pearson correlation of the two, near 0 by construction: the chosen were predicted alike",
         "calibration_error": "mean distance of predicted from measured difficulty, by bins, of the round so far",
         "effective_groups": "share of the step's chosen questions whose rewards differ",
     }
