@@ -146,7 +146,7 @@ class Filter(Stage):
     def metrics(self, step: Step) -> dict[str, float]:
         if self._update is None:
             return {}
-        self._account("update_actor", *self._update, step.timing.get("update_actor", 0.0))
+        self._account("update_actor", *self._update, step.timing["update_actor"])
         return self._figures | {"filter/seconds_saved": self._saved}
 
     def _kept(self, rows: Rows, advantages: list[torch.Tensor], masks: list[torch.Tensor]) -> np.ndarray:
