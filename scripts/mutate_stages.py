@@ -120,8 +120,8 @@ def prepare(tests: Sequence[str]) -> float:
 
 def run_all(
     mutants: Iterable[Mutant], tests: dict[Path, Sequence[str]], jobs: int, limit: float
-) -> Iterator[tuple[Mutant, bool]]:
-    """(mutant, whether its tests all pass), as they end; longer than `limit` seconds is a fault."""
+) -> Iterator[tuple[Mutant, int]]:
+    """(mutant, status of its tests), as they end; those that take longer than `limit` seconds are killed."""
     waiting, running = list(mutants)[::-1], {}
     while waiting or running:
         while waiting and len(running) < jobs:
@@ -136,7 +136,7 @@ def run_all(
             process.kill()
             process.join()
             del running[sentinel]
-            yield mutant, process.exitcode == 0
+            yield mutant, process.exitcode
 
 
 def report(mutants: Sequence[Mutant], survived: Sequence[Mutant], console: Console) -> float:
@@ -170,12 +170,15 @@ def main() -> None:
         chosen = sorted(random.Random(options.seed).sample(range(len(mutants)), options.limit))
         mutants = [mutants[place] for place in chosen]
     limit = 10 + 5 * max(prepare(of_file) for of_file in dict.fromkeys(tests.values()))
-    survived = []
+    survived, killed = [], 0
     with tqdm(run_all(mutants, tests, options.jobs, limit), total=len(mutants), unit="mutant") as bar:
-        for mutant, passes in bar:
-            survived += [mutant] if passes else []
+        for mutant, status in bar:
+            survived += [mutant] if status == 0 else []
+            killed += status < 0
             bar.set_postfix(survived=len(survived))
     share = report(mutants, survived, Console(soft_wrap=True, highlight=False))
+    if killed:
+        print(f"{killed} of those that were noticed took more than {limit:.0f} s and were ended")
     sys.exit(int(share < LEAST))
 
 

@@ -128,13 +128,12 @@ class Filter(Stage):
 
     def reduce(self, step: Step, rows: Rows) -> Rows:
         """The rows without those that leave, in the mini-batches that they would have been in."""
-        advantages, masks, loss_masks = rows.get("advantages", "response_mask", "loss_mask")
         if self._leaving is None:
-            kept_N = self._kept(rows, advantages, masks)
+            kept_N = self._kept(rows, *rows.get("advantages", "response_mask"))
         else:
             kept_N = np.array([key not in self._leaving for key in rows.keys])
         # verl counts the tokens of a mini-batch by loss_mask, which keeps those that rejection (rollout_rs) took out.
-        tokens_N = np.array([int(mask_T.sum()) for mask_T in loss_masks])
+        tokens_N = np.array([int(mask_T.sum()) for mask_T in rows.get("loss_mask")[0]])
         real_N, length_N = _real(rows), np.array([tag["seq_len"] for tag in rows.tags])
         ranks = self.run.ranks
         reduced = reduce_mini_batches(kept_N, length_N, tokens_N, ranks, self.mini_batches, self.multiple)
@@ -153,18 +152,19 @@ class Filter(Stage):
     def metrics(self, step: Step) -> dict[str, float]:
         if self._update is None:
             return {}
-        self._account("update_actor", *self._update, step.timing.get("update_actor", 0.0))
+        self._account("update_actor", *self._update, step.timing["update_actor"])
         return self._figures | {"filter/seconds_saved": self._saved}
 
     def _kept(self, rows: Rows, advantages: list[torch.Tensor], masks: list[torch.Tensor]) -> np.ndarray:
         pairs = zip(advantages, masks, strict=True)
         size_N = np.array([float((advantage_T * mask_T).abs().max()) for advantage_T, mask_T in pairs])
-        real_N = _real(rows)
+        # Of equal advantages those that leave are drawn, the same ones whenever the same rows meet, in whatever order
+        # and with whatever padding, of which verl draws the names: the names of the rows are the seed.
+        names = {key: place for place, key in enumerate(rows.keys) if not is_padding(rows.tags[place])}
+        rng = np.random.default_rng(list("\n".join(sorted(names)).encode()))
+        place_n = np.array([names[key] for key in sorted(names)], dtype=np.int64)
         kept_N = np.zeros(len(rows), dtype=bool)
-        # Of equal advantages those that leave are drawn, the same ones whenever the same rows meet: the names of the
-        # rows, which hold their step, are the seed.
-        rng = np.random.default_rng(list("\n".join(sorted(rows.keys)).encode()))
-        kept_N[real_N] = kept(size_N[real_N], self.settings.threshold, self.settings.kind, rng)
+        kept_N[place_n] = kept(size_N[place_n], self.settings.threshold, self.settings.kind, rng)
         return kept_N
 
 
