@@ -127,3 +127,28 @@ def test_importing_the_package_is_free():
     code = "import sys, verl_dots; print(*sorted({'torch', 'ray', 'verl', 'numpy', 'transformers'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], cwd=PACKAGE.parent, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == ""
+
+
+def private_uses(file: Path) -> set[str]:
+    """Private methods of verl's trainer that the classes of a file define over verl's, or call."""
+    from verl.trainer.ppo.v1 import PPOTrainerSync
+
+    names = set()
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.ClassDef):
+            names |= {part.name for part in node.body if isinstance(part, ast.FunctionDef)}
+            names |= {part.attr for part in ast.walk(node) if isinstance(part, ast.Attribute)}
+    return {name for name in names & set(dir(PPOTrainerSync)) if name.startswith("_") and not name.startswith("__")}
+
+
+def test_nothing_but_the_bridge_knows_verls_queue_and_private_methods():
+    """A trainer's whole step is its own; all else of the kind is behind the bridge, where a table names it."""
+    found = set()
+    for file in FILES:
+        if room_of(file) == "bridge":
+            continue
+        names = private_uses(file) | {name for name in imports(file) if name.startswith("transfer_queue")}
+        if "KVBatchMeta" in file.read_text():
+            names.add("KVBatchMeta")
+        found |= {(str(file.relative_to(PACKAGE)), name) for name in names}
+    assert found == {("training/trainer.py", "_step_once")}

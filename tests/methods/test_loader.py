@@ -30,6 +30,12 @@ def test_no_question_comes_twice_in_a_batch():
     assert one.top_up(Step(2), 2, {3, 0, 1}).tolist() == [2]  # no more than there are
 
 
+def test_two_epochs_are_enough_to_know_that_there_is_no_more():
+    one = source([], questions=4)
+    one.run.trainer.order = iter([3] * (2 + 2 * 4))
+    assert one.top_up(Step(1), 2, {3}).tolist() == []
+
+
 def test_a_question_that_comes_late_in_two_epochs_is_waited_for():
     # Begun behind question 0: it comes again as the 8th, and each order may hold it last.
     one = source([1, 2, 3, 1, 2, 3, 1, 0], questions=4, fresh=4)

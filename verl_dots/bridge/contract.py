@@ -1,0 +1,286 @@
+"""The names of verl and TransferQueue that the package relies on, beyond documented settings: one table.
+
+`differences` compares it with what is installed. Another version of verl that renames one of them is told by name
+before a run, not by a run that fails, or by one that does something else.
+"""
+
+import ast
+import importlib
+import inspect
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import ModuleType
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Part:
+    """Names of one module or class.
+
+    Attributes:
+        owner: dotted path.
+        used_in: file of verl_dots.
+        overridden: method -> its parameters, all of them.
+        called: function or method -> parameters that it is given; others have defaults.
+        attributes: of an object of the class, or names of the module.
+        written: keys of the dicts that the module writes.
+    """
+
+    owner: str
+    used_in: str
+    overridden: Mapping[str, str] = field(default_factory=dict)
+    called: Mapping[str, str] = field(default_factory=dict)
+    attributes: str = ""
+    written: str = ""
+
+
+V1 = "verl.trainer.ppo.v1"
+CONTRACT = (
+    Part(
+        f"{V1}.PPOTrainerSync",
+        "bridge/trainer.py",
+        overridden={
+            "_next_train_batch": "num_prompts",
+            "_submit_batch_to_rollout": "batch",
+            "_get_required_batch_multiple": "dp_size",
+            "_validate": "",
+            "_save_checkpoint": "",
+            "_load_checkpoint": "",
+            "_log_rollout_data": "batch timing_raw rollout_data_dir",
+            "_compute_metrics": "batch metrics timing_raw global_steps epoch",
+            "_shutdown_dump_executor": "",
+        },
+        called={
+            "_fetch_one_gen_batch": "",
+            "_compute_reward_colocate": "batch metrics",
+            "_balance_batch": "batch metrics",
+            "_compute_old_log_prob": "batch metrics",
+            "_compute_ref_log_prob": "batch metrics",
+            "_compute_values": "batch metrics",
+            "_compute_advantage": "batch metrics",
+            "_update_critic": "batch metrics",
+            "_update_actor": "batch metrics",
+            "on_sample_begin": "",
+            "on_sample_end": "",
+        },
+        attributes="config use_critic global_steps timing_raw replay_buffer actor_rollout_wg reward_loop_manager "
+        "checkpoint_manager agent_loop_manager",
+    ),
+    Part(
+        f"{V1}.PPOTrainerSync",
+        "training/recorded_trainer.py",
+        overridden={"__init__": "config", "step": "metrics timing_raw", "on_validate_begin": "", "on_train_begin": ""},
+        called={"on_validate_end": ""},
+        attributes="logger total_training_steps steps_per_epoch",
+    ),
+    Part(
+        f"{V1}.PPOTrainerSync",
+        "training/trainer.py",
+        overridden={"_step_once": "metrics timing_raw sample_batch_size", "prepare_step": "", "on_init_end": ""},
+        attributes="use_reference_policy tokenizer processor train_dataset resource_pool_manager",
+    ),
+    Part(
+        f"{V1}.replay_buffer.ReplayBuffer",
+        "bridge/trainer.py",
+        called={"sample": "global_steps partition_id batch_size"},
+    ),
+    Part(f"{V1}.replay_buffer.ReplayBuffer", "training/trainer.py", attributes="poll_interval"),
+    Part(
+        "verl.checkpoint_engine.CheckpointEngineManager",
+        "bridge/trainer.py",
+        called={"sleep_replicas": "", "update_weights": "global_steps"},
+    ),
+    Part(
+        "verl.experimental.reward_loop.RewardLoopManager",
+        "bridge/trainer.py",
+        attributes="reward_loop_worker_handles",
+    ),
+    Part(
+        "verl.single_controller.base.worker.Worker",
+        "bridge/trainer.py",
+        called={"_query_dispatch_info": "mesh_name"},
+    ),
+    Part("verl.workers.engine_workers.ActorRolloutRefWorker", "bridge/trainer.py", called={"set_loss_fn": "loss_fn"}),
+    Part("verl.single_controller.ray.ResourcePoolManager", "training/trainer.py", attributes="resource_pool_dict"),
+    Part(f"{V1}.trainer_base", "training/trainer.py", attributes="register_trainer", written="is_prompt status"),
+    Part(
+        f"{V1}.agent_loop_tq.AgentLoopWorkerTQ",
+        "bridge/agent_loop.py",
+        overridden={
+            "_run_prompt": "prompt sampling_params trajectory trace",
+            "_run_agent_loop": "sampling_params trajectory agent_name trace",
+            "_compute_score": "outputs kwargs",
+        },
+        attributes="rollout_config llm_client",
+    ),
+    Part(
+        f"{V1}.agent_loop_tq.AgentLoopManagerTQ",
+        "bridge/agent_loop.py",
+        overridden={"generate_sequences": "prompts"},
+        attributes="agent_loop_workers_class",
+    ),
+    Part(f"{V1}.agent_loop_tq", "bridge/agent_loop.py", attributes="tq"),
+    Part(
+        f"{V1}.agent_loop_tq",
+        "bridge/rows.py",
+        written="status global_steps min_global_steps max_global_steps prompt_len response_len seq_len",
+    ),
+    Part("verl.experimental.agent_loop.AgentLoopOutput", "bridge/agent_loop.py", attributes="reward_score"),
+    Part("verl.trainer.ppo.padding_utils", "bridge/rows.py", written="is_padding prompt_len response_len seq_len"),
+    Part(
+        "transfer_queue",
+        "bridge/rows.py",
+        called={
+            "kv_batch_get": "keys partition_id select_fields",
+            "kv_batch_put": "keys partition_id fields tags",
+            "kv_clear": "keys partition_id",
+        },
+    ),
+    Part(
+        "transfer_queue",
+        "bridge/failures.py",
+        called={"kv_list": "partition_id", "kv_clear": "keys partition_id", "async_kv_put": "key partition_id tag"},
+    ),
+    Part(
+        "transfer_queue",
+        "bridge/agent_loop.py",
+        called={
+            "async_kv_put": "key partition_id fields tag",
+            "async_kv_batch_put": "keys partition_id fields tags",
+        },
+    ),
+    Part(
+        "transfer_queue.KVBatchMeta",
+        "bridge/rows.py",
+        called={"__init__": "partition_id keys tags fields extra_info", "reorder": "indexes"},
+        attributes="partition_id keys tags fields extra_info",
+    ),
+    Part(
+        "verl.utils.seqlen_balancing",
+        "bridge/rows.py",
+        called={
+            "calculate_workload": "seqlen_list",
+            "get_seqlen_balanced_partitions": "seqlen_list k_partitions equal_size",
+        },
+    ),
+    Part("verl.utils.tensordict_utils", "bridge/rows.py", called={"list_of_dict_to_tensordict": "list_of_dicts"}),
+    Part(
+        "verl.utils.tensordict_utils",
+        "bridge/questions.py",
+        called={"get_tensordict": "tensor_dict", "assign_non_tensor_data": "tensor_dict key val"},
+    ),
+    Part(
+        f"{V1}.utils",
+        "bridge/advantages.py",
+        called={
+            "compute_advantage_for_multi_trajectories": "data batch_keys adv_estimator num_repeat "
+            "norm_adv_by_std_in_grpo config"
+        },
+    ),
+    Part(
+        "verl.trainer.ppo.core_algos",
+        "bridge/advantages.py",
+        called={"agg_loss": "loss_mat loss_mask loss_agg_mode"},
+    ),
+    Part(
+        "verl.trainer.ppo.core_algos",
+        "methods/replay/losses.py",
+        called={"register_adv_est": "name_or_enum", "register_policy_loss": "name"},
+    ),
+    Part(
+        "verl.trainer.ppo.core_algos",
+        "launch/verl_names.py",
+        attributes="ADV_ESTIMATOR_REGISTRY POLICY_LOSS_REGISTRY",
+    ),
+    Part("verl.workers.rollout.base", "engines/plugin.py", attributes="_ROLLOUT_REGISTRY"),
+    Part(
+        "verl.utils.distributed",
+        "engines/cpu_platform.py",
+        overridden={"initialize_global_process_group_ray": "timeout_second backend"},
+    ),
+    Part("verl.utils.fsdp_utils", "engines/cpu_platform.py", overridden={"CPUOffloadPolicy": "pin_memory"}),
+    Part(
+        "verl.utils.model",
+        "engines/cpu_platform.py",
+        overridden={"load_valuehead_model": "local_path torch_dtype model_config trust_remote_code"},
+    ),
+)
+
+
+def differences(contract: Sequence[Part] = CONTRACT) -> list[str]:
+    """What of the table the installed packages do not have; one sentence each, with the file that relies on it."""
+    return [
+        f"{part.owner}{problem}; verl_dots/{part.used_in} relies on it" for part in contract for problem in _of(part)
+    ]
+
+
+def _of(part: Part) -> Iterator[str]:
+    owner = _found(part.owner)
+    if owner is None:
+        yield " is not there"
+        return
+    for named, exactly in ((part.overridden, True), (part.called, False)):
+        for name, wanted in named.items():
+            if not callable(member := getattr(owner, name, None)):
+                yield f".{name} is not there"
+            elif problem := _parameters_differ(member, wanted.split(), exactly):
+                yield f".{name} {problem}"
+    known = set(dir(owner)) if isinstance(owner, ModuleType) else _attributes(owner)
+    yield from (f".{name} is not there" for name in part.attributes.split() if name not in known)
+    if part.written:
+        keys = _written_keys(owner)
+        yield from (f" does not write {name!r}" for name in part.written.split() if name not in keys)
+
+
+def _found(path: str) -> Any:
+    """A module or a member of one by its dotted path; of an actor class of Ray the class within. None if not there."""
+    try:
+        return importlib.import_module(path)
+    except ModuleNotFoundError:
+        module, _, name = path.rpartition(".")
+        found = getattr(_found(module), name, None) if module else None
+        return found.__ray_metadata__.modified_class if hasattr(found, "__ray_metadata__") else found
+
+
+def _parameters_differ(member: Any, wanted: Sequence[str], exactly: bool) -> str | None:
+    """In words, or None: of what is overridden all are told, of what is called those without a default."""
+    left_out = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    found = {
+        name: parameter.default is not inspect.Parameter.empty
+        for name, parameter in inspect.signature(member).parameters.items()
+        if parameter.kind not in left_out and name not in ("self", "_ray_trace_ctx")  # the last one is Ray's
+    }
+    needed = {name for name, optional in found.items() if exactly or not optional}
+    if needed <= set(wanted) <= set(found):
+        return None
+    return f"takes ({', '.join(found)}) where ({', '.join(wanted)}) is {'overridden' if exactly else 'given'}"
+
+
+def _attributes(owner: type) -> set[str]:
+    """Names of the class, of its annotations, and all that its methods assign to self."""
+    names = set(dir(owner))
+    for kind in owner.__mro__:
+        names |= set(vars(kind).get("__annotations__", ()))
+        if kind.__module__.partition(".")[0] not in ("verl", "transfer_queue"):
+            continue
+        for node in ast.walk(ast.parse(inspect.getsource(inspect.getmodule(kind)))):
+            if isinstance(node, ast.ClassDef) and node.name == kind.__name__:
+                names |= {
+                    child.attr
+                    for child in ast.walk(node)
+                    if isinstance(child, ast.Attribute)
+                    and isinstance(child.ctx, ast.Store)
+                    and getattr(child.value, "id", None) == "self"
+                }
+    return names
+
+
+def _written_keys(module: ModuleType) -> set[str]:
+    """Names of dicts that a module makes or updates by keyword."""
+    keys = set()
+    for node in ast.walk(ast.parse(inspect.getsource(module))):
+        if isinstance(node, ast.Dict):
+            keys |= {key.value for key in node.keys if isinstance(key, ast.Constant)}
+        elif isinstance(node, ast.Call):
+            keys |= {keyword.arg for keyword in node.keywords if keyword.arg}
+    return keys
