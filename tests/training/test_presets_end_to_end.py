@@ -1,12 +1,12 @@
-"""Methods together through Ray and verl: each pair for three steps, and all at once."""
+"""Methods together through Ray and verl: all at once, with a resume, and each pair for three steps."""
 
 from itertools import combinations
 
 import pytest
 
-from tests.launches import must_train, rows_of
+from tests.launches import assert_same_rows, cut_off, must_train, rows_of
 
-pytestmark = [pytest.mark.e2e, pytest.mark.long]
+pytestmark = pytest.mark.e2e
 
 METHODS = {
     "selection": {
@@ -63,6 +63,7 @@ WITHOUT = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("pair", list(combinations(METHODS, 2)), ids="-".join)
 def test_every_pair_runs(inputs, tmp_path, pair):
     changed = WITHOUT.get(frozenset(pair), {})
@@ -92,9 +93,9 @@ def test_every_pair_runs(inputs, tmp_path, pair):
     assert expected <= set().union(*rows.values())
 
 
-@pytest.mark.parametrize("ranks", [1, 2])
-def test_all_together(inputs, tmp_path, ranks):
-    must_train(inputs.overrides(**{
+def everything(inputs, folder, steps, **more):
+    """Overrides of a run of the preset `all`, with the length penalty, which is in none of the others."""
+    return inputs.overrides(**{
         "dots.preset": "all",
         "dots.selection.references": 12,
         "dots.selection.tau": 0.1,
@@ -104,22 +105,35 @@ def test_all_together(inputs, tmp_path, ranks):
         "dots.budget.least": 2,
         "dots.budget.most": 8,
         "dots.length_penalty.enable": True,
-        "dots.difficulty.cache": tmp_path / "embeddings",
+        "dots.difficulty.cache": folder / "embeddings",
         "data.train_max_samples": 32,
-        "trainer.default_local_dir": tmp_path / "run",
-        "trainer.n_gpus_per_node": ranks,
-        "trainer.total_training_steps": 5,
-        "trainer.save_freq": 5,
+        "trainer.default_local_dir": folder / "run",
+        "trainer.total_training_steps": steps,
         "trainer.test_freq": -1,
         "trainer.val_before_train": False,
-    }))  # fmt: skip
+        **more,
+    })  # fmt: skip
+
+
+def test_everything_for_two_steps_and_resumed_after_the_first(inputs, tmp_path):
+    must_train(everything(inputs, tmp_path, steps=2, **{"trainer.save_freq": 1}))
     rows = rows_of(tmp_path / "run")
-    assert sorted(rows) == [1, 2, 3, 4, 5]
-    for row in rows.values():
+    for step in (1, 2):
         for name in {name for names in LOGS.values() for name in names}:
-            assert row[name] == row[name], name
-    assert any(row["replay/share"] > 0 for row in rows.values())
-    assert rows[5]["adarft/target"] != rows[1]["adarft/target"]
-    states = {file.name for file in (tmp_path / "run" / "global_step_5").glob("*.safetensors")}
+            assert rows[step][name] == rows[step][name], name
+    assert rows[2]["replay/share"] > 0 and rows[2]["adarft/target"] != rows[1]["adarft/target"]
+    states = {file.name for file in (tmp_path / "run" / "global_step_2").glob("*.safetensors")}
     names = ("selection", "adarft", "budget", "temperature", "length_penalty", "replay")
     assert states == {f"{name}.safetensors" for name in names}
+    cut_off(tmp_path / "run", 1, to=tmp_path / "resumed")
+    resumed = {"trainer.save_freq": -1, "trainer.default_local_dir": tmp_path / "resumed"}
+    must_train(everything(inputs, tmp_path, steps=2, **resumed))
+    assert_same_rows(tmp_path / "resumed", tmp_path / "run", [2])
+
+
+@pytest.mark.long
+def test_everything_on_two_workers(inputs, tmp_path):
+    must_train(everything(inputs, tmp_path, steps=5, **{"trainer.n_gpus_per_node": 2}))
+    rows = rows_of(tmp_path / "run")
+    assert sorted(rows) == [1, 2, 3, 4, 5] and rows[5]["adarft/target"] != rows[1]["adarft/target"]
+    assert any(row["replay/share"] > 0 for row in rows.values())
