@@ -107,4 +107,6 @@ def test_the_folders_of_a_run_are_tried(tmp_path, monkeypatch):
     OmegaConf.update(config, "dots.difficulty.cache", str(tmp_path / "file" / "cache"), force_add=True)
     with refused("dots.difficulty.cache", "file"):
         machine_checks.check_machine(config)
+    del config.dots["selection"]  # "~dots.selection" leaves its defaults
+    machine_checks.check_machine(config)
     assert [path.name for path in tmp_path.iterdir()] == ["file"]

@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Self
 
 import numpy as np
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from verl_dots.bridge.rows import TRAIN, Rows
 from verl_dots.config import DotsConfig
@@ -59,7 +59,7 @@ class Selection(Source):
 
     @classmethod
     def written_folders(cls, config: DictConfig) -> Sequence[str]:
-        return (CACHE,) if config.dots.selection.enable else ()
+        return (CACHE,) if OmegaConf.select(config, "dots.selection.enable") else ()
 
     @classmethod
     def make(cls, run: Run) -> Self:
