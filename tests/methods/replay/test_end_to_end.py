@@ -9,7 +9,7 @@ from tests.launches import assert_same_rows, cut_off, must_train, rows_of
 from verl_dots.checkpoints import write_manifest
 from verl_dots.state import load_state
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.long]
 BATCH, GROUP = 8, 4
 LOSS = "actor_rollout_ref.actor.policy_loss.loss_mode"
 
@@ -90,7 +90,6 @@ def test_a_resumed_run_goes_on_bit_for_bit(inputs, whole, tmp_path):
     assert_same_rows(tmp_path / "run", whole / "run", (4, 5, 6))
 
 
-@pytest.mark.long
 def test_stored_log_probs_are_those_of_the_same_policy_at_the_same_temperature(inputs, tmp_path):
     """With a learning rate of 0 the policy stays what it was: every ratio is 1, at whatever temperature comes later."""
     frozen = {
