@@ -22,8 +22,8 @@ def test_the_installed_packages_have_what_is_relied_on():
         # Every parameter of what is overridden; of what is called those without a default.
         (
             Part(TRAINER, "x.py", overridden={"_balance_batch": "batch metrics"}),
-            f"{TRAINER}._balance_batch takes (batch, metrics, logging_prefix, keep_minibatch) where (batch, metrics) is "
-            "overridden",
+            f"{TRAINER}._balance_batch takes (batch, metrics, logging_prefix, keep_minibatch) where (batch, metrics) "
+            "is overridden",
         ),
         (
             Part(TRAINER, "x.py", called={"_compute_values": "batch"}),
