@@ -150,24 +150,6 @@ def test_a_correlation_that_is_undefined_says_nothing_against_the_predictions():
     assert np.isnan(trust.rho) and not trust.paused
 
 
-def test_a_restored_curriculum_goes_on_the_same(tmp_path):
-    whole, saved = curriculum(tau=0.05, rho_floor=0.3), curriculum(tau=0.05, rho_floor=0.3)
-    for one in (whole, saved):
-        references = one.begin_round()
-        one.plan(references, DIFFICULTY[references], np.ones(8, dtype=bool), DIFFICULTY[references], DIFFICULTY, 0.5)
-        one.observe(one.next_batch(), np.array([0.5]))
-    save_state(tmp_path / "state", "selection", saved.state_dict())
-    restored = curriculum(tau=0.05, rho_floor=0.3, seed=99)
-    restored.load_state_dict(load_state(tmp_path / "state", "selection"))
-    for one in (whole, restored):
-        assert not one.round_due
-    assert whole.next_batch().tolist() == restored.next_batch().tolist()
-    assert whole.observe(np.arange(100), DIFFICULTY) == restored.observe(np.arange(100), DIFFICULTY)
-    (references, _, batches), (same_references, _, same_batches) = play_round(whole), play_round(restored)
-    assert references.tolist() == same_references.tolist()
-    assert np.array_equal(batches, same_batches)
-
-
 def test_a_state_of_other_data_is_refused(tmp_path):
     state = curriculum().state_dict()
     with pytest.raises(StateError, match="questions to select from: the checkpoint has 100, this run has 90"):
