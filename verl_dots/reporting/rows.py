@@ -100,7 +100,7 @@ def as_table(rows: Sequence[dict[str, Any]], path: Path) -> tuple[pd.DataFrame, 
     for name in CUMULATIVE:
         known = table[name].dropna()
         if (known < 0).any() or (known.diff() < 0).any():
-            notes.append(f"{path}: cumulative {name} is negative or goes down between steps; it is not used.")
+            notes.append(f"{path}: cumulative {name} is negative or falls between steps; it is not used.")
             table[name] = np.nan
     if (table["train_seconds"] > 1.001 * table["wall_seconds"] + 1).any():
         notes.append(f"{path}: train_seconds exceed wall_seconds, which include them; one of the two is wrong.")

@@ -61,7 +61,7 @@ class ReplayBuffer:
     def put(self, groups: Iterable[ReplayGroup]) -> int:
         """Keep the effective ones of some groups, the oldest give way; returns how many were kept.
 
-        A question's earlier group goes when a newer one comes, effective or not: the newer one is what the policy
+        A question's earlier group is dropped when a newer one comes, effective or not: the newer one is what the policy
         does now.
 
         Raises:
