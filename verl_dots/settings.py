@@ -107,6 +107,16 @@ def renamed_keys(kind: type[Settings], prefix: str) -> dict[str, str]:
     return found
 
 
+def with_new_names(kind: type[Settings], given: Mapping[str, Any]) -> dict[str, Any]:
+    """Plain values of a group as an earlier version wrote them, under the names of now."""
+    inner = {field.name: field.default_factory for field in fields(kind) if is_dataclass(field.default_factory)}
+    found = {}
+    for key, value in given.items():
+        name = kind.RENAMED.get(key, key)
+        found[name] = with_new_names(inner[name], value) if name in inner and isinstance(value, Mapping) else value
+    return found
+
+
 def require(key: str, value: Any, holds: bool, rule: str, reason: Reason = "range") -> None:
     """Raise ConfigError unless `holds`; the rule reads "must be ..."."""
     if not holds:

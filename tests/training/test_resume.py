@@ -123,6 +123,14 @@ def test_a_setting_of_a_method_counts_where_the_method_is_on(run):
         find_checkpoint(run_config(run, dots__replay__enable=True, dots__replay__capacity=9))
 
 
+def test_a_setting_that_an_earlier_version_called_otherwise_is_compared_under_its_name_of_now(run):
+    before = run_config(run, dots__adarft={"enable": True, "alpha": 2.0})
+    own_checkpoint(run, 4, before, states=("adarft",))
+    assert found_name(run, dots__adarft={"enable": True, "sensitivity": 2.0}) == "global_step_4"
+    with pytest.raises(ConfigError, match="other settings: dots.adarft.sensitivity: 2.0 there, 3.0 here. Resume"):
+        found_name(run, dots__adarft={"enable": True, "sensitivity": 3.0})
+
+
 def test_data_and_model_are_the_same_wherever_they_lie(run):
     own_checkpoint(run, 4)
     root = run.parent

@@ -51,8 +51,7 @@ class Pipeline:
     def plan(self, step: Step) -> Sequence[np.ndarray] | None:
         """Questions to roll out in the step, batch by batch; None where verl's own order of the data holds."""
         if self.store:
-            with step.timed(self.store.name):
-                return self.store.fill(step, self.source)
+            return self.store.fill(step, self.source)
         planned = self.source.plan(step)
         return None if planned is None else [planned]
 

@@ -12,7 +12,9 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
+from verl_dots.config import DotsConfig
 from verl_dots.files import write_atomically
+from verl_dots.settings import with_new_names
 from verl_dots.state import StateError, load_state, require_equal, require_keys, save_state
 
 CONFIG = "config.yaml"
@@ -67,6 +69,8 @@ def load_record(folder: Path) -> RunRecord | None:
 def saved_settings(checkpoint: Path) -> dict[str, Any] | None:
     """The settings that a checkpoint was saved with; those of its run folder stand in for a checkpoint without.
 
+    Settings of an earlier version have their names of now.
+
     Raises:
         StateError: the file cannot be read.
     """
@@ -78,5 +82,7 @@ def saved_settings(checkpoint: Path) -> dict[str, Any] | None:
                 raise StateError(f"{file} is damaged ({type(error).__name__})") from error
             if not isinstance(found, dict) or "trainer" not in found:
                 raise StateError(f"{file} is damaged (it holds no settings of a run)")
+            if isinstance(found.get("dots"), dict):
+                found["dots"] = with_new_names(DotsConfig, found["dots"])
             return found
     return None

@@ -50,6 +50,25 @@ def test_an_empty_buffer_is_topped_up_with_fresh_questions():
     assert one.metrics(step)["replay/share"] == 0 and one.metrics(step)["replay/topped_up_groups"] == 2
 
 
+def test_the_seconds_of_a_plan_are_not_replays(monkeypatch):
+    one, source = stage()
+    clock = [0.0]
+    monkeypatch.setattr("time.perf_counter", lambda: clock[0])
+
+    def plan(step):
+        clock[0] += 60  # reference rollouts
+        return np.array([0, 1])
+
+    def top_up(step, count, exclude):
+        clock[0] += 1
+        return np.array([2, 3])
+
+    monkeypatch.setattr(source, "plan", plan)
+    monkeypatch.setattr(source, "top_up", top_up)
+    assert asked(one, source, step := Step(1)) == [[0, 1, 2, 3]]
+    assert step.timing == {"replay": 1.0}
+
+
 def test_references_count_as_part_of_the_batch():
     one, source = stage()
     assert asked(one, source, Step(1, question_of={"reference": 5})) == [[0, 1, 2]]

@@ -44,8 +44,9 @@ class Preemptive(Store):
     def fill(self, step: Step, source: Source) -> Sequence[np.ndarray]:
         """Batches to sample; none where rollouts are there, of which the step gets the next batch."""
         if not self.cache.due:
-            groups, again = self.cache.take()
-            put_back(self.run.questions, groups, step, Origin.REPLAYED if again else Origin.CACHED)
+            with step.timed(self.name):
+                groups, again = self.cache.take()
+                put_back(self.run.questions, groups, step, Origin.REPLAYED if again else Origin.CACHED)
             self._figures = {"preemptive/sampled_groups": 0.0}
             return []
         # No more than the run will use.

@@ -82,7 +82,8 @@ class Loss(Stage):
             self._write_weights(rows, set(own) if recompute else set())
         else:
             self._copy_behaviour(rows.at(stored if recompute else range(len(rows))))
-        ages = [0 if place in set(own) else step.number - tag["global_steps"] for place, tag in enumerate(rows.tags)]
+        pairs = zip(rows.origins, rows.tags, strict=True)
+        ages = [0 if origin.own else step.number - tag["global_steps"] for origin, tag in pairs]
         rows.put({"replay_age": torch.tensor(ages, dtype=torch.int64)})
 
     def reduce(self, step: Step, rows: Rows) -> Rows:

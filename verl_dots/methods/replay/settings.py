@@ -23,7 +23,7 @@ class ReplayConfig(Settings):
         capacity: C, groups that are kept; the oldest give way.
         max_age: steps after which a group is dropped; null keeps it until it is pushed out.
         sampling: which groups are replayed: "uniform" (the paper's), those of a difficulty "nearest" to
-            dots.selection.alpha, or the "freshest".
+            the one that the step aims at, or the "freshest".
     """
 
     enable: bool = False

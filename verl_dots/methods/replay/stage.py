@@ -61,9 +61,14 @@ class Replay(Store):
         Raises:
             ReplayError: the data has too few different questions for a batch.
         """
+        planned_N = source.plan(step)  # whose own seconds may be many
+        with step.timed(self.name):
+            return [np.concatenate([planned_N, self._fill_up(step, source, planned_N)])]
+
+    def _fill_up(self, step: Step, source: Source, planned_N: np.ndarray) -> np.ndarray:
+        """Replay what the batch lacks, and return the questions to roll out in place of what is not in the buffer."""
         known, batch_size = self.run.questions, self.run.batch_size
         self.buffer.expire(step.number)
-        planned_N = source.plan(step)
         taken = {*planned_N.tolist(), *step.question_of.values()}
         ids = known.known.ids
         excluded = [ids[question] for question in taken]
@@ -77,7 +82,7 @@ class Replay(Store):
             )
         put_back(known, groups, step, Origin.REPLAYED)
         self._figures = self._replayed(groups, step) | {"replay/topped_up_groups": float(len(extra_N))}
-        return [np.concatenate([planned_N, extra_N])]
+        return extra_N
 
     def observe(self, step: Step, rows: Rows) -> None:
         """Keep the effective groups among those that the step has sampled.
