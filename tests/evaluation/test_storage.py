@@ -4,8 +4,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from tests.refusals import refused
 from verl_dots.data.asked_questions import AskedQuestion
-from verl_dots.data.file_lists import QuestionError
 from verl_dots.evaluation.data_sets import DataSet
 from verl_dots.evaluation.storage import Generation, GenerationJournal, read_generations, write_generations
 from verl_dots.settings import ConfigError
@@ -60,8 +60,8 @@ def test_generations_are_read_only_under_their_own_settings(tmp_path):
 
 def test_another_file_holds_no_generations(tmp_path):
     pq.write_table(pa.table({"data_set": ["a"]}), tmp_path / "other.parquet")
-    with pytest.raises(QuestionError, match="other.parquet has no column .*'reward'.* it holds no generations"):
+    with refused("data_source", "data", "other.parquet", "'reward'", "--out"):
         read_generations(tmp_path / "other.parquet", SETTINGS)
     (tmp_path / "text.parquet").write_text("no parquet")
-    with pytest.raises(QuestionError, match="text.parquet is not a parquet file"):
+    with refused(str(tmp_path / "text.parquet"), "file"):
         read_generations(tmp_path / "text.parquet", SETTINGS)
