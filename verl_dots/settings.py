@@ -22,6 +22,7 @@ Reason = Literal[
     "file",  # a file, folder, model or function that is not there or cannot be used
     "data",  # rows of the data
     "machine",  # devices and the environment
+    "other run",  # of what is there: another run made it, or other settings did
     "verl",  # verl's own check
 ]
 ATTRIBUTE = re.compile(r"^    (?P<names>\w+(, \w+)*): (?P<text>.*)$")

@@ -2,12 +2,12 @@ import numpy as np
 import pytest
 import torch
 
+from tests.refusals import refused
 from verl_dots.difficulty.backbone import Backbone
 from verl_dots.difficulty.model import AttentionPredictor, PredictorConfig
 from verl_dots.difficulty.online import OnlinePredictor
 from verl_dots.difficulty.predictors import TrainedPredictor, backbone_of, make_predictor
 from verl_dots.difficulty.settings import DifficultyConfig
-from verl_dots.settings import ConfigError
 from verl_dots.state import StateError, load_state, save_state
 
 
@@ -62,7 +62,7 @@ def test_a_state_of_the_other_kind_is_refused(served):
 def test_the_settings_choose(served):
     _, embedding, _ = served
     assert isinstance(make_predictor(DifficultyConfig(), embedding), OnlinePredictor)
-    with pytest.raises(ConfigError, match="dots.difficulty.backbone is not set"):
+    with refused("dots.difficulty.backbone", "missing"):
         backbone_of(DifficultyConfig())
 
 

@@ -8,7 +8,6 @@ from tests.refusals import refused
 from verl_dots.data.asked_questions import AskedQuestion
 from verl_dots.evaluation.data_sets import DataSet
 from verl_dots.evaluation.storage import Generation, GenerationJournal, read_generations, write_generations
-from verl_dots.settings import ConfigError
 
 SETTINGS = {"model": "tiny, sha256 ab", "temperature": 0.6, "rollouts": 2}
 RIGHT = Generation("so 2 #### 2", 5, 0.5, 1.0, "2", "stop")
@@ -51,7 +50,7 @@ def test_generations_are_read_only_under_their_own_settings(tmp_path):
     table = read_generations(path, SETTINGS)
     assert (table["reward"].to_pylist(), table["acc"].to_pylist()) == ([0.5], [1.0])
     assert "response" not in table.column_names
-    with pytest.raises(ConfigError, match="rollouts: 2 there, 4 now"):
+    with refused("rollouts", "other run", "2 there, 4 now"):
         read_generations(path, {**SETTINGS, "rollouts": 4})
     with pytest.raises(KeyError):
         write_generations(path, [data_set("arithmetic", "a", "b")], {("arithmetic", "a"): [RIGHT]}, {})

@@ -27,7 +27,9 @@ def places(files: Sequence[str | Path], folder: Path) -> dict[str, Path]:
     for file in map(str, files):
         place = folder / f"{Path(file).stem}.parquet"
         if place in found.values():
-            raise OutputError(f"two of the files would be written to {place}; rename one")
+            raise OutputError(
+                f"two of the files would be written to {place}; rename one", key=str(place), reason="excluded"
+            )
         try_output(place, inputs=list(files), option="--clean")
         found[file] = place
     return found

@@ -1,11 +1,9 @@
-import re
-
 import numpy as np
 import pytest
 
+from tests.refusals import refused
 from verl_dots.methods.mopps.settings import MoPPSConfig
 from verl_dots.methods.mopps.state import MoPPSState
-from verl_dots.settings import ConfigError
 from verl_dots.state import StateError, load_state, save_state
 
 REFERENCE = np.linspace([0.0, 0.4], [0.6, 1.0], 20)  # of questions 0 .. 19; the stronger model is ahead by 0.4
@@ -116,11 +114,6 @@ def test_settings_that_cannot_work_are_refused():
     given = {"reference": ["extra_info.weak", "extra_info.strong"], "prior": [1, 3], "candidates": None}
     built = MoPPSConfig.from_mapping(given, "dots.mopps")
     assert (built.reference, built.prior, built.candidates) == (("extra_info.weak", "extra_info.strong"), (1, 3), None)
-    for key, value, message in (
-        ("prior", [0, 1], "must be [successes, failures], both above 0"),
-        ("candidates", 0, "must be 1 or more, or null for all questions"),
-        ("reference", ["a", "a"], "must be two different fields, or null"),
-        ("target", 1.5, "must be in [0, 1]"),
-    ):
-        with pytest.raises(ConfigError, match=f"dots.mopps.{key}=.*: {re.escape(message)}"):
+    for key, value in (("prior", [0, 1]), ("candidates", 0), ("reference", ["a", "a"]), ("target", 1.5)):
+        with refused(f"dots.mopps.{key}", "range"):
             MoPPSConfig.from_mapping({key: value}, "dots.mopps")
