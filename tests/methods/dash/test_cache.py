@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
+from tests.refusals import refused
 from verl_dots.methods.dash.cache import RolloutCache
-from verl_dots.state import StateError
 from verl_dots.stored import Response, pack
 
 
@@ -60,5 +60,5 @@ def test_a_saved_cache_goes_on_where_it_was():
         other.load_state_dict(cache.state_dict())
         assert other.due == cache.due and other.groups == cache.groups
         assert taken(other) == taken(cache)
-    with pytest.raises(StateError, match="dots.preemptive: the checkpoint has 2, this run has 1"):
+    with refused("steps for each batch of dots.preemptive", "other run", "has 2", "has 1"):
         RolloutCache(1).load_state_dict(cache.state_dict())
