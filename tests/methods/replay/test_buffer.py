@@ -1,9 +1,10 @@
 import numpy as np
 import pytest
 
+from tests.refusals import refused
 from verl_dots.methods.replay.buffer import ReplayBuffer
 from verl_dots.methods.replay.sampling import Nearest, freshest, uniform
-from verl_dots.state import StateError, load_state, save_state
+from verl_dots.state import load_state, save_state
 from verl_dots.stored import ReplayError, Response, pack
 
 
@@ -188,7 +189,7 @@ def test_an_empty_buffer_is_restored_empty(tmp_path):
 
 
 def test_a_state_of_another_capacity_is_refused():
-    with pytest.raises(StateError, match="dots.replay.capacity: the checkpoint has 4, this run has 5"):
+    with refused("dots.replay.capacity", "other run", "has 4", "has 5"):
         buffer(capacity=5).load_state_dict(buffer(capacity=4).state_dict())
 
 

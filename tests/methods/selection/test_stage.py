@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 
 from tests.methods.memory import MemoryTrainer, declared, make_run, put
+from tests.refusals import refused
 from verl_dots.difficulty.online import OnlinePredictor
 from verl_dots.methods.selection import worker
 from verl_dots.methods.selection.stage import Selection
-from verl_dots.state import StateError, load_state, save_state
+from verl_dots.state import load_state, save_state
 from verl_dots.step import Group, Origin, Step
 
 EMBEDDING = np.stack([np.linspace(-1, 1, 16), np.tile([1.0, -1.0], 8)], axis=1).astype(np.float32)
@@ -238,11 +239,11 @@ def test_a_state_of_other_embeddings_or_rounds_is_refused(make):
     plan(one)
     state = one.state_dict()
     other = make(difficulty={"reads": "answer_and_question"})
-    with pytest.raises(StateError, match="difficulty predictor and embeddings: the checkpoint has .*, this run has"):
+    with refused("difficulty predictor and embeddings", "other run"):
         other.load_state_dict(state)
-    with pytest.raises(StateError, match="selection: the checkpoint lacks 'predictor'|lacks"):
+    with refused("selection", "other run", "'predictor'"):
         one.load_state_dict({name: value for name, value in state.items() if name != "predictor"})
-    with pytest.raises(StateError, match="dots.replay.delta.*has 4, this run has 2"):
+    with refused("fresh questions a batch (dots.replay.delta)", "other run", "has 4", "has 2"):
         make(fresh=2).load_state_dict(state)
 
 
