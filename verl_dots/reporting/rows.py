@@ -16,6 +16,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from verl_dots.settings import Refusal
+
 CUMULATIVE = ("wall_seconds", "train_seconds", "generated_tokens")
 MOST_STEPS = 10**9
 HUGE = 1e300
@@ -24,7 +26,7 @@ _TIMING = "timing_s/"
 _VALIDATION = "val-core/"
 
 
-class RunError(ValueError):
+class RunError(Refusal):
     """A run folder that cannot be reported on; the message says what to do."""
 
 

@@ -50,7 +50,11 @@ class ReplayBuffer:
 
     def __getitem__(self, question: str) -> ReplayGroup:
         if question not in self._groups:
-            raise ReplayError(f"no group of question {question} in the replay buffer; it holds {len(self)} others")
+            raise ReplayError(
+                f"no group of question {question} in the replay buffer; it holds {len(self)} others",
+                key=question,
+                reason="missing",
+            )
         return self._groups[question]
 
     @property
@@ -75,7 +79,9 @@ class ReplayBuffer:
             if len(outside):
                 raise ReplayError(
                     f"group of question {group.question} (step {group.step}): reward {outside[0]} is outside "
-                    f"dots.reward_range=[{low}, {high}]"
+                    f"dots.reward_range=[{low}, {high}]",
+                    key="dots.reward_range",
+                    reason="range",
                 )
         kept = 0
         for group in groups:
