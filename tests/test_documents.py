@@ -143,6 +143,14 @@ def test_overrides_are_taken(document):
             compose(overrides)
 
 
+def test_every_method_and_recipe_has_its_place():
+    rooms = {path.parent.name for path in (ROOT / "verl_dots/methods").glob("*/README.md")}
+    linked = set(re.findall(r"verl_dots/methods/(\w+)/README.md", (ROOT / "README.md").read_text()))
+    assert len(rooms) > 5 and linked == rooms
+    recipes = {path.stem for path in (ROOT / "recipes/cpu").glob("*.sh")} - {"common", "scaling"}
+    assert recipes - set(re.findall(r"\w+", (ROOT / "recipes/README.md").read_text())) == set()
+
+
 def test_the_metrics_of_stages_are_told_as_they_declare_them():
     document, table = metrics_table.DOCUMENT, metrics_table.table(metrics_table.declared())
     made = with_section(document, metrics_table.SECTION, metrics_table.SCRIPT, table)
@@ -150,7 +158,7 @@ def test_the_metrics_of_stages_are_told_as_they_declare_them():
 
 
 def test_the_metrics_of_the_trainer_are_told():
-    files = [path for room in ("training", "bridge") for path in (ROOT / "verl_dots" / room).rglob("*.py")]
+    files = [path for room in ("training", "bridge", "methods") for path in (ROOT / "verl_dots" / room).rglob("*.py")]
     logged = {name for path in files for name in re.findall(r'"((?:training|val-aux)/\w+)"', path.read_text())}
     assert len(logged) > 3
     assert {name for name in logged if f"`{name}`" not in metrics_table.DOCUMENT.read_text()} == set()

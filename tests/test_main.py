@@ -45,6 +45,10 @@ def files(tmp_path):
     [
         ("dots.sede=3", "dots.sede", "unknown"),
         ("dots.seed=three", "dots.seed", "type"),
+        ("device=tpu", "device", "choice"),
+        ("preset=dapo", "preset", "choice"),
+        ("dots=null", "", "type"),
+        ("+preset=dots", "", "type"),
         ("dots.adarft.alpha=2", "dots.adarft.alpha", "renamed"),
         ("data.train_batchsize=3", "data.train_batchsize", "unknown"),
         ("data.val_files=nowhere.parquet", "data.val_files", "file"),

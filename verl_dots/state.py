@@ -1,4 +1,4 @@
-"""State that a checkpoint must hold: the protocol, and files that are written atomically and read strictly.
+"""State that a checkpoint must hold: files that are written atomically and read strictly.
 
 A file is one safetensors file: the arrays of a nested dict as tensors, everything else as JSON in its header, with a
 checksum over both. Nothing in it is executed on reading.
@@ -8,7 +8,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
@@ -28,16 +28,6 @@ class StateError(Refusal):
 
     Its key is the file, or the name of what differs.
     """
-
-
-class Stateful(Protocol):
-    """Something whose memory a checkpoint keeps."""
-
-    def state_dict(self) -> dict[str, Any]:
-        """Everything needed to continue as if nothing had happened: arrays, numbers, strings, None, lists, dicts."""
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take over such a state, all of it, or raise StateError and stay as it is."""
 
 
 def save_state(path: Path, kind: str, state: Mapping[str, Any]) -> None:

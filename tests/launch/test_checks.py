@@ -194,6 +194,8 @@ dots.filter.kind=relative : choice
 {A}.shuffle=True : excluded
 data.train_batch_size=4 {A}.ppo_mini_batch_size=3 : size
 {LOSS}=geo_mean|kl_cov : excluded
+dots.loss.truncation=2 : excluded
+dots.loss.behaviour=engine : excluded
 {TOKEN_SUM_NORM} : excluded
 """,
     PREEMPTIVE: f"""

@@ -1,8 +1,10 @@
 """The config for some overrides: verl's, with the group `dots` and its presets."""
 
+import re
+
 import hydra
 from hydra.core.config_store import ConfigStore
-from hydra.errors import HydraException
+from hydra.errors import HydraException, MissingConfigException
 from omegaconf import DictConfig, OmegaConf
 
 from verl_dots.config import PRESETS, DotsConfig
@@ -40,6 +42,12 @@ def compose(overrides: list[str]) -> DictConfig:
     with hydra.initialize_config_module(CONFIG_MODULE, version_base=None):
         try:
             return hydra.compose(CONFIG_NAME, overrides=overrides)
+        except MissingConfigException as error:
+            group, _, name = (error.missing_cfg_file or "").rpartition("/")
+            require_choice(group, name, tuple(error.options or ()))
+            raise
+        except ValueError as error:  # null, where a file of conf is chosen
+            raise ConfigError(f"hydra refuses the overrides: {error}", reason="type") from error
         except HydraException as error:
             plain = hydra.compose(CONFIG_NAME, overrides=[o for o in overrides if o.startswith(("device=", "preset="))])
             raise refused_override(error, plain) from error
@@ -49,7 +57,8 @@ def refused_override(error: Exception, config: DictConfig) -> ConfigError:
     """hydra's refusal of an override as ours, with the nearest key that exists."""
     text = str(error).splitlines()[0]
     cause = error.__cause__
-    key = getattr(cause, "full_key", None) or (text.split("'")[1] if "'" in text else "")
+    quoted = getattr(cause, "full_key", None) or (text.split("'")[1] if "'" in text else "")
+    key = quoted if re.fullmatch(r"[\w.]+", quoted) else ""
     if now := renamed_keys(DotsConfig, "dots").get(key):
         return renamed_key(key, now)
     if key and OmegaConf.select(config, key) is None:

@@ -12,7 +12,7 @@ from verl_dots.settings import settings_table, shown_default
 
 WIDTH, NAME, KEY = 120, 18, 28  # characters of a line, and of its first column: a preset, a key with its default
 USAGE = """\
-Train a language model by reinforcement learning: verl's PPO trainer, with DOTS, rollout replay, AdaRFT, E3 and DASH.
+Train a language model by reinforcement learning: verl's PPO trainer, with DOTS, replay, AdaRFT, MoPPS, E3 and DASH.
 
 usage: python -m verl_dots.main [device=cpu|gpu] [dots.preset=NAME] [dots.KEY=VALUE ...] [verl's KEY=VALUE ...]
 

@@ -25,8 +25,6 @@ from verl_dots.rewards.comparing import Comparison
 from verl_dots.rewards.final_answer import boxed_answer, final_answer
 from verl_dots.rewards.latex_text import clean, strip_end
 
-MOST_CHARACTERS = 4096
-
 
 class Verdict(enum.Enum):
     """What comparing a response with its ground truth came to."""
@@ -46,11 +44,6 @@ def same_text(left: str, right: str) -> bool:
     """Whether two answers are the same text but for spacing, delimiters, fonts and a full stop."""
     left, right = _compact(left), _compact(right)
     return left == right != ""
-
-
-def readable(ground_truth: str) -> bool:
-    """Whether there is anything in a ground truth that a response can match."""
-    return read(ground_truth_answer(ground_truth)) is not None
 
 
 def grade(text: str, ground_truth: str, measured: bool = False) -> Verdict:

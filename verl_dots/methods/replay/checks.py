@@ -1,5 +1,7 @@
 """What rollout replay and the loss that corrects for it need of a run, checked before anything starts."""
 
+from dataclasses import asdict
+
 from omegaconf import DictConfig
 
 from verl_dots.config import DotsConfig
@@ -16,7 +18,7 @@ from verl_dots.methods.refusals import (
     require_fixed,
 )
 from verl_dots.methods.replay.sampling import fresh_count
-from verl_dots.methods.replay.settings import GRPO_RR, GRPO_RR_DECOUPLED, LOSSES
+from verl_dots.methods.replay.settings import GRPO_RR, GRPO_RR_DECOUPLED, LOSSES, LossConfig
 from verl_dots.settings import ConfigError
 
 ON = "dots.replay.enable=True"
@@ -65,6 +67,10 @@ def refuse_loss(config: DictConfig, dots: DotsConfig) -> None:
     """Raise ConfigError for settings that the losses of this project cannot work with."""
     mode = config.actor_rollout_ref.actor.policy_loss.loss_mode
     if mode not in LOSSES:
+        for name, default in asdict(LossConfig()).items():
+            if (value := getattr(dots.loss, name)) != default:
+                why = f"that loss does not read it; leave it out, or set {LOSS_MODE} to {' or '.join(LOSSES)}"
+                raise excluded(f"dots.loss.{name}", value, f"loss_mode={mode}", why)
         return
     require_fixed(config, f"{LOSS_MODE}={mode}", *OFF_POLICY)
     if mode == GRPO_RR_DECOUPLED:
