@@ -11,13 +11,18 @@ from verl_dots.settings import Refusal
 
 
 @contextmanager
-def refused(key: str, reason: str | None = None, kind: type[Refusal] = Refusal) -> Iterator[pytest.ExceptionInfo]:
-    """Fail unless the block refuses this key, for this reason if one is given, in a message that names the key."""
+def refused(
+    key: str, reason: str | None = None, *named: str, kind: type[Refusal] = Refusal
+) -> Iterator[pytest.ExceptionInfo]:
+    """Fail unless the block refuses this key, for this reason if one is given.
+
+    The message must name the key, and what is `named` of what was given: files, rows, numbers; never its own words.
+    """
     with pytest.raises(kind) as caught:
         yield caught
     assert caught.value.key == key
     assert reason in (None, caught.value.reason)
-    assert caught.value.reason and key in str(caught.value)
+    assert caught.value.reason and all(name in str(caught.value) for name in (key, *named))
 
 
 def cases(table: str) -> list[tuple[str, str, str]]:

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
+from tests.refusals import refused
 from verl_dots.journal import Journal
-from verl_dots.settings import ConfigError
 
 SETTINGS = {"model": "tiny, sha256 ab", "temperature": 0.6}
 
@@ -52,10 +52,9 @@ def test_a_line_that_a_crash_cut_short_is_done_again(begun, cut):
 
 def test_a_journal_of_other_settings_is_refused_with_what_differs(begun):
     before = begun.read_bytes()
-    with pytest.raises(ConfigError) as error:
+    told = "(model: 'tiny, sha256 ab' there, 'tiny, sha256 cd' now; top_p: None there, 1.0 now)"
+    with refused("model", "other run", told, "--out"):
         Numbers(begun, {**SETTINGS, "model": "tiny, sha256 cd", "top_p": 1.0})
-    assert "(model: 'tiny, sha256 ab' there, 'tiny, sha256 cd' now; top_p: None there, 1.0 now)" in str(error.value)
-    assert "choose another --out" in str(error.value)
     assert begun.read_bytes() == before
 
 
@@ -77,6 +76,6 @@ def test_a_journal_with_nothing_done_binds_nobody(path, rest):
 def test_another_file_is_no_journal_and_is_kept(path, content):
     path.parent.mkdir()
     path.write_text(content, encoding="latin-1")
-    with pytest.raises(ConfigError, match="is not a progress file"):
+    with refused(str(path), "file"):
         Numbers(path, SETTINGS)
     assert path.read_text(encoding="latin-1") == content

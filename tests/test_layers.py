@@ -14,7 +14,7 @@ UNUSED = {"pandas", "matplotlib"}
 ROOMS: dict[str, tuple[set[str], set[str]]] = {
     # Data types and settings.
     "step": (set(), HEAVY),
-    "stored": (set(), HEAVY),
+    "stored": ({"settings"}, HEAVY),
     "settings": (set(), HEAVY),
     "methods/settings": ({"settings"}, HEAVY),  # every room's settings.py
     "config": ({"difficulty", "methods", "settings"}, HEAVY),
@@ -56,8 +56,8 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     ),
     "check": ({"data", "files", "reporting", "rewards"}, {"torch", "ray", "verl", "hydra"}),
     "main": ({"engines", "guard", "launch", "settings"}, set()),
-    "files": (set(), HEAVY),
-    "state": ({"files"}, HEAVY),
+    "files": ({"settings"}, HEAVY),
+    "state": ({"files", "settings"}, HEAVY),
     "checkpoints": ({"files", "state"}, HEAVY),
     "journal": ({"settings"}, HEAVY),
     "evaluation/merging": ({"settings"}, {"ray", "hydra", "omegaconf", "pandas"}),
@@ -65,7 +65,7 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     "console": ({"guard"}, HEAVY),
     "rewards": (set(), {"torch", "ray", "transformers", "pandas", "hydra"}),
     "rollout": (set(), {"ray", "verl", "pandas", "hydra", "omegaconf"}),
-    "reporting": (set(), {"torch", "ray", "verl", "transformers", "hydra"}),
+    "reporting": ({"settings"}, {"torch", "ray", "verl", "transformers", "hydra"}),
     "report": ({"files", "reporting"}, {"torch", "ray", "verl"}),
     "conf": (set(), set()),
     "__init__": (set(), set()),

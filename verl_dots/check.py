@@ -116,10 +116,12 @@ def _length(options: argparse.Namespace) -> Length:
     try:
         tokenizer = AutoTokenizer.from_pretrained(options.tokenizer, trust_remote_code=options.trust_remote_code)
     except (OSError, ValueError) as error:
-        raise QuestionError(f"{options.tokenizer} has no tokenizer that loads: {error}") from error
+        text = f"{options.tokenizer} has no tokenizer that loads: {error}"
+        raise QuestionError(text, key=options.tokenizer, reason="file") from error
     given = options.template_options
     if not tokenizer.chat_template and "chat_template" not in given:
-        raise QuestionError(f"the tokenizer of {options.tokenizer} has no chat template; name a chat model's")
+        text = f"the tokenizer of {options.tokenizer} has no chat template; name a chat model's"
+        raise QuestionError(text, key=options.tokenizer, reason="file")
 
     def length(messages: Sequence[Mapping[str, str]]) -> int:
         found = tokenizer.apply_chat_template(list(messages), add_generation_prompt=True, return_dict=True, **given)

@@ -65,7 +65,11 @@ def evaluate(options: Namespace) -> tuple[list[Result], Path]:
     if checkpoint.folder is None:
         require_model(checkpoint.model)
         if options.out is None:
-            raise ConfigError(f"--out is missing: {options.checkpoint!r} is a hub id, which has no folder here")
+            raise ConfigError(
+                f"--out is missing: {options.checkpoint!r} is a hub id, which has no folder here",
+                key="--out",
+                reason="missing",
+            )
     out = options.out or checkpoint.folder / "evaluation"
     try_writing("--out", str(out))
     config = configure(options, checkpoint)
@@ -165,7 +169,9 @@ def _tokenized(servers: RolloutServers, questions: Sequence[tuple[str, AskedQues
     try:
         return [servers.tokenize(question.row["prompt"]) for _, question in questions]
     except TemplateError as error:
-        raise ConfigError(f"the tokenizer's chat template refuses a prompt: {error}") from error
+        raise ConfigError(
+            f"the tokenizer's chat template refuses a prompt: {error}", key="prompt", reason="data"
+        ) from error
 
 
 def _check_prompts(questions: Sequence[tuple[str, AskedQuestion]], tokens: Sequence[list[int]], most: int) -> None:
@@ -174,7 +180,9 @@ def _check_prompts(questions: Sequence[tuple[str, AskedQuestion]], tokens: Seque
     if too_long:
         raise ConfigError(
             f"{len(too_long)} prompts ({', '.join(sorted(set(too_long)))}) are longer than data.max_prompt_length="
-            f"{most}, the longest has {max(map(len, tokens))} tokens; raise it"
+            f"{most}, the longest has {max(map(len, tokens))} tokens; raise it",
+            key="data.max_prompt_length",
+            reason="size",
         )
 
 

@@ -2,14 +2,17 @@
 
 import errno
 import os
+import re
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from verl_dots.settings import Refusal
 
-class OutputError(ValueError):
-    """A place where a file cannot be written; the message names it and says what to do."""
+
+class OutputError(Refusal):
+    """A place where a file cannot be written; the message names it and says what to do. Its key is the option."""
 
 
 # Names of folders, and of nobody on the hub.
@@ -36,10 +39,11 @@ def try_output(path: Path, inputs: Sequence[str | Path] = (), option: str = "--o
         OutputError: it is a folder or one of the inputs, or nothing can be written there.
     """
     if os.path.isdir(path):  # False for what is no path at all, where Path's raises
-        raise OutputError(f"{option} {path} is a folder; name a file in it")
+        raise OutputError(f"{option} {path} is a folder; name a file in it", key=option, reason="file")
     for file in map(Path, inputs):
         if os.path.exists(path) and file.expanduser().exists() and path.samefile(file.expanduser()):
-            raise OutputError(f"{option} {path} is also read ({file}); choose another name")
+            text = f"{option} {path} is also read ({file}); choose another name"
+            raise OutputError(text, key=option, reason="excluded")
     try_folder(path.parent, f"{option} {path}", path.name)
 
 
@@ -59,7 +63,8 @@ def try_folder(folder: Path, what: str, name: str = "") -> None:
         trial.write_bytes(b"\0")
     except OSError as error:
         reason = error.strerror or error
-        raise OutputError(f"{what} cannot be written: {reason} ({error.filename}); choose another place") from error
+        text = f"{what} cannot be written: {reason} ({error.filename}); choose another place"
+        raise OutputError(text, key=re.split("[ =]", what)[0], reason="file") from error
     finally:
         with suppress(OSError):
             trial.unlink(missing_ok=True)

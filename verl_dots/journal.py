@@ -85,7 +85,9 @@ class Journal(Generic[Key, Value]):  # noqa: UP046  Python 3.11
             found = lines[0]["settings"] if lines else {}
             done = dict(map(self.read_line, lines[1:]))
         except (ValueError, KeyError, TypeError) as error:
-            raise ConfigError(f"{self.path} is not a progress file ({error!r}); move it away") from error
+            raise ConfigError(
+                f"{self.path} is not a progress file ({error!r}); move it away", key=str(self.path), reason="file"
+            ) from error
         if not done:
             return
         require_same_settings(found, self.settings, self.path)
@@ -102,7 +104,9 @@ def require_same_settings(there: Mapping[str, Any], here: Mapping[str, Any], pat
         shown = "; ".join(f"{key}: {there.get(key)!r} there, {here.get(key)!r} now" for key in differing)
         raise ConfigError(
             f"{path} was made with other settings ({shown}); repeat the command with the old ones to continue, choose "
-            "another --out, or delete the file"
+            "another --out, or delete the file",
+            key=differing[0],
+            reason="other run",
         )
 
 

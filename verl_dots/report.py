@@ -68,7 +68,9 @@ def run_folders(paths: Sequence[Path]) -> list[Path]:
     """
     for path in paths:
         if not path.is_dir():
-            raise RunError(f"{path} is not a folder. Name run folders, each with a {METRICS_FILE}.")
+            raise RunError(
+                f"{path} is not a folder. Name run folders, each with a {METRICS_FILE}.", key=str(path), reason="file"
+            )
     unique = list({path.resolve(): path for path in reversed(paths)}.values())[::-1]
     runs = [path for path in unique if (path / METRICS_FILE).exists() or not (path / REPORT_FILE).exists()]
     return runs or unique

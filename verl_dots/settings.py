@@ -22,6 +22,8 @@ Reason = Literal[
     "file",  # a file, folder, model or function that is not there or cannot be used
     "data",  # rows of the data
     "machine",  # devices and the environment
+    "damaged",  # a file of ours that is cut short or changed
+    "other run",  # what is there is of another run, version or settings
     "verl",  # verl's own check
 ]
 ATTRIBUTE = re.compile(r"^    (?P<names>\w+(, \w+)*): (?P<text>.*)$")
@@ -31,7 +33,8 @@ class Refusal(ValueError):
     """Something that cannot work, and was not begun: the message says what, what is allowed, and what to do.
 
     Attributes:
-        key: dotted name of the setting to look at; of two that exclude each other, the first. "" where there is none.
+        key: what to look at: dotted name of a setting, a column, option, file, or entry of a state; of two that exclude
+            each other, the first. "" where there is none.
         reason: which rule was broken, for whoever must not depend on the words.
     """
 

@@ -15,6 +15,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from verl_dots.files import write_atomically
+from verl_dots.settings import Refusal
 
 FORMAT = 1
 HEADER = "verl_dots"
@@ -22,8 +23,11 @@ HEADER = "verl_dots"
 JOIN = "/"
 
 
-class StateError(RuntimeError):
-    """A state file is missing, damaged, or belongs to another run; the message names it and both sides."""
+class StateError(Refusal):
+    """A state file is missing, damaged, or belongs to another run; the message names it and both sides.
+
+    Its key is the file, or the name of what differs.
+    """
 
 
 def save_state(path: Path, kind: str, state: Mapping[str, Any]) -> None:
@@ -47,18 +51,22 @@ def load_state(path: Path, kind: str) -> dict[str, Any]:
         StateError: there is no such file, it is damaged, or it is of another kind or format.
     """
     if not path.is_file():
-        raise StateError(f"there is no state file {path}; it is written with every checkpoint of a run that needs it")
+        text = f"there is no state file {path}; it is written with every checkpoint of a run that needs it"
+        raise StateError(text, key=str(path), reason="file")
     try:
         with safe_open(path, framework="numpy") as file:
             header = json.loads((file.metadata() or {})[HEADER])
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  not a dict
         found = (header["format"], header["kind"], header["checksum"])
     except (SafetensorError, KeyError, ValueError, OSError) as error:
-        raise StateError(f"state file {path} is damaged ({error}); resume from an earlier checkpoint") from error
+        text = f"state file {path} is damaged ({error}); resume from an earlier checkpoint"
+        raise StateError(text, key=str(path), reason="damaged") from error
     if found[:2] != (FORMAT, kind):
-        raise StateError(f"state file {path} holds {found[1]!r} in format {found[0]}, not {kind!r} in format {FORMAT}")
+        text = f"state file {path} holds {found[1]!r} in format {found[0]}, not {kind!r} in format {FORMAT}"
+        raise StateError(text, key=str(path), reason="other run")
     if found[2] != _checksum(header["state"], arrays):
-        raise StateError(f"state file {path} is damaged (checksum differs); resume from an earlier checkpoint")
+        text = f"state file {path} is damaged (checksum differs); resume from an earlier checkpoint"
+        raise StateError(text, key=str(path), reason="damaged")
     return _join(header["state"], arrays)
 
 
@@ -67,16 +75,17 @@ def require_equal(what: str, saved: Any, here: Any) -> None:
     if saved != here:
         raise StateError(
             f"{what}: the checkpoint has {saved!r}, this run has {here!r}; resume with its own settings and data, "
-            "or begin anew in another folder"
+            "or begin anew in another folder",
+            key=what,
+            reason="other run",
         )
 
 
 def require_keys(what: str, state: Mapping[str, Any], keys: set[str]) -> None:
     """Raise StateError unless a saved state has exactly these keys."""
     if set(state) != keys:
-        raise StateError(
-            f"{what}: the checkpoint lacks {sorted(keys - set(state))} and has unknown {sorted(set(state) - keys)}"
-        )
+        text = f"{what}: the checkpoint lacks {sorted(keys - set(state))} and has unknown {sorted(set(state) - keys)}"
+        raise StateError(text, key=what, reason="other run")
 
 
 def _split(value: Any, name: str, arrays: dict[str, np.ndarray]) -> Any:

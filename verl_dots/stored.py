@@ -10,10 +10,12 @@ from typing import Any
 
 import numpy as np
 
+from verl_dots.settings import Refusal
+
 ROUNDING = 1e-5  # by which a log-prob may be above 0
 
 
-class ReplayError(ValueError):
+class ReplayError(Refusal):
     """Rollouts that cannot be kept or are not there; the message names the group."""
 
 
@@ -135,11 +137,15 @@ def pack(
     """
     name = f"group of question {question} (step {step})"
     if not responses:
-        raise ReplayError(f"{name} has no responses")
+        raise ReplayError(f"{name} has no responses", key=name, reason="missing")
     for place, response in enumerate(responses):
         _check(f"{name}, response {place}", response)
     if not np.isfinite(temperature) or temperature <= 0:
-        raise ReplayError(f"{name}: temperature {temperature} must be above 0; what was sampled greedily has no ratio")
+        raise ReplayError(
+            f"{name}: temperature {temperature} must be above 0; what was sampled greedily has no ratio",
+            key="temperature",
+            reason="range",
+        )
     tokens_N = np.concatenate([response.tokens_T for response in responses]).astype(np.int32)
     log_probs_N = np.concatenate([response.log_probs_T for response in responses]).astype(np.float32)
     masks = [np.ones(len(r.tokens_T), bool) if r.mask_T is None else np.asarray(r.mask_T, bool) for r in responses]
@@ -161,18 +167,20 @@ def pack(
 def _check(name: str, response: Response) -> None:
     T = len(response.tokens_T)
     if T == 0:
-        raise ReplayError(f"{name} is empty")
+        raise ReplayError(f"{name} is empty", key=name, reason="missing")
     for what in ("log_probs_T", "mask_T"):
         found = getattr(response, what)
         if found is not None and np.shape(found) != (T,):
-            raise ReplayError(f"{name}: {what} has shape {np.shape(found)} for {T} tokens")
+            raise ReplayError(f"{name}: {what} has shape {np.shape(found)} for {T} tokens", key=what, reason="size")
     log_probs_T = np.asarray(response.log_probs_T)
     bad = ~np.isfinite(log_probs_T) | (log_probs_T > ROUNDING)
     if bad.any():
         first = int(bad.argmax())
         raise ReplayError(
             f"{name}: log-prob {log_probs_T[first]} of token {first} must be finite and at most 0 "
-            "(does the engine return log-probs? rollout.calculate_log_probs=True)"
+            "(does the engine return log-probs? rollout.calculate_log_probs=True)",
+            key="log-prob",
+            reason="range",
         )
     if not np.isfinite(response.reward):
-        raise ReplayError(f"{name}: reward {response.reward} is not finite")
+        raise ReplayError(f"{name}: reward {response.reward} is not finite", key="reward", reason="range")

@@ -2,10 +2,9 @@
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-import pytest
 
+from tests.refusals import refused
 from verl_dots.data.asked_questions import drawn, read_asked_questions
-from verl_dots.data.file_lists import QuestionError
 
 
 def row(number, **extra):
@@ -39,7 +38,7 @@ def test_the_prompt_may_have_another_name_and_there_may_be_no_extra_info(tmp_pat
     file = write(tmp_path / "a.parquet", rows)
     [question] = read_asked_questions([file], prompt_key="chat")
     assert question.row["prompt"][1]["content"] == "What is 1+1?"
-    with pytest.raises(QuestionError, match=r"a.parquet has no column \['prompt'\]"):
+    with refused("prompt", "data", "a.parquet", "chat"):
         read_asked_questions([file])
 
 

@@ -10,6 +10,7 @@ import pytest
 from data_prep import raw_files
 from data_prep.problems import SourceError
 from data_prep.raw_files import read_file
+from tests.refusals import refused
 from verl_dots.data import rows
 from verl_dots.data.file_lists import QuestionError
 
@@ -80,5 +81,5 @@ def test_parquet_with_text_that_is_not_utf8(tmp_path, monkeypatch):
     monkeypatch.setattr(rows, "BATCH_ROWS", 2)
     text = pa.array([b"a", b"b", b"c", b"\xe9"], pa.binary()).view(pa.string())
     pq.write_table(pa.table({"problem": text}), tmp_path / "a.parquet")
-    with pytest.raises(QuestionError, match="a.parquet row 3: its text is not UTF-8"):
+    with refused(str(tmp_path / "a.parquet"), "data", "row 3: "):
         list(read_file(tmp_path / "a.parquet"))

@@ -2,13 +2,13 @@ import numpy as np
 import pytest
 import torch
 
+from tests.refusals import refused
 from verl_dots.difficulty.backbone import Backbone
 from verl_dots.difficulty.model import AttentionPredictor, PredictorConfig
 from verl_dots.difficulty.online import OnlinePredictor
 from verl_dots.difficulty.predictors import TrainedPredictor, backbone_of, make_predictor
 from verl_dots.difficulty.settings import DifficultyConfig
-from verl_dots.settings import ConfigError
-from verl_dots.state import StateError, load_state, save_state
+from verl_dots.state import load_state, save_state
 
 
 @pytest.fixture
@@ -49,20 +49,20 @@ def test_observations_change_nothing_and_the_state_names_the_backbone(served, tm
     save_state(tmp_path / "state", "predictor", predictor.state_dict())
     predictor.load_state_dict(load_state(tmp_path / "state", "predictor"))
     other = AttentionPredictor(PredictorConfig(6, (5,), direct_head=False, backbone_id="b-2"))
-    with pytest.raises(StateError, match="the checkpoint has 'b-1', this run has 'b-2'"):
+    with refused("backbone of the predictor", "other run", "'b-1'", "'b-2'"):
         TrainedPredictor(other, embedding).load_state_dict(predictor.state_dict())
 
 
 def test_a_state_of_the_other_kind_is_refused(served):
     _, embedding, predictor = served
-    with pytest.raises(StateError, match="lacks"):
+    with refused("online predictor", "other run"):
         OnlinePredictor(embedding, 8.0).load_state_dict(predictor.state_dict())
 
 
 def test_the_settings_choose(served):
     _, embedding, _ = served
     assert isinstance(make_predictor(DifficultyConfig(), embedding), OnlinePredictor)
-    with pytest.raises(ConfigError, match="dots.difficulty.backbone is not set"):
+    with refused("dots.difficulty.backbone", "missing"):
         backbone_of(DifficultyConfig())
 
 

@@ -1,6 +1,4 @@
-import pytest
-
-from verl_dots.data.file_lists import QuestionError
+from tests.refusals import refused
 from verl_dots.difficulty.static import static_difficulties
 
 
@@ -13,7 +11,7 @@ def test_a_column_or_a_field_of_one():
 
 def test_a_missing_difficulty_is_an_error_and_not_0():
     rows = [{"a": {"d": 1}}, {"a": {}}, {"a": {"d": None}}, {"a": None}, {"a": {"d": float("nan")}}, {"a": {"d": "7"}}]
-    with pytest.raises(QuestionError, match="5 of 6 rows have no finite number in 'a.d' .*row 1 has None; row 2 has"):
+    with refused("dots.KEY", "data", "5 of 6 rows", "'a.d'", "row 1 has None; row 2 has"):
         static_difficulties(rows, "a.d", "dots.KEY")
-    with pytest.raises(QuestionError, match="data.parquet:0 has None"):
+    with refused("dots.KEY", "data", "data.parquet:0 has None"):
         static_difficulties([{}], "level", "dots.KEY", "data.parquet:{}".format)

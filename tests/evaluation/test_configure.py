@@ -2,11 +2,10 @@
 
 from pathlib import Path
 
-import pytest
 from omegaconf import OmegaConf
 
+from tests.refusals import refused
 from verl_dots.evaluation.configure import check_lengths, check_sampling, parse
-from verl_dots.settings import ConfigError
 
 SAMPLING = {"n": 4, "temperature": 0.6, "top_p": 0.95, "top_k": -1}
 LENGTHS = {"prompt_length": 512, "response_length": 512, "max_model_len": None}
@@ -28,27 +27,15 @@ def test_a_file_with_an_equals_sign_is_a_file(tmp_path):
     assert (options.data, options.overrides, options.out) == ([str(file)], ["a=1"], Path("there"))
 
 
-@pytest.mark.parametrize(
-    "changed, words",
-    [
-        ({"temperature": 0}, "all 4 responses to a question are the same at temperature 0"),
-    ],
-)
-def test_sampling_that_cannot_be(changed, words):
+def test_sampling_that_cannot_be():
     check_sampling(OmegaConf.create(SAMPLING))
     check_sampling(OmegaConf.create({**SAMPLING, "n": 1, "temperature": 0}))
-    with pytest.raises(ConfigError, match=words):
-        check_sampling(OmegaConf.create({**SAMPLING, **changed}))
+    with refused("actor_rollout_ref.rollout.val_kwargs.temperature", "excluded", "all 4"):
+        check_sampling(OmegaConf.create({**SAMPLING, "temperature": 0}))
 
 
-@pytest.mark.parametrize(
-    "changed, words",
-    [
-        ({"max_model_len": 1023}, "max_model_len=1023 leaves no room .* = 1024 tokens"),
-    ],
-)
-def test_lengths_without_room_for_a_response(changed, words):
+def test_lengths_without_room_for_a_response():
     check_lengths(OmegaConf.create(LENGTHS))
     check_lengths(OmegaConf.create({**LENGTHS, "max_model_len": 1024}))
-    with pytest.raises(ConfigError, match=words):
-        check_lengths(OmegaConf.create({**LENGTHS, **changed}))
+    with refused("actor_rollout_ref.rollout.max_model_len", "size", "1023", "1024 tokens"):
+        check_lengths(OmegaConf.create({**LENGTHS, "max_model_len": 1023}))

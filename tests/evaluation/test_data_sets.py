@@ -5,9 +5,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from data_prep.schema import make_row
-from verl_dots.data.file_lists import QuestionError
+from tests.refusals import refused
 from verl_dots.evaluation.data_sets import read_data_sets
-from verl_dots.settings import ConfigError
 
 
 def row(content, answer="2", source="arithmetic"):
@@ -62,21 +61,21 @@ def test_repeated_rows_are_one_question_and_other_answers_are_others(write):
 
 def test_names_that_would_be_used_twice_are_refused(write):
     files = [write("x/test.parquet", row("1?")), write("y/test.parquet", row("2?"))]
-    with pytest.raises(ConfigError, match="2 data sets would be called 'test'"):
+    with refused("--data", "excluded", "'test'"):
         read_data_sets(files)
-    with pytest.raises(ConfigError, match="2 data sets would be called 'average'"):
+    with refused("--data", "excluded", "'average'"):
         read_data_sets([write("average.parquet", row("1?")), files[0]])
 
 
 def test_files_without_questions_are_refused(write):
     pq.write_table(pa.table({"prompt": ["1+1?"], "data_source": ["arithmetic"]}), "columns.parquet")
-    with pytest.raises(QuestionError, match=r"columns.parquet has no column \['reward_model'\]"):
+    with refused("reward_model", "data", "columns.parquet"):
         read_data_sets(["columns.parquet"])
-    with pytest.raises(QuestionError, match="there is no file 'nowhere.parquet'"):
+    with refused("nowhere.parquet", "file"):
         read_data_sets(["nowhere.parquet"])
-    with pytest.raises(QuestionError, match="1 of 2 rows are no questions .* bad.parquet row 1: role and content"):
+    with refused("prompt", "data", "1 of 2 rows", "bad.parquet row 1: "):
         read_data_sets([write("bad.parquet", row("1?"), {**row("2?"), "prompt": [{"role": "user"}]})])
-    with pytest.raises(QuestionError, match="nameless.parquet: 1 questions have no data_source"):
+    with refused("data_source", "data", "nameless.parquet: 1 "):
         read_data_sets([write("nameless.parquet", {**row("1?"), "data_source": None})])
-    with pytest.raises(ConfigError, match="--limit 0: must be at least 1"):
+    with refused("--limit", "range", "0"):
         read_data_sets([write("a.parquet", row("1?"))], limit=0)

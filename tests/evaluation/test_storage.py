@@ -4,11 +4,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from tests.refusals import refused
 from verl_dots.data.asked_questions import AskedQuestion
-from verl_dots.data.file_lists import QuestionError
 from verl_dots.evaluation.data_sets import DataSet
 from verl_dots.evaluation.storage import Generation, GenerationJournal, read_generations, write_generations
-from verl_dots.settings import ConfigError
 
 SETTINGS = {"model": "tiny, sha256 ab", "temperature": 0.6, "rollouts": 2}
 RIGHT = Generation("so 2 #### 2", 5, 0.5, 1.0, "2", "stop")
@@ -51,7 +50,7 @@ def test_generations_are_read_only_under_their_own_settings(tmp_path):
     table = read_generations(path, SETTINGS)
     assert (table["reward"].to_pylist(), table["acc"].to_pylist()) == ([0.5], [1.0])
     assert "response" not in table.column_names
-    with pytest.raises(ConfigError, match="rollouts: 2 there, 4 now"):
+    with refused("rollouts", "other run", "2 there, 4 now"):
         read_generations(path, {**SETTINGS, "rollouts": 4})
     with pytest.raises(KeyError):
         write_generations(path, [data_set("arithmetic", "a", "b")], {("arithmetic", "a"): [RIGHT]}, {})
@@ -60,8 +59,8 @@ def test_generations_are_read_only_under_their_own_settings(tmp_path):
 
 def test_another_file_holds_no_generations(tmp_path):
     pq.write_table(pa.table({"data_set": ["a"]}), tmp_path / "other.parquet")
-    with pytest.raises(QuestionError, match="other.parquet has no column .*'reward'.* it holds no generations"):
+    with refused("data_source", "data", "other.parquet", "'reward'", "--out"):
         read_generations(tmp_path / "other.parquet", SETTINGS)
     (tmp_path / "text.parquet").write_text("no parquet")
-    with pytest.raises(QuestionError, match="text.parquet is not a parquet file"):
+    with refused(str(tmp_path / "text.parquet"), "file"):
         read_generations(tmp_path / "text.parquet", SETTINGS)

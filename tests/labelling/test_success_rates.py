@@ -3,9 +3,9 @@
 import pyarrow.parquet as pq
 import pytest
 
+from tests.refusals import refused
 from verl_dots.data.provenance import read_provenance
 from verl_dots.labelling.success_rates import Outcome, ProgressFile, RewardOutOfRange, RewardRange, write_labels
-from verl_dots.settings import ConfigError
 
 
 def test_success_rate_is_the_mean_reward_in_its_range():
@@ -28,7 +28,7 @@ def test_a_question_without_rollouts_has_no_success_rate():
 
 
 def test_a_range_of_nothing_is_refused():
-    with pytest.raises(ConfigError, match="--reward-range 1 1"):
+    with refused("--reward-range", "range", "1 1"):
         RewardRange(1.0, 1.0)
 
 

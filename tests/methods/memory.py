@@ -34,13 +34,11 @@ class MemoryQueue:
             for name in fields.keys() if fields is not None else ():
                 column = fields[name]
                 self.fields[partition_id][key][name] = column[place]
-            self.tags[partition_id].setdefault(key, {})
-            if tags is not None:
-                self.tags[partition_id][key] = dict(tags[place])
+            self.tags[partition_id].setdefault(key, {}).update(tags[place] if tags is not None else {})
         return KVBatchMeta(partition_id=partition_id, keys=list(keys), tags=[self.tags[partition_id][k] for k in keys])
 
     async def async_kv_put(self, key, partition_id, tag) -> None:
-        self.tags[partition_id][key] = dict(tag)
+        self.tags[partition_id].setdefault(key, {}).update(tag)
 
     def kv_batch_get(self, keys, partition_id, select_fields=None) -> dict[str, Any]:
         if not keys:
@@ -55,7 +53,7 @@ class MemoryQueue:
             del self.tags[partition_id][key]
 
     def kv_list(self, partition_id) -> dict[str, dict[str, dict]]:
-        return {partition_id: dict(self.tags[partition_id])}
+        return {partition_id: {key: dict(tag) for key, tag in self.tags[partition_id].items()}}
 
 
 def _column(values: list[Any]) -> Any:

@@ -4,7 +4,7 @@ import pytest
 
 from tests.methods.memory import make_run
 from verl_dots.methods import table
-from verl_dots.methods.hooks import Source, Stage, Store
+from verl_dots.methods.hooks import Source, Store
 
 ON = {"enable": True}
 AHEAD = {"enable": True, "prompts": 8}  # two batches of 4
@@ -67,11 +67,3 @@ def test_the_filter_is_within_the_loss():
     """The loss asks for parts of the rows, from which the filter leaves some out; not the other way round."""
     names = [stage.__name__ for stage in table.METHODS]
     assert names.index("Loss") < names.index("Filter")
-
-
-def test_metrics_of_all_stages_are_described_by_their_full_names():
-    found = table.metrics()
-    assert len(found) == sum(len(stage.METRICS) for stage in table.METHODS) - len(table.AdaRFTTarget.METRICS)
-    assert found["replay/buffer/bytes"] == "bytes of the buffer's arrays"
-    assert {name.split("/")[0] for name in found} <= {stage.name for stage in table.METHODS}
-    assert Stage.METRICS == {}

@@ -19,8 +19,8 @@ from tests.recipes.recipe_runs import (
     one_of_each,
     settings,
 )
+from tests.refusals import refused
 from verl_dots.launch.compose import compose
-from verl_dots.settings import ConfigError
 
 pytestmark = pytest.mark.usefixtures("cpu_environment")
 RUN_NAMES = {"trainer.default_local_dir", "trainer.experiment_name"}
@@ -217,7 +217,7 @@ def test_a_wrong_method_is_refused_with_those_there_are():
 
 
 def test_a_typo_in_an_override_is_refused():
-    with pytest.raises(ConfigError, match="'dots.selection.referenses'; did you mean 'dots.selection.references'"):
+    with refused("dots.selection.referenses", "unknown", "'dots.selection.references'"):
         Recipe("dots/math-1.5b_math.sh", ("dots_rr",)).config("dots.selection.referenses=3")
 
 

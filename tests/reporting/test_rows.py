@@ -121,8 +121,8 @@ def test_costs_that_go_down_or_are_negative_are_not_used(tmp_path):
     assert table["generated_tokens"].tolist() == [0, 10]
     assert table["timing_s/gen"].isna().tolist() == [False, True]
     assert notes == (
-        "RUN: cumulative wall_seconds is negative or goes down between steps; it is not used.",
-        "RUN: cumulative train_seconds is negative or goes down between steps; it is not used.",
+        "RUN: cumulative wall_seconds is negative or falls between steps; it is not used.",
+        "RUN: cumulative train_seconds is negative or falls between steps; it is not used.",
         "RUN: timing_s/gen is negative in some steps; it counts as 0 in these.",
     )
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
-from verl_dots.state import StateError
+from tests.refusals import refused
 from verl_dots.training.run_folder import RunFolder, as_number
 from verl_dots.training.run_record import RunRecord, load_record, save_record, saved_settings
 
@@ -118,7 +118,7 @@ def test_a_record_comes_back_from_its_checkpoint_and_from_no_other(tmp_path):
     assert load_record(folder) == one
     assert saved_settings(folder)["dots"] == {"seed": 1}
     folder.rename(tmp_path / "global_step_8")
-    with pytest.raises(StateError, match="the checkpoint has 'global_step_4', this run has 'global_step_8'"):
+    with refused(f"{tmp_path}/global_step_8/run.state: step", "other run", "'global_step_4'"):
         load_record(tmp_path / "global_step_8")
     assert load_record(tmp_path) is None
 

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from verl_dots.settings import ConfigError
+from tests.refusals import refused
 from verl_dots.training.run_lock import COMMAND, hold, release, require_free
 
 HOLDER = (
@@ -32,9 +32,8 @@ def holder(tmp_path):
 
 def test_a_second_run_is_refused_with_host_and_process(tmp_path, holder):
     for take in (hold, require_free):
-        with pytest.raises(
-            ConfigError, match=f"in use by another run .host {socket.gethostname()}, process {holder.pid},"
-        ):
+        told = (str(tmp_path), f"host {socket.gethostname()}, process {holder.pid},")
+        with refused("trainer.default_local_dir", "other run", *told):
             take(tmp_path, COMMAND, wait_seconds=0)
 
 

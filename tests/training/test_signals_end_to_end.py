@@ -1,4 +1,4 @@
-"""SIGTERM and Ctrl-C to a run that trains: what is saved, what is left over, and how it goes on."""
+"""SIGTERM and Ctrl-C to a run that trains: what is saved, what is left over, and how it resumes."""
 
 import json
 import os

@@ -1,14 +1,14 @@
 """The names of verl and TransferQueue that the package relies on, beyond documented settings: one table.
 
-`differences` compares it with what is installed. Another version of verl that renames one of them is told by name
-before a run, not by a run that fails, or by one that does something else.
+`differences` compares it with what is installed: another version of verl is told apart by name, not by a run.
 """
 
 import ast
 import importlib
 import inspect
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
 
@@ -18,20 +18,29 @@ class Part:
     """Names of one module or class.
 
     Attributes:
-        owner: dotted path.
-        used_in: file of verl_dots.
-        overridden: method -> its parameters, all of them.
-        called: function or method -> parameters that it is given; others have defaults.
+        owner, used_in: dotted path; file of verl_dots.
+        overridden: methods with all of their parameters, "name(parameter parameter) name()".
+        called: functions or methods with the parameters that they are given; others have defaults.
         attributes: of an object of the class, or names of the module.
         written: keys of the dicts that the module writes.
     """
 
     owner: str
     used_in: str
-    overridden: Mapping[str, str] = field(default_factory=dict)
-    called: Mapping[str, str] = field(default_factory=dict)
+    overridden: str = ""
+    called: str = ""
     attributes: str = ""
     written: str = ""
+
+    @property
+    def names(self) -> list[str]:
+        """Of all functions, methods and attributes."""
+        return [name for name, _ in signatures(f"{self.overridden} {self.called}")] + self.attributes.split()
+
+
+def signatures(text: str) -> list[tuple[str, str]]:
+    """(name, parameters) of each "name(parameters)" in a text."""
+    return re.findall(r"(\w+)\((.*?)\)", text)
 
 
 V1 = "verl.trainer.ppo.v1"
@@ -39,84 +48,57 @@ CONTRACT = (
     Part(
         f"{V1}.PPOTrainerSync",
         "bridge/trainer.py",
-        overridden={
-            "_next_train_batch": "num_prompts",
-            "_submit_batch_to_rollout": "batch",
-            "_get_required_batch_multiple": "dp_size",
-            "_validate": "",
-            "_save_checkpoint": "",
-            "_load_checkpoint": "",
-            "_log_rollout_data": "batch timing_raw rollout_data_dir",
-            "_compute_metrics": "batch metrics timing_raw global_steps epoch",
-            "_shutdown_dump_executor": "",
-        },
-        called={
-            "_fetch_one_gen_batch": "",
-            "_compute_reward_colocate": "batch metrics",
-            "_balance_batch": "batch metrics",
-            "_compute_old_log_prob": "batch metrics",
-            "_compute_ref_log_prob": "batch metrics",
-            "_compute_values": "batch metrics",
-            "_compute_advantage": "batch metrics",
-            "_update_critic": "batch metrics",
-            "_update_actor": "batch metrics",
-            "on_sample_begin": "",
-            "on_sample_end": "",
-        },
+        overridden="_next_train_batch(num_prompts) _submit_batch_to_rollout(batch) "
+        "_get_required_batch_multiple(dp_size) _validate() _save_checkpoint() _load_checkpoint() "
+        "_log_rollout_data(batch timing_raw rollout_data_dir) "
+        "_compute_metrics(batch metrics timing_raw global_steps epoch) _shutdown_dump_executor()",
+        called="_fetch_one_gen_batch() _compute_reward_colocate(batch metrics) _balance_batch(batch metrics) "
+        "_compute_old_log_prob(batch metrics) _compute_ref_log_prob(batch metrics) _compute_values(batch metrics) "
+        "_compute_advantage(batch metrics) _update_critic(batch metrics) _update_actor(batch metrics) "
+        "on_sample_begin() on_sample_end()",
         attributes="config use_critic global_steps timing_raw replay_buffer actor_rollout_wg reward_loop_manager "
         "checkpoint_manager agent_loop_manager",
     ),
     Part(
         f"{V1}.PPOTrainerSync",
         "training/recorded_trainer.py",
-        overridden={"__init__": "config", "step": "metrics timing_raw", "on_validate_begin": "", "on_train_begin": ""},
-        called={"on_validate_end": ""},
+        overridden="__init__(config) step(metrics timing_raw) on_validate_begin() on_train_begin()",
+        called="on_validate_end()",
         attributes="logger total_training_steps steps_per_epoch",
     ),
     Part(
         f"{V1}.PPOTrainerSync",
         "training/trainer.py",
-        overridden={"_step_once": "metrics timing_raw sample_batch_size", "prepare_step": "", "on_init_end": ""},
+        overridden="_step_once(metrics timing_raw sample_batch_size) prepare_step() on_init_end()",
         attributes="use_reference_policy tokenizer processor train_dataset resource_pool_manager",
     ),
     Part(
-        f"{V1}.replay_buffer.ReplayBuffer",
-        "bridge/trainer.py",
-        called={"sample": "global_steps partition_id batch_size"},
+        f"{V1}.replay_buffer.ReplayBuffer", "bridge/trainer.py", called="sample(global_steps partition_id batch_size)"
     ),
     Part(f"{V1}.replay_buffer.ReplayBuffer", "training/trainer.py", attributes="poll_interval"),
     Part(
         "verl.checkpoint_engine.CheckpointEngineManager",
         "bridge/trainer.py",
-        called={"sleep_replicas": "", "update_weights": "global_steps"},
+        called="sleep_replicas() update_weights(global_steps)",
     ),
     Part(
-        "verl.experimental.reward_loop.RewardLoopManager",
-        "bridge/trainer.py",
-        attributes="reward_loop_worker_handles",
+        "verl.experimental.reward_loop.RewardLoopManager", "bridge/trainer.py", attributes="reward_loop_worker_handles"
     ),
-    Part(
-        "verl.single_controller.base.worker.Worker",
-        "bridge/trainer.py",
-        called={"_query_dispatch_info": "mesh_name"},
-    ),
-    Part("verl.workers.engine_workers.ActorRolloutRefWorker", "bridge/trainer.py", called={"set_loss_fn": "loss_fn"}),
+    Part("verl.single_controller.base.worker.Worker", "bridge/trainer.py", called="_query_dispatch_info(mesh_name)"),
+    Part("verl.workers.engine_workers.ActorRolloutRefWorker", "bridge/trainer.py", called="set_loss_fn(loss_fn)"),
     Part("verl.single_controller.ray.ResourcePoolManager", "training/trainer.py", attributes="resource_pool_dict"),
     Part(f"{V1}.trainer_base", "training/trainer.py", attributes="register_trainer", written="is_prompt status"),
     Part(
         f"{V1}.agent_loop_tq.AgentLoopWorkerTQ",
         "bridge/agent_loop.py",
-        overridden={
-            "_run_prompt": "prompt sampling_params trajectory trace",
-            "_run_agent_loop": "sampling_params trajectory agent_name trace",
-            "_compute_score": "outputs kwargs",
-        },
+        overridden="_run_prompt(prompt sampling_params trajectory trace) "
+        "_run_agent_loop(sampling_params trajectory agent_name trace) _compute_score(outputs kwargs)",
         attributes="rollout_config llm_client",
     ),
     Part(
         f"{V1}.agent_loop_tq.AgentLoopManagerTQ",
         "bridge/agent_loop.py",
-        overridden={"generate_sequences": "prompts"},
+        overridden="generate_sequences(prompts)",
         attributes="agent_loop_workers_class",
     ),
     Part(f"{V1}.agent_loop_tq", "bridge/agent_loop.py", attributes="tq"),
@@ -130,79 +112,62 @@ CONTRACT = (
     Part(
         "transfer_queue",
         "bridge/rows.py",
-        called={
-            "kv_batch_get": "keys partition_id select_fields",
-            "kv_batch_put": "keys partition_id fields tags",
-            "kv_clear": "keys partition_id",
-        },
+        called="kv_batch_get(keys partition_id select_fields) kv_batch_put(keys partition_id fields tags) "
+        "kv_clear(keys partition_id)",
     ),
     Part(
         "transfer_queue",
         "bridge/failures.py",
-        called={"kv_list": "partition_id", "kv_clear": "keys partition_id", "async_kv_put": "key partition_id tag"},
+        called="kv_list(partition_id) kv_clear(keys partition_id) async_kv_put(key partition_id tag)",
     ),
     Part(
         "transfer_queue",
         "bridge/agent_loop.py",
-        called={
-            "async_kv_put": "key partition_id fields tag",
-            "async_kv_batch_put": "keys partition_id fields tags",
-        },
+        called="async_kv_put(key partition_id fields tag) async_kv_batch_put(keys partition_id fields tags)",
     ),
     Part(
         "transfer_queue.KVBatchMeta",
         "bridge/rows.py",
-        called={"__init__": "partition_id keys tags fields extra_info", "reorder": "indexes"},
+        called="__init__(partition_id keys tags fields extra_info) reorder(indexes)",
         attributes="partition_id keys tags fields extra_info",
     ),
     Part(
         "verl.utils.seqlen_balancing",
         "bridge/rows.py",
-        called={
-            "calculate_workload": "seqlen_list",
-            "get_seqlen_balanced_partitions": "seqlen_list k_partitions equal_size",
-        },
+        called="calculate_workload(seqlen_list) get_seqlen_balanced_partitions(seqlen_list k_partitions equal_size)",
     ),
-    Part("verl.utils.tensordict_utils", "bridge/rows.py", called={"list_of_dict_to_tensordict": "list_of_dicts"}),
+    Part("verl.utils.tensordict_utils", "bridge/rows.py", called="list_of_dict_to_tensordict(list_of_dicts)"),
     Part(
         "verl.utils.tensordict_utils",
         "bridge/questions.py",
-        called={"get_tensordict": "tensor_dict", "assign_non_tensor_data": "tensor_dict key val"},
+        called="get_tensordict(tensor_dict) assign_non_tensor_data(tensor_dict key val)",
     ),
     Part(
         f"{V1}.utils",
         "bridge/advantages.py",
-        called={
-            "compute_advantage_for_multi_trajectories": "data batch_keys adv_estimator num_repeat "
-            "norm_adv_by_std_in_grpo config"
-        },
+        called="compute_advantage_for_multi_trajectories("
+        "data batch_keys adv_estimator num_repeat norm_adv_by_std_in_grpo config)",
     ),
-    Part(
-        "verl.trainer.ppo.core_algos",
-        "bridge/advantages.py",
-        called={"agg_loss": "loss_mat loss_mask loss_agg_mode"},
-    ),
+    Part("verl.trainer.ppo.core_algos", "bridge/advantages.py", called="agg_loss(loss_mat loss_mask loss_agg_mode)"),
     Part(
         "verl.trainer.ppo.core_algos",
         "methods/replay/losses.py",
-        called={"register_adv_est": "name_or_enum", "register_policy_loss": "name"},
+        called="register_adv_est(name_or_enum) register_policy_loss(name)",
     ),
     Part(
-        "verl.trainer.ppo.core_algos",
-        "launch/verl_names.py",
-        attributes="ADV_ESTIMATOR_REGISTRY POLICY_LOSS_REGISTRY",
+        "verl.trainer.ppo.core_algos", "launch/verl_names.py", attributes="ADV_ESTIMATOR_REGISTRY POLICY_LOSS_REGISTRY"
     ),
     Part("verl.workers.rollout.base", "engines/plugin.py", attributes="_ROLLOUT_REGISTRY"),
     Part(
         "verl.utils.distributed",
         "engines/cpu_platform.py",
-        overridden={"initialize_global_process_group_ray": "timeout_second backend"},
+        overridden="initialize_global_process_group_ray(timeout_second backend)",
     ),
-    Part("verl.utils.fsdp_utils", "engines/cpu_platform.py", overridden={"CPUOffloadPolicy": "pin_memory"}),
+    Part("verl.utils.fsdp_utils", "engines/cpu_platform.py", overridden="CPUOffloadPolicy(pin_memory)"),
     Part(
         "verl.utils.model",
         "engines/cpu_platform.py",
-        overridden={"load_valuehead_model": "local_path torch_dtype model_config trust_remote_code"},
+        overridden="load_valuehead_model(local_path torch_dtype model_config trust_remote_code)",
     ),
 )
 
@@ -220,7 +185,7 @@ def _of(part: Part) -> Iterator[str]:
         yield " is not there"
         return
     for named, exactly in ((part.overridden, True), (part.called, False)):
-        for name, wanted in named.items():
+        for name, wanted in signatures(named):
             if not callable(member := getattr(owner, name, None)):
                 yield f".{name} is not there"
             elif problem := _parameters_differ(member, wanted.split(), exactly):

@@ -1,4 +1,4 @@
-"""Rows of verl's TransferQueue: a batch as verl hands it over, with its fields, its tags and what goes to the workers.
+"""Rows of verl's TransferQueue: a batch as verl hands it over, with its fields, its tags and what the workers get.
 
 A row is one trajectory. Its key is `uid_session_output`; its tags tell lengths, origin, and the step that sampled it.
 Everything else of the package sees rows through `Rows` alone.
@@ -159,7 +159,7 @@ class Rows:
             self.put({"rm_scores": scores})
 
     def pin(self, entries: Mapping[str, Any]) -> None:
-        """Hold entries of what goes to the workers with the rows, whatever verl puts there; LEFT_OUT removes one."""
+        """Hold entries of what the workers get with the rows, whatever verl puts there; LEFT_OUT removes one."""
         self.meta.extra_info = PinnedInfo(self.meta.extra_info, entries)
 
     # --- their place in the queue ----------------------------------------------------------------------------

@@ -36,7 +36,7 @@ def read_asked_questions(
         QuestionError: no file, one that cannot be read or lacks a column, no rows, or rows that are no questions.
     """
     if not files:
-        raise QuestionError("no data: name at least one file in verl's schema")
+        raise QuestionError("no data: name at least one file in verl's schema", reason="missing")
     rows: list[dict[str, Any]] = []
     names: list[str] = []
     for file in files:
@@ -47,7 +47,7 @@ def read_asked_questions(
         names += [f"{file} row {place}" for place in range(len(found))]
         rows += found
     if not rows:
-        raise QuestionError(f"no rows in {', '.join(map(str, files))}")
+        raise QuestionError(f"no rows in {', '.join(map(str, files))}", key=str(files[0]), reason="data")
     known = questions_of(rows, prompt_key=prompt_key, on_conflict=on_conflict, name_of=names.__getitem__)
     for row in known.rows:
         rows[row]["prompt"] = rows[row].pop(prompt_key)

@@ -127,7 +127,7 @@ class _Check:
             self._check_repeats(report, number, question)
             self._check_length(report, number, question)
         if not report.rows:
-            raise QuestionError(f"{path} has no rows")
+            raise QuestionError(f"{path} has no rows", key=str(path), reason="data")
         if self._answers:
             self._answers.finish()
         return report

@@ -27,7 +27,9 @@ def places(files: Sequence[str | Path], folder: Path) -> dict[str, Path]:
     for file in map(str, files):
         place = folder / f"{Path(file).stem}.parquet"
         if place in found.values():
-            raise OutputError(f"two of the files would be written to {place}; rename one")
+            raise OutputError(
+                f"two of the files would be written to {place}; rename one", key=str(place), reason="excluded"
+            )
         try_output(place, inputs=list(files), option="--clean")
         found[file] = place
     return found
@@ -50,7 +52,7 @@ def write_clean(where: Mapping[str, Path], leave_out: Mapping[str, Collection[in
         kept = {key: value for key, value in (schemas[file].metadata or {}).items() if key not in _STALE}
         counts[file] = sum(len(batch) for batch in _kept(file, leave_out[file]))
         if not counts[file]:
-            raise QuestionError(f"nothing is left of {file} without its wrong rows")
+            raise QuestionError(f"nothing is left of {file} without its wrong rows", key=str(file), reason="data")
         write_atomically(place, partial(_write, file, common.with_metadata(kept), leave_out[file]))
     return counts
 
@@ -111,7 +113,8 @@ def common_type(name: str, kinds: Sequence[pa.DataType]) -> pa.DataType:
         return pa.float64()
     if all(pa.types.is_primitive(kind) or pa.types.is_string(kind) for kind in kinds):
         return pa.string()
-    raise QuestionError(f"{name} is {' and '.join(map(str, kinds))}, and no type holds both; change one by hand")
+    text = f"{name} is {' and '.join(map(str, kinds))}, and no type holds both; change one by hand"
+    raise QuestionError(text, key=name, reason="type")
 
 
 def _plain(kind: Any) -> pa.DataType:

@@ -66,7 +66,8 @@ def _features(file: str, schema: pa.Schema) -> Mapping[str, Any]:
     try:
         return datasets.Features.from_arrow_schema(schema)
     except (ValueError, NotImplementedError, pa.ArrowException) as error:
-        raise QuestionError(f"{file}: {error}; write that column as another type, or leave it out") from error
+        text = f"{file}: {error}; write that column as another type, or leave it out"
+        raise QuestionError(text, key=str(file), reason="type") from error
 
 
 def _merge(

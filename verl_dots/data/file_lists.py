@@ -10,7 +10,10 @@ SUFFIXES = (".parquet", ".json", ".jsonl")  # what verl's data set reads
 
 
 class QuestionError(Refusal):
-    """A file that holds no questions, or a row that is none; the message names file, row and fix."""
+    """A file that holds no questions, or a row that is none; the message names file, row and fix.
+
+    Its key is the column or field, or the name of the file.
+    """
 
 
 def file_list(names: Any) -> list[str]:
@@ -23,7 +26,7 @@ def file_list(names: Any) -> list[str]:
     found = list(names) if several else [] if names is None else [names]
     for name in found:
         if not isinstance(name, str | Path) or not str(name):
-            raise QuestionError(f"{name!r} is no path; name a file, or a list of files")
+            raise QuestionError(f"{name!r} is no path; name a file, or a list of files", key=str(name), reason="type")
     return [str(name) for name in found]
 
 
@@ -40,15 +43,21 @@ def require_file(file: str | Path, suffixes: Collection[str] | None = SUFFIXES) 
     if "://" in str(file):
         raise QuestionError(
             f"{str(file)!r} is not on this machine, so its rows cannot be read; copy it to a disk that all nodes see, "
-            "and name the copy"
+            "and name the copy",
+            key=str(file),
+            reason="file",
         )
     if path.is_dir():
-        raise QuestionError(f"{str(file)!r} is a folder; name the files in it, {path}/NAME.parquet")
+        text = f"{str(file)!r} is a folder; name the files in it, {path}/NAME.parquet"
+        raise QuestionError(text, key=str(file), reason="file")
     if not path.is_file():
-        raise QuestionError(f"there is no file {str(file)!r}; data_prep/ has scripts that write data sets")
+        text = f"there is no file {str(file)!r}; data_prep/ has scripts that write data sets"
+        raise QuestionError(text, key=str(file), reason="file")
     if suffixes is not None and not path.name.endswith(tuple(suffixes)):
         raise QuestionError(
             f"{str(file)!r} is of a kind that verl does not read; allowed: {', '.join(suffixes)}. Write its rows as "
-            "parquet, in verl's schema (data_prep/)"
+            "parquet, in verl's schema (data_prep/)",
+            key=str(file),
+            reason="file",
         )
     return path

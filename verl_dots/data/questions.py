@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from verl_dots.data.file_lists import QuestionError
-from verl_dots.data.rows import NOT_UTF8, count_rows, read_question_rows
+from verl_dots.data.rows import NO_TRUTH, NOT_UTF8, TRUTH, count_rows, read_question_rows
 
 logger = logging.getLogger(__name__)
 
@@ -83,7 +83,7 @@ def read_question(row: Mapping[str, Any] | None, prompt_key: str = "prompt") -> 
         QuestionError: what is missing or of a wrong shape.
     """
     if row is None:
-        raise QuestionError(NOT_UTF8)
+        raise QuestionError(NOT_UTF8, reason="data")
     prompt = _prompt_of(row, prompt_key)
     truth, answer = _truth_of(row)
     return Question(prompt, _text_of(row, prompt), answer, truth)
@@ -114,7 +114,8 @@ def questions_of(
         name_of: what the row at a position is called in messages.
 
     Raises:
-        QuestionError: rows without text, prompt or ground truth, all of them counted, or a conflict.
+        QuestionError: rows without text, prompt or ground truth, all of them counted (its key is the first row's), or
+            a conflict.
         ValueError: on_conflict is neither.
     """
     if on_conflict not in ON_CONFLICT:
@@ -123,6 +124,7 @@ def questions_of(
     first_of_prompt: dict[bytes, str] = {}
     conflicts: dict[bytes, list[str]] = {}
     bad: list[str] = []
+    first_bad = ""
     count = bad_count = 0
     for count, row in enumerate(rows, start=1):  # noqa: B007  the last one is the number of rows
         try:
@@ -133,6 +135,7 @@ def questions_of(
             found[identity] = (count - 1, question.text, question.answer)
         except QuestionError as error:
             bad_count += 1
+            first_bad = first_bad or error.key
             bad += [f"{name_of(count - 1)}: {error}"] if len(bad) < SHOWN else []
             continue
         same = bytes.fromhex(question.prompt_id)
@@ -140,7 +143,8 @@ def questions_of(
         if first != identity:
             conflicts.setdefault(same, [first]).append(identity)
     if bad_count:
-        raise QuestionError(f"{bad_count} of {count} rows are no questions (counted from 0): {'; '.join(bad)}")
+        text = f"{bad_count} of {count} rows are no questions (counted from 0): {'; '.join(bad)}"
+        raise QuestionError(text, key=first_bad, reason="data")
     if count > len(found):
         logger.warning("%d of %d rows repeat an earlier question; each counts once", count - len(found), count)
     if conflicts and on_conflict != "keep":
@@ -157,7 +161,9 @@ def _settle(
     if on_conflict == "error":
         raise QuestionError(
             f"{len(conflicts)} prompts occur with different ground truths, the first: {shown}; keep one answer of "
-            "each, or leave them out (dots.selection.conflicting_answers=drop)"
+            "each, or leave them out (dots.selection.conflicting_answers=drop)",
+            key="dots.selection.conflicting_answers",
+            reason="data",
         )
     gone = [identity for same in conflicts for identity in same]
     logger.warning(
@@ -182,25 +188,29 @@ def read_questions(files: Sequence[str | Path], *, prompt_key: str = "prompt", o
     rows = read_question_rows(files, prompt_key)
     found = questions_of(rows, prompt_key=prompt_key, on_conflict=on_conflict, name_of=name_of)
     if not len(found):
-        raise QuestionError(f"no questions in {', '.join(map(str, files)) or 'no files'}")
+        text = f"no questions in {', '.join(map(str, files)) or 'no files'}"
+        raise QuestionError(text, key=str(files[0]) if files else "", reason="data" if files else "missing")
     return found
 
 
 def _prompt_of(row: Mapping[str, Any], key: str) -> Sequence[Mapping[str, str]]:
+    def wrong(text: str) -> QuestionError:
+        return QuestionError(text, key=key, reason="data")
+
     prompt = row.get(key)
     if isinstance(prompt, np.ndarray):
         prompt = prompt.tolist()
     if not isinstance(prompt, list | tuple) or not prompt:
-        raise QuestionError(f"{key} must be a non-empty list of messages, got {prompt!r:.200}")
+        raise wrong(f"{key} must be a non-empty list of messages, got {prompt!r:.200}")
     for message in prompt:
         if not isinstance(message, Mapping) or not {"role", "content"} <= set(message):
-            raise QuestionError(f"a message of {key} has a role and a content, got {message!r:.200}")
+            raise wrong(f"a message of {key} has a role and a content, got {message!r:.200}")
         if not isinstance(message["role"], str) or not isinstance(message["content"], str):
-            raise QuestionError(f"role and content of a message must be text, got {message!r:.200}")
+            raise wrong(f"role and content of a message of {key} must be text, got {message!r:.200}")
     if not any(message["content"].strip() for message in prompt if message["role"] != "system"):
-        raise QuestionError("the question has no text (all messages but the system's are blank)")
+        raise wrong(f"the question has no text (all messages of {key} but the system's are blank)")
     if any(message["role"] == "user" and not message["content"].strip() for message in prompt):
-        raise QuestionError(f"a message of the user is blank in {prompt!r:.200}")
+        raise wrong(f"a message of the user is blank in {key}: {prompt!r:.200}")
     return prompt
 
 
@@ -210,9 +220,9 @@ def _truth_of(row: Mapping[str, Any]) -> tuple[Any, str]:
     try:
         text = "" if truth is None or truth != truth else _canonical(truth)  # NaN is pandas' way to say None
     except TypeError as error:
-        raise QuestionError(str(error)) from error
+        raise QuestionError(f"{TRUTH}: {error}", key=TRUTH, reason="type") from error
     if not text.strip():
-        raise QuestionError("reward_model has no ground_truth; without it no answer can be scored")
+        raise QuestionError(NO_TRUTH, key=TRUTH, reason="data")
     return truth, text
 
 

@@ -12,6 +12,8 @@ from verl_dots.data.file_lists import QuestionError, require_file
 
 BATCH_ROWS = 4096
 NOT_UTF8 = "its text is not UTF-8; write the file again from text that is"
+TRUTH = "reward_model.ground_truth"
+NO_TRUTH = f"there is no {TRUTH}; without it no answer can be scored"
 
 
 def read_question_rows(
@@ -31,7 +33,7 @@ def read_question_rows(
         schema = require_question_columns(file, prompt_key)
         text = ["extra_info.question"] if _has_field(schema, "extra_info", "question") else []
         there = [name for name in more if name in schema.names]
-        yield from _rows_or_none(file, [prompt_key, "reward_model.ground_truth", *text, *there])
+        yield from _rows_or_none(file, [prompt_key, TRUTH, *text, *there])
 
 
 def read_rows(file: str | Path, columns: Sequence[str] | None = None) -> Iterator[dict[str, Any]]:
@@ -45,7 +47,7 @@ def read_rows(file: str | Path, columns: Sequence[str] | None = None) -> Iterato
     """
     for place, row in enumerate(_rows_or_none(file, columns)):
         if row is None:
-            raise QuestionError(f"{file} row {place}: {NOT_UTF8}")
+            raise QuestionError(f"{file} row {place}: {NOT_UTF8}", key=str(file), reason="data")
         yield row
 
 
@@ -91,7 +93,8 @@ def require_columns(file: str | Path, columns: Sequence[str], advice: str = "") 
     schema = schema_of(file)
     missing = list(dict.fromkeys(name for name in (each.split(".")[0] for each in columns) if name not in schema.names))
     if missing:
-        raise QuestionError(f"{file} has no column {missing}, only {schema.names}{advice}")
+        text = f"{file} has no column {missing}, only {schema.names}{advice}"
+        raise QuestionError(text, key=missing[0], reason="data")
     return schema
 
 
@@ -100,7 +103,7 @@ def require_question_columns(file: str | Path, prompt_key: str = "prompt") -> pa
     schema = require_columns(file, (prompt_key, "reward_model"), "; data.prompt_key names the prompt's")
     require_structs(file, schema)
     if not _has_field(schema, "reward_model", "ground_truth"):
-        raise QuestionError(f"{file}: reward_model has no ground_truth; without it no answer can be scored")
+        raise QuestionError(f"{file}: {NO_TRUTH}", key=TRUTH, reason="data")
     return schema
 
 
@@ -115,7 +118,8 @@ def require_structs(file: str | Path, schema: pa.Schema) -> None:
         kind = schema.field(name).type if name in schema.names else pa.null()
         if not pa.types.is_struct(kind) and not pa.types.is_null(kind):
             advice = "json.loads of each row's text, written again, makes one" if _is_text(kind) else "write it as one"
-            raise QuestionError(f"{file}: {name} is {kind}; it must be a struct (a dict in each row). {advice}")
+            text = f"{file}: {name} is {kind}; it must be a struct (a dict in each row). {advice}"
+            raise QuestionError(text, key=name, reason="type")
 
 
 def _json(file: str | Path) -> Any:
@@ -126,7 +130,8 @@ def _json(file: str | Path) -> Any:
     try:
         return datasets.load_dataset("json", data_files=str(path), split="train")
     except (datasets.exceptions.DatasetsError, pa.ArrowException, OSError, ValueError) as error:
-        raise QuestionError(f"{file} is no JSON that verl can read, or damaged: {error.__cause__ or error}") from error
+        text = f"{file} is no JSON that verl can read, or damaged: {error.__cause__ or error}"
+        raise QuestionError(text, key=str(file), reason="file") from error
 
 
 @contextmanager
@@ -134,7 +139,8 @@ def _errors(file: str | Path) -> Iterator[None]:
     try:
         yield
     except (pa.ArrowException, OSError) as error:
-        raise QuestionError(f"{file} is not a parquet file, or damaged: {error}") from error
+        text = f"{file} is not a parquet file, or damaged: {error}"
+        raise QuestionError(text, key=str(file), reason="file") from error
 
 
 def _rows_or_none(file: str | Path, columns: Sequence[str] | None) -> Iterator[dict[str, Any] | None]:

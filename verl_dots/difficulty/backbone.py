@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from verl_dots.files import is_path
+from verl_dots.settings import Refusal
 
 DEFAULT_MAX_LENGTH = 1024
 LAYERS = ("last", "all")
@@ -18,7 +19,7 @@ SAMPLED_BYTES = 1 << 20
 WEIGHTS = ("*.safetensors", "*.bin", "*.pt")
 
 
-class EmbeddingError(ValueError):
+class EmbeddingError(Refusal):
     """Embeddings that cannot be made or trusted; the message says which and what to do."""
 
 
@@ -45,13 +46,25 @@ class Backbone:
             object.__setattr__(self, "layers", tuple(self.layers))
             good = all(isinstance(layer, int) and layer >= 0 for layer in self.layers)
             if not self.layers or not good or len(set(self.layers)) < len(self.layers):
-                raise EmbeddingError(f"layers={self.layers}: must be different numbers of layers, each 0 or more")
+                raise EmbeddingError(
+                    f"layers={self.layers}: must be different numbers of layers, each 0 or more",
+                    key="layers",
+                    reason="range",
+                )
         elif self.layers not in LAYERS:
-            raise EmbeddingError(f"layers={self.layers!r}: must be one of {', '.join(LAYERS)}, or numbers of layers")
+            raise EmbeddingError(
+                f"layers={self.layers!r}: must be one of {', '.join(LAYERS)}, or numbers of layers",
+                key="layers",
+                reason="choice",
+            )
         if self.max_length < 1:
-            raise EmbeddingError(f"max_length={self.max_length}: must be 1 or more tokens")
+            raise EmbeddingError(
+                f"max_length={self.max_length}: must be 1 or more tokens", key="max_length", reason="range"
+            )
         if self.reads not in READS:
-            raise EmbeddingError(f"reads={self.reads!r}: must be one of {', '.join(READS)}")
+            raise EmbeddingError(
+                f"reads={self.reads!r}: must be one of {', '.join(READS)}", key="reads", reason="choice"
+            )
 
     def inputs(self, texts: Sequence[str], answers: Sequence[str]) -> tuple[str, ...]:
         """What is embedded of questions [P] with their answers [P]."""
@@ -65,7 +78,9 @@ class Backbone:
         """The model's folder; of a hub id, its snapshot, fetched if it is not there."""
         path = Path(self.path).expanduser()
         if not path.exists() and is_path(self.path):
-            raise EmbeddingError(f"backbone {self.path!r} is no folder, and no name of a model of the hub")
+            raise EmbeddingError(
+                f"backbone {self.path!r} is no folder, and no name of a model of the hub", key=self.path, reason="file"
+            )
         return path if path.exists() else _snapshot(self.path)
 
     @property
@@ -77,10 +92,14 @@ class Backbone:
         """
         folder = self.folder
         if not (folder / "config.json").is_file():
-            raise EmbeddingError(f"backbone {self.path!r} is not a model folder: no config.json in it")
+            raise EmbeddingError(
+                f"backbone {self.path!r} is not a model folder: no config.json in it", key=self.path, reason="file"
+            )
         lacking = _lacking_weights(folder)
         if lacking:
-            raise EmbeddingError(f"backbone {self.path!r} is not complete: no {lacking} in {folder}")
+            raise EmbeddingError(
+                f"backbone {self.path!r} is not complete: no {lacking} in {folder}", key=self.path, reason="file"
+            )
         digest = hashlib.sha256((folder / "config.json").read_bytes())
         for file in _weights(folder):
             digest.update(f"{file.name}:{file.stat().st_size}".encode())
@@ -100,7 +119,11 @@ def as_backbone(
     if not isinstance(backbone, Backbone):
         return Backbone(str(backbone), "last" if layers is None else layers, max_length or DEFAULT_MAX_LENGTH)
     if layers is not None or max_length is not None:
-        raise EmbeddingError("layers and max_length belong to the Backbone; give them to it, not beside it")
+        raise EmbeddingError(
+            "layers and max_length belong to the Backbone; give them to it, not beside it",
+            key="layers",
+            reason="excluded",
+        )
     return backbone
 
 
@@ -141,8 +164,12 @@ def _snapshot(name: str) -> Path:
     except LocalEntryNotFoundError:
         pass
     except HFValidationError as error:
-        raise EmbeddingError(f"backbone {name!r} is no folder, and no name of a model of the hub: {error}") from error
+        raise EmbeddingError(
+            f"backbone {name!r} is no folder, and no name of a model of the hub: {error}", key=name, reason="file"
+        ) from error
     try:
         return Path(snapshot_download(name))
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
-        raise EmbeddingError(f"backbone {name!r} is neither a folder nor a model of the hub: {error}") from error
+        raise EmbeddingError(
+            f"backbone {name!r} is neither a folder nor a model of the hub: {error}", key=name, reason="file"
+        ) from error

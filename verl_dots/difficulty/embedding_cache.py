@@ -66,7 +66,9 @@ class EmbeddingCache:
         if absent or self.width is None:
             raise EmbeddingError(
                 f"{len(absent)} of {len(texts)} questions are not in {self.folder}, the first at {absent[:5]}; "
-                "`python -m verl_dots.difficulty.embed` adds them"
+                "`python -m verl_dots.difficulty.embed` adds them",
+                key=str(self.folder),
+                reason="missing",
             )
         found = np.array([self._places[key] for key in keys], dtype=np.int64).reshape(-1, 2)
         embedding_P = np.empty((len(texts), self.width), dtype=np.float32)
@@ -76,7 +78,11 @@ class EmbeddingCache:
                 with safe_open(self._shards[number], framework="numpy") as file:
                     embedding_P[chosen] = file.get_tensor("embedding")[found[chosen, 1]]
             except (SafetensorError, OSError) as error:
-                raise EmbeddingError(f"{self._shards[number]} cannot be read any more ({error}); {AGAIN}") from error
+                raise EmbeddingError(
+                    f"{self._shards[number]} cannot be read any more ({error}); {AGAIN}",
+                    key=str(self._shards[number]),
+                    reason="damaged",
+                ) from error
         return embedding_P
 
     def add(self, texts: Sequence[str], embedding_P: np.ndarray) -> None:
@@ -86,7 +92,11 @@ class EmbeddingCache:
             EmbeddingError: the cache is of another width, or a value is not finite; nothing is stored.
         """
         if not np.isfinite(embedding_P).all():
-            raise EmbeddingError(f"embeddings for {self.folder} are not finite; none of them is stored")
+            raise EmbeddingError(
+                f"embeddings for {self.folder} are not finite; none of them is stored",
+                key=str(self.folder),
+                reason="data",
+            )
         self._describe(embedding_P.shape[1])
         keys = np.frombuffer(b"".join(map(_key, texts)), np.uint8).reshape(-1, KEY_BYTES)
         shard = self.folder / f"{uuid.uuid4().hex}.safetensors"
@@ -108,11 +118,17 @@ class EmbeddingCache:
             found = json.loads(file.read_text())
             content = (found["format"], found["backbone"], found["width"])
         except (ValueError, TypeError, KeyError) as error:
-            raise EmbeddingError(f"{file} is damaged ({error!r}); delete {self.folder}, it is filled again") from error
+            raise EmbeddingError(
+                f"{file} is damaged ({error!r}); delete {self.folder}, it is filled again",
+                key=str(file),
+                reason="damaged",
+            ) from error
         if content[:2] != (FORMAT, self.backbone_id):
             raise EmbeddingError(
                 f"{self.folder} holds embeddings of {content[1]!r} in format {content[0]}, not of "
-                f"{self.backbone_id!r} in format {FORMAT}; give another cache folder or delete this one"
+                f"{self.backbone_id!r} in format {FORMAT}; give another cache folder or delete this one",
+                key=str(self.folder),
+                reason="other run",
             )
         return content[2]
 
@@ -120,7 +136,11 @@ class EmbeddingCache:
         # Another process may have begun the same cache meanwhile.
         known = self._described() if self.width is None else self.width
         if known not in (None, width):
-            raise EmbeddingError(f"embeddings of width {width} do not fit {self.folder}, whose width is {known}")
+            raise EmbeddingError(
+                f"embeddings of width {width} do not fit {self.folder}, whose width is {known}",
+                key=str(self.folder),
+                reason="size",
+            )
         if known is None:
             content = {"format": FORMAT, "backbone": self.backbone_id, "width": width} | self.settings
             write_atomically(self.folder / MODEL_FILE, lambda partial: partial.write_text(json.dumps(content) + "\n"))
@@ -136,14 +156,18 @@ def _checked_keys(shard: Path, width: int) -> np.ndarray:
             starts = range(0, shape[0], CHECKED_ROWS)
             finite = all(np.isfinite(embedding[start : min(start + CHECKED_ROWS, shape[0])]).all() for start in starts)
     except (SafetensorError, OSError) as error:
-        raise EmbeddingError(f"{shard} is damaged ({error}); {AGAIN}") from error
+        raise EmbeddingError(f"{shard} is damaged ({error}); {AGAIN}", key=str(shard), reason="damaged") from error
     if key.dtype != np.uint8 or key.shape[1:] != (KEY_BYTES,) or (shape, kind) != ((len(key), width), "F32"):
         raise EmbeddingError(
             f"{shard} is damaged: {kind} values of shape {shape} for keys of shape {key.shape}, in a cache of width "
-            f"{width}; {AGAIN}"
+            f"{width}; {AGAIN}",
+            key=str(shard),
+            reason="damaged",
         )
     if not finite:
-        raise EmbeddingError(f"{shard} is damaged: not all of its values are finite; {AGAIN}")
+        raise EmbeddingError(
+            f"{shard} is damaged: not all of its values are finite; {AGAIN}", key=str(shard), reason="damaged"
+        )
     return key
 
 

@@ -126,17 +126,25 @@ class FrozenModel:
         folder = backbone.folder
         # Without its files transformers makes up a tokenizer that knows no words.
         if not any(file for pattern in TOKENIZERS for file in folder.glob(pattern)):
-            raise EmbeddingError(f"backbone {backbone.path!r} has no tokenizer: none of {', '.join(TOKENIZERS)} in it")
+            raise EmbeddingError(
+                f"backbone {backbone.path!r} has no tokenizer: none of {', '.join(TOKENIZERS)} in it",
+                key=backbone.path,
+                reason="file",
+            )
         try:
             self.tokenizer = AutoTokenizer.from_pretrained(folder)
             model = AutoModel.from_pretrained(folder, dtype=dtype)
         except (SafetensorError, OSError, ValueError, KeyError) as error:
-            raise EmbeddingError(f"backbone {backbone.path!r} cannot be loaded: {error}") from error
+            raise EmbeddingError(
+                f"backbone {backbone.path!r} cannot be loaded: {error}", key=backbone.path, reason="file"
+            ) from error
         self.model = model.to(self.device).eval().requires_grad_(False)
         self.max_length = min(backbone.max_length, _positions(model) or backbone.max_length)
         blocks = model.config.num_hidden_layers
         if not isinstance(backbone.layers, str) and max(backbone.layers) > blocks:
-            raise EmbeddingError(f"layers={backbone.layers}: {backbone.path!r} has layers 0 to {blocks}")
+            raise EmbeddingError(
+                f"layers={backbone.layers}: {backbone.path!r} has layers 0 to {blocks}", key="layers", reason="size"
+            )
 
     def embed(
         self, texts: Sequence[str], batch_tokens: int, bar: tqdm, places: Sequence[int] | None = None
@@ -150,12 +158,16 @@ class FrozenModel:
             EmbeddingError: a text without tokens, an embedding that is not finite, or batch_tokens below 1.
         """
         if batch_tokens < 1:
-            raise EmbeddingError(f"batch_tokens={batch_tokens}: must be 1 or more")
+            raise EmbeddingError(f"batch_tokens={batch_tokens}: must be 1 or more", key="batch_tokens", reason="range")
         places = range(len(texts)) if places is None else places
         tokens_P = [self.tokenizer(text, truncation=True, max_length=self.max_length)["input_ids"] for text in texts]
         empty = [places[row] for row, tokens in enumerate(tokens_P) if not tokens]
         if empty:
-            raise EmbeddingError(f"{len(empty)} questions have no tokens for {self.backbone.path}, at {empty[:SHOWN]}")
+            raise EmbeddingError(
+                f"{len(empty)} questions have no tokens for {self.backbone.path}, at {empty[:SHOWN]}",
+                key=self.backbone.path,
+                reason="data",
+            )
         embedding_P: np.ndarray | None = None
         for batch in _batches([len(tokens) for tokens in tokens_P], batch_tokens):
             means = self._means([tokens_P[row] for row in batch])
@@ -164,7 +176,9 @@ class FrozenModel:
                 raise EmbeddingError(
                     f"{self.backbone.path} gives values that are not finite for questions "
                     f"{[places[row] for row in bad[:SHOWN]]}, {texts[bad[0]][:200]!r} the first; nothing of them is "
-                    "stored. Another backbone may do, or float32 (device=cpu)"
+                    "stored. Another backbone may do, or float32 (device=cpu)",
+                    key=self.backbone.path,
+                    reason="data",
                 )
             if embedding_P is None:
                 embedding_P = np.empty((len(texts), means.shape[1]), dtype=np.float32)
@@ -200,7 +214,8 @@ def _require_text(texts: Sequence[str]) -> None:
     blank = [place for place, text in enumerate(texts) if not text.strip()]
     if blank or not len(texts):
         raise EmbeddingError(
-            f"{len(blank)} of {len(texts)} questions have no text, at {blank[:SHOWN]}: nothing to embed"
+            f"{len(blank)} of {len(texts)} questions have no text, at {blank[:SHOWN]}: nothing to embed",
+            reason="data",
         )
 
 
@@ -208,9 +223,15 @@ def _device(name: str) -> torch.device:
     try:
         device = torch.device(name)
     except RuntimeError as error:
-        raise EmbeddingError(f"device={name!r} is none that torch knows: cpu, cuda, cuda:1 ...") from error
+        raise EmbeddingError(
+            f"device={name!r} is none that torch knows: cpu, cuda, cuda:1 ...", key="device", reason="choice"
+        ) from error
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise EmbeddingError(f"device={name!r}: torch sees {torch.cuda.device_count()} CUDA devices here; try cpu")
+        raise EmbeddingError(
+            f"device={name!r}: torch sees {torch.cuda.device_count()} CUDA devices here; try cpu",
+            key="device",
+            reason="machine",
+        )
     return device
 
 

@@ -38,6 +38,8 @@ def static_difficulties(
     if bad:
         raise QuestionError(
             f"{len(bad)} of {len(found) + len(bad)} rows have no finite number in {field!r} "
-            f"({key}): {'; '.join(bad[:SHOWN])}"
+            f"({key}): {'; '.join(bad[:SHOWN])}",
+            key=key,
+            reason="data",
         )
     return np.array(found, dtype=np.float64)

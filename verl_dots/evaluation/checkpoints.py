@@ -46,11 +46,19 @@ def find_checkpoint(given: str) -> Checkpoint:
     if not path.is_dir():
         # The hub's ids are `name` or `owner/name`.
         if path.exists() or given.startswith((".", "/", "~")) or given.count("/") > 1:
-            raise ConfigError(f"there is no folder {given!r}; give a model folder, a hub id, global_step_N, or a run")
+            raise ConfigError(
+                f"there is no folder {given!r}; give a model folder, a hub id, global_step_N, or a run",
+                key=given,
+                reason="file",
+            )
         return Checkpoint(given, given)
     if (path / "config.json").is_file():
         if not _has_weights(path):
-            raise ConfigError(f"{given!r} has a config.json but no weights ({' or '.join(WEIGHTS)}){_hint(path)}")
+            raise ConfigError(
+                f"{given!r} has a config.json but no weights ({' or '.join(WEIGHTS)}){_hint(path)}",
+                key=given,
+                reason="file",
+            )
         return Checkpoint(path.resolve().name, str(path), path)
     if (path / NEWEST).is_file() or checkpoints_in(path):
         step = _newest(path)
@@ -62,7 +70,9 @@ def find_checkpoint(given: str) -> Checkpoint:
         return _verl_checkpoint(path)
     raise ConfigError(
         f"{given!r} is no model folder (config.json), no checkpoint of verl's (actor/) and no run folder ({NEWEST}); "
-        f"it holds {sorted(entry.name for entry in path.iterdir())[:10]}"
+        f"it holds {sorted(entry.name for entry in path.iterdir())[:10]}",
+        key=given,
+        reason="file",
     )
 
 
@@ -77,7 +87,11 @@ def _newest(run: Path) -> Path:
     step = run / f"global_step_{text}"
     if not text.isdigit() or not step.is_dir():
         there = sorted(entry.name for entry in run.glob("global_step_*"))
-        raise ConfigError(f"{run / NEWEST} says {text!r}, but there is no {step.name}; name one of {there} instead")
+        raise ConfigError(
+            f"{run / NEWEST} says {text!r}, but there is no {step.name}; name one of {there} instead",
+            key=str(run / NEWEST),
+            reason="file",
+        )
     return step
 
 
@@ -88,7 +102,9 @@ def _verl_checkpoint(step: Path) -> Checkpoint:
     if not actor.is_dir():
         raise ConfigError(
             f"{str(step)!r} holds no actor/: a run keeps the weights of its last trainer.max_actor_ckpt_to_keep "
-            "checkpoints only; name a newer one"
+            "checkpoints only; name a newer one",
+            key=str(step),
+            reason="file",
         )
     if (hugging_face / "config.json").is_file() and _has_weights(hugging_face):
         return Checkpoint(name, str(hugging_face), step)  # trainer.checkpoint.save_contents had hf_model
@@ -96,7 +112,9 @@ def _verl_checkpoint(step: Path) -> Checkpoint:
         raise ConfigError(
             f"{str(actor)!r} holds no FSDP checkpoint ({SHARDS}, huggingface/config.json); merge one of another kind "
             "with `python -m verl.model_merger merge --backend megatron --local_dir ... --target_dir MODEL` and give "
-            "MODEL"
+            "MODEL",
+            key=str(actor),
+            reason="file",
         )
     return Checkpoint(name, str(hugging_face), step, actor)
 

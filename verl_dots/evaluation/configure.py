@@ -42,10 +42,14 @@ def configure(options: argparse.Namespace, checkpoint: Checkpoint) -> DictConfig
         ConfigError: an option, an override, the data, or what the config makes of them is wrong.
     """
     if stray := [word for word in options.overrides if "=" not in word]:
-        raise ConfigError(f"{', '.join(stray)}: neither KEY=VALUE nor an option; data files follow --data")
+        raise ConfigError(
+            f"{', '.join(stray)}: neither KEY=VALUE nor an option; data files follow --data",
+            key=stray[0],
+            reason="unknown",
+        )
     for option, value in (("--rollouts", options.rollouts), ("--limit", options.limit)):
         if value is not None and value < 1:
-            raise ConfigError(f"{option} {value}: must be at least 1")
+            raise ConfigError(f"{option} {value}: must be at least 1", key=option, reason="range")
     config = generation_config(checkpoint.model, options.data, options.overrides, data=True)
     if options.rollouts is not None:
         config.actor_rollout_ref.rollout.val_kwargs.n = options.rollouts
@@ -68,7 +72,9 @@ def check_sampling(val: DictConfig) -> None:
     if val.temperature == 0 and val.n > 1:
         raise ConfigError(
             f"all {val.n} responses to a question are the same at temperature 0; set "
-            "actor_rollout_ref.rollout.val_kwargs.temperature (0.6 with val_kwargs.top_p=0.95, say), or --rollouts 1"
+            "actor_rollout_ref.rollout.val_kwargs.temperature (0.6 with val_kwargs.top_p=0.95, say), or --rollouts 1",
+            key="actor_rollout_ref.rollout.val_kwargs.temperature",
+            reason="excluded",
         )
 
 
@@ -78,5 +84,7 @@ def check_lengths(rollout: DictConfig) -> None:
     if rollout.max_model_len is not None and rollout.max_model_len < room:
         raise ConfigError(
             f"actor_rollout_ref.rollout.max_model_len={rollout.max_model_len} leaves no room for "
-            f"data.max_prompt_length + data.max_response_length = {room} tokens; raise it, or set it to null"
+            f"data.max_prompt_length + data.max_response_length = {room} tokens; raise it, or set it to null",
+            key="actor_rollout_ref.rollout.max_model_len",
+            reason="size",
         )

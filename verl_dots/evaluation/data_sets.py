@@ -39,7 +39,7 @@ def read_data_sets(files: Sequence[str], prompt_key: str = "prompt", limit: int 
         ConfigError: two data sets would have one name; limit < 1.
     """
     if limit is not None and limit < 1:
-        raise ConfigError(f"--limit {limit}: must be at least 1")
+        raise ConfigError(f"--limit {limit}: must be at least 1", key="--limit", reason="range")
     questions_F = [_questions(file, prompt_key)[:limit] for file in files]
     source_F = [sorted({question.row["data_source"] for question in questions}) for questions in questions_F]
     owners = Counter(source for sources in source_F for source in sources)
@@ -51,7 +51,9 @@ def read_data_sets(files: Sequence[str], prompt_key: str = "prompt", limit: int 
         if count > 1:
             raise ConfigError(
                 f"--data: {count} data sets would be called {label!r}; give the files names of their own, or each its "
-                f"own data_source (files: {', '.join(files)})"
+                f"own data_source (files: {', '.join(files)})",
+                key="--data",
+                reason="excluded",
             )
     return [DataSet(label, tuple(questions)) for label, questions in zip(label_F, questions_F, strict=True)]
 
@@ -62,6 +64,8 @@ def _questions(file: str, prompt_key: str) -> list[AskedQuestion]:
     if nameless:
         raise QuestionError(
             f"{file}: {len(nameless)} questions have no data_source, which picks the reward function, the first "
-            f"{nameless[0].text!r:.80}; name it"
+            f"{nameless[0].text!r:.80}; name it",
+            key="data_source",
+            reason="data",
         )
     return found

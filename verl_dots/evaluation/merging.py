@@ -49,12 +49,16 @@ def merged(actor: Path, dtype: str, trust_remote_code: bool = False) -> Path:
     except PermissionError as error:
         raise ConfigError(
             f"{actor} cannot be written ({error}); merge by hand with `python -m verl.model_merger merge --backend "
-            f"fsdp --local_dir {actor} --target_dir MODEL` and give MODEL"
+            f"fsdp --local_dir {actor} --target_dir MODEL` and give MODEL",
+            key=str(actor),
+            reason="file",
         ) from error
     except ConfigError:
         raise
     except (OSError, RuntimeError, ValueError, AssertionError, EOFError, KeyError, pickle.UnpicklingError) as error:
-        raise ConfigError(f"the shards in {actor} cannot be merged: {type(error).__name__}: {error}") from error
+        raise ConfigError(
+            f"the shards in {actor} cannot be merged: {type(error).__name__}: {error}", key=str(actor), reason="file"
+        ) from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return target
@@ -76,7 +80,9 @@ class DtypeMerger(FSDPModelMerger):
         if any("lora_" in name for name in shards[0]):
             raise ConfigError(
                 f"{folder} holds a LoRA adapter; merge it into its base model (verl.model_merger and peft's "
-                "merge_and_unload) and give the folder of that"
+                "merge_and_unload) and give the folder of that",
+                key=str(folder),
+                reason="file",
             )
         return {name: self._whole(name, [shard.pop(name) for shard in shards]) for name in sorted(shards[0])}
 

@@ -22,7 +22,11 @@ def standalone_config(config: DictConfig) -> DictConfig:
         ConfigError: no rollout engine is named.
     """
     if OmegaConf.is_missing(config.actor_rollout_ref.rollout, "name"):
-        raise ConfigError("actor_rollout_ref.rollout.name is not set; choose vllm, sglang or hf (or device=cpu)")
+        raise ConfigError(
+            "actor_rollout_ref.rollout.name is not set; choose vllm, sglang or hf (or device=cpu)",
+            key="actor_rollout_ref.rollout.name",
+            reason="missing",
+        )
     config = config.copy()
     with open_dict(config):
         rollout = config.actor_rollout_ref.rollout
@@ -52,7 +56,9 @@ def count_replicas(config: DictConfig) -> int:
     if devices < size:
         raise ConfigError(
             f"one replica takes {size} devices ({' x '.join(names)}), but trainer.nnodes x trainer.n_gpus_per_node is "
-            f"{devices}; lower actor_rollout_ref.rollout.tensor_model_parallel_size or raise trainer.n_gpus_per_node"
+            f"{devices}; lower actor_rollout_ref.rollout.tensor_model_parallel_size or raise trainer.n_gpus_per_node",
+            key="actor_rollout_ref.rollout.tensor_model_parallel_size",
+            reason="size",
         )
     return devices // size
 
@@ -72,7 +78,11 @@ def load_tokenizer(config: DictConfig) -> Any:
         path = copy_to_local(given)
         tokenizer = hf_tokenizer(path, trust_remote_code=bool(model.get("trust_remote_code", False)))
     except (OSError, ValueError) as error:
-        raise ConfigError(f"actor_rollout_ref.model.path: {given} has no tokenizer that loads: {error}") from error
+        raise ConfigError(
+            f"actor_rollout_ref.model.path: {given} has no tokenizer that loads: {error}",
+            key="actor_rollout_ref.model.path",
+            reason="file",
+        ) from error
     if model.get("custom_chat_template"):
         tokenizer.chat_template = model.custom_chat_template
     return tokenizer
@@ -85,7 +95,9 @@ def tokenize(tokenizer: Any, messages: Sequence[dict[str, str]], config: DictCon
     if not tokenizer.chat_template:
         raise ConfigError(
             f"the tokenizer of {config.actor_rollout_ref.model.path!r} has no chat template; "
-            "set actor_rollout_ref.model.custom_chat_template"
+            "set actor_rollout_ref.model.custom_chat_template",
+            key="actor_rollout_ref.model.custom_chat_template",
+            reason="missing",
         )
     options = OmegaConf.to_container(config.data.get("apply_chat_template_kwargs") or OmegaConf.create({}))
     chat = [dict(message) for message in messages]
@@ -127,5 +139,7 @@ def require_devices(config: DictConfig) -> None:
     if there < wanted:
         raise ConfigError(
             f"trainer.nnodes x trainer.n_gpus_per_node asks for {wanted} {name}, Ray has {there}; lower "
-            "trainer.n_gpus_per_node, or use device=cpu (there, raise ray_kwargs.ray_init.num_gpus)"
+            "trainer.n_gpus_per_node, or use device=cpu (there, raise ray_kwargs.ray_init.num_gpus)",
+            key="trainer.n_gpus_per_node",
+            reason="machine",
         )

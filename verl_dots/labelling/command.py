@@ -74,14 +74,14 @@ def require_options(options: argparse.Namespace) -> None:
         ("--last-steps", options.last_steps, 1),
     ):
         if value is not None and value < least:
-            raise ConfigError(f"{option} {value}: must be at least {least}")
+            raise ConfigError(f"{option} {value}: must be at least {least}", key=option, reason="range")
     if not options.out.exists():  # what is complete is only read
         try:
             try_output(options.out, options.data)
         except OutputError as error:
-            raise ConfigError(str(error)) from error
+            raise ConfigError(str(error), key=error.key, reason=error.reason) from error
     elif options.out.is_dir():
-        raise ConfigError(f"--out {options.out} is a folder; name a file in it")
+        raise ConfigError(f"--out {options.out} is a folder; name a file in it", key="--out", reason="file")
 
 
 def show(path: Path, counts: dict[str, int], console: Console) -> None:
@@ -109,7 +109,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         options.reward_range = RewardRange(*options.reward_range)
         if options.last_steps is not None and not logs:
-            raise ConfigError("--last-steps belongs to --from-rollouts and --from-run; leave it out")
+            raise ConfigError(
+                "--last-steps belongs to --from-rollouts and --from-run; leave it out",
+                key="--last-steps",
+                reason="excluded",
+            )
         require_options(options)
         counts = label_from_logs(options) if logs else label_with_model(options)
     except (ConfigError, QuestionError) as error:

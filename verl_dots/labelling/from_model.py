@@ -76,7 +76,9 @@ def configure(options: argparse.Namespace) -> DictConfig:
     """
     options.rollouts = ROLLOUTS if options.rollouts is None else options.rollouts
     if not options.model:
-        raise ConfigError("--model is missing: a folder or hub id (or use --from-rollouts FOLDER)")
+        raise ConfigError(
+            "--model is missing: a folder or hub id (or use --from-rollouts FOLDER)", key="--model", reason="missing"
+        )
     overrides = [] if options.device is None else [f"device={options.device}"]
     overrides += [] if options.seed is None else [f"dots.seed={options.seed}"]
     # Rows are checked as they are read: a prompt that is too long is left out, and refuses no data set.
@@ -95,7 +97,11 @@ def roll_out(
     tokens = {question.id: servers.tokenize(question.row["prompt"]) for question in questions}
     fitting = [question for question in questions if len(tokens[question.id]) <= most]
     if not fitting:
-        raise ConfigError(f"all {len(questions)} prompts are longer than data.max_prompt_length={most}; raise it")
+        raise ConfigError(
+            f"all {len(questions)} prompts are longer than data.max_prompt_length={most}; raise it",
+            key="data.max_prompt_length",
+            reason="size",
+        )
     if len(fitting) < len(questions):
         skipped = len(questions) - len(fitting)
         logger.warning("%d prompts are longer than data.max_prompt_length=%d and are left out", skipped, most)

@@ -131,6 +131,10 @@ class Stage:
     unequal_groups: ClassVar[bool] = False
     own_loss: ClassVar[bool] = False
 
+    def __init__(self, run: Run):
+        self.run = run
+        self._figures: dict[str, float] = {}  # of the step, with the stage's prefix
+
     # --- before a run ----------------------------------------------------------------------------------------
 
     @classmethod
@@ -158,7 +162,7 @@ class Stage:
         Raises:
             ValueError: data or a model that it cannot work with.
         """
-        return cls()
+        return cls(run)
 
     # --- a step, in its order --------------------------------------------------------------------------------
 
@@ -166,7 +170,8 @@ class Stage:
         """The adaptive difficulty that the next step's questions should have; None leaves dots.selection.alpha."""
 
     def begin(self, step: Step) -> None:
-        """Before anything is rolled out."""
+        """Before anything is rolled out: forget the figures of the step before."""
+        self._figures = {}
 
     def sizes(self, step: Step, questions_B: np.ndarray) -> np.ndarray | None:
         """[B] rollouts of the questions of a batch, rollout.n * B in total; None leaves n for each."""
@@ -194,7 +199,7 @@ class Stage:
 
     def metrics(self, step: Step) -> dict[str, float]:
         """Figures of the step, once it is done, with the stage's prefix."""
-        return {}
+        return self._figures
 
     # --- checkpoints -----------------------------------------------------------------------------------------
 
@@ -235,6 +240,14 @@ class Store(Stage):
     knows_questions = True
     keeps_ahead: ClassVar[bool] = False
 
+    def __init__(self, run: Run):
+        if not run.text_only:
+            raise ValueError(
+                f"dots.{self.name}.enable=True keeps text alone, and this model has a processor for images or video; "
+                f"turn {self.name} off"
+            )
+        super().__init__(run)
+
     @classmethod
     def fresh(cls, dots: DotsConfig, batch_size: int) -> int:
         """Questions that a step rolls out on average."""
@@ -243,12 +256,3 @@ class Store(Stage):
     def fill(self, step: Step, source: Source) -> Sequence[np.ndarray]:
         """Put kept rollouts into the step; the batches of questions to roll out beside them, which may be none."""
         raise NotImplementedError
-
-
-def require_text(run: Run, name: str) -> None:
-    """Raise ValueError for a model whose prompts are more than text, which `dots.NAME` could not keep."""
-    if not run.text_only:
-        raise ValueError(
-            f"dots.{name}.enable=True keeps text alone, and this model has a processor for images or video; turn "
-            f"{name} off"
-        )

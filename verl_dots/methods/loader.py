@@ -1,7 +1,6 @@
 """The data loader as a source of questions: verl's own order."""
 
 from collections.abc import Collection
-from typing import Self
 
 import numpy as np
 from omegaconf import DictConfig
@@ -20,16 +19,13 @@ class DataLoader(Source):
     name = "loader"
 
     def __init__(self, run: Run):
-        self.run, self.one_by_one = run, run.questions is not None
+        super().__init__(run)
+        self.one_by_one = run.questions is not None
 
     @classmethod
     def enabled(cls, dots: DotsConfig, config: DictConfig) -> bool:
         """Where no other source is."""
         return False
-
-    @classmethod
-    def make(cls, run: Run) -> Self:
-        return cls(run)
 
     def plan(self, step: Step) -> np.ndarray | None:
         """The next ones; where an epoch ends in the middle, a question that is among them already is passed over."""

@@ -16,6 +16,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from verl_dots.settings import Refusal
+
 CUMULATIVE = ("wall_seconds", "train_seconds", "generated_tokens")
 MOST_STEPS = 10**9
 HUGE = 1e300
@@ -24,7 +26,7 @@ _TIMING = "timing_s/"
 _VALIDATION = "val-core/"
 
 
-class RunError(ValueError):
+class RunError(Refusal):
     """A run folder that cannot be reported on; the message says what to do."""
 
 
@@ -100,7 +102,7 @@ def as_table(rows: Sequence[dict[str, Any]], path: Path) -> tuple[pd.DataFrame, 
     for name in CUMULATIVE:
         known = table[name].dropna()
         if (known < 0).any() or (known.diff() < 0).any():
-            notes.append(f"{path}: cumulative {name} is negative or goes down between steps; it is not used.")
+            notes.append(f"{path}: cumulative {name} is negative or falls between steps; it is not used.")
             table[name] = np.nan
     if (table["train_seconds"] > 1.001 * table["wall_seconds"] + 1).any():
         notes.append(f"{path}: train_seconds exceed wall_seconds, which include them; one of the two is wrong.")

@@ -106,7 +106,11 @@ def read_run(path: str | Path) -> Run:
     found = read_rows(file)
     if not found.values:
         skipped = f" but for {len(found.notes)} damaged lines" if found.notes else ""
-        raise NothingRecordedError(f"{file} is empty{skipped}: the run ended before its first validation or step.")
+        raise NothingRecordedError(
+            f"{file} is empty{skipped}: the run ended before its first validation or step.",
+            key=str(file),
+            reason="missing",
+        )
     rows, table_notes = as_table(found.values, path)
     settings, config_notes = configs.read_settings(path / CONFIG_FILE)
     info, info_notes = _read_info(path, settings)
@@ -141,7 +145,9 @@ def with_metric(run: Run, metric: str | None = None) -> Run:
     known = run.rows[list(run.metric_keys)].notna()
     if not known.all(axis=1).any():
         keys = list(run.metric_keys)
-        raise NothingRecordedError(f"{run.path}: no row has all of {keys}. Name one of them with --metric.")
+        raise NothingRecordedError(
+            f"{run.path}: no row has all of {keys}. Name one of them with --metric.", key="--metric", reason="data"
+        )
     partly = run.rows["step"][known.any(axis=1) & ~known.all(axis=1)].tolist()
     if partly:
         note = f"{run.path}: not all of {list(run.metric_keys)} have a value at steps {partly[:5]}; these do not count."
@@ -172,7 +178,7 @@ def find_metric_keys(rows: pd.DataFrame, path: Path, metric: str | None = None) 
             return (metric,)
         near = difflib.get_close_matches(metric, columns, n=3, cutoff=0.4)
         hint = f"Nearest: {near}." if near else f"Known: {sorted(columns)}."
-        raise NothingRecordedError(f"{path} has no metric {metric!r}. {hint}")
+        raise NothingRecordedError(f"{path} has no metric {metric!r}. {hint}", key=metric, reason="unknown")
     matches = [match for match in map(_VALIDATION_KEY.fullmatch, columns) if match]
     for measure in ("acc", "reward"):
         largest: dict[str, re.Match] = {}
@@ -187,7 +193,9 @@ def find_metric_keys(rows: pd.DataFrame, path: Path, metric: str | None = None) 
     raise NothingRecordedError(
         f"{path} has no validation accuracy: no key val-core/<source>/acc/mean@N or .../reward/mean@N. "
         f"Validation keys it has: {validation}; all keys: {sorted(columns)}; without any value: {empty}. Train "
-        "with trainer.test_freq > 0 and trainer.val_before_train=True, or name one of these keys with --metric."
+        "with trainer.test_freq > 0 and trainer.val_before_train=True, or name one of these keys with --metric.",
+        key=str(path),
+        reason="data",
     )
 
 
@@ -196,12 +204,16 @@ def _metrics_file(path: Path) -> Path:
     if file.is_file():
         return file
     if not path.is_dir():
-        raise RunError(f"{path} is not a folder. Name run folders, each with a {METRICS_FILE}.")
+        raise RunError(
+            f"{path} is not a folder. Name run folders, each with a {METRICS_FILE}.", key=str(path), reason="file"
+        )
     if (path / INFO_FILE).is_file() or (path / CONFIG_FILE).is_file():
-        raise NothingRecordedError(f"{path} has no {METRICS_FILE}: the run has told nothing yet.")
+        raise NothingRecordedError(
+            f"{path} has no {METRICS_FILE}: the run has told nothing yet.", key=str(path), reason="missing"
+        )
     inside = sorted(child.parent.name for child in path.glob(f"*/{METRICS_FILE}"))
     hint = f"Its subfolders {inside} have one: name those." if inside else "Is it the folder of a training run?"
-    raise RunError(f"{path} has no {METRICS_FILE}. {hint}")
+    raise RunError(f"{path} has no {METRICS_FILE}. {hint}", key=str(path), reason="file")
 
 
 def _read_info(path: Path, settings: Settings | None) -> tuple[dict[str, Any], list[str]]:

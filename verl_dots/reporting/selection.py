@@ -69,7 +69,7 @@ def select(paths: Sequence[Path], metric: str | None = None, include_unfinished:
     if not groups:
         reasons = " ".join(f"{one.path}: {one.reason}." for one in left_out)
         hint = f" Add {FLAG} to count unfinished runs as far as they are." if any(one.asked for one in left_out) else ""
-        raise RunError(f"no finished run is among those given. {reasons}{hint}")
+        raise RunError(f"no finished run is among those given. {reasons}{hint}", reason="data")
     files = [note for runs in groups.values() for run in runs for note in run.notes]
     return Selection(groups, tuple(left_out), (*files, *notes))
 
@@ -149,7 +149,11 @@ def _cut_to_common(name: str, runs: list[Run]) -> tuple[list[Run], list[str]]:
     common = set.intersection(*steps)
     if not common:
         texts = "; ".join(f"{run.path}: {run.progress}" for run in runs)
-        raise RunError(f"the runs of {name} have no evaluation in common ({texts}). Report them one by one.")
+        raise RunError(
+            f"the runs of {name} have no evaluation in common ({texts}). Report them one by one.",
+            key=name,
+            reason="size",
+        )
     last = int(max(common))
     note = f"{name} counts up to step {last} only, the last at which all of its {len(runs)} runs were evaluated."
     return [replace(run, rows=run.rows[run.rows["step"] <= last]) for run in runs], [note]

@@ -81,11 +81,17 @@ def choose_baseline(names: Sequence[str], requested: str | None = None, left_out
     reasons = "; ".join(f"{one.path}: {one.reason}" for one in left_out if one.name == requested)
     if reasons:
         raise RunError(
-            f"the baseline {requested} has no run that counts ({reasons}). Add {FLAG} to count unfinished ones."
+            f"the baseline {requested} has no run that counts ({reasons}). Add {FLAG} to count unfinished ones.",
+            key=requested,
+            reason="missing",
         )
     near = difflib.get_close_matches(requested, names, n=1, cutoff=0.4)
     hint = f" Did you mean {near[0]!r}?" if near else ""
-    raise RunError(f"no method is named {requested!r}; the runs given are of {sorted(names)}.{hint}")
+    raise RunError(
+        f"no method is named {requested!r}; the runs given are of {sorted(names)}.{hint}",
+        key=requested,
+        reason="unknown",
+    )
 
 
 def _replaced(name: str, requested: str | None, left_out: Sequence[LeftOut]) -> list[str]:
@@ -166,7 +172,7 @@ def _curves(name: str, runs: Sequence[Run]) -> list[Curve]:
     try:
         return validation_curves.align([validation_curves.validation_curve(run.rows, run.metric_keys) for run in runs])
     except ValueError as error:
-        raise RunError(f"method {name!r}: {error}") from error
+        raise RunError(f"method {name!r}: {error}", key=name, reason="data") from error
 
 
 def _window(requested: int | None, curves: Mapping[str, Sequence[Curve]]) -> int:
@@ -177,7 +183,9 @@ def _window(requested: int | None, curves: Mapping[str, Sequence[Curve]]) -> int
         fewest = min(len(curve.accuracy_E) for members in curves.values() for curve in members)
         return validation_curves.default_window(fewest) if even else 1
     if requested < 1:
-        raise RunError(f"--smoothing is {requested}; it must be at least 1 evaluation.")
+        raise RunError(
+            f"--smoothing is {requested}; it must be at least 1 evaluation.", key="--smoothing", reason="range"
+        )
     return requested
 
 
@@ -199,6 +207,8 @@ def _common_metric_keys(runs: Sequence[Run]) -> tuple[str, ...]:
         if run.metric_keys != first.metric_keys:
             raise RunError(
                 f"{first.path} was validated on {list(first.metric_keys)} but {run.path} on {list(run.metric_keys)}; "
-                "their accuracies cannot be compared. Name one key that all of them have with --metric."
+                "their accuracies cannot be compared. Name one key that all of them have with --metric.",
+                key=str(first.path),
+                reason="excluded",
             )
     return first.metric_keys

@@ -84,7 +84,7 @@ class WorkerPool:
         """Call `function(*args)` in a worker and wait for it, `limit_seconds` at most.
 
         A call that runs past the limit, raises, or takes its worker down with it gives an
-        Outcome with `failure` set; the pool goes on. `function`, `args` and the value must
+        Outcome with `failure` set; the pool continues. `function`, `args` and the value must
         be picklable, and `function` importable by name.
 
         Raises:

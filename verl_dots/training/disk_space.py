@@ -77,4 +77,6 @@ def require_room_to_begin(run: Path, config: DictConfig, needs: Needs) -> None:
         try:
             require_room(run / "global_step_N", expected_bytes(run, config, needs))
         except DiskFullError as error:
-            raise ConfigError(f"trainer.default_local_dir: {error}") from error
+            raise ConfigError(
+                f"trainer.default_local_dir: {error}", key="trainer.default_local_dir", reason="machine"
+            ) from error

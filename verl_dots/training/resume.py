@@ -102,11 +102,15 @@ def _given(config: DictConfig) -> Path:
     if given is None or step_of(folder) is None or not folder.is_dir():
         raise ConfigError(
             f"trainer.resume_from_path={given}: with trainer.resume_mode=resume_path it must be the folder of a "
-            "checkpoint, .../global_step_N"
+            "checkpoint, .../global_step_N",
+            key="trainer.resume_from_path",
+            reason="file",
         )
     if found := _faults_at(folder, config):
         raise ConfigError(
-            f"trainer.resume_from_path={given} is no complete checkpoint: {', '.join(found[:5])}; name another"
+            f"trainer.resume_from_path={given} is no complete checkpoint: {', '.join(found[:5])}; name another",
+            key="trainer.resume_from_path",
+            reason="file",
         )
     return folder
 
@@ -125,7 +129,9 @@ def _newest(run: Path, config: DictConfig) -> Path | None:
         what = f"none of its checkpoints is complete: {describe(skipped)}" if there else "its checkpoints are gone"
         said = "" if named is None else f" ({TRACKER} says {named!r})"
         raise ConfigError(
-            f"{run} is of a run that has been saved, but {what}{said}. It is not begun again in silence. {WAYS_OUT}"
+            f"{run} is of a run that has been saved, but {what}{said}. It is not begun again in silence. {WAYS_OUT}",
+            key=str(run),
+            reason="file",
         )
     if skipped:
         logger.warning("%s: %s is the newest complete checkpoint; left out: %s", run, folder.name, describe(skipped))
@@ -142,7 +148,9 @@ def _require_ranks(folder: Path, config: DictConfig) -> None:
         raise ConfigError(
             f"{folder} was saved by {ranks} ranks, this run has {here} (trainer.nnodes * trainer.n_gpus_per_node); "
             f"verl's FSDP checkpoints are resumed by as many: set them to {ranks} in all, or train the merged model "
-            f"anew in another folder (python -m verl.model_merger merge --backend fsdp --local_dir {folder}/actor)"
+            f"anew in another folder (python -m verl.model_merger merge --backend fsdp --local_dir {folder}/actor)",
+            key="trainer.nnodes",
+            reason="other run",
         )
 
 
@@ -163,7 +171,9 @@ def _require_same_run(folder: Path, config: DictConfig) -> None:
         listed = "; ".join(f"{key}: {old!r} there, {new!r} here" for key, (old, new) in refused.items())
         raise ConfigError(
             f"{folder} is of a run with other settings: {listed}. Resume with its own, or begin anew in another folder "
-            "(trainer.default_local_dir) or with trainer.resume_mode=disable"
+            "(trainer.default_local_dir) or with trainer.resume_mode=disable",
+            key=next(iter(refused)),
+            reason="other run",
         )
     if free := [f"{key}: {old!r} -> {new!r}" for key, (old, new) in changed.items() if key not in refused]:
         more = f" and {len(free) - SHOWN} more" if len(free) > SHOWN else ""

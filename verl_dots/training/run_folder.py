@@ -93,7 +93,7 @@ class RunFolder:
         except FileNotFoundError:
             return False
         self._stopped = True
-        logger.warning("stop was requested: the run is saved after this step; the same command resumes it")
+        logger.warning("stop was requested: the run is saved after this step, and resumes when it is started again")
         return True
 
     def finish(self) -> None:

@@ -72,7 +72,9 @@ def _take(path: Path, wait_seconds: float) -> IO[str]:
                 raise ConfigError(
                     f"{path.parent} is in use by another run ({holder}); one run at a time writes to a folder. Wait "
                     f"for its end, ask it to end (touch {path.parent / 'stop'}), or take another folder "
-                    "(trainer.default_local_dir)"
+                    "(trainer.default_local_dir)",
+                    key="trainer.default_local_dir",
+                    reason="other run",
                 ) from None
             time.sleep(POLL_SECONDS)
         except OSError as error:

@@ -79,9 +79,11 @@ def saved_settings(checkpoint: Path) -> dict[str, Any] | None:
             try:
                 found = OmegaConf.to_container(OmegaConf.load(file))
             except (OSError, ValueError, YAMLError, OmegaConfBaseException) as error:
-                raise StateError(f"{file} is damaged ({type(error).__name__})") from error
+                text = f"{file} is damaged ({type(error).__name__})"
+                raise StateError(text, key=str(file), reason="damaged") from error
             if not isinstance(found, dict) or "trainer" not in found:
-                raise StateError(f"{file} is damaged (it holds no settings of a run)")
+                text = f"{file} is damaged (it holds no settings of a run)"
+                raise StateError(text, key=str(file), reason="damaged")
             if isinstance(found.get("dots"), dict):
                 found["dots"] = with_new_names(DotsConfig, found["dots"])
             return found

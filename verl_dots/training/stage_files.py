@@ -32,7 +32,9 @@ def load_stages(folder: Path, stages: Sequence[Stage], questions: str | None) ->
         if name not in remembering and _file(folder, name).exists():
             raise StateError(
                 f"{folder} is of a run with dots.{name}.enable=True, this one has False; resume with the run's own "
-                "settings, or begin anew in another folder (trainer.default_local_dir, trainer.resume_mode=disable)"
+                "settings, or begin anew in another folder (trainer.default_local_dir, trainer.resume_mode=disable)",
+                key=f"dots.{name}.enable",
+                reason="other run",
             )
     states = {name: load_state(_file(folder, name), name) for name in remembering}
     for name, state in states.items():

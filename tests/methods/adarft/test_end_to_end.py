@@ -1,4 +1,4 @@
-"""AdaRFT through Ray and verl: the target follows every step's reward, across a resume and on predicted difficulty."""
+"""AdaRFT through Ray and verl: the target follows every step's reward, across a resume and with a critic."""
 
 import pytest
 
@@ -48,29 +48,6 @@ def test_a_resumed_run_goes_on_bit_for_bit(inputs, whole, tmp_path):
     cut_off(whole, 2, tmp_path)
     must_train(overrides(inputs, tmp_path))
     assert_same_rows(tmp_path, whole, [3])
-
-
-def test_on_predicted_difficulty_the_target_takes_the_place_of_alpha(inputs, tmp_path):
-    must_train(overrides(inputs, tmp_path / "run", **{
-        "dots.adarft.range": "[0,1]",
-        "dots.adarft.initial": 0.2,
-        "dots.adarft.eta": 0.5,
-        "dots.selection.enable": True,
-        "dots.selection.references": 12,
-        "dots.selection.mu": 1,
-        "dots.difficulty.cache": tmp_path / "embeddings",
-        "dots.replay.enable": True,
-        "actor_rollout_ref.actor.policy_loss.loss_mode": "grpo_rr",
-        "trainer.total_training_steps": 3,
-    }))  # fmt: skip
-    rows = rows_of(tmp_path / "run")
-    assert rows[1]["adarft/target"] == pytest.approx(0.2)
-    for step in (2, 3):
-        before = rows[step - 1]
-        rule = {**RULE, "eta": 0.5, "low": 0.0, "high": 1.0}
-        assert rows[step]["adarft/target"] == pytest.approx(
-            next_target(before["adarft/target"], before["adarft/reward"], **rule)
-        )
 
 
 def test_ppo_with_a_critic_and_its_resume(inputs, tmp_path):

@@ -3,9 +3,10 @@ import math
 import numpy as np
 import pytest
 
+from tests.refusals import refused
 from verl_dots.methods.adarft.settings import AdaRFTConfig
 from verl_dots.methods.adarft.state import Target, TargetCurriculum
-from verl_dots.state import StateError, load_state, save_state
+from verl_dots.state import load_state, save_state
 
 DIFFICULTY = np.arange(101.0)  # of question 0 .. 100
 
@@ -97,5 +98,5 @@ def test_a_restored_curriculum_goes_on_the_same(tmp_path, changes):
         for one in (whole, restored):
             one.target.follow(0.55, step)
     assert restored.target.value == whole.target.value
-    with pytest.raises(StateError, match="fresh questions of a step: the checkpoint has 4, this run has 5"):
+    with refused("fresh questions of a step", "other run", "has 4", "has 5"):
         curriculum(fresh=5, **changes).load_state_dict(state["it"])

@@ -2,7 +2,6 @@ import numpy as np
 import pytest
 
 from verl_dots.methods.dash.cache import RolloutCache
-from verl_dots.state import StateError
 from verl_dots.stored import Response, pack
 
 
@@ -41,24 +40,3 @@ def test_batches_come_in_order_after_the_first_and_again_in_each_pass():
     assert taken(filled(3, ["ab"])) == [("ab", True), ("ab", True)]
     assert taken(filled(2, ["ab", "cd"])) == [("cd", False), ("ab", True), ("cd", True)]
     assert filled(1, ["ab"]).due
-
-
-def test_what_is_used_up_is_not_held():
-    cache = filled(2, ["ab", "cd"])
-    held = []
-    while not cache.due:
-        cache.take()
-        held.append(cache.groups)
-    assert held == [4, 2, 0]
-
-
-def test_a_saved_cache_goes_on_where_it_was():
-    for used in range(4):
-        cache, other = filled(2, ["ab", "cd"]), RolloutCache(2)
-        for _ in range(min(used, 3)):
-            cache.take()
-        other.load_state_dict(cache.state_dict())
-        assert other.due == cache.due and other.groups == cache.groups
-        assert taken(other) == taken(cache)
-    with pytest.raises(StateError, match="dots.preemptive: the checkpoint has 2, this run has 1"):
-        RolloutCache(1).load_state_dict(cache.state_dict())

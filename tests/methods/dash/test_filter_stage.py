@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from tests.methods.memory import MemoryTrainer, batch, declared, make_run, put, together
+from tests.refusals import refused
 from verl_dots.methods.dash import filter_stage
 from verl_dots.methods.dash.filter_stage import Filter, Pace
 from verl_dots.step import Step
@@ -225,5 +226,7 @@ def test_noise_never_makes_more_work_cheaper():
         assert pace.seconds(400) >= pace.seconds(100) > 0 and pace.seconds(1) >= 0
 
 
-def test_the_loss_reads_what_the_filter_writes():
+def test_what_the_filter_asks_of_a_run():
+    with refused("trainer.v1.trainer_mode"):  # without the trainer "dots"
+        Filter.refuse(stage().run.config, stage().run.dots)
     assert Filter.own_loss and not Filter.unequal_groups

@@ -3,10 +3,10 @@
 import pytest
 
 from tests.methods.memory import batch, declared, make_run
+from tests.refusals import refused
 from verl_dots.bridge.failures import RolloutFailure
 from verl_dots.methods.dash.preemptive_stage import Preemptive
 from verl_dots.methods.loader import DataLoader
-from verl_dots.state import StateError
 from verl_dots.step import Origin, Step
 
 
@@ -159,8 +159,10 @@ def test_a_restored_cache_gives_what_the_saved_one_gives(queue, used):
         steps = [Step(number) for number in range(used + 1, 6)]
         found.append([(fill(which, questions_of, step), step.question_of) for step in steps])
     assert found[0] == found[1]
-    with pytest.raises(StateError, match="steps for each batch of dots.preemptive"):
+    with refused("steps for each batch of dots.preemptive", "other run"):
         stage()[0].load_state_dict(one.state_dict())
+    with refused("rollout cache", "other run"):
+        one.load_state_dict({"passes": 2})
 
 
 def test_which_runs_sample_ahead_and_what_they_need():
@@ -171,5 +173,8 @@ def test_which_runs_sample_ahead_and_what_they_need():
     assert not on(enable=True) and not on(prompts=8) and on(enable=True, prompts=8) and on(enable=True, updates=2)
     assert Preemptive.fresh(make_run({}).dots, 4) == 4
     assert Preemptive.keeps_ahead and Preemptive.knows_questions and not Preemptive.unequal_groups
+    run = stage()[0].run
+    with refused("trainer.v1.trainer_mode"):  # without the trainer "dots"
+        Preemptive.refuse(run.config, run.dots)
     with pytest.raises(ValueError, match="dots.preemptive.enable=True keeps text alone"):
         stage(text_only=False)

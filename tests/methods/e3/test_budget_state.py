@@ -1,8 +1,6 @@
 import numpy as np
-import pytest
 
 from verl_dots.methods.e3.budget_state import RolloutBudget
-from verl_dots.state import StateError, load_state, save_state
 
 
 def one_epoch(budget, reward_P):
@@ -37,20 +35,3 @@ def test_rewards_accumulate_over_all_rollouts_and_ranks_wait_for_the_next_epoch(
     assert budget.allocate(np.arange(2)).tolist() == [5, 3]
     budget.observe(np.array([1]), np.array([0.0]), np.array([8]))  # 6 of 10 right against 4 of 12
     assert budget.allocate(np.arange(2)).tolist() == [3, 5]
-
-
-def test_caps_that_do_not_allow_n():
-    with pytest.raises(ValueError, match="from 9 to 12 do not allow n=8 on average"):
-        RolloutBudget(4, 8, (9, 12))
-
-
-def test_a_restored_budget_goes_on_the_same(tmp_path):
-    whole, restored = RolloutBudget(4, 8, (4, 12)), RolloutBudget(4, 8, (4, 12))
-    one_epoch(whole, [0.25, 1.0, 0.5, 0.0])
-    save_state(tmp_path / "state", "test", whole.state_dict())
-    restored.load_state_dict(load_state(tmp_path / "state", "test"))
-    one_epoch(whole, [1.0, 0.0, 0.5, 0.0])
-    one_epoch(restored, [1.0, 0.0, 0.5, 0.0])
-    assert restored.allocate(np.arange(4)).tolist() == whole.allocate(np.arange(4)).tolist()
-    with pytest.raises(StateError, match="actor_rollout_ref.rollout.n: the checkpoint has 8, this run has 4"):
-        RolloutBudget(4, 4, (2, 6)).load_state_dict(load_state(tmp_path / "state", "test"))

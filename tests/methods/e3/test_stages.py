@@ -5,9 +5,10 @@ import pytest
 import torch
 
 from tests.methods.memory import declared, make_run, put, together
+from tests.refusals import refused
 from verl_dots.methods.e3.stages import Budget, LengthPenalty, Temperature
 from verl_dots.methods.hooks import Scores
-from verl_dots.state import StateError, load_state, save_state
+from verl_dots.state import load_state, save_state
 from verl_dots.step import Group, Origin, Step
 
 WHOLE = {0: (1.0,) * 4, 1: (1.0, 1.0, 1.0, 0.0), 2: (1.0, 1.0, 0.0, 0.0), 3: (0.0,) * 4}  # an epoch of 4 questions
@@ -93,7 +94,7 @@ def test_a_restored_budget_deals_the_same_and_belongs_to_its_n(tmp_path):
     save_state(tmp_path / "state", "budget", one.state_dict())
     restored.load_state_dict(load_state(tmp_path / "state", "budget"))
     assert restored.sizes(Step(2), np.arange(4)).tolist() == [2, 3, 5, 6]
-    with pytest.raises(StateError, match="actor_rollout_ref.rollout.n: the checkpoint has 4, this run has 3"):
+    with refused("actor_rollout_ref.rollout.n", "other run", "has 4", "has 3"):
         budget(n=3).load_state_dict(one.state_dict())
     with pytest.raises(ValueError, match="from 2 to 6 do not allow n=8"):
         budget(n=8)
@@ -236,5 +237,5 @@ def test_questions_are_ranked_by_what_new_rollouts_were_rewarded_with(tmp_path):
     assert restored.rewards(Step(1), given).tolist() == [0.5, 1.0]
     restored.observe(step_of({0: (0.0,) * 3, 1: (1.0,) * 8}, Origin.REFERENCE), None)
     assert restored.rewards(Step(1), given).tolist() == [1.0, 0.5]  # means 1/4 and 9/10
-    with pytest.raises(StateError, match="lacks"):
+    with refused("rewards of the questions", "other run", "'reward'"):
         one.load_state_dict({"count": np.zeros(4)})

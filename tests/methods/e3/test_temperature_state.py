@@ -41,16 +41,6 @@ def test_an_entropy_that_is_none_stops_the_run(settings):
         controller(**settings).observe(float("nan"), 1)
 
 
-def test_a_restored_controller_goes_on_the_same():
-    whole, restored = controller(warm_up=2, damping=0.5), controller(warm_up=2, damping=0.5)
-    whole.observe(0.5, 1)
-    restored.load_state_dict(whole.state_dict())
-    for step, entropy in ((2, 0.6), (3, 0.4), (4, 0.3)):
-        whole.observe(entropy, step)
-        restored.observe(entropy, step)
-    assert restored.value == whole.value != 1.0
-
-
 def test_damping_follows_a_moving_average_of_the_entropy():
     one = controller(target=0.5, damping=0.75)
     one.observe(0.5, 1)

@@ -1,12 +1,10 @@
-import re
-
 import numpy as np
 import pytest
 
+from tests.refusals import refused
 from verl_dots.methods.mopps.settings import MoPPSConfig
 from verl_dots.methods.mopps.state import MoPPSState
-from verl_dots.settings import ConfigError
-from verl_dots.state import StateError, load_state, save_state
+from verl_dots.state import load_state, save_state
 
 REFERENCE = np.linspace([0.0, 0.4], [0.6, 1.0], 20)  # of questions 0 .. 19; the stronger model is ahead by 0.4
 
@@ -95,9 +93,9 @@ def test_a_restored_state_goes_on_the_same(tmp_path, reference):
         assert restored.top_up(2, planned, 0.5).tolist() == whole.top_up(2, planned, 0.5).tolist()
         assert observe(restored, planned, [0.2, 0.3, 0.5, 0.9]) == observe(whole, planned, [0.2, 0.3, 0.5, 0.9])
     assert restored.predicted(np.arange(20)).tolist() == whole.predicted(np.arange(20)).tolist()
-    with pytest.raises(StateError, match="fresh questions of a step: the checkpoint has 4, this run has 5"):
+    with refused("fresh questions of a step", "other run", "has 4", "has 5"):
         mopps(fresh=5, reference=reference).load_state_dict(state)
-    with pytest.raises(StateError, match="success rates of dots.mopps.reference"):
+    with refused("success rates of dots.mopps.reference", "other run"):
         mopps(reference=REFERENCE if reference is None else None).load_state_dict(state)
 
 
@@ -116,11 +114,6 @@ def test_settings_that_cannot_work_are_refused():
     given = {"reference": ["extra_info.weak", "extra_info.strong"], "prior": [1, 3], "candidates": None}
     built = MoPPSConfig.from_mapping(given, "dots.mopps")
     assert (built.reference, built.prior, built.candidates) == (("extra_info.weak", "extra_info.strong"), (1, 3), None)
-    for key, value, message in (
-        ("prior", [0, 1], "must be [successes, failures], both above 0"),
-        ("candidates", 0, "must be 1 or more, or null for all questions"),
-        ("reference", ["a", "a"], "must be two different fields, or null"),
-        ("target", 1.5, "must be in [0, 1]"),
-    ):
-        with pytest.raises(ConfigError, match=f"dots.mopps.{key}=.*: {re.escape(message)}"):
+    for key, value in (("prior", [0, 1]), ("candidates", 0), ("reference", ["a", "a"]), ("target", 1.5)):
+        with refused(f"dots.mopps.{key}", "range"):
             MoPPSConfig.from_mapping({key: value}, "dots.mopps")

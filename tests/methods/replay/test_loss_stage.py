@@ -5,6 +5,7 @@ import math
 import pytest
 
 from tests.methods.memory import MemoryTrainer, declared, make_run, put, together
+from tests.refusals import refused
 from verl_dots.bridge.rows import Rows
 from verl_dots.methods.replay.loss_stage import GroupAdvantage, Loss
 from verl_dots.step import Origin, Step
@@ -190,6 +191,9 @@ def test_which_runs_have_the_loss_and_the_advantage():
         (True, False),
         (True, True),
     ]
+    run = make_run({}, **{MODE: "grpo_rr"})
+    with refused("trainer.v1.trainer_mode"):  # without the trainer "dots"
+        Loss.refuse(run.config, run.dots)
     assert Loss.own_loss and not GroupAdvantage.own_loss
 
 

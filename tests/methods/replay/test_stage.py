@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from tests.methods.memory import declared, make_run, put, together
+from tests.refusals import refused
 from verl_dots.bridge.rows import Rows
 from verl_dots.methods.loader import DataLoader
 from verl_dots.methods.replay.stage import Replay
@@ -180,6 +181,8 @@ def test_what_replay_asks_of_a_run():
     one, _ = stage(delta=0.25)
     assert Replay.fresh(one.run.dots, 8) == 2  # delta * B
     assert Replay.unequal_groups and Replay.knows_questions
+    with refused("trainer.v1.trainer_mode"):  # without the trainer "dots"
+        Replay.refuse(one.run.config, one.run.dots)
     run = make_run({"replay": {"enable": True}}, text_only=False)
     with pytest.raises(ValueError, match="dots.replay.enable=True keeps text alone"):
         Replay.make(run)

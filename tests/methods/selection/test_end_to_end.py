@@ -4,11 +4,11 @@ import shutil
 
 import pytest
 
-from tests.launches import assert_same_rows, cut_off, must_train, rows_of, train
+from tests.launches import assert_same_rows, cut_off, must_train, rows_of
 from verl_dots.difficulty import train as train_predictor
 from verl_dots.labelling import command
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.long]
 STEPS, GROUP = 5, 4
 REFERENCES, BATCH = 12, 8
 
@@ -63,7 +63,6 @@ def test_every_generated_token_is_counted_once(whole):
     assert rows[1]["training/unused_tokens"] > 0
 
 
-@pytest.mark.long
 def test_a_resume_in_the_middle_of_a_round_is_the_same_run_bit_for_bit(inputs, whole, tmp_path):
     # Step 3 began a round of two batches: the second one, and the predictor's memory, come from the checkpoint.
     cut_off(whole / "run", 3, tmp_path / "run")
@@ -75,20 +74,6 @@ def test_a_resume_in_the_middle_of_a_round_is_the_same_run_bit_for_bit(inputs, w
     assert_same_rows(tmp_path / "run", whole / "run", (4, 5))
 
 
-@pytest.mark.long
-def test_a_damaged_state_never_starts_an_empty_selection(inputs, whole, tmp_path):
-    cut_off(whole / "run", 3, tmp_path / "run")
-    shutil.copytree(whole / "embeddings", tmp_path / "embeddings")
-    state = tmp_path / "run" / "global_step_3" / "selection.safetensors"
-    content = bytearray(state.read_bytes())
-    content[-3] ^= 1
-    state.write_bytes(content)
-    done = train(overrides(inputs, tmp_path))
-    assert done.returncode != 0
-    assert "selection.safetensors is damaged (checksum differs); resume from an earlier checkpoint" in done.stdout
-
-
-@pytest.mark.long
 def test_a_predictor_trained_on_the_labels_of_a_run_selects_in_the_next(inputs, whole, cpu_environment, tmp_path):
     labels, predictor, cache = tmp_path / "labels.parquet", tmp_path / "predictor", whole / "embeddings"
     assert command.main(["--from-run", str(whole / "run"), "--out", str(labels)]) == 0

@@ -5,14 +5,13 @@ them, it only says at which difficulty the step aims.
 """
 
 from collections.abc import Collection, Mapping
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 from omegaconf import DictConfig
 
 from verl_dots.bridge.rows import Rows
 from verl_dots.config import DotsConfig
-from verl_dots.data.questions import Questions
 from verl_dots.methods.adarft.checks import DIFFICULTY, refuse_adarft, refuse_adarft_questions
 from verl_dots.methods.adarft.state import Target, TargetCurriculum
 from verl_dots.methods.hooks import Run, Source, Stage
@@ -32,26 +31,16 @@ class AdaRFTTarget(Stage):
     name = "adarft"
     METRICS = METRICS
     knows_questions = True
+    refuse = staticmethod(refuse_adarft)
+    refuse_questions = staticmethod(refuse_adarft_questions)
 
-    def __init__(self, target: Target):
-        self._target = target
-        self._figures: dict[str, float] = {}
+    def __init__(self, run: Run):
+        super().__init__(run)
+        self._target = Target(run.dots.adarft, run.steps)
 
     @classmethod
     def enabled(cls, dots: DotsConfig, config: DictConfig) -> bool:
         return dots.adarft.enable and dots.selection.enable
-
-    @classmethod
-    def refuse(cls, config: DictConfig, dots: DotsConfig) -> None:
-        refuse_adarft(config, dots)
-
-    @classmethod
-    def refuse_questions(cls, config: DictConfig, dots: DotsConfig, questions: Questions, usable: int) -> None:
-        refuse_adarft_questions(config, dots, questions, usable)
-
-    @classmethod
-    def make(cls, run: Run) -> Self:
-        return cls(Target(run.dots.adarft, run.steps))
 
     def target(self) -> float | None:
         return self._target.value
@@ -92,19 +81,14 @@ class AdaRFT(AdaRFTTarget, Source):
         "covered": "share of the questions that had their turn, with dots.adarft.coverage",
     }
 
-    def __init__(self, target: Target, curriculum: TargetCurriculum):
-        super().__init__(target)
-        self.curriculum = curriculum
+    def __init__(self, run: Run):
+        super().__init__(run)
+        difficulty_P = run.questions.numbers(run.dots.adarft.difficulty, DIFFICULTY)
+        self.curriculum = TargetCurriculum(self._target, difficulty_P, run.fresh, run.rng(SEED_STREAM))
 
     @classmethod
     def enabled(cls, dots: DotsConfig, config: DictConfig) -> bool:
         return dots.adarft.enable and not dots.selection.enable
-
-    @classmethod
-    def make(cls, run: Run) -> Self:
-        target = Target(run.dots.adarft, run.steps)
-        difficulty_P = run.questions.numbers(run.dots.adarft.difficulty, DIFFICULTY)
-        return cls(target, TargetCurriculum(target, difficulty_P, run.fresh, run.rng(SEED_STREAM)))
 
     def target(self) -> float | None:
         """None: its unit is that of the data, which is no adaptive difficulty."""

@@ -8,15 +8,12 @@ rewards alone, the rows leave before the forward passes of the proximal and the 
 
 import time
 from collections import defaultdict, deque
-from typing import Self
 
 import numpy as np
 import torch
-from omegaconf import DictConfig
 
 from verl_dots.bridge.advantages import advantages_of_rewards
 from verl_dots.bridge.rows import Rows, balanced_part, forward_multiple, is_padding
-from verl_dots.config import DotsConfig
 from verl_dots.methods.dash.checks import filters_early, refuse_filter
 from verl_dots.methods.dash.filter_rule import kept, reduce_mini_batches
 from verl_dots.methods.hooks import Forward, Run, Stage
@@ -56,9 +53,11 @@ class Filter(Stage):
         "seconds_saved": "estimated seconds that the step was spared",
     }
     own_loss = True
+    refuse = staticmethod(refuse_filter)
 
     def __init__(self, run: Run):
-        self.run, self.settings = run, run.dots.filter
+        super().__init__(run)
+        self.settings = run.dots.filter
         # Whether rows leave before the forward passes.
         self.early = filters_early(run.config, run.dots)
         actor = run.config.actor_rollout_ref.actor
@@ -69,17 +68,9 @@ class Filter(Stage):
         self._pace: defaultdict[str, Pace] = defaultdict(Pace)
         self._update: tuple[Rows, Rows] | None = None  # rows that were trained on, and all
         self._saved = 0.0  # seconds, in the step
-        self._figures: dict[str, float] = {}
-
-    @classmethod
-    def refuse(cls, config: DictConfig, dots: DotsConfig) -> None:
-        refuse_filter(config, dots)
-
-    @classmethod
-    def make(cls, run: Run) -> Self:
-        return cls(run)
 
     def begin(self, step: Step) -> None:
+        super().begin(step)
         self._leaving, self._saved, self._update = None, 0.0, None
 
     # --- the forward passes ----------------------------------------------------------------------------------

@@ -1,7 +1,7 @@
 """DASH's preemptive sampling in a train step: the rollouts of several steps are sampled at once and kept until used."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 from omegaconf import DictConfig
@@ -12,7 +12,7 @@ from verl_dots.bridge.stored_rows import pack_rows, put_back
 from verl_dots.config import DotsConfig
 from verl_dots.methods.dash.cache import RolloutCache
 from verl_dots.methods.dash.checks import refuse_preemptive
-from verl_dots.methods.hooks import Run, Source, Store, require_text
+from verl_dots.methods.hooks import Run, Source, Store
 from verl_dots.step import Origin, Step
 
 
@@ -27,31 +27,19 @@ class Preemptive(Store):
     }
 
     keeps_ahead = True
+    refuse = staticmethod(refuse_preemptive)
 
     def __init__(self, run: Run):
-        self.run, batch_size = run, run.batch_size
+        super().__init__(run)
+        batch_size = run.batch_size
         self.recompute = run.dots.loss.behaviour == "recomputed"
         self.batches, passes = run.dots.preemptive.batches(batch_size), run.dots.preemptive.passes(batch_size)
         self.cache = RolloutCache(passes)
-        self._figures: dict[str, float] = {}
 
     @classmethod
     def enabled(cls, dots: DotsConfig, config: DictConfig) -> bool:
         """Where a step trains on rollouts of an earlier one; else it is verl's own way."""
         return dots.preemptive.off_policy(config.data.train_batch_size)
-
-    @classmethod
-    def refuse(cls, config: DictConfig, dots: DotsConfig) -> None:
-        refuse_preemptive(config, dots)
-
-    @classmethod
-    def make(cls, run: Run) -> Self:
-        require_text(run, cls.name)
-        return cls(run)
-
-    @classmethod
-    def fresh(cls, dots: DotsConfig, batch_size: int) -> int:
-        return batch_size
 
     def fill(self, step: Step, source: Source) -> Sequence[np.ndarray]:
         """Batches to sample; none where rollouts are there, of which the step gets the next batch."""

@@ -3,14 +3,12 @@ on long responses to easy questions.
 """
 
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
-from omegaconf import DictConfig
 
 from verl_dots.bridge.advantages import token_mean
 from verl_dots.bridge.rows import Rows
-from verl_dots.config import DotsConfig
 from verl_dots.methods.e3.budget_rule import allocate
 from verl_dots.methods.e3.budget_state import RolloutBudget
 from verl_dots.methods.e3.checks import refuse_budget, refuse_length_penalty, refuse_temperature
@@ -35,24 +33,14 @@ class Budget(Stage):
     }
     knows_questions = True
     unequal_groups = True
+    refuse = staticmethod(refuse_budget)
 
-    def __init__(self, budget: RolloutBudget, by_prediction: bool):
-        self.budget, self.by_prediction = budget, by_prediction
-        self._figures: dict[str, float] = {}
-
-    @classmethod
-    def refuse(cls, config: DictConfig, dots: DotsConfig) -> None:
-        refuse_budget(config, dots)
-
-    @classmethod
-    def make(cls, run: Run) -> Self:
+    def __init__(self, run: Run):
+        super().__init__(run)
         settings = run.dots.budget
+        self.by_prediction = settings.by == "predicted"
         caps = (settings.least, settings.most)
-        budget = RolloutBudget(len(run.questions), run.rollout.n, caps, settings.widen)
-        return cls(budget, settings.by == "predicted")
-
-    def begin(self, step: Step) -> None:
-        self._figures = {}
+        self.budget = RolloutBudget(len(run.questions), run.rollout.n, caps, settings.widen)
 
     def sizes(self, step: Step, questions_B: np.ndarray) -> np.ndarray:
         """[B] rollouts, n * B in total; a question that the source has not predicted counts as of difficulty 0.5."""
@@ -72,9 +60,6 @@ class Budget(Stage):
         self._figures = {f"budget/rollouts/{name}": float(value) for name, value in figures.items()}
         self._figures["budget/epoch"] = float(self.budget.epoch)
 
-    def metrics(self, step: Step) -> dict[str, float]:
-        return self._figures
-
     def state_dict(self) -> dict[str, Any]:
         """Rewards, ranks and epoch."""
         return self.budget.state_dict()
@@ -92,23 +77,17 @@ class Temperature(Stage):
         "entropy": "mean entropy of its own rollouts' tokens at that temperature, in nats",
         "target": "entropy that the controller holds, in nats",
     }
+    refuse = staticmethod(refuse_temperature)
 
     def __init__(self, run: Run):
-        self.run, self.measured = run, run.dots.temperature.entropy
+        super().__init__(run)
+        self.measured = run.dots.temperature.entropy
         initial = float(run.rollout.temperature)
         self.controller = TemperatureController(run.dots.temperature, initial, run.vocabulary, run.steps)
-        self._figures: dict[str, float] = {}
-
-    @classmethod
-    def refuse(cls, config: DictConfig, dots: DotsConfig) -> None:
-        refuse_temperature(config, dots)
-
-    @classmethod
-    def make(cls, run: Run) -> Self:
-        return cls(run)
 
     def begin(self, step: Step) -> None:
         """Set the temperature of the step."""
+        super().begin(step)
         self._figures = {}
         step.temperature = self.controller.value
         self.run.trainer.set_temperature(self.controller.value)
@@ -123,9 +102,6 @@ class Temperature(Stage):
             return
         figures = self.controller.observe(token_entropy(own, self.measured), step.number)
         self._figures = {f"temperature/{name}": value for name, value in figures.items()}
-
-    def metrics(self, step: Step) -> dict[str, float]:
-        return self._figures
 
     def state_dict(self) -> dict[str, Any]:
         """The controller."""
@@ -159,18 +135,12 @@ class LengthPenalty(Stage):
         "mean": "mean of what these lose",
     }
     knows_questions = True
+    refuse = staticmethod(refuse_length_penalty)
 
     def __init__(self, run: Run):
+        super().__init__(run)
         self.settings, self.reward_range = run.dots.length_penalty, run.dots.reward_range
         self.seen = QuestionRewards(len(run.questions))
-
-    @classmethod
-    def refuse(cls, config: DictConfig, dots: DotsConfig) -> None:
-        refuse_length_penalty(config, dots)
-
-    @classmethod
-    def make(cls, run: Run) -> Self:
-        return cls(run)
 
     def observe(self, step: Step, rows: Rows) -> None:
         """Take in the rewards of the step's new groups, without the penalty."""

@@ -3,6 +3,7 @@
 from omegaconf import DictConfig
 
 from verl_dots.config import DotsConfig
+from verl_dots.data.questions import Questions
 from verl_dots.methods.refusals import CHOSEN_QUESTIONS, excluded, numbers_in_data, require_fixed
 from verl_dots.settings import ConfigError
 
@@ -33,7 +34,7 @@ def refuse_mopps(config: DictConfig, dots: DotsConfig) -> None:
         raise excluded("dots.preemptive.prompts", dots.preemptive.prompts, ON, why)
 
 
-def refuse_mopps_questions(config: DictConfig, dots: DotsConfig) -> None:
+def refuse_mopps_questions(config: DictConfig, dots: DotsConfig, questions: Questions, usable: int) -> None:
     """Refuse data without the success rates that `reference` names."""
     if not dots.mopps.enable:
         return

@@ -1,14 +1,11 @@
 """MoPPS in a train step: the questions of a step by the posterior of each one's success rate."""
 
 from collections.abc import Collection, Mapping
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
-from omegaconf import DictConfig
 
 from verl_dots.bridge.rows import Rows
-from verl_dots.config import DotsConfig
-from verl_dots.data.questions import Questions
 from verl_dots.methods.hooks import Run, Source
 from verl_dots.methods.mopps.checks import REFERENCE, refuse_mopps, refuse_mopps_questions
 from verl_dots.methods.mopps.state import MoPPSState
@@ -29,32 +26,18 @@ class MoPPS(Source):
         "capability": "place of the policy between the models of dots.mopps.reference: 0 at the weaker, 1 at the other",
     }
     knows_questions = True
+    refuse = staticmethod(refuse_mopps)
+    refuse_questions = staticmethod(refuse_mopps_questions)
 
-    def __init__(self, run: Run, state: MoPPSState):
-        self.run, self.state = run, state
-        self._figures: dict[str, float] = {}
-
-    @classmethod
-    def refuse(cls, config: DictConfig, dots: DotsConfig) -> None:
-        refuse_mopps(config, dots)
-
-    @classmethod
-    def refuse_questions(cls, config: DictConfig, dots: DotsConfig, questions: Questions, usable: int) -> None:
-        refuse_mopps_questions(config, dots)
-
-    @classmethod
-    def make(cls, run: Run) -> Self:
+    def __init__(self, run: Run):
+        super().__init__(run)
         settings = run.dots.mopps
-        fields = settings.reference or ()
-        rates = [run.questions.numbers(field, REFERENCE) for field in fields]
+        rates = [run.questions.numbers(field, REFERENCE) for field in settings.reference or ()]
         reference_P2 = np.stack(rates, axis=1) if rates else None
-        return cls(run, MoPPSState(settings, len(run.questions), run.fresh, run.rng(SEED_STREAM), reference_P2))
+        self.state = MoPPSState(settings, len(run.questions), run.fresh, run.rng(SEED_STREAM), reference_P2)
 
     def target(self) -> float | None:
         return self.run.dots.mopps.target
-
-    def begin(self, step: Step) -> None:
-        self._figures = {}
 
     def plan(self, step: Step) -> np.ndarray:
         return self.state.planned(step.target)
@@ -71,9 +54,6 @@ class MoPPS(Source):
         success_N = 1 - np.array([difficulty(group.mean_reward, reward_range, group.uid) for group in step.new])
         figures = self.state.observe(questions_N, success_N, sizes_N)
         self._figures = {f"mopps/{name}": value for name, value in figures.items()}
-
-    def metrics(self, step: Step) -> dict[str, float]:
-        return self._figures
 
     def state_dict(self) -> dict[str, Any]:
         """The posteriors and their generator."""

@@ -50,7 +50,11 @@ class ReplayBuffer:
 
     def __getitem__(self, question: str) -> ReplayGroup:
         if question not in self._groups:
-            raise ReplayError(f"no group of question {question} in the replay buffer; it holds {len(self)} others")
+            raise ReplayError(
+                f"no group of question {question} in the replay buffer; it holds {len(self)} others",
+                key=question,
+                reason="missing",
+            )
         return self._groups[question]
 
     @property
@@ -61,7 +65,7 @@ class ReplayBuffer:
     def put(self, groups: Iterable[ReplayGroup]) -> int:
         """Keep the effective ones of some groups, the oldest give way; returns how many were kept.
 
-        A question's earlier group goes when a newer one comes, effective or not: the newer one is what the policy
+        A question's earlier group is dropped when a newer one comes, effective or not: the newer one is what the policy
         does now.
 
         Raises:
@@ -75,7 +79,9 @@ class ReplayBuffer:
             if len(outside):
                 raise ReplayError(
                     f"group of question {group.question} (step {group.step}): reward {outside[0]} is outside "
-                    f"dots.reward_range=[{low}, {high}]"
+                    f"dots.reward_range=[{low}, {high}]",
+                    key="dots.reward_range",
+                    reason="range",
                 )
         kept = 0
         for group in groups:

@@ -6,7 +6,6 @@ rollout_is_weights are proximal / behaviour. Fresh rows whose behaviour is recom
 """
 
 from collections.abc import Sequence
-from typing import Self
 
 import torch
 from omegaconf import DictConfig
@@ -47,29 +46,19 @@ class Loss(Stage):
         "weights/effective_sample_size": "(sum w)^2 / (n sum w^2) of the weights w",
     }
     own_loss = True
+    refuse = staticmethod(refuse_loss)
 
     def __init__(self, run: Run):
+        super().__init__(run)
         self.settings, self.rollout, self.ranks = run.dots.loss, run.rollout, run.ranks
         self.decoupled = run.config.actor_rollout_ref.actor.policy_loss.loss_mode == GRPO_RR_DECOUPLED
         # The model's fused kernels know one temperature for all rows.
         self.one_temperature = run.config.actor_rollout_ref.model.use_fused_kernels
         self.multiple = forward_multiple(run.rollout, run.ranks)
-        self._figures: dict[str, float] = {}
 
     @classmethod
     def enabled(cls, dots: DotsConfig, config: DictConfig) -> bool:
         return config.actor_rollout_ref.actor.policy_loss.loss_mode in LOSSES
-
-    @classmethod
-    def refuse(cls, config: DictConfig, dots: DotsConfig) -> None:
-        refuse_loss(config, dots)
-
-    @classmethod
-    def make(cls, run: Run) -> Self:
-        return cls(run)
-
-    def begin(self, step: Step) -> None:
-        self._figures = {}
 
     def forward(self, step: Step, field: str, inner: Forward, rows: Rows, metrics: dict) -> None:
         """Write old_log_probs, replay_age and, if decoupled, behaviour_log_probs and rollout_is_weights of all rows.

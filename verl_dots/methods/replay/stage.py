@@ -4,15 +4,14 @@ Which groups are kept and replayed is the buffer's business, how their age is co
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
-from omegaconf import DictConfig
 
 from verl_dots.bridge.rows import Rows
 from verl_dots.bridge.stored_rows import pack_rows, put_back
 from verl_dots.config import DotsConfig
-from verl_dots.methods.hooks import Run, Source, Store, require_text
+from verl_dots.methods.hooks import Run, Source, Store
 from verl_dots.methods.replay.buffer import ReplayBuffer
 from verl_dots.methods.replay.checks import refuse_replay
 from verl_dots.methods.replay.sampling import Nearest, fresh_count, freshest, uniform
@@ -37,9 +36,10 @@ class Replay(Store):
         "buffer/bytes": "bytes of the buffer's arrays",
     }
     unequal_groups = True
+    refuse = staticmethod(refuse_replay)
 
     def __init__(self, run: Run):
-        self.run = run
+        super().__init__(run)
         dots = run.dots
         sampling = {"uniform": uniform, "freshest": freshest, "nearest": Nearest(*dots.reward_range)}
         self.buffer = ReplayBuffer(
@@ -49,16 +49,6 @@ class Replay(Store):
             sampling[dots.replay.sampling],
             run.rng(SEED_STREAM),
         )
-        self._figures: dict[str, float] = {}
-
-    @classmethod
-    def refuse(cls, config: DictConfig, dots: DotsConfig) -> None:
-        refuse_replay(config, dots)
-
-    @classmethod
-    def make(cls, run: Run) -> Self:
-        require_text(run, cls.name)
-        return cls(run)
 
     @classmethod
     def fresh(cls, dots: DotsConfig, batch_size: int) -> int:

@@ -35,7 +35,7 @@ def select(difficulty_P: np.ndarray, count: int, alpha: float, tau: float, rng: 
         raise ValueError(f"tau must be 0 or more and alpha a number, got tau={tau}, alpha={alpha}")
     if np.isinf(tau):
         return rng.permutation(len(difficulty_P))[:count]
-    # tau * (log weight + noise): the same order, and still exact as tau goes to 0.
+    # tau * (log weight + noise): the same order, and still exact as tau falls to 0.
     score_P = -np.abs(difficulty_P - alpha)
     if tau > 0:
         score_P += tau * rng.gumbel(size=len(score_P))

@@ -11,7 +11,6 @@ from omegaconf import DictConfig, OmegaConf
 
 from verl_dots.bridge.rows import TRAIN, Rows
 from verl_dots.config import DotsConfig
-from verl_dots.data.questions import Questions
 from verl_dots.difficulty.predictors import DifficultyPredictor, identity_of
 from verl_dots.methods.hooks import References, Run, Source
 from verl_dots.methods.selection.checks import CACHE, refuse_selection, refuse_selection_questions
@@ -40,22 +39,16 @@ class Selection(Source):
         "effective_groups": "share of the step's chosen questions whose rewards differ",
     }
     knows_questions = True
+    refuse = staticmethod(refuse_selection)
+    refuse_questions = staticmethod(refuse_selection_questions)
 
     def __init__(self, run: Run, curriculum: SelectionCurriculum, predictor: DifficultyPredictor):
-        self.run, self.curriculum, self.predictor = run, curriculum, predictor
-        self._figures: dict[str, float] = {}
+        super().__init__(run)
+        self.curriculum, self.predictor = curriculum, predictor
 
     @classmethod
     def on_conflict(cls, dots: DotsConfig) -> str:
         return dots.selection.conflicting_answers
-
-    @classmethod
-    def refuse(cls, config: DictConfig, dots: DotsConfig) -> None:
-        refuse_selection(config, dots)
-
-    @classmethod
-    def refuse_questions(cls, config: DictConfig, dots: DotsConfig, questions: Questions, usable: int) -> None:
-        refuse_selection_questions(config, dots, questions, usable)
 
     @classmethod
     def written_folders(cls, config: DictConfig) -> Sequence[str]:
@@ -72,9 +65,6 @@ class Selection(Source):
         return cls(run, curriculum, predictor)
 
     # --- a step ----------------------------------------------------------------------------------------------
-
-    def begin(self, step: Step) -> None:
-        self._figures = {}
 
     def plan(self, step: Step) -> np.ndarray:
         """The next batch of the round; where all are handed out, a round is planned first.
@@ -145,9 +135,6 @@ class Selection(Source):
         figures = self.curriculum.observe(questions_N, difficulty_N)
         figures["effective_groups"] = float(np.mean([group.effective for group in chosen]))
         self._figures |= {f"selection/{name}": value for name, value in figures.items()}
-
-    def metrics(self, step: Step) -> dict[str, float]:
-        return self._figures
 
     def _difficulty(self, group: Group) -> float:
         return difficulty(group.mean_reward, self.run.dots.reward_range, group.uid)
