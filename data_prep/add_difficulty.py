@@ -53,11 +53,8 @@ def add_difficulty(data: Path, labels: DifficultyLabels, out: Path, drop: bool, 
         if difficulty is None and len(lost) < SHOWN:
             lost.append(asked.text[:80])
     if not counts["id"] + counts["text"]:
-        raise SourceError(
-            f"none of the {sum(counts.values())} questions of {data} has a label; are these its labels?",
-            key=str(data),
-            reason="data",
-        )
+        text = f"none of the {sum(counts.values())} questions of {data} has a label; are these its labels?"
+        raise SourceError(text, key=str(data), reason="data")
     if counts["nothing"] and not drop:
         raise SourceError(
             f"{counts['nothing']} of {sum(counts.values())} questions of {data} have no label, the first: {lost}; "

@@ -117,11 +117,8 @@ def _labels(file: Path) -> Iterator[tuple[Asked, Mapping[str, Any]]]:
 def _read_labels(file: Path, label: str) -> Iterator[Asked]:
     for place, row in enumerate(read_rows(file, ("question_id", "text", label))):
         if not isinstance(row["question_id"], str) or not isinstance(row["text"], str):
-            raise SourceError(
-                f"--labels {file} row {place}: question_id and text must be text, got {row!r:.200}",
-                key="--labels",
-                reason="type",
-            )
+            text = f"--labels {file} row {place}: question_id and text must be text, got {row!r:.200}"
+            raise SourceError(text, key="--labels", reason="type")
         yield Asked(row, row["question_id"], without_instruction(row["text"]))
 
 

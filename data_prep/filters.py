@@ -60,11 +60,8 @@ class LengthLimit:
         except (OSError, ValueError) as error:
             raise SourceError(f"--tokenizer {tokenizer}: {error}", key="--tokenizer", reason="file") from error
         if not self._tokenizer.chat_template:
-            raise SourceError(
-                f"--tokenizer {tokenizer} has no chat template, so a prompt has no length; take another",
-                key="--tokenizer",
-                reason="file",
-            )
+            text = f"--tokenizer {tokenizer} has no chat template, so a prompt has no length; take another"
+            raise SourceError(text, key="--tokenizer", reason="file")
         self._most, self._name = most, tokenizer
 
     def fits(self, prompts: Sequence[Sequence[Message]]) -> list[bool]:

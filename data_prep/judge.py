@@ -83,11 +83,8 @@ def read_ratings(options: argparse.Namespace) -> dict[str, str]:
             f"--out {options.out} is there and no label file: {error}", key="--out", reason="file"
         ) from error
     if there != _settings(options):
-        raise SourceError(
-            f"--out {options.out} is there, written with other settings ({there}); choose another name",
-            key="--out",
-            reason="other run",
-        )
+        text = f"--out {options.out} is there, written with other settings ({there}); choose another name"
+        raise SourceError(text, key="--out", reason="other run")
     return {row["question_id"]: row["rating"] for row in rows}
 
 

@@ -23,11 +23,8 @@ def convert(row: Any, options: Namespace) -> Problem:
         raise SourceError(f"expected two turns, a question and an answer, got {row!r:.200}", reason="data")
     truth = value_of(turns[1], "ground_truth")
     if not isinstance(truth, Mapping):
-        raise SourceError(
-            f"the second turn's ground_truth must be a dict with value, got {truth!r:.200}",
-            key="ground_truth",
-            reason="type",
-        )
+        text = f"the second turn's ground_truth must be a dict with value, got {truth!r:.200}"
+        raise SourceError(text, key="ground_truth", reason="type")
     return Problem(text_of(turns[0], "question", "value"), text_of(truth, "answer", "value"))
 
 

@@ -148,11 +148,8 @@ def _first_reading(
     if not counts["rows read"]:
         raise SourceError(f"{source.name} has no rows", key=source.name, reason="data")
     if sum(count for name, count in counts.items() if name.startswith(DAMAGED)) == counts["rows read"]:
-        raise SourceError(
-            f"none of the rows of {source.name} can be used: {_shown(counts)}; is this the right --source?",
-            key=source.name,
-            reason="data",
-        )
+        text = f"none of the rows of {source.name} can be used: {_shown(counts)}; is this the right --source?"
+        raise SourceError(text, key=source.name, reason="data")
     return digests, used
 
 
@@ -211,11 +208,8 @@ def _convert(data_set: DataSet, row: Any, position: int, options: Namespace) -> 
     except SourceError as error:
         raise SourceError(f"row {position} of the source: {error}", key=error.key, reason=error.reason) from error
     except (ValueError, TypeError) as error:
-        raise SourceError(
-            f"row {position} of the source: {error}, in {row!r:.200}; is this the right --source?",
-            key="--source",
-            reason="data",
-        ) from error
+        text = f"row {position} of the source: {error}, in {row!r:.200}; is this the right --source?"
+        raise SourceError(text, key="--source", reason="data") from error
 
 
 def _progress(rows: Iterable[Any], doing: str, options: Namespace) -> Iterable[Any]:

@@ -48,11 +48,8 @@ def value_of(row: Mapping[str, Any], *names: str) -> Any:
     for name in names:
         if name in row:
             return row[name]
-    raise SourceError(
-        f"no column {' or '.join(map(repr, names))}, only {sorted(map(str, row))}; is this the right --source?",
-        key=names[0],
-        reason="data",
-    )
+    text = f"no column {' or '.join(map(repr, names))}, only {sorted(map(str, row))}; is this the right --source?"
+    raise SourceError(text, key=names[0], reason="data")
 
 
 def text_of(row: Mapping[str, Any], what: str, *names: str) -> str:
@@ -160,17 +157,11 @@ def verl_question(row: Mapping[str, Any]) -> tuple[str, str]:
     """
     prompt, rewards, extra = row["prompt"], row["reward_model"], row.get("extra_info") or {}
     if not isinstance(prompt, list) or not isinstance(rewards, Mapping) or not isinstance(extra, Mapping):
-        raise SourceError(
-            "prompt must be a list of messages, reward_model and extra_info dicts; is this verl's schema?",
-            key="prompt",
-            reason="type",
-        )
+        text = "prompt must be a list of messages, reward_model and extra_info dicts; is this verl's schema?"
+        raise SourceError(text, key="prompt", reason="type")
     if "ground_truth" not in rewards:
-        raise SourceError(
-            f"reward_model has no ground_truth, only {sorted(map(str, rewards))}; is this verl's schema?",
-            key="reward_model",
-            reason="data",
-        )
+        text = f"reward_model has no ground_truth, only {sorted(map(str, rewards))}; is this verl's schema?"
+        raise SourceError(text, key="reward_model", reason="data")
     asked = _said_by_user(prompt)
     answer = text_of(rewards, "answer", "ground_truth")
     text = extra.get("question")

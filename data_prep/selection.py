@@ -59,11 +59,8 @@ class Digests:
             SelectionError: conflicts with "error", or fewer questions than ``sample``.
         """
         if on_conflict not in ON_CONFLICT:
-            raise SelectionError(
-                f"--conflicts {on_conflict}: must be one of {', '.join(ON_CONFLICT)}",
-                key="--conflicts",
-                reason="choice",
-            )
+            text = f"--conflicts {on_conflict}: must be one of {', '.join(ON_CONFLICT)}"
+            raise SelectionError(text, key="--conflicts", reason="choice")
         exact, same, text = (np.asarray(self._columns[name], np.uint64) for name in ("exact", "same", "text"))
         first = np.sort(np.unique(same, return_index=True)[1])
         exact_repeats = len(exact) - len(np.unique(exact))
@@ -74,11 +71,8 @@ class Digests:
         _, group, size = np.unique(text[first], return_inverse=True, return_counts=True)
         alone = size[group] == 1
         if on_conflict == "error" and not alone.all():
-            raise SelectionError(
-                f"{(~alone).sum()} questions occur with different answers; leave them out with --conflicts drop",
-                key="--conflicts",
-                reason="data",
-            )
+            text = f"{(~alone).sum()} questions occur with different answers; leave them out with --conflicts drop"
+            raise SelectionError(text, key="--conflicts", reason="data")
         if on_conflict == "drop":
             counts[CONFLICTING] = int((~alone).sum())
             first = first[alone]
@@ -91,11 +85,8 @@ class Digests:
 def _sampled(place_K: np.ndarray, same_K: np.ndarray, sample: int, seed: int) -> np.ndarray:
     """The ``sample`` places whose questions have the smallest numbers, ascending."""
     if sample > len(place_K):
-        raise SelectionError(
-            f"--sample {sample}: there are only {len(place_K)} questions; ask for at most as many",
-            key="--sample",
-            reason="size",
-        )
+        text = f"--sample {sample}: there are only {len(place_K)} questions; ask for at most as many"
+        raise SelectionError(text, key="--sample", reason="size")
     drawn = [hashlib.sha256(f"{seed}:{value:016x}".encode()).digest()[:8] for value in same_K.tolist()]
     number_K = np.frombuffer(b"".join(drawn), dtype=">u8")
     return np.sort(place_K[np.argsort(number_K, kind="stable")[:sample]])

@@ -79,22 +79,16 @@ def open_source(
     if _HUB_ID.fullmatch(given) and not given.endswith(SUFFIXES):
         same = hub is not None and given == hub.id
         return _hub_source(given, config or (hub.config if same else None), theirs, revision)
-    raise SourceError(
-        f"--source {given}: there is no such file or folder, and it is no hub id (owner/name)",
-        key="--source",
-        reason="file",
-    )
+    text = f"--source {given}: there is no such file or folder, and it is no hub id (owner/name)"
+    raise SourceError(text, key="--source", reason="file")
 
 
 def _files_of(folder: Path, config: str | None, split: str, others: Set[str]) -> list[Path]:
     """Its files of the configuration and the split; ``others`` are names of splits that must not be taken for it."""
     files = sorted(path for path in folder.rglob("*") if path.is_file() and is_data_file(path.relative_to(folder)))
     if not files:
-        raise SourceError(
-            f"--source {folder}: no data file in this folder; known: {', '.join(SUFFIXES)}",
-            key="--source",
-            reason="file",
-        )
+        text = f"--source {folder}: no data file in this folder; known: {', '.join(SUFFIXES)}"
+        raise SourceError(text, key="--source", reason="file")
 
     def named(*words: str) -> list[Path]:
         pattern = re.compile(rf"(?:^|[/._-])(?:{'|'.join(map(re.escape, words))})(?:$|[/._-])")
@@ -145,11 +139,8 @@ def _hub_source(name: str, config: str | None, split: str, revision: str | None)
             reason="file",
         ) from error
     if split not in splits and len(splits) != 1:
-        raise SourceError(
-            f"{name} has the splits {sorted(splits)}, not {split!r}; give one of its files with --source",
-            key="--source",
-            reason="choice",
-        )
+        text = f"{name} has the splits {sorted(splits)}, not {split!r}; give one of its files with --source"
+        raise SourceError(text, key="--source", reason="choice")
     rows = splits[split] if split in splits else next(iter(splits.values()))
     return Source(name, lambda: iter(rows), {"config": config, "revision": revision or _revision_of(rows)})
 
