@@ -53,11 +53,14 @@ def add_difficulty(data: Path, labels: DifficultyLabels, out: Path, drop: bool, 
         if difficulty is None and len(lost) < SHOWN:
             lost.append(asked.text[:80])
     if not counts["id"] + counts["text"]:
-        raise SourceError(f"none of the {sum(counts.values())} questions of {data} has a label; are these its labels?")
+        text = f"none of the {sum(counts.values())} questions of {data} has a label; are these its labels?"
+        raise SourceError(text, key=str(data), reason="data")
     if counts["nothing"] and not drop:
         raise SourceError(
             f"{counts['nothing']} of {sum(counts.values())} questions of {data} have no label, the first: {lost}; "
-            "leave them out with --unmatched drop"
+            "leave them out with --unmatched drop",
+            key="--unmatched",
+            reason="data",
         )
     provenance = {
         "generator": "data_prep.add_difficulty",

@@ -62,7 +62,7 @@ def read_verl_rows(file: Path, columns: Sequence[str] | None = None) -> Iterator
         try:
             text, _ = verl_question(row)
         except (SourceError, Unusable) as error:
-            raise SourceError(f"{file} row {place}: {error}") from error
+            raise SourceError(f"{file} row {place}: {error}", key=str(file), reason="data") from error
         yield Asked(row, question_id(row["prompt"], row["reward_model"]["ground_truth"]), text)
 
 
@@ -77,7 +77,7 @@ def read_difficulties(files: Sequence[Path], easiest: float = 0.0, hardest: floa
         SourceError: a file is of none of the kinds, or a label is no number in its range.
     """
     if easiest == hardest:
-        raise SourceError(f"--range {easiest:g} {hardest:g}: the two must differ")
+        raise SourceError(f"--range {easiest:g} {hardest:g}: the two must differ", key="--range", reason="range")
     by_id: dict[str, list[float]] = {}
     by_text: dict[int, list[float]] = {}
     for file in files:
@@ -85,7 +85,9 @@ def read_difficulties(files: Sequence[Path], easiest: float = 0.0, hardest: floa
             try:
                 difficulty = _scaled(fields, easiest, hardest)
             except SourceError as error:
-                raise SourceError(f"--labels {file} row {place}: {error}") from error
+                raise SourceError(
+                    f"--labels {file} row {place}: {error}", key="--labels", reason=error.reason
+                ) from error
             by_id.setdefault(label.id, []).append(difficulty)
             by_text.setdefault(digest(normalise(label.text)), []).append(difficulty)
     return DifficultyLabels(_means(by_id), _means(by_text))
@@ -106,14 +108,17 @@ def _labels(file: Path) -> Iterator[tuple[Asked, Mapping[str, Any]]]:
     else:
         raise SourceError(
             f"--labels {file} has the columns {sorted(names)}; allowed: question_id, text and success_rate or "
-            "difficulty, or verl's prompt, reward_model, extra_info"
+            "difficulty, or verl's prompt, reward_model, extra_info",
+            key="--labels",
+            reason="data",
         )
 
 
 def _read_labels(file: Path, label: str) -> Iterator[Asked]:
     for place, row in enumerate(read_rows(file, ("question_id", "text", label))):
         if not isinstance(row["question_id"], str) or not isinstance(row["text"], str):
-            raise SourceError(f"--labels {file} row {place}: question_id and text must be text, got {row!r:.200}")
+            text = f"--labels {file} row {place}: question_id and text must be text, got {row!r:.200}"
+            raise SourceError(text, key="--labels", reason="type")
         yield Asked(row, row["question_id"], without_instruction(row["text"]))
 
 
@@ -122,13 +127,17 @@ def _scaled(fields: Mapping[str, Any], easiest: float, hardest: float) -> float:
     if fields.get("success_rate") is not None:
         rate = _number(fields, "success_rate")
         if not 0 <= rate <= 1:
-            raise SourceError(f"success_rate {rate:g} is outside [0, 1]; remove such rows")
+            raise SourceError(
+                f"success_rate {rate:g} is outside [0, 1]; remove such rows", key="success_rate", reason="range"
+            )
         return HARDEST * (1 - rate)
     difficulty = HARDEST * (_number(fields, "difficulty") - easiest) / (hardest - easiest)
     if not 0 <= difficulty <= HARDEST:
         raise SourceError(
             f"difficulty {difficulty:g} is outside [0, 100]; give the range of the file's difficulties with "
-            "--range EASIEST HARDEST"
+            "--range EASIEST HARDEST",
+            key="--range",
+            reason="range",
         )
     return difficulty
 
@@ -136,5 +145,5 @@ def _scaled(fields: Mapping[str, Any], easiest: float, hardest: float) -> float:
 def _number(fields: Mapping[str, Any], name: str) -> float:
     value = fields.get(name)
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise SourceError(f"a {name} must be a number, got {value!r}; remove such rows")
+        raise SourceError(f"a {name} must be a number, got {value!r}; remove such rows", key=name, reason="type")
     return value

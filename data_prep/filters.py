@@ -32,7 +32,7 @@ class Exclusion:
             try:
                 texts = read_questions([file], on_conflict="keep").texts
             except QuestionError as error:
-                raise SourceError(f"--exclude {file}: {error}") from error
+                raise SourceError(f"--exclude {file}: {error}", key="--exclude", reason=error.reason) from error
             for text in texts:
                 named = self._files.setdefault(digest(normalise(without_instruction(text))), [])
                 named += [str(file)] if str(file) not in named else []
@@ -58,9 +58,10 @@ class LengthLimit:
         try:
             self._tokenizer = AutoTokenizer.from_pretrained(tokenizer)
         except (OSError, ValueError) as error:
-            raise SourceError(f"--tokenizer {tokenizer}: {error}") from error
+            raise SourceError(f"--tokenizer {tokenizer}: {error}", key="--tokenizer", reason="file") from error
         if not self._tokenizer.chat_template:
-            raise SourceError(f"--tokenizer {tokenizer} has no chat template, so a prompt has no length; take another")
+            text = f"--tokenizer {tokenizer} has no chat template, so a prompt has no length; take another"
+            raise SourceError(text, key="--tokenizer", reason="file")
         self._most, self._name = most, tokenizer
 
     def fits(self, prompts: Sequence[Sequence[Message]]) -> list[bool]:
@@ -79,7 +80,9 @@ class LengthLimit:
             roles = " and ".join(dict.fromkeys(message["role"] for message in prompts[0]))
             raise SourceError(
                 f"--tokenizer {self._name}: the tokenizer's chat template refuses {roles} messages: {error}; "
-                "training would end on them too. Where it knows no system message, leave --system out"
+                "training would end on them too. Where it knows no system message, leave --system out",
+                key="--tokenizer",
+                reason="data",
             ) from error
         found = self._tokenizer(texts, add_special_tokens=False)["input_ids"]
         return [len(tokens) <= self._most for tokens in found]

@@ -20,7 +20,7 @@ class Journal(journal.Journal[str, str]):
         try:
             super().__init__(path, settings)
         except ConfigError as error:
-            raise SourceError(str(error)) from error
+            raise SourceError(str(error), key=error.key, reason=error.reason) from error
 
     def line_of(self, key: str, value: str) -> dict[str, Any]:
         return {"question_id": key, "label": value}

@@ -79,9 +79,12 @@ def read_ratings(options: argparse.Namespace) -> dict[str, str]:
         there = read_provenance(options.out).get("settings")
         rows = list(read_rows(options.out, ("question_id", "rating")))
     except QuestionError as error:
-        raise SourceError(f"--out {options.out} is there and no label file: {error}") from error
+        raise SourceError(
+            f"--out {options.out} is there and no label file: {error}", key="--out", reason="file"
+        ) from error
     if there != _settings(options):
-        raise SourceError(f"--out {options.out} is there, written with other settings ({there}); choose another name")
+        text = f"--out {options.out} is there, written with other settings ({there}); choose another name"
+        raise SourceError(text, key="--out", reason="other run")
     return {row["question_id"]: row["rating"] for row in rows}
 
 

@@ -20,10 +20,11 @@ def convert(row: Any, options: Namespace) -> Problem:
     """A list of two turns, or a dict of them."""
     turns = row if isinstance(row, list) else [value_of(row, name) for name in ("0", "1")]
     if len(turns) != 2 or not all(isinstance(turn, Mapping) for turn in turns):
-        raise SourceError(f"expected two turns, a question and an answer, got {row!r:.200}")
+        raise SourceError(f"expected two turns, a question and an answer, got {row!r:.200}", reason="data")
     truth = value_of(turns[1], "ground_truth")
     if not isinstance(truth, Mapping):
-        raise SourceError(f"the second turn's ground_truth must be a dict with value, got {truth!r:.200}")
+        text = f"the second turn's ground_truth must be a dict with value, got {truth!r:.200}"
+        raise SourceError(text, key="ground_truth", reason="type")
     return Problem(text_of(turns[0], "question", "value"), text_of(truth, "answer", "value"))
 
 

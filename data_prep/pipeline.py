@@ -90,7 +90,7 @@ def prepare(data_set: DataSet, source: Source, options: Namespace) -> dict[str, 
     left = len(selection.position_K)
     steps = {**counts, **selection.counts, "rows written": left}
     if not left:
-        raise SourceError(f"nothing is left of {source.name}: {_shown(steps)}")
+        raise SourceError(f"nothing is left of {source.name}: {_shown(steps)}", key=source.name, reason="data")
     provenance = {
         "generator": f"data_prep.{data_set.module}",
         "version": VERSION,
@@ -146,11 +146,10 @@ def _first_reading(
             digests.add(position, problem.question, problem.answer)
             used |= {name for name, value in problem.extra.items() if value is not None}
     if not counts["rows read"]:
-        raise SourceError(f"{source.name} has no rows")
+        raise SourceError(f"{source.name} has no rows", key=source.name, reason="data")
     if sum(count for name, count in counts.items() if name.startswith(DAMAGED)) == counts["rows read"]:
-        raise SourceError(
-            f"none of the rows of {source.name} can be used: {_shown(counts)}; is this the right --source?"
-        )
+        text = f"none of the rows of {source.name} can be used: {_shown(counts)}; is this the right --source?"
+        raise SourceError(text, key=source.name, reason="data")
     return digests, used
 
 
@@ -193,21 +192,24 @@ def _second_reading(
         position_wanted = next(wanted, None)
         if position_wanted is None:
             return
-    raise SourceError(f"{source.name} lost rows while it was read; nothing was written, run it again")
+    raise SourceError(
+        f"{source.name} lost rows while it was read; nothing was written, run it again", key=source.name, reason="file"
+    )
 
 
 def _convert(data_set: DataSet, row: Any, position: int, options: Namespace) -> Problem:
     """The problem in a row. Raises LeftOut, Unusable, or SourceError that names the row: it is of another source."""
     try:
         if not isinstance(row, data_set.row_types):
-            raise SourceError(f"expected columns, got {row!r:.80}; is this the right --source?")
+            raise SourceError(
+                f"expected columns, got {row!r:.80}; is this the right --source?", key="--source", reason="type"
+            )
         return data_set.convert(row, options)
     except SourceError as error:
-        raise SourceError(f"row {position} of the source: {error}") from error
+        raise SourceError(f"row {position} of the source: {error}", key=error.key, reason=error.reason) from error
     except (ValueError, TypeError) as error:
-        raise SourceError(
-            f"row {position} of the source: {error}, in {row!r:.200}; is this the right --source?"
-        ) from error
+        text = f"row {position} of the source: {error}, in {row!r:.200}; is this the right --source?"
+        raise SourceError(text, key="--source", reason="data") from error
 
 
 def _progress(rows: Iterable[Any], doing: str, options: Namespace) -> Iterable[Any]:

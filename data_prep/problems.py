@@ -13,11 +13,12 @@ from typing import Any
 
 from data_prep.text import without_instruction
 from verl_dots.rewards.final_answer import last_boxed
+from verl_dots.settings import Refusal
 
 _BARE_BOX = re.compile(r"\\boxed\s+([^\s$]+)")
 
 
-class SourceError(ValueError):
+class SourceError(Refusal):
     """A source that cannot be read, or is not what the script expects; the message says what to do."""
 
 
@@ -47,9 +48,8 @@ def value_of(row: Mapping[str, Any], *names: str) -> Any:
     for name in names:
         if name in row:
             return row[name]
-    raise SourceError(
-        f"no column {' or '.join(map(repr, names))}, only {sorted(map(str, row))}; is this the right --source?"
-    )
+    text = f"no column {' or '.join(map(repr, names))}, only {sorted(map(str, row))}; is this the right --source?"
+    raise SourceError(text, key=names[0], reason="data")
 
 
 def text_of(row: Mapping[str, Any], what: str, *names: str) -> str:
@@ -104,7 +104,9 @@ def number_of(row: Mapping[str, Any], name: str) -> float | None:
     except (TypeError, ValueError):
         number = math.nan
     if not math.isfinite(number):
-        raise SourceError(f"{name} must be a number, got {value!r:.80}; is this the right --source?")
+        raise SourceError(
+            f"{name} must be a number, got {value!r:.80}; is this the right --source?", key=name, reason="type"
+        )
     return number
 
 
@@ -155,11 +157,11 @@ def verl_question(row: Mapping[str, Any]) -> tuple[str, str]:
     """
     prompt, rewards, extra = row["prompt"], row["reward_model"], row.get("extra_info") or {}
     if not isinstance(prompt, list) or not isinstance(rewards, Mapping) or not isinstance(extra, Mapping):
-        raise SourceError(
-            "prompt must be a list of messages, reward_model and extra_info dicts; is this verl's schema?"
-        )
+        text = "prompt must be a list of messages, reward_model and extra_info dicts; is this verl's schema?"
+        raise SourceError(text, key="prompt", reason="type")
     if "ground_truth" not in rewards:
-        raise SourceError(f"reward_model has no ground_truth, only {sorted(map(str, rewards))}; is this verl's schema?")
+        text = f"reward_model has no ground_truth, only {sorted(map(str, rewards))}; is this verl's schema?"
+        raise SourceError(text, key="reward_model", reason="data")
     asked = _said_by_user(prompt)
     answer = text_of(rewards, "answer", "ground_truth")
     text = extra.get("question")
@@ -172,6 +174,9 @@ def _said_by_user(prompt: list[Any]) -> str:
         fields = [message.get(name) for name in ("role", "content")] if isinstance(message, Mapping) else [None]
         if not all(isinstance(field, str) for field in fields):
             raise SourceError(
-                f"a message of prompt has a role and a content, both text, got {message!r:.200}; is this verl's schema?"
+                f"a message of prompt has a role and a content, both text, got {message!r:.200}; "
+                "is this verl's schema?",
+                key="prompt",
+                reason="type",
             )
     return "\n".join(message["content"] for message in prompt if message["role"] == "user")

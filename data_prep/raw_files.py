@@ -30,9 +30,9 @@ def read_file(path: Path) -> Iterator[Any]:
         SourceError: another kind of file, empty, not UTF-8, or damaged; of parquet a QuestionError says so.
     """
     if not path.name.endswith(SUFFIXES):
-        raise SourceError(f"{path}: unknown kind of file; known: {', '.join(SUFFIXES)}")
+        raise SourceError(f"{path}: unknown kind of file; known: {', '.join(SUFFIXES)}", key=str(path), reason="file")
     if not path.stat().st_size:
-        raise SourceError(f"{path} is empty; is the download complete?")
+        raise SourceError(f"{path} is empty; is the download complete?", key=str(path), reason="file")
     yield from read_rows(path) if is_parquet(path) else _json(path)
 
 
@@ -42,14 +42,20 @@ def _json(path: Path) -> Iterator[Any]:
         with opener(path, "rt", encoding="utf-8") as file:
             yield from _values(_Text(file), lines=".jsonl" in path.suffixes)
     except UnicodeDecodeError as error:
-        raise SourceError(f"{path} is not UTF-8 ({error.reason}); convert it first") from error
+        raise SourceError(
+            f"{path} is not UTF-8 ({error.reason}); convert it first", key=str(path), reason="file"
+        ) from error
     except json.JSONDecodeError as error:
         near = error.doc[error.pos : error.pos + 60]
-        raise SourceError(f"{path} is not JSON, or cut short: {error.msg}, at {near!r}") from error
+        raise SourceError(
+            f"{path} is not JSON, or cut short: {error.msg}, at {near!r}", key=str(path), reason="file"
+        ) from error
     except (ValueError, RecursionError) as error:  # a number of too many digits, brackets within brackets
-        raise SourceError(f"{path} is JSON that cannot be read: {error}") from error
+        raise SourceError(f"{path} is JSON that cannot be read: {error}", key=str(path), reason="file") from error
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise SourceError(f"{path} is not a gzip file, cut short or damaged: {error}") from error
+        raise SourceError(
+            f"{path} is not a gzip file, cut short or damaged: {error}", key=str(path), reason="file"
+        ) from error
 
 
 class _Text:

@@ -36,7 +36,9 @@ def accepted(data_source: str, response: str, truth: str) -> tuple[bool, ...]:
         _checkers.cache_clear()
         raise SourceError(
             f"a process that runs reference solutions ended ({error}); see its message above, or keep all solutions "
-            "unchecked with --no-check"
+            "unchecked with --no-check",
+            key="--no-check",
+            reason="machine",
         ) from error
 
 

@@ -15,11 +15,12 @@ import numpy as np
 
 from data_prep.text import digest, normalise
 from verl_dots.data.questions import ON_CONFLICT
+from verl_dots.settings import Refusal
 
 CONFLICTING = "same question, different answers"
 
 
-class SelectionError(ValueError):
+class SelectionError(Refusal):
     """What was asked of the selection cannot be; the message says why."""
 
 
@@ -58,7 +59,8 @@ class Digests:
             SelectionError: conflicts with "error", or fewer questions than ``sample``.
         """
         if on_conflict not in ON_CONFLICT:
-            raise SelectionError(f"--conflicts {on_conflict}: must be one of {', '.join(ON_CONFLICT)}")
+            text = f"--conflicts {on_conflict}: must be one of {', '.join(ON_CONFLICT)}"
+            raise SelectionError(text, key="--conflicts", reason="choice")
         exact, same, text = (np.asarray(self._columns[name], np.uint64) for name in ("exact", "same", "text"))
         first = np.sort(np.unique(same, return_index=True)[1])
         exact_repeats = len(exact) - len(np.unique(exact))
@@ -69,9 +71,8 @@ class Digests:
         _, group, size = np.unique(text[first], return_inverse=True, return_counts=True)
         alone = size[group] == 1
         if on_conflict == "error" and not alone.all():
-            raise SelectionError(
-                f"{(~alone).sum()} questions occur with different answers; leave them out with --conflicts drop"
-            )
+            text = f"{(~alone).sum()} questions occur with different answers; leave them out with --conflicts drop"
+            raise SelectionError(text, key="--conflicts", reason="data")
         if on_conflict == "drop":
             counts[CONFLICTING] = int((~alone).sum())
             first = first[alone]
@@ -84,7 +85,8 @@ class Digests:
 def _sampled(place_K: np.ndarray, same_K: np.ndarray, sample: int, seed: int) -> np.ndarray:
     """The ``sample`` places whose questions have the smallest numbers, ascending."""
     if sample > len(place_K):
-        raise SelectionError(f"--sample {sample}: there are only {len(place_K)} questions; ask for at most as many")
+        text = f"--sample {sample}: there are only {len(place_K)} questions; ask for at most as many"
+        raise SelectionError(text, key="--sample", reason="size")
     drawn = [hashlib.sha256(f"{seed}:{value:016x}".encode()).digest()[:8] for value in same_K.tolist()]
     number_K = np.frombuffer(b"".join(drawn), dtype=">u8")
     return np.sort(place_K[np.argsort(number_K, kind="stable")[:sample]])

@@ -65,7 +65,9 @@ def open_source(
     """
     if given is None:
         if hub is None:
-            raise SourceError("--source is missing: this set is on no hub; give a file or folder")
+            raise SourceError(
+                "--source is missing: this set is on no hub; give a file or folder", key="--source", reason="missing"
+            )
         return _hub_source(hub.id, config or hub.config, hub.splits[split], revision)
     path = Path(given).expanduser()
     theirs = hub.splits.get(split, split) if hub else split
@@ -77,14 +79,16 @@ def open_source(
     if _HUB_ID.fullmatch(given) and not given.endswith(SUFFIXES):
         same = hub is not None and given == hub.id
         return _hub_source(given, config or (hub.config if same else None), theirs, revision)
-    raise SourceError(f"--source {given}: there is no such file or folder, and it is no hub id (owner/name)")
+    text = f"--source {given}: there is no such file or folder, and it is no hub id (owner/name)"
+    raise SourceError(text, key="--source", reason="file")
 
 
 def _files_of(folder: Path, config: str | None, split: str, others: Set[str]) -> list[Path]:
     """Its files of the configuration and the split; ``others`` are names of splits that must not be taken for it."""
     files = sorted(path for path in folder.rglob("*") if path.is_file() and is_data_file(path.relative_to(folder)))
     if not files:
-        raise SourceError(f"--source {folder}: no data file in this folder; known: {', '.join(SUFFIXES)}")
+        text = f"--source {folder}: no data file in this folder; known: {', '.join(SUFFIXES)}"
+        raise SourceError(text, key="--source", reason="file")
 
     def named(*words: str) -> list[Path]:
         pattern = re.compile(rf"(?:^|[/._-])(?:{'|'.join(map(re.escape, words))})(?:$|[/._-])")
@@ -96,7 +100,9 @@ def _files_of(folder: Path, config: str | None, split: str, others: Set[str]) ->
     if not found and foreign:
         raise SourceError(
             f"--source {folder}: no file of the split {split!r}, only of others: {', '.join(foreign[:SHOWN])}"
-            f"{', ...' if len(foreign) > SHOWN else ''}; give the file itself with --source if it is what you want"
+            f"{', ...' if len(foreign) > SHOWN else ''}; give the file itself with --source if it is what you want",
+            key="--source",
+            reason="file",
         )
     return found or files
 
@@ -128,10 +134,13 @@ def _hub_source(name: str, config: str | None, split: str, revision: str | None)
     except (OSError, ValueError, datasets.exceptions.DatasetsError) as error:
         raise SourceError(
             f"the hub's data set {name}{f' ({config})' if config else ''} cannot be loaded: {error}. Without network, "
-            "download it elsewhere and give its file or folder with --source"
+            "download it elsewhere and give its file or folder with --source",
+            key="--source",
+            reason="file",
         ) from error
     if split not in splits and len(splits) != 1:
-        raise SourceError(f"{name} has the splits {sorted(splits)}, not {split!r}; give one of its files with --source")
+        text = f"{name} has the splits {sorted(splits)}, not {split!r}; give one of its files with --source"
+        raise SourceError(text, key="--source", reason="choice")
     rows = splits[split] if split in splits else next(iter(splits.values()))
     return Source(name, lambda: iter(rows), {"config": config, "revision": revision or _revision_of(rows)})
 

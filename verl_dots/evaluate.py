@@ -65,11 +65,8 @@ def evaluate(options: Namespace) -> tuple[list[Result], Path]:
     if checkpoint.folder is None:
         require_model(checkpoint.model)
         if options.out is None:
-            raise ConfigError(
-                f"--out is missing: {options.checkpoint!r} is a hub id, which has no folder here",
-                key="--out",
-                reason="missing",
-            )
+            text = f"--out is missing: {options.checkpoint!r} is a hub id, which has no folder here"
+            raise ConfigError(text, key="--out", reason="missing")
     out = options.out or checkpoint.folder / "evaluation"
     try_writing("--out", str(out))
     config = configure(options, checkpoint)

@@ -141,11 +141,8 @@ def pack(
     for place, response in enumerate(responses):
         _check(f"{name}, response {place}", response)
     if not np.isfinite(temperature) or temperature <= 0:
-        raise ReplayError(
-            f"{name}: temperature {temperature} must be above 0; what was sampled greedily has no ratio",
-            key="temperature",
-            reason="range",
-        )
+        text = f"{name}: temperature {temperature} must be above 0; what was sampled greedily has no ratio"
+        raise ReplayError(text, key="temperature", reason="range")
     tokens_N = np.concatenate([response.tokens_T for response in responses]).astype(np.int32)
     log_probs_N = np.concatenate([response.log_probs_T for response in responses]).astype(np.float32)
     masks = [np.ones(len(r.tokens_T), bool) if r.mask_T is None else np.asarray(r.mask_T, bool) for r in responses]

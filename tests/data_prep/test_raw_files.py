@@ -8,11 +8,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from data_prep import raw_files
-from data_prep.problems import SourceError
 from data_prep.raw_files import read_file
 from tests.refusals import refused
 from verl_dots.data import rows
-from verl_dots.data.file_lists import QuestionError
 
 ROWS = [{"a": 1, "b": "x, ] } {"}, {"a": 22, "b": "\u00e9\n"}, {"a": [3, {"c": None}], "b": ""}]
 WRITERS = {
@@ -52,29 +50,28 @@ def test_one_object_is_one_row(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "message"),
+    ("name", "content"),
     [
-        ("a.json", b"", "is empty"),
-        ("a.csv", b"a,b", "unknown kind of file; known: .parquet"),
-        ("a.json", b"PAR1 nonsense", "is not JSON, or cut short"),
-        ("a.json", b'[{"a": 1}, {"a"', "is not JSON, or cut short"),
-        ("a.json", b'[{"a": 1}', "the array is not closed"),
-        ("a.json", b'[{"a": 1} {"a": 2}]', "neither , nor ]"),
-        ("a.json", b'[{"a": 1}] tail', "text after the end"),
-        ("a.jsonl", b'{"a": "\xe9"}', "is not UTF-8"),
-        ("a.jsonl.gz", b'{"a": 1}', "is not a gzip file"),
-        ("a.jsonl.gz", gzip.compress(b'{"a": 1}' * 99, mtime=0)[:-9], "cut short"),
-        ("a.jsonl.gz", gzip.compress(b'{"a": 1}', mtime=0)[:10] + b"\xff" * 20, "cut short or damaged"),
-        ("a.json", b"[" * 100_000, "is JSON that cannot be read"),
-        ("a.json", b"9" * 5000, "is JSON that cannot be read"),
-        ("a.parquet", b'{"a": 1}', "is not a parquet file"),
+        ("a.json", b""),
+        ("a.csv", b"a,b"),
+        ("a.json", b"PAR1 nonsense"),
+        ("a.json", b'[{"a": 1}, {"a"'),
+        ("a.json", b'[{"a": 1}'),
+        ("a.json", b'[{"a": 1} {"a": 2}]'),
+        ("a.json", b'[{"a": 1}] tail'),
+        ("a.jsonl", b'{"a": "\xe9"}'),
+        ("a.jsonl.gz", b'{"a": 1}'),
+        ("a.jsonl.gz", gzip.compress(b'{"a": 1}' * 99, mtime=0)[:-9]),
+        ("a.jsonl.gz", gzip.compress(b'{"a": 1}', mtime=0)[:10] + b"\xff" * 20),
+        ("a.json", b"[" * 100_000),
+        ("a.json", b"9" * 5000),
+        ("a.parquet", b'{"a": 1}'),
     ],
 )
-def test_what_cannot_be_read_is_named(tmp_path, name, content, message):
+def test_what_cannot_be_read_is_named(tmp_path, name, content):
     (tmp_path / name).write_bytes(content)
-    with pytest.raises((SourceError, QuestionError), match=message) as caught:
+    with refused(str(tmp_path / name), "file"):
         list(read_file(tmp_path / name))
-    assert name in str(caught.value)
 
 
 def test_parquet_with_text_that_is_not_utf8(tmp_path, monkeypatch):

@@ -1,9 +1,9 @@
 """Repeats, conflicts and samples."""
 
 import numpy as np
-import pytest
 
-from data_prep.selection import Digests, SelectionError
+from data_prep.selection import Digests
+from tests.refusals import refused
 
 
 def digests(*questions):
@@ -28,9 +28,9 @@ def test_conflicts_are_dropped_kept_or_refused():
     assert found.select("drop", None, 1).position_K.tolist() == [10]
     assert found.select("drop", None, 1).counts["same question, different answers"] == 2
     assert found.select("keep", None, 1).position_K.tolist() == [0, 10, 20]
-    with pytest.raises(SelectionError, match="2 questions occur with different answers"):
+    with refused("--conflicts", "data", "2 questions"):
         found.select("error", None, 1)
-    with pytest.raises(SelectionError, match="--conflicts first: must be one of"):
+    with refused("--conflicts", "choice", "first"):
         found.select("first", None, 1)
 
 
@@ -64,5 +64,5 @@ def test_every_question_is_as_likely():
 
 
 def test_a_sample_larger_than_the_set_is_refused():
-    with pytest.raises(SelectionError, match="--sample 3: there are only 2"):
+    with refused("--sample", "size", "3", "2"):
         digests(("a", "1"), ("b", "2")).select("drop", 3, 1)

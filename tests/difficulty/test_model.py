@@ -148,7 +148,7 @@ def test_bad_input_is_refused():
     for wrong in (-0.01, 1.01, float("nan")):
         with pytest.raises(ValueError, match=r"in \[0, 1\]"):
             model.predict(query, reference, torch.full((5,), wrong))
-    with pytest.raises(ValueError, match="unknown calibration 'x'"):
+    with pytest.raises(ValueError, match="'x'"):
         PredictorConfig(4, calibration="x")
 
 
@@ -156,7 +156,7 @@ def test_damaged_weights_and_weights_that_are_not_finite(tmp_path):
     model = AttentionPredictor(PredictorConfig(6, (5,), direct_head=False, backbone_id="b-1"))
     model.save(tmp_path)
     assert AttentionPredictor.load(tmp_path, "renamed-1").config == model.config
-    with pytest.raises(ValueError, match="was trained on backbone 'b-1', not 'b-2'; give that backbone"):
+    with pytest.raises(ValueError, match="'b-1', not 'b-2'"):
         AttentionPredictor.load(tmp_path, "b-2")
     weights = tmp_path / "model.safetensors"
     whole = weights.read_bytes()

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+from tests.refusals import refused
 from verl_dots.difficulty import evaluate, train
 from verl_dots.difficulty.labels import Labels
 from verl_dots.difficulty.model import AttentionPredictor
@@ -63,30 +64,30 @@ def test_table_by_hand():
 def test_bad_options_are_refused(tmp_path):
     with pytest.raises(SystemExit):
         options(tmp_path, "--seeds", "1", "1")
-    with pytest.raises(ValueError, match="holds no predictor"):
+    with refused(str(tmp_path), "file"):
         evaluate.seeds_of(tmp_path)
 
 
 @pytest.mark.parametrize(
-    ("arguments", "words"),
+    ("arguments", "reason", "named"),
     [
-        (["--epochs", "0"], "--epochs 0: must be 1 or more"),
-        (["--references", "0"], "--references 0: must be 1 or more"),
-        (["--draws", "-1"], "--draws -1: must be 1 or more"),
-        (["--seeds", "1", "-2"], "--seeds -2: must be in 0..2147483647"),
-        (["--test-share", "1"], "--test-share 1.0: must be above 0 and below 1"),
-        (["--dev-share", "nan"], "--dev-share nan: must be above 0 and below 1"),
-        (["--difficulty-range", "5", "5"], "--difficulty-range 5.0 5.0: must be two finite numbers that differ"),
-        (["--device", "cuda:99"], "--device cuda:99: torch sees"),
-        (["--device", "tpu9"], "--device tpu9: torch knows no such device"),
-        (["--cache", "FILE/cache"], "--cache .*/file/cache cannot be written: Not a directory"),
-        (["--out", "FILE"], "--out .*/file cannot be written"),
+        (["--epochs", "0"], "range", "1 or more"),
+        (["--references", "0"], "range", "1 or more"),
+        (["--draws", "-1"], "range", "1 or more"),
+        (["--seeds", "1", "-2"], "range", "0..2147483647"),
+        (["--test-share", "1"], "range", "1.0"),
+        (["--dev-share", "nan"], "range", "nan"),
+        (["--difficulty-range", "5", "5"], "range", "5.0 5.0"),
+        (["--device", "cuda:99"], "machine", "cuda:99"),
+        (["--device", "tpu9"], "choice", "tpu9"),
+        (["--cache", "FILE/cache"], "file", "/file/cache "),
+        (["--out", "FILE"], "file", "/file "),
     ],
 )
-def test_what_training_cannot_do_is_refused_before_anything_is_read(tmp_path, arguments, words):
+def test_what_training_cannot_do_is_refused_before_anything_is_read(tmp_path, arguments, reason, named):
     (tmp_path / "file").touch()
     given = options(tmp_path, *[argument.replace("FILE", str(tmp_path / "file")) for argument in arguments])
-    with pytest.raises(ValueError, match=words):
+    with refused(arguments[0], reason, named):
         train.check(given)
 
 

@@ -77,7 +77,7 @@ def test_a_coroutine_is_awaited(tmp_path):
 @pytest.mark.parametrize("value", ["'good'", "None", "{'score': None}", "[1.0]", "{'score': 1, 'acc': 'yes'}"])
 def test_what_is_no_number_is_refused(tmp_path, value):
     config = with_function(tmp_path, f"def compute_score(**kwargs):\n    return {value}\n")
-    with pytest.raises(TypeError, match="must return a number or a dict with a number 'score'"):
+    with pytest.raises(TypeError, match="'score'"):
         rewards(config, (ROW, "text"))
 
 

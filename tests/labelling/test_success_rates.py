@@ -23,7 +23,7 @@ def test_a_reward_outside_the_range_names_the_question_and_the_fix(reward):
 
 
 def test_a_question_without_rollouts_has_no_success_rate():
-    with pytest.raises(ValueError, match="question abc has no rollouts"):
+    with pytest.raises(ValueError, match="question abc"):
         RewardRange().success_rate((), "abc")
 
 

@@ -47,7 +47,7 @@ def test_sampling_for_one_step_alone_is_no_preemptive_sampling():
 
 def test_two_stores_or_two_sources_are_refused_by_name(monkeypatch):
     run = make_run({"replay": ON, "preemptive": AHEAD})
-    with pytest.raises(ValueError, match="preemptive and replay cannot be enabled together; enable one of them"):
+    with pytest.raises(ValueError, match="preemptive and replay"):
         table.enabled(run.dots, run.config)
 
     class Other(table.AdaRFT):
@@ -59,7 +59,7 @@ def test_two_stores_or_two_sources_are_refused_by_name(monkeypatch):
 
     monkeypatch.setattr(table, "METHODS", (Other, *table.METHODS))
     run = make_run({"adarft": ON})
-    with pytest.raises(ValueError, match="other and adarft cannot be enabled together"):
+    with pytest.raises(ValueError, match="other and adarft"):
         table.enabled(run.dots, run.config)
 
 

@@ -46,17 +46,11 @@ class Backbone:
             object.__setattr__(self, "layers", tuple(self.layers))
             good = all(isinstance(layer, int) and layer >= 0 for layer in self.layers)
             if not self.layers or not good or len(set(self.layers)) < len(self.layers):
-                raise EmbeddingError(
-                    f"layers={self.layers}: must be different numbers of layers, each 0 or more",
-                    key="layers",
-                    reason="range",
-                )
+                text = f"layers={self.layers}: must be different numbers of layers, each 0 or more"
+                raise EmbeddingError(text, key="layers", reason="range")
         elif self.layers not in LAYERS:
-            raise EmbeddingError(
-                f"layers={self.layers!r}: must be one of {', '.join(LAYERS)}, or numbers of layers",
-                key="layers",
-                reason="choice",
-            )
+            text = f"layers={self.layers!r}: must be one of {', '.join(LAYERS)}, or numbers of layers"
+            raise EmbeddingError(text, key="layers", reason="choice")
         if self.max_length < 1:
             raise EmbeddingError(
                 f"max_length={self.max_length}: must be 1 or more tokens", key="max_length", reason="range"
@@ -119,11 +113,8 @@ def as_backbone(
     if not isinstance(backbone, Backbone):
         return Backbone(str(backbone), "last" if layers is None else layers, max_length or DEFAULT_MAX_LENGTH)
     if layers is not None or max_length is not None:
-        raise EmbeddingError(
-            "layers and max_length belong to the Backbone; give them to it, not beside it",
-            key="layers",
-            reason="excluded",
-        )
+        text = "layers and max_length belong to the Backbone; give them to it, not beside it"
+        raise EmbeddingError(text, key="layers", reason="excluded")
     return backbone
 
 

@@ -78,11 +78,8 @@ class EmbeddingCache:
                 with safe_open(self._shards[number], framework="numpy") as file:
                     embedding_P[chosen] = file.get_tensor("embedding")[found[chosen, 1]]
             except (SafetensorError, OSError) as error:
-                raise EmbeddingError(
-                    f"{self._shards[number]} cannot be read any more ({error}); {AGAIN}",
-                    key=str(self._shards[number]),
-                    reason="damaged",
-                ) from error
+                text = f"{self._shards[number]} cannot be read any more ({error}); {AGAIN}"
+                raise EmbeddingError(text, key=str(self._shards[number]), reason="damaged") from error
         return embedding_P
 
     def add(self, texts: Sequence[str], embedding_P: np.ndarray) -> None:
@@ -92,11 +89,8 @@ class EmbeddingCache:
             EmbeddingError: the cache is of another width, or a value is not finite; nothing is stored.
         """
         if not np.isfinite(embedding_P).all():
-            raise EmbeddingError(
-                f"embeddings for {self.folder} are not finite; none of them is stored",
-                key=str(self.folder),
-                reason="data",
-            )
+            text = f"embeddings for {self.folder} are not finite; none of them is stored"
+            raise EmbeddingError(text, key=str(self.folder), reason="data")
         self._describe(embedding_P.shape[1])
         keys = np.frombuffer(b"".join(map(_key, texts)), np.uint8).reshape(-1, KEY_BYTES)
         shard = self.folder / f"{uuid.uuid4().hex}.safetensors"
@@ -118,11 +112,8 @@ class EmbeddingCache:
             found = json.loads(file.read_text())
             content = (found["format"], found["backbone"], found["width"])
         except (ValueError, TypeError, KeyError) as error:
-            raise EmbeddingError(
-                f"{file} is damaged ({error!r}); delete {self.folder}, it is filled again",
-                key=str(file),
-                reason="damaged",
-            ) from error
+            text = f"{file} is damaged ({error!r}); delete {self.folder}, it is filled again"
+            raise EmbeddingError(text, key=str(file), reason="damaged") from error
         if content[:2] != (FORMAT, self.backbone_id):
             raise EmbeddingError(
                 f"{self.folder} holds embeddings of {content[1]!r} in format {content[0]}, not of "
@@ -136,11 +127,8 @@ class EmbeddingCache:
         # Another process may have begun the same cache meanwhile.
         known = self._described() if self.width is None else self.width
         if known not in (None, width):
-            raise EmbeddingError(
-                f"embeddings of width {width} do not fit {self.folder}, whose width is {known}",
-                key=str(self.folder),
-                reason="size",
-            )
+            text = f"embeddings of width {width} do not fit {self.folder}, whose width is {known}"
+            raise EmbeddingError(text, key=str(self.folder), reason="size")
         if known is None:
             content = {"format": FORMAT, "backbone": self.backbone_id, "width": width} | self.settings
             write_atomically(self.folder / MODEL_FILE, lambda partial: partial.write_text(json.dumps(content) + "\n"))

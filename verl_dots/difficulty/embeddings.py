@@ -126,11 +126,8 @@ class FrozenModel:
         folder = backbone.folder
         # Without its files transformers makes up a tokenizer that knows no words.
         if not any(file for pattern in TOKENIZERS for file in folder.glob(pattern)):
-            raise EmbeddingError(
-                f"backbone {backbone.path!r} has no tokenizer: none of {', '.join(TOKENIZERS)} in it",
-                key=backbone.path,
-                reason="file",
-            )
+            text = f"backbone {backbone.path!r} has no tokenizer: none of {', '.join(TOKENIZERS)} in it"
+            raise EmbeddingError(text, key=backbone.path, reason="file")
         try:
             self.tokenizer = AutoTokenizer.from_pretrained(folder)
             model = AutoModel.from_pretrained(folder, dtype=dtype)
@@ -163,11 +160,8 @@ class FrozenModel:
         tokens_P = [self.tokenizer(text, truncation=True, max_length=self.max_length)["input_ids"] for text in texts]
         empty = [places[row] for row, tokens in enumerate(tokens_P) if not tokens]
         if empty:
-            raise EmbeddingError(
-                f"{len(empty)} questions have no tokens for {self.backbone.path}, at {empty[:SHOWN]}",
-                key=self.backbone.path,
-                reason="data",
-            )
+            text = f"{len(empty)} questions have no tokens for {self.backbone.path}, at {empty[:SHOWN]}"
+            raise EmbeddingError(text, key=self.backbone.path, reason="data")
         embedding_P: np.ndarray | None = None
         for batch in _batches([len(tokens) for tokens in tokens_P], batch_tokens):
             means = self._means([tokens_P[row] for row in batch])
@@ -227,11 +221,8 @@ def _device(name: str) -> torch.device:
             f"device={name!r} is none that torch knows: cpu, cuda, cuda:1 ...", key="device", reason="choice"
         ) from error
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise EmbeddingError(
-            f"device={name!r}: torch sees {torch.cuda.device_count()} CUDA devices here; try cpu",
-            key="device",
-            reason="machine",
-        )
+        text = f"device={name!r}: torch sees {torch.cuda.device_count()} CUDA devices here; try cpu"
+        raise EmbeddingError(text, key="device", reason="machine")
     return device
 
 

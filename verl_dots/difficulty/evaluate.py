@@ -28,6 +28,7 @@ from verl_dots.difficulty.model import AttentionPredictor, PredictorConfig
 from verl_dots.difficulty.options import require_interval, require_whole
 from verl_dots.difficulty.prediction_scores import off_the_shelf, score_draws
 from verl_dots.files import try_folder, try_output
+from verl_dots.settings import ConfigError
 
 FAMILIES_FILE = "training_families.json"
 OFF_THE_SHELF = "off-the-shelf attention"
@@ -57,9 +58,10 @@ def unseen(labels: Labels, seen: set[str]) -> np.ndarray:
 
 
 def seeds_of(folder: Path) -> list[Path]:
-    """The predictor folder and those of its other seeds. Raises ValueError where there is no predictor."""
+    """The predictor folder and those of its other seeds. Raises ConfigError where there is no predictor."""
     if not (folder / "config.json").is_file():
-        raise ValueError(f"{folder} holds no predictor (config.json); give the --out of verl_dots.difficulty.train")
+        text = f"{folder} holds no predictor (config.json); give the --out of verl_dots.difficulty.train"
+        raise ConfigError(text, key=str(folder), reason="file")
     return [folder, *sorted(folder.glob("seed-*"))]
 
 

@@ -84,11 +84,8 @@ def backbone_of(config: DifficultyConfig) -> Backbone:
         ConfigError: none is named, or there is no predictor in the checkpoint's folder.
     """
     if config.backbone is None:
-        raise ConfigError(
-            "dots.difficulty.backbone is not set; give a model folder or hub id",
-            key="dots.difficulty.backbone",
-            reason="missing",
-        )
+        text = "dots.difficulty.backbone is not set; give a model folder or hub id"
+        raise ConfigError(text, key="dots.difficulty.backbone", reason="missing")
     if config.predictor == "online":
         return Backbone(config.backbone, config.layers, reads=config.reads)
     with _named_errors(config):
@@ -118,11 +115,8 @@ def _named_errors(config: DifficultyConfig) -> Iterator[None]:
         yield
     except FileNotFoundError as error:
         where = str(_checkpoint(config))
-        raise ConfigError(
-            f"dots.difficulty.checkpoint: no predictor in {where!r} ({error.filename})",
-            key="dots.difficulty.checkpoint",
-            reason="file",
-        ) from error
+        text = f"dots.difficulty.checkpoint: no predictor in {where!r} ({error.filename})"
+        raise ConfigError(text, key="dots.difficulty.checkpoint", reason="file") from error
     except ValueError as error:
         raise ConfigError(
             f"dots.difficulty.checkpoint: {error}", key="dots.difficulty.checkpoint", reason="file"

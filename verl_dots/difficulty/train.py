@@ -36,6 +36,7 @@ from verl_dots.difficulty.options import (
 from verl_dots.difficulty.prediction_scores import check_references, off_the_shelf, ridge, score_draws
 from verl_dots.difficulty.training import Trained, TrainingConfig, train
 from verl_dots.files import try_folder
+from verl_dots.settings import ConfigError
 
 PRESETS = {"default": PredictorConfig, "paper": PredictorConfig.paper}
 PRESET_READS = {"default": "answer_and_question", "paper": "question"}
@@ -114,7 +115,7 @@ def check(options: argparse.Namespace) -> None:
     """Refuse numbers that cannot work and places that cannot be written, before the questions are embedded.
 
     Raises:
-        ValueError: the option, its value and what it must be.
+        Refusal: the option, its value and what it must be.
     """
     for option, value, least in (
         ("--epochs", options.epochs, 1),
@@ -128,7 +129,8 @@ def check(options: argparse.Namespace) -> None:
     require_interval("--difficulty-range", options.difficulty_range)
     require_device("--device", options.device)
     if (options.out / "config.json").exists():
-        raise ValueError(f"{options.out} holds a predictor already; give another --out or remove it")
+        text = f"{options.out} holds a predictor already; give another --out or remove it"
+        raise ConfigError(text, key="--out", reason="excluded")
     try_folder(options.out, f"--out {options.out}")
     try_folder(Path(options.cache).expanduser(), f"--cache {options.cache}")
 

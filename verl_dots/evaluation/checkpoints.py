@@ -46,19 +46,13 @@ def find_checkpoint(given: str) -> Checkpoint:
     if not path.is_dir():
         # The hub's ids are `name` or `owner/name`.
         if path.exists() or given.startswith((".", "/", "~")) or given.count("/") > 1:
-            raise ConfigError(
-                f"there is no folder {given!r}; give a model folder, a hub id, global_step_N, or a run",
-                key=given,
-                reason="file",
-            )
+            text = f"there is no folder {given!r}; give a model folder, a hub id, global_step_N, or a run"
+            raise ConfigError(text, key=given, reason="file")
         return Checkpoint(given, given)
     if (path / "config.json").is_file():
         if not _has_weights(path):
-            raise ConfigError(
-                f"{given!r} has a config.json but no weights ({' or '.join(WEIGHTS)}){_hint(path)}",
-                key=given,
-                reason="file",
-            )
+            text = f"{given!r} has a config.json but no weights ({' or '.join(WEIGHTS)}){_hint(path)}"
+            raise ConfigError(text, key=given, reason="file")
         return Checkpoint(path.resolve().name, str(path), path)
     if (path / NEWEST).is_file() or checkpoints_in(path):
         step = _newest(path)
@@ -87,11 +81,8 @@ def _newest(run: Path) -> Path:
     step = run / f"global_step_{text}"
     if not text.isdigit() or not step.is_dir():
         there = sorted(entry.name for entry in run.glob("global_step_*"))
-        raise ConfigError(
-            f"{run / NEWEST} says {text!r}, but there is no {step.name}; name one of {there} instead",
-            key=str(run / NEWEST),
-            reason="file",
-        )
+        text = f"{run / NEWEST} says {text!r}, but there is no {step.name}; name one of {there} instead"
+        raise ConfigError(text, key=str(run / NEWEST), reason="file")
     return step
 
 

@@ -42,11 +42,8 @@ def configure(options: argparse.Namespace, checkpoint: Checkpoint) -> DictConfig
         ConfigError: an option, an override, the data, or what the config makes of them is wrong.
     """
     if stray := [word for word in options.overrides if "=" not in word]:
-        raise ConfigError(
-            f"{', '.join(stray)}: neither KEY=VALUE nor an option; data files follow --data",
-            key=stray[0],
-            reason="unknown",
-        )
+        text = f"{', '.join(stray)}: neither KEY=VALUE nor an option; data files follow --data"
+        raise ConfigError(text, key=stray[0], reason="unknown")
     for option, value in (("--rollouts", options.rollouts), ("--limit", options.limit)):
         if value is not None and value < 1:
             raise ConfigError(f"{option} {value}: must be at least 1", key=option, reason="range")

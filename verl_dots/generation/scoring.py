@@ -33,22 +33,16 @@ class RewardFunction:
         from verl.utils.reward_score import default_compute_score
 
         if config.reward.reward_model.enable:
-            raise ConfigError(
-                "reward.reward_model.enable=True: only reward functions are supported; set it to False",
-                key="reward.reward_model.enable",
-                reason="excluded",
-            )
+            text = "reward.reward_model.enable=True: only reward functions are supported; set it to False"
+            raise ConfigError(text, key="reward.reward_model.enable", reason="excluded")
         config = config.copy()
         workers = _math_workers(config)
         try:
             function = get_custom_reward_fn(config) or default_compute_score
         except (OSError, RuntimeError, AttributeError, ImportError) as error:
             path = config.reward.custom_reward_function.path
-            raise ConfigError(
-                f"reward.custom_reward_function.path={path!r} cannot be loaded: {error}",
-                key="reward.custom_reward_function.path",
-                reason="file",
-            ) from error
+            text = f"reward.custom_reward_function.path={path!r} cannot be loaded: {error}"
+            raise ConfigError(text, key="reward.custom_reward_function.path", reason="file") from error
         self._function = function
         self._is_async = inspect.iscoroutinefunction(function)
         # Most of them wait for a worker process; two more keep the others busy meanwhile.

@@ -22,11 +22,8 @@ def standalone_config(config: DictConfig) -> DictConfig:
         ConfigError: no rollout engine is named.
     """
     if OmegaConf.is_missing(config.actor_rollout_ref.rollout, "name"):
-        raise ConfigError(
-            "actor_rollout_ref.rollout.name is not set; choose vllm, sglang or hf (or device=cpu)",
-            key="actor_rollout_ref.rollout.name",
-            reason="missing",
-        )
+        text = "actor_rollout_ref.rollout.name is not set; choose vllm, sglang or hf (or device=cpu)"
+        raise ConfigError(text, key="actor_rollout_ref.rollout.name", reason="missing")
     config = config.copy()
     with open_dict(config):
         rollout = config.actor_rollout_ref.rollout
@@ -78,11 +75,8 @@ def load_tokenizer(config: DictConfig) -> Any:
         path = copy_to_local(given)
         tokenizer = hf_tokenizer(path, trust_remote_code=bool(model.get("trust_remote_code", False)))
     except (OSError, ValueError) as error:
-        raise ConfigError(
-            f"actor_rollout_ref.model.path: {given} has no tokenizer that loads: {error}",
-            key="actor_rollout_ref.model.path",
-            reason="file",
-        ) from error
+        text = f"actor_rollout_ref.model.path: {given} has no tokenizer that loads: {error}"
+        raise ConfigError(text, key="actor_rollout_ref.model.path", reason="file") from error
     if model.get("custom_chat_template"):
         tokenizer.chat_template = model.custom_chat_template
     return tokenizer

@@ -109,11 +109,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         options.reward_range = RewardRange(*options.reward_range)
         if options.last_steps is not None and not logs:
-            raise ConfigError(
-                "--last-steps belongs to --from-rollouts and --from-run; leave it out",
-                key="--last-steps",
-                reason="excluded",
-            )
+            text = "--last-steps belongs to --from-rollouts and --from-run; leave it out"
+            raise ConfigError(text, key="--last-steps", reason="excluded")
         require_options(options)
         counts = label_from_logs(options) if logs else label_with_model(options)
     except (ConfigError, QuestionError) as error:

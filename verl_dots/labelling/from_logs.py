@@ -49,11 +49,8 @@ def label_from_logs(options: argparse.Namespace) -> dict[str, int]:
         rows = _as_they_are(groups)
         logger.warning("no data files: the question ids are those of the rendered prompts, not those of a data set")
     if not rows:
-        raise ConfigError(
-            f"none of the {len(groups)} prompts in {str(folder)!r} is a question of {', '.join(files)}",
-            key=str(folder),
-            reason="data",
-        )
+        text = f"none of the {len(groups)} prompts in {str(folder)!r} is a question of {', '.join(files)}"
+        raise ConfigError(text, key=str(folder), reason="data")
     if unmatched:
         logger.warning("%d of %d logged prompts fit no question of the data (or several)", unmatched, len(groups))
     if options.out.exists():
@@ -94,19 +91,13 @@ def _sources(options: argparse.Namespace) -> tuple[Path, list[str], str]:
     given = {f"--{name}": getattr(options, name) for name in names}
     useless = [name for name, value in given.items() if value is not None] + options.overrides
     if useless:
-        raise ConfigError(
-            f"{', '.join(useless)}: no model runs when labels come from kept rollouts; leave it out",
-            key=useless[0],
-            reason="excluded",
-        )
+        text = f"{', '.join(useless)}: no model runs when labels come from kept rollouts; leave it out"
+        raise ConfigError(text, key=useless[0], reason="excluded")
     if options.from_run is None:
         return options.from_rollouts, options.data, "prompt"
     if options.from_rollouts is not None:
-        raise ConfigError(
-            "--from-run names the rollouts' folder too; give either --from-run or --from-rollouts",
-            key="--from-run",
-            reason="excluded",
-        )
+        text = "--from-run names the rollouts' folder too; give either --from-run or --from-rollouts"
+        raise ConfigError(text, key="--from-run", reason="excluded")
     path = options.from_run / "config.yaml"
     try:
         config = OmegaConf.load(path)
@@ -116,10 +107,7 @@ def _sources(options: argparse.Namespace) -> tuple[Path, list[str], str]:
         ) from error
     folder = OmegaConf.select(config, "trainer.rollout_data_dir")
     if not folder:
-        raise ConfigError(
-            f"the run in {str(options.from_run)!r} kept no rollouts (trainer.rollout_data_dir is not set)",
-            key=str(options.from_run),
-            reason="missing",
-        )
+        text = f"the run in {str(options.from_run)!r} kept no rollouts (trainer.rollout_data_dir is not set)"
+        raise ConfigError(text, key=str(options.from_run), reason="missing")
     files = file_list(OmegaConf.select(config, "data.train_files"))
     return Path(folder), options.data or files, OmegaConf.select(config, "data.prompt_key", default="prompt")

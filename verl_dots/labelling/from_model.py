@@ -97,11 +97,8 @@ def roll_out(
     tokens = {question.id: servers.tokenize(question.row["prompt"]) for question in questions}
     fitting = [question for question in questions if len(tokens[question.id]) <= most]
     if not fitting:
-        raise ConfigError(
-            f"all {len(questions)} prompts are longer than data.max_prompt_length={most}; raise it",
-            key="data.max_prompt_length",
-            reason="size",
-        )
+        text = f"all {len(questions)} prompts are longer than data.max_prompt_length={most}; raise it"
+        raise ConfigError(text, key="data.max_prompt_length", reason="size")
     if len(fitting) < len(questions):
         skipped = len(questions) - len(fitting)
         logger.warning("%d prompts are longer than data.max_prompt_length=%d and are left out", skipped, most)

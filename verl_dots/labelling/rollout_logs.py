@@ -49,11 +49,8 @@ def read_rollouts(folder: Path, last_steps: int | None = None) -> list[Rollout]:
     """
     files = {int(path.stem): path for path in folder.glob("*.jsonl") if path.stem.isdigit()}
     if not files:
-        raise ConfigError(
-            f"no rollouts (STEP.jsonl) in {str(folder)!r}; a run keeps them where trainer.rollout_data_dir says",
-            key=str(folder),
-            reason="file",
-        )
+        text = f"no rollouts (STEP.jsonl) in {str(folder)!r}; a run keeps them where trainer.rollout_data_dir says"
+        raise ConfigError(text, key=str(folder), reason="file")
     if last_steps is not None and last_steps < 1:
         raise ConfigError(f"--last-steps {last_steps}: must be at least 1", key="--last-steps", reason="range")
     steps = sorted(files)[-last_steps:] if last_steps else sorted(files)
@@ -136,11 +133,8 @@ def _read_step(step: int, path: Path) -> list[Rollout]:
                 f"{path}, line {number + 1}: not a JSON object: {error}", key=str(path), reason="data"
             ) from error
         if missing:
-            raise ConfigError(
-                f"{path}, line {number + 1}: no {missing} in it, so it is none of verl's rollouts",
-                key=str(path),
-                reason="data",
-            )
+            text = f"{path}, line {number + 1}: no {missing} in it, so it is none of verl's rollouts"
+            raise ConfigError(text, key=str(path), reason="data")
         key, output = _session(entry.get("uid"), number)
         rollout = Rollout(step, entry["input"], ground_truth_text(entry["gts"]), float(entry["score"]))
         if key not in rollouts or output > rollouts[key][0]:

@@ -53,11 +53,8 @@ class RewardRange:
 
     def __post_init__(self):
         if not self.low < self.high:
-            raise ConfigError(
-                f"--reward-range {self.low:g} {self.high:g}: the first must be below the second",
-                key="--reward-range",
-                reason="range",
-            )
+            text = f"--reward-range {self.low:g} {self.high:g}: the first must be below the second"
+            raise ConfigError(text, key="--reward-range", reason="range")
 
     def check(self, reward: float, question_id: str) -> None:
         """Raise RewardOutOfRange, naming the question, unless low <= reward <= high."""

@@ -106,11 +106,8 @@ def read_run(path: str | Path) -> Run:
     found = read_rows(file)
     if not found.values:
         skipped = f" but for {len(found.notes)} damaged lines" if found.notes else ""
-        raise NothingRecordedError(
-            f"{file} is empty{skipped}: the run ended before its first validation or step.",
-            key=str(file),
-            reason="missing",
-        )
+        text = f"{file} is empty{skipped}: the run ended before its first validation or step."
+        raise NothingRecordedError(text, key=str(file), reason="missing")
     rows, table_notes = as_table(found.values, path)
     settings, config_notes = configs.read_settings(path / CONFIG_FILE)
     info, info_notes = _read_info(path, settings)

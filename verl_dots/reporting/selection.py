@@ -149,11 +149,8 @@ def _cut_to_common(name: str, runs: list[Run]) -> tuple[list[Run], list[str]]:
     common = set.intersection(*steps)
     if not common:
         texts = "; ".join(f"{run.path}: {run.progress}" for run in runs)
-        raise RunError(
-            f"the runs of {name} have no evaluation in common ({texts}). Report them one by one.",
-            key=name,
-            reason="size",
-        )
+        text = f"the runs of {name} have no evaluation in common ({texts}). Report them one by one."
+        raise RunError(text, key=name, reason="size")
     last = int(max(common))
     note = f"{name} counts up to step {last} only, the last at which all of its {len(runs)} runs were evaluated."
     return [replace(run, rows=run.rows[run.rows["step"] <= last]) for run in runs], [note]

@@ -80,18 +80,12 @@ def choose_baseline(names: Sequence[str], requested: str | None = None, left_out
         return requested
     reasons = "; ".join(f"{one.path}: {one.reason}" for one in left_out if one.name == requested)
     if reasons:
-        raise RunError(
-            f"the baseline {requested} has no run that counts ({reasons}). Add {FLAG} to count unfinished ones.",
-            key=requested,
-            reason="missing",
-        )
+        text = f"the baseline {requested} has no run that counts ({reasons}). Add {FLAG} to count unfinished ones."
+        raise RunError(text, key=requested, reason="missing")
     near = difflib.get_close_matches(requested, names, n=1, cutoff=0.4)
     hint = f" Did you mean {near[0]!r}?" if near else ""
-    raise RunError(
-        f"no method is named {requested!r}; the runs given are of {sorted(names)}.{hint}",
-        key=requested,
-        reason="unknown",
-    )
+    text = f"no method is named {requested!r}; the runs given are of {sorted(names)}.{hint}"
+    raise RunError(text, key=requested, reason="unknown")
 
 
 def _replaced(name: str, requested: str | None, left_out: Sequence[LeftOut]) -> list[str]:

@@ -107,11 +107,8 @@ def _given(config: DictConfig) -> Path:
             reason="file",
         )
     if found := _faults_at(folder, config):
-        raise ConfigError(
-            f"trainer.resume_from_path={given} is no complete checkpoint: {', '.join(found[:5])}; name another",
-            key="trainer.resume_from_path",
-            reason="file",
-        )
+        text = f"trainer.resume_from_path={given} is no complete checkpoint: {', '.join(found[:5])}; name another"
+        raise ConfigError(text, key="trainer.resume_from_path", reason="file")
     return folder
 
 
@@ -128,11 +125,8 @@ def _newest(run: Path, config: DictConfig) -> Path | None:
     else:
         what = f"none of its checkpoints is complete: {describe(skipped)}" if there else "its checkpoints are gone"
         said = "" if named is None else f" ({TRACKER} says {named!r})"
-        raise ConfigError(
-            f"{run} is of a run that has been saved, but {what}{said}. It is not begun again in silence. {WAYS_OUT}",
-            key=str(run),
-            reason="file",
-        )
+        text = f"{run} is of a run that has been saved, but {what}{said}. It is not begun again in silence. {WAYS_OUT}"
+        raise ConfigError(text, key=str(run), reason="file")
     if skipped:
         logger.warning("%s: %s is the newest complete checkpoint; left out: %s", run, folder.name, describe(skipped))
     elif named != step_of(folder):

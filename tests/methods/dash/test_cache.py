@@ -30,7 +30,7 @@ def test_an_empty_cache_is_due_at_once():
     assert cache.due and cache.groups == 0
     with pytest.raises(RuntimeError, match="all that was sampled has been used"):
         cache.take()
-    with pytest.raises(ValueError, match="passes=0 must be 1 or more"):
+    with pytest.raises(ValueError, match="passes=0"):
         RolloutCache(0)
 
 

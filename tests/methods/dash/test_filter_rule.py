@@ -84,5 +84,5 @@ def test_nothing_left_and_everything_left():
     assert len(reduce_mini_batches(np.zeros(8, bool), np.ones(8), np.ones(8), 1, 2, multiple=2).places) == 4
     whole = reduce_mini_batches(np.ones(8, bool), np.ones(8), np.ones(8, int), 2, 2)
     assert whole.places.tolist() == list(range(8)) and not whole.fillers.any()
-    with pytest.raises(ValueError, match="7 rows do not divide into 2 mini-batches on 1 ranks"):
+    with pytest.raises(ValueError, match="7 rows"):
         reduce_mini_batches(np.ones(7, bool), np.ones(7), np.ones(7), 1, 2)

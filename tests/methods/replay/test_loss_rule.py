@@ -34,7 +34,7 @@ def test_weights_are_1_for_one_policy_and_are_truncated():
     torch.testing.assert_close(behaviour_weights(proximal, behaviour), torch.tensor([[5.0, 0.5]]))
     torch.testing.assert_close(behaviour_weights(proximal, behaviour, 2.0), torch.tensor([[2.0, 0.5]]))
     assert torch.isfinite(ratio(torch.tensor([0.0]), torch.tensor([-500.0]))).all()
-    with pytest.raises(ValueError, match="truncation=0.0: must be above 0"):
+    with pytest.raises(ValueError, match="truncation=0.0"):
         behaviour_weights(proximal, behaviour, 0.0)
 
 

@@ -96,9 +96,9 @@ def test_the_decoupled_form_by_hand():
 def test_weights_are_required_where_they_count_and_refused_where_they_would_count_twice():
     old, new, advantages, mask = batch()
     inputs = {"old_log_prob": old, "log_prob": new, "advantages": advantages, "response_mask": mask, "config": actor()}
-    with pytest.raises(ValueError, match="loss_mode=grpo_rr takes no importance weights"):
+    with pytest.raises(ValueError, match="takes no"):
         get_policy_loss_fn("grpo_rr")(**inputs, rollout_is_weights=torch.ones_like(old))
-    with pytest.raises(ValueError, match="loss_mode=grpo_rr_decoupled needs weights"):
+    with pytest.raises(ValueError, match="needs weights"):
         get_policy_loss_fn("grpo_rr_decoupled")(**inputs)
 
 

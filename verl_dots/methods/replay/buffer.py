@@ -50,11 +50,8 @@ class ReplayBuffer:
 
     def __getitem__(self, question: str) -> ReplayGroup:
         if question not in self._groups:
-            raise ReplayError(
-                f"no group of question {question} in the replay buffer; it holds {len(self)} others",
-                key=question,
-                reason="missing",
-            )
+            text = f"no group of question {question} in the replay buffer; it holds {len(self)} others"
+            raise ReplayError(text, key=question, reason="missing")
         return self._groups[question]
 
     @property
