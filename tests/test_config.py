@@ -81,7 +81,7 @@ def test_an_unknown_key_lists_few_known_ones_and_suggests_only_near_ones():
 
 
 REFUSALS = ("ConfigError", "EmbeddingError", "OutputError", "QuestionError", "RunError", "NothingRecordedError")
-REFUSALS += ("SelectionError", "SourceError", "StateError")
+REFUSALS += ("ReplayError", "SelectionError", "SourceError", "StateError")
 
 
 def test_every_refusal_has_a_reason_of_the_list():

@@ -34,7 +34,8 @@ def pack_rows(rows: Rows, questions: TrainQuestions, step: Step, log_probs: str)
     for key, prompt_N, tokens_T, mask_T, reward_T, turns, log_probs_T in zip(rows.keys, *columns, strict=True):
         uid, session, output = place_of(key)
         if output:
-            raise ReplayError(f"{uid}, rollout {session} has several outputs; one output a rollout can be kept")
+            text = f"{uid}, rollout {session} has several outputs; one output a rollout can be kept"
+            raise ReplayError(text, key=uid, reason="data")
         prompts[uid] = prompt_N.numpy()
         reward, mask_T = float(reward_T.sum()), mask_T.bool().numpy()
         response = Response(tokens_T.numpy(), log_probs_T.numpy(), reward, mask_T, int(turns))

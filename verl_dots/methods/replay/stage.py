@@ -78,7 +78,9 @@ class Replay(Store):
         if len(taken) + len(extra_N) < batch_size:
             raise ReplayError(
                 f"step {step.number}: a batch of {batch_size} different questions cannot be filled from {len(known)}; "
-                "lower data.train_batch_size or add data"
+                "lower data.train_batch_size or add data",
+                key="data.train_batch_size",
+                reason="size",
             )
         put_back(known, groups, step, Origin.REPLAYED)
         self._figures = self._replayed(groups, step) | {"replay/topped_up_groups": float(len(extra_N))}
