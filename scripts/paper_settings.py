@@ -37,27 +37,42 @@ def ours(setting: Setting) -> Any:
 
 
 def tables() -> str:
-    """Two tables a paper, as markdown: its recipes with what they report, and its settings."""
+    """Tables of each paper, as markdown: its recipes, where it has some, with what they report, and its settings."""
     return "\n".join(_paper(folder, paper) for folder, paper in papers().items())
 
 
 def _paper(folder: str, paper: dict[str, Any]) -> str:
-    scripts = paper["scripts"]
-    rows = [
-        [f"`{folder}/{name}.sh`", *map(_shown, row["settings"]), *(str(result or NONE) for result in row["results"])]
-        for name, row in scripts["rows"].items()
-    ]
+    scripts = paper.get("scripts")
+    rows = (
+        []
+        if scripts is None
+        else [
+            [
+                f"`{folder}/{name}.sh`",
+                *map(_shown, row["settings"]),
+                *(str(result or NONE) for result in row["results"]),
+            ]
+            for name, row in scripts["rows"].items()
+        ]
+    )
     settings = [
         [f"`{key}`", of, _shown(setting.get("value", NONE)), *_differs(setting)]
         for of, group in _groups(paper)
         for key, setting in group.items()
     ]
-    return "\n".join(
-        [
-            f"### {paper['title']} (arXiv {paper['paper']})\n",
+    recipes = (
+        []
+        if scripts is None
+        else [
             f"The paper reports {scripts['reports']} ({scripts['where']}).\n",
             *_table(["recipe", *scripts["columns"], *scripts["results"]], rows),
             "",
+        ]
+    )
+    return "\n".join(
+        [
+            f"### {paper['title']} (arXiv {paper['paper']})\n",
+            *recipes,
             *_table(["setting", "of", "paper", "where", "ours"], settings),
             "",
         ]
@@ -67,7 +82,7 @@ def _paper(folder: str, paper: dict[str, Any]) -> str:
 def _groups(paper: dict[str, Any]) -> list[tuple[str, dict[str, Setting]]]:
     presets = [(f"preset `{name}`", group) for name, group in paper["presets"].items()]
     methods = [(f"method `{name}`", group) for name, group in paper.get("methods", {}).items()]
-    return [*presets, ("all recipes", paper["recipes"]), *methods]
+    return [*presets, *([("all recipes", paper["recipes"])] if "recipes" in paper else []), *methods]
 
 
 def _differs(setting: Setting) -> tuple[str, str]:

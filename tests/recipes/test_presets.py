@@ -66,6 +66,7 @@ ALLOWED = (
     ("cpu", "adarft*", LEVELS),
     ("cpu", "adarft", {"dots.adarft.eta"}),
     ("cpu", "adarft_filter", {"dots.adarft.within"}),
+    ("cpu", "mopps", {"dots.mopps.memory"}),
     ("cpu", "e3*", {"dots.temperature.warm_up", "data.train_max_samples"}),
     ("cpu", "e3_short", {"dots.length_penalty.strength"}),
     ("cpu", "dash*", {"dots.filter.threshold"}),

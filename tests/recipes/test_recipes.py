@@ -252,8 +252,8 @@ def test_the_predictor_is_trained_on_the_labels_of_models_that_are_not(tmp_path)
     labels = ["labels/math-one.parquet", "labels/math-two.parquet", "labels/orz-one.parquet", "labels/orz-two.parquet"]
     assert lines[4][3:7] == labels
 
-    from verl_dots.difficulty.collect import parse as parse_collect
     from verl_dots.difficulty.train import parse as parse_train
+    from verl_dots.labelling.command import parse as parse_collect
 
     asked, trained = parse_collect(lines[0][3:]), parse_train(lines[4][3:])
     assert (asked.model, str(asked.out), asked.rollouts) == ("a/one", labels[0], 8)
