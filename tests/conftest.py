@@ -11,6 +11,11 @@ from tests.launches import Inputs, make_inputs
 from verl_dots.engines.environment import prepare_environment
 
 
+def pytest_collection_modifyitems(items):
+    """Training runs first: they take minutes, and at the end one process would wait for the other."""
+    items.sort(key=lambda item: "e2e" not in item.keywords)
+
+
 @pytest.fixture(autouse=True)
 def one_thread():
     """A fixed thread count: what is compared bit for bit must not depend on the machine's cores."""

@@ -152,3 +152,11 @@ def test_nothing_but_the_bridge_knows_verls_queue_and_private_methods():
             names.add("KVBatchMeta")
         found |= {(str(file.relative_to(PACKAGE)), name) for name in names}
     assert found == {("training/trainer.py", "_step_once")}
+
+
+@pytest.mark.parametrize("command", ["main", "evaluate", "labelling.command", "check", "report"])
+def test_a_command_can_set_the_environment_before_it_imports_verl(command):
+    """verl picks its platform, and logs, as it is imported."""
+    code = f"import sys, verl_dots.{command}; print(*sorted({{'ray', 'verl', 'transfer_queue'}} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=PACKAGE.parent, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == ""

@@ -115,20 +115,29 @@ def everything(inputs, folder, steps, **more):
     })  # fmt: skip
 
 
-def test_everything_for_two_steps_and_resumed_after_the_first(inputs, tmp_path):
-    must_train(everything(inputs, tmp_path, steps=2, **{"trainer.save_freq": 1}))
-    rows = rows_of(tmp_path / "run")
+@pytest.fixture(scope="module")
+def two_steps(inputs, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("everything")
+    must_train(everything(inputs, folder, steps=2, **{"trainer.save_freq": 1}))
+    return folder
+
+
+def test_everything_for_two_steps(two_steps):
+    rows = rows_of(two_steps / "run")
     for step in (1, 2):
         for name in {name for names in LOGS.values() for name in names}:
             assert rows[step][name] == rows[step][name], name
     assert rows[2]["replay/share"] > 0 and rows[2]["adarft/target"] != rows[1]["adarft/target"]
-    states = {file.name for file in (tmp_path / "run" / "global_step_2").glob("*.safetensors")}
+    states = {file.name for file in (two_steps / "run" / "global_step_2").glob("*.safetensors")}
     names = ("selection", "adarft", "budget", "temperature", "length_penalty", "replay")
     assert states == {f"{name}.safetensors" for name in names}
-    cut_off(tmp_path / "run", 1, to=tmp_path / "resumed")
-    resumed = {"trainer.save_freq": -1, "trainer.default_local_dir": tmp_path / "resumed"}
+
+
+def test_everything_resumed_after_the_first_step_is_the_same_bit_for_bit(inputs, two_steps, tmp_path):
+    cut_off(two_steps / "run", 1, to=tmp_path / "run")
+    resumed = {"trainer.save_freq": -1, "dots.difficulty.cache": two_steps / "embeddings"}
     must_train(everything(inputs, tmp_path, steps=2, **resumed))
-    assert_same_rows(tmp_path / "resumed", tmp_path / "run", [2])
+    assert_same_rows(tmp_path / "run", two_steps / "run", [2])
 
 
 @pytest.mark.long

@@ -5,7 +5,6 @@ from omegaconf import DictConfig
 from verl_dots.config import DotsConfig
 from verl_dots.data.questions import read_questions
 from verl_dots.methods.refusals import refused_as, train_files
-from verl_dots.methods.table import METHODS, enabled, source_of
 from verl_dots.settings import ConfigError
 
 
@@ -16,6 +15,9 @@ def check(config: DictConfig, dots: DotsConfig) -> None:
         ConfigError: a setting that excludes a method, data that cannot be chosen from, a predictor or cached embeddings
             that belong to another backbone or are damaged.
     """
+    # It imports verl: not before the environment is set.
+    from verl_dots.methods.table import METHODS, enabled
+
     for stage in METHODS:
         stage.refuse(config, dots)
     if any(stage.knows_questions for stage in enabled(dots, config)):
@@ -23,6 +25,9 @@ def check(config: DictConfig, dots: DotsConfig) -> None:
 
 
 def _check_questions(config: DictConfig, dots: DotsConfig) -> None:
+    # It imports verl: not before the environment is set.
+    from verl_dots.methods.table import METHODS, enabled, source_of
+
     on_conflict = source_of(enabled(dots, config)).on_conflict(dots)
     with refused_as("data.train_files", "data"):
         files = train_files(config)

@@ -11,7 +11,6 @@ from omegaconf.errors import OmegaConfBaseException
 
 from verl_dots.config import DotsConfig
 from verl_dots.methods.refusals import LOSS_MODE, excluded
-from verl_dots.methods.table import enabled
 from verl_dots.settings import ConfigError, require
 
 logger = logging.getLogger(__name__)
@@ -152,6 +151,9 @@ def _ranks(config: DictConfig) -> int:
 
 
 def _check_devices(config: DictConfig, dots: DotsConfig) -> None:
+    # It imports verl: not before the environment is set.
+    from verl_dots.methods.table import enabled
+
     rollout, actor = config.actor_rollout_ref.rollout, config.actor_rollout_ref.actor
     devices = config.trainer.nnodes * config.trainer.n_gpus_per_node
     what = f"trainer.nnodes * trainer.n_gpus_per_node = {devices}"

@@ -7,7 +7,6 @@ from omegaconf import DictConfig, OmegaConf
 
 from verl_dots.files import OutputError, try_folder
 from verl_dots.launch.environment import check_temporary_folder, joins_cluster, repair_devices
-from verl_dots.methods.table import METHODS
 from verl_dots.settings import ConfigError, require
 
 
@@ -54,6 +53,9 @@ def try_writing(key: str, folder: str | None) -> None:
 
 
 def _folders(config: DictConfig) -> list[str]:
+    # It imports verl: not before the environment is set.
+    from verl_dots.methods.table import METHODS
+
     keys = ["trainer.default_local_dir", "trainer.rollout_data_dir", "trainer.validation_data_dir"]
     return keys + [key for stage in METHODS for key in stage.written_folders(config)]
 

@@ -1,6 +1,7 @@
 """From which checkpoint a run resumes, and whether it may: decided before anything starts, and again by the trainer."""
 
 import logging
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,6 @@ from verl_dots.checkpoints import (
     write_tracker,
 )  # fmt: skip
 from verl_dots.config import DotsConfig
-from verl_dots.methods.table import state_names
 from verl_dots.settings import ConfigError
 from verl_dots.state import StateError
 from verl_dots.training.fingerprints import FILES, MODELS, fingerprints
@@ -62,8 +62,14 @@ def repair_tracker(config: DictConfig, found: Path | None) -> None:
 
 def saved_by(config: DictConfig) -> Needs:
     """What a checkpoint of this run holds."""
-    dots = DotsConfig.from_mapping(OmegaConf.to_container(config.dots, resolve=True))
-    return _needs(config, "save_contents", state_names(dots, config))
+    return _needs(config, "save_contents", _states(OmegaConf.to_container(config.dots, resolve=True), config))
+
+
+def _states(dots: Mapping[str, Any], config: DictConfig) -> tuple[str, ...]:
+    # It imports verl: not before the environment is set.
+    from verl_dots.methods.table import state_names
+
+    return state_names(DotsConfig.from_mapping(dots), config)
 
 
 def _needs(config: DictConfig, contents_key: str, states: tuple[str, ...]) -> Needs:
@@ -92,8 +98,7 @@ def _needs_at(folder: Path, config: DictConfig) -> Needs:
     if saved is None or "dots" not in saved:
         return _needs(config, "load_contents", states=())
     known = {key: value for key, value in saved["dots"].items() if key in config.dots}
-    states = state_names(DotsConfig.from_mapping(known), OmegaConf.create(saved))
-    return _needs(config, "load_contents", states)
+    return _needs(config, "load_contents", _states(known, OmegaConf.create(saved)))
 
 
 def _given(config: DictConfig) -> Path:
