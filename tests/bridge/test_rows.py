@@ -9,7 +9,8 @@ from omegaconf import OmegaConf
 
 from tests.methods.conftest import queue  # noqa: F401  for every test of this file
 from tests.methods.memory import put, together
-from verl_dots.bridge.rows import LEFT_OUT, PinnedInfo, Rows, balanced_part, forward_multiple, incomplete, spread
+from verl_dots.bridge.balance import balanced_part, forward_multiple, spread
+from verl_dots.bridge.rows import LEFT_OUT, PinnedInfo, Rows, incomplete
 from verl_dots.step import Group, Origin, Step
 
 

@@ -133,7 +133,7 @@ CONTRACT = (
     ),
     Part(
         "verl.utils.seqlen_balancing",
-        "bridge/rows.py",
+        "bridge/balance.py",
         called="calculate_workload(seqlen_list) get_seqlen_balanced_partitions(seqlen_list k_partitions equal_size)",
     ),
     Part("verl.utils.tensordict_utils", "bridge/rows.py", called="list_of_dict_to_tensordict(list_of_dicts)"),

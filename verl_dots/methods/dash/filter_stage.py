@@ -13,7 +13,8 @@ import numpy as np
 import torch
 
 from verl_dots.bridge.advantages import advantages_of_rewards
-from verl_dots.bridge.rows import Rows, balanced_part, forward_multiple, is_padding
+from verl_dots.bridge.balance import balanced_part, forward_multiple
+from verl_dots.bridge.rows import Rows, is_padding
 from verl_dots.methods.dash.checks import filters_early, refuse_filter
 from verl_dots.methods.dash.filter_rule import kept, reduce_mini_batches
 from verl_dots.methods.hooks import Forward, Run, Stage

@@ -6,8 +6,9 @@ from typing import Any
 import numpy as np
 from omegaconf import DictConfig
 
+from verl_dots.bridge.balance import balanced_part, forward_multiple
 from verl_dots.bridge.failures import RolloutFailure
-from verl_dots.bridge.rows import Rows, balanced_part, forward_multiple
+from verl_dots.bridge.rows import Rows
 from verl_dots.bridge.stored_rows import pack_rows, put_back
 from verl_dots.config import DotsConfig
 from verl_dots.methods.dash.cache import RolloutCache
