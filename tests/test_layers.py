@@ -22,7 +22,7 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     "difficulty": ({"data", "files", "guard", "settings", "state"}, {"ray", "verl", "hydra"}),
     "difficulty/collect": ({"guard", "labelling"}, HEAVY),  # a command of the room above
     # A step.
-    "bridge": ({"data", "difficulty", "step", "stored"}, UNUSED),
+    "bridge": ({"data", "difficulty", "rewards", "step", "stored"}, UNUSED),
     "methods": (
         {"bridge", "config", "data", "difficulty", "settings", "state", "step", "stored"},
         UNUSED | {"transfer_queue", "ray"},

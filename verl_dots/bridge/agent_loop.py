@@ -1,4 +1,4 @@
-"""verl's agent loop, with seeds, partitions and the causes of failures.
+"""verl's agent loop, with seeds, partitions and the causes of failures, at the cost of its arithmetic.
 
 Seeds: verl starts the sessions of a prompt concurrently and its engines see them in any order. What `seeds` puts into a
 request makes its random numbers its own, whatever the order.
@@ -8,21 +8,32 @@ Partitions: verl's worker writes trajectories to the TransferQueue partition "tr
 
 Failures: verl logs what an engine or a reward raised, and marks the group. `failures` takes the cause to the trainer.
 A reward that is no finite number is a failure, too: it would spoil the advantages of its whole group.
+
+Cost: verl makes an agent loop, asks a server, a reward worker and the TransferQueue once for each rollout. Requests
+(`requests`) and rows (`written_rows`) travel together here, and quick rewards are computed on the spot (`rewards`).
+Rollouts of verl's single-turn loop share one loop object; loops with tools, several turns or of the user are verl's.
 """
 
 import contextvars
 import json
+import time
 from collections import Counter
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import ray
 from tensordict import TensorDict
+from verl.experimental.agent_loop.agent_loop import DictConfigWrap, ToolListWrap
 from verl.trainer.ppo.v1 import agent_loop_tq
 from verl.utils import tensordict_utils as tu
 
 from verl_dots.bridge.failures import require_finite_reward, tell_failure
+from verl_dots.bridge.requests import TogetherRequests
+from verl_dots.bridge.rewards import QuickRewards
 from verl_dots.bridge.seeds import DistinctRequests, own_randomness
+from verl_dots.bridge.single_turn import PromptTokens, SharedSingleTurn, is_single_turn
+from verl_dots.bridge.written_rows import GroupRows, RowWriter
 
 # Fields of a prompt for this worker alone; they are not stored with its trajectories.
 PARTITION = "__partition__"
@@ -30,26 +41,40 @@ FIRST_ROLLOUT = "__first_rollout__"  # index of the prompt's first session: two 
 REPEATED = 10_000  # apart from each other: more than any group has rollouts
 TEMPERATURE = "__temperature__"  # of the step, where it is not the one of the workers' own config
 
-_partition: contextvars.ContextVar[str | None] = contextvars.ContextVar("partition", default=None)
-_temperature: contextvars.ContextVar[float | None] = contextvars.ContextVar("temperature", default=None)
-_first_rollout: contextvars.ContextVar[int] = contextvars.ContextVar("first_rollout", default=0)
+
+@dataclass
+class _Group:
+    """The group at hand: each prompt is a task with a context of its own, which the tasks of its sessions inherit."""
+
+    partition: str | None
+    temperature: float | None
+    first_rollout: int
+    rows: GroupRows = field(default_factory=GroupRows)
+    tokens: PromptTokens = field(default_factory=PromptTokens)
+
+
+_group: contextvars.ContextVar[_Group] = contextvars.ContextVar("group")
 _session: contextvars.ContextVar[str] = contextvars.ContextVar("session", default="")
+_one_turn: contextvars.ContextVar[bool] = contextvars.ContextVar("one_turn", default=False)
 
 
-class _RoutedQueue:
-    """verl's TransferQueue client, with the partition of the prompt at hand in what is written."""
+class _GroupQueue:
+    """verl's TransferQueue client: rows of the group at hand are kept until its status says that it has ended."""
 
-    def __init__(self, queue: Any):
-        self._queue = queue
+    def __init__(self, queue: Any, writer: RowWriter):
+        self._queue, self._writer = queue, writer
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._queue, name)
 
-    async def async_kv_put(self, *, partition_id: str, **kwargs: Any) -> Any:
-        return await self._queue.async_kv_put(partition_id=_partition.get() or partition_id, **kwargs)
+    async def async_kv_put(self, *, key: str, partition_id: str, tag: dict[str, Any]) -> None:
+        if tag == {"status": "running"}:
+            return  # a prompt that is pending counts the same
+        group = _group.get()
+        await self._writer.write(key, group.partition or partition_id, group.rows, tag)
 
-    async def async_kv_batch_put(self, *, partition_id: str, **kwargs: Any) -> Any:
-        return await self._queue.async_kv_batch_put(partition_id=_partition.get() or partition_id, **kwargs)
+    async def async_kv_batch_put(self, *, keys: list, fields: list[dict], tags: list[dict], partition_id: str) -> None:
+        _group.get().rows.add(keys, fields, tags)
 
 
 def prompt_text(messages: Any) -> str:
@@ -78,37 +103,72 @@ class SeededAgentLoopWorker(agent_loop_tq.AgentLoopWorkerTQ.__ray_metadata__.mod
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
-        # verl's methods name the client as a global of their module; this process runs nothing else that does.
-        if not isinstance(agent_loop_tq.tq, _RoutedQueue):
-            agent_loop_tq.tq = _RoutedQueue(agent_loop_tq.tq)
+        # verl's methods name the client and the function as globals of their module; this process runs nothing else
+        # that does.
+        if not isinstance(agent_loop_tq.tq, _GroupQueue):
+            writer = RowWriter(agent_loop_tq.tq, agent_loop_tq.list_of_dict_to_tensordict)
+            agent_loop_tq.tq = _GroupQueue(agent_loop_tq.tq, writer)
+            agent_loop_tq.list_of_dict_to_tensordict = list
+        TogetherRequests(self.llm_client, _one_turn.get)
         self.llm_client = DistinctRequests(self.llm_client, _session.get)
+        self._quick_rewards = QuickRewards.of_config(self.config, self.tokenizer)
+        self._single_turn = SharedSingleTurn(
+            trainer_config=DictConfigWrap(self.config),
+            server_manager=self.llm_client,
+            tokenizer=self.tokenizer,
+            processor=self.processor,
+            hf_model_type=self.hf_model_type,
+            dataset_cls=self.dataset_cls,
+            data_config=DictConfigWrap(self.config.data),
+            tools=ToolListWrap(self.tools),
+            prompt_tokens=lambda: _group.get().tokens,
+        )
 
     async def _run_prompt(self, prompt: dict, sampling_params: dict, trajectory: dict, trace: bool = False) -> None:
-        # Each prompt is a task with a context of its own, which the tasks of its sessions inherit.
-        _partition.set(prompt.pop(PARTITION, None))
-        _first_rollout.set(int(prompt.pop(FIRST_ROLLOUT, 0)))
-        _temperature.set(prompt.pop(TEMPERATURE, None))
+        _group.set(
+            _Group(
+                partition=prompt.pop(PARTITION, None),
+                temperature=prompt.pop(TEMPERATURE, None),
+                first_rollout=int(prompt.pop(FIRST_ROLLOUT, 0)),
+            )
+        )
         await super()._run_prompt(prompt, sampling_params, trajectory, trace)
 
-    async def _run_agent_loop(self, sampling_params: dict[str, Any], trajectory: dict, **kwargs) -> Any:
-        rollout = _first_rollout.get() + int(kwargs["session_id"])
+    async def _run_agent_loop(
+        self, sampling_params: dict[str, Any], trajectory: dict, *, agent_name: str, trace: bool = True, **kwargs
+    ) -> Any:
+        group = _group.get()
+        rollout = group.first_rollout + int(kwargs["session_id"])
         _session.set(f"{kwargs['uid']}_{kwargs['session_id']}")
         kind = "validation: " if trajectory["validate"] else ""
         prompt = kind + prompt_text(kwargs["raw_prompt"])
         own = own_randomness(self.rollout_config, int(trajectory["step"]), prompt, rollout)
         sampling_params = {**sampling_params, **own}
-        if _temperature.get() is not None:
-            sampling_params = {**sampling_params, "temperature": float(_temperature.get())}
+        if group.temperature is not None:
+            sampling_params = {**sampling_params, "temperature": float(group.temperature)}
         try:
-            return await super()._run_agent_loop(sampling_params, trajectory, **kwargs)
+            if is_single_turn(agent_name) and not trace:
+                _one_turn.set(True)
+                output = await self._single_turn.run(sampling_params, **kwargs)
+                return await self._agent_loop_postprocess(output, trajectory["validate"], **kwargs)
+            return await super()._run_agent_loop(
+                sampling_params, trajectory, agent_name=agent_name, trace=trace, **kwargs
+            )
         except Exception as error:
             # verl marks the group as failed once this is raised again; by then its cause is told.
             await tell_failure(kwargs["uid"], kwargs["session_id"], error)
             raise
 
     async def _compute_score(self, outputs: list, kwargs: dict) -> None:
-        await super()._compute_score(outputs, kwargs)
-        require_finite_reward(outputs[-1].reward_score)
+        last = outputs[-1]
+        quick = self._quick_rewards
+        if quick is not None and last.reward_score is None and quick.knows(kwargs["data_source"]):
+            began = time.perf_counter()
+            last.reward_score, last.extra_fields["reward_extra_info"] = quick.score(kwargs, last.response_ids)
+            last.metrics.compute_score = time.perf_counter() - began
+        else:
+            await super()._compute_score(outputs, kwargs)
+        require_finite_reward(last.reward_score)
 
 
 class SeededAgentLoopManager(agent_loop_tq.AgentLoopManagerTQ):

@@ -93,7 +93,8 @@ CONTRACT = (
         "bridge/agent_loop.py",
         overridden="_run_prompt(prompt sampling_params trajectory trace) "
         "_run_agent_loop(sampling_params trajectory agent_name trace) _compute_score(outputs kwargs)",
-        attributes="rollout_config llm_client",
+        called="_agent_loop_postprocess(output validate)",
+        attributes="config rollout_config llm_client tokenizer processor hf_model_type dataset_cls tools",
     ),
     Part(
         f"{V1}.agent_loop_tq.AgentLoopManagerTQ",
@@ -101,7 +102,27 @@ CONTRACT = (
         overridden="generate_sequences(prompts)",
         attributes="agent_loop_workers_class",
     ),
-    Part(f"{V1}.agent_loop_tq", "bridge/agent_loop.py", attributes="tq"),
+    Part(f"{V1}.agent_loop_tq", "bridge/agent_loop.py", attributes="tq list_of_dict_to_tensordict"),
+    Part("verl.experimental.agent_loop.agent_loop", "bridge/agent_loop.py", attributes="DictConfigWrap ToolListWrap"),
+    Part("verl.experimental.agent_loop.agent_loop", "bridge/single_turn.py", attributes="_agent_loop_registry"),
+    Part(
+        "verl.experimental.agent_loop.single_turn_agent_loop.SingleTurnAgentLoop",
+        "bridge/single_turn.py",
+        overridden="ct_build_initial_tokens(messages tools images videos audios mm_inputs_out) "
+        "ct_merge_assistant_token("
+        "runtime_token_ids assistant_token_ids response_mask response_logprobs assistant_logprobs)",
+        called="_cap_text_prompt_length(prompt_ids) run(sampling_params)",
+        attributes="continuous_token_builder processor",
+    ),
+    Part(
+        "verl.workers.rollout.llm_server.LLMServerClient",
+        "bridge/requests.py",
+        overridden="_acquire_server(request_id) _release_server(server_id request_id)",
+        attributes="config _load_balancer",
+    ),
+    Part("verl.workers.rollout.router.GlobalRequestLoadBalancer", "bridge/requests.py", called="get_all_servers()"),
+    Part("verl.workers.rollout.replica.RolloutReplicaRegistry", "engines/plugin.py", attributes="_registry"),
+    Part("verl.experimental.agent_loop.AgentLoopOutput", "bridge/agent_loop.py", attributes="metrics extra_fields"),
     Part(
         f"{V1}.agent_loop_tq",
         "bridge/rows.py",
@@ -123,7 +144,8 @@ CONTRACT = (
     Part(
         "transfer_queue",
         "bridge/agent_loop.py",
-        called="async_kv_put(key partition_id fields tag) async_kv_batch_put(keys partition_id fields tags)",
+        overridden="async_kv_put(key partition_id fields tag data_parser) "
+        "async_kv_batch_put(keys partition_id fields tags data_parser)",
     ),
     Part(
         "transfer_queue.KVBatchMeta",

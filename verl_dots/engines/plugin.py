@@ -5,9 +5,22 @@ errors verl only logs at debug level. Registering changes nothing by itself: the
 VERL_PLATFORM=cpu says so, and the engine where `rollout.name=hf` does.
 """
 
+from collections.abc import Callable
+
 from verl_dots.engines import cpu_platform
 
 cpu_platform.register()
+
+
+def _serving_many(load: Callable[[], type]) -> Callable[[], type]:
+    """verl's loader of an engine, whose servers then take many requests in a call."""
+
+    def load_serving_many() -> type:
+        from verl_dots.engines.many import serving_many
+
+        return serving_many(load())
+
+    return load_serving_many
 
 
 def _register_rollout() -> None:
@@ -21,6 +34,8 @@ def _register_rollout() -> None:
         return EngineReplica
 
     RolloutReplicaRegistry.register("hf", load)
+    for name in ("vllm", "sglang"):
+        RolloutReplicaRegistry.register(name, _serving_many(RolloutReplicaRegistry._registry[name]))
     base._ROLLOUT_REGISTRY[("hf", "async")] = "verl_dots.engines.replica.EngineAdapter"
 
 

@@ -11,6 +11,7 @@ import torch
 from verl.plugin.platform import get_platform
 from verl.workers.rollout.replica import TokenOutput
 
+from verl_dots.engines.many import ServesMany
 from verl_dots.rollout.loading import load_engine
 from verl_dots.rollout.request import Request, SamplingParams
 from verl_dots.rollout.service import EngineService
@@ -28,7 +29,7 @@ def engine_kwargs(config: Any) -> dict[str, Any]:
     return given
 
 
-class EngineServer:
+class EngineServer(ServesMany):
     """Ray actor around an EngineService, with the methods that verl calls on a rollout server."""
 
     def __init__(self, config: Any, model_path: str, trust_remote_code: bool, replica_rank: int):

@@ -9,10 +9,9 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf, open_dict
 
+from verl_dots.rewards import compute
 from verl_dots.rewards.mathematics import DEFAULT_WORKERS
 from verl_dots.settings import ConfigError
-
-OURS = "pkg://verl_dots.rewards.compute"
 
 
 class RewardFunction:
@@ -91,7 +90,7 @@ def _math_workers(config: DictConfig) -> int:
     """Worker processes for mathematics in this process; written into the config where ours is the function."""
     workers = max(1, int(config.reward.num_workers)) * DEFAULT_WORKERS
     settings = config.reward.custom_reward_function
-    if settings.path == OURS:
+    if settings.path == compute.PATH:
         with open_dict(settings):
             given = OmegaConf.to_container(settings.get("reward_kwargs") or OmegaConf.create({}))
             settings.reward_kwargs = {"math_workers": workers, **given}

@@ -13,7 +13,6 @@ from verl_dots.data.checks import Length, check_files
 from verl_dots.data.column_types import type_problems
 from verl_dots.data.file_lists import SUFFIXES, QuestionError, file_list, require_file
 from verl_dots.data.file_report import ERRORS, REFUSED, SHARED, TOO_LONG, UNMATCHABLE, FileReport
-from verl_dots.generation.scoring import OURS
 from verl_dots.generation.standalone import load_tokenizer, tokenize
 from verl_dots.methods.refusals import refused_as
 from verl_dots.rewards import compute
@@ -121,7 +120,7 @@ def _own_data_set(config: DictConfig) -> bool:
 
 
 def _ours(config: DictConfig) -> bool:
-    return config.reward.custom_reward_function.path == OURS
+    return config.reward.custom_reward_function.path == compute.PATH
 
 
 def _judge(key: str, reports: Sequence[FileReport], command: str, errors: Sequence[str]) -> None:

@@ -4,7 +4,6 @@ import inspect
 
 from omegaconf import DictConfig, OmegaConf
 
-from verl_dots.generation.scoring import OURS
 from verl_dots.launch.verl_names import require_name
 from verl_dots.rewards import compute
 from verl_dots.settings import ConfigError, require, unknown_key
@@ -38,7 +37,7 @@ def check_reward(config: DictConfig) -> None:
         return
     function = _load(path, name)
     _check_call(function, f"{path}:{name}", arguments)
-    if path == OURS and name == "compute_score":
+    if path == compute.PATH and name == "compute_score":
         try:
             compute.options_of(arguments)
         except (TypeError, ValueError) as error:

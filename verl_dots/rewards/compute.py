@@ -9,7 +9,7 @@ Set in verl's configuration:
 The `data_source` column of a data set picks the scorer out of `SCORERS`. To add one, call
 `register("my_source", scorer)` in a module that every Ray process imports (name it in the
 environment variable VERL_USE_EXTERNAL_MODULES), or add a line to the dict below. A scorer takes
-(response, ground truth, options) and returns a score; it runs in a thread, several at a time.
+(response, ground truth, options) and returns a score; it runs in a thread, several at a time, unless it is `quick`.
 A source that is not in the dict is scored by verl's own function, if verl knows it.
 """
 
@@ -44,6 +44,9 @@ class ScoringOptions:
 def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
+
+PATH = f"pkg://{__name__}"
+"""This module as reward.custom_reward_function.path names it."""
 
 Scorer = Callable[[str, str, ScoringOptions], float]
 
@@ -82,6 +85,15 @@ SCORERS: dict[str, Scorer] = {
 }
 
 
+# Scorers that take microseconds and need no process: a response is scored where it arrives.
+QUICK: set[Scorer] = {_score_exact}
+
+
+def is_quick(data_source: str) -> bool:
+    """Whether responses to questions of a source may be scored in an event loop."""
+    return SCORERS.get(data_source) in QUICK
+
+
 # What a scorer says of ground truths; one that is not here is not asked.
 READERS: dict[Scorer, Callable[[str], tuple[str, str] | None]] = {
     _score_exact: exact.answer_problem,
@@ -90,8 +102,11 @@ READERS: dict[Scorer, Callable[[str], tuple[str, str] | None]] = {
 }
 
 
-def register(data_source: str, scorer: Scorer) -> None:
+def register(data_source: str, scorer: Scorer, quick: bool = False) -> None:
     """Score responses to questions of `data_source` with `scorer`.
+
+    Args:
+        quick: it takes microseconds; it is then called where the response is, not in a thread of a reward worker.
 
     Raises:
         ValueError: the source already has a scorer.
@@ -99,6 +114,8 @@ def register(data_source: str, scorer: Scorer) -> None:
     if data_source in SCORERS:
         raise ValueError(f"data source {data_source!r} already has a scorer; choose another name or edit SCORERS.")
     SCORERS[data_source] = scorer
+    if quick:
+        QUICK.add(scorer)
 
 
 def compute_score(

@@ -1,0 +1,65 @@
+"""Many requests of a rollout server in one Ray call, whichever engine serves them.
+
+verl calls a server once for each request. The call costs some milliseconds of two processes, whatever the length of
+the response: at thousands of rollouts a step this is more than a small model's generation.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from functools import partial
+from typing import Any
+
+# Responses that end within this time of each other travel together: far below the time of a rollout.
+GATHER_SECONDS = 0.002
+
+
+class ServesMany:
+    """For a rollout server: answers many requests as if each had come alone, while others run."""
+
+    async def generate_many(self, requests: Sequence[dict[str, Any]]) -> AsyncIterator[list[tuple[int, Any]]]:
+        """Generate responses to many requests.
+
+        Args:
+            requests: keyword arguments of the server's `generate`, one dict a request.
+
+        Yields:
+            (index of the request, what `generate` returned or raised) of all that have ended since the last time.
+        """
+        ended: asyncio.Queue[tuple[int, asyncio.Task]] = asyncio.Queue()
+        tasks = [asyncio.ensure_future(self.generate(**request)) for request in requests]
+        for index, task in enumerate(tasks):
+            task.add_done_callback(partial(_put, ended, index))
+        left = len(tasks)
+        try:
+            while left:
+                batch = [await ended.get()]
+                await asyncio.sleep(GATHER_SECONDS)
+                while not ended.empty():
+                    batch.append(ended.get_nowait())
+                left -= len(batch)
+                yield [(index, task.exception() or task.result()) for index, task in batch]
+        finally:
+            for task in tasks:
+                task.cancel()
+
+
+def _put(ended: asyncio.Queue, index: int, task: asyncio.Task) -> None:
+    ended.put_nowait((index, task))
+
+
+def serving_many(replica: type) -> type:
+    """A replica class of verl whose servers are `ServesMany`, too.
+
+    Args:
+        replica: a RolloutReplica that keeps its servers' actor class in `server_class`.
+    """
+    import ray
+
+    class Replica(replica):
+        def __init__(self, *args: Any, **kwargs: Any):
+            super().__init__(*args, **kwargs)
+            server = self.server_class.__ray_metadata__.modified_class
+            self.server_class = ray.remote(type(server.__name__, (ServesMany, server), {}))
+
+    Replica.__name__ = Replica.__qualname__ = replica.__name__
+    return Replica
