@@ -35,6 +35,7 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--servers", type=int, default=1, help="rollout servers that answer at once")
     parser.add_argument("--workers", type=int, default=1, help="agent loop workers and reward workers")
     parser.add_argument("--rounds", type=int, default=3, help="that are counted")
+    parser.add_argument("--sides", nargs="+", choices=SIDES, default=SIDES, help="one alone, to profile it")
     parser.add_argument("--validate", action="store_true", help="as validation does it: one rollout a question")
     return parser.parse_args(argv)
 
@@ -135,7 +136,7 @@ def main(argv: list[str] | None = None) -> None:
     rows = [questions[number % len(questions)] for number in range(args.questions)]
     servers, rewards = servers_of(args.servers, args.length), RewardLoopManager(config).reward_loop_worker_handles
     managers = dict(zip(SIDES, (AgentLoopManagerTQ, SeededAgentLoopManager), strict=True))
-    sides = {name: Side(manager, config, servers, rewards) for name, manager in managers.items()}
+    sides = {name: Side(manager, config, servers, rewards) for name, manager in managers.items() if name in args.sides}
     rollouts = len(rows) * (1 if args.validate else args.rollouts)
     taken: dict[str, list[float]] = {name: [] for name in sides}
     for number in range(args.rounds + 1):
@@ -149,8 +150,7 @@ def main(argv: list[str] | None = None) -> None:
     for name, each in taken.items():
         table.add_row(name, *(f"{value:.2f}" for value in (statistics.median(each), min(each), max(each))))
     Console().print(table)
-    verl, ours = (statistics.median(taken[name]) for name in SIDES)
-    print(f"overhead a rollout: verl {verl:.2f} ms, verl_dots {ours:.2f} ms")
+    print("overhead a rollout:", ", ".join(f"{name} {statistics.median(each):.2f} ms" for name, each in taken.items()))
 
 
 if __name__ == "__main__":

@@ -24,10 +24,13 @@ from verl_dots.launch.claim import claim_run
 from verl_dots.launch.compose import CONFIG_MODULE, CONFIG_NAME, compose, with_preset
 from verl_dots.launch.machine_checks import check_machine
 from verl_dots.launch.start import launch, validate
+from verl_dots.launch.warm_workers import WarmWorkers, warm_workers
 from verl_dots.settings import ConfigError
 
 # Whether `main` has validated the config already: hydra's own command line hides what a check would say.
 _checked: list[bool] = []
+# What Ray's workers are forked from, where they are.
+_warm: list[WarmWorkers] = []
 
 
 def main() -> None:
@@ -42,6 +45,7 @@ def main() -> None:
         sys.argv[1:] = with_preset(sys.argv[1:])
         if plain:
             config = compose(overrides)
+            _warm.extend(warm_workers(config))
             validate(config)
             check_machine(config)
             claim_run(config)
@@ -49,11 +53,14 @@ def main() -> None:
         _run()
     except (ConfigError, HydraException) as error:
         sys.exit(f"verl_dots: {error}")
+    finally:
+        for warm in _warm:
+            warm.close()
 
 
 @hydra.main(config_path="pkg://" + CONFIG_MODULE, config_name=CONFIG_NAME, version_base=None)
 def _run(config: DictConfig) -> None:
-    launch(config, checked=bool(_checked))
+    launch(config, checked=bool(_checked), warm=_warm[0] if _warm else None)
 
 
 if __name__ == "__main__":

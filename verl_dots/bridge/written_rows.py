@@ -10,7 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from tensordict import TensorDict
+import torch
+from tensordict import NonTensorData, TensorDict
 
 
 @dataclass
@@ -86,8 +87,25 @@ class RowWriter:
                 alike[tuple(sorted(fields))].add([key], [fields], [tag])
         for rows in alike.values():
             await self._queue.async_kv_batch_put(
-                keys=rows.keys, fields=self._together(rows.fields), tags=rows.tags, partition_id=partition
+                keys=rows.keys, fields=self._together(wrapped(rows.fields)), tags=rows.tags, partition_id=partition
             )
         await self._queue.async_kv_batch_put(
             keys=[group.uid for group in groups], partition_id=partition, tags=[group.tag for group in groups]
         )
+
+
+def wrapped(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Rows whose values other than tensors are wrapped as tensordict does it, once for all rows that share a value.
+
+    The columns of a question are the same objects in all rows of its group.
+    """
+    known: dict[int, NonTensorData] = {}
+
+    def wrap(value: Any) -> Any:
+        if isinstance(value, torch.Tensor):
+            return value
+        if (found := known.get(id(value))) is None:
+            found = known[id(value)] = NonTensorData(value)
+        return found
+
+    return [{name: wrap(value) for name, value in row.items()} for row in rows]

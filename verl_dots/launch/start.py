@@ -18,6 +18,7 @@ from verl_dots.launch.reward_checks import check_reward
 from verl_dots.launch.start_screen import run_console
 from verl_dots.launch.verl_names import check_names
 from verl_dots.launch.verl_values import check_values
+from verl_dots.launch.warm_workers import WarmWorkers
 from verl_dots.methods.refusals import refused_as
 from verl_dots.settings import ConfigError, require
 from verl_dots.training.run_folder import versions
@@ -113,11 +114,12 @@ def require_model(path: str) -> None:
         ) from error
 
 
-def launch(config: DictConfig, checked: bool = False) -> None:
+def launch(config: DictConfig, checked: bool = False, warm: WarmWorkers | None = None) -> None:
     """Run the training that `config` describes, on this machine's or the connected Ray cluster.
 
     Args:
         checked: it has passed `validate` already.
+        warm: what Ray's workers are forked from.
     """
     environment = prepare_environment(config.trainer.device == "cpu", config.trainer.nnodes)
     if not checked:
@@ -137,6 +139,8 @@ def launch(config: DictConfig, checked: bool = False) -> None:
         key = f"ray_kwargs.ray_init.runtime_env.env_vars.{name}"
         if OmegaConf.select(config, key) is None:
             OmegaConf.update(config, key, value, force_add=True)
+    if warm is not None:
+        OmegaConf.update(config, "ray_kwargs.ray_init.runtime_env.py_executable", warm.executable, force_add=True)
     joined = ray.is_initialized()
     with run_console(config, said.text):
         try:

@@ -1,0 +1,80 @@
+"""CPU seconds of a run's processes, by what they do, read while it runs."""
+
+import threading
+import time
+from collections import Counter
+
+import psutil
+
+EVERY_SECONDS = 0.2
+# Names of Ray's processes, as `ps` shows them, and what they do in a run.
+ROLES = {
+    "DotsTaskRunner": "trainer",
+    "WorkerDict": "actor worker",
+    "EngineServer": "engine",
+    "AgentLoopWorker": "agent loops",
+    "RewardLoopWorker": "rewards",
+    "LoadBalancer": "load balancer",
+    "TransferQueue": "transfer queue",
+    "StorageUnit": "transfer queue",
+    "DifficultyWorker": "difficulty",
+    "verl_dots.main": "command",
+    "IDLE": "idle workers",
+}
+
+
+def role_of(command: str) -> str:
+    """What a process does, by its command line."""
+    for name, role in ROLES.items():
+        if name in command:
+            return role
+    return "Ray" if "ray" in command else "other"
+
+
+class Processes:
+    """Samples a process and all below it in a thread, from `with` to the end of it.
+
+    Args:
+        pid: of the process at the top.
+    """
+
+    def __init__(self, pid: int):
+        self._top = psutil.Process(pid)
+        self._seen: dict[int, tuple[str, float]] = {}  # what a process was last, and its CPU seconds
+        self._ended = threading.Event()
+        self._lock = threading.Lock()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+
+    def __enter__(self) -> "Processes":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        self._thread.join()
+
+    def seconds(self) -> Counter[str]:
+        """CPU seconds so far of each role, of processes that have ended, too."""
+        found: Counter[str] = Counter()
+        with self._lock:
+            for role, seconds in self._seen.values():
+                found[role] += seconds
+        return found
+
+    def _watch(self) -> None:
+        while not self._ended.is_set():
+            self._look()
+            time.sleep(EVERY_SECONDS)
+
+    def _look(self) -> None:
+        try:
+            below = [self._top, *self._top.children(recursive=True)]
+        except psutil.NoSuchProcess:
+            return
+        for process in below:
+            try:
+                times, command = process.cpu_times(), " ".join(process.cmdline())
+            except (psutil.NoSuchProcess, psutil.AccessDenied):
+                continue
+            with self._lock:
+                self._seen[process.pid] = (role_of(command), times.user + times.system)

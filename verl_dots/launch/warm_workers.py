@@ -1,0 +1,153 @@
+"""Ray's workers of a run on this machine, forked from one process that has imported what they need.
+
+Each of a run's dozen processes imports torch, transformers and what else verl names: seconds of a core for each, most
+of a short run's start on a laptop. One process imports them while the command checks its config; Ray then starts each
+worker through `forked_worker`, which has it fork. It has no thread, no connection and no model: a fork is a new process.
+
+Only for runs on a CPU whose Ray this command starts itself: a GPU's runtime does not survive a fork.
+"""
+
+import gc
+import importlib
+import json
+import os
+import random
+import runpy
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NoReturn
+
+from omegaconf import DictConfig
+
+from verl_dots.engines.environment import prepare_environment
+from verl_dots.launch import forked_worker
+
+# What verl and Ray import of other packages. Not these two: Ray reads the variables of a worker when it is imported.
+MODULES = (
+    "torch._dynamo",
+    "torch.distributed.fsdp",
+    "torch.distributed.tensor",
+    "tensordict",
+    "transformers",
+    "peft",
+    "datasets",
+    "pandas",
+    "hydra",
+    "aiohttp",
+    "fastapi",
+    "jsonschema",
+)
+SOCKET = "socket"
+EVERY_SECONDS = 1.0  # how often it looks whether the command still runs
+
+
+class WarmWorkers:
+    """The warm process, from its making until `close`; it also ends with this one.
+
+    Args:
+        environment: variables of its own and, where a worker has none, of the forks.
+    """
+
+    def __init__(self, environment: Mapping[str, str]):
+        self._folder = Path(tempfile.mkdtemp(prefix="verl_dots_"))  # a socket's name must be short
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", __name__, str(self._folder / SOCKET)],
+            env={**os.environ, **environment},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,  # Ctrl-C is for the command, which ends the run in order
+        )
+
+    @property
+    def executable(self) -> str:
+        """What a worker's `py_executable` is set to."""
+        return f"{sys.executable} -S -E {forked_worker.__file__} {self._folder / SOCKET}"
+
+    def close(self) -> None:
+        """End the warm process; its forks run on."""
+        self._process.kill()
+        self._process.wait()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+
+def warm_workers(config: DictConfig) -> list[WarmWorkers]:
+    """The warm process of a run whose workers can be forked; none on GPUs and on a Ray that others have started."""
+    address = config.ray_kwargs.ray_init.get("address") or os.environ.get("RAY_ADDRESS")
+    if config.trainer.device != "cpu" or config.trainer.nnodes != 1 or address:
+        return []
+    return [WarmWorkers(prepare_environment(cpu=True))]
+
+
+def serve(address: str) -> None:
+    """Import, then fork for whoever asks, until the process that started this one has ended."""
+    parent = os.getppid()
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # ended forks leave nothing behind
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(address)
+        server.listen(64)  # those who ask while modules are imported wait
+        for name in MODULES:
+            importlib.import_module(name)
+        gc.collect()
+        gc.freeze()  # pages that no collection touches stay shared with the forks
+        server.settimeout(EVERY_SECONDS)
+        while os.getppid() == parent:
+            try:
+                connection, _ = server.accept()
+            except TimeoutError:
+                continue
+            with connection:
+                request, files = _received(connection)
+                if os.fork() == 0:
+                    server.close()
+                    connection.sendall(b"1")
+                    connection.close()
+                    _become(request, files)
+            for file in files:
+                os.close(file)
+
+
+def _received(connection: socket.socket) -> tuple[dict[str, Any], list[int]]:
+    connection.settimeout(None)
+    length, files, _, _ = socket.recv_fds(connection, 8, 3)
+    text = b""
+    while len(text) < int.from_bytes(length, "big"):
+        text += connection.recv(1 << 20)
+    return json.loads(text), files
+
+
+def _become(request: dict[str, Any], files: list[int]) -> NoReturn:
+    """Be the process that was asked for: its files, folder, environment and arguments; run its script and end."""
+    os.setsid()
+    for place, file in enumerate(files):
+        os.dup2(file, place)
+        os.close(file)
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    os.chdir(request["folder"])
+    os.environ.clear()
+    os.environ.update(request["environ"])
+    _as_if_new()
+    sys.argv = request["argv"]
+    sys.path[0] = str(Path(sys.argv[0]).parent)
+    runpy.run_path(sys.argv[0], run_name="__main__")
+    sys.exit(0)
+
+
+def _as_if_new() -> None:
+    """What a process has of its own from its start: seeds that no one has set, and the number of threads."""
+    import numpy as np
+    import torch
+
+    random.seed()
+    np.random.seed()
+    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS") or torch.get_num_threads()))
+
+
+if __name__ == "__main__":
+    serve(sys.argv[1])
