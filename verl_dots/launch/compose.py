@@ -1,6 +1,8 @@
 """The config for some overrides: verl's, with the group `dots` and its presets."""
 
 import re
+from importlib.util import find_spec
+from pathlib import Path
 
 import hydra
 from hydra.core.config_store import ConfigStore
@@ -13,6 +15,10 @@ from verl_dots.settings import ConfigError, plain_values, renamed_key, renamed_k
 CONFIG_MODULE = "verl_dots.conf"
 CONFIG_NAME = "dots_trainer"
 PRESET = "dots.preset"
+# Hydra's pkg:// would import verl to find its config: most of the time that it takes to refuse a misspelt key.
+OmegaConf.register_new_resolver(
+    "config_of_verl", lambda: str(Path(find_spec("verl").submodule_search_locations[0], "trainer/config")), replace=True
+)
 # The group `dots` is the typed config's; hydra gets plain values, so that what is wrong is refused in our words.
 ConfigStore.instance().store(group="dots", name="default", node=plain_values(DotsConfig()))
 

@@ -2,7 +2,7 @@
 
 Each of a run's dozen processes imports torch, transformers and what else verl names: seconds of a core for each, most
 of a short run's start on a laptop. One process imports them while the command checks its config; Ray then starts each
-worker through `forked_worker`, which has it fork. It has no thread, no connection and no model: a fork is a new process.
+worker through `forked_worker`, which has it fork. It has no thread, no connection and no model of its own.
 
 Only for runs on a CPU whose Ray this command starts itself: a GPU's runtime does not survive a fork.
 """
@@ -19,7 +19,7 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -51,19 +51,24 @@ class WarmWorkers:
     """The warm process, from its making until `close`; it also ends with this one.
 
     Args:
-        environment: variables of its own and, where a worker has none, of the forks.
+        environment: variables beside this process's.
+        modules: what it imports.
     """
 
-    def __init__(self, environment: Mapping[str, str]):
+    def __init__(self, environment: Mapping[str, str], modules: Sequence[str] = MODULES):
         self._folder = Path(tempfile.mkdtemp(prefix="verl_dots_"))  # a socket's name must be short
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", __name__, str(self._folder / SOCKET)],
-            env={**os.environ, **environment},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,  # Ctrl-C is for the command, which ends the run in order
-        )
+        with socket.socket(socket.AF_UNIX) as server:
+            server.bind(str(self._folder / SOCKET))
+            server.listen(64)  # those who ask while it imports wait
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", __name__, str(server.fileno()), *modules],
+                env={**os.environ, **environment},
+                pass_fds=[server.fileno()],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                start_new_session=True,  # Ctrl-C is for the command, which ends the run in order
+            )
 
     @property
     def executable(self) -> str:
@@ -85,14 +90,12 @@ def warm_workers(config: DictConfig) -> list[WarmWorkers]:
     return [WarmWorkers(prepare_environment(cpu=True))]
 
 
-def serve(address: str) -> None:
+def serve(server: socket.socket, modules: Sequence[str]) -> None:
     """Import, then fork for whoever asks, until the process that started this one has ended."""
     parent = os.getppid()
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # ended forks leave nothing behind
-    with socket.socket(socket.AF_UNIX) as server:
-        server.bind(address)
-        server.listen(64)  # those who ask while modules are imported wait
-        for name in MODULES:
+    with server:
+        for name in modules:
             importlib.import_module(name)
         gc.collect()
         gc.freeze()  # pages that no collection touches stay shared with the forks
@@ -150,4 +153,4 @@ def _as_if_new() -> None:
 
 
 if __name__ == "__main__":
-    serve(sys.argv[1])
+    serve(socket.socket(fileno=int(sys.argv[1])), sys.argv[2:])

@@ -1,0 +1,113 @@
+"""Processes that are forked from a warm one, as Ray starts its workers."""
+
+import json
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import time
+
+import psutil
+import pytest
+from omegaconf import OmegaConf
+
+from tests.launches import environment
+from verl_dots.launch.warm_workers import MODULES, WarmWorkers, warm_workers
+
+SCRIPT = """
+import json, os, random, signal, sys
+import tomllib  # which the warm process has imported
+print(json.dumps({
+    "arguments": sys.argv[1:], "folder": os.getcwd(), "variable": os.environ.get("OWN"), "process": os.getpid(),
+    "inherited": os.environ.get("OF_THE_WARM_PROCESS"), "random": random.random(), "path": sys.path[0],
+    "children": signal.getsignal(signal.SIGCHLD) == signal.SIG_DFL, "name": __name__,
+}))
+print("to the other stream", file=sys.stderr)
+"""
+
+
+@pytest.fixture
+def warm():
+    made = WarmWorkers({"OF_THE_WARM_PROCESS": "1"}, modules=("tomllib",))
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def start(tmp_path):
+    """Start SCRIPT as Ray starts a worker, and say what it says of itself."""
+    (tmp_path / "worker").mkdir()
+    (tmp_path / "worker" / "script.py").write_text(SCRIPT)
+
+    def run(executable: str) -> tuple[dict, str, int]:
+        command = f"exec {executable} {tmp_path / 'worker' / 'script.py'} --name {shlex.quote('a b')}"
+        process = subprocess.Popen(
+            ["bash", "-c", command], cwd=tmp_path, env={**environment(), "OWN": "2"}, text=True,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        )  # fmt: skip
+        out, err = process.communicate(timeout=60)
+        return json.loads(out), err, process.pid
+
+    return run
+
+
+def test_a_fork_is_the_process_that_was_asked_for(warm, start, tmp_path):
+    said, errors, asked = start(warm.executable)
+    number = said.pop("random")
+    assert said.pop("process") != asked  # it is the fork, not who asked for it
+    assert said == {
+        "arguments": ["--name", "a b"], "folder": str(tmp_path), "variable": "2", "inherited": None,
+        "path": str(tmp_path / "worker"), "children": True, "name": "__main__",
+    }  # fmt: skip
+    assert errors == "to the other stream\n"
+    assert start(warm.executable)[0]["random"] != number
+
+
+def test_without_the_warm_process_a_worker_starts_by_itself(warm, start):
+    executable = warm.executable
+    warm.close()
+    said, _, asked = start(executable)
+    assert said["process"] == asked and said["arguments"] == ["--name", "a b"]
+
+
+def test_the_warm_process_ends_with_the_command():
+    command = "from verl_dots.launch.warm_workers import *; w = WarmWorkers({}, ()); print(w._process.pid, flush=True)"
+    process = subprocess.Popen(
+        [sys.executable, "-c", f"{command}; import time; time.sleep(60)"], env=environment(), stdout=subprocess.PIPE
+    )
+    pid = int(process.stdout.readline())
+    time.sleep(0.5)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    for _ in range(100):
+        if not psutil.pid_exists(pid):
+            return
+        time.sleep(0.1)
+    os.kill(pid, signal.SIGKILL)
+    pytest.fail("the warm process outlives the command")
+
+
+def test_what_it_imports_has_neither_ray_nor_a_thread():
+    """Ray reads a worker's variables when it is imported, and a fork has no threads but its own."""
+    code = (
+        "import importlib, sys, threading\n"
+        f"for name in {MODULES}: importlib.import_module(name)\n"
+        "print(sorted({'ray', 'verl', 'transfer_queue'} & set(sys.modules)), threading.active_count())"
+    )
+    done = subprocess.run([sys.executable, "-c", code], env=environment(), capture_output=True, text=True, check=True)
+    assert done.stdout.split("\n")[-2] == "[] 1"
+
+
+@pytest.mark.parametrize("key", ["trainer.device=cuda", "trainer.nnodes=2", "ray_kwargs.ray_init.address=auto"])
+def test_only_workers_on_this_machines_cpu_are_forked(key):
+    config = OmegaConf.create({"trainer": {"device": "cpu", "nnodes": 1}, "ray_kwargs": {"ray_init": {}}})
+    name, _, value = key.partition("=")
+    OmegaConf.update(config, name, int(value) if value.isdigit() else value, force_add=True)
+    assert warm_workers(config) == []
+
+
+def test_workers_of_a_ray_that_others_have_started_are_not_forked(monkeypatch):
+    monkeypatch.setenv("RAY_ADDRESS", "auto")
+    config = OmegaConf.create({"trainer": {"device": "cpu", "nnodes": 1}, "ray_kwargs": {"ray_init": {}}})
+    assert warm_workers(config) == []
