@@ -24,9 +24,8 @@ TEXTS = ["one", "what is 17 plus 5", "a", "twelve minus three equals", "b2", "zz
 @pytest.fixture(scope="module")
 def backbones(tmp_path_factory) -> dict[str, str]:
     folder = tmp_path_factory.mktemp("backbones")
-    return {"qwen2": save_qwen2(folder / "qwen2")} | {
-        kind: save_encoder(folder / kind, kind) for kind in ("bert", "roberta")
-    }
+    encoders = {kind: save_encoder(folder / kind, kind) for kind in ("bert", "roberta")}
+    return {"qwen2": save_qwen2(folder / "qwen2"), **encoders}
 
 
 @pytest.fixture

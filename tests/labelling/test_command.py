@@ -1,6 +1,7 @@
 """The command `collect`: what it refuses, what it makes of a run's rollouts, and real rollouts through Ray."""
 
 import re
+from functools import cache
 
 import pandas as pd
 import pyarrow as pa
@@ -14,6 +15,8 @@ from tests.launches import must_train
 from verl_dots.data.provenance import read_provenance
 from verl_dots.labelling import command
 from verl_dots.labelling.success_rates import Outcome, ProgressFile, RewardRange, write_labels
+from verl_dots.launch import generation_config
+from verl_dots.launch.compose import compose
 from verl_dots.rewards.compute import compute_score
 from verl_dots.rollout.loading import load_engine
 from verl_dots.rollout.request import Request, SamplingParams
@@ -21,6 +24,11 @@ from verl_dots.rollout.settings import EngineConfig
 
 pytestmark = pytest.mark.usefixtures("own_environment")
 COMMAND = "verl_dots.difficulty.collect"
+
+
+@cache
+def composed(*overrides):
+    return compose([*overrides])
 
 
 @pytest.fixture
@@ -38,6 +46,7 @@ def files(tmp_path, monkeypatch):
     (tmp_path / "model").mkdir()
     (tmp_path / "model" / "config.json").write_text("{}")
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(generation_config, "compose", lambda overrides: composed(*overrides).copy())
     return tmp_path
 
 

@@ -1,5 +1,3 @@
-"""Rewards to success rates, and the files that hold them."""
-
 import pyarrow.parquet as pq
 import pytest
 

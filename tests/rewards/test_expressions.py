@@ -1,5 +1,3 @@
-"""LaTeX expressions to trees and their values."""
-
 from fractions import Fraction
 
 import pytest

@@ -18,7 +18,6 @@ from verl_dots.rewards import mathematics
         ("Thus the final answer is $\\frac{3}{4}$.", "0.75", 1.0),
         ("We get 12 and then 13.", "13", 1.0),
         (r"\boxed{43}", "42", 0.0),
-        (r"\boxed{2} is wrong, it is \boxed{1}", "2", 0.0),
         (r"\boxed{1/0}", "12", 0.0),
         pytest.param(r"\boxed{" + "(" * 1500 + "1" + ")" * 1500 + "}", "2", 0.0, id="deep nesting"),
         (r"\boxed{}", "42", 0.0),

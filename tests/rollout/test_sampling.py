@@ -9,9 +9,9 @@ from verl_dots.rollout.sampling import sample_tokens
 LOGITS = torch.log(torch.tensor([[0.5, 0.25, 0.125, 0.125]]))
 
 
-def draw(uniform, temperature=1.0, top_p=None, top_k=None, logits=LOGITS):
+def draw(uniform, temperature=1.0, top_p=None, top_k=None):
     tokens, log_probs = sample_tokens(
-        logits,
+        LOGITS,
         torch.tensor([temperature]),
         torch.tensor([uniform], dtype=torch.float64),
         None if top_p is None else torch.tensor([top_p]),
@@ -44,6 +44,7 @@ def draw(uniform, temperature=1.0, top_p=None, top_k=None, logits=LOGITS):
         ({"top_p": 0.51}, 0.999, 1, 0.25),
         ({"top_p": 0.76}, 0.999, 2, 0.125),
         ({"top_p": 1.0}, 0.999, 3, 0.125),
+        ({"top_p": 0.76, "top_k": 2}, 0.999, 1, 0.25),
     ],
 )
 def test_which_token_is_drawn_and_its_log_prob(settings, uniform, token, probability):
