@@ -5,8 +5,7 @@ import torch
 from tests.refusals import refused
 from verl_dots.difficulty.backbone import Backbone
 from verl_dots.difficulty.model import AttentionPredictor, PredictorConfig
-from verl_dots.difficulty.online import OnlinePredictor
-from verl_dots.difficulty.predictors import TrainedPredictor, backbone_of
+from verl_dots.difficulty.predictors import TrainedPredictor, backbone_of, make_predictor
 from verl_dots.difficulty.settings import DifficultyConfig
 from verl_dots.state import load_state, save_state
 
@@ -43,13 +42,15 @@ def test_observations_change_nothing_and_the_state_names_kind_and_backbone(serve
     with refused("backbone of the predictor", "other run", "'b-1'", "'b-2'"):
         TrainedPredictor(other, embedding).load_state_dict(predictor.state_dict())
     with refused("online predictor", "other run"):
-        OnlinePredictor(embedding, 8.0).load_state_dict(predictor.state_dict())
+        make_predictor(DifficultyConfig(), embedding).load_state_dict(predictor.state_dict())
 
 
-def test_a_trained_predictor_knows_how_its_embeddings_are_made(tmp_path):
+def test_a_trained_predictor_knows_how_its_embeddings_are_made_but_not_the_backbones_place(tmp_path):
     config = PredictorConfig(6, (5,), direct_head=False, embedding_layers="all", embedding_reads="answer_and_question")
     AttentionPredictor(config).save(tmp_path)
     trained = DifficultyConfig(predictor="attention", checkpoint=str(tmp_path), backbone="somewhere")
     assert backbone_of(trained) == Backbone("somewhere", "all", reads="answer_and_question")
     online = DifficultyConfig(checkpoint=str(tmp_path), backbone="somewhere", layers="all")
     assert backbone_of(online) == Backbone("somewhere", "all")
+    with refused("dots.difficulty.backbone", "missing"):
+        backbone_of(DifficultyConfig())

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from verl_dots.rewards import mathematics
+from verl_dots.rewards import grading, mathematics
 
 
 @pytest.mark.parametrize(
@@ -76,6 +76,7 @@ def test_an_unreadable_ground_truth_is_logged(caplog):
     with caplog.at_level(logging.WARNING):
         assert mathematics.score(r"\boxed{1}", "") == 0.0
     assert "Ground truth '' cannot be read" in caplog.text
+    assert grading.grade(r"\boxed{1}", "") is grading.Verdict.UNREADABLE_GROUND_TRUTH
 
 
 def test_there_must_be_a_worker():
