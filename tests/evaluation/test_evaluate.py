@@ -39,8 +39,7 @@ def files(random_model, tmp_path, monkeypatch, cached_model):
     pq.write_table(pa.Table.from_pylist([row("What am I?", source="riddles")]), tmp_path / "new.parquet")
     for name in ("model", "strict"):
         shutil.copytree(random_model, tmp_path / name)
-    refusal = "{{ raise_exception('Conversation roles must alternate') }}"
-    (tmp_path / "strict" / "chat_template.jinja").write_text(refusal)
+    (tmp_path / "strict" / "chat_template.jinja").write_text("{{ raise_exception('Roles must alternate') }}")
     for name in ("empty", "dumb"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "config.json").write_text("{}")
@@ -60,15 +59,12 @@ CUT = ["data.max_prompt_length=30", "data.truncation=left"]
         (["empty", *DATA], "'empty' has a config.json but no weights"),
         (["owner/model", *DATA], "--out is missing: 'owner/model' is a hub id"),
         (["models/nowhere", *DATA], "'models/nowhere' is no folder here"),
-        (["model", "--data", "nowhere.parquet"], "there is no file 'nowhere.parquet'"),
         (["model", "--data", "new.parquet"], "no reward function for data source 'riddles'"),
         (["model", *DATA, "--rollouts", "4"], "all 4 responses to a question are the same at temperature 0"),
-        (["model", *DATA, "data.max_length=3"], "unknown config key 'data.max_length'"),
         (["model", "greedy", *DATA], "greedy: neither KEY=VALUE nor an option"),
         (["dumb", *DATA], "dumb has no tokenizer that loads"),  # it has no tokenizer
-        (["strict", *DATA], "row 0: the tokenizer's chat template refuses it: Conversation roles must alternate"),
         # Of data that may be cut verl's way the check of all commands says nothing.
-        (["strict", *DATA, *CUT], "the tokenizer's chat template refuses a prompt: Conversation roles must alternate"),
+        (["strict", *DATA, *CUT], "the tokenizer's chat template refuses a prompt: Roles must alternate"),
         (["model", *DATA, *CUT], "2 prompts (arithmetic) are longer than data.max_prompt_length=30, the longest"),
     ],
 )

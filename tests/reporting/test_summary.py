@@ -81,10 +81,9 @@ def test_seeds_are_smoothed_over_the_evaluations_that_all_have(write_run):
     assert [curve.accuracy_E[-1] for curve in grpo.curves] == pytest.approx([0.3, 0.3])  # (0 + 0.3 + 0.6) / 3
 
 
-@pytest.mark.parametrize("window", [0, -1])
-def test_a_window_has_an_evaluation(write_run, window):
-    with refused("--smoothing", "range", str(window)):
-        compare(write_run("grpo", 0, GRPO), window=window)
+def test_a_window_has_an_evaluation(write_run):
+    with refused("--smoothing", "range", "0"):
+        compare(write_run("grpo", 0, GRPO), window=0)
 
 
 def test_an_accuracy_beyond_one_is_no_percentage(write_run):
