@@ -12,8 +12,6 @@ from verl_dots.state import save_state
 from verl_dots.training.fingerprints import fingerprints
 from verl_dots.training.run_record import RunRecord, save_record
 
-TOTALS = {"wall_seconds": 9.0, "train_seconds": 6.0, "generated_tokens": 30}
-
 
 def run_config(run: Path, **changes: Any) -> DictConfig:
     """As much of a config as a resume looks at; `changes` by dotted key, "__" for a dot."""
@@ -44,21 +42,16 @@ def run_config(run: Path, **changes: Any) -> DictConfig:
     return config
 
 
-def write_shards(part: Path, ranks: int = 1) -> None:
-    """What verl's FSDP workers write for a model."""
-    (part / "huggingface").mkdir(parents=True)
-    (part / "huggingface" / "config.json").write_text("{}")
-    for rank in range(ranks):
-        for kind in ("model", "optim", "extra_state"):
-            torch.save({"rank": rank, "kind": kind}, part / f"{kind}_world_size_{ranks}_rank_{rank}.pt")
-    (part / "fsdp_config.json").write_text(json.dumps({"FSDP_version": 2, "world_size": ranks}))
-
-
 def stock_checkpoint(run: Path, step: int, ranks: int = 1, critic: bool = False) -> Path:
-    """A checkpoint of verl's own, and its tracker."""
+    """A checkpoint as verl's FSDP workers write it, and its tracker."""
     folder = run / f"global_step_{step}"
-    for part in ("actor", "critic") if critic else ("actor",):
-        write_shards(folder / part, ranks)
+    for part in (folder / "actor", folder / "critic") if critic else (folder / "actor",):
+        (part / "huggingface").mkdir(parents=True)
+        (part / "huggingface" / "config.json").write_text("{}")
+        for rank in range(ranks):
+            for kind in ("model", "optim", "extra_state"):
+                torch.save({"rank": rank, "kind": kind}, part / f"{kind}_world_size_{ranks}_rank_{rank}.pt")
+        (part / "fsdp_config.json").write_text(json.dumps({"FSDP_version": 2, "world_size": ranks}))
     torch.save({"place": step}, folder / "data.pt")
     (run / "latest_checkpointed_iteration.txt").write_text(str(step))
     return folder
@@ -70,9 +63,9 @@ def own_checkpoint(run: Path, step: int, config: DictConfig | None = None, state
     folder = stock_checkpoint(run, step)
     for name in states:
         save_state(folder / f"{name}.safetensors", name, {"questions": None, "state": {}})
-    record = RunRecord(step, dict(TOTALS), {"training/generated_tokens": 10, "critic/score/mean": 0.5},
-                       fingerprints(config))  # fmt: skip
-    save_record(folder, record, OmegaConf.to_container(config))
+    totals = {"wall_seconds": 9.0, "train_seconds": 6.0, "generated_tokens": 30}
+    row = {"training/generated_tokens": 10, "critic/score/mean": 0.5}
+    save_record(folder, RunRecord(step, totals, row, fingerprints(config)), OmegaConf.to_container(config))
     write_manifest(folder)
     write_tracker(run, step)
     return folder

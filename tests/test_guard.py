@@ -71,12 +71,12 @@ def test_without_a_signal_the_status_is_the_command_s(tmp_path, status):
     assert work.end() == (status, "")
 
 
-def test_sigterm_makes_the_stop_file_and_its_status_is_the_signal_s(tmp_path):
-    work = Work(tmp_path)
+@pytest.mark.parametrize(("status", "expected"), [(0, 143), (5, 5)])
+def test_sigterm_makes_the_stop_file_and_is_the_status_of_what_does_not_fail(tmp_path, status, expected):
+    work = Work(tmp_path, status)
     os.killpg(work.process.pid, signal.SIGTERM)  # the whole group: `timeout` and schedulers do that
-    status, text = work.end()
-    assert status == 143
-    assert text == "work: SIGTERM: the run saves after this step and ends; a second SIGTERM ends it at once\n"
+    text = "work: SIGTERM: the run saves after this step and ends; a second SIGTERM ends it at once\n"
+    assert work.end() == (expected, text)
 
 
 def test_a_command_that_was_at_its_end_when_sigterm_came_is_complete(tmp_path):
@@ -85,12 +85,6 @@ def test_a_command_that_was_at_its_end_when_sigterm_came_is_complete(tmp_path):
     work.process.send_signal(signal.SIGTERM)
     (tmp_path / "go").touch()
     assert work.end()[0] == 0
-
-
-def test_a_failure_after_sigterm_keeps_its_status(tmp_path):
-    work = Work(tmp_path, status=5)
-    work.process.send_signal(signal.SIGTERM)
-    assert work.end()[0] == 5
 
 
 def test_a_second_sigterm_ends_it_at_once(tmp_path):
@@ -106,17 +100,18 @@ def test_a_second_sigterm_ends_it_at_once(tmp_path):
     assert not (tmp_path / "stop").exists()  # the next start would stop after a step
 
 
-@pytest.mark.parametrize(("number", "expected"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_what_cannot_stop_ends_at_once_and_says_how_to_go_on(tmp_path, number, expected):
-    work = Work(tmp_path, stops=False)
-    work.process.send_signal(number)
-    assert work.end() == (expected, f"work: ended by {number.name}; the same command continues\n")
-
-
-def test_sigint_ends_even_what_could_stop(tmp_path):
-    work = Work(tmp_path)
-    os.killpg(work.process.pid, signal.SIGINT)
-    assert work.end() == (130, "work: ended by SIGINT; the same command continues\n")
+@pytest.mark.parametrize(
+    ("stops", "send", "number", "status"),
+    [
+        (False, os.kill, signal.SIGINT, 130),
+        (False, os.kill, signal.SIGTERM, 143),
+        (True, os.killpg, signal.SIGINT, 130),  # SIGINT ends even what could stop
+    ],
+)
+def test_what_does_not_stop_ends_at_once_and_says_how_to_go_on(tmp_path, stops, send, number, status):
+    work = Work(tmp_path, stops=stops)
+    send(work.process.pid, number)
+    assert work.end() == (status, f"work: ended by {number.name}; the same command continues\n")
 
 
 def test_sigkill_takes_the_command_along(tmp_path):

@@ -30,21 +30,15 @@ def test_a_line_that_comes_in_two_parts_is_one():
     assert tally.feed("\n") == ["ValueError: x"]
 
 
-class Remote(Exception):
-    """As Ray's: the remote exception, and the remote traceback as text."""
-
-    def __init__(self, cause, text):
-        self.cause = cause
-        super().__init__(text)
-
-
 def test_the_first_cause_is_told_with_its_place():
-    inner = Remote(
-        OSError("the service is down"),
+    # As Ray's errors: the remote exception, and the remote traceback as text.
+    inner = Exception(
         'ray::Worker.score()\n  File "/x/worker.py", line 5, in score\n'
-        '  File "/x/reward.py", line 3, in compute_score\nOSError: the service is down',
+        '  File "/x/reward.py", line 3, in compute_score\nOSError: the service is down'
     )
-    outer = Remote(inner, 'ray::TaskRunner.run()\n  File "/x/trainer.py", line 99, in fit\nRemote: ...')
+    inner.cause = OSError("the service is down")
+    outer = Exception('ray::TaskRunner.run()\n  File "/x/trainer.py", line 99, in fit\nException: ...')
+    outer.cause = inner
     assert first_cause(outer) == "OSError: the service is down (/x/reward.py:3, in compute_score)"
 
 

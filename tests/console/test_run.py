@@ -70,19 +70,15 @@ def test_a_good_run_shows_a_line_a_step_and_each_error_once(tmp_path, how):
     assert log.startswith("=== ")
 
 
-def test_a_second_start_goes_on_in_the_log_and_shows_what_is_new(tmp_path):
-    train(tmp_path, "stops")
-    _, lines, _, log = train(tmp_path, "good")
-    assert log.count("=== ") == 2
-    assert len([line for line in lines if line.startswith("step ")]) == 3
-    assert "  2 times: OSError: rollout 1 is lost" in lines  # not 4: the first start had its own
-
-
-def test_a_run_that_was_asked_to_stop_says_how_it_goes_on(tmp_path):
+def test_a_run_that_was_asked_to_stop_says_how_it_goes_on_and_then_shows_what_is_new(tmp_path):
     status, lines, _, _ = train(tmp_path, "stops")
     assert status == 0
     told = f"stopped after step 1 of 2, as asked; the same command resumes from step 1 in {tmp_path / 'run'}"
     assert told in lines
+    _, lines, _, log = train(tmp_path, "good")
+    assert log.count("=== ") == 2
+    assert len([line for line in lines if line.startswith("step ")]) == 3
+    assert "  2 times: OSError: rollout 1 is lost" in lines  # not 4: the first start had its own
 
 
 def test_a_failure_shows_its_cause_and_the_log_its_traceback(tmp_path):

@@ -1,34 +1,21 @@
 """Questions with the rows that score their responses."""
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
+from tests import data_files
+from tests.data_files import write
 from tests.refusals import refused
 from verl_dots.data.asked_questions import drawn, read_asked_questions
 
 
 def row(number, **extra):
-    return {
-        "data_source": "arithmetic",
-        "prompt": [{"role": "system", "content": "Be brief."}, {"role": "user", "content": f"What is {number}+1?"}],
-        "reward_model": {"style": "rule", "ground_truth": str(number + 1)},
-        "extra_info": {"index": number, **extra},
-        "unused": "x",
-    }
-
-
-def write(path, rows):
-    pq.write_table(pa.Table.from_pylist(rows), path)
-    return str(path)
+    chat = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": f"What is {number}+1?"}]
+    return data_files.row(answer=str(number + 1), prompt=chat, extra_info={"index": number} | extra, unused="x")
 
 
 def test_rows_of_files_whose_extra_fields_differ(tmp_path):
     files = [write(tmp_path / "a.parquet", [row(1, level=3)]), write(tmp_path / "b.parquet", [row(2, family="sum")])]
     questions = read_asked_questions(files)
-    assert [question.row["extra_info"] for question in questions] == [
-        {"index": 1, "level": 3},
-        {"index": 2, "family": "sum"},
-    ]
+    infos = [question.row["extra_info"] for question in questions]
+    assert infos == [{"index": 1, "level": 3}, {"index": 2, "family": "sum"}]
     assert [question.text for question in questions] == ["What is 1+1?", "What is 2+1?"]
     assert "unused" not in questions[0].row
 
@@ -50,9 +37,7 @@ def test_a_question_that_is_there_twice_is_asked_once_with_its_own_row(tmp_path)
 
 
 def test_a_draw_is_a_subset_in_order_and_depends_on_the_seed_alone(tmp_path):
-    file = write(tmp_path / "a.parquet", [row(number) for number in range(50)])
-
-    questions = read_asked_questions([file])
+    questions = read_asked_questions([write(tmp_path / "a.parquet", [row(number) for number in range(50)])])
 
     def places(count, seed):
         return [question.row["extra_info"]["index"] for question in drawn(questions, count, seed)]

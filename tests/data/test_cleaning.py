@@ -5,6 +5,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from tests.data_files import write
 from tests.refusals import refused
 from verl_dots.data.cleaning import common_type, places, write_clean
 from verl_dots.data.column_types import type_problems
@@ -41,11 +42,9 @@ def rows(*indices, **more):
 
 
 def test_rows_leave_and_the_files_go_together(tmp_path):
-    one, other = tmp_path / "one.parquet", tmp_path / "other.parquet"
-    pq.write_table(pa.Table.from_pylist(rows(0, 1, 2, 3)), one)
-    text = [
-        row | {"extra_info": {"index": str(row["extra_info"]["index"]), "level": 1}} for row in rows(4, 5, rank=0.5)
-    ]
+    one, other = write(tmp_path / "one.parquet", rows(0, 1, 2, 3)), tmp_path / "other.parquet"
+    infos = [{"index": "4", "level": 1}, {"index": "5", "level": 1}]
+    text = [row | {"extra_info": info} for row, info in zip(rows(4, 5, rank=0.5), infos, strict=True)]
     pq.write_table(pa.Table.from_pylist(text).replace_schema_metadata({"verl_dots.provenance": "{}"}), other)
     assert type_problems([one, other]) != []
     where = places([one, other], tmp_path / "clean")
@@ -63,9 +62,7 @@ def test_rows_leave_and_the_files_go_together(tmp_path):
 
 def test_nothing_is_written_over_what_is_read_or_twice(tmp_path):
     (tmp_path / "b").mkdir()
-    files = [tmp_path / "a.parquet", tmp_path / "b" / "a.parquet"]
-    for file in files:
-        pq.write_table(pa.Table.from_pylist(rows(1)), file)
+    files = [write(tmp_path / name, rows(1)) for name in ("a.parquet", "b/a.parquet")]
     with refused("--clean", "excluded", "a.parquet"):
         places(files[:1], tmp_path)
     with refused(f"{tmp_path}/clean/a.parquet", "excluded"):

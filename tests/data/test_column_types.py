@@ -60,17 +60,16 @@ def test_files_go_together_where_datasets_reads_them_as_one(files, tmp_path):
         except (ValueError, AttributeError, pa.ArrowException):  # the second is what nulls before a struct end in
             return False
 
-    three = [("a struct in it", "other fields in it", "another type in it"), ("int", "nulls", "text")]
-    three += [
+    three = [
+        ("a struct in it", "other fields in it", "another type in it"),
+        ("int", "nulls", "text"),
         ("nothing in it", "nothing in it", "float"),
         ("no column", "nulls", "JSON"),
         ("nulls", "no column", "int"),
     ]
     two = [pair for pair in itertools.permutations(files, 2) if "int" in pair or not set(pair) - INTRICATE]
-    outcomes = {}
-    for names in (*two, *three):
-        outcomes[names] = together(*names)
-        assert outcomes[names] == (not type_problems([files[name] for name in names])), names
+    outcomes = {names: together(*names) for names in (*two, *three)}
+    assert outcomes == {names: not type_problems([files[name] for name in names]) for names in outcomes}
     assert outcomes["int", "another order"] and not outcomes["int", "float"] and not outcomes["nulls", "int"]
 
 
@@ -82,9 +81,8 @@ def test_the_columns_are_named_with_both_files_and_types(files, tmp_path):
     assert len(deep) == 1 and deep[0].startswith("extra_info.more.a is int64 in ")
     [order] = type_problems([files["nulls"], int_])
     assert order.endswith(f"name {int_} first, or leave the column out") and type_problems([int_, files["nulls"]]) == []
-    large = pa.array(
-        [[{"role": "user", "content": "?"}]] * 2, pa.large_list(pa.struct([("role", TEXT), ("content", TEXT)]))
-    )
+    kind = pa.large_list(pa.struct([("role", TEXT), ("content", TEXT)]))
+    large = pa.array([[{"role": "user", "content": "?"}]] * 2, kind)
     other = write(tmp_path / "polars.parquet", prompt=large, data_source=pa.array(["a", "b"], pa.large_string()))
     problems = type_problems([int_, other])
     assert problems[0] == f"data_source is string in {int_} and large_string in {other}"

@@ -5,27 +5,18 @@ from pathlib import Path
 import datasets
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from tests.data_files import row, write
 from tests.refusals import refused
 from verl_dots.data.questions import question_id, questions_of, read_questions
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
 CONFLICTS = "dots.selection.conflicting_answers"
 TRUTH = "reward_model.ground_truth"
-PROMPT = [{"role": "user", "content": "What is 1 plus 1?"}]
-
-
-def row(text="What is 1 plus 1?", truth="2", **changes):
-    prompt = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": text}]
-    return {"prompt": prompt, "reward_model": {"style": "rule", "ground_truth": truth}} | changes
-
-
-def write(path, rows):
-    pq.write_table(pa.Table.from_pylist(rows), path)
-    return path
+SYSTEM = {"role": "system", "content": "Be brief."}
+PROMPT = row()["prompt"]
 
 
 def test_the_id_is_pinned():
@@ -48,7 +39,7 @@ def test_the_text_is_the_question_field_or_all_but_the_systems_messages():
         row("a", extra_info={"question": "Written out"}),
         row("b", extra_info={"question": " \n"}),
         row("c", extra_info=None),
-        {"prompt": [*PROMPT, {"role": "assistant", "content": "Well?"}], "reward_model": {"ground_truth": "2"}},
+        row(prompt=[SYSTEM, *PROMPT, {"role": "assistant", "content": "Well?"}]),
     ]
     assert questions_of(rows).texts == ("Written out", "b", "c", "What is 1 plus 1?\nWell?")
 
@@ -74,8 +65,7 @@ def test_conflicting_answers_are_left_out_with_all_their_rows(caplog):
 def test_prompts_are_compared_by_their_exact_text():
     assert len(questions_of([row("a", "1"), row("a ", "2"), row("A", "3")])) == 3
     # The system's message belongs to the prompt.
-    bare = {"prompt": [{"role": "user", "content": "a"}], "reward_model": {"ground_truth": "2"}}
-    assert len(questions_of([row("a", "1"), bare])) == 2
+    assert len(questions_of([row(answer="1"), row(prompt=[SYSTEM, *PROMPT])])) == 2
 
 
 def test_conflicting_answers_can_be_kept_as_questions_of_their_own():
@@ -97,7 +87,7 @@ def test_what_to_do_about_conflicts_is_one_of_three():
         ({"prompt": [{"role": "user"}]}, "prompt", "{'role': 'user'}"),
         ({"prompt": [{"role": None, "content": "a"}]}, "prompt", "'role': None"),
         ({"prompt": [{"role": "user", "content": [{"type": "image"}]}]}, "prompt", "'type': 'image'"),
-        ({"prompt": [{"role": "system", "content": "Be brief."}]}, "prompt", "system"),
+        ({"prompt": [SYSTEM]}, "prompt", "system"),
         ({"prompt": [{"role": "user", "content": " \n\t"}]}, "prompt", "system"),
         ({"reward_model": None}, TRUTH, ""),
         ({"reward_model": {"style": "rule"}}, TRUTH, ""),
@@ -121,10 +111,8 @@ def test_files_are_read_in_order_whatever_else_they_hold(tmp_path):
     first = [row(f"a{i}", extra_info={"question": f"A{i}", "trace": {"deep": [i]}}, blob="x" * 100) for i in range(5)]
     second = [row(f"b{i}", extra_info={"level": i}) for i in range(2)]
     third = [row("c0"), row("a1")]
-    files = [
-        write(tmp_path / f"{name}.parquet", rows) for name, rows in zip("abc", (first, second, third), strict=True)
-    ]
-    found = read_questions(files)
+    parts = zip("abc", (first, second, third), strict=True)
+    found = read_questions([write(tmp_path / f"{name}.parquet", rows) for name, rows in parts])
     assert found.texts == ("A0", "A1", "A2", "A3", "A4", "b0", "b1", "c0")
     assert found.rows.tolist() == [0, 1, 2, 3, 4, 5, 6, 7]
     assert found.ids == questions_of([*first, *second, *third]).ids
@@ -163,21 +151,33 @@ def test_errors_name_file_and_row(tmp_path):
 
 
 def test_files_that_hold_no_questions(tmp_path):
-    text, empty = tmp_path / "text.parquet", tmp_path / "empty.parquet"
+    text = tmp_path / "text.parquet"
     text.write_text("not a parquet file at all")
-    pq.write_table(pa.Table.from_pylist([row()]).slice(0, 0), empty)
     good = write(tmp_path / "good.parquet", [row()])
-    unscored = write(tmp_path / "unscored.parquet", [{"prompt": PROMPT, "reward_model": {"style": "rule"}}])
+    empty = write(tmp_path / "empty.parquet", [], pq.read_schema(good))
     for files, prompt_key, key, *told in (
         ([tmp_path / "gone.parquet"], "prompt", f"{tmp_path}/gone.parquet", "file"),
         ([text], "prompt", str(text), "file"),
-        ([good], "chat", "chat", "data", "good.parquet", "['prompt', 'reward_model'"),
-        ([unscored], "prompt", TRUTH, "data", "unscored.parquet"),
+        ([good], "chat", "chat", "data", "good.parquet", "'prompt', 'reward_model'"),
         ([empty], "prompt", str(empty), "data"),
         ([], "prompt", "", "missing"),
     ):
         with refused(key, *told):
             read_questions(files, prompt_key=prompt_key)
+
+
+@pytest.mark.parametrize(
+    ("change", "key", "told"),
+    [
+        ({"reward_model": {"style": "rule"}}, TRUTH, ("data",)),
+        ({"reward_model": '{"ground_truth": "2"}'}, "reward_model", ("type", "string", "json.loads")),
+        ({"extra_info": '{"index": 1}'}, "extra_info", ("type", "string", "json.loads")),
+        ({"extra_info": [1, 2]}, "extra_info", ("type", "list<element: int64>")),
+    ],
+)
+def test_files_whose_columns_lack_the_fields_are_named(tmp_path, change, key, told):
+    with refused(key, *told, "a.parquet"):
+        read_questions([write(tmp_path / "a.parquet", [row() | change])])
 
 
 def test_a_damaged_file_says_so(tmp_path):

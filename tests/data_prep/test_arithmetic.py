@@ -1,13 +1,15 @@
 """The arithmetic testbed: schema, answers, disjoint splits, determinism, levels, bad arguments."""
 
 import re
+from collections import Counter
 from random import Random
 
-import pyarrow.parquet as pq
 import pytest
 
+from data_prep import arithmetic
 from data_prep.arithmetic import CELLS, draw_new, main, sample_splits, write_splits
 from data_prep.families import FAMILIES, LEVELS, Grade, make_problem, number_to_words, render_working
+from tests.data_prep.script_runs import infos_of, refusal, rows_of
 from verl_dots.data.provenance import read_provenance
 from verl_dots.data.questions import question_id
 
@@ -31,55 +33,33 @@ class ScriptedRandom(Random):
         return options[draw] if isinstance(draw, int) else draw
 
 
-def build(family, grade, *draws):
-    question, steps = FAMILIES[family].build(Grade(*grade), ScriptedRandom(*draws))
-    return question, render_working(steps, str(steps[-1].value))
-
-
-def test_chain_literal():
-    # 17 + 5 = 22, 22 - 3 = 19; the second number is spelled out
-    question, response = build("chain", (3, 20, 1), 17, "+", 5, "-", 3, [1], "What is")
-    assert question == "What is 17 plus five minus 3?"
-    assert response == "17:17 +5:22 -3:19\n#### 19"
-
-
-def test_extreme_literal():
-    question, response = build("extreme", (4, 20, 1), [7, 12, 3, 12], ("Largest", max), [0])
-    assert question == "Largest of seven, 12, 3, 12?"
-    assert response == "7:7 12:12 3:12 12:12\n#### 12"
-
-
-def test_count_literal():
-    # even: 4 and 10
-    question, response = build("count", (4, 20, 0), [4, 9, 10, 1], ("even", 0), [])
-    assert question == "How many are even of 4, 9, 10, 1?"
-    assert response == "4:1 9:1 10:2 1:2\n#### 2"
-
-
-def test_total_literal():
-    # 4 + 7 + 0 + 9 = 20
-    question, response = build("total", (4, 9, 2), 4, 7, 0, 9, [1, 3])
-    assert question == "Sum of 4, seven, 0, nine?"
-    assert response == "4:4 7:11 0:11 9:20\n#### 20"
-
-
-def test_remainder_literal():
-    # divisor 9, fits twice, remainder 5: 2 * 9 + 5 = 23; 23 - 9 = 14, 14 - 9 = 5
-    question, response = build("remainder", (2, 9, 1), 9, 2, 5, [0], 1)
-    assert question == "twenty-three modulo 9?"
-    assert response == "23:23 -9:14 -9:5\n#### 5"
-
-
 @pytest.mark.parametrize(
-    ("number", "words"),
-    [(0, "zero"), (7, "seven"), (13, "thirteen"), (20, "twenty"), (42, "forty-two"), (99, "ninety-nine")],
-)
-def test_number_words(number, words):
-    assert number_to_words(number) == words
+    ("family", "grade", "draws", "question", "response"),
+    [
+        # 17 + 5 = 22, 22 - 3 = 19; the second number is spelled out
+        ("chain", (3, 20, 1), (17, "+", 5, "-", 3, [1], "What is"), "What is 17 plus five minus 3?",
+         "17:17 +5:22 -3:19\n#### 19"),
+        ("extreme", (4, 20, 1), ([7, 12, 3, 12], ("Largest", max), [0]), "Largest of seven, 12, 3, 12?",
+         "7:7 12:12 3:12 12:12\n#### 12"),
+        # even: 4 and 10
+        ("count", (4, 20, 0), ([4, 9, 10, 1], ("even", 0), []), "How many are even of 4, 9, 10, 1?",
+         "4:1 9:1 10:2 1:2\n#### 2"),
+        # 4 + 7 + 0 + 9 = 20
+        ("total", (4, 9, 2), (4, 7, 0, 9, [1, 3]), "Sum of 4, seven, 0, nine?", "4:4 7:11 0:11 9:20\n#### 20"),
+        # divisor 9, fits twice, remainder 5: 2 * 9 + 5 = 23; 23 - 9 = 14, 14 - 9 = 5
+        ("remainder", (2, 9, 1), (9, 2, 5, [0], 1), "twenty-three modulo 9?", "23:23 -9:14 -9:5\n#### 5"),
+    ],
+)  # fmt: skip
+def test_a_question_and_its_working(family, grade, draws, question, response):
+    built, steps = FAMILIES[family].build(Grade(*grade), ScriptedRandom(*draws))
+    assert (built, render_working(steps, str(steps[-1].value))) == (question, response)
 
 
 def test_number_words_are_distinct_and_bounded():
-    assert len({number_to_words(number) for number in range(100)}) == 100
+    words = [number_to_words(number) for number in range(100)]
+    some = {0: "zero", 7: "seven", 13: "thirteen", 20: "twenty", 42: "forty-two", 99: "ninety-nine"}
+    assert {number: words[number] for number in some} == some
+    assert len(set(words)) == 100
     for outside in (-1, 100):
         with pytest.raises(ValueError, match="0..99"):
             number_to_words(outside)
@@ -94,14 +74,10 @@ def solve(question):
     numbers = [int(n) for n in re.findall(r"\d+", text)]
     if text.startswith(("What is", "Compute")):
         return eval(re.sub(r"^(What is|Compute)", "", text).replace("plus", "+").replace("minus", "-"))
-    if text.startswith("Largest"):
-        return sorted(numbers)[-1]
-    if text.startswith("Smallest"):
-        return sorted(numbers)[0]
     if text.startswith("How many"):
         return len([n for n in numbers if ("odd" in text) == bool(n & 1)])
-    if text.startswith("Sum"):
-        return sum(numbers)
+    if text.startswith(("Largest", "Smallest", "Sum")):
+        return {"Largest": max, "Smallest": min, "Sum": sum}[text.split()[0]](numbers)
     dividend, divisor = numbers
     return dividend - divisor * (dividend // divisor)
 
@@ -147,7 +123,7 @@ def written(tmp_path_factory):
 
 
 def test_schema(written):
-    rows = pq.read_table(written / "train.parquet").to_pylist()
+    rows = rows_of(written / "train.parquet")
     assert len(rows) == 400
     assert set(rows[0]) == {"data_source", "prompt", "ability", "reward_model", "extra_info"}
     assert set(rows[0]["extra_info"]) == {"index", "question_id", "split", "family", "level", "question"}
@@ -161,18 +137,15 @@ def test_schema(written):
 
 
 def test_no_question_occurs_twice_and_levels_are_even(written):
-    rows = [row for split in ("train", "val") for row in pq.read_table(written / f"{split}.parquet").to_pylist()]
-    assert len({row["extra_info"]["question"] for row in rows}) == len(rows) == 550
-    counts = dict.fromkeys(CELLS, 0)
-    for row in rows:
-        counts[row["extra_info"]["family"], row["extra_info"]["level"]] += 1
-    assert set(counts.values()) == {11}  # 400 / 50 + 150 / 50
+    infos = [info for split in ("train", "val") for info in infos_of(written / f"{split}.parquet")]
+    assert len({info["question"] for info in infos}) == len(infos) == 550
+    # 400 / 50 + 150 / 50
+    assert Counter((info["family"], info["level"]) for info in infos) == dict.fromkeys(CELLS, 11)
 
 
 def test_default_sizes_fit():
     splits = sample_splits(4096, 512, 1)
-    questions = [problem.question for problem in splits.train + splits.val]
-    assert len(set(questions)) == 4096 + 512
+    assert len({problem.question for problem in splits.train + splits.val}) == 4096 + 512
 
 
 def test_same_seed_same_bytes(written, tmp_path):
@@ -201,24 +174,14 @@ def test_provenance(written):
         (("--train", "-5"), "--train must be at least 1, got -5"),
         (("--val", "0"), "--val must be at least 1, got 0"),
         (("--seed", "-1"), "--seed must be 0 or more, got -1"),
-        (("--train", "1000000"), "no more distinct questions"),
     ],
 )
 def test_bad_arguments(tmp_path, capsys, arguments, message):
-    with pytest.raises(SystemExit) as stopped:
-        main(["--out", str(tmp_path), *arguments])
-    assert stopped.value.code == 2
-    assert message in capsys.readouterr().err
+    assert message in refusal(capsys, main, "--out", tmp_path, *arguments)
     assert not list(tmp_path.iterdir())
 
 
-def test_used_up_level_names_itself():
-    class Everything:
-        def __contains__(self, _):
-            return True
-
-        def __len__(self):
-            return 7
-
-    with pytest.raises(ValueError, match="family 'total' level 2"):
-        draw_new("total", 2, Random(0), Everything())
+def test_used_up_level_names_itself(monkeypatch):
+    monkeypatch.setattr(arithmetic, "TRIES_PER_QUESTION", 1)
+    with pytest.raises(ValueError, match="family 'total' level 2 has no more distinct questions after 1 questions"):
+        draw_new("total", 2, Random(0), {make_problem("total", 2, Random(0)).question})

@@ -1,48 +1,28 @@
-"""Each data set from small files in its real raw format, and that its answers are scored."""
+"""Each data set from small files in its real raw format: its answers are scored, and all can be read as one."""
 
+import importlib
 import json
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from data_prep import (
-    aime24,
-    amc23,
-    deepmath,
-    deepscaler,
-    e3,
-    gsm8k,
-    math,
-    math500,
-    minerva,
-    olympiadbench,
-    open_reasoner_zero,
-)
+from data_prep import add_difficulty, arithmetic, mbpp_plus
+from data_prep.schema import EXTRA_FIELDS
 from data_prep.text import INSTRUCTION
-from verl_dots.rewards.compute import SCORERS, compute_score
+from tests.data_files import row
+from tests.data_prep.script_runs import infos_of, prepared, raw_file, refusal, rows_of
+from tests.data_prep.test_mbpp_plus import task
+from verl_dots.data.column_types import type_problems
+from verl_dots.rewards.compute import compute_score
 
-SCRIPTS = {
-    module.__name__.rsplit(".")[-1]: module
-    for module in (
-        aime24, amc23, deepmath, deepscaler, e3, gsm8k, math, math500, minerva, olympiadbench, open_reasoner_zero
-    )
-}  # fmt: skip
-VERL = {
-    "data_source": "amc",
-    "prompt": [{"role": "user", "content": "What is $6 \\cdot 7$?"}],
-    "ability": "math",
-    "rank": 0.25,
-    "reward_model": {"ground_truth": "42", "style": "rule"},
-}
-ADARFT = VERL | {
-    "prompt": [
-        {
-            "role": "user",
-            "content": "What is $6 \\cdot 7$? Let's think step by step and output the final answer within \\boxed{}.",
-        }
-    ],
-    "extra_info": {"difficulty": 12.5, "index": 9, "split": "train"},
-}
+QUESTION = "What is $6 \\cdot 7$?"
+VERL = row(QUESTION, "42", source="amc", ability="math", rank=0.25)
+ADARFT = row(
+    f"{QUESTION} Let's think step by step and output the final answer within \\boxed{{}}.",
+    "42",
+    extra_info={"difficulty": 12.5, "index": 9, "split": "train"},
+)
 # script: raw row, question, answer, further fields of extra_info
 CASES = {
     "math": (
@@ -50,7 +30,7 @@ CASES = {
         "p", "\\frac{1}{2}", {"level": 5, "subject": "Algebra"},
     ),
     "deepscaler": ({"problem": "p", "answer": "7", "solution": ""}, "p", "7", {}),
-    "e3": (VERL, "What is $6 \\cdot 7$?", "42", {"origin": "amc", "rank": 0.25}),
+    "e3": (VERL, QUESTION, "42", {"origin": "amc", "rank": 0.25}),
     "open_reasoner_zero": (
         [{"from": "human", "value": "p"}, {"from": "assistant", "ground_truth": {"value": "\\sqrt{2}"}}],
         "p", "\\sqrt{2}", {},
@@ -76,20 +56,22 @@ CASES = {
     "amc23": ({"id": 0, "question": "p", "answer": 27.0, "url": "u"}, "p", "27", {"source_id": "0"}),
     "aime24": ({"id": 60, "problem": "p", "solution": "\\boxed{025}", "url": "u"}, "p", "25", {"source_id": "60"}),
 }  # fmt: skip
+SCRIPTS = {name: importlib.import_module(f"data_prep.{name}") for name in CASES}
+RAW = {name: raw for name, (raw, *_) in CASES.items()}
 
 
-def prepared(tmp_path, name, rows, *arguments):
-    """The rows that a script writes for these raw rows."""
-    raw, out = tmp_path / "raw.json", tmp_path / "out.parquet"
-    raw.write_text(json.dumps(rows))
-    SCRIPTS[name].main(["--source", str(raw), "--out", str(out), *arguments])
-    return pq.read_table(out).to_pylist()
-
-
-@pytest.mark.parametrize("name", CASES)
-def test_a_raw_row_becomes_a_row_of_verls_schema(tmp_path, name):
-    raw, question, answer, extra = CASES[name]
-    [row] = prepared(tmp_path, name, [raw])
+@pytest.mark.parametrize(
+    ("name", "case"),
+    [
+        *CASES.items(),
+        # The hub's columns, and those of another hub's copy.
+        ("open_reasoner_zero", (dict(zip("01", RAW["open_reasoner_zero"], strict=True)), "p", "\\sqrt{2}", {})),
+        ("aime24", ({"ID": "24-1", "Problem": "p", "Solution": "s", "Answer": 204}, "p", "204", {"source_id": "24-1"})),
+    ],
+)
+def test_a_raw_row_becomes_a_row_of_verls_schema(tmp_path, name, case):
+    raw, question, answer, extra = case
+    [row] = rows_of(prepared(SCRIPTS[name], tmp_path, [raw]))
     assert row["prompt"] == [{"role": "user", "content": f"{question}\n\n{INSTRUCTION}"}]
     assert row["reward_model"] == {"style": "rule", "ground_truth": answer}
     assert row["ability"] == "math"
@@ -99,19 +81,18 @@ def test_a_raw_row_becomes_a_row_of_verls_schema(tmp_path, name):
     assert info == own | extra
 
 
-def test_every_data_source_is_scored_as_mathematics():
-    sources = {script.__dict__[name.upper()].data_source for name, script in SCRIPTS.items()}
-    assert {SCORERS[source].__name__ for source in sources} == {"_score_mathematics", "_score_measurements"}
+def test_every_answer_is_scored_as_mathematics():
+    for name, (_, _, answer, _) in CASES.items():
+        source, boxed = getattr(SCRIPTS[name], name.upper()).data_source, answer.replace("$", "")
+        assert compute_score(source, f"So it is $\\boxed{{{boxed}}}$.", answer)["acc"] == 1.0, name
     assert compute_score("olympiadbench", "So it is $\\boxed{3, 2}$.", "$2$,$3$")["acc"] == 1.0
     assert compute_score("olympiadbench", "So it is $\\boxed{3, 4}$.", "$2$,$3$")["acc"] == 0.0
 
 
 def test_levels_of_math_are_chosen(tmp_path):
-    rows = [
-        {"problem": f"p{level}", "level": f"Level {level}", "type": "t", "solution": "\\boxed{1}"} for level in "12345?"
-    ]
-    assert [row["extra_info"]["level"] for row in prepared(tmp_path, "math", rows)] == [3, 4, 5]
-    assert [row["extra_info"]["level"] for row in prepared(tmp_path, "math", rows, "--levels", "1", "5")] == [1, 5]
+    rows = [RAW["math"] | {"problem": f"p{level}", "level": f"Level {level}"} for level in "12345?"]
+    assert infos_of(prepared(SCRIPTS["math"], tmp_path, rows), "level") == [3, 4, 5]
+    assert infos_of(prepared(SCRIPTS["math"], tmp_path, rows, "--levels", "1", "5"), "level") == [1, 5]
 
 
 def test_the_original_folder_of_math(tmp_path):
@@ -120,112 +101,99 @@ def test_the_original_folder_of_math(tmp_path):
         folder.mkdir(parents=True)
         row = {"problem": f"{split} {subject}", "level": "Level 3", "type": subject, "solution": "$\\boxed 2$"}
         (folder / "1.json").write_text(json.dumps(row))
-    math.main(["--source", str(tmp_path / "MATH"), "--out", str(tmp_path / "m.parquet"), "--split", "train"])
-    rows = pq.read_table(tmp_path / "m.parquet").to_pylist()
-    assert [row["extra_info"]["question"] for row in rows] == ["train algebra", "train geometry"]
-    assert rows[0]["reward_model"]["ground_truth"] == "2"
+    out = tmp_path / "m.parquet"
+    SCRIPTS["math"].main(["--source", str(tmp_path / "MATH"), "--out", str(out), "--split", "train"])
+    assert infos_of(out, "question") == ["train algebra", "train geometry"]
+    assert rows_of(out)[0]["reward_model"]["ground_truth"] == "2"
 
 
 def test_adarfts_instruction_goes_and_its_difficulty_stays(tmp_path):
-    [row] = prepared(tmp_path, "deepscaler", [ADARFT], "--system", "Be brief.")
-    assert [message["content"] for message in row["prompt"]] == [
-        "Be brief.", f"What is $6 \\cdot 7$?\n\n{INSTRUCTION}",
-    ]  # fmt: skip
+    [row] = rows_of(prepared(SCRIPTS["deepscaler"], tmp_path, [ADARFT], "--system", "Be brief."))
+    assert [message["content"] for message in row["prompt"]] == ["Be brief.", f"{QUESTION}\n\n{INSTRUCTION}"]
     assert row["extra_info"]["difficulty"] == 12.5
 
 
-def test_open_reasoner_zero_as_the_hub_gives_it(tmp_path):
-    turns = CASES["open_reasoner_zero"][0]
-    rows = prepared(tmp_path, "open_reasoner_zero", [{"0": turns[0], "1": turns[1]}])
-    assert rows[0]["reward_model"]["ground_truth"] == "\\sqrt{2}"
-
-
 def test_other_kinds_of_olympiad_questions_are_left_out(tmp_path):
-    row = CASES["olympiadbench"][0]
-    kinds = [
-        {},
-        {"modality": "Multimodal"},
-        {"subject": "Physics"},
-        {"question_type": "Theorem proof"},
-        {"language": "Chinese"},
-    ]
-    rows = [row | {"question": f"q{i}"} | kind for i, kind in enumerate(kinds)]
-    assert len(prepared(tmp_path, "olympiadbench", rows)) == 1
-
-
-def test_olympiad_answers_are_made_readable():
-    assert olympiadbench.tidy("$(-\\infty, 0) \\cup\\{1\\}$.") == "$(-\\infty, 0) \\cup\\{1\\}$"
-    assert olympiadbench.tidy("$221,$8$") == "221,8"
-    assert olympiadbench.tidy("$2$,$3$") == "$2$,$3$"
-
-
-def test_other_hubs_columns_of_aime(tmp_path):
-    rows = [{"ID": "2024-I-1", "Problem": "p", "Solution": "s", "Answer": 204}]
-    [row] = prepared(tmp_path, "aime24", rows)
-    assert (row["reward_model"]["ground_truth"], row["extra_info"]["source_id"]) == ("204", "2024-I-1")
-
-
-def refused(capsys, tmp_path, name, rows):
-    """The message with which a script ends on these raw rows."""
-    with pytest.raises(SystemExit) as caught:
-        prepared(tmp_path, name, rows)
-    assert caught.value.code == 2 and not (tmp_path / "out.parquet").exists()
-    return capsys.readouterr().err
-
-
-@pytest.mark.parametrize("name", sorted(set(SCRIPTS) - {"open_reasoner_zero"}))
-def test_rows_without_columns_are_another_source(tmp_path, capsys, name):
-    error = refused(capsys, tmp_path, name, [["p", "1"]])
-    assert "row 0 of the source: expected columns, got ['p', '1']; is this the right --source?" in error
-
-
-def test_turns_of_open_reasoner_zero_are_no_text(tmp_path, capsys):
-    error = refused(capsys, tmp_path, "open_reasoner_zero", ["p"])
-    assert "row 0 of the source: expected columns, got 'p'; is this the right --source?" in error
-    assert "expected two turns" in refused(capsys, tmp_path, "open_reasoner_zero", [[1, 2, 3]])
+    other = {"modality": "Multimodal", "subject": "Physics", "question_type": "Theorem proof", "language": "Chinese"}
+    rows = [RAW["olympiadbench"] | {"question": f"{name} {kind}", name: kind} for name, kind in other.items()]
+    found = prepared(SCRIPTS["olympiadbench"], tmp_path, [*rows, RAW["olympiadbench"]])
+    assert infos_of(found, "source_row") == [4]
 
 
 @pytest.mark.parametrize(
-    ("name", "changes", "message"),
+    ("name", "bad", "message"),
     [
-        ("math500", {"level": "Level 5"}, "level must be a number, got 'Level 5'"),
-        ("deepmath", {"difficulty": "hard"}, "difficulty must be a number, got 'hard'"),
-        ("deepmath", {"difficulty": [1]}, "difficulty must be a number, got [1]"),
-        ("deepmath", {"difficulty": True}, "difficulty must be a number, got True"),
-        ("math500", {"level": float("inf")}, "level must be a number, got inf"),
-        ("e3", {"rank": "first"}, "rank must be a number, got 'first'"),
+        *((name, ["p", "1"], "expected columns, got ['p', '1']") for name in CASES if name != "open_reasoner_zero"),
+        ("open_reasoner_zero", "p", "expected columns, got 'p'"),
+        ("open_reasoner_zero", [1, 2, 3], "expected two turns, a question and an answer, got [1, 2, 3]"),
+        ("math500", RAW["math500"] | {"level": "Level 5"}, "level must be a number, got 'Level 5'"),
+        ("deepmath", RAW["deepmath"] | {"difficulty": "hard"}, "difficulty must be a number, got 'hard'"),
+        ("deepmath", RAW["deepmath"] | {"difficulty": [1]}, "difficulty must be a number, got [1]"),
+        ("deepmath", RAW["deepmath"] | {"difficulty": True}, "difficulty must be a number, got True"),
+        ("math500", RAW["math500"] | {"level": float("inf")}, "level must be a number, got inf"),
+        ("e3", VERL | {"rank": "first"}, "rank must be a number, got 'first'"),
+        ("deepscaler", ADARFT | {"extra_info": {"difficulty": "hard"}}, "difficulty must be a number, got 'hard'"),
     ],
 )
-def test_what_must_be_a_number_is_named_with_its_row(tmp_path, capsys, name, changes, message):
-    right = CASES[name][0]
-    error = refused(capsys, tmp_path, name, [right, right | changes])
-    assert f"row 1 of the source: {message}; is this the right --source?" in error
+def test_rows_of_another_form_are_named(tmp_path, capsys, name, bad, message):
+    source, out = raw_file(tmp_path / "raw.jsonl", [RAW[name], bad]), tmp_path / "out.parquet"
+    error = refusal(capsys, SCRIPTS[name].main, "--source", source, "--out", out)
+    assert f"row 1 of the source: {message}" in error and not out.exists()
 
 
 def test_numbers_that_are_missing_are_left_out(tmp_path):
-    [row] = prepared(tmp_path, "deepmath", [CASES["deepmath"][0] | {"difficulty": None}])
-    assert "level" not in row["extra_info"]
-    [row] = prepared(tmp_path, "deepmath", [CASES["deepmath"][0] | {"difficulty": float("nan")}])
-    assert "level" not in row["extra_info"]
+    rows = [RAW["deepmath"] | {"question": f"{value}", "difficulty": value} for value in (None, float("nan"))]
+    assert all("level" not in info for info in infos_of(prepared(SCRIPTS["deepmath"], tmp_path, rows)))
 
 
-def test_olympiad_answers_may_be_numbers_and_no_answer_is_damage(tmp_path, caplog):
-    answers = [5, 2.0, ["$2$", 3], "7", None, [], [None], {"a": 1}]
-    rows = [CASES["olympiadbench"][0] | {"question": f"q{i}", "final_answer": answers[i]} for i in range(len(answers))]
-    found = prepared(tmp_path, "olympiadbench", rows)
-    assert [row["reward_model"]["ground_truth"] for row in found] == ["5", "2", "$2$, 3", "7"]
+def test_olympiad_answers_are_made_readable_and_no_answer_is_damage(tmp_path, caplog):
+    readable = {5: "5", 2.0: "2", "7": "7", "$2$,$3$": "$2$,$3$", "$221,$8$": "221,8", "$\\{1\\}$.": "$\\{1\\}$"}
+    answers = [*readable, ["$2$", 3], None, [], [None], {"a": 1}]
+    rows = [RAW["olympiadbench"] | {"question": f"q{i}", "final_answer": each} for i, each in enumerate(answers)]
+    found = rows_of(prepared(SCRIPTS["olympiadbench"], tmp_path, rows))
+    assert [row["reward_model"]["ground_truth"] for row in found] == [*readable.values(), "$2$, 3"]
     assert "3 rows damaged: no answer" in caplog.text and "1 rows damaged: answer is a dict" in caplog.text
 
 
-def test_olympiadbench_says_where_the_missing_question_is(tmp_path, caplog):
-    prepared(tmp_path, "olympiadbench", [CASES["olympiadbench"][0]])
-    assert "675 questions as published, here are 1; the hub's copy has 674" in caplog.text
+def test_evaluation_sets_keep_conflicts_and_say_where_the_missing_questions_are(tmp_path, caplog):
+    rows = [RAW["olympiadbench"] | {"final_answer": answer} for answer in ("1", "2")]
+    assert len(rows_of(prepared(SCRIPTS["olympiadbench"], tmp_path, rows))) == 2
+    assert "675 questions as published, here are 2; the hub's copy has 674" in caplog.text
     assert "OE_TO_maths_en_COMP.json of the authors' release with --source" in caplog.text
 
 
-@pytest.mark.parametrize("field", ["problem", "answer", "subject"])
-def test_half_a_character_is_damage_and_not_the_end(tmp_path, caplog, field):
-    right = CASES["math500"][0]
-    rows = prepared(tmp_path, "math500", [right, right | {"problem": "q"} | {field: "half \ud835"}])
-    assert [row["extra_info"]["question"] for row in rows] == ["p"]
-    assert "with half a character" in caplog.text
+def test_half_a_character_is_damage_and_not_the_end(tmp_path, caplog):
+    raw = RAW["math500"]
+    damaged = [raw | {"problem": name} | {name: "half \ud835"} for name in ("problem", "answer", "subject")]
+    assert infos_of(prepared(SCRIPTS["math500"], tmp_path, [*damaged, raw]), "question") == ["p"]
+    assert caplog.text.count("with half a character") == 3
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    """name -> a small file of it: all sets, rated ones, and the testbed's."""
+    folder = tmp_path_factory.mktemp("sets")
+    for name, script in SCRIPTS.items():
+        prepared(script, folder, [RAW[name]], name=name)
+    prepared(SCRIPTS["deepscaler"], folder, [ADARFT], "--system", "Be brief.", name="adarft")
+    code = task(2, "def double(a):\n    return 2 * a", [[1], [2]], [2, 4])
+    prepared(mbpp_plus, folder, [code], "--no-check", name="mbpp_plus")
+    for name in ("adarft", "e3"):
+        out = ["--labels", str(folder / "adarft.parquet"), "--out", str(folder / f"{name}_rated.parquet")]
+        add_difficulty.main([str(folder / f"{name}.parquet"), *out])
+    arithmetic.main(["--out", str(folder), "--train", "20", "--val", "20"])
+    return {path.stem: path for path in sorted(folder.glob("*.parquet"))}
+
+
+def test_all_go_together(files):
+    assert len(files) == 11 + 2 + 2 + 2 and type_problems(list(files.values())) == []
+
+
+def test_every_field_has_one_type_and_stands_in_the_table(files):
+    for path in files.values():
+        schema = pq.read_schema(path)
+        assert schema.field("reward_model").type.field("ground_truth").type == pa.string()
+        for field in schema.field("extra_info").type:
+            if field.name not in ("index", "question_id", "split"):
+                assert field.type == EXTRA_FIELDS[field.name], (path.name, field.name)
+    assert [infos_of(files[name])[0]["level"] for name in ("math", "math500", "deepmath")] == [5.0, 2.0, 6.5]

@@ -5,13 +5,13 @@ import os
 import subprocess
 import sys
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
 from data_prep import mbpp_plus
 from data_prep.problems import LeftOut, Unusable
 from data_prep.reference_check import HASH_SEEDS
+from tests.data_files import write
+from tests.data_prep.script_runs import raw_file, refusal, rows_of
 from verl_dots.data.provenance import read_provenance
 from verl_dots.rewards.compute import compute_score
 
@@ -62,30 +62,25 @@ COMPARED_AS_SETS = task(6, "def shared(a, b):\n    return tuple(set(a) & set(b))
 SEEDED = task(7, "def seeded(a):\n    return hash(a)", "[['a text']]", [hash("a text")])
 
 
-def hash_of_a_text(seed):
-    """hash("a text") where that is the seed of hashes."""
-    given = os.environ | {"PYTHONHASHSEED": str(seed)}
-    found = subprocess.run([sys.executable, "-c", "print(hash('a text'))"], env=given, check=True, capture_output=True)
-    return int(found.stdout)
-
-
 def outcome(row, code):
     return compute_score(row["data_source"], f"```python\n{code}\n```", row["reward_model"]["ground_truth"])["score"]
 
 
 def test_code_is_scored_by_verls_own_reward(tmp_path):
-    lucky = task(8, "def lucky(a):\n    return hash(a)", "[['a text']]", [hash_of_a_text(HASH_SEEDS[1])])
+    other_seed = os.environ | {"PYTHONHASHSEED": str(HASH_SEEDS[1])}
+    hashed = subprocess.check_output([sys.executable, "-c", "print(hash('a text'))"], env=other_seed, text=True)
+    lucky = task(8, "def lucky(a):\n    return hash(a)", "[['a text']]", [int(hashed)])
     raw = [SIMILAR, LENGTH, HASHED, SETS, COMPARED_AS_SETS, SEEDED, lucky]
-    pq.write_table(pa.Table.from_pylist(raw), tmp_path / "raw.parquet")
-    mbpp_plus.main(["--source", str(tmp_path / "raw.parquet"), "--out", str(tmp_path / "out.parquet")])
-    counts = read_provenance(tmp_path / "out.parquet")["counts"]
+    source, out = write(tmp_path / "raw.parquet", raw), tmp_path / "out.parquet"
+    mbpp_plus.main(["--source", str(source), "--out", str(out)])
+    counts = read_provenance(out)["counts"]
     assert {name: count for name, count in counts.items() if name.startswith("left out: ")} == {
         "left out: tests that JSON cannot hold": 1,
         "left out: tests that do not ask for equality": 1,
         "left out: verl's reward does not accept the reference solution": 2,
         "left out: the reference solution depends on the seed of Python's hashes": 1,
     }
-    similar, length = pq.read_table(tmp_path / "out.parquet").to_pylist()
+    similar, length = rows_of(out)
     assert similar["data_source"] == "apps" and similar["extra_info"]["origin"] == "mbpp_plus"
     assert json.loads(similar["reward_model"]["ground_truth"]) == {
         "fn_name": "similar",
@@ -116,7 +111,6 @@ def test_programs_without_tests_are_damage(text):
 
 
 def test_a_source_of_another_form_names_the_row(tmp_path, capsys):
-    (tmp_path / "raw.json").write_text(json.dumps([LENGTH | {"test_list": 5}]))
-    with pytest.raises(SystemExit):
-        mbpp_plus.main(["--source", str(tmp_path / "raw.json"), "--out", str(tmp_path / "out.parquet"), "--no-check"])
-    assert "row 0 of the source: 'int' object is not iterable" in capsys.readouterr().err
+    source, out = raw_file(tmp_path / "raw.jsonl", [LENGTH | {"test_list": 5}]), tmp_path / "out.parquet"
+    error = refusal(capsys, mbpp_plus.main, "--source", source, "--out", out, "--no-check")
+    assert "row 0 of the source: 'int' object is not iterable" in error

@@ -9,6 +9,7 @@ import pytest
 
 from data_prep import raw_files
 from data_prep.raw_files import read_file
+from tests.data_files import text_of
 from tests.refusals import refused
 from verl_dots.data import rows
 
@@ -31,22 +32,19 @@ def test_rows_do_not_depend_on_the_form_or_the_pieces(tmp_path, monkeypatch, nam
     assert list(read_file(tmp_path / name)) == ROWS
 
 
-def test_numbers_that_span_pieces_are_whole(tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    ("name", "content", "expected"),
+    [
+        ("numbers.json", "[12, 345 ,6]", [12, 345, 6]),
+        ("numbers.jsonl", "12\n345", [12, 345]),
+        ("arrays.jsonl", "[1, 2]\n[3]\n", [[1, 2], [3]]),
+        ("one_object.json", '{"problem": "p"}', [{"problem": "p"}]),
+    ],
+)
+def test_values_of_all_kinds_are_whole_though_they_span_pieces(tmp_path, monkeypatch, name, content, expected):
     monkeypatch.setattr(raw_files, "PIECE_CHARACTERS", 1)
-    (tmp_path / "a.json").write_text("[12, 345 ,6]")
-    (tmp_path / "b.jsonl").write_text("12\n345")
-    assert list(read_file(tmp_path / "a.json")) == [12, 345, 6]
-    assert list(read_file(tmp_path / "b.jsonl")) == [12, 345]
-
-
-def test_lines_that_are_arrays(tmp_path):
-    (tmp_path / "turns.jsonl").write_text("[1, 2]\n[3]\n")
-    assert list(read_file(tmp_path / "turns.jsonl")) == [[1, 2], [3]]
-
-
-def test_one_object_is_one_row(tmp_path):
-    (tmp_path / "1.json").write_text('{"problem": "p"}')
-    assert list(read_file(tmp_path / "1.json")) == [{"problem": "p"}]
+    (tmp_path / name).write_text(content)
+    assert list(read_file(tmp_path / name)) == expected
 
 
 @pytest.mark.parametrize(
@@ -76,7 +74,6 @@ def test_what_cannot_be_read_is_named(tmp_path, name, content):
 
 def test_parquet_with_text_that_is_not_utf8(tmp_path, monkeypatch):
     monkeypatch.setattr(rows, "BATCH_ROWS", 2)
-    text = pa.array([b"a", b"b", b"c", b"\xe9"], pa.binary()).view(pa.string())
-    pq.write_table(pa.table({"problem": text}), tmp_path / "a.parquet")
+    pq.write_table(pa.table({"problem": text_of([b"a", b"b", b"c", b"\xe9"])}), tmp_path / "a.parquet")
     with refused(str(tmp_path / "a.parquet"), "data", "row 3: "):
         list(read_file(tmp_path / "a.parquet"))

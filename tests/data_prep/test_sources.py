@@ -4,6 +4,8 @@ import gzip
 import hashlib
 import json
 
+import datasets
+import huggingface_hub
 import pytest
 
 from data_prep.sources import Hub, open_source
@@ -84,9 +86,6 @@ def test_a_set_without_hub_needs_a_source():
 @pytest.fixture
 def offline(tmp_path, monkeypatch):
     """`datasets` with a cache of its own and no network."""
-    import datasets
-    import huggingface_hub.constants
-
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
     monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", True)
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)

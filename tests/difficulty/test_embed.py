@@ -1,9 +1,3 @@
-"""The command that fills the cache."""
-
-import subprocess
-import sys
-from pathlib import Path
-
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -13,11 +7,9 @@ from verl_dots.difficulty import embed
 from verl_dots.difficulty.embeddings import backbone_id, check_cache, missing
 
 
-def write(path: Path, texts: list[str]) -> str:
-    rows = [
-        {"prompt": [{"role": "user", "content": text}], "reward_model": {"style": "rule", "ground_truth": "1"}}
-        for text in texts
-    ]
+def write(path, texts: list[str]) -> str:
+    truth = {"style": "rule", "ground_truth": "1"}
+    rows = [{"prompt": [{"role": "user", "content": text}], "reward_model": truth} for text in texts]
     pq.write_table(pa.Table.from_pylist(rows), path)
     return str(path)
 
@@ -55,8 +47,6 @@ def test_layers_by_number(backbone, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (["--layers", "first"], "layers='first': must be one of last, all"),
-        (["--layers", "9"], "layers=(9,): '{backbone}' has layers 0 to 2"),
         (["--device", "abacus"], "--device abacus: torch knows no such device"),
         (["--batch-tokens", "0"], "--batch-tokens 0: must be 1 or more"),
         (["--prompt-key", "chat"], "has no column ['chat']"),
@@ -68,18 +58,8 @@ def test_layers_by_number(backbone, tmp_path, capsys):
 def test_bad_input(backbone, tmp_path, capsys, change, message):
     data = write(tmp_path / "a.parquet", ["one", "two"])
     write(tmp_path / "blank.parquet", ["three", " "])
-    names = {"tmp": tmp_path, "backbone": backbone}
-    change = [word.format(**names) for word in change]
+    change = [word.format(tmp=tmp_path) for word in change]
     assert run("--backbone", backbone, "--cache", tmp_path / "cache", data, *change) == 2
     printed = capsys.readouterr()
-    assert message.format(**names) in printed.err.splitlines()[-1]
+    assert message.format(tmp=tmp_path) in printed.err.splitlines()[-1]
     assert (printed.out, list(tmp_path.glob("cache/*/*"))) == ("", [])
-
-
-def test_as_a_command(backbone, tmp_path):
-    command = [sys.executable, "-m", "verl_dots.difficulty.embed", write(tmp_path / "a.parquet", ["one"])]
-    command += ["--backbone", str(tmp_path), "--cache", str(tmp_path / "cache")]
-    done = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, text=True)
-    assert done.returncode == 2
-    assert "no config.json in it" in done.stderr
-    assert "Traceback" not in done.stderr

@@ -94,10 +94,10 @@ def test_direct_head_follows_the_level_of_the_references():
 
 
 @pytest.mark.parametrize("value", [0.0, 1.0, 0.3])
-def test_equal_references_work(value):
-    for model in (small(), paper()):
-        embedding_P, embedding_K, _ = inputs()
-        assert torch.isfinite(predict(model, embedding_P, embedding_K, torch.full((5,), value))).all()
+@pytest.mark.parametrize("model", [small(), paper()])
+def test_equal_references_work(model, value):
+    embedding_P, embedding_K, _ = inputs()
+    assert torch.isfinite(predict(model, embedding_P, embedding_K, torch.full((5,), value))).all()
 
 
 def test_left_out_prediction_ignores_the_own_difficulty():
@@ -124,6 +124,7 @@ def test_saved_and_loaded_predicts_the_same(model, tmp_path):
 def test_loading_is_strict(tmp_path):
     model = small(backbone_id="right-1")
     model.save(tmp_path)
+    assert AttentionPredictor.load(tmp_path, "renamed-1").config == model.config
     with pytest.raises(ValueError, match="'right-1', not 'other-2'"):
         AttentionPredictor.load(tmp_path, backbone_id="other-2")
     file = tmp_path / "config.json"
@@ -153,14 +154,10 @@ def test_bad_input_is_refused():
 
 
 def test_damaged_weights_and_weights_that_are_not_finite(tmp_path):
-    model = AttentionPredictor(PredictorConfig(6, (5,), direct_head=False, backbone_id="b-1"))
+    model = paper()
     model.save(tmp_path)
-    assert AttentionPredictor.load(tmp_path, "renamed-1").config == model.config
-    with pytest.raises(ValueError, match="'b-1', not 'b-2'"):
-        AttentionPredictor.load(tmp_path, "b-2")
     weights = tmp_path / "model.safetensors"
-    whole = weights.read_bytes()
-    weights.write_bytes(whole[: len(whole) // 2])
+    weights.write_bytes(weights.read_bytes()[:-7])
     with pytest.raises(ValueError, match="model.safetensors is damaged"):
         AttentionPredictor.load(tmp_path)
     with torch.no_grad():

@@ -95,21 +95,17 @@ def test_a_questions_own_past_counts_beyond_its_kind():
     assert predicted[3] - level == pytest.approx(0.5 * 8 / 16, abs=0.01)
 
 
-def test_steady_progress_is_extrapolated():
-    # Success rates of .2, .4, .6 at steps 0, 4, 8: nearly a line in logits (-1.39, -.41, .41), which goes on to the
-    # fitted value at step 8 and beyond, at a step 12 of which nothing was seen yet: about 1.3, or a rate of .79.
+# Success rates at steps 0, 4, 8. Of .2, .4, .6 the logits are nearly a line (-1.39, -.41, .41), which goes on to the
+# fitted value at step 8 and beyond: at a step 12 of which nothing was seen yet about 1.3, or a rate of .79.
+@pytest.mark.parametrize(
+    ("rates", "step", "expected", "within"),
+    [((0.2, 0.4, 0.6), 8, 0.6, 0.02), ((0.2, 0.4, 0.6), 12, 0.79, 0.03), ((0.7, 0.7, 0.7), 20, 0.7, 1e-3)],
+)
+def test_progress_is_extrapolated_where_there_is_any(rates, step, expected, within):
     predictor = OnlinePredictor(np.ones((400, 2), np.float32), half_life=8.0)
-    for step, rate in ((0, 0.2), (4, 0.4), (8, 0.6)):
-        watch(predictor, step, np.arange(100), np.full(100, 1 - rate), rollouts=1000)
-    assert predictor.predict(8, np.arange(4), np.zeros(4))[0][300] == pytest.approx(0.4, abs=0.02)
-    assert predictor.predict(12, np.arange(4), np.zeros(4))[0][300] == pytest.approx(1 - 0.79, abs=0.03)
-
-
-def test_without_progress_there_is_no_trend():
-    predictor = OnlinePredictor(np.ones((400, 2), np.float32), half_life=8.0)
-    for step in (0, 4, 8):
-        watch(predictor, step, np.arange(100), np.full(100, 0.3), rollouts=1000)
-    assert predictor.predict(20, np.arange(4), np.zeros(4))[0][300] == pytest.approx(0.3, abs=1e-3)
+    for seen, rate in zip((0, 4, 8), rates, strict=True):
+        watch(predictor, seen, np.arange(100), np.full(100, 1 - rate), rollouts=1000)
+    assert predictor.predict(step, np.arange(4), np.zeros(4))[0][300] == pytest.approx(1 - expected, abs=within)
 
 
 def test_old_observations_fade():

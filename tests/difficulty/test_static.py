@@ -4,9 +4,8 @@ from verl_dots.difficulty.static import static_difficulties
 
 def test_a_column_or_a_field_of_one():
     assert static_difficulties([{"level": 3}, {"level": 0.5}], "level", "dots.KEY").tolist() == [3.0, 0.5]
-    assert static_difficulties(
-        [{"extra_info": {"difficulty": 82.0}}], "extra_info.difficulty", "dots.KEY"
-    ).tolist() == [82.0]
+    inside = [{"extra_info": {"difficulty": 82.0}}]
+    assert static_difficulties(inside, "extra_info.difficulty", "dots.KEY").tolist() == [82.0]
 
 
 def test_a_missing_difficulty_is_an_error_and_not_0():

@@ -18,35 +18,29 @@ def small(direct_head=True) -> PredictorConfig:
     return PredictorConfig(8, adapter_widths=(16,), direct_head=direct_head)
 
 
-@pytest.mark.parametrize(("direct_head", "floor"), [(True, 0.85), (False, 0.7)])
-def test_it_learns_what_can_be_learned(direct_head, floor):
-    done = train(*data(), small(direct_head), TrainingConfig(60, 3e-3, batch_size=32, references=24))
-    assert done.rho_by_epoch[done.epoch] > floor
+def test_attention_learns_what_can_be_learned():
+    done = train(*data(), small(direct_head=False), TrainingConfig(30, 3e-3, batch_size=32, references=24))
+    assert done.rho_by_epoch[done.epoch] > 0.9
     assert not done.model.training
 
 
-def test_predicts_difficulty_and_not_success():
+def test_the_direct_head_predicts_difficulty_and_not_success():
     embedding_P, rate_P, held_out_P = data()
     model = train(embedding_P, rate_P, held_out_P, small(), TrainingConfig(epochs=0)).model
     embedding, difficulty = torch.tensor(embedding_P), torch.tensor(1 - rate_P, dtype=torch.float32)
     found = model.predict(
         model.project_queries(embedding[200:]), model.project_references(embedding[:50]), difficulty[:50]
     )
-    assert np.corrcoef(found.numpy(), difficulty[200:].numpy())[0, 1] > 0.8
+    assert np.corrcoef(found.numpy(), difficulty[200:].numpy())[0, 1] > 0.9
 
 
 def test_a_seed_gives_the_same_weights_bit_for_bit_and_another_one_does_not():
     settings = TrainingConfig(epochs=3, batch_size=32, references=24, early_stopping=False)
+    global_state = torch.get_rng_state()
     first, again, other = (train(*data(), small(), settings, seed=seed).model.state_dict() for seed in (1, 1, 2))
     assert all(torch.equal(first[name], again[name]) for name in first)
     assert not torch.equal(first["gate"], other["gate"])
-
-
-def test_training_leaves_the_global_generator_alone():
-    torch.manual_seed(5)
-    before = torch.get_rng_state()
-    train(*data(), small(), TrainingConfig(epochs=1, batch_size=32, references=24))
-    assert torch.equal(before, torch.get_rng_state())
+    assert torch.equal(global_state, torch.get_rng_state())
 
 
 def test_the_best_epoch_is_kept_or_the_last():

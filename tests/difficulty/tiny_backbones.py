@@ -4,15 +4,7 @@ from pathlib import Path
 
 import torch
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
-from transformers import (
-    BertConfig,
-    BertModel,
-    PreTrainedTokenizerFast,
-    Qwen2Config,
-    Qwen2ForCausalLM,
-    RobertaConfig,
-    RobertaModel,
-)
+from transformers import AutoConfig, AutoModel, PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
 
 from data_prep.byte_tokenizer import VOCAB_SIZE, build_tokenizer
 
@@ -33,8 +25,8 @@ def save_qwen2(folder: Path, seed: int = 0, positions: int = 512) -> str:
     return str(folder)
 
 
-def save_encoder(folder: Path, kind: str = "bert", positions: int = 32) -> str:
-    """An encoder of 2 layers over letters, digits and "+"; texts become [CLS] characters [SEP]."""
+def save_encoder(folder: Path, kind: str = "bert") -> str:
+    """An encoder of 2 layers and 32 positions over letters, digits and "+"; texts become [CLS] characters [SEP]."""
     torch.manual_seed(0)
     letters = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", *"abcdefghijklmnopqrstuvwxyz0123456789+"]
     backend = Tokenizer(models.WordLevel({letter: place for place, letter in enumerate(letters)}, unk_token="[UNK]"))
@@ -42,14 +34,11 @@ def save_encoder(folder: Path, kind: str = "bert", positions: int = 32) -> str:
     backend.post_processor = processors.TemplateProcessing(
         "[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
     )
-    settings = dict(
-        vocab_size=len(letters), hidden_size=WIDTH, intermediate_size=32, num_hidden_layers=2, num_attention_heads=2,
-        max_position_embeddings=positions, initializer_range=0.2,
-    )  # fmt: skip
-    model = (
-        BertModel(BertConfig(**settings)) if kind == "bert" else RobertaModel(RobertaConfig(pad_token_id=1, **settings))
+    shape = dict(hidden_size=WIDTH, intermediate_size=32, num_hidden_layers=2, num_attention_heads=2)
+    config = AutoConfig.for_model(
+        kind, vocab_size=len(letters), max_position_embeddings=32, initializer_range=0.2, **shape
     )
-    model.save_pretrained(folder)
+    AutoModel.from_config(config).save_pretrained(folder)
     special = {"pad_token": "[PAD]", "unk_token": "[UNK]", "cls_token": "[CLS]", "sep_token": "[SEP]"}
     PreTrainedTokenizerFast(tokenizer_object=backend, **special).save_pretrained(folder)
     return str(folder)

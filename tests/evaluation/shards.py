@@ -2,8 +2,6 @@
 
 import json
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -12,16 +10,6 @@ from safetensors.torch import load_file
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.tensor import DTensor, Shard
 from torch.testing._internal.distributed.fake_pg import FakeStore
-
-
-@contextmanager
-def group(rank: int, world_size: int) -> Iterator[None]:
-    """One rank of a process group that communicates with nobody."""
-    dist.init_process_group("fake", store=FakeStore(), rank=rank, world_size=world_size)
-    try:
-        yield
-    finally:
-        dist.destroy_process_group()
 
 
 def save_checkpoint(step: Path, model: Path, world_size: int = 2) -> Path:
@@ -36,7 +24,8 @@ def save_checkpoint(step: Path, model: Path, world_size: int = 2) -> Path:
             shutil.copy(file, actor / "huggingface")
     weights = load_file(model / "model.safetensors")
     for rank in range(world_size):
-        with group(rank, world_size):
+        dist.init_process_group("fake", store=FakeStore(), rank=rank, world_size=world_size)  # which talks to nobody
+        try:
             mesh = init_device_mesh("cpu", (world_size,), mesh_dim_names=("fsdp",))
             shards = {
                 name: DTensor.from_local(
@@ -46,5 +35,7 @@ def save_checkpoint(step: Path, model: Path, world_size: int = 2) -> Path:
                 for name, weight in weights.items()
             }  # fmt: skip
             torch.save(shards, actor / f"model_world_size_{world_size}_rank_{rank}.pt")
+        finally:
+            dist.destroy_process_group()
     (actor / "fsdp_config.json").write_text(json.dumps({"FSDP_version": 2, "world_size": world_size}))
     return actor

@@ -1,5 +1,7 @@
 """Final answers out of responses; the grader runs in its real worker processes."""
 
+from contextlib import closing
+
 import pytest
 
 from verl_dots.evaluation.answers import AnswerReader, compares, normalised, votes
@@ -8,9 +10,8 @@ from verl_dots.rewards.compute import SCORERS
 
 @pytest.fixture(scope="module")
 def reader():
-    reader = AnswerReader(workers=1)
-    yield reader
-    reader.close()
+    with closing(AnswerReader(workers=1)) as reader:
+        yield reader
 
 
 @pytest.mark.parametrize(
@@ -44,11 +45,8 @@ def test_equal_answers_however_they_are_written(reader):
 
 
 def test_an_answer_that_takes_too_long_differs():
-    reader = AnswerReader(workers=1, timeout_seconds=0.5)
-    try:
+    with closing(AnswerReader(workers=1, timeout_seconds=0.5)) as reader:
         assert not reader.same("9^{9^{9^{9}}}", "9^{9^{9^{8}}}")
-    finally:
-        reader.close()
 
 
 def test_votes_do_not_differ_by_dollars_and_spaces():

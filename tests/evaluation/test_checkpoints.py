@@ -12,15 +12,11 @@ from verl_dots.evaluation.checkpoints import Checkpoint, find_checkpoint
 @pytest.fixture
 def there(tmp_path, monkeypatch):
     """A model, and a run of which the newest checkpoint has its weights and an older one has not."""
-    model = tmp_path / "models" / "tiny"
-    actor = tmp_path / "runs" / "mine" / "global_step_60" / "actor"
-    for folder in (model, actor / "huggingface"):
-        folder.mkdir(parents=True)
-        (folder / "config.json").write_text("{}")
-    (model / "model.safetensors").write_bytes(b"weights")
-    (actor / "fsdp_config.json").write_text('{"world_size": 1}')
+    (tmp_path / "models" / "tiny").mkdir(parents=True)
+    for name in ("config.json", "model.safetensors"):
+        (tmp_path / "models" / "tiny" / name).write_text("{}")
+    stock_checkpoint(tmp_path / "runs" / "mine", 60)
     (tmp_path / "runs" / "mine" / "global_step_20").mkdir()
-    (tmp_path / "runs" / "mine" / "latest_checkpointed_iteration.txt").write_text("60")
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -67,6 +63,7 @@ def test_anything_else_is_refused(there, given, named):
 
 def test_a_newest_checkpoint_that_is_gone(there):
     (there / "runs/mine/latest_checkpointed_iteration.txt").write_text("80\n")
+    (there / "runs/mine/global_step_60/actor/model_world_size_1_rank_0.pt").unlink()
     with refused("runs/mine/latest_checkpointed_iteration.txt", "file", "global_step_80", "['global_step_20'"):
         find_checkpoint("runs/mine")
 

@@ -4,16 +4,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from data_prep.schema import make_row
+from tests.evaluation.conftest import row
 from tests.refusals import refused
 from verl_dots.evaluation.data_sets import read_data_sets
-
-
-def row(content, answer="2", source="arithmetic"):
-    return make_row(
-        data_source=source, prompt=[{"role": "user", "content": content}], ability="math", ground_truth=answer,
-        index=0, split="test",
-    )  # fmt: skip
 
 
 @pytest.fixture
@@ -29,11 +22,8 @@ def write(tmp_path, monkeypatch):
 
 
 def test_a_data_set_is_called_by_its_source(write):
-    files = [
-        write("a.parquet", row("1+1?", source="gsm8k"), row("2?", source="gsm8k")),
-        write("b.parquet", row("1+1?")),
-    ]
-    found = read_data_sets(files)
+    gsm8k = write("a.parquet", row("1+1?", source="gsm8k"), row("2?", source="gsm8k"))
+    found = read_data_sets([gsm8k, write("b.parquet", row("1+1?"))])
     assert [data_set.label for data_set in found] == ["gsm8k", "arithmetic"]
     assert [question.text for question in found[0].questions] == ["1+1?", "2?"]
     # The same question in two data sets is one of each.

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from dataclasses import replace
 
 import pyarrow as pa
@@ -10,8 +11,8 @@ import pytest
 from transformers import AutoTokenizer
 
 from data_prep.byte_tokenizer import build_tokenizer
-from data_prep.schema import make_row
 from scripts.make_tiny_model import SIZES, build_model
+from tests.evaluation.conftest import row
 from tests.evaluation.shards import save_checkpoint
 from tests.launches import must_train
 from verl_dots import evaluate
@@ -33,17 +34,12 @@ SAMPLED = [f"{VAL}.temperature=0.7", f"{VAL}.top_p=0.95"]
 @pytest.fixture
 def files(random_model, tmp_path, monkeypatch, cached_model):
     """Data files, a model, and folders that are none."""
-    rows = [
-        make_row(
-            data_source="arithmetic", prompt=[{"role": "user", "content": content}], ability="math",
-            ground_truth=answer, index=index, split="test",
-        )
-        for index, (content, answer) in enumerate([("What is 1+1?", "2"), ("What is 2+2?", "4")])
-    ]  # fmt: skip
+    rows = [row("What is 1+1?", "2"), row("What is 2+2?", "4")]
     pq.write_table(pa.Table.from_pylist(rows), tmp_path / "data.parquet")
-    pq.write_table(pa.Table.from_pylist([{**row, "data_source": "riddles"} for row in rows]), tmp_path / "new.parquet")
-    pq.write_table(pa.table({"question": ["1+1?"]}), tmp_path / "columns.parquet")
-    random_model.rename(tmp_path / "model")
+    pq.write_table(pa.Table.from_pylist([row("What am I?", source="riddles")]), tmp_path / "new.parquet")
+    for name in ("model", "strict"):
+        shutil.copytree(random_model, tmp_path / name)
+    (tmp_path / "strict" / "chat_template.jinja").write_text("{{ raise_exception('Roles must alternate') }}")
     for name in ("empty", "dumb"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "config.json").write_text("{}")
@@ -53,6 +49,7 @@ def files(random_model, tmp_path, monkeypatch, cached_model):
 
 
 DATA = ["--data", "data.parquet"]
+CUT = ["data.max_prompt_length=30", "data.truncation=left"]
 
 
 @pytest.mark.parametrize(
@@ -62,14 +59,13 @@ DATA = ["--data", "data.parquet"]
         (["empty", *DATA], "'empty' has a config.json but no weights"),
         (["owner/model", *DATA], "--out is missing: 'owner/model' is a hub id"),
         (["models/nowhere", *DATA], "'models/nowhere' is no folder here"),
-        (["model", "--data", "nowhere.parquet"], "there is no file 'nowhere.parquet'"),
-        (["model", "--data", "columns.parquet"], "columns.parquet has no column ['prompt', 'reward_model']"),
         (["model", "--data", "new.parquet"], "no reward function for data source 'riddles'"),
         (["model", *DATA, "--rollouts", "4"], "all 4 responses to a question are the same at temperature 0"),
-        (["model", *DATA, "data.max_length=3"], "unknown config key 'data.max_length'"),
         (["model", "greedy", *DATA], "greedy: neither KEY=VALUE nor an option"),
-        (["model", *DATA, "reward.reward_model.enable=True"], "only reward functions are supported"),
         (["dumb", *DATA], "dumb has no tokenizer that loads"),  # it has no tokenizer
+        # Of data that may be cut verl's way the check of all commands says nothing.
+        (["strict", *DATA, *CUT], "the tokenizer's chat template refuses a prompt: Roles must alternate"),
+        (["model", *DATA, *CUT], "2 prompts (arithmetic) are longer than data.max_prompt_length=30, the longest"),
     ],
 )
 def test_bad_input_ends_with_code_2_and_says_why(files, capsys, arguments, words):
@@ -80,26 +76,6 @@ def test_bad_input_ends_with_code_2_and_says_why(files, capsys, arguments, words
     assert words in capsys.readouterr().err
     assert not ray.is_initialized()
     assert sorted(files.rglob("*")) == before
-
-
-def test_a_prompt_that_is_too_long_is_not_left_out_where_nothing_was_checked_before(files, capsys):
-    # Of data that may be cut verl's way the check of all commands says nothing.
-    arguments = ["model", *DATA, "device=cpu", "data.max_prompt_length=30", "data.truncation=left"]
-    assert evaluate.main(arguments) == 2
-    assert "2 prompts (arithmetic) are longer than data.max_prompt_length=30, the longest" in capsys.readouterr().err
-    assert not (files / "model" / "evaluation").exists()
-
-
-def test_a_prompt_that_the_template_refuses_is_told_of(files, capsys):
-    tokenizer = AutoTokenizer.from_pretrained(files / "model")
-    tokenizer.chat_template = "{{ raise_exception('Conversation roles must alternate') }}"
-    tokenizer.save_pretrained(files / "model")
-    assert evaluate.main(["model", *DATA, "device=cpu"]) == 2
-    said = "the tokenizer's chat template refuses it: Conversation roles must alternate"
-    assert f"2 of 2 rows of data.parquet cannot be used (counted from 0): row 0: {said}" in capsys.readouterr().err
-    assert evaluate.main(["model", *DATA, "device=cpu", "data.truncation=left"]) == 2
-    said = "the tokenizer's chat template refuses a prompt: Conversation roles must alternate"
-    assert said in capsys.readouterr().err
 
 
 def test_ending_tokens_are_those_of_the_tokenizer_and_the_generation_config(random_model, tmp_path):
@@ -120,20 +96,20 @@ def run(inputs, tmp_path):
     return tmp_path
 
 
-def generated_directly(model, rows, rollouts):
-    """Generations of each row, by the engine without Ray and verl, one request at a time."""
+def generated_directly(model, asked, rollouts):
+    """Generations of each row that is asked, by the engine without Ray and verl, one request at a time."""
     tokenizer = AutoTokenizer.from_pretrained(model)
     engine = load_engine(str(model), EngineConfig(max_model_len=112 + 24, seed=5))
     found = []
-    for row in rows:
-        chat = tokenizer.apply_chat_template(row["prompt"], add_generation_prompt=True, tokenize=False)
+    for each in asked:
+        chat = tokenizer.apply_chat_template(each["prompt"], add_generation_prompt=True, tokenize=False)
         prompt = tuple(tokenizer.encode(chat, add_special_tokens=False))
         for index in range(rollouts):
             params = SamplingParams(max_tokens=24, temperature=0.7, top_p=0.95, rollout_index=index)
             engine.add(Request("r", prompt, params))
             [done] = engine.run()
             text = tokenizer.decode(done.token_ids, skip_special_tokens=True)
-            reward = compute_score("arithmetic", text, row["reward_model"]["ground_truth"])["score"]
+            reward = compute_score("arithmetic", text, each["reward_model"]["ground_truth"])["score"]
             cut = tokenizer.eos_token_id not in done.token_ids
             found.append((text, len(done.token_ids), reward, "length" if cut else "stop"))
     return found

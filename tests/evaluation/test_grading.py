@@ -11,9 +11,7 @@ from verl_dots.evaluation.storage import Generation
 from verl_dots.generation.responses import Response
 from verl_dots.rewards.compute import compute_score
 
-QUESTION = AskedQuestion(
-    "a", "1+1?", "2", {"data_source": "arithmetic", "reward_model": {"ground_truth": "2"}}
-)  # fmt: skip
+QUESTION = AskedQuestion("a", "1+1?", "2", {"data_source": "arithmetic", "reward_model": {"ground_truth": "2"}})
 END = 9
 
 

@@ -5,20 +5,18 @@ import asyncio
 import pytest
 from omegaconf import OmegaConf
 
-from tests.refusals import refused
+from tests.refusals import changed, refused
 from verl_dots.generation.scoring import RewardFunction
-from verl_dots.launch.compose import compose
 
 ROW = {"data_source": "arithmetic", "reward_model": {"ground_truth": "4"}, "extra_info": {"index": 7}}
 MATHS = {"data_source": "math", "reward_model": {"ground_truth": r"\frac{1}{2}"}, "extra_info": None}
-pytestmark = pytest.mark.usefixtures("cpu_environment")
 
 
-def rewards(config, *calls):
-    """Rewards of (row, text) pairs, all asked for at once."""
+def asked(config, *calls, method=RewardFunction.__call__):
+    """What the function says of (row, text) pairs, all asked for at once."""
 
     async def ask():
-        return await asyncio.gather(*(function(row, text) for row, text in calls))
+        return await asyncio.gather(*(method(function, row, text) for row, text in calls))
 
     function = RewardFunction(config)
     try:
@@ -27,28 +25,32 @@ def rewards(config, *calls):
         function.close()
 
 
-def with_function(tmp_path, source):
-    (tmp_path / "reward.py").write_text(source)
-    return compose(["device=cpu", f"reward.custom_reward_function.path={tmp_path}/reward.py"])
+@pytest.fixture
+def with_function(on_cpu, tmp_path):
+    def config(source, **kwargs):
+        (tmp_path / "reward.py").write_text(source)
+        changes = [f"+reward.custom_reward_function.reward_kwargs.{name}={value}" for name, value in kwargs.items()]
+        return changed(on_cpu, [f"reward.custom_reward_function.path={tmp_path}/reward.py", *changes])
+
+    return config
 
 
-def test_ours_by_default_and_the_config_is_left_alone():
-    config = compose(["device=cpu"])
-    before = OmegaConf.to_yaml(config)
+def test_ours_by_default_and_the_config_is_left_alone(on_cpu):
+    on_cpu.reward.num_workers = 1
+    before = OmegaConf.to_yaml(on_cpu)
     calls = [(ROW, "#### 4"), (ROW, "#### 5"), (MATHS, r"\boxed{0.5}"), (MATHS, r"\boxed{0.6}")]
-    assert rewards(config, *calls) == [1.0, 0.0, 1.0, 0.0]
-    assert OmegaConf.to_yaml(config) == before
+    assert asked(on_cpu, *calls) == [1.0, 0.0, 1.0, 0.0]
+    assert OmegaConf.to_yaml(on_cpu) == before
 
 
-def test_the_function_gets_what_verl_gives_it(tmp_path):
+def test_the_function_gets_what_verl_gives_it(with_function):
     config = with_function(
-        tmp_path,
         "def compute_score(data_source, solution_str, ground_truth, extra_info, bonus):\n"
         "    assert (data_source, solution_str, ground_truth) == ('arithmetic', 'text', '4')\n"
         "    return {'score': extra_info['index'] + extra_info['num_turns'] + bonus, 'acc': 0}\n",
+        bonus=0.5,
     )
-    OmegaConf.update(config, "reward.custom_reward_function.reward_kwargs", {"bonus": 0.5}, force_add=True)
-    assert rewards(config, (ROW, "text")) == [9.5]
+    assert asked(config, (ROW, "text")) == [9.5]
 
 
 @pytest.mark.parametrize(
@@ -61,26 +63,19 @@ def test_the_function_gets_what_verl_gives_it(tmp_path):
         ("0.5", (0.5, 0.0)),
     ],
 )
-def test_right_is_what_the_function_calls_right_else_a_full_reward(tmp_path, returned, expected):
-    function = RewardFunction(with_function(tmp_path, f"def compute_score(**kwargs):\n    return {returned}\n"))
-    try:
-        assert asyncio.run(function.judge(ROW, "text")) == expected
-    finally:
-        function.close()
-
-
-def test_a_coroutine_is_awaited(tmp_path):
-    source = "async def compute_score(data_source, solution_str, ground_truth, extra_info):\n    return True\n"
-    assert rewards(with_function(tmp_path, source), (ROW, "text")) == [1.0]
+@pytest.mark.parametrize("kind", ["def", "async def"])
+def test_right_is_what_the_function_calls_right_else_a_full_reward(with_function, kind, returned, expected):
+    config = with_function(f"{kind} compute_score(**kwargs):\n    return {returned}\n")
+    assert asked(config, (ROW, "text"), method=RewardFunction.judge) == [expected]
 
 
 @pytest.mark.parametrize("value", ["'good'", "None", "{'score': None}", "[1.0]", "{'score': 1, 'acc': 'yes'}"])
-def test_what_is_no_number_is_refused(tmp_path, value):
-    config = with_function(tmp_path, f"def compute_score(**kwargs):\n    return {value}\n")
+def test_what_is_no_number_is_refused(with_function, value):
     with pytest.raises(TypeError, match="'score'"):
-        rewards(config, (ROW, "text"))
+        asked(with_function(f"def compute_score(**kwargs):\n    return {value}\n"), (ROW, "text"))
 
 
-def test_a_reward_model_is_refused():
+def test_a_reward_model_is_refused(on_cpu):
+    on_cpu.reward.reward_model.enable = True
     with refused("reward.reward_model.enable", "excluded"):
-        RewardFunction(compose(["device=cpu", "reward.reward_model.enable=true"]))
+        RewardFunction(on_cpu)

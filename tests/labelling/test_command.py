@@ -1,7 +1,7 @@
 """The command `collect`: what it refuses, what it makes of a run's rollouts, and real rollouts through Ray."""
 
 import re
-from pathlib import Path
+from functools import cache
 
 import pandas as pd
 import pyarrow as pa
@@ -15,6 +15,8 @@ from tests.launches import must_train
 from verl_dots.data.provenance import read_provenance
 from verl_dots.labelling import command
 from verl_dots.labelling.success_rates import Outcome, ProgressFile, RewardRange, write_labels
+from verl_dots.launch import generation_config
+from verl_dots.launch.compose import compose
 from verl_dots.rewards.compute import compute_score
 from verl_dots.rollout.loading import load_engine
 from verl_dots.rollout.request import Request, SamplingParams
@@ -22,12 +24,16 @@ from verl_dots.rollout.settings import EngineConfig
 
 pytestmark = pytest.mark.usefixtures("own_environment")
 COMMAND = "verl_dots.difficulty.collect"
-LENGTHS = ["data.max_prompt_length=112", "data.max_response_length=24"]
+
+
+@cache
+def composed(*overrides):
+    return compose([*overrides])
 
 
 @pytest.fixture
-def files(tmp_path):
-    """A data file of three questions and a folder that looks like a model."""
+def files(tmp_path, monkeypatch):
+    """The folder of the command: a data file of three questions and a folder that looks like a model."""
     rows = [
         make_row(
             data_source="arithmetic", prompt=[{"role": "user", "content": content}], ability="math",
@@ -36,84 +42,74 @@ def files(tmp_path):
         for index, (content, answer) in enumerate([("What is 1+1?", "2"), ("What is 2+2?", "4"), ("And 3+3?", "6")])
     ]  # fmt: skip
     pq.write_table(pa.Table.from_pylist(rows), tmp_path / "data.parquet")
-    (tmp_path / "text.parquet").write_text("no parquet")
     pq.write_table(pa.table({"question": ["1+1?"]}), tmp_path / "columns.parquet")
-    pq.write_table(pa.Table.from_pylist(rows).slice(0, 0), tmp_path / "empty.parquet")
     (tmp_path / "model").mkdir()
     (tmp_path / "model" / "config.json").write_text("{}")
-    (tmp_path / "runs").mkdir()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(generation_config, "compose", lambda overrides: composed(*overrides).copy())
     return tmp_path
+
+
+def collect(*arguments):
+    return command.main([*arguments, "--out", "labels.parquet"])
+
+
+MODEL = ["data.parquet", "--model", "model"]
 
 
 @pytest.mark.parametrize(
     "arguments, words",
     [
-        (["data.parquet", "--model", "model", "--rollouts", "0"], "--rollouts 0: must be at least 1"),
+        ([*MODEL, "--rollouts", "0"], "--rollouts 0: must be at least 1"),
+        ([*MODEL, "--reward-range", "1", "-1"], "--reward-range 1 -1: the first must be"),
+        ([*MODEL, "--last-steps", "3"], "--last-steps belongs to --from-rollouts"),
         (["data.parquet"], "--model is missing"),
         (["data.parquet", "--model", "./nowhere"], "'./nowhere' is not a model folder"),
-        (["data.parquet", "--model", "model"], "model has no tokenizer that loads"),
-        (["nowhere.parquet", "--model", "model"], "there is no file 'nowhere.parquet'"),
-        (["text.parquet", "--model", "model"], "text.parquet is not a parquet file"),
-        (["columns.parquet", "--model", "model"], "columns.parquet has no column ['prompt', 'reward_model']"),
-        (["empty.parquet", "--model", "model"], "no rows in empty.parquet"),
+        (MODEL, "model has no tokenizer that loads"),
         (["--model", "model"], "no data: name at least one file"),
-        (["data.parquet", "--model", "model", "--questions", "0"], "--questions 0: must be at least 1"),
-        (["data.parquet", "--model", "model", "--reward-range", "1", "-1"], "--reward-range 1 -1: the first must be"),
-        (["data.parquet", "--model", "model", "--last-steps", "3"], "--last-steps belongs to --from-rollouts"),
-        (["data.parquet", "--model", "model", "data.max_length=3"], "unknown config key 'data.max_length'"),
-        (["data.parquet", "--model", "model", "actor_rollout_ref.rollout.top_p=0"], "top_p=0: must be a number in"),
-        (["data.parquet", "--model", "model", "actor_rollout_ref.rollout.name=vllm"], "needs a GPU"),
-        (["data.parquet", "--model", "model", "actor_rollout_ref.rollout.tensor_model_parallel_size=2"],
-         "one replica takes 2 devices"),
-        (["data.parquet", "--model", "model", "reward.custom_reward_function.path=nowhere.py"],
-         "reward.custom_reward_function.path='nowhere.py': there is no such file"),
-        (["data.parquet", "--from-rollouts", "runs"], "--device: no model runs when labels come from kept rollouts"),
+        (["columns.parquet", "--model", "model"], "columns.parquet has no column ['prompt', 'reward_model']"),
+        ([*MODEL, "data.max_length=3"], "unknown config key 'data.max_length'"),
+        ([*MODEL, "actor_rollout_ref.rollout.name=vllm"], "needs a GPU"),
+        ([*MODEL, "actor_rollout_ref.rollout.tensor_model_parallel_size=2"], "one replica takes 2 devices"),
+        (["data.parquet", "--from-rollouts", "."], "--device: no model runs when labels come from kept rollouts"),
     ],
-)  # fmt: skip
-def test_bad_input_ends_with_code_2_and_says_why(files, monkeypatch, capsys, arguments, words):
+)
+def test_bad_input_ends_with_code_2_and_says_why(files, capsys, arguments, words):
     import ray
 
-    monkeypatch.chdir(files)
-    assert command.main([*arguments, "--out", "labels.parquet", "--device", "cpu"]) == 2
-    error = capsys.readouterr().err
-    assert words in error
+    assert collect(*arguments, "--device", "cpu") == 2
+    assert words in capsys.readouterr().err
     assert not ray.is_initialized()
     assert not list(files.glob("labels.parquet*"))
 
 
-def test_finished_labels_of_other_settings_are_not_overwritten(files, monkeypatch, capsys):
-    monkeypatch.chdir(files)
-    write_labels(
-        Path("labels.parquet"), [("a", "1+1?", "2", Outcome((1.0,)))], RewardRange(), {"settings": {"rollouts": 4}}
-    )
-    before = Path("labels.parquet").read_bytes()
-    assert command.main(["data.parquet", "--model", "model", "--out", "labels.parquet", "--device", "cpu"]) == 2
+def test_finished_labels_of_other_settings_are_not_overwritten(files, capsys):
+    out = files / "labels.parquet"
+    write_labels(out, [("a", "1+1?", "2", Outcome((1.0,)))], RewardRange(), {"settings": {"rollouts": 4}})
+    before = out.read_bytes()
+    assert collect(*MODEL, "--device", "cpu") == 2
     assert "labels.parquet was made with other settings" in capsys.readouterr().err
-    assert Path("labels.parquet").read_bytes() == before
+    assert out.read_bytes() == before
 
 
 # --- from a run's rollouts -----------------------------------------------------------------------------------
 
 
 @pytest.fixture
-def run_folder(files):
+def rollouts(files):
     """What a run of three steps has kept: two questions of the data, and one of other data."""
     (files / "run").mkdir()
-    (files / "run" / "config.yaml").write_text(
-        "trainer: {rollout_data_dir: run/rollouts}\n"
-        "data: {train_files: [data.parquet], prompt_key: prompt}\n"
-    )  # fmt: skip
+    config = "trainer: {rollout_data_dir: run/rollouts}\ndata: {train_files: [data.parquet], prompt_key: prompt}\n"
+    (files / "run" / "config.yaml").write_text(config)
     first, third = "user\nWhat is 1+1?\nassistant\n", "user\nAnd 3+3?\nassistant\n"
-    rollouts = files / "run" / "rollouts"
-    dump(rollouts, 1, [("p0_0_0", first, "2", 0.0), ("p0_1_0", first, "2", 1.0)])
-    dump(rollouts, 2, [("p0_0_0", third, "6", 1.0), ("p0_1_0", third, "6", 1.0), ("p1_0_0", first, "2", 0.0)])
-    dump(rollouts, 3, [("p0_0_0", first, "2", 0.0), ("p1_0_0", "user\nOther?\nassistant\n", "9", 0.0)])
-    return files
+    dump("run/rollouts", 1, [("p0_0_0", first, "2", 0.0), ("p0_1_0", first, "2", 1.0)])
+    dump("run/rollouts", 2, [("p0_0_0", third, "6", 1.0), ("p0_1_0", third, "6", 1.0), ("p1_0_0", first, "2", 0.0)])
+    dump("run/rollouts", 3, [("p0_0_0", first, "2", 0.0), ("p1_0_0", "user\nOther?\nassistant\n", "9", 0.0)])
+    return ["--from-rollouts", "run/rollouts"]
 
 
-def test_labels_from_a_run_folder(run_folder, monkeypatch, caplog, capsys):
-    monkeypatch.chdir(run_folder)
-    assert command.main(["--from-run", "run", "--out", "labels.parquet"]) == 0
+def test_labels_from_a_run_folder(rollouts, caplog, capsys):
+    assert collect("--from-run", "run") == 0
     ids = [row["question_id"] for row in pd.read_parquet("data.parquet")["extra_info"]]
     labels = pd.read_parquet("labels.parquet")
     assert labels["question_id"].tolist() == [ids[0], ids[2]]
@@ -126,30 +122,20 @@ def test_labels_from_a_run_folder(run_folder, monkeypatch, caplog, capsys):
     assert re.search(r"in between +│ 50.0 %", capsys.readouterr().out)
 
 
-def test_labels_from_the_last_steps(run_folder, monkeypatch):
-    monkeypatch.chdir(run_folder)
-    arguments = ["data.parquet", "--from-rollouts", "run/rollouts", "--last-steps", "1", "--out", "labels.parquet"]
-    assert command.main(arguments) == 0
-    labels = pd.read_parquet("labels.parquet")
-    assert (labels["success_rate"].tolist(), labels["rollouts"].tolist()) == ([0.0], [1])
-
-
-def test_without_data_the_logged_prompts_are_the_questions(run_folder, monkeypatch, caplog):
-    monkeypatch.chdir(run_folder)
-    assert command.main(["--from-rollouts", "run/rollouts", "--out", "labels.parquet"]) == 0
+def test_without_data_the_logged_prompts_are_the_questions(rollouts, caplog):
+    assert collect(*rollouts) == 0
     labels = pd.read_parquet("labels.parquet")
     assert labels["success_rate"].tolist() == [0.25, 1.0, 0.0]
     assert labels["question_id"].is_unique
     assert "the question ids are those of the rendered prompts" in caplog.text
 
 
-def test_rewards_of_a_run_outside_the_range_need_one(run_folder, monkeypatch, capsys):
-    monkeypatch.chdir(run_folder)
-    dump(Path("run/rollouts"), 4, [("p0_0_0", "user\nWhat is 1+1?\nassistant\n", "2", -1.0)])
-    arguments = ["data.parquet", "--from-rollouts", "run/rollouts", "--last-steps", "1", "--out", "labels.parquet"]
-    assert command.main(arguments) == 2
+def test_rewards_of_a_run_outside_the_range_need_one(rollouts, capsys):
+    dump("run/rollouts", 4, [("p0_0_0", "user\nWhat is 1+1?\nassistant\n", "2", -1.0)])
+    arguments = ["data.parquet", *rollouts, "--last-steps", "1"]
+    assert collect(*arguments) == 2
     assert re.search(r"question [0-9a-f]{16}: reward -1 is outside \[0, 1\]", capsys.readouterr().err)
-    assert command.main([*arguments, "--reward-range", "-1", "1"]) == 0
+    assert collect(*arguments, "--reward-range", "-1", "1") == 0
     assert pd.read_parquet("labels.parquet")["success_rate"].tolist() == [0.0]
 
 
@@ -190,7 +176,7 @@ def test_labels_are_those_of_the_engine_alone_and_the_same_after_an_interruption
     out = tmp_path / "out"
     arguments = [
         questions, "--model", inputs.model, "--device", "cpu", "--seed", "5", "--rollouts", "4",
-        "actor_rollout_ref.rollout.temperature=0.7", *LENGTHS,
+        "actor_rollout_ref.rollout.temperature=0.7", "data.max_prompt_length=112", "data.max_response_length=24",
     ]  # fmt: skip
     output = must_train([*arguments, "--out", out / "labels.parquet"], COMMAND)
     assert "1 prompts are longer than data.max_prompt_length=112 and are left out" in output

@@ -3,13 +3,7 @@
 import json
 
 from tests.refusals import refused
-from verl_dots.labelling.rollout_logs import (
-    Rollout,
-    ground_truth_text,
-    group_by_prompt,
-    match_questions,
-    read_rollouts,
-)
+from verl_dots.labelling.rollout_logs import Rollout, group_by_prompt, match_questions, read_rollouts
 from verl_dots.labelling.success_rates import Outcome
 
 
@@ -18,9 +12,7 @@ def dump(folder, step, rows):
     from verl.trainer.ppo.v1.trainer_base import PPOTrainer
 
     uids, inputs, truths, scores = map(list, zip(*rows, strict=True))
-    PPOTrainer._write_generations(
-        inputs, ["a response"] * len(rows), truths, scores, {"uid": uids}, str(folder), step
-    )  # fmt: skip
+    PPOTrainer._write_generations(inputs, ["a response"] * len(rows), truths, scores, {"uid": uids}, str(folder), step)
 
 
 def test_steps_are_read_in_order_of_their_numbers(tmp_path):
@@ -40,10 +32,10 @@ def test_of_several_outputs_of_a_rollout_the_last_counts(tmp_path):
     assert [rollout.reward for rollout in read_rollouts(tmp_path)] == [1.0, 0.5]
 
 
-def test_without_uids_every_line_is_a_rollout(tmp_path):
-    line = json.dumps({"input": "x", "gts": 2, "score": 1.0})
-    (tmp_path / "1.jsonl").write_text(f"{line}\n{line}\n")
-    assert read_rollouts(tmp_path) == [Rollout(1, "x", "2", 1.0)] * 2
+def test_without_uids_every_line_is_a_rollout_and_ground_truths_are_text(tmp_path):
+    lines = [json.dumps({"input": "x", "gts": truth, "score": 1.0}) for truth in (2, {"b": 1, "a": [2]})]
+    (tmp_path / "1.jsonl").write_text("\n".join(lines) + "\n")
+    assert [rollout.ground_truth for rollout in read_rollouts(tmp_path)] == ["2", '{"a": [2], "b": 1}']
 
 
 def test_line_separators_inside_texts_are_no_ends_of_lines(tmp_path):
@@ -108,9 +100,3 @@ def test_prompts_that_fit_no_question_or_two_are_counted():
         ("What is 3+3? Be brief.", "6"): Outcome((1.0,)),
     }
     assert match_questions(groups, twins) == ({}, 3)
-
-
-def test_ground_truths_that_are_no_text():
-    assert ground_truth_text("2") == "2"
-    assert ground_truth_text(2) == "2"
-    assert ground_truth_text({"b": 1, "a": [2]}) == '{"a": [2], "b": 1}'

@@ -1,5 +1,3 @@
-"""Rewards to success rates, and the files that hold them."""
-
 import pyarrow.parquet as pq
 import pytest
 
@@ -8,12 +6,16 @@ from verl_dots.data.provenance import read_provenance
 from verl_dots.labelling.success_rates import Outcome, ProgressFile, RewardOutOfRange, RewardRange, write_labels
 
 
-def test_success_rate_is_the_mean_reward_in_its_range():
-    assert RewardRange().success_rate((1.0, 0.0, 0.0, 1.0), "q") == 0.5
-    # Mean -0.5 lies a quarter of the way from -1 to 1.
-    assert RewardRange(-1.0, 1.0).success_rate((1.0, -1.0, -1.0, -1.0), "q") == 0.25
-    # (6 / 2 - 0) / 12
-    assert RewardRange(0.0, 12.0).success_rate((6.0, 0.0), "q") == 0.25
+@pytest.mark.parametrize(
+    ("interval", "rewards", "rate"),
+    [
+        ((), (1.0, 0.0, 0.0, 1.0), 0.5),
+        ((-1.0, 1.0), (1.0, -1.0, -1.0, -1.0), 0.25),  # mean -0.5, a quarter of the way from -1 to 1
+        ((0.0, 12.0), (6.0, 0.0), 0.25),  # (6 / 2 - 0) / 12
+    ],
+)
+def test_success_rate_is_the_mean_reward_in_its_range(interval, rewards, rate):
+    assert RewardRange(*interval).success_rate(rewards, "q") == rate
 
 
 @pytest.mark.parametrize("reward", [-0.1, 1.1, float("nan"), float("inf")])
@@ -22,12 +24,9 @@ def test_a_reward_outside_the_range_names_the_question_and_the_fix(reward):
         RewardRange().success_rate((0.0, reward), "abc")
 
 
-def test_a_question_without_rollouts_has_no_success_rate():
+def test_neither_a_question_without_rollouts_nor_a_range_of_nothing_has_a_success_rate():
     with pytest.raises(ValueError, match="question abc"):
         RewardRange().success_rate((), "abc")
-
-
-def test_a_range_of_nothing_is_refused():
     with refused("--reward-range", "range", "1 1"):
         RewardRange(1.0, 1.0)
 
@@ -43,24 +42,14 @@ def test_progress_is_read_back(tmp_path):
 def test_labels_hold_rates_lengths_and_provenance(tmp_path):
     rows = [("a", "1+1?", "2", Outcome((1.0, 0.0, 0.0, 0.0), (4, 6, 6, 8))), ("b", "2+2?", "4", Outcome((1.0, 1.0)))]
     write_labels(tmp_path / "labels.parquet", rows, RewardRange(), {"model": "m"})
-    assert pq.read_table(tmp_path / "labels.parquet").to_pylist() == [
-        {
-            "question_id": "a",
-            "text": "1+1?",
-            "answer": "2",
-            "success_rate": 0.25,
-            "rollouts": 4,
-            "mean_response_length": 6.0,
-        },
-        {
-            "question_id": "b",
-            "text": "2+2?",
-            "answer": "4",
-            "success_rate": 1.0,
-            "rollouts": 2,
-            "mean_response_length": None,
-        },
-    ]
+    assert pq.read_table(tmp_path / "labels.parquet").to_pydict() == {
+        "question_id": ["a", "b"],
+        "text": ["1+1?", "2+2?"],
+        "answer": ["2", "4"],
+        "success_rate": [0.25, 1.0],
+        "rollouts": [4, 2],
+        "mean_response_length": [6.0, None],
+    }
     assert read_provenance(tmp_path / "labels.parquet") == {"model": "m"}
     write_labels(tmp_path / "again.parquet", rows, RewardRange(), {"model": "m"})
     assert (tmp_path / "again.parquet").read_bytes() == (tmp_path / "labels.parquet").read_bytes()

@@ -15,33 +15,26 @@ def test_settings_are_flat(tmp_path):
     assert configs.read_settings(tmp_path / "nowhere") == (None, ())
 
 
-@pytest.mark.parametrize("text", [b"a: [1", b"\xff\xfe\x00", b"\x00\x00"])
-def test_a_damaged_file_is_named(tmp_path, text):
-    (tmp_path / "config.yaml").write_bytes(text)
-    settings, (note,) = configs.read_settings(tmp_path / "config.yaml")
-    assert settings is None and "config.yaml cannot be read (" in note
-
-
-@pytest.mark.parametrize("text", ["", "- 1\n- 2\n", "only words"])
-def test_a_file_without_settings_is_named(tmp_path, text):
-    (tmp_path / "config.yaml").write_text(text)
-    assert "holds no settings" in configs.read_settings(tmp_path / "config.yaml")[1][0]
+@pytest.mark.parametrize(
+    ("words", "texts"),
+    [("cannot be read (", [b"a: [1", b"\xff\xfe\x00", b"\x00\x00"]), ("holds no settings", [b"", b"- 1\n", b"words"])],
+)
+def test_a_file_that_is_damaged_or_holds_no_settings_is_named(tmp_path, words, texts):
+    file = tmp_path / "config.yaml"
+    for text in texts:
+        file.write_bytes(text)
+        settings, (note,) = configs.read_settings(file)
+        assert settings is None and note.startswith(f"{file} {words}"), text
 
 
 @pytest.mark.parametrize(
-    ("settings", "steps"),
-    [
-        ({"trainer.total_training_steps": 60, "actor_rollout_ref.actor.optim.total_training_steps": 90}, 60),
-        ({"trainer.total_training_steps": None, "actor_rollout_ref.actor.optim.total_training_steps": 90}, 90),
-        ({"trainer.total_training_steps": None, "actor_rollout_ref.actor.optim.total_training_steps": -1}, None),
-        ({"trainer.total_training_steps": float("inf")}, None),
-        ({"trainer.total_training_steps": "many"}, None),
-        ({}, None),
-        (None, None),
-    ],
+    ("trainer", "optimiser", "steps"),
+    [(60, 90, 60), (None, 90, 90), (None, -1, None), (float("inf"), None, None), ("many", None, None)],
 )
-def test_planned_steps(settings, steps):
-    assert configs.planned_steps(settings) == steps
+def test_planned_steps_are_those_set_or_those_computed(trainer, optimiser, steps):
+    keys = ("trainer.total_training_steps", "actor_rollout_ref.actor.optim.total_training_steps")
+    assert configs.planned_steps(dict(zip(keys, (trainer, optimiser), strict=True))) == steps
+    assert configs.planned_steps({}) is configs.planned_steps(None) is None
 
 
 def test_differences_leave_aside_who_a_run_is():

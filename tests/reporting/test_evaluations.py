@@ -1,41 +1,31 @@
 """Steps of evaluation, and those at which methods are compared."""
 
-import numpy as np
-
+from tests.reporting.conftest import curve
 from verl_dots.reporting.evaluations import same_steps, shared
-from verl_dots.reporting.validation_curves import Curve
 
 
-def curve(steps):
-    steps = np.array(steps, dtype=float)
-    return Curve(steps, steps, steps, steps, steps / 100)
+def at(steps):
+    return curve(steps, steps)
 
 
 def compared(**steps):
-    curves, notes = shared({name: [curve(own)] for name, own in steps.items()})
+    curves, notes = shared({name: [at(own)] for name, own in steps.items()})
     return {name: members[0].step_E.tolist() for name, members in curves.items()}, notes
 
 
 def test_the_last_step_is_always_evaluated():
-    assert same_steps(curve([0, 2, 4, 6]), curve([0, 2, 3]))
-    assert same_steps(curve([0, 2, 4, 6]), curve([0, 2, 4, 6, 8]))
-    assert not same_steps(curve([0, 2, 4, 6]), curve([0, 4, 6]))
-    assert not same_steps(curve([0, 2, 4]), curve([2, 4]))
-
-
-def test_equal_steps_are_left_alone():
-    assert compared(grpo=[0, 2, 4, 6], dots=[0, 2, 4, 6, 8]) == (
-        {"grpo": [0, 2, 4, 6], "dots": [0, 2, 4, 6, 8]}, [],
-    )  # fmt: skip
+    assert same_steps(at([0, 2, 4, 6]), at([0, 2, 3]))
+    assert same_steps(at([0, 2, 4, 6]), at([0, 2, 4, 6, 8]))
+    assert not same_steps(at([0, 2, 4, 6]), at([0, 4, 6]))
+    assert not same_steps(at([0, 2, 4]), at([2, 4]))
 
 
 def test_an_evaluation_that_one_lacks_is_left_out_of_all():
     # dots lacks step 4; grpo ends at step 13, after which dots has steps of its own
     found, notes = compared(grpo=[0, 2, 4, 6, 8, 10, 12, 13], dots=[0, 2, 6, 8, 10, 12, 14])
     assert found == {"grpo": [0, 2, 6, 8, 10, 12, 13], "dots": [0, 2, 6, 8, 10, 12, 14]}
-    assert notes == [
-        "methods differ in the steps of their evaluations (grpo 8, dots 7 of them): only what all share is compared."
-    ]
+    words = "(grpo 8, dots 7 of them): only what all share is compared."
+    assert notes == [f"methods differ in the steps of their evaluations {words}"]
 
 
 def test_really_different_steps_are_kept_and_named():

@@ -4,16 +4,14 @@ import json
 
 import pytest
 
+from tests.reporting.conftest import DOTS, GRPO, compare
 from verl_dots.reporting import export, summary
 from verl_dots.reporting.selection import select
 
-GRPO = {0: 0.0, 2: 0.2, 4: 0.4, 6: 0.6}
-DOTS = {0: 0.0, 2: 0.4, 4: 0.8, 6: 0.6}
-
 
 def test_json_has_no_nan_and_names_what_does_not_count(write_run):
-    folders = [write_run("grpo", 0, GRPO, 2.0, 6), write_run("grpo", 1, {0: 0.0}, 2.0, 2, finished=False)]
-    chosen = select([*folders, write_run("dots", 0, DOTS, 1.0, 6)])
+    folders = [write_run("grpo", 0, GRPO), write_run("grpo", 1, {0: 0.0}, last_step=2, finished=False)]
+    chosen = select([*folders, write_run("dots", 0, DOTS, 1.0)])
     comparison = summary.compare(chosen.groups, None, 3, chosen.left_out, chosen.notes)
     data = json.loads(json.dumps(export.to_json(comparison), allow_nan=False))
     assert data["target_accuracy"] == pytest.approx(0.4)  # (0.2 + 0.4 + 0.6) / 3
@@ -30,7 +28,6 @@ def test_json_has_no_nan_and_names_what_does_not_count(write_run):
 
 
 def test_a_reason_takes_the_place_of_the_saving(write_run):
-    chosen = select([write_run("grpo", 0, {6: 0.6}, 2.0, 6), write_run("dots", 0, DOTS, 1.0, 6)])
-    data = export.to_json(summary.compare(chosen.groups))
+    data = export.to_json(compare(write_run("grpo", 0, {6: 0.6}), write_run("dots", 0, DOTS)))
     assert data["no_saving"] == "grpo was evaluated only once, at step 6"
     assert [method["savings"] for method in data["methods"]] == [None, None]

@@ -1,17 +1,9 @@
 """Where no saving is told, and why."""
 
-import numpy as np
 import pytest
 
-from tests.reporting.conftest import load_run
-from verl_dots.reporting import obstacles, summary
-from verl_dots.reporting.runs import group_by_name
-from verl_dots.reporting.validation_curves import Curve
-
-
-def curve(accuracies, steps=None):
-    steps = np.arange(len(accuracies), dtype=float) * 10 if steps is None else np.array(steps, dtype=float)
-    return Curve(steps, 3 * steps, 2 * steps, 100 * steps, np.array(accuracies))
+from tests.reporting.conftest import compare, curve
+from verl_dots.reporting import obstacles
 
 
 @pytest.mark.parametrize(
@@ -44,40 +36,26 @@ def test_a_method_must_climb_through_the_target(accuracies, reason):
     assert obstacles.of_method(curve(accuracies), 0.5, 3, 20.0) == reason
 
 
-def test_two_evaluations_tell_nothing_of_the_way():
-    assert obstacles.of_milestones("grpo", curve([0.1, 0.5])) == "grpo was evaluated only 2 times"
-    assert obstacles.of_milestones("grpo", curve([0.1, 0.3, 0.5])) is None
-
-
-def compared(write_run, **curves):
-    folders = [write_run(name, 0, accuracies, last_step=max(accuracies)) for name, accuracies in curves.items()]
-    return summary.compare(group_by_name([load_run(folder) for folder in folders]))
-
-
 def test_a_baseline_that_was_higher_before_is_named(write_run):
     # grpo is at 0.35 half way to step 2, and dots at step 6
-    found = compared(write_run, grpo={0: 0.1, 2: 0.6, 4: 0.35}, dots={0: 0.1, 2: 0.2, 4: 0.35})
-    assert found.notes[-1] == (
-        "grpo was at its final accuracy at step 1.0 of 4 already: its cost is counted up to there."
-    )
+    found = compare(write_run("grpo", 0, {0: 0.1, 2: 0.6, 4: 0.35}), write_run("dots", 0, {0: 0.1, 2: 0.2, 4: 0.35}))
+    sentence = "grpo was at its final accuracy at step 1.0 of 4 already: its cost is counted up to there."
+    assert found.notes[-1] == sentence
     assert found.methods[1].savings.steps == pytest.approx(-3.0)
 
 
 def test_a_saving_that_did_not_last_is_named(write_run):
-    found = compared(write_run, grpo={0: 0.1, 2: 0.2, 4: 0.5}, dots={0: 0.1, 2: 0.6, 4: 0.4})
+    found = compare(write_run("grpo", 0, {0: 0.1, 2: 0.2, 4: 0.5}), write_run("dots", 0, {0: 0.1, 2: 0.6, 4: 0.4}))
     assert found.methods[1].savings.steps == pytest.approx(1 - 1.6 / 4)
     assert found.notes[-1] == (
         "dots was at grpo's final accuracy at step 1.6, but ends below it (40.0 % against "
         "50.0 %): its saving did not last."
     )
-    assert "final accuracy" not in compared(write_run, a={0: 0.1, 2: 0.5}, b={0: 0.1, 2: 0.6}).notes[-1]
+    found = compare(write_run("a", 0, {0: 0.1, 2: 0.5}), write_run("b", 0, {0: 0.1, 2: 0.6}))
+    assert "final accuracy" not in found.notes[-1]
 
 
 def test_fewer_evaluations_than_are_averaged_are_named():
     curves = {"grpo": [curve([0.1, 0.2, 0.3])], "dots": [curve([0.1, 0.2]), curve([0.1, 0.2, 0.3])]}
     assert obstacles.short_smoothing(curves, 3) == ["fewer evaluations than the 3 that are averaged: dots 2."]
     assert obstacles.short_smoothing(curves, 2) == []
-
-
-def test_values_as_text():
-    assert (obstacles.value_text(0.7139, True), obstacles.value_text(0.7139, False)) == ("71.4 %", "0.714")

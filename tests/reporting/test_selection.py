@@ -20,9 +20,9 @@ def test_an_unfinished_run_is_left_out_with_its_reason_and_the_flag(write_run):
     planned = {"trainer": {"total_training_steps": 4}}
     folders = [
         write_run("grpo", 0, CURVE, settings=planned),
-        write_run("grpo", 1, {0: 0.1, 2: 0.5}, last_step=2, finished=False, settings=planned),
-        write_run("grpo", 2, {0: 0.1, 2: 0.6}, last_step=2, settings=planned),
-        write_run("dots", 0, CURVE, last_step=4, finished=False),
+        write_run("grpo", 1, {0: 0.1, 2: 0.5}, finished=False, settings=planned),
+        write_run("grpo", 2, {0: 0.1, 2: 0.6}, settings=planned),
+        write_run("dots", 0, CURVE, finished=False),
     ]
     found = select(folders)
     assert kept(found) == {"grpo": ["grpo-0"]}
@@ -35,54 +35,36 @@ def test_an_unfinished_run_is_left_out_with_its_reason_and_the_flag(write_run):
     assert found.left_out[0].sentence == sentence
 
 
-def test_a_run_that_is_shorter_than_another_of_its_method_is_left_out(write_run):
+def test_a_run_that_is_shorter_at_either_end_than_another_of_its_method_is_left_out(write_run):
     folders = [
         write_run("grpo", 0, CURVE),
         write_run("grpo", 1, {0: 0.1, 2: 0.5}, last_step=3),
         write_run("grpo", 2, {0: 0.1, 2: 0.6}, last_step=4),  # its last accuracy is missing
-        write_run("dots", 0, {0: 0.1, 2: 0.5}, last_step=2),  # another method may have other steps
+        write_run("grpo", 3, CURVE, first_step=3),
+        write_run("grpo", 4, {2: 0.2, 4: 0.3}, first_step=1),  # no validation before training is no lack
+        write_run("dots", 0, {0: 0.1, 2: 0.5}),  # another method may have other steps
     ]
     found = select(folders)
-    assert kept(found) == {"grpo": ["grpo-0"], "dots": ["dots-0"]}
+    assert kept(found) == {"grpo": ["grpo-0", "grpo-4"], "dots": ["dots-0"]}
     assert reasons(found) == {
         "grpo-1": "it ends at step 3, another run of grpo at step 4",
         "grpo-2": "it was last evaluated at step 2, another run of grpo at 4",
+        "grpo-3": "its rows begin at step 3, those of another run of grpo at step 1",
     }
 
 
-def test_a_run_without_its_beginning_is_left_out(write_run):
-    folders = [write_run("grpo", 0, CURVE), write_run("grpo", 1, CURVE), write_run("grpo", 2, {2: 0.2, 4: 0.3})]
-    for folder, begin in zip(folders, (0, 3, 1), strict=True):  # no validation before training is no lack
-        lines = (folder / "metrics.jsonl").read_text().splitlines(keepends=True)
-        (folder / "metrics.jsonl").write_text("".join(lines[begin:]))
-    found = select(folders)
-    assert kept(found) == {"grpo": ["grpo-0", "grpo-2"]}
-    assert reasons(found) == {"grpo-1": "its rows begin at step 3, those of another run of grpo at step 1"}
-
-
 def test_when_asked_for_the_runs_of_a_method_are_cut_to_the_steps_that_all_have(write_run):
-    folders = [
-        write_run("grpo", 0, CURVE),
-        write_run("grpo", 1, {0: 0.1, 2: 0.5}, last_step=3, finished=False),
-        write_run("dots", 0, CURVE),
-    ]
-    found = select(folders, include_unfinished=True)
+    short = write_run("grpo", 1, {0: 0.1, 2: 0.5}, last_step=3, finished=False)
+    alone = write_run("dots", 0, CURVE, last_step=5)
+    found = select([write_run("grpo", 0, CURVE), short, alone], include_unfinished=True)
     assert kept(found) == {"grpo": ["grpo-0", "grpo-1"], "dots": ["dots-0"]}
-    assert [run.last_step for runs in found.groups.values() for run in runs] == [2, 2, 4]
+    assert [run.last_step for runs in found.groups.values() for run in runs] == [2, 2, 5]
     assert [run.unfinished for run in found.groups["grpo"]] == [None, "not finished (step 3)"]
     assert found.left_out == ()
     assert found.notes == (
-        f"{folders[1]} (grpo) counts all the same: not finished (step 3).",
+        f"{short} (grpo) counts all the same: not finished (step 3).",
         "grpo counts up to step 2 only, the last at which all of its 2 runs were evaluated.",
     )
-
-
-def test_a_single_run_under_way_is_reported_whole_when_asked_for(write_run):
-    folder = write_run("grpo", 0, {0: 0.1, 2: 0.5}, last_step=3, finished=False)
-    with refused("", "data", "grpo-0: not finished (step 3)", "--include-unfinished"):
-        select([folder])
-    (run,) = select([folder], include_unfinished=True).groups["grpo"]
-    assert run.last_step == 3
 
 
 def test_runs_that_have_told_nothing_are_named_and_never_count(write_run, tmp_path):
@@ -113,29 +95,18 @@ def test_the_same_run_twice_counts_once(write_run, tmp_path):
     first = write_run("grpo", 0, CURVE)
     shutil.copytree(first, tmp_path / "copy")
     again = write_run("grpo", 0, CURVE, seconds=3.0, folder="again")  # the same seed on a slower machine
+    beginning = write_run("grpo", 0, {0: 0.1, 2: 0.2}, folder="beginning")
     other = write_run("grpo", 0, {0: 0.1, 2: 0.2, 4: 0.35}, folder="other")
-    found = select([first, tmp_path / "copy", again, other])
+    found = select([beginning, first, tmp_path / "copy", again, other])
     assert kept(found) == {"grpo": ["grpo-0", "other"]}
-    assert reasons(found) == dict.fromkeys(
-        ["copy", "again"], f"it repeats {first}: the same seed and the same accuracies"
-    )
+    reason = f"it repeats {first}: the same seed and the same accuracies"
+    assert reasons(found) == dict.fromkeys(("beginning", "copy", "again"), reason)
     assert found.notes == (f"{first} and {other} are both 'grpo' with seed 0; both count.",)
 
 
-def test_of_a_run_and_its_beginning_the_longer_one_counts(write_run):
-    beginning = write_run("grpo", 0, {0: 0.1, 2: 0.2}, last_step=2, finished=False, folder="beginning")
-    whole = write_run("grpo", 0, CURVE)
-    found = select([beginning, whole], include_unfinished=True)
-    assert kept(found) == {"grpo": ["grpo-0"]}
-    assert [run.last_step for run in found.groups["grpo"]] == [4]
-
-
 def test_runs_without_a_seed_are_copies_only_if_all_rows_are_equal(write_run):
-    folders = [
-        write_run("grpo", None, CURVE, folder="one"),
-        write_run("grpo", None, CURVE, folder="two"),
-        write_run("grpo", None, CURVE, seconds=3.0, folder="three"),
-    ]
+    seconds = {"one": 2.0, "two": 2.0, "three": 3.0}
+    folders = [write_run("grpo", None, CURVE, each, folder=name) for name, each in seconds.items()]
     assert kept(select(folders)) == {"grpo": ["one", "three"]}
 
 
@@ -143,10 +114,3 @@ def test_runs_without_a_common_evaluation_cannot_be_cut(write_run):
     folders = [write_run("grpo", 0, {0: 0.1, 4: 0.2}), write_run("grpo", 1, {1: 0.1, 3: 0.2}, finished=False)]
     with refused("grpo", "size", "grpo-0: step 4; "):
         select(folders, include_unfinished=True)
-
-
-def test_what_the_files_say_reaches_the_reader(write_run):
-    folder = write_run("grpo", 0, CURVE)
-    with (folder / "metrics.jsonl").open("a") as file:
-        file.write('{"step": 5, "wal')
-    assert select([folder]).notes == (f"{folder / 'metrics.jsonl'}, line 6 is cut short; did the run crash?: skipped.",)

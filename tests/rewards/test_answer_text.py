@@ -5,51 +5,44 @@ from fractions import Fraction
 import pytest
 
 from verl_dots.rewards.answers import Based, Clock
-from verl_dots.rewards.final_answer import bare, boxed_answer, final_answer
+from verl_dots.rewards.final_answer import bare, final_answer, last_boxed
 from verl_dots.rewards.latex_text import clean, strip_end
 from verl_dots.rewards.number_text import expand_repeating, read_based, read_clock, read_number
 from verl_dots.rewards.units import conflicting, split_unit
 
 
 @pytest.mark.parametrize(
-    ("text", "answer"),
+    ("text", "content"),
     [
-        (r"\boxed{3}, \boxed{5} and \boxed{7}", "3, 5, 7"),
-        (r"$x=\boxed{3}$, $y=\boxed{4}$", "3, 4"),
-        (r"\boxed{3} or \boxed{5}", r"3 \text{or} 5"),
-        (r"\boxed{3}. Then \boxed{5}.", "5"),
-        (r"\boxed{3} \boxed{5}", "5"),
-        (r"\boxed{3}, and therefore \boxed{5}", "5"),
-        (r"\boxed{4} hmm no. \boxed{}", ""),
-        (r"\boxed{1} and \boxed{\frac{1", "1"),
-        (r"\fbox{4}", "4"),
+        (r"\boxed{1} then \boxed{\frac{1}{2}}", r"\frac{1}{2}"),
+        (r"\boxed{x = \boxed{3}}", "3"),
+        (r"\boxed{\left\{ 1 \right.}", r"\left\{ 1 \right."),
+        (r"\boxed{1} and then \boxed{\frac{1", "1"),
+        (r"\boxed{", None),
         ("42", None),
     ],
 )
-def test_boxes(text, answer):
-    found = boxed_answer(text)
-    assert found == answer if answer is None else found.replace("  ", " ") == answer
+def test_the_last_box(text, content):
+    assert last_boxed(text) == content
 
 
 @pytest.mark.parametrize(
     ("text", "answer"),
     [
-        ("Answer: $13$", "13"),
+        (r"$x=\boxed{3}$, $y=\boxed{4}$", "3, 4"),
+        (r"\boxed{3} or \boxed{5}", r"3 \text{or} 5"),
+        (r"\boxed{3}, and therefore \boxed{5}", "5"),
+        (r"\boxed{4} hmm no. \boxed{}", ""),
         (r"Answer: \$13", r"\$13"),
-        ("**Answer:** 4.", "4"),
-        ("x = 3. The final answer is $7$. I hope it is correct.", "7"),
-        ("The answer is therefore **13**.", "13"),
         ("The answers are $3$ and $5$.", "3, 5"),
-        ("The answer is 10 apples, because 5 + 5 = 10.", "10 apples"),
-        ("#### 18", "18"),
-        ("<answer>1/2</answer>", "1/2"),
+        (r"The answer is $4.5 \times 10^{33}$ erg/s.", r"4.5 \times 10^{33}"),
         ("We get 12, then $x = 13$.", "x = 13"),
         ("We get $x = 12$, so 13.", "13"),
         ("no idea", ""),
     ],
 )
-def test_answers_without_a_box(text, answer):
-    assert final_answer(text) == answer
+def test_the_final_answer(text, answer):
+    assert final_answer(text).replace("  ", " ") == answer
 
 
 def test_bare():
@@ -63,21 +56,13 @@ def test_bare():
         (r"$\left(\dfrac12,\; π\right)$", r"(\frac{1}{2}, \pi)"),
         (r"\text{13}", "13"),
         (r"3\text{ and }4", r"3\text{and}4"),
-        ("x**2", "x^{2}"),
-        ("2^10", "2^{10}"),
-        ("np.sqrt(2)*np.pi", r"\sqrt{2}*\pi"),
-        ("3./2", "3/2"),
-        (r"1{,}234{,}567", "1234567"),
-        (r"1\,234", "1234"),
         (r"12,\!345", "12345"),
         ("√12 × 2²", r"\sqrt{12} \times 2^{2}"),
         ("−½", r"-\frac{1}{2}"),
         ("１２", "12"),
-        ("90^{\\circ}", r"90\degree"),
         ("50 percent", r"50 \percent"),
         ("\x0crac{1}{2}", r"\frac{1}{2}"),
         (r"\textcolor{red}{\large 2}", "{2}"),
-        (r"\frac{11}{2^{20}", r"\frac{11}{2^{20}}"),
         (r"\begin{pmatrix} 1 \\ 2 \end{pmatrix}", r"\begin{pmatrix} 1 \\ 2 \end{pmatrix}"),
     ],
 )
@@ -130,11 +115,8 @@ def test_clocks():
     ("text", "core", "unit"),
     [
         (r"5\text{cm}^{2}", "5", r"\text{cm}^{2}"),
-        ("18 eggs", "18", "eggs"),
-        ("5 cm", "5", "cm"),
         (r"9 \text{km} / h", "9", r"\text{km} / h"),
         (r"46 \percent", "46", r"\percent"),
-        ("3g", "3g", ""),
         (r"\frac{37}{4} m", r"\frac{37}{4} m", ""),
         ("12 or more", "12 or more", ""),
         (r"\binom{24}{12}^{2}", r"\binom{24}{12}^{2}", ""),

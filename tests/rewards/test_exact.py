@@ -1,5 +1,3 @@
-"""Exact match: literals."""
-
 import pytest
 
 from verl_dots.rewards import exact
@@ -12,8 +10,11 @@ from verl_dots.rewards import exact
         ("#### 41 no, #### 42", "42"),
         ("####42.", "42"),
         ("####  42 . ", "42"),
-        ("#### 3.5", "3.5"),
         ("####", ""),
+        ("42 ####", ""),
+        ("#### -7.", "-7"),
+        ("#### 42 apples", "42 apples"),
+        ("#### 42\nand more", "42\nand more"),
         ("42", None),
         ("### 42", None),
         ("", None),
@@ -28,16 +29,10 @@ def test_final_answer(response, answer):
     [
         ("#### 42", "42", 1.0),
         ("#### 42", " 42 ", 1.0),
-        ("#### -7.", "-7", 1.0),
         ("#### 42", "43", 0.0),
         ("#### 42.0", "42", 0.0),
         ("#### 042", "42", 0.0),
-        ("#### 42 apples", "42", 0.0),
-        ("#### 42\nand more", "42", 0.0),
-        ("42", "42", 0.0),
-        ("42 ####", "42", 0.0),
         ("####", "", 0.0),
-        ("", "42", 0.0),
     ],
 )
 def test_score(response, ground_truth, score):

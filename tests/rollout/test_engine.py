@@ -13,27 +13,19 @@ from verl_dots.rollout.settings import EngineConfig
 EOS = 3
 
 
-@pytest.fixture
-def model(random_qwen2):
-    random_qwen2.set_attn_implementation(attention.NAME)
-    return random_qwen2
-
-
 def make_engine(model, **limits):
     return Engine(model, EngineConfig(**{"max_model_len": 128, "seed": 5, **limits}), eos_token_ids=[EOS])
 
 
-def requests(count, rng=None, **params):
-    rng = rng or random.Random(0)
+def requests(count, **params):
+    """Groups of four with a prompt of their own; lengths and temperatures are drawn, unless `params` gives them."""
+    rng = random.Random(0)
     made = []
     for group in range(count // 4):
         prompt = tuple(rng.randrange(64) for _ in range(rng.randint(1, 40)))
         for index in range(4):
-            limit = rng.randint(1, 40)
-            own = SamplingParams(
-                **{"max_tokens": limit, "rollout_index": index, "temperature": rng.choice([0.6, 1.0]), **params}
-            )
-            made.append(Request(f"{group}.{index}", prompt, own))
+            drawn = {"max_tokens": rng.randint(1, 40), "temperature": rng.choice([0.6, 1.0])}
+            made.append(Request(f"{group}.{index}", prompt, SamplingParams(rollout_index=index, **(drawn | params))))
     return made
 
 
@@ -41,6 +33,20 @@ def run(engine, given):
     for request in given:
         engine.add(request)
     return {done.request_id: done for done in engine.run()}
+
+
+def respond(engine, **params):
+    """The completion of one request, of 12 tokens at most unless `params` says otherwise."""
+    return run(engine, [Request("a", (9, 8, 7), SamplingParams(**({"max_tokens": 12} | params)))])["a"]
+
+
+def plain_log_probs(model, request, completion):
+    """Those of the completion's tokens in one forward pass, with other attention than the engine's."""
+    model.set_attn_implementation("sdpa")
+    tokens = torch.tensor([[*request.prompt_ids, *completion.token_ids]], device=model.device)
+    with torch.no_grad():
+        logits = model(input_ids=tokens).logits[0, len(request.prompt_ids) - 1 : -1] / request.params.temperature
+    return logits.log_softmax(-1).gather(-1, tokens[0, len(request.prompt_ids) :, None])[:, 0].cpu()
 
 
 def test_a_request_gives_the_same_response_in_every_company(model):
@@ -75,21 +81,14 @@ def test_top_p_and_top_k_rows_run_beside_others(model):
 def test_log_probs_are_those_of_a_plain_forward_pass(model):
     given = requests(16)
     done = run(make_engine(model), given)
-    model.set_attn_implementation("sdpa")
     for request in given:
         completion = done[request.request_id]
-        tokens = torch.tensor([[*request.prompt_ids, *completion.token_ids]])
-        with torch.no_grad():
-            logits = model(input_ids=tokens).logits[0, len(request.prompt_ids) - 1 : -1] / request.params.temperature
-        plain = logits.log_softmax(-1).gather(-1, tokens[0, len(request.prompt_ids) :, None])[:, 0]
+        plain = plain_log_probs(model, request, completion)
         assert torch.allclose(plain, torch.tensor(completion.log_probs), rtol=0, atol=1e-5)
 
 
 def test_greedy_equals_transformers_generate(model):
-    given = [
-        Request(str(i), r.prompt_ids, SamplingParams(max_tokens=20, temperature=0))
-        for i, r in enumerate(requests(16)[::4])
-    ]
+    given = requests(16, max_tokens=20, temperature=0)[::4]
     done = run(make_engine(model), given)
     model.set_attn_implementation("sdpa")
     for request in given:
@@ -102,29 +101,20 @@ def test_greedy_equals_transformers_generate(model):
 
 
 def test_how_a_response_ends(model):
-    greedy = dict(temperature=0.0)
-    prompt = (9, 8, 7)
-    [free] = run(
-        make_engine(model), [Request("a", prompt, SamplingParams(max_tokens=12, ignore_eos=True, **greedy))]
-    ).values()
+    free = respond(make_engine(model), temperature=0.0, ignore_eos=True)
     assert (len(free.token_ids), free.stop_reason) == (12, "length")
     stop = free.token_ids[4]
-    first = free.token_ids.index(stop)
-    params = SamplingParams(max_tokens=12, stop_token_ids=(stop,), ignore_eos=True, **greedy)
-    [stopped] = run(make_engine(model), [Request("b", prompt, params)]).values()
-    assert (stopped.token_ids, stopped.stop_reason) == (free.token_ids[: first + 1], "completed")
-    engine = Engine(model, EngineConfig(max_model_len=128), eos_token_ids=[stop])
-    [ended] = run(engine, [Request("c", prompt, SamplingParams(max_tokens=12, **greedy))]).values()
-    assert (ended.token_ids, ended.stop_reason) == (free.token_ids[: first + 1], "completed")
-    [short] = run(
-        make_engine(model, max_model_len=8), [Request("d", prompt, SamplingParams(max_tokens=12, ignore_eos=True))]
-    ).values()
+    stopped = respond(make_engine(model), temperature=0.0, ignore_eos=True, stop_token_ids=(stop,))
+    ended = respond(Engine(model, EngineConfig(max_model_len=128), eos_token_ids=[stop]), temperature=0.0)
+    for done in (stopped, ended):
+        assert done.token_ids == free.token_ids[: free.token_ids.index(stop) + 1]
+        assert done.stop_reason == "completed"
+    short = respond(make_engine(model, max_model_len=8), ignore_eos=True)
     assert (len(short.token_ids), short.stop_reason) == (5, "length")
 
 
 def test_without_log_probs(model):
-    [done] = run(make_engine(model), [Request("a", (1, 2), SamplingParams(max_tokens=3, logprobs=False))]).values()
-    assert done.log_probs is None
+    assert respond(make_engine(model), logprobs=False).log_probs is None
 
 
 @pytest.mark.parametrize(
@@ -156,34 +146,31 @@ def test_abort_returns_what_is_there_and_leaves_the_others(model):
     assert engine.abort() == []
 
 
-def test_weights_are_replaced_whole_or_not_at_all(model, random_qwen2):
+def test_weights_are_replaced_whole_or_not_at_all(model):
     engine = make_engine(model)
-    request = requests(4)[0]
-    before = run(engine, [request])
+    before = respond(engine)
     weights = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     swapped = {name: tensor.flip(0) for name, tensor in weights.items()}
-    broken = dict(swapped, **{"lm_head.weight": torch.zeros(2, 2)})
     with pytest.raises(ValueError, match="other shape .'lm_head.weight'"):
-        engine.load_weights(broken)
+        engine.load_weights({**swapped, "lm_head.weight": torch.zeros(2, 2)})
     with pytest.raises(ValueError, match="missing .'lm_head.weight'"):
         engine.load_weights({name: tensor for name, tensor in swapped.items() if name != "lm_head.weight"})
-    assert run(make_engine(model), [request]) == before
+    assert respond(make_engine(model)) == before
     engine.load_weights(swapped, version=3)
-    after = run(engine, [request])[request.request_id]
+    after = respond(engine)
     assert after.weights_version == 3
-    assert after.log_probs != before[request.request_id].log_probs
-    engine.load_weights(weights, version=4)
+    assert after.log_probs != before.log_probs
+    engine.load_weights(weights)
     assert torch.equal(model.state_dict()["lm_head.weight"], weights["lm_head.weight"])
 
 
-def test_no_weight_update_under_running_requests(model):
+def test_under_running_requests_weights_and_cache_stay(model):
     engine = make_engine(model)
     engine.add(Request("a", (1, 2), SamplingParams(max_tokens=9, ignore_eos=True)))
     engine.step()
-    with pytest.raises(RuntimeError, match="1 requests are running"):
-        engine.load_weights(model.state_dict())
-    with pytest.raises(RuntimeError, match="1 requests are running"):
-        engine.release_cache()
+    for change in (lambda: engine.load_weights(model.state_dict()), engine.release_cache):
+        with pytest.raises(RuntimeError, match="1 requests are running"):
+            change()
 
 
 def test_the_cache_is_given_back(model):
@@ -227,16 +214,10 @@ def test_an_architecture_that_asks_for_other_arithmetic_is_refused():
 
 def test_a_copied_prompt_may_need_rows_that_are_not_allocated_yet(model):
     # 16 slots are in use; the seventeenth request of the same prompt is admitted alone, and only by copying.
+    params = [SamplingParams(max_tokens=20, rollout_index=index, ignore_eos=True) for index in range(17)]
+    *given, last = [Request(str(index), (5, 6, 7), own) for index, own in enumerate(params)]
     engine = make_engine(model)
-
-    def request(index):
-        return Request(str(index), (5, 6, 7), SamplingParams(max_tokens=20, rollout_index=index, ignore_eos=True))
-
-    for index in range(16):
-        engine.add(request(index))
+    for request in given:
+        engine.add(request)
     engine.step()
-    engine.add(request(16))
-    done = {completion.request_id: completion.token_ids for completion in engine.run()}
-    alone = make_engine(model)
-    alone.add(request(16))
-    assert done["16"] == alone.run()[0].token_ids
+    assert run(engine, [last])["16"].token_ids == run(make_engine(model), [last])["16"].token_ids
