@@ -9,7 +9,7 @@ import pytest
 import yaml
 from omegaconf import OmegaConf
 
-from tests.launches import assert_same_rows, computed, must_train, rows_of, train
+from tests.launches import LOSS, assert_same_rows, computed, must_train, on, rows_of, train
 from verl_dots.engines.environment import prepare_environment
 from verl_dots.launch.compose import compose
 
@@ -103,39 +103,14 @@ def test_with_an_empty_buffer_and_delta_1_grpo_rr_is_grpo_bit_for_bit(inputs, st
         "trainer.default_local_dir": tmp_path,
         "trainer.total_training_steps": 2,
         "trainer.val_before_train": False,
-        "dots.replay.enable": True,
-        "dots.replay.delta": 1,
-        "actor_rollout_ref.actor.policy_loss.loss_mode": loss,
+        **on("replay", delta=1),
+        LOSS: loss,
     }))  # fmt: skip
     theirs, mine = rows_of(folder / "run"), rows_of(tmp_path)
     for step in (1, 2):
         expected = computed(theirs[step])
         assert len(expected) > 60
         assert {key: computed(mine[step]).get(key) for key in expected} == expected, f"step {step}"
-
-
-@pytest.mark.long
-@pytest.mark.parametrize("threshold", [0, 1000])
-def test_rows_without_an_advantage_leave_the_update(inputs, straight, tmp_path, threshold):
-    folder, _ = straight
-    must_train(inputs.overrides(**{
-        "trainer.default_local_dir": tmp_path,
-        "trainer.total_training_steps": 2,
-        "trainer.val_before_train": False,
-        "trainer.test_freq": -1,
-        "dots.filter.enable": True,
-        "dots.filter.threshold": threshold,
-    }))  # fmt: skip
-    theirs, mine = rows_of(folder / "run"), rows_of(tmp_path)
-    if threshold:  # nothing is left: an update without a gradient
-        assert [mine[step]["filter/share"] for step in (1, 2)] == [1, 1]
-        assert [mine[step][f"actor/{key}"] for step in (1, 2) for key in ("grad_norm", "pg_loss")] == [0] * 4
-        return
-    for step in (1, 2):
-        assert mine[step]["filter/share"] == pytest.approx(1 - mine[step]["training/effective_groups"])
-        assert mine[step]["filter/rows"] > 0
-        for key in ("actor/grad_norm", "actor/pg_loss", "critic/score/mean", "response_length/mean", "actor/entropy"):
-            assert mine[step][key] == pytest.approx(theirs[step][key], rel=1e-4, abs=1e-6), f"step {step}: {key}"
 
 
 @pytest.mark.long
@@ -172,13 +147,8 @@ def test_a_failed_rollout_costs_its_group_and_a_broken_reward_the_run(inputs, tm
         "    return float('nan') if len(calls) == 20 and calls[19] != calls[2] else float(len(calls) % 2)\n"
     )
     folder = tmp_path / "run"
-    done = train(inputs.overrides(**{
-        "trainer.default_local_dir": folder,
-        "trainer.val_before_train": False,
-        "trainer.test_freq": -1,
-        "reward.custom_reward_function.path": reward,
-        "dots.max_failed_share": 0.05,
-    }))  # fmt: skip
+    settings = {"reward.custom_reward_function.path": reward, "dots.max_failed_share": 0.05}
+    done = train(inputs.without_validation(folder, 3, settings))
     assert done.returncode != 0
     assert re.search(r"step 2: no group is complete. The first cause: OSError: one answer lost", done.stdout)
     row = rows_of(folder)[1]
