@@ -6,6 +6,7 @@ The queue has the four functions of verl's TransferQueue that `verl_dots.bridge.
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import datasets
@@ -19,6 +20,7 @@ from verl_dots.bridge.questions import TrainQuestions
 from verl_dots.bridge.rows import ORIGIN, TEMPERATURE, TRAIN, Rows
 from verl_dots.config import DotsConfig
 from verl_dots.methods.hooks import References, Run
+from verl_dots.state import load_state, save_state
 from verl_dots.step import Origin, Step
 
 
@@ -65,21 +67,28 @@ def _column(values: list[Any]) -> Any:
 
 
 class DataSet:
-    """What verl's data set has: a table, and rows with the prompt as raw_prompt. Levels are 0, 1, 2 ..."""
+    """What verl's data set has: a table, and rows with the prompt as raw_prompt. Levels are 0, 1, 2 ...
 
-    def __init__(self, count: int):
+    Args:
+        count: questions.
+        more: (question, answer) of further rows.
+    """
+
+    def __init__(self, count: int, more: Sequence[tuple[str, str]] = ()):
+        pairs = [*((f"question {number}", str(number)) for number in range(count)), *more]
         self.dataframe = datasets.Dataset.from_list([
             {
-                "prompt": [{"role": "user", "content": f"question {number}"}],
-                "reward_model": {"ground_truth": str(number)},
-                "extra_info": {"level": float(number)},
+                "prompt": [{"role": "user", "content": text}],
+                "reward_model": {"ground_truth": answer},
+                "extra_info": {"level": float(place)},
             }
-            for number in range(count)
+            for place, (text, answer) in enumerate(pairs)
         ])  # fmt: skip
 
     def __getitem__(self, place: int) -> dict[str, Any]:
         row = self.dataframe[place]
-        return {"raw_prompt": row["prompt"], "reward_model": row["reward_model"], "data_source": "test"}
+        columns = {"raw_prompt": row["prompt"], "reward_model": row["reward_model"], "data_source": "test"}
+        return columns | {"dummy_tensor": torch.tensor([place])}
 
 
 class MemoryTrainer:
@@ -194,9 +203,7 @@ def put(
         fields["responses"].append(torch.arange(length))
         fields["rollout_log_probs"].append(torch.full((length,), log_prob))
         for name in ("response_mask", "loss_mask"):
-            fields[name].append(
-                torch.zeros(length, dtype=torch.int64) if padding else torch.ones(length, dtype=torch.int64)
-            )
+            fields[name].append(torch.full((length,), int(not padding)))
         fields["num_turns"].append(2)
         fields["uid"].append(uid)
     bridge.tq.kv_batch_put(keys=keys, partition_id=partition, fields=fields, tags=tags)
@@ -218,6 +225,12 @@ def batch(step: Step, rewards: Mapping[int, Sequence[float]], **more: Any) -> Ro
     rows = together(*parts)
     step.groups |= rows.groups(step.question_of)
     return rows
+
+
+def carry_over(one: Any, other: Any, folder: Path) -> None:
+    """Give one stage's state to another, by way of a file."""
+    save_state(folder / "state", "test", one.state_dict())
+    other.load_state_dict(load_state(folder / "state", "test"))
 
 
 def declared(*stages: Any) -> set[str]:

@@ -8,15 +8,10 @@ def rng(seed=0):
     return np.random.default_rng(seed)
 
 
-def test_tau_zero_takes_exactly_the_nearest():
-    # distances from 0.5: .4 .1 .0 .2 .45
-    chosen = select(np.array([0.1, 0.6, 0.5, 0.3, 0.95]), 3, alpha=0.5, tau=0.0, rng=rng())
-    assert sorted(chosen) == [1, 2, 3]
-
-
-def test_tau_zero_and_alpha_elsewhere():
-    chosen = select(np.array([0.1, 0.6, 0.5, 0.3, 0.95]), 2, alpha=1.0, tau=0.0, rng=rng())
-    assert sorted(chosen) == [1, 4]
+@pytest.mark.parametrize(("alpha", "count", "nearest"), [(0.5, 3, [1, 2, 3]), (1.0, 2, [1, 4])])
+def test_tau_zero_takes_exactly_the_nearest(alpha, count, nearest):
+    # distances from 0.5: .4 .1 .0 .2 .45; from 1: .9 .4 .5 .7 .05
+    assert sorted(select(np.array([0.1, 0.6, 0.5, 0.3, 0.95]), count, alpha, 0.0, rng())) == nearest
 
 
 def test_ties_are_broken_by_the_generator_and_fairly():

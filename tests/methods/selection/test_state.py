@@ -7,15 +7,14 @@ from tests.refusals import refused
 from verl_dots.methods.selection.settings import SelectionConfig
 from verl_dots.methods.selection.state import SelectionCurriculum, rounds_batches
 from verl_dots.methods.selection.trust import Trust
-from verl_dots.state import load_state, save_state
 
 
 def settings(**changes):
     return SelectionConfig(**{"references": 8, "mu": 2, "tau": 0.0, "rho_floor": -1.0, **changes})
 
 
-def curriculum(questions=100, batch_size=4, seed=1, **changes):
-    return SelectionCurriculum(settings(**changes), questions, batch_size, np.random.default_rng(seed))
+def curriculum(questions=100, batch_size=4, fresh=None, **changes):
+    return SelectionCurriculum(settings(**changes), questions, batch_size, np.random.default_rng(1), fresh)
 
 
 DIFFICULTY = np.linspace(0, 1, 100)  # of question 0 .. 99
@@ -32,15 +31,31 @@ def play_round(one, difficulty_P=DIFFICULTY, effective=False):
     return references, reused, batches
 
 
-def test_a_round_is_references_and_mu_batches_of_the_nearest_others():
-    one = curriculum()
+def nearest_others(references):
+    """All other questions, the nearest to 0.5 first."""
+    others = [question for question in range(100) if question not in references]
+    return sorted(others, key=lambda question: abs(DIFFICULTY[question] - 0.5))
+
+
+def test_a_round_is_references_and_mu_batches_of_the_nearest_others_with_the_next_best_in_reserve():
+    one = curriculum(fresh=2)  # of a batch of 4: replay gives the others
     assert one.round_due
     references, reused, batches = play_round(one)
     assert len(set(references)) == 8 and len(reused) == 0
-    assert [len(batch) for batch in batches] == [4, 4]
-    others = [question for question in range(100) if question not in references]
-    nearest = sorted(others, key=lambda question: abs(DIFFICULTY[question] - 0.5))[:8]
-    assert sorted(np.concatenate(batches)) == sorted(nearest)
+    assert [len(batch) for batch in batches] == [2, 2]
+    nearest = nearest_others(references)
+    assert sorted(np.concatenate(batches)) == sorted(nearest[:4])
+    first, second = one.top_up(3, set()), one.top_up(1, {nearest[0]})
+    assert sorted([*first, *second]) == sorted(nearest[4:8])
+
+
+def test_a_top_up_takes_none_of_the_excluded_and_goes_beyond_the_reserve():
+    one = curriculum(fresh=2)
+    references, _, _ = play_round(one)
+    excluded = set(nearest_others(references)[:6])
+    extra = one.top_up(50, excluded)
+    assert len(set(extra)) == 50 and not set(extra) & excluded
+    assert len(one.top_up(1000, range(90))) <= 10  # no more than there are
 
 
 def test_references_are_drawn_uniformly():
@@ -50,25 +65,22 @@ def test_references_are_drawn_uniformly():
     assert (np.abs(counts - 160) < 5 * 12.1).all()
 
 
-def test_effective_references_take_the_place_of_fresh_questions_in_the_first_batch():
-    one = curriculum(batch_size=6)
+@pytest.mark.parametrize(
+    ("changes", "reused", "sizes"),
+    [
+        ({"batch_size": 6}, [1, 5, 4, 2], [2, 6]),  # nearest to 0.5 first
+        ({"batch_size": 4}, [1, 5, 4], [1, 4]),  # one question of a batch is always fresh
+        ({"batch_size": 6, "fresh": 3}, [1, 5, 4, 2], [1, 3]),  # fresh questions give way, then replayed ones
+        ({"reuse_references": False}, [], [4, 4]),
+    ],
+)
+def test_effective_references_take_the_place_of_fresh_questions_in_the_first_batch(changes, reused, sizes):
+    one = curriculum(**changes)
     references = one.begin_round()
     measured = np.array([0.0, 0.5, 0.9, 1.0, 0.25, 0.625, 0.0, 1.0])
     effective = (measured > 0) & (measured < 1)
-    reused = one.plan(references, measured, effective, measured, DIFFICULTY, 0.5)
-    assert reused.tolist() == [1, 5, 4, 2]  # nearest to 0.5 first
-    assert len(one.next_batch()) == 2 and len(one.next_batch()) == 6
-
-
-def test_at_least_one_question_of_a_batch_is_fresh():
-    one = curriculum(batch_size=4)
-    _, reused, batches = play_round(one, effective=True)
-    assert len(reused) == 3 and [len(batch) for batch in batches] == [1, 4]
-
-
-def test_reuse_can_be_turned_off():
-    _, reused, batches = play_round(curriculum(reuse_references=False), effective=True)
-    assert len(reused) == 0 and [len(batch) for batch in batches] == [4, 4]
+    assert one.plan(references, measured, effective, measured, DIFFICULTY, 0.5).tolist() == reused
+    assert [len(one.next_batch()), len(one.next_batch())] == sizes
 
 
 def test_few_questions_make_references_candidates_and_say_so(caplog):
@@ -145,30 +157,26 @@ def test_trust_pools_the_rounds():
     assert trust.rho == pytest.approx(0.0) and not trust.paused
 
 
-def test_a_correlation_that_is_undefined_says_nothing_against_the_predictions():
+@pytest.mark.parametrize(
+    ("predicted", "measured", "rho", "paused"),
+    [
+        ([0.2, 0.8], [1.0, 1.0], float("nan"), 0),  # undefined: nothing is said against the predictions
+        ([0.5, 0.5], [0.0, 1.0], 0.0, 1),  # predictions that are all alike order nothing
+        ([1.0, 0.0], [0.0, 1.0], -1.0, 1),  # the verdict's rho is kept
+    ],
+)
+def test_a_verdict_of_one_round(predicted, measured, rho, paused):
     trust = Trust(floor=0.5, rounds=1, pause=1)
-    trust.judge(np.array([0.2, 0.8]), np.array([1.0, 1.0]))
-    assert np.isnan(trust.rho) and not trust.paused
+    trust.judge(np.array(predicted), np.array(measured))
+    assert trust.rho == pytest.approx(rho, nan_ok=True) and trust.paused == paused
 
 
-def test_a_state_of_other_data_is_refused(tmp_path):
+def test_a_state_of_other_data_is_refused():
     state = curriculum().state_dict()
     with refused("questions to select from", "other run", "has 100", "has 90"):
         curriculum(questions=90).load_state_dict(state)
     with refused("selection", "other run", "'rng'"):
         curriculum().load_state_dict({name: value for name, value in state.items() if name != "rng"})
-
-
-def test_predictions_that_are_all_alike_are_not_trusted_and_the_verdicts_rho_is_kept():
-    one = curriculum(rho_floor=0.2, rho_rounds=1, uniform_rounds=1)
-    references = one.begin_round()
-    one.plan(references, DIFFICULTY[references], np.zeros(8, dtype=bool), np.full(8, 0.5), DIFFICULTY, 0.5)
-    assert one.trust.paused and one.trust.rho == 0
-    one = curriculum(rho_floor=0.2, rho_rounds=1, uniform_rounds=1)
-    references = one.begin_round()
-    measured = DIFFICULTY[references]
-    one.plan(references, measured, np.zeros(8, dtype=bool), 1 - measured, DIFFICULTY, 0.5)
-    assert one.trust.paused and one.trust.rho == pytest.approx(-1)
 
 
 def test_selected_references_are_not_counted_as_predicted():
@@ -181,55 +189,10 @@ def test_selected_references_are_not_counted_as_predicted():
     assert one.observe(chosen, np.full(8, 0.4)) == {}
 
 
-def with_replay(fresh=2, **changes):
-    return SelectionCurriculum(settings(**changes), 100, 4, np.random.default_rng(1), fresh)
-
-
-def test_with_replay_a_round_plans_delta_b_and_keeps_the_next_best_in_reserve():
-    one = with_replay()
-    references, _, batches = play_round(one)
-    assert [len(batch) for batch in batches] == [2, 2]
-    others = [question for question in range(100) if question not in references]
-    nearest = sorted(others, key=lambda question: abs(DIFFICULTY[question] - 0.5))
-    assert sorted(np.concatenate(batches)) == sorted(nearest[:4])
-    first = one.top_up(3, set())
-    second = one.top_up(1, {nearest[0]})
-    assert sorted([*first, *second]) == sorted(nearest[4:8])
-
-
-def test_a_top_up_takes_none_of_the_excluded_and_goes_beyond_the_reserve():
-    one = with_replay()
-    references, _, _ = play_round(one)
-    others = [question for question in range(100) if question not in references]
-    excluded = set(sorted(others, key=lambda question: abs(DIFFICULTY[question] - 0.5))[:6])
-    extra = one.top_up(50, excluded)
-    assert len(set(extra)) == 50 and not set(extra) & excluded
-    assert len(one.top_up(1000, range(90))) <= 10  # no more than there are
-
-
-def test_with_replay_reused_references_save_fresh_questions_and_then_replayed_ones():
-    one = SelectionCurriculum(settings(), 100, 6, np.random.default_rng(1), 3)
-    references = one.begin_round()
-    measured = np.array([0.0, 0.5, 0.9, 1.0, 0.25, 0.625, 0.75, 0.375])
-    reused = one.plan(references, measured, (measured > 0) & (measured < 1), measured, DIFFICULTY, 0.5)
-    assert len(reused) == 5  # of 6 with mixed outcomes: one question of a batch is always fresh
-    assert [len(one.next_batch()), len(one.next_batch())] == [1, 3]
-
-
 def test_uniform_rounds_keep_a_reserve_too():
-    one = with_replay(rho_floor=0.2, rho_rounds=1, uniform_rounds=1)
+    one = curriculum(fresh=2, rho_floor=0.2, rho_rounds=1, uniform_rounds=1)
     one.begin_round()
     one.plan(np.arange(8), np.linspace(0, 1, 8), np.zeros(8, dtype=bool), np.linspace(1, 0, 8), DIFFICULTY, 0.5)
     one.plan_uniform()
     chosen = [*one.next_batch(), *one.next_batch(), *one.top_up(4, set())]
     assert len(chosen) == 8 == len(set(chosen))
-
-
-def test_a_restored_reserve_goes_on_the_same_and_belongs_to_its_delta(tmp_path):
-    whole, restored = with_replay(), with_replay()
-    play_round(whole)
-    save_state(tmp_path / "state", "test", whole.state_dict())
-    restored.load_state_dict(load_state(tmp_path / "state", "test"))
-    assert restored.top_up(9, {1}).tolist() == whole.top_up(9, {1}).tolist()
-    with refused("fresh questions a batch (dots.replay.delta)", "other run", "has 2", "has 3"):
-        with_replay(fresh=3).load_state_dict(load_state(tmp_path / "state", "test"))
