@@ -67,12 +67,7 @@ def _column(values: list[Any]) -> Any:
 
 
 class DataSet:
-    """What verl's data set has: a table, and rows with the prompt as raw_prompt. Levels are 0, 1, 2 ...
-
-    Args:
-        count: questions.
-        more: (question, answer) of further rows.
-    """
+    """What verl's data set has: a table, and rows with the prompt as raw_prompt; `more` are (question, answer)."""
 
     def __init__(self, count: int, more: Sequence[tuple[str, str]] = ()):
         pairs = [*((f"question {number}", str(number)) for number in range(count)), *more]

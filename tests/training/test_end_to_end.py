@@ -63,11 +63,8 @@ def test_what_a_run_leaves_behind(straight):
 def test_equals_stock_verl(inputs, straight, tmp_path):
     """verl's own entry point and trainer, with the CPU platform and the engine plugged in and nothing else."""
     folder, _ = straight
-    config = compose(inputs.overrides(**{
-        "trainer.default_local_dir": tmp_path,
-        "trainer.logger": "[file]",
-        "trainer.total_training_steps": 4,
-    }))  # fmt: skip
+    settings = {"trainer.logger": "[file]", "trainer.total_training_steps": 4}
+    config = compose(inputs.overrides(**settings, **{"trainer.default_local_dir": tmp_path}))
     OmegaConf.set_struct(config, False)
     OmegaConf.resolve(config)
     del config["dots"]

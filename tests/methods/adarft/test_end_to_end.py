@@ -8,19 +8,11 @@ from verl_dots.methods.adarft.rule import next_target
 pytestmark = [pytest.mark.e2e, pytest.mark.long]
 RULE = {"eta": 4.0, "sensitivity": 2.0, "beta": 0.5, "low": 1.0, "high": 10.0}
 ADARFT = on("adarft", difficulty="extra_info.level", range="[1,10]", initial=2, eta=4)
-SAVED = {"trainer.save_freq": 2}
 
 
-@pytest.fixture(scope="module")
-def whole(inputs, tmp_path_factory):
-    """Three steps in one go."""
-    folder = tmp_path_factory.mktemp("adarft")
-    must_train(inputs.without_validation(folder, 3, ADARFT, SAVED))
-    return folder
-
-
-def test_the_target_follows_the_reward_of_every_step(whole):
-    rows = rows_of(whole)
+def test_the_target_follows_the_reward_of_every_step(inputs, tmp_path):
+    must_train(inputs.without_validation(tmp_path, 3, ADARFT))
+    rows = rows_of(tmp_path)
     target = 2.0
     for step in (1, 2, 3):
         assert rows[step]["adarft/target"] == pytest.approx(target)
@@ -31,16 +23,13 @@ def test_the_target_follows_the_reward_of_every_step(whole):
     assert len({row["adarft/target"] for row in rows.values()}) > 1
 
 
-def test_a_resumed_run_goes_on_bit_for_bit(inputs, whole, tmp_path):
-    assert_resumes(whole, 2, tmp_path, inputs.without_validation(tmp_path, 3, ADARFT))
-
-
 def test_ppo_with_a_critic_and_its_resume(inputs, tmp_path):
     """One rollout a question: advantages come from the critic, which is trained and saved with the rest."""
     critic = {"algorithm.adv_estimator": "gae", "critic.model.path": inputs.model, "actor_rollout_ref.rollout.n": 1}
+    critic |= {"trainer.save_freq": 2}
     whole, half = tmp_path / "whole", tmp_path / "half"
-    must_train(inputs.without_validation(whole, 3, ADARFT, SAVED, critic))
-    assert_resumes(whole, 2, half, inputs.without_validation(half, 3, ADARFT, SAVED, critic))
+    must_train(inputs.without_validation(whole, 3, ADARFT, critic))
+    assert_resumes(whole, 2, half, inputs.without_validation(half, 3, ADARFT, critic))
     rows = rows_of(whole)
     assert all(row["critic/vf_loss"] > 0 and row["critic/grad_norm"] > 0 for row in rows.values())
     assert rows[2]["adarft/target"] == pytest.approx(next_target(2.0, rows[1]["adarft/reward"], **RULE))

@@ -208,16 +208,6 @@ def test_a_reward_outside_the_range_is_refused_by_name(make):
         one.observe(Step(1, groups={"x": Group("x", (-1.0,), question=3)}), None)
 
 
-def test_a_top_up_comes_from_the_rounds_next_best(make):
-    one = make(fresh=2)
-    step, first = plan(one)
-    ranked = nearest(0.5, 6)
-    second = plan(one, 2)[1]
-    assert (len(first), len(second)) == (1, 2) and sorted(first + second) == sorted(ranked[:3])
-    extra = one.top_up(step, 2, {ranked[3]})
-    assert sorted(extra.tolist()) == sorted(ranked[4:6])
-
-
 def test_a_restored_stage_chooses_the_same(make, tmp_path):
     whole, saved, restored = (make(tau=0.05, rho_rounds=2, fresh=2) for _ in range(3))
     for one in (whole, saved):
