@@ -7,6 +7,8 @@ import subprocess
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import reduce
+from operator import or_
 from pathlib import Path
 
 from data_prep import arithmetic
@@ -54,15 +56,9 @@ class Inputs:
 
     def without_validation(self, run: Path, steps: int, *more: Mapping[str, object]) -> list[str]:
         """As many steps of that in a run folder, with further settings, of which the later ones count."""
-        settings: dict[str, object] = {
-            "trainer.default_local_dir": run,
-            "trainer.total_training_steps": steps,
-            "trainer.test_freq": -1,
-            "trainer.val_before_train": False,
-        }
-        for of in more:
-            settings |= of
-        return self.overrides(**settings)
+        of_run = {"trainer.default_local_dir": run, "trainer.total_training_steps": steps}
+        quiet = {"trainer.test_freq": -1, "trainer.val_before_train": False}
+        return self.overrides(**reduce(or_, more, of_run | quiet))
 
 
 def make_inputs(folder: Path, questions: int) -> Inputs:

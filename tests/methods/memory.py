@@ -107,11 +107,9 @@ class MemoryTrainer:
         complete_K = np.array([question not in self.missing for question in questions_K.tolist()])
         named = [(step.name("reference", place), question) for place, question in enumerate(questions_K.tolist())]
         there = [pair for pair, complete in zip(named, complete_K, strict=True) if complete]
-        rows = [put(step, uid, self.rewards(question), partition="reference") for uid, question in there]
-        keys, tags = ([value for of in rows for value in getattr(of, name)] for name in ("keys", "tags"))
-        return References(
-            Rows.of(keys, tags, "reference"), [uid for uid, _ in there], complete_K, 7 * len(self.missing)
-        )
+        groups = [put(step, uid, self.rewards(question), partition="reference") for uid, question in there]
+        rows = together(*groups, partition="reference")
+        return References(rows, [uid for uid, _ in there], complete_K, 7 * len(self.missing))
 
     def forward(self, field: str, rows: Rows, metrics: dict) -> None:
         """Log-probs of -0.25 a token, and an entropy of 0.5."""
@@ -205,9 +203,10 @@ def put(
     return Rows.of(keys, tags, partition)
 
 
-def together(*parts: Rows) -> Rows:
+def together(*parts: Rows, partition: str = TRAIN) -> Rows:
     """Rows of several groups as one batch."""
-    return Rows.of([key for part in parts for key in part.keys], [tag for part in parts for tag in part.tags])
+    keys, tags = ([value for part in parts for value in getattr(part, name)] for name in ("keys", "tags"))
+    return Rows.of(keys, tags, partition)
 
 
 def batch(step: Step, rewards: Mapping[int, Sequence[float]], **more: Any) -> Rows:

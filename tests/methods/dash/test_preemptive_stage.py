@@ -123,10 +123,8 @@ def test_tokens_that_are_sampled_ahead_are_not_the_steps():
 
 
 def test_no_more_is_sampled_than_the_run_will_use():
-    one, source = stage(prompts=16, steps=6)
-    assert len(fill(one, source, Step(3))) == 4  # 3, 4, 5 and 6
-    one, source = stage(prompts=16, steps=6)
-    assert len(fill(one, source, Step(4))) == 3
+    for number, batches in ((3, 4), (4, 3)):  # step 3: for 3, 4, 5 and 6
+        assert len(fill(*stage(prompts=16, steps=6), Step(number))) == batches
     one, source = stage(steps=6)
     rows = sample(one, source, last := Step(6))
     assert questions(last) == [0, 1, 2, 3] and one.sampled(last, rows) is rows
