@@ -204,7 +204,8 @@ def test_changed_rewards_pass_through_the_stages_and_their_losses_are_told(pipel
     # Of two real rows one has lost half.
     assert step.metrics == {"first/share": 0.5, "first/mean": 0.5}
     assert step.metrics.keys() == {f"first/{name}" for name in LengthPenalty.METRICS}
-    assert one.rewards(later := Step(2), put(later, "b", (0.0,))).tolist() == [0.0]
+    rows = put(later := Step(2), "b", (0.0,))
+    assert one.rewards(later, rows).tolist() == [0.0]
     assert later.metrics == {"first/share": 0.0, "first/mean": 0.0}
 
 
