@@ -6,6 +6,8 @@ The queue has the four functions of verl's TransferQueue that `verl_dots.bridge.
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from copy import copy
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -147,6 +149,12 @@ CONFIG = {
 }  # fmt: skip
 
 
+@cache
+def questions_of(count: int) -> TrainQuestions:
+    """The questions of a data set; made once, as they take longer than most steps."""
+    return TrainQuestions(DataSet(count), "prompt", "keep")
+
+
 def make_run(dots: Mapping[str, Any], questions: int = 8, trainer: MemoryTrainer | None = None, **more: Any) -> Run:
     """A run of a batch of 4 questions and 2 rollouts each over `questions` questions.
 
@@ -160,10 +168,9 @@ def make_run(dots: Mapping[str, Any], questions: int = 8, trainer: MemoryTrainer
         OmegaConf.update(config, name.replace("__", "."), value, force_add=True)
     trainer = trainer or MemoryTrainer()
     trainer.questions = questions
-    known = TrainQuestions(DataSet(questions), "prompt", "keep")
     batch_size = config.data.train_batch_size
     values = {"steps": 10, "fresh": batch_size, "vocabulary": 16, "trainer": trainer} | own
-    return Run(DotsConfig.from_mapping(dict(dots)), config, known, **values)
+    return Run(DotsConfig.from_mapping(dict(dots)), config, copy(questions_of(questions)), **values)
 
 
 def put(

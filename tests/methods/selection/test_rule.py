@@ -25,11 +25,11 @@ def test_tau_zero_takes_exactly_the_nearest(alpha, count, nearest):
     ids=["ties are broken fairly", "nearer ones more often", "all alike", "in random order, so that slices are alike"],
 )
 def test_how_often_each_question_is_drawn_first(difficulty, count, tau, shares):
-    """Within 5 standard deviations of 8,000 draws."""
+    """Within 3 standard deviations of 8,000 draws, whose seed is fixed."""
     generator, share = rng(1), np.array(shares)
     first = [select(np.array(difficulty), count, 0.5, tau, generator)[0] for _ in range(8000)]
     found = np.bincount(first, minlength=len(share)) / 8000
-    assert (np.abs(found - share) <= 5 * np.sqrt(share * (1 - share) / 8000)).all()
+    assert (np.abs(found - share) <= 3 * np.sqrt(share * (1 - share) / 8000)).all()
 
 
 def test_draws_without_replacement():
@@ -38,7 +38,7 @@ def test_draws_without_replacement():
     generator = rng(3)
     difficulty = np.array([0.5, 0.6, 0.3])
     hits = sum(set(select(difficulty, 2, 0.5, 0.1, generator)) == {0, 1} for _ in range(8000))
-    assert abs(hits / 8000 - 0.7017) < 5 * np.sqrt(0.7017 * 0.2983 / 8000)
+    assert abs(hits / 8000 - 0.7017) < 3 * np.sqrt(0.7017 * 0.2983 / 8000)
 
 
 def test_a_tiny_tau_is_top_k():
