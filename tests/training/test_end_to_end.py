@@ -96,13 +96,9 @@ def test_equals_stock_verl(inputs, straight, tmp_path):
 @pytest.mark.parametrize("loss", ["grpo_rr", "grpo_rr_decoupled"])
 def test_with_an_empty_buffer_and_delta_1_grpo_rr_is_grpo_bit_for_bit(inputs, straight, tmp_path, loss):
     folder, _ = straight
-    must_train(inputs.overrides(**{
-        "trainer.default_local_dir": tmp_path,
-        "trainer.total_training_steps": 2,
-        "trainer.val_before_train": False,
-        **on("replay", delta=1),
-        LOSS: loss,
-    }))  # fmt: skip
+    two_steps = {"trainer.default_local_dir": tmp_path, "trainer.total_training_steps": 2}
+    loss_alone = on("replay", delta=1) | {LOSS: loss, "trainer.val_before_train": False}
+    must_train(inputs.overrides(**two_steps, **loss_alone))
     theirs, mine = rows_of(folder / "run"), rows_of(tmp_path)
     for step in (1, 2):
         expected = computed(theirs[step])
@@ -116,11 +112,8 @@ def test_a_resumed_run_is_the_same_run_bit_for_bit(inputs, straight, tmp_path):
     # As a run looks that was cut off after step 4, before it was saved.
     shutil.copytree(folder / "run", tmp_path / "run", ignore=shutil.ignore_patterns("global_step_4"))
     (tmp_path / "run" / "latest_checkpointed_iteration.txt").write_text("2")
-    must_train(inputs.overrides(**{
-        "trainer.default_local_dir": tmp_path / "run",
-        "trainer.experiment_name": "grpo",
-        "trainer.total_training_steps": 4,
-    }))  # fmt: skip
+    trainer = {"default_local_dir": tmp_path / "run", "experiment_name": "grpo", "total_training_steps": 4}
+    must_train(inputs.overrides(**{f"trainer.{key}": value for key, value in trainer.items()}))
     told = [json.loads(line)["step"] for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
     # The validation of the step that is resumed from may come once more.
     assert [step for step in told if step != 2] == [0, 1, 3, 4, 3, 4]

@@ -60,20 +60,10 @@ def test_every_pair_runs(inputs, tmp_path, pair):
 
 def everything(inputs, folder, steps, **more):
     """Overrides of a run of the preset `all`, with the length penalty, which is in none of the others."""
-    settings = {
-        "preset": "all",
-        "selection.references": 12,
-        "selection.tau": 0.1,
-        "selection.mu": 1,
-        "replay.capacity": 8,
-        "budget.widen": 3,
-        "budget.least": 2,
-        "budget.most": 8,
-        "length_penalty.enable": True,
-        "difficulty.cache": folder / "embeddings",
-    }
-    dots = {f"dots.{key}": value for key, value in settings.items()}
-    return inputs.without_validation(folder / "run", steps, dots, {"data.train_max_samples": 32}, more)
+    settings = {"dots.preset": "all", "dots.difficulty.cache": folder / "embeddings", "data.train_max_samples": 32}
+    small = on("selection", references=12, tau=0.1, mu=1) | on("replay", capacity=8)
+    small |= on("budget", widen=3, least=2, most=8) | on("length_penalty")
+    return inputs.without_validation(folder / "run", steps, settings, small, more)
 
 
 @pytest.fixture(scope="module")

@@ -140,19 +140,14 @@ def pinned(one, rows):
     return rows.meta.extra_info
 
 
-def test_rows_of_the_steps_temperature_leave_verls_own():
-    step, rows = two_ages(temperature=1.0)
-    forward(one := stage(), step, rows, {})
-    assert pinned(one, rows) == {"temperature": 1.0}
+@pytest.mark.parametrize(("fresh", "temperature"), [(2, 1.0), (0, 0.6)], ids=["the step's", "of an earlier run"])
+def test_rows_of_one_temperature_have_that_one(fresh, temperature):
+    one = stage(actor_rollout_ref__model__use_fused_kernels=True)
+    step, rows = two_ages(fresh, temperature=temperature)
+    forward(one, step, rows, {})
+    assert pinned(one, rows) == {"temperature": temperature}
     with pytest.raises(KeyError):
         rows.get("temperature")
-
-
-def test_rows_of_one_other_temperature_have_that_one():
-    """All of them stored, and the run has another temperature since a resume."""
-    one = stage(actor_rollout_ref__model__use_fused_kernels=True)
-    step, rows = two_ages(0, temperature=0.6)
-    assert pinned(one, rows) == {"temperature": 0.6}
 
 
 def test_rows_of_several_temperatures_keep_theirs_whatever_verl_says():
