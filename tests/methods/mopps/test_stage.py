@@ -6,6 +6,7 @@ import pytest
 from tests.methods.memory import batch, carry_over, make_run
 from tests.refusals import refused
 from verl_dots.methods.mopps.stage import MoPPS
+from verl_dots.methods.mopps.state import MoPPSState
 from verl_dots.step import Origin, Step
 
 
@@ -20,11 +21,13 @@ def trained(one, rewards, number=1, **more):
     return one.metrics(step)
 
 
-def test_a_step_gets_as_many_different_questions_as_it_rolls_out():
+def test_a_step_gets_as_many_different_questions_as_it_rolls_out_drawn_by_a_stream_of_its_own():
     one = stage()
-    assert len(set(one.plan(Step(1)).tolist())) == 4
+    drawn = MoPPSState(one.run.dots.mopps, 8, 4, np.random.default_rng([one.run.dots.seed, 2507_04632]))
+    planned = one.plan(Step(1, target=0.5)).tolist()
+    assert planned == drawn.planned(0.5).tolist() and len(set(planned)) == 4
     assert set(one.top_up(Step(1), 2, {0, 1, 2, 3, 4, 5}).tolist()) == {6, 7}
-    assert one.target() == 0.5
+    assert one.target() == 0.5 and one.knows_questions
 
 
 def test_figures_are_of_new_groups_and_of_graded_rewards():
