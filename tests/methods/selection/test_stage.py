@@ -83,6 +83,8 @@ def test_it_is_made_of_the_runs_questions_seed_and_resources(make):
     assert one.knows_questions and Selection.on_conflict(one.run.dots) == "drop"
     assert Selection.enabled(one.run.dots, one.run.config)
     assert Selection.on_conflict(make(conflicting_answers="error").run.dots) == "error"
+    written = [Selection.written_folders(make_run({}, dots__selection__enable=on).config) for on in (True, False)]
+    assert written == [("dots.difficulty.cache",), ()]
 
 
 def test_a_round_measures_the_references_and_chooses_the_nearest_others_once_in_mu_steps(make):
