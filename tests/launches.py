@@ -5,8 +5,10 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import reduce
+from operator import or_
 from pathlib import Path
 
 from data_prep import arithmetic
@@ -14,6 +16,8 @@ from scripts import make_tiny_model
 
 ROOT = Path(__file__).parents[1]
 TIMEOUT_SECONDS = 420
+LOSS = "actor_rollout_ref.actor.policy_loss.loss_mode"
+GRPO_RR = {LOSS: "grpo_rr"}
 # Readings of the clock and of the machine's memory.
 MACHINE = ("timing_", "perf/", "wall_seconds", "train_seconds", "seconds_saved")
 
@@ -50,6 +54,12 @@ class Inputs:
         }
         return [f"{key}={value}" for key, value in settings.items()]
 
+    def without_validation(self, run: Path, steps: int, *more: Mapping[str, object]) -> list[str]:
+        """As many steps of that in a run folder, with further settings, of which the later ones count."""
+        of_run = {"trainer.default_local_dir": run, "trainer.total_training_steps": steps}
+        quiet = {"trainer.test_freq": -1, "trainer.val_before_train": False}
+        return self.overrides(**reduce(or_, more, of_run | quiet))
+
 
 def make_inputs(folder: Path, questions: int) -> Inputs:
     """That many training questions, 16 for validation, and a tiny model warmed up for some seconds."""
@@ -58,6 +68,11 @@ def make_inputs(folder: Path, questions: int) -> Inputs:
         ["--out", str(folder / "model"), "--data", str(folder / "data"), "--steps", "60", "--threads", "1"]
     )
     return Inputs(folder / "data", folder / "model")
+
+
+def on(group: str, **settings: object) -> dict[str, object]:
+    """Overrides that turn a group of `dots` on, with some of its settings."""
+    return {f"dots.{group}.{name}": value for name, value in ({"enable": True} | settings).items()}
 
 
 def environment(**more: object) -> dict[str, str]:
@@ -93,6 +108,20 @@ def assert_same_rows(resumed: Path, whole: Path, steps: Iterable[int]) -> None:
     mine, theirs = rows_of(resumed), rows_of(whole)
     for step in steps:
         assert computed(mine[step]) == computed(theirs[step]), f"step {step}"
+
+
+def assert_resumes(whole: Path, step: int, run: Path, overrides: list[str]) -> None:
+    """What a run has saved after a step trains on in another folder as that run has."""
+    cut_off(whole, step, run)
+    must_train(overrides)
+    later = [number for number in rows_of(whole) if number > step]
+    assert later and sorted(rows_of(run)) == sorted(later)
+    assert_same_rows(run, whole, later)
+
+
+def rollouts_of(folder: Path, step: int) -> list[dict]:
+    """What a step has written of its rollouts into `trainer.rollout_data_dir`."""
+    return [json.loads(line) for line in (folder / f"{step}.jsonl").read_text().splitlines()]
 
 
 def rows_of(folder: Path) -> dict[int, dict]:

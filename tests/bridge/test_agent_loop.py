@@ -1,11 +1,96 @@
-"""What a prompt carries to its rollouts, without Ray."""
+"""The agent loop worker: against verl's own the same rows for fewer calls, and what reaches a rollout server."""
 
+import copy
 from collections import Counter
 
 import numpy as np
+import pytest
 from verl.utils import tensordict_utils as tu
 
-from verl_dots.bridge.agent_loop import FIRST_ROLLOUT, REPEATED, number_repeats
+from tests.bridge.workers import Server, ServerOfMany, Workers, config_of
+from verl_dots.bridge.agent_loop import FIRST_ROLLOUT, PARTITION, REPEATED, TEMPERATURE, number_repeats
+from verl_dots.bridge.seeds import DistinctRequests
+
+pytestmark = pytest.mark.usefixtures("cpu_environment")
+
+QUESTIONS = {"one": "1", "two": "2", "none": "9"}
+
+
+@pytest.fixture
+def rolled_out(tmp_path, monkeypatch):
+    """Rolls out QUESTIONS, 4 times each."""
+
+    def run(own: bool, *servers: Server, source: str = "arithmetic", config: dict | None = None, **fields) -> Workers:
+        workers = Workers(config_of(tmp_path, **(config or {})), own, list(servers) or [ServerOfMany()], monkeypatch)
+        workers.roll_out(QUESTIONS, source, **fields)
+        return workers
+
+    return run
+
+
+def test_rows_and_tags_are_those_of_verls_worker(rolled_out):
+    verl, own = rolled_out(False), rolled_out(True)
+    assert own.rows() == verl.rows()
+    assert own.tags().keys() == verl.tags().keys()
+    keys = {f"u{question}_{session}_0" for question in range(3) for session in range(4)}
+    assert own.tags().keys() == keys | {"u0", "u1", "u2"}
+    assert {own.tags()[uid]["status"] for uid in ("u0", "u1", "u2")} == {"finished"}
+    rewards = {name: sum(row["rm_scores"]) for name, row in own.rows().items()}
+    assert {name for name, reward in rewards.items() if reward} == {"u0 answer 1", "u1 answer 2"}
+    assert own.rows()["u0 answer 1"]["extra_fields"]["reward_extra_info"] == {"score": 1.0, "acc": 1.0}
+
+
+def test_one_call_takes_all_requests_to_a_server_and_all_rows_to_the_queue(rolled_out):
+    verl, own = rolled_out(False), rolled_out(True)
+    assert (verl.servers[0].calls, verl.rewards.calls) == (12, 12)
+    assert (own.servers[0].calls, own.rewards.calls) == (1, 0)
+    assert verl.queue.calls == 3 + 12 + 3  # running, rows, finished
+    assert own.queue.calls <= 2 * 3  # the rows and statuses of each group at most
+    assert own.balancer.calls <= 5  # its fields, the servers, one acquired and released
+
+
+def test_requests_are_shared_out_evenly_and_groups_stay_together(rolled_out):
+    servers = [ServerOfMany(), ServerOfMany(), ServerOfMany()]
+    rolled_out(True, *servers)
+    assert [server.calls for server in servers] == [1, 1, 1]
+    prompts = [{tuple(request["prompt_ids"]) for request in server.asked} for server in servers]
+    assert [len(of_server) for of_server in prompts] == [1, 1, 1] and len(set.union(*prompts)) == 3
+
+
+def test_a_server_that_takes_one_request_at_a_time_is_asked_so(rolled_out):
+    own = rolled_out(True, Server())
+    assert own.servers[0].calls == 12
+    assert own.rows() == rolled_out(False).rows()
+
+
+def test_with_full_determinism_the_load_balancer_routes_every_request(rolled_out):
+    config = {"rollout.full_determinism": True}
+    own = rolled_out(True, ServerOfMany(), config=config)
+    assert own.servers[0].calls == 12 and len({request["request_id"] for request in own.servers[0].asked}) == 12
+
+
+def test_a_reward_that_needs_processes_is_computed_by_verls_workers(rolled_out):
+    own = rolled_out(True, source="math")
+    assert own.rewards.calls == 12
+    assert own.rows() == rolled_out(False, source="math").rows()
+
+
+def test_a_group_of_which_a_request_fails_is_marked_and_keeps_what_arrived(rolled_out):
+    verl, own = (rolled_out(side, ServerOfMany(fails=2)) for side in (False, True))
+    assert {own.tags()[uid]["status"] for uid in ("u0", "u1", "u2")} == {"failure"}
+    assert own.rows() == verl.rows() and len(own.rows()) == 9
+    told = own.tags("failures")
+    assert [told[name]["cause"] for name in ("u0_2", "u1_2", "u2_2")] == ["OverflowError: too long"] * 3
+
+
+def test_a_prompt_may_have_a_partition_a_temperature_and_numbers_of_its_own(rolled_out):
+    fields = {PARTITION: "reference", TEMPERATURE: 0.5, FIRST_ROLLOUT: 100}
+    own = rolled_out(True, **fields)
+    assert len(own.rows("reference")) == 12 and own.rows() == {} and own.tags() == {}
+    asked = [request["sampling_params"] for request in own.servers[0].asked]
+    assert {params["temperature"] for params in asked} == {0.5}
+    assert [params["rollout_index"] for params in asked] == [100, 101, 102, 103] * 3
+    assert not set(fields) & set(own.rows("reference")["u0 answer 0"])
 
 
 def prompts(*questions):
@@ -27,3 +112,66 @@ def test_a_prompt_that_comes_again_in_a_step_has_rollouts_of_its_own_numbers():
     number_repeats(second, seen)
     assert list(first[FIRST_ROLLOUT]) == [0, 0, REPEATED]
     assert list(second[FIRST_ROLLOUT]) == [0, 2 * REPEATED]
+
+
+SAMPLING = {"temperature": 1.0, "top_p": 1.0, "top_k": -1, "repetition_penalty": 1.0, "logprobs": True}
+
+
+@pytest.fixture
+def ask(tmp_path, monkeypatch):
+    """Requests of a step as `{(prompt, session): (request id, sampling parameters)}`, through the real worker."""
+
+    def asked(engine, full_determinism=True, *, step=3, validate=False, prompts=("a", "b"), first=0, rollouts=4):
+        config = config_of(
+            tmp_path,
+            **{
+                "rollout.n": rollouts,
+                "rollout.val_kwargs.n": rollouts,
+                "rollout.val_kwargs.temperature": 1.0,
+                "rollout.val_kwargs.do_sample": True,
+                "rollout.full_determinism": full_determinism,
+                "rollout.seed": 7,
+                "rollout.name": engine,
+            },
+        )
+        server = ServerOfMany()
+        workers = Workers(config, True, [server], monkeypatch)
+        workers.roll_out(dict.fromkeys(prompts, "1"), step=step, validate=validate, **{FIRST_ROLLOUT: first})
+        named = [(prompt, session) for prompt in prompts for session in range(rollouts)]
+        return {
+            name: (request["request_id"], request["sampling_params"])
+            for name, request in zip(named, server.asked, strict=True)
+        }
+
+    return asked
+
+
+@pytest.mark.parametrize(("engine", "name"), [("vllm", "seed"), ("sglang", "sampling_seed")])
+def test_every_rollout_of_a_step_has_a_seed_of_its_own(ask, engine, name):
+    asked = ask(engine)
+    seeds = [params[name] for _, params in asked.values()]
+    assert len(set(seeds)) == 8 and all(0 <= seed < 2**31 for seed in seeds)
+    # The same the next time, in whatever order they are sent; others in the next step and for another group.
+    again = ask(engine, prompts=("b", "a"))
+    assert {key: again[key][1] for key in again} == {key: asked[key][1] for key in asked}
+    for other in ({"step": 4}, {"first": 10_000}, {"validate": True}):
+        assert not set(seeds) & {params[name] for _, params in ask(engine, **other).values()}
+    # No two requests share a name, by which verl's balancer chooses the server.
+    assert len({request for request, _ in asked.values()}) == 8
+
+
+@pytest.mark.parametrize("engine", ["vllm", "sglang"])
+def test_without_full_determinism_the_engine_draws(ask, engine):
+    assert all(params == SAMPLING for _, params in ask(engine, full_determinism=False).values())
+
+
+@pytest.mark.parametrize("full_determinism", [True, False])
+def test_the_engine_of_this_project_is_told_the_rollout(ask, full_determinism):
+    asked = ask("hf", full_determinism, first=10_000)
+    assert [params["rollout_index"] for _, params in asked.values()] == [10_000, 10_001, 10_002, 10_003] * 2
+    assert not any("seed" in params for _, params in asked.values())
+
+
+def test_an_agent_loop_that_hydra_makes_shares_the_client():
+    client = DistinctRequests(object(), lambda: "u0_1")
+    assert copy.deepcopy(client) is client

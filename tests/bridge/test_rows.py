@@ -109,19 +109,13 @@ def test_groups_have_a_reward_for_each_session_and_no_padding():
         put(step, "a", (0.25,), origin=Origin.CACHED, sampled=2),
     )  # fmt: skip
     # Session 1 of b has a second output, session 0 of a first one that does not count; in any order.
-    more = put(step, "x", (0.75, 0.0))
-    more.meta.keys[:] = ["b_1_1", "b_10_0"]
-    for row, key in enumerate(more.keys):
-        put_as(more.at([row]), key, (0.75, 0.0)[row])
+    more = Rows.of(["b_1_1", "b_10_0"], put(step, "x", (0.0, 0.0)).tags)
+    more.put({"rm_scores": [torch.tensor([0.0, 0.75]), torch.zeros(2)]})
     found = together(more, rows.at([2, 1, 0, 3, 4])).groups({"b": 6})
     assert list(found) == ["a", "b"]
     assert found["b"] == Group("b", (1.0, 0.75, 0.0, 0.0), Origin.FRESH, 5, 6)
     assert found["a"] == Group("a", (0.25,), Origin.CACHED, 2, -1)
     assert rows.at([3]).groups({}) == {} == rows.at([]).groups({})
-
-
-def put_as(rows, key, reward):
-    Rows.of([key], rows.tags).put({"rm_scores": [torch.tensor([0.0, reward])]})
 
 
 def test_pinned_entries_hold_whatever_verl_puts_there():

@@ -6,6 +6,9 @@ The queue has the four functions of verl's TransferQueue that `verl_dots.bridge.
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from copy import copy
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 import datasets
@@ -19,6 +22,7 @@ from verl_dots.bridge.questions import TrainQuestions
 from verl_dots.bridge.rows import ORIGIN, TEMPERATURE, TRAIN, Rows
 from verl_dots.config import DotsConfig
 from verl_dots.methods.hooks import References, Run
+from verl_dots.state import load_state, save_state
 from verl_dots.step import Origin, Step
 
 
@@ -65,21 +69,23 @@ def _column(values: list[Any]) -> Any:
 
 
 class DataSet:
-    """What verl's data set has: a table, and rows with the prompt as raw_prompt. Levels are 0, 1, 2 ..."""
+    """What verl's data set has: a table, and rows with the prompt as raw_prompt; `more` are (question, answer)."""
 
-    def __init__(self, count: int):
+    def __init__(self, count: int, more: Sequence[tuple[str, str]] = ()):
+        pairs = [*((f"question {number}", str(number)) for number in range(count)), *more]
         self.dataframe = datasets.Dataset.from_list([
             {
-                "prompt": [{"role": "user", "content": f"question {number}"}],
-                "reward_model": {"ground_truth": str(number)},
-                "extra_info": {"level": float(number)},
+                "prompt": [{"role": "user", "content": text}],
+                "reward_model": {"ground_truth": answer},
+                "extra_info": {"level": float(place)},
             }
-            for number in range(count)
+            for place, (text, answer) in enumerate(pairs)
         ])  # fmt: skip
 
     def __getitem__(self, place: int) -> dict[str, Any]:
         row = self.dataframe[place]
-        return {"raw_prompt": row["prompt"], "reward_model": row["reward_model"], "data_source": "test"}
+        columns = {"raw_prompt": row["prompt"], "reward_model": row["reward_model"], "data_source": "test"}
+        return columns | {"dummy_tensor": torch.tensor([place])}
 
 
 class MemoryTrainer:
@@ -103,11 +109,9 @@ class MemoryTrainer:
         complete_K = np.array([question not in self.missing for question in questions_K.tolist()])
         named = [(step.name("reference", place), question) for place, question in enumerate(questions_K.tolist())]
         there = [pair for pair, complete in zip(named, complete_K, strict=True) if complete]
-        rows = [put(step, uid, self.rewards(question), partition="reference") for uid, question in there]
-        keys, tags = ([value for of in rows for value in getattr(of, name)] for name in ("keys", "tags"))
-        return References(
-            Rows.of(keys, tags, "reference"), [uid for uid, _ in there], complete_K, 7 * len(self.missing)
-        )
+        groups = [put(step, uid, self.rewards(question), partition="reference") for uid, question in there]
+        rows = together(*groups, partition="reference")
+        return References(rows, [uid for uid, _ in there], complete_K, 7 * len(self.missing))
 
     def forward(self, field: str, rows: Rows, metrics: dict) -> None:
         """Log-probs of -0.25 a token, and an entropy of 0.5."""
@@ -145,6 +149,12 @@ CONFIG = {
 }  # fmt: skip
 
 
+@cache
+def questions_of(count: int) -> TrainQuestions:
+    """The questions of a data set; made once, as they take longer than most steps."""
+    return TrainQuestions(DataSet(count), "prompt", "keep")
+
+
 def make_run(dots: Mapping[str, Any], questions: int = 8, trainer: MemoryTrainer | None = None, **more: Any) -> Run:
     """A run of a batch of 4 questions and 2 rollouts each over `questions` questions.
 
@@ -158,10 +168,9 @@ def make_run(dots: Mapping[str, Any], questions: int = 8, trainer: MemoryTrainer
         OmegaConf.update(config, name.replace("__", "."), value, force_add=True)
     trainer = trainer or MemoryTrainer()
     trainer.questions = questions
-    known = TrainQuestions(DataSet(questions), "prompt", "keep")
     batch_size = config.data.train_batch_size
     values = {"steps": 10, "fresh": batch_size, "vocabulary": 16, "trainer": trainer} | own
-    return Run(DotsConfig.from_mapping(dict(dots)), config, known, **values)
+    return Run(DotsConfig.from_mapping(dict(dots)), config, copy(questions_of(questions)), **values)
 
 
 def put(
@@ -194,18 +203,17 @@ def put(
         fields["responses"].append(torch.arange(length))
         fields["rollout_log_probs"].append(torch.full((length,), log_prob))
         for name in ("response_mask", "loss_mask"):
-            fields[name].append(
-                torch.zeros(length, dtype=torch.int64) if padding else torch.ones(length, dtype=torch.int64)
-            )
+            fields[name].append(torch.full((length,), int(not padding)))
         fields["num_turns"].append(2)
         fields["uid"].append(uid)
     bridge.tq.kv_batch_put(keys=keys, partition_id=partition, fields=fields, tags=tags)
     return Rows.of(keys, tags, partition)
 
 
-def together(*parts: Rows) -> Rows:
+def together(*parts: Rows, partition: str = TRAIN) -> Rows:
     """Rows of several groups as one batch."""
-    return Rows.of([key for part in parts for key in part.keys], [tag for part in parts for tag in part.tags])
+    keys, tags = ([value for part in parts for value in getattr(part, name)] for name in ("keys", "tags"))
+    return Rows.of(keys, tags, partition)
 
 
 def batch(step: Step, rewards: Mapping[int, Sequence[float]], **more: Any) -> Rows:
@@ -218,6 +226,12 @@ def batch(step: Step, rewards: Mapping[int, Sequence[float]], **more: Any) -> Ro
     rows = together(*parts)
     step.groups |= rows.groups(step.question_of)
     return rows
+
+
+def carry_over(one: Any, other: Any, folder: Path) -> None:
+    """Give one stage's state to another, by way of a file."""
+    save_state(folder / "state", "test", one.state_dict())
+    other.load_state_dict(load_state(folder / "state", "test"))
 
 
 def declared(*stages: Any) -> set[str]:

@@ -40,11 +40,6 @@ def test_stages_by_settings(dots, config, stages, one_by_one, states):
     assert " ".join(table.state_names(run.dots, run.config)) == states
 
 
-def test_sampling_for_one_step_alone_is_no_preemptive_sampling():
-    run = make_run({"preemptive": ON})
-    assert [stage.__name__ for stage in table.enabled(run.dots, run.config)] == ["DataLoader"]
-
-
 def test_two_stores_or_two_sources_are_refused_by_name(monkeypatch):
     run = make_run({"replay": ON, "preemptive": AHEAD})
     with pytest.raises(ValueError, match="preemptive and replay"):

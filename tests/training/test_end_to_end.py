@@ -9,7 +9,7 @@ import pytest
 import yaml
 from omegaconf import OmegaConf
 
-from tests.launches import assert_same_rows, computed, must_train, rows_of, train
+from tests.launches import LOSS, assert_same_rows, computed, must_train, on, rows_of, train
 from verl_dots.engines.environment import prepare_environment
 from verl_dots.launch.compose import compose
 
@@ -63,11 +63,8 @@ def test_what_a_run_leaves_behind(straight):
 def test_equals_stock_verl(inputs, straight, tmp_path):
     """verl's own entry point and trainer, with the CPU platform and the engine plugged in and nothing else."""
     folder, _ = straight
-    config = compose(inputs.overrides(**{
-        "trainer.default_local_dir": tmp_path,
-        "trainer.logger": "[file]",
-        "trainer.total_training_steps": 4,
-    }))  # fmt: skip
+    settings = {"trainer.logger": "[file]", "trainer.total_training_steps": 4}
+    config = compose(inputs.overrides(**settings, **{"trainer.default_local_dir": tmp_path}))
     OmegaConf.set_struct(config, False)
     OmegaConf.resolve(config)
     del config["dots"]
@@ -99,14 +96,9 @@ def test_equals_stock_verl(inputs, straight, tmp_path):
 @pytest.mark.parametrize("loss", ["grpo_rr", "grpo_rr_decoupled"])
 def test_with_an_empty_buffer_and_delta_1_grpo_rr_is_grpo_bit_for_bit(inputs, straight, tmp_path, loss):
     folder, _ = straight
-    must_train(inputs.overrides(**{
-        "trainer.default_local_dir": tmp_path,
-        "trainer.total_training_steps": 2,
-        "trainer.val_before_train": False,
-        "dots.replay.enable": True,
-        "dots.replay.delta": 1,
-        "actor_rollout_ref.actor.policy_loss.loss_mode": loss,
-    }))  # fmt: skip
+    two_steps = {"trainer.default_local_dir": tmp_path, "trainer.total_training_steps": 2}
+    loss_alone = on("replay", delta=1) | {LOSS: loss, "trainer.val_before_train": False}
+    must_train(inputs.overrides(**two_steps, **loss_alone))
     theirs, mine = rows_of(folder / "run"), rows_of(tmp_path)
     for step in (1, 2):
         expected = computed(theirs[step])
@@ -115,40 +107,13 @@ def test_with_an_empty_buffer_and_delta_1_grpo_rr_is_grpo_bit_for_bit(inputs, st
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("threshold", [0, 1000])
-def test_rows_without_an_advantage_leave_the_update(inputs, straight, tmp_path, threshold):
-    folder, _ = straight
-    must_train(inputs.overrides(**{
-        "trainer.default_local_dir": tmp_path,
-        "trainer.total_training_steps": 2,
-        "trainer.val_before_train": False,
-        "trainer.test_freq": -1,
-        "dots.filter.enable": True,
-        "dots.filter.threshold": threshold,
-    }))  # fmt: skip
-    theirs, mine = rows_of(folder / "run"), rows_of(tmp_path)
-    if threshold:  # nothing is left: an update without a gradient
-        assert [mine[step]["filter/share"] for step in (1, 2)] == [1, 1]
-        assert [mine[step][f"actor/{key}"] for step in (1, 2) for key in ("grad_norm", "pg_loss")] == [0] * 4
-        return
-    for step in (1, 2):
-        assert mine[step]["filter/share"] == pytest.approx(1 - mine[step]["training/effective_groups"])
-        assert mine[step]["filter/rows"] > 0
-        for key in ("actor/grad_norm", "actor/pg_loss", "critic/score/mean", "response_length/mean", "actor/entropy"):
-            assert mine[step][key] == pytest.approx(theirs[step][key], rel=1e-4, abs=1e-6), f"step {step}: {key}"
-
-
-@pytest.mark.long
 def test_a_resumed_run_is_the_same_run_bit_for_bit(inputs, straight, tmp_path):
     folder, _ = straight
     # As a run looks that was cut off after step 4, before it was saved.
     shutil.copytree(folder / "run", tmp_path / "run", ignore=shutil.ignore_patterns("global_step_4"))
     (tmp_path / "run" / "latest_checkpointed_iteration.txt").write_text("2")
-    must_train(inputs.overrides(**{
-        "trainer.default_local_dir": tmp_path / "run",
-        "trainer.experiment_name": "grpo",
-        "trainer.total_training_steps": 4,
-    }))  # fmt: skip
+    trainer = {"default_local_dir": tmp_path / "run", "experiment_name": "grpo", "total_training_steps": 4}
+    must_train(inputs.overrides(**{f"trainer.{key}": value for key, value in trainer.items()}))
     told = [json.loads(line)["step"] for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
     # The validation of the step that is resumed from may come once more.
     assert [step for step in told if step != 2] == [0, 1, 3, 4, 3, 4]
@@ -172,13 +137,8 @@ def test_a_failed_rollout_costs_its_group_and_a_broken_reward_the_run(inputs, tm
         "    return float('nan') if len(calls) == 20 and calls[19] != calls[2] else float(len(calls) % 2)\n"
     )
     folder = tmp_path / "run"
-    done = train(inputs.overrides(**{
-        "trainer.default_local_dir": folder,
-        "trainer.val_before_train": False,
-        "trainer.test_freq": -1,
-        "reward.custom_reward_function.path": reward,
-        "dots.max_failed_share": 0.05,
-    }))  # fmt: skip
+    settings = {"reward.custom_reward_function.path": reward, "dots.max_failed_share": 0.05}
+    done = train(inputs.without_validation(folder, 3, settings))
     assert done.returncode != 0
     assert re.search(r"step 2: no group is complete. The first cause: OSError: one answer lost", done.stdout)
     row = rows_of(folder)[1]

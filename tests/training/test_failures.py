@@ -1,16 +1,14 @@
 """How many rollouts of a run may fail; a run that outlives some is in test_end_to_end.py."""
 
+import pytest
+
 from verl_dots.bridge.failures import Failure
 from verl_dots.training.failures import UNKNOWN_CAUSE, WINDOW, FailureCount
 
 
-def count(share, rollouts=64):
-    return FailureCount(share, rollouts)
-
-
 def test_a_share_is_of_the_rollouts_of_the_window():
     # 0.01 of 20 steps of 64 rollouts: 12.8, so 12 may fail.
-    failures = count(0.01)
+    failures = FailureCount(0.01, 64)
     assert failures.allowed == 12 and not failures.exceeded
     failures.add(1, 8, [Failure("a_0", "ValueError: first"), Failure("a_1", "ValueError: second")])
     failures.add(5, 4, [])
@@ -23,7 +21,7 @@ def test_a_share_is_of_the_rollouts_of_the_window():
 
 
 def test_what_is_longer_ago_than_the_window_counts_no_more():
-    failures = count(0.01)
+    failures = FailureCount(0.01, 64)
     failures.add(1, 12, [])
     failures.add(WINDOW, 1, [])
     assert failures.exceeded
@@ -31,18 +29,15 @@ def test_what_is_longer_ago_than_the_window_counts_no_more():
     assert failures.failed == 1 and not failures.exceeded
 
 
-def test_a_step_that_fails_altogether_ends_the_run_at_any_size():
-    for rollouts in (8, 64, 4096):
-        failures = count(0.01, rollouts)
-        failures.add(1, rollouts, [])
-        assert failures.exceeded and UNKNOWN_CAUSE in str(failures.error())
-
-
-def test_the_ends_of_the_range():
-    none = count(0.0)
-    assert not none.exceeded
-    none.add(1, 1, [])
-    assert none.exceeded
-    everything = count(1.0)
-    everything.add(1, 64, [])
-    assert not everything.exceeded
+@pytest.mark.parametrize(
+    ("share", "rollouts", "failed", "exceeded"),
+    [
+        (0.0, 64, 0, False), (0.0, 64, 1, True), (1.0, 64, 64, False),
+        # A step that fails altogether ends the run at any size.
+        (0.01, 8, 8, True), (0.01, 64, 64, True), (0.01, 4096, 4096, True),
+    ],
+)  # fmt: skip
+def test_how_many_may_fail_in_the_first_step(share, rollouts, failed, exceeded):
+    failures = FailureCount(share, rollouts)
+    failures.add(1, failed, [])
+    assert failures.exceeded == exceeded and (UNKNOWN_CAUSE in str(failures.error())) == (failed > 0)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tests.methods.conftest import queue  # noqa: F401  for every test of this file
-from tests.methods.memory import batch, declared, make_run, put, together
+from tests.methods.memory import batch, make_run, put, together
 from tests.refusals import refused
 from verl_dots.methods import table
 from verl_dots.methods.e3.stages import LengthPenalty
@@ -203,20 +203,10 @@ def test_changed_rewards_pass_through_the_stages_and_their_losses_are_told(pipel
     assert left.scores.reward_N.tolist() == [0.5, 0.0, 0.25]
     # Of two real rows one has lost half.
     assert step.metrics == {"first/share": 0.5, "first/mean": 0.5}
-
-
-def test_the_length_penalty_takes_nothing_in_but_true_rewards(pipeline):
-    one = pipeline(LengthPenalty, dots={"length_penalty": {"enable": True, "easiest": 1.0, "strength": 0.5}})
-    rows = batch(step := Step(1), {3: (1.0, 1.0)}, lengths=(2, 6))
-    one.observe(step, rows)
-    with rows.rewarded(one.rewards(step, rows)):
-        assert rows.rewards() == [0.5, 0.25]
-    assert rows.rewards() == [1.0, 1.0]
-    assert step.metrics == {"length_penalty/share": 1.0, "length_penalty/mean": 0.625}
-    assert set(step.metrics) == declared(LengthPenalty) and one.metrics(step) == {}
-    batch(later := Step(2), {2: (0.0, 0.0)})
-    assert one.rewards(later, rows_of("a")).tolist() == [1.0]  # of no known question
-    assert later.metrics == {"length_penalty/share": 0.0, "length_penalty/mean": 0.0}
+    assert step.metrics.keys() == {f"first/{name}" for name in LengthPenalty.METRICS}
+    rows = put(later := Step(2), "b", (0.0,))
+    assert one.rewards(later, rows).tolist() == [0.0]
+    assert later.metrics == {"first/share": 0.0, "first/mean": 0.0}
 
 
 def test_what_stages_ask_of_the_whole_run(pipeline):
@@ -250,13 +240,12 @@ def test_an_epoch_is_not_every_question_where_a_store_gives_the_others(pipeline,
 
 def test_states_are_saved_and_loaded_with_the_fingerprint_of_the_questions(pipeline, tmp_path):
     dots = {"length_penalty": {"enable": True}}
-    one, restored = (pipeline(LengthPenalty, dots=dots) for _ in range(2))
+    one, restored, other = (pipeline(LengthPenalty, dots=dots, questions=count) for count in (8, 8, 9))
     one.observe(step := Step(1), batch(step, {3: (1.0, 0.5)}))
     one.save(tmp_path)
     restored.load(tmp_path)
     assert restored.stages[1].seen.mean_P[3] == 0.75
-    with refused("fingerprint of the training questions", "other run"):
-        pipeline(LengthPenalty, dots=dots, questions=9).load(tmp_path)
     restored.run.questions = None
-    with refused("fingerprint of the training questions", "other run", "this run has None"):
-        restored.load(tmp_path)
+    for mine, told in ((other, other.run.questions.known.fingerprint), (restored, "this run has None")):
+        with refused("fingerprint of the training questions", "other run", told):
+            mine.load(tmp_path)

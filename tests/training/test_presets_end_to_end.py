@@ -4,43 +4,16 @@ from itertools import combinations
 
 import pytest
 
-from tests.launches import assert_same_rows, cut_off, must_train, rows_of
+from tests.launches import GRPO_RR, assert_resumes, must_train, on, rows_of
 
 pytestmark = pytest.mark.e2e
 
 METHODS = {
-    "selection": {
-        "dots.selection.enable": True,
-        "dots.selection.references": 8,
-        "dots.selection.tau": 0.1,
-        "dots.selection.mu": 2,
-    },
-    "replay": {
-        "dots.replay.enable": True,
-        "dots.replay.capacity": 8,
-        "actor_rollout_ref.actor.policy_loss.loss_mode": "grpo_rr",
-    },
-    "adarft": {
-        "dots.adarft.enable": True,
-        "dots.adarft.difficulty": "extra_info.level",
-        "dots.adarft.range": "[1,10]",
-        "dots.adarft.initial": 1,
-        "dots.adarft.eta": 4.5,
-    },
-    "e3": {
-        "dots.budget.enable": True,
-        "dots.budget.least": 2,
-        "dots.budget.most": 8,
-        "dots.budget.widen": 2,
-        "dots.temperature.enable": True,
-        "dots.length_penalty.enable": True,
-    },
-    "dash": {
-        "dots.filter.enable": True,
-        "dots.preemptive.enable": True,
-        "dots.preemptive.prompts": 16,
-        "actor_rollout_ref.actor.policy_loss.loss_mode": "grpo_rr",
-    },
+    "selection": on("selection", references=8, tau=0.1, mu=2),
+    "replay": on("replay", capacity=8) | GRPO_RR,
+    "adarft": on("adarft", difficulty="extra_info.level", range="[1,10]", initial=1, eta=4.5),
+    "e3": on("budget", least=2, most=8, widen=2) | on("temperature") | on("length_penalty"),
+    "dash": on("filter") | on("preemptive", prompts=16) | GRPO_RR,
 }
 # Metrics that each method logs in every step of its own.
 LOGS = {
@@ -67,16 +40,8 @@ WITHOUT = {
 @pytest.mark.parametrize("pair", list(combinations(METHODS, 2)), ids="-".join)
 def test_every_pair_runs(inputs, tmp_path, pair):
     changed = WITHOUT.get(frozenset(pair), {})
-    settings = {key: value for name in pair for key, value in METHODS[name].items()} | changed
-    must_train(inputs.overrides(**settings, **{
-        "dots.difficulty.cache": tmp_path / "embeddings",
-        "data.train_max_samples": 32,
-        "trainer.default_local_dir": tmp_path / "run",
-        "trainer.total_training_steps": 3,
-        "trainer.save_freq": 3,
-        "trainer.test_freq": -1,
-        "trainer.val_before_train": False,
-    }))  # fmt: skip
+    data = {"dots.difficulty.cache": tmp_path / "embeddings", "data.train_max_samples": 32, "trainer.save_freq": 3}
+    must_train(inputs.without_validation(tmp_path / "run", 3, data, *(METHODS[name] for name in pair), changed))
     rows = rows_of(tmp_path / "run")
     assert sorted(rows) == [1, 2, 3]
     expected = {name for method in pair for name in LOGS[method]}
@@ -95,24 +60,10 @@ def test_every_pair_runs(inputs, tmp_path, pair):
 
 def everything(inputs, folder, steps, **more):
     """Overrides of a run of the preset `all`, with the length penalty, which is in none of the others."""
-    return inputs.overrides(**{
-        "dots.preset": "all",
-        "dots.selection.references": 12,
-        "dots.selection.tau": 0.1,
-        "dots.selection.mu": 1,
-        "dots.replay.capacity": 8,
-        "dots.budget.widen": 3,
-        "dots.budget.least": 2,
-        "dots.budget.most": 8,
-        "dots.length_penalty.enable": True,
-        "dots.difficulty.cache": folder / "embeddings",
-        "data.train_max_samples": 32,
-        "trainer.default_local_dir": folder / "run",
-        "trainer.total_training_steps": steps,
-        "trainer.test_freq": -1,
-        "trainer.val_before_train": False,
-        **more,
-    })  # fmt: skip
+    settings = {"dots.preset": "all", "dots.difficulty.cache": folder / "embeddings", "data.train_max_samples": 32}
+    small = on("selection", references=12, tau=0.1, mu=1) | on("replay", capacity=8)
+    small |= on("budget", widen=3, least=2, most=8) | on("length_penalty")
+    return inputs.without_validation(folder / "run", steps, settings, small, more)
 
 
 @pytest.fixture(scope="module")
@@ -134,10 +85,8 @@ def test_everything_for_two_steps(two_steps):
 
 
 def test_everything_resumed_after_the_first_step_is_the_same_bit_for_bit(inputs, two_steps, tmp_path):
-    cut_off(two_steps / "run", 1, to=tmp_path / "run")
     resumed = {"trainer.save_freq": -1, "dots.difficulty.cache": two_steps / "embeddings"}
-    must_train(everything(inputs, tmp_path, steps=2, **resumed))
-    assert_same_rows(tmp_path / "run", two_steps / "run", [2])
+    assert_resumes(two_steps / "run", 1, tmp_path / "run", everything(inputs, tmp_path, steps=2, **resumed))
 
 
 @pytest.mark.long

@@ -8,7 +8,7 @@ from omegaconf import OmegaConf
 
 from tests.refusals import refused
 from tests.run_on_disk import own_checkpoint, run_config, stock_checkpoint
-from verl_dots.checkpoints import TRACKER, tracked
+from verl_dots.checkpoints import TRACKER, tracked, write_tracker
 from verl_dots.training.resume import find_checkpoint, repair_tracker
 
 
@@ -21,6 +21,13 @@ def run(tmp_path):
     (tmp_path / "model" / "model.safetensors").write_bytes(b"weights")
     (tmp_path / "run").mkdir()
     return tmp_path / "run"
+
+
+@pytest.fixture
+def saved(run):
+    """The same with a checkpoint of step 4."""
+    own_checkpoint(run, 4)
+    return run
 
 
 def found_name(run, **changes):
@@ -89,68 +96,58 @@ def test_a_tracker_without_checkpoints_is_no_new_run_either(run):
         ("dots.replay.enable", False, True),
     ],
 )
-def test_another_seed_or_method_is_refused_with_key_and_both_values(run, key, there, here):
-    own_checkpoint(run, 4)
+def test_another_seed_or_method_is_refused_with_key_and_both_values(saved, key, there, here):
     with refused(key, "other run", f"{there!r} there, {here!r} here"):
-        find_checkpoint(run_config(run, **{key.replace(".", "__"): here}))
+        found_name(saved, **{key.replace(".", "__"): here})
 
 
-def test_every_changed_setting_is_named_at_once(run):
-    own_checkpoint(run, 4)
+def test_every_changed_setting_is_named_at_once(saved):
     with refused("data.seed", "other run", "data.seed: 1 there, 2 here; dots.seed: 1 there, 3 here"):
-        find_checkpoint(run_config(run, dots__seed=3, data__seed=2))
+        found_name(saved, dots__seed=3, data__seed=2)
 
 
-def test_what_may_change_is_logged_in_one_line(run, caplog):
-    own_checkpoint(run, 4)
+def test_what_may_change_is_logged_in_one_line(saved, caplog):
     changes = {
         "trainer__total_training_steps": 8, "trainer__save_freq": 1, "trainer__experiment_name": "longer",
         "dots__preset": "dots", "dots__replay__capacity": 9, "actor_rollout_ref__rollout__val_kwargs__n": 4,
     }  # fmt: skip
     with caplog.at_level(logging.WARNING):
-        assert found_name(run, **changes) == "global_step_4"
-    assert len(caplog.records) == 1
-    told = caplog.text
+        assert found_name(saved, **changes) == "global_step_4"
+    (told,) = [record.getMessage() for record in caplog.records]
     assert "trainer.total_training_steps: 4 -> 8" in told
     assert all(key.replace("__", ".") in told for key in changes)
 
 
 def test_a_setting_of_a_method_counts_where_the_method_is_on(run):
-    config = run_config(run, dots__replay__enable=True)
-    own_checkpoint(run, 4, config, states=("replay",))
+    on = {"dots__replay__enable": True}
+    own_checkpoint(run, 4, run_config(run, **on), states=("replay",))
     with refused("dots.replay.capacity", "other run", "8 there, 9 here"):
-        find_checkpoint(run_config(run, dots__replay__enable=True, dots__replay__capacity=9))
+        found_name(run, **on, dots__replay__capacity=9)
 
 
 def test_a_setting_that_an_earlier_version_called_otherwise_is_compared_under_its_name_of_now(run):
-    before = run_config(run, dots__adarft={"enable": True, "alpha": 2.0})
-    own_checkpoint(run, 4, before, states=("adarft",))
+    own_checkpoint(run, 4, run_config(run, dots__adarft={"enable": True, "alpha": 2.0}), states=("adarft",))
     assert found_name(run, dots__adarft={"enable": True, "sensitivity": 2.0}) == "global_step_4"
     with refused("dots.adarft.sensitivity", "other run", "2.0 there, 3.0 here"):
         found_name(run, dots__adarft={"enable": True, "sensitivity": 3.0})
 
 
-def test_data_and_model_are_the_same_wherever_they_lie(run):
-    own_checkpoint(run, 4)
-    root = run.parent
+def test_data_and_model_are_the_same_wherever_they_lie(saved):
+    root = saved.parent
     (root / "train.parquet").rename(root / "moved.parquet")
     (root / "model").rename(root / "elsewhere")
-    moved = {
-        "data__train_files": str(root / "moved.parquet"),
-        "actor_rollout_ref__model__path": str(root / "elsewhere"),
-    }
-    assert found_name(run, **moved) == "global_step_4"
+    moved = {"data__train_files": f"{root}/moved.parquet", "actor_rollout_ref__model__path": f"{root}/elsewhere"}
+    assert found_name(saved, **moved) == "global_step_4"
     (root / "moved.parquet").write_bytes(b"rowz")
     with refused("data.train_files", "other run", "train.parquet (content ", "moved.parquet"):
-        found_name(run, **moved)
+        found_name(saved, **moved)
 
 
 @pytest.mark.parametrize("file, content", [("config.json", b'{"hidden_size": 16}'), ("model.safetensors", b"WEIGHTS")])
-def test_another_model_under_the_same_name_is_another_model(run, file, content):
-    own_checkpoint(run, 4)
-    (run.parent / "model" / file).write_bytes(content)
+def test_another_model_under_the_same_name_is_another_model(saved, file, content):
+    (saved.parent / "model" / file).write_bytes(content)
     with refused("actor_rollout_ref.model.path", "other run"):
-        find_checkpoint(run_config(run))
+        found_name(saved)
 
 
 def test_files_that_this_machine_does_not_have_are_known_by_their_names(run):
@@ -183,17 +180,19 @@ def test_a_critic_is_needed_where_there_is_one(run):
         found_name(run, algorithm__adv_estimator="gae")
 
 
-def test_a_given_checkpoint_is_taken_or_refused_by_name(run):
-    own_checkpoint(run, 2)
-    own_checkpoint(run, 4)
-    by_path = {"trainer__resume_mode": "resume_path"}
-    assert found_name(run, trainer__resume_from_path=f"{run}/global_step_2/", **by_path) == "global_step_2"
-    assert tracked(run) == 4
+def test_a_given_checkpoint_is_taken_or_refused_by_name(saved):
+    own_checkpoint(saved, 2)
+    write_tracker(saved, 4)
+
+    def given(path, **changes):
+        return found_name(saved, trainer__resume_mode="resume_path", trainer__resume_from_path=path, **changes)
+
+    assert given(f"{saved}/global_step_2/") == "global_step_2" and tracked(saved) == 4
     with refused("dots.seed", "other run", "1 there, 2 here"):
-        found_name(run, trainer__resume_from_path=f"{run}/global_step_2", dots__seed=2, **by_path)
-    for wrong in (None, str(run), f"{run}/global_step_80", f"{run}/global_step_x"):
+        given(f"{saved}/global_step_2", dots__seed=2)
+    for wrong in (None, str(saved), f"{saved}/global_step_80", f"{saved}/global_step_x"):
         with refused("trainer.resume_from_path", "file", str(wrong)):
-            found_name(run, trainer__resume_from_path=wrong, **by_path)
-    (run / "global_step_4" / "data.pt").unlink()
+            given(wrong)
+    (saved / "global_step_4" / "data.pt").unlink()
     with refused("trainer.resume_from_path", "file", "global_step_4", "data.pt"):
-        found_name(run, trainer__resume_from_path=f"{run}/global_step_4", **by_path)
+        given(f"{saved}/global_step_4")

@@ -30,62 +30,53 @@ def test_rows_carry_totals_and_numbers_only(tmp_path):
     assert two["wall_seconds"] >= one["wall_seconds"] >= zero["wall_seconds"] >= 0
 
 
-def test_a_resumed_run_goes_on_from_the_totals_of_its_step(tmp_path):
-    first = RunFolder(tmp_path, CONFIG, resumed_step=0)
-    for step in (1, 2, 3):
-        first.log({"timing_s/step": 2.0, "training/generated_tokens": 10}, step=step)
-    # The crash cut the last row short.
-    with (tmp_path / "metrics.jsonl").open("a") as file:
-        file.write('{"step": 4, "wall_sec')
-    resumed = RunFolder(tmp_path, CONFIG, resumed_step=2)
-    resumed.log({"timing_s/step": 1.0, "training/generated_tokens": 7}, step=3)
-    assert [row["step"] for row in rows(tmp_path)] == [1, 2, 3, 3]
-    assert (rows(tmp_path)[-1]["train_seconds"], rows(tmp_path)[-1]["generated_tokens"]) == (5.0, 27)
-    assert json.loads((tmp_path / "run.json").read_text())["resumed_step"] == 2
+def log(folder, step, seconds, tokens):
+    folder.log({"timing_s/step": seconds, "training/generated_tokens": tokens}, step)
 
 
-def test_a_run_that_died_between_checkpoint_and_row_goes_on_from_the_row_before(tmp_path):
-    first = RunFolder(tmp_path, CONFIG, resumed_step=0)
-    for step in (1, 2):
-        first.log({"timing_s/step": 2.0, "training/generated_tokens": 10}, step=step)
-    resumed = RunFolder(tmp_path, CONFIG, resumed_step=3)  # saved, but not yet logged
-    resumed.log({"timing_s/step": 1.0, "training/generated_tokens": 7}, step=4)
-    assert (rows(tmp_path)[-1]["train_seconds"], rows(tmp_path)[-1]["generated_tokens"]) == (5.0, 27)
-
-
-def record(step, tokens, seconds=6.0):
-    totals = {"wall_seconds": 9.0, "train_seconds": seconds, "generated_tokens": tokens}
+def record(step):
+    """What the checkpoint of a step of 10 tokens tells: 30 in 6 seconds so far."""
+    totals = {"wall_seconds": 9.0, "train_seconds": 6.0, "generated_tokens": 30}
     return RunRecord(step, totals, {"training/generated_tokens": 10, "critic/score/mean": 0.5}, {})
 
 
-def test_a_row_that_a_crash_cut_off_is_told_by_the_checkpoint(tmp_path):
-    """Killed after the checkpoint of step 3 and before its row: 30 tokens, as if nothing had happened."""
+@pytest.mark.parametrize(
+    ("logged", "resumed", "recorded", "steps", "seconds", "tokens"),
+    [
+        ([(1, 2.0, 10), (2, 2.0, 10), (3, 2.0, 10)], 2, False, [1, 2, 3, 3], 5.0, 27),
+        # It died between the checkpoint and the row of step 3: the row before counts, or what the checkpoint tells.
+        ([(1, 2.0, 10), (2, 2.0, 10)], 3, False, [1, 2, 4], 5.0, 27),
+        ([(1, 2.0, 10), (2, 2.0, 10)], 3, True, [1, 2, 3, 4], 7.0, 37),
+        # A row that is there is not told twice, and its seconds count.
+        ([(3, 8.0, 30), (4, 2.0, 99)], 3, True, [3, 4, 4], 9.0, 37),
+    ],
+)
+def test_a_resumed_run_goes_on_from_the_totals_of_its_step(tmp_path, logged, resumed, recorded, steps, seconds, tokens):
     first = RunFolder(tmp_path, CONFIG, resumed_step=0)
-    for step in (1, 2):
-        first.log({"timing_s/step": 2.0, "training/generated_tokens": 10}, step=step)
-    resumed = RunFolder(tmp_path, CONFIG, resumed_step=3, record=record(3, 30))
-    resumed.log({"timing_s/step": 1.0, "training/generated_tokens": 7}, step=4)
-    assert [row["step"] for row in rows(tmp_path)] == [1, 2, 3, 4]
-    assert [row["generated_tokens"] for row in rows(tmp_path)] == [10, 20, 30, 37]
-    assert (rows(tmp_path)[2]["critic/score/mean"], rows(tmp_path)[3]["train_seconds"]) == (0.5, 7.0)
-    assert rows(tmp_path)[3]["wall_seconds"] >= 9.0
+    for row in logged:
+        log(first, *row)
+    with (tmp_path / "metrics.jsonl").open("a") as file:
+        file.write('{"step": 5, "wall_sec')  # cut short by the crash
+    log(RunFolder(tmp_path, CONFIG, resumed, record(resumed) if recorded else None), resumed + 1, 1.0, 7)
+    last = rows(tmp_path)[-1]
+    assert [row["step"] for row in rows(tmp_path)] == steps
+    assert (last["train_seconds"], last["generated_tokens"]) == (seconds, tokens)
+    assert json.loads((tmp_path / "run.json").read_text())["resumed_step"] == resumed
+
+
+def test_a_row_that_a_crash_cut_off_is_told_by_the_checkpoint(tmp_path):
+    log(RunFolder(tmp_path, CONFIG, resumed_step=0), 2, 4.0, 20)
+    RunFolder(tmp_path, CONFIG, 3, record(3)).log({}, step=4)
+    _, told, after = rows(tmp_path)
+    assert (told["step"], told["generated_tokens"], told["critic/score/mean"]) == (3, 30, 0.5)
+    assert after["wall_seconds"] >= 9.0 == told["wall_seconds"]
 
 
 def test_a_checkpoint_that_was_brought_from_elsewhere_has_lost_nothing(tmp_path):
-    folder = RunFolder(tmp_path, CONFIG, resumed_step=3, record=record(3, 30))
+    folder = RunFolder(tmp_path, CONFIG, resumed_step=3, record=record(3))
     assert not folder.metrics_file.exists() and not folder.lacks_validation(3)
-    folder.log({"training/generated_tokens": 7}, step=4)
+    log(folder, 4, 1.0, 7)
     assert [(row["step"], row["generated_tokens"]) for row in rows(tmp_path)] == [(4, 37)]
-
-
-def test_a_row_that_is_there_is_not_told_twice_and_its_seconds_count(tmp_path):
-    first = RunFolder(tmp_path, CONFIG, resumed_step=0)
-    first.log({"timing_s/step": 8.0, "training/generated_tokens": 30}, step=3)
-    first.log({"timing_s/step": 2.0, "training/generated_tokens": 99}, step=4)
-    resumed = RunFolder(tmp_path, CONFIG, resumed_step=3, record=record(3, 30))
-    resumed.log({"timing_s/step": 1.0, "training/generated_tokens": 7}, step=4)
-    assert [row["step"] for row in rows(tmp_path)] == [3, 4, 4]
-    assert (rows(tmp_path)[-1]["train_seconds"], rows(tmp_path)[-1]["generated_tokens"]) == (9.0, 37)
 
 
 def test_a_validation_that_a_crash_cut_off_is_missed(tmp_path):
@@ -113,7 +104,7 @@ def test_a_full_disk_is_named_with_its_file(tmp_path):
 
 
 def test_a_record_comes_back_from_its_checkpoint_and_from_no_other(tmp_path):
-    one, folder = record(4, 30), tmp_path / "global_step_4"
+    one, folder = record(4), tmp_path / "global_step_4"
     save_record(folder, one, {"dots": {"seed": 1}, "trainer": {"nnodes": 1}})
     assert load_record(folder) == one
     assert saved_settings(folder)["dots"] == {"seed": 1}

@@ -83,23 +83,27 @@ def test_a_checkpoint_without_room_is_not_begun(tmp_path):
     assert needed == sum(listed["files"].values())
 
 
+FULL = "the disk of {} is full: global_step_4 needs about .* bytes"
+
+
 @pytest.mark.parametrize(
-    "error",
+    ("error", "kind", "told", "left"),
     [
-        OSError(errno.ENOSPC, "No space left on device"),
-        RuntimeError("[rank 3] OSError: [Errno 122] Disk quota exceeded"),
+        (OSError(errno.ENOSPC, "No space left on device"), DiskFullError, FULL, [2]),
+        (RuntimeError("[rank 3] OSError: [Errno 122] Disk quota exceeded"), DiskFullError, FULL, [2]),
+        (RuntimeError("NCCL error"), RuntimeError, "NCCL error", [2, 4]),
     ],
 )
-def test_a_disk_that_is_full_in_the_middle_leaves_the_last_checkpoint(tmp_path, error):
+def test_the_last_checkpoint_stays_and_only_a_full_disk_is_called_one(tmp_path, error, kind, told, left):
     own_checkpoint(tmp_path, 2)
 
     def write(folder):
         stock_checkpoint(tmp_path, 4)
         raise error
 
-    with pytest.raises(DiskFullError, match=f"the disk of {tmp_path} is full: global_step_4 needs about .* bytes"):
+    with pytest.raises(kind, match=told.format(tmp_path)) as raised:
         save(tmp_path, 4, write, trainer__max_actor_ckpt_to_keep=1)
-    assert there(tmp_path) == ["global_step_2"]
+    assert type(raised.value) is kind and there(tmp_path) == [f"global_step_{step}" for step in left]
     assert faults(tmp_path / "global_step_2", NEEDS) == []
 
 
@@ -109,17 +113,6 @@ def test_torchs_own_error_of_a_full_disk_is_known(tmp_path):
     with pytest.raises(RuntimeError) as raised:
         torch.save(torch.zeros(1_000_000), tmp_path / "data.pt")
     assert any(word in str(raised.value) for word in TORCH_WRITER)
-
-
-def test_other_failures_are_not_called_a_full_disk(tmp_path):
-    own_checkpoint(tmp_path, 2)
-
-    def write(folder):
-        raise RuntimeError("NCCL error")
-
-    with pytest.raises(RuntimeError, match="NCCL error") as raised:
-        save(tmp_path, 4, write)
-    assert not isinstance(raised.value, DiskFullError)
 
 
 def test_the_first_checkpoint_is_estimated_by_the_model(tmp_path):

@@ -42,14 +42,7 @@ class Started:
 
 
 def overrides(inputs, folder):
-    return inputs.overrides(**{
-        "trainer.default_local_dir": folder,
-        "trainer.total_training_steps": 5,
-        "trainer.save_freq": 100,
-        "trainer.test_freq": -1,
-        "trainer.val_before_train": False,
-        "dots.console": "lines",
-    })  # fmt: skip
+    return inputs.without_validation(folder, 5, {"trainer.save_freq": 100, "dots.console": "lines"})
 
 
 def test_sigterm_saves_ctrl_c_ends_and_the_same_command_resumes(inputs, tmp_path):

@@ -20,10 +20,6 @@ def stages(questions=4):
     return [DataLoader.make(run), Budget.make(run), LengthPenalty.make(run)]
 
 
-def seen(made):
-    return made[2].seen.rollouts
-
-
 @pytest.fixture
 def saved(tmp_path):
     """A folder with the state of a step."""
@@ -37,18 +33,16 @@ def saved(tmp_path):
 def test_stages_have_their_states_back(saved):
     assert sorted(file.name for file in saved.iterdir()) == ["budget.safetensors", FILE]
     load_stages(saved, made := stages(), "questions")
-    assert seen(made) == 2 and made[2].seen.mean_P[3] == 0.5 and made[1].budget._rewards.rollouts == 2
+    assert made[2].seen.rollouts == 2 and made[2].seen.mean_P[3] == 0.5 and made[1].budget._rewards.rollouts == 2
 
 
 def test_a_missing_or_damaged_file_never_begins_anew(saved):
     content = bytearray((saved / FILE).read_bytes())
     content[-3] ^= 1
-    (saved / FILE).write_bytes(content)
-    with refused(str(saved / FILE), "damaged", "checksum"):
-        load_stages(saved, stages(), "questions")
-    (saved / FILE).write_bytes(content[:100])
-    with refused(str(saved / FILE), "damaged"):
-        load_stages(saved, stages(), "questions")
+    for damaged, named in ((content, ["checksum"]), (content[:100], [])):
+        (saved / FILE).write_bytes(damaged)
+        with refused(str(saved / FILE), "damaged", *named):
+            load_stages(saved, stages(), "questions")
     (saved / FILE).unlink()
     with refused(str(saved / FILE), "file"):
         load_stages(saved, stages(), "questions")

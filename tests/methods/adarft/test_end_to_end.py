@@ -2,38 +2,17 @@
 
 import pytest
 
-from tests.launches import assert_same_rows, cut_off, must_train, rows_of
+from tests.launches import assert_resumes, must_train, on, rows_of
 from verl_dots.methods.adarft.rule import next_target
 
 pytestmark = [pytest.mark.e2e, pytest.mark.long]
 RULE = {"eta": 4.0, "sensitivity": 2.0, "beta": 0.5, "low": 1.0, "high": 10.0}
+ADARFT = on("adarft", difficulty="extra_info.level", range="[1,10]", initial=2, eta=4)
 
 
-def overrides(inputs, folder, **more):
-    return inputs.overrides(**{
-        "dots.adarft.enable": True,
-        "dots.adarft.difficulty": "extra_info.level",
-        "dots.adarft.range": "[1,10]",
-        "dots.adarft.initial": 2,
-        "dots.adarft.eta": 4,
-        "trainer.default_local_dir": folder,
-        "trainer.total_training_steps": 3,
-        "trainer.test_freq": -1,
-        "trainer.val_before_train": False,
-        **more,
-    })  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def whole(inputs, tmp_path_factory):
-    """Three steps in one go."""
-    folder = tmp_path_factory.mktemp("adarft")
-    must_train(overrides(inputs, folder, **{"trainer.save_freq": 2}))
-    return folder
-
-
-def test_the_target_follows_the_reward_of_every_step(whole):
-    rows = rows_of(whole)
+def test_the_target_follows_the_reward_of_every_step(inputs, tmp_path):
+    must_train(inputs.without_validation(tmp_path, 3, ADARFT))
+    rows = rows_of(tmp_path)
     target = 2.0
     for step in (1, 2, 3):
         assert rows[step]["adarft/target"] == pytest.approx(target)
@@ -44,25 +23,13 @@ def test_the_target_follows_the_reward_of_every_step(whole):
     assert len({row["adarft/target"] for row in rows.values()}) > 1
 
 
-def test_a_resumed_run_goes_on_bit_for_bit(inputs, whole, tmp_path):
-    cut_off(whole, 2, tmp_path)
-    must_train(overrides(inputs, tmp_path))
-    assert_same_rows(tmp_path, whole, [3])
-
-
 def test_ppo_with_a_critic_and_its_resume(inputs, tmp_path):
     """One rollout a question: advantages come from the critic, which is trained and saved with the rest."""
-    ppo = {
-        "algorithm.adv_estimator": "gae",
-        "critic.model.path": inputs.model,
-        "actor_rollout_ref.rollout.n": 1,
-        "trainer.save_freq": 2,
-    }
+    critic = {"algorithm.adv_estimator": "gae", "critic.model.path": inputs.model, "actor_rollout_ref.rollout.n": 1}
+    critic |= {"trainer.save_freq": 2}
     whole, half = tmp_path / "whole", tmp_path / "half"
-    must_train(overrides(inputs, whole, **ppo))
-    cut_off(whole, 2, half)
-    must_train(overrides(inputs, half, **ppo))
+    must_train(inputs.without_validation(whole, 3, ADARFT, critic))
+    assert_resumes(whole, 2, half, inputs.without_validation(half, 3, ADARFT, critic))
     rows = rows_of(whole)
     assert all(row["critic/vf_loss"] > 0 and row["critic/grad_norm"] > 0 for row in rows.values())
     assert rows[2]["adarft/target"] == pytest.approx(next_target(2.0, rows[1]["adarft/reward"], **RULE))
-    assert_same_rows(half, whole, [3])

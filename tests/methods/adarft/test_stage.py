@@ -8,10 +8,9 @@ import math
 import numpy as np
 import pytest
 
-from tests.methods.memory import declared, make_run
+from tests.methods.memory import carry_over, declared, make_run
 from tests.refusals import refused
 from verl_dots.methods.adarft.stage import AdaRFT, AdaRFTTarget
-from verl_dots.state import load_state, save_state
 from verl_dots.step import Group, Origin, Step
 
 SETTINGS = {
@@ -55,7 +54,7 @@ def test_with_selection_it_is_a_target_alone_it_is_the_source():
         off = run(selection=selection, enable=False)
         assert not AdaRFT.enabled(off.dots, off.config) and not AdaRFTTarget.enabled(off.dots, off.config)
     # The unit of the data is no adaptive difficulty.
-    assert source().target() is None and aim().target() == 2.9
+    assert source().target() is None and aim().target() == 2.9 and aim().metrics(Step(1)) == {}
     assert AdaRFT.knows_questions and AdaRFTTarget.knows_questions
 
 
@@ -82,9 +81,12 @@ def test_the_target_follows_the_mean_reward_of_all_new_rollouts(make):
 def test_figures_of_the_source():
     one = source(coverage=100.0)
     now = step(1, (2, (1.0,)), (5, (0.0,), Origin.REFERENCE), (7, (0.0,), Origin.REPLAYED))
-    one.plan(now)
+    planned = [one.plan(now)]
     figures = taken_in(one, now)
     assert figures["adarft/difficulty"] == 3.5 and figures["adarft/covered"] == 2 / 8
+    # With this coverage none comes again before all have had their turn.
+    planned += [one.plan(Step(number)) for number in (2, 3, 4)]
+    assert sorted(np.concatenate(planned)) == list(range(8))
 
 
 @pytest.mark.parametrize("make", [source, aim])
@@ -103,9 +105,10 @@ def test_a_schedule_rises_evenly_over_the_run(make):
     assert taken_in(one, step(4, (2, (1.0,))))["adarft/target"] == pytest.approx(1 + 3 / 9 * 6)  # of 10 steps
 
 
-def test_draws_are_those_of_the_seed():
-    orders = [source(seed=seed, follow="nothing", fresh=4).plan(Step(1)).tolist() for seed in (1, 1, 2)]
-    assert orders[0] == orders[1] != orders[2]
+def test_draws_are_of_the_runs_seed_and_a_stream_of_their_own():
+    for seed in (1, 2):
+        order = np.random.default_rng([seed, 2504_05520]).permutation(8)
+        assert source(seed=seed, follow="nothing", fresh=4).plan(Step(1)).tolist() == order[:4].tolist()
 
 
 def test_a_question_without_difficulty_or_too_few_within_the_bounds_are_refused():
@@ -115,13 +118,14 @@ def test_a_question_without_difficulty_or_too_few_within_the_bounds_are_refused(
         source(within=[2.5, 3.5])
 
 
-@pytest.mark.parametrize("make", [source, aim])
-def test_a_restored_stage_is_the_same(make, tmp_path):
-    whole, restored = make(coverage=1.5, damping=0.5), make(coverage=1.5, damping=0.5)
+@pytest.mark.parametrize(
+    "make, changes", [(aim, {}), (source, {"coverage": 1.5}), (source, {"follow": "nothing", "fresh": 3})]
+)
+def test_a_restored_stage_is_the_same(make, changes, tmp_path):
+    whole, restored = (make(damping=0.5, **changes) for _ in range(2))
     planned = [whole.plan(Step(1))] if make is source else []
     taken_in(whole, step(1, (2, (1.0, 0.0, 1.0))))
-    save_state(tmp_path / "state", "adarft", whole.state_dict())
-    restored.load_state_dict(load_state(tmp_path / "state", "adarft"))
+    carry_over(whole, restored, tmp_path)
     for number in (2, 3, 4):
         if make is source:
             planned.append(whole.plan(Step(number)))
@@ -141,3 +145,5 @@ def test_a_state_with_or_without_selection_is_not_the_others(make, other):
     with refused("AdaRFT", "other run", "'curriculum'"):
         make().load_state_dict({"target": state["target"]})
     assert one.state_dict()["target"] == before["target"]
+    with refused("fresh questions of a step", "other run", "has 2", "has 3"):
+        source(fresh=3).load_state_dict(source().state_dict())

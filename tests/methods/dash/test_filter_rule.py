@@ -6,23 +6,25 @@ from verl_dots.methods.dash.filter_rule import kept, reduce_mini_batches
 ADVANTAGE = np.array([0.0, -0.1, 0.1, 0.5, -0.7, 0.05])
 
 
-def test_an_absolute_threshold():
-    assert kept(ADVANTAGE, 0.1).tolist() == [False, False, False, True, True, False]
-    assert kept(ADVANTAGE, 0.0).tolist() == [False, True, True, True, True, True]
-    assert not kept(np.zeros(4), 0.0).any()
+@pytest.mark.parametrize(
+    ("threshold", "kind", "stay"),
+    [
+        (0.1, "absolute", [3, 4]),
+        (0.0, "absolute", [1, 2, 3, 4, 5]),
+        # A quantile takes its share and never more, of |advantage| 0, 0.1, 0.1, 0.5, 0.7, 0.05: floor(0.5 * 6) = 3 rows
+        # leave, one of the two of 0.1 among them; floor(0.34 * 6) = 2.
+        (0.5, "quantile", [2, 3, 4]),
+        (0.34, "quantile", [1, 2, 3, 4]),
+        (0.0, "quantile", [0, 1, 2, 3, 4, 5]),
+    ],
+)
+def test_rows_that_stay(threshold, kind, stay):
+    assert np.flatnonzero(kept(ADVANTAGE, threshold, kind)).tolist() == stay
 
 
-def test_a_quantile_takes_its_share_and_never_more():
-    # |advantage| 0, 0.1, 0.1, 0.5, 0.7, 0.05: floor(0.5 * 6) = 3 rows leave, one of the two of 0.1 among them.
-    assert kept(ADVANTAGE, 0.5, "quantile").tolist() == [False, False, True, True, True, False]
-    # floor(0.34 * 6) = 2
-    assert kept(ADVANTAGE, 0.34, "quantile").tolist() == [False, True, True, True, True, False]
-    assert kept(ADVANTAGE, 0.0, "quantile").all()
+def test_a_quantile_is_the_share_that_leaves_however_many_rows_are_equal():
     # 0.29 * 100 is a little less than 29 in binary.
     assert (~kept(np.arange(100), 0.29, "quantile")).sum() == 29
-
-
-def test_rows_of_equal_size_never_leave_together_beyond_the_share():
     # Groups of a GRPO batch: half of the advantages are 0. A tenth of 40 rows leaves, not the 20 zeros.
     advantage_N = np.repeat([0.0, 1.0], 20)
     assert (~kept(advantage_N, 0.1, "quantile")).sum() == 4
@@ -48,13 +50,6 @@ def test_thresholds_out_of_range(threshold, kind, words):
         kept(ADVANTAGE, threshold, kind)
     with pytest.raises(ValueError, match="1 advantages are not finite"):
         kept(np.array([0.1, np.nan]), 0.1)
-
-
-def test_one_mini_batch_keeps_the_rows_that_count_in_their_order():
-    kept_N = np.array([False, True, True, False, False, True])
-    found = reduce_mini_batches(kept_N, np.full(6, 9), np.arange(6), ranks=1, mini_batches=1)
-    assert found.places.tolist() == [1, 2, 5] and not found.fillers.any()
-    assert found.tokens.tolist() == [15] * 3 and found.rows == 3
 
 
 def test_mini_batches_stay_equal_by_the_shortest_of_those_that_leave():

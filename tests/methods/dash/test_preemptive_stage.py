@@ -5,6 +5,7 @@ import pytest
 from tests.methods.memory import batch, declared, make_run
 from tests.refusals import refused
 from verl_dots.bridge.failures import RolloutFailure
+from verl_dots.methods.dash.cache import RolloutCache
 from verl_dots.methods.dash.preemptive_stage import Preemptive
 from verl_dots.methods.loader import DataLoader
 from verl_dots.step import Origin, Step
@@ -41,14 +42,25 @@ def origins(queue):
 
 
 def test_the_step_that_samples_trains_on_the_first_batch_and_later_ones_on_the_others(queue):
-    one, source = stage()
+    one, source = stage(prompts=12)
     rows = sample(one, source, step := Step(1))
-    assert questions(step) == [0, 1, 2, 3, 4, 5, 6, 7]
+    assert questions(step) == list(range(12))
     left = one.sampled(step, rows)
     assert left.keys == rows.keys[:8] == list(queue.tags["train"])
-    assert fill(one, source, later := Step(2)) == [] and questions(later) == [4, 5, 6, 7]
-    assert origins(queue) == {(None, 1), ("cached", 1)}
-    assert fill(one, source, Step(3)) == [[8, 9, 10, 11], [12, 13, 14, 15]]
+    for number, batch_of in ((2, [4, 5, 6, 7]), (3, [8, 9, 10, 11])):
+        queue.tags["train"].clear()
+        assert fill(one, source, later := Step(number)) == [] and questions(later) == batch_of
+        assert origins(queue) == {("cached", 1)}
+    assert fill(one, source, Step(4)) == [[12, 13, 14, 15], [0, 1, 2, 3], [4, 5, 6, 7]]
+
+
+def test_an_empty_cache_is_due_at_once():
+    cache = RolloutCache(1)
+    assert cache.due and cache.groups == 0
+    with pytest.raises(RuntimeError, match="all that was sampled has been used"):
+        cache.take()
+    with pytest.raises(ValueError, match="passes=0"):
+        RolloutCache(0)
 
 
 def test_in_later_passes_the_batches_come_again_as_replayed(queue):
@@ -111,10 +123,8 @@ def test_tokens_that_are_sampled_ahead_are_not_the_steps():
 
 
 def test_no_more_is_sampled_than_the_run_will_use():
-    one, source = stage(prompts=16, steps=6)
-    assert len(fill(one, source, Step(3))) == 4  # 3, 4, 5 and 6
-    one, source = stage(prompts=16, steps=6)
-    assert len(fill(one, source, Step(4))) == 3
+    for number, batches in ((3, 4), (4, 3)):  # step 3: for 3, 4, 5 and 6
+        assert len(fill(*stage(prompts=16, steps=6), Step(number))) == batches
     one, source = stage(steps=6)
     rows = sample(one, source, last := Step(6))
     assert questions(last) == [0, 1, 2, 3] and one.sampled(last, rows) is rows

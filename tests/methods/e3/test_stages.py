@@ -4,11 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from tests.methods.memory import declared, make_run, put, together
+from tests.methods.memory import carry_over, declared, make_run, put, together
 from tests.refusals import refused
 from verl_dots.methods.e3.stages import Budget, LengthPenalty, Temperature
 from verl_dots.methods.hooks import Scores
-from verl_dots.state import load_state, save_state
 from verl_dots.step import Group, Origin, Step
 
 WHOLE = {0: (1.0,) * 4, 1: (1.0, 1.0, 1.0, 0.0), 2: (1.0, 1.0, 0.0, 0.0), 3: (0.0,) * 4}  # an epoch of 4 questions
@@ -29,11 +28,8 @@ def shown(one, now):
 
 
 def budget(n=4, **changes):
-    return Budget.make(
-        make_run(
-            {"budget": {"enable": True, "least": 2, "most": 6, **changes}}, questions=4, actor_rollout_ref__rollout__n=n
-        )
-    )
+    settings = {"enable": True, "least": 2, "most": 6, **changes}
+    return Budget.make(make_run({"budget": settings}, questions=4, actor_rollout_ref__rollout__n=n))
 
 
 def test_hard_questions_get_more_rollouts_once_their_rewards_are_known():
@@ -65,34 +61,18 @@ def test_only_groups_that_are_new_count():
 
 def test_figures_of_the_budget_are_of_the_caps_that_the_step_was_sampled_within():
     one = budget()
-    wanted = {
-        "rollouts/min": 4,
-        "rollouts/max": 4,
-        "rollouts/std": 0,
-        "rollouts/least": 4,
-        "rollouts/most": 4,
-        "epoch": 1,
-    }
-    assert shown(one, step_of(WHOLE)) == {f"budget/{name}": value for name, value in wanted.items()}
-    figures = shown(one, step_of({0: (1.0,) * 2, 3: (0.0,) * 6}, number=2))
-    wanted = {
-        "rollouts/min": 2,
-        "rollouts/max": 6,
-        "rollouts/std": 2,
-        "rollouts/least": 2,
-        "rollouts/most": 6,
-        "epoch": 1,
-    }
-    assert figures == {f"budget/{name}": value for name, value in wanted.items()}
-    assert set(figures) == declared(Budget)
+    names = ("rollouts/min", "rollouts/max", "rollouts/std", "rollouts/least", "rollouts/most", "epoch")
+    second = step_of({0: (1.0,) * 2, 3: (0.0,) * 6}, number=2)
+    for step, values in ((step_of(WHOLE), (4, 4, 0, 4, 4, 1)), (second, (2, 6, 2, 2, 6, 1))):
+        assert shown(one, step) == {f"budget/{name}": value for name, value in zip(names, values, strict=True)}
+    assert {f"budget/{name}" for name in names} == declared(Budget)
     assert shown(one, Step(3)) == {}
 
 
 def test_a_restored_budget_deals_the_same_and_belongs_to_its_n(tmp_path):
     one, restored = budget(), budget()
     shown(one, step_of(WHOLE))
-    save_state(tmp_path / "state", "budget", one.state_dict())
-    restored.load_state_dict(load_state(tmp_path / "state", "budget"))
+    carry_over(one, restored, tmp_path)
     assert restored.sizes(Step(2), np.arange(4)).tolist() == [2, 3, 5, 6]
     with refused("actor_rollout_ref.rollout.n", "other run", "has 4", "has 3"):
         budget(n=3).load_state_dict(one.state_dict())
@@ -167,10 +147,11 @@ def test_a_step_whose_own_rollouts_have_all_failed_leaves_the_temperature():
     assert one.metrics(now) == {} and one.controller.value == value
 
 
-def test_the_target_anneals_over_the_steps_of_the_run():
-    one = temperature(anneal_from=0.0, anneal_to=0.0)
-    one.observe(now := Step(5), rows_of([[0.5]]))  # of 10
-    assert one.metrics(now)["temperature/target"] == pytest.approx(0.25)
+@pytest.mark.parametrize(("step", "target"), [(1, 0.5), (6, 0.5), (8, 0.475), (10, 0.45)])
+def test_the_target_anneals_over_the_last_part_of_the_run(step, target):
+    one = temperature(anneal_from=0.6)
+    one.observe(now := Step(step), rows_of([[0.5]]))
+    assert one.metrics(now)["temperature/target"] == pytest.approx(target)  # down to 0.9 of it
 
 
 def test_a_restored_temperature_moves_the_same(tmp_path):
@@ -178,8 +159,7 @@ def test_a_restored_temperature_moves_the_same(tmp_path):
     for number, entropy in ((1, 0.5), (2, 0.25)):
         whole.observe(now := Step(number), rows_of([[entropy]]))
         assert ("temperature/target" in whole.metrics(now)) == (number > 1)  # measured in the first
-    save_state(tmp_path / "state", "temperature", whole.state_dict())
-    restored.load_state_dict(load_state(tmp_path / "state", "temperature"))
+    carry_over(whole, restored, tmp_path)
     for one in (whole, restored):
         one.observe(Step(3), rows_of([[0.125]]))
     restored.begin(now := Step(4))
@@ -232,8 +212,7 @@ def test_questions_are_ranked_by_what_new_rollouts_were_rewarded_with(tmp_path):
     one.observe(Step(2), None)
     given = scores((1.0, 2, 0), (1.0, 2, 1))
     assert one.rewards(Step(1), given).tolist() == [0.5, 1.0]
-    save_state(tmp_path / "state", "length_penalty", one.state_dict())
-    restored.load_state_dict(load_state(tmp_path / "state", "length_penalty"))
+    carry_over(one, restored, tmp_path)
     assert restored.rewards(Step(1), given).tolist() == [0.5, 1.0]
     restored.observe(step_of({0: (0.0,) * 3, 1: (1.0,) * 8}, Origin.REFERENCE), None)
     assert restored.rewards(Step(1), given).tolist() == [1.0, 0.5]  # means 1/4 and 9/10

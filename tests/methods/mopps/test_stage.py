@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 
-from tests.methods.memory import batch, make_run
+from tests.methods.memory import batch, carry_over, make_run
+from tests.refusals import refused
 from verl_dots.methods.mopps.stage import MoPPS
+from verl_dots.methods.mopps.state import MoPPSState
 from verl_dots.step import Origin, Step
 
 
@@ -19,18 +21,13 @@ def trained(one, rewards, number=1, **more):
     return one.metrics(step)
 
 
-def test_a_step_gets_as_many_different_questions_as_it_rolls_out():
+def test_a_step_gets_as_many_different_questions_as_it_rolls_out_drawn_by_a_stream_of_its_own():
     one = stage()
-    assert len(set(one.plan(Step(1)).tolist())) == 4
+    drawn = MoPPSState(one.run.dots.mopps, 8, 4, np.random.default_rng([one.run.dots.seed, 2507_04632]))
+    planned = one.plan(Step(1, target=0.5)).tolist()
+    assert planned == drawn.planned(0.5).tolist() and len(set(planned)) == 4
     assert set(one.top_up(Step(1), 2, {0, 1, 2, 3, 4, 5}).tolist()) == {6, 7}
-    assert one.target() == 0.5
-
-
-def test_what_is_known_to_be_easy_or_hard_is_left_out():
-    one = stage(candidates=None)
-    for number in range(1, 40):
-        trained(one, {0: (1.0,) * 2, 1: (0.0,) * 2, 2: (1.0,) * 2, 3: (0.0,) * 2}, number)
-    assert sorted(one.plan(Step(40, target=0.5)).tolist()) == [4, 5, 6, 7]
+    assert one.target() == 0.5 and one.knows_questions
 
 
 def test_figures_are_of_new_groups_and_of_graded_rewards():
@@ -57,10 +54,37 @@ def test_bots_moves_the_posteriors_of_questions_that_were_not_rolled_out():
     assert one.state.predicted(np.array([7])) != 0.5
 
 
-def test_a_resumed_stage_chooses_as_the_one_that_was_saved():
+def test_a_resumed_stage_chooses_as_the_one_that_was_saved(tmp_path):
     one, other = stage(), stage()
     trained(one, {0: (1.0, 1.0), 1: (0.0, 1.0)})
     one.plan(Step(1))
-    other.load_state_dict(one.state_dict())
+    carry_over(one, other, tmp_path)
     for number in (2, 3):
         assert other.plan(Step(number)).tolist() == one.plan(Step(number)).tolist()
+
+
+def refuse(verls=None, **dots):
+    run = make_run({"mopps": {"enable": True}} | dots, trainer__v1__trainer_mode="dots", **(verls or {}))
+    MoPPS.refuse(run.config, run.dots)
+
+
+@pytest.mark.parametrize(
+    ("group", "settings", "key"),
+    [
+        ("selection", {}, "dots.selection.enable"),
+        ("adarft", {}, "dots.adarft.enable"),
+        ("preemptive", {"prompts": 16}, "dots.preemptive.prompts"),
+        ("preemptive", {"updates": 3}, "dots.preemptive.prompts"),
+    ],
+)
+def test_other_sources_and_rollouts_of_several_steps_at_once_are_refused(group, settings, key):
+    others = {group: {"enable": True} | settings}
+    with refused(key, "excluded"):
+        refuse(**others)
+    refuse(**others, mopps={"enable": False})
+
+
+def test_what_a_source_needs_of_verl_is_asked_for_and_nothing_more():
+    with refused("algorithm.filter_groups.enable", "excluded"):
+        refuse({"algorithm__filter_groups__enable": True})
+    refuse(preemptive={"enable": True}, budget={"enable": True})

@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 
+from tests.methods.memory import carry_over
 from tests.refusals import refused
 from verl_dots.methods.mopps.settings import MoPPSConfig
 from verl_dots.methods.mopps.state import MoPPSState
-from verl_dots.state import load_state, save_state
 
 REFERENCE = np.linspace([0.0, 0.4], [0.6, 1.0], 20)  # of questions 0 .. 19; the stronger model is ahead by 0.4
 
@@ -84,9 +84,7 @@ def test_references_of_no_weight_and_nothing_forgotten_are_mopps():
 def test_a_restored_state_goes_on_the_same(tmp_path, reference):
     whole, restored = mopps(reference=reference, memory=0.8), mopps(seed=99, reference=reference, memory=0.8)
     observe(whole, whole.planned(0.5), [0.1, 0.4, 0.6, 1.0])
-    save_state(tmp_path / "state", "test", whole.state_dict())
-    state = load_state(tmp_path / "state", "test")
-    restored.load_state_dict(state)
+    carry_over(whole, restored, tmp_path)
     for _ in range(2):
         planned = whole.planned(0.5)
         assert restored.planned(0.5).tolist() == planned.tolist()
@@ -94,9 +92,9 @@ def test_a_restored_state_goes_on_the_same(tmp_path, reference):
         assert observe(restored, planned, [0.2, 0.3, 0.5, 0.9]) == observe(whole, planned, [0.2, 0.3, 0.5, 0.9])
     assert restored.predicted(np.arange(20)).tolist() == whole.predicted(np.arange(20)).tolist()
     with refused("fresh questions of a step", "other run", "has 4", "has 5"):
-        mopps(fresh=5, reference=reference).load_state_dict(state)
+        mopps(fresh=5, reference=reference).load_state_dict(whole.state_dict())
     with refused("success rates of dots.mopps.reference", "other run"):
-        mopps(reference=REFERENCE if reference is None else None).load_state_dict(state)
+        mopps(reference=REFERENCE if reference is None else None).load_state_dict(whole.state_dict())
 
 
 def test_what_cannot_be_chosen_from_is_refused():

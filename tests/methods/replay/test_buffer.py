@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 
+from tests.methods.memory import carry_over
 from tests.refusals import refused
 from verl_dots.methods.replay.buffer import ReplayBuffer
-from verl_dots.methods.replay.sampling import Nearest, freshest, uniform
-from verl_dots.state import load_state, save_state
+from verl_dots.methods.replay.sampling import Nearest, fresh_count, freshest, uniform
 from verl_dots.stored import Response, pack
 
 
@@ -23,17 +23,15 @@ def buffer(capacity=4, max_age=None, sampling=uniform, seed=0):
     return ReplayBuffer(capacity, (0.0, 1.0), max_age, sampling, np.random.default_rng(seed))
 
 
-# --- groups --------------------------------------------------------------------------------------------------------
-
-
 def test_what_goes_in_comes_out():
     mask = np.array([True, False, True, True])
-    packed = pack("q", 3, 0.7, np.array([7, 8]), [response(1.0), response(0.25, 4, mask_T=mask)])
+    packed = pack("q", 3, 0.7, np.array([7, 8]), [response(1.0), response(0.25, 4, mask_T=mask, turns=5)])
     assert packed.tokens_N.tolist() == [0, 1, 2, 0, 1, 2, 3] and packed.tokens_N.dtype == np.int32
     assert (packed.step, packed.temperature, packed.prompt_N.tolist()) == (3, 0.7, [7, 8])
     first, second = packed.responses()
     assert second.tokens_T.tolist() == [0, 1, 2, 3] and second.log_probs_T.tolist() == [-0.5] * 4
     assert (first.reward, second.reward) == (1.0, 0.25) and packed.mean_reward == 0.625
+    assert (first.turns, second.turns) == (2, 5)
     assert first.mask_T.tolist() == [True] * 3 and second.mask_T.tolist() == mask.tolist()
     assert group("q").responses()[0].mask_T is None
 
@@ -73,9 +71,6 @@ def test_groups_without_responses_or_of_greedy_sampling():
         pack("q", 1, 1.0, np.zeros(1), [])
     with refused("temperature", "range", "0.0"):
         pack("q", 1, 0.0, np.zeros(1), [response(1.0)])
-
-
-# --- the buffer ----------------------------------------------------------------------------------------------------
 
 
 def test_only_effective_groups_of_any_size_are_kept():
@@ -159,32 +154,26 @@ def test_ties_are_broken_at_random():
     assert {names(kept.sample(1))[0] for _ in range(100)} == set("abcd")
 
 
-# --- state ---------------------------------------------------------------------------------------------------------
-
-
 def test_a_restored_buffer_goes_on_as_the_old_one(tmp_path):
     kept = buffer(capacity=5, seed=1)
     masked = pack("m", 2, 0.9, np.array([1]), [response(1.0, 9, mask_T=np.arange(9) != 4), response(0.0, 1)])
     kept.put([group("a"), masked, group("b", (1.0, 0.0, 0.5), 3, (4, 5, 6))])
     kept.sample(2)
-    save_state(tmp_path / "replay", "replay", kept.state_dict())
-    restored = buffer(capacity=5, seed=99)
-    restored.load_state_dict(load_state(tmp_path / "replay", "replay"))
+    carry_over(kept, restored := buffer(capacity=5, seed=99), tmp_path)
     for name in "amb":
         assert vars(restored[name]).keys() == vars(kept[name]).keys()
         for field, value in vars(kept[name]).items():
             np.testing.assert_array_equal(getattr(restored[name], field), value)
             assert np.asarray(getattr(restored[name], field)).dtype == np.asarray(value).dtype
-    kept.put([group("d", step=9), group("e", step=9), group("f", step=9)])
-    restored.put([group("d", step=9), group("e", step=9), group("f", step=9)])
+    for one in (kept, restored):
+        one.put([group("d", step=9), group("e", step=9), group("f", step=9)])
     assert [names(kept.sample(3)) for _ in range(20)] == [names(restored.sample(3)) for _ in range(20)]
 
 
 def test_an_empty_buffer_is_restored_empty(tmp_path):
-    save_state(tmp_path / "replay", "replay", buffer().state_dict())
     restored = buffer()
     restored.put([group("a")])
-    restored.load_state_dict(load_state(tmp_path / "replay", "replay"))
+    carry_over(buffer(), restored, tmp_path)
     assert len(restored) == 0
 
 
@@ -210,6 +199,12 @@ def test_rewards_in_float32_are_within_their_range_and_extremes_stay_ineffective
         one.put([group("d", (0.5, 1.2))])
 
 
-def test_turns_come_back():
-    packed = pack("q", 1, 1.0, np.array([7]), [response(1.0, turns=5), response(0.0)])
-    assert [one.turns for one in packed.responses()] == [5, 2]
+@pytest.mark.parametrize("delta, fresh", [(1.0, 8), (0.5, 4), (0.55, 4), (0.1, 1)])
+def test_fresh_share(delta, fresh):
+    assert fresh_count(8, delta) == fresh
+
+
+@pytest.mark.parametrize("delta", [0.0, -0.5, 1.01, np.nan, 0.01])
+def test_bad_fresh_share(delta):
+    with pytest.raises(ValueError, match="delta="):
+        fresh_count(8, delta)

@@ -5,37 +5,22 @@ import shutil
 import pytest
 import yaml
 
-from tests.launches import assert_same_rows, cut_off, must_train, rows_of
+from tests.launches import GRPO_RR, LOSS, assert_resumes, must_train, on, rollouts_of, rows_of
 from verl_dots.checkpoints import write_manifest
 
 pytestmark = [pytest.mark.e2e, pytest.mark.long]
 BATCH, GROUP = 8, 4
-LOSS = "actor_rollout_ref.actor.policy_loss.loss_mode"
 
 
-def overrides(inputs, folder, **more):
-    return inputs.overrides(**{
-        "dots.replay.enable": True,
-        "dots.replay.capacity": 8,
-        "algorithm.adv_estimator": "grpo_rr",
-        LOSS: "grpo_rr",
-        "trainer.default_local_dir": folder / "run",
-        "trainer.test_freq": -1,
-        "trainer.val_before_train": False,
-        **more,
-    })  # fmt: skip
+def overrides(inputs, folder, steps, **more):
+    replay = on("replay", capacity=8) | {"algorithm.adv_estimator": "grpo_rr"}
+    return inputs.without_validation(folder / "run", steps, replay, GRPO_RR, more)
 
 
 def with_dots(inputs, folder, **more):
-    return overrides(inputs, folder, **{
-        "dots.selection.enable": True,
-        "dots.selection.references": 12,
-        "dots.selection.tau": 0.1,
-        "dots.selection.rho_floor": -1,
-        "dots.difficulty.cache": folder / "embeddings",
-        "trainer.total_training_steps": 6,
-        **more,
-    })  # fmt: skip
+    selection = on("selection", references=12, tau=0.1, rho_floor=-1)
+    cache = {"dots.difficulty.cache": folder / "embeddings"}
+    return overrides(inputs, folder, 6, **selection, **cache, **more)
 
 
 @pytest.fixture(scope="module")
@@ -54,8 +39,8 @@ def test_a_batch_is_fresh_and_replayed_groups_and_never_short(whole):
     replayed = [row["replay/share"] * BATCH for row in rows.values()]
     assert max(replayed) >= 2
     for step, row in rows.items():
-        logged = (whole / "run" / "rollouts" / f"{step}.jsonl").read_text().splitlines()
         # Each rollout is logged in the step that made it, and only there.
+        logged = rollouts_of(whole / "run" / "rollouts", step)
         assert len(logged) == (BATCH - row["replay/share"] * BATCH) * GROUP
         trained = BATCH * GROUP * row["response_length/mean"]
         unused = row.get("training/unused_tokens", 0)
@@ -74,11 +59,8 @@ def test_a_batch_is_fresh_and_replayed_groups_and_never_short(whole):
 
 def test_a_resumed_run_goes_on_bit_for_bit(inputs, whole, tmp_path):
     # Step 3 began a round of two batches: the second one, and the predictor's memory, come from the checkpoint, too.
-    cut_off(whole / "run", 3, tmp_path / "run")
     shutil.copytree(whole / "embeddings", tmp_path / "embeddings")
-    must_train(with_dots(inputs, tmp_path))
-    assert sorted(rows_of(tmp_path / "run")) == [4, 5, 6]
-    assert_same_rows(tmp_path / "run", whole / "run", (4, 5, 6))
+    assert_resumes(whole / "run", 3, tmp_path / "run", with_dots(inputs, tmp_path))
 
 
 def test_stored_log_probs_are_those_of_the_same_policy_at_the_same_temperature(inputs, tmp_path):
@@ -89,15 +71,14 @@ def test_stored_log_probs_are_those_of_the_same_policy_at_the_same_temperature(i
         LOSS: "grpo_rr_decoupled",
         "trainer.save_freq": 3,
     }
-    must_train(overrides(inputs, tmp_path, **frozen))
-    later = {"actor_rollout_ref.rollout.temperature": 0.6, "trainer.total_training_steps": 5}
+    must_train(overrides(inputs, tmp_path, 3, **frozen))
     # As if it had been saved at that temperature: a resume at another one is refused.
     saved = tmp_path / "run" / "global_step_3" / "config.yaml"
     settings = yaml.safe_load(saved.read_text())
     settings["actor_rollout_ref"]["rollout"]["temperature"] = 0.6
     saved.write_text(yaml.safe_dump(settings))
     write_manifest(saved.parent)
-    must_train(overrides(inputs, tmp_path, **frozen, **later))
+    must_train(overrides(inputs, tmp_path, 5, **frozen, **{"actor_rollout_ref.rollout.temperature": 0.6}))
     rows = rows_of(tmp_path / "run")
     assert sorted(rows) == [1, 2, 3, 4, 5]
     assert rows[4]["replay/share"] > 0

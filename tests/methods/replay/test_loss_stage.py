@@ -46,30 +46,26 @@ def written(rows, *names):
     return found
 
 
-def test_the_paper_form_computes_own_rows_and_copies_what_is_stored():
-    one, (step, rows), metrics = stage(), two_ages(), {}
-    assert forward(one, step, rows, metrics) == ["ab"] and metrics == {"actor/entropy": 0.5}
-    assert written(rows, "old_log_probs") == [[-0.25, -0.25, -0.5, -0.5]]
-    assert rows.get("replay_age")[0] == [0, 0, 2, 2]
-    assert one.metrics(step) == {}
-
-
-def test_with_the_engines_log_probs_the_paper_form_computes_nothing():
-    one, (step, rows), metrics = stage(behaviour="engine"), two_ages(), {}
-    assert forward(one, step, rows, metrics) == [] and metrics == {}
-    assert written(rows, "old_log_probs") == [[-0.5] * 4] and rows.get("replay_age")[0] == [0, 0, 2, 2]
+STORED = [-0.25, -0.25, -0.5, -0.5]  # the engine's log-probs of rows of an earlier step
 
 
 @pytest.mark.parametrize(
-    ("behaviour", "behaviours", "weights"),
-    [("recomputed", [-0.25, -0.25, -0.5, -0.5], [1.0, 1.0, WEIGHT, WEIGHT]), ("engine", [-0.5] * 4, [WEIGHT] * 4)],
-)
-def test_the_decoupled_form_weights_rows_whose_behaviour_is_not_recomputed(behaviour, behaviours, weights):
-    one, (step, rows), metrics = stage("grpo_rr_decoupled", behaviour), two_ages(), {}
-    assert forward(one, step, rows, metrics) == ["ab", "cc"] and metrics == {"actor/entropy": 0.5}
-    names = ("old_log_probs", "behaviour_log_probs", "rollout_is_weights")
-    assert written(rows, *names) == [[-0.25] * 4, behaviours, weights]
-    assert rows.get("replay_age")[0] == [0, 0, 2, 2]
+    ("mode", "behaviour", "passes", "columns"),
+    [
+        ("grpo_rr", "recomputed", ["ab"], {"old_log_probs": STORED}),
+        ("grpo_rr", "engine", [], {"old_log_probs": [-0.5] * 4}),
+        ("grpo_rr_decoupled", "recomputed", ["ab", "cc"],
+         {"old_log_probs": [-0.25] * 4, "behaviour_log_probs": STORED, "rollout_is_weights": [1, 1, WEIGHT, WEIGHT]}),
+        ("grpo_rr_decoupled", "engine", ["ab", "cc"],
+         {"old_log_probs": [-0.25] * 4, "behaviour_log_probs": [-0.5] * 4, "rollout_is_weights": [WEIGHT] * 4}),
+    ],
+)  # fmt: skip
+def test_rows_that_are_computed_and_what_is_written_to_all(mode, behaviour, passes, columns):
+    one, (step, rows), metrics = stage(mode, behaviour), two_ages(), {}
+    assert forward(one, step, rows, metrics) == passes
+    assert metrics == ({"actor/entropy": 0.5} if passes else {})
+    assert written(rows, *columns) == list(columns.values()) and rows.get("replay_age")[0] == [0, 0, 2, 2]
+    assert (one.metrics(step) == {}) == (mode == "grpo_rr")
 
 
 def test_figures_of_the_weights_and_their_truncation():
@@ -144,19 +140,14 @@ def pinned(one, rows):
     return rows.meta.extra_info
 
 
-def test_rows_of_the_steps_temperature_leave_verls_own():
-    step, rows = two_ages(temperature=1.0)
-    forward(one := stage(), step, rows, {})
-    assert pinned(one, rows) == {"temperature": 1.0}
+@pytest.mark.parametrize(("fresh", "temperature"), [(2, 1.0), (0, 0.6)], ids=["the step's", "of an earlier run"])
+def test_rows_of_one_temperature_have_that_one(fresh, temperature):
+    one = stage(actor_rollout_ref__model__use_fused_kernels=True)
+    step, rows = two_ages(fresh, temperature=temperature)
+    forward(one, step, rows, {})
+    assert pinned(one, rows) == {"temperature": temperature}
     with pytest.raises(KeyError):
         rows.get("temperature")
-
-
-def test_rows_of_one_other_temperature_have_that_one():
-    """All of them stored, and the run has another temperature since a resume."""
-    one = stage(actor_rollout_ref__model__use_fused_kernels=True)
-    step, rows = two_ages(0, temperature=0.6)
-    assert pinned(one, rows) == {"temperature": 0.6}
 
 
 def test_rows_of_several_temperatures_keep_theirs_whatever_verl_says():

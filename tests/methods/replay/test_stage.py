@@ -6,7 +6,6 @@ import torch
 
 from tests.methods.memory import declared, make_run, put, together
 from tests.refusals import refused
-from verl_dots.bridge.rows import Rows
 from verl_dots.methods.loader import DataLoader
 from verl_dots.methods.replay.stage import Replay
 from verl_dots.step import Origin, Step
@@ -44,10 +43,18 @@ def observe(one, step, *groups):
     one.observe(step, rows)
 
 
-def test_an_empty_buffer_is_topped_up_with_fresh_questions():
+@pytest.mark.parametrize(
+    ("kept", "references", "rolled_out", "topped_up"),
+    [([], [], [0, 1, 2, 3], 2), ([], [5], [0, 1, 2], 1), ([3], [], [0, 1, 2], 1)],
+)
+def test_what_is_not_there_is_topped_up_with_other_fresh_questions(kept, references, rolled_out, topped_up):
+    """Two of four questions are planned; references and kept groups are part of the batch."""
     one, source = stage()
-    assert asked(one, source, step := Step(1)) == [[0, 1, 2, 3]]
-    assert one.metrics(step)["replay/share"] == 0 and one.metrics(step)["replay/topped_up_groups"] == 2
+    one.buffer.put([group(one, question) for question in kept])
+    step = Step(2, question_of={f"reference{question}": question for question in references})
+    assert asked(one, source, step) == [rolled_out] and list(step.question_of.values()) == references + kept
+    figures = one.metrics(step)
+    assert (figures["replay/share"], figures["replay/topped_up_groups"]) == (len(kept) / 4, topped_up)
 
 
 def test_the_seconds_of_a_plan_are_not_replays(monkeypatch):
@@ -69,11 +76,6 @@ def test_the_seconds_of_a_plan_are_not_replays(monkeypatch):
     assert step.timing == {"replay": 1.0}
 
 
-def test_references_count_as_part_of_the_batch():
-    one, source = stage()
-    assert asked(one, source, Step(1, question_of={"reference": 5})) == [[0, 1, 2]]
-
-
 def test_kept_groups_come_back_as_replayed_rows_of_the_step(queue):
     one, source = stage()
     one.buffer.put([group(one, 4, step=2), group(one, 5), group(one, 0)])
@@ -90,13 +92,6 @@ def test_kept_groups_come_back_as_replayed_rows_of_the_step(queue):
         "replay/buffer/groups": 3.0, "replay/buffer/fill": 3 / 8, "replay/buffer/bytes": 3 * 84.0,
     }  # fmt: skip
     assert set(one.metrics(step)) == declared(Replay)
-
-
-def test_a_top_up_has_no_question_that_is_fresh_or_replayed():
-    one, source = stage()
-    one.buffer.put([group(one, 3)])
-    assert asked(one, source, step := Step(2)) == [[0, 1, 2]]  # 1 replayed, 2 planned, 1 more
-    assert list(step.question_of.values()) == [3] and one.metrics(step)["replay/topped_up_groups"] == 1
 
 
 def test_a_batch_that_cannot_be_filled_is_an_error_not_a_short_batch():
@@ -124,13 +119,6 @@ def test_log_probs_that_are_kept_are_those_of_the_behaviour_policy(behaviour, lo
     assert one.buffer[one.run.questions.known.ids[2]].log_probs_N.tolist() == [log_prob] * 3
 
 
-def test_the_oldest_groups_give_way():
-    one, _ = stage(capacity=2)
-    for number in range(3):
-        observe(one, Step(1 + number), (number, {}))
-    assert held(one) == [1, 2] and one.metrics(Step(3))["replay/buffer/fill"] == 1
-
-
 def test_a_group_above_the_greatest_age_is_not_replayed():
     one, source = stage(max_age=2)
     one.buffer.put([group(one, 4, step=1), group(one, 5, step=2)])
@@ -145,15 +133,6 @@ def test_the_nearest_groups_are_those_at_the_target_of_the_step():
         step = Step(2, target=target, question_of={"reference": 5})
         asked(one, source, step)
         assert list(step.question_of.values()) == [5, nearest]
-
-
-def test_a_rollout_of_several_outputs_cannot_be_kept(queue):
-    one, _ = stage()
-    step = Step(1, question_of={"a": 0})
-    tag = put(step, "a", (1.0,)).tags[0]
-    queue.fields["train"]["a_0_1"] = queue.fields["train"]["a_0_0"] | {"old_log_probs": torch.zeros(1)}
-    with pytest.raises(ReplayError, match="a, rollout 0 has several outputs"):
-        one.observe(step, Rows.of(["a_0_1"], [tag]))
 
 
 def test_a_restored_buffer_draws_what_the_saved_one_draws():

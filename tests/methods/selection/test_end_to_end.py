@@ -1,39 +1,26 @@
-"""DOTS through Ray and verl: reference rollouts, selection, and a resume in the middle of a round."""
-
-import shutil
+"""Selection through Ray and verl: reference rollouts and a trained predictor; its resume is tested with replay."""
 
 import pytest
 
-from tests.launches import assert_same_rows, cut_off, must_train, rows_of
+from tests.launches import must_train, on, rows_of
 from verl_dots.difficulty import train as train_predictor
 from verl_dots.labelling import command
 
 pytestmark = [pytest.mark.e2e, pytest.mark.long]
-STEPS, GROUP = 5, 4
 REFERENCES, BATCH = 12, 8
 
 
-def overrides(inputs, folder, **more):
-    return inputs.overrides(**{
-        "dots.selection.enable": True,
-        "dots.selection.references": REFERENCES,
-        "dots.selection.tau": 0.1,
-        "dots.selection.rho_floor": -1,
-        "dots.difficulty.cache": folder / "embeddings",
-        "trainer.default_local_dir": folder / "run",
-        "trainer.total_training_steps": STEPS,
-        "trainer.test_freq": -1,
-        "trainer.val_before_train": False,
-        **more,
-    })  # fmt: skip
+def overrides(inputs, folder, steps=5, **more):
+    selection = on("selection", references=REFERENCES, tau=0.1, rho_floor=-1)
+    cache = {"dots.difficulty.cache": folder / "embeddings"}
+    return inputs.without_validation(folder / "run", steps, selection, cache, more)
 
 
 @pytest.fixture(scope="module")
 def whole(inputs, tmp_path_factory):
     """Five steps in one go: rounds at steps 1, 3 and 5."""
     folder = tmp_path_factory.mktemp("selection")
-    kept = {"trainer.save_freq": 3, "trainer.rollout_data_dir": folder / "run" / "rollouts"}
-    must_train(overrides(inputs, folder, **kept))
+    must_train(overrides(inputs, folder, **{"trainer.rollout_data_dir": folder / "run" / "rollouts"}))
     return folder
 
 
@@ -54,39 +41,14 @@ def test_what_selection_logs(whole):
     assert any(row.get("selection/reference/reused_groups", 0) > 0 for row in rows.values())
 
 
-def test_every_generated_token_is_counted_once(whole):
-    rows = rows_of(whole / "run")
-    for row in rows.values():
-        trained = BATCH * GROUP * row["response_length/mean"]
-        unused = row.get("training/unused_tokens", 0)
-        assert row["training/generated_tokens"] == pytest.approx(trained + unused, rel=1e-6)
-    assert rows[1]["training/unused_tokens"] > 0
-
-
-def test_a_resume_in_the_middle_of_a_round_is_the_same_run_bit_for_bit(inputs, whole, tmp_path):
-    # Step 3 began a round of two batches: the second one, and the predictor's memory, come from the checkpoint.
-    cut_off(whole / "run", 3, tmp_path / "run")
-    shutil.copytree(whole / "embeddings", tmp_path / "embeddings")
-    must_train(overrides(inputs, tmp_path))
-    resumed = rows_of(tmp_path / "run")
-    assert sorted(resumed) == [4, 5]
-    assert all(row["selection/predicted_difficulty"] > 0 for row in resumed.values())
-    assert_same_rows(tmp_path / "run", whole / "run", (4, 5))
-
-
 def test_a_predictor_trained_on_the_labels_of_a_run_selects_in_the_next(inputs, whole, cpu_environment, tmp_path):
     labels, predictor, cache = tmp_path / "labels.parquet", tmp_path / "predictor", whole / "embeddings"
     assert command.main(["--from-run", str(whole / "run"), "--out", str(labels)]) == 0
     shares = ["--test-share", "0.35", "--dev-share", "0.45", "--references", "2", "--epochs", "2"]
     paths = ["--backbone", str(inputs.model), "--cache", str(cache), "--out", str(predictor)]
     assert train_predictor.main([str(labels), *paths, *shares]) == 0
-    more = {
-        "dots.difficulty.predictor": "attention",
-        "dots.difficulty.checkpoint": predictor,
-        "dots.difficulty.cache": cache,
-        "trainer.total_training_steps": 2,
-    }
-    must_train(overrides(inputs, tmp_path, **more))
+    trained = {"predictor": "attention", "checkpoint": predictor, "cache": cache}
+    must_train(overrides(inputs, tmp_path, 2, **{f"dots.difficulty.{key}": value for key, value in trained.items()}))
     rows = rows_of(tmp_path / "run")
     assert sorted(rows) == [1, 2]
     everywhere = rows[1]["selection/predicted_difficulty/all"]

@@ -9,12 +9,11 @@ import logging
 import numpy as np
 import pytest
 
-from tests.methods.memory import MemoryTrainer, declared, make_run, put
+from tests.methods.memory import MemoryTrainer, carry_over, declared, make_run
 from tests.refusals import refused
 from verl_dots.difficulty.online import OnlinePredictor
 from verl_dots.methods.selection import worker
 from verl_dots.methods.selection.stage import Selection
-from verl_dots.state import load_state, save_state
 from verl_dots.step import Group, Origin, Step
 
 EMBEDDING = np.stack([np.linspace(-1, 1, 16), np.tile([1.0, -1.0], 8)], axis=1).astype(np.float32)
@@ -84,6 +83,8 @@ def test_it_is_made_of_the_runs_questions_seed_and_resources(make):
     assert one.knows_questions and Selection.on_conflict(one.run.dots) == "drop"
     assert Selection.enabled(one.run.dots, one.run.config)
     assert Selection.on_conflict(make(conflicting_answers="error").run.dots) == "error"
+    written = [Selection.written_folders(make_run({}, dots__selection__enable=on).config) for on in (True, False)]
+    assert written == [("dots.difficulty.cache",), ()]
 
 
 def test_a_round_measures_the_references_and_chooses_the_nearest_others_once_in_mu_steps(make):
@@ -209,27 +210,17 @@ def test_a_reward_outside_the_range_is_refused_by_name(make):
         one.observe(Step(1, groups={"x": Group("x", (-1.0,), question=3)}), None)
 
 
-def test_a_top_up_comes_from_the_rounds_next_best(make):
-    one = make(fresh=2)
-    step, first = plan(one)
-    ranked = nearest(0.5, 6)
-    second = plan(one, 2)[1]
-    assert (len(first), len(second)) == (1, 2) and sorted(first + second) == sorted(ranked[:3])
-    extra = one.top_up(step, 2, {ranked[3]})
-    assert sorted(extra.tolist()) == sorted(ranked[4:6])
-
-
 def test_a_restored_stage_chooses_the_same(make, tmp_path):
-    whole, saved, restored = (make(tau=0.05, rho_rounds=2) for _ in range(3))
+    whole, saved, restored = (make(tau=0.05, rho_rounds=2, fresh=2) for _ in range(3))
     for one in (whole, saved):
         step, chosen = plan(one)
         step.groups = {str(question): group(question, sampled=1) for question in chosen}
         one.observe(step, None)
-    save_state(tmp_path / "state", "selection", saved.state_dict())
-    restored.load_state_dict(load_state(tmp_path / "state", "selection"))
+    carry_over(saved, restored, tmp_path)
     for number in (2, 3, 4):
         (step, mine), (_, theirs) = plan(restored, number), plan(whole, number)
         assert mine == theirs and restored.metrics(step) == whole.metrics(step)
+        assert restored.top_up(step, 2, mine).tolist() == whole.top_up(step, 2, mine).tolist()
         assert observed(restored) == observed(whole)
     assert restored.run.trainer.references == whole.run.trainer.references[1:]
 
@@ -245,10 +236,3 @@ def test_a_state_of_other_embeddings_or_rounds_is_refused(make):
         one.load_state_dict({name: value for name, value in state.items() if name != "predictor"})
     with refused("fresh questions a batch (dots.replay.delta)", "other run", "has 4", "has 2"):
         make(fresh=2).load_state_dict(state)
-
-
-def test_rows_of_other_groups_in_the_queue_are_left_alone(make, queue):
-    one = make()
-    mine = put(Step(1), "mine", (0.0, 1.0))
-    plan(one)
-    assert set(mine.keys) <= set(queue.tags["train"])

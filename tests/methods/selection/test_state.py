@@ -7,40 +7,61 @@ from tests.refusals import refused
 from verl_dots.methods.selection.settings import SelectionConfig
 from verl_dots.methods.selection.state import SelectionCurriculum, rounds_batches
 from verl_dots.methods.selection.trust import Trust
-from verl_dots.state import load_state, save_state
 
 
 def settings(**changes):
     return SelectionConfig(**{"references": 8, "mu": 2, "tau": 0.0, "rho_floor": -1.0, **changes})
 
 
-def curriculum(questions=100, batch_size=4, seed=1, **changes):
-    return SelectionCurriculum(settings(**changes), questions, batch_size, np.random.default_rng(seed))
+def curriculum(questions=100, batch_size=4, fresh=None, **changes):
+    return SelectionCurriculum(settings(**changes), questions, batch_size, np.random.default_rng(1), fresh)
 
 
 DIFFICULTY = np.linspace(0, 1, 100)  # of question 0 .. 99
 
 
-def play_round(one, difficulty_P=DIFFICULTY, effective=False):
-    """A round with perfect predictions; returns references, reused positions and the batches."""
+def plan_round(one, predicted=DIFFICULTY, measured=None, held_out=None, effective=None):
+    """Begin and plan a round, whose predictions are right unless others are given; references, reused positions."""
     references = one.begin_round()
-    measured = difficulty_P[references]
-    reused = one.plan(references, measured, np.full(len(references), effective), measured, difficulty_P, 0.5)
-    batches = []
+    measured = predicted[references] if measured is None else measured
+    effective = np.zeros(len(references), dtype=bool) if effective is None else effective
+    held_out = measured if held_out is None else held_out
+    return references, one.plan(references, measured, effective, held_out, predicted, 0.5)
+
+
+def batches(one):
+    """What is left of the round."""
+    found = []
     while not one.round_due:
-        batches.append(one.next_batch())
-    return references, reused, batches
+        found.append(one.next_batch())
+    return found
 
 
-def test_a_round_is_references_and_mu_batches_of_the_nearest_others():
-    one = curriculum()
-    assert one.round_due
-    references, reused, batches = play_round(one)
-    assert len(set(references)) == 8 and len(reused) == 0
-    assert [len(batch) for batch in batches] == [4, 4]
+def nearest_others(references):
+    """All other questions, the nearest to 0.5 first."""
     others = [question for question in range(100) if question not in references]
-    nearest = sorted(others, key=lambda question: abs(DIFFICULTY[question] - 0.5))[:8]
-    assert sorted(np.concatenate(batches)) == sorted(nearest)
+    return sorted(others, key=lambda question: abs(DIFFICULTY[question] - 0.5))
+
+
+def test_a_round_is_references_and_mu_batches_of_the_nearest_others_with_the_next_best_in_reserve():
+    one = curriculum(fresh=2)  # of a batch of 4: replay gives the others
+    assert one.round_due
+    references, reused = plan_round(one)
+    assert len(set(references)) == 8 and len(reused) == 0
+    chosen, nearest = batches(one), nearest_others(references)
+    assert [len(batch) for batch in chosen] == [2, 2]
+    assert sorted(np.concatenate(chosen)) == sorted(nearest[:4])
+    first, second = one.top_up(3, set()), one.top_up(1, {nearest[0]})
+    assert sorted([*first, *second]) == sorted(nearest[4:8])
+
+
+def test_a_top_up_takes_none_of_the_excluded_and_goes_beyond_the_reserve():
+    one = curriculum(fresh=2)
+    references, _ = plan_round(one)
+    excluded = set(nearest_others(references)[:6])
+    extra = one.top_up(50, excluded)
+    assert len(set(extra)) == 50 and not set(extra) & excluded
+    assert len(one.top_up(1000, range(90))) <= 10  # no more than there are
 
 
 def test_references_are_drawn_uniformly():
@@ -50,25 +71,20 @@ def test_references_are_drawn_uniformly():
     assert (np.abs(counts - 160) < 5 * 12.1).all()
 
 
-def test_effective_references_take_the_place_of_fresh_questions_in_the_first_batch():
-    one = curriculum(batch_size=6)
-    references = one.begin_round()
+@pytest.mark.parametrize(
+    ("changes", "reused", "sizes"),
+    [
+        ({"batch_size": 6}, [1, 5, 4, 2], [2, 6]),  # nearest to 0.5 first
+        ({"batch_size": 4}, [1, 5, 4], [1, 4]),  # one question of a batch is always fresh
+        ({"batch_size": 6, "fresh": 3}, [1, 5, 4, 2], [1, 3]),  # fresh questions give way, then replayed ones
+        ({"reuse_references": False}, [], [4, 4]),
+    ],
+)
+def test_effective_references_take_the_place_of_fresh_questions_in_the_first_batch(changes, reused, sizes):
+    one = curriculum(**changes)
     measured = np.array([0.0, 0.5, 0.9, 1.0, 0.25, 0.625, 0.0, 1.0])
-    effective = (measured > 0) & (measured < 1)
-    reused = one.plan(references, measured, effective, measured, DIFFICULTY, 0.5)
-    assert reused.tolist() == [1, 5, 4, 2]  # nearest to 0.5 first
-    assert len(one.next_batch()) == 2 and len(one.next_batch()) == 6
-
-
-def test_at_least_one_question_of_a_batch_is_fresh():
-    one = curriculum(batch_size=4)
-    _, reused, batches = play_round(one, effective=True)
-    assert len(reused) == 3 and [len(batch) for batch in batches] == [1, 4]
-
-
-def test_reuse_can_be_turned_off():
-    _, reused, batches = play_round(curriculum(reuse_references=False), effective=True)
-    assert len(reused) == 0 and [len(batch) for batch in batches] == [4, 4]
+    _, found = plan_round(one, measured=measured, effective=(measured > 0) & (measured < 1))
+    assert found.tolist() == reused and [len(batch) for batch in batches(one)] == sizes
 
 
 def test_few_questions_make_references_candidates_and_say_so(caplog):
@@ -81,16 +97,14 @@ def test_few_questions_make_references_candidates_and_say_so(caplog):
     predicted = difficulty.copy()
     predicted[references] = 0.5
     one.plan(references, difficulty[references], np.zeros(8, dtype=bool), difficulty[references], predicted, 0.5)
-    chosen = np.concatenate([one.next_batch(), one.next_batch()])
-    assert sorted(chosen) == [3, 4, 5, 6, 7, 8, 9, 10]
+    assert sorted(np.concatenate(batches(one))) == [3, 4, 5, 6, 7, 8, 9, 10]
 
 
 def test_reused_references_are_not_selected_as_well():
     one = curriculum(questions=10, batch_size=4)
-    references, reused, batches = play_round(one, np.full(10, 0.5), effective=True)
-    assert len(reused) == 3
-    assert not set(references[reused]) & set(np.concatenate(batches))
-    assert len(set(np.concatenate(batches))) == 5
+    references, reused = plan_round(one, np.full(10, 0.5), effective=np.ones(8, dtype=bool))
+    chosen = set(np.concatenate(batches(one)))
+    assert len(reused) == 3 and len(chosen) == 5 and not set(references[reused]) & chosen
 
 
 def test_too_few_questions_shorten_the_round_or_are_refused(caplog):
@@ -105,10 +119,7 @@ def test_too_few_questions_shorten_the_round_or_are_refused(caplog):
 
 def test_observed_difficulty_is_compared_with_the_prediction():
     one = curriculum(batch_size=2, mu=1)
-    references = one.begin_round()
-    predicted = np.where(np.arange(100) < 50, 0.48, 0.54)
-    predicted[references] = 0.0
-    one.plan(references, np.zeros(8), np.zeros(8, dtype=bool), np.zeros(8), predicted, 0.5)
+    references, _ = plan_round(one, np.where(np.arange(100) < 50, 0.48, 0.54), measured=np.zeros(8))
     low, high = one.next_batch()
     figures = one.observe(np.array([low, high, references[0]]), np.array([0.25, 0.25, 1.0]))
     assert figures["measured_difficulty"] == 0.25  # the reference was not predicted
@@ -122,16 +133,12 @@ def test_trust_is_lost_below_the_floor_said_once_and_tried_again(caplog):
     one = curriculum(rho_floor=0.2, rho_rounds=2, uniform_rounds=3)
     with caplog.at_level(logging.WARNING):
         for expected in (False, True):
-            references = one.begin_round()
-            measured = DIFFICULTY[references]
-            one.plan(references, measured, np.zeros(8, dtype=bool), 1 - measured, DIFFICULTY, 0.5)
-            assert bool(one.trust.paused) == expected
-            while not one.round_due:
-                one.next_batch()
+            plan_round(one, measured=np.linspace(0, 1, 8), held_out=np.linspace(1, 0, 8))
+            assert bool(one.trust.paused) == expected and len(batches(one)) == 2
         for _ in range(3):
             assert len(one.begin_round()) == 0
             one.plan_uniform()
-            assert [len(one.next_batch()), len(one.next_batch())] == [4, 4]
+            assert [len(batch) for batch in batches(one)] == [4, 4]
         assert len(one.begin_round()) == 8
     assert caplog.text.count("are drawn uniformly in this round and the next 3") == 1
 
@@ -145,13 +152,21 @@ def test_trust_pools_the_rounds():
     assert trust.rho == pytest.approx(0.0) and not trust.paused
 
 
-def test_a_correlation_that_is_undefined_says_nothing_against_the_predictions():
+@pytest.mark.parametrize(
+    ("predicted", "measured", "rho", "paused"),
+    [
+        ([0.2, 0.8], [1.0, 1.0], float("nan"), 0),  # undefined: nothing is said against the predictions
+        ([0.5, 0.5], [0.0, 1.0], 0.0, 1),  # predictions that are all alike order nothing
+        ([1.0, 0.0], [0.0, 1.0], -1.0, 1),  # the verdict's rho is kept
+    ],
+)
+def test_a_verdict_of_one_round(predicted, measured, rho, paused):
     trust = Trust(floor=0.5, rounds=1, pause=1)
-    trust.judge(np.array([0.2, 0.8]), np.array([1.0, 1.0]))
-    assert np.isnan(trust.rho) and not trust.paused
+    trust.judge(np.array(predicted), np.array(measured))
+    assert trust.rho == pytest.approx(rho, nan_ok=True) and trust.paused == paused
 
 
-def test_a_state_of_other_data_is_refused(tmp_path):
+def test_a_state_of_other_data_is_refused():
     state = curriculum().state_dict()
     with refused("questions to select from", "other run", "has 100", "has 90"):
         curriculum(questions=90).load_state_dict(state)
@@ -159,77 +174,17 @@ def test_a_state_of_other_data_is_refused(tmp_path):
         curriculum().load_state_dict({name: value for name, value in state.items() if name != "rng"})
 
 
-def test_predictions_that_are_all_alike_are_not_trusted_and_the_verdicts_rho_is_kept():
-    one = curriculum(rho_floor=0.2, rho_rounds=1, uniform_rounds=1)
-    references = one.begin_round()
-    one.plan(references, DIFFICULTY[references], np.zeros(8, dtype=bool), np.full(8, 0.5), DIFFICULTY, 0.5)
-    assert one.trust.paused and one.trust.rho == 0
-    one = curriculum(rho_floor=0.2, rho_rounds=1, uniform_rounds=1)
-    references = one.begin_round()
-    measured = DIFFICULTY[references]
-    one.plan(references, measured, np.zeros(8, dtype=bool), 1 - measured, DIFFICULTY, 0.5)
-    assert one.trust.paused and one.trust.rho == pytest.approx(-1)
-
-
 def test_selected_references_are_not_counted_as_predicted():
     one = curriculum(questions=10, batch_size=8, mu=1)
-    references = one.begin_round()
-    predicted = np.full(10, 0.4)
-    one.plan(references, np.full(8, 0.5), np.zeros(8, dtype=bool), np.full(8, 0.4), predicted, 0.5)
+    references, _ = plan_round(one, np.full(10, 0.4), measured=np.full(8, 0.5), held_out=np.full(8, 0.4))
     chosen = one.next_batch()
     assert set(chosen) == set(references)  # measured at alpha: the nearest
     assert one.observe(chosen, np.full(8, 0.4)) == {}
 
 
-def with_replay(fresh=2, **changes):
-    return SelectionCurriculum(settings(**changes), 100, 4, np.random.default_rng(1), fresh)
-
-
-def test_with_replay_a_round_plans_delta_b_and_keeps_the_next_best_in_reserve():
-    one = with_replay()
-    references, _, batches = play_round(one)
-    assert [len(batch) for batch in batches] == [2, 2]
-    others = [question for question in range(100) if question not in references]
-    nearest = sorted(others, key=lambda question: abs(DIFFICULTY[question] - 0.5))
-    assert sorted(np.concatenate(batches)) == sorted(nearest[:4])
-    first = one.top_up(3, set())
-    second = one.top_up(1, {nearest[0]})
-    assert sorted([*first, *second]) == sorted(nearest[4:8])
-
-
-def test_a_top_up_takes_none_of_the_excluded_and_goes_beyond_the_reserve():
-    one = with_replay()
-    references, _, _ = play_round(one)
-    others = [question for question in range(100) if question not in references]
-    excluded = set(sorted(others, key=lambda question: abs(DIFFICULTY[question] - 0.5))[:6])
-    extra = one.top_up(50, excluded)
-    assert len(set(extra)) == 50 and not set(extra) & excluded
-    assert len(one.top_up(1000, range(90))) <= 10  # no more than there are
-
-
-def test_with_replay_reused_references_save_fresh_questions_and_then_replayed_ones():
-    one = SelectionCurriculum(settings(), 100, 6, np.random.default_rng(1), 3)
-    references = one.begin_round()
-    measured = np.array([0.0, 0.5, 0.9, 1.0, 0.25, 0.625, 0.75, 0.375])
-    reused = one.plan(references, measured, (measured > 0) & (measured < 1), measured, DIFFICULTY, 0.5)
-    assert len(reused) == 5  # of 6 with mixed outcomes: one question of a batch is always fresh
-    assert [len(one.next_batch()), len(one.next_batch())] == [1, 3]
-
-
 def test_uniform_rounds_keep_a_reserve_too():
-    one = with_replay(rho_floor=0.2, rho_rounds=1, uniform_rounds=1)
-    one.begin_round()
-    one.plan(np.arange(8), np.linspace(0, 1, 8), np.zeros(8, dtype=bool), np.linspace(1, 0, 8), DIFFICULTY, 0.5)
+    one = curriculum(fresh=2, rho_floor=0.2, rho_rounds=1, uniform_rounds=1)
+    plan_round(one, measured=np.linspace(0, 1, 8), held_out=np.linspace(1, 0, 8))
     one.plan_uniform()
-    chosen = [*one.next_batch(), *one.next_batch(), *one.top_up(4, set())]
+    chosen = [*np.concatenate(batches(one)), *one.top_up(4, set())]
     assert len(chosen) == 8 == len(set(chosen))
-
-
-def test_a_restored_reserve_goes_on_the_same_and_belongs_to_its_delta(tmp_path):
-    whole, restored = with_replay(), with_replay()
-    play_round(whole)
-    save_state(tmp_path / "state", "test", whole.state_dict())
-    restored.load_state_dict(load_state(tmp_path / "state", "test"))
-    assert restored.top_up(9, {1}).tolist() == whole.top_up(9, {1}).tolist()
-    with refused("fresh questions a batch (dots.replay.delta)", "other run", "has 2", "has 3"):
-        with_replay(fresh=3).load_state_dict(load_state(tmp_path / "state", "test"))
