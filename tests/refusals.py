@@ -26,19 +26,21 @@ def refused(
 
 
 def cases(table: str) -> list[tuple[str, str, str]]:
-    """(overrides, key, reason) of the lines `KEY=VALUE|VALUE [KEY=VALUE ...] [-> KEY] [: REASON]`.
+    """(overrides, key, reason) of the lines `GROUP.KEY,KEY=VALUE|VALUE [KEY=VALUE ...] [-> KEY] [: REASON]`.
 
-    One for each value of the first override, whose key is the refused one unless another is named. verl's own refusals
-    name none.
+    One for each key and value of the first override. The key is the refused one unless another is named. verl's own
+    refusals name none.
     """
     found = []
     for line in table.strip().splitlines():
         given, _, reason = line.partition(" : ")
         given, _, named = given.partition(" -> ")
         first, *more = given.split()
-        key, _, values = first.partition("=")
-        refused_key = "" if reason == "verl" else named or key.lstrip("+")
-        found += [(" ".join([f"{key}={value}", *more]), refused_key, reason) for value in values.split("|")]
+        keys, _, values = first.partition("=")
+        group = keys.split(",")[0].rpartition(".")[0]
+        for key in (f"{group}.{name}".lstrip(".") for name in keys.removeprefix(f"{group}.").split(",")):
+            refused_key = "" if reason == "verl" else named or key.lstrip("+")
+            found += [(" ".join([f"{key}={value}", *more]), refused_key, reason) for value in values.split("|")]
     return found
 
 
