@@ -3,9 +3,11 @@
 from functools import cache
 
 import pytest
+from omegaconf import DictConfig
 
 from tests.launches import question_row, save_untrained, write_rows
-from verl_dots.launch.compose import compose
+from tests.recipes.recipe_runs import Recipe, of_preset
+from tests.refusals import changed
 
 # Two rounds of DOTS at 512 questions a batch with 256 references; 1,024 of them of a difficulty in [10, 90].
 QUESTIONS = 1400
@@ -37,5 +39,12 @@ def places(tmp_path_factory) -> dict[str, str]:
 
 @pytest.fixture(scope="session")
 def composed(places):
-    """The config of a recipe, composed once."""
-    return cache(lambda recipe: compose(recipe.overrides(f"dots.difficulty.cache={places['CACHE']}", **places)))
+    """The config of a recipe: that of its preset, changed as hydra would, which takes a second for each."""
+
+    @cache
+    def config_of(recipe: Recipe) -> DictConfig:
+        given = recipe.given(f"dots.difficulty.cache={places['CACHE']}", **places)
+        groups = [f"{key}={given.pop(key)}" for key in ("device", "dots.preset") if key in given]
+        return changed(of_preset(*groups), [f"{key}={value}" for key, value in given.items()])
+
+    return config_of

@@ -5,7 +5,10 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from omegaconf import DictConfig
+
 from scripts.recipe_difference import overrides_of
+from verl_dots.launch.compose import compose
 
 RECIPES = Path(__file__).parents[2] / "recipes"
 ALGORITHMS = ("", "_grpo", "_reinforce_plus_plus")
@@ -64,6 +67,12 @@ class Recipe:
     def given(self, *more: str, **environment: str) -> dict[str, str]:
         """Overrides by key; the last one counts."""
         return dict(override.split("=", 1) for override in self.overrides(*more, **environment))
+
+
+@cache
+def of_preset(*groups: str) -> DictConfig:
+    """The config of a preset, and of a device where one is named: overrides that choose files of verl_dots/conf."""
+    return compose([*groups])
 
 
 @cache

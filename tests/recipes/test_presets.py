@@ -10,7 +10,7 @@ from omegaconf import OmegaConf
 
 from scripts.paper_settings import of_script, ours, papers
 from scripts.recipe_difference import leaves
-from tests.recipes.recipe_runs import METHODS, Recipe, ablations, every_recipe, one_of_each, settings
+from tests.recipes.recipe_runs import METHODS, Recipe, ablations, every_recipe, of_preset, one_of_each, settings
 from verl_dots.config import PRESETS
 from verl_dots.launch.compose import compose
 from verl_dots.launch.start import validate
@@ -33,6 +33,13 @@ def test_a_recipe_is_accepted_by_this_project_and_by_verl(composed, recipe):
     validate(config)
     # An older checkpoint stays until the next but one is complete.
     assert (config.trainer.max_actor_ckpt_to_keep, config.trainer.max_critic_ckpt_to_keep) == (2, 2)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("recipe", every_recipe(), ids=str)
+def test_a_config_is_what_hydra_composes(composed, places, recipe):
+    whole = compose(recipe.overrides(f"dots.difficulty.cache={places['CACHE']}", **places))
+    assert leaves(whole) == leaves(composed(recipe))
 
 
 def test_no_two_recipes_train_in_one_folder(composed):
@@ -157,7 +164,7 @@ def allowed(recipe: Recipe, preset: str) -> set[str]:
 
 @cache
 def preset_settings(*overrides: str) -> dict:
-    return leaves(compose(list(overrides)))
+    return leaves(of_preset(*overrides))
 
 
 def differing(recipe: Recipe, composed) -> tuple[set[str], str]:
