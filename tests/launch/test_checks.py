@@ -170,10 +170,8 @@ def test_a_setting_that_a_method_cannot_work_with(run_folder, method, overrides,
 @pytest.mark.parametrize(
     "overrides",
     [
-        "",
         REPLAY,
         f"{REPLAY} {LOSS}=grpo_rr_decoupled algorithm.adv_estimator=grpo_rr",
-        f"{REPLAY} dots.selection.enable=True",
         f"{ADARFT} dots.adarft.range=[0,1] dots.adarft.eta=0.5",  # predicted difficulties
         f"{BUDGET} dots.temperature.enable=True",
         f"{BUDGET} dots.selection.enable=True dots.budget.by=predicted dots.temperature.anneal_from=0.6",

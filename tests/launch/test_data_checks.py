@@ -172,12 +172,6 @@ def test_rows_that_fill_no_batch(folder, caplog):
     assert "data.val_files: 3 of 3 questions of" in caplog.text and "are in data.train_files too" in caplog.text
 
 
-def test_a_column_of_text_in_place_of_a_struct(folder):
-    file = write_rows(folder / "a.parquet", [row(name, extra_info='{"index": 1}') for name in "abcd"])
-    with refused("data.train_files", "data"):
-        check_data(config_of(folder, file))
-
-
 def test_what_is_accepted_is_read_by_verls_own_data_set(folder, monkeypatch):
     from verl.utils.dataset.rl_dataset import RLHFDataset, collate_fn
 

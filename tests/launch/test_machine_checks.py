@@ -61,13 +61,6 @@ def test_a_folder_is_tried_and_left_as_it_was(tmp_path):
     try_writing("trainer.rollout_data_dir", None)
 
 
-def test_a_folder_that_is_a_file_is_named(tmp_path):
-    (tmp_path / "file").write_text("kept")
-    with refused("dots.difficulty.cache", "file"):
-        try_writing("dots.difficulty.cache", str(tmp_path / "file"))
-    assert (tmp_path / "file").read_text() == "kept"
-
-
 def machine(gpus: int, nodes: int = 1, **trainer):
     settings = {"device": "cuda", "n_gpus_per_node": gpus, "nnodes": nodes, **trainer}
     return OmegaConf.create({"trainer": settings, "dots": {"selection": {"enable": False}}})
@@ -91,9 +84,9 @@ def test_more_devices_than_there_are_are_refused(monkeypatch):
 
 def test_the_folders_of_a_run_are_tried(tmp_path, monkeypatch):
     monkeypatch.setenv("RAY_ADDRESS", "10.0.0.1:6379")
-    (tmp_path / "file").touch()
-    for key in ("default_local_dir", "rollout_data_dir", "validation_data_dir"):
-        config = machine(1, **{"default_local_dir": str(tmp_path / "run"), key: str(tmp_path / "file" / "x")})
+    (tmp_path / "file").write_text("kept")
+    for key, place in (("default_local_dir", "x"), ("rollout_data_dir", ""), ("validation_data_dir", "x")):
+        config = machine(1, **{"default_local_dir": str(tmp_path / "run"), key: str(tmp_path / "file" / place)})
         with refused(f"trainer.{key}", "file"):
             check_machine(config)
     config.trainer.validation_data_dir = None
@@ -104,4 +97,4 @@ def test_the_folders_of_a_run_are_tried(tmp_path, monkeypatch):
         check_machine(config)
     del config.dots["selection"]  # "~dots.selection" leaves its defaults
     check_machine(config)
-    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+    assert list(tmp_path.iterdir()) == [tmp_path / "file"] and (tmp_path / "file").read_text() == "kept"

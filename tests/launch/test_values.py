@@ -40,9 +40,8 @@ data.dataloader_num_workers,seed=-1|one
 {A}.use_kl_loss,shuffle=on_
 {A}.kl_loss_type,loss_agg_mode,policy_loss.loss_mode=low_var|mean|gpso
 {A}.loss_scale_factor,tau_pos,policy_loss.dro_beta,ulysses_sequence_parallel_size,fsdp_config.fsdp_size=0
-{A}.policy_loss.clip_cov_ratio=2
 {A}.policy_loss.clip_cov_lb=6
-{A}.policy_loss.ppo_kl_coef=-1
+{A}.policy_loss.clip_cov_ratio,ppo_kl_coef=-1
 {A}.policy_loss.loss_mode=dro -> {A}.policy_loss.dro_beta : missing
 {A}.strategy=fsdp3|fsdp|megatron
 {A}.grad_clip=0.5 : renamed
@@ -66,7 +65,8 @@ actor_rollout_ref.ref.log_prob_max_token_len_per_gpu=0
 {R}.temperature=-1|nan|0|hot
 {R}.top_p=1.5|0|-0.1|nan|true
 {R}.top_k=-2|1.5|null
-{R}.do_sample,enforce_eager=sure
+{R}.do_sample,enforce_eager,calculate_log_probs=sure
+{R}.calculate_log_probs=null
 {R}.gpu_memory_utilization=0|1.1|90
 {R}.tensor_model_parallel_size=0|2
 {R}.data_parallel_size,seed=-1
@@ -75,7 +75,6 @@ actor_rollout_ref.ref.log_prob_max_token_len_per_gpu=0
 {R}.max_num_seqs,max_num_batched_tokens,log_prob_micro_batch_size_per_gpu,prompt_length,agent.num_workers=0
 {R}.checkpoint_engine.update_weights_bucket_megabytes=0
 {R}.over_sample_rate=1
-{R}.calculate_log_probs=null
 +{R}.repetition_penalty=0
 {V}.n,temperature,top_p,top_k,do_sample=-5|inf
 algorithm.adv_estimator=gropo|GRPO|null
@@ -95,21 +94,18 @@ trainer.critic_warmup,log_val_generations,esi_redundant_time=-1|nan
 trainer.val_before_train,val_only,balance_batch=first|0|null
 trainer.device=gpu
 trainer.project_name,experiment_name,default_local_dir=null|""
-trainer.v1.trainer_mode=dot|async
-trainer.v1.sampler.max_off_policy_strategy=wate
+trainer.v1.trainer_mode,sampler.max_off_policy_strategy=dot|async
 trainer.use_v1=false
 critic.optim.lr=nan
 critic.cliprange_value,ppo_epochs=0
 reward.num_workers=0|two
-reward.reward_manager.name=nave
-reward.reward_manager.source=registered
+reward.reward_manager.name,source=registered
 reward.reward_manager.source=importlib -> reward.reward_manager.module.path
 {REWARD}.path=nowhere.py|pkg://nowhere.rewards
 {REWARD}.name=compute_scores|null|SCORERS
 +{REWARD}.reward_kwarg.math_workers=2 -> {REWARD}.reward_kwarg : unknown
-+{REWARD}.reward_kwargs.math_timeout=5 -> {REWARD}.reward_kwargs
 +{REWARD}.reward_kwargs.math_timeout_seconds=-1|nan|long -> {REWARD}.reward_kwargs
-+{REWARD}.reward_kwargs.math_workers=0 -> {REWARD}.reward_kwargs
++{REWARD}.reward_kwargs.math_timeout,math_workers=0 -> {REWARD}.reward_kwargs
 +{REWARD}.reward_kwargs=5 -> {REWARD}.reward_kwargs
 custom_reward_function.path,name=mine.py : renamed
 reward_model.reward_manager,enable=true : renamed
@@ -139,9 +135,8 @@ algorithm.use_kl_in_reward=true algorithm.kl_penalty=low_var_kl
 trainer.total_epochs=1 trainer.total_training_steps=5 trainer.save_freq=10 trainer.test_freq=0
 trainer.save_freq=-1 trainer.resume_mode=disable trainer.logger=[console,file] trainer.max_actor_ckpt_to_keep=1
 trainer.resume_mode=resume_path trainer.resume_from_path=runs/mine/global_step_5 trainer.logger=console
-trainer.n_gpus_per_node=2
+trainer.n_gpus_per_node=2 reward.reward_manager.name=dapo
 trainer.v1.trainer_mode=sync
-reward.reward_manager.name=dapo
 +{REWARD}.reward_kwargs.math_timeout_seconds=10 +{REWARD}.reward_kwargs.math_workers=2
 {REWARD}.path=null
 dots.reward_range=[-1,1] dots.adarft.beta=-0.5
