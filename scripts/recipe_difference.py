@@ -10,7 +10,7 @@ which verl does not know, are compared with plain GRPO's. What only follows from
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -67,16 +67,17 @@ def verl_defaults() -> DictConfig:
     return config
 
 
-def leaves(config: DictConfig, prefix: str = "") -> dict[str, Any]:
+def leaves(config: DictConfig) -> dict[str, Any]:
     """Every setting under its dotted name, as it is written: interpolations stay. A list is one setting."""
-    found = {}
-    for key in config:
-        node = config._get_node(key)
-        if isinstance(node, DictConfig) and not node._is_none() and not node._is_missing() and len(node):
-            found |= leaves(node, f"{prefix}{key}.")
-        else:
-            found[f"{prefix}{key}"] = OmegaConf.to_container(config, resolve=False)[key]
-    return found
+
+    def found(group: dict[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
+        for key, value in group.items():
+            if isinstance(value, dict) and value:
+                yield from found(value, f"{prefix}{key}.")
+            else:
+                yield f"{prefix}{key}", value
+
+    return dict(found(OmegaConf.to_container(config), ""))
 
 
 def difference(config: DictConfig, default: DictConfig) -> list[str]:

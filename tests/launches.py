@@ -1,4 +1,4 @@
-"""Real runs for tests: a tiny model, the arithmetic testbed, one process a run, and what two runs logged compared."""
+"""Runs for tests: inputs of real ones and of those that are only checked, one process a run, two runs compared."""
 
 import json
 import os
@@ -7,12 +7,19 @@ import subprocess
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import reduce
+from functools import cache, reduce
 from operator import or_
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
+from omegaconf import DictConfig
+from transformers import Qwen2Config, Qwen2ForCausalLM
+
 from data_prep import arithmetic
+from data_prep.byte_tokenizer import build_tokenizer
 from scripts import make_tiny_model
+from verl_dots.launch.compose import compose
 
 ROOT = Path(__file__).parents[1]
 TIMEOUT_SECONDS = 420
@@ -73,6 +80,31 @@ def make_inputs(folder: Path, questions: int) -> Inputs:
 def on(group: str, **settings: object) -> dict[str, object]:
     """Overrides that turn a group of `dots` on, with some of its settings."""
     return {f"dots.{group}.{name}": value for name, value in ({"enable": True} | settings).items()}
+
+
+def question_row(question: str, answer: object = "1", **more: object) -> dict:
+    """A row of a data set of verl."""
+    prompt, truth = [{"role": "user", "content": question}], {"style": "rule", "ground_truth": answer}
+    return {"data_source": "arithmetic", "prompt": prompt, "reward_model": truth} | more
+
+
+def write_rows(path: Path, rows: list[dict]) -> Path:
+    """A parquet file of some rows."""
+    pq.write_table(pa.Table.from_pylist(rows), path)
+    return path
+
+
+def save_untrained(folder: Path) -> None:
+    """A model of one layer, with the tokenizer of the tiny one."""
+    shape = dict(hidden_size=32, intermediate_size=64, num_hidden_layers=1, num_attention_heads=4, vocab_size=300)
+    Qwen2ForCausalLM(Qwen2Config(**shape, num_key_value_heads=2)).save_pretrained(folder)
+    build_tokenizer().save_pretrained(folder)
+
+
+@cache
+def plain_config() -> DictConfig:
+    """The config on a CPU without further overrides, composed once; for tests with `cpu_environment` to copy."""
+    return compose(["device=cpu"])
 
 
 def environment(**more: object) -> dict[str, str]:

@@ -8,7 +8,7 @@ from typing import get_args
 import pytest
 from omegaconf import OmegaConf
 
-from tests.refusals import refused
+from tests.refusals import cases, changed, refused
 from verl_dots.config import DotsConfig
 from verl_dots.launch.compose import compose
 from verl_dots.settings import Reason, Settings, descriptions, plain_values, settings_table, unknown_key
@@ -27,36 +27,63 @@ def test_the_composed_group_is_the_typed_one_with_every_key_at_its_default(cpu_e
     assert repr(given["reward_range"]) == "[0, 1]" and repr(given["selection"]["tau"]) == "0.001"
 
 
-@pytest.mark.parametrize(
-    "given, key, reason",
-    [
-        ({"sede": 3}, "dots.sede", "unknown"),
-        ({"from_mapping": 3}, "dots.from_mapping", "unknown"),
-        ({"adarft": {"alpha": 2}}, "dots.adarft.alpha", "renamed"),
-        ({"seed": "three"}, "dots.seed", "type"),
-        ({"seed": True}, "dots.seed", "type"),
-        ({"seed": 1.5}, "dots.seed", "type"),
-        ({"seed": -1}, "dots.seed", "range"),
-        ({"poll_seconds": 0.0}, "dots.poll_seconds", "range"),
-        ({"poll_seconds": None}, "dots.poll_seconds", "type"),
-        ({"reward_range": [1, 0]}, "dots.reward_range", "range"),
-        ({"reward_range": [0]}, "dots.reward_range", "type"),
-        ({"reward_range": [0, "a"]}, "dots.reward_range", "type"),
-        ({"selection": 3}, "dots.selection", "type"),
-        ({"selection": {"alfa": 0.5}}, "dots.selection.alfa", "unknown"),
-        ({"selection": {"alpha": 1.5}}, "dots.selection.alpha", "range"),
-        ({"selection": {"tau": -1}}, "dots.selection.tau", "range"),
-        ({"selection": {"references": 1}}, "dots.selection.references", "range"),
-        ({"selection": {"mu": 0}}, "dots.selection.mu", "range"),
-        ({"selection": {"conflicting_answers": "keep"}}, "dots.selection.conflicting_answers", "choice"),
-        ({"difficulty": {"predictor": "magic"}}, "dots.difficulty.predictor", "choice"),
-        ({"difficulty": {"predictor": "attention"}}, "dots.difficulty.predictor", "missing"),
-        ({"difficulty": {"half_life": 0}}, "dots.difficulty.half_life", "range"),
-    ],
-)
-def test_errors_name_the_key(given, key, reason):
+REFUSED = cases("""
+dots.sede,from_mapping=3 : unknown
+dots.selection.alfa=0.5 : unknown
+dots.adarft.alpha=2 : renamed
+dots.seed=three|true|1.5 : type
+dots.poll_seconds=null : type
+dots.reward_range=[0]|[0,a] : type
+dots.selection=3 : type
+dots.preset,console,difficulty.predictor,difficulty.layers,difficulty.reads,difficulty.device=guessed : choice
+dots.selection.conflicting_answers=guessed : choice
+dots.preset,adarft.follow,budget.by,temperature.entropy,filter.kind,replay.sampling,loss.behaviour=none : choice
+dots.difficulty.predictor=attention : missing
+dots.seed=-1|2147483648 : range
+dots.poll_seconds=0|61 : range
+dots.max_failed_share=-0.1|1.1 : range
+dots.reward_range=[1,0]|[0,inf] : range
+dots.selection.alpha=-0.1|1.5 : range
+dots.selection.tau=-1 : range
+dots.selection.references=1 : range
+dots.selection.mu,rho_rounds,uniform_rounds=0 : range
+dots.selection.rho_floor=-2|2 : range
+dots.difficulty.cache="" : range
+dots.difficulty.batch_tokens,half_life=0 : range
+dots.adarft.range=[5,1] : range
+dots.adarft.initial=-1|101 : range
+dots.adarft.eta,coverage=-1 : range
+dots.adarft.sensitivity=0 : range
+dots.adarft.damping=-0.1|1 : range
+dots.adarft.within=[6,1] : range
+dots.mopps.target,memory,implicit=-0.1|1.1 : range
+dots.mopps.prior=[0,1]|[1,0] : range
+dots.mopps.candidates=0 : range
+dots.mopps.damping=1 : range
+dots.budget.least=0 : range
+dots.budget.least=13 -> dots.budget.most : range
+dots.budget.widen=-1 : range
+dots.temperature.target=0|inf : range
+dots.temperature.warm_up=0 : range
+dots.temperature.damping=1 : range
+dots.temperature.low=0|2 : range
+dots.temperature.anneal_from,anneal_to=-0.1|1.2 : range
+dots.length_penalty.easiest=0|20 : range
+dots.length_penalty.strength=-1 : range
+dots.preemptive.prompts,updates=0 : range
+dots.filter.threshold=-1 : range
+dots.filter.threshold=1 dots.filter.kind=quantile : range
+dots.replay.delta=0|1.5 : range
+dots.replay.capacity,max_age=0 : range
+dots.loss.truncation=-1 : range
+""")
+
+
+@pytest.mark.parametrize("overrides, key, reason", REFUSED)
+def test_a_wrong_setting_is_refused(overrides, key, reason):
+    given = changed(OmegaConf.create(), overrides.split())
     with refused(key, reason):
-        DotsConfig.from_mapping(given)
+        DotsConfig.from_mapping(OmegaConf.to_container(given.dots))
 
 
 def test_errors_say_what_was_given_and_what_is_allowed():
@@ -68,10 +95,6 @@ def test_errors_say_what_was_given_and_what_is_allowed():
         with pytest.raises(ValueError) as caught:
             DotsConfig.from_mapping(given)
         assert str(caught.value) == words
-
-
-def test_an_int_is_a_float_too():
-    assert DotsConfig.from_mapping({"poll_seconds": 1}).poll_seconds == 1.0
 
 
 def test_an_unknown_key_lists_few_known_ones_and_suggests_only_near_ones():
@@ -97,6 +120,11 @@ def test_every_refusal_has_a_reason_of_the_list():
         assert "reason" in words, f"{name}:{line}"
         if isinstance(words["reason"], ast.Constant):
             assert words["reason"].value in get_args(Reason), f"{name}:{line}"
+
+
+def test_the_table_has_every_setting_once():
+    names = [key for keys, _, _ in settings_table(DotsConfig, "dots") for key in keys]
+    assert len(names) == len(set(names)) > 55 and {"dots.seed", "dots.budget.most"} <= set(names)
 
 
 def test_the_table_joins_descriptions_over_lines_and_misses_none():

@@ -3,16 +3,18 @@
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import fields, is_dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
-from scripts import metrics_table, testbed_results
+from scripts import config_table, metrics_table, paper_settings, testbed_results
 from scripts.sections import begin_of, end_of, with_section
 from verl_dots.config import PRESETS, DotsConfig
+from verl_dots.data.checks import check_files
 from verl_dots.launch.compose import compose
+from verl_dots.rewards import compute
+from verl_dots.settings import settings_table
 
 ROOT = Path(__file__).parents[1]
 MOST_LINES, MOST_WORDS = 150, 25
@@ -22,17 +24,15 @@ OTHERS = {"config.yaml", "evaluation.md", "report.md", "ppo_trainer.yaml", "my_r
 PLACES = sorted(path.name for path in ROOT.iterdir() if path.is_dir() and not path.name.startswith("."))
 MADE = {"data", "models", "runs", "report", "outputs", "tensorboard_log"}  # by a run; git ignores them
 FOLDERS = [ROOT / name for name in ("data_prep", "recipes", "scripts", "tests", "verl_dots")]
-DOCUMENTS = [
-    path for path in (ROOT / "README.md", *sorted(path for folder in FOLDERS for path in folder.rglob("*.md")))
-]
+DOCUMENTS = [ROOT / "README.md", *sorted(path for folder in FOLDERS for path in folder.rglob("*.md"))]
 SENTENCE = re.compile(r"(?<=[.?!])[\"')]*\s+(?=[A-Z0-9\"'(`|[])")
 
 
-def named(documents: list[Path]) -> list:
-    return [pytest.param(path, id=str(path.relative_to(ROOT))) for path in documents]
+def each(documents: list[Path]) -> pytest.MarkDecorator:
+    return pytest.mark.parametrize("document", documents, ids=lambda path: str(path.relative_to(ROOT)))
 
 
-every_document = pytest.mark.parametrize("document", named(DOCUMENTS))
+every_document = each(DOCUMENTS)
 
 
 def fenced(text: str) -> str:
@@ -64,16 +64,6 @@ def words(sentence: str) -> int:
 
 def exists(name: str, document: Path) -> bool:
     return any(any(base.glob(name)) for base in (ROOT, document.parent, ROOT / "verl_dots"))
-
-
-def keys_of(kind: type, prefix: str) -> set[str]:
-    """Dotted names of all settings and groups of a settings class."""
-    found = {prefix}
-    for field in fields(kind):
-        group = field.default_factory
-        name = f"{prefix}.{field.name}"
-        found |= keys_of(group, name) if is_dataclass(group) else {name}
-    return found
 
 
 def test_sentences_are_told_apart_and_counted():
@@ -126,7 +116,8 @@ def test_commands_exist(document):
 
 @every_document
 def test_settings_of_dots_exist(document):
-    known = keys_of(DotsConfig, "dots")
+    settings = [key for keys, _, _ in settings_table(DotsConfig, "dots") for key in keys]
+    known = {"dots", *settings, *(key.rpartition(".")[0] for key in settings)}
     text = re.sub(r"dots\.\.\.\.\w+", "", document.read_text())  # of a message, shortened
     found = {name.rstrip(".") for name in re.findall(r"(?<![\w./])dots\.[a-z_.]+", text)}
     assert found - known - {"dots.sh"} == set()
@@ -151,10 +142,11 @@ def test_every_method_and_recipe_has_its_place():
     assert recipes - set(re.findall(r"\w+", (ROOT / "recipes/README.md").read_text())) == set()
 
 
-def test_the_metrics_of_stages_are_told_as_they_declare_them():
-    document, table = metrics_table.DOCUMENT, metrics_table.table(metrics_table.declared())
-    made = with_section(document, metrics_table.SECTION, metrics_table.SCRIPT, table)
-    assert document.read_text() == made, "run python -m scripts.metrics_table --write"
+@pytest.mark.parametrize(
+    "script", [config_table, metrics_table, paper_settings, testbed_results], ids=lambda script: script.__name__
+)
+def test_what_a_script_makes_of_a_document_stands_there(script):
+    assert script.main([]) == 0, f"run python -m {script.__name__} --write"
 
 
 def test_the_metrics_of_the_trainer_are_told():
@@ -182,18 +174,14 @@ def test_a_section_is_replaced_where_it_stands(tmp_path):
         with_section(document, "y", "s.py", "new\n")
 
 
-def test_the_results_of_the_testbed_are_those_of_the_data():
-    assert testbed_results.main([]) == 0, "run python -m scripts.testbed_results --write"
+def test_the_figure_of_the_testbed_has_the_results_of_the_data():
     rows = testbed_results.read()
     shown = re.findall(r">(\d\d\.\d)</text>", testbed_results.FIGURE.read_text())
     assert sorted(shown) == sorted(row[column] for row in rows for column in testbed_results.TIMES)
 
 
-@pytest.mark.parametrize("document", named([ROOT / "README.md", ROOT / "data_prep/README.md"]))
+@each([ROOT / "README.md", ROOT / "data_prep/README.md"])
 def test_the_row_of_the_schema_can_be_trained_on(document, tmp_path):
-    from verl_dots.data.checks import check_files
-    from verl_dots.rewards import compute
-
     row = re.search(r"^```json\n(.*?)^```", document.read_text(), re.MULTILINE | re.DOTALL)[1]
     file = tmp_path / "mine.jsonl"
     file.write_text(json.dumps(json.loads(row)) + "\n")

@@ -2,11 +2,11 @@
 
 import argparse
 from importlib import import_module
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
+from tests.launches import ROOT
+
 # Processes that commands start, and two whose help is no parser's.
 NO_PARSER = {
     "verl_dots/guard.py", "verl_dots/rewards/worker_pool.py", "data_prep/reference_check.py",

@@ -63,7 +63,8 @@ class Settings:
         Raises:
             ConfigError: an unknown key (the nearest known one is named), a value of another type or range.
         """
-        hints = {field.name: get_type_hints(cls)[field.name] for field in fields(cls)}
+        kinds = get_type_hints(cls)
+        hints = {field.name: kinds[field.name] for field in fields(cls)}
         values = {}
         for key, value in given.items():
             if key in cls.RENAMED:

@@ -4,31 +4,20 @@ import json
 import logging
 import re
 import shlex
-from copy import deepcopy
-from functools import cache
 from pathlib import Path
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 from omegaconf import OmegaConf
 
 from data_prep.byte_tokenizer import build_tokenizer
-from tests.refusals import refused
+from tests.launches import plain_config, write_rows
+from tests.launches import question_row as row
+from tests.refusals import changed, refused
 from verl_dots import check
-from verl_dots.launch.compose import compose
 from verl_dots.launch.data_checks import check_data, check_paths
 
 pytestmark = pytest.mark.usefixtures("cpu_environment")
 TEMPLATE = "{{ prefix }}{% for message in messages %}{{ message.content }}{% endfor %}"
-
-
-def row(question, answer="1", column="prompt"):
-    return {
-        "data_source": "arithmetic",
-        column: [{"role": "user", "content": question}],
-        "reward_model": {"style": "rule", "ground_truth": answer},
-    }
 
 
 @pytest.fixture
@@ -40,15 +29,20 @@ def folder(tmp_path):
     return folder
 
 
+def config_of(folder, train, val=None, **changes):
+    """The config of a run of plain GRPO with a batch of 4; `data__key=value` changes data.key."""
+    config = plain_config().copy()
+    given = {"data.train_files": train, "data.val_files": train if val is None else val, "data.train_batch_size": 4}
+    given["actor_rollout_ref.model.path"] = folder / "model"
+    for key, value in (given | {key.replace("__", "."): value for key, value in changes.items()}).items():
+        OmegaConf.update(config, key, str(value) if isinstance(value, Path) else value, force_add=True)
+    return config
+
+
 def checked(folder, rows, *overrides):
     """Check rows as the validation set of a run."""
-    pq.write_table(pa.Table.from_pylist(rows), folder / "a.parquet")
-    given = {
-        "data.train_files": "[]",
-        "data.val_files": f"'{folder}/a.parquet'",
-        "actor_rollout_ref.model.path": f"'{folder}/model'",
-    }
-    check_data(compose(["device=cpu", *(f"{key}={value}" for key, value in given.items()), *overrides]), train=False)
+    file = write_rows(folder / "a.parquet", rows)
+    check_data(changed(config_of(folder, [], file), overrides), train=False)
 
 
 def recommended(folder, rows, *overrides):
@@ -75,7 +69,7 @@ def test_the_command_reads_the_column_and_the_template_of_the_run(folder, capsys
         f"+data.apply_chat_template_kwargs.prefix='{'y' * 60}'",
         f'actor_rollout_ref.model.custom_chat_template="{TEMPLATE}"',
     ]
-    rows = [row("1 + 1?", column="chat"), row("x", column="chat")]
+    rows = [{"chat": each.pop("prompt"), **each} for each in (row("1 + 1?"), row("x"))]
     words = recommended(folder, rows, *options)  # 66 and 61 tokens
     assert check.main(words) == 1
     out = capsys.readouterr().out
@@ -105,15 +99,17 @@ def test_a_chat_that_the_template_refuses_never_starts_a_run(folder):
     tokenizer = build_tokenizer()
     tokenizer.chat_template = "{{ raise_exception('System role not supported') }}"
     tokenizer.save_pretrained(folder / "model")
-    with refused("data.val_files", "data") as caught:
+    with refused("data.val_files", "data", "row 0", "System role not supported"):
         checked(folder, [row("a")])
-    assert "row 0: the tokenizer's chat template refuses it: System role not supported" in str(caught.value)
 
 
-def test_ground_truths_on_which_the_reward_raises_never_start_a_run(folder):
-    with refused("data.val_files", "data") as caught:
-        checked(folder, [row("a", ["4"])])
-    assert "is ['4'] (list); it must be text or a number" in str(caught.value)
+@pytest.mark.parametrize(
+    ("wrong", "named"),
+    [(row("a", ["4"]), "['4'] (list)"), (row("a", data_source="unheard"), "'unheard'"), (row(" "), "")],
+)
+def test_rows_that_cannot_be_asked_or_scored_never_start_a_run(folder, wrong, named):
+    with refused("data.val_files", "data", "1 of 1 rows", "row 0", named):
+        checked(folder, [wrong])
 
 
 def test_ground_truths_that_no_response_matches_are_counted_in_a_warning(folder, caplog):
@@ -122,28 +118,6 @@ def test_ground_truths_that_no_response_matches_are_counted_in_a_warning(folder,
     checked(folder, [each | {"data_source": "math"} for each in rows])
     assert "right responses to 1 of 2 questions of" in caplog.text and "(1 prose answer)" in caplog.text
     assert "--clean FOLDER it writes the file without them" in caplog.text
-
-
-@cache
-def plain_config():
-    return compose(["device=cpu"])
-
-
-def config_of(folder, train, val=None, **changes):
-    """The config of a run of plain GRPO with a batch of 4; `data__key=value` changes data.key."""
-    config = deepcopy(plain_config())
-    given = {"data.train_files": train, "data.val_files": train if val is None else val, "data.train_batch_size": 4}
-    given["actor_rollout_ref.model.path"] = folder / "model"
-    for key, value in (given | {key.replace("__", "."): value for key, value in changes.items()}).items():
-        OmegaConf.update(config, key, str(value) if isinstance(value, Path) else value, force_add=True)
-    return config
-
-
-def written(folder, name, rows, column=None):
-    table = pa.Table.from_pylist(rows)
-    table = table if column is None else table.append_column(*column)
-    pq.write_table(table, folder / name)
-    return folder / name
 
 
 def test_files_that_verl_would_not_read_are_refused_by_their_names(folder):
@@ -160,7 +134,7 @@ def test_files_that_verl_would_not_read_are_refused_by_their_names(folder):
     ):
         with refused("data.train_files", reason):
             check_paths(config_of(folder, train))
-    good = written(folder, "good.parquet", [row("a")])
+    good = write_rows(folder / "good.parquet", [row("a")])
     with refused("data.val_files", "file"):
         check_paths(config_of(folder, good, folder / "a.csv"))
     own = {"data__custom_cls__path": folder / "mine.py"}  # a data set class reads what it likes
@@ -168,11 +142,10 @@ def test_files_that_verl_would_not_read_are_refused_by_their_names(folder):
 
 
 def test_files_of_a_run_that_do_not_go_together(folder):
-    one = written(folder, "one.parquet", [row("a") | {"extra_info": {"index": 1}}] * 4)
-    two = written(folder, "two.parquet", [row("b") | {"extra_info": {"index": "1"}}] * 4)
-    with refused("data.train_files", "data") as caught:
+    one = write_rows(folder / "one.parquet", [row("a") | {"extra_info": {"index": 1}}] * 4)
+    two = write_rows(folder / "two.parquet", [row("b") | {"extra_info": {"index": "1"}}] * 4)
+    with refused("data.train_files", "data", f"extra_info.index is int64 in {one} and string in {two}. `python "):
         check_data(config_of(folder, [str(one), str(two)], one))
-    assert f"extra_info.index is int64 in {one} and string in {two}. `python " in str(caught.value)
     with refused("data.val_files", "data"):
         check_data(config_of(folder, one, [str(one), str(two)]))
     check_data(config_of(folder, one, two))  # the roles are read apart
@@ -180,31 +153,23 @@ def test_files_of_a_run_that_do_not_go_together(folder):
 
 
 def test_rows_that_fill_no_batch(folder, caplog):
-    few = written(folder, "few.parquet", [row(name) for name in "abc"])
+    few = write_rows(folder / "few.parquet", [row(name) for name in "abc"])
     with refused("data.train_files", "size"):
         check_data(config_of(folder, few))
     check_data(config_of(folder, few), train=False)
     check_data(config_of(folder, few, trainer__val_only=True))
-    four = written(folder, "four.parquet", [row(name) for name in "defg"])
+    four = write_rows(folder / "four.parquet", [row(name) for name in "defg"])
     check_data(config_of(folder, four, few))
-    with refused("data.train_files", "size") as caught:
+    with refused("data.train_files", "size", "data.train_max_samples=3"):
         check_data(config_of(folder, four, few, data__train_max_samples=3))
-    assert "data.train_max_samples=3" in str(caught.value)
     # 39 bytes are the template's.
-    long = written(folder, "long.parquet", [row(name) for name in "def"] + [row("x" * 60)])
+    long = write_rows(folder / "long.parquet", [row(name) for name in "def"] + [row("x" * 60)])
     limit = {"data__max_prompt_length": 64, "data__filter_overlong_prompts": True}
-    with refused("data.train_files", "size") as caught:
+    with refused("data.train_files", "size", "1 prompts of more than data.max_prompt_length=64 tokens"):
         check_data(config_of(folder, long, few, **limit))
-    assert "leaves out 1 prompts of more than data.max_prompt_length=64 tokens" in str(caught.value)
     caplog.clear()
     check_data(config_of(folder, [str(long), str(few)], few, **limit))
     assert "data.val_files: 3 of 3 questions of" in caplog.text and "are in data.train_files too" in caplog.text
-
-
-def test_a_column_of_text_in_place_of_a_struct(folder):
-    file = written(folder, "a.parquet", [row(name) for name in "abcd"], ("extra_info", [['{"index": 1}'] * 4]))
-    with refused("data.train_files", "data"):
-        check_data(config_of(folder, file))
 
 
 def test_what_is_accepted_is_read_by_verls_own_data_set(folder, monkeypatch):
@@ -213,7 +178,7 @@ def test_what_is_accepted_is_read_by_verls_own_data_set(folder, monkeypatch):
     monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", str(folder / "cache"))
     extras = ({"index": 1}, {"split": "train", "index": 2}, {"index": None, "more": {"a": [1]}}, None)
     files = [
-        written(folder, f"{i}.parquet", [row(f"{i}") | ({} if extra is None else {"extra_info": extra})])
+        write_rows(folder / f"{i}.parquet", [row(f"{i}") | ({} if extra is None else {"extra_info": extra})])
         for i, extra in enumerate(extras)
     ]
     (folder / "4.jsonl").write_text(json.dumps(row("4") | {"extra_info": {"index": 4}}))

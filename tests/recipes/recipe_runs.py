@@ -24,17 +24,16 @@ METHODS = {
 }
 NO_SETTING = ("common", "scaling", "predictor", "ablation")
 # Where the testbed has a method under another name. AdaRFT's own is also there with GRPO alone: adarft*.sh.
-ON_TESTBED = {
+ON_TESTBED: dict[tuple[str, str], str | None] = {
     ("dots", "dots_rr_code"): "dots_rr_decoupled",
     ("adarft", "adarft"): "adarft_ppo", ("adarft", "adarft_grpo"): "adarft",
     ("adarft", "filter_grpo"): "adarft_filter", ("adarft", "schedule_grpo"): "adarft_schedule",
-    ("e3", "temperature"): "e3_temperature", ("e3", "annealing"): "e3_annealing", ("e3", "entropy"): "e3_entropy",
-    ("e3", "budget"): "e3_budget", ("e3", "short"): "e3_short",
-    ("dash", "grpo"): "dash_grpo", ("dash", "no_filter"): "dash_no_filter", ("dash", "multi"): "dash_multi",
-    ("dash", "mini"): "dash_mini",
+    # A baseline's selection with another algorithm than GRPO is not: overrides of ppo.sh or reinforce_plus_plus.sh.
+    ("adarft", "filter"): None, ("adarft", "filter_reinforce_plus_plus"): None,
+    ("adarft", "schedule"): None, ("adarft", "schedule_reinforce_plus_plus"): None,
+    **{("e3", name): f"e3_{name}" for name in ("temperature", "annealing", "entropy", "budget", "short")},
+    **{("dash", name): f"dash_{name}" for name in ("grpo", "no_filter", "multi", "mini")},
 }  # fmt: skip
-# A baseline's selection with another algorithm than GRPO: overrides of ppo.sh or reinforce_plus_plus.sh.
-NOT_ON_TESTBED = ("filter", "schedule", "filter_reinforce_plus_plus", "schedule_reinforce_plus_plus")
 
 
 @dataclass(frozen=True)
@@ -68,8 +67,11 @@ class Recipe:
         """Overrides by key; the last one counts."""
         return dict(override.split("=", 1) for override in self.overrides(*more, **environment))
 
-    def config(self, *more: str, **environment: str) -> DictConfig:
-        return compose(self.overrides(*more, **environment))
+
+@cache
+def of_preset(*groups: str) -> DictConfig:
+    """The config of a preset, and of a device where one is named: overrides that choose files of verl_dots/conf."""
+    return compose([*groups])
 
 
 @cache

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from tests.launches import ROOT
 
 
 def script(folder: Path, command: str) -> subprocess.Popen:

@@ -1,8 +1,5 @@
 """The tiny model: its tokenizer after a reload, the chat template, a short and repeatable warm-up."""
 
-import importlib.util
-import json
-from pathlib import Path
 from random import Random
 
 import pytest
@@ -12,22 +9,11 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, Genera
 from data_prep.arithmetic import rows_of, sample_splits, write_splits
 from data_prep.byte_tokenizer import VOCAB_SIZE, build_tokenizer, encode
 from data_prep.warmup import PHASES, draw_demonstration, respond
-
-SCRIPT = Path(__file__).parents[2] / "scripts" / "make_tiny_model.py"
-spec = importlib.util.spec_from_file_location("make_tiny_model", SCRIPT)
-script = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(script)
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    yield
-    torch.set_num_threads(before)
+from scripts import make_tiny_model as script
 
 
 def make(out, *arguments):
-    script.main(["--out", str(out), "--data", "none", "--steps", "6", "--threads", "1", *arguments])
+    script.main(["--out", str(out), "--data", "none", "--steps", "2", "--threads", "1", *arguments])
     return out
 
 
@@ -48,10 +34,6 @@ def test_round_trip_after_reload(tokenizer, text):
     ids = tokenizer.encode(text, add_special_tokens=False)
     assert len(ids) == len(text.encode("utf-8"))  # one token per byte
     assert tokenizer.decode(ids) == text
-
-
-def test_newline_is_one_token(tokenizer):
-    assert len(tokenizer.encode("\n", add_special_tokens=False)) == 1
 
 
 def test_special_tokens(tokenizer, folder):
@@ -77,12 +59,9 @@ def test_chat_template(tokenizer):
 
 
 def test_every_question_fits(tokenizer):
-    splits = sample_splits(1000, 100, 1)
-    longest = 0
-    for row in rows_of(splits.train, "train"):
-        ids = tokenizer.apply_chat_template(row["prompt"], add_generation_prompt=True, return_dict=False)
-        longest = max(longest, len(ids))
-    assert 60 < longest <= 96
+    prompts = [row["prompt"] for row in rows_of(sample_splits(1000, 100, 1).train, "train")]
+    chats = [tokenizer.apply_chat_template(prompt, add_generation_prompt=True, return_dict=False) for prompt in prompts]
+    assert 60 < max(map(len, chats)) <= 96
 
 
 def test_labels_are_the_response_only():
@@ -108,12 +87,10 @@ def test_same_seed_same_weights(folder, tmp_path):
 def test_saved_model_is_float32_and_small(folder):
     model = AutoModelForCausalLM.from_pretrained(folder)
     assert model.dtype == torch.float32
-    assert json.loads((folder / "config.json").read_text())["architectures"] == ["Qwen2ForCausalLM"]
     assert 300_000 < model.num_parameters() < 500_000
 
 
 def test_warm_up_lowers_the_loss():
-    torch.set_num_threads(1)
     tokenizer = build_tokenizer()
     losses = []
     for steps in (1, 40):

@@ -66,16 +66,20 @@ def test_each_change_alone(tmp_path, source, changes):
 
 def test_what_no_test_notices_is_told(tmp_path):
     (tmp_path / "price.py").write_text(MODULE)
-    (tmp_path / "test_price.py").write_text(TEST)
-    command = [sys.executable, "-m", "scripts.mutate_stages", "price.py", "--tests", "test_price.py"]
-    environment = os.environ | {"PYTHONPATH": str(Path.cwd()), "COLUMNS": "80"}
-    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
-    assert done.returncode == 0 and "price.py │ 7       │ 7       │ 100.0%" in done.stdout
+
+    def told(test):
+        (tmp_path / "test_price.py").write_text(test)
+        command = [sys.executable, "-m", "scripts.mutate_stages", "price.py", "--tests", "test_price.py"]
+        environment = os.environ | {"PYTHONPATH": str(Path.cwd()), "COLUMNS": "80"}
+        done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+        return done.returncode, done.stdout
+
+    status, out = told(TEST)
+    assert status == 0 and "price.py │ 7       │ 7       │ 100.0%" in out
     # A tax of 0 tells neither its sign nor whether it was added.
-    (tmp_path / "test_price.py").write_text(TEST.replace("5.5", "5.0").replace("0.5", "0.0"))
-    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
-    assert done.returncode == 1 and "price.py │ 7       │ 4       │ 57.1%" in done.stdout
-    assert done.stdout.splitlines()[-3:] == [
+    status, out = told(TEST.replace("5.5", "5.0").replace("0.5", "0.0"))
+    assert status == 1 and "price.py │ 7       │ 4       │ 57.1%" in out
+    assert out.splitlines()[-3:] == [
         "price.py:9: False to True",
         "price.py:11: if not (free)",
         "price.py:11: self.net + tax: Add to Sub",

@@ -6,13 +6,9 @@ from scripts import recipe_difference
 from tests.recipes.recipe_runs import RECIPES
 
 
-@pytest.fixture
-def lines(cpu_environment, capsys) -> list[str]:
+def test_the_difference_of_a_recipe(cpu_environment, capsys):
     recipe_difference.main([str(RECIPES / "dash/0.5b.sh"), "multi", "data.truncation=left", "trainer.test_freq=-1"])
-    return capsys.readouterr().out.splitlines()
-
-
-def test_the_difference_of_a_recipe(lines):
+    lines = capsys.readouterr().out.splitlines()
     assert lines == sorted(lines)
     assert {
         "actor_rollout_ref.actor.optim.lr: 1e-06 -> 3e-06",
@@ -35,7 +31,7 @@ def test_the_difference_of_a_recipe(lines):
     assert not {"critic.ppo_mini_batch_size", "actor_rollout_ref.rollout.response_length"} & set(keys)
 
 
-def test_a_recipe_that_does_not_train(capsys):
+def test_a_recipe_that_does_not_train():
     with pytest.raises(SystemExit, match="recipe_difference: .*common.sh trains nothing"):
         recipe_difference.main([str(RECIPES / "common.sh")])
     with pytest.raises(SystemExit, match="No such file"):

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from tests.launches import ROOT
+
 CLUSTER = ROOT / "scripts" / "slurm_cluster.sh"
 RUN = "recipes/slurm/run.sbatch"
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "srun")

@@ -13,13 +13,11 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from tests.launches import ROOT
+
 SCRIPT = ROOT / "recipes/slurm/run.sbatch"
-ARRAY = {
-    "SLURM_JOB_ID": "7",
-    "SLURM_ARRAY_JOB_ID": "7",
-    "SLURM_ARRAY_TASK_ID": "2",
-}  # the last task: its id is the array's
+# The last task: its id is the array's.
+ARRAY = {"SLURM_JOB_ID": "7", "SLURM_ARRAY_JOB_ID": "7", "SLURM_ARRAY_TASK_ID": "2"}
 SINGLE = {"SLURM_JOB_ID": "9"}
 PATIENCE_SECONDS = 120
 
@@ -36,10 +34,7 @@ CLIENTS = {
     "srun": 'echo $$ > "$TOLD/srun"; exec sleep 600\n',
     "scancel": 'kill "$(cat "$TOLD/srun")"\n',
 }
-RAY = {
-    "ray": "",
-    "python": 'case "$*" in *address) echo 127.0.0.1 1 2 ;; -c*) echo token ;; esac\n',
-}
+RAY = {"ray": "", "python": 'case "$*" in *address) echo 127.0.0.1 1 2 ;; -c*) echo token ;; esac\n'}
 FAILS = 'touch "$RUN/begun"; exit 3\n'
 SAVES = """
 echo '{"finished": null}' > "$RUN/run.json"
@@ -148,9 +143,8 @@ def test_an_active_environment_with_ray_comes_before_that_of_the_checkout(job):
 
 
 def test_with_an_image_all_that_needs_the_environment_runs_in_it(job):
-    programs(
-        job.folder / "bin", {"apptainer": f'export PATH={job.folder}/ray:$PATH IN_IMAGE=yes\nshift 5\nexec "$@"\n'}
-    )
+    enter = f'export PATH={job.folder}/ray:$PATH IN_IMAGE=yes\nshift 5\nexec "$@"\n'
+    programs(job.folder / "bin", {"apptainer": enter})
     outside = {"PATH": job.environment["PATH"].removeprefix(f"{job.folder}/ray:"), "IMAGE": "verl_dots.sif", **SINGLE}
     status, output = job.run('[ "$IN_IMAGE" = yes ] && which ray && exit 3\n', **outside)
     assert (status, f"{job.folder}/ray/ray" in output) == (3, True), output

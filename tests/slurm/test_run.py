@@ -9,6 +9,8 @@ from pathlib import Path
 import psutil
 import pytest
 
+from tests.launches import ROOT
+
 pytestmark = [pytest.mark.slurm, pytest.mark.long]
 
 # Tells what a recipe finds; with SIBLING, not before the other one is in its cluster too.
@@ -100,8 +102,7 @@ def test_a_recipe_finds_a_ray_cluster_of_all_nodes(slurm, jobs):
     folder, ids = jobs
     assert slurm.wait(ids["probe"])["JobState"] == "COMPLETED", slurm.output(ids["probe"])
     told = json.loads((folder / "probe" / "probe.json").read_text())
-    root = str(Path(__file__).parents[2])
-    assert told["places"] == [["n1", root], ["n2", root]]
+    assert told["places"] == [["n1", str(ROOT)], ["n2", str(ROOT)]]
     # Without GPUs: a logical one for each node's worker and another; 3 CPUs for each and 10.
     assert (told["resources"]["GPU"], told["resources"]["CPU"]) == (4, 32)
     ray_init = "++ray_kwargs.ray_init"

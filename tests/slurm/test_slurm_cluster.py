@@ -2,11 +2,12 @@
 
 import os
 import subprocess
-from pathlib import Path
 
 import psutil
 
-SCRIPT = Path(__file__).parents[2] / "scripts/slurm_cluster.sh"
+from tests.launches import ROOT
+
+SCRIPT = ROOT / "scripts/slurm_cluster.sh"
 MUNGED = """
 for option; do case $option in --pid-file=*) file=${option#*=} ;; esac; done
 sleep 600 > /dev/null 2>&1 &
