@@ -26,16 +26,22 @@ SIDES = ("verl", "verl_dots")
 
 
 def arguments(argv: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", required=True, help="folder of a model, for its tokenizer")
     parser.add_argument("--data", required=True, help="parquet file of questions")
-    parser.add_argument("--questions", type=int, default=512, help="of a step")
-    parser.add_argument("--rollouts", type=int, default=8, help="of a question")
-    parser.add_argument("--length", type=int, default=25, help="tokens of a response")
-    parser.add_argument("--servers", type=int, default=1, help="rollout servers that answer at once")
-    parser.add_argument("--workers", type=int, default=1, help="agent loop workers and reward workers")
-    parser.add_argument("--rounds", type=int, default=3, help="that are counted")
-    parser.add_argument("--sides", nargs="+", choices=SIDES, default=SIDES, help="one alone, to profile it")
+    parser.add_argument("--questions", type=int, default=512, help="of a step (default: %(default)s)")
+    parser.add_argument("--rollouts", type=int, default=8, help="of a question (default: %(default)s)")
+    parser.add_argument("--length", type=int, default=25, help="tokens of a response (default: %(default)s)")
+    parser.add_argument(
+        "--servers", type=int, default=1, help="rollout servers that answer at once (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--workers", type=int, default=1, help="agent loop workers and reward workers (default: %(default)s)"
+    )
+    parser.add_argument("--rounds", type=int, default=3, help="that are counted (default: %(default)s)")
+    parser.add_argument(
+        "--sides", nargs="+", choices=SIDES, default=SIDES, help="one alone, to profile it (default: %(default)s)"
+    )
     parser.add_argument("--validate", action="store_true", help="as validation does it: one rollout a question")
     return parser.parse_args(argv)
 

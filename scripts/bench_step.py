@@ -46,11 +46,13 @@ TIMEOUT_SECONDS = 1800
 
 
 def arguments(argv: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", required=True, help="folder of a model that knows the testbed")
     parser.add_argument("--data", required=True, help="folder of data_prep.arithmetic")
-    parser.add_argument("--steps", type=int, default=20, help="of a run; the first three are not counted")
-    parser.add_argument("--rounds", type=int, default=3, help="runs of each tree")
+    parser.add_argument(
+        "--steps", type=int, default=20, help="of a run; the first three are not counted (default: %(default)s)"
+    )
+    parser.add_argument("--rounds", type=int, default=3, help="runs of each tree (default: %(default)s)")
     parser.add_argument("--recipe", default="recipes/cpu/grpo.sh")
     parser.add_argument("--tree", action="append", help="a checkout of this project; this one if none is given")
     parser.add_argument("overrides", nargs="*", help="of the recipe")

@@ -1,15 +1,22 @@
 #!/usr/bin/env bash
 # From nothing to a table and figures: installs into .venv, makes the testbed and a tiny model, trains GRPO and DOTS with
 # rollout replay on the CPU and compares them. 15 to 30 minutes on 2 cores. Run again, it resumes from what is there.
+#   bash scripts/quickstart.sh --quick            runs of 12 steps, in folders of their own
 #   SEEDS="1"  STEPS=60  METHODS="grpo dots_rr"   (methods: the recipes of recipes/cpu)
 set -euo pipefail
 cd "$(dirname "$0")/.."
+name=quickstart steps=60
+case "${1:-}" in
+    '') ;;
+    --quick) name=quickstart-quick steps=12 ;;
+    *) echo "quickstart.sh: unknown argument '$1'; give --quick or nothing" >&2; exit 2 ;;
+esac
 source scripts/attend.sh
+source scripts/ready.sh
 source scripts/install.sh
 
-data=data/arithmetic model=models/tiny runs=runs/quickstart began=$SECONDS
-[ -f $data/train.parquet ] || attend python -m data_prep.arithmetic --out $data
-[ -f $model/config.json ] || attend python scripts/make_tiny_model.py --out $model --data $data
+data=data/arithmetic model=models/tiny runs=runs/$name began=$SECONDS
+ready_testbed $data $model
 
 folders=()
 for seed in ${SEEDS:-1}; do
@@ -19,9 +26,9 @@ for seed in ${SEEDS:-1}; do
         if grep -q '"finished": "' "$run/run.json" 2>/dev/null; then
             echo "$run is complete."
         else
-            DATA=$data MODEL=$model SEED=$seed RUN=$run STEPS=${STEPS:-60} attend bash "recipes/cpu/$method.sh"
+            DATA=$data MODEL=$model SEED=$seed RUN=$run STEPS=${STEPS:-$steps} attend bash "recipes/cpu/$method.sh"
         fi
     done
 done
-python -m verl_dots.report "${folders[@]}" --out report/quickstart
+python -m verl_dots.report "${folders[@]}" --out report/$name
 echo "Quickstart: $((SECONDS - began)) s after the installation."

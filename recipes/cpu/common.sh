@@ -2,6 +2,7 @@
 #   SEED=1  STEPS=60  RUN=runs/cpu/NAME-seedSEED  DATA=data/arithmetic  MODEL=models/tiny  CACHE=runs/embeddings  DRY_RUN=
 source "$(dirname "${BASH_SOURCE[0]}")/../common.sh"  # of which `train` is replaced
 source recipes/cpu/scaling.sh
+source scripts/ready.sh
 
 train() {  # train NAME PRESET [OVERRIDE ...]: a preset, scaled to the testbed; an override may name another preset
     local name=$1${VARIANT:+-$VARIANT} preset=$2 argument
@@ -10,8 +11,7 @@ train() {  # train NAME PRESET [OVERRIDE ...]: a preset, scaled to the testbed; 
     for argument; do case $argument in dots.preset=*) preset=${argument#*=} ;; esac; done
     scaling "$preset"
     if [ -z "${DRY_RUN:-}" ]; then
-        [ -f "$data/train.parquet" ] || attend python -m data_prep.arithmetic --out "$data"
-        [ -f "$model/config.json" ] || attend python scripts/make_tiny_model.py --out "$model" --data "$data"
+        ready_testbed "$data" "$model"
     fi
     start python -m verl_dots.main device=cpu dots.preset="$preset" dots.seed="$seed" "${SCALING[@]}" \
         data.train_files="$data/train.parquet" data.val_files="$data/val.parquet" \

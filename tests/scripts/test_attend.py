@@ -55,7 +55,7 @@ def test_the_command_s_status_is_kept(tmp_path, status):
 
 def test_sigterm_to_the_quickstart_reaches_the_training_and_nothing_comes_after(tmp_path):
     """The real script, in a folder where all is installed and made and where the recipes train nothing."""
-    for name in ("quickstart.sh", "attend.sh"):
+    for name in ("quickstart.sh", "attend.sh", "ready.sh"):
         (tmp_path / "scripts").mkdir(exist_ok=True)
         shutil.copy(ROOT / "scripts" / name, tmp_path / "scripts")
     recipe = f"exec {sys.executable} -c 'import signal, sys, time, os\n"

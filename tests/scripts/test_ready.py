@@ -1,0 +1,60 @@
+"""What the testbed needs is there after the script, and only if it is whole."""
+
+import shutil
+import subprocess
+
+import pytest
+
+from tests.launches import ROOT
+
+KEPT = "recipes/cpu/tiny_model"
+
+
+@pytest.fixture
+def ready(tmp_path):
+    """Runs the script in a folder that has the kept model and questions."""
+    shutil.copytree(ROOT / KEPT, tmp_path / KEPT)
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "train.parquet").touch()
+
+    def run() -> subprocess.CompletedProcess:
+        command = f"set -euo pipefail; source {ROOT}/scripts/ready.sh; ready_testbed data models/tiny"
+        return subprocess.run(["bash", "-c", command], cwd=tmp_path, capture_output=True, text=True)
+
+    return run
+
+
+def test_the_kept_model_is_copied_once(ready, tmp_path):
+    assert ready().returncode == 0
+    made = tmp_path / "models/tiny"
+    for file in (ROOT / KEPT).glob("*.*"):
+        assert (made / file.name).read_bytes() == file.read_bytes()
+    (made / "config.json").write_text("of the user")
+    assert ready().returncode == 0 and (made / "config.json").read_text() == "of the user"
+
+
+def test_a_damaged_model_is_refused(ready, tmp_path):
+    with open(tmp_path / KEPT / "model.safetensors", "r+b") as file:
+        file.seek(1000)
+        file.write(b"\x00\xff")
+    done = ready()
+    assert done.returncode != 0 and f"git checkout {KEPT}" in done.stderr
+    assert not (tmp_path / "models").exists()
+
+
+def test_the_kept_model_is_one_of_the_testbed():
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    from data_prep.byte_tokenizer import build_tokenizer
+    from scripts.make_tiny_model import SIZES
+
+    model = AutoModelForCausalLM.from_pretrained(ROOT / KEPT)
+    assert (model.config.hidden_size, model.config.num_hidden_layers) == (SIZES["tiny"].hidden, SIZES["tiny"].layers)
+    tokenizer = AutoTokenizer.from_pretrained(ROOT / KEPT)
+    messages = [{"role": "user", "content": "What is 2 + 3?"}]
+    ids = tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_tensors="pt", return_dict=False)
+    assert ids.tolist()[0] == build_tokenizer().apply_chat_template(
+        messages, add_generation_prompt=True, return_dict=False
+    )
+    said = tokenizer.decode(model.generate(ids, max_new_tokens=24, do_sample=False)[0, ids.shape[1] :])
+    assert "#### 5" in said
