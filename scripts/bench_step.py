@@ -53,7 +53,7 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
         "--steps", type=int, default=20, help="of a run; the first three are not counted (default: %(default)s)"
     )
     parser.add_argument("--rounds", type=int, default=3, help="runs of each tree (default: %(default)s)")
-    parser.add_argument("--recipe", default="recipes/cpu/grpo.sh")
+    parser.add_argument("--recipe", default="recipes/cpu/grpo.sh", help="that is run (default: %(default)s)")
     parser.add_argument("--tree", action="append", help="a checkout of this project; this one if none is given")
     parser.add_argument("overrides", nargs="*", help="of the recipe")
     args = parser.parse_args(argv)

@@ -51,10 +51,10 @@ def test_the_kept_model_is_one_of_the_testbed():
     model = AutoModelForCausalLM.from_pretrained(ROOT / KEPT)
     assert (model.config.hidden_size, model.config.num_hidden_layers) == (SIZES["tiny"].hidden, SIZES["tiny"].layers)
     tokenizer = AutoTokenizer.from_pretrained(ROOT / KEPT)
-    messages = [{"role": "user", "content": "What is 2 + 3?"}]
+    messages = [{"role": "user", "content": "Largest of two, 9, 3?"}]
     ids = tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_tensors="pt", return_dict=False)
     assert ids.tolist()[0] == build_tokenizer().apply_chat_template(
         messages, add_generation_prompt=True, return_dict=False
     )
-    said = tokenizer.decode(model.generate(ids, max_new_tokens=24, do_sample=False)[0, ids.shape[1] :])
-    assert "#### 5" in said
+    said = tokenizer.decode(model.generate(ids, max_new_tokens=40, do_sample=False)[0, ids.shape[1] :])
+    assert said == "2:2 9:9 3:9\n#### 9<|im_end|>"
