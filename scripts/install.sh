@@ -17,6 +17,17 @@ find_python() {
 
 has_cuda_torch() { "$1" -c 'import sys, torch; sys.exit(not torch.version.cuda)' 2>/dev/null; }
 
+fetch() {  # fetch WHAT ARGUMENT ...: pip install, with the package at hand in a line that changes
+    local what=$1 line; shift
+    echo "  $what"
+    .venv/bin/python -m pip install --disable-pip-version-check --progress-bar off "$@" | while read -r line; do
+        case $line in
+            Collecting*) [ ! -t 1 ] || printf '\r\033[K    %s' "${line#Collecting }" ;;
+            Installing*) [ ! -t 1 ] || printf '\r\033[K'; echo "    installing $(($(wc -w <<< "$line") - 3)) packages" ;;
+        esac
+    done
+}
+
 install_verl_dots() {
     local stamp=.venv/verl_dots-installed wanted python began=$SECONDS
     wanted=$(cat setup.py verl_dots/__init__.py scripts/install.sh | cksum)
@@ -29,9 +40,9 @@ install_verl_dots() {
             "$python" -c 'import site; print("\n".join(site.getsitepackages()))' \
                 > "$(.venv/bin/python -c 'import site; print(site.getsitepackages()[0])')/the_machines_torch.pth"
         else
-            .venv/bin/python -m pip install --quiet --disable-pip-version-check "${TORCH:-torch==2.13.0}"
+            fetch "torch, the largest part" "${TORCH:-torch==2.13.0}"
         fi
-        .venv/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
+        fetch "verl, transformers, Ray and what they need" --editable '.[test]'
         echo "$wanted" > "$stamp"
         echo "Installed in $((SECONDS - began)) s."
     fi
