@@ -32,8 +32,7 @@ from rich.table import Table
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from scripts.processes import Processes
-from verl_dots.rollout import attention
-from verl_dots.rollout.engine import Engine
+from verl_dots.rollout.loading import load_engine
 from verl_dots.rollout.request import Request, SamplingParams
 from verl_dots.rollout.settings import EngineConfig
 
@@ -166,9 +165,8 @@ def _prompts(tokenizer, file: Path) -> list[list[int]]:
 
 def _generate(model: str, prompts: list, temperature: float, top_p: float) -> tuple[float, list]:
     """Response tokens a second, and (prompt, response) of each rollout; the second of two times."""
-    loaded = AutoModelForCausalLM.from_pretrained(model, dtype=torch.float32, attn_implementation=attention.NAME).eval()
     for _ in range(2):
-        engine = Engine(loaded, EngineConfig(max_model_len=144, max_num_seqs=256))
+        engine = load_engine(model, EngineConfig(max_model_len=144, max_num_seqs=256), torch.float32, "cpu")
         began, done = time.perf_counter(), []
         for number, prompt in enumerate(prompts):
             params = SamplingParams(max_tokens=48, temperature=temperature, top_p=top_p, rollout_index=number)
