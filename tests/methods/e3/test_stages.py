@@ -102,7 +102,9 @@ def test_the_temperature_is_set_before_the_rollouts():
     one.begin(now := Step(1, temperature=9.0))
     assert one.run.trainer.temperatures == [1.0] and now.temperature == 1.0
     one.observe(now, rows_of([[0.5]]))
+    assert one.metrics(now).keys() == declared(Temperature)
     one.begin(now := Step(2))
+    assert one.metrics(now) == {}  # until the step's own rollouts are there
     # ln 2 / (ln 16 + ln ln 16) = 0.6931 / (2.7726 + 1.0198)
     assert now.temperature == pytest.approx(1.18278, abs=1e-5) and one.run.trainer.temperatures[1:] == [now.temperature]
 

@@ -236,3 +236,10 @@ def test_a_state_of_other_embeddings_or_rounds_is_refused(make):
         one.load_state_dict({name: value for name, value in state.items() if name != "predictor"})
     with refused("fresh questions a batch (dots.replay.delta)", "other run", "has 4", "has 2"):
         make(fresh=2).load_state_dict(state)
+
+
+def test_a_step_that_lacks_questions_gets_others_of_the_same_round(make):
+    one = make()
+    step, planned = plan(one)
+    more = one.top_up(step, 3, planned).tolist()
+    assert len(set(more)) == 3 and set(more) <= set(range(16)) - set(planned)

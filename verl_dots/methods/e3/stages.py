@@ -88,7 +88,6 @@ class Temperature(Stage):
     def begin(self, step: Step) -> None:
         """Set the temperature of the step."""
         super().begin(step)
-        self._figures = {}
         step.temperature = self.controller.value
         self.run.trainer.set_temperature(self.controller.value)
 
