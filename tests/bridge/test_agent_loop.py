@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from verl.utils import tensordict_utils as tu
 
-from tests.bridge.workers import Server, ServerOfMany, Workers, config_of
+from tests.bridge.workers import AsyncQueue, Server, ServerOfMany, Workers, config_of
 from verl_dots.bridge.agent_loop import FIRST_ROLLOUT, PARTITION, REPEATED, TEMPERATURE, number_repeats
 from verl_dots.bridge.seeds import DistinctRequests
 
@@ -81,6 +81,22 @@ def test_a_group_of_which_a_request_fails_is_marked_and_keeps_what_arrived(rolle
     assert own.rows() == verl.rows() and len(own.rows()) == 9
     told = own.tags("failures")
     assert [told[name]["cause"] for name in ("u0_2", "u1_2", "u2_2")] == ["OverflowError: too long"] * 3
+
+
+def test_a_group_whose_rows_are_refused_fails_alone(rolled_out, monkeypatch):
+    put = AsyncQueue.async_kv_batch_put
+
+    async def refuse_one(self, *, keys, **more):
+        if "u1_0_0" in keys:
+            raise RuntimeError("no room")
+        await put(self, keys=keys, **more)
+
+    monkeypatch.setattr(AsyncQueue, "async_kv_batch_put", refuse_one)
+    own = rolled_out(True)
+    assert {uid: own.tags()[uid]["status"] for uid in ("u0", "u1", "u2")} == {
+        "u0": "finished", "u1": "failure", "u2": "finished",
+    }  # fmt: skip
+    assert len(own.rows()) == 8 and own.tags("failures")["u1_0"]["cause"] == "RuntimeError: no room"
 
 
 def test_a_prompt_may_have_a_partition_a_temperature_and_numbers_of_its_own(rolled_out):

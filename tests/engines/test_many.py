@@ -70,3 +70,22 @@ def test_engines_of_verl_are_loaded_so(monkeypatch, cpu_environment):
     assert issubclass(loaded, Replica) and loaded.__name__ == "Replica"
     for name in ("vllm", "sglang"):
         assert RolloutReplicaRegistry._registry[name].__name__ == "load_serving_many"
+
+
+def test_errors_that_cannot_travel_and_cancelled_requests_are_told_in_words():
+    class Untold(Exception):
+        def __init__(self, first, second):
+            super().__init__(f"{first} and {second}")
+
+    class Many(ServesMany):
+        async def generate(self, kind):
+            if kind == "cancelled":
+                raise asyncio.CancelledError
+            raise Untold(1, 2)
+
+    async def collect() -> dict:
+        requests = [{"kind": "cancelled"}, {"kind": "untold"}]
+        return dict([pair async for batch in Many().generate_many(requests) for pair in batch])
+
+    found = asyncio.run(collect())
+    assert [str(found[place]) for place in (0, 1)] == ["the request was cancelled", "Untold: 1 and 2"]

@@ -4,6 +4,7 @@ import json
 import os
 import shlex
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -71,17 +72,19 @@ def test_without_the_warm_process_a_worker_starts_by_itself(warm, start):
     assert said["process"] == asked and said["arguments"] == ["--name", "a b"]
 
 
-def test_the_warm_process_ends_with_the_command():
+def test_the_warm_process_ends_with_the_command_and_leaves_nothing(tmp_path):
     command = "from verl_dots.launch.warm_workers import *; w = WarmWorkers({}, ()); print(w._process.pid, flush=True)"
     process = subprocess.Popen(
-        [sys.executable, "-c", f"{command}; import time; time.sleep(60)"], env=environment(), stdout=subprocess.PIPE
-    )
+        [sys.executable, "-c", f"{command}; import time; time.sleep(60)"],
+        env=environment(TMPDIR=tmp_path), stdout=subprocess.PIPE,
+    )  # fmt: skip
     pid = int(process.stdout.readline())
     time.sleep(0.5)
     process.send_signal(signal.SIGKILL)
     process.wait()
     for _ in range(100):
         if not psutil.pid_exists(pid):
+            assert list(tmp_path.iterdir()) == []
             return
         time.sleep(0.1)
     os.kill(pid, signal.SIGKILL)
@@ -99,15 +102,48 @@ def test_what_it_imports_has_neither_ray_nor_a_thread():
     assert done.stdout.split("\n")[-2] == "[] 1"
 
 
-@pytest.mark.parametrize("key", ["trainer.device=cuda", "trainer.nnodes=2", "ray_kwargs.ray_init.address=auto"])
-def test_only_workers_on_this_machines_cpu_are_forked(key):
-    config = OmegaConf.create({"trainer": {"device": "cpu", "nnodes": 1}, "ray_kwargs": {"ray_init": {}}})
-    name, _, value = key.partition("=")
-    OmegaConf.update(config, name, int(value) if value.isdigit() else value, force_add=True)
-    assert warm_workers(config) == []
+@pytest.mark.parametrize(
+    "key",
+    [
+        "trainer.device=cuda", "trainer.nnodes=2", "ray_kwargs.ray_init.address=auto",
+        "ray_kwargs.ray_init.runtime_env.py_executable=python3.12", "ray_kwargs.ray_init.runtime_env.pip=[vllm]",
+        "ray_kwargs.ray_init.runtime_env.env_vars.PYTHONPATH=/code",
+        "actor_rollout_ref.rollout.full_determinism=true",
+    ],
+)  # fmt: skip
+def test_where_workers_are_to_be_others_than_the_command_none_is_forked(key):
+    assert warm_workers(config_with(key)) == []
 
 
 def test_workers_of_a_ray_that_others_have_started_are_not_forked(monkeypatch):
     monkeypatch.setenv("RAY_ADDRESS", "auto")
-    config = OmegaConf.create({"trainer": {"device": "cpu", "nnodes": 1}, "ray_kwargs": {"ray_init": {}}})
-    assert warm_workers(config) == []
+    assert warm_workers(config_with()) == []
+
+
+def test_without_room_for_a_socket_ray_starts_the_workers(monkeypatch, tmp_path):
+    long = tmp_path / ("x" * 100)
+    long.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(long))
+    assert warm_workers(config_with()) == [] and list(long.iterdir()) == []
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "nowhere"))
+    assert warm_workers(config_with()) == []
+
+
+def test_one_who_ends_in_the_middle_of_its_question_holds_up_no_other(warm, start):
+    address = shlex.split(warm.executable)[-1]
+    for said in (b"", (100).to_bytes(8, "big") + b"{"):
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.connect(address)
+            connection.sendall(said)
+    assert start(warm.executable)[0]["arguments"] == ["--name", "a b"]
+
+
+def config_with(*overrides):
+    base = {
+        "trainer": {"device": "cpu", "nnodes": 1}, "ray_kwargs": {"ray_init": {}},
+        "actor_rollout_ref": {"rollout": {"full_determinism": False}},
+    }  # fmt: skip
+    config = OmegaConf.create(base)
+    for key, _, value in (override.partition("=") for override in overrides):
+        OmegaConf.update(config, key, OmegaConf.from_dotlist([f"x={value}"]).x, force_add=True)
+    return config

@@ -27,6 +27,7 @@ from tensordict import TensorDict
 from verl.experimental.agent_loop.agent_loop import DictConfigWrap, ToolListWrap
 from verl.trainer.ppo.v1 import agent_loop_tq
 from verl.utils import tensordict_utils as tu
+from verl.utils.rollout_trace import RolloutTraceConfig
 
 from verl_dots.bridge.failures import require_finite_reward, tell_failure
 from verl_dots.bridge.requests import TogetherRequests
@@ -71,7 +72,12 @@ class _GroupQueue:
         if tag == {"status": "running"}:
             return  # a prompt that is pending counts the same
         group = _group.get()
-        await self._writer.write(key, group.partition or partition_id, group.rows, tag)
+        rows, group.rows = group.rows, GroupRows()  # verl puts "failure" once more where this raises, without rows
+        try:
+            await self._writer.write(key, group.partition or partition_id, rows, tag)
+        except Exception as error:
+            await tell_failure(key, 0, error)
+            raise
 
     async def async_kv_batch_put(self, *, keys: list, fields: list[dict], tags: list[dict], partition_id: str) -> None:
         _group.get().rows.add(keys, fields, tags)
@@ -147,7 +153,7 @@ class SeededAgentLoopWorker(agent_loop_tq.AgentLoopWorkerTQ.__ray_metadata__.mod
         if group.temperature is not None:
             sampling_params = {**sampling_params, "temperature": float(group.temperature)}
         try:
-            if is_single_turn(agent_name) and not trace:
+            if is_single_turn(agent_name) and RolloutTraceConfig.get_backend() is None:
                 _one_turn.set(True)
                 output = await self._single_turn.run(sampling_params, **kwargs)
                 return await self._agent_loop_postprocess(output, trajectory["validate"], **kwargs)

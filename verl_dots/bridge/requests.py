@@ -2,7 +2,8 @@
 
 verl's client asks its load balancer and then a server, once for each request. The requests of a step's rollouts all
 come at once, so they share these calls here: each server is asked for its part by one. Requests of a group stay
-together, and a server computes their prompt once where it can.
+together, and a server computes their prompt once where it can. The load balancer counts what a server is asked for in
+one call as one request.
 """
 
 import asyncio

@@ -70,14 +70,21 @@ class RowWriter:
             for group in ended:
                 by_partition[group.partition].append(group)
             for partition, groups in by_partition.items():
-                try:
-                    await self._write(partition, groups)
-                except Exception as error:  # noqa: BLE001 - it belongs to the callers, who get it
-                    for group in groups:
-                        group.written.set_exception(error)
-                else:
-                    for group in groups:
-                        group.written.set_result(None)
+                await self._write_or_raise(partition, groups)
+
+    async def _write_or_raise(self, partition: str, groups: list[_Ended]) -> None:
+        """Write groups together; where that fails each alone, so that one fails no other."""
+        try:
+            await self._write(partition, groups)
+        except Exception as error:  # noqa: BLE001 - it belongs to the caller, who gets it
+            if len(groups) == 1:
+                groups[0].written.set_exception(error)
+                return
+            for group in groups:
+                await self._write_or_raise(partition, [group])
+        else:
+            for group in groups:
+                group.written.set_result(None)
 
     async def _write(self, partition: str, groups: list[_Ended]) -> None:
         alike: dict[tuple, GroupRows] = defaultdict(GroupRows)  # a batch has the same fields in all rows

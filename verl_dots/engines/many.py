@@ -5,6 +5,7 @@ the response: at thousands of rollouts a step this is more than a small model's 
 """
 
 import asyncio
+import pickle
 from collections.abc import AsyncIterator, Sequence
 from functools import partial
 from typing import Any
@@ -37,10 +38,24 @@ class ServesMany:
                 while not ended.empty():
                     batch.append(ended.get_nowait())
                 left -= len(batch)
-                yield [(index, task.exception() or task.result()) for index, task in batch]
+                yield [(index, _outcome(task)) for index, task in batch]
         finally:
             for task in tasks:
                 task.cancel()
+
+
+def _outcome(task: asyncio.Task) -> Any:
+    """What the task returned or raised, in a form that travels to another process."""
+    if task.cancelled():
+        return RuntimeError("the request was cancelled")
+    error = task.exception()
+    if error is None:
+        return task.result()
+    try:
+        pickle.loads(pickle.dumps(error))
+    except Exception:  # noqa: BLE001 - whatever keeps it from travelling
+        return RuntimeError(f"{type(error).__name__}: {error}")
+    return error
 
 
 def _put(ended: asyncio.Queue, index: int, task: asyncio.Task) -> None:

@@ -8,6 +8,7 @@ Where the warm process does not answer (it has ended, or this is another machine
 
 import json
 import os
+import resource
 import socket
 import sys
 
@@ -15,7 +16,9 @@ import sys
 def main() -> None:
     """Hand this worker over, or become it."""
     address, *command = sys.argv[1:]
-    request = json.dumps({"argv": command, "environ": dict(os.environ), "folder": os.getcwd()}).encode()
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    asked = {"argv": command, "environ": dict(os.environ), "folder": os.getcwd(), "open_files": limits}
+    request = json.dumps(asked).encode()
     try:
         with socket.socket(socket.AF_UNIX) as connection:
             connection.connect(address)

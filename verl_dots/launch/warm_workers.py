@@ -12,7 +12,9 @@ import importlib
 import json
 import os
 import random
+import resource
 import runpy
+import shlex
 import shutil
 import signal
 import socket
@@ -23,10 +25,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from verl_dots.engines.environment import prepare_environment
 from verl_dots.launch import forked_worker
+from verl_dots.launch.environment import joins_cluster
 
 # What verl and Ray import of other packages. Not these two: Ray reads the variables of a worker when it is imported.
 MODULES = (
@@ -45,6 +48,7 @@ MODULES = (
 )
 SOCKET = "socket"
 EVERY_SECONDS = 1.0  # how often it looks whether the command still runs
+ASKING_SECONDS = 5.0  # that one who asks has for its question
 
 
 class WarmWorkers:
@@ -56,24 +60,28 @@ class WarmWorkers:
     """
 
     def __init__(self, environment: Mapping[str, str], modules: Sequence[str] = MODULES):
-        self._folder = Path(tempfile.mkdtemp(prefix="verl_dots_"))  # a socket's name must be short
-        with socket.socket(socket.AF_UNIX) as server:
-            server.bind(str(self._folder / SOCKET))
-            server.listen(64)  # those who ask while it imports wait
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", __name__, str(server.fileno()), *modules],
-                env={**os.environ, **environment},
-                pass_fds=[server.fileno()],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                start_new_session=True,  # Ctrl-C is for the command, which ends the run in order
-            )
+        self._folder = Path(tempfile.mkdtemp(prefix="verl_dots_"))  # of this user alone
+        try:
+            with socket.socket(socket.AF_UNIX) as server:
+                server.bind(str(self._folder / SOCKET))
+                server.listen(64)  # those who ask while it imports wait
+                self._process = subprocess.Popen(
+                    [sys.executable, "-m", __name__, str(server.fileno()), str(os.getpid()), self._folder, *modules],
+                    env={**os.environ, **environment},
+                    pass_fds=[server.fileno()],
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL,
+                    stderr=subprocess.DEVNULL,
+                    start_new_session=True,  # Ctrl-C is for the command, which ends the run in order
+                )
+        except OSError:
+            shutil.rmtree(self._folder, ignore_errors=True)
+            raise
 
     @property
     def executable(self) -> str:
-        """What a worker's `py_executable` is set to."""
-        return f"{sys.executable} -S -E {forked_worker.__file__} {self._folder / SOCKET}"
+        """What a worker's `py_executable` is set to, a part of a shell command."""
+        return shlex.join([sys.executable, "-S", "-E", forked_worker.__file__, str(self._folder / SOCKET)])
 
     def close(self) -> None:
         """End the warm process; its forks run on."""
@@ -83,20 +91,33 @@ class WarmWorkers:
 
 
 def warm_workers(config: DictConfig) -> list[WarmWorkers]:
-    """The warm process of a run whose workers can be forked; none on GPUs and on a Ray that others have started."""
-    address = config.ray_kwargs.ray_init.get("address") or os.environ.get("RAY_ADDRESS")
-    if config.trainer.device != "cpu" or config.trainer.nnodes != 1 or address:
+    """The warm process of a run, or none where Ray must start the workers.
+
+    That is on GPUs, on a Ray that others have started, where the workers are to have another Python or another order of
+    hashes than the command, and where there is no room for a socket.
+    """
+    init = OmegaConf.select(config, "ray_kwargs.ray_init") or {}
+    wanted = init.get("runtime_env") or {}
+    variables = {name: str(value) for name, value in (wanted.get("env_vars") or {}).items()}
+    if config.trainer.device != "cpu" or config.trainer.nnodes != 1 or joins_cluster(init.get("address"), os.environ):
         return []
-    return [WarmWorkers(prepare_environment(cpu=True))]
+    if set(wanted) - {"env_vars"} or any(name.startswith(("PYTHON", "LD_")) for name in variables):
+        return []
+    if config.actor_rollout_ref.rollout.full_determinism:  # verl then sets PYTHONHASHSEED
+        return []
+    try:
+        return [WarmWorkers(prepare_environment(cpu=True) | variables)]
+    except OSError:  # a folder that is refused with its name later, or one with a name too long for a socket alone
+        return []
 
 
-def serve(server: socket.socket, modules: Sequence[str]) -> None:
+def serve(server: socket.socket, parent: int, folder: str, modules: Sequence[str]) -> None:
     """Import, then fork for whoever asks, until the process that started this one has ended."""
-    parent = os.getppid()
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # ended forks leave nothing behind
     with server:
         for name in modules:
-            importlib.import_module(name)
+            if os.getppid() == parent:
+                importlib.import_module(name)
         gc.collect()
         gc.freeze()  # pages that no collection touches stay shared with the forks
         server.settimeout(EVERY_SECONDS)
@@ -106,7 +127,9 @@ def serve(server: socket.socket, modules: Sequence[str]) -> None:
             except TimeoutError:
                 continue
             with connection:
-                request, files = _received(connection)
+                if (asked := _asked(connection)) is None:
+                    continue
+                request, files = asked
                 if os.fork() == 0:
                     server.close()
                     connection.sendall(b"1")
@@ -114,15 +137,25 @@ def serve(server: socket.socket, modules: Sequence[str]) -> None:
                     _become(request, files)
             for file in files:
                 os.close(file)
+    shutil.rmtree(folder, ignore_errors=True)
 
 
-def _received(connection: socket.socket) -> tuple[dict[str, Any], list[int]]:
-    connection.settimeout(None)
-    length, files, _, _ = socket.recv_fds(connection, 8, 3)
-    text = b""
-    while len(text) < int.from_bytes(length, "big"):
-        text += connection.recv(1 << 20)
-    return json.loads(text), files
+def _asked(connection: socket.socket) -> tuple[dict[str, Any], list[int]] | None:
+    """What one who asks wants, and its three files; None where it has ended meanwhile."""
+    files: list[int] = []
+    try:
+        connection.settimeout(ASKING_SECONDS)
+        length, files, _, _ = socket.recv_fds(connection, 8, 3)
+        text = b""
+        while more := connection.recv(1 << 20):
+            text += more
+            if len(text) == int.from_bytes(length, "big"):
+                return json.loads(text), files
+    except (OSError, ValueError):
+        pass
+    for file in files:
+        os.close(file)
+    return None
 
 
 def _become(request: dict[str, Any], files: list[int]) -> NoReturn:
@@ -135,6 +168,7 @@ def _become(request: dict[str, Any], files: list[int]) -> NoReturn:
     os.chdir(request["folder"])
     os.environ.clear()
     os.environ.update(request["environ"])
+    resource.setrlimit(resource.RLIMIT_NOFILE, request["open_files"])  # Ray has raised its own
     _as_if_new()
     sys.argv = request["argv"]
     sys.path[0] = str(Path(sys.argv[0]).parent)
@@ -149,8 +183,9 @@ def _as_if_new() -> None:
 
     random.seed()
     np.random.seed()
-    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS") or torch.get_num_threads()))
+    threads = os.environ.get("OMP_NUM_THREADS", "").split(",")[0]  # a list is of nested levels
+    torch.set_num_threads(int(threads) if threads.strip().isdigit() else torch.get_num_threads())
 
 
 if __name__ == "__main__":
-    serve(socket.socket(fileno=int(sys.argv[1])), sys.argv[2:])
+    serve(socket.socket(fileno=int(sys.argv[1])), int(sys.argv[2]), sys.argv[3], sys.argv[4:])
