@@ -66,9 +66,9 @@ class Run:
 
     Attributes:
         parts: of a step, medians; with `step` itself.
-        start: from the command to the beginning of the first step.
-        validation: of all questions, median; and how many.
-        tokens: response tokens of a step and of the validation, mean.
+        start: from the command to the first validation, or to the first step where there is none before it.
+        validation: of all questions, median.
+        tokens: response tokens of a step, mean.
         rollouts: of a step.
         starting, stepping: CPU seconds of each kind of process until the first step, and of a step.
     """
@@ -101,11 +101,10 @@ def run(tree: str, args: argparse.Namespace) -> Run:
     shutil.rmtree(folder)
     steps = [row for row in rows if row["step"] > FIRST]
     between = marks[args.steps][1] - marks[FIRST][1]
-    first = next(row for row in rows if row["step"] == 1)
     validations = [row["timing_s/testing"] for row in rows if "timing_s/testing" in row]
     return Run(
         parts={name: statistics.median(row.get(f"timing_s/{name}", 0.0) for row in steps) for name in ("step", *PARTS)},
-        start=marks[1][0] - began - first["timing_s/step"] - (validations[0] if rows[0]["step"] == 0 else 0.0),
+        start=marks[rows[0]["step"]][0] - began - rows[0]["wall_seconds"],
         validation=statistics.median(validations),
         tokens=statistics.mean(row["training/generated_tokens"] for row in steps),
         rollouts=statistics.mean(row["training/generated_tokens"] / row["response_length/mean"] for row in steps),
@@ -131,11 +130,12 @@ def _follow(process: subprocess.Popen, metrics: Path, processes: Processes) -> d
 
 @dataclass
 class Limits:
-    """Tokens a second, and seconds, of the parts alone.
+    """Of the parts alone.
 
     Attributes:
-        generation, validation: response tokens of the engine alone, on the rollouts of a step and of a validation.
-        update: response tokens of a forward and a backward pass with an optimizer step.
+        generation: response tokens a second of the engine alone, on the rollouts of a step.
+        validation: seconds of the engine alone for all questions of a validation.
+        update: response tokens a second of a forward and a backward pass with an optimizer step.
         importing: seconds of one process that imports verl's workers.
     """
 
@@ -152,7 +152,8 @@ def limits(args: argparse.Namespace, rollouts: int) -> Limits:
     group = 8
     questions = [prompt for prompt in prompts["train"][: rollouts // group] for _ in range(group)]
     train, rows = _generate(args.model, questions, temperature=1.0, top_p=1.0)
-    validation, _ = _generate(args.model, prompts["val"], temperature=0.6, top_p=0.95)
+    rate, answers = _generate(args.model, prompts["val"], temperature=0.6, top_p=0.95)
+    validation = sum(len(response) for _, response in answers) / rate
     began = time.perf_counter()
     subprocess.run([sys.executable, "-c", IMPORTS], check=True, capture_output=True)
     return Limits(train, validation, _update(args.model, rows), time.perf_counter() - began)
@@ -223,12 +224,14 @@ def last_lines(runs: list[Run], alone: Limits) -> str:
         return statistics.median(figure(one) for one in runs)
 
     generation = median(lambda one: one.tokens / one.parts["gen"]) / alone.generation
+    validation = alone.validation / median(lambda one: one.validation)
     update = median(lambda one: one.tokens / one.parts["update_actor"]) / alone.update
+    step, start = median(lambda one: one.parts["step"]), median(lambda one: one.start)
     overhead = median(lambda one: 1e3 * (one.parts["gen"] - one.tokens / alone.generation) / one.rollouts)
     return (
-        f"generation: {generation:.2f} of the bare engine    update: {update:.2f} of bare\n"
-        f"step: {median(lambda one: one.parts['step']):.2f} s    validation: {median(lambda one: one.validation):.2f} s"
-        f"    overhead a rollout: {overhead:.2f} ms    start: {median(lambda one: one.start):.1f} s"
+        f"generation: {generation:.2f} of the bare engine    validation: {validation:.2f} of the bare engine    "
+        f"update: {update:.2f} of bare\n"
+        f"step: {step:.2f} s    overhead a rollout: {overhead:.2f} ms    start: {start:.1f} s"
     )
 
 
@@ -243,7 +246,7 @@ def main(argv: list[str] | None = None) -> None:
     for tree, of_tree in runs.items():
         Console().print(*tables(tree, of_tree))
     print(
-        f"alone: engine {alone.generation:.0f} tokens/s, in a validation {alone.validation:.0f}; "
+        f"alone: engine {alone.generation:.0f} tokens/s, {alone.validation:.2f} s for a validation; "
         f"update {alone.update:.0f} tokens/s; one import {alone.importing:.1f} s"
     )
     for tree, of_tree in runs.items():

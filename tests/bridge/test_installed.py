@@ -3,7 +3,8 @@
 import pytest
 
 from tests.test_layers import FILES, PACKAGE, private_uses
-from verl_dots.bridge.contract import CONTRACT, V1, Part, differences
+from verl_dots.bridge.contract import CONTRACT, V1, Part
+from verl_dots.bridge.installed import differences
 
 TRAINER = f"{V1}.PPOTrainerSync"
 
