@@ -13,7 +13,7 @@ import psutil
 import pytest
 from omegaconf import OmegaConf
 
-from tests.launches import environment
+from tests.launches import environment, plain_config
 from verl_dots.launch.warm_workers import MODULES, WarmWorkers, warm_workers
 
 SCRIPT = """
@@ -113,6 +113,11 @@ def test_what_it_imports_has_neither_ray_nor_a_thread():
 )  # fmt: skip
 def test_where_workers_are_to_be_others_than_the_command_none_is_forked(key):
     assert warm_workers(config_with(key)) == []
+
+
+def test_workers_of_a_plain_run_on_a_cpu_are_forked(cpu_environment):
+    (warm,) = warm_workers(plain_config())
+    warm.close()
 
 
 def test_workers_of_a_ray_that_others_have_started_are_not_forked(monkeypatch):

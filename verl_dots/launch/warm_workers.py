@@ -101,7 +101,8 @@ def warm_workers(config: DictConfig) -> list[WarmWorkers]:
     variables = {name: str(value) for name, value in (wanted.get("env_vars") or {}).items()}
     if config.trainer.device != "cpu" or config.trainer.nnodes != 1 or joins_cluster(init.get("address"), os.environ):
         return []
-    if set(wanted) - {"env_vars"} or any(name.startswith(("PYTHON", "LD_")) for name in variables):
+    others = [name for name, value in wanted.items() if name != "env_vars" and value is not None]
+    if others or any(name.startswith(("PYTHON", "LD_")) for name in variables):
         return []
     if config.actor_rollout_ref.rollout.full_determinism:  # verl then sets PYTHONHASHSEED
         return []
