@@ -51,7 +51,7 @@ CONTRACT = (
         "_compute_advantage(batch metrics) _update_critic(batch metrics) _update_actor(batch metrics) "
         "on_sample_begin() on_sample_end()",
         attributes="config use_critic global_steps timing_raw replay_buffer actor_rollout_wg reward_loop_manager "
-        "checkpoint_manager agent_loop_manager",
+        "checkpoint_manager agent_loop_manager processor",
     ),
     Part(
         f"{V1}.PPOTrainerSync",

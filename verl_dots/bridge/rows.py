@@ -162,6 +162,17 @@ class Rows:
         """Hold entries of what the workers get with the rows, whatever verl puts there; LEFT_OUT removes one."""
         self.meta.extra_info = PinnedInfo(self.meta.extra_info, entries)
 
+    @contextmanager
+    def tensors_alone(self) -> Iterator[None]:
+        """Have workers fetch no columns of objects, questions among them: these are most of what a fetch costs."""
+        found = tq.get_client().kv_retrieve_meta(keys=self.keys, partition_id=self.meta.partition_id)
+        before = self.meta.fields
+        self.meta.fields = [name for name, kind in found.field_schema.items() if not kind["is_non_tensor"]]
+        try:
+            yield
+        finally:
+            self.meta.fields = before
+
     # --- their place in the queue ----------------------------------------------------------------------------
 
     def clear(self) -> None:

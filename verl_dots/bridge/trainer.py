@@ -6,7 +6,7 @@ The only class of the package that overrides or calls a private method of verl's
 
 import math
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cached_property
 from typing import Any
 
@@ -117,14 +117,20 @@ class BridgeTrainer(PPOTrainerSync):
 
     # --- forward passes and updates --------------------------------------------------------------------------
 
+    def _for_workers(self, rows: Rows) -> AbstractContextManager:
+        """What they read: of a model of text the tensors, of one with images the images, too."""
+        return rows.tensors_alone() if self.processor is None else nullcontext()
+
     def forward(self, field: str, rows: Rows, metrics: dict) -> None:
         """A forward pass that writes `field`: old_log_probs (and entropy) or ref_log_prob."""
         passes = {"old_log_probs": self._compute_old_log_prob, "ref_log_prob": self._compute_ref_log_prob}
-        passes[field](rows.meta, metrics=metrics)
+        with self._for_workers(rows):
+            passes[field](rows.meta, metrics=metrics)
 
     def compute_values(self, rows: Rows, metrics: dict) -> None:
         """The critic's values."""
-        self._compute_values(rows.meta, metrics=metrics)
+        with self._for_workers(rows):
+            self._compute_values(rows.meta, metrics=metrics)
 
     def compute_advantages(self, rows: Rows, metrics: dict) -> None:
         """Advantages and returns of rewards and, where the config asks for them, of values and of a KL penalty."""
@@ -132,11 +138,13 @@ class BridgeTrainer(PPOTrainerSync):
 
     def update_critic(self, rows: Rows, metrics: dict) -> None:
         """The critic's optimizer steps."""
-        self._update_critic(rows.meta, metrics=metrics)
+        with self._for_workers(rows):
+            self._update_critic(rows.meta, metrics=metrics)
 
     def update_actor(self, rows: Rows, metrics: dict) -> None:
         """The actor's optimizer steps."""
-        self._update_actor(rows.meta, metrics=metrics)
+        with self._for_workers(rows):
+            self._update_actor(rows.meta, metrics=metrics)
 
     def set_actor_loss(self, loss: Any) -> None:
         """Have the actor's workers compute another loss than verl's; called with (config, output, data, dp_group)."""
