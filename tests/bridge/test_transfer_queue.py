@@ -56,6 +56,9 @@ def all_calls() -> list[Any]:
     rows.at([1]).put({"age": torch.tensor([7])})
     rows.at([0, 1]).put({"old_log_probs": [torch.tensor([0.25]), torch.tensor([0.75, 1.0])]})
     shown += [plain(rows.get("age", "old_log_probs")), plain(rows.at([0]).get("age", "old_log_probs")), tags("train")]
+    with rows.tensors_alone():
+        shown.append(sorted(rows.meta.fields))
+    assert rows.meta.fields is None
     with rows.rewarded([0.5, 0.0, 6.0]):
         shown.append(plain(rows.get("rm_scores")))
     shown += [plain(rows.get("rm_scores")), rows.rewards(), rows.groups({"a": 1})]

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from copy import copy
 from functools import cache
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import datasets
@@ -50,6 +51,17 @@ class MemoryQueue:
         rows = [self.fields[partition_id][key] for key in keys]
         names = select_fields or sorted(set.intersection(*(set(row) for row in rows)))
         return {name: _column([row[name] for row in rows]) for name in names}
+
+    def get_client(self) -> "MemoryQueue":
+        return self
+
+    def kv_retrieve_meta(self, keys, partition_id) -> SimpleNamespace:
+        kinds = {
+            name: {"is_non_tensor": not isinstance(value, torch.Tensor)}
+            for key in keys
+            for name, value in self.fields[partition_id][key].items()
+        }
+        return SimpleNamespace(field_schema=kinds)
 
     def kv_clear(self, keys, partition_id) -> None:
         for key in keys:

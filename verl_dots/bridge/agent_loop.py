@@ -63,7 +63,7 @@ class _GroupQueue:
     """verl's TransferQueue client: rows of the group at hand are kept until its status says that it has ended."""
 
     def __init__(self, queue: Any, writer: RowWriter):
-        self._queue, self._writer = queue, writer
+        self._queue, self.writer = queue, writer
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._queue, name)
@@ -74,7 +74,7 @@ class _GroupQueue:
         group = _group.get()
         rows, group.rows = group.rows, GroupRows()  # verl puts "failure" once more where this raises, without rows
         try:
-            await self._writer.write(key, group.partition or partition_id, rows, tag)
+            await self.writer.write(key, group.partition or partition_id, rows, tag)
         except Exception as error:
             await tell_failure(key, 0, error)
             raise
@@ -115,6 +115,7 @@ class SeededAgentLoopWorker(agent_loop_tq.AgentLoopWorkerTQ.__ray_metadata__.mod
             writer = RowWriter(agent_loop_tq.tq, agent_loop_tq.list_of_dict_to_tensordict)
             agent_loop_tq.tq = _GroupQueue(agent_loop_tq.tq, writer)
             agent_loop_tq.list_of_dict_to_tensordict = list
+        self._writer = agent_loop_tq.tq.writer
         TogetherRequests(self.llm_client, _one_turn.get)
         self.llm_client = DistinctRequests(self.llm_client, _session.get)
         self._quick_rewards = QuickRewards.of_config(self.config, self.tokenizer)
@@ -138,7 +139,8 @@ class SeededAgentLoopWorker(agent_loop_tq.AgentLoopWorkerTQ.__ray_metadata__.mod
                 first_rollout=int(prompt.pop(FIRST_ROLLOUT, 0)),
             )
         )
-        await super()._run_prompt(prompt, sampling_params, trajectory, trace)
+        with self._writer.group():
+            await super()._run_prompt(prompt, sampling_params, trajectory, trace)
 
     async def _run_agent_loop(
         self, sampling_params: dict[str, Any], trajectory: dict, *, agent_name: str, trace: bool = True, **kwargs

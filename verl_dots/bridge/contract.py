@@ -142,6 +142,11 @@ CONTRACT = (
         "async_kv_batch_put(keys partition_id fields tags data_parser)",
     ),
     Part(
+        "transfer_queue.TransferQueueClient",
+        "bridge/rows.py",
+        called="kv_retrieve_meta(keys partition_id)",
+    ),
+    Part(
         "transfer_queue.KVBatchMeta",
         "bridge/rows.py",
         called="__init__(partition_id keys tags fields extra_info) reorder(indexes)",
@@ -179,6 +184,22 @@ CONTRACT = (
         "engines/cpu_platform.py",
         overridden="initialize_global_process_group_ray(timeout_second backend)",
     ),
+    Part(
+        "verl.workers.engine.fsdp.transformer_impl.FSDPEngineWithLMHead",
+        "engines/training.py",
+        overridden="initialize() prepare_model_inputs(micro_batch) "
+        "prepare_model_outputs(output output_args micro_batch logits_processor_func)",
+        attributes="module",
+    ),
+    Part(
+        "verl.workers.engine.EngineRegistry", "engines/training.py", called="register(model_type backend device vendor)"
+    ),
+    Part(
+        "verl.utils.torch_functional",
+        "engines/training.py",
+        called="entropy_from_logits(logits) calculate_sum_pi_squared_from_logits(logits)",
+    ),
+    Part("verl.utils.model", "engines/training.py", called="extract_multi_modal_inputs(batch_data)"),
     Part("verl.utils.fsdp_utils", "engines/cpu_platform.py", overridden="CPUOffloadPolicy(pin_memory)"),
     Part(
         "verl.utils.model",

@@ -1,17 +1,20 @@
 """Rows of the agent loop workers on their way to the TransferQueue: many in one call.
 
 verl's worker writes each trajectory alone, and the status of its group before and after. Here the rows of a group
-wait for its last one, and groups that end at the same time travel together. A status is written after its rows.
+wait for its last one, and groups that end near each other travel together. A status is written after its rows.
 """
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from tensordict import NonTensorData, TensorDict
+
+HOLD_SECONDS = 0.5
 
 
 @dataclass
@@ -43,34 +46,69 @@ class _Ended:
 
 
 class RowWriter:
-    """Writes ended groups; those that end while others are written go together in the next call.
+    """Writes ended groups together: once no group is left that has not ended, or the first of them has waited enough.
+
+    A write costs most of its time for itself, whatever it holds, and in a step nobody reads a group before the last.
 
     Args:
         queue: module or client with TransferQueue's `async_kv_batch_put`.
         together: makes a batch of rows' fields; verl's `list_of_dict_to_tensordict`.
+        hold_seconds: that an ended group waits for others at most.
     """
 
-    def __init__(self, queue: Any, together: Callable[[list[dict[str, Any]]], TensorDict]):
-        self._queue, self._together = queue, together
+    def __init__(
+        self, queue: Any, together: Callable[[list[dict[str, Any]]], TensorDict], hold_seconds: float = HOLD_SECONDS
+    ):
+        self._queue, self._together, self._hold_seconds = queue, together, hold_seconds
+        self._begun = 0  # groups that are not over, among them those that wait here or are being written
         self._ended: list[_Ended] = []
-        self._writing: asyncio.Task | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._being_written = 0
+        self._writing: set[asyncio.Task] = set()
+
+    @contextmanager
+    def group(self) -> Iterator[None]:
+        """For as long as a group is rolled out and written: others wait for it."""
+        self._begun += 1
+        try:
+            yield
+        finally:
+            self._begun -= 1
+            self._write_if_none_is_left()
 
     async def write(self, uid: str, partition: str, rows: GroupRows, tag: dict[str, Any]) -> None:
         """Write a group's rows, then its tag under `uid`. Returns, or raises, once it has been done."""
-        written = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        written = loop.create_future()
         self._ended.append(_Ended(uid, partition, rows, tag, written))
-        if self._writing is None or self._writing.done():
-            self._writing = asyncio.create_task(self._write_all())
+        if self._timer is None:
+            self._timer = loop.call_later(self._hold_seconds, self._write_now)
+        self._write_if_none_is_left()
         await written
 
-    async def _write_all(self) -> None:
-        while self._ended:
-            ended, self._ended = self._ended, []
-            by_partition = defaultdict(list)
-            for group in ended:
-                by_partition[group.partition].append(group)
+    def _write_if_none_is_left(self) -> None:
+        if self._ended and len(self._ended) + self._being_written >= self._begun:
+            self._write_now()
+
+    def _write_now(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        ended, self._ended = self._ended, []
+        task = asyncio.ensure_future(self._write_all(ended))
+        self._writing.add(task)
+        task.add_done_callback(self._writing.discard)
+
+    async def _write_all(self, ended: list[_Ended]) -> None:
+        by_partition = defaultdict(list)
+        for group in ended:
+            by_partition[group.partition].append(group)
+        self._being_written += len(ended)
+        try:
             for partition, groups in by_partition.items():
                 await self._write_or_raise(partition, groups)
+        finally:
+            self._being_written -= len(ended)
 
     async def _write_or_raise(self, partition: str, groups: list[_Ended]) -> None:
         """Write groups together; where that fails each alone, so that one fails no other."""
