@@ -39,7 +39,7 @@ from verl_dots.rollout.settings import EngineConfig
 HERE = Path(__file__).parents[1]
 FIRST = 3  # steps that are not counted: caches are filled, code is loaded
 PARTS = ("gen", "old_log_prob", "adv", "update_actor", "update_weights")
-MICRO_BATCH_TOKENS = 4096  # of conf/device/cpu.yaml
+MICRO_BATCH_TOKENS = 8192  # of conf/device/cpu.yaml
 IMPORTS = "import verl.workers.engine_workers, verl.experimental.agent_loop"
 TIMEOUT_SECONDS = 1800
 
