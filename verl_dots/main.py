@@ -20,11 +20,11 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig
 
 from verl_dots.engines.environment import prepare_environment
+from verl_dots.engines.warm_workers import WarmWorkers, warm_workers
 from verl_dots.launch.claim import claim_run
 from verl_dots.launch.compose import CONFIG_MODULE, CONFIG_NAME, compose, with_preset
 from verl_dots.launch.machine_checks import check_machine
 from verl_dots.launch.start import launch, validate
-from verl_dots.launch.warm_workers import WarmWorkers, warm_workers
 from verl_dots.settings import ConfigError
 
 # Whether `main` has validated the config already: hydra's own command line hides what a check would say.

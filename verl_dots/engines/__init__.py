@@ -1,1 +1,1 @@
-"""verl's platform and rollout engine for machines without a GPU."""
+"""verl's platform, rollout engine and training engine for machines without a GPU."""

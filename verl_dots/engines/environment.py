@@ -2,6 +2,7 @@
 
 import logging
 import os
+from collections.abc import Mapping
 
 PLUGIN = "verl_dots.engines.plugin"
 # Forwarded to the Ray processes of every node; set before verl is imported. A value that the user has set stays.
@@ -38,6 +39,11 @@ def prepare_environment(cpu: bool, nnodes: int = 1) -> dict[str, str]:
     # It tells of its choice at every import; a level would not last, as it sets its own.
     logging.getLogger("verl.plugin.platform.platform_manager").addFilter(_is_warning)
     return {name: os.environ[name] for name in ("VERL_USE_EXTERNAL_MODULES", *wanted)}
+
+
+def joins_cluster(config_address: str | None, environment: Mapping[str, str]) -> bool:
+    """Whether Ray runs already, so that its folders and devices are those of another process."""
+    return bool(config_address or environment.get("RAY_ADDRESS"))
 
 
 def _is_warning(record: logging.LogRecord) -> bool:

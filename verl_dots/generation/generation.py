@@ -11,6 +11,7 @@ load balancer. On the `hf` engine in float32 on a CPU the same call gives the sa
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,9 +24,9 @@ from verl_dots.generation.responses import Response
 from verl_dots.generation.standalone import (
     count_replicas,
     load_tokenizer,
+    ray_of,
     require_devices,
     standalone_config,
-    start_ray,
     tokenize,
 )
 
@@ -71,7 +72,7 @@ class RolloutServers:
         self.tokenizer = load_tokenizer(self.config)
         self._manager = None
         self._runner: asyncio.Runner | None = None
-        self._started_ray = False
+        self._opened = ExitStack()
 
     @property
     def most_in_flight(self) -> int:
@@ -90,7 +91,7 @@ class RolloutServers:
         from ray.exceptions import RayError
         from verl.workers.rollout.llm_server import LLMServerManager
 
-        self._started_ray = start_ray(self.config, self._environment)
+        self._opened.enter_context(ray_of(self.config, self._environment))
         self._runner = asyncio.Runner()
 
         async def create() -> LLMServerManager:
@@ -108,15 +109,11 @@ class RolloutServers:
         return self
 
     def __exit__(self, *error: Any) -> None:
-        import ray
-
         self._manager = None
         if self._runner is not None:
             self._runner.close()
             self._runner = None
-        if self._started_ray:
-            ray.shutdown()
-            self._started_ray = False
+        self._opened.close()
 
     def generate(
         self,

@@ -1,11 +1,13 @@
 """What rollout servers without a trainer need beside verl's: their config, the tokenizer, Ray itself."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf, open_dict
 
+from verl_dots.engines.warm_workers import warm_workers
 from verl_dots.settings import ConfigError
 
 # Servers that stand alone: the weights are the model's own, and nothing else needs the GPU's memory.
@@ -100,22 +102,36 @@ def tokenize(tokenizer: Any, messages: Sequence[dict[str, str]], config: DictCon
     )
 
 
-def start_ray(config: DictConfig, environment: dict[str, str]) -> bool:
-    """Start or join Ray as verl's run_ppo does; whether it was started here (an existing connection is used)."""
+@contextmanager
+def ray_of(config: DictConfig, environment: dict[str, str]) -> Iterator[None]:
+    """Ray for as long as it is needed, started or joined as verl's run_ppo does; an existing connection is used."""
+    import ray
+
+    if ray.is_initialized():
+        yield
+        return
+    warm = warm_workers(config)
+    try:
+        _start_ray(config, environment, {"py_executable": warm[0].executable} if warm else {})
+        yield
+    finally:
+        ray.shutdown()
+        for one in warm:
+            one.close()
+
+
+def _start_ray(config: DictConfig, environment: dict[str, str], how: dict[str, str]) -> None:
     import ray
     from verl.trainer.constants_ppo import get_ppo_ray_runtime_env
 
-    if ray.is_initialized():
-        return False
     rollout = config.actor_rollout_ref.rollout
     if rollout.full_determinism:
         flags = {"VERL_FULL_DETERMINISM": "1", "VLLM_BATCH_INVARIANT": "1", "PYTHONHASHSEED": str(rollout.seed)}
         os.environ.update(flags)
     given = OmegaConf.to_container(config.ray_kwargs.get("ray_init") or OmegaConf.create({}), resolve=True)
-    runtime_env = get_ppo_ray_runtime_env(config) | (given.pop("runtime_env", None) or {})
+    runtime_env = get_ppo_ray_runtime_env(config) | (given.pop("runtime_env", None) or {}) | how
     runtime_env["env_vars"] = {**environment, **(runtime_env.get("env_vars") or {})}
     ray.init(runtime_env=runtime_env, **given)
-    return True
 
 
 def require_devices(config: DictConfig) -> None:

@@ -66,8 +66,3 @@ def check_temporary_folder(environment: MutableMapping[str, str], given: str | N
     if not Path(folder).is_dir() and not given:
         words = f"{name}={folder}: there is no such folder; make it, or set {name} to another one"
         raise ConfigError(words, key=name, reason="file")
-
-
-def joins_cluster(config_address: str | None, environment: MutableMapping[str, str]) -> bool:
-    """Whether Ray runs already, so that its folders and devices are those of another process."""
-    return bool(config_address or environment.get("RAY_ADDRESS"))

@@ -5,8 +5,9 @@ from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
 
+from verl_dots.engines.environment import joins_cluster
 from verl_dots.files import OutputError, try_folder
-from verl_dots.launch.environment import check_temporary_folder, joins_cluster, repair_devices
+from verl_dots.launch.environment import check_temporary_folder, repair_devices
 from verl_dots.settings import ConfigError, require
 
 

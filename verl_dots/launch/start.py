@@ -8,6 +8,7 @@ from omegaconf import DictConfig, OmegaConf
 from verl_dots.config import DotsConfig
 from verl_dots.console.redirect import HeldBack
 from verl_dots.engines.environment import prepare_environment
+from verl_dots.engines.warm_workers import WarmWorkers
 from verl_dots.files import is_path
 from verl_dots.launch import checks
 from verl_dots.launch.claim import claim_run
@@ -18,7 +19,6 @@ from verl_dots.launch.reward_checks import check_reward
 from verl_dots.launch.start_screen import run_console
 from verl_dots.launch.verl_names import check_names
 from verl_dots.launch.verl_values import check_values
-from verl_dots.launch.warm_workers import WarmWorkers
 from verl_dots.methods.refusals import refused_as
 from verl_dots.settings import ConfigError, require
 from verl_dots.training.run_folder import versions

@@ -27,9 +27,8 @@ from typing import Any, NoReturn
 
 from omegaconf import DictConfig, OmegaConf
 
-from verl_dots.engines.environment import prepare_environment
-from verl_dots.launch import forked_worker
-from verl_dots.launch.environment import joins_cluster
+from verl_dots.engines import forked_worker
+from verl_dots.engines.environment import joins_cluster, prepare_environment
 
 # What verl and Ray import of other packages. Not these two: Ray reads the variables of a worker when it is imported.
 MODULES = (
