@@ -39,7 +39,7 @@ def random_qwen2() -> Qwen2ForCausalLM:
 
 @pytest.fixture(scope="session")
 def inputs(tmp_path_factory) -> Inputs:
-    """For end-to-end runs: 64 training and 16 validation questions, and a tiny model warmed up for some seconds."""
+    """For end-to-end runs: 64 training and 16 validation questions, and the testbed's tiny model."""
     return make_inputs(tmp_path_factory.mktemp("inputs"), questions=64)
 
 

@@ -18,7 +18,6 @@ from transformers import Qwen2Config, Qwen2ForCausalLM
 
 from data_prep import arithmetic
 from data_prep.byte_tokenizer import build_tokenizer
-from scripts import make_tiny_model
 from verl_dots.launch.compose import compose
 
 ROOT = Path(__file__).parents[1]
@@ -69,11 +68,9 @@ class Inputs:
 
 
 def make_inputs(folder: Path, questions: int) -> Inputs:
-    """That many training questions, 16 for validation, and a tiny model warmed up for some seconds."""
+    """That many training questions, 16 for validation, and a copy of the testbed's tiny model."""
     arithmetic.main(["--out", str(folder / "data"), "--train", str(questions), "--val", "16"])
-    make_tiny_model.main(
-        ["--out", str(folder / "model"), "--data", str(folder / "data"), "--steps", "60", "--threads", "1"]
-    )
+    shutil.copytree(ROOT / "recipes" / "cpu" / "tiny_model", folder / "model")
     return Inputs(folder / "data", folder / "model")
 
 
