@@ -1,54 +1,73 @@
-"""When groups that have ended are written, and what happens to the others where one cannot be."""
+"""When groups that have ended are written, what is written, and what happens to the others where one cannot be."""
 
 import asyncio
 
 import pytest
+import torch
+from verl.utils.tensordict_utils import list_of_dict_to_tensordict
 
-from verl_dots.bridge.written_rows import GroupRows, RowWriter
+from verl_dots.bridge.written_rows import GroupRows, RowWriter, wrapped
 
 
 class Queue:
-    """Notes the keys of every call; a call that holds `refused` raises."""
+    """Keeps calls and what they put; one that holds the key `refused` raises `error`."""
 
-    def __init__(self, refused: str = ""):
+    def __init__(self, refused: str = "", error: BaseException | None = None):
         self.calls: list[list[str]] = []
-        self.refused = refused
+        self.put: dict[tuple[str, str], dict] = {}
+        self.refused, self.error = refused, error
 
-    async def async_kv_batch_put(self, *, keys, **_) -> None:
+    async def async_kv_batch_put(self, *, keys, partition_id, fields=None, tags=None) -> None:
         await asyncio.sleep(0)
         if self.refused in keys:
-            raise ValueError(f"{self.refused} is refused")
+            raise self.error or ValueError(f"{self.refused} is refused")
         self.calls.append(list(keys))
+        for place, key in enumerate(keys):
+            row = {} if fields is None else {name: fields[name][place] for name in sorted(fields.keys())}
+            plain = {name: value.tolist() if isinstance(value, torch.Tensor) else value for name, value in row.items()}
+            self.put[partition_id, key] = plain | {"tag": tags[place]}
 
 
-def written(queue: Queue, ends: dict[str, float], hold_seconds: float, never: float | None = None) -> dict[str, object]:
-    """Groups that end after some seconds each; one more may take `never` seconds and write nothing."""
-    writer = RowWriter(queue, list, hold_seconds)
+def row(name: str, **more: object) -> dict:
+    return {"uid": name, "score": torch.tensor([1.0, ord(name)]), **more}
+
+
+def written(queue: Queue, ends: dict[str, float], hold_seconds: float = 60, never: float | None = None, **how) -> dict:
+    """Groups of a row that end after some seconds each; one more may take `never` seconds and write nothing.
+
+    Args:
+        how: of some groups, by name: "partition" and "more" fields; `cancelled`: the group that is given up at once.
+    """
+    writer = RowWriter(queue, list_of_dict_to_tensordict, hold_seconds)
 
     async def group(name: str, seconds: float) -> None:
         with writer.group():
             await asyncio.sleep(seconds)
             rows = GroupRows()
-            rows.add([f"{name}_0_0"], [{}], [{}])
-            await writer.write(name, "train", rows, {"status": "finished"})
-
-    async def fails(seconds: float) -> None:
-        with writer.group():
-            await asyncio.sleep(seconds)
+            rows.add([f"{name}_0_0"], [row(name, **how.get(name, {}).get("more", {}))], [{"of": name}])
+            await writer.write(name, how.get(name, {}).get("partition", "train"), rows, {"status": name})
 
     async def run() -> dict[str, object]:
-        others = [] if never is None else [asyncio.ensure_future(fails(never))]
-        results = await asyncio.gather(*(group(*one) for one in ends.items()), return_exceptions=True)
-        await asyncio.gather(*others)
-        return dict(zip(ends, results, strict=True))
+        tasks = {name: asyncio.ensure_future(group(name, seconds)) for name, seconds in ends.items()}
+        await asyncio.sleep(0.005)
+        if "cancelled" in how:
+            tasks[how["cancelled"]].cancel()
+        if never is not None:
+            with writer.group():
+                await asyncio.sleep(never)
+        done = await asyncio.wait_for(asyncio.gather(*tasks.values(), return_exceptions=True), 20)
+        return dict(zip(ends, done, strict=True))
 
     return asyncio.run(run())
 
 
 def test_the_last_group_to_end_takes_all_others_with_it():
     queue = Queue()
-    written(queue, {"a": 0.0, "b": 0.02, "c": 0.01}, hold_seconds=60)
+    written(queue, {"a": 0.0, "b": 0.06, "c": 0.03})
     assert queue.calls == [["a_0_0", "c_0_0", "b_0_0"], ["a", "c", "b"]]
+    for name in "abc":
+        assert queue.put["train", f"{name}_0_0"] == {"uid": name, "score": [1.0, ord(name)], "tag": {"of": name}}
+        assert queue.put["train", name] == {"tag": {"status": name}}
 
 
 def test_a_group_waits_no_longer_than_it_may():
@@ -59,13 +78,42 @@ def test_a_group_waits_no_longer_than_it_may():
 
 def test_a_group_that_ends_without_rows_keeps_no_other_waiting():
     queue = Queue()
-    written(queue, {"a": 0.0}, hold_seconds=60, never=0.02)
+    written(queue, {"a": 0.0}, never=0.02)
     assert queue.calls == [["a_0_0"], ["a"]]
+
+
+def test_each_partition_and_each_set_of_fields_is_a_batch_of_its_own():
+    queue = Queue()
+    written(queue, {"a": 0.0, "b": 0.0, "c": 0.0}, b={"partition": "val"}, c={"more": {"turns": 2}})
+    assert sorted(queue.calls) == [["a", "c"], ["a_0_0"], ["b"], ["b_0_0"], ["c_0_0"]]
+    assert queue.put["train", "c_0_0"] == {"uid": "c", "score": [1.0, 99.0], "turns": 2, "tag": {"of": "c"}}
+    assert queue.put["val", "b_0_0"] == {"uid": "b", "score": [1.0, 98.0], "tag": {"of": "b"}}
 
 
 @pytest.mark.parametrize("refused", ["b_0_0", "b"])
 def test_a_group_that_the_queue_refuses_fails_alone(refused):
     queue = Queue(refused)
-    results = written(queue, {"a": 0.0, "b": 0.0, "c": 0.0}, hold_seconds=60)
+    results = written(queue, {"a": 0.0, "b": 0.0, "c": 0.0})
     assert results["a"] is results["c"] is None and str(results["b"]) == f"{refused} is refused"
-    assert ["a"] in queue.calls and ["c"] in queue.calls
+    assert {("train", key) for key in ("a", "a_0_0", "c", "c_0_0")} <= queue.put.keys()
+
+
+def test_a_group_that_is_given_up_leaves_no_other_waiting():
+    queue = Queue()
+    results = written(queue, {"a": 0.0, "b": 0.03, "c": 0.03}, cancelled="a")
+    assert isinstance(results["a"], asyncio.CancelledError) and results["b"] is results["c"] is None
+    assert {("train", "b"), ("train", "c")} <= queue.put.keys()
+
+
+def test_a_queue_that_is_cancelled_leaves_nobody_waiting():
+    results = written(Queue("a_0_0", asyncio.CancelledError()), {"a": 0.0, "b": 0.0})
+    assert all(isinstance(result, asyncio.CancelledError) for result in results.values())
+
+
+def test_wrapped_values_are_those_of_their_own_row():
+    shared = {"level": 3}
+    rows = [{"uid": name, "extra": shared, "score": torch.ones(2), "turns": None} for name in "ab"]
+    found = wrapped(rows)
+    assert [one["uid"].data for one in found] == ["a", "b"] and [one["turns"].data for one in found] == [None, None]
+    assert found[0]["extra"] is found[1]["extra"] and found[0]["extra"].data == shared
+    assert found[0]["score"] is rows[0]["score"]

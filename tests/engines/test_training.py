@@ -24,7 +24,7 @@ def compared() -> dict:
     return json.loads(done.stdout.splitlines()[-1])
 
 
-@pytest.mark.parametrize("case", ["whole", "micro", "temperatures"])
+@pytest.mark.parametrize("case", ["whole", "micro", "temperatures", "positions"])
 def test_log_probs_entropies_and_their_squares_are_those_of_verls_engine(compared, case):
     assert compared["worst"][case].keys() == {"log_probs", "entropy", "sum_pi_squared"}
     assert max(compared["worst"][case].values()) < 2e-5
@@ -36,9 +36,16 @@ def test_what_a_group_shares_is_computed_once(compared):
     assert len(compared["computed"]["micro"]) > 1 and sum(compared["computed"]["micro"]) < TOKENS
 
 
-def test_rows_at_temperatures_of_their_own_are_left_to_verl(compared):
-    assert compared["computed"]["temperatures"] == []
-    assert set(compared["worst"]["temperatures"].values()) == {0.0}
+@pytest.mark.parametrize("case", ["temperatures", "positions"])
+def test_rows_with_temperatures_or_positions_of_their_own_are_left_to_verl(compared, case):
+    assert compared["computed"][case] == []
+    assert set(compared["worst"][case].values()) == {0.0}
+
+
+def test_rows_of_which_something_else_is_wanted_are_left_to_verl(compared):
+    found = compared["trees_in_spite_of"]
+    assert found.pop("none")
+    assert found == dict.fromkeys(["images", "packed", "fused", "distilled", "distilled_alone"], False)
 
 
 def test_optimizer_steps_lead_to_the_same_weights(compared):
@@ -47,4 +54,14 @@ def test_optimizer_steps_lead_to_the_same_weights(compared):
 
 
 def test_only_a_model_that_takes_a_mask_of_trees_gets_one(compared):
-    assert compared["takes_trees"] == {"plain": True, "windows": False, "dropout": False, "recurrent": False}
+    found = compared["takes_trees"]
+    assert found.pop("plain")
+    others = ["layers of windows", "a window", "dropout", "dropped part", "positions in the attention", "recurrent"]
+    assert found == dict.fromkeys([*others, "half", "eager"], False)
+
+
+def test_a_token_costs_the_weights_that_it_meets(compared):
+    # Attention 4 x 16 x 16, heads' norms 2 x 8, norms 3 x 16, MLP 3 x 16 x 16, and the head 264 x 16.
+    dense = 4 * 256 + 16 + 48 + 3 * 256 + 264 * 16
+    assert compared["tokens_cost"]["untied"] == compared["tokens_cost"]["tied"] == dense
+    assert compared["tokens_cost"]["experts"] == dense + 4 * 16  # one expert of four, and the router

@@ -105,24 +105,26 @@ class RowWriter:
             by_partition[group.partition].append(group)
         self._being_written += len(ended)
         try:
-            for partition, groups in by_partition.items():
-                await self._write_or_raise(partition, groups)
+            await asyncio.gather(*(self._write_or_raise(*one) for one in by_partition.items()))
         finally:
             self._being_written -= len(ended)
+            for group in ended:
+                if not group.written.done():  # the write was cancelled: nobody may wait for it for ever
+                    group.written.cancel()
 
     async def _write_or_raise(self, partition: str, groups: list[_Ended]) -> None:
         """Write groups together; where that fails each alone, so that one fails no other."""
         try:
             await self._write(partition, groups)
         except Exception as error:  # noqa: BLE001 - it belongs to the caller, who gets it
-            if len(groups) == 1:
+            if len(groups) > 1:
+                await asyncio.gather(*(self._write_or_raise(partition, [group]) for group in groups))
+            elif not groups[0].written.done():
                 groups[0].written.set_exception(error)
-                return
-            for group in groups:
-                await self._write_or_raise(partition, [group])
         else:
             for group in groups:
-                group.written.set_result(None)
+                if not group.written.done():  # one who waited may have been cancelled
+                    group.written.set_result(None)
 
     async def _write(self, partition: str, groups: list[_Ended]) -> None:
         alike: dict[tuple, GroupRows] = defaultdict(GroupRows)  # a batch has the same fields in all rows

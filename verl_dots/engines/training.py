@@ -5,10 +5,12 @@ verl imports it by `model.external_lib`, which conf/device/cpu.yaml sets, and th
 
 import logging
 import warnings
+from functools import partial
 
 import numpy as np
 import torch
 from tensordict import TensorDict
+from torch.utils.checkpoint import checkpoint
 from verl.utils import tensordict_utils as tu
 from verl.utils import torch_functional as verl_F
 from verl.utils.model import extract_multi_modal_inputs
@@ -26,6 +28,8 @@ logger = logging.getLogger(__name__)
 PROBE_TOKENS = 8
 PROBE_TOLERANCE = 1e-3
 CHUNK = 1024  # positions whose log-sum-exp is computed at once: their copy of the logits is all the memory it takes
+# Settings of models whose tokens do not see all that comes before them.
+OTHER_ATTENTION = ("sliding_window", "attention_chunk_size", "index_topk", "window_size")
 # What verl computes from the logits beside log-probs and entropy, or in the model instead of from them.
 OTHER_OUTPUTS = ("use_remove_padding", "use_fused_kernels", "distillation_use_topk", "distillation_only")
 
@@ -35,12 +39,13 @@ class SharedPrefixEngine(FSDPEngineWithLMHead):
     """The same outputs as verl's engine gives, from fewer tokens.
 
     Rows are verl's own, padded, where that is no dearer, where a setting asks for another output, and where the model
-    does not take a mask of trees: it has sliding windows or dropout, or a probe at the start shows other logits.
+    does not take a mask of trees: it has sliding windows, dropout or logits of less than 32 bits, or a probe at the
+    start shows other logits.
     """
 
     def initialize(self) -> None:
         super().initialize()
-        self._costs = _costs(self.module) if _takes_trees(self.module) else None
+        self._costs = _costs_of_trees(self.module)
 
     def prepare_model_inputs(self, micro_batch: TensorDict) -> tuple[dict, dict]:
         layout = self._layout(micro_batch)
@@ -66,7 +71,10 @@ class SharedPrefixEngine(FSDPEngineWithLMHead):
         log_sums = torch.cat([chunk.logsumexp(-1) for chunk in logits.split(CHUNK)])
         outputs = {"log_probs": logits[places, labels] - log_sums[places]}
         if tu.get_non_tensor_data(micro_batch, key="calculate_entropy", default=False):
-            outputs["entropy"] = verl_F.entropy_from_logits(logits)[places]
+            entropy_of = verl_F.entropy_from_logits
+            if self.engine_config.entropy_checkpointing:
+                entropy_of = partial(checkpoint, entropy_of, use_reentrant=False)
+            outputs["entropy"] = entropy_of(logits)[places]
         if tu.get_non_tensor_data(micro_batch, key="calculate_sum_pi_squared", default=False):
             outputs["sum_pi_squared"] = verl_F.calculate_sum_pi_squared_from_logits(logits)[places]
         offsets = input_ids.offsets()
@@ -89,45 +97,66 @@ class SharedPrefixEngine(FSDPEngineWithLMHead):
 
 
 def _temperature(micro_batch: TensorDict) -> float | None:
-    """Of all rows; None where they differ."""
-    temperature = micro_batch["temperature"]
-    if not isinstance(temperature, torch.Tensor):
-        return float(temperature)
-    return temperature.flatten()[0].item() if bool((temperature == temperature.flatten()[0]).all()) else None
+    """Of all rows, above 0 as in verl; None where they differ."""
+    temperature = torch.as_tensor(micro_batch["temperature"], dtype=torch.float32).flatten()
+    return max(temperature[0].item(), 1e-8) if bool((temperature == temperature[0]).all()) else None
 
 
 def _costs(module: torch.nn.Module) -> Costs:
-    """Of a forward pass, by the shapes of its weights."""
-    config = module.config
-    embedded = module.get_input_embeddings().weight.numel()
-    tied = module.get_output_embeddings().weight is module.get_input_embeddings().weight
-    token = sum(weight.numel() for weight in module.parameters()) - (0 if tied else embedded)
-    return Costs(token=token, pair=2 * config.num_hidden_layers * config.hidden_size)
+    """Of a forward pass, by the shapes of its weights; of experts those that a token meets."""
+    config = module.config.get_text_config()
+    embedded = module.get_input_embeddings().weight
+    head = module.get_output_embeddings()
+    experts = getattr(config, "num_experts", None) or getattr(config, "num_local_experts", None) or 1
+    share = (getattr(config, "num_experts_per_tok", None) or 1) / experts
+    token = sum(
+        weight.numel() * (share if "experts" in name else 1)
+        for name, weight in module.named_parameters()
+        if weight is not embedded or (head is not None and head.weight is embedded)
+    )
+    width = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+    return Costs(token=token, pair=2 * config.num_hidden_layers * config.num_attention_heads * width)
 
 
-def _takes_trees(module: torch.nn.Module) -> bool:
-    """Whether a mask of trees means to the model what it says: a probe of two rows that begin alike."""
-    config = module.config
-    kinds = set(getattr(config, "layer_types", None) or ["full_attention"])
-    dropouts = [getattr(config, name, 0) or 0 for name in vars(config) if "dropout" in name or name.endswith("pdrop")]
-    if kinds != {"full_attention"} or any(dropouts) or config._attn_implementation not in ("sdpa", "eager"):
+def _costs_of_trees(module: torch.nn.Module) -> Costs | None:
+    """What trees cost a model that takes a mask of them; None for one that does not, which is no fault of its user."""
+    try:
+        if not _full_attention(module) or not _reads_trees(module):
+            return None
+        return _costs(module)
+    except (RuntimeError, NotImplementedError, TypeError, ValueError, AttributeError) as error:
+        logger.warning("%s takes no mask of trees (%s): rows are padded", type(module).__name__, error)
+        return None
+
+
+def _full_attention(module: torch.nn.Module) -> bool:
+    """Whether every token sees all tokens before it, in every layer, and nothing is dropped by chance."""
+    config = module.config.get_text_config()
+    if set(getattr(config, "layer_types", None) or ["full_attention"]) != {"full_attention"}:
         return False
-    vocabulary = config.vocab_size
+    if any(getattr(config, name, None) for name in OTHER_ATTENTION) or config._attn_implementation != "sdpa":
+        return False
+    dropouts = [getattr(config, name, 0) or 0 for name in ("attention_dropout", "attn_pdrop", "hidden_dropout")]
+    dropouts += [part.p for part in module.modules() if isinstance(part, torch.nn.Dropout)]
+    return not any(dropouts)
+
+
+@torch.no_grad()
+def _reads_trees(module: torch.nn.Module) -> bool:
+    """A probe: two rows that begin alike, as a tree, have the logits that they have by themselves."""
+    vocabulary = module.config.get_text_config().vocab_size
     row = np.arange(PROBE_TOKENS, dtype=np.int64) * 7 % vocabulary
     other = np.concatenate([row[: PROBE_TOKENS // 2], (row[PROBE_TOKENS // 2 :] + 1) % vocabulary])
     layout = shared([row, other], Costs(token=1, pair=0))
-    try:
-        with torch.no_grad():
-            plain = module(input_ids=torch.from_numpy(np.stack([row, other])), use_cache=False).logits
-            tree = module(
-                input_ids=torch.from_numpy(layout.ids),
-                attention_mask=torch.from_numpy(layout.mask)[:, None],
-                position_ids=torch.from_numpy(layout.positions),
-                use_cache=False,
-            ).logits
-    except (RuntimeError, NotImplementedError, TypeError, ValueError, AttributeError) as error:
-        logger.warning("%s takes no mask of trees (%s): rows are padded", type(module).__name__, error)
-        return False
+    plain = module(input_ids=torch.from_numpy(np.stack([row, other])), use_cache=False).logits
+    if plain.dtype != torch.float32:
+        return False  # verl's log-probs of other types are computed otherwise than here
+    tree = module(
+        input_ids=torch.from_numpy(layout.ids),
+        attention_mask=torch.from_numpy(layout.mask)[:, None],
+        position_ids=torch.from_numpy(layout.positions),
+        use_cache=False,
+    ).logits
     worst = (tree.flatten(0, 1)[torch.from_numpy(layout.places)] - plain.flatten(0, 1)).abs().max().item()
     if not worst <= PROBE_TOLERANCE * plain.abs().max().item():
         logger.warning("%s reads a mask of trees otherwise (%.2g): rows are padded", type(module).__name__, worst)
