@@ -1,13 +1,11 @@
 """Rows over a queue in memory; the same calls on the real TransferQueue are in test_transfer_queue.py."""
 
-import pickle
-
 import pytest
 import torch
 
 from tests.methods.conftest import queue  # noqa: F401  for every test of this file
 from tests.methods.memory import put, together
-from verl_dots.bridge.rows import LEFT_OUT, PinnedInfo, Rows, incomplete
+from verl_dots.bridge.rows import Rows, incomplete
 from verl_dots.step import Group, Origin, Step
 
 
@@ -116,15 +114,6 @@ def test_groups_have_a_reward_for_each_session_and_no_padding():
     assert found["b"] == Group("b", (1.0, 0.75, 0.0, 0.0), Origin.FRESH, 5, 6)
     assert found["a"] == Group("a", (0.25,), Origin.CACHED, 2, -1)
     assert rows.at([3]).groups({}) == {} == rows.at([]).groups({})
-
-
-def test_pinned_entries_hold_whatever_verl_puts_there():
-    info = PinnedInfo(PinnedInfo({"x": 1, "temperature": 1.0}, {"mini_batch_size": 3}), {"temperature": LEFT_OUT})
-    info.update(temperature=0.7, mini_batch_size=8, y=2)
-    for one in (info, pickle.loads(pickle.dumps(info))):
-        assert one == {"x": 1, "mini_batch_size": 3, "y": 2}
-        one.update({"temperature": 0.9})
-        assert "temperature" not in one
 
 
 def test_incomplete_groups_are_found_by_their_rows():

@@ -17,14 +17,13 @@ from transfer_queue import KVBatchMeta
 from verl.utils.tensordict_utils import list_of_dict_to_tensordict
 
 from verl_dots.bridge.balance import spread
+from verl_dots.bridge.pinned import PinnedInfo
 from verl_dots.step import Group, Origin
 
 TRAIN = "train"  # verl's partition of a step
 # Tags of a row.
 ORIGIN = "origin"  # of its group; none: fresh
 TEMPERATURE = "temperature"  # that a stored row was sampled at
-
-LEFT_OUT = "__left_out__"
 
 
 def place_of(key: str) -> tuple[str, int, int]:
@@ -252,21 +251,3 @@ def incomplete(keys: Sequence[str], wanted: Mapping[str, int], enough: int | Non
     if enough is not None and len(arrived) >= enough:
         wanted = {uid: wanted.get(uid, 0) for uid in arrived}
     return {uid: want - arrived[uid] for uid, want in wanted.items() if arrived[uid] < want}
-
-
-class PinnedInfo(dict):
-    """A batch's extra_info of which verl cannot change some entries; see `Rows.pin`."""
-
-    def __init__(self, content: Mapping[str, Any], pinned: Mapping[str, Any]):
-        super().__init__(content)
-        self.pinned = {**getattr(content, "pinned", {}), **pinned}
-        self.update()
-
-    def update(self, *args: Any, **kwargs: Any) -> None:
-        super().update(*args, **kwargs)
-        super().update({key: value for key, value in self.pinned.items() if value != LEFT_OUT})
-        for key in [key for key, value in self.pinned.items() if value == LEFT_OUT]:
-            self.pop(key, None)
-
-    def __reduce__(self):
-        return PinnedInfo, (dict(self), self.pinned)

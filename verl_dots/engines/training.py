@@ -119,7 +119,7 @@ def _costs(module: torch.nn.Module) -> Costs:
 
 
 def _costs_of_trees(module: torch.nn.Module) -> Costs | None:
-    """What trees cost a model that takes a mask of them; None for one that does not, which is no fault of its user."""
+    """What a model computes in trees; None for one that does not take a mask of them."""
     try:
         if not _full_attention(module) or not _reads_trees(module):
             return None

@@ -1,8 +1,9 @@
-"""Ray's workers of a run on this machine, forked from one process that has imported what they need.
+"""Ray's workers of a command on this machine, forked from one process that has imported what they need.
 
 Each of a run's dozen processes imports torch, transformers and what else verl names: seconds of a core for each, most
-of a short run's start on a laptop. One process imports them while the command checks its config; Ray then starts each
-worker through `forked_worker`, which has it fork. It has no thread, no connection and no model of its own.
+of a short run's start on a laptop. Here one process imports them, while the command checks its config or starts Ray.
+Ray has each worker started through `forked_worker`, which has it fork. It has no thread, no connection and no model of
+its own.
 
 Only for runs on a CPU whose Ray this command starts itself: a GPU's runtime does not survive a fork.
 """

@@ -11,7 +11,8 @@ import torch
 from omegaconf import DictConfig
 
 from verl_dots.bridge.balance import balanced_part, forward_multiple
-from verl_dots.bridge.rows import LEFT_OUT, TEMPERATURE, Rows, place_of
+from verl_dots.bridge.pinned import LEFT_OUT
+from verl_dots.bridge.rows import TEMPERATURE, Rows, place_of
 from verl_dots.config import DotsConfig
 from verl_dots.methods.hooks import Forward, Run, Stage
 from verl_dots.methods.replay.checks import refuse_loss
