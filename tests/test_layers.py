@@ -151,6 +151,7 @@ def private_uses(file: Path) -> set[str]:
     return {name for name in names & set(dir(PPOTrainerSync)) if name.startswith("_") and not name.startswith("__")}
 
 
+@pytest.mark.usefixtures("cpu_environment")
 def test_nothing_but_the_bridge_knows_verls_queue_and_private_methods():
     """A trainer's whole step is its own; all else of the kind is behind the bridge, where a table names it."""
     found = set()
