@@ -244,7 +244,7 @@ def test_states_are_saved_and_loaded_with_the_fingerprint_of_the_questions(pipel
     one.observe(step := Step(1), batch(step, {3: (1.0, 0.5)}))
     one.save(tmp_path)
     restored.load(tmp_path)
-    assert restored.stages[1].seen.mean_P[3] == 0.75
+    assert restored.stages[1].rewarded.seen.mean_P[3] == 0.75
     restored.run.questions = None
     for mine, told in ((other, other.run.questions.known.fingerprint), (restored, "this run has None")):
         with refused("fingerprint of the training questions", "other run", told):

@@ -33,7 +33,8 @@ def saved(tmp_path):
 def test_stages_have_their_states_back(saved):
     assert sorted(file.name for file in saved.iterdir()) == ["budget.safetensors", FILE]
     load_stages(saved, made := stages(), "questions")
-    assert made[2].seen.rollouts == 2 and made[2].seen.mean_P[3] == 0.5 and made[1].budget._rewards.rollouts == 2
+    assert made[2].rewarded.seen.rollouts == 2 and made[2].rewarded.seen.mean_P[3] == 0.5
+    assert made[1].budget._rewards.seen.rollouts == 2
 
 
 def test_a_missing_or_damaged_file_never_begins_anew(saved):
@@ -69,4 +70,4 @@ def test_nothing_is_taken_over_when_one_file_of_several_is_refused(saved):
         save_state(saved / FILE, "length_penalty", content)
         with refused(key, "other run"):
             load_stages(saved, made := stages(), "questions")
-        assert made[1].budget._rewards.rollouts == 0
+        assert made[1].budget._rewards.seen.rollouts == 0

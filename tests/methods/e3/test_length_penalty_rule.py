@@ -11,8 +11,10 @@ def test_the_easiest_are_those_with_the_highest_mean_reward():
     assert not easiest(np.array([0.1, 0.9, 0.5, 0.7]), 0.2).any()  # less than one question
 
 
-def test_equal_means_stay_together_and_unseen_questions_never_count():
-    assert easiest(np.array([1, 1, 1, 0.0]), 0.5).tolist() == [True, True, True, False]
+def test_of_equal_means_the_first_are_taken_and_unseen_questions_never_count():
+    assert easiest(np.array([0, 1, 1, 1.0]), 0.5).tolist() == [False, True, True, False]
+    # 0.29 * 100 is 28.999999999999996.
+    assert easiest(np.ones(100), 0.29).sum() == 29 and easiest(np.ones(99), 0.1).sum() == 9
     assert easiest(np.array([np.nan, 0.2, np.nan, 0.1]), 0.5).tolist() == [False, True, False, False]
     assert not easiest(np.full(3, np.nan), 1).any()
     with pytest.raises(ValueError, match="share=0"):

@@ -36,19 +36,22 @@ def test_hard_questions_get_more_rollouts_once_their_rewards_are_known():
     one = budget()
     assert one.sizes(Step(1), np.array([3, 0])).tolist() == [4, 4]
     shown(one, step_of(WHOLE))
-    # Ranks 1/8, 3/8, 5/8, 7/8; 2 each, 8 to deal: 0.5, 1.5, 2.5, 3.5 floored, then one each from the hardest.
+    # Ranks 1/8, 3/8, 5/8, 7/8; 2 each, 8 to deal: 0.5, 1.5, 2.5, 3.5 floored; of the two left the hardest has room
+    # for one.
     assert one.sizes(Step(2), np.arange(4)).tolist() == [2, 3, 5, 6]
     assert one.sizes(Step(2), np.array([3, 0])).tolist() == [6, 2]
     assert one.knows_questions and one.unequal_groups
 
 
 def test_predicted_difficulties_deal_the_rollouts_from_the_first_step():
-    one = budget(by="predicted", widen=None)
-    shown(one, step_of(WHOLE))  # changes nothing
-    # 2 each; 8 by 0.001, 1, 0.5 and 0.5, as question 3 is not predicted: 0, 3, 1, 1; of the 3 left 0, 1, 0, 0.
+    # 2 each; 8 by 0.001, 1, 0.5 and 0.5, as question 3 is not predicted: 0, 3, 1, 1. Of the 3 left question 1 has room
+    # for one, and 2 is the next; spread, 2 and 3 get one each.
     now = Step(2, predicted={0: 0.0, 1: 1.0, 2: 0.5})
-    assert one.sizes(now, np.arange(4)).tolist() == [2, 6, 4, 4]
-    assert one.sizes(Step(2), np.arange(4)).tolist() == [4, 4, 4, 4]
+    for remainder, expected in (("hardest", [2, 6, 5, 3]), ("spread", [2, 6, 4, 4])):
+        one = budget(by="predicted", widen=None, remainder=remainder)
+        shown(one, step_of(WHOLE))  # changes nothing
+        assert one.sizes(now, np.arange(4)).tolist() == expected
+        assert one.sizes(Step(2), np.arange(4)).tolist() == [4, 4, 4, 4]
 
 
 def test_only_groups_that_are_new_count():
@@ -171,52 +174,87 @@ def test_a_restored_temperature_moves_the_same(tmp_path):
 # --- length penalty --------------------------------------------------------------------------------------------------
 
 
-def penalty(reward_range=(0.0, 1.0), **changes):
-    settings = {"enable": True, "easiest": 0.5, "strength": 0.5, **changes}
-    return LengthPenalty.make(make_run({"length_penalty": settings, "reward_range": list(reward_range)}, questions=4))
+EASY = {0: (1.0, 1.0), 1: (0.0, 1.0), 2: (0.0, 0.0), 3: (0.0, 0.0)}  # an epoch of two rollouts each
+
+
+def penalty(reward_range=(0.0, 1.0), seen=None, **changes):
+    """A stage that has seen some rewards, at the begin of the next step."""
+    settings = {"enable": True, "easiest": 0.25, "strength": 0.5, **changes}
+    run = make_run({"length_penalty": settings, "reward_range": list(reward_range)}, questions=4)
+    one = LengthPenalty.make(run)
+    if seen:
+        one.observe(step_of(seen), None)
+    one.begin(Step(2))
+    return one
 
 
 def scores(*rows):
     return Scores(*(np.array(column) for column in zip(*rows, strict=True)))
 
 
+EACH = scores(*((1.0, 2, question) for question in range(4)))  # s l = 1: half of the reward is left
+
+
 def test_right_responses_to_the_easiest_questions_lose_by_their_length():
-    one = penalty()
-    one.observe(step_of({0: (1.0, 1.0), 1: (0.0, 1.0)}), None)
-    given = scores((1.0, 2, 0), (1.0, 2, 1), (1.0, 6, 0), (0.0, 2, 0), (0.5, 2, 0), (1.0, 2, 2))
+    one = penalty(seen=EASY)
+    given = scores((1.0, 2, 0), (1.0, 2, 1), (1.0, 6, 0), (0.0, 2, 0), (0.5, 2, 0), (1.0, 2, -1))
     kept = [column_N.copy() for column_N in (given.reward_N, given.length_N, given.question_N)]
-    # s l = 1 and 3: shares of 1/2 and 3/4. Question 1 is not among the easier half, 2 was never seen.
+    # s l = 1 and 3: shares of 1/2 and 3/4. Question 0 is the easiest of four; the last row pads the batch.
     for _ in range(2):
-        assert one.rewards(Step(1), given).tolist() == [0.5, 1.0, 0.25, 0.0, 0.5, 1.0]
+        assert one.rewards(Step(2), given).tolist() == [0.5, 1.0, 0.25, 0.0, 0.5, 1.0]
     for before_N, now_N in zip(kept, (given.reward_N, given.length_N, given.question_N), strict=True):
         assert np.array_equal(before_N, now_N)
-    assert one.knows_questions and one.metrics(Step(1)) == {}
+    assert one.knows_questions and one.metrics(Step(2)) == {}
 
 
 def test_the_share_is_of_the_reward_range():
-    one = penalty((-1.0, 3.0))
-    one.observe(step_of({0: (3.0,), 1: (-1.0,)}), None)
-    assert one.rewards(Step(1), scores((3.0, 2, 0), (1.0, 2, 0))).tolist() == [1.0, 1.0]
+    one = penalty((-1.0, 3.0), {0: (3.0,) * 4, 1: (-1.0,) * 4}, easiest=0.5)
+    assert one.rewards(Step(2), scores((3.0, 2, 0), (1.0, 2, 0))).tolist() == [1.0, 1.0]
 
 
-def test_rows_that_pad_the_batch_lose_nothing_and_neither_does_any_before_something_is_seen():
-    one = penalty(easiest=1.0)
-    given = scores((1.0, 2, -1), (1.0, 2, 3))
-    assert one.rewards(Step(1), given).tolist() == [1.0, 1.0]
-    one.observe(step_of({3: (1.0,)}), None)  # the last one, where -1 would point
-    assert one.rewards(Step(1), given).tolist() == [1.0, 0.5]
+def test_what_pads_the_batch_loses_nothing_where_every_question_is_easy():
+    one = penalty(seen=EASY, easiest=1.0)
+    assert one.rewards(Step(2), scores((1.0, 2, -1), (1.0, 2, 3))).tolist() == [1.0, 0.5]
 
 
-def test_questions_are_ranked_by_what_new_rollouts_were_rewarded_with(tmp_path):
-    one, restored = penalty(), penalty()
-    one.observe(step_of({0: (1.0,), 1: (0.0, 1.0)}), None)
+def test_the_first_epoch_has_no_penalty_and_the_easiest_are_those_of_the_last_one():
+    one = penalty(seen={0: (1.0, 1.0), 1: (0.0, 0.0), 2: (0.0, 0.0)})  # 6 of the 8 rollouts of an epoch
+    assert one.rewards(Step(2), EACH).tolist() == [1.0, 1.0, 1.0, 1.0]
+    one.observe(last := step_of({3: (0.0, 0.0)}, number=2), None)
+    # What the step itself shows counts from the next one on.
+    assert one.rewards(last, EACH).tolist() == [1.0, 1.0, 1.0, 1.0]
+    one.begin(Step(3))
+    assert one.rewards(Step(3), EACH).tolist() == [0.5, 1.0, 1.0, 1.0]
+    one.observe(step_of({0: (0.0,) * 4, 1: (1.0,) * 3}), None)  # 7 of 8
+    one.begin(Step(4))
+    assert one.rewards(Step(4), EACH).tolist() == [0.5, 1.0, 1.0, 1.0]
+    one.observe(step_of({1: (1.0,)}), None)
+    one.begin(Step(5))  # means 2/6, 4/6
+    assert one.rewards(Step(5), EACH).tolist() == [1.0, 0.5, 1.0, 1.0]
+
+
+def test_ranked_before_each_step_by_what_was_seen_until_then():
+    one = penalty(ranked="step", seen={0: (1.0,), 1: (0.0, 1.0)}, easiest=0.5)
+    assert one.rewards(Step(2), EACH).tolist() == [0.5, 1.0, 1.0, 1.0]  # half of the two that were seen
+    one.observe(now := step_of({0: (0.0,) * 3, 1: (1.0,) * 8}, Origin.REFERENCE), None)
+    assert one.rewards(now, EACH).tolist() == [0.5, 1.0, 1.0, 1.0]
+    one.begin(Step(3))
+    assert one.rewards(Step(3), EACH).tolist() == [1.0, 0.5, 1.0, 1.0]  # means 1/4 and 9/10
+
+
+@pytest.mark.parametrize("ranked", ["epoch", "step"])
+def test_a_restored_penalty_goes_on_in_its_epoch_and_replayed_groups_tell_nothing(ranked, tmp_path):
+    one, restored = penalty(seen=EASY, ranked=ranked), penalty(ranked=ranked)
     one.observe(step_of({1: (1.0,) * 50}, Origin.REPLAYED), None)
     one.observe(Step(2), None)
-    given = scores((1.0, 2, 0), (1.0, 2, 1))
-    assert one.rewards(Step(1), given).tolist() == [0.5, 1.0]
+    one.observe(step_of({0: (0.0,) * 3}), None)  # means 2/5 and 1/2, within an epoch
     carry_over(one, restored, tmp_path)
-    assert restored.rewards(Step(1), given).tolist() == [0.5, 1.0]
-    restored.observe(step_of({0: (0.0,) * 3, 1: (1.0,) * 8}, Origin.REFERENCE), None)
-    assert restored.rewards(Step(1), given).tolist() == [1.0, 0.5]  # means 1/4 and 9/10
-    with refused("rewards of the questions", "other run", "'reward'"):
-        one.load_state_dict({"count": np.zeros(4)})
+    for each in (one, restored):
+        each.begin(Step(3))
+        easiest = 0 if ranked == "epoch" else 1
+        assert np.flatnonzero(each.rewards(Step(3), EACH) < 1).tolist() == [easiest]
+        each.observe(step_of({2: (1.0,) * 5}), None)  # the epoch ends: 2/5, 1/2, 5/7
+        each.begin(Step(4))
+        assert np.flatnonzero(each.rewards(Step(4), EACH) < 1).tolist() == [2]
+    with refused("rewards of the epochs", "other run", "'mean'"):
+        one.load_state_dict({"rewards": {}, "epoch": 0, "n": 2})

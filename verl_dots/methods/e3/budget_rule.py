@@ -29,11 +29,19 @@ def caps(epoch: int, n: int, widest: tuple[int, int], step: int | None = 2) -> t
     return max(widest[0], n - step * epoch), min(widest[1], n + step * epoch)
 
 
-def allocate(rank_B: np.ndarray, n: int, least: int, most: int) -> np.ndarray:
+def allocate(rank_B: np.ndarray, n: int, least: int, most: int, remainder: str = "hardest") -> np.ndarray:
     """Integer rollouts [B] by rank: n * B in total, each of `least`..`most`.
 
-    All get `least`; what remains is dealt out in proportion to the ranks, rounded down and never above `most`, for as
-    long as that gives anything, and at last one each by descending rank. Of equal ranks the earlier comes first.
+    All get `least`. What remains is dealt out in proportion to the ranks, rounded down and never above `most`. What is
+    left then fills the hardest question up to `most`, then the next, as published; or it is spread: dealt out in
+    proportion again for as long as that gives anything, and at last one each by descending rank. Of equal ranks the
+    earlier comes first.
+
+    Args:
+        rank_B: [B] above 0, greater is harder.
+        n: rollouts of a question on average.
+        least, most: of a question.
+        remainder: "hardest" or "spread".
 
     Raises:
         ValueError: the caps do not allow n * B, or a rank is not above 0.
@@ -47,13 +55,27 @@ def allocate(rank_B: np.ndarray, n: int, least: int, most: int) -> np.ndarray:
         )
     if not (np.isfinite(rank_B) & (rank_B > 0)).all():
         raise ValueError(f"ranks must be above 0 and finite, got {rank_B}")
-    rollouts_B = np.full(B, least, dtype=np.int64)
     order = np.argsort(-rank_B, kind="stable")
+    rollouts_B = np.full(B, least, dtype=np.int64)
+    rollouts_B += _in_proportion(rank_B, rollouts_B, n * B, most)
+    if remainder == "hardest":
+        room_B = most - rollouts_B[order]
+        harder_B = np.cumsum(room_B) - room_B  # room of those before
+        rollouts_B[order] += np.clip(n * B - rollouts_B.sum() - harder_B, 0, room_B)
+        return rollouts_B
     while (remaining := n * B - int(rollouts_B.sum())) > 0:
-        open_B = rollouts_B < most
-        share_B = np.floor(remaining * np.where(open_B, rank_B, 0) / rank_B[open_B].sum()).astype(np.int64)
-        dealt_B = np.minimum(share_B, most - rollouts_B)
+        dealt_B = _in_proportion(rank_B, rollouts_B, n * B, most)
         if not dealt_B.any():
-            dealt_B[[place for place in order if open_B[place]][:remaining]] = 1
+            dealt_B[[place for place in order if rollouts_B[place] < most][:remaining]] = 1
         rollouts_B += dealt_B
     return rollouts_B
+
+
+def _in_proportion(rank_B: np.ndarray, rollouts_B: np.ndarray, total: int, most: int) -> np.ndarray:
+    """[B] of what is missing to the total, in proportion to the ranks of those below `most`, rounded down."""
+    weight_B = np.where(rollouts_B < most, rank_B, 0)
+    if not weight_B.any():
+        return np.zeros_like(rollouts_B)
+    share_B = (total - rollouts_B.sum()) * weight_B / weight_B.sum()
+    # The shares of equal ranks are whole numbers, from which rounding must not take one.
+    return np.minimum(np.floor(share_B + 1e-9).astype(np.int64), most - rollouts_B)

@@ -5,6 +5,7 @@ import logging
 from omegaconf import DictConfig
 
 from verl_dots.config import DotsConfig
+from verl_dots.data.questions import Questions
 from verl_dots.methods.refusals import (
     CHOSEN_QUESTIONS,
     ENGINE,
@@ -92,6 +93,17 @@ def refuse_length_penalty(config: DictConfig, dots: DotsConfig) -> None:
     """Raise ConfigError for settings that the length penalty cannot work with."""
     if dots.length_penalty.enable:
         require_fixed(config, "dots.length_penalty.enable=True", *CHOSEN_QUESTIONS)
+
+
+def refuse_length_penalty_questions(config: DictConfig, dots: DotsConfig, questions: Questions, usable: int) -> None:
+    """Say so where the run ends before the penalty begins."""
+    penalty, steps = dots.length_penalty, config.trainer.total_training_steps
+    if penalty.enable and penalty.ranked == "epoch" and steps and steps * config.data.train_batch_size <= usable:
+        logger.warning(
+            "dots.length_penalty.enable=True does nothing in this run: questions are ranked after an epoch, and its "
+            "%d steps of %d questions are no more than the %d there are; dots.length_penalty.ranked=step ranks them "
+            "before each step", steps, config.data.train_batch_size, usable,
+        )  # fmt: skip
 
 
 def _refuse_no_entropy(config: DictConfig, dots: DotsConfig) -> None:

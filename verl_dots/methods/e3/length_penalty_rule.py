@@ -4,13 +4,13 @@ import numpy as np
 
 
 def easiest(reward_P: np.ndarray, share: float) -> np.ndarray:
-    """[P] bool, the share of the questions with the highest mean reward.
+    """[P] bool, the share of the questions with the highest mean reward, to the question.
 
-    Questions with the same mean as the last of them belong to them, too.
+    Many have the same mean, that of all right: of equal ones the first in the data are taken, as published.
 
     Args:
         reward_P: cumulative mean reward of each question; NaN for one that was never rolled out, which never counts.
-        share: in (0, 1] of those that were.
+        share: in (0, 1] of those that were, rounded down.
 
     Raises:
         ValueError: a share out of its range.
@@ -18,13 +18,10 @@ def easiest(reward_P: np.ndarray, share: float) -> np.ndarray:
     if not 0 < share <= 1:
         raise ValueError(f"share={share}: must be above 0 and at most 1")
     reward_P = np.asarray(reward_P, dtype=np.float64)
-    known = reward_P[~np.isnan(reward_P)]
-    count = int(share * len(known))
-    if count == 0:
-        return np.zeros(len(reward_P), dtype=bool)
-    least = np.partition(known, len(known) - count)[len(known) - count]
-    with np.errstate(invalid="ignore"):
-        return reward_P >= least
+    count = int(share * (~np.isnan(reward_P)).sum() + 1e-9)
+    easy_P = np.zeros(len(reward_P), dtype=bool)
+    easy_P[np.argsort(-reward_P, kind="stable")[:count]] = True  # NaN comes last
+    return easy_P
 
 
 def penalised(reward_N: np.ndarray, length_N: np.ndarray, strength: float, low: float, high: float) -> np.ndarray:

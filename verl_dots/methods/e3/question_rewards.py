@@ -1,4 +1,4 @@
-"""What each question of a data set has been rewarded with so far."""
+"""What each question of a data set has been rewarded with: so far, and up to the last epoch, by which E3 ranks."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -41,3 +41,35 @@ class QuestionRewards:
         require_keys("rewards of the questions", state, {"reward", "count"})
         require_equal("questions with a reward", len(state["count"]), len(self))
         self._reward_P, self._count_P = state["reward"].copy(), state["count"].copy()
+
+
+class EpochRewards:
+    """Cumulative mean rewards as they were when an epoch of rollouts ended, held over the next one.
+
+    An epoch ends when as many rollouts have been observed as n for each question.
+
+    Args:
+        questions: P, of the data set.
+        n: rollouts of a question on average.
+    """
+
+    def __init__(self, questions: int, n: int):
+        self.n, self.epoch = n, 0  # epochs so far
+        self.seen = QuestionRewards(questions)
+        self.mean_P = self.seen.mean_P  # of the epochs so far, NaN for a question without rollouts in them
+
+    def observe(self, questions_N: np.ndarray, mean_reward_N: np.ndarray, rollouts_N: np.ndarray) -> None:
+        """Take in groups that were rolled out: their questions, mean rewards and sizes."""
+        self.seen.observe(questions_N, mean_reward_N, rollouts_N)
+        epoch = self.seen.rollouts // (self.n * len(self.seen))
+        if epoch > self.epoch:
+            self.epoch, self.mean_P = epoch, self.seen.mean_P
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"rewards": self.seen.state_dict(), "mean": self.mean_P.copy(), "epoch": self.epoch, "n": self.n}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        require_keys("rewards of the epochs", state, {"rewards", "mean", "epoch", "n"})
+        require_equal("actor_rollout_ref.rollout.n", state["n"], self.n)
+        self.seen.load_state_dict(state["rewards"])
+        self.mean_P, self.epoch = state["mean"].copy(), state["epoch"]

@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from verl_dots.settings import Settings, require, require_choice
 
 RANKED = ("reward", "predicted")
+REMAINDERS = ("hardest", "spread")
 MEASURED = ("recomputed", "engine")
+RENEWED = ("epoch", "step")
 
 
 @dataclass(frozen=True)
@@ -17,7 +19,10 @@ class BudgetConfig(Settings):
         least, most: rollouts of a question once the caps are at their widest.
         widen: by how much the caps widen with each epoch, from (n, n); null for the widest at once, where ranks are
             predicted and need no epoch to be known.
-        by: what ranks the questions: their cumulative mean "reward", or the difficulty "predicted" by dots.selection.
+        by: what ranks the questions: their cumulative mean "reward", or the difficulty "predicted" by dots.selection,
+            of use where that selects widely (a great dots.selection.tau), as those near a target are predicted alike.
+        remainder: who gets what the shares in proportion to the ranks, rounded down, leave: the "hardest" question up
+            to its cap, then the next (as published), or it is "spread" in proportion again.
     """
 
     enable: bool = False
@@ -25,12 +30,14 @@ class BudgetConfig(Settings):
     most: int = 12
     widen: int | None = 2
     by: str = "reward"
+    remainder: str = "hardest"
 
     def __post_init__(self):
         require("dots.budget.least", self.least, self.least >= 1, "must be 1 or more")
         require("dots.budget.most", self.most, self.most >= self.least, f"must be least={self.least} or more")
         require("dots.budget.widen", self.widen, (self.widen or 0) >= 0, "must be 0 or more, or null")
         require_choice("dots.budget.by", self.by, RANKED)
+        require_choice("dots.budget.remainder", self.remainder, REMAINDERS)
 
 
 @dataclass(frozen=True)
@@ -80,15 +87,19 @@ class LengthPenaltyConfig(Settings):
 
     Attributes:
         enable: take from the reward of a right response of l tokens the share b = s l / (1 + s l), s = `strength`.
-        easiest: share of the questions seen so far, those with the highest cumulative mean reward, that it is for;
-            questions with the same mean as the last of them belong to them, too.
+        easiest: share of the questions, those with the highest cumulative mean reward, that it is for.
         strength: per token; at l = 1 / strength half of the reward is left.
+        ranked: when it is renewed which questions are the easiest: after each "epoch" (as published; in the first
+            there is no penalty), or before each "step", by all that was seen until then, for runs that see fewer
+            rollouts than an epoch has.
     """
 
     enable: bool = False
-    easiest: float = 0.2
-    strength: float = 0.0001
+    easiest: float = 0.1
+    strength: float = 0.001
+    ranked: str = "epoch"
 
     def __post_init__(self):
         require("dots.length_penalty.easiest", self.easiest, 0 < self.easiest <= 1, "must be above 0 and at most 1")
         require("dots.length_penalty.strength", self.strength, self.strength > 0, "must be above 0")
+        require_choice("dots.length_penalty.ranked", self.ranked, RENEWED)

@@ -9,11 +9,15 @@ import numpy as np
 
 from verl_dots.bridge.advantages import token_mean
 from verl_dots.bridge.rows import Rows
-from verl_dots.methods.e3.budget_rule import allocate
 from verl_dots.methods.e3.budget_state import RolloutBudget
-from verl_dots.methods.e3.checks import refuse_budget, refuse_length_penalty, refuse_temperature
+from verl_dots.methods.e3.checks import (
+    refuse_budget,
+    refuse_length_penalty,
+    refuse_length_penalty_questions,
+    refuse_temperature,
+)
 from verl_dots.methods.e3.length_penalty_rule import easiest, penalised
-from verl_dots.methods.e3.question_rewards import QuestionRewards
+from verl_dots.methods.e3.question_rewards import EpochRewards
 from verl_dots.methods.e3.temperature_state import TemperatureController
 from verl_dots.methods.hooks import Run, Scores, Stage
 from verl_dots.step import Step, columns
@@ -40,14 +44,14 @@ class Budget(Stage):
         settings = run.dots.budget
         self.by_prediction = settings.by == "predicted"
         caps = (settings.least, settings.most)
-        self.budget = RolloutBudget(len(run.questions), run.rollout.n, caps, settings.widen)
+        self.budget = RolloutBudget(len(run.questions), run.rollout.n, caps, settings.widen, settings.remainder)
 
     def sizes(self, step: Step, questions_B: np.ndarray) -> np.ndarray:
         """[B] rollouts, n * B in total; a question that the source has not predicted counts as of difficulty 0.5."""
         if not self.by_prediction:
             return self.budget.allocate(questions_B)
         difficulty_B = np.array([step.predicted.get(question, 0.5) for question in questions_B.tolist()])
-        return allocate(np.clip(difficulty_B, 1e-3, None), self.budget.n, *self.budget.caps)
+        return self.budget.allocate_by(np.clip(difficulty_B, 1e-3, None))
 
     def observe(self, step: Step, rows: Rows) -> None:
         """Take in the step's new groups."""
@@ -61,7 +65,7 @@ class Budget(Stage):
         self._figures["budget/epoch"] = float(self.budget.epoch)
 
     def state_dict(self) -> dict[str, Any]:
-        """Rewards, ranks and epoch."""
+        """Rewards, so far and of the epoch."""
         return self.budget.state_dict()
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -135,29 +139,35 @@ class LengthPenalty(Stage):
     }
     knows_questions = True
     refuse = staticmethod(refuse_length_penalty)
+    refuse_questions = staticmethod(refuse_length_penalty_questions)
 
     def __init__(self, run: Run):
         super().__init__(run)
         self.settings, self.reward_range = run.dots.length_penalty, run.dots.reward_range
-        self.seen = QuestionRewards(len(run.questions))
+        self.rewarded = EpochRewards(len(run.questions), run.rollout.n)
+        self._easy_P = np.zeros(len(run.questions), dtype=bool)  # in this step
+
+    def begin(self, step: Step) -> None:
+        """Name the easiest questions, before what the step itself shows of them."""
+        super().begin(step)
+        of_epoch = self.settings.ranked == "epoch"
+        mean_P = self.rewarded.mean_P if of_epoch else self.rewarded.seen.mean_P
+        self._easy_P = easiest(mean_P, self.settings.easiest)
 
     def observe(self, step: Step, rows: Rows) -> None:
-        """Take in the rewards of the step's new groups, without the penalty."""
+        """Take in the rewards of the step's new groups, without the penalty, for later steps."""
         if step.new:
-            self.seen.observe(*columns(step.new))
+            self.rewarded.observe(*columns(step.new))
 
     def rewards(self, step: Step, scores: Scores) -> np.ndarray:
         """[N] rewards, lower for long right responses to the easiest questions."""
         penalised_N = penalised(scores.reward_N, scores.length_N, self.settings.strength, *self.reward_range)
-        return np.where(self._easy(scores), penalised_N, scores.reward_N)
-
-    def _easy(self, scores: Scores) -> np.ndarray:
-        easy_P = easiest(self.seen.mean_P, self.settings.easiest)
-        return (scores.question_N >= 0) & easy_P[scores.question_N]
+        easy_N = (scores.question_N >= 0) & self._easy_P[scores.question_N]
+        return np.where(easy_N, penalised_N, scores.reward_N)
 
     def state_dict(self) -> dict[str, Any]:
-        """The rewards of the questions."""
-        return self.seen.state_dict()
+        """Rewards of the questions, so far and of the epoch."""
+        return self.rewarded.state_dict()
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        self.seen.load_state_dict(state)
+        self.rewarded.load_state_dict(state)
