@@ -11,6 +11,7 @@ from verl_dots.difficulty.settings import DifficultyConfig
 from verl_dots.methods.adarft.settings import AdaRFTConfig
 from verl_dots.methods.dash.settings import FilterConfig, PreemptiveConfig
 from verl_dots.methods.e3.settings import BudgetConfig, LengthPenaltyConfig, TemperatureConfig
+from verl_dots.methods.entropy_coefficient.settings import EntropyCoefficientConfig
 from verl_dots.methods.mopps.settings import MoPPSConfig
 from verl_dots.methods.replay.settings import LossConfig, ReplayConfig
 from verl_dots.methods.selection.settings import SelectionConfig
@@ -41,6 +42,7 @@ class DotsConfig(Settings):
         mopps: questions by a posterior of each one's success rate.
         budget: how many rollouts each question gets.
         temperature: that they are sampled at.
+        entropy_coefficient: of a bonus that holds the entropy.
         length_penalty: what long responses to easy questions are taken off.
         preemptive: how many steps are sampled at once.
         filter: which rows are left out of the update.
@@ -60,6 +62,7 @@ class DotsConfig(Settings):
     mopps: MoPPSConfig = field(default_factory=MoPPSConfig)
     budget: BudgetConfig = field(default_factory=BudgetConfig)
     temperature: TemperatureConfig = field(default_factory=TemperatureConfig)
+    entropy_coefficient: EntropyCoefficientConfig = field(default_factory=EntropyCoefficientConfig)
     length_penalty: LengthPenaltyConfig = field(default_factory=LengthPenaltyConfig)
     preemptive: PreemptiveConfig = field(default_factory=PreemptiveConfig)
     filter: FilterConfig = field(default_factory=FilterConfig)

@@ -55,6 +55,7 @@ STATIC = f"{NO_SELECTION} {ADARFT}"
 BUDGET = f"{NO_SELECTION} dots.budget.enable=True {N}=8"
 TEMPERATURE = f"{NO_SELECTION} dots.temperature.enable=True"
 ENTROPY = f"{TEMPERATURE} dots.temperature.entropy=engine"
+BONUS = f"{NO_SELECTION} dots.entropy_coefficient.enable=True"
 PENALTY = f"{NO_SELECTION} dots.length_penalty.enable=True"
 FILTER = f"{NO_SELECTION} dots.filter.enable=True"
 PREEMPTIVE = f"{NO_SELECTION} dots.preemptive.enable=True dots.preemptive.prompts=8 {LOSS}=grpo_rr"
@@ -127,6 +128,14 @@ dots.replay.enable=True {LOSS}=grpo_rr actor_rollout_ref.model.use_fused_kernels
 {R}.top_p=0.9 : excluded
 {R}.logprobs_mode=raw_logprobs : excluded
 """,
+    BONUS: f"""
+dots.temperature.enable=True : excluded
+{A}.entropy_coeff=0.001 : excluded
+dots.loss.behaviour=engine {LOSS}=grpo_rr -> dots.entropy_coefficient.enable : excluded
+algorithm.rollout_correction.bypass_mode=True -> dots.entropy_coefficient.enable : excluded
+distillation.enabled=True : excluded
+trainer.v1.trainer_mode=sync : excluded
+""",
     PENALTY: """
 trainer.v1.trainer_mode=sync : excluded
 """,
@@ -148,6 +157,7 @@ dots.preemptive.updates=3 : size
 dots.replay.enable=True : excluded
 dots.adarft.enable=True dots.adarft.difficulty=extra_info.level : excluded
 dots.temperature.enable=True : excluded
+dots.entropy_coefficient.enable=True : excluded
 dots.selection.enable=True -> dots.selection.reuse_references : excluded
 dots.selection.mu=3 {WHOLE_ROUNDS} : excluded
 dots.preemptive.prompts=16 dots.selection.mu=8 {WHOLE_ROUNDS} : size
@@ -176,6 +186,9 @@ def test_a_setting_that_a_method_cannot_work_with(run_folder, method, overrides,
         f"{BUDGET} dots.temperature.enable=True",
         f"{BUDGET} dots.selection.enable=True dots.budget.by=predicted dots.temperature.anneal_from=0.6",
         PENALTY,
+        BONUS,
+        f"{BONUS} dots.filter.enable=True dots.budget.enable=True {N}=8",
+        f"{BONUS} dots.replay.enable=True {LOSS}=grpo_rr",
         f"{FILTER} {TOKEN_SUM_NORM} {A}.loss_scale_factor=512",
         PREEMPTIVE,
         f"{PREEMPTIVE} dots.preemptive.updates=6",
@@ -263,6 +276,10 @@ def test_what_is_only_said(run_folder, caplog):
     assert "24 of 24 difficulties (7 to 7) are outside dots.adarft.range=[1, 5]" in caplog.text
     assert check(run_folder, TEMPERATURE, "dots.temperature.warm_up=3 trainer.total_training_steps=3")
     assert "dots.temperature.warm_up=3: the temperature stays where it begins for all of the run's 3" in caplog.text
+    for steps, said in ((6, True), (7, False)):  # 24 questions, 4 a step
+        caplog.clear()
+        assert check(run_folder, PENALTY, f"trainer.total_training_steps={steps}")
+        assert ("6 steps of 4 questions are no more than the 24" in caplog.text) is said
     assert check(run_folder, FILTER, f"{A}.use_kl_loss=True")
     assert "even dots.filter.threshold=0 is not quite the same training" in caplog.text
 
@@ -277,6 +294,7 @@ def test_rows_leave_early_only_where_their_rewards_decide(run_folder):
     for override in (
         "dots.filter.early=False", "algorithm.adv_estimator=gae", "algorithm.use_kl_in_reward=True",
         "dots.temperature.enable=True", "dots.replay.enable=True", "dots.length_penalty.enable=True",
+        "dots.entropy_coefficient.enable=True",
         "algorithm.rollout_correction.rollout_is=token", "dots.loss.truncation=2",
     ):  # fmt: skip
         assert not early(model, override), override

@@ -111,6 +111,7 @@ class MemoryTrainer:
         self.rewards = rewards
         self.forwarded: list[tuple[str, list[str]]] = []  # (field, keys) of each forward pass
         self.temperatures: list[float] = []
+        self.entropy_coefficients: list[float] = []
         self.order = iter(range(10**6))  # of the data loader
         self.missing: set[int] = set()  # questions of which a rollout fails
         self.references: list[list[int]] = []  # questions that were rolled out apart, round by round
@@ -138,6 +139,9 @@ class MemoryTrainer:
 
     def set_temperature(self, temperature: float) -> None:
         self.temperatures.append(temperature)
+
+    def set_entropy_coefficient(self, coefficient: float) -> None:
+        self.entropy_coefficients.append(coefficient)
 
 
 CONFIG = {

@@ -37,6 +37,9 @@ class Rollouts(Protocol):
     def set_temperature(self, temperature: float) -> None:
         """The temperature of the step's rollouts, for the engine and wherever verl reads it."""
 
+    def set_entropy_coefficient(self, coefficient: float) -> None:
+        """The coefficient of the entropy bonus in the actor's next update."""
+
 
 @dataclass
 class References:

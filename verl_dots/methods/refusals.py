@@ -11,9 +11,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from omegaconf import DictConfig, OmegaConf
 
+from verl_dots.config import DotsConfig
 from verl_dots.data.file_lists import file_list
 from verl_dots.data.rows import read_rows, schema_of
 from verl_dots.difficulty.static import static_difficulties
+from verl_dots.methods.replay.settings import GRPO_RR
 from verl_dots.settings import ConfigError, Reason
 
 
@@ -115,6 +117,16 @@ def refuse_uneven_mini_batches(config: DictConfig, what: str) -> None:
             key="data.train_batch_size",
             reason="size",
         )
+
+
+def passes_by(config: DictConfig, dots: DotsConfig) -> str:
+    """The setting by which no forward pass computes the log-probs and the entropy of a step's own rollouts, or ""."""
+    mode = config.actor_rollout_ref.actor.policy_loss.loss_mode
+    if (config.algorithm.get("rollout_correction") or {}).get("bypass_mode"):
+        return "rollout_correction.bypass_mode=True"
+    if mode == GRPO_RR and dots.loss.behaviour == "engine":
+        return f"loss_mode={mode} with dots.loss.behaviour=engine"
+    return ""
 
 
 def train_files(config: DictConfig) -> list[str]:

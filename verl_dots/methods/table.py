@@ -7,6 +7,7 @@ from verl_dots.methods.adarft.stage import AdaRFT, AdaRFTTarget
 from verl_dots.methods.dash.filter_stage import Filter
 from verl_dots.methods.dash.preemptive_stage import Preemptive
 from verl_dots.methods.e3.stages import Budget, LengthPenalty, Temperature
+from verl_dots.methods.entropy_coefficient.stage import EntropyCoefficient
 from verl_dots.methods.hooks import Source, Stage, Store
 from verl_dots.methods.loader import DataLoader
 from verl_dots.methods.mopps.stage import MoPPS
@@ -22,6 +23,7 @@ METHODS: tuple[type[Stage], ...] = (
     MoPPS,
     Budget,
     Temperature,
+    EntropyCoefficient,
     LengthPenalty,
     Preemptive,
     Replay,

@@ -148,6 +148,18 @@ class DotsTrainer(TolerantTrainer):
         self.config.actor_rollout_ref.rollout.temperature = temperature
         self.agent_loop_manager.temperature = temperature
 
+    def set_entropy_coefficient(self, coefficient: float) -> None:
+        """The coefficient of the entropy bonus in the actor's next update, for its workers and for verl's trainer."""
+        if self.config.actor_rollout_ref.actor.entropy_coeff != coefficient:
+            self.config.actor_rollout_ref.actor.entropy_coeff = coefficient
+            self.send_actor_loss()
+
+    def send_actor_loss(self) -> None:
+        """Have the workers compute the loss of the stages' rows, by the actor's settings as they are now."""
+        from verl_dots.methods.actor_loss import dots_loss
+
+        self.set_actor_loss(partial(dots_loss, config=self.actor_settings()))
+
     def next_question(self) -> int:
         """The number of the data loader's next question."""
         return self.questions.number_of(self.fetch_row())
@@ -157,9 +169,7 @@ class DotsTrainer(TolerantTrainer):
     def on_init_end(self) -> None:
         super().on_init_end()
         if self.pipeline.own_loss:
-            from verl_dots.methods.actor_loss import dots_loss
-
-            self.set_actor_loss(partial(dots_loss, config=self.actor_settings()))
+            self.send_actor_loss()
 
     def make_pipeline(self) -> Pipeline:
         """The stages of the run, over verl's data set and workers."""

@@ -46,8 +46,9 @@ def test_questions_of_equal_rank_get_the_same_whatever_the_rounding(rank, remain
         assert allocate(np.full(B, rank), 8, 4, 12, remainder).tolist() == [8] * B
 
 
-# The paper's batch: ranks k of a large data set are uniform, so the shares are floor(4 k / mean k), or 0 to 7 for 1/8 of
-# the questions each. 32 rollouts are left, less or more as the mean is not 1/2: they fill about 18 to the cap of 12.
+# The paper's batch: ranks k of a large data set are uniform, so shares are floor(4 k / mean k), 0 to 7 for an eighth of
+# the questions each. About 32 rollouts are left. They fill the 8 questions with a share of 7, the 8 with one of 6, and
+# 2 or 3 with one of 5; more or fewer as the mean of the batch is not 1/2.
 @pytest.mark.parametrize(("remainder", "expected"), [("hardest", 18.2), ("spread", 7.9)])
 def test_how_many_questions_of_a_batch_reach_the_cap(remainder, expected):
     rng = np.random.default_rng(0)

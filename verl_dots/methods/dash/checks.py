@@ -54,7 +54,7 @@ def refuse_filter(config: DictConfig, dots: DotsConfig) -> None:
             "it divides by the longest response that is there; set actor_rollout_ref.actor.loss_scale_factor, e.g. to "
             f"data.max_response_length={config.data.max_response_length}",
         )  # fmt: skip
-    if actor.use_kl_loss or actor.entropy_coeff:
+    if actor.use_kl_loss or actor.entropy_coeff or dots.entropy_coefficient.enable:
         logger.warning(
             "%s leaves rows out of the whole loss, the KL loss and the entropy bonus included, so that even "
             "dots.filter.threshold=0 is not quite the same training", FILTER_ON,
@@ -82,6 +82,7 @@ def filters_early(config: DictConfig, dots: DotsConfig) -> bool:
         or dots.replay.enable  # a group that is kept needs the log-probs of all its rows
         or (dots.preemptive.enable and dots.preemptive.passes(config.data.train_batch_size) > 1)
         or (dots.temperature.enable and dots.temperature.entropy == "recomputed")  # that of all rows
+        or dots.entropy_coefficient.enable
         or dots.length_penalty.enable  # rewards are final only after the forward pass
     )
     return dots.filter.early and config.algorithm.adv_estimator in OF_REWARDS and not needs_log_probs
@@ -139,6 +140,7 @@ def _refuse_several_steps(config: DictConfig, dots: DotsConfig, what: str) -> No
         ("replay", "both put rollouts of earlier steps into a batch; choose one"),
         ("adarft", "the target must see the reward of every step before the next; choose one"),
         ("temperature", "it follows the entropy of each step, and here several are sampled at one; choose one"),
+        ("entropy_coefficient", "it follows the entropy of each step, and here several are sampled at one; choose one"),
     ):
         if getattr(dots, stage).enable:
             raise excluded(f"dots.{stage}.enable", True, f"{PREEMPTIVE_ON} over several steps", why)

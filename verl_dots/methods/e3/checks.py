@@ -12,6 +12,7 @@ from verl_dots.methods.refusals import (
     OWN_AGENT_LOOP,
     TRAINER,
     excluded,
+    passes_by,
     refuse_uneven_mini_batches,
     require_fixed,
 )
@@ -81,7 +82,12 @@ def refuse_temperature(config: DictConfig, dots: DotsConfig) -> None:
             "dots.temperature.warm_up=%d: the temperature stays where it begins for all of the run's %d steps, while "
             "the target is measured; lower it, or give dots.temperature.target", settings.warm_up, steps,
         )  # fmt: skip
-    _refuse_no_entropy(config, dots)
+    if settings.entropy == "recomputed" and (what := passes_by(config, dots)):
+        raise excluded(
+            "dots.temperature.entropy", "recomputed", what,
+            "no forward pass computes it; set dots.temperature.entropy=engine, which takes the log-probs of the "
+            "rollouts",
+        )  # fmt: skip
     if dots.replay.enable and config.actor_rollout_ref.model.use_fused_kernels:
         raise excluded(
             "actor_rollout_ref.model.use_fused_kernels", True, f"{TEMPERATURE_ON} and dots.replay.enable=True",
@@ -104,18 +110,3 @@ def refuse_length_penalty_questions(config: DictConfig, dots: DotsConfig, questi
             "%d steps of %d questions are no more than the %d there are; dots.length_penalty.ranked=step ranks them "
             "before each step", steps, config.data.train_batch_size, usable,
         )  # fmt: skip
-
-
-def _refuse_no_entropy(config: DictConfig, dots: DotsConfig) -> None:
-    """The entropy is to be recomputed, and there is no forward pass that does."""
-    mode = config.actor_rollout_ref.actor.policy_loss.loss_mode
-    for passes_by, what in (
-        (config.algorithm.get("rollout_correction", {}).get("bypass_mode"), "rollout_correction.bypass_mode=True"),
-        (mode == GRPO_RR and dots.loss.behaviour == "engine", f"loss_mode={mode} with dots.loss.behaviour=engine"),
-    ):
-        if passes_by and dots.temperature.entropy == "recomputed":
-            raise excluded(
-                "dots.temperature.entropy", "recomputed", what,
-                "no forward pass computes it; set dots.temperature.entropy=engine, which takes the log-probs of the "
-                "rollouts",
-            )  # fmt: skip

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from verl_dots.bridge.advantages import token_mean
 from verl_dots.bridge.rows import Rows
 from verl_dots.methods.e3.budget_state import RolloutBudget
 from verl_dots.methods.e3.checks import (
@@ -19,6 +18,7 @@ from verl_dots.methods.e3.checks import (
 from verl_dots.methods.e3.length_penalty_rule import easiest, penalised
 from verl_dots.methods.e3.question_rewards import EpochRewards
 from verl_dots.methods.e3.temperature_state import TemperatureController
+from verl_dots.methods.entropy import token_entropy
 from verl_dots.methods.hooks import Run, Scores, Stage
 from verl_dots.step import Step, columns
 
@@ -112,21 +112,6 @@ class Temperature(Stage):
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         self.controller.load_state_dict(state)
-
-
-def token_entropy(rows: Rows, measured: str) -> float:
-    """Mean entropy of a response token, in nats.
-
-    Args:
-        rows: without padding.
-        measured: "recomputed" or "engine", see `TemperatureConfig.entropy`.
-    """
-    if measured == "recomputed":
-        entropies, masks = rows.get("entropy", "response_mask")
-    else:
-        log_probs, masks = rows.get("rollout_log_probs", "response_mask")
-        entropies = [-log_prob_T.clamp(max=0) for log_prob_T in log_probs]  # above 0 by rounding alone
-    return token_mean(entropies, masks)
 
 
 class LengthPenalty(Stage):
