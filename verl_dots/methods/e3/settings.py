@@ -19,10 +19,10 @@ class BudgetConfig(Settings):
         least, most: rollouts of a question once the caps are at their widest.
         widen: by how much the caps widen with each epoch, from (n, n); null for the widest at once, where ranks are
             predicted and need no epoch to be known.
-        by: what ranks the questions: their cumulative mean "reward", or the difficulty "predicted" by dots.selection,
-            of use where that selects widely (a great dots.selection.tau), as those near a target are predicted alike.
-        remainder: who gets what the shares in proportion to the ranks, rounded down, leave: the "hardest" question up
-            to its cap, then the next (as published), or it is "spread" in proportion again.
+        by: what ranks the questions: their cumulative mean "reward", or the difficulty "predicted" by dots.selection.
+            Of use where that selects widely (a great dots.selection.tau): those near a target are predicted alike.
+        remainder: what shares by rank, rounded down, leave: it fills the "hardest" up (as published), or is "spread".
+            The hardest question gets it up to its cap, then the next; spread, it is shared out by rank again.
     """
 
     enable: bool = False
@@ -89,9 +89,8 @@ class LengthPenaltyConfig(Settings):
         enable: take from the reward of a right response of l tokens the share b = s l / (1 + s l), s = `strength`.
         easiest: share of the questions, those with the highest cumulative mean reward, that it is for.
         strength: per token; at l = 1 / strength half of the reward is left.
-        ranked: when it is renewed which questions are the easiest: after each "epoch" (as published; in the first
-            there is no penalty), or before each "step", by all that was seen until then, for runs that see fewer
-            rollouts than an epoch has.
+        ranked: when the easiest are named anew: after each "epoch" (as published), or before each "step". In the first
+            epoch there is then no penalty; by step it begins at once, for runs of fewer rollouts than an epoch has.
     """
 
     enable: bool = False

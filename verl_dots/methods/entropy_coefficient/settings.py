@@ -8,12 +8,11 @@ from verl_dots.settings import Settings, require
 
 @dataclass(frozen=True)
 class EntropyCoefficientConfig(Settings):
-    """Skywork-OR1's adaptive entropy bonus: its coefficient rises while the policy's entropy is below a target.
+    """Skywork-OR1's entropy bonus: its coefficient rises while the entropy is below a target.
 
     Attributes:
-        enable: give the actor's loss the bonus; its coefficient takes the place of the fixed
-            actor_rollout_ref.actor.entropy_coeff.
-        target: entropy of a token in nats, over a step's own rollouts; there is no bonus in a step above it.
+        enable: give the actor's loss the bonus, whose coefficient verl's actor.entropy_coeff holds otherwise.
+        target: entropy of a token in nats, over a step's own rollouts. There is no bonus in a step above it.
         initial: coefficient of the first step.
         delta: what the coefficient gains after a step below the target, and loses after one above it.
         most: bound of the coefficient, as in the authors' code; the other one is 0.
