@@ -77,7 +77,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tau", type=float, default=0.001, help="temperature of the selection (default: 0.001)")
     parser.add_argument(
-        "--rho", type=float, default=0.4, help="correlation of predicted and true difficulty (default: 0.4)"
+        "--rho", type=float, default=0.4, help="correlation of predictions with the truth (default: 0.4)"
     )
     parser.add_argument("--seeds", type=int, default=5, help="simulated data sets (default: 5)")
     parser.add_argument("--rounds", type=int, default=200, help="rounds of selection in each (default: 200)")
