@@ -131,7 +131,8 @@ def make(monkeypatch, queue, tmp_path):  # noqa: F811
     "dots",
     [
         {"mopps": {"enable": True}, "replay": REPLAY, "budget": BUDGET, "length_penalty": {"enable": True}},
-        {"adarft": {"enable": True, "difficulty": "extra_info.level"}, "replay": REPLAY},
+        {"adarft": {"enable": True, "difficulty": "extra_info.level"}, "replay": REPLAY,
+         "entropy_coefficient": {"enable": True, "target": 1.0}},
         {"preemptive": {"enable": True, "prompts": 12}, "loss": {"behaviour": "engine"}, "filter": FILTER},
         {"preemptive": {"enable": True, "prompts": 8, "updates": 4}, "budget": BUDGET | {"by": "predicted"},
          "selection": SELECTION | {"reuse_references": False}},

@@ -6,7 +6,7 @@ from verl_dots.config import DotsConfig
 from verl_dots.methods.refusals import NO_DISTILLATION, TRAINER, Fixed, excluded, passes_by, require_fixed
 
 ON = "dots.entropy_coefficient.enable=True"
-FIXED = Fixed("actor_rollout_ref.actor.entropy_coeff", (0, 0.0), "this one takes its place")
+FIXED = Fixed("actor_rollout_ref.actor.entropy_coeff", (0,), "its own coefficient takes that one's place")
 
 
 def refuse_entropy_coefficient(config: DictConfig, dots: DotsConfig) -> None:
