@@ -24,6 +24,7 @@ DECOUPLED = {"actor_rollout_ref__actor__policy_loss__loss_mode": "grpo_rr_decoup
         (["budget", "temperature", "length_penalty"], {}, "DataLoader Budget Temperature LengthPenalty", True,
          "budget temperature length_penalty"),
         (["temperature"], {}, "DataLoader Temperature", False, "temperature"),
+        (["entropy_coefficient", "filter"], {}, "DataLoader EntropyCoefficient Filter", False, "entropy_coefficient"),
         (["filter"], {}, "DataLoader Filter", False, ""),
         (["preemptive"], {}, "DataLoader Preemptive", True, "preemptive"),
         (["replay"], RR, "DataLoader Replay GroupAdvantage Loss", True, "replay"),
