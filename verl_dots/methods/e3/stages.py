@@ -2,6 +2,7 @@
 on long responses to easy questions.
 """
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -74,7 +75,7 @@ class Temperature(Stage):
     name = "temperature"
     METRICS = {
         "temperature": "sampling temperature of the step",
-        "entropy": "mean entropy of its own rollouts' tokens at that temperature, in nats",
+        "entropy": "mean entropy of its own rollouts' tokens at that temperature, in nats, all questions alike",
         "target": "entropy that the controller holds, in nats",
     }
     refuse = staticmethod(refuse_temperature)
@@ -111,7 +112,9 @@ class Temperature(Stage):
 
 
 def token_entropy(rows: Rows, measured: str) -> float:
-    """Mean entropy of a response token, in nats.
+    """Mean entropy of a response token, in nats, as if all questions had the same number of rollouts.
+
+    Each token weighs 1 / rollouts of its question: where hard questions have more, the entropy would rise of itself.
 
     Args:
         rows: without padding.
@@ -122,7 +125,10 @@ def token_entropy(rows: Rows, measured: str) -> float:
     else:
         log_probs, masks = rows.get("rollout_log_probs", "response_mask")
         entropies = [-log_prob_T.clamp(max=0) for log_prob_T in log_probs]  # above 0 by rounding alone
-    return token_mean(entropies, masks)
+    size = Counter(rows.uids)
+    least = min(size.values(), default=1)  # so that all weights are exactly 1 where the groups are equal
+    weights = [least / size[uid] for uid in rows.uids]
+    return token_mean(entropies, [weight * mask_T for weight, mask_T in zip(weights, masks, strict=True)])
 
 
 class LengthPenalty(Stage):
