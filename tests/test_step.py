@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from verl_dots.step import Group, Origin, Step, columns, difficulty, effective, outcomes
+from verl_dots.step import Group, Origin, Step, columns, difficulty, effective, mean_reward, outcomes
 
 
 @pytest.mark.parametrize(
@@ -46,11 +46,21 @@ def test_columns_are_question_mean_reward_and_size():
     assert [len(column_N) for column_N in columns([])] == [0, 0, 0]
 
 
+def test_each_question_counts_once_in_a_mean_reward_whatever_its_rollouts():
+    # 12 rollouts, 3 of them right, and 4, of which 3 are: 0.25 and 0.75. Over all rollouts it would be 6 / 16.
+    hard, easy = Group("a", (1.0,) * 3 + (0.0,) * 9), Group("b", (1.0,) * 3 + (0.0,))
+    assert mean_reward([hard, easy]) == 0.5
+    assert outcomes([hard, easy], (0.0, 1.0))["training/reward"] == 0.5
+    with pytest.raises(ValueError, match="no groups"):
+        mean_reward([])
+
+
 def test_outcomes_are_shares_of_the_groups():
     rewards = [(0.0, 1.0), (0.0, 0.0), (-1.0, 0.0), (1.0, 1.0), (1.0, 2.0), (0.5, 0.5), (0.0, 0.5), (0.0, 0.0)]
     found = outcomes([Group(str(place), of) for place, of in enumerate(rewards)], (0.0, 1.0))
     # Rewards beyond the range count as its ends: 3 all wrong, 2 all right; 4 of 8 differ.
     assert found == {
+        "training/reward": 3.25 / 8,  # 0.5, 0, -0.5, 1, 1.5, 0.5, 0.25 and 0
         "training/effective_groups": 4 / 8,
         "training/all_wrong_groups": 3 / 8,
         "training/all_right_groups": 2 / 8,

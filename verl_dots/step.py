@@ -157,8 +157,19 @@ def columns(groups: Sequence[Group]) -> tuple[np.ndarray, np.ndarray, np.ndarray
     return questions_N, rewards_N, np.array([group.size for group in groups], dtype=np.int64)
 
 
+def mean_reward(groups: Sequence[Group]) -> float:
+    """Mean of the groups' mean rewards: every question counts once, however many rollouts it has.
+
+    Raises:
+        ValueError: no groups.
+    """
+    if not groups:
+        raise ValueError("no groups have no mean reward; give one or more")
+    return float(columns(groups)[1].mean())
+
+
 def outcomes(groups: Sequence[Group], reward_range: tuple[float, float]) -> dict[str, float]:
-    """Metrics of a step: share of groups whose rewards differ, and of those that all have the least or the greatest."""
+    """Metrics of a step: mean reward, share of groups whose rewards differ, that all have the least or the greatest."""
     if not groups:
         return {}
     low, high = reward_range
@@ -167,4 +178,5 @@ def outcomes(groups: Sequence[Group], reward_range: tuple[float, float]) -> dict
         "all_wrong": [max(group.rewards) <= low for group in groups],
         "all_right": [min(group.rewards) >= high for group in groups],
     }
-    return {f"training/{name}_groups": sum(share) / len(groups) for name, share in shares.items()}
+    found = {f"training/{name}_groups": sum(share) / len(groups) for name, share in shares.items()}
+    return {"training/reward": mean_reward(groups)} | found

@@ -17,17 +17,21 @@ scaling() {  # scaling PRESET: SCALING becomes the overrides of the testbed abov
         # As in the paper a quarter as many references as selected questions: 8 for 4 batches of 8. With so few
         # questions near the target a wider tau keeps the draw from repeating them. Rollouts are dear here, so
         # references with mixed outcomes are trained on. The predictor is learnt during the run, on embeddings of the
-        # tiny model itself, all layers of it; where it predicts nothing the selection is uniform for a while.
+        # tiny model itself, all layers of it; where it predicts nothing the selection is uniform for a while. Of 4,096
+        # questions the 8 that were just rolled out need not be selected as well.
         SCALING+=(
             dots.selection.references=8 dots.selection.mu=4 dots.selection.tau=0.05
             dots.selection.reuse_references=True dots.selection.rho_floor=0.1
+            dots.selection.references_are_candidates=False
             dots.difficulty.half_life=16 dots.difficulty.layers=all
             dots.difficulty.cache="${CACHE:-runs/embeddings}") ;;
     esac
     case $1 in dots_rr* | all)
-        # As in the paper the buffer holds no more groups than a batch has questions. The engine's log-probs are the
-        # trainer's within 2e-6 here: no forward pass recomputes those of the behaviour policy.
-        SCALING+=(dots.replay.capacity=8 dots.loss.behaviour=engine) ;;
+        # As in the paper the buffer holds as many groups as a batch has questions. Rollouts are dear here, so the first
+        # 4 steps replay what there is, and a batch has 8 different questions. The engine's log-probs are the trainer's
+        # within 2e-6 here: no forward pass recomputes those of the behaviour policy.
+        SCALING+=(
+            dots.replay.capacity=8 dots.replay.overlap=none dots.replay.fresh_steps=0 dots.loss.behaviour=engine) ;;
     esac
     case $1 in adarft*)
         # The testbed's difficulties are its levels, 1 to 10.

@@ -11,6 +11,15 @@
 # verl samples a batch at once by itself: `grpo` takes that away, and trains as `no_filter` does, more slowly. The
 # coefficient of KL is the default of the trainer that the paper's code extends. That code filters after the forward
 # pass and divides by the rows that are left, so its gradients grow with the share that leaves; here they do not.
+# Further departures, each told in verl_dots/methods/dash/README.md:
+#   schedule       the code's learning rate falls linearly to 0, without a warm-up; verl's is constant
+#   normalisation  advantages over the standard deviation, as in the code: with 4 responses and rewards of 0 and 1 the
+#                  threshold of 0.1 takes out groups of equal rewards alone
+#   loss           its script divides by rows times the longest response; verl by the tokens of a mini-batch
+#   top-k          the code samples among 50 tokens, the paper names none; rollout.top_k=50 is that
+#   KL             the code's estimate is verl's low_var_kl; its filter works with KL only, here without as well
+#   update         its script makes an update of 64 questions with 4 responses; the paper's M is 256
+#   prompt         the bare problem; here verl's chat template
 # Three epochs of MATH's 7,500 questions are 87 batches of 256; for other data set STEPS.
 source "$(dirname "${BASH_SOURCE[0]}")/../common.sh"
 VALIDATION=${VALIDATION:-math500 gsm8k_test}

@@ -107,7 +107,11 @@ PREDICTOR = {f"dots.difficulty.{name}" for name in ("predictor", "checkpoint", "
 KL = {f"{ACTOR}.use_kl_loss", f"{ACTOR}.kl_loss_coef"}
 CRITIC = {"algorithm.adv_estimator", "critic.model.path", "critic.optim.lr"}
 DAPO = {"algorithm.filter_groups.enable", f"{ACTOR}.clip_ratio_high"}
-SELECTION = {f"dots.selection.{name}" for name in ("references", "mu", "tau", "reuse_references", "rho_floor")}
+SELECTION = {
+    f"dots.selection.{name}"
+    for name in ("references", "references_are_candidates", "mu", "tau", "reuse_references", "rho_floor")
+}
+REPLAY = {f"dots.replay.{name}" for name in ("capacity", "overlap", "fresh_steps")}
 LEARNT = {"dots.difficulty.half_life", "dots.difficulty.layers"}
 LEVELS = {f"dots.adarft.{name}" for name in ("difficulty", "range", "initial")}
 
@@ -129,7 +133,7 @@ ALLOWED = (
     # The testbed: one block of scaling, by preset ...
     ("cpu", "*", RUN | TRAINING - {f"{ACTOR}.optim.weight_decay", f"{ROLLOUT}.temperature"} | SAMPLING),
     ("cpu", "dots*", SELECTION | LEARNT | LOSS_FORM),
-    ("cpu", "dots_rr*", {"dots.replay.capacity", "dots.loss.behaviour"}),
+    ("cpu", "dots_rr*", REPLAY | {"dots.loss.behaviour"}),
     ("cpu", "adarft*", LEVELS),
     ("cpu", "adarft", {"dots.adarft.eta"}),
     ("cpu", "adarft_filter", {"dots.adarft.within"}),
@@ -158,7 +162,6 @@ def allowed(recipe: Recipe, preset: str) -> set[str]:
     if recipe.name == "ablation":
         method, key, _ = ablations(recipe.folder)[recipe.arguments[0]]
         keys |= {key} | (LOSS_FORM if method == "grpo" else set())
-        keys |= {"dots.replay.capacity"} if key == "dots.replay.delta" else set()
     return keys
 
 

@@ -23,31 +23,22 @@ def test_the_testbed_has_every_method_and_every_ablation():
     methods = {ON_TESTBED.get((folder, method), method) for folder in METHODS for method in METHODS[folder]}
     assert methods - {None} <= names
     keys = [{name: (method, key) for name, (method, key, _) in ablations(folder).items()} for folder in ("dots", "cpu")]
-    assert keys[0] == keys[1] and len(keys[0]) == 7
+    assert keys[0] == keys[1] and len(keys[0]) == 9
     readme = (RECIPES / "README.md").read_text()
     for name, (_, key, value) in ablations("dots").items():
         assert name == "static" or f"| `{name}` | `{key}` | {value} | {ablations('cpu')[name][2]} |" in readme
 
 
 @pytest.mark.parametrize("folder", ["dots", "cpu"])
-@pytest.mark.parametrize("name", ["k", "alpha", "tau", "delta", "c", "reuse"])
+@pytest.mark.parametrize("name", ["k", "alpha", "tau", "delta", "c", "age", "overlap", "reuse"])
 @pytest.mark.parametrize("value", [(), ("0.75",)])
 def test_an_ablation_changes_one_setting_of_dots_rr(folder, name, value):
     _, key, default = ablations(folder)[name]
     whole = Recipe("cpu/dots_rr.sh") if folder == "cpu" else Recipe("dots/math-1.5b_math.sh", ("dots_rr",))
     ours, theirs = Recipe(f"{folder}/ablation.sh", (name, *value)).given("dots.seed=3"), whole.given("dots.seed=3")
     changed = {each: ours[each] for each in ours if ours[each] != theirs.get(each) and each not in RUN_NAMES}
-    # At delta 0.25 a batch of 512 replays 384 groups: more than the usual buffer of 256 holds.
-    more = {"dots.replay.capacity": "512"} if (folder, key, value) == ("dots", "dots.replay.delta", ()) else {}
-    assert changed == {key: (*value, default)[0], **more}
+    assert changed == {key: (*value, default)[0]}
     assert ours["trainer.experiment_name"] == f"dots_rr-{name}{(*value, default)[0]}"
-
-
-@pytest.mark.parametrize(("delta", "capacity"), [("0.5", None), ("0.499", "512"), (".3", "512")])
-def test_a_buffer_that_is_replayed_whole_is_large_enough(delta, capacity):
-    recipe, key = Recipe("dots/ablation.sh", ("delta", delta)), "dots.replay.capacity"
-    assert recipe.given().get(key) == capacity
-    assert recipe.given(f"{key}=400")[key] == "400"
 
 
 def test_dots_predicts_by_the_papers_predictor_or_by_this_projects():
@@ -65,7 +56,7 @@ def test_an_unknown_ablation_is_refused_with_those_there_are(folder):
     for arguments, told in ((("tou", "1"), "NAME is 'tou'"), ((), "NAME is ''"), (("a=1",), "NAME is 'a=1'")):
         with pytest.raises(RecipeError, match=told) as refused:
             Recipe(f"{folder}/ablation.sh", arguments).overrides()
-        lines = str(refused.value).splitlines()[-7:]
+        lines = str(refused.value).splitlines()[-9:]
         assert [tuple(line.split()) for line in lines] == [
             (name, f"{key}={value}", "with", method) for name, (method, key, value) in ablations(folder).items()
         ]

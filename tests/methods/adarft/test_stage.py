@@ -67,15 +67,29 @@ def test_the_questions_of_a_step_are_those_nearest_to_the_target():
 
 
 @pytest.mark.parametrize("make", [source, aim])
-def test_the_target_follows_the_mean_reward_of_all_new_rollouts(make):
+def test_the_target_follows_the_mean_reward_of_the_new_questions(make):
     one = make()
-    now = step(1, (2, (1.0, 1.0, 1.0)), (3, (0.0,), Origin.CACHED), (7, (0.0, 0.0, 0.0), Origin.REPLAYED))
+    # Mean rewards of 1, 0.25 and 1: 0.75. Replayed ones do not count.
+    now = step(
+        1, (2, (1.0,)), (3, (0.0, 1.0, 0.0, 0.0), Origin.CACHED), (4, (1.0, 1.0)),
+        (7, (0.0, 0.0, 0.0), Origin.REPLAYED), (2, (0.0,), Origin.REPLAYED),
+    )  # fmt: skip
     figures = taken_in(one, now)
     assert figures["adarft/target"] == 2.9  # of this step
     assert figures["adarft/reward"] == 0.75
     after = 2.9 + 2 * math.tanh(2 * 0.25)
     assert taken_in(one, step(2, (2, (0.5,))))["adarft/target"] == pytest.approx(after) and after > 3.8
     assert set(figures) == declared(type(one))
+
+
+@pytest.mark.parametrize("make", [source, aim])
+def test_the_target_stands_where_hard_questions_have_more_rollouts_and_the_reward_is_beta(make):
+    one = make(range=[0.0, 100.0], initial=50.0, eta=50.0)
+    hard, easy = (0.0,) * 9 + (1.0,) * 3, (0.0,) + (1.0,) * 3  # 12 rollouts and 4: 0.25 and 0.75
+    for number in (1, 2, 3):
+        assert taken_in(one, step(number, (2, hard), (3, easy)))["adarft/target"] == 50.0
+    # The mean over rollouts, 6 / 16, would have moved it by 50 * tanh(2 * (0.375 - 0.5)) = -12.2 a step.
+    assert one.state_dict()["target"]["value"] == 50.0
 
 
 def test_figures_of_the_source():

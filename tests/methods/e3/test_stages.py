@@ -132,6 +132,17 @@ def test_the_entropy_is_the_mean_over_the_tokens_of_the_steps_own_rollouts(measu
     assert now.temperature == 1.0 and one.metrics(now) == {}
 
 
+def test_the_entropy_stands_where_hard_questions_have_more_rollouts():
+    one = temperature(target=0.5)
+    # A question of entropy 0.75 and one of 0.25, with 1 to 3 rollouts of a token each: over the tokens 0.375 and 0.625.
+    for number, (hard, easy) in enumerate([(2, 2), (1, 3), (3, 1)], start=1):
+        rows = together(rows_of([[0.75]] * hard), rows_of([[0.25]] * easy, uid="b"))
+        one.begin(now := Step(number))
+        one.observe(now, rows)
+        assert one.metrics(now)["temperature/entropy"] == pytest.approx(0.5, rel=1e-6)
+        assert now.temperature == pytest.approx(1.0, rel=1e-6)
+
+
 def test_tokens_of_a_tool_have_no_entropy_and_rounding_is_none():
     rows = rows_of([[0.5, 4.0, 1.0]])
     rows.put({"response_mask": [torch.tensor([1, 0, 1])]})

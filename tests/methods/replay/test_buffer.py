@@ -19,8 +19,8 @@ def group(question, rewards=(1.0, 0.0), step=1, lengths=(3, 2)):
     return pack(question, step, 0.7, np.array([7, 8]), responses)
 
 
-def buffer(capacity=4, max_age=None, sampling=uniform, seed=0):
-    return ReplayBuffer(capacity, (0.0, 1.0), max_age, sampling, np.random.default_rng(seed))
+def buffer(capacity=4, max_age=None, sampling=uniform, seed=0, newest_only=True):
+    return ReplayBuffer(capacity, (0.0, 1.0), max_age, sampling, np.random.default_rng(seed), newest_only)
 
 
 def test_what_goes_in_comes_out():
@@ -97,6 +97,26 @@ def test_the_oldest_give_way_and_a_question_has_its_newest_group():
     # Solved by now: what it was before teaches nothing any more.
     kept.put([group("a", (1.0, 1.0), step=4)])
     assert "a" not in kept and len(kept) == 2
+
+
+def test_a_buffer_of_all_groups_is_first_in_first_out_whatever_their_questions():
+    kept = buffer(capacity=3, newest_only=False)
+    kept.put([group("a", step=1), group("b", step=1), group("a", step=2)])
+    kept.put([group("a", (1.0, 1.0), step=3)])  # not kept, and nothing leaves for it
+    assert sorted((each.question, each.step) for each in kept.sample(9)) == [("a", 1), ("a", 2), ("b", 1)]
+    assert kept["a"].step == 2 and kept.sample(9, exclude="a")[0].question == "b"
+    assert kept.put([group("c", step=4), group("c", step=5)]) == 2  # push out the first two
+    assert sorted((each.question, each.step) for each in kept.sample(9)) == [("a", 2), ("c", 4), ("c", 5)]
+
+
+def test_a_restored_buffer_of_all_groups_has_them_in_their_order(tmp_path):
+    kept, restored = (buffer(capacity=3, newest_only=False, seed=seed) for seed in (1, 2))
+    kept.put([group("a", step=1), group("b", step=1), group("a", step=2)])
+    carry_over(kept, restored, tmp_path)
+    for one in (kept, restored):
+        one.put([group("b", step=3)])
+    drawn = [[(each.question, each.step) for each in one.sample(9)] for one in (kept, restored)]
+    assert drawn[0] == drawn[1] and sorted(drawn[0]) == [("a", 2), ("b", 1), ("b", 3)]
 
 
 def test_groups_older_than_the_limit_go():

@@ -1,11 +1,16 @@
 """Replay in a step, without Ray; rows through verl are in test_end_to_end.py."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
+from omegaconf import OmegaConf
 
 from tests.methods.memory import declared, make_run, put, together
 from tests.refusals import refused
+from verl_dots.bridge.advantages import advantages_of_rewards
+from verl_dots.bridge.rows import Rows, place_of
 from verl_dots.methods.loader import DataLoader
 from verl_dots.methods.replay.stage import Replay
 from verl_dots.step import Origin, Step
@@ -57,6 +62,77 @@ def test_what_is_not_there_is_topped_up_with_other_fresh_questions(kept, referen
     assert (figures["replay/share"], figures["replay/topped_up_groups"]) == (len(kept) / 4, topped_up)
 
 
+@pytest.mark.parametrize(
+    ("overlap", "replayed", "rolled_out", "overlapping"),
+    [
+        # Questions 0 and 1 are planned; question 0 was kept at two steps.
+        ("none", [], [0, 1, 2, 3], 0), ("batch", [(0, 2)], [0, 1, 2], 1), ("buffer", [(0, 1), (0, 2)], [0, 1], 2),
+    ],
+)  # fmt: skip
+def test_where_a_question_may_be_twice(queue, overlap, replayed, rolled_out, overlapping):
+    one, source = stage(overlap=overlap)
+    one.buffer.put([group(one, 0, step=1), group(one, 0, step=2)])
+    assert asked(one, source, step := Step(3)) == [rolled_out]
+    tags = {key: tag for key, tag in queue.tags["train"].items() if not tag.get("is_prompt")}
+    found = {(step.question_of[place_of(key)[0]], tag["global_steps"]) for key, tag in tags.items()}
+    assert sorted(found) == replayed and len(step.question_of) == len(replayed)
+    figures = one.metrics(step)
+    assert figures["replay/share"] == len(replayed) / 4 and figures["replay/overlapping_groups"] == overlapping
+
+
+def test_two_groups_of_a_question_are_compared_each_within_itself(queue):
+    one, source = stage(overlap="buffer")
+    one.buffer.put([group(one, 0, step=1), group(one, 0, step=2, rewards=(0.0, 0.0, 0.0, 1.0))])
+    assert asked(one, source, step := Step(3)) == [[0, 1]]
+    fresh = put(step, "fresh0", (1.0, 1.0, 0.0, 1.0))
+    step.question_of["fresh0"] = 0
+    stored = {key: tag for key, tag in queue.tags["train"].items() if tag.get("origin") == "replayed"}
+    rows = together(Rows.of(list(stored), list(stored.values())), fresh)
+    groups = rows.groups(step.question_of)
+    assert sorted((each.question, each.sampled, each.mean_reward) for each in groups.values()) == [
+        (0, 1, 0.5), (0, 2, 0.25), (0, 3, 0.75),
+    ]  # fmt: skip
+    step.groups = groups
+    assert [each.uid for each in step.new] == ["fresh0"]
+    # Rewards less the mean of their own group, not of the question's ten rollouts (0.5).
+    config = OmegaConf.merge(one.run.config, {"algorithm": {"norm_adv_by_std_in_grpo": False}})
+    advantages, _ = advantages_of_rewards(rows, config)
+    by_uid = {}
+    for uid, advantage_T in zip(rows.uids, advantages, strict=True):
+        by_uid.setdefault(groups[uid].sampled, []).append(float(advantage_T.sum() / (advantage_T != 0).sum()))
+    assert by_uid == {1: [-0.5, 0.5], 2: [-0.25, -0.25, -0.25, 0.75], 3: [0.25, 0.25, -0.75, 0.25]}
+    # What is kept is this step's, beside the earlier ones.
+    fresh.put({"old_log_probs": [torch.full((tag["response_len"],), -0.25) for tag in fresh.tags]})
+    one.observe(step, rows.own)
+    assert sorted(each.step for each in one.buffer.sample(9)) == [1, 2, 3]
+
+
+def test_nothing_is_replayed_in_the_first_steps():
+    one, source = stage(fresh_steps=2, questions=12)
+    one.buffer.put([group(one, question) for question in range(8, 12)])
+    rolled_out = [len(asked(one, source, Step(number))[0]) for number in (1, 2, 3)]
+    assert rolled_out == [4, 4, 2]  # of a batch of 4, whole, whole, and delta * B
+
+
+def test_an_overlap_gives_a_batch_all_that_it_asks_for():
+    """Two of eight questions a step, of which every other group teaches nothing, and a buffer of three groups."""
+    shares = {}
+    for overlap in ("none", "batch", "buffer"):
+        one, _ = stage(questions=8, capacity=3, overlap=overlap)
+        rng, found = np.random.default_rng(1), []
+        planned = SimpleNamespace(
+            plan=lambda step, rng=rng: rng.permutation(8)[:2],
+            top_up=lambda step, count, exclude: np.setdiff1d(np.arange(8), list(exclude))[:count],
+        )
+        for number in range(1, 80):
+            fresh = asked(one, planned, step := Step(number))[0]
+            found.append(one.metrics(step)["replay/share"])
+            groups = [group(one, question, number, (0.0, float(place % 2))) for place, question in enumerate(fresh)]
+            one.buffer.put(groups)
+        shares[overlap] = np.mean(found[5:])
+    assert shares["none"] < 0.48 and shares["batch"] == shares["buffer"] == 0.5
+
+
 def test_the_seconds_of_a_plan_are_not_replays(monkeypatch):
     one, source = stage()
     clock = [0.0]
@@ -88,7 +164,7 @@ def test_kept_groups_come_back_as_replayed_rows_of_the_step(queue):
     # and 2 lengths, 2 rewards, 2 turns, 6 tokens and 6 log-probs: 4 * (1 + 2 + 2 + 6 + 6) + 8 * 2 bytes.
     assert one.metrics(step) == {
         "replay/share": 0.5, "replay/tokens_not_generated": 12.0, "replay/topped_up_groups": 0.0,
-        "replay/age/mean": 1.5, "replay/age/max": 2.0,
+        "replay/overlapping_groups": 0.0, "replay/age/mean": 1.5, "replay/age/max": 2.0,
         "replay/buffer/groups": 3.0, "replay/buffer/fill": 3 / 8, "replay/buffer/bytes": 3 * 84.0,
     }  # fmt: skip
     assert set(one.metrics(step)) == declared(Replay)

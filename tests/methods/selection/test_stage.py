@@ -104,8 +104,20 @@ def test_a_round_measures_the_references_and_chooses_the_nearest_others_once_in_
 def test_the_steps_target_is_what_the_choice_aims_at(make):
     for target in (0.1, 0.9):
         one = make()
-        batches = [*plan(one, 1, target)[1], *plan(one, 2, 0.5)[1]]  # of the round's first step
+        batches = [*plan(one, 1, target)[1], *plan(one, 2, target)[1]]
         assert sorted(batches) == sorted(nearest(target, 6)) != sorted(nearest(0.5, 6))
+
+
+def test_a_later_batch_of_a_round_follows_the_target_of_its_own_step(make):
+    for later in (0.1, 0.9):
+        one = make()
+        _, first = plan(one, 1, 0.5)
+        step, second = plan(one, 2, later)
+        left = [question for question in nearest(later, 12) if question not in first]
+        assert sorted(second) == sorted(left[:4]) and len(one.run.trainer.references) == 1  # by the round's prediction
+        assert {question: step.predicted[question] for question in second} == {
+            question: predictions()[0][question] for question in second
+        }
 
 
 def test_mixed_references_become_rows_of_the_step_and_the_others_leave_the_queue(make, queue):
@@ -217,8 +229,8 @@ def test_a_restored_stage_chooses_the_same(make, tmp_path):
         step.groups = {str(question): group(question, sampled=1) for question in chosen}
         one.observe(step, None)
     carry_over(saved, restored, tmp_path)
-    for number in (2, 3, 4):
-        (step, mine), (_, theirs) = plan(restored, number), plan(whole, number)
+    for number, target in ((2, 0.7), (3, 0.7), (4, 0.2)):
+        (step, mine), (_, theirs) = plan(restored, number, target), plan(whole, number, target)
         assert mine == theirs and restored.metrics(step) == whole.metrics(step)
         assert restored.top_up(step, 2, mine).tolist() == whole.top_up(step, 2, mine).tolist()
         assert observed(restored) == observed(whole)

@@ -30,10 +30,10 @@ def plan_round(one, predicted=DIFFICULTY, measured=None, held_out=None, effectiv
 
 
 def batches(one):
-    """What is left of the round."""
+    """What is left of the round, at the target that it was planned at."""
     found = []
     while not one.round_due:
-        found.append(one.next_batch())
+        found.append(one.next_batch(0.5))
     return found
 
 
@@ -100,6 +100,24 @@ def test_few_questions_make_references_candidates_and_say_so(caplog):
     assert sorted(np.concatenate(batches(one))) == [3, 4, 5, 6, 7, 8, 9, 10]
 
 
+def test_references_are_candidates_by_what_was_measured_where_the_settings_say_so():
+    for candidates in (False, True):
+        one = curriculum(questions=40, batch_size=4, mu=1, references_are_candidates=candidates)
+        references = one.begin_round()
+        measured = np.array([0.5, 0.5, 0.1, 0.1, 0.1, 0.9, 0.9, 0.9])
+        one.plan(references, measured, np.zeros(8, dtype=bool), measured, np.full(40, 0.4), 0.5)
+        chosen = batches(one)[0]
+        assert set(references[:2]) <= set(chosen) if candidates else not set(references) & set(chosen)
+        assert set(one.predicted) == set(chosen) - set(references)  # these were measured
+        assert not set(references[2:]) & set(chosen)
+
+
+def test_candidates_without_reference_groups_that_are_trained_on():
+    one = curriculum(questions=40, batch_size=4, mu=1, references_are_candidates=True, reuse_references=True)
+    references, reused = plan_round(one, np.full(40, 0.5), effective=np.ones(8, dtype=bool))
+    assert len(reused) == 3 and not set(references[reused]) & set(batches(one)[0])
+
+
 def test_reused_references_are_not_selected_as_well():
     one = curriculum(questions=10, batch_size=4)
     references, reused = plan_round(one, np.full(10, 0.5), effective=np.ones(8, dtype=bool))
@@ -120,7 +138,7 @@ def test_too_few_questions_shorten_the_round_or_are_refused(caplog):
 def test_observed_difficulty_is_compared_with_the_prediction():
     one = curriculum(batch_size=2, mu=1)
     references, _ = plan_round(one, np.where(np.arange(100) < 50, 0.48, 0.54), measured=np.zeros(8))
-    low, high = one.next_batch()
+    low, high = one.next_batch(0.5)
     figures = one.observe(np.array([low, high, references[0]]), np.array([0.25, 0.25, 1.0]))
     assert figures["measured_difficulty"] == 0.25  # the reference was not predicted
     assert figures["predicted_difficulty"] == pytest.approx(0.48)
@@ -177,7 +195,7 @@ def test_a_state_of_other_data_is_refused():
 def test_selected_references_are_not_counted_as_predicted():
     one = curriculum(questions=10, batch_size=8, mu=1)
     references, _ = plan_round(one, np.full(10, 0.4), measured=np.full(8, 0.5), held_out=np.full(8, 0.4))
-    chosen = one.next_batch()
+    chosen = one.next_batch(0.5)
     assert set(chosen) == set(references)  # measured at alpha: the nearest
     assert one.observe(chosen, np.full(8, 0.4)) == {}
 

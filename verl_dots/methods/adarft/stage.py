@@ -16,12 +16,12 @@ from verl_dots.methods.adarft.checks import DIFFICULTY, refuse_adarft, refuse_ad
 from verl_dots.methods.adarft.state import Target, TargetCurriculum
 from verl_dots.methods.hooks import Run, Source, Stage
 from verl_dots.state import require_equal, require_keys
-from verl_dots.step import Step
+from verl_dots.step import Step, mean_reward
 
 SEED_STREAM = 2504_05520  # apart from every other generator that is seeded with dots.seed
 METRICS = {
     "target": "target difficulty of the step, in the unit of the difficulties",
-    "reward": "mean reward of the step's new rollouts, which moves the target",
+    "reward": "mean over the step's new questions of their mean reward, which moves the target",
 }
 
 
@@ -49,10 +49,13 @@ class AdaRFTTarget(Stage):
         self._figures = {"adarft/target": self._target.value}
 
     def observe(self, step: Step, rows: Rows) -> None:
-        """Move the target by the mean reward of the step's new rollouts (section 3.2)."""
+        """Move the target by the mean reward of the step's new questions (section 3.2).
+
+        Each counts once: where the hard ones have more rollouts, these would have the target fall of itself.
+        """
         if not step.new:
             return
-        reward = float(np.mean([reward for group in step.new for reward in group.rewards]))
+        reward = mean_reward(step.new)
         self._figures["adarft/reward"] = reward
         self._target.follow(reward, step.number)
 

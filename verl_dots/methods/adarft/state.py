@@ -33,7 +33,7 @@ class Target:
         """Move on after a step.
 
         Args:
-            reward: mean reward of its fresh rollouts.
+            reward: mean reward of its new questions.
             step: its number, from 1.
 
         Raises:

@@ -78,7 +78,7 @@ class Temperature(Stage):
     name = "temperature"
     METRICS = {
         "temperature": "sampling temperature of the step",
-        "entropy": "mean entropy of its own rollouts' tokens at that temperature, in nats",
+        "entropy": "mean entropy of its own rollouts' tokens at that temperature, in nats, all questions alike",
         "target": "entropy that the controller holds, in nats",
     }
     refuse = staticmethod(refuse_temperature)

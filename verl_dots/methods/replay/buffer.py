@@ -15,7 +15,7 @@ ROUNDING = 1e-6
 
 
 class ReplayBuffer:
-    """First in, first out; at most one group per question, its newest; effective groups only.
+    """First in, first out; effective groups only.
 
     Args:
         capacity: C, groups.
@@ -23,6 +23,7 @@ class ReplayBuffer:
         max_age: steps after which a group is dropped; None keeps it until it is pushed out.
         sampling: which groups are replayed.
         rng: draws them; its state is part of the buffer's.
+        newest_only: keep one group of a question, its newest; else all of them.
 
     Raises:
         ValueError: capacity or max_age below 1.
@@ -35,35 +36,38 @@ class ReplayBuffer:
         max_age: int | None,
         sampling: Sampling,
         rng: np.random.Generator,
+        newest_only: bool = True,
     ):
         if capacity < 1 or (max_age is not None and max_age < 1):
             raise ValueError(f"capacity={capacity} and max_age={max_age} must be 1 or more")
         self.capacity, self.reward_range, self.max_age = capacity, reward_range, max_age
-        self.sampling, self.rng = sampling, rng
-        self._groups: dict[str, ReplayGroup] = {}  # oldest first
+        self.sampling, self.rng, self.newest_only = sampling, rng, newest_only
+        self._groups: list[ReplayGroup] = []  # oldest first
 
     def __len__(self) -> int:
         return len(self._groups)
 
     def __contains__(self, question: str) -> bool:
-        return question in self._groups
+        return any(group.question == question for group in self._groups)
 
     def __getitem__(self, question: str) -> ReplayGroup:
-        if question not in self._groups:
-            text = f"no group of question {question} in the replay buffer; it holds {len(self)} others"
-            raise ReplayError(text, key=question, reason="missing")
-        return self._groups[question]
+        """The newest group of a question."""
+        for group in reversed(self._groups):
+            if group.question == question:
+                return group
+        text = f"no group of question {question} in the replay buffer; it holds {len(self)} others"
+        raise ReplayError(text, key=question, reason="missing")
 
     @property
     def nbytes(self) -> int:
         """Bytes of all groups."""
-        return sum(group.nbytes for group in self._groups.values())
+        return sum(group.nbytes for group in self._groups)
 
     def put(self, groups: Iterable[ReplayGroup]) -> int:
         """Keep the effective ones of some groups, the oldest give way; returns how many were kept.
 
-        A question's earlier group is dropped when a newer one comes, effective or not: the newer one is what the policy
-        does now.
+        With `newest_only` a question's earlier group is dropped when a newer one comes, effective or not: the newer one
+        is what the policy does now.
 
         Raises:
             ReplayError: a reward outside the range; nothing is kept.
@@ -82,22 +86,21 @@ class ReplayBuffer:
                 )
         kept = 0
         for group in groups:
-            self._groups.pop(group.question, None)
+            if self.newest_only:
+                self._groups = [earlier for earlier in self._groups if earlier.question != group.question]
             if effective(group.rewards_G):
-                self._groups[group.question] = group
+                self._groups.append(group)
                 kept += 1
-        while len(self._groups) > self.capacity:
-            del self._groups[next(iter(self._groups))]
+        self._groups = self._groups[-self.capacity :]
         return kept
 
     def expire(self, step: int) -> int:
         """Drop what is more than `max_age` steps old at `step`; returns how many groups."""
         if self.max_age is None:
             return 0
-        old = [name for name, group in self._groups.items() if step - group.step > self.max_age]
-        for name in old:
-            del self._groups[name]
-        return len(old)
+        held = len(self)
+        self._groups = [group for group in self._groups if step - group.step <= self.max_age]
+        return held - len(self)
 
     def sample(self, count: int, exclude: Iterable[str] = (), target: float = 0.5) -> list[ReplayGroup]:
         """Up to `count` different groups, none of the excluded questions; they stay in the buffer.
@@ -106,7 +109,7 @@ class ReplayBuffer:
             target: adaptive difficulty that the step aims at.
         """
         without = set(exclude)
-        candidates = [group for name, group in self._groups.items() if name not in without]
+        candidates = [group for group in self._groups if group.question not in without]
         chosen = self.sampling(candidates, min(count, len(candidates)), target, self.rng)
         return [candidates[place] for place in chosen]
 
@@ -115,7 +118,7 @@ class ReplayBuffer:
             "rng": self.rng.bit_generator.state,
             "capacity": self.capacity,
             "reward_range": list(self.reward_range),
-            **groups_state(list(self._groups.values())),
+            **groups_state(self._groups),
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -123,4 +126,4 @@ class ReplayBuffer:
         require_equal("dots.replay.capacity", state["capacity"], self.capacity)
         require_equal("dots.reward_range", state["reward_range"], list(self.reward_range))
         self.rng.bit_generator.state = state["rng"]
-        self._groups = {group.question: group for group in groups_from_state(state)}
+        self._groups = groups_from_state(state)

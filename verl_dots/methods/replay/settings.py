@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from verl_dots.settings import Settings, require, require_choice
 
 REPLAYED = ("uniform", "nearest", "freshest")
+OVERLAPS = ("none", "batch", "buffer")
 BEHAVIOURS = ("recomputed", "engine")
 # Names of GRPO-RR in verl's registries: the advantage and the paper's loss, its decoupled form.
 GRPO_RR, GRPO_RR_DECOUPLED = "grpo_rr", "grpo_rr_decoupled"
@@ -24,6 +25,10 @@ class ReplayConfig(Settings):
         max_age: steps after which a group is dropped; null keeps it until it is pushed out.
         sampling: which groups are replayed: "uniform" (the paper's), those of a difficulty "nearest" to
             the one that the step aims at, or the "freshest".
+        overlap: where a question may be twice. "none": nowhere; a question's newest group is kept, and not replayed in
+            a step that has the question anyway. "batch": a group is replayed even then (the authors' code). "buffer":
+            a question may also have several groups in the buffer, and so in a batch (the paper).
+        fresh_steps: first steps of a run in which nothing is replayed; the paper's first round, dots.selection.mu.
     """
 
     enable: bool = False
@@ -31,12 +36,16 @@ class ReplayConfig(Settings):
     capacity: int = 256
     max_age: int | None = None
     sampling: str = "uniform"
+    overlap: str = "none"
+    fresh_steps: int = 0
 
     def __post_init__(self):
         require("dots.replay.delta", self.delta, 0 < self.delta <= 1, "must be above 0 and at most 1")
         require("dots.replay.capacity", self.capacity, self.capacity >= 1, "must be 1 or more groups")
         require("dots.replay.max_age", self.max_age, self.max_age is None or self.max_age >= 1, "must be 1 or more")
         require_choice("dots.replay.sampling", self.sampling, REPLAYED)
+        require_choice("dots.replay.overlap", self.overlap, OVERLAPS)
+        require("dots.replay.fresh_steps", self.fresh_steps, self.fresh_steps >= 0, "must be 0 or more steps")
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 Which groups are kept and replayed is the buffer's business, how their age is corrected that of `loss_stage`.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -29,6 +30,7 @@ class Replay(Store):
         "share": "share of the batch's groups that are replayed",
         "tokens_not_generated": "response tokens of the replayed groups, which training/generated_tokens leaves out",
         "topped_up_groups": "groups rolled out in place of what the buffer could not give",
+        "overlapping_groups": "replayed groups of questions that are in the batch more than once",
         "age/mean": "steps since the replayed groups were sampled, mean",
         "age/max": "steps since the replayed groups were sampled, greatest",
         "buffer/groups": "groups in the buffer after the step",
@@ -40,15 +42,17 @@ class Replay(Store):
 
     def __init__(self, run: Run):
         super().__init__(run)
-        dots = run.dots
+        dots, settings = run.dots, run.dots.replay
         sampling = {"uniform": uniform, "freshest": freshest, "nearest": Nearest(*dots.reward_range)}
         self.buffer = ReplayBuffer(
-            dots.replay.capacity,
+            settings.capacity,
             dots.reward_range,
-            dots.replay.max_age,
-            sampling[dots.replay.sampling],
+            settings.max_age,
+            sampling[settings.sampling],
             run.rng(SEED_STREAM),
+            newest_only=settings.overlap != "buffer",
         )
+        self.overlap = settings.overlap != "none"  # whether a step can replay a question that it has anyway
 
     @classmethod
     def fresh(cls, dots: DotsConfig, batch_size: int) -> int:
@@ -56,7 +60,7 @@ class Replay(Store):
         return fresh_count(batch_size, dots.replay.delta)
 
     def fill(self, step: Step, source: Source) -> Sequence[np.ndarray]:
-        """Replay groups of questions that the step has not; what they cannot fill is rolled out beside the fresh.
+        """Replay earlier groups; what they cannot fill is rolled out beside the fresh.
 
         Raises:
             ReplayError: the data has too few different questions for a batch.
@@ -66,16 +70,18 @@ class Replay(Store):
             return [np.concatenate([planned_N, self._fill_up(step, source, planned_N)])]
 
     def _fill_up(self, step: Step, source: Source, planned_N: np.ndarray) -> np.ndarray:
-        """Replay what the batch lacks, and return the questions to roll out in place of what is not in the buffer."""
+        """Replay what the batch lacks, and return the questions to roll out in place of what is not in the buffer.
+
+        A batch is counted in groups: with an overlap a question can have several, under as many uids.
+        """
         known, batch_size = self.run.questions, self.run.batch_size
         self.buffer.expire(step.number)
-        taken = {*planned_N.tolist(), *step.question_of.values()}
-        ids = known.known.ids
-        excluded = [ids[question] for question in taken]
-        groups = self.buffer.sample(batch_size - len(taken), exclude=excluded, target=step.target)
-        taken |= {known.number(group.question) for group in groups}
-        extra_N = source.top_up(step, batch_size - len(taken), taken)
-        if len(taken) + len(extra_N) < batch_size:
+        fresh = {*planned_N.tolist(), *step.question_of.values()}
+        groups = self._drawn(step, batch_size - len(fresh), fresh)
+        replayed = [known.number(group.question) for group in groups]
+        extra = batch_size - len(fresh) - len(groups)
+        extra_N = source.top_up(step, extra, fresh if self.overlap else fresh.union(replayed))
+        if len(extra_N) < extra:
             raise ReplayError(
                 f"step {step.number}: a batch of {batch_size} different questions cannot be filled from {len(known)}; "
                 "lower data.train_batch_size or add data",
@@ -83,8 +89,20 @@ class Replay(Store):
                 reason="size",
             )
         put_back(known, groups, step, Origin.REPLAYED)
-        self._figures = self._replayed(groups, step) | {"replay/topped_up_groups": float(len(extra_N))}
+        times = Counter([*fresh, *extra_N.tolist(), *replayed])
+        self._figures = self._replayed(groups, step) | {
+            "replay/topped_up_groups": float(len(extra_N)),
+            "replay/overlapping_groups": float(sum(times[question] > 1 for question in replayed)),
+        }
         return extra_N
+
+    def _drawn(self, step: Step, count: int, fresh: set[int]) -> list[ReplayGroup]:
+        """Up to `count` groups for a step that rolls out the questions `fresh`."""
+        if step.number <= self.run.dots.replay.fresh_steps:
+            return []
+        ids = self.run.questions.known.ids
+        excluded = () if self.overlap else [ids[question] for question in fresh]
+        return self.buffer.sample(count, exclude=excluded, target=step.target)
 
     def observe(self, step: Step, rows: Rows) -> None:
         """Keep the effective groups among those that the step has sampled.

@@ -16,7 +16,9 @@ class SelectionConfig(Settings):
         references: K, questions drawn uniformly in every round and rolled out to measure their difficulty.
         alpha: target adaptive difficulty, 1 - mean reward.
         tau: temperature of the draw around `alpha`; 0 takes the nearest questions.
-        mu: train batches chosen in one round.
+        mu: train batches chosen in one round: one prediction for all of them, each at the target of its own step.
+        references_are_candidates: choose among the references as well, by their measured difficulty; off, only where
+            there are too few others.
         reuse_references: train on the rollouts of references with mixed outcomes in place of fresh ones (appendix A.1).
         conflicting_answers: what to do with questions that occur with different answers: "drop" leaves them out of
             the selection, "error" refuses the data.
@@ -31,6 +33,7 @@ class SelectionConfig(Settings):
     alpha: float = 0.5
     tau: float = 1e-3
     mu: int = 2
+    references_are_candidates: bool = False
     reuse_references: bool = True
     conflicting_answers: str = "drop"
     rho_floor: float = 0.1

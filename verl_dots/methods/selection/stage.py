@@ -67,7 +67,7 @@ class Selection(Source):
     # --- a step ----------------------------------------------------------------------------------------------
 
     def plan(self, step: Step) -> np.ndarray:
-        """The next batch of the round; where all are handed out, a round is planned first.
+        """The next batch of the round, at the step's target; where all are handed out, a round is planned first.
 
         To be called with the engine holding the current weights.
         """
@@ -79,8 +79,9 @@ class Selection(Source):
                 else:
                     self.curriculum.plan_uniform()
                     self._figures["selection/trusted"] = 0.0
+        batch = self.curriculum.next_batch(step.target)
         step.predicted = self.curriculum.predicted
-        return self.curriculum.next_batch()
+        return batch
 
     def top_up(self, step: Step, count: int, exclude: Collection[int]) -> np.ndarray:
         return self.curriculum.top_up(count, exclude)

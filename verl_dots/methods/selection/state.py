@@ -1,9 +1,9 @@
 """Which questions each step rolls out: DOTS's selection rounds, on the driver, seeded, without I/O.
 
 A round, every mu train batches: `begin_round` names the reference questions; once they are rolled out and the others'
-difficulty is predicted, `plan` draws the mu batches; `next_batch` hands them out one a step, and `top_up` what replay
-could not fill; `observe` compares what was predicted with what the rollouts then showed. While the predictions are not
-worth their references (`Trust`), rounds draw uniformly instead.
+difficulty is predicted, `plan` draws the mu batches; `next_batch` hands them out one a step, at the target of that
+step, and `top_up` what replay could not fill; `observe` compares what was predicted with what the rollouts then showed.
+While the predictions are not worth their references (`Trust`), rounds draw uniformly instead.
 """
 
 import logging
@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from verl_dots.difficulty.agreement import calibration_error, pearson
-from verl_dots.methods.selection.rule import select
+from verl_dots.methods.selection.round import Round
 from verl_dots.methods.selection.settings import SelectionConfig
 from verl_dots.methods.selection.trust import Trust
 from verl_dots.state import require_equal, require_keys
@@ -47,15 +47,15 @@ class SelectionCurriculum:
         self.fresh = batch_size if fresh is None else fresh
         self.batches = rounds_batches(settings, questions, batch_size)
         self.trust = Trust(settings.rho_floor, settings.rho_rounds, settings.uniform_rounds)
-        self._queue: list[np.ndarray] = []  # questions of the batches to come
-        self._reserve = np.empty(0, dtype=np.int64)  # of this round, for what replay cannot fill
-        self._predicted: dict[int, float] = {}  # of the questions of this round
+        self._round = Round(None, np.ones(questions, dtype=bool), np.ones(questions, dtype=bool))  # that is over
+        self._references = np.empty(0, dtype=np.int64)  # of this round, whose difficulty was measured
+        self._predicted: dict[int, float] = {}  # of the questions that this round has drawn
         self._seen: list[tuple[float, float]] = []  # (predicted, measured) of this round's questions so far
 
     @property
     def round_due(self) -> bool:
         """Whether all planned batches are handed out."""
-        return not self._queue
+        return self._round.over
 
     def begin_round(self) -> np.ndarray:
         """[K] reference questions to roll out, drawn uniformly; none while the predictions are not trusted."""
@@ -67,7 +67,8 @@ class SelectionCurriculum:
         """Draw the batches of a round without regard to difficulty."""
         self.trust.pass_round()
         chosen = self.rng.permutation(self.questions)[: self.batches * self.batch_size]
-        self._fill(*np.split(chosen, [self.batches * self.fresh]), self.fresh)
+        self._begin(Round(None, *np.ones((2, self.questions), dtype=bool)), np.empty(0, dtype=np.int64))
+        self._round.fill(chosen, [self.fresh] * self.batches)
 
     def plan(
         self,
@@ -96,43 +97,31 @@ class SelectionCurriculum:
         reused_R = self._reusable(measured_K, effective_K, target)
         difficulty_P = np.array(predicted_P, dtype=np.float64)
         difficulty_P[references_K] = measured_K
-        first = max(1, self.fresh - len(reused_R))
-        chosen, reserve = self._draw_round(difficulty_P, references_K, references_K[reused_R], first, target)
-        self._fill(chosen, reserve, first)
-        # Not of references: they were measured.
-        known = set(references_K.tolist())
-        predicted = [question for question in [*chosen.tolist(), *reserve.tolist()] if question not in known]
-        self._predicted = {question: float(difficulty_P[question]) for question in predicted}
+        preferred_P, unused_P = np.ones((2, self.questions), dtype=bool)
+        # Where there are too few others, references are candidates in any case.
+        preferred_P[references_K] = self.settings.references_are_candidates
+        unused_P[references_K[reused_R]] = False
+        self._begin(Round(None if self.trust.paused else difficulty_P, preferred_P, unused_P), references_K)
+        sizes = [max(1, self.fresh - len(reused_R)), *[self.fresh] * (self.batches - 1)]
+        reserve = self.batches * self.batch_size - len(reused_R) - sum(sizes)
+        self._round.draw(sizes, reserve, target, self.settings.tau, self.rng)
+        self._predict(difficulty_P)
         return reused_R
 
-    def _draw_round(
-        self, difficulty_P: np.ndarray, references_K: np.ndarray, reused: np.ndarray, first: int, target: float
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Questions of the batches of a round, and the next best, for what replay cannot fill."""
-        others_P, unused_P = np.ones((2, self.questions), dtype=bool)
-        others_P[references_K] = False
-        unused_P[reused] = False
-        planned = first + (self.batches - 1) * self.fresh
-        # Too few others: references are candidates as well, at the difficulty that they were measured to have.
-        chosen = self._draw(others_P if others_P.sum() >= planned else unused_P, planned, difficulty_P, target)
-        unused_P[chosen] = False
-        wanted = self.batches * self.batch_size - len(reused) - planned
-        left_P = others_P & unused_P
-        return chosen, self._draw(left_P if left_P.sum() >= wanted else unused_P, wanted, difficulty_P, target)
+    def next_batch(self, target: float) -> np.ndarray:
+        """Questions to roll out in this step: delta * B; in a round's first batch less the reused, but at least one.
 
-    def next_batch(self) -> np.ndarray:
-        """Questions to roll out in this step: delta * B; in a round's first batch less the reused, but at least one."""
-        return self._queue.pop(0)
+        Args:
+            target: adaptive difficulty of the step; where it is another than the round was drawn at, the batches to
+                come are drawn again, by the round's predictions.
+        """
+        if self._round.follow(target, self.settings.tau, self.rng):
+            self._predict(self._round.difficulty_P)
+        return self._round.next_batch()
 
     def top_up(self, count: int, exclude: Collection[int]) -> np.ndarray:
         """Up to `count` further questions, none of the excluded: this round's next best, then any at random."""
-        rest = self._reserve[~np.isin(self._reserve, list(exclude))]
-        chosen = rest[:count]
-        self._reserve = self._reserve[~np.isin(self._reserve, chosen)]
-        if len(chosen) == count:
-            return chosen
-        free = np.setdiff1d(np.arange(self.questions), [*exclude, *chosen])
-        return np.concatenate([chosen, self.rng.permutation(free)[: count - len(chosen)]])
+        return self._round.top_up(count, exclude, self.rng)
 
     @property
     def predicted(self) -> Mapping[int, float]:
@@ -164,9 +153,9 @@ class SelectionCurriculum:
             "questions": self.questions,
             "batch_size": self.batch_size,
             "fresh": self.fresh,
-            "reserve": self._reserve,
             "rng": self.rng.bit_generator.state,
-            "queue": list(self._queue),
+            "round": self._round.state_dict(),
+            "references": self._references,
             "predicted_questions": np.array(list(self._predicted), dtype=np.int64),
             "predicted_difficulty": np.array(list(self._predicted.values()), dtype=np.float64),
             "seen": np.array(self._seen, dtype=np.float64).reshape(-1, 2),
@@ -178,10 +167,10 @@ class SelectionCurriculum:
         require_equal("questions to select from", state["questions"], self.questions)
         require_equal("data.train_batch_size", state["batch_size"], self.batch_size)
         require_equal("fresh questions a batch (dots.replay.delta)", state["fresh"], self.fresh)
+        self._round = Round.from_state(state["round"])
         self.trust.load_state_dict(state["trust"])
-        self._reserve = state["reserve"]
         self.rng.bit_generator.state = state["rng"]
-        self._queue = list(state["queue"])
+        self._references = state["references"]
         self._predicted = dict(
             zip(state["predicted_questions"].tolist(), state["predicted_difficulty"].tolist(), strict=True)
         )
@@ -195,17 +184,15 @@ class SelectionCurriculum:
         nearest = np.argsort(distance_K, kind="stable")
         return nearest[: min(int(effective_K.sum()), self.batch_size - 1)]
 
-    def _draw(self, candidate_P: np.ndarray, count: int, difficulty_P: np.ndarray, target: float) -> np.ndarray:
-        candidates = np.flatnonzero(candidate_P)
-        if self.trust.paused:
-            return candidates[self.rng.permutation(len(candidates))[:count]]
-        return candidates[select(difficulty_P[candidates], count, target, self.settings.tau, self.rng)]
-
-    def _fill(self, chosen: np.ndarray, reserve: np.ndarray, first: int) -> None:
-        """Batches of `fresh` questions, of which the first one has `first`."""
-        self._queue = np.split(chosen, first + self.fresh * np.arange(self.batches - 1))
-        self._reserve = reserve
+    def _begin(self, one: Round, references_K: np.ndarray) -> None:
+        self._round, self._references = one, references_K
         self._predicted, self._seen = {}, []
+
+    def _predict(self, difficulty_P: np.ndarray) -> None:
+        """Remember what is predicted of the questions that the round has drawn; references were measured."""
+        drawn = self._round.drawn
+        drawn = drawn[~np.isin(drawn, self._references)]
+        self._predicted |= dict(zip(drawn.tolist(), difficulty_P[drawn].tolist(), strict=True))
 
 
 def rounds_batches(settings: SelectionConfig, questions: int, batch_size: int) -> int:
@@ -230,7 +217,7 @@ def rounds_batches(settings: SelectionConfig, questions: int, batch_size: int) -
             "dots.selection.mu=%d batches of %d need more than the %d questions of the data: selecting %d a round",
             settings.mu, batch_size, questions, batches,
         )  # fmt: skip
-    elif questions - settings.references < batches * batch_size:
+    elif not settings.references_are_candidates and questions - settings.references < batches * batch_size:
         logger.warning(
             "only %d questions: %d references and %d batches of %d overlap, so references can be selected too",
             questions, settings.references, batches, batch_size,

@@ -1,0 +1,105 @@
+"""The batches of one selection round: drawn together, and those to come once more when the target has moved."""
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from verl_dots.methods.selection.rule import select
+from verl_dots.state import require_keys
+
+STATE = {"queue", "reserve", "target", "difficulty", "preferred", "unused"}
+
+
+class Round:
+    """What is left of a round.
+
+    As long as the target stays, its batches are one draw without replacement over the round, cut at random
+    (arXiv 2506.05316, algorithm 1). When it has moved, the batches to come are drawn again at the new one, from what
+    the round has not handed out; the difficulties stay those of the round.
+
+    Args:
+        difficulty_P: [P] adaptive difficulties, predicted or measured; None draws uniformly, whatever the target.
+        preferred_P: [P] bool, the candidates as long as there are enough of them.
+        unused_P: [P] bool, all that may be drawn.
+    """
+
+    def __init__(self, difficulty_P: np.ndarray | None, preferred_P: np.ndarray, unused_P: np.ndarray):
+        self.difficulty_P, self._preferred_P, self._unused_P = difficulty_P, preferred_P, unused_P
+        self._queue: list[np.ndarray] = []  # questions of the batches to come
+        self._reserve = np.empty(0, dtype=np.int64)  # the next best, for what replay cannot fill
+        self._target: float | None = None  # that these were drawn at
+
+    @property
+    def over(self) -> bool:
+        """Whether all batches are handed out."""
+        return not self._queue
+
+    @property
+    def drawn(self) -> np.ndarray:
+        """Questions of the batches to come and of the reserve."""
+        return np.concatenate([*self._queue, self._reserve])
+
+    def draw(self, sizes: Sequence[int], reserve: int, target: float, tau: float, rng: np.random.Generator) -> None:
+        """Draw batches of some sizes, and `reserve` further questions, or as many as are left."""
+        unused_P = self._unused_P.copy()
+        chosen = self._draw(unused_P, sum(sizes), target, tau, rng)
+        unused_P[chosen] = False
+        self._reserve = self._draw(unused_P, min(reserve, int(unused_P.sum())), target, tau, rng)
+        self._queue, self._target = np.split(chosen, np.cumsum(sizes[:-1])), target
+
+    def fill(self, chosen: np.ndarray, sizes: Sequence[int]) -> None:
+        """Take batches of some sizes and the reserve from questions that were drawn uniformly."""
+        *self._queue, self._reserve = np.split(chosen, np.cumsum(sizes))
+
+    def follow(self, target: float, tau: float, rng: np.random.Generator) -> bool:
+        """Draw the batches to come again if the target has moved; whether it has."""
+        if self.difficulty_P is None or target == self._target:
+            return False
+        self.draw([len(batch) for batch in self._queue], len(self._reserve), target, tau, rng)
+        return True
+
+    def next_batch(self) -> np.ndarray:
+        """The next batch, handed out."""
+        batch = self._queue.pop(0)
+        self._unused_P[batch] = False
+        return batch
+
+    def top_up(self, count: int, exclude: Collection[int], rng: np.random.Generator) -> np.ndarray:
+        """Up to `count` further questions, none of the excluded: the next best, then any at random."""
+        rest = self._reserve[~np.isin(self._reserve, list(exclude))]
+        chosen = rest[:count]
+        self._reserve = self._reserve[~np.isin(self._reserve, chosen)]
+        if len(chosen) < count:
+            free = np.setdiff1d(np.arange(len(self._unused_P)), [*exclude, *chosen])
+            chosen = np.concatenate([chosen, rng.permutation(free)[: count - len(chosen)]])
+        self._unused_P[chosen] = False
+        return chosen
+
+    def _draw(
+        self, unused_P: np.ndarray, count: int, target: float, tau: float, rng: np.random.Generator
+    ) -> np.ndarray:
+        """Too few of the preferred: all that is unused are candidates."""
+        preferred_P = self._preferred_P & unused_P
+        candidates = np.flatnonzero(preferred_P if preferred_P.sum() >= count else unused_P)
+        if self.difficulty_P is None:
+            return candidates[rng.permutation(len(candidates))[:count]]
+        return candidates[select(self.difficulty_P[candidates], count, target, tau, rng)]
+
+    def state_dict(self) -> dict[str, Any]:
+        return {
+            "queue": list(self._queue),
+            "reserve": self._reserve,
+            "target": self._target,
+            "difficulty": self.difficulty_P,
+            "preferred": self._preferred_P,
+            "unused": self._unused_P.copy(),
+        }
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any]) -> "Round":
+        """The round of such a state."""
+        require_keys("selection round", state, STATE)
+        found = cls(state["difficulty"], state["preferred"], state["unused"].copy())
+        found._queue, found._reserve, found._target = list(state["queue"]), state["reserve"], state["target"]
+        return found
