@@ -10,6 +10,7 @@ from verl_dots.methods.e3.stages import Budget, LengthPenalty, Temperature
 from verl_dots.methods.hooks import Source, Stage, Store
 from verl_dots.methods.loader import DataLoader
 from verl_dots.methods.mopps.stage import MoPPS
+from verl_dots.methods.refill.stage import Refill
 from verl_dots.methods.replay.loss_stage import GroupAdvantage, Loss
 from verl_dots.methods.replay.stage import Replay
 from verl_dots.methods.selection.stage import Selection
@@ -23,6 +24,7 @@ METHODS: tuple[type[Stage], ...] = (
     Budget,
     Temperature,
     LengthPenalty,
+    Refill,
     Preemptive,
     Replay,
     GroupAdvantage,

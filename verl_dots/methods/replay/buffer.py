@@ -90,6 +90,11 @@ class ReplayBuffer:
             del self._groups[next(iter(self._groups))]
         return kept
 
+    def forget(self, questions: Iterable[str]) -> None:
+        """Drop the groups of some questions: what the policy does now is known, and not kept."""
+        for question in questions:
+            self._groups.pop(question, None)
+
     def expire(self, step: int) -> int:
         """Drop what is more than `max_age` steps old at `step`; returns how many groups."""
         if self.max_age is None:

@@ -30,6 +30,7 @@ class SelectionCurriculum:
         batch_size: B, questions of a train batch.
         rng: draws references and batches; its state is part of the curriculum's.
         fresh: delta * B, questions of a batch that are rolled out where replay fills the rest; all B by default.
+        spare: further questions of each batch that a round names, for groups that give way to others.
 
     Raises:
         ValueError: fewer questions than references or than one batch.
@@ -42,9 +43,11 @@ class SelectionCurriculum:
         batch_size: int,
         rng: np.random.Generator,
         fresh: int | None = None,
+        spare: int = 0,
     ):
         self.settings, self.questions, self.batch_size, self.rng = settings, questions, batch_size, rng
         self.fresh = batch_size if fresh is None else fresh
+        self.spare = spare
         self.batches = rounds_batches(settings, questions, batch_size)
         self.trust = Trust(settings.rho_floor, settings.rho_rounds, settings.uniform_rounds)
         self._queue: list[np.ndarray] = []  # questions of the batches to come
@@ -98,6 +101,7 @@ class SelectionCurriculum:
         difficulty_P[references_K] = measured_K
         first = max(1, self.fresh - len(reused_R))
         chosen, reserve = self._draw_round(difficulty_P, references_K, references_K[reused_R], first, target)
+        reserve = np.append(reserve, self._nearest_left([*references_K, *chosen, *reserve], difficulty_P, target))
         self._fill(chosen, reserve, first)
         # Not of references: they were measured.
         known = set(references_K.tolist())
@@ -119,6 +123,13 @@ class SelectionCurriculum:
         wanted = self.batches * self.batch_size - len(reused) - planned
         left_P = others_P & unused_P
         return chosen, self._draw(left_P if left_P.sum() >= wanted else unused_P, wanted, difficulty_P, target)
+
+    def _nearest_left(self, taken: list[int], difficulty_P: np.ndarray, target: float) -> np.ndarray:
+        """The spare questions, nearest first. None is drawn: where no group gives way the generator is as without."""
+        if self.trust.paused or np.isinf(self.settings.tau):
+            return np.empty(0, dtype=np.int64)
+        left = np.setdiff1d(np.arange(self.questions), taken)
+        return left[np.argsort(np.abs(difficulty_P[left] - target), kind="stable")][: self.batches * self.spare]
 
     def next_batch(self) -> np.ndarray:
         """Questions to roll out in this step: delta * B; in a round's first batch less the reused, but at least one."""
