@@ -71,6 +71,9 @@ dots.temperature.anneal_from,anneal_to=-0.1|1.2 : range
 dots.length_penalty.easiest=0|20 : range
 dots.length_penalty.strength=-1 : range
 dots.preemptive.prompts,updates=0 : range
+dots.refill.within=[0.8,0.2]|[-0.1,1]|[0,1.1] : range
+dots.refill.max_rounds=0 : range
+dots.refill.at_the_limit=stop : choice
 dots.filter.threshold=-1 : range
 dots.filter.threshold=1 dots.filter.kind=quantile : range
 dots.replay.delta=0|1.5 : range

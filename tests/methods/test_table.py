@@ -25,6 +25,8 @@ DECOUPLED = {"actor_rollout_ref__actor__policy_loss__loss_mode": "grpo_rr_decoup
          "budget temperature length_penalty"),
         (["temperature"], {}, "DataLoader Temperature", False, "temperature"),
         (["filter"], {}, "DataLoader Filter", False, ""),
+        (["refill"], {}, "DataLoader Refill", True, ""),
+        (["selection", "refill"], {}, "Selection Refill", False, "selection"),
         (["preemptive"], {}, "DataLoader Preemptive", True, "preemptive"),
         (["replay"], RR, "DataLoader Replay GroupAdvantage Loss", True, "replay"),
         (["selection", "replay", "filter"], DECOUPLED, "Selection Replay Loss Filter", False, "selection replay"),

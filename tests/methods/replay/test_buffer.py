@@ -99,6 +99,13 @@ def test_the_oldest_give_way_and_a_question_has_its_newest_group():
     assert "a" not in kept and len(kept) == 2
 
 
+def test_groups_of_questions_that_are_given_up_go():
+    one = buffer()
+    one.put([group("a"), group("b")])
+    one.forget(["b", "c"])
+    assert "a" in one and "b" not in one and len(one) == 1
+
+
 def test_groups_older_than_the_limit_go():
     kept = buffer(max_age=2)
     kept.put([group("a", step=1), group("b", step=3)])
