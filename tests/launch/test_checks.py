@@ -57,7 +57,7 @@ TEMPERATURE = f"{NO_SELECTION} dots.temperature.enable=True"
 ENTROPY = f"{TEMPERATURE} dots.temperature.entropy=engine"
 PENALTY = f"{NO_SELECTION} dots.length_penalty.enable=True"
 FILTER = f"{NO_SELECTION} dots.filter.enable=True"
-REFILL = f"{NO_SELECTION} dots.refill.enable=True"
+REFILL = f"{NO_SELECTION} dots.refill.enable=True {N}=4"
 PREEMPTIVE = f"{NO_SELECTION} dots.preemptive.enable=True dots.preemptive.prompts=8 {LOSS}=grpo_rr"
 WHOLE_ROUNDS = "dots.selection.enable=True dots.selection.reuse_references=False"
 TOKEN_SUM_NORM = f"{A}.loss_agg_mode=seq-mean-token-sum-norm"
@@ -190,7 +190,7 @@ def test_a_setting_that_a_method_cannot_work_with(run_folder, method, overrides,
         PENALTY,
         f"{FILTER} {TOKEN_SUM_NORM} {A}.loss_scale_factor=512",
         PREEMPTIVE,
-        f"{REFILL} dots.refill.within=[0.2,0.8] {N}=4",
+        f"{REFILL} dots.refill.within=[0.2,0.8]",
         f"{REPLAY} dots.refill.enable=True dots.selection.enable=True dots.budget.enable=True {N}=8",
         f"{PREEMPTIVE} dots.preemptive.updates=6",
         f"{PREEMPTIVE} {WHOLE_ROUNDS} dots.selection.mu=4",
