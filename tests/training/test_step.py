@@ -10,6 +10,7 @@ from omegaconf import OmegaConf
 
 from tests.methods.conftest import queue  # noqa: F401  for every test of this file
 from tests.methods.memory import CONFIG, DataSet, MemoryTrainer, put
+from verl_dots.bridge.failures import RolloutFailure
 from verl_dots.bridge.questions import TrainQuestions
 from verl_dots.bridge.rows import TRAIN, Rows
 from verl_dots.config import DotsConfig
@@ -231,6 +232,14 @@ def test_a_round_of_which_no_rollout_comes_counts_as_failed_and_the_next_one_is_
     assert waits[1] == waits[2] and metrics["refill/rounds"] == len(waits) - 1
     assert metrics["training/dropped_groups"] >= waits[1] and metrics["refill/missing_groups"] == 0
     assert one.failures.failed == metrics["training/failed_rollouts"] >= waits[1] * N
+
+
+def test_where_every_group_fails_nothing_more_is_rolled_out(make, monkeypatch):
+    monkeypatch.setattr("tests.training.test_step.FAILING", set(range(QUESTIONS)))
+    one = make({"refill": REFILL, "budget": BUDGET})
+    with pytest.raises(RolloutFailure, match="no group is complete"):
+        one.step_once()
+    assert one.asked == B and not one.trained
 
 
 def test_figures_of_the_engine_are_told_where_every_row_is_the_steps_own_and_was_computed(make):

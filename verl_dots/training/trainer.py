@@ -66,7 +66,7 @@ class DotsTrainer(TolerantTrainer):
         with self.timed("gen"), self.sampling():
             groups = len(step.question_of) or sample_batch_size
             rows = self.drop_failed(self.wait_for_rollouts(groups, metrics), groups, metrics)
-            rows = methods.arrived(step, rows)
+            rows = methods.arrived(step, rows) if len(rows) else rows
         if not len(rows):
             raise RolloutFailure("no group is complete")
         self.score(rows.own, metrics)  # the others have their reward
