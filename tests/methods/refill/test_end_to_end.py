@@ -13,7 +13,7 @@ def test_with_selection_replay_budget_and_temperature_and_a_resume(inputs, tmp_p
         on("refill", within="[0.2,0.8]", max_rounds=3),
         on("selection", references=8, tau=0.1, mu=2, rho_floor=-1),
         on("replay", capacity=8) | {"algorithm.adv_estimator": "grpo_rr"} | GRPO_RR,
-        on("budget", least=2, most=8, widen=None, by="predicted"),
+        on("budget", least=2, most=8, widen="null", by="predicted"),
         on("temperature", target=1.5),
     )
 
