@@ -77,6 +77,9 @@ dots.entropy_coefficient.initial=-1|0.006 : range
 dots.entropy_coefficient.delta=-1|nan : range
 dots.entropy_coefficient.most=0|inf : range
 dots.preemptive.prompts,updates=0 : range
+dots.refill.within=[0.8,0.2]|[-0.1,1]|[0,1.1] : range
+dots.refill.max_rounds=0 : range
+dots.refill.at_the_limit=stop : choice
 dots.filter.threshold=-1 : range
 dots.filter.threshold=1 dots.filter.kind=quantile : range
 dots.replay.delta=0|1.5 : range

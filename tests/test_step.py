@@ -26,7 +26,9 @@ def test_what_a_step_has_sampled_and_what_is_new_to_training():
     assert [origin for origin in Origin if origin.own] == [Origin.FRESH, Origin.REFERENCE]
     assert [origin for origin in Origin if not origin.new] == [Origin.REPLAYED]
     groups = {origin.value: Group(origin.value, (0.0,), origin) for origin in Origin}
-    assert [group.uid for group in Step(1, groups=groups).new] == ["fresh", "reference", "cached"]
+    step = Step(1, groups=groups, dropped=[Group("dropped", (0.0,))])
+    assert [group.uid for group in step.new_in_batch] == ["fresh", "reference", "cached"]
+    assert [group.uid for group in step.new] == ["fresh", "reference", "cached", "dropped"]
 
 
 def test_difficulty_falls_from_1_to_0_over_the_reward_range():

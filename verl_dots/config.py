@@ -13,6 +13,7 @@ from verl_dots.methods.dash.settings import FilterConfig, PreemptiveConfig
 from verl_dots.methods.e3.settings import BudgetConfig, LengthPenaltyConfig, TemperatureConfig
 from verl_dots.methods.entropy_coefficient.settings import EntropyCoefficientConfig
 from verl_dots.methods.mopps.settings import MoPPSConfig
+from verl_dots.methods.refill.settings import RefillConfig
 from verl_dots.methods.replay.settings import LossConfig, ReplayConfig
 from verl_dots.methods.selection.settings import SelectionConfig
 from verl_dots.settings import Settings, require, require_choice
@@ -45,6 +46,7 @@ class DotsConfig(Settings):
         entropy_coefficient: of a bonus that holds the entropy.
         length_penalty: what long responses to easy questions are taken off.
         preemptive: how many steps are sampled at once.
+        refill: which groups give way to others, once their rollouts are there.
         filter: which rows are left out of the update.
         replay: which earlier rollouts are trained on again.
         loss: how rollouts of older policies are corrected.
@@ -65,6 +67,7 @@ class DotsConfig(Settings):
     entropy_coefficient: EntropyCoefficientConfig = field(default_factory=EntropyCoefficientConfig)
     length_penalty: LengthPenaltyConfig = field(default_factory=LengthPenaltyConfig)
     preemptive: PreemptiveConfig = field(default_factory=PreemptiveConfig)
+    refill: RefillConfig = field(default_factory=RefillConfig)
     filter: FilterConfig = field(default_factory=FilterConfig)
     replay: ReplayConfig = field(default_factory=ReplayConfig)
     loss: LossConfig = field(default_factory=LossConfig)

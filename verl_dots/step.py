@@ -115,6 +115,7 @@ class Step:
         batch_of: uid -> which of the batches that are rolled out at once; 0 is trained on in this step.
         predicted: question -> difficulty that the source predicts, as far as it does.
         groups: by uid, once all rollouts are there.
+        dropped: groups that the step has rolled out and gives up, whatever their rollouts have shown.
         forwarded: whether the forward pass of the proximal policy took every row.
         other_tokens: response tokens that the step has sampled and does not train on.
     """
@@ -128,12 +129,18 @@ class Step:
     batch_of: dict[str, int] = field(default_factory=dict)
     predicted: Mapping[int, float] = field(default_factory=dict)
     groups: dict[str, Group] = field(default_factory=dict)
+    dropped: list[Group] = field(default_factory=list)
     forwarded: bool = True
     other_tokens: int = 0
 
     @property
     def new(self) -> list[Group]:
-        """Groups that no step has trained on before."""
+        """Groups that no step has trained on before, those that it gives up among them: what methods learn from."""
+        return [*self.new_in_batch, *self.dropped]
+
+    @property
+    def new_in_batch(self) -> list[Group]:
+        """Those of them that the step trains on."""
         return [group for group in self.groups.values() if group.origin.new]
 
     @contextmanager

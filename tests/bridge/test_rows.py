@@ -123,3 +123,12 @@ def test_incomplete_groups_are_found_by_their_rows():
     assert incomplete(keys, {"a": 2, "b": 1, "c": 3}, enough=3) == {}
     assert incomplete(keys, {"a": 2, "b": 2, "c": 3}, enough=3) == {"b": 1}
     assert incomplete([], {}) == {}
+
+
+def test_joined_rows_keep_what_the_workers_get():
+    first, second = put(Step(1), "a", (0.0, 1.0)), put(Step(1), "b", (0.5,))
+    first.meta.extra_info["temperature"] = second.meta.extra_info["temperature"] = 0.7
+    both = first.joined(second)
+    assert both.keys == [*first.keys, *second.keys] and both.tags == [*first.tags, *second.tags]
+    assert both.meta.extra_info == {"temperature": 0.7} and both.rewards() == [0.0, 1.0, 0.5]
+    assert first.joined(second.at([])).keys == first.keys and first.at([]).joined(second).keys == second.keys

@@ -58,6 +58,7 @@ ENTROPY = f"{TEMPERATURE} dots.temperature.entropy=engine"
 BONUS = f"{NO_SELECTION} dots.entropy_coefficient.enable=True"
 PENALTY = f"{NO_SELECTION} dots.length_penalty.enable=True"
 FILTER = f"{NO_SELECTION} dots.filter.enable=True"
+REFILL = f"{NO_SELECTION} dots.refill.enable=True {N}=4"
 PREEMPTIVE = f"{NO_SELECTION} dots.preemptive.enable=True dots.preemptive.prompts=8 {LOSS}=grpo_rr"
 WHOLE_ROUNDS = "dots.selection.enable=True dots.selection.reuse_references=False"
 TOKEN_SUM_NORM = f"{A}.loss_agg_mode=seq-mean-token-sum-norm"
@@ -150,6 +151,17 @@ dots.loss.truncation=2 : excluded
 dots.loss.behaviour=engine : excluded
 {TOKEN_SUM_NORM} : excluded
 """,
+    REFILL: f"""
+algorithm.filter_groups.enable=True : excluded
+data.gen_batch_size=2 : excluded
+{N}=1 : excluded
+{A}.use_dynamic_bsz=False : excluded
+data.train_batch_size=4 {A}.ppo_mini_batch_size=3 : size
+reward.reward_model.enable=True : excluded
+dots.budget.least=1 dots.budget.enable=True {N}=8 : excluded
+dots.preemptive.enable=True dots.preemptive.prompts=8 {LOSS}=grpo_rr : excluded
+trainer.v1.trainer_mode=sync : excluded
+""",
     PREEMPTIVE: f"""
 dots.preemptive.prompts=6 : size
 dots.preemptive.updates=3 : size
@@ -191,6 +203,8 @@ def test_a_setting_that_a_method_cannot_work_with(run_folder, method, overrides,
         f"{BONUS} dots.replay.enable=True {LOSS}=grpo_rr",
         f"{FILTER} {TOKEN_SUM_NORM} {A}.loss_scale_factor=512",
         PREEMPTIVE,
+        f"{REFILL} dots.refill.within=[0.2,0.8]",
+        f"{REPLAY} dots.refill.enable=True dots.selection.enable=True dots.budget.enable=True {N}=8",
         f"{PREEMPTIVE} dots.preemptive.updates=6",
         f"{PREEMPTIVE} {WHOLE_ROUNDS} dots.selection.mu=4",
         # Sampling for one step is what verl does: it needs no loss of ours, and works with everything.

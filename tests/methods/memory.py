@@ -115,6 +115,7 @@ class MemoryTrainer:
         self.order = iter(range(10**6))  # of the data loader
         self.missing: set[int] = set()  # questions of which a rollout fails
         self.references: list[list[int]] = []  # questions that were rolled out apart, round by round
+        self.more: list[list[int]] = []  # further questions of a step's batch, round by round
         self.questions = 0
 
     def roll_out_references(self, step: Step, questions_K: np.ndarray) -> References:
@@ -125,6 +126,16 @@ class MemoryTrainer:
         groups = [put(step, uid, self.rewards(question), partition="reference") for uid, question in there]
         rows = together(*groups, partition="reference")
         return References(rows, [uid for uid, _ in there], complete_K, 7 * len(self.missing))
+
+    def roll_out_more(self, step: Step, questions_N: np.ndarray) -> Rows:
+        self.more.append(questions_N.tolist())
+        parts = []
+        for question in questions_N.tolist():
+            uid = step.name("prompt", len(step.question_of))
+            step.question_of[uid] = question
+            if question not in self.missing:
+                parts.append(put(step, uid, self.rewards(question)))
+        return together(*parts)
 
     def forward(self, field: str, rows: Rows, metrics: dict) -> None:
         """Log-probs of -0.25 a token, and an entropy of 0.5."""
@@ -161,6 +172,7 @@ CONFIG = {
         },
         "model": {"use_fused_kernels": False},
     },
+    "reward": {"reward_model": {"enable": False, "enable_resource_pool": False}},
     "trainer": {"device": "cpu", "total_training_steps": 10},
 }  # fmt: skip
 

@@ -26,6 +26,8 @@ DECOUPLED = {"actor_rollout_ref__actor__policy_loss__loss_mode": "grpo_rr_decoup
         (["temperature"], {}, "DataLoader Temperature", False, "temperature"),
         (["entropy_coefficient", "filter"], {}, "DataLoader EntropyCoefficient Filter", False, "entropy_coefficient"),
         (["filter"], {}, "DataLoader Filter", False, ""),
+        (["refill"], {}, "DataLoader Refill", True, ""),
+        (["selection", "refill"], {}, "Selection Refill", False, "selection"),
         (["preemptive"], {}, "DataLoader Preemptive", True, "preemptive"),
         (["replay"], RR, "DataLoader Replay GroupAdvantage Loss", True, "replay"),
         (["selection", "replay", "filter"], DECOUPLED, "Selection Replay Loss Filter", False, "selection replay"),

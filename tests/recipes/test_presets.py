@@ -149,6 +149,7 @@ ALLOWED = (
     ("cpu", "*ppo", CRITIC),
     ("cpu", "*reinforce_plus_plus", {"algorithm.adv_estimator"}),
     ("cpu", "dapo", DAPO),
+    ("cpu", "dots_refill", {"dots.refill.enable", "dots.refill.within"}),
     ("cpu", "e3_entropy", {f"{ACTOR}.entropy_coeff"}),
     ("cpu", "dash_[gkn]*", KL),
     ("cpu", "dash_grpo", {f"{ROLLOUT}.max_num_seqs"}),

@@ -33,6 +33,10 @@ class Written(Stage):
     def begin(self, step):
         CALLS.append((self.name, "begin", step.target))
 
+    def arrived(self, step, rows, source):
+        CALLS.append((self.name, "arrived", rows.uids, source.name))
+        return rows.at(range(1, len(rows)))
+
     def sampled(self, step, rows):
         CALLS.append((self.name, "sampled", rows.uids))
         return rows.at(range(1, len(rows)))
@@ -112,6 +116,12 @@ def test_each_hook_is_called_in_the_order_of_the_table_with_what_the_one_before_
     hooks = {"sampled": less, "complete": whole, "observe": whole, "reduce": less}
     assert [(name, hook, rows) for hook, of in hooks.items() for name, rows in zip(names, of, strict=True)] == CALLS
     assert one.metrics(step) == {"chosen/number": 7.0, "first/number": 7.0, "second/number": 7.0}
+
+
+def test_while_the_engine_is_awake_each_stage_gets_the_source_to_ask_for_more(pipeline):
+    one = pipeline(First, Chosen)
+    assert one.arrived(Step(1), rows_of()).uids == ["c", "d"]
+    assert [("chosen", "arrived", list("abcd"), "chosen"), ("first", "arrived", list("bcd"), "chosen")] == CALLS
 
 
 def test_the_first_stage_is_outermost_around_a_forward_pass(pipeline):

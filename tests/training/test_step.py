@@ -1,6 +1,7 @@
 """Whole steps of the trainer without Ray: stages of several methods together, on rows in memory."""
 
 from collections import Counter
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from omegaconf import OmegaConf
 
 from tests.methods.conftest import queue  # noqa: F401  for every test of this file
 from tests.methods.memory import CONFIG, DataSet, MemoryTrainer, put
+from verl_dots.bridge.failures import RolloutFailure
 from verl_dots.bridge.questions import TrainQuestions
 from verl_dots.bridge.rows import TRAIN, Rows
 from verl_dots.config import DotsConfig
@@ -27,6 +29,12 @@ SELECTION = {"enable": True, "references": 4}
 BUDGET = {"enable": True, "least": 2, "most": 6, "widen": None}
 REPLAY = {"enable": True, "capacity": 8, "sampling": "nearest"}
 FILTER = {"enable": True, "threshold": 0.02}
+REFILL = {"enable": True, "within": [0.2, 0.8]}
+ALL = {
+    "selection": SELECTION, "adarft": {"enable": True, "range": [0, 1], "initial": 0.5, "eta": 0.1},
+    "budget": BUDGET | {"by": "predicted"}, "temperature": {"enable": True, "low": 0.1, "high": 5.0},
+    "replay": REPLAY, "filter": FILTER, "length_penalty": {"enable": True},
+}  # fmt: skip
 
 
 class InProcess(OnlinePredictor):
@@ -49,7 +57,7 @@ class MemoryStep(MemoryTrainer, DotsTrainer):
         self.config, self.dots, self.queue, self.missing = config, dots, queue, FAILING
         self.stage_classes, self.questions = enabled(dots, config), TrainQuestions(DataSet(QUESTIONS), "prompt", "keep")
         self._prompts, self._submitted, self.failures = Counter(), Counter(), FailureCount(1.0, B * N)
-        self.global_steps, self.asked, self.trained = 0, 0, []
+        self.global_steps, self.asked, self.trained, self.handed_out = 0, 0, [], set()
         store = store_of(self.stage_classes)
         fresh = store.fresh(dots, B) if store else B
         self.pipeline = Pipeline(Run(dots, config, self.questions, 10, fresh, vocabulary=16, trainer=self))
@@ -68,12 +76,22 @@ class MemoryStep(MemoryTrainer, DotsTrainer):
         self._named = 0
         self.pipeline.begin(self.now)
         prompts = self.next_prompts(None)
+        self.sampled = 0
+        self.submit(prompts)
+
+    def submit(self, prompts):
         names = list(prompts["uid"]) if len(prompts) else []
         sizes = list(prompts["__rollout_n__"]) if "__rollout_n__" in prompts.keys() else [N] * len(names)  # noqa: SIM118
         self._submitted.update(dict(zip(names, map(int, sizes), strict=True)))
         for uid, size in self._submitted.items():
             question = self.now.question_of[uid]
             put(self.now, uid, self.of(question, size)[question in FAILING :])
+
+    def roll_out_more(self, step, questions_N):
+        return DotsTrainer.roll_out_more(self, step, questions_N)
+
+    def sampling(self):
+        return nullcontext()
 
     def step_once(self):
         """A step; its questions by uid, and its metrics."""
@@ -88,8 +106,10 @@ class MemoryStep(MemoryTrainer, DotsTrainer):
     def wait_for_rollouts(self, groups, metrics):
         tags = {key: tag for key, tag in self.queue.tags[TRAIN].items() if not tag.get("is_prompt")}
         rows = Rows.of(list(tags), list(tags.values()))
+        rows = rows.at([place for place, uid in enumerate(rows.uids) if uid not in self.handed_out])
         assert len(set(rows.uids)) == groups
-        self.sampled = rows.own.tokens
+        self.handed_out |= set(rows.uids)
+        self.sampled += rows.own.tokens
         return rows
 
     def balance(self, rows, metrics):
@@ -136,9 +156,11 @@ def make(monkeypatch, queue, tmp_path):  # noqa: F811
         {"preemptive": {"enable": True, "prompts": 12}, "loss": {"behaviour": "engine"}, "filter": FILTER},
         {"preemptive": {"enable": True, "prompts": 8, "updates": 4}, "budget": BUDGET | {"by": "predicted"},
          "selection": SELECTION | {"reuse_references": False}},
-        {"selection": SELECTION, "adarft": {"enable": True, "range": [0, 1], "initial": 0.5, "eta": 0.1},
-         "budget": BUDGET | {"by": "predicted"}, "temperature": {"enable": True, "low": 0.1, "high": 5.0},
-         "replay": REPLAY, "filter": FILTER, "length_penalty": {"enable": True}},
+        ALL,
+        {"refill": REFILL} | ALL,
+        {"refill": REFILL, "budget": BUDGET, "filter": FILTER},
+        {"refill": {"enable": True, "max_rounds": 1}, "adarft": {"enable": True, "difficulty": "extra_info.level"}},
+        {"refill": REFILL, "mopps": {"enable": True}, "replay": REPLAY},
     ],
     ids=lambda dots: "+".join(dots),
 )  # fmt: skip
@@ -150,7 +172,9 @@ def test_methods_together_count_each_token_once_and_resume_as_if_nothing_had_bee
         if step == 5:
             one.pipeline.save(tmp_path)
             asked = one.asked
-    assert all("preemptive" in dots or len(questions) == B == len(set(questions.values())) for questions, _ in done)
+    for questions, _ in done:
+        assert "preemptive" in dots or "refill" in dots or len(questions) == B
+        assert "preemptive" in dots or len(set(questions.values())) == len(questions)
     # What comes into the train partition is counted there, references that are thrown away and failed ones beside it.
     beside = [metrics.get("training/unused_tokens", 0) for _, metrics in done]
     assert sum(metrics["training/generated_tokens"] for _, metrics in done) == sampled + sum(beside)
@@ -159,6 +183,64 @@ def test_methods_together_count_each_token_once_and_resume_as_if_nothing_had_bee
     resumed.pipeline.load(tmp_path)
     resumed.asked, resumed.global_steps = asked, 5
     assert [resumed.step_once() for _ in range(3)] == done[5:]
+
+
+def test_a_refilled_batch_is_whole_its_groups_teach_and_what_is_dropped_is_learnt_from(make):
+    one, dropped = make({"refill": REFILL, "mopps": {"enable": True}}), 0.0
+    for _ in range(4):
+        questions, metrics = one.step_once()
+        trained = {key.split("_")[0] for key in one.trained[-1]} - {"pad"}
+        # A question's number modulo 5 says how many of its 4 rollouts are right.
+        assert len(trained) == B and {questions[uid] % 5 for uid in trained} <= {1, 2, 3}
+        assert not {questions[uid] for uid in trained} & FAILING
+        assert metrics["training/effective_groups"] == 1 == metrics["training/all_wrong_groups"] + 1
+        seen = {group.question for group in one.now.new}
+        assert seen == {question for question in questions.values() if question not in FAILING}
+        measured = np.mean([min(question % 5, 4) / 4 for question in seen])
+        assert metrics["mopps/measured_difficulty"] == pytest.approx(1 - measured)
+        dropped += metrics["refill/dropped_groups"]
+    assert dropped > 0
+
+
+@pytest.mark.parametrize(
+    "dots", [ALL, {"budget": BUDGET}, {"mopps": {"enable": True}}], ids=lambda dots: "+".join(dots)
+)
+def test_a_band_that_every_group_is_within_changes_nothing(make, monkeypatch, dots):
+    monkeypatch.setattr("tests.training.test_step.FAILING", set())
+    without, neutral = make(dots), make(dots | {"refill": {"enable": True, "within": [0, 1]}})
+    for _ in range(6):
+        questions, metrics = neutral.step_once()
+        figures = {name: value for name, value in metrics.items() if not name.startswith("refill/")}
+        assert (questions, figures) == without.step_once()
+    assert neutral.trained == without.trained
+
+
+def test_a_round_of_which_no_rollout_comes_counts_as_failed_and_the_next_one_is_rolled_out(make):
+    one, waits = make({"refill": REFILL, "budget": BUDGET}), []
+    wait = one.wait_for_rollouts
+
+    def fails_once(groups, metrics):
+        waits.append(groups)
+        if len(waits) == 2:
+            for key in [key for key in one.queue.tags[TRAIN] if key.split("_")[0] not in one.handed_out]:
+                one.queue.kv_clear([key], TRAIN)
+            one.queue.kv_batch_put([list(one._submitted)[place] for place in range(groups)], TRAIN, tags=[{}] * groups)
+            raise RuntimeError("selected terminal groups with no materializable trajectories")
+        return wait(groups, metrics)
+
+    one.wait_for_rollouts = fails_once
+    questions, metrics = one.step_once()
+    assert waits[1] == waits[2] and metrics["refill/rounds"] == len(waits) - 1
+    assert metrics["training/dropped_groups"] >= waits[1] and metrics["refill/missing_groups"] == 0
+    assert one.failures.failed == metrics["training/failed_rollouts"] >= waits[1] * N
+
+
+def test_where_every_group_fails_nothing_more_is_rolled_out(make, monkeypatch):
+    monkeypatch.setattr("tests.training.test_step.FAILING", set(range(QUESTIONS)))
+    one = make({"refill": REFILL, "budget": BUDGET})
+    with pytest.raises(RolloutFailure, match="no group is complete"):
+        one.step_once()
+    assert one.asked == B and not one.trained
 
 
 def test_figures_of_the_engine_are_told_where_every_row_is_the_steps_own_and_was_computed(make):

@@ -174,6 +174,10 @@ class Rows:
 
     # --- their place in the queue ----------------------------------------------------------------------------
 
+    def joined(self, others: "Rows") -> "Rows":
+        """These rows and others of their partition behind them."""
+        return Rows(KVBatchMeta.concat([self.meta, others.meta])) if len(others) else self
+
     def clear(self) -> None:
         """Take them out of the queue."""
         if len(self):

@@ -89,15 +89,20 @@ class BridgeTrainer(PPOTrainerSync):
 
     # --- rollouts and rewards --------------------------------------------------------------------------------
 
-    def wait_for_rollouts(self, groups: int, metrics: dict) -> Rows:
-        """All rows of the step's groups, once they are there; the engine then sleeps."""
+    @contextmanager
+    def sampling(self) -> Iterator[None]:
+        """For as long as the step rolls out; the engine then sleeps."""
         self.on_sample_begin()
+        yield
+        self.on_sample_end()
+
+    def wait_for_rollouts(self, groups: int, metrics: dict) -> Rows:
+        """All rows of so many groups of the step, once they are there."""
         batch, figures = self.replay_buffer.sample(
             global_steps=self.global_steps, partition_id="train", batch_size=groups
         )
         metrics.update(figures)
         batch.extra_info["temperature"] = self.config.actor_rollout_ref.rollout.temperature
-        self.on_sample_end()
         return Rows(batch)
 
     @property

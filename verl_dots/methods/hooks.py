@@ -28,6 +28,9 @@ class Rollouts(Protocol):
     def roll_out_references(self, step: Step, questions_K: np.ndarray) -> "References":
         """Roll out questions apart from the step's own batch; see `References`."""
 
+    def roll_out_more(self, step: Step, questions_N: np.ndarray) -> Rows:
+        """Roll out further questions for the step's own batch: the rows of the complete groups, once they are there."""
+
     def forward(self, field: str, rows: Rows, metrics: dict) -> None:
         """verl's forward pass over rows, which writes `field`: "old_log_probs" or "ref_log_prob"."""
 
@@ -178,6 +181,10 @@ class Stage:
 
     def sizes(self, step: Step, questions_B: np.ndarray) -> np.ndarray | None:
         """[B] rollouts of the questions of a batch, rollout.n * B in total; None leaves n for each."""
+
+    def arrived(self, step: Step, rows: Rows, source: "Source") -> Rows:
+        """The rollouts are there and have their rewards, the engine is still awake: the rows to go on with."""
+        return rows
 
     def sampled(self, step: Step, rows: Rows) -> Rows:
         """Once all rollouts are there: the rows that this step trains on."""

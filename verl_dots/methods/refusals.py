@@ -39,7 +39,11 @@ TRAINER = Fixed("trainer.v1.trainer_mode", ("dots",), "it is part of the trainer
 CHOSEN_QUESTIONS = (
     TRAINER,
     Fixed("data.custom_cls.path", (None,), "questions are read from the rows of verl's own data set"),
-    Fixed("algorithm.filter_groups.enable", (None, False), "questions are chosen before the rollouts, not after them"),
+    Fixed(
+        "algorithm.filter_groups.enable",
+        (None, False),
+        "verl would refill from its own order of the data, and dots.refill.enable=True does so from the run's source",
+    ),
     Fixed(
         "trainer.v1.sampler.sync_refill_failed_groups",
         (None, False),

@@ -11,6 +11,7 @@ from verl_dots.methods.entropy_coefficient.stage import EntropyCoefficient
 from verl_dots.methods.hooks import Source, Stage, Store
 from verl_dots.methods.loader import DataLoader
 from verl_dots.methods.mopps.stage import MoPPS
+from verl_dots.methods.refill.stage import Refill
 from verl_dots.methods.replay.loss_stage import GroupAdvantage, Loss
 from verl_dots.methods.replay.stage import Replay
 from verl_dots.methods.selection.stage import Selection
@@ -25,6 +26,7 @@ METHODS: tuple[type[Stage], ...] = (
     Temperature,
     EntropyCoefficient,
     LengthPenalty,
+    Refill,
     Preemptive,
     Replay,
     GroupAdvantage,

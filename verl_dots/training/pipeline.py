@@ -63,6 +63,12 @@ class Pipeline:
                 return np.concatenate(found)
         return None
 
+    def arrived(self, step: Step, rows: Rows) -> Rows:
+        """The rows that the step goes on with, while the engine is awake."""
+        for stage in self.stages:
+            rows = stage.arrived(step, rows, self.source)
+        return rows
+
     def sampled(self, step: Step, rows: Rows) -> Rows:
         """The rows of the step, out of all that it has rolled out."""
         for stage in self.stages:

@@ -63,19 +63,16 @@ class TolerantTrainer(RecordedTrainer):
             self.end_after_step(self.failures.error())
         return batch
 
-    def drop_failed(self, rows: Rows, metrics: dict) -> Rows:
-        """The rows without the groups of which rollouts failed; they are counted."""
+    def drop_failed(self, rows: Rows, groups: int, metrics: dict) -> Rows:
+        """The rows, of so many groups, without the groups of which rollouts failed; they are counted."""
         wanted, self._submitted = self._submitted, Counter()
-        enough = len(self.now.question_of) or self.config.data.train_batch_size
-        missing = incomplete(rows.keys, wanted, enough)
+        missing = incomplete(rows.keys, wanted, groups)
         self.count_failed(sum(missing.values()), len(missing))
         rows, tokens = rows.without(missing)
         self.now.other_tokens += tokens
-        metrics["training/failed_rollouts"] = float(sum(missing.values()))
-        metrics["training/dropped_groups"] = float(len(missing))
-        metrics["training/dropped_tokens"] = float(tokens)
-        if not len(rows):
-            raise RolloutFailure("no group is complete")
+        counts = {"failed_rollouts": sum(missing.values()), "dropped_groups": len(missing), "dropped_tokens": tokens}
+        for name, count in counts.items():
+            metrics[f"training/{name}"] = metrics.get(f"training/{name}", 0.0) + float(count)
         return rows
 
     def roll_out_references(self, step: Step, questions_K: np.ndarray) -> References:

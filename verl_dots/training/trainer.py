@@ -5,6 +5,7 @@ What is computed lives in the rooms of the methods, what the training loop does 
 
 import copy
 from collections import Counter
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from tensordict import TensorDict
 from verl.trainer.ppo.v1 import register_trainer
 
 from verl_dots.bridge.agent_loop import number_repeats
+from verl_dots.bridge.failures import RolloutFailure
 from verl_dots.bridge.questions import TrainQuestions
 from verl_dots.bridge.rows import Rows
 from verl_dots.bridge.trainer import column
@@ -61,11 +63,14 @@ class DotsTrainer(TolerantTrainer):
         metrics |= step.metrics
         step.metrics = metrics
 
-        with self.timed("gen"):
-            rows = self.wait_for_rollouts(len(step.question_of) or sample_batch_size, metrics)
+        with self.timed("gen"), self.sampling():
+            groups = len(step.question_of) or sample_batch_size
+            rows = self.drop_failed(self.wait_for_rollouts(groups, metrics), groups, metrics)
+            rows = methods.arrived(step, rows) if len(rows) else rows
+        if not len(rows):
+            raise RolloutFailure("no group is complete")
         self.score(rows.own, metrics)  # the others have their reward
 
-        rows = self.drop_failed(rows, metrics)
         rows.sort()
         rows = methods.sampled(step, rows)
         self.unequal_groups = self.has_unequal_groups(rows, metrics)
@@ -83,7 +88,7 @@ class DotsTrainer(TolerantTrainer):
                 self.compute_values(rows, metrics)
 
         with self.timed("adv"):
-            metrics |= outcomes(step.new, self.dots.reward_range)
+            metrics |= outcomes(step.new_in_batch, self.dots.reward_range)
             methods.observe(step, rows)
             with rows.rewarded(methods.rewards(step, rows)):
                 self.compute_advantages(rows, metrics)
@@ -113,6 +118,10 @@ class DotsTrainer(TolerantTrainer):
             prompts = self.questions.batch(np.concatenate(batches), step.number)
         else:
             return TensorDict({}, batch_size=0)  # everything that this step trains on is there already
+        return self._named_prompts(step, prompts, batches)
+
+    def _named_prompts(self, step: Step, prompts: TensorDict, batches: Sequence[np.ndarray] | None) -> TensorDict:
+        """Prompts with their names, of these questions if they are known, and with the rollouts that each gets."""
         number_repeats(prompts, self._prompts)
         uids = [step.name("prompt", self._named + place) for place in range(len(prompts))]
         self._named += len(prompts)
@@ -120,10 +129,22 @@ class DotsTrainer(TolerantTrainer):
         if batches is not None:
             step.question_of |= dict(zip(uids, np.concatenate(batches).tolist(), strict=True))
             number_N = np.repeat(np.arange(len(batches)), [len(batch) for batch in batches])
-            step.batch_of = dict(zip(uids, number_N.tolist(), strict=True))
+            step.batch_of |= dict(zip(uids, number_N.tolist(), strict=True))
             if (sizes_N := self.pipeline.sizes(step, batches)) is not None:
                 prompts["__rollout_n__"] = column(sizes_N.tolist())
         return prompts
+
+    def roll_out_more(self, step: Step, questions_N: np.ndarray) -> Rows:
+        """Roll out further questions of the step's own batch, and wait; failed groups are dropped and counted."""
+        prompts = self._named_prompts(step, self.questions.batch(questions_N, step.number), [questions_N])
+        self.submit(prompts)
+        try:
+            rows = self.wait_for_rollouts(len(questions_N), step.metrics)
+        except RuntimeError:  # verl's, where not one rollout has come: the prompts are still in the queue
+            uids = list(prompts["uid"])
+            Rows.of(uids, [{} for _ in uids]).clear()
+            rows = Rows.of([], [])
+        return self.drop_failed(rows, len(questions_N), step.metrics)
 
     def has_unequal_groups(self, rows: Rows, metrics: dict) -> bool:
         """Whether the batch has other than rollout.n rollouts of each of its questions."""

@@ -119,6 +119,17 @@ def test_a_restored_buffer_of_all_groups_has_them_in_their_order(tmp_path):
     assert drawn[0] == drawn[1] and sorted(drawn[0]) == [("a", 2), ("b", 1), ("b", 3)]
 
 
+def test_groups_of_questions_that_are_given_up_go():
+    one = buffer()
+    one.put([group("a"), group("b")])
+    one.forget(["b", "c"])
+    assert "a" in one and "b" not in one and len(one) == 1
+    of_all = buffer(newest_only=False)
+    of_all.put([group("a")])
+    of_all.forget(["a"])
+    assert "a" in of_all
+
+
 def test_groups_older_than_the_limit_go():
     kept = buffer(max_age=2)
     kept.put([group("a", step=1), group("b", step=3)])

@@ -13,7 +13,7 @@ from verl_dots.bridge.advantages import advantages_of_rewards
 from verl_dots.bridge.rows import Rows, place_of
 from verl_dots.methods.loader import DataLoader
 from verl_dots.methods.replay.stage import Replay
-from verl_dots.step import Origin, Step
+from verl_dots.step import Group, Origin, Step
 from verl_dots.stored import ReplayError, Response, pack
 
 
@@ -193,6 +193,13 @@ def test_log_probs_that_are_kept_are_those_of_the_behaviour_policy(behaviour, lo
     one, _ = stage(loss={"behaviour": behaviour})
     observe(one, Step(1), (2, {}))
     assert one.buffer[one.run.questions.known.ids[2]].log_probs_N.tolist() == [log_prob] * 3
+
+
+def test_an_earlier_group_goes_where_the_step_has_given_up_a_newer_one():
+    one, _ = stage()
+    one.buffer.put([group(one, 4), group(one, 5)])
+    observe(one, Step(2, dropped=[Group("a", (1.0, 1.0), question=4)]), (0, {}))
+    assert held(one) == [0, 5]
 
 
 def test_a_group_above_the_greatest_age_is_not_replayed():

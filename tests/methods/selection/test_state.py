@@ -64,6 +64,24 @@ def test_a_top_up_takes_none_of_the_excluded_and_goes_beyond_the_reserve():
     assert len(one.top_up(1000, range(90))) <= 10  # no more than there are
 
 
+def test_spare_questions_are_the_next_nearest_and_move_nothing_else():
+    made = [SelectionCurriculum(settings(), 100, 4, np.random.default_rng(1), 2, spare) for spare in (0, 3)]
+    for _ in range(2):
+        (references, _), (same, _) = map(plan_round, made)
+        without, one = map(batches, made)
+        assert references.tolist() == same.tolist() and np.array_equal(without, one)
+        reserve = made[0].top_up(4, set())
+        assert made[1].top_up(4, set()).tolist() == reserve.tolist()
+        # Two batches of three more, nearest first: ranks 8 to 13 behind the 4 chosen and the 4 of the reserve.
+        spare = made[1].top_up(6, set()).tolist()
+        assert sorted(spare) == sorted(nearest_others(references)[8:14])
+        assert np.all(np.diff(np.abs(DIFFICULTY[spare] - 0.5)) >= 0)
+        assert set(spare) <= set(made[1].predicted)
+    uniform = SelectionCurriculum(settings(tau=np.inf), 100, 4, np.random.default_rng(1), 2, 3)
+    plan_round(uniform)
+    assert len(uniform.predicted) == 8  # chosen ones and the reserve
+
+
 def test_references_are_drawn_uniformly():
     # 8 of 100 in 2,000 rounds: 160 each, standard deviation sqrt(2000 * .08 * .92) = 12.1
     one = curriculum()

@@ -94,6 +94,12 @@ class ReplayBuffer:
         self._groups = self._groups[-self.capacity :]
         return kept
 
+    def forget(self, questions: Iterable[str]) -> None:
+        """With `newest_only`, drop the groups of questions of which a newer one came that is not kept."""
+        if self.newest_only:
+            known = set(questions)
+            self._groups = [group for group in self._groups if group.question not in known]
+
     def expire(self, step: int) -> int:
         """Drop what is more than `max_age` steps old at `step`; returns how many groups."""
         if self.max_age is None:

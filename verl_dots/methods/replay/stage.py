@@ -105,12 +105,13 @@ class Replay(Store):
         return self.buffer.sample(count, exclude=excluded, target=step.target)
 
     def observe(self, step: Step, rows: Rows) -> None:
-        """Keep the effective groups among those that the step has sampled.
+        """Keep the effective groups among those that the step has sampled; of those that it gave up none is kept.
 
         Raises:
             ReplayError: rollouts that cannot be kept.
         """
         recomputed = self.run.dots.loss.behaviour == "recomputed"
+        self.buffer.forget(self.run.questions.known.ids[group.question] for group in step.dropped)
         own = rows.own.real
         self.buffer.put(
             pack_rows(own, self.run.questions, step, "old_log_probs" if recomputed else "rollout_log_probs")

@@ -8,7 +8,7 @@ import numpy as np
 from verl_dots.methods.selection.rule import select
 from verl_dots.state import require_keys
 
-STATE = {"queue", "reserve", "target", "difficulty", "preferred", "unused"}
+STATE = {"queue", "reserve", "spare", "target", "difficulty", "preferred", "unused"}
 
 
 class Round:
@@ -28,6 +28,7 @@ class Round:
         self.difficulty_P, self._preferred_P, self._unused_P = difficulty_P, preferred_P, unused_P
         self._queue: list[np.ndarray] = []  # questions of the batches to come
         self._reserve = np.empty(0, dtype=np.int64)  # the next best, for what replay cannot fill
+        self._spare = np.empty(0, dtype=np.int64)  # those after them, for groups that give way
         self._target: float | None = None  # that these were drawn at
 
     @property
@@ -37,15 +38,19 @@ class Round:
 
     @property
     def drawn(self) -> np.ndarray:
-        """Questions of the batches to come and of the reserve."""
-        return np.concatenate([*self._queue, self._reserve])
+        """Questions of the batches to come, of the reserve, and the spare ones."""
+        return np.concatenate([*self._queue, self._reserve, self._spare])
 
-    def draw(self, sizes: Sequence[int], reserve: int, target: float, tau: float, rng: np.random.Generator) -> None:
-        """Draw batches of some sizes, and `reserve` further questions, or as many as are left."""
+    def draw(
+        self, sizes: Sequence[int], reserve: int, target: float, tau: float, rng: np.random.Generator, spare: int = 0
+    ) -> None:
+        """Draw batches of some sizes, `reserve` further questions, and `spare` more, or as many as are left."""
         unused_P = self._unused_P.copy()
         chosen = self._draw(unused_P, sum(sizes), target, tau, rng)
         unused_P[chosen] = False
         self._reserve = self._draw(unused_P, min(reserve, int(unused_P.sum())), target, tau, rng)
+        unused_P[self._reserve] = False
+        self._spare = self._nearest(unused_P, spare, target, tau)
         self._queue, self._target = np.split(chosen, np.cumsum(sizes[:-1])), target
 
     def fill(self, chosen: np.ndarray, sizes: Sequence[int]) -> None:
@@ -56,7 +61,8 @@ class Round:
         """Draw the batches to come again if the target has moved; whether it has."""
         if self.difficulty_P is None or target == self._target:
             return False
-        self.draw([len(batch) for batch in self._queue], len(self._reserve), target, tau, rng)
+        sizes = [len(batch) for batch in self._queue]
+        self.draw(sizes, len(self._reserve), target, tau, rng, len(self._spare))
         return True
 
     def next_batch(self) -> np.ndarray:
@@ -67,9 +73,9 @@ class Round:
 
     def top_up(self, count: int, exclude: Collection[int], rng: np.random.Generator) -> np.ndarray:
         """Up to `count` further questions, none of the excluded: the next best, then any at random."""
-        rest = self._reserve[~np.isin(self._reserve, list(exclude))]
-        chosen = rest[:count]
-        self._reserve = self._reserve[~np.isin(self._reserve, chosen)]
+        rest = np.concatenate([self._reserve, self._spare])
+        chosen = rest[~np.isin(rest, list(exclude))][:count]
+        self._reserve, self._spare = (each[~np.isin(each, chosen)] for each in (self._reserve, self._spare))
         if len(chosen) < count:
             free = np.setdiff1d(np.arange(len(self._unused_P)), [*exclude, *chosen])
             chosen = np.concatenate([chosen, rng.permutation(free)[: count - len(chosen)]])
@@ -86,10 +92,18 @@ class Round:
             return candidates[rng.permutation(len(candidates))[:count]]
         return candidates[select(self.difficulty_P[candidates], count, target, tau, rng)]
 
+    def _nearest(self, unused_P: np.ndarray, count: int, target: float, tau: float) -> np.ndarray:
+        """Up to `count`, nearest first. None is drawn: where no group gives way the generator is as without them."""
+        if self.difficulty_P is None or np.isinf(tau):
+            return np.empty(0, dtype=np.int64)
+        left = np.flatnonzero(self._preferred_P & unused_P)
+        return left[np.argsort(np.abs(self.difficulty_P[left] - target), kind="stable")][:count]
+
     def state_dict(self) -> dict[str, Any]:
         return {
             "queue": list(self._queue),
             "reserve": self._reserve,
+            "spare": self._spare,
             "target": self._target,
             "difficulty": self.difficulty_P,
             "preferred": self._preferred_P,
@@ -101,5 +115,6 @@ class Round:
         """The round of such a state."""
         require_keys("selection round", state, STATE)
         found = cls(state["difficulty"], state["preferred"], state["unused"].copy())
-        found._queue, found._reserve, found._target = list(state["queue"]), state["reserve"], state["target"]
+        found._queue, found._target = list(state["queue"]), state["target"]
+        found._reserve, found._spare = state["reserve"], state["spare"]
         return found

@@ -59,7 +59,9 @@ class Selection(Source):
         from verl_dots.methods.selection.worker import DifficultyWorkerGroup
 
         settings = run.dots.selection
-        curriculum = SelectionCurriculum(settings, len(run.questions), run.batch_size, run.rng(SEED_STREAM), run.fresh)
+        spare = run.batch_size if run.dots.refill.enable else 0
+        rng = run.rng(SEED_STREAM)
+        curriculum = SelectionCurriculum(settings, len(run.questions), run.batch_size, rng, run.fresh, spare)
         predictor = DifficultyWorkerGroup(run.dots.difficulty, run.resources, run.config.trainer.device)
         predictor.embed(run.questions.known.texts, run.questions.known.answers)
         return cls(run, curriculum, predictor)

@@ -30,6 +30,7 @@ class SelectionCurriculum:
         batch_size: B, questions of a train batch.
         rng: draws references and batches; its state is part of the curriculum's.
         fresh: delta * B, questions of a batch that are rolled out where replay fills the rest; all B by default.
+        spare: further questions of each batch that a round names, for groups that give way to others.
 
     Raises:
         ValueError: fewer questions than references or than one batch.
@@ -42,9 +43,11 @@ class SelectionCurriculum:
         batch_size: int,
         rng: np.random.Generator,
         fresh: int | None = None,
+        spare: int = 0,
     ):
         self.settings, self.questions, self.batch_size, self.rng = settings, questions, batch_size, rng
         self.fresh = batch_size if fresh is None else fresh
+        self.spare = spare
         self.batches = rounds_batches(settings, questions, batch_size)
         self.trust = Trust(settings.rho_floor, settings.rho_rounds, settings.uniform_rounds)
         self._round = Round(None, np.ones(questions, dtype=bool), np.ones(questions, dtype=bool))  # that is over
@@ -104,7 +107,7 @@ class SelectionCurriculum:
         self._begin(Round(None if self.trust.paused else difficulty_P, preferred_P, unused_P), references_K)
         sizes = [max(1, self.fresh - len(reused_R)), *[self.fresh] * (self.batches - 1)]
         reserve = self.batches * self.batch_size - len(reused_R) - sum(sizes)
-        self._round.draw(sizes, reserve, target, self.settings.tau, self.rng)
+        self._round.draw(sizes, reserve, target, self.settings.tau, self.rng, self.batches * self.spare)
         self._predict(difficulty_P)
         return reused_R
 
