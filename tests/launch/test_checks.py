@@ -57,6 +57,7 @@ TEMPERATURE = f"{NO_SELECTION} dots.temperature.enable=True"
 ENTROPY = f"{TEMPERATURE} dots.temperature.entropy=engine"
 PENALTY = f"{NO_SELECTION} dots.length_penalty.enable=True"
 FILTER = f"{NO_SELECTION} dots.filter.enable=True"
+BALANCED = f"{FILTER} dots.filter.balanced=True {N}=4"
 PREEMPTIVE = f"{NO_SELECTION} dots.preemptive.enable=True dots.preemptive.prompts=8 {LOSS}=grpo_rr"
 WHOLE_ROUNDS = "dots.selection.enable=True dots.selection.reuse_references=False"
 TOKEN_SUM_NORM = f"{A}.loss_agg_mode=seq-mean-token-sum-norm"
@@ -141,6 +142,14 @@ dots.loss.truncation=2 : excluded
 dots.loss.behaviour=engine : excluded
 {TOKEN_SUM_NORM} : excluded
 """,
+    BALANCED: f"""
+algorithm.adv_estimator=gae|reinforce_plus_plus : excluded
+{LOSS}=dro|geo_mean : excluded
+{A}.use_kl_loss=True : excluded
+{A}.entropy_coeff=0.01 : excluded
+{N}=2 : size
+trainer.v1.trainer_mode=sync : excluded
+""",
     PREEMPTIVE: f"""
 dots.preemptive.prompts=6 : size
 dots.preemptive.updates=3 : size
@@ -177,6 +186,9 @@ def test_a_setting_that_a_method_cannot_work_with(run_folder, method, overrides,
         f"{BUDGET} dots.selection.enable=True dots.budget.by=predicted dots.temperature.anneal_from=0.6",
         PENALTY,
         f"{FILTER} {TOKEN_SUM_NORM} {A}.loss_scale_factor=512",
+        BALANCED,
+        f"{BALANCED} {LOSS}=grpo_rr dots.replay.enable=True",
+        f"{BALANCED} {PREEMPTIVE} dots.filter.threshold=0.1",
         PREEMPTIVE,
         f"{PREEMPTIVE} dots.preemptive.updates=6",
         f"{PREEMPTIVE} {WHOLE_ROUNDS} dots.selection.mu=4",

@@ -25,13 +25,15 @@ DECOUPLED = {"actor_rollout_ref__actor__policy_loss__loss_mode": "grpo_rr_decoup
          "budget temperature length_penalty"),
         (["temperature"], {}, "DataLoader Temperature", False, "temperature"),
         (["filter"], {}, "DataLoader Filter", False, ""),
+        (["balanced"], {}, "DataLoader BalancedFilter", False, "filter"),
         (["preemptive"], {}, "DataLoader Preemptive", True, "preemptive"),
         (["replay"], RR, "DataLoader Replay GroupAdvantage Loss", True, "replay"),
         (["selection", "replay", "filter"], DECOUPLED, "Selection Replay Loss Filter", False, "selection replay"),
     ],
 )  # fmt: skip
 def test_stages_by_settings(dots, config, stages, one_by_one, states):
-    run = make_run({name: AHEAD if name == "preemptive" else ON for name in dots}, **config)
+    settings = {"preemptive": AHEAD, "balanced": ON | {"balanced": True}}
+    run = make_run({"filter" if name == "balanced" else name: settings.get(name, ON) for name in dots}, **config)
     found = table.enabled(run.dots, run.config)
     assert " ".join(stage.__name__ for stage in found) == stages
     assert table.source_of(found) is found[0] and issubclass(found[0], Source)

@@ -27,6 +27,7 @@ SELECTION = {"enable": True, "references": 4}
 BUDGET = {"enable": True, "least": 2, "most": 6, "widen": None}
 REPLAY = {"enable": True, "capacity": 8, "sampling": "nearest"}
 FILTER = {"enable": True, "threshold": 0.02}
+BALANCED = FILTER | {"balanced": True}
 
 
 class InProcess(OnlinePredictor):
@@ -134,7 +135,9 @@ def make(monkeypatch, queue, tmp_path):  # noqa: F811
         {"adarft": {"enable": True, "difficulty": "extra_info.level"}, "replay": REPLAY},
         {"preemptive": {"enable": True, "prompts": 12}, "loss": {"behaviour": "engine"}, "filter": FILTER},
         {"preemptive": {"enable": True, "prompts": 8, "updates": 4}, "budget": BUDGET | {"by": "predicted"},
-         "selection": SELECTION | {"reuse_references": False}},
+         "selection": SELECTION | {"reuse_references": False}, "filter": BALANCED},
+        {"selection": SELECTION, "replay": REPLAY, "budget": BUDGET | {"by": "predicted"}, "filter": BALANCED},
+        {"filter": BALANCED},
         {"selection": SELECTION, "adarft": {"enable": True, "range": [0, 1], "initial": 0.5, "eta": 0.1},
          "budget": BUDGET | {"by": "predicted"}, "temperature": {"enable": True, "low": 0.1, "high": 5.0},
          "replay": REPLAY, "filter": FILTER, "length_penalty": {"enable": True}},
