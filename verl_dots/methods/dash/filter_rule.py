@@ -44,9 +44,9 @@ def balanced(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Of each group as many rows above its mean as below: all of the rarer side, and that many drawn of the other.
 
-    PODS (arXiv 2504.13818) trains on a part of the rollouts, half of it with the greatest rewards and half with the
-    smallest. Here the part is drawn: each of M rows stays with probability m / M and counts M / m times, so the
-    expectation of the sum over rows of weight * advantage * anything of the row is that of all rows.
+    PODS (arXiv 2504.13818) trains on the part of the rollouts whose rewards vary most. Here the part is drawn: each of
+    the M rows of a side stays with probability m / M and counts M / m times, so the expectation of the sum over rows of
+    weight * advantage * anything of the row is that of all rows.
 
     Args:
         advantage_N: [N] advantages of whole responses, of which the sign is the side. 0 is on neither side.
