@@ -59,6 +59,7 @@ BONUS = f"{NO_SELECTION} dots.entropy_coefficient.enable=True"
 PENALTY = f"{NO_SELECTION} dots.length_penalty.enable=True"
 FILTER = f"{NO_SELECTION} dots.filter.enable=True"
 REFILL = f"{NO_SELECTION} dots.refill.enable=True {N}=4"
+BALANCED = f"{FILTER} dots.filter.balanced=True {N}=4"
 PREEMPTIVE = f"{NO_SELECTION} dots.preemptive.enable=True dots.preemptive.prompts=8 {LOSS}=grpo_rr"
 WHOLE_ROUNDS = "dots.selection.enable=True dots.selection.reuse_references=False"
 TOKEN_SUM_NORM = f"{A}.loss_agg_mode=seq-mean-token-sum-norm"
@@ -162,6 +163,15 @@ dots.budget.least=1 dots.budget.enable=True {N}=8 : excluded
 dots.preemptive.enable=True dots.preemptive.prompts=8 {LOSS}=grpo_rr : excluded
 trainer.v1.trainer_mode=sync : excluded
 """,
+    BALANCED: f"""
+algorithm.adv_estimator=gae|reinforce_plus_plus : excluded
+{LOSS}=dro|geo_mean : excluded
+{A}.use_kl_loss=True : excluded
+{A}.entropy_coeff=0.01 : excluded
+dots.entropy_coefficient.enable=True : excluded
+{N}=2 : size
+trainer.v1.trainer_mode=sync : excluded
+""",
     PREEMPTIVE: f"""
 dots.preemptive.prompts=6 : size
 dots.preemptive.updates=3 : size
@@ -202,6 +212,9 @@ def test_a_setting_that_a_method_cannot_work_with(run_folder, method, overrides,
         f"{BONUS} dots.filter.enable=True dots.budget.enable=True {N}=8",
         f"{BONUS} dots.replay.enable=True {LOSS}=grpo_rr",
         f"{FILTER} {TOKEN_SUM_NORM} {A}.loss_scale_factor=512",
+        BALANCED,
+        f"{BALANCED} {LOSS}=grpo_rr dots.replay.enable=True",
+        f"{BALANCED} {PREEMPTIVE} dots.filter.threshold=0.1",
         PREEMPTIVE,
         f"{REFILL} dots.refill.within=[0.2,0.8]",
         f"{REPLAY} dots.refill.enable=True dots.selection.enable=True dots.budget.enable=True {N}=8",

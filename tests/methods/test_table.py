@@ -28,13 +28,15 @@ DECOUPLED = {"actor_rollout_ref__actor__policy_loss__loss_mode": "grpo_rr_decoup
         (["filter"], {}, "DataLoader Filter", False, ""),
         (["refill"], {}, "DataLoader Refill", True, ""),
         (["selection", "refill"], {}, "Selection Refill", False, "selection"),
+        (["balanced"], {}, "DataLoader BalancedFilter", False, "filter"),
         (["preemptive"], {}, "DataLoader Preemptive", True, "preemptive"),
         (["replay"], RR, "DataLoader Replay GroupAdvantage Loss", True, "replay"),
         (["selection", "replay", "filter"], DECOUPLED, "Selection Replay Loss Filter", False, "selection replay"),
     ],
 )  # fmt: skip
 def test_stages_by_settings(dots, config, stages, one_by_one, states):
-    run = make_run({name: AHEAD if name == "preemptive" else ON for name in dots}, **config)
+    settings = {"preemptive": AHEAD, "balanced": ON | {"balanced": True}}
+    run = make_run({"filter" if name == "balanced" else name: settings.get(name, ON) for name in dots}, **config)
     found = table.enabled(run.dots, run.config)
     assert " ".join(stage.__name__ for stage in found) == stages
     assert table.source_of(found) is found[0] and issubclass(found[0], Source)

@@ -153,6 +153,7 @@ ALLOWED = (
     ("cpu", "e3_entropy", {f"{ACTOR}.entropy_coeff"}),
     ("cpu", "dash_[gkn]*", KL),
     ("cpu", "dash_grpo", {f"{ROLLOUT}.max_num_seqs"}),
+    ("cpu", "balanced", {"dots.filter.enable", "dots.filter.balanced"}),
 )
 
 

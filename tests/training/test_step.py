@@ -35,6 +35,7 @@ ALL = {
     "budget": BUDGET | {"by": "predicted"}, "temperature": {"enable": True, "low": 0.1, "high": 5.0},
     "replay": REPLAY, "filter": FILTER, "length_penalty": {"enable": True},
 }  # fmt: skip
+BALANCED = FILTER | {"balanced": True}
 
 
 class InProcess(OnlinePredictor):
@@ -155,7 +156,9 @@ def make(monkeypatch, queue, tmp_path):  # noqa: F811
          "entropy_coefficient": {"enable": True, "target": 1.0}},
         {"preemptive": {"enable": True, "prompts": 12}, "loss": {"behaviour": "engine"}, "filter": FILTER},
         {"preemptive": {"enable": True, "prompts": 8, "updates": 4}, "budget": BUDGET | {"by": "predicted"},
-         "selection": SELECTION | {"reuse_references": False}},
+         "selection": SELECTION | {"reuse_references": False}, "filter": BALANCED},
+        {"selection": SELECTION, "replay": REPLAY, "budget": BUDGET | {"by": "predicted"}, "filter": BALANCED},
+        {"filter": BALANCED},
         ALL,
         {"refill": REFILL} | ALL,
         {"refill": REFILL, "budget": BUDGET, "filter": FILTER},

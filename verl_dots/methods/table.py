@@ -4,7 +4,7 @@ from omegaconf import DictConfig
 
 from verl_dots.config import DotsConfig
 from verl_dots.methods.adarft.stage import AdaRFT, AdaRFTTarget
-from verl_dots.methods.dash.filter_stage import Filter
+from verl_dots.methods.dash.filter_stage import BalancedFilter, Filter
 from verl_dots.methods.dash.preemptive_stage import Preemptive
 from verl_dots.methods.e3.stages import Budget, LengthPenalty, Temperature
 from verl_dots.methods.entropy_coefficient.stage import EntropyCoefficient
@@ -32,6 +32,7 @@ METHODS: tuple[type[Stage], ...] = (
     GroupAdvantage,
     Loss,
     Filter,
+    BalancedFilter,
 )
 
 

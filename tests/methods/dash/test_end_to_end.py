@@ -101,3 +101,16 @@ def test_rows_leave_before_the_forward_pass(inputs, one_by_one, tmp_path, thresh
         assert mine[step]["filter/rows"] > 0 and mine[step]["filter/seconds_saved"] >= 0
         for key in (*outcomes, "actor/grad_norm", "actor/pg_loss"):
             assert mine[step][key] == pytest.approx(theirs[step][key], rel=1e-4, abs=1e-6), f"step {step}: {key}"
+
+
+def test_rows_that_stand_for_others_of_their_side(inputs, one_by_one, tmp_path):
+    """Advantages are those of whole groups; of groups of 4 with 1 or 3 right, 2 rows stay, one of which counts 3."""
+    must_train(overrides(inputs, tmp_path, 2, 8, 1, **on("filter", balanced=True)))
+    theirs, mine = rows_of(one_by_one / "run"), rows_of(tmp_path / "run")
+    for key in ("critic/score/mean", "critic/advantages/max", "critic/advantages/min", "response_length/mean"):
+        assert mine[1][key] == theirs[1][key]
+    for row in mine.values():
+        assert row["filter/kept_rows"] + row["filter/rows"] == 32
+        assert row["filter/drawn_out_rows"] > 0 and row["filter/drawn_out_rows"] % 2 == 0
+        assert row["filter/weight/max"] == 3 and row["actor/grad_norm"] > 0
+    assert mine[1]["actor/grad_norm"] != theirs[1]["actor/grad_norm"]

@@ -32,6 +32,8 @@ FILTER = (
 OF_REWARDS = ("grpo", GRPO_RR, "rloo", "opo")
 # Losses of verl that look at all rows of a micro-batch at once.
 OF_ALL_ROWS = ("geo_mean", "kl_cov", "clip_cov")
+# A loss of verl that a positive multiple of the advantage does not multiply: it has a term without the advantage.
+NOT_BY_ADVANTAGE = ("dro",)
 
 
 def refuse_filter(config: DictConfig, dots: DotsConfig) -> None:
@@ -54,7 +56,9 @@ def refuse_filter(config: DictConfig, dots: DotsConfig) -> None:
             "it divides by the longest response that is there; set actor_rollout_ref.actor.loss_scale_factor, e.g. to "
             f"data.max_response_length={config.data.max_response_length}",
         )  # fmt: skip
-    if actor.use_kl_loss or actor.entropy_coeff or dots.entropy_coefficient.enable:
+    if dots.filter.balanced:
+        _refuse_balanced(config, dots)
+    elif actor.use_kl_loss or actor.entropy_coeff or dots.entropy_coefficient.enable:
         logger.warning(
             "%s leaves rows out of the whole loss, the KL loss and the entropy bonus included, so that even "
             "dots.filter.threshold=0 is not quite the same training", FILTER_ON,
@@ -68,6 +72,37 @@ def refuse_filter(config: DictConfig, dots: DotsConfig) -> None:
             key="dots.filter.threshold",
             reason="size",
         )
+
+
+def _refuse_balanced(config: DictConfig, dots: DotsConfig) -> None:
+    """What excludes rows that stand for others: they count by their advantage, and by nothing else."""
+    what, actor = f"{FILTER_ON} and dots.filter.balanced=True", config.actor_rollout_ref.actor
+    estimator, mode = config.algorithm.adv_estimator, actor.policy_loss.loss_mode
+    if estimator not in OF_REWARDS:
+        why = f"a row must have one advantage against its group; set it to one of {', '.join(OF_REWARDS)}"
+        raise excluded("algorithm.adv_estimator", estimator, what, why)
+    if mode in NOT_BY_ADVANTAGE:
+        why = "a row is weighted by its advantage, and this loss has a term without it; set it to vanilla"
+        raise excluded(LOSS_MODE, mode, what, why)
+    for name, off in (("use_kl_loss", False), ("entropy_coeff", 0)):
+        if actor[name]:
+            why = f"a row is weighted by its advantage, and this term has none; set it to {off}"
+            raise excluded(f"actor_rollout_ref.actor.{name}", actor[name], what, why)
+    if dots.entropy_coefficient.enable:
+        why = "a row is weighted by its advantage, and the entropy bonus has none; turn it off"
+        raise excluded("dots.entropy_coefficient.enable", True, what, why)
+    if (most := largest_group(config, dots)) < 3:
+        raise ConfigError(
+            f"actor_rollout_ref.rollout.n={most} with {what}: groups of so few rows have no larger side; set n to 3 or "
+            "more, or dots.filter.balanced=False",
+            key="actor_rollout_ref.rollout.n",
+            reason="size",
+        )
+
+
+def largest_group(config: DictConfig, dots: DotsConfig) -> int:
+    """Rollouts of the largest group that the settings allow."""
+    return max(config.actor_rollout_ref.rollout.n, dots.budget.most if dots.budget.enable else 1)
 
 
 def filters_early(config: DictConfig, dots: DotsConfig) -> bool:
@@ -93,7 +128,7 @@ def greatest_advantage(config: DictConfig, dots: DotsConfig) -> float:
     estimator, (low, high) = config.algorithm.adv_estimator, dots.reward_range
     if estimator not in OF_REWARDS or config.algorithm.use_kl_in_reward:
         return math.inf
-    n = max(config.actor_rollout_ref.rollout.n, dots.budget.most if dots.budget.enable else 1)
+    n = largest_group(config, dots)
     if n == 1:
         return max(abs(low), abs(high))  # verl's advantage of a rollout that is alone is its reward
     if estimator in ("grpo", GRPO_RR) and config.algorithm.norm_adv_by_std_in_grpo:

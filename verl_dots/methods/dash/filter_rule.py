@@ -39,6 +39,37 @@ def kept(
     return kept_N
 
 
+def balanced(
+    advantage_N: np.ndarray, group_N: np.ndarray, kept_N: np.ndarray, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Of each group as many rows above its mean as below: all of the rarer side, and that many drawn of the other.
+
+    PODS (arXiv 2504.13818) trains on the part of the rollouts whose rewards vary most. Here the part is drawn: each of
+    the M rows of a side stays with probability m / M and counts M / m times, so the expectation of the sum over rows of
+    weight * advantage * anything of the row is that of all rows.
+
+    Args:
+        advantage_N: [N] advantages of whole responses, of which the sign is the side. 0 is on neither side.
+        group_N: [N] int64, rollouts of one question share a number. The draws are in the order of these numbers.
+        kept_N: [N] bool, rows that may stay; the others are on neither side.
+        rng: draws the rows of the larger side that stay.
+
+    Returns:
+        [N] bool, rows that stay, and [N] their weights: M / m where m of M were drawn, else 1. A group with one side
+        alone, or with two equal ones, is as it was.
+    """
+    kept_N, weight_N = kept_N.copy(), np.ones(len(kept_N))
+    for group in np.unique(group_N):
+        inside_N = (group_N == group) & kept_N
+        sides = (np.flatnonzero(inside_N & (advantage_N > 0)), np.flatnonzero(inside_N & (advantage_N < 0)))
+        rarer, larger = sorted(sides, key=len)
+        if 0 < len(rarer) < len(larger):
+            kept_N[larger] = False
+            drawn = rng.choice(larger, len(rarer), replace=False)
+            kept_N[drawn], weight_N[drawn] = True, len(larger) / len(rarer)
+    return kept_N, weight_N
+
+
 @dataclass(frozen=True)
 class Reduced:
     """A batch without the rows that a filter takes out, cut as the whole one is.

@@ -4,21 +4,30 @@ Each optimizer step has the rows that it would have had, less those that leave, 
 have been divided by, so a threshold of 0 changes nothing but the time. A mini-batch of which all rows leave keeps the
 shortest as fillers: the optimizer makes its step without a gradient, as it would have. Where advantages follow from the
 rewards alone, the rows leave before the forward passes of the proximal and the reference policy, too.
+
+`BalancedFilter` takes out rows with a gradient as well, and has those that stand for them count more.
 """
 
 import time
 from collections import defaultdict, deque
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
+from omegaconf import DictConfig
 
 from verl_dots.bridge.advantages import advantages_of_rewards
 from verl_dots.bridge.balance import balanced_part, forward_multiple
-from verl_dots.bridge.rows import Rows, is_padding
+from verl_dots.bridge.rows import Rows, is_padding, place_of
+from verl_dots.config import DotsConfig
 from verl_dots.methods.dash.checks import filters_early, refuse_filter
-from verl_dots.methods.dash.filter_rule import kept, reduce_mini_batches
+from verl_dots.methods.dash.filter_rule import balanced, kept, reduce_mini_batches
 from verl_dots.methods.hooks import Forward, Run, Stage
+from verl_dots.state import require_keys
 from verl_dots.step import Step
+
+SEED_STREAM = 2504_13818  # apart from every other generator that is seeded with dots.seed
 
 
 class Pace:
@@ -55,6 +64,10 @@ class Filter(Stage):
     }
     own_loss = True
     refuse = staticmethod(refuse_filter)
+
+    @classmethod
+    def enabled(cls, dots: DotsConfig, config: DictConfig) -> bool:
+        return dots.filter.enable and not dots.filter.balanced
 
     def __init__(self, run: Run):
         super().__init__(run)
@@ -149,15 +162,76 @@ class Filter(Stage):
 
     def _kept(self, rows: Rows, advantages: list[torch.Tensor], masks: list[torch.Tensor]) -> np.ndarray:
         pairs = zip(advantages, masks, strict=True)
-        size_N = np.array([float((advantage_T * mask_T).abs().max()) for advantage_T, mask_T in pairs])
+        advantage_N = np.array([_greatest(advantage_T * mask_T) for advantage_T, mask_T in pairs])
         # Of equal advantages those that leave are drawn, the same ones whenever the same rows meet, in whatever order
         # and with whatever padding, of which verl draws the names: the names of the rows are the seed.
-        names = {key: place for place, key in enumerate(rows.keys) if not is_padding(rows.tags[place])}
-        rng = np.random.default_rng(list("\n".join(sorted(names)).encode()))
-        place_n = np.array([names[key] for key in sorted(names)], dtype=np.int64)
+        place_of_key = {key: place for place, key in enumerate(rows.keys) if not is_padding(rows.tags[place])}
+        names = sorted(place_of_key)
+        rng = np.random.default_rng(list("\n".join(names).encode()))
+        place_n = np.array([place_of_key[key] for key in names], dtype=np.int64)
+        kept_n = kept(advantage_N[place_n], self.settings.threshold, self.settings.kind, rng)
         kept_N = np.zeros(len(rows), dtype=bool)
-        kept_N[place_n] = kept(size_N[place_n], self.settings.threshold, self.settings.kind, rng)
+        kept_N[place_n] = self._drawn(names, advantage_N[place_n], kept_n)
         return kept_N
+
+    def _drawn(self, names: Sequence[str], advantage_n: np.ndarray, kept_n: np.ndarray) -> np.ndarray:
+        """[n] bool, which of the rows that may stay do, by their sorted names."""
+        return kept_n
+
+
+class BalancedFilter(Filter):
+    """The filter with as many rows of each group above its mean as below, see `balanced`.
+
+    Weights are written to the rows as advantage_weight, by which `dots_loss` multiplies advantages. All that is kept or
+    measured of a group comes before that, of all its rows.
+    """
+
+    METRICS = {
+        "kept_rows": "rows that the update has, with dots.filter.balanced",
+        "drawn_out_rows": "rows with a gradient that left because their side of the group was the larger",
+        "weight/max": "greatest weight of a row that stands for others of its side",
+    }
+
+    def __init__(self, run: Run):
+        super().__init__(run)
+        self._rng = run.rng(SEED_STREAM)
+        self._weights: dict[str, float] = {}  # key -> of the step's rows that are not 1
+        self._drawn_out = 0
+
+    @classmethod
+    def enabled(cls, dots: DotsConfig, config: DictConfig) -> bool:
+        return dots.filter.enable and dots.filter.balanced
+
+    def reduce(self, step: Step, rows: Rows) -> Rows:
+        part = super().reduce(step, rows)
+        weight_M = torch.tensor([self._weights.get(key, 1.0) for key in part.keys])
+        part.put({"advantage_weight": weight_M})
+        self._figures |= {
+            "filter/kept_rows": float(_real(rows).sum()) - self._figures["filter/rows"],
+            "filter/drawn_out_rows": float(self._drawn_out),
+            "filter/weight/max": float(weight_M.max()),
+        }
+        return part
+
+    def _drawn(self, names: Sequence[str], advantage_n: np.ndarray, kept_n: np.ndarray) -> np.ndarray:
+        _, group_n = np.unique([place_of(name)[0] for name in names], return_inverse=True)
+        drawn_n, weight_n = balanced(advantage_n, group_n, kept_n, self._rng)
+        self._weights = {names[place]: float(weight_n[place]) for place in np.flatnonzero(weight_n != 1)}
+        self._drawn_out = int((kept_n & ~drawn_n).sum())
+        return drawn_n
+
+    def state_dict(self) -> dict[str, Any]:
+        """The generator of the draws."""
+        return {"rng": self._rng.bit_generator.state}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        require_keys("filter", state, {"rng"})
+        self._rng.bit_generator.state = state["rng"]
+
+
+def _greatest(value_T: torch.Tensor) -> float:
+    """The value that is greatest without its sign."""
+    return float(value_T[value_T.abs().argmax()])
 
 
 def _real(rows: Rows) -> np.ndarray:

@@ -17,12 +17,15 @@ class FilterConfig(Settings):
         kind: "absolute", or "quantile": `threshold` is the share of rows that leave.
         early: leave them out of the forward passes of the proximal and the reference policy, too, where advantages
             follow from the rewards alone; actor/entropy is then that of the rows that stay.
+        balanced: of each group keep as many rows above its mean reward as below, those of the larger side drawn and
+            weighted for the ones that leave, so that the expected gradient is that of all rows.
     """
 
     enable: bool = False
     threshold: float = 0.0
     kind: str = "absolute"
     early: bool = True
+    balanced: bool = False
 
     def __post_init__(self):
         require_choice("dots.filter.kind", self.kind, THRESHOLDS)
