@@ -41,13 +41,13 @@ def parse() -> argparse.Namespace:
         metavar="SEED",
         help="every method is trained with each (default: 1 2 3)",
     )
+    evaluate.add_labeller_option(parser)
     return parser.parse_args()
 
 
 def main() -> None:
     options = parse()
-    labels = read_labels(options.labels)
-    labels = labels.one_per_family()
+    labels = read_labels(options.labels, labellers=options.labeller).one_per_family()
     scores: dict[str, evaluate.Scores] = {}
     common = ["labels", "--backbone", options.backbone, "--out", "unused", "--seeds", *options.seeds]
     for name, more in VARIANTS.items():

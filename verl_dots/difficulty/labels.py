@@ -150,7 +150,7 @@ def read_labels(
         rows += found
     if not rows:
         raise ValueError(f"no labelled question in {[str(file) for file in files]}")
-    for warning in disagreements(rows, [family(row.text) for row in rows]):
+    for warning in disagreements(rows, family):
         log.warning("%s", warning)
     return _labels(rows)
 

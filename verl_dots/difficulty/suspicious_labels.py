@@ -7,7 +7,7 @@ Gamma(k + a) / k!, k = 0, 1, 2 ... (the beta-binomial far from its other end). a
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
@@ -65,14 +65,13 @@ def spikes(rows: Sequence[LabelRow]) -> Iterator[str]:
                 )
 
 
-def disagreements(rows: Sequence[LabelRow], families: Sequence[str]) -> Iterator[str]:
-    """One sentence for each labeller with equal questions, of one family [N], that differ by over 4 sigmas."""
+def disagreements(rows: Sequence[LabelRow], family: Callable[[str], str]) -> Iterator[str]:
+    """One sentence for each labeller with equal questions, texts of one family, that differ by over 4 sigmas."""
     groups: dict[tuple[str, str], list[tuple[float, int, str]]] = defaultdict(list)
-    family_of = {row.text: name for row, name in zip(rows, families, strict=True)}
     for labeller, found in _by_labeller(rows).items():
         for row, tries in zip(found, _tries(found), strict=True):
             if tries is not None:
-                groups[labeller, family_of[row.text]].append((row.success_rate, tries, row.text))
+                groups[labeller, family(row.text)].append((row.success_rate, tries, row.text))
     several = {key: (min(group), max(group)) for key, group in groups.items() if len(group) > 1}
     count = Counter(labeller for labeller, _ in several)
     wrong: dict[str, list] = defaultdict(list)
