@@ -11,8 +11,12 @@ from verl_dots.difficulty.labels import read_labels
 from verl_dots.difficulty.suspicious_labels import disagreements, most_expected, spikes, tries_of
 
 
-def rows(successes, tries, labeller="m"):
-    return [LabelRow(str(i), f"question {i}", "1", k / tries, tries, labeller) for i, k in enumerate(successes)]
+def rows(successes, tries, labeller="m", name="question"):
+    return [LabelRow(str(i), f"{name} {i}", "1", k / tries, tries, labeller) for i, k in enumerate(successes)]
+
+
+def name_of(text):
+    return text.split()[0]
 
 
 @pytest.mark.parametrize(
@@ -52,17 +56,15 @@ def test_honest_labels_pile_up_at_the_ends_without_a_warning(shape, tries):
 
 
 def test_equal_questions_that_differ_by_more_than_chance():
-    # 0 and 16 of 128: pooled 1/16, deviation sqrt(15/256 x 2/128) = 0.0303, so 4.1 of them; with 15 it is 4.0 at most.
-    pairs = [rows([0, 16], 128), rows([0, 14], 128), rows([40, 64], 128)]
-    for pair, count in zip(pairs, (1, 0, 0), strict=True):
-        assert len(list(disagreements(pair, ["f", "f"]))) == count
-    assert not list(disagreements(pairs[0], ["f", "g"]))  # other questions
-    apart = [pairs[0][0], pairs[0][1]._replace(labeller="n")]
-    assert not list(disagreements(apart, ["f", "f"]))  # other labellers
-    found = list(disagreements(pairs[0] + pairs[1] + pairs[2], ["f", "f", "g", "g", "h", "h"]))
-    assert found == [
+    # 0 and 16 of 128: pooled 1/16, so a standard deviation of sqrt(15/256 x 2/128) = 0.0303, and 0.125 is 4.13 of them.
+    # 0 and 14: 7/128, sqrt(847/16384 x 2/128) = 0.0284, 3.85. 40 and 64: 0.1875 / sqrt(13/32 x 19/32 / 64) = 3.05.
+    wrong, right, other = rows([0, 16], 128, name="a"), rows([0, 14], 128, name="b"), rows([40, 64], 128, name="c")
+    assert not list(disagreements(right + other, name_of))
+    assert not list(disagreements(wrong, str))  # other questions
+    assert not list(disagreements([wrong[0], wrong[1]._replace(labeller="n")], name_of))
+    assert list(disagreements(wrong + right + other, name_of)) == [
         "1 of 3 questions with several labels of 'm' have success rates that differ by more than chance, such as 0 (of "
-        "128 tries) and 0.125 (of 128): 'question 0'"
+        "128 tries) and 0.125 (of 128): 'a 0'"
     ]
 
 

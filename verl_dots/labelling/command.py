@@ -46,7 +46,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--labeller",
         metavar="NAME",
-        help="who answers, for the column of that name (default: MODEL, or folder and steps)",
+        help="who answers: the column of that name (default: MODEL, or folder and steps)",
     )
     parser.add_argument("--rollouts", type=int, help=f"responses to each question (default: {ROLLOUTS})")
     parser.add_argument("--device", choices=("cpu", "gpu"), help="cpu: the hf engine, no GPU needed (default: gpu)")
