@@ -12,11 +12,11 @@ from rich.console import Console
 
 from verl_dots.difficulty import evaluate, train
 from verl_dots.difficulty.embeddings import DEFAULT_CACHE, LAYERS, Backbone, cached_embeddings
-from verl_dots.difficulty.labels import first_of_families, read_labels
+from verl_dots.difficulty.labels import read_labels
 
 VARIANTS = {
-    "paper, last epoch": ["--preset", "paper", "--last-epoch"],
-    "paper, best epoch": ["--preset", "paper"],
+    "paper, last epoch": ["--preset", "paper"],
+    "paper, best epoch": ["--preset", "paper", "--no-last-epoch"],
     "default": [],
 }
 
@@ -41,13 +41,13 @@ def parse() -> argparse.Namespace:
         metavar="SEED",
         help="every method is trained with each (default: 1 2 3)",
     )
+    evaluate.add_labeller_option(parser)
     return parser.parse_args()
 
 
 def main() -> None:
     options = parse()
-    labels = read_labels(options.labels)
-    labels = labels.take(first_of_families(labels.families))
+    labels = read_labels(options.labels, labellers=options.labeller).one_per_family()
     scores: dict[str, evaluate.Scores] = {}
     common = ["labels", "--backbone", options.backbone, "--out", "unused", "--seeds", *options.seeds]
     for name, more in VARIANTS.items():

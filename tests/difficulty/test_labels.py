@@ -3,7 +3,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from verl_dots.difficulty.labels import family, first_of_families, in_share, read_labels
+from tests.refusals import refused
+from verl_dots.difficulty.labels import Labels, family, first_of_families, in_share, read_labels
 
 
 def written(path, rows):
@@ -29,12 +30,54 @@ def verl_file(path, name, *values):
     return written(path, rows)
 
 
-def test_collected_files_are_joined_and_repeats_averaged(tmp_path):
+def test_files_of_one_labeller_are_joined_and_repeats_pooled_by_their_rollouts(tmp_path):
+    one = collected(tmp_path / "1.parquet", ("a", "1+1", "2", 0.25, 8), ("b", "2+2", "4", 1.0, 8))
+    two = collected(tmp_path / "2.parquet", ("a", "1+1", "2", 0.75, 24))
+    labels = read_labels([one, two], labellers=["m"])
+    assert labels.ids == ("a", "b") and labels.texts == ("1+1", "2+2") and labels.answers == ("2", "4")
+    # (0.25 x 8 + 0.75 x 24) / 32 = 20 / 32
+    assert labels.labellers == ("m",) and labels.success_rate_LP.tolist() == [[0.625, 1.0]]
+
+
+def test_labellers_stay_apart_whoever_names_them(tmp_path):
     one = collected(tmp_path / "1.parquet", ("a", "1+1", "2", 0.25, 8), ("b", "2+2", "4", 1.0, 8))
     two = collected(tmp_path / "2.parquet", ("a", "1+1", "2", 0.75, 8))
-    labels = read_labels([one, two])
-    assert labels.ids == ("a", "b") and labels.texts == ("1+1", "2+2") and labels.answers == ("2", "4")
-    assert labels.success_rate_P.tolist() == [0.5, 1.0]
+    want = [[0.25, 1.0], [0.75, None]]
+    rows = pq.read_table(one).to_pylist() + pq.read_table(two).to_pylist()
+    named = written(tmp_path / "3.parquet", [{**row, "labeller": name} for row, name in zip(rows, "xxy", strict=True)])
+    for labels, names in (
+        (read_labels([one, two]), (str(one), str(two))),
+        (read_labels([one, two], labellers=["m", "n"]), ("m", "n")),
+        (read_labels([named], labellers=["m"]), ("x", "y")),  # the rows' own name counts
+    ):
+        assert labels.labellers == names
+        assert [[None if rate != rate else rate for rate in row] for row in labels.success_rate_LP.tolist()] == want
+        assert labels.success_rate_P.tolist() == [0.5, 1.0]
+    assert [(name, asked.tolist(), difficulty.tolist()) for name, asked, difficulty in labels.by_labeller()] == [
+        ("x", [0, 1], [0.75, 0.0]), ("y", [0], [0.25])
+    ]  # fmt: skip
+    with refused("--labeller", "size", "one for each of the 2 label files"):
+        read_labels([one, two], labellers=["m", "n", "o"])
+
+
+def test_labels_of_some_labellers():
+    nan = float("nan")
+    labels = Labels(("a", "b", "c"), ("1", "2", "3"), ("",) * 3, np.array([[0.5, nan, nan], [1, 0, nan]]), ("x", "y"))
+    only = labels.of(["x"])
+    assert only.ids == ("a",) and only.labellers == ("x",) and only.success_rate_LP.tolist() == [[0.5]]
+    assert labels.of(["x", "y"]).ids == ("a", "b")
+    with refused("labellers", "choice", "'x', 'y'"):
+        labels.of(["z"])
+
+
+def test_a_family_keeps_its_first_question_and_each_labellers_first_label():
+    nan = float("nan")
+    rate_LP = np.array([[nan, 0.5, 0.25, 0.75], [1.0, nan, 0.0, nan]])
+    labels = Labels(("a", "b", "c", "d"), ("1+1", "2", "1 + 1?", "1+1."), ("",) * 4, rate_LP, ("x", "y"))
+    one = labels.one_per_family()
+    assert one.ids == ("a", "b")
+    assert np.array_equal(one.success_rate_LP, [[0.25, 0.5], [1.0, nan]], equal_nan=True)
+    assert np.isnan(labels.success_rate_LP[0, 0])  # the original is as it was
 
 
 def test_verl_rows_carry_difficulty_or_success_rate(tmp_path):
@@ -49,6 +92,7 @@ def test_verl_rows_carry_difficulty_or_success_rate(tmp_path):
 def test_bad_files_are_refused_by_name(tmp_path):
     for file, message in (
         (collected(tmp_path / "high.parquet", ("a", "1+1", "2", 1.5, 8)), r"high\.parquet: success rate 1\.5 of .* a"),
+        (collected(tmp_path / "no.parquet", ("a", "1+1", "2", 0.5, 0)), "must be 1 or more, .* got 0"),
         (verl_file(tmp_path / "none.parquet", "index", 0), "a label must be a number, got None"),
         (written(tmp_path / "other.parquet", [{"x": 1}]), r"other\.parquet has the columns \['x'\]"),
     ):

@@ -75,7 +75,9 @@ def test_a_dimension_that_never_varies_does_no_harm():
     assert torch.isfinite(memory.unit_rows(torch.zeros(3, 2), mean, std)).all()
 
 
-@pytest.mark.parametrize("model", [small(), paper(), paper(adapter_widths=(8, 4))])
+@pytest.mark.parametrize(
+    "model", [small(), paper(), paper(adapter_widths=(8, 4)), paper(adapter_widths=(8, 4), activate_last=False)]
+)
 def test_serving_equals_training_forward_in_any_chunks(model):
     embedding_P, embedding_K, difficulty_K = inputs()
     forward = model(model.project_queries(embedding_P), model.project_references(embedding_K), difficulty_K)
@@ -113,11 +115,37 @@ def test_left_out_prediction_ignores_the_own_difficulty():
         model.predict_left_out(query[:1], reference[:1], difficulty_K[:1])
 
 
-@pytest.mark.parametrize("model", [small(), paper()])
+@pytest.mark.parametrize("model", [small(), paper(), paper(activate_last=False)])
 def test_saved_and_loaded_predicts_the_same(model, tmp_path):
     model.save(tmp_path)
     again = AttentionPredictor.load(tmp_path, backbone_id="")
     assert again.config == model.config and not again.training
+    assert torch.equal(predict(again, *inputs()), predict(model, *inputs()))
+
+
+def test_the_published_projection_ends_without_gelu_and_dropout():
+    config = PredictorConfig.paper(6, adapter_widths=(8, 4))
+    layers = [type(layer).__name__ for layer in AttentionPredictor(config).query_adapter]
+    assert layers == ["LayerNorm", "Linear", "GELU", "Dropout", "Linear", "LayerNorm"]
+    assert PredictorConfig.paper(6).adapter_widths == (896, 896, 896)
+    model = AttentionPredictor(PredictorConfig.paper(2, adapter_widths=(2,))).eval()
+    with torch.no_grad():
+        model.query_adapter[1].weight.copy_(torch.eye(2))
+        model.query_adapter[1].bias.copy_(torch.tensor([-5.0, -5.0]))
+    # LayerNorm leaves (1, -1), the linear layer gives (-4, -6), LayerNorm (1, -1); GELU would make almost 0 of both.
+    found = model.project_queries(torch.tensor([[1.0, -1.0]]))[0, :2]
+    torch.testing.assert_close(found, torch.tensor([1.0, -1.0]), rtol=1e-4, atol=1e-4)
+
+
+def test_a_predictor_saved_before_the_last_activation_could_be_left_out_has_one(tmp_path):
+    model = paper(adapter_widths=(8, 4))
+    model.save(tmp_path)
+    file = tmp_path / "config.json"
+    content = json.loads(file.read_text())
+    assert content.pop("activate_last") is True
+    file.write_text(json.dumps(content))
+    again = AttentionPredictor.load(tmp_path)
+    assert again.config == model.config
     assert torch.equal(predict(again, *inputs()), predict(model, *inputs()))
 
 

@@ -118,6 +118,7 @@ def test_labels_from_a_run_folder(rollouts, caplog, capsys):
     # 1 of 2 + 1 + 1 rollouts; 2 of 2.
     assert labels["success_rate"].tolist() == [0.25, 1.0]
     assert labels["rollouts"].tolist() == [4, 2]
+    assert labels["labeller"].tolist() == ["run, steps 1 to 3"] * 2
     assert "1 of 3 logged prompts fit no question" in caplog.text
     assert re.search(r"in between +│ 50.0 %", capsys.readouterr().out)
 
@@ -136,7 +137,13 @@ def test_rewards_of_a_run_outside_the_range_need_one(rollouts, capsys):
     assert collect(*arguments) == 2
     assert re.search(r"question [0-9a-f]{16}: reward -1 is outside \[0, 1\]", capsys.readouterr().err)
     assert collect(*arguments, "--reward-range", "-1", "1") == 0
-    assert pd.read_parquet("labels.parquet")["success_rate"].tolist() == [0.0]
+    labels = pd.read_parquet("labels.parquet")
+    assert labels["success_rate"].tolist() == [0.0] and labels["labeller"].tolist() == ["run/rollouts, steps 4 to 4"]
+
+
+def test_a_labeller_that_is_named_has_that_name(rollouts):
+    assert collect(*rollouts, "--labeller", "policy early on") == 0
+    assert set(pd.read_parquet("labels.parquet")["labeller"]) == {"policy early on"}
 
 
 # --- from a model --------------------------------------------------------------------------------------------
@@ -186,7 +193,7 @@ def test_labels_are_those_of_the_engine_alone_and_the_same_after_an_interruption
     assert labels["question_id"].tolist() == [row["extra_info"]["question_id"] for row in rows]
     assert labels["success_rate"].tolist() == [sum(outcome.rewards_G) / 4 for outcome in outcomes]
     assert labels["mean_response_length"].tolist() == [sum(outcome.lengths_G) / 4 for outcome in outcomes]
-    assert (labels["rollouts"] == 4).all()
+    assert (labels["rollouts"] == 4).all() and (labels["labeller"] == str(inputs.model)).all()
     # A model that is neither hopeless nor perfect, or the comparison above would say little.
     assert 0 < labels["success_rate"].mean() < 1
 

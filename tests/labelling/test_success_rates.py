@@ -41,7 +41,7 @@ def test_progress_is_read_back(tmp_path):
 
 def test_labels_hold_rates_lengths_and_provenance(tmp_path):
     rows = [("a", "1+1?", "2", Outcome((1.0, 0.0, 0.0, 0.0), (4, 6, 6, 8))), ("b", "2+2?", "4", Outcome((1.0, 1.0)))]
-    write_labels(tmp_path / "labels.parquet", rows, RewardRange(), {"model": "m"})
+    write_labels(tmp_path / "labels.parquet", rows, RewardRange(), {"model": "m"}, "models/m")
     assert pq.read_table(tmp_path / "labels.parquet").to_pydict() == {
         "question_id": ["a", "b"],
         "text": ["1+1?", "2+2?"],
@@ -49,9 +49,10 @@ def test_labels_hold_rates_lengths_and_provenance(tmp_path):
         "success_rate": [0.25, 1.0],
         "rollouts": [4, 2],
         "mean_response_length": [6.0, None],
+        "labeller": ["models/m", "models/m"],
     }
     assert read_provenance(tmp_path / "labels.parquet") == {"model": "m"}
-    write_labels(tmp_path / "again.parquet", rows, RewardRange(), {"model": "m"})
+    write_labels(tmp_path / "again.parquet", rows, RewardRange(), {"model": "m"}, "models/m")
     assert (tmp_path / "again.parquet").read_bytes() == (tmp_path / "labels.parquet").read_bytes()
 
 

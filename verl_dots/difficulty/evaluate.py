@@ -23,6 +23,7 @@ from rich.console import Console
 from rich.table import Table
 
 from verl_dots.difficulty.embeddings import DEFAULT_CACHE, Backbone, cached_embeddings
+from verl_dots.difficulty.labeller_scores import check_labellers, labeller_table, score_labellers
 from verl_dots.difficulty.labels import Labels, first_of_families, read_labels
 from verl_dots.difficulty.model import AttentionPredictor, PredictorConfig
 from verl_dots.difficulty.options import require_interval, require_whole
@@ -93,6 +94,16 @@ def table(scores: Mapping[str, Scores], title: str) -> Table:
     return view
 
 
+def add_labeller_option(parser: argparse.ArgumentParser) -> None:
+    """--labeller of `train` and `evaluate`."""
+    parser.add_argument(
+        "--labeller",
+        nargs="+",
+        metavar="NAME",
+        help="model that was asked, for label files that do not say: one name, or one a file (default: the file)",
+    )
+
+
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m verl_dots.difficulty.evaluate",
@@ -116,6 +127,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--draws", type=int, default=5, help="times that references are drawn; scores are means (default: %(default)s)"
     )
+    add_labeller_option(parser)
     parser.add_argument(
         "--difficulty-range",
         nargs=2,
@@ -133,8 +145,8 @@ def target_of(options: argparse.Namespace) -> Path:
     return options.json or options.predictor / "evaluation.json"
 
 
-def evaluate(options: argparse.Namespace) -> tuple[dict[str, Scores], int, int]:
-    """Scores per method, questions scored, questions left out because training saw them (or repeated)."""
+def evaluate(options: argparse.Namespace) -> tuple[dict[str, Scores], dict[str, Scores], int, int]:
+    """Scores per method and per labeller, questions scored, questions left out: training saw them, or repeated."""
     require_whole("--references", options.references, 1)
     require_whole("--draws", options.draws, 1)
     require_interval("--difficulty-range", options.difficulty_range)
@@ -145,34 +157,41 @@ def evaluate(options: argparse.Namespace) -> tuple[dict[str, Scores], int, int]:
     backbone = Backbone(options.backbone, config.embedding_layers, reads=config.embedding_reads)
     models = [AttentionPredictor.load(folder, backbone.id) for folder in folders]
     seen = {name for folder in folders for name in json.loads((folder / FAMILIES_FILE).read_text())}
-    labels = read_labels(options.labels, tuple(options.difficulty_range))
-    kept = labels.take(unseen(labels, seen))
+    labels = read_labels(options.labels, tuple(options.difficulty_range), options.labeller)
+    merged = labels.one_per_family()
+    kept = merged.take(unseen(merged, seen))
+    check_labellers(kept, options.references)
     embedding_P = cached_embeddings(backbone.inputs(kept.texts, kept.answers), backbone, options.cache)
-    difficulty_P = 1 - kept.success_rate_P
 
-    def score(predict: Callable) -> Scores:
-        return score_draws(predict, difficulty_P, options.references, options.draws)
+    def predictors(embedding_N: np.ndarray, difficulty_N: np.ndarray) -> list[Callable]:
+        return [predictor_of(model, embedding_N, difficulty_N) for model in models]
 
-    scores = {
-        OFF_THE_SHELF: score(off_the_shelf(embedding_P, difficulty_P)),
-        "predictor": merge([score(predictor_of(model, embedding_P, difficulty_P)) for model in models]),
-    }
-    return scores, len(kept), len(labels) - len(kept)
+    found: dict[str, list[Scores]] = {OFF_THE_SHELF: [], "predictor": []}
+    for _, asked_N, difficulty_N in kept.by_labeller():
+        embedding_N = embedding_P[asked_N]
+        methods = {OFF_THE_SHELF: [off_the_shelf(embedding_N, difficulty_N)]}
+        methods["predictor"] = predictors(embedding_N, difficulty_N)
+        for name, ones in methods.items():
+            found[name] += [score_draws(one, difficulty_N, options.references, options.draws) for one in ones]
+    by_labeller = score_labellers(predictors, embedding_P, kept, options.references, options.draws)
+    scores = {name: merge(ones) for name, ones in found.items()}
+    return scores, by_labeller, len(kept), len(labels) - len(kept)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     options = parse(arguments)
     console = Console()
     try:
-        scores, count, left_out = evaluate(options)
+        scores, by_labeller, count, left_out = evaluate(options)
     except (ValueError, FileNotFoundError) as error:
         Console(stderr=True).print(f"error: {error}", style="red", markup=False)
         return 2
     console.print(table(scores, f"{count} questions, {options.references} references, {options.draws} draws"))
+    console.print(labeller_table(by_labeller))
     console.print(f"{left_out} labelled questions left out: seen in training, or repeated")
     target = target_of(options)
     content = {"questions": count, "left_out": left_out, "references": options.references, "methods": summary(scores)}
-    target.write_text(json.dumps(content | {"scores": scores}, indent=2) + "\n")
+    target.write_text(json.dumps(content | {"scores": scores, "labellers": by_labeller}, indent=2) + "\n")
     return 0
 
 

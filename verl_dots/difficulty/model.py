@@ -26,6 +26,7 @@ from verl_dots.files import write_atomically
 CALIBRATIONS = ("group", "none")
 CHUNK = 2048  # questions x 256 references fit the cache of one core: three times as fast as 65,536
 EPSILON, FORMAT = 1e-4, 1
+ADDED = {"activate_last": True}  # fields that older configs lack, and what their predictors do
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,8 @@ class PredictorConfig:
     """Shape of an attention predictor; stored as JSON beside its weights."""
 
     embedding_width: int  # d
-    adapter_widths: tuple[int, ...] = (64,)  # GELU layers of each adapter; the last is the projected width h
+    adapter_widths: tuple[int, ...] = (64,)  # layers of each adapter; the last is the projected width h
+    activate_last: bool = True  # GELU and dropout follow the last of these layers, too; not as published
     dropout: float = 0.1
     direct_head: bool = True  # a prior per question from labelled questions, corrected by the references
     memory_size: int = 0  # labelled questions that the direct head holds; set by training
@@ -55,7 +57,7 @@ class PredictorConfig:
     @classmethod
     def load(cls, folder: Path) -> "PredictorConfig":
         """Read the config of a saved predictor. Raises ValueError for another format or other fields."""
-        content = json.loads((Path(folder) / "config.json").read_text())
+        content = ADDED | json.loads((Path(folder) / "config.json").read_text())
         if content.pop("format", None) != FORMAT:
             raise ValueError(f"{folder}/config.json is not format {FORMAT}; train the predictor again")
         known = {field.name for field in fields(cls)}
@@ -67,8 +69,8 @@ class PredictorConfig:
     @classmethod
     def paper(cls, embedding_width: int, **changes) -> "PredictorConfig":
         """The published model."""
-        published = {"adapter_widths": (896, 896, 896), "direct_head": False, "calibration": "group"}
-        return cls(embedding_width, **(published | changes))
+        published = {"activate_last": False, "direct_head": False, "calibration": "group"}
+        return cls(embedding_width, **({"adapter_widths": (896, 896, 896)} | published | changes))
 
 
 def attention(query_P: torch.Tensor, reference_K: torch.Tensor, value_K: torch.Tensor) -> torch.Tensor:
@@ -101,6 +103,7 @@ class AttentionPredictor(nn.Module):
         for width in self.config.adapter_widths:
             layers += [nn.Linear(width_in, width), nn.GELU(), nn.Dropout(self.config.dropout)]
             width_in = width
+        layers = layers if self.config.activate_last else layers[:-2]
         return nn.Sequential(*layers, nn.LayerNorm(width_in))
 
     @property
@@ -137,12 +140,7 @@ class AttentionPredictor(nn.Module):
         prior = self.prior_logit(embedding) if prior is None else prior
         return torch.cat([adapter(embedding), prior[:, None]], 1)
 
-    def forward(
-        self,
-        query_P: torch.Tensor,
-        reference_K: torch.Tensor,
-        difficulty_K: torch.Tensor,
-    ) -> torch.Tensor:
+    def forward(self, query_P: torch.Tensor, reference_K: torch.Tensor, difficulty_K: torch.Tensor) -> torch.Tensor:
         """Predicted difficulty [P] in [0, 1] from projections [P, h + 1], [K, h + 1] and measured difficulty [K].
 
         Raises ValueError for shapes that do not fit, no reference, or a difficulty that is not in [0, 1].

@@ -1,7 +1,9 @@
 """Train difficulty predictors on labelled questions and score them on questions set aside.
 
     python -m verl_dots.difficulty.train LABELS... --backbone FOLDER --out FOLDER [--seeds 1 2 3] [--preset paper]
+        [--hold-out-labeller NAME]
 
+The labels of several models stay apart: a batch and its references are of one of them, a labeller.
 Three parts, by family of texts so that no repeated question lies on two sides: --test-share is only scored (the same
 for every seed), --dev-share chooses the epoch (by seed), the rest is trained on. OUT holds the predictor of the first
 seed, OUT/seed-N those of the others, OUT/training.json the results.
@@ -24,7 +26,8 @@ from rich.console import Console
 
 from verl_dots.difficulty import evaluate
 from verl_dots.difficulty.embeddings import DEFAULT_CACHE, LAYERS, READS, Backbone, cached_embeddings
-from verl_dots.difficulty.labels import Labels, first_of_families, in_share, read_labels
+from verl_dots.difficulty.labeller_scores import check_labellers, labeller_table
+from verl_dots.difficulty.labels import Labels, in_share, read_labels
 from verl_dots.difficulty.model import PredictorConfig
 from verl_dots.difficulty.options import (
     require_device,
@@ -33,13 +36,14 @@ from verl_dots.difficulty.options import (
     require_share,
     require_whole,
 )
-from verl_dots.difficulty.prediction_scores import check_references, off_the_shelf, ridge, score_draws
+from verl_dots.difficulty.test_part import score_by_labeller, score_methods
 from verl_dots.difficulty.training import Trained, TrainingConfig, train
 from verl_dots.files import try_folder
 from verl_dots.settings import ConfigError
 
 PRESETS = {"default": PredictorConfig, "paper": PredictorConfig.paper}
 PRESET_READS = {"default": "answer_and_question", "paper": "question"}
+PRESET_LAST_EPOCH = {"default": False, "paper": True}
 TEST_SEED = 0
 
 
@@ -92,7 +96,19 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         default=0.15,
         help="share of what is not test that chooses the epoch (default: %(default)s)",
     )
-    parser.add_argument("--last-epoch", action="store_true", help="keep the last epoch, not the best on dev")
+    parser.add_argument(
+        "--last-epoch",
+        action=argparse.BooleanOptionalAction,
+        help="keep the last epoch, not the best on dev (default: the preset's own; the paper's keeps the last)",
+    )
+    evaluate.add_labeller_option(parser)
+    parser.add_argument(
+        "--hold-out-labeller",
+        nargs="+",
+        default=[],
+        metavar="NAME",
+        help="train without the labels of these and score the predictor on them, as on a policy that it never met",
+    )
     parser.add_argument(
         "--difficulty-range",
         nargs=2,
@@ -106,6 +122,8 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     options = parser.parse_args(arguments)
     options.reads = options.reads or PRESET_READS[options.preset]
+    if options.last_epoch is None:
+        options.last_epoch = PRESET_LAST_EPOCH[options.preset]
     if len(set(options.seeds)) < len(options.seeds):
         parser.error(f"--seeds must differ, got {options.seeds}")
     return options
@@ -135,47 +153,50 @@ def check(options: argparse.Namespace) -> None:
     try_folder(Path(options.cache).expanduser(), f"--cache {options.cache}")
 
 
+def split(labels: Labels, options: argparse.Namespace) -> tuple[Labels, np.ndarray]:
+    """The labels without those of the labellers held out, and bool [P], the test questions of all labels.
+
+    Raises:
+        Refusal: there is no such labeller, none is left, or one has too few test questions.
+    """
+    if options.hold_out_labeller:
+        labels.of(options.hold_out_labeller)
+    training = [name for name in labels.labellers if name not in options.hold_out_labeller]
+    if not training:
+        text = f"--hold-out-labeller {' '.join(options.hold_out_labeller)}: no other labeller is left to train with"
+        raise ConfigError(text, key="--hold-out-labeller", reason="choice")
+    test_P = in_share(labels.families, options.test_share, TEST_SEED)
+    check_labellers(labels.take(np.flatnonzero(test_P)), options.references)
+    return labels.of(training), test_P
+
+
 def run(
     labels: Labels, embedding_P: np.ndarray, backbone: str, options: argparse.Namespace
 ) -> tuple[list[Trained], dict[str, evaluate.Scores], list[str]]:
     """Train one predictor per seed; also the scores on the test part and the families that training saw."""
-    families = labels.families
-    test_P = in_share(families, options.test_share, TEST_SEED)
-    check_references(int(test_P.sum()), options.references)
-    known = np.flatnonzero(~test_P)
-    known_families = [families[i] for i in known]
+    training, test_P = split(labels, options)
+    asked = np.flatnonzero(np.isin(labels.ids, training.ids))
+    embedding_P, test_P = embedding_P[asked], test_P[asked]
+    known = training.take(np.flatnonzero(~test_P))
     config = PRESETS[options.preset](
         embedding_P.shape[1], backbone_id=backbone, embedding_layers=options.layers, embedding_reads=options.reads
     )
     settings = TrainingConfig(options.epochs, references=options.references, early_stopping=not options.last_epoch)
     trained = []
+    rate_LP, embedding = known.success_rate_LP, embedding_P[~test_P]
     for seed in options.seeds:
-        held_out = in_share(known_families, options.dev_share, seed)
-        rate = labels.success_rate_P[known]
-        trained.append(train(embedding_P[known], rate, held_out, config, settings, seed, options.device, progress=True))
-    difficulty_P = 1 - labels.success_rate_P
-    scores = score_test(trained, embedding_P, difficulty_P, test_P, options)
-    return trained, scores, known_families
+        held_out = in_share(known.families, options.dev_share, seed)
+        trained.append(train(embedding, rate_LP, held_out, config, settings, seed, options.device, progress=True))
+    return trained, score_methods(trained, embedding_P, training, test_P, options), list(known.families)
 
 
-def score_test(
-    trained: Sequence[Trained], embedding_P: np.ndarray, difficulty_P: np.ndarray, test_P: np.ndarray, options
-) -> dict[str, evaluate.Scores]:
-    """Scores on the test part, baselines first."""
-    embedding, difficulty = embedding_P[test_P], difficulty_P[test_P]
-    linear = ridge(embedding_P[~test_P], difficulty_P[~test_P])(embedding)
-    methods = {
-        evaluate.OFF_THE_SHELF: [off_the_shelf(embedding, difficulty)],
-        "ridge regression": [lambda known, asked: linear[asked]],
-        f"predictor ({options.preset})": [evaluate.predictor_of(one.model, embedding, difficulty) for one in trained],
-    }
-    return {
-        name: evaluate.merge([score_draws(one, difficulty, options.references, options.draws) for one in predictors])
-        for name, predictors in methods.items()
-    }
-
-
-def save(trained: Sequence[Trained], scores: dict, families: Sequence[str], options: argparse.Namespace) -> None:
+def save(
+    trained: Sequence[Trained],
+    scores: dict,
+    families: Sequence[str],
+    options: argparse.Namespace,
+    labellers: dict | None = None,
+) -> None:
     """Write predictors, the families that training saw, and training.json."""
     for position, (seed, one) in enumerate(zip(options.seeds, trained, strict=True)):
         folder = options.out if position == 0 else options.out / f"seed-{seed}"
@@ -189,6 +210,8 @@ def save(trained: Sequence[Trained], scores: dict, families: Sequence[str], opti
         "epochs_kept": [one.epoch for one in trained],
         "methods": evaluate.summary(scores),
         "scores": scores,
+        "labellers": labellers or {},
+        "labellers_held_out": options.hold_out_labeller,
     }
     (options.out / "training.json").write_text(json.dumps(content, indent=2) + "\n")
 
@@ -197,21 +220,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parse(arguments)
     try:
         check(options)
-        labels = read_labels(options.labels, tuple(options.difficulty_range))
-        labels = labels.take(first_of_families(labels.families))
+        labels = read_labels(options.labels, tuple(options.difficulty_range), options.labeller).one_per_family()
+        _, test_P = split(labels, options)
         backbone = Backbone(options.backbone, options.layers, reads=options.reads)
         embedding_P = cached_embeddings(
             backbone.inputs(labels.texts, labels.answers), backbone, options.cache, device=options.device
         )
         trained, scores, families = run(labels, embedding_P, backbone.id, options)
-        save(trained, scores, families, options)
+        by_labeller = score_by_labeller(trained, embedding_P, labels, test_P, options)
+        save(trained, scores, families, options, by_labeller)
     except (ValueError, FileNotFoundError) as error:
         Console(stderr=True).print(f"error: {error}", style="red", markup=False)
         return 2
-    test = len(labels) - len(families)
-    title = f"{test} test questions, {options.references} references, {options.draws} draws, seeds {options.seeds}, "
-    title += f"embeddings of {options.reads.replace('_', ' ')}"
+    title = f"{test_P.sum()} test questions, {options.references} references, {options.draws} draws, "
+    title += f"seeds {options.seeds}, embeddings of {options.reads.replace('_', ' ')}"
     Console().print(evaluate.table(scores, title))
+    Console().print(labeller_table(by_labeller, options.hold_out_labeller))
     return 0
 
 

@@ -43,6 +43,11 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("data", nargs="*", metavar="DATA.parquet | KEY=VALUE", help="verl-schema files; overrides")
     parser.add_argument("--model", help="folder or hub id of the model")
     parser.add_argument("--out", type=Path, required=True, help="label file to write (parquet)")
+    parser.add_argument(
+        "--labeller",
+        metavar="NAME",
+        help="who answers: the column of that name (default: MODEL, or folder and steps)",
+    )
     parser.add_argument("--rollouts", type=int, help=f"responses to each question (default: {ROLLOUTS})")
     parser.add_argument("--device", choices=("cpu", "gpu"), help="cpu: the hf engine, no GPU needed (default: gpu)")
     parser.add_argument("--questions", type=int, help="ask this many questions, drawn at random (default: all)")

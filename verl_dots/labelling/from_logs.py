@@ -38,7 +38,8 @@ def label_from_logs(options: argparse.Namespace) -> dict[str, int]:
         ConfigError, QuestionError: bad input, a reward out of range included.
     """
     folder, files, prompt_key = _sources(options)
-    groups = rollout_logs.group_by_prompt(rollout_logs.read_rollouts(folder, options.last_steps))
+    rollouts = rollout_logs.read_rollouts(folder, options.last_steps)
+    groups = rollout_logs.group_by_prompt(rollouts)
     settings: dict[str, Any] = {"source": "rollout logs", "folder": str(folder), "last_steps": options.last_steps}
     unmatched = 0
     if files:
@@ -53,14 +54,16 @@ def label_from_logs(options: argparse.Namespace) -> dict[str, int]:
         raise ConfigError(text, key=str(folder), reason="data")
     if unmatched:
         logger.warning("%d of %d logged prompts fit no question of the data (or several)", unmatched, len(groups))
+    labeller = options.labeller or f"{options.from_run or folder}, steps {rollouts[0].step} to {rollouts[-1].step}"
     if options.out.exists():
         require_same_settings(read_provenance(options.out).get("settings", {}), settings, options.out)
     try:
-        write_labels(options.out, rows, options.reward_range, {"settings": settings, "data": [str(f) for f in files]})
+        provenance = {"settings": settings, "labeller": labeller, "data": [str(file) for file in files]}
+        write_labels(options.out, rows, options.reward_range, provenance, labeller)
     except RewardOutOfRange as error:
         raise ConfigError(str(error), key="--reward-range", reason="range") from error
-    rollouts = sum(len(outcome.rewards_G) for *_, outcome in rows)
-    return {"questions": len(rows), "rollouts": rollouts, "logged prompts without a question": unmatched}
+    count = sum(len(outcome.rewards_G) for *_, outcome in rows)
+    return {"questions": len(rows), "rollouts": count, "logged prompts without a question": unmatched}
 
 
 def _matched(groups: Mapping[tuple[str, str], Outcome], questions: Sequence[AskedQuestion]) -> tuple[list[Row], int]:

@@ -42,11 +42,14 @@ def label_with_model(options: argparse.Namespace) -> dict[str, int]:
         "questions": digest(questions),
         **conditions_of(config, options.rollouts, sampling),
     }
+    labeller = options.labeller or options.model
     interval = [options.reward_range.low, options.reward_range.high]
     if options.out.exists():
         there = read_provenance(options.out)
         finished = {**there.get("settings", {}), "reward_range": there.get("reward_range")}
-        require_same_settings(finished, {**settings, "reward_range": interval}, options.out)
+        # Files from before labellers had names hold none; they are complete all the same.
+        finished["labeller"] = there.get("labeller", labeller)
+        require_same_settings(finished, {**settings, "reward_range": interval, "labeller": labeller}, options.out)
         logger.info("%s is complete already", options.out)
         return there["counts"]
     progress = ProgressFile(options.out.with_name(options.out.name + ".progress.jsonl"), settings)
@@ -58,12 +61,13 @@ def label_with_model(options: argparse.Namespace) -> dict[str, int]:
     provenance = {
         "settings": settings,
         "model_path": options.model,
+        "labeller": labeller,
         "reward_range": interval,
         "counts": counts,
         "data": [str(file) for file in options.data],
         "versions": versions(),
     }
-    write_labels(options.out, rows, options.reward_range, provenance)
+    write_labels(options.out, rows, options.reward_range, provenance, labeller)
     progress.remove()
     return counts
 

@@ -23,6 +23,7 @@ SCHEMA = pa.schema(
         ("success_rate", pa.float64()),
         ("rollouts", pa.int64()),
         ("mean_response_length", pa.float64()),
+        ("labeller", pa.string()),
     ]
 )
 
@@ -92,12 +93,16 @@ class ProgressFile(Journal[str, Outcome]):
 
 
 def write_labels(
-    path: Path, rows: Iterable[tuple[str, str, str, Outcome]], rewards: RewardRange, provenance: Mapping[str, Any]
+    path: Path,
+    rows: Iterable[tuple[str, str, str, Outcome]],
+    rewards: RewardRange,
+    provenance: Mapping[str, Any],
+    labeller: str | None = None,
 ) -> None:
     """Write (question id, text, answer, outcome) of every question as labels, whole or not at all.
 
-    `mean_response_length` is null where lengths are not known. `provenance`: see
-    verl_dots/data/provenance.py.
+    `mean_response_length` is null where lengths are not known, and `labeller`, who answered, where it is not given.
+    `provenance`: see verl_dots/data/provenance.py.
 
     Raises:
         RewardOutOfRange: a reward is outside the range.
@@ -113,6 +118,7 @@ def write_labels(
             rewards.success_rate(outcome.rewards_G, question_id),
             len(outcome.rewards_G),
             sum(lengths) / len(lengths) if lengths else None,
+            labeller,
         )
         for name, value in zip(SCHEMA.names, values, strict=True):
             columns[name].append(value)
