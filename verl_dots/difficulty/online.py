@@ -28,6 +28,8 @@ OWN_PRIOR = 8.0  # rollouts of its own at which half of a question's residual is
 TREND_SCALE = 0.5  # of ages in half-lives, against the ridge penalty on the progress
 FORGOTTEN = 1 / 256  # weight below which an observation is dropped
 FOLDS = 4
+SURFACE_SHARE = 0.5  # of the features' squared length
+RARE = 0.05  # least deviation of a surface column: a mark of 1 in 400 questions weighs no more
 NEWTON_STEPS = 30
 # "expected": the success rate that the fit of its time gives, nan until there is one.
 OBSERVED = ("step", "question", "difficulty", "rollouts", "expected")
@@ -38,15 +40,20 @@ def expit(x: np.ndarray) -> np.ndarray:
     return 0.5 * (1 + np.tanh(0.5 * x))
 
 
-def principal_components(embedding_P: np.ndarray, width: int = WIDTH) -> np.ndarray:
+def principal_components(embedding_P: np.ndarray, width: int = WIDTH, surface: int = 0) -> np.ndarray:
     """Features [P, w + 1] of embeddings [P, d]: leading principal components of the standardised columns, and a 1.
 
     The components keep their spread, so that a ridge penalty on them is one on the embeddings; together they have a
-    mean squared length of 1. w is `width`, or less where the embeddings have less.
+    mean squared length of 1. w is `width`, or less where the embeddings have less. The last `surface` columns have
+    `SURFACE_SHARE` of the squared length, however few they are.
     """
     sample = embedding_P[np.linspace(0, len(embedding_P) - 1, min(SAMPLE, len(embedding_P))).astype(int)]
     mean, deviation = sample.mean(0, dtype=np.float64), sample.std(0, dtype=np.float64)
     scale = np.where(deviation > 1e-6 * max(deviation.max(), 1e-30), deviation, np.inf)
+    if surface:
+        scale[-surface:] = np.maximum(deviation[-surface:], RARE)
+        for part, share in ((slice(None, -surface), 1 - SURFACE_SHARE), (slice(-surface, None), SURFACE_SHARE)):
+            scale[part] *= np.sqrt(max(((deviation[part] / scale[part]) ** 2).sum(), 1e-30) / share)
     standard = (sample - mean) / scale
     spread, axes = np.linalg.eigh(standard.T @ standard / len(sample))
     kept = np.argsort(spread)[::-1][:width]
@@ -104,15 +111,16 @@ class OnlinePredictor:
     """Difficulty of every question from this run's observations so far.
 
     Args:
-        embedding_P: [P, d] frozen embeddings.
+        embedding_P: [P, d] frozen embeddings, perhaps with surface columns behind them.
         half_life: steps at which an observation counts half.
+        surface: how many columns those are.
     """
 
     kind = "online"
 
-    def __init__(self, embedding_P: np.ndarray, half_life: float):
+    def __init__(self, embedding_P: np.ndarray, half_life: float, surface: int = 0):
         self.half_life = half_life
-        self.features_P = principal_components(embedding_P)
+        self.features_P = principal_components(embedding_P, surface=surface)
         self._observed = {name: np.empty(0) for name in OBSERVED}
 
     def observe(self, step: int, question_N: np.ndarray, difficulty_N: np.ndarray, rollouts_N: np.ndarray) -> None:

@@ -77,6 +77,7 @@ class SelectionCurriculum:
         held_out_K: np.ndarray,
         predicted_P: np.ndarray,
         target: float,
+        expected_P: np.ndarray | None = None,
     ) -> np.ndarray:
         """Draw the batches of a round.
 
@@ -87,6 +88,7 @@ class SelectionCurriculum:
             held_out_K: their difficulty as predicted without their own new rollouts.
             predicted_P: predicted difficulty of every question.
             target: adaptive difficulty that the questions should have.
+            expected_P: expected share of effective groups of every question, to draw by it in place of the difficulty.
 
         Returns:
             [R] positions in `references_K` whose rollouts are trained on, in place of R fresh questions of the first
@@ -97,7 +99,11 @@ class SelectionCurriculum:
         difficulty_P = np.array(predicted_P, dtype=np.float64)
         difficulty_P[references_K] = measured_K
         first = max(1, self.fresh - len(reused_R))
-        chosen, reserve = self._draw_round(difficulty_P, references_K, references_K[reused_R], first, target)
+        drawn_P, wanted = difficulty_P, target
+        if expected_P is not None:
+            drawn_P, wanted = np.array(expected_P, dtype=np.float64), 1.0
+            drawn_P[references_K] = effective_K
+        chosen, reserve = self._draw_round(drawn_P, references_K, references_K[reused_R], first, wanted)
         self._fill(chosen, reserve, first)
         # Not of references: they were measured.
         known = set(references_K.tolist())
@@ -106,19 +112,19 @@ class SelectionCurriculum:
         return reused_R
 
     def _draw_round(
-        self, difficulty_P: np.ndarray, references_K: np.ndarray, reused: np.ndarray, first: int, target: float
+        self, drawn_P: np.ndarray, references_K: np.ndarray, reused: np.ndarray, first: int, target: float
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Questions of the batches of a round, and the next best, for what replay cannot fill."""
+        """Questions of the batches of a round, `drawn_P` near the target, and the next best for what replay lacks."""
         others_P, unused_P = np.ones((2, self.questions), dtype=bool)
         others_P[references_K] = False
         unused_P[reused] = False
         planned = first + (self.batches - 1) * self.fresh
-        # Too few others: references are candidates as well, at the difficulty that they were measured to have.
-        chosen = self._draw(others_P if others_P.sum() >= planned else unused_P, planned, difficulty_P, target)
+        # Too few others: references are candidates as well, at what they were measured to be.
+        chosen = self._draw(others_P if others_P.sum() >= planned else unused_P, planned, drawn_P, target)
         unused_P[chosen] = False
         wanted = self.batches * self.batch_size - len(reused) - planned
         left_P = others_P & unused_P
-        return chosen, self._draw(left_P if left_P.sum() >= wanted else unused_P, wanted, difficulty_P, target)
+        return chosen, self._draw(left_P if left_P.sum() >= wanted else unused_P, wanted, drawn_P, target)
 
     def next_batch(self) -> np.ndarray:
         """Questions to roll out in this step: delta * B; in a round's first batch less the reused, but at least one."""
@@ -195,11 +201,11 @@ class SelectionCurriculum:
         nearest = np.argsort(distance_K, kind="stable")
         return nearest[: min(int(effective_K.sum()), self.batch_size - 1)]
 
-    def _draw(self, candidate_P: np.ndarray, count: int, difficulty_P: np.ndarray, target: float) -> np.ndarray:
+    def _draw(self, candidate_P: np.ndarray, count: int, drawn_P: np.ndarray, target: float) -> np.ndarray:
         candidates = np.flatnonzero(candidate_P)
         if self.trust.paused:
             return candidates[self.rng.permutation(len(candidates))[:count]]
-        return candidates[select(difficulty_P[candidates], count, target, self.settings.tau, self.rng)]
+        return candidates[select(drawn_P[candidates], count, target, self.settings.tau, self.rng)]
 
     def _fill(self, chosen: np.ndarray, reserve: np.ndarray, first: int) -> None:
         """Batches of `fresh` questions, of which the first one has `first`."""
