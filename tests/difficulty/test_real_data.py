@@ -29,7 +29,7 @@ def test_the_default_beats_off_the_shelf_attention_on_questions_it_has_not_seen(
     inputs = backbone.inputs(labels.texts, labels.answers)
     embedding_P = cached_embeddings(inputs, backbone, tmp_path, progress=False)
     chosen = train.parse(["labels", "--backbone", backbone.path, "--out", str(tmp_path), "--references", "64"])
-    _, scores, _ = train.run(labels, embedding_P, backbone.id, chosen)
+    _, scores, *_ = train.run(labels, embedding_P, backbone.id, chosen)
     found = {name: np.mean(value["rho"]) for name, value in scores.items()}
     assert found["predictor (default)"] > FLOOR
     assert found["predictor (default)"] > found[evaluate.OFF_THE_SHELF]

@@ -5,7 +5,7 @@ import pytest
 from rich.console import Console
 
 from tests.refusals import refused
-from verl_dots.difficulty import evaluate, train
+from verl_dots.difficulty import baselines, evaluate, train
 from verl_dots.difficulty.labels import Labels
 from verl_dots.difficulty.model import AttentionPredictor
 
@@ -32,14 +32,17 @@ def trained(tmp_path_factory):
 
 
 def test_every_method_has_its_seeds_and_draws(trained):
-    _, (_, scores, _) = trained
+    _, (_, scores, *_) = trained
     counts = {name: len(found["rho"]) for name, found in scores.items()}
-    assert counts == {evaluate.OFF_THE_SHELF: 2, "ridge regression": 2, "predictor (default)": 4}
+    assert counts == {
+        evaluate.OFF_THE_SHELF: 2, baselines.EMBEDDING: 2, baselines.SURFACE: 2, baselines.WORDS: 2,
+        "predictor (default)": 4,
+    }  # fmt: skip
     assert np.mean(scores["predictor (default)"]["rho"]) > 0.8 > np.mean(scores[evaluate.OFF_THE_SHELF]["rho"])
 
 
 def test_files_say_what_was_trained_on_what(trained):
-    out, (_, _, families) = trained
+    out, (_, _, families, *_) = trained
     assert [folder.name for folder in evaluate.seeds_of(out)] == [out.name, "seed-2"]
     for folder in evaluate.seeds_of(out):
         AttentionPredictor.load(folder, backbone_id="tiny-1")
@@ -48,7 +51,7 @@ def test_files_say_what_was_trained_on_what(trained):
 
 
 def test_questions_seen_in_training_are_not_evaluated(trained):
-    _, (_, _, families) = trained
+    _, (_, _, families, *_) = trained
     labels, _ = data()
     assert len(evaluate.unseen(labels, set(families))) == len(labels) - len(families) > 40
 
@@ -58,7 +61,8 @@ def test_table_by_hand():
     console = Console(width=80)
     with console.capture() as shown:
         console.print(evaluate.table(scores, "title"))
-    assert "0.500 ± 0.100" in shown.get() and "0.100 ± 0.000" in shown.get()
+    (row,) = [line for line in shown.get().splitlines() if "predictor" in line]
+    assert row.split() == ["predictor", "0.500", "±", "0.100", "–", "–", "–", "0.100", "–", "–"]
 
 
 def test_bad_options_are_refused(tmp_path):

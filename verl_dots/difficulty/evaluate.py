@@ -19,14 +19,17 @@ if __name__ == "__main__":
 
 import numpy as np
 import torch
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from verl_dots.difficulty import baselines, inputs
+from verl_dots.difficulty.effectiveness import TRIES
 from verl_dots.difficulty.embeddings import DEFAULT_CACHE, Backbone, cached_embeddings
 from verl_dots.difficulty.labels import Labels, first_of_families, read_labels
 from verl_dots.difficulty.model import AttentionPredictor, PredictorConfig
 from verl_dots.difficulty.options import require_interval, require_whole
-from verl_dots.difficulty.prediction_scores import off_the_shelf, score_draws
+from verl_dots.difficulty.prediction_scores import CHOSEN, off_the_shelf, score_draws, truth
 from verl_dots.files import try_folder, try_output
 from verl_dots.settings import ConfigError
 
@@ -36,7 +39,7 @@ Scores = dict[str, list[float]]
 
 
 def predictor_of(model: AttentionPredictor, embedding_P: np.ndarray, difficulty_P: np.ndarray) -> Callable:
-    """predict(reference positions, query positions) -> difficulty, for `prediction_scores.score_draws`."""
+    """predict(reference positions, query positions) for `prediction_scores.score_draws`, from the model's inputs."""
     with torch.inference_mode():
         device = next(model.parameters()).device
         embedding = torch.as_tensor(np.array(embedding_P, dtype=np.float32), device=device)
@@ -46,7 +49,10 @@ def predictor_of(model: AttentionPredictor, embedding_P: np.ndarray, difficulty_
         reference = torch.cat([model.project_references(chunk) for chunk in chunks])
 
     def predict(known: np.ndarray, asked: np.ndarray) -> np.ndarray:
-        return model.predict(query[asked], reference[known], difficulty[known]).cpu().double().numpy()
+        found = model.predict(query[asked], reference[known], difficulty[known])
+        if model.config.direct_head:
+            found = torch.stack([found, model.expected_effectiveness(query[asked], found, TRIES)], 1)
+        return found.cpu().double().numpy()
 
     return predict
 
@@ -71,26 +77,48 @@ def merge(scores_of_seeds: Sequence[Scores]) -> Scores:
 
 
 def summary(scores: Mapping[str, Scores]) -> dict[str, dict[str, float]]:
-    """Mean and standard deviation over seeds and draws, per method and score."""
+    """Mean and standard deviation over seeds and draws, per method and score; without what a method lacks."""
     return {
         method: {
             f"{name}_{kind}": float(function(values))
             for name, values in found.items()
+            if not np.isnan(values).any()
             for kind, function in (("mean", np.mean), ("std", np.std))
         }
         for method, found in scores.items()
     }
 
 
-def table(scores: Mapping[str, Scores], title: str) -> Table:
-    """One row per method: rho and calibration error, mean and standard deviation."""
-    view = Table(title=title)
-    for name in ("method", "rho", "calibration error", "scores"):
-        view.add_column(name, justify="left" if name == "method" else "right")
+def table(scores: Mapping[str, Scores], title: str, truth: Mapping[str, float] | None = None) -> Table:
+    """One row per method, means over seeds and draws; below it what the truth looks like.
+
+    "effective by d": among the questions of predicted difficulty nearest to 0.5, "by e": of the greatest expected
+    effectiveness.
+    """
+    view = Table(title=title, caption=None if truth is None else truth_line(truth), box=box.SIMPLE_HEAD)
+    view.add_column("method")
+    for name in ("rho", "95 %", "rho, even", "bias", "calibration error", "effective by d", "by e"):
+        view.add_column(name, justify="right", max_width=11 if " " in name else None, no_wrap=name == "rho")
     for method, row in summary(scores).items():
-        cells = (f"{row[f'{name}_mean']:.3f} ± {row[f'{name}_std']:.3f}" for name in ("rho", "calibration_error"))
-        view.add_row(method, *cells, str(len(scores[method]["rho"])))
+        rho = f"{row['rho_mean']:.3f} ± {row['rho_std']:.3f}"
+        interval = f"{row['rho_low_mean']:.2f}-{row['rho_high_mean']:.2f}" if "rho_low_mean" in row else "–"
+        others = ("rho_uniform", "bias", "calibration_error", "effective_nearest", "effective")
+        view.add_row(method, rho, interval, *(_cell(row, f"{name}_mean") for name in others))
     return view
+
+
+def _cell(row: Mapping[str, float], name: str) -> str:
+    return f"{row[name]:.3f}" if name in row else "–"
+
+
+def truth_line(truth: Mapping[str, float]) -> str:
+    """The questions that were scored, and what the shares of effective groups lie between."""
+    shown = {name: f"{value:.3f}" for name, value in truth.items()}
+    return (
+        f"{truth['questions']} questions: difficulty {shown['mean']} ± {shown['std']}, {truth['at_0']:.1%} at 0 and "
+        f"{truth['at_1']:.1%} at 1. Effective groups among {CHOSEN} chosen: {shown['effective_random']} at random, "
+        f"{shown['effective_perfect']} at best"
+    )
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -133,8 +161,8 @@ def target_of(options: argparse.Namespace) -> Path:
     return options.json or options.predictor / "evaluation.json"
 
 
-def evaluate(options: argparse.Namespace) -> tuple[dict[str, Scores], int, int]:
-    """Scores per method, questions scored, questions left out because training saw them (or repeated)."""
+def evaluate(options: argparse.Namespace) -> tuple[dict[str, Scores], dict[str, float], int]:
+    """Scores per method, the questions scored, how many were left out because training saw them (or repeated)."""
     require_whole("--references", options.references, 1)
     require_whole("--draws", options.draws, 1)
     require_interval("--difficulty-range", options.difficulty_range)
@@ -149,29 +177,38 @@ def evaluate(options: argparse.Namespace) -> tuple[dict[str, Scores], int, int]:
     kept = labels.take(unseen(labels, seen))
     embedding_P = cached_embeddings(backbone.inputs(kept.texts, kept.answers), backbone, options.cache)
     difficulty_P = 1 - kept.success_rate_P
+    input_P = inputs.trained_inputs(embedding_P, kept.texts, kept.answers) if config.surface else embedding_P
 
     def score(predict: Callable) -> Scores:
         return score_draws(predict, difficulty_P, options.references, options.draws)
 
+    columns = baselines.columns_of(embedding_P, kept.texts, kept.answers)
     scores = {
         OFF_THE_SHELF: score(off_the_shelf(embedding_P, difficulty_P)),
-        "predictor": merge([score(predictor_of(model, embedding_P, difficulty_P)) for model in models]),
+        **{name: score(fixed(one(columns[name]))) for name, one in baselines.load(folders[0]).items()},
+        "predictor": merge([score(predictor_of(model, input_P, difficulty_P)) for model in models]),
     }
-    return scores, len(kept), len(labels) - len(kept)
+    return scores, truth(difficulty_P), len(labels) - len(kept)
+
+
+def fixed(predicted_P: np.ndarray) -> Callable:
+    """predict(reference positions, query positions) of what does not look at the references."""
+    return lambda known, asked: predicted_P[asked]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     options = parse(arguments)
     console = Console()
     try:
-        scores, count, left_out = evaluate(options)
+        scores, found, left_out = evaluate(options)
     except (ValueError, FileNotFoundError) as error:
         Console(stderr=True).print(f"error: {error}", style="red", markup=False)
         return 2
-    console.print(table(scores, f"{count} questions, {options.references} references, {options.draws} draws"))
+    title = f"{found['questions']} questions, {options.references} references, {options.draws} draws"
+    console.print(table(scores, title, found))
     console.print(f"{left_out} labelled questions left out: seen in training, or repeated")
     target = target_of(options)
-    content = {"questions": count, "left_out": left_out, "references": options.references, "methods": summary(scores)}
+    content = {**found, "left_out": left_out, "references": options.references, "methods": summary(scores)}
     target.write_text(json.dumps(content | {"scores": scores}, indent=2) + "\n")
     return 0
 

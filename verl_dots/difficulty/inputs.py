@@ -1,7 +1,7 @@
 """What a predictor sees of the questions: the embedding, and behind it what the texts look like.
 
-    online        embedding, surface columns
-    attention     embedding, surface columns, hashed words: with thousands of labels the words say something, too
+online        embedding, surface columns
+attention     embedding, surface columns, hashed words: with thousands of labels the words say something, too
 """
 
 from collections.abc import Sequence

@@ -80,10 +80,12 @@ class AttentionPredictor(nn.Module):
         """Prior logit of each question's difficulty and log spread of its success rate [P, 2]; or zeros."""
         if not self.config.direct_head:
             return embedding_P.new_zeros(len(embedding_P), PRIORS)
-        unit_P = memory.unit_rows(embedding_P, self.embedding_mean, self.embedding_std, self.config.part_widths)
-        similarity_PM = memory.kernel(unit_P, self.centre, self.config.sharpness)
+        similarity_PM = memory.kernel(self._unit(embedding_P), self.centre, self.config.sharpness)
         difficulty_P = self.prior_mean + similarity_PM @ self.coefficient
         return as_prior(difficulty_P, self.effective_mean + similarity_PM @ self.effective_coefficient)
+
+    def _unit(self, embedding_P: torch.Tensor) -> torch.Tensor:
+        return memory.unit_rows(embedding_P, self.embedding_mean, self.embedding_std, self.config.part_widths)
 
     def project_queries(self, embedding_P: torch.Tensor, prior_P: torch.Tensor | None = None) -> torch.Tensor:
         """[P, d] -> [P, h + 2]. ``prior_P``: [P, 2] known already (training: the left-out ones)."""
@@ -104,7 +106,9 @@ class AttentionPredictor(nn.Module):
             bad = (~finite).nonzero()[:5, 0].tolist()
             raise ValueError(f"embeddings must be finite; rows {bad} are not: embed these questions again")
         prior = self.prior(embedding) if prior is None else prior
-        return torch.cat([adapter(embedding), prior], 1)
+        # Parts of different units: as the kernel sees them.
+        seen = self._unit(embedding) if self.config.surface else embedding
+        return torch.cat([adapter(seen), prior], 1)
 
     def forward(
         self,

@@ -34,7 +34,8 @@ class PredictorConfig:
             raise ValueError(f"dropout must be in [0, 1), got {self.dropout}")
         if self.calibration not in CALIBRATIONS:
             raise ValueError(f"unknown calibration {self.calibration!r}; known: {list(CALIBRATIONS)}")
-        inputs.widths(self.embedding_width, self.surface)
+        if len(self.part_widths) > 1 and not self.direct_head:
+            raise ValueError("surface columns are for the direct head; leave surface empty without it")
 
     @property
     def input_width(self) -> int:

@@ -44,7 +44,7 @@ class TrainedPredictor:
 
     Args:
         model: as trained.
-        embedding_P: [P, d] embeddings of its backbone, with the columns of `trained_inputs` behind them if it was trained so.
+        embedding_P: [P, d] embeddings of its backbone, or what `trained_inputs` makes of them if it was trained so.
         device: where the projections live.
     """
 

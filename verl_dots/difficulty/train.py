@@ -10,9 +10,10 @@ seed, OUT/seed-N those of the others, OUT/training.json the results.
 import argparse
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import NamedTuple
 
 from verl_dots.guard import guarded
 
@@ -22,8 +23,9 @@ if __name__ == "__main__":
 import numpy as np
 from rich.console import Console
 
-from verl_dots.difficulty import evaluate
+from verl_dots.difficulty import baselines, evaluate, inputs
 from verl_dots.difficulty.embeddings import DEFAULT_CACHE, LAYERS, READS, Backbone, cached_embeddings
+from verl_dots.difficulty.evaluate import Scores
 from verl_dots.difficulty.labels import Labels, first_of_families, in_share, read_labels
 from verl_dots.difficulty.model import PredictorConfig
 from verl_dots.difficulty.options import (
@@ -33,13 +35,14 @@ from verl_dots.difficulty.options import (
     require_share,
     require_whole,
 )
-from verl_dots.difficulty.prediction_scores import check_references, off_the_shelf, ridge, score_draws
+from verl_dots.difficulty.prediction_scores import check_references, off_the_shelf, score_draws, truth
 from verl_dots.difficulty.training import Trained, TrainingConfig, train
 from verl_dots.files import try_folder
 from verl_dots.settings import ConfigError
 
 PRESETS = {"default": PredictorConfig, "paper": PredictorConfig.paper}
 PRESET_READS = {"default": "answer_and_question", "paper": "question"}
+PRESET_SURFACE = {"default": True, "paper": False}
 TEST_SEED = 0
 
 
@@ -61,6 +64,11 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         help="hidden states of the backbone that are averaged (default: %(default)s)",
     )
     parser.add_argument("--reads", choices=READS, help="what is embedded (default: the preset's own)")
+    parser.add_argument(
+        "--surface",
+        action=argparse.BooleanOptionalAction,
+        help="see what question and ground truth look like, beside the embedding (default: the preset's own)",
+    )
     parser.add_argument("--cache", default=DEFAULT_CACHE, help="folder of cached embeddings (default: %(default)s)")
     parser.add_argument(
         "--preset",
@@ -106,6 +114,9 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     options = parser.parse_args(arguments)
     options.reads = options.reads or PRESET_READS[options.preset]
+    options.surface = PRESET_SURFACE[options.preset] if options.surface is None else options.surface
+    if options.surface and options.preset == "paper":
+        parser.error("--surface does not go with --preset paper, which has the embedding alone")
     if len(set(options.seeds)) < len(options.seeds):
         parser.error(f"--seeds must differ, got {options.seeds}")
     return options
@@ -135,48 +146,65 @@ def check(options: argparse.Namespace) -> None:
     try_folder(Path(options.cache).expanduser(), f"--cache {options.cache}")
 
 
-def run(
-    labels: Labels, embedding_P: np.ndarray, backbone: str, options: argparse.Namespace
-) -> tuple[list[Trained], dict[str, evaluate.Scores], list[str]]:
-    """Train one predictor per seed; also the scores on the test part and the families that training saw."""
+class Result(NamedTuple):
+    """Predictors, their scores on the test part, the families that training saw, baselines, and the test labels."""
+
+    trained: list[Trained]
+    scores: dict[str, Scores]
+    families: list[str]
+    baselines: dict[str, baselines.Ridge]
+    test_difficulty_P: np.ndarray
+
+
+def run(labels: Labels, embedding_P: np.ndarray, backbone: str, options: argparse.Namespace) -> Result:
+    """Train one predictor per seed, and score them on the test part."""
     families = labels.families
     test_P = in_share(families, options.test_share, TEST_SEED)
     check_references(int(test_P.sum()), options.references)
     known = np.flatnonzero(~test_P)
     known_families = [families[i] for i in known]
     config = PRESETS[options.preset](
-        embedding_P.shape[1], backbone_id=backbone, embedding_layers=options.layers, embedding_reads=options.reads
-    )
+        embedding_P.shape[1], backbone_id=backbone, embedding_layers=options.layers, embedding_reads=options.reads,
+        surface=inputs.VERSION if options.surface else "",
+    )  # fmt: skip
+    input_P = inputs.trained_inputs(embedding_P, labels.texts, labels.answers) if options.surface else embedding_P
     settings = TrainingConfig(options.epochs, references=options.references, early_stopping=not options.last_epoch)
     trained = []
     for seed in options.seeds:
         held_out = in_share(known_families, options.dev_share, seed)
         rate = labels.success_rate_P[known]
-        trained.append(train(embedding_P[known], rate, held_out, config, settings, seed, options.device, progress=True))
+        trained.append(train(input_P[known], rate, held_out, config, settings, seed, options.device, progress=True))
+    columns = baselines.columns_of(embedding_P, labels.texts, labels.answers)
     difficulty_P = 1 - labels.success_rate_P
-    scores = score_test(trained, embedding_P, difficulty_P, test_P, options)
-    return trained, scores, known_families
-
-
-def score_test(
-    trained: Sequence[Trained], embedding_P: np.ndarray, difficulty_P: np.ndarray, test_P: np.ndarray, options
-) -> dict[str, evaluate.Scores]:
-    """Scores on the test part, baselines first."""
-    embedding, difficulty = embedding_P[test_P], difficulty_P[test_P]
-    linear = ridge(embedding_P[~test_P], difficulty_P[~test_P])(embedding)
-    methods = {
-        evaluate.OFF_THE_SHELF: [off_the_shelf(embedding, difficulty)],
-        "ridge regression": [lambda known, asked: linear[asked]],
-        f"predictor ({options.preset})": [evaluate.predictor_of(one.model, embedding, difficulty) for one in trained],
+    fitted = baselines.fit({name: column_P[~test_P] for name, column_P in columns.items()}, difficulty_P[~test_P])
+    predict = {
+        evaluate.OFF_THE_SHELF: [off_the_shelf(embedding_P[test_P], difficulty_P[test_P])],
+        **{name: [evaluate.fixed(one(columns[name][test_P]))] for name, one in fitted.items()},
+        f"predictor ({options.preset})": [
+            evaluate.predictor_of(one.model, input_P[test_P], difficulty_P[test_P]) for one in trained
+        ],
     }
+    scores = score_test(predict, difficulty_P[test_P], options)
+    return Result(trained, scores, known_families, fitted, difficulty_P[test_P])
+
+
+def score_test(predict: Mapping[str, Sequence[Callable]], difficulty_P: np.ndarray, options) -> dict[str, Scores]:
+    """Scores on the test part, of each method's seeds together."""
     return {
-        name: evaluate.merge([score_draws(one, difficulty, options.references, options.draws) for one in predictors])
-        for name, predictors in methods.items()
+        name: evaluate.merge([score_draws(one, difficulty_P, options.references, options.draws) for one in predictors])
+        for name, predictors in predict.items()
     }
 
 
-def save(trained: Sequence[Trained], scores: dict, families: Sequence[str], options: argparse.Namespace) -> None:
-    """Write predictors, the families that training saw, and training.json."""
+def save(
+    trained: Sequence[Trained],
+    scores: dict,
+    families: Sequence[str],
+    fitted: Mapping[str, baselines.Ridge],
+    test_difficulty_P: np.ndarray,
+    options: argparse.Namespace,
+) -> None:
+    """Write predictors, the families that training saw, the baselines, and training.json."""
     for position, (seed, one) in enumerate(zip(options.seeds, trained, strict=True)):
         folder = options.out if position == 0 else options.out / f"seed-{seed}"
         one.model.save(folder)
@@ -187,9 +215,11 @@ def save(trained: Sequence[Trained], scores: dict, families: Sequence[str], opti
         "config": asdict(trained[0].model.config),
         "held_out_rho_by_epoch": [one.rho_by_epoch for one in trained],
         "epochs_kept": [one.epoch for one in trained],
+        "test": truth(test_difficulty_P),
         "methods": evaluate.summary(scores),
         "scores": scores,
     }
+    baselines.save(options.out, fitted)
     (options.out / "training.json").write_text(json.dumps(content, indent=2) + "\n")
 
 
@@ -203,15 +233,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         embedding_P = cached_embeddings(
             backbone.inputs(labels.texts, labels.answers), backbone, options.cache, device=options.device
         )
-        trained, scores, families = run(labels, embedding_P, backbone.id, options)
-        save(trained, scores, families, options)
+        result = run(labels, embedding_P, backbone.id, options)
+        save(*result, options)
     except (ValueError, FileNotFoundError) as error:
         Console(stderr=True).print(f"error: {error}", style="red", markup=False)
         return 2
-    test = len(labels) - len(families)
-    title = f"{test} test questions, {options.references} references, {options.draws} draws, seeds {options.seeds}, "
-    title += f"embeddings of {options.reads.replace('_', ' ')}"
-    Console().print(evaluate.table(scores, title))
+    title = f"{len(result.test_difficulty_P)} test questions, {options.references} references, {options.draws} draws, "
+    title += f"seeds {options.seeds}, embeddings of {options.reads.replace('_', ' ')}"
+    Console().print(evaluate.table(result.scores, title, truth(result.test_difficulty_P)))
     return 0
 
 

@@ -17,12 +17,12 @@ ANSWER_CHARACTERS = 200
 _WORD = re.compile(r"[a-z]+|\\[a-z]+|\d+|[^\sa-z\d]")
 
 
-def hashed_words(texts: Sequence[str], answers: Sequence[str]) -> np.ndarray:
-    """[P, WIDTH] float32 of questions [P] and their ground truths [P]; "" where a ground truth is not known."""
-    found_P = np.empty((len(texts), WIDTH), dtype=np.float32)
+def hashed_words(texts: Sequence[str], answers: Sequence[str], width: int = WIDTH) -> np.ndarray:
+    """[P, width] float32 of questions [P] and their ground truths [P]; "" where a ground truth is not known."""
+    found_P = np.empty((len(texts), width), dtype=np.float32)
     for row, (text, answer) in enumerate(zip(texts, answers, strict=True)):
         code_N = np.fromiter((zlib.crc32(name.encode()) for name in names_of(text, answer)), dtype=np.int64)
-        found_P[row] = np.bincount(code_N % WIDTH, np.where(code_N >> 31, 1.0, -1.0), WIDTH)
+        found_P[row] = np.bincount(code_N % width, np.where(code_N >> 31, 1.0, -1.0), width)
     return found_P
 
 
