@@ -72,6 +72,8 @@ algorithm.filter_groups.enable=True : excluded
 trainer.v1.trainer_mode=colocate_async|sync : excluded
 dots.difficulty.backbone=/nowhere/model : file
 dots.difficulty.backbone=null : missing
+dots.selection.score=rho : choice
+dots.selection.score=effectiveness {N}=1 -> {N} : range
 data.prompt_key=question -> data.train_files : data
 dots.difficulty.device=cuda : excluded
 {MANAGER}=null : excluded
@@ -106,6 +108,7 @@ dots.adarft.range=[0,100] : excluded
 dots.adarft.coverage=0.1 dots.adarft.range=[0,1] : excluded
 dots.adarft.within=[0,1] dots.adarft.range=[0,1] : excluded
 dots.adarft.follow=nothing dots.adarft.range=[0,1] : excluded
+dots.selection.score=effectiveness dots.adarft.range=[0,1] : excluded
 """,
     BUDGET: f"""
 {N}=3 : size
@@ -236,6 +239,15 @@ def test_a_predictor_of_another_backbone_or_width(folder):
             check(folder, attention(folder, *wrong))
     with refused("dots.difficulty.checkpoint", "file"):
         check(folder, "dots.difficulty.predictor=attention dots.difficulty.checkpoint=/nowhere")
+
+
+def test_a_predictor_that_has_no_effectiveness(folder):
+    backbone, embedding = embed(folder)
+    paper = attention(folder, embedding.shape[1], backbone.id)
+    with refused("dots.selection.score", "excluded", "--preset paper"):
+        check(folder, paper, "dots.selection.score=effectiveness")
+    AttentionPredictor(PredictorConfig(embedding.shape[1], backbone_id=backbone.id)).save(folder / "predictor")
+    assert check(folder, paper, "dots.selection.score=effectiveness")
 
 
 def test_the_checks_leave_the_cache_as_it_is(folder):

@@ -92,12 +92,12 @@ def summary(scores: Mapping[str, Scores]) -> dict[str, dict[str, float]]:
 def table(scores: Mapping[str, Scores], title: str, truth: Mapping[str, float] | None = None) -> Table:
     """One row per method, means over seeds and draws; below it what the truth looks like.
 
-    "effective by d": among the questions of predicted difficulty nearest to 0.5, "by e": of the greatest expected
-    effectiveness.
+    "eff. by d": share of effective groups among the chosen, nearest to 0.5 in predicted difficulty; "by e": of the
+    greatest expected effectiveness.
     """
     view = Table(title=title, caption=None if truth is None else truth_line(truth), box=box.SIMPLE_HEAD)
-    view.add_column("method")
-    for name in ("rho", "95 %", "rho, even", "bias", "calibration error", "effective by d", "by e"):
+    view.add_column("method", min_width=12)
+    for name in ("rho", "95 %", "rho, even", "bias", "calib. error", "eff. by d", "by e"):
         view.add_column(name, justify="right", max_width=11 if " " in name else None, no_wrap=name == "rho")
     for method, row in summary(scores).items():
         rho = f"{row['rho_mean']:.3f} ± {row['rho_std']:.3f}"
@@ -116,8 +116,8 @@ def truth_line(truth: Mapping[str, float]) -> str:
     shown = {name: f"{value:.3f}" for name, value in truth.items()}
     return (
         f"{truth['questions']} questions: difficulty {shown['mean']} ± {shown['std']}, {truth['at_0']:.1%} at 0 and "
-        f"{truth['at_1']:.1%} at 1. Effective groups among {CHOSEN} chosen: {shown['effective_random']} at random, "
-        f"{shown['effective_perfect']} at best"
+        f"{truth['at_1']:.1%} at 1. Effective groups (eff.) among {CHOSEN} chosen: {shown['effective_random']} at "
+        f"random, {shown['effective_perfect']} at best"
     )
 
 

@@ -23,9 +23,7 @@ def refuse_selection(config: DictConfig, dots: DotsConfig) -> None:
     require_fixed(config, "dots.selection.enable=True", *CHOSEN_QUESTIONS, OWN_AGENT_LOOP)
     if dots.selection.score == "effectiveness":
         tries = config.actor_rollout_ref.rollout.n
-        rule = (
-            "must be 2 or more with dots.selection.score=effectiveness: the rewards of a group must differ"
-        )
+        rule = "must be 2 or more with dots.selection.score=effectiveness: the rewards of a group must differ"
         require("actor_rollout_ref.rollout.n", tries, tries >= 2, rule)
     backbone = dots.difficulty.backbone
     require("dots.difficulty.backbone", backbone, backbone is not None, "must be a model folder or hub id", "missing")
