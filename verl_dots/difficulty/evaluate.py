@@ -95,7 +95,9 @@ def table(scores: Mapping[str, Scores], title: str, truth: Mapping[str, float] |
     "eff. by d": share of effective groups among the chosen, nearest to 0.5 in predicted difficulty; "by e": of the
     greatest expected effectiveness.
     """
-    view = Table(title=title, caption=None if truth is None else truth_line(truth), box=box.SIMPLE_HEAD)
+    view = Table(
+        title=title, caption=None if truth is None else truth_line(truth), box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0)
+    )
     view.add_column("method", min_width=12)
     for name in ("rho", "95 %", "rho, even", "bias", "calib. error", "eff. by d", "by e"):
         view.add_column(name, justify="right", max_width=11 if " " in name else None, no_wrap=name == "rho")

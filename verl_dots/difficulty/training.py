@@ -40,7 +40,10 @@ class TrainingConfig:
 
 @dataclass(frozen=True)
 class Trained:
-    """A predictor, rho on the held-out questions after each epoch (0: before the first), and the epoch kept."""
+    """A predictor, rho on the held-out questions after each epoch (0: before the first), and the epoch kept.
+
+    The predictor's direct head remembers the held-out questions, too; those correlations are from before it did.
+    """
 
     model: AttentionPredictor
     rho_by_epoch: tuple[float, ...]
@@ -70,9 +73,10 @@ def train(
         difficulty = torch.as_tensor(np.array(1 - success_rate_P, dtype=np.float32), device=device)
         held_out = torch.as_tensor(np.array(held_out_P), device=device)
         fit, dev = (~held_out).nonzero()[:, 0], held_out.nonzero()[:, 0]
-        model, prior = _initial_model(embedding, difficulty, fit, dev, config, torch_generator)
+        model, prior, ridge = _initial_model(embedding, difficulty, fit, dev, config, torch_generator)
         data = _Data(embedding, difficulty, prior, fit, dev, torch_generator)
-        return _epochs(model, data, settings, progress)
+        done = _epochs(model, data, settings, progress)
+        return replace(done, model=_with_dev(done.model, data, ridge)) if config.direct_head else done
 
 
 @dataclass(frozen=True)
@@ -106,34 +110,60 @@ def _check(embedding_P: np.ndarray, success_rate_P: np.ndarray, held_out_P: np.n
         )
 
 
-def _initial_model(embedding, difficulty, fit, dev, config, generator) -> tuple[AttentionPredictor, torch.Tensor]:
-    """A new model with its direct head fitted, and the prior logit of every question [P]."""
+def _initial_model(
+    embedding, difficulty, fit, dev, config, generator
+) -> tuple[AttentionPredictor, torch.Tensor, float]:
+    """A new model with its direct head fitted, the prior of every question [P, 2], and the ridge that was chosen."""
     if not config.direct_head:
         model = AttentionPredictor(config).to(embedding.device)
-        return model, difficulty.new_zeros(len(difficulty), PRIORS)
+        return model, difficulty.new_zeros(len(difficulty), PRIORS), 0.0
     mean = embedding[fit].mean(0)
     std = embedding[fit].std(0, correction=0).clamp_min(1e-3)
     std[config.embedding_width :].clamp_min_(RARE)
-    centre = fit
-    if len(fit) > MEMORY_LIMIT:
-        centre = fit[torch.randperm(len(fit), generator=generator)[:MEMORY_LIMIT].to(fit.device)]
-        log.warning("the direct head remembers %d of %d training questions", MEMORY_LIMIT, len(fit))
+    centre = _remembered(fit, generator)
     unit = memory.unit_rows(embedding, mean, std, config.part_widths)
     tried = SHARPNESS_OF_PARTS if config.surface else SHARPNESS
     sharpness, ridge = _choose(unit, difficulty, centre, dev, tried)
-    target = torch.stack([difficulty, effectiveness(difficulty)], 1)[centre]
-    coefficient, left_out = memory.solve(unit[centre], target, sharpness, ridge, leave_one_out=True)
+    head, left_out = _head(unit, difficulty, centre, sharpness, ridge, leave_one_out=True)
     model = AttentionPredictor(replace(config, memory_size=len(centre), sharpness=sharpness)).to(embedding.device)
-    for name, value in (
-        ("centre", unit[centre]), ("coefficient", coefficient[:, 0]), ("prior_mean", target[:, 0].mean()),
-        ("effective_coefficient", coefficient[:, 1]), ("effective_mean", target[:, 1].mean()),
-        ("embedding_mean", mean), ("embedding_std", std),
-    ):  # fmt: skip
+    for name, value in (head | {"embedding_mean": mean, "embedding_std": std}).items():
         getattr(model, name).copy_(value)
+    others = torch.ones_like(difficulty, dtype=torch.bool)
+    others[centre] = False
+    prior = difficulty.new_zeros(len(difficulty), PRIORS)
     with torch.no_grad():
-        prior = torch.cat([model.prior(chunk) for chunk in embedding.split(2048)])
+        prior[others] = torch.cat([model.prior(chunk) for chunk in embedding[others].split(2048)])
     prior[centre] = as_prior(*left_out.T)
-    return model, prior
+    return model, prior, ridge
+
+
+def _head(unit, difficulty, centre, sharpness, ridge, leave_one_out=False) -> tuple[dict, torch.Tensor | None]:
+    """Buffers of the direct head with these centres, and the predictions without a centre's own label [M, 2]."""
+    target = torch.stack([difficulty, effectiveness(difficulty)], 1)[centre]
+    coefficient, left_out = memory.solve(unit[centre], target, sharpness, ridge, leave_one_out)
+    head = {
+        "centre": unit[centre], "coefficient": coefficient[:, 0], "effective_coefficient": coefficient[:, 1],
+        "prior_mean": target[:, 0].mean(), "effective_mean": target[:, 1].mean(),
+    }  # fmt: skip
+    return head, left_out
+
+
+def _with_dev(model: AttentionPredictor, data: _Data, ridge: float) -> AttentionPredictor:
+    """The same model that remembers the held-out questions as well, once they have chosen the rest."""
+    centre = _remembered(torch.cat([data.fit, data.dev]), data.generator)
+    unit = memory.unit_rows(data.embedding, model.embedding_mean, model.embedding_std, model.config.part_widths)
+    head, _ = _head(unit, data.difficulty, centre, model.config.sharpness, ridge)
+    again = AttentionPredictor(replace(model.config, memory_size=len(centre))).to(data.embedding.device)
+    again.load_state_dict(model.state_dict() | head)
+    return again.eval()
+
+
+def _remembered(rows: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    """Positions that the direct head remembers: all, or as many as it can."""
+    if len(rows) <= MEMORY_LIMIT:
+        return rows
+    log.warning("the direct head remembers %d of %d training questions", MEMORY_LIMIT, len(rows))
+    return rows[torch.randperm(len(rows), generator=generator)[:MEMORY_LIMIT].to(rows.device)]
 
 
 def _choose(unit, difficulty, centre, dev, tried) -> tuple[float, float]:
