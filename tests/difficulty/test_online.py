@@ -2,14 +2,8 @@ import numpy as np
 import pytest
 
 from tests.refusals import refused
-from verl_dots.difficulty.online import (
-    RIDGES,
-    OnlinePredictor,
-    expit,
-    fit_best,
-    fit_logistic,
-    principal_components,
-)
+from verl_dots.difficulty.logistic import RIDGES, best_ridge, expit, fit_logistic
+from verl_dots.difficulty.online import OnlinePredictor, principal_components
 from verl_dots.state import load_state, save_state
 
 
@@ -181,15 +175,15 @@ def test_surface_columns_weigh_as_much_as_the_embedding_however_few():
 
 
 def test_the_penalty_follows_what_the_embedding_says():
-    """Nothing to learn: the greatest penalty, so that a constant is left. Much to learn: a small one."""
+    """Nothing to learn, or too few rows to tell: the greatest. Much to learn: the least."""
     rng = np.random.default_rng(0)
     x = np.column_stack([rng.normal(size=(300, 40)) / 40**0.5, np.ones(300)])
     noise = (rng.binomial(8, 0.5, 300) + 0.5) / 9
     weight = np.full(300, 8.0)
-    assert np.array_equal(fit_best(x, noise, weight), fit_logistic(x, noise, weight, RIDGES[-1]))
+    assert best_ridge(x, noise, weight) == max(RIDGES) == best_ridge(x[:3], noise[:3], weight[:3])
     rate = expit(30 * x[:, 0])
     clear = (rng.binomial(8, rate) + 0.5) / 9
-    assert np.array_equal(fit_best(x, clear, weight), fit_logistic(x, clear, weight, RIDGES[0]))
+    assert best_ridge(x, clear, weight) == min(RIDGES)
 
 
 def test_effectiveness_tells_what_is_always_or_never_solved_from_what_is_solved_half_of_the_time():

@@ -3,7 +3,8 @@
 success rate of question q at step t = sigmoid(x_q . b - c * age) + own_q
     x_q    principal components of the question's frozen embedding, and a constant
     b      ridge-penalised logistic regression on all observed groups, each weighted by its rollouts and halved in
-           weight every `half_life` steps: the policy moves on, and this round's references count in full
+           weight every `half_life` steps: the policy moves on, and this round's references count in full. Half of the
+           groups predicted from the other half choose the penalty
     c      the policy's progress per step, fitted with b; an observation's age is 0 for this step
     own_q  the question's own past residuals, weighted alike and shrunk towards 0: what is known of this very question
            beyond its kind. A residual is kept against the fit of its own time, so it moves with the policy's progress
@@ -15,29 +16,23 @@ questions turned out 0.11 easier than predicted, with it 0.03, and 63 instead of
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from verl_dots.difficulty.logistic import best_ridge, expit, fit_logistic
 from verl_dots.state import require_equal, require_keys
 
 WIDTH = 256  # principal components
 SAMPLE = 16384  # questions that they are computed from
-RIDGES = (1 / 16, 1.0, 16.0)  # in rollouts or groups, features having a mean squared length of 1; chosen by two halves
 OWN_PRIOR = 8.0  # rollouts of its own at which half of a question's residual is believed
 TREND_SCALE = 0.5  # of ages in half-lives, against the ridge penalty on the progress
 FORGOTTEN = 1 / 256  # weight below which an observation is dropped
 FOLDS = 4
 SURFACE_SHARE = 0.5  # of the features' squared length
 RARE = 0.05  # least deviation of a surface column: a mark of 1 in 400 questions weighs no more
-NEWTON_STEPS = 30
 # "expected": the success rate that the fit of its time gives, nan until there is one.
 OBSERVED = ("step", "question", "difficulty", "rollouts", "expected")
-
-
-def expit(x: np.ndarray) -> np.ndarray:
-    """1 / (1 + exp(-x)), without overflow."""
-    return 0.5 * (1 + np.tanh(0.5 * x))
 
 
 def principal_components(embedding_P: np.ndarray, width: int = WIDTH, surface: int = 0) -> np.ndarray:
@@ -66,67 +61,9 @@ def principal_components(embedding_P: np.ndarray, width: int = WIDTH, surface: i
     return features_P
 
 
-def fit_logistic(
-    features_N: np.ndarray, rate_N: np.ndarray, weight_N: np.ndarray, ridge: float, start: np.ndarray | None = None
-) -> np.ndarray:
-    """Coefficients [w + 1] of a logistic regression on rates, by Newton's method with step halving.
-
-    Minimises sum_i weight_i * cross-entropy(rate_i, sigmoid(x_i . b)) + ridge / 2 * |b without the last|^2; the last
-    feature is the constant.
-
-    Args:
-        features_N: [N, w + 1] float64.
-        rate_N: [N] success rates in (0, 1).
-        weight_N: [N] weights above 0.
-        start: coefficients to begin at.
-    """
-    penalty = np.full(features_N.shape[1], ridge)
-    penalty[-1] = 0.0
-
-    def loss(b: np.ndarray) -> float:
-        eta_N = features_N @ b
-        return float((weight_N * (np.logaddexp(0, eta_N) - rate_N * eta_N)).sum() + 0.5 * (penalty * b * b).sum())
-
-    b = np.zeros(features_N.shape[1]) if start is None else start.copy()
-    if start is None:
-        mean = np.average(rate_N, weights=weight_N)
-        b[-1] = np.log(mean / (1 - mean))
-    now = loss(b)
-    for _ in range(NEWTON_STEPS):
-        p_N = expit(features_N @ b)
-        gradient = features_N.T @ (weight_N * (p_N - rate_N)) + penalty * b
-        hessian = features_N.T @ ((weight_N * p_N * (1 - p_N))[:, None] * features_N) + np.diag(penalty + 1e-9)
-        step, size = np.linalg.solve(hessian, gradient), 1.0
-        while (then := loss(b - size * step)) > now and size > 1e-4:
-            size /= 2
-        if then >= now:
-            break
-        gained, b, now = now - then, b - size * step, then
-        if gained < 1e-10 * abs(now):
-            break
-    return b
-
-
-def fit_best(
-    features_N: np.ndarray, rate_N: np.ndarray, weight_N: np.ndarray, start: np.ndarray | None = None
-) -> np.ndarray:
-    """`fit_logistic` with that of `RIDGES` under which each half of the rows is best predicted from the other one.
-
-    A few hundred groups of real questions need a penalty 200 times that of questions whose embedding says all.
-    """
-    halves = [np.arange(len(rate_N)) % 2 == half for half in (0, 1)]
-    if len(rate_N) < 4:
-        return fit_logistic(features_N, rate_N, weight_N, RIDGES[0], start)
-
-    def held_out_loss(ridge: float) -> float:
-        loss = 0.0
-        for half in halves:
-            b = fit_logistic(features_N[~half], rate_N[~half], weight_N[~half], ridge, start)
-            eta_N = features_N[half] @ b
-            loss += float((weight_N[half] * (np.logaddexp(0, eta_N) - rate_N[half] * eta_N)).sum())
-        return loss
-
-    return fit_logistic(features_N, rate_N, weight_N, min(RIDGES, key=held_out_loss), start)
+class _Fit(NamedTuple):
+    ridge: float
+    coefficients: np.ndarray
 
 
 class OnlinePredictor:
@@ -168,10 +105,10 @@ class OnlinePredictor:
         if not len(self._observed["step"]):
             raise ValueError("nothing was observed yet: roll out reference questions before predicting")
         everything = np.ones(len(self._observed["step"]), dtype=bool)
-        coefficients, difficulty_P = self._predict(step, everything, slice(None))
-        held_out_K = self._held_out(step, np.asarray(reference_K), coefficients)
+        fit, difficulty_P = self._predict(step, everything, slice(None))
+        held_out_K = self._held_out(step, np.asarray(reference_K), fit)
         expected_N = self._observed["expected"]
-        fitted_N = expit(self._design(step, everything) @ coefficients)
+        fitted_N = expit(self._design(step, everything) @ fit.coefficients)
         self._observed["expected"] = np.where(np.isnan(expected_N), fitted_N, expected_N)
         return difficulty_P.astype(np.float32), held_out_K
 
@@ -188,37 +125,44 @@ class OnlinePredictor:
         difficulty_N, question_N = self._observed["difficulty"], self._observed["question"].astype(np.int64)
         effective_N = ((difficulty_N > 0) & (difficulty_N < 1)).astype(np.float64)
         design_N, weight_N = self._design(step, everything), self._weight(step)
-        coefficients = fit_best(design_N, (effective_N + 0.25) / 1.5, weight_N)
+        rate_N = (effective_N + 0.25) / 1.5
+        coefficients = fit_logistic(design_N, rate_N, weight_N, best_ridge(design_N, rate_N, weight_N))
         residual_N = effective_N - expit(design_N @ coefficients)
         rollouts_N = weight_N * self._observed["rollouts"]
         own = self._with_own(coefficients, question_N, residual_N, rollouts_N, slice(None))
         return own.astype(np.float32)
 
-    def _held_out(self, step: int, reference_K: np.ndarray, coefficients: np.ndarray) -> np.ndarray:
-        """[K] difficulties of the references, fold by fold without that fold's observations of this step."""
+    def _held_out(self, step: int, reference_K: np.ndarray, whole: _Fit) -> np.ndarray:
+        """[K] difficulties of the references, fold by fold without that fold's observations of this step.
+
+        The penalty alone is that of the fit to everything: one of four numbers, from hundreds of groups.
+        """
         held_out_K = np.empty(len(reference_K))
         for fold in range(min(FOLDS, len(reference_K))):
             place = np.arange(fold, len(reference_K), FOLDS)
             hidden = (self._observed["step"] == step) & np.isin(self._observed["question"], reference_K[place])
             # Where there is nothing else to learn from, the middle.
-            held_out_K[place] = (
-                0.5 if hidden.all() else self._predict(step, ~hidden, reference_K[place], coefficients)[1]
-            )
+            held_out_K[place] = 0.5 if hidden.all() else self._predict(step, ~hidden, reference_K[place], whole)[1]
         return held_out_K
 
     def _predict(
-        self, step: int, used: np.ndarray, wanted: np.ndarray | slice, start: np.ndarray | None = None
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Coefficients fitted to some of the observations, and the difficulty of the wanted questions."""
+        self, step: int, used: np.ndarray, wanted: np.ndarray | slice, whole: _Fit | None = None
+    ) -> tuple[_Fit, np.ndarray]:
+        """A fit to some of the observations, and the difficulty of the wanted questions.
+
+        It begins at the fit to all of them, with its penalty, where that is given.
+        """
         question_N = self._observed["question"][used].astype(np.int64)
         rollouts_N, success_N = self._observed["rollouts"][used], 1 - self._observed["difficulty"][used]
         weight_N = self._weight(step)[used] * rollouts_N
         design_N = self._design(step, used)
         # Half a success and half a failure more: rates of 0 and 1 have no logit.
-        coefficients = fit_best(design_N, (success_N * rollouts_N + 0.5) / (rollouts_N + 1), weight_N, start)
+        rate_N = (success_N * rollouts_N + 0.5) / (rollouts_N + 1)
+        ridge = whole.ridge if whole else best_ridge(design_N, rate_N, weight_N)
+        coefficients = fit_logistic(design_N, rate_N, weight_N, ridge, whole.coefficients if whole else None)
         expected_N = self._observed["expected"][used]
         residual_N = success_N - np.where(np.isnan(expected_N), expit(design_N @ coefficients), expected_N)
-        return coefficients, 1 - self._with_own(coefficients, question_N, residual_N, weight_N, wanted)
+        return _Fit(ridge, coefficients), 1 - self._with_own(coefficients, question_N, residual_N, weight_N, wanted)
 
     def _with_own(self, coefficients, question_N, residual_N, weight_N, wanted) -> np.ndarray:
         """Rates of the wanted questions: what the fit says, and what is left of their own residuals; in [0, 1]."""
