@@ -13,10 +13,12 @@ from rich.console import Console
 from verl_dots.difficulty import evaluate, train
 from verl_dots.difficulty.embeddings import DEFAULT_CACHE, LAYERS, Backbone, cached_embeddings
 from verl_dots.difficulty.labels import read_labels
+from verl_dots.difficulty.prediction_scores import truth
 
 VARIANTS = {
     "paper, last epoch": ["--preset", "paper"],
     "paper, best epoch": ["--preset", "paper", "--no-last-epoch"],
+    "default without surface": ["--no-surface"],
     "default": [],
 }
 
@@ -41,6 +43,9 @@ def parse() -> argparse.Namespace:
         metavar="SEED",
         help="every method is trained with each (default: 1 2 3)",
     )
+    parser.add_argument(
+        "--variants", nargs="+", choices=VARIANTS, default=list(VARIANTS), help="methods to train (default: all)"
+    )
     evaluate.add_labeller_option(parser)
     return parser.parse_args()
 
@@ -50,15 +55,15 @@ def main() -> None:
     labels = read_labels(options.labels, labellers=options.labeller).one_per_family()
     scores: dict[str, evaluate.Scores] = {}
     common = ["labels", "--backbone", options.backbone, "--out", "unused", "--seeds", *options.seeds]
-    for name, more in VARIANTS.items():
-        chosen = train.parse([*common, *more])
+    for name in options.variants:
+        chosen = train.parse([*common, *VARIANTS[name]])
         backbone = Backbone(options.backbone, options.layers, reads=chosen.reads)
         embedding_P = cached_embeddings(backbone.inputs(labels.texts, labels.answers), backbone, options.cache)
-        _, found, _ = train.run(labels, embedding_P, backbone.id, chosen)
-        for method, value in found.items():
+        result = train.run(labels, embedding_P, backbone.id, chosen)
+        for method, value in result.scores.items():
             scores[f"{name if method.startswith('predictor') else method}, of {chosen.reads}"] = value
     title = f"{len(labels)} questions in all, layers {options.layers}, seeds {' '.join(options.seeds)}"
-    Console().print(evaluate.table(scores, title))
+    Console(width=160).print(evaluate.table(scores, title, truth(result.test_difficulty_P)))
 
 
 if __name__ == "__main__":

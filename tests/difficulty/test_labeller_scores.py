@@ -74,10 +74,10 @@ def test_a_labeller_held_out_is_in_no_batch_and_no_family_is_on_both_sides():
     options = chosen("--hold-out-labeller", "middling", "--test-share", "0.3")
     training, test_P = train.split(data, options)
     assert training.labellers == ("weak", "strong") and len(training) == 300
-    trained, _, families = train.run(data, embedding_P, "tiny", options)
+    trained, _, families, *_ = train.run(data, embedding_P, "tiny", options)
     assert not set(families) & {family(data.texts[place]) for place in np.flatnonzero(test_P)}
     # The same without these labels at all: bit for bit.
-    again, _, _ = train.run(data.of(["weak", "strong"]), embedding_P, "tiny", chosen("--test-share", "0.3"))
+    again, *_ = train.run(data.of(["weak", "strong"]), embedding_P, "tiny", chosen("--test-share", "0.3"))
     other = again[0].model.state_dict()
     assert all((value == other[name]).all() for name, value in trained[0].model.state_dict().items())
 
@@ -85,7 +85,7 @@ def test_a_labeller_held_out_is_in_no_batch_and_no_family_is_on_both_sides():
 def test_questions_of_the_labeller_held_out_alone_are_not_trained_on():
     data, embedding_P = several()
     options = chosen("--hold-out-labeller", "middling", "strong", "--references", "5")
-    _, _, families = train.run(data, embedding_P, "tiny", options)
+    _, _, families, *_ = train.run(data, embedding_P, "tiny", options)
     asked = [place for place in range(150) if not in_share(data.families, 0.2, train.TEST_SEED)[place]]
     assert sorted(families) == sorted(data.families[place] for place in asked)
 

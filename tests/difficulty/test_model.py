@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from verl_dots.difficulty import memory
+from verl_dots.difficulty.inputs import VERSION, widths
 from verl_dots.difficulty.model import AttentionPredictor, PredictorConfig, attention
 
 
@@ -193,3 +194,50 @@ def test_damaged_weights_and_weights_that_are_not_finite(tmp_path):
     model.save(tmp_path)
     with pytest.raises(ValueError, match="holds values that are not finite"):
         AttentionPredictor.load(tmp_path)
+
+
+def test_effectiveness_of_a_shifted_prior_by_hand():
+    # Prior: difficulty 1/2 and spread 2, which is uniform; 3 tries are alike in 1/4 + 1/4. With references
+    # of .75 Beta(.5, 1.5): E p^3 = .5/2 * 1.5/3 * 2.5/4, E (1 - p)^3 = 1.5/2 * 2.5/3 * 3.5/4
+    model = small()
+    projection = torch.zeros(1, model.projected_width)
+    projection[:, -1] = torch.tensor(2.0).log()
+    for level, expected in ((0.5, 0.5), (0.75, 1 - 0.078125 - 0.546875)):
+        difficulty = model.predict(projection, projection, torch.tensor([level]))
+        assert difficulty.item() == pytest.approx(level, abs=1e-4)
+        found = model.expected_effectiveness(projection, difficulty, 3)
+        assert found.item() == pytest.approx(expected, abs=1e-4)
+    with pytest.raises(ValueError, match="no effectiveness output"):
+        paper().expected_effectiveness(projection, difficulty, 3)
+
+
+def test_the_parts_of_a_row_weigh_alike_however_wide():
+    # Cosines 1 of the first part and -1 of the second: the mean is 0.
+    rows = torch.tensor([[3.0, 1.0, 2.0, 2.0], [1.0, -1.0, -2.0, -2.0]])
+    unit = memory.unit_rows(rows, torch.zeros(4), torch.ones(4), (1, 3))
+    torch.testing.assert_close(unit @ unit.T, torch.tensor([[1.0, 0.0], [0.0, 1.0]]))
+
+
+def test_several_targets_are_solved_as_each_alone():
+    unit = torch.nn.functional.normalize(torch.randn(9, 4, generator=torch.Generator().manual_seed(0)), dim=1)
+    target = torch.rand(9, 2, generator=torch.Generator().manual_seed(1))
+    both = memory.solve(unit, target, 2.0, 0.5, leave_one_out=True)
+    for column in (0, 1):
+        alone = memory.solve(unit, target[:, column], 2.0, 0.5, leave_one_out=True)
+        for left, right in zip(both, alone, strict=True):
+            torch.testing.assert_close(left[:, column], right)
+
+
+def test_a_predictor_of_other_surface_columns_is_refused(tmp_path):
+    with_surface = AttentionPredictor(PredictorConfig(6, surface=VERSION))
+    assert with_surface.config.input_width == sum(widths(6, VERSION))
+    with_surface.save(tmp_path)
+    assert AttentionPredictor.load(tmp_path).config.surface == VERSION
+    with pytest.raises(ValueError, match="embeddings must be"):
+        with_surface.project_queries(torch.zeros(2, 6))
+    file = tmp_path / "config.json"
+    file.write_text(file.read_text().replace(VERSION, "surface-0"))
+    with pytest.raises(ValueError, match="version 'surface-0'"):
+        AttentionPredictor.load(tmp_path)
+    with pytest.raises(ValueError, match="direct head"):
+        PredictorConfig.paper(6, surface=VERSION)

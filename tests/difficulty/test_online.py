@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from tests.refusals import refused
-from verl_dots.difficulty.online import OnlinePredictor, expit, fit_logistic, principal_components
+from verl_dots.difficulty.logistic import RIDGES, best_ridge, expit, fit_logistic
+from verl_dots.difficulty.online import OnlinePredictor, principal_components
 from verl_dots.state import load_state, save_state
 
 
@@ -160,3 +161,60 @@ def test_a_restored_predictor_predicts_the_same_bit_for_bit(tmp_path):
         assert np.array_equal(left, right)
     with refused("dots.difficulty.half_life", "other run", "8.0", "4.0"):
         OnlinePredictor(embedding, half_life=4.0).load_state_dict(predictor.state_dict())
+
+
+def test_surface_columns_weigh_as_much_as_the_embedding_however_few():
+    rng = np.random.default_rng(0)
+    columns = np.concatenate([rng.normal(size=(5000, 30)), 7 + 2 * rng.normal(size=(5000, 2))], 1).astype(np.float32)
+    features = principal_components(columns, surface=2)
+    # The two columns have half of the squared length, 1/4 each; the 30 others 1/60 each.
+    assert np.sort(features[:, :-1].var(0))[::-1] == pytest.approx([0.25] * 2 + [1 / 60] * 30, rel=0.15)
+    # A mark of 1 in 2,500 questions does not count for more than its deviation over .05.
+    columns[:, -1] = np.arange(5000) % 2500 == 0
+    assert np.isfinite(principal_components(columns, surface=2)).all()
+
+
+def test_the_penalty_follows_what_the_embedding_says():
+    """Nothing to learn, or too few rows to tell: the greatest. Much to learn: the least."""
+    rng = np.random.default_rng(0)
+    x = np.column_stack([rng.normal(size=(300, 40)) / 40**0.5, np.ones(300)])
+    noise = (rng.binomial(8, 0.5, 300) + 0.5) / 9
+    weight = np.full(300, 8.0)
+    assert best_ridge(x, noise, weight) == max(RIDGES) == best_ridge(x[:3], noise[:3], weight[:3])
+    rate = expit(30 * x[:, 0])
+    clear = (rng.binomial(8, rate) + 0.5) / 9
+    assert best_ridge(x, clear, weight) == min(RIDGES)
+
+
+def test_effectiveness_tells_what_is_always_or_never_solved_from_what_is_solved_half_of_the_time():
+    rng = np.random.default_rng(0)
+    embedding = rng.normal(size=(600, 6)).astype(np.float32)
+    decided = embedding[:, 0] > 0
+    rate = np.where(decided, rng.integers(0, 2, 600), 0.5)
+    predictor = OnlinePredictor(embedding, half_life=8.0)
+    with pytest.raises(ValueError, match="nothing was observed yet"):
+        predictor.effectiveness(1, np.arange(2), np.zeros(2), 8)
+    seen = np.arange(300)
+    difficulty = roll(rng, rate[seen])
+    watch(predictor, 1, seen, difficulty)
+    predicted = predictor.predict(1, seen, difficulty)[0]
+    found = predictor.effectiveness(1, seen, difficulty, 8)
+    assert found.dtype == np.float32 and ((found >= 0) & (found <= 1)).all()
+    rest = np.arange(600) >= 300
+    assert found[rest & ~decided].mean() > 0.7 and found[rest & decided].mean() < 0.3
+    assert abs(predicted[rest & ~decided].mean() - predicted[rest & decided].mean()) < 0.15
+    # What was seen of a question itself counts as well.
+    assert found[seen][decided[seen]].mean() < found[rest & decided].mean()
+
+
+def test_a_restored_predictor_expects_the_same_effectiveness_bit_for_bit(tmp_path):
+    embedding, rate, rng = world()
+    predictor, restored = (OnlinePredictor(embedding, half_life=8.0) for _ in range(2))
+    for step in range(3):
+        chosen = rng.choice(600, 30, replace=False)
+        watch(predictor, step, chosen, roll(rng, rate[chosen]))
+        predictor.predict(step, chosen, rate[chosen])
+    save_state(tmp_path / "state", "predictor", predictor.state_dict())
+    restored.load_state_dict(load_state(tmp_path / "state", "predictor"))
+    both = [one.effectiveness(3, chosen, rate[chosen], 8) for one in (predictor, restored)]
+    assert np.array_equal(*both)

@@ -3,9 +3,10 @@ import pytest
 import torch
 
 from tests.refusals import refused
+from verl_dots.difficulty import inputs, surface
 from verl_dots.difficulty.backbone import Backbone
 from verl_dots.difficulty.model import AttentionPredictor, PredictorConfig
-from verl_dots.difficulty.predictors import TrainedPredictor, backbone_of, make_predictor
+from verl_dots.difficulty.predictors import TrainedPredictor, backbone_of, inputs_of, make_predictor, surface_of
 from verl_dots.difficulty.settings import DifficultyConfig
 from verl_dots.state import load_state, save_state
 
@@ -54,3 +55,30 @@ def test_a_trained_predictor_knows_how_its_embeddings_are_made_but_not_the_backb
     assert backbone_of(online) == Backbone("somewhere", "all")
     with refused("dots.difficulty.backbone", "missing"):
         backbone_of(DifficultyConfig())
+
+
+def test_effectiveness_is_that_of_the_predicted_difficulty_and_of_the_tries_asked_for():
+    torch.manual_seed(0)
+    model = AttentionPredictor(PredictorConfig(6, (5,), memory_size=3))
+    model.centre.copy_(torch.nn.functional.normalize(torch.randn(3, 6), dim=1))
+    model.coefficient.copy_(torch.tensor([0.3, -0.2, 0.1]))
+    embedding = np.random.default_rng(0).normal(size=(40, 6)).astype(np.float32)
+    predictor = TrainedPredictor(model, embedding)
+    known = np.array([3, 7, 30]), np.array([0.25, 1.0, 0.5])
+    predicted, _ = predictor.predict(1, *known)
+    expected = model.expected_effectiveness(predictor.query_P, torch.tensor(predicted), 4)
+    found = predictor.effectiveness(1, *known, 4)
+    assert np.array_equal(found, expected.numpy()) and found.std() > 1e-3
+    assert (predictor.effectiveness(1, *known, 16) > found).all()
+
+
+def test_what_the_predictor_of_the_settings_sees(tmp_path):
+    embedding, texts, answers = np.ones((3, 6), np.float32), ("How many?", "Find $x$.", "Why?"), ("1", "2", "")
+    seen = inputs_of(DifficultyConfig(), embedding, texts, answers)
+    assert seen.shape == (3, 6 + len(surface.COLUMNS)) and make_predictor(DifficultyConfig(), seen)
+    assert inputs_of(DifficultyConfig(surface=False), embedding, texts, answers) is embedding
+    for version in ("", inputs.VERSION):
+        AttentionPredictor(PredictorConfig(6, (5,), surface=version)).save(tmp_path)
+        trained = DifficultyConfig(predictor="attention", checkpoint=str(tmp_path), backbone="b", surface=False)
+        assert surface_of(trained) == version
+        assert inputs_of(trained, embedding, texts, answers).shape == (3, sum(inputs.widths(6, version)))

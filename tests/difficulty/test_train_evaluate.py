@@ -1,12 +1,16 @@
 import json
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from rich.console import Console
 
+from tests.difficulty.tiny_backbones import save_encoder
 from tests.refusals import refused
-from verl_dots.difficulty import evaluate, train
+from verl_dots.difficulty import baselines, evaluate, train
 from verl_dots.difficulty.labels import Labels
+from verl_dots.difficulty.method_scores import OFF_THE_SHELF
 from verl_dots.difficulty.model import AttentionPredictor
 
 
@@ -32,14 +36,17 @@ def trained(tmp_path_factory):
 
 
 def test_every_method_has_its_seeds_and_draws(trained):
-    _, (_, scores, _) = trained
+    _, (_, scores, *_) = trained
     counts = {name: len(found["rho"]) for name, found in scores.items()}
-    assert counts == {evaluate.OFF_THE_SHELF: 2, "ridge regression": 2, "predictor (default)": 4}
-    assert np.mean(scores["predictor (default)"]["rho"]) > 0.8 > np.mean(scores[evaluate.OFF_THE_SHELF]["rho"])
+    assert counts == {
+        OFF_THE_SHELF: 2, baselines.EMBEDDING: 2, baselines.SURFACE: 2, baselines.WORDS: 2,
+        "predictor (default)": 4,
+    }  # fmt: skip
+    assert np.mean(scores["predictor (default)"]["rho"]) > 0.8 > np.mean(scores[OFF_THE_SHELF]["rho"])
 
 
 def test_files_say_what_was_trained_on_what(trained):
-    out, (_, _, families) = trained
+    out, (_, _, families, *_) = trained
     assert [folder.name for folder in evaluate.seeds_of(out)] == [out.name, "seed-2"]
     for folder in evaluate.seeds_of(out):
         AttentionPredictor.load(folder, backbone_id="tiny-1")
@@ -48,7 +55,7 @@ def test_files_say_what_was_trained_on_what(trained):
 
 
 def test_questions_seen_in_training_are_not_evaluated(trained):
-    _, (_, _, families) = trained
+    _, (_, _, families, *_) = trained
     labels, _ = data()
     assert len(evaluate.unseen(labels, set(families))) == len(labels) - len(families) > 40
 
@@ -58,7 +65,8 @@ def test_table_by_hand():
     console = Console(width=80)
     with console.capture() as shown:
         console.print(evaluate.table(scores, "title"))
-    assert "0.500 ± 0.100" in shown.get() and "0.100 ± 0.000" in shown.get()
+    (row,) = [line for line in shown.get().splitlines() if "predictor" in line]
+    assert row.split() == ["predictor", "0.500", "±", "0.100", "–", "–", "–", "0.100", "–", "–"]
 
 
 def test_bad_options_are_refused(tmp_path):
@@ -109,3 +117,50 @@ def test_what_the_presets_read(tmp_path):
     assert options(tmp_path).reads == "answer_and_question"
     assert options(tmp_path, "--preset", "paper").reads == "question"
     assert options(tmp_path, "--preset", "paper", "--reads", "answer_and_question").reads == "answer_and_question"
+
+
+def test_saved_baselines_predict_the_same(trained):
+    out, result = trained
+    labels, embedding_P = data()
+    loaded = baselines.load(out)
+    assert set(loaded) == {baselines.EMBEDDING, baselines.SURFACE, baselines.WORDS}
+    for name, column_P in baselines.columns_of(embedding_P, labels.texts, labels.answers).items():
+        expected = result.baselines[name](column_P)
+        assert expected.shape == (400, 2) and loaded[name](column_P) == pytest.approx(expected, abs=1e-4)
+
+
+def test_training_says_what_its_scores_depend_on(trained):
+    out, (_, _, _, _, difficulty_P, _) = trained
+    test = json.loads((out / "training.json").read_text())["test"]
+    assert test["questions"] == len(difficulty_P) and test["std"] == pytest.approx(difficulty_P.std())
+    assert "effective_mean" in json.loads((out / "training.json").read_text())["methods"]["predictor (default)"]
+
+
+def test_the_presets_surface(tmp_path):
+    given = ([], ["--no-surface"], ["--preset", "paper"])
+    assert [options(tmp_path, *more).surface for more in given] == [True, False, False]
+    with pytest.raises(SystemExit):
+        options(tmp_path, "--preset", "paper", "--surface")
+
+
+def test_trained_and_evaluated_from_files(tmp_path, capsys):
+    """Through both commands, on a tiny backbone: questions that training saw are left out, all methods are scored."""
+    backbone = save_encoder(tmp_path / "backbone")
+    for name, start in (("labels", 0), ("others", 60)):
+        rows = [
+            {"question_id": f"{i}", "text": f"add {i} and {i % 7}", "answer": f"{i + i % 7}", "rollouts": 8,
+             "success_rate": (i % 7) / 6}
+            for i in range(start, start + 100)
+        ]  # fmt: skip
+        pq.write_table(pa.Table.from_pylist(rows), tmp_path / f"{name}.parquet")
+    paths = ["--backbone", backbone, "--cache", str(tmp_path / "cache"), "--references", "4"]
+    out = tmp_path / "predictor"
+    assert train.main([str(tmp_path / "labels.parquet"), *paths, "--out", str(out), "--epochs", "1"]) == 0
+    assert "at best" in " ".join(capsys.readouterr().out.split())
+    assert evaluate.main([str(out), str(tmp_path / "others.parquet"), *paths]) == 0
+    found = json.loads((out / "evaluation.json").read_text())
+    seen = set(json.loads((out / evaluate.FAMILIES_FILE).read_text()))
+    assert found["questions"] + found["left_out"] == 100 and found["questions"] >= 60 and len(seen) < 100
+    assert set(found["methods"]) == {
+        OFF_THE_SHELF, baselines.EMBEDDING, baselines.SURFACE, baselines.WORDS, "predictor",
+    }  # fmt: skip

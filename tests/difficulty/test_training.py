@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from verl_dots.difficulty.evaluate import predictor_of
 from verl_dots.difficulty.labeller_scores import score_labellers
 from verl_dots.difficulty.labels import Labels
+from verl_dots.difficulty.method_scores import predictor_of
 from verl_dots.difficulty.model import AttentionPredictor, PredictorConfig
 from verl_dots.difficulty.training import TrainingConfig, train
 
@@ -143,3 +143,18 @@ def test_bad_input_is_refused():
     embedding_P[0, 0] = np.inf
     with pytest.raises(ValueError, match="embeddings finite"):
         train(embedding_P, rate_P, held_out_P, small())
+
+
+def test_effectiveness_is_learned_apart_from_difficulty():
+    """Of two kinds, both of mean difficulty 1/2, the one is always near it and the other at 0 or 1."""
+    generator = np.random.default_rng(0)
+    embedding_P = generator.normal(size=(400, 4)).astype(np.float32)
+    decided_P = embedding_P[:, 0] > 0
+    rate_P = np.where(decided_P, generator.integers(0, 2, 400), generator.uniform(0.4, 0.6, 400))
+    model = train(embedding_P, rate_P, np.arange(400) % 4 == 0, PredictorConfig(4), TrainingConfig(epochs=1)).model
+    with torch.inference_mode():
+        embedding = torch.tensor(embedding_P)
+        query, reference = model.project_queries(embedding), model.project_references(embedding)
+        difficulty = model.predict(query, reference[:100], torch.tensor(1 - rate_P[:100], dtype=torch.float32))
+        found = model.expected_effectiveness(query, difficulty, 8).numpy()
+    assert found[~decided_P].mean() > 0.8 > 0.4 > found[decided_P].mean()

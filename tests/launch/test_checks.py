@@ -75,6 +75,8 @@ algorithm.filter_groups.enable=True : excluded
 trainer.v1.trainer_mode=colocate_async|sync : excluded
 dots.difficulty.backbone=/nowhere/model : file
 dots.difficulty.backbone=null : missing
+dots.selection.score=rho : choice
+dots.selection.score=effectiveness {N}=1 -> {N} : range
 data.prompt_key=question -> data.train_files : data
 dots.difficulty.device=cuda : excluded
 {MANAGER}=null : excluded
@@ -104,11 +106,12 @@ dots.adarft.within=[1,6] : size
 data.train_batch_size=32 : size
 trainer.v1.trainer_mode=sync : excluded
 """,
-    ADARFT: """
+    ADARFT: f"""
 dots.adarft.range=[0,100] : excluded
 dots.adarft.coverage=0.1 dots.adarft.range=[0,1] : excluded
 dots.adarft.within=[0,1] dots.adarft.range=[0,1] : excluded
 dots.adarft.follow=nothing dots.adarft.range=[0,1] : excluded
+dots.selection.score=effectiveness {N}=8 dots.adarft.range=[0,1] : excluded
 """,
     BUDGET: f"""
 {N}=3 : size
@@ -276,6 +279,16 @@ def test_a_predictor_of_another_backbone_or_width(folder):
             check(folder, attention(folder, *wrong))
     with refused("dots.difficulty.checkpoint", "file"):
         check(folder, "dots.difficulty.predictor=attention dots.difficulty.checkpoint=/nowhere")
+
+
+def test_a_predictor_that_has_no_effectiveness(folder):
+    backbone, embedding = embed(folder)
+    paper = attention(folder, embedding.shape[1], backbone.id)
+    by_effectiveness = f"dots.selection.score=effectiveness {N}=8"
+    with refused("dots.selection.score", "excluded", "--preset paper"):
+        check(folder, paper, by_effectiveness)
+    AttentionPredictor(PredictorConfig(embedding.shape[1], backbone_id=backbone.id)).save(folder / "predictor")
+    assert check(folder, paper, by_effectiveness)
 
 
 def test_the_checks_leave_the_cache_as_it_is(folder):

@@ -9,7 +9,7 @@ text but for case, spaces and punctuation) that training saw are left out.
 import argparse
 import json
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from verl_dots.guard import guarded
@@ -18,38 +18,22 @@ if __name__ == "__main__":
     guarded("evaluate", "nothing was written: the same command starts from the beginning")
 
 import numpy as np
-import torch
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from verl_dots.difficulty import baselines
 from verl_dots.difficulty.embeddings import DEFAULT_CACHE, Backbone, cached_embeddings
-from verl_dots.difficulty.labeller_scores import check_labellers, labeller_table, score_labellers
+from verl_dots.difficulty.labeller_scores import check_labellers, labeller_table
 from verl_dots.difficulty.labels import Labels, first_of_families, read_labels
+from verl_dots.difficulty.method_scores import Draws, Scores, Seen, score_by_labeller, score_methods
 from verl_dots.difficulty.model import AttentionPredictor, PredictorConfig
 from verl_dots.difficulty.options import require_interval, require_whole
-from verl_dots.difficulty.prediction_scores import off_the_shelf, score_draws
+from verl_dots.difficulty.prediction_scores import CHOSEN, truth
 from verl_dots.files import try_folder, try_output
 from verl_dots.settings import ConfigError
 
 FAMILIES_FILE = "training_families.json"
-OFF_THE_SHELF = "off-the-shelf attention"
-Scores = dict[str, list[float]]
-
-
-def predictor_of(model: AttentionPredictor, embedding_P: np.ndarray, difficulty_P: np.ndarray) -> Callable:
-    """predict(reference positions, query positions) -> difficulty, for `prediction_scores.score_draws`."""
-    with torch.inference_mode():
-        device = next(model.parameters()).device
-        embedding = torch.as_tensor(np.array(embedding_P, dtype=np.float32), device=device)
-        difficulty = torch.as_tensor(np.array(difficulty_P, dtype=np.float32), device=device)
-        chunks = embedding.split(2048)
-        query = torch.cat([model.project_queries(chunk) for chunk in chunks])
-        reference = torch.cat([model.project_references(chunk) for chunk in chunks])
-
-    def predict(known: np.ndarray, asked: np.ndarray) -> np.ndarray:
-        return model.predict(query[asked], reference[known], difficulty[known]).cpu().double().numpy()
-
-    return predict
 
 
 def unseen(labels: Labels, seen: set[str]) -> np.ndarray:
@@ -66,31 +50,36 @@ def seeds_of(folder: Path) -> list[Path]:
     return [folder, *sorted(folder.glob("seed-*"))]
 
 
-def merge(scores_of_seeds: Sequence[Scores]) -> Scores:
-    """Scores of several seeds as one list of draws."""
-    return {name: [value for scores in scores_of_seeds for value in scores[name]] for name in scores_of_seeds[0]}
-
-
 def summary(scores: Mapping[str, Scores]) -> dict[str, dict[str, float]]:
-    """Mean and standard deviation over seeds and draws, per method and score."""
+    """Mean and standard deviation over seeds and draws, per method and score; without what a method lacks."""
     return {
         method: {
             f"{name}_{kind}": float(function(values))
             for name, values in found.items()
+            if not np.isnan(values).any()
             for kind, function in (("mean", np.mean), ("std", np.std))
         }
         for method, found in scores.items()
     }
 
 
-def table(scores: Mapping[str, Scores], title: str) -> Table:
-    """One row per method: rho and calibration error, mean and standard deviation."""
-    view = Table(title=title)
-    for name in ("method", "rho", "calibration error", "scores"):
-        view.add_column(name, justify="left" if name == "method" else "right")
+def table(scores: Mapping[str, Scores], title: str, truth: Mapping[str, float] | None = None) -> Table:
+    """One row per method, means over seeds and draws; below it what the truth looks like.
+
+    "eff. by d": share of effective groups among the chosen, nearest to 0.5 in predicted difficulty; "by e": of the
+    greatest expected effectiveness.
+    """
+    view = Table(
+        title=title, caption=None if truth is None else truth_line(truth), box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0)
+    )
+    view.add_column("method", min_width=12)
+    for name in ("rho", "95 %", "rho, even", "bias", "calib. error", "eff. by d", "by e"):
+        view.add_column(name, justify="right", max_width=11 if " " in name else None, no_wrap=name == "rho")
     for method, row in summary(scores).items():
-        cells = (f"{row[f'{name}_mean']:.3f} ± {row[f'{name}_std']:.3f}" for name in ("rho", "calibration_error"))
-        view.add_row(method, *cells, str(len(scores[method]["rho"])))
+        rho = f"{row['rho_mean']:.3f} ± {row['rho_std']:.3f}"
+        interval = f"{row['rho_low_mean']:.2f}-{row['rho_high_mean']:.2f}" if "rho_low_mean" in row else "–"
+        others = ("rho_uniform", "bias", "calibration_error", "effective_nearest", "effective")
+        view.add_row(method, rho, interval, *(_cell(row, f"{name}_mean") for name in others))
     return view
 
 
@@ -101,6 +90,20 @@ def add_labeller_option(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         metavar="NAME",
         help="model that was asked, for label files that do not say: one name, or one a file (default: the file)",
+    )
+
+
+def _cell(row: Mapping[str, float], name: str) -> str:
+    return f"{row[name]:.3f}" if name in row else "–"
+
+
+def truth_line(truth: Mapping[str, float]) -> str:
+    """The questions that were scored, and what the shares of effective groups lie between."""
+    shown = {name: f"{value:.3f}" for name, value in truth.items()}
+    return (
+        f"{truth['questions']} questions: difficulty {shown['mean']} ± {shown['std']}, {truth['at_0']:.1%} at 0 and "
+        f"{truth['at_1']:.1%} at 1. Effective groups (eff.) among {CHOSEN} chosen: {shown['effective_random']} at "
+        f"random, {shown['effective_perfect']} at best"
     )
 
 
@@ -145,8 +148,8 @@ def target_of(options: argparse.Namespace) -> Path:
     return options.json or options.predictor / "evaluation.json"
 
 
-def evaluate(options: argparse.Namespace) -> tuple[dict[str, Scores], dict[str, Scores], int, int]:
-    """Scores per method and per labeller, questions scored, questions left out: training saw them, or repeated."""
+def evaluate(options: argparse.Namespace) -> tuple[dict[str, Scores], dict[str, Scores], dict[str, float], int]:
+    """Scores per method and per labeller, the questions scored, how many were left out: seen before, or repeated."""
     require_whole("--references", options.references, 1)
     require_whole("--draws", options.draws, 1)
     require_interval("--difficulty-range", options.difficulty_range)
@@ -162,35 +165,26 @@ def evaluate(options: argparse.Namespace) -> tuple[dict[str, Scores], dict[str, 
     kept = merged.take(unseen(merged, seen))
     check_labellers(kept, options.references)
     embedding_P = cached_embeddings(backbone.inputs(kept.texts, kept.answers), backbone, options.cache)
-
-    def predictors(embedding_N: np.ndarray, difficulty_N: np.ndarray) -> list[Callable]:
-        return [predictor_of(model, embedding_N, difficulty_N) for model in models]
-
-    found: dict[str, list[Scores]] = {OFF_THE_SHELF: [], "predictor": []}
-    for _, asked_N, difficulty_N in kept.by_labeller():
-        embedding_N = embedding_P[asked_N]
-        methods = {OFF_THE_SHELF: [off_the_shelf(embedding_N, difficulty_N)]}
-        methods["predictor"] = predictors(embedding_N, difficulty_N)
-        for name, ones in methods.items():
-            found[name] += [score_draws(one, difficulty_N, options.references, options.draws) for one in ones]
-    by_labeller = score_labellers(predictors, embedding_P, kept, options.references, options.draws)
-    scores = {name: merge(ones) for name, ones in found.items()}
-    return scores, by_labeller, len(kept), len(labels) - len(kept)
+    seen_P, drawn = Seen.of(embedding_P, kept, bool(config.surface)), Draws(options.references, options.draws)
+    scores = score_methods(models, baselines.load(folders[0]), seen_P, kept, drawn)
+    by_labeller = score_by_labeller(models, seen_P, kept, drawn)
+    return scores, by_labeller, truth(1 - kept.success_rate_P), len(labels) - len(kept)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     options = parse(arguments)
     console = Console()
     try:
-        scores, by_labeller, count, left_out = evaluate(options)
+        scores, by_labeller, found, left_out = evaluate(options)
     except (ValueError, FileNotFoundError) as error:
         Console(stderr=True).print(f"error: {error}", style="red", markup=False)
         return 2
-    console.print(table(scores, f"{count} questions, {options.references} references, {options.draws} draws"))
+    title = f"{found['questions']} questions, {options.references} references, {options.draws} draws"
+    console.print(table(scores, title, found))
     console.print(labeller_table(by_labeller))
     console.print(f"{left_out} labelled questions left out: seen in training, or repeated")
     target = target_of(options)
-    content = {"questions": count, "left_out": left_out, "references": options.references, "methods": summary(scores)}
+    content = {**found, "left_out": left_out, "references": options.references, "methods": summary(scores)}
     target.write_text(json.dumps(content | {"scores": scores, "labellers": by_labeller}, indent=2) + "\n")
     return 0
 

@@ -11,7 +11,7 @@ from rich.table import Table
 
 from verl_dots.difficulty.agreement import calibration_error, pearson
 from verl_dots.difficulty.labels import Labels
-from verl_dots.difficulty.prediction_scores import check_references, reference_draws
+from verl_dots.difficulty.prediction_scores import check_references, difficulty_of, reference_draws
 from verl_dots.settings import ConfigError
 
 SCORES = ("rho", "bias", "calibration_error")
@@ -41,7 +41,7 @@ def score_labellers(
         found: dict[str, list[float]] = {score: [] for score in SCORES}
         for predict in predictors(embedding_P[asked_N], difficulty_N):
             for known, asked in reference_draws(len(asked_N), references, draws, seed=0):
-                predicted, measured = predict(known, asked), difficulty_N[asked]
+                predicted, measured = difficulty_of(predict(known, asked)), difficulty_N[asked]
                 # A constant prediction orders nothing.
                 found["rho"].append(float(np.nan_to_num(pearson(predicted, measured))))
                 found["bias"].append(float(np.mean(predicted - measured)))

@@ -4,14 +4,24 @@ Kernel ridge regression (an RBF on the unit sphere) whose centres are the labell
 closed form. Questions that are near in embedding space share difficulty, and a wide network smooths that away.
 """
 
+from collections.abc import Sequence
+
 import torch
 
 LIMIT = 0.02  # predictions are kept in [LIMIT, 1 - LIMIT]: a logit beyond carries no information
 
 
-def unit_rows(embedding_P: torch.Tensor, mean: torch.Tensor, std: torch.Tensor) -> torch.Tensor:
-    """Standardised embeddings [P, d] scaled to length one; dimensions that never vary have std 1, not 0."""
-    return torch.nn.functional.normalize((embedding_P - mean) / std, dim=-1)
+def unit_rows(
+    embedding_P: torch.Tensor, mean: torch.Tensor, std: torch.Tensor, widths: Sequence[int] | None = None
+) -> torch.Tensor:
+    """Standardised embeddings [P, d] scaled to length one; dimensions that never vary have std 1, not 0.
+
+    Where they have parts of these ``widths``, each has the same share of the length, however wide it is: the cosine of
+    two rows is the mean of their parts' cosines.
+    """
+    standard_P = (embedding_P - mean) / std
+    parts = standard_P.split(list(widths or standard_P.shape[-1:]), dim=-1)
+    return torch.cat([torch.nn.functional.normalize(part, dim=-1) for part in parts], -1) / len(parts) ** 0.5
 
 
 def kernel(left_P: torch.Tensor, right_M: torch.Tensor, sharpness: float) -> torch.Tensor:
@@ -20,23 +30,27 @@ def kernel(left_P: torch.Tensor, right_M: torch.Tensor, sharpness: float) -> tor
 
 
 def solve(
-    unit_M: torch.Tensor, difficulty_M: torch.Tensor, sharpness: float, ridge: float, leave_one_out: bool = False
+    unit_M: torch.Tensor, target_M: torch.Tensor, sharpness: float, ridge: float, leave_one_out: bool = False
 ) -> tuple[torch.Tensor, torch.Tensor | None]:
-    """Coefficients [M] of the centred kernel ridge regression and, if asked, its leave-one-out predictions [M].
+    """Coefficients of the centred kernel ridge regression and, if asked, its leave-one-out predictions.
+
+    Both have the shape of the targets, [M] or several side by side [M, T].
 
     Left out in closed form: y_i - c_i / inv(K + ridge I)_ii, so that a model trained on top of the memory sees
     its centres as it will see new questions. Cost M^3. Raises ValueError for ``ridge`` <= 0.
     """
     if ridge <= 0:
         raise ValueError(f"ridge must be > 0 (0.1 to 10 is usual), got {ridge}")
-    centred_M = difficulty_M - difficulty_M.mean()
+    target_MT = target_M if target_M.ndim == 2 else target_M[:, None]
     gram = kernel(unit_M, unit_M, sharpness)
     gram.diagonal().add_(ridge)
     factor = torch.linalg.cholesky(gram)
-    coefficient_M = torch.cholesky_solve(centred_M[:, None], factor)[:, 0]
+    coefficient_MT = torch.cholesky_solve(target_MT - target_MT.mean(0), factor)
+    coefficient_M = coefficient_MT.reshape(target_M.shape)
     if not leave_one_out:
         return coefficient_M, None
-    return coefficient_M, difficulty_M - coefficient_M / torch.cholesky_inverse(factor).diagonal()
+    inverse_M = torch.cholesky_inverse(factor).diagonal()
+    return coefficient_M, target_M - (coefficient_MT / inverse_M[:, None]).reshape(target_M.shape)
 
 
 def as_logit(difficulty_P: torch.Tensor) -> torch.Tensor:

@@ -1,17 +1,19 @@
 """The attention predictor of adaptive difficulty: one definition for training and serving (DOTS, section 3).
 
-    project_queries     [P, d] -> [P, h + 1]    once per checkpoint
-    project_references  [K, d] -> [K, h + 1]    once per call
-    forward / predict   [P, h + 1], [K, h + 1], difficulty_K -> difficulty_P in [0, 1]
+    project_queries         [P, d] -> [P, h + 2]    once per checkpoint
+    project_references      [K, d] -> [K, h + 2]    once per call
+    forward / predict       [P, h + 2], [K, h + 2], difficulty_K -> difficulty_P in [0, 1]
+    expected_effectiveness  [P, h + 2], difficulty_P -> expected share of effective groups [P]
 
-The last column of a projection is the prior logit of the question's difficulty (0 without a direct head).
+The last columns of a projection are the prior logit of the question's difficulty and the log spread of its success
+rate around it (see `effectiveness`); both are 0 without a direct head.
 Without a direct head, as published: d_hat = sum_i a_i d_i with a = softmax(z_q . z_i / sqrt(h)). With it, the
 references shift all priors to their own level, and the attention runs over what the shifted priors leave of them.
 """
 
 import json
 import math
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict
 from pathlib import Path
 
 import torch
@@ -19,58 +21,20 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from verl_dots.difficulty import memory
+from verl_dots.difficulty import effectiveness, memory
 from verl_dots.difficulty.backbone import same_backbone
+from verl_dots.difficulty.predictor_config import FORMAT, PredictorConfig
 from verl_dots.files import write_atomically
 
-CALIBRATIONS = ("group", "none")
 CHUNK = 2048  # questions x 256 references fit the cache of one core: three times as fast as 65,536
-EPSILON, FORMAT = 1e-4, 1
-ADDED = {"activate_last": True}  # fields that older configs lack, and what their predictors do
+EPSILON = 1e-4
+PRIORS = 2  # columns behind the projected width: prior logit and log spread
 
 
-@dataclass(frozen=True)
-class PredictorConfig:
-    """Shape of an attention predictor; stored as JSON beside its weights."""
-
-    embedding_width: int  # d
-    adapter_widths: tuple[int, ...] = (64,)  # layers of each adapter; the last is the projected width h
-    activate_last: bool = True  # GELU and dropout follow the last of these layers, too; not as published
-    dropout: float = 0.1
-    direct_head: bool = True  # a prior per question from labelled questions, corrected by the references
-    memory_size: int = 0  # labelled questions that the direct head holds; set by training
-    sharpness: float = 5.0  # of the direct head's kernel
-    calibration: str = "none"  # "group": sigmoid(w * logit + b) from mean and std of the references, as published
-    backbone_id: str = ""
-    embedding_layers: str = "last"
-    embedding_reads: str = "question"
-
-    def __post_init__(self):
-        object.__setattr__(self, "adapter_widths", tuple(self.adapter_widths))
-        if self.embedding_width < 1 or not self.adapter_widths or min(self.adapter_widths) < 1:
-            raise ValueError(f"widths must be >= 1, got {self.embedding_width} and {self.adapter_widths}")
-        if not 0 <= self.dropout < 1:
-            raise ValueError(f"dropout must be in [0, 1), got {self.dropout}")
-        if self.calibration not in CALIBRATIONS:
-            raise ValueError(f"unknown calibration {self.calibration!r}; known: {list(CALIBRATIONS)}")
-
-    @classmethod
-    def load(cls, folder: Path) -> "PredictorConfig":
-        """Read the config of a saved predictor. Raises ValueError for another format or other fields."""
-        content = ADDED | json.loads((Path(folder) / "config.json").read_text())
-        if content.pop("format", None) != FORMAT:
-            raise ValueError(f"{folder}/config.json is not format {FORMAT}; train the predictor again")
-        known = {field.name for field in fields(cls)}
-        if set(content) != known:
-            differing = sorted(set(content) ^ known)
-            raise ValueError(f"{folder}/config.json differs in the fields {differing}; train the predictor again")
-        return cls(**content)
-
-    @classmethod
-    def paper(cls, embedding_width: int, **changes) -> "PredictorConfig":
-        """The published model."""
-        published = {"activate_last": False, "direct_head": False, "calibration": "group"}
-        return cls(embedding_width, **({"adapter_widths": (896, 896, 896)} | published | changes))
+def as_prior(difficulty_P: torch.Tensor, effective_P: torch.Tensor) -> torch.Tensor:
+    """[P, 2] logit of the difficulties and log spread, from predicted difficulty and effectiveness [P]."""
+    logit_P = memory.as_logit(difficulty_P)
+    return torch.stack([logit_P, effectiveness.log_spread(torch.sigmoid(logit_P), effective_P)], 1)
 
 
 def attention(query_P: torch.Tensor, reference_K: torch.Tensor, value_K: torch.Tensor) -> torch.Tensor:
@@ -85,21 +49,23 @@ class AttentionPredictor(nn.Module):
     def __init__(self, config: PredictorConfig):
         super().__init__()
         self.config = config
-        d = config.embedding_width
+        d = config.input_width
         self.query_adapter, self.reference_adapter = self._adapter(), self._adapter()
         if config.calibration == "group":
             self.calibrator = nn.Sequential(nn.Linear(2, 10), nn.ReLU(), nn.Linear(10, 2))
         if config.direct_head:
             self.gate = nn.Parameter(torch.zeros(()))
-            for name, shape in (("centre", (config.memory_size, d)), ("coefficient", (config.memory_size,))):
-                self.register_buffer(name, torch.zeros(shape))
-            self.register_buffer("prior_mean", torch.tensor(0.5))
+            for name, shape in (
+                ("centre", (config.memory_size, d)), ("coefficient", (config.memory_size,)),
+                ("effective_coefficient", (config.memory_size,)), ("prior_mean", ()), ("effective_mean", ()),
+            ):  # fmt: skip
+                self.register_buffer(name, torch.full(shape, 0.0 if shape else 0.5))
             self.register_buffer("embedding_mean", torch.zeros(d))
             self.register_buffer("embedding_std", torch.ones(d))
 
     def _adapter(self) -> nn.Sequential:
-        layers: list[nn.Module] = [nn.LayerNorm(self.config.embedding_width)]
-        width_in = self.config.embedding_width
+        layers: list[nn.Module] = [nn.LayerNorm(self.config.input_width)]
+        width_in = self.config.input_width
         for width in self.config.adapter_widths:
             layers += [nn.Linear(width_in, width), nn.GELU(), nn.Dropout(self.config.dropout)]
             width_in = width
@@ -108,40 +74,45 @@ class AttentionPredictor(nn.Module):
 
     @property
     def projected_width(self) -> int:
-        """h + 1."""
-        return self.config.adapter_widths[-1] + 1
+        """h + 2."""
+        return self.config.adapter_widths[-1] + PRIORS
 
-    def prior_logit(self, embedding_P: torch.Tensor) -> torch.Tensor:
-        """Prior logit of each question's difficulty [P]; zeros without a direct head."""
+    def prior(self, embedding_P: torch.Tensor) -> torch.Tensor:
+        """Prior logit of each question's difficulty and log spread of its success rate [P, 2]; or zeros."""
         if not self.config.direct_head:
-            return embedding_P.new_zeros(len(embedding_P))
-        unit_P = memory.unit_rows(embedding_P, self.embedding_mean, self.embedding_std)
-        similarity_PM = memory.kernel(unit_P, self.centre, self.config.sharpness)
-        return memory.as_logit(self.prior_mean + similarity_PM @ self.coefficient)
+            return embedding_P.new_zeros(len(embedding_P), PRIORS)
+        similarity_PM = memory.kernel(self._unit(embedding_P), self.centre, self.config.sharpness)
+        difficulty_P = self.prior_mean + similarity_PM @ self.coefficient
+        return as_prior(difficulty_P, self.effective_mean + similarity_PM @ self.effective_coefficient)
+
+    def _unit(self, embedding_P: torch.Tensor) -> torch.Tensor:
+        return memory.unit_rows(embedding_P, self.embedding_mean, self.embedding_std, self.config.part_widths)
 
     def project_queries(self, embedding_P: torch.Tensor, prior_P: torch.Tensor | None = None) -> torch.Tensor:
-        """[P, d] -> [P, h + 1]. ``prior_P``: prior logits known already (training: the left-out ones)."""
+        """[P, d] -> [P, h + 2]. ``prior_P``: [P, 2] known already (training: the left-out ones)."""
         return self._project(self.query_adapter, embedding_P, prior_P)
 
     def project_references(self, embedding_K: torch.Tensor, prior_K: torch.Tensor | None = None) -> torch.Tensor:
-        """[K, d] -> [K, h + 1]; see `project_queries`."""
+        """[K, d] -> [K, h + 2]; see `project_queries`."""
         return self._project(self.reference_adapter, embedding_K, prior_K)
 
     def _project(self, adapter: nn.Module, embedding: torch.Tensor, prior: torch.Tensor | None) -> torch.Tensor:
-        if embedding.ndim != 2 or embedding.shape[1] != self.config.embedding_width:
+        if embedding.ndim != 2 or embedding.shape[1] != self.config.input_width:
             raise ValueError(
-                f"embeddings must be [questions, {self.config.embedding_width}], got {list(embedding.shape)}; "
+                f"embeddings must be [questions, {self.config.input_width}], got {list(embedding.shape)}; "
                 f"use the backbone that the predictor was trained on ({self.config.backbone_id or 'unnamed'})"
             )
         finite = torch.isfinite(embedding).all(1)
         if not finite.all():
             bad = (~finite).nonzero()[:5, 0].tolist()
             raise ValueError(f"embeddings must be finite; rows {bad} are not: embed these questions again")
-        prior = self.prior_logit(embedding) if prior is None else prior
-        return torch.cat([adapter(embedding), prior[:, None]], 1)
+        prior = self.prior(embedding) if prior is None else prior
+        # Parts of different units: as the kernel sees them.
+        seen = self._unit(embedding) if self.config.surface else embedding
+        return torch.cat([adapter(seen), prior], 1)
 
     def forward(self, query_P: torch.Tensor, reference_K: torch.Tensor, difficulty_K: torch.Tensor) -> torch.Tensor:
-        """Predicted difficulty [P] in [0, 1] from projections [P, h + 1], [K, h + 1] and measured difficulty [K].
+        """Predicted difficulty [P] in [0, 1] from projections [P, h + 2], [K, h + 2] and measured difficulty [K].
 
         Raises ValueError for shapes that do not fit, no reference, or a difficulty that is not in [0, 1].
         """
@@ -154,13 +125,14 @@ class AttentionPredictor(nn.Module):
         """What the references say to all questions alike: shift of the priors, and the values [K] attended to."""
         if not self.config.direct_head:
             return None, difficulty_K
-        shift = memory.shift_to_mean(reference_K[:, -1], difficulty_K.mean())
-        return shift, difficulty_K - torch.sigmoid(reference_K[:, -1] + shift)
+        logit_K = reference_K[:, -PRIORS]
+        shift = memory.shift_to_mean(logit_K, difficulty_K.mean())
+        return shift, difficulty_K - torch.sigmoid(logit_K + shift)
 
     def _answer(self, query_P, reference_K, difficulty_K, shift, value_K) -> torch.Tensor:
-        attended_P = attention(query_P[:, :-1], reference_K[:, :-1], value_K)
+        attended_P = attention(query_P[:, :-PRIORS], reference_K[:, :-PRIORS], value_K)
         if shift is not None:
-            attended_P = (torch.sigmoid(query_P[:, -1] + shift) + self.gate * attended_P).clamp(0, 1)
+            attended_P = (torch.sigmoid(query_P[:, -PRIORS] + shift) + self.gate * attended_P).clamp(0, 1)
         return self._calibrate(attended_P, difficulty_K)
 
     def _calibrate(self, difficulty_P: torch.Tensor, difficulty_K: torch.Tensor) -> torch.Tensor:
@@ -200,6 +172,18 @@ class AttentionPredictor(nn.Module):
             return predicted_P
         finally:
             self.train(was_training)
+
+    @torch.inference_mode()
+    def expected_effectiveness(self, query_P: torch.Tensor, difficulty_P: torch.Tensor, tries: int) -> torch.Tensor:
+        """Expected share of effective groups of ``tries`` tries [P] at predicted difficulties [P].
+
+        Raises ValueError without a direct head (``--preset paper``), which alone knows how sure a difficulty is.
+        """
+        if not self.config.direct_head:
+            raise ValueError(
+                "this predictor has no effectiveness output; train one without --preset paper, or select by difficulty"
+            )
+        return effectiveness.expected_effectiveness(difficulty_P, query_P[:, -1], tries)
 
     @torch.inference_mode()
     def predict_left_out(self, query_K, reference_K, difficulty_K) -> torch.Tensor:

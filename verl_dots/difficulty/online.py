@@ -3,7 +3,8 @@
 success rate of question q at step t = sigmoid(x_q . b - c * age) + own_q
     x_q    principal components of the question's frozen embedding, and a constant
     b      ridge-penalised logistic regression on all observed groups, each weighted by its rollouts and halved in
-           weight every `half_life` steps: the policy moves on, and this round's references count in full
+           weight every `half_life` steps: the policy moves on, and this round's references count in full. Half of the
+           groups predicted from the other half choose the penalty
     c      the policy's progress per step, fitted with b; an observation's age is 0 for this step
     own_q  the question's own past residuals, weighted alike and shrunk towards 0: what is known of this very question
            beyond its kind. A residual is kept against the fit of its own time, so it moves with the policy's progress
@@ -15,38 +16,39 @@ questions turned out 0.11 easier than predicted, with it 0.03, and 63 instead of
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from verl_dots.difficulty.logistic import best_ridge, expit, fit_logistic
 from verl_dots.state import require_equal, require_keys
 
 WIDTH = 256  # principal components
 SAMPLE = 16384  # questions that they are computed from
-RIDGE = 1 / 16  # in rollouts; features have a mean squared length of 1
 OWN_PRIOR = 8.0  # rollouts of its own at which half of a question's residual is believed
 TREND_SCALE = 0.5  # of ages in half-lives, against the ridge penalty on the progress
 FORGOTTEN = 1 / 256  # weight below which an observation is dropped
 FOLDS = 4
-NEWTON_STEPS = 30
+SURFACE_SHARE = 0.5  # of the features' squared length
+RARE = 0.05  # least deviation of a surface column: a mark of 1 in 400 questions weighs no more
 # "expected": the success rate that the fit of its time gives, nan until there is one.
 OBSERVED = ("step", "question", "difficulty", "rollouts", "expected")
 
 
-def expit(x: np.ndarray) -> np.ndarray:
-    """1 / (1 + exp(-x)), without overflow."""
-    return 0.5 * (1 + np.tanh(0.5 * x))
-
-
-def principal_components(embedding_P: np.ndarray, width: int = WIDTH) -> np.ndarray:
+def principal_components(embedding_P: np.ndarray, width: int = WIDTH, surface: int = 0) -> np.ndarray:
     """Features [P, w + 1] of embeddings [P, d]: leading principal components of the standardised columns, and a 1.
 
     The components keep their spread, so that a ridge penalty on them is one on the embeddings; together they have a
-    mean squared length of 1. w is `width`, or less where the embeddings have less.
+    mean squared length of 1. w is `width`, or less where the embeddings have less. The last `surface` columns have
+    `SURFACE_SHARE` of the squared length, however few they are.
     """
     sample = embedding_P[np.linspace(0, len(embedding_P) - 1, min(SAMPLE, len(embedding_P))).astype(int)]
     mean, deviation = sample.mean(0, dtype=np.float64), sample.std(0, dtype=np.float64)
     scale = np.where(deviation > 1e-6 * max(deviation.max(), 1e-30), deviation, np.inf)
+    if surface:
+        scale[-surface:] = np.maximum(deviation[-surface:], RARE)
+        for part, share in ((slice(None, -surface), 1 - SURFACE_SHARE), (slice(-surface, None), SURFACE_SHARE)):
+            scale[part] *= np.sqrt(max(((deviation[part] / scale[part]) ** 2).sum(), 1e-30) / share)
     standard = (sample - mean) / scale
     spread, axes = np.linalg.eigh(standard.T @ standard / len(sample))
     kept = np.argsort(spread)[::-1][:width]
@@ -59,60 +61,25 @@ def principal_components(embedding_P: np.ndarray, width: int = WIDTH) -> np.ndar
     return features_P
 
 
-def fit_logistic(
-    features_N: np.ndarray, rate_N: np.ndarray, weight_N: np.ndarray, ridge: float, start: np.ndarray | None = None
-) -> np.ndarray:
-    """Coefficients [w + 1] of a logistic regression on rates, by Newton's method with step halving.
-
-    Minimises sum_i weight_i * cross-entropy(rate_i, sigmoid(x_i . b)) + ridge / 2 * |b without the last|^2; the last
-    feature is the constant.
-
-    Args:
-        features_N: [N, w + 1] float64.
-        rate_N: [N] success rates in (0, 1).
-        weight_N: [N] weights above 0.
-        start: coefficients to begin at.
-    """
-    penalty = np.full(features_N.shape[1], ridge)
-    penalty[-1] = 0.0
-
-    def loss(b: np.ndarray) -> float:
-        eta_N = features_N @ b
-        return float((weight_N * (np.logaddexp(0, eta_N) - rate_N * eta_N)).sum() + 0.5 * (penalty * b * b).sum())
-
-    b = np.zeros(features_N.shape[1]) if start is None else start.copy()
-    if start is None:
-        mean = np.average(rate_N, weights=weight_N)
-        b[-1] = np.log(mean / (1 - mean))
-    now = loss(b)
-    for _ in range(NEWTON_STEPS):
-        p_N = expit(features_N @ b)
-        gradient = features_N.T @ (weight_N * (p_N - rate_N)) + penalty * b
-        hessian = features_N.T @ ((weight_N * p_N * (1 - p_N))[:, None] * features_N) + np.diag(penalty + 1e-9)
-        step, size = np.linalg.solve(hessian, gradient), 1.0
-        while (then := loss(b - size * step)) > now and size > 1e-4:
-            size /= 2
-        if then >= now:
-            break
-        gained, b, now = now - then, b - size * step, then
-        if gained < 1e-10 * abs(now):
-            break
-    return b
+class _Fit(NamedTuple):
+    ridge: float
+    coefficients: np.ndarray
 
 
 class OnlinePredictor:
     """Difficulty of every question from this run's observations so far.
 
     Args:
-        embedding_P: [P, d] frozen embeddings.
+        embedding_P: [P, d] frozen embeddings, perhaps with surface columns behind them.
         half_life: steps at which an observation counts half.
+        surface: how many columns those are.
     """
 
     kind = "online"
 
-    def __init__(self, embedding_P: np.ndarray, half_life: float):
+    def __init__(self, embedding_P: np.ndarray, half_life: float, surface: int = 0):
         self.half_life = half_life
-        self.features_P = principal_components(embedding_P)
+        self.features_P = principal_components(embedding_P, surface=surface)
         self._observed = {name: np.empty(0) for name in OBSERVED}
 
     def observe(self, step: int, question_N: np.ndarray, difficulty_N: np.ndarray, rollouts_N: np.ndarray) -> None:
@@ -138,43 +105,73 @@ class OnlinePredictor:
         if not len(self._observed["step"]):
             raise ValueError("nothing was observed yet: roll out reference questions before predicting")
         everything = np.ones(len(self._observed["step"]), dtype=bool)
-        coefficients, difficulty_P = self._predict(step, everything, slice(None))
-        held_out_K = self._held_out(step, np.asarray(reference_K), coefficients)
+        fit, difficulty_P = self._predict(step, everything, slice(None))
+        held_out_K = self._held_out(step, np.asarray(reference_K), fit)
         expected_N = self._observed["expected"]
-        fitted_N = expit(self._design(step, everything) @ coefficients)
+        fitted_N = expit(self._design(step, everything) @ fit.coefficients)
         self._observed["expected"] = np.where(np.isnan(expected_N), fitted_N, expected_N)
         return difficulty_P.astype(np.float32), held_out_K
 
-    def _held_out(self, step: int, reference_K: np.ndarray, coefficients: np.ndarray) -> np.ndarray:
-        """[K] difficulties of the references, fold by fold without that fold's observations of this step."""
+    def effectiveness(self, step: int, reference_K: np.ndarray, difficulty_K: np.ndarray, tries: int) -> np.ndarray:
+        """[P] float32 expected share of effective groups, of as many tries as the observed groups had.
+
+        The same regression, of whether each observed group was effective. It is fitted apart from the difficulty, so
+        that it can be low for a kind of questions that are solved either always or never. Raises ValueError as
+        `predict` does.
+        """
+        if not len(self._observed["step"]):
+            raise ValueError("nothing was observed yet: roll out reference questions before predicting")
+        everything = np.ones(len(self._observed["step"]), dtype=bool)
+        difficulty_N, question_N = self._observed["difficulty"], self._observed["question"].astype(np.int64)
+        effective_N = ((difficulty_N > 0) & (difficulty_N < 1)).astype(np.float64)
+        design_N, weight_N = self._design(step, everything), self._weight(step)
+        rate_N = (effective_N + 0.25) / 1.5
+        coefficients = fit_logistic(design_N, rate_N, weight_N, best_ridge(design_N, rate_N, weight_N))
+        residual_N = effective_N - expit(design_N @ coefficients)
+        rollouts_N = weight_N * self._observed["rollouts"]
+        own = self._with_own(coefficients, question_N, residual_N, rollouts_N, slice(None))
+        return own.astype(np.float32)
+
+    def _held_out(self, step: int, reference_K: np.ndarray, whole: _Fit) -> np.ndarray:
+        """[K] difficulties of the references, fold by fold without that fold's observations of this step.
+
+        The penalty alone is that of the fit to everything: one of four numbers, from hundreds of groups.
+        """
         held_out_K = np.empty(len(reference_K))
         for fold in range(min(FOLDS, len(reference_K))):
             place = np.arange(fold, len(reference_K), FOLDS)
             hidden = (self._observed["step"] == step) & np.isin(self._observed["question"], reference_K[place])
             # Where there is nothing else to learn from, the middle.
-            held_out_K[place] = (
-                0.5 if hidden.all() else self._predict(step, ~hidden, reference_K[place], coefficients)[1]
-            )
+            held_out_K[place] = 0.5 if hidden.all() else self._predict(step, ~hidden, reference_K[place], whole)[1]
         return held_out_K
 
     def _predict(
-        self, step: int, used: np.ndarray, wanted: np.ndarray | slice, start: np.ndarray | None = None
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Coefficients fitted to some of the observations, and the difficulty of the wanted questions."""
+        self, step: int, used: np.ndarray, wanted: np.ndarray | slice, whole: _Fit | None = None
+    ) -> tuple[_Fit, np.ndarray]:
+        """A fit to some of the observations, and the difficulty of the wanted questions.
+
+        It begins at the fit to all of them, with its penalty, where that is given.
+        """
         question_N = self._observed["question"][used].astype(np.int64)
         rollouts_N, success_N = self._observed["rollouts"][used], 1 - self._observed["difficulty"][used]
         weight_N = self._weight(step)[used] * rollouts_N
         design_N = self._design(step, used)
         # Half a success and half a failure more: rates of 0 and 1 have no logit.
-        coefficients = fit_logistic(design_N, (success_N * rollouts_N + 0.5) / (rollouts_N + 1), weight_N, RIDGE, start)
+        rate_N = (success_N * rollouts_N + 0.5) / (rollouts_N + 1)
+        ridge = whole.ridge if whole else best_ridge(design_N, rate_N, weight_N)
+        coefficients = fit_logistic(design_N, rate_N, weight_N, ridge, whole.coefficients if whole else None)
         expected_N = self._observed["expected"][used]
         residual_N = success_N - np.where(np.isnan(expected_N), expit(design_N @ coefficients), expected_N)
+        return _Fit(ridge, coefficients), 1 - self._with_own(coefficients, question_N, residual_N, weight_N, wanted)
+
+    def _with_own(self, coefficients, question_N, residual_N, weight_N, wanted) -> np.ndarray:
+        """Rates of the wanted questions: what the fit says, and what is left of their own residuals; in [0, 1]."""
         questions = len(self.features_P)
         own_P = np.bincount(question_N, weight_N * residual_N, questions)
         own_P /= np.bincount(question_N, weight_N, questions) + OWN_PRIOR
         # Without the trend: the age of the prediction is 0.
-        success = expit(self.features_P[wanted] @ coefficients[1:].astype(np.float32)) + own_P[wanted]
-        return coefficients, 1 - np.clip(success, 0, 1)
+        fitted = expit(self.features_P[wanted] @ coefficients[1:].astype(np.float32))
+        return np.clip(fitted + own_P[wanted], 0, 1)
 
     def _design(self, step: int, used: np.ndarray) -> np.ndarray:
         """[N, w + 2] trend and features of some of the observations, the trend -age in scaled half-lives."""

@@ -4,7 +4,14 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from verl_dots.difficulty.agreement import calibration_error, pearson
+from verl_dots.difficulty.agreement import calibration_error, pearson, pearson_interval, uniform_pearson
+from verl_dots.difficulty.effectiveness import effectiveness
+
+CHOSEN = 256  # questions, as a round of selection draws them
+# Share of effective groups: among the CHOSEN of difficulty nearest to 0.5, and of greatest expected effectiveness.
+SCORES = (
+    "rho", "rho_low", "rho_high", "rho_uniform", "bias", "calibration_error", "effective_nearest", "effective",
+)  # fmt: skip
 
 
 def check_references(questions: int, references: int) -> None:
@@ -31,14 +38,61 @@ def score_draws(
     draws: int = 5,
     seed: int = 0,
 ) -> dict[str, list[float]]:
-    """rho and calibration error of each draw; ``predict(reference positions, query positions)`` -> difficulty."""
-    found: dict[str, list[float]] = {"rho": [], "calibration_error": []}
-    for known, asked in reference_draws(len(difficulty_P), references, draws, seed):
-        predicted = predict(known, asked)
-        # A constant prediction orders nothing.
-        found["rho"].append(float(np.nan_to_num(pearson(predicted, difficulty_P[asked]))))
-        found["calibration_error"].append(calibration_error(predicted, difficulty_P[asked]))
+    """`SCORES` of each draw.
+
+    Args:
+        predict: of reference positions [K] and query positions [Q]: difficulties [Q], or [Q, 2] with the expected share
+            of effective groups beside them.
+    """
+    found: dict[str, list[float]] = {name: [] for name in SCORES}
+    for draw, (known, asked) in enumerate(reference_draws(len(difficulty_P), references, draws, seed)):
+        for name, value in score(
+            predict(known, asked), difficulty_P[asked], np.random.default_rng([seed, draw])
+        ).items():
+            found[name].append(value)
     return found
+
+
+def score(predicted: np.ndarray, measured_Q: np.ndarray, rng: np.random.Generator) -> dict[str, float]:
+    """`SCORES` of predictions [Q] or [Q, 2]; "effective" is nan where difficulty alone is predicted."""
+    difficulty_Q = difficulty_of(predicted)
+    low, high = pearson_interval(difficulty_Q, measured_Q, rng)
+    nearest = effective_share(-np.abs(difficulty_Q - 0.5), measured_Q)
+    return {
+        # A constant prediction orders nothing.
+        "rho": float(np.nan_to_num(pearson(difficulty_Q, measured_Q))),
+        "rho_low": low,
+        "rho_high": high,
+        "rho_uniform": float(np.nan_to_num(uniform_pearson(difficulty_Q, measured_Q))),
+        "bias": float(difficulty_Q.mean() - measured_Q.mean()),
+        "calibration_error": calibration_error(difficulty_Q, measured_Q),
+        "effective_nearest": nearest,
+        "effective": effective_share(predicted[:, 1], measured_Q) if predicted.ndim == 2 else float("nan"),
+    }
+
+
+def difficulty_of(predicted: np.ndarray) -> np.ndarray:
+    """[Q] of predictions [Q] or [Q, 2], which have the expected share of effective groups beside them."""
+    return predicted if predicted.ndim == 1 else predicted[:, 0]
+
+
+def effective_share(score_Q: np.ndarray, measured_Q: np.ndarray, chosen: int = CHOSEN) -> float:
+    """Expected share of effective groups of `TRIES` tries among the questions of the greatest scores."""
+    return float(effectiveness(measured_Q)[np.argsort(-score_Q, kind="stable")[:chosen]].mean())
+
+
+def truth(measured_P: np.ndarray) -> dict[str, float]:
+    """What the scores depend on besides the predictor: how many questions, and the spread of their difficulty."""
+    effective_P = effectiveness(measured_P)
+    return {
+        "questions": len(measured_P),
+        "mean": float(measured_P.mean()),
+        "std": float(measured_P.std()),
+        "at_0": float((measured_P == 0).mean()),
+        "at_1": float((measured_P == 1).mean()),
+        "effective_random": float(effective_P.mean()),
+        "effective_perfect": effective_share(effective_P, measured_P),
+    }
 
 
 def off_the_shelf(embedding_P: np.ndarray, difficulty_P: np.ndarray) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
@@ -50,11 +104,3 @@ def off_the_shelf(embedding_P: np.ndarray, difficulty_P: np.ndarray) -> Callable
         return weight_PK @ difficulty_P[known] / weight_PK.sum(1)
 
     return predict
-
-
-def ridge(embedding_N: np.ndarray, difficulty_N: np.ndarray, penalty: float = 1000.0) -> Callable:
-    """Linear regression on standardised embeddings of labelled questions -> difficulty of embeddings."""
-    mean, std = embedding_N.mean(0), np.maximum(embedding_N.std(0), 1e-3)
-    x = (embedding_N - mean) / std
-    weight = np.linalg.solve(x.T @ x + penalty * np.eye(x.shape[1]), x.T @ (difficulty_N - difficulty_N.mean()))
-    return lambda embedding_P: ((embedding_P - mean) / std) @ weight + difficulty_N.mean()

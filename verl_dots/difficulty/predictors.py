@@ -1,7 +1,7 @@
 """One interface for predictors of adaptive difficulty, and the choice between them."""
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 
+from verl_dots.difficulty import inputs, surface
 from verl_dots.difficulty.embeddings import Backbone
 from verl_dots.difficulty.model import AttentionPredictor, PredictorConfig
 from verl_dots.difficulty.online import OnlinePredictor
@@ -30,6 +31,9 @@ class DifficultyPredictor(Protocol):
     def predict(self, step: int, reference_K: np.ndarray, difficulty_K: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """[P] float32 predicted difficulties, and [K] the references' as predicted without their own new outcome."""
 
+    def effectiveness(self, step: int, reference_K: np.ndarray, difficulty_K: np.ndarray, tries: int) -> np.ndarray:
+        """[P] float32 expected share of effective groups of `tries` tries; arguments as of `predict`, after it."""
+
     def state_dict(self) -> dict[str, Any]: ...
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None: ...
@@ -40,7 +44,7 @@ class TrainedPredictor:
 
     Args:
         model: as trained.
-        embedding_P: [P, d] embeddings of its backbone.
+        embedding_P: [P, d] embeddings of its backbone, or what `trained_inputs` makes of them if it was trained so.
         device: where the projections live.
     """
 
@@ -60,13 +64,22 @@ class TrainedPredictor:
         """Nothing: this predictor was trained beforehand and looks at this round's references only."""
 
     def predict(self, step: int, reference_K: np.ndarray, difficulty_K: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        reference = self._project(self.model.project_references, self.embedding_P[reference_K])
-        difficulty = torch.as_tensor(difficulty_K, dtype=torch.float32, device=self.device)
+        reference, difficulty = self._known(reference_K, difficulty_K)
         predicted_P = self.model.predict(self.query_P, reference, difficulty)
         # Indices from NumPy: the projections may lie on a GPU.
         own = self.query_P[torch.as_tensor(reference_K, device=self.device)]
         held_out_K = self.model.predict_left_out(own, reference, difficulty)
         return predicted_P.cpu().numpy(), held_out_K.cpu().numpy().astype(np.float64)
+
+    def effectiveness(self, step: int, reference_K: np.ndarray, difficulty_K: np.ndarray, tries: int) -> np.ndarray:
+        """See `AttentionPredictor.expected_effectiveness`."""
+        predicted_P = self.model.predict(self.query_P, *self._known(reference_K, difficulty_K))
+        return self.model.expected_effectiveness(self.query_P, predicted_P, tries).cpu().numpy()
+
+    def _known(self, reference_K: np.ndarray, difficulty_K: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
+        """The references' projections and difficulties."""
+        reference = self._project(self.model.project_references, self.embedding_P[reference_K])
+        return reference, torch.as_tensor(difficulty_K, dtype=torch.float32, device=self.device)
 
     def state_dict(self) -> dict[str, Any]:
         return {"kind": self.kind, "backbone": self.model.config.backbone_id}
@@ -104,6 +117,24 @@ def load_attention(config: DifficultyConfig) -> AttentionPredictor:
         return AttentionPredictor.load(_checkpoint(config), backbone.id)
 
 
+def inputs_of(
+    config: DifficultyConfig, embedding_P: np.ndarray, texts: Sequence[str], answers: Sequence[str]
+) -> np.ndarray:
+    """What the predictor of the settings sees: embeddings [P, d], and the columns behind them where it takes them."""
+    if not surface_of(config):
+        return embedding_P
+    make = inputs.online_inputs if config.predictor == "online" else inputs.trained_inputs
+    return make(embedding_P, texts, answers)
+
+
+def surface_of(config: DifficultyConfig) -> str:
+    """Version of the columns that the predictor of the settings sees behind the embedding; "" for none."""
+    if config.predictor == "online":
+        return inputs.VERSION if config.surface else ""
+    with _named_errors(config):
+        return PredictorConfig.load(_checkpoint(config)).surface
+
+
 def _checkpoint(config: DifficultyConfig) -> Path:
     return Path(config.checkpoint).expanduser()
 
@@ -126,14 +157,15 @@ def _named_errors(config: DifficultyConfig) -> Iterator[None]:
 def identity_of(config: DifficultyConfig) -> dict[str, str]:
     """What a run's predictions depend on besides its own observations, for its checkpoints."""
     identity = {"predictor": config.predictor, "embeddings": backbone_of(config).id, "weights": ""}
+    identity["surface"] = surface_of(config)
     if config.predictor == "attention":
         weights = _checkpoint(config) / "model.safetensors"
         identity["weights"] = hashlib.sha256(weights.read_bytes()).hexdigest()[:16]
     return identity
 
 
-def make_predictor(config: DifficultyConfig, embedding_P: np.ndarray) -> DifficultyPredictor:
-    """The predictor of the settings over embeddings [P, d]."""
+def make_predictor(config: DifficultyConfig, input_P: np.ndarray) -> DifficultyPredictor:
+    """The predictor of the settings over what `inputs_of` gives [P, d]."""
     if config.predictor == "online":
-        return OnlinePredictor(embedding_P, config.half_life)
-    return TrainedPredictor(load_attention(config), embedding_P, config.device)
+        return OnlinePredictor(input_P, config.half_life, len(surface.COLUMNS) if config.surface else 0)
+    return TrainedPredictor(load_attention(config), input_P, config.device)

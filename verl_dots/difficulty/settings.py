@@ -23,6 +23,8 @@ class DifficultyConfig(Settings):
         layers: whose hidden states are averaged: of the "last" layer, or of "all" side by side (small models). A
             trained predictor knows its own; this is the online one's, as is `reads`.
         reads: what is embedded: the "question", or "answer_and_question".
+        surface: whether the online predictor sees, beside the embedding, what question and ground truth look like:
+            lengths, LaTeX, key words, the answer's kind and magnitude. A trained predictor knows for itself.
         cache: folder in which embeddings are kept for later runs.
         device: where embeddings and predictor live: "cpu", or "cuda" for a share of the trainer's first GPU.
         batch_tokens: tokens that the backbone takes at once.
@@ -34,6 +36,7 @@ class DifficultyConfig(Settings):
     backbone: str | None = None
     layers: str = "last"
     reads: str = "question"
+    surface: bool = True
     cache: str = "~/.cache/verl_dots/embeddings"
     device: str = "cpu"
     batch_tokens: int = 16384

@@ -12,9 +12,10 @@ seed, OUT/seed-N those of the others, OUT/training.json the results.
 import argparse
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import NamedTuple
 
 from verl_dots.guard import guarded
 
@@ -24,10 +25,11 @@ if __name__ == "__main__":
 import numpy as np
 from rich.console import Console
 
-from verl_dots.difficulty import evaluate
+from verl_dots.difficulty import baselines, evaluate, inputs
 from verl_dots.difficulty.embeddings import DEFAULT_CACHE, LAYERS, READS, Backbone, cached_embeddings
 from verl_dots.difficulty.labeller_scores import check_labellers, labeller_table
 from verl_dots.difficulty.labels import Labels, in_share, read_labels
+from verl_dots.difficulty.method_scores import Draws, Scores, Seen, score_by_labeller, score_methods
 from verl_dots.difficulty.model import PredictorConfig
 from verl_dots.difficulty.options import (
     require_device,
@@ -36,7 +38,7 @@ from verl_dots.difficulty.options import (
     require_share,
     require_whole,
 )
-from verl_dots.difficulty.test_part import score_by_labeller, score_methods
+from verl_dots.difficulty.prediction_scores import truth
 from verl_dots.difficulty.training import Trained, TrainingConfig, train
 from verl_dots.files import try_folder
 from verl_dots.settings import ConfigError
@@ -44,6 +46,7 @@ from verl_dots.settings import ConfigError
 PRESETS = {"default": PredictorConfig, "paper": PredictorConfig.paper}
 PRESET_READS = {"default": "answer_and_question", "paper": "question"}
 PRESET_LAST_EPOCH = {"default": False, "paper": True}
+PRESET_SURFACE = {"default": True, "paper": False}
 TEST_SEED = 0
 
 
@@ -65,6 +68,11 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         help="hidden states of the backbone that are averaged (default: %(default)s)",
     )
     parser.add_argument("--reads", choices=READS, help="what is embedded (default: the preset's own)")
+    parser.add_argument(
+        "--surface",
+        action=argparse.BooleanOptionalAction,
+        help="see what question and ground truth look like, beside the embedding (default: the preset's own)",
+    )
     parser.add_argument("--cache", default=DEFAULT_CACHE, help="folder of cached embeddings (default: %(default)s)")
     parser.add_argument(
         "--preset",
@@ -124,6 +132,9 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     options.reads = options.reads or PRESET_READS[options.preset]
     if options.last_epoch is None:
         options.last_epoch = PRESET_LAST_EPOCH[options.preset]
+    options.surface = PRESET_SURFACE[options.preset] if options.surface is None else options.surface
+    if options.surface and options.preset == "paper":
+        parser.error("--surface does not go with --preset paper, which has the embedding alone")
     if len(set(options.seeds)) < len(options.seeds):
         parser.error(f"--seeds must differ, got {options.seeds}")
     return options
@@ -170,34 +181,61 @@ def split(labels: Labels, options: argparse.Namespace) -> tuple[Labels, np.ndarr
     return labels.of(training), test_P
 
 
-def run(
-    labels: Labels, embedding_P: np.ndarray, backbone: str, options: argparse.Namespace
-) -> tuple[list[Trained], dict[str, evaluate.Scores], list[str]]:
-    """Train one predictor per seed; also the scores on the test part and the families that training saw."""
-    training, test_P = split(labels, options)
+class Result(NamedTuple):
+    """What `run` gives.
+
+    Attributes:
+        trained: a predictor for each seed.
+        scores: of every method on the test part, over the labellers in training.
+        families: that training saw.
+        baselines: fitted to the same questions.
+        test_difficulty_P: of the questions of the test part.
+        labellers: scores of the predictors on the test part for each labeller, those held out among them.
+    """
+
+    trained: list[Trained]
+    scores: dict[str, Scores]
+    families: list[str]
+    baselines: dict[str, baselines.Ridge]
+    test_difficulty_P: np.ndarray
+    labellers: dict[str, dict[str, list[float]]]
+
+
+def run(labels: Labels, embedding_P: np.ndarray, backbone: str, options: argparse.Namespace) -> Result:
+    """Train one predictor per seed, and score them on the test part."""
+    training, of_test_P = split(labels, options)
     asked = np.flatnonzero(np.isin(labels.ids, training.ids))
-    embedding_P, test_P = embedding_P[asked], test_P[asked]
-    known = training.take(np.flatnonzero(~test_P))
+    of_all = Seen.of(embedding_P, labels, options.surface)
+    seen, test_P = of_all.at(asked), of_test_P[asked]
+    known, test = (training.take(np.flatnonzero(part_P)) for part_P in (~test_P, test_P))
     config = PRESETS[options.preset](
-        embedding_P.shape[1], backbone_id=backbone, embedding_layers=options.layers, embedding_reads=options.reads
-    )
+        embedding_P.shape[1], backbone_id=backbone, embedding_layers=options.layers, embedding_reads=options.reads,
+        surface=inputs.VERSION if options.surface else "",
+    )  # fmt: skip
     settings = TrainingConfig(options.epochs, references=options.references, early_stopping=not options.last_epoch)
     trained = []
-    rate_LP, embedding = known.success_rate_LP, embedding_P[~test_P]
+    rate_LP, input_P = known.success_rate_LP, seen.input_P[~test_P]
     for seed in options.seeds:
         held_out = in_share(known.families, options.dev_share, seed)
-        trained.append(train(embedding, rate_LP, held_out, config, settings, seed, options.device, progress=True))
-    return trained, score_methods(trained, embedding_P, training, test_P, options), list(known.families)
+        trained.append(train(input_P, rate_LP, held_out, config, settings, seed, options.device, progress=True))
+    fitted = baselines.fit(seen.at(~test_P).columns, 1 - known.success_rate_P)
+    models, drawn = [one.model for one in trained], Draws(options.references, options.draws)
+    scores = score_methods(models, fitted, seen.at(test_P), test, drawn, f"predictor ({options.preset})")
+    asked_in_test = labels.take(np.flatnonzero(of_test_P))
+    by_labeller = score_by_labeller(models, of_all.at(of_test_P), asked_in_test, drawn)
+    return Result(trained, scores, list(known.families), fitted, 1 - test.success_rate_P, by_labeller)
 
 
 def save(
     trained: Sequence[Trained],
     scores: dict,
     families: Sequence[str],
+    fitted: Mapping[str, baselines.Ridge],
+    test_difficulty_P: np.ndarray,
+    labellers: dict,
     options: argparse.Namespace,
-    labellers: dict | None = None,
 ) -> None:
-    """Write predictors, the families that training saw, and training.json."""
+    """Write predictors, the families that training saw, the baselines, and training.json."""
     for position, (seed, one) in enumerate(zip(options.seeds, trained, strict=True)):
         folder = options.out if position == 0 else options.out / f"seed-{seed}"
         one.model.save(folder)
@@ -208,11 +246,13 @@ def save(
         "config": asdict(trained[0].model.config),
         "held_out_rho_by_epoch": [one.rho_by_epoch for one in trained],
         "epochs_kept": [one.epoch for one in trained],
+        "test": truth(test_difficulty_P),
         "methods": evaluate.summary(scores),
         "scores": scores,
-        "labellers": labellers or {},
+        "labellers": labellers,
         "labellers_held_out": options.hold_out_labeller,
     }
+    baselines.save(options.out, fitted)
     (options.out / "training.json").write_text(json.dumps(content, indent=2) + "\n")
 
 
@@ -221,21 +261,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         check(options)
         labels = read_labels(options.labels, tuple(options.difficulty_range), options.labeller).one_per_family()
-        _, test_P = split(labels, options)
+        split(labels, options)  # refuses what cannot be held out
         backbone = Backbone(options.backbone, options.layers, reads=options.reads)
         embedding_P = cached_embeddings(
             backbone.inputs(labels.texts, labels.answers), backbone, options.cache, device=options.device
         )
-        trained, scores, families = run(labels, embedding_P, backbone.id, options)
-        by_labeller = score_by_labeller(trained, embedding_P, labels, test_P, options)
-        save(trained, scores, families, options, by_labeller)
+        result = run(labels, embedding_P, backbone.id, options)
+        save(*result, options)
     except (ValueError, FileNotFoundError) as error:
         Console(stderr=True).print(f"error: {error}", style="red", markup=False)
         return 2
-    title = f"{test_P.sum()} test questions, {options.references} references, {options.draws} draws, "
+    title = f"{len(result.test_difficulty_P)} test questions, {options.references} references, {options.draws} draws, "
     title += f"seeds {options.seeds}, embeddings of {options.reads.replace('_', ' ')}"
-    Console().print(evaluate.table(scores, title))
-    Console().print(labeller_table(by_labeller, options.hold_out_labeller))
+    Console().print(evaluate.table(result.scores, title, truth(result.test_difficulty_P)))
+    Console().print(labeller_table(result.labellers, options.hold_out_labeller))
     return 0
 
 

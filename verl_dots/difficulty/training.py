@@ -14,13 +14,16 @@ from tqdm.auto import tqdm
 
 from verl_dots.difficulty import memory
 from verl_dots.difficulty.agreement import pearson
-from verl_dots.difficulty.model import AttentionPredictor, PredictorConfig
+from verl_dots.difficulty.effectiveness import effectiveness
+from verl_dots.difficulty.model import PRIORS, AttentionPredictor, PredictorConfig, as_prior
 from verl_dots.difficulty.relative_difficulty import relative_difficulty
 
 log = logging.getLogger(__name__)
 SHARPNESS = (2.0, 5.0, 10.0)  # of the direct head, chosen on held-out questions
+SHARPNESS_OF_PARTS = (2.0, 3.5)  # where there is more than the embedding
 RIDGE = (0.3, 1.0)
 MEMORY_LIMIT = 12_288
+RARE = 0.05  # least deviation of a column behind the embedding: a mark of 1 in 400 questions weighs no more
 
 
 @dataclass(frozen=True)
@@ -42,7 +45,10 @@ class TrainingConfig:
 
 @dataclass(frozen=True)
 class Trained:
-    """A predictor, rho on the held-out questions after each epoch (0: before the first), and the epoch kept."""
+    """A predictor, rho on the held-out questions after each epoch (0: before the first), and the epoch kept.
+
+    The predictor's direct head remembers the held-out questions, too; those correlations are from before it did.
+    """
 
     model: AttentionPredictor
     rho_by_epoch: tuple[float, ...]
@@ -75,9 +81,13 @@ def train(
         pooled = torch.as_tensor(np.array(relative_difficulty(difficulty_LP), dtype=np.float32), device=device)
         held_out = torch.as_tensor(np.array(held_out_P), device=device)
         fit, dev = (~held_out).nonzero()[:, 0], held_out.nonzero()[:, 0]
-        model, prior = _initial_model(embedding, pooled, fit, dev, config, torch_generator)
+        model, prior, ridge = _initial_model(embedding, pooled, fit, dev, config, torch_generator)
         labellers = [_Labeller.of(row_P, fit, dev, settings) for row_P in torch.as_tensor(difficulty_LP, device=device)]
-        return _epochs(model, _Data(embedding, prior, labellers, torch_generator), settings, progress)
+        data = _Data(embedding, pooled, prior, labellers, torch_generator)
+        done = _epochs(model, data, settings, progress)
+        if not config.direct_head:
+            return done
+        return replace(done, model=_with_dev(done.model, data, torch.cat([fit, dev]), ridge))
 
 
 @dataclass(frozen=True)
@@ -100,7 +110,8 @@ class _Labeller:
 @dataclass(frozen=True)
 class _Data:
     embedding: torch.Tensor
-    prior: torch.Tensor  # prior logit of each question, its own labels left out
+    difficulty: torch.Tensor  # of each question [P], over the labellers
+    prior: torch.Tensor  # prior of each question [P, 2], its own labels left out
     labellers: list[_Labeller]
     generator: torch.Generator
 
@@ -135,36 +146,66 @@ def _check(embedding_P: np.ndarray, success_rate_LP: np.ndarray, held_out_P: np.
             )
 
 
-def _initial_model(embedding, difficulty, fit, dev, config, generator) -> tuple[AttentionPredictor, torch.Tensor]:
-    """A new model with its direct head fitted, and the prior logit of every question [P]."""
+def _initial_model(
+    embedding, difficulty, fit, dev, config, generator
+) -> tuple[AttentionPredictor, torch.Tensor, float]:
+    """A new model with its direct head fitted, the prior of every question [P, 2], and the ridge that was chosen."""
     if not config.direct_head:
         model = AttentionPredictor(config).to(embedding.device)
-        return model, torch.zeros_like(difficulty)
+        return model, difficulty.new_zeros(len(difficulty), PRIORS), 0.0
     mean = embedding[fit].mean(0)
     std = embedding[fit].std(0, correction=0).clamp_min(1e-3)
-    centre = fit
-    if len(fit) > MEMORY_LIMIT:
-        centre = fit[torch.randperm(len(fit), generator=generator)[:MEMORY_LIMIT].to(fit.device)]
-        log.warning("the direct head remembers %d of %d training questions", MEMORY_LIMIT, len(fit))
-    unit = memory.unit_rows(embedding, mean, std)
-    sharpness, ridge = _choose(unit, difficulty, centre, dev)
-    coefficient, left_out = memory.solve(unit[centre], difficulty[centre], sharpness, ridge, leave_one_out=True)
+    std[config.embedding_width :].clamp_min_(RARE)
+    centre = _remembered(fit, generator)
+    unit = memory.unit_rows(embedding, mean, std, config.part_widths)
+    tried = SHARPNESS_OF_PARTS if config.surface else SHARPNESS
+    sharpness, ridge = _choose(unit, difficulty, centre, dev, tried)
+    head, left_out = _head(unit, difficulty, centre, sharpness, ridge, leave_one_out=True)
     model = AttentionPredictor(replace(config, memory_size=len(centre), sharpness=sharpness)).to(embedding.device)
-    for name, value in (
-        ("centre", unit[centre]), ("coefficient", coefficient), ("prior_mean", difficulty[centre].mean()),
-        ("embedding_mean", mean), ("embedding_std", std),
-    ):  # fmt: skip
+    for name, value in (head | {"embedding_mean": mean, "embedding_std": std}).items():
         getattr(model, name).copy_(value)
+    others = torch.ones_like(difficulty, dtype=torch.bool)
+    others[centre] = False
+    prior = difficulty.new_zeros(len(difficulty), PRIORS)
     with torch.no_grad():
-        prior = torch.cat([model.prior_logit(chunk) for chunk in embedding.split(2048)])
-    prior[centre] = memory.as_logit(left_out)
-    return model, prior
+        prior[others] = torch.cat([model.prior(chunk) for chunk in embedding[others].split(2048)])
+    prior[centre] = as_prior(*left_out.T)
+    return model, prior, ridge
 
 
-def _choose(unit, difficulty, centre, dev) -> tuple[float, float]:
+def _head(unit, difficulty, centre, sharpness, ridge, leave_one_out=False) -> tuple[dict, torch.Tensor | None]:
+    """Buffers of the direct head with these centres, and the predictions without a centre's own label [M, 2]."""
+    target = torch.stack([difficulty, effectiveness(difficulty)], 1)[centre]
+    coefficient, left_out = memory.solve(unit[centre], target, sharpness, ridge, leave_one_out)
+    head = {
+        "centre": unit[centre], "coefficient": coefficient[:, 0], "effective_coefficient": coefficient[:, 1],
+        "prior_mean": target[:, 0].mean(), "effective_mean": target[:, 1].mean(),
+    }  # fmt: skip
+    return head, left_out
+
+
+def _with_dev(model: AttentionPredictor, data: _Data, known: torch.Tensor, ridge: float) -> AttentionPredictor:
+    """The same model that remembers the held-out questions as well, once they have chosen the rest."""
+    centre = _remembered(known, data.generator)
+    unit = memory.unit_rows(data.embedding, model.embedding_mean, model.embedding_std, model.config.part_widths)
+    head, _ = _head(unit, data.difficulty, centre, model.config.sharpness, ridge)
+    again = AttentionPredictor(replace(model.config, memory_size=len(centre))).to(data.embedding.device)
+    again.load_state_dict(model.state_dict() | head)
+    return again.eval()
+
+
+def _remembered(rows: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    """Positions that the direct head remembers: all, or as many as it can."""
+    if len(rows) <= MEMORY_LIMIT:
+        return rows
+    log.warning("the direct head remembers %d of %d training questions", MEMORY_LIMIT, len(rows))
+    return rows[torch.randperm(len(rows), generator=generator)[:MEMORY_LIMIT].to(rows.device)]
+
+
+def _choose(unit, difficulty, centre, dev, tried) -> tuple[float, float]:
     """Sharpness and ridge with the best rho on the held-out questions."""
-    best = (-2.0, SHARPNESS[0], RIDGE[0])
-    for sharpness in SHARPNESS:
+    best = (-2.0, tried[0], RIDGE[0])
+    for sharpness in tried:
         similarity = memory.kernel(unit[dev], unit[centre], sharpness)
         for ridge in RIDGE:
             coefficient, _ = memory.solve(unit[centre], difficulty[centre], sharpness, ridge)

@@ -20,6 +20,9 @@ EMBEDDING = np.stack([np.linspace(-1, 1, 16), np.tile([1.0, -1.0], 8)], axis=1).
 REFERENCES, MEASURED = [12, 8, 10, 0], [1.0, 0.5, 0.75, 0.0]
 
 
+EFFECTIVENESS = {"selection/predicted_effective_groups", "selection/predicted_effective_groups/all"}
+
+
 def rewards(question):
     right = min(4, max(0, 6 - question // 2))
     return (1.0,) * right + (0.0,) * (4 - right)
@@ -199,7 +202,7 @@ def test_all_figures_of_a_round_and_no_others(make):
     step.groups = {str(question): group(question, sampled=1) for question in (*chosen, 3)}
     one.observe(step, None)
     figures = one.metrics(step)
-    assert set(figures) == declared(Selection)
+    assert set(figures) == declared(Selection) - EFFECTIVENESS
     predicted_P, held_out_K = predictions()
     by_hand = np.corrcoef(held_out_K, MEASURED)[0, 1]
     assert figures["selection/reference/rho"] == pytest.approx(by_hand) and by_hand < 1
@@ -255,3 +258,37 @@ def test_a_step_that_lacks_questions_gets_others_of_the_same_round(make):
     step, planned = plan(one)
     more = one.top_up(step, 3, planned).tolist()
     assert len(set(more)) == 3 and set(more) <= set(range(16)) - set(planned)
+
+
+def test_by_effectiveness_the_questions_of_the_greatest_expected_share_are_chosen_and_the_rest_stays_the_same(make):
+    one = make(score="effectiveness")
+    step, first = plan(one)
+    predictor = OnlinePredictor(EMBEDDING, 8.0)
+    predictor.observe(1, np.array(REFERENCES), np.array(MEASURED), np.full(4, 4))
+    expected_P = predictor.effectiveness(1, np.array(REFERENCES), np.array(MEASURED), 2)
+    others = [question for question in range(16) if question not in REFERENCES]
+    best = sorted(others, key=lambda question: -expected_P[question])[:6]
+    figures = one.metrics(step)
+    assert sorted(first + plan(one, 2)[1]) == sorted(best) != sorted(nearest(0.5, 6))
+    # What is said of their difficulty, and which references are reused, does not depend on the score.
+    assert step.predicted == {question: predictions()[0][question] for question in best}
+    assert list(step.question_of.values()) == [8, 10]
+    assert figures["selection/predicted_effective_groups/all"] == pytest.approx(expected_P.mean())
+    assert figures["selection/predicted_effective_groups"] == pytest.approx(expected_P[best].mean())
+
+
+def test_a_restored_stage_chooses_the_same_by_effectiveness(make, tmp_path):
+    whole, saved, restored = (make(score="effectiveness", tau=0.05) for _ in range(3))
+    for one in (whole, saved):
+        plan(one)
+    carry_over(saved, restored, tmp_path)
+    for number in (2, 3, 4):
+        (step, mine), (_, theirs) = plan(restored, number), plan(whole, number)
+        assert mine == theirs and restored.metrics(step) == whole.metrics(step)
+
+
+def test_a_state_of_other_surface_columns_is_refused(make):
+    one = make()
+    plan(one)
+    with refused("difficulty predictor and embeddings", "other run", "'surface': ''"):
+        make(difficulty={"surface": False}).load_state_dict(one.state_dict())

@@ -224,3 +224,14 @@ def test_uniform_rounds_keep_a_reserve_too():
     one.plan_uniform()
     chosen = [*np.concatenate(batches(one)), *one.top_up(4, set())]
     assert len(chosen) == 8 == len(set(chosen))
+
+
+def test_few_questions_by_effectiveness_make_effective_references_the_first_choice():
+    one = curriculum(questions=14, reuse_references=False, score="effectiveness")
+    references, half = one.begin_round(), np.full(8, 0.5)
+    effective = np.arange(8) < 5
+    expected = np.full(14, 0.6)
+    expected[references] = 0.7  # whatever was predicted for them: five are known to be effective, three not
+    one.plan(references, half, effective, half, np.full(14, 0.5), 0.5, expected)
+    chosen = set(np.concatenate(batches(one)))
+    assert len(chosen) == 8 and set(references[effective]) < chosen and not set(references[~effective]) & chosen

@@ -59,6 +59,9 @@ def refuse_adarft_questions(config: DictConfig, dots: DotsConfig, questions: Que
 
 def _refuse_with_selection(dots: DotsConfig) -> None:
     """What is about difficulties in the data means nothing for those that selection predicts."""
+    if dots.selection.score != "difficulty":
+        why = "it moves a target difficulty, and that score has none; leave it at difficulty, or turn AdaRFT off"
+        raise excluded("dots.selection.score", dots.selection.score, ON, why)
     low, high = dots.adarft.range
     if not 0 <= low < high <= 1:
         raise excluded(

@@ -21,6 +21,10 @@ def refuse_selection(config: DictConfig, dots: DotsConfig) -> None:
     if not dots.selection.enable:
         return
     require_fixed(config, "dots.selection.enable=True", *CHOSEN_QUESTIONS, OWN_AGENT_LOOP)
+    if dots.selection.score == "effectiveness":
+        tries = config.actor_rollout_ref.rollout.n
+        rule = "must be 2 or more with dots.selection.score=effectiveness: the rewards of a group must differ"
+        require("actor_rollout_ref.rollout.n", tries, tries >= 2, rule)
     backbone = dots.difficulty.backbone
     require("dots.difficulty.backbone", backbone, backbone is not None, "must be a model folder or hub id", "missing")
     if dots.difficulty.device == "cuda" and config.trainer.device == "cpu":
@@ -69,7 +73,11 @@ def _refuse_predictor(dots: DotsConfig, questions: Questions) -> None:
     if dots.difficulty.predictor != "attention":
         return
     with refused_as("dots.difficulty.checkpoint", "file"):
-        width = load_attention(dots.difficulty).config.embedding_width
+        trained = load_attention(dots.difficulty).config
+    if dots.selection.score == "effectiveness" and not trained.direct_head:
+        why = "its predictor has difficulty alone (--preset paper); train the default one, or leave score at difficulty"
+        raise excluded("dots.selection.score", dots.selection.score, "dots.difficulty.checkpoint", why)
+    width = trained.embedding_width
     if cache.width not in (None, width):
         raise ConfigError(
             f"dots.difficulty.checkpoint takes embeddings of width {width}, those in {cache.folder} have "

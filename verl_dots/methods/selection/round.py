@@ -8,7 +8,7 @@ import numpy as np
 from verl_dots.methods.selection.rule import select
 from verl_dots.state import require_keys
 
-STATE = {"queue", "reserve", "spare", "target", "difficulty", "preferred", "unused"}
+STATE = {"queue", "reserve", "spare", "target", "drawn_by", "preferred", "unused"}
 
 
 class Round:
@@ -16,16 +16,17 @@ class Round:
 
     As long as the target stays, its batches are one draw without replacement over the round, cut at random
     (arXiv 2506.05316, algorithm 1). When it has moved, the batches to come are drawn again at the new one, from what
-    the round has not handed out; the difficulties stay those of the round.
+    the round has not handed out; what they are drawn by stays that of the round.
 
     Args:
-        difficulty_P: [P] adaptive difficulties, predicted or measured; None draws uniformly, whatever the target.
+        drawn_by_P: [P] adaptive difficulties, or expected shares of effective groups, predicted or measured; None draws
+            uniformly, whatever the target.
         preferred_P: [P] bool, the candidates as long as there are enough of them.
         unused_P: [P] bool, all that may be drawn.
     """
 
-    def __init__(self, difficulty_P: np.ndarray | None, preferred_P: np.ndarray, unused_P: np.ndarray):
-        self.difficulty_P, self._preferred_P, self._unused_P = difficulty_P, preferred_P, unused_P
+    def __init__(self, drawn_by_P: np.ndarray | None, preferred_P: np.ndarray, unused_P: np.ndarray):
+        self.drawn_by_P, self._preferred_P, self._unused_P = drawn_by_P, preferred_P, unused_P
         self._queue: list[np.ndarray] = []  # questions of the batches to come
         self._reserve = np.empty(0, dtype=np.int64)  # the next best, for what replay cannot fill
         self._spare = np.empty(0, dtype=np.int64)  # those after them, for groups that give way
@@ -59,7 +60,7 @@ class Round:
 
     def follow(self, target: float, tau: float, rng: np.random.Generator) -> bool:
         """Draw the batches to come again if the target has moved; whether it has."""
-        if self.difficulty_P is None or target == self._target:
+        if self.drawn_by_P is None or target == self._target:
             return False
         sizes = [len(batch) for batch in self._queue]
         self.draw(sizes, len(self._reserve), target, tau, rng, len(self._spare))
@@ -88,16 +89,16 @@ class Round:
         """Too few of the preferred: all that is unused are candidates."""
         preferred_P = self._preferred_P & unused_P
         candidates = np.flatnonzero(preferred_P if preferred_P.sum() >= count else unused_P)
-        if self.difficulty_P is None:
+        if self.drawn_by_P is None:
             return candidates[rng.permutation(len(candidates))[:count]]
-        return candidates[select(self.difficulty_P[candidates], count, target, tau, rng)]
+        return candidates[select(self.drawn_by_P[candidates], count, target, tau, rng)]
 
     def _nearest(self, unused_P: np.ndarray, count: int, target: float, tau: float) -> np.ndarray:
         """Up to `count`, nearest first. None is drawn: where no group gives way the generator is as without them."""
-        if self.difficulty_P is None or np.isinf(tau):
+        if self.drawn_by_P is None or np.isinf(tau):
             return np.empty(0, dtype=np.int64)
         left = np.flatnonzero(self._preferred_P & unused_P)
-        return left[np.argsort(np.abs(self.difficulty_P[left] - target), kind="stable")][:count]
+        return left[np.argsort(np.abs(self.drawn_by_P[left] - target), kind="stable")][:count]
 
     def state_dict(self) -> dict[str, Any]:
         return {
@@ -105,7 +106,7 @@ class Round:
             "reserve": self._reserve,
             "spare": self._spare,
             "target": self._target,
-            "difficulty": self.difficulty_P,
+            "drawn_by": self.drawn_by_P,
             "preferred": self._preferred_P,
             "unused": self._unused_P.copy(),
         }
@@ -114,7 +115,7 @@ class Round:
     def from_state(cls, state: Mapping[str, Any]) -> "Round":
         """The round of such a state."""
         require_keys("selection round", state, STATE)
-        found = cls(state["difficulty"], state["preferred"], state["unused"].copy())
+        found = cls(state["drawn_by"], state["preferred"], state["unused"].copy())
         found._queue, found._target = list(state["queue"]), state["target"]
         found._reserve, found._spare = state["reserve"], state["spare"]
         return found

@@ -2,6 +2,8 @@
 
 P(question) ~ exp(-|d - alpha| / tau), drawn one after the other without replacement. Adding Gumbel noise to the
 logarithms of the weights and taking the largest is the same draw in one pass over the questions.
+
+By effectiveness, questions are drawn with P ~ exp(-(1 - e) / tau): the same rule, of e and the target 1.
 """
 
 import numpy as np
@@ -11,7 +13,8 @@ def select(difficulty_P: np.ndarray, count: int, alpha: float, tau: float, rng: 
     """Draw `count` distinct questions, those near `alpha` with the greatest probability.
 
     Args:
-        difficulty_P: [P] adaptive difficulties (1 - mean reward), measured or predicted, finite.
+        difficulty_P: [P] adaptive difficulties (1 - mean reward), measured or predicted, finite; or shares of
+            effective groups.
         count: how many to draw, 0..P.
         alpha: target difficulty.
         tau: temperature of the draw, 0 or more. 0 takes exactly the nearest; infinity draws uniformly.

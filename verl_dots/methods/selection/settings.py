@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from verl_dots.settings import Settings, require, require_choice
 
 CONFLICTS = ("drop", "error")
+SCORES = ("difficulty", "effectiveness")
 
 
 @dataclass(frozen=True)
@@ -14,8 +15,13 @@ class SelectionConfig(Settings):
     Attributes:
         enable: choose questions by difficulty; off, they come in verl's own order.
         references: K, questions drawn uniformly in every round and rolled out to measure their difficulty.
-        alpha: target adaptive difficulty, 1 - mean reward.
-        tau: temperature of the draw around `alpha`; 0 takes the nearest questions.
+        score: what questions are drawn by: "difficulty", as in the paper, with the weight
+            exp(-|difficulty - alpha| / tau), or "effectiveness", e, the expected share of groups whose rewards differ,
+            with exp(-(1 - e) / tau). A predicted difficulty near alpha may also mean that nothing is known.
+        alpha: target adaptive difficulty, 1 - mean reward. With score=effectiveness it only orders the references that
+            are reused.
+        tau: temperature of the draw; 0 takes the nearest questions, or the most effective. With score=effectiveness a
+            question whose e is lower by tau is drawn e times less often: 0.001 nearly takes the best, 0.05 is a draw.
         mu: train batches chosen in one round: one prediction for all of them, each at the target of its own step.
         references_are_candidates: choose among the references as well, by their measured difficulty; off, only where
             there are too few others.
@@ -30,6 +36,7 @@ class SelectionConfig(Settings):
 
     enable: bool = False
     references: int = 256
+    score: str = "difficulty"
     alpha: float = 0.5
     tau: float = 1e-3
     mu: int = 2
@@ -42,6 +49,7 @@ class SelectionConfig(Settings):
 
     def __post_init__(self):
         require("dots.selection.references", self.references, self.references >= 2, "must be 2 or more")
+        require_choice("dots.selection.score", self.score, SCORES)
         require("dots.selection.alpha", self.alpha, 0 <= self.alpha <= 1, "must be in [0, 1]")
         require("dots.selection.tau", self.tau, self.tau >= 0, "must be 0 or more")
         require("dots.selection.mu", self.mu, self.mu >= 1, "must be 1 or more")

@@ -32,6 +32,10 @@ class Selection(Source):
         "reference/reused_groups": "references whose rollouts the step trains on",
         "reference/rho": "Pearson correlation of predicted and measured difficulty of the last rounds' references",
         "predicted_difficulty/all": "mean predicted difficulty of all questions",
+        "predicted_effective_groups/all": "mean expected share of effective groups, of all questions "
+        "(with score=effectiveness)",
+        "predicted_effective_groups": "of the round's chosen questions and those kept in reserve for replay "
+        "(with score=effectiveness); compare with effective_groups",
         "predicted_difficulty": "mean predicted difficulty of the round's chosen questions so far",
         "measured_difficulty": "mean difficulty that their rollouts showed",
         "rho": "Pearson correlation of the two, near 0 by construction: the chosen were predicted alike",
@@ -100,7 +104,10 @@ class Selection(Source):
         with step.timed("predict_difficulty"):
             self.predictor.observe(step.number, references_K, measured_K, np.array([group.size for group in groups]))
             predicted_P, held_out_K = self.predictor.predict(step.number, references_K, measured_K)
-        reused_R = self.curriculum.plan(references_K, measured_K, effective_K, held_out_K, predicted_P, step.target)
+            expected_P = self._expected_effectiveness(step, references_K, measured_K)
+        reused_R = self.curriculum.plan(
+            references_K, measured_K, effective_K, held_out_K, predicted_P, step.target, expected_P
+        )
         unused_tokens = found.dropped_tokens + self._hand_over(found.rows, [groups[place] for place in reused_R], step)
         step.other_tokens += unused_tokens
         figures = {
@@ -111,8 +118,19 @@ class Selection(Source):
             "reference/rho": self.curriculum.trust.rho,
             "predicted_difficulty/all": float(predicted_P.mean()),
         }
+        if expected_P is not None and self.curriculum.predicted:
+            figures["predicted_effective_groups/all"] = float(expected_P.mean())
+            figures["predicted_effective_groups"] = float(expected_P[list(self.curriculum.predicted)].mean())
         self._figures |= {f"selection/{name}": value for name, value in figures.items() if np.isfinite(value)}
         step.metrics["training/unused_tokens"] = float(unused_tokens)
+
+    def _expected_effectiveness(
+        self, step: Step, references_K: np.ndarray, measured_K: np.ndarray
+    ) -> np.ndarray | None:
+        """[P] expected share of effective groups, where questions are drawn by it."""
+        if self.run.dots.selection.score != "effectiveness":
+            return None
+        return self.predictor.effectiveness(step.number, references_K, measured_K, self.run.rollout.n)
 
     def _hand_over(self, rows: Rows, reused: list[Group], step: Step) -> int:
         """Make the reused groups part of the step, forget the others, and return the others' tokens."""

@@ -19,6 +19,7 @@ from verl_dots.methods.selection.trust import Trust
 from verl_dots.state import require_equal, require_keys
 
 logger = logging.getLogger(__name__)
+MOST_EFFECTIVE = 1.0  # share of effective groups that questions are drawn near, where they are drawn by it
 
 
 class SelectionCurriculum:
@@ -81,6 +82,7 @@ class SelectionCurriculum:
         held_out_K: np.ndarray,
         predicted_P: np.ndarray,
         target: float,
+        expected_P: np.ndarray | None = None,
     ) -> np.ndarray:
         """Draw the batches of a round.
 
@@ -91,6 +93,7 @@ class SelectionCurriculum:
             held_out_K: their difficulty as predicted without their own new rollouts.
             predicted_P: predicted difficulty of every question.
             target: adaptive difficulty that the questions should have.
+            expected_P: expected share of effective groups of every question, to draw by it in place of the difficulty.
 
         Returns:
             [R] positions in `references_K` whose rollouts are trained on, in place of R fresh questions of the first
@@ -104,7 +107,11 @@ class SelectionCurriculum:
         # Where there are too few others, references are candidates in any case.
         preferred_P[references_K] = self.settings.references_are_candidates
         unused_P[references_K[reused_R]] = False
-        self._begin(Round(None if self.trust.paused else difficulty_P, preferred_P, unused_P), references_K)
+        drawn_P = difficulty_P
+        if expected_P is not None:
+            drawn_P, target = np.array(expected_P, dtype=np.float64), MOST_EFFECTIVE
+            drawn_P[references_K] = effective_K
+        self._begin(Round(None if self.trust.paused else drawn_P, preferred_P, unused_P), references_K)
         sizes = [max(1, self.fresh - len(reused_R)), *[self.fresh] * (self.batches - 1)]
         reserve = self.batches * self.batch_size - len(reused_R) - sum(sizes)
         self._round.draw(sizes, reserve, target, self.settings.tau, self.rng, self.batches * self.spare)
@@ -118,8 +125,10 @@ class SelectionCurriculum:
             target: adaptive difficulty of the step; where it is another than the round was drawn at, the batches to
                 come are drawn again, by the round's predictions.
         """
-        if self._round.follow(target, self.settings.tau, self.rng):
-            self._predict(self._round.difficulty_P)
+        # By effectiveness there is no target difficulty to follow.
+        by_difficulty = self.settings.score == "difficulty"
+        if by_difficulty and self._round.follow(target, self.settings.tau, self.rng):
+            self._predict(self._round.drawn_by_P)
         return self._round.next_batch()
 
     def top_up(self, count: int, exclude: Collection[int]) -> np.ndarray:

@@ -16,7 +16,7 @@ from verl.single_controller.ray import RayClassWithInitArgs, RayResourcePool, Ra
 from verl.single_controller.ray.base import split_resource_pool
 
 from verl_dots.difficulty.embeddings import cached_embeddings
-from verl_dots.difficulty.predictors import DifficultyPredictor, backbone_of, make_predictor
+from verl_dots.difficulty.predictors import DifficultyPredictor, backbone_of, inputs_of, make_predictor
 from verl_dots.difficulty.settings import DifficultyConfig
 
 logger = logging.getLogger(__name__)
@@ -47,7 +47,7 @@ class DifficultyWorker(Worker):
         if self.config.device == "cuda":
             # The backbone has gone; without this torch would keep its memory from the engine.
             torch.cuda.empty_cache()
-        self.predictor = make_predictor(self.config, embedding_P)
+        self.predictor = make_predictor(self.config, inputs_of(self.config, embedding_P, texts, answers))
         return embedding_P.shape[1]
 
     @register(dispatch_mode=Dispatch.ONE_TO_ALL)
@@ -59,6 +59,11 @@ class DifficultyWorker(Worker):
     def predict(self, step: int, reference_K: np.ndarray, difficulty_K: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """[P] predicted difficulties, and [K] the references' without their own outcome."""
         return self.predictor.predict(step, reference_K, difficulty_K)
+
+    @register(dispatch_mode=Dispatch.ONE_TO_ALL)
+    def effectiveness(self, step: int, reference_K: np.ndarray, difficulty_K: np.ndarray, tries: int) -> np.ndarray:
+        """[P] expected share of effective groups."""
+        return self.predictor.effectiveness(step, reference_K, difficulty_K, tries)
 
     @register(dispatch_mode=Dispatch.ONE_TO_ALL)
     def state(self) -> dict[str, Any]:
@@ -98,6 +103,9 @@ class DifficultyWorkerGroup:
 
     def predict(self, step: int, reference_K: np.ndarray, difficulty_K: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         return self._group.predict(step, reference_K, difficulty_K)[0]
+
+    def effectiveness(self, step: int, reference_K: np.ndarray, difficulty_K: np.ndarray, tries: int) -> np.ndarray:
+        return self._group.effectiveness(step, reference_K, difficulty_K, tries)[0]
 
     def state_dict(self) -> dict[str, Any]:
         return self._group.state()[0]

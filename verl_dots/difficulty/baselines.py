@@ -1,0 +1,77 @@
+"""What a trained predictor has to beat: linear regressions on one part of what it sees.
+
+Fitted on the same training questions, and kept beside the predictor for `evaluate`. Each gives difficulty and share of
+effective groups.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import numpy as np
+from safetensors.numpy import load_file, save_file
+
+from verl_dots.difficulty.effectiveness import effectiveness
+from verl_dots.difficulty.surface import surface_columns
+from verl_dots.difficulty.words import hashed_words
+from verl_dots.files import write_atomically
+
+FILE = "baselines.safetensors"
+EMBEDDING, SURFACE, WORDS = "ridge regression", "ridge on surface columns", "ridge on words (TF-IDF)"
+PENALTY = {EMBEDDING: 1000.0, SURFACE: 100.0, WORDS: 10_000.0}
+WORDS_WIDTH = 2048
+
+
+@dataclass(frozen=True)
+class Ridge:
+    """Linear regression on standardised columns: mean and scale [d], weight [d, T], bias [T]."""
+
+    mean: np.ndarray
+    scale: np.ndarray
+    weight: np.ndarray
+    bias: np.ndarray
+
+    def __call__(self, column_P: np.ndarray) -> np.ndarray:
+        """Targets [P, T] of columns [P, d]."""
+        return ((column_P - self.mean) / self.scale) @ self.weight + self.bias
+
+
+def ridge(column_N: np.ndarray, target_N: np.ndarray, penalty: float = 1000.0) -> Ridge:
+    """Fit to columns [N, d] and targets [N] or [N, T]."""
+    mean, scale = column_N.mean(0), np.maximum(column_N.std(0), 1e-3)
+    x = (column_N - mean) / scale
+    weight = np.linalg.solve(x.T @ x + penalty * np.eye(x.shape[1]), x.T @ (target_N - target_N.mean(0)))
+    return Ridge(mean, scale, weight, np.asarray(target_N.mean(0)))
+
+
+def columns_of(embedding_P: np.ndarray, texts: Sequence[str], answers: Sequence[str]) -> dict[str, np.ndarray]:
+    """What each baseline sees of the questions."""
+    word_P = hashed_words(texts, answers, WORDS_WIDTH)
+    # Long questions have many words: rows of length one. Standardising the columns then is the inverse frequency.
+    word_P /= np.maximum(np.linalg.norm(word_P, axis=1, keepdims=True), 1e-6)
+    return {EMBEDDING: embedding_P, SURFACE: surface_columns(texts, answers), WORDS: word_P}
+
+
+def fit(columns: Mapping[str, np.ndarray], difficulty_N: np.ndarray) -> dict[str, Ridge]:
+    """Every baseline, on what it sees of the training questions."""
+    target_N = np.stack([difficulty_N, effectiveness(difficulty_N)], 1)
+    return {name: ridge(column_N, target_N, PENALTY[name]) for name, column_N in columns.items()}
+
+
+def save(folder: Path, fitted: Mapping[str, Ridge]) -> None:
+    """Write the fitted baselines of a predictor's folder."""
+    parts = [field.name for field in fields(Ridge)]
+    tensors = {
+        f"{name}/{part}": np.ascontiguousarray(getattr(one, part), dtype=np.float32)
+        for name, one in fitted.items()
+        for part in parts
+    }
+    write_atomically(folder / FILE, lambda partial: save_file(tensors, partial))
+
+
+def load(folder: Path) -> dict[str, Ridge]:
+    """What `save` wrote. Raises FileNotFoundError."""
+    tensors = load_file(folder / FILE)
+    names = dict.fromkeys(key.rsplit("/", 1)[0] for key in sorted(tensors))
+    parts = [field.name for field in fields(Ridge)]
+    return {name: Ridge(*(tensors[f"{name}/{part}"] for part in parts)) for name in names}

@@ -1,0 +1,68 @@
+"""Shape of an attention predictor, and what its inputs are made of."""
+
+import json
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+from verl_dots.difficulty import inputs
+
+CALIBRATIONS = ("group", "none")
+FORMAT = 1
+ADDED = {"activate_last": True}  # fields that older configs lack, and what their predictors do
+
+
+@dataclass(frozen=True)
+class PredictorConfig:
+    """Shape of an attention predictor; stored as JSON beside its weights."""
+
+    embedding_width: int
+    adapter_widths: tuple[int, ...] = (64,)  # layers of each adapter; the last is the projected width h
+    activate_last: bool = True  # GELU and dropout follow the last of these layers, too; not as published
+    dropout: float = 0.1
+    direct_head: bool = True  # a prior per question from labelled questions, corrected by the references
+    memory_size: int = 0  # labelled questions that the direct head holds; set by training
+    sharpness: float = 5.0  # of the direct head's kernel
+    calibration: str = "none"  # "group": sigmoid(w * logit + b) from mean and std of the references, as published
+    backbone_id: str = ""
+    embedding_layers: str = "last"
+    embedding_reads: str = "question"
+    surface: str = ""  # version of the columns behind the embedding (`inputs`); "": none
+
+    def __post_init__(self):
+        object.__setattr__(self, "adapter_widths", tuple(self.adapter_widths))
+        if self.embedding_width < 1 or not self.adapter_widths or min(self.adapter_widths) < 1:
+            raise ValueError(f"widths must be >= 1, got {self.embedding_width} and {self.adapter_widths}")
+        if not 0 <= self.dropout < 1:
+            raise ValueError(f"dropout must be in [0, 1), got {self.dropout}")
+        if self.calibration not in CALIBRATIONS:
+            raise ValueError(f"unknown calibration {self.calibration!r}; known: {list(CALIBRATIONS)}")
+        if len(self.part_widths) > 1 and not self.direct_head:
+            raise ValueError("surface columns are for the direct head; leave surface empty without it")
+
+    @property
+    def input_width(self) -> int:
+        """d: of the embedding, and of the columns behind it."""
+        return sum(self.part_widths)
+
+    @property
+    def part_widths(self) -> tuple[int, ...]:
+        """Of the embedding, and of the columns behind it."""
+        return inputs.widths(self.embedding_width, self.surface)
+
+    @classmethod
+    def load(cls, folder: Path) -> "PredictorConfig":
+        """Read the config of a saved predictor. Raises ValueError for another format or other fields."""
+        content = ADDED | json.loads((Path(folder) / "config.json").read_text())
+        if content.pop("format", None) != FORMAT:
+            raise ValueError(f"{folder}/config.json is not format {FORMAT}; train the predictor again")
+        known = {field.name for field in fields(cls)}
+        if set(content) != known:
+            differing = sorted(set(content) ^ known)
+            raise ValueError(f"{folder}/config.json differs in the fields {differing}; train the predictor again")
+        return cls(**content)
+
+    @classmethod
+    def paper(cls, embedding_width: int, **changes) -> "PredictorConfig":
+        """The published model."""
+        published = {"activate_last": False, "direct_head": False, "calibration": "group"}
+        return cls(embedding_width, **({"adapter_widths": (896, 896, 896)} | published | changes))
