@@ -47,7 +47,8 @@ dots.max_failed_share=-0.1|1.1 : range
 dots.reward_range=[1,0]|[0,inf] : range
 dots.selection.alpha=-0.1|1.5 : range
 dots.selection.tau=-1 : range
-dots.selection.references=1 : range
+dots.selection.references=1|-1 : range
+dots.selection.explore=0|1 dots.selection.references=0 : range
 dots.selection.mu,rho_rounds,uniform_rounds=0 : range
 dots.selection.rho_floor=-2|2 : range
 dots.difficulty.cache="" : range

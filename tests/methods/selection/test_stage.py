@@ -8,10 +8,12 @@ import logging
 
 import numpy as np
 import pytest
+from omegaconf import OmegaConf
 
 from tests.methods.memory import MemoryTrainer, carry_over, declared, make_run
 from tests.refusals import refused
 from verl_dots.difficulty.online import OnlinePredictor
+from verl_dots.methods.refusals import OWN_AGENT_LOOP
 from verl_dots.methods.selection import worker
 from verl_dots.methods.selection.stage import Selection
 from verl_dots.step import Group, Origin, Step
@@ -202,7 +204,8 @@ def test_all_figures_of_a_round_and_no_others(make):
     step.groups = {str(question): group(question, sampled=1) for question in (*chosen, 3)}
     one.observe(step, None)
     figures = one.metrics(step)
-    assert set(figures) == declared(Selection) - EFFECTIVENESS
+    explored = {name for name in declared(Selection) if "explored" in name}  # of runs without references
+    assert set(figures) == declared(Selection) - EFFECTIVENESS - explored
     predicted_P, held_out_K = predictions()
     by_hand = np.corrcoef(held_out_K, MEASURED)[0, 1]
     assert figures["selection/reference/rho"] == pytest.approx(by_hand) and by_hand < 1
@@ -292,3 +295,66 @@ def test_a_state_of_other_surface_columns_is_refused(make):
     plan(one)
     with refused("difficulty predictor and embeddings", "other run", "'surface': ''"):
         make(difficulty={"surface": False}).load_state_dict(one.state_dict())
+
+
+def rolled_out(one, step, questions):
+    """What the step's rollouts show, taken in."""
+    step.groups = {str(question): group(question, sampled=step.number) for question in questions}
+    one.observe(step, None)
+    return one.metrics(step)
+
+
+def test_without_references_the_predictor_learns_from_training_alone(make, tmp_path):
+    trainer = MemoryTrainer(rewards)
+    one = make(trainer, references=0, explore=0.25, mu=1)
+    step, chosen = plan(one)
+    # Nothing is known yet, so all are drawn uniformly.
+    assert len(set(chosen)) == 4 and step.predicted == {}
+    assert rolled_out(one, step, chosen)["selection/trusted"] == 0
+    for number in range(2, 6):
+        step, chosen = plan(one, number)
+        predicted = OnlinePredictor(EMBEDDING, 8.0)
+        predicted.load_state_dict(one.predictor.state_dict())
+        figures = rolled_out(one, step, chosen)
+        assert figures["selection/trusted"] == 1 and len(set(chosen)) == 4
+        explored = set(chosen) - set(one.curriculum.predicted)
+        assert len(explored) == 1 and set(step.predicted) == set(chosen)
+        # The other three are those predicted nearest to the target.
+        difficulty_P = predicted.predict(number, np.empty(0, int), np.empty(0))[0]
+        nearest_P = np.argsort(abs(difficulty_P - 0.5), kind="stable")[:3]
+        assert set(nearest_P.tolist()) == set(chosen) - explored
+    assert trainer.references == [] and step.other_tokens == 0
+    assert sorted({place for place, *_ in observed(one)}) == [1, 2, 3, 4, 5]
+    assert one.metrics(step).keys() <= declared(Selection) and figures["selection/explored/groups"] == 3
+    # A resumed run chooses the same.
+    other = make(MemoryTrainer(rewards), references=0, explore=0.25, mu=1)
+    carry_over(one, other, tmp_path)
+    assert [plan(one, number)[1] for number in (6, 7)] == [plan(other, number)[1] for number in (6, 7)]
+
+
+def test_distrusted_predictions_without_references_pause_for_uniform_rounds(make):
+    one = make(references=0, explore=0.5, mu=1, rho_floor=1.0, rho_rounds=1, uniform_rounds=2)
+    trusted = []
+    for number in range(1, 24):
+        step, chosen = plan(one, number)
+        trusted.append(rolled_out(one, step, chosen)["selection/trusted"])
+    # 2 pairs a round from the second on, so 32 of them before round 18; that one and two more are uniform.
+    assert trusted == [0] + [1] * 16 + [0, 0, 0] + [1] * 3
+
+
+def test_what_selection_without_references_asks_of_a_run(tmp_path):
+    def refuse(more=(), **changes):
+        dots = {"selection": {"enable": True, "references": 0}, "difficulty": {"backbone": "model"}, **dict(more)}
+        run = make_run(dots, **changes)
+        OmegaConf.update(run.config, "trainer.v1.trainer_mode", "dots", force_add=True)
+        OmegaConf.update(run.config, OWN_AGENT_LOOP.key, OWN_AGENT_LOOP.allowed[0], force_add=True)
+        Selection.refuse(run.config, run.dots)
+
+    refuse()
+    attention = {"backbone": "model", "predictor": "attention", "checkpoint": "folder"}
+    with refused("dots.difficulty.predictor", "excluded"):
+        refuse({"difficulty": attention})
+    with refused("dots.selection.references", "size"):
+        refuse(data__train_batch_size=1)
+    with refused("dots.selection.references", "size"):
+        refuse({"replay": {"enable": True, "delta": 0.25}})

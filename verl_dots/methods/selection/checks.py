@@ -7,6 +7,8 @@ from omegaconf import DictConfig
 from verl_dots.config import DotsConfig
 from verl_dots.data.questions import Questions
 from verl_dots.methods.refusals import CHOSEN_QUESTIONS, OWN_AGENT_LOOP, excluded, refused_as, require_fixed
+from verl_dots.methods.replay.sampling import fresh_count
+from verl_dots.methods.selection.exploration import Exploration
 from verl_dots.methods.selection.state import rounds_batches
 from verl_dots.settings import ConfigError, require
 
@@ -27,6 +29,14 @@ def refuse_selection(config: DictConfig, dots: DotsConfig) -> None:
         require("actor_rollout_ref.rollout.n", tries, tries >= 2, rule)
     backbone = dots.difficulty.backbone
     require("dots.difficulty.backbone", backbone, backbone is not None, "must be a model folder or hub id", "missing")
+    if not dots.selection.references:
+        if dots.difficulty.predictor != "online":
+            why = "it predicts from reference rollouts alone; set it to online"
+            raise excluded("dots.difficulty.predictor", dots.difficulty.predictor, "dots.selection.references=0", why)
+        batch_size = config.data.train_batch_size
+        fresh = fresh_count(batch_size, dots.replay.delta) if dots.replay.enable else batch_size
+        with refused_as("dots.selection.references", "size"):
+            Exploration(dots.selection.explore, fresh, questions=0)
     if dots.difficulty.device == "cuda" and config.trainer.device == "cpu":
         raise excluded("dots.difficulty.device", "cuda", "device=cpu", "there is no GPU for it; leave it at cpu")
 

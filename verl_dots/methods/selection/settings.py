@@ -14,7 +14,10 @@ class SelectionConfig(Settings):
 
     Attributes:
         enable: choose questions by difficulty; off, they come in verl's own order.
-        references: K, questions drawn uniformly in every round and rolled out to measure their difficulty.
+        references: K, questions drawn uniformly in every round and rolled out to measure their difficulty. 0 for none:
+            the online predictor then learns from the rollouts of training alone.
+        explore: with references=0, share of each batch's questions that are drawn uniformly; the correlation that
+            `rho_floor` asks for is taken over these.
         score: what questions are drawn by: "difficulty", as in the paper, with the weight
             exp(-|difficulty - alpha| / tau), or "effectiveness", e, the expected share of groups whose rewards differ,
             with exp(-(1 - e) / tau). A predicted difficulty near alpha may also mean that nothing is known.
@@ -36,6 +39,7 @@ class SelectionConfig(Settings):
 
     enable: bool = False
     references: int = 256
+    explore: float = 0.1
     score: str = "difficulty"
     alpha: float = 0.5
     tau: float = 1e-3
@@ -48,7 +52,9 @@ class SelectionConfig(Settings):
     uniform_rounds: int = 4
 
     def __post_init__(self):
-        require("dots.selection.references", self.references, self.references >= 2, "must be 2 or more")
+        possible = self.references >= 2 or self.references == 0
+        require("dots.selection.references", self.references, possible, "must be 2 or more, or 0 for none")
+        require("dots.selection.explore", self.explore, 0 < self.explore < 1, "must be a share above 0 and below 1")
         require_choice("dots.selection.score", self.score, SCORES)
         require("dots.selection.alpha", self.alpha, 0 <= self.alpha <= 1, "must be in [0, 1]")
         require("dots.selection.tau", self.tau, self.tau >= 0, "must be 0 or more")

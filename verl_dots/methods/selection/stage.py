@@ -14,6 +14,7 @@ from verl_dots.config import DotsConfig
 from verl_dots.difficulty.predictors import DifficultyPredictor, identity_of
 from verl_dots.methods.hooks import References, Run, Source
 from verl_dots.methods.selection.checks import CACHE, refuse_selection, refuse_selection_questions
+from verl_dots.methods.selection.exploration import Exploration
 from verl_dots.methods.selection.state import SelectionCurriculum
 from verl_dots.state import require_equal, require_keys
 from verl_dots.step import Group, Origin, Step, columns, difficulty
@@ -31,6 +32,8 @@ class Selection(Source):
         "reference/effective_groups": "share of the references whose rewards differ",
         "reference/reused_groups": "references whose rollouts the step trains on",
         "reference/rho": "Pearson correlation of predicted and measured difficulty of the last rounds' references",
+        "explored/groups": "questions of the last rounds drawn uniformly and measured, with references=0",
+        "explored/rho": "Pearson correlation of their predicted and measured difficulty",
         "predicted_difficulty/all": "mean predicted difficulty of all questions",
         "predicted_effective_groups/all": "mean expected share of effective groups, of all questions "
         "(with score=effectiveness)",
@@ -46,9 +49,15 @@ class Selection(Source):
     refuse = staticmethod(refuse_selection)
     refuse_questions = staticmethod(refuse_selection_questions)
 
-    def __init__(self, run: Run, curriculum: SelectionCurriculum, predictor: DifficultyPredictor):
+    def __init__(
+        self,
+        run: Run,
+        curriculum: SelectionCurriculum,
+        predictor: DifficultyPredictor,
+        exploration: Exploration | None = None,
+    ):
         super().__init__(run)
-        self.curriculum, self.predictor = curriculum, predictor
+        self.curriculum, self.predictor, self.exploration = curriculum, predictor, exploration
 
     @classmethod
     def on_conflict(cls, dots: DotsConfig) -> str:
@@ -63,12 +72,15 @@ class Selection(Source):
         from verl_dots.methods.selection.worker import DifficultyWorkerGroup
 
         settings = run.dots.selection
+        exploration = None if settings.references else Exploration(settings.explore, run.fresh, len(run.questions))
+        explored = exploration.count if exploration else 0
+        batch_size, fresh = run.batch_size - explored, run.fresh - explored
         spare = run.batch_size if run.dots.refill.enable else 0
         rng = run.rng(SEED_STREAM)
-        curriculum = SelectionCurriculum(settings, len(run.questions), run.batch_size, rng, run.fresh, spare)
+        curriculum = SelectionCurriculum(settings, len(run.questions), batch_size, rng, fresh, spare)
         predictor = DifficultyWorkerGroup(run.dots.difficulty, run.resources, run.config.trainer.device)
         predictor.embed(run.questions.known.texts, run.questions.known.answers)
-        return cls(run, curriculum, predictor)
+        return cls(run, curriculum, predictor, exploration)
 
     # --- a step ----------------------------------------------------------------------------------------------
 
@@ -80,13 +92,18 @@ class Selection(Source):
         if self.curriculum.round_due:
             with step.timed("selection"):
                 references_K = self.curriculum.begin_round()
-                if len(references_K):
+                if self.exploration:
+                    self._plan_without_references(step)
+                elif len(references_K):
                     self._plan_round(step, references_K)
                 else:
                     self.curriculum.plan_uniform()
                     self._figures["selection/trusted"] = 0.0
         batch = self.curriculum.next_batch(step.target)
         step.predicted = self.curriculum.predicted
+        if self.exploration:
+            batch = self.exploration.mixed(batch, self.curriculum.rng)
+            step.predicted = {**step.predicted, **self.exploration.predicted}
         return batch
 
     def top_up(self, step: Step, count: int, exclude: Collection[int]) -> np.ndarray:
@@ -118,11 +135,29 @@ class Selection(Source):
             "reference/rho": self.curriculum.trust.rho,
             "predicted_difficulty/all": float(predicted_P.mean()),
         }
-        if expected_P is not None and self.curriculum.predicted:
-            figures["predicted_effective_groups/all"] = float(expected_P.mean())
-            figures["predicted_effective_groups"] = float(expected_P[list(self.curriculum.predicted)].mean())
+        figures |= self._expected_figures(expected_P)
         self._figures |= {f"selection/{name}": value for name, value in figures.items() if np.isfinite(value)}
         step.metrics["training/unused_tokens"] = float(unused_tokens)
+
+    def _plan_without_references(self, step: Step) -> None:
+        """A round by what training has rolled out; uniform before there is any, or where predictions are distrusted."""
+        trust, none = self.curriculum.trust, np.empty(0, dtype=np.int64)
+        pairs = self.exploration.take_pairs()
+        if trust.paused or not self.exploration.learnt:
+            self.exploration.begin_round(None)
+            self.curriculum.plan_uniform()
+            self._figures["selection/trusted"] = 0.0
+            return
+        trust.judge(*pairs)
+        figures = {"explored/groups": float(trust.pairs), "explored/rho": trust.rho}
+        with step.timed("predict_difficulty"):
+            predicted_P, _ = self.predictor.predict(step.number, none, np.empty(0))
+            expected_P = self._expected_effectiveness(step, none, np.empty(0))
+        self.exploration.begin_round(predicted_P)
+        self.curriculum.plan(none, np.empty(0), none > 0, np.empty(0), predicted_P, step.target, expected_P)
+        figures |= {"trusted": float(not trust.paused), "predicted_difficulty/all": float(predicted_P.mean())}
+        figures |= self._expected_figures(expected_P)
+        self._figures |= {f"selection/{name}": value for name, value in figures.items() if np.isfinite(value)}
 
     def _expected_effectiveness(
         self, step: Step, references_K: np.ndarray, measured_K: np.ndarray
@@ -131,6 +166,16 @@ class Selection(Source):
         if self.run.dots.selection.score != "effectiveness":
             return None
         return self.predictor.effectiveness(step.number, references_K, measured_K, self.run.rollout.n)
+
+    def _expected_figures(self, expected_P: np.ndarray | None) -> dict[str, float]:
+        """What is expected of all questions and of those that the round has drawn."""
+        if expected_P is None or not self.curriculum.predicted:
+            return {}
+        of_drawn = expected_P[list(self.curriculum.predicted)]
+        return {
+            "predicted_effective_groups/all": float(expected_P.mean()),
+            "predicted_effective_groups": float(of_drawn.mean()),
+        }
 
     def _hand_over(self, rows: Rows, reused: list[Group], step: Step) -> int:
         """Make the reused groups part of the step, forget the others, and return the others' tokens."""
@@ -153,8 +198,13 @@ class Selection(Source):
             difficulty_N = np.array([self._difficulty(group) for group in groups])
             self.predictor.observe(sampled, questions_N, difficulty_N, sizes_N)
         questions_N, difficulty_N = columns(chosen)[0], np.array([self._difficulty(group) for group in chosen])
+        if self.exploration:
+            explored_N = self.exploration.observe(questions_N, difficulty_N)
+            chosen = [group for group, explored in zip(chosen, explored_N, strict=True) if not explored]
+            questions_N, difficulty_N = questions_N[~explored_N], difficulty_N[~explored_N]
         figures = self.curriculum.observe(questions_N, difficulty_N)
-        figures["effective_groups"] = float(np.mean([group.effective for group in chosen]))
+        if chosen:
+            figures["effective_groups"] = float(np.mean([group.effective for group in chosen]))
         self._figures |= {f"selection/{name}": value for name, value in figures.items()}
 
     def _difficulty(self, group: Group) -> float:
@@ -168,11 +218,15 @@ class Selection(Source):
             "identity": identity_of(self.run.dots.difficulty),
             "curriculum": self.curriculum.state_dict(),
             "predictor": self.predictor.state_dict(),
+            **({"exploration": self.exploration.state_dict()} if self.exploration else {}),
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Refuses one of other embeddings or predictor weights, too."""
-        require_keys("selection", state, {"identity", "curriculum", "predictor"})
+        more = {"exploration"} if self.exploration else set()
+        require_keys("selection", state, {"identity", "curriculum", "predictor", *more})
         require_equal("difficulty predictor and embeddings", state["identity"], identity_of(self.run.dots.difficulty))
         self.curriculum.load_state_dict(state["curriculum"])
         self.predictor.load_state_dict(state["predictor"])
+        if self.exploration:
+            self.exploration.load_state_dict(state["exploration"])

@@ -15,7 +15,7 @@ import numpy as np
 from verl_dots.difficulty.agreement import calibration_error, pearson
 from verl_dots.methods.selection.round import Round
 from verl_dots.methods.selection.settings import SelectionConfig
-from verl_dots.methods.selection.trust import Trust
+from verl_dots.methods.selection.trust import LEAST, Trust
 from verl_dots.state import require_equal, require_keys
 
 logger = logging.getLogger(__name__)
@@ -50,7 +50,8 @@ class SelectionCurriculum:
         self.fresh = batch_size if fresh is None else fresh
         self.spare = spare
         self.batches = rounds_batches(settings, questions, batch_size)
-        self.trust = Trust(settings.rho_floor, settings.rho_rounds, settings.uniform_rounds)
+        least = 0 if settings.references else LEAST
+        self.trust = Trust(settings.rho_floor, settings.rho_rounds, settings.uniform_rounds, least)
         self._round = Round(None, np.ones(questions, dtype=bool), np.ones(questions, dtype=bool))  # that is over
         self._references = np.empty(0, dtype=np.int64)  # of this round, whose difficulty was measured
         self._predicted: dict[int, float] = {}  # of the questions that this round has drawn

@@ -1,0 +1,96 @@
+import numpy as np
+import pytest
+
+from tests.methods.memory import carry_over
+from verl_dots.methods.selection.exploration import Exploration
+from verl_dots.methods.selection.trust import LEAST, Trust
+from verl_dots.state import StateError
+
+RNG = np.random.default_rng
+PREDICTED = np.linspace(0, 1, 20)
+
+
+@pytest.mark.parametrize(
+    ("share", "fresh", "count"), [(0.1, 64, 6), (0.1, 8, 1), (0.01, 8, 1), (0.9, 4, 3), (0.5, 2, 1)]
+)
+def test_questions_of_a_batch(share, fresh, count):
+    assert Exploration(share, fresh, 100).count == count
+
+
+def test_one_question_cannot_be_shared():
+    with pytest.raises(ValueError, match="needs two questions or more that a step rolls out, not 1"):
+        Exploration(0.1, 1, 100)
+
+
+def test_others_are_drawn_uniformly_and_no_question_comes_twice():
+    one, selected, rng = Exploration(0.5, 4, 20), np.array([3, 7]), RNG(0)
+    times = np.zeros(20)
+    for _ in range(1800):
+        batch = one.mixed(selected, rng)
+        assert len(set(batch.tolist())) == 4 and {3, 7} <= set(batch.tolist())
+        times[batch] += 1
+    others = np.delete(times, selected)
+    assert (abs(others - 200) < 70).all()  # 2 of 18, 1800 times: 200, with a deviation of 13
+    first = {tuple(np.flatnonzero(np.isin(one.mixed(selected, rng), selected))) for _ in range(100)}
+    assert len(first) == 6  # they stand anywhere: mini-batches have both kinds
+    assert len(one.mixed(np.arange(19), rng)) == 20  # one other is left
+
+
+def test_what_was_predicted_is_compared_with_what_is_measured_later():
+    one = Exploration(0.5, 4, 20)
+    one.mixed(np.array([3, 7]), RNG(0))
+    assert not one.learnt and one.predicted == {}  # nothing was predicted
+    assert one.observe(np.array([3, 7]), np.array([0.5, 0.5])).tolist() == [False, False] and one.learnt
+    one.begin_round(PREDICTED)
+    drawn = [question for question in one.mixed(np.array([3, 7]), RNG(0)).tolist() if question not in (3, 7)]
+    assert one.predicted == {question: PREDICTED[question] for question in drawn}
+    found = one.observe(np.array([3, drawn[0]]), np.array([0.5, 0.25]))
+    assert found.tolist() == [False, True] and list(one.predicted) == [drawn[1]]
+    predicted_K, measured_K = one.take_pairs()
+    assert predicted_K.tolist() == [PREDICTED[drawn[0]]] and measured_K.tolist() == [0.25]
+    assert len(one.take_pairs()[0]) == 0
+    one.begin_round(None)
+    assert one.predicted == {}
+
+
+def test_the_state_is_all_that_later_draws_depend_on(tmp_path):
+    one, other = (Exploration(0.5, 4, 20) for _ in range(2))
+    one.begin_round(PREDICTED)
+    drawn = one.mixed(np.array([3, 7]), RNG(0))
+    one.observe(drawn[:2], np.array([0.1, 0.2]))
+    carry_over(one, other, tmp_path)
+    for again in (one, other):
+        again.mixed(np.array([1]), RNG(1))
+    assert one.predicted == other.predicted and one.learnt and other.learnt
+    assert np.array_equal(one.take_pairs(), other.take_pairs())
+    with pytest.raises(StateError, match="drawn uniformly"):
+        carry_over(one, Exploration(0.25, 4, 20), tmp_path)
+
+
+def test_a_verdict_waits_for_enough_pairs():
+    wrong = (np.array([0.0, 1.0, 0.5, 0.25]), np.array([1.0, 0.0, 0.5, 0.75]))
+    trust = Trust(floor=0.1, rounds=2, pause=3, least=LEAST)
+    for number in range(1, LEAST // 4):
+        trust.judge(*wrong)
+        assert trust.pairs == 4 * number and not trust.paused and trust.rho == pytest.approx(-1 if number else 0)
+    trust.judge(np.empty(0), np.empty(0))  # a round in which all of them failed says nothing
+    assert trust.pairs == LEAST - 4 and not trust.paused
+    trust.judge(*wrong)
+    assert trust.paused == 3 and trust.pairs == 0
+    # Of good ones no more rounds are kept than are needed.
+    for _ in range(20):
+        trust.judge(wrong[0], wrong[0])
+    assert trust.pairs == LEAST
+
+
+def test_a_few_equal_outcomes_are_no_verdict():
+    trust = Trust(floor=0.1, rounds=1, pause=3)
+    trust.judge(np.array([0.2, 0.8]), np.array([1.0, 1.0]))  # all of the references are hard: nothing can be said
+    assert np.isnan(trust.rho) and not trust.paused
+    trust.judge(np.array([0.5]), np.array([1.0]))
+    assert np.isnan(trust.rho) and not trust.paused
+    trust.judge(np.array([0.5, 0.5]), np.array([1.0, 0.0]))  # predictions that are all alike order nothing
+    assert trust.rho == 0 and trust.paused == 3
+    for left in (2, 1, 0, 0):
+        trust.pass_round()
+        assert trust.paused == left

@@ -1,0 +1,87 @@
+"""Selection without reference rollouts: some questions of each batch are drawn uniformly, to measure the predictions.
+
+The predictor learns from what training rolls out. The selected questions cannot tell how good it is, for they were all
+predicted alike; those drawn uniformly can.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from verl_dots.state import require_equal, require_keys
+
+
+class Exploration:
+    """The questions drawn uniformly, and how they were predicted, for one run.
+
+    Args:
+        share: of the questions that a batch rolls out, rounded; at least one is explored and one selected.
+        fresh: questions of a batch that are rolled out.
+        questions: P, how many there are to choose from.
+
+    Raises:
+        ValueError: batches of fewer than two questions, which cannot be shared.
+    """
+
+    def __init__(self, share: float, fresh: int, questions: int):
+        if fresh < 2:
+            raise ValueError(
+                f"dots.selection.references=0 needs two questions or more that a step rolls out, not {fresh}: one is "
+                "drawn uniformly and one is selected; raise data.train_batch_size or dots.replay.delta"
+            )
+        self.count, self.questions = min(fresh - 1, max(1, round(share * fresh))), questions
+        self.learnt = False  # whether there is anything that the predictor has learnt from
+        self._predicted_P = np.empty(0)  # of this round; empty where nothing was predicted
+        self._pending: dict[int, float] = {}  # predicted difficulty of those that were drawn and not measured yet
+        self._pairs: list[tuple[float, float]] = []  # (predicted, measured) of the round
+
+    def begin_round(self, predicted_P: np.ndarray | None) -> None:
+        """Take the predictions that a round is chosen by, None for a uniform one; forget what is not measured."""
+        self._predicted_P = np.empty(0) if predicted_P is None else np.array(predicted_P, dtype=np.float64)
+        self._pending = {}
+
+    def mixed(self, selected_B: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """A batch of the selected questions and `count` others, drawn uniformly, in random order."""
+        others = np.setdiff1d(np.arange(self.questions), selected_B)
+        drawn = rng.choice(others, min(self.count, len(others)), replace=False)
+        if len(self._predicted_P):
+            self._pending |= {question: float(self._predicted_P[question]) for question in drawn.tolist()}
+        return rng.permutation(np.concatenate([selected_B, drawn]))
+
+    @property
+    def predicted(self) -> Mapping[int, float]:
+        """Predicted difficulty of the questions that were drawn and not measured yet."""
+        return self._pending
+
+    def observe(self, questions_N: np.ndarray, difficulty_N: np.ndarray) -> np.ndarray:
+        """[N] bool, which of the measured questions were drawn uniformly in a round with predictions."""
+        self.learnt = self.learnt or len(questions_N) > 0
+        explored_N = np.isin(questions_N, list(self._pending))
+        found = zip(questions_N[explored_N].tolist(), difficulty_N[explored_N].tolist(), strict=True)
+        self._pairs += [(self._pending.pop(question), float(measured)) for question, measured in found]
+        return explored_N
+
+    def take_pairs(self) -> tuple[np.ndarray, np.ndarray]:
+        """[K] predicted and measured difficulties since the last call."""
+        predicted_K, measured_K = np.array(self._pairs, dtype=np.float64).reshape(-1, 2).T
+        self._pairs = []
+        return predicted_K, measured_K
+
+    def state_dict(self) -> dict[str, Any]:
+        return {
+            "count": self.count,
+            "learnt": self.learnt,
+            "predicted": self._predicted_P,
+            "pending_questions": np.array(list(self._pending), dtype=np.int64),
+            "pending_difficulty": np.array(list(self._pending.values()), dtype=np.float64),
+            "pairs": np.array(self._pairs, dtype=np.float64).reshape(-1, 2),
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        require_keys("exploration", state, set(self.state_dict()))
+        require_equal("questions a batch that are drawn uniformly", state["count"], self.count)
+        self.learnt, self._predicted_P = state["learnt"], state["predicted"]
+        pending = (state[f"pending_{name}"].tolist() for name in ("questions", "difficulty"))
+        self._pending = dict(zip(*pending, strict=True))
+        self._pairs = [tuple(pair) for pair in state["pairs"].tolist()]
