@@ -7,7 +7,6 @@ from omegaconf import DictConfig
 from verl_dots.config import DotsConfig
 from verl_dots.data.questions import Questions
 from verl_dots.methods.refusals import CHOSEN_QUESTIONS, OWN_AGENT_LOOP, excluded, refused_as, require_fixed
-from verl_dots.methods.replay.sampling import fresh_count
 from verl_dots.methods.selection.exploration import Exploration
 from verl_dots.methods.selection.state import rounds_batches
 from verl_dots.settings import ConfigError, require
@@ -34,7 +33,7 @@ def refuse_selection(config: DictConfig, dots: DotsConfig) -> None:
             why = "it predicts from reference rollouts alone; set it to online"
             raise excluded("dots.difficulty.predictor", dots.difficulty.predictor, "dots.selection.references=0", why)
         batch_size = config.data.train_batch_size
-        fresh = fresh_count(batch_size, dots.replay.delta) if dots.replay.enable else batch_size
+        fresh = round(dots.replay.delta * batch_size) if dots.replay.enable else batch_size
         with refused_as("dots.selection.references", "size"):
             Exploration(dots.selection.explore, fresh, questions=0)
     if dots.difficulty.device == "cuda" and config.trainer.device == "cpu":
