@@ -39,3 +39,12 @@ def test_always_and_never_count_as_02_and_98_percent():
 def test_a_question_without_labels_is_refused():
     with pytest.raises(ValueError, match=r"1 questions have no label, at \[1\]"):
         relative_difficulty(np.array([[0.5, NAN], [0.5, NAN]]))
+
+
+@pytest.mark.parametrize("labellers", [2, 3, 7])
+def test_rounding_over_many_questions_moves_no_level(labellers):
+    # Thirds and sevenths have no exact sum; the level that no label decides must stay 0 all the same.
+    question = np.linspace(-2, 2, 3001)
+    level = np.linspace(-1, 1, labellers)[:, None]
+    found = relative_difficulty(sigmoid(question + level).astype(np.float32))
+    np.testing.assert_allclose(found, sigmoid(question), rtol=1e-5)

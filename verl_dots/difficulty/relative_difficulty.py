@@ -21,13 +21,14 @@ def relative_difficulty(difficulty_LP: np.ndarray) -> np.ndarray:
         raise ValueError(f"{int((asked_P == 0).sum())} questions have no label, at {np.flatnonzero(asked_P == 0)[:5]}")
     if len(difficulty_LP) == 1:
         return difficulty_LP[0]
-    clipped_LP = np.clip(difficulty_LP, LIMIT, 1 - LIMIT)
+    clipped_LP = np.clip(difficulty_LP.astype(np.float64), LIMIT, 1 - LIMIT)
     logit_LP = np.where(asked_LP, np.log(clipped_LP / (1 - clipped_LP)), 0.0)
     # The normal equations without the questions: what a labeller's labels have over the questions' means.
     mean_P = logit_LP.sum(0) / asked_P
     share_LP = asked_LP / asked_P
     system_LL = np.diag(asked_LP.sum(1)) - share_LP @ asked_LP.T
     over_L = (logit_LP - mean_P * asked_LP).sum(1)
-    level_L = np.linalg.lstsq(system_LL, over_L)[0]  # the shortest solution: 0 where nothing is known
+    # The shortest solution: 0 where nothing is known, which rounding leaves a singular value of about 1e-13 for.
+    level_L = np.linalg.lstsq(system_LL, over_L, rcond=1e-9)[0]
     question_P = mean_P - (level_L[:, None] * share_LP).sum(0)
     return 1 / (1 + np.exp(-question_P))
