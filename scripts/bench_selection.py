@@ -21,7 +21,7 @@ import torch
 from rich.console import Console
 from tqdm import tqdm
 
-from verl_dots.difficulty.model import AttentionPredictor, PredictorConfig
+from verl_dots.difficulty.model import PRIORS, AttentionPredictor, PredictorConfig
 from verl_dots.difficulty.online import WIDTH, OnlinePredictor
 from verl_dots.methods.selection.rule import select
 
@@ -81,15 +81,17 @@ def many(options: argparse.Namespace, console: Console) -> None:
     reference_K, difficulty_K = torch.randn(options.references, width), torch.rand(options.references)
     rng = np.random.default_rng(options.seed)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    predict_s, select_s = [], []
+    predict_s, expect_s, select_s = [], [], []
     for _ in range(5):
         took, predicted_P = seconds(model.predict, query_P, reference_K, difficulty_K)
         predict_s.append(took)
+        expect_s.append(seconds(model.expected_effectiveness, query_P, predicted_P, 8)[0])
         select_s.append(seconds(select, predicted_P.numpy(), 1024, 0.5, 1e-3, rng)[0])
     grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
     console.print(
-        f"{options.million} questions x {options.references} references, width {width - 1}: predicted in "
-        f"{statistics.median(predict_s):.3f} s, 1024 selected in {statistics.median(select_s):.3f} s (medians of 5); "
+        f"{options.million} questions x {options.references} references, width {width - PRIORS}: predicted in "
+        f"{statistics.median(predict_s):.3f} s, their effectiveness in {statistics.median(expect_s):.3f} s, 1024 "
+        f"selected in {statistics.median(select_s):.3f} s (medians of 5); "
         f"projections {query_P.nbytes / 2**20:.0f} MiB, the calls grew the process by {grown:.0f} MiB"
     )
 
@@ -103,10 +105,13 @@ def many_online(options: argparse.Namespace, console: Console) -> None:
         predictor.observe(step, chosen, rng.integers(0, 9, 512) / 8, np.full(512, 8))
     references = rng.choice(options.million, options.references, replace=False)
     predictor.observe(4, references, rng.integers(0, 9, options.references) / 8, np.full(options.references, 8))
-    took = [seconds(predictor.predict, 4, references, np.zeros(options.references))[0] for _ in range(3)]
+    known = 4, references, np.zeros(options.references)
+    took = [seconds(predictor.predict, *known)[0] for _ in range(3)]
+    expect_s = [seconds(predictor.effectiveness, *known, 8)[0] for _ in range(3)]
     console.print(
         f"online predictor, {options.million} questions, {WIDTH} components, {4 * 512 + options.references} groups "
-        f"observed: fitted, held out and predicted in {statistics.median(took):.3f} s (median of 3)"
+        f"observed: fitted, held out and predicted in {statistics.median(took):.3f} s, their effectiveness in "
+        f"{statistics.median(expect_s):.3f} s (medians of 3)"
     )
 
 
