@@ -95,7 +95,7 @@ def test_a_batch_and_its_references_are_of_one_labeller_and_an_epoch_takes_every
         losses.append(difficulty_B)
         return plain(predicted_B, difficulty_B)
 
-    monkeypatch.setattr("verl_dots.difficulty.training.AttentionPredictor", Recorded)
+    monkeypatch.setattr("verl_dots.difficulty.direct_head.AttentionPredictor", Recorded)
     monkeypatch.setattr(torch.nn.functional, "binary_cross_entropy", recorded)
     Recorded.seen.clear()
     train(embedding_P, rate_LP, held_out_P, small(False), TrainingConfig(2, batch_size=10, references=20))

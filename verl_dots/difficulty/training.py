@@ -5,25 +5,16 @@ served; so the references tell which labeller it is (DOTS, section 3).
 """
 
 import copy
-import logging
 from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from tqdm.auto import tqdm
 
-from verl_dots.difficulty import memory
 from verl_dots.difficulty.agreement import pearson
-from verl_dots.difficulty.effectiveness import effectiveness
-from verl_dots.difficulty.model import PRIORS, AttentionPredictor, PredictorConfig, as_prior
+from verl_dots.difficulty.direct_head import initial_model, remembering
+from verl_dots.difficulty.model import AttentionPredictor, PredictorConfig
 from verl_dots.difficulty.relative_difficulty import relative_difficulty
-
-log = logging.getLogger(__name__)
-SHARPNESS = (2.0, 5.0, 10.0)  # of the direct head, chosen on held-out questions
-SHARPNESS_OF_PARTS = (2.0, 3.5)  # where there is more than the embedding
-RIDGE = (0.3, 1.0)
-MEMORY_LIMIT = 12_288
-RARE = 0.05  # least deviation of a column behind the embedding: a mark of 1 in 400 questions weighs no more
 
 
 @dataclass(frozen=True)
@@ -81,13 +72,14 @@ def train(
         pooled = torch.as_tensor(np.array(relative_difficulty(difficulty_LP), dtype=np.float32), device=device)
         held_out = torch.as_tensor(np.array(held_out_P), device=device)
         fit, dev = (~held_out).nonzero()[:, 0], held_out.nonzero()[:, 0]
-        model, prior, ridge = _initial_model(embedding, pooled, fit, dev, config, torch_generator)
+        model, prior, ridge = initial_model(embedding, pooled, fit, dev, config, torch_generator)
         labellers = [_Labeller.of(row_P, fit, dev, settings) for row_P in torch.as_tensor(difficulty_LP, device=device)]
-        data = _Data(embedding, pooled, prior, labellers, torch_generator)
+        data = _Data(embedding, prior, labellers, torch_generator)
         done = _epochs(model, data, settings, progress)
         if not config.direct_head:
             return done
-        return replace(done, model=_with_dev(done.model, data, torch.cat([fit, dev]), ridge))
+        known = torch.cat([fit, dev])
+        return replace(done, model=remembering(done.model, embedding, pooled, known, ridge, torch_generator))
 
 
 @dataclass(frozen=True)
@@ -110,7 +102,6 @@ class _Labeller:
 @dataclass(frozen=True)
 class _Data:
     embedding: torch.Tensor
-    difficulty: torch.Tensor  # of each question [P], over the labellers
     prior: torch.Tensor  # prior of each question [P, 2], its own labels left out
     labellers: list[_Labeller]
     generator: torch.Generator
@@ -144,76 +135,6 @@ def _check(embedding_P: np.ndarray, success_rate_LP: np.ndarray, held_out_P: np.
                 f"need 4 or more questions on either side, got {train_count} to train and {held_out} held out with "
                 f"labels of labeller {place + 1} of {len(success_rate_LP)}"
             )
-
-
-def _initial_model(
-    embedding, difficulty, fit, dev, config, generator
-) -> tuple[AttentionPredictor, torch.Tensor, float]:
-    """A new model with its direct head fitted, the prior of every question [P, 2], and the ridge that was chosen."""
-    if not config.direct_head:
-        model = AttentionPredictor(config).to(embedding.device)
-        return model, difficulty.new_zeros(len(difficulty), PRIORS), 0.0
-    mean = embedding[fit].mean(0)
-    std = embedding[fit].std(0, correction=0).clamp_min(1e-3)
-    std[config.embedding_width :].clamp_min_(RARE)
-    centre = _remembered(fit, generator)
-    unit = memory.unit_rows(embedding, mean, std, config.part_widths)
-    tried = SHARPNESS_OF_PARTS if config.surface else SHARPNESS
-    sharpness, ridge = _choose(unit, difficulty, centre, dev, tried)
-    head, left_out = _head(unit, difficulty, centre, sharpness, ridge, leave_one_out=True)
-    model = AttentionPredictor(replace(config, memory_size=len(centre), sharpness=sharpness)).to(embedding.device)
-    for name, value in (head | {"embedding_mean": mean, "embedding_std": std}).items():
-        getattr(model, name).copy_(value)
-    others = torch.ones_like(difficulty, dtype=torch.bool)
-    others[centre] = False
-    prior = difficulty.new_zeros(len(difficulty), PRIORS)
-    with torch.no_grad():
-        prior[others] = torch.cat([model.prior(chunk) for chunk in embedding[others].split(2048)])
-    prior[centre] = as_prior(*left_out.T)
-    return model, prior, ridge
-
-
-def _head(unit, difficulty, centre, sharpness, ridge, leave_one_out=False) -> tuple[dict, torch.Tensor | None]:
-    """Buffers of the direct head with these centres, and the predictions without a centre's own label [M, 2]."""
-    target = torch.stack([difficulty, effectiveness(difficulty)], 1)[centre]
-    coefficient, left_out = memory.solve(unit[centre], target, sharpness, ridge, leave_one_out)
-    head = {
-        "centre": unit[centre], "coefficient": coefficient[:, 0], "effective_coefficient": coefficient[:, 1],
-        "prior_mean": target[:, 0].mean(), "effective_mean": target[:, 1].mean(),
-    }  # fmt: skip
-    return head, left_out
-
-
-def _with_dev(model: AttentionPredictor, data: _Data, known: torch.Tensor, ridge: float) -> AttentionPredictor:
-    """The same model that remembers the held-out questions as well, once they have chosen the rest."""
-    centre = _remembered(known, data.generator)
-    unit = memory.unit_rows(data.embedding, model.embedding_mean, model.embedding_std, model.config.part_widths)
-    head, _ = _head(unit, data.difficulty, centre, model.config.sharpness, ridge)
-    again = AttentionPredictor(replace(model.config, memory_size=len(centre))).to(data.embedding.device)
-    again.load_state_dict(model.state_dict() | head)
-    return again.eval()
-
-
-def _remembered(rows: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-    """Positions that the direct head remembers: all, or as many as it can."""
-    if len(rows) <= MEMORY_LIMIT:
-        return rows
-    log.warning("the direct head remembers %d of %d training questions", MEMORY_LIMIT, len(rows))
-    return rows[torch.randperm(len(rows), generator=generator)[:MEMORY_LIMIT].to(rows.device)]
-
-
-def _choose(unit, difficulty, centre, dev, tried) -> tuple[float, float]:
-    """Sharpness and ridge with the best rho on the held-out questions."""
-    best = (-2.0, tried[0], RIDGE[0])
-    for sharpness in tried:
-        similarity = memory.kernel(unit[dev], unit[centre], sharpness)
-        for ridge in RIDGE:
-            coefficient, _ = memory.solve(unit[centre], difficulty[centre], sharpness, ridge)
-            rho = np.nan_to_num(pearson((similarity @ coefficient).cpu().numpy(), difficulty[dev].cpu().numpy()))
-            log.info("direct head: sharpness %g, ridge %g: held-out rho %.3f", sharpness, ridge, rho)
-            if rho > best[0]:
-                best = (rho, sharpness, ridge)
-    return best[1:]
 
 
 def _epochs(model: AttentionPredictor, data: _Data, settings: TrainingConfig, progress: bool) -> Trained:
