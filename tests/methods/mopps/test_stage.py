@@ -41,6 +41,13 @@ def test_figures_are_of_new_groups_and_of_graded_rewards():
     assert trained(one, {0: (0.0, 0.0)}, number=2, origin=Origin.REPLAYED, sampled=1) == {}
 
 
+def test_questions_count_alike_in_figures_and_by_their_rollouts_in_the_posteriors():
+    one = stage()
+    figures = trained(one, {0: (1.0, 0.0, 0.0, 0.0, 0.0, 0.0), 1: (1.0, 0.0)})  # of 6 and 2 rollouts
+    assert figures["mopps/measured_difficulty"] == pytest.approx((5 / 6 + 1 / 2) / 2)
+    assert one.state.predicted(np.array([0, 1])).tolist() == [1 - 2 / 8, 1 - 2 / 4]  # Beta(2, 6) and Beta(2, 2)
+
+
 def test_a_reward_outside_of_its_range_is_an_error():
     with pytest.raises(ValueError, match="outside dots.reward_range"):
         trained(stage(), {0: (2.0, 2.0)})

@@ -194,6 +194,16 @@ def test_outcomes_are_dated_at_the_step_that_sampled_them_and_only_new_choices_c
     assert len(observed(one)) == len(before) + 4 and one.metrics(step) == {}
 
 
+def test_questions_count_alike_in_figures_whatever_their_rollouts(make):
+    one = make()
+    _, (first, second) = plan(one)
+    groups = [Group("a", (0.0,) * 6 + (1.0, 1.0), question=first), Group("b", (1.0, 0.0), question=second)]
+    one.observe(step := Step(1, groups={each.uid: each for each in groups}), None)
+    figures = one.metrics(step)
+    assert figures["selection/measured_difficulty"] == (0.75 + 0.5) / 2  # over the rollouts 0.7
+    assert [row[3] for row in observed(one)[-2:]] == [8, 2]  # what the predictor weighs them by
+
+
 def test_all_figures_of_a_round_and_no_others(make):
     one = make()
     step, chosen = plan(one)
