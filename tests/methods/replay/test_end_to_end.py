@@ -86,3 +86,16 @@ def test_stored_log_probs_are_those_of_the_same_policy_at_the_same_temperature(i
         for kind in ("fresh", "replayed") if row["replay/share"] else ("fresh",):
             assert row[f"loss/{kind}/ratio/log_difference"] < 1e-4
             assert row[f"loss/{kind}/ratio/max"] == pytest.approx(1, abs=1e-3)
+
+
+def test_a_question_can_be_rolled_out_and_replayed_in_one_batch(inputs, tmp_path):
+    """Twelve questions: in a batch of eight some are there twice, each group with its own uid."""
+    few = {"data.train_max_samples": 12, "dots.replay.overlap": "buffer", "dots.replay.fresh_steps": 2}
+    must_train(overrides(inputs, tmp_path, 5, **few))
+    rows = rows_of(tmp_path / "run")
+    assert rows[1]["replay/share"] == rows[2]["replay/share"] == 0
+    assert [rows[step]["replay/share"] for step in (3, 4, 5)] == [0.5] * 3
+    assert max(row["replay/overlapping_groups"] for row in rows.values()) > 0
+    for row in rows.values():
+        assert row["training/dropped_groups"] == 0
+        assert abs(row["critic/advantages/mean"]) < 0.05  # of groups that are each compared within themselves
