@@ -18,9 +18,9 @@ class SelectionConfig(Settings):
             the online predictor then learns from the rollouts of training alone.
         explore: with references=0, share of each batch's questions that are drawn uniformly; the correlation that
             `rho_floor` asks for is taken over these.
-        score: what questions are drawn by: "difficulty", as in the paper, with the weight
-            exp(-|difficulty - alpha| / tau), or "effectiveness", e, the expected share of groups whose rewards differ,
-            with exp(-(1 - e) / tau). A predicted difficulty near alpha may also mean that nothing is known.
+        score: what questions are drawn by: "difficulty", as in the paper, or "effectiveness", the expected share e of
+            groups whose rewards differ. The weight is exp(-|difficulty - alpha| / tau) or exp(-(1 - e) / tau). A
+            predicted difficulty near alpha may also mean that nothing is known.
         alpha: target adaptive difficulty, 1 - mean reward. With score=effectiveness it only orders the references that
             are reused.
         tau: temperature of the draw; 0 takes the nearest questions, or the most effective. With score=effectiveness a
