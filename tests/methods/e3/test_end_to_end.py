@@ -37,7 +37,9 @@ def test_budgets_and_temperature_with_replay_and_a_resume(inputs, tmp_path):
         assert row["training/rollout_probs_diff_max"] < 1e-4
         # A mean over tokens, where the loss and with it verl's figure is a sum over them and a mean over responses.
         tokens = row["training/generated_tokens"] / (fresh * N)
-        assert row["actor/entropy"] == pytest.approx(row["temperature/entropy"] * tokens, rel=1e-5)
+        alike = row["actor/entropy"] == pytest.approx(row["temperature/entropy"] * tokens, rel=1e-5)
+        # The temperature follows all questions alike, also where some have more rollouts.
+        assert alike == (row["budget/rollouts/min"] == row["budget/rollouts/max"])
     assert rows[1]["temperature/temperature"] == 1.0
     # The tiny model is surer than the target: the temperature rises to its bound.
     assert 1.0 < rows[2]["temperature/temperature"] < rows[3]["temperature/temperature"] == 1.5
