@@ -138,18 +138,6 @@ def test_the_published_projection_ends_without_gelu_and_dropout():
     torch.testing.assert_close(found, torch.tensor([1.0, -1.0]), rtol=1e-4, atol=1e-4)
 
 
-def test_a_predictor_saved_before_the_last_activation_could_be_left_out_has_one(tmp_path):
-    model = paper(adapter_widths=(8, 4))
-    model.save(tmp_path)
-    file = tmp_path / "config.json"
-    content = json.loads(file.read_text())
-    assert content.pop("activate_last") is True
-    file.write_text(json.dumps(content))
-    again = AttentionPredictor.load(tmp_path)
-    assert again.config == model.config
-    assert torch.equal(predict(again, *inputs()), predict(model, *inputs()))
-
-
 def test_loading_is_strict(tmp_path):
     model = small(backbone_id="right-1")
     model.save(tmp_path)
@@ -158,6 +146,9 @@ def test_loading_is_strict(tmp_path):
         AttentionPredictor.load(tmp_path, backbone_id="other-2")
     file = tmp_path / "config.json"
     good = {"format": 1, **asdict(model.config)}
+    file.write_text(json.dumps({name: value for name, value in good.items() if name != "surface"}))  # an older one
+    with pytest.raises(ValueError, match=r"\['surface'\]; train the predictor again"):
+        AttentionPredictor.load(tmp_path)
     for change, message in (({"format": 7}, "format 1"), ({"memory_size": 4}, "centre"), ({"extra": 1}, "extra")):
         file.write_text(json.dumps(good | change))
         with pytest.raises(ValueError, match=message):

@@ -8,7 +8,6 @@ from verl_dots.difficulty import inputs
 
 CALIBRATIONS = ("group", "none")
 FORMAT = 1
-ADDED = {"activate_last": True}  # fields that older configs lack, and what their predictors do
 
 
 @dataclass(frozen=True)
@@ -52,7 +51,7 @@ class PredictorConfig:
     @classmethod
     def load(cls, folder: Path) -> "PredictorConfig":
         """Read the config of a saved predictor. Raises ValueError for another format or other fields."""
-        content = ADDED | json.loads((Path(folder) / "config.json").read_text())
+        content = json.loads((Path(folder) / "config.json").read_text())
         if content.pop("format", None) != FORMAT:
             raise ValueError(f"{folder}/config.json is not format {FORMAT}; train the predictor again")
         known = {field.name for field in fields(cls)}
