@@ -53,17 +53,18 @@ def _settings() -> Iterator[str]:
         for keys, defaults, text in entries:
             names = ", ".join(key.rpartition(".")[2] for key in keys)
             given = f"  {names} = {', '.join(map(shown_default, defaults))}"
-            yield from _columns(given, KEY, _first_sentence(text))
+            yield from _columns(given, KEY, _first_part(text))
 
 
 def _preset(name: str) -> str:
     """What a preset's file says of itself."""
     lines = (Path(__file__).parents[1] / "conf" / "preset" / f"{name}.yaml").read_text().splitlines()
-    return _first_sentence(" ".join(line[2:] for line in lines if line.startswith("# ") and not line.startswith("# @")))
+    return _first_part(" ".join(line[2:] for line in lines if line.startswith("# ") and not line.startswith("# @")))
 
 
-def _first_sentence(text: str) -> str:
-    return re.split(r"(?<=\.) (?=[A-Z0-9])", text)[0]
+def _first_part(text: str) -> str:
+    """A text up to its first full stop, semicolon or parenthesis; the config table has all of it."""
+    return re.split(r'(?<=\.) (?=[A-Z0-9"])|; | \((?!arXiv)', text)[0]
 
 
 def _columns(cell: str, width: int, text: str) -> Iterator[str]:

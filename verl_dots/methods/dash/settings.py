@@ -17,7 +17,7 @@ class FilterConfig(Settings):
         kind: "absolute", or "quantile": `threshold` is the share of rows that leave.
         early: leave them out of the forward passes of the proximal and the reference policy, too, where advantages
             follow from the rewards alone; actor/entropy is then that of the rows that stay.
-        balanced: of each group keep as many rows above its mean reward as below, those of the larger side drawn and
+        balanced: of each group keep as many rows above its mean reward as below; those of the larger side are drawn and
             weighted for the ones that leave, so that the expected gradient is that of all rows.
     """
 
@@ -44,7 +44,7 @@ class PreemptiveConfig(Settings):
     Attributes:
         enable: roll out M questions at once, and train on B of them in each of the K steps that follow.
         prompts: M, a multiple of B; null for B.
-        updates: K, steps that are made of them, a multiple of M / B: each batch is used as often as the others. Null
+        updates: K, steps that are made of them, a multiple of M / B; each batch is used as often as the others. Null
             for M / B, each once. The paper: M = B = 256 and K = 1; "Multi" K = 3; "Mini" B = 8, M = 256, K = 32.
     """
 

@@ -25,7 +25,7 @@ class SelectionConfig(Settings):
             are reused.
         tau: temperature of the draw; 0 takes the nearest questions, or the most effective. With score=effectiveness a
             question whose e is lower by tau is drawn e times less often: 0.001 nearly takes the best, 0.05 is a draw.
-        mu: train batches chosen in one round: one prediction for all of them, each at the target of its own step.
+        mu: train batches chosen in one round; one prediction for all of them, each at the target of its own step.
         references_are_candidates: choose among the references as well, by their measured difficulty; off, only where
             there are too few others.
         reuse_references: train on the rollouts of references with mixed outcomes in place of fresh ones (appendix A.1).
