@@ -28,8 +28,15 @@ class Rollouts(Protocol):
     def roll_out_references(self, step: Step, questions_K: np.ndarray) -> "References":
         """Roll out questions apart from the step's own batch; see `References`."""
 
-    def roll_out_more(self, step: Step, questions_N: np.ndarray) -> Rows:
-        """Roll out further questions for the step's own batch: the rows of the complete groups, once they are there."""
+    def roll_out_more(self, step: Step, questions_N: np.ndarray, whole: Mapping[str, int] | None = None) -> Rows:
+        """Roll out further questions for the step's own batch, and the rest of groups that have begun.
+
+        Args:
+            questions_N: each becomes a group of its own.
+            whole: uid -> rollouts that a group of the step is to have in all, more than it has.
+
+        Returns: the rows of all these groups that are complete, once they are there; of begun ones the first, too.
+        """
 
     def forward(self, field: str, rows: Rows, metrics: dict) -> None:
         """verl's forward pass over rows, which writes `field`: "old_log_probs" or "ref_log_prob"."""
@@ -181,6 +188,9 @@ class Stage:
 
     def sizes(self, step: Step, questions_B: np.ndarray) -> np.ndarray | None:
         """[B] rollouts of the questions of a batch, rollout.n * B in total; None leaves n for each."""
+
+    def first_sizes(self, step: Step, uids: Sequence[str], sizes_N: np.ndarray) -> np.ndarray | None:
+        """[N] rollouts that the groups of a step begin with, at most those that each is to have; None for all."""
 
     def arrived(self, step: Step, rows: Rows, source: "Source") -> Rows:
         """The rollouts are there and have their rewards, the engine is still awake: the rows to go on with."""
