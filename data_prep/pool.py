@@ -1,4 +1,4 @@
-"""A training pool by what a model can do: shares of questions that it always misses, always solves, or solves sometimes.
+"""A training pool by what a model can do: shares of questions that it never, sometimes, or always solves.
 
     python -m data_prep.pool train.parquet --labels labels.parquet --hard 0.4 --easy 0.4 --out data/pool.parquet
 
@@ -52,8 +52,8 @@ def pool_counts(there: Sequence[int], shares: Sequence[float], size: int | None)
     for kind, count, found in zip(KINDS, counts, there, strict=True):
         if count > found:
             raise SourceError(
-                f"--size {size}: the pool needs {count} {kind} questions and there are {found}; make it smaller, change "
-                "--hard and --easy, or label more questions",
+                f"--size {size}: the pool needs {count} {kind} questions and there are {found}; make it smaller, "
+                "change --hard and --easy, or label more questions",
                 key="--size",
                 reason="size",
             )

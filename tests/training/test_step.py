@@ -10,8 +10,8 @@ from omegaconf import OmegaConf
 
 from tests.methods.conftest import queue  # noqa: F401  for every test of this file
 from tests.methods.memory import CONFIG, DataSet, MemoryTrainer, put
-from verl_dots.bridge.failures import RolloutFailure
 from verl_dots.bridge.agent_loop import FIRST_SESSION
+from verl_dots.bridge.failures import RolloutFailure
 from verl_dots.bridge.prompts import StepPrompts
 from verl_dots.bridge.questions import TrainQuestions
 from verl_dots.bridge.rows import TRAIN, Rows
@@ -52,7 +52,7 @@ class InProcess(OnlinePredictor):
 
 
 class MemoryStep(MemoryTrainer, DotsTrainer):
-    """verl's parts in memory: of each 4 rollouts of question q the first q % 5 are right, rollout i has i + 1 tokens."""
+    """verl's parts in memory: of each 4 rollouts of question q q % 5 are right; rollout i has i + 1 tokens."""
 
     has_colocated_rewards = use_critic = use_reference_policy = False
 

@@ -50,7 +50,7 @@ class StepPrompts:
         prompts[SIZE] = column(first_N.tolist())
 
     def rest(self, prompts: TensorDict, whole: Mapping[str, int]) -> TensorDict:
-        """The prompts of begun groups, as those of their other rollouts, with the random numbers that these have anyhow.
+        """The prompts of begun groups for their other rollouts, with the random numbers that these have anyhow.
 
         Args:
             prompts: of the questions.
