@@ -50,6 +50,7 @@ dots.selection.tau=-1 : range
 dots.selection.references=1|-1 : range
 dots.selection.explore=0|1 dots.selection.references=0 : range
 dots.selection.mu,rho_rounds,uniform_rounds=0 : range
+dots.selection.uniform_start=-1 : range
 dots.selection.rho_floor=-2|2 : range
 dots.difficulty.cache="" : range
 dots.difficulty.batch_tokens,half_life=0 : range

@@ -17,11 +17,12 @@ scaling() {  # scaling PRESET: SCALING becomes the overrides of the testbed abov
         # As in the paper a quarter as many references as selected questions: 8 for 4 batches of 8. With so few
         # questions near the target a wider tau keeps the draw from repeating them. Rollouts are dear here, so
         # references with mixed outcomes are trained on. The predictor is learnt during the run, on embeddings of the
-        # tiny model itself, all layers of it; where it predicts nothing the selection is uniform for a while. Of 4,096
-        # questions the 8 that were just rolled out need not be selected as well.
+        # tiny model itself, all layers of it. 8 references teach it too little, so the first round is uniform; where it
+        # predicts nothing the selection is uniform for a while. Of 4,096 questions the 8 that were just rolled out need
+        # not be selected as well.
         SCALING+=(
             dots.selection.references=8 dots.selection.mu=4 dots.selection.tau=0.05
-            dots.selection.reuse_references=True dots.selection.rho_floor=0.1
+            dots.selection.reuse_references=True dots.selection.rho_floor=0.1 dots.selection.uniform_start=1
             dots.selection.references_are_candidates=False
             dots.difficulty.half_life=16 dots.difficulty.layers=all
             dots.difficulty.cache="${CACHE:-runs/embeddings}") ;;

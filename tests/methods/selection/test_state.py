@@ -218,6 +218,15 @@ def test_selected_references_are_not_counted_as_predicted():
     assert one.observe(chosen, np.full(8, 0.4)) == {}
 
 
+def test_the_first_rounds_can_be_uniform_and_cost_no_references():
+    one = curriculum(uniform_start=2)
+    for _ in range(2):
+        assert len(one.begin_round()) == 0
+        one.plan_uniform()
+        assert [len(batch) for batch in batches(one)] == [4, 4] and one.predicted == {}
+    assert len(one.begin_round()) == 8
+
+
 def test_uniform_rounds_keep_a_reserve_too():
     one = curriculum(fresh=2, rho_floor=0.2, rho_rounds=1, uniform_rounds=1)
     plan_round(one, measured=np.linspace(0, 1, 8), held_out=np.linspace(1, 0, 8))

@@ -34,6 +34,9 @@ class SelectionConfig(Settings):
         rho_floor: the predictions are given up for a while when their correlation with the references' measured
             difficulty, over the last `rho_rounds` rounds, is below this. -1 trusts them always.
         rho_rounds: rounds that the correlation is taken over.
+        uniform_start: rounds of uniform selection, without references, before the first predictions. The online
+            predictor learns from what they roll out; few references alone teach it too little. A predictor trained
+            beforehand needs none.
         uniform_rounds: further rounds of uniform selection before the predictions get another chance.
     """
 
@@ -49,6 +52,7 @@ class SelectionConfig(Settings):
     conflicting_answers: str = "drop"
     rho_floor: float = 0.1
     rho_rounds: int = 4
+    uniform_start: int = 0
     uniform_rounds: int = 4
 
     def __post_init__(self):
@@ -62,4 +66,5 @@ class SelectionConfig(Settings):
         require_choice("dots.selection.conflicting_answers", self.conflicting_answers, CONFLICTS)
         require("dots.selection.rho_floor", self.rho_floor, -1 <= self.rho_floor <= 1, "must be in [-1, 1]")
         require("dots.selection.rho_rounds", self.rho_rounds, self.rho_rounds >= 1, "must be 1 or more")
+        require("dots.selection.uniform_start", self.uniform_start, self.uniform_start >= 0, "must be 0 or more")
         require("dots.selection.uniform_rounds", self.uniform_rounds, self.uniform_rounds >= 1, "must be 1 or more")

@@ -52,6 +52,7 @@ class SelectionCurriculum:
         self.batches = rounds_batches(settings, questions, batch_size)
         least = 0 if settings.references else LEAST
         self.trust = Trust(settings.rho_floor, settings.rho_rounds, settings.uniform_rounds, least)
+        self.trust.paused = settings.uniform_start
         self._round = Round(None, np.ones(questions, dtype=bool), np.ones(questions, dtype=bool))  # that is over
         self._references = np.empty(0, dtype=np.int64)  # of this round, whose difficulty was measured
         self._predicted: dict[int, float] = {}  # of the questions that this round has drawn
