@@ -18,7 +18,7 @@ balanced dots_rr dots.filter.enable=True dots.filter.balanced=True
 refill dots_rr dots.refill.enable=True dots.refill.within=[0.2,0.8]
 stop_early dots_rr dots.stop_early.enable=True
 all all
-all_cheap all dots.selection.references=0 dots.selection.mu=1 dots.selection.uniform_start=4 dots.selection.score=effectiveness'
+all_cheap all dots.adarft.enable=False dots.selection.score=effectiveness dots.selection.references=0 dots.selection.mu=1 dots.selection.uniform_start=4'
 LEARNING_RATE=1.2e-4
 data=data/skewed model=models/tiny
 source scripts/attend.sh
