@@ -1,6 +1,6 @@
 """Where the time of a step goes: a real run on this machine, beside the limits of its parts measured alone.
 
-    python scripts/bench_step.py --model FOLDER --data FOLDER [--steps 20] [--rounds 3] [--tree FOLDER ...]
+    python -m scripts.bench_step --model FOLDER --data FOLDER [--steps 20] [--rounds 3] [--tree FOLDER ...]
         [--recipe recipes/cpu/grpo.sh] [OVERRIDE ...]
 
 Runs the recipe, then its limits in this process: the bare engine on as many rollouts of the same questions by the

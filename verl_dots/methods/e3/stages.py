@@ -100,10 +100,10 @@ class Temperature(Stage):
 
         Where all of these have failed there is none, and the temperature stays.
         """
-        own = rows.own.real
-        if not len(own):
+        entropy = token_entropy(rows, self.measured)
+        if entropy is None:
             return
-        figures = self.controller.observe(token_entropy(own, self.measured), step.number)
+        figures = self.controller.observe(entropy, step.number)
         self._figures = {f"temperature/{name}": value for name, value in figures.items()}
 
     def state_dict(self) -> dict[str, Any]:

@@ -33,11 +33,10 @@ class EntropyCoefficient(Stage):
 
         A step without an update changes nothing, and where all of its own rollouts have failed the update has no bonus.
         """
-        own, settings = rows.own.real, self.settings
-        if not len(own):
+        entropy, settings = token_entropy(rows), self.settings
+        if entropy is None:
             self.run.trainer.set_entropy_coefficient(0.0)
             return rows
-        entropy = token_entropy(own)
         acting = bonus(self.value, entropy, settings.target)
         self.run.trainer.set_entropy_coefficient(acting)
         figures = {"coefficient": self.value, "bonus": acting, "entropy": entropy}
