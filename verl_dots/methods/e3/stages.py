@@ -19,7 +19,8 @@ from verl_dots.methods.e3.length_penalty_rule import easiest, penalised
 from verl_dots.methods.e3.question_rewards import EpochRewards
 from verl_dots.methods.e3.temperature_state import TemperatureController
 from verl_dots.methods.entropy import token_entropy
-from verl_dots.methods.hooks import Run, Scores, Stage
+from verl_dots.methods.hooks import Stage
+from verl_dots.methods.run import Run, Scores
 from verl_dots.step import Step, columns
 
 

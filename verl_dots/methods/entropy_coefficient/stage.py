@@ -7,7 +7,8 @@ from verl_dots.bridge.rows import Rows
 from verl_dots.methods.entropy import token_entropy
 from verl_dots.methods.entropy_coefficient.checks import refuse_entropy_coefficient
 from verl_dots.methods.entropy_coefficient.rule import bonus, next_coefficient
-from verl_dots.methods.hooks import Run, Stage
+from verl_dots.methods.hooks import Stage
+from verl_dots.methods.run import Run
 from verl_dots.state import require_keys
 from verl_dots.step import Step
 
