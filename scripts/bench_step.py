@@ -25,11 +25,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import mkdtemp
 
-from rich.console import Console
 from rich.table import Table
 
 from scripts.processes import Processes
 from scripts.step_limits import Limits, limits
+from verl_dots.terminal import errors, output
 
 HERE = Path(__file__).parents[1]
 FIRST = 3  # steps that are not counted: caches are filled, code is loaded
@@ -160,16 +160,17 @@ def main(argv: list[str] | None = None) -> None:
     for number in range(args.rounds):
         for tree in args.tree:
             runs[tree].append(run(tree, args))
-            print(f"round {number + 1}, {tree}: step {runs[tree][-1].parts['step']:.2f} s", file=sys.stderr)
+            errors().print(f"round {number + 1}, {tree}: step {runs[tree][-1].parts['step']:.2f} s")
     alone = limits(args, round(runs[args.tree[0]][0].rollouts))
+    console = output()
     for tree, of_tree in runs.items():
-        Console().print(*tables(tree, of_tree))
-    print(
+        console.print(*tables(tree, of_tree))
+    console.print(
         f"alone: engine {alone.generation:.0f} tokens/s, {alone.validation:.2f} s for a validation; "
         f"update {alone.update:.0f} tokens/s; one import {alone.importing:.1f} s"
     )
     for tree, of_tree in runs.items():
-        print(f"{tree}\n{last_lines(of_tree, alone)}")
+        console.print(f"{tree}\n{last_lines(of_tree, alone)}")
 
 
 if __name__ == "__main__":

@@ -15,8 +15,6 @@ from verl_dots.guard import guarded
 if __name__ == "__main__":
     guarded("embed", "what is embedded is kept: the same command continues")
 
-from rich.console import Console
-
 from verl_dots.data.questions import read_questions
 from verl_dots.difficulty.embeddings import (
     BATCH_TOKENS,
@@ -27,6 +25,7 @@ from verl_dots.difficulty.embeddings import (
 )
 from verl_dots.difficulty.options import add, require_device, require_whole
 from verl_dots.files import try_folder
+from verl_dots.terminal import errors, output
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -47,9 +46,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             inputs, backbone, options.cache, device=options.device, batch_tokens=options.batch_tokens
         )
     except ValueError as error:
-        Console(stderr=True, soft_wrap=True, highlight=False, markup=False).print(f"error: {error}")
+        errors().print(f"error: {error}")
         return 2
-    Console(soft_wrap=True, highlight=False, markup=False).print(
+    output().print(
         f"{len(questions)} questions, {new} of them new, width {found.shape[1]}, {time.monotonic() - began:.1f} s: "
         f"{store.folder}"
     )

@@ -19,7 +19,6 @@ if __name__ == "__main__":
 
 import numpy as np
 from rich import box
-from rich.console import Console
 from rich.table import Table
 
 from verl_dots.difficulty import baselines
@@ -32,6 +31,7 @@ from verl_dots.difficulty.options import add, require_interval, require_whole
 from verl_dots.difficulty.prediction_scores import CHOSEN, truth
 from verl_dots.files import try_folder, try_output
 from verl_dots.settings import ConfigError
+from verl_dots.terminal import errors, output
 
 FAMILIES_FILE = "training_families.json"
 
@@ -143,15 +143,15 @@ def evaluate(options: argparse.Namespace) -> tuple[dict[str, Scores], dict[str, 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     options = parse(arguments)
-    console = Console()
+    console = output()
     try:
         scores, by_labeller, found, left_out = evaluate(options)
     except (ValueError, FileNotFoundError) as error:
-        Console(stderr=True).print(f"error: {error}", style="red", markup=False)
+        errors().print(f"error: {error}")
         return 2
     title = f"{found['questions']} questions, {options.references} references, {options.draws} draws"
-    console.print(table(scores, title, found))
-    console.print(labeller_table(by_labeller))
+    console.print(table(scores, title, found), soft_wrap=False)
+    console.print(labeller_table(by_labeller), soft_wrap=False)
     console.print(f"{left_out} labelled questions left out: seen in training, or repeated")
     target = target_of(options)
     content = {**found, "left_out": left_out, "references": options.references, "methods": summary(scores)}
