@@ -16,6 +16,7 @@ from verl_dots.methods.mopps.settings import MoPPSConfig
 from verl_dots.methods.refill.settings import RefillConfig
 from verl_dots.methods.replay.settings import LossConfig, ReplayConfig
 from verl_dots.methods.selection.settings import SelectionConfig
+from verl_dots.methods.stop_early.settings import StopEarlyConfig
 from verl_dots.settings import Settings, require, require_choice
 
 CONSOLES = ("lines", "full")
@@ -46,6 +47,7 @@ class DotsConfig(Settings):
         entropy_coefficient: of a bonus that holds the entropy.
         length_penalty: what long responses to easy questions are taken off.
         preemptive: how many steps are sampled at once.
+        stop_early: which groups get no further rollouts after their first.
         refill: which groups give way to others, once their rollouts are there.
         filter: which rows are left out of the update.
         replay: which earlier rollouts are trained on again.
@@ -67,6 +69,7 @@ class DotsConfig(Settings):
     entropy_coefficient: EntropyCoefficientConfig = field(default_factory=EntropyCoefficientConfig)
     length_penalty: LengthPenaltyConfig = field(default_factory=LengthPenaltyConfig)
     preemptive: PreemptiveConfig = field(default_factory=PreemptiveConfig)
+    stop_early: StopEarlyConfig = field(default_factory=StopEarlyConfig)
     refill: RefillConfig = field(default_factory=RefillConfig)
     filter: FilterConfig = field(default_factory=FilterConfig)
     replay: ReplayConfig = field(default_factory=ReplayConfig)

@@ -8,7 +8,7 @@ import pytest
 from verl.utils import tensordict_utils as tu
 
 from tests.bridge.workers import AsyncQueue, Server, ServerOfMany, Workers, config_of
-from verl_dots.bridge.agent_loop import FIRST_ROLLOUT, PARTITION, REPEATED, TEMPERATURE, number_repeats
+from verl_dots.bridge.agent_loop import FIRST_ROLLOUT, FIRST_SESSION, PARTITION, REPEATED, TEMPERATURE, number_repeats
 from verl_dots.bridge.seeds import DistinctRequests
 
 pytestmark = pytest.mark.usefixtures("cpu_environment")
@@ -107,6 +107,16 @@ def test_a_prompt_may_have_a_partition_a_temperature_and_numbers_of_its_own(roll
     assert {params["temperature"] for params in asked} == {0.5}
     assert [params["rollout_index"] for params in asked] == [100, 101, 102, 103] * 3
     assert not set(fields) & set(own.rows("reference")["u0 answer 0"])
+
+
+def test_further_rollouts_of_a_begun_group_are_those_that_it_would_have_had(rolled_out):
+    rest = rolled_out(True, **{FIRST_ROLLOUT: 100, FIRST_SESSION: 4})
+    keys = {f"u{question}_{session}_0" for question in range(3) for session in range(4, 8)}
+    assert rest.tags().keys() == keys | {"u0", "u1", "u2"}
+    indexes = [request["sampling_params"]["rollout_index"] for request in rest.servers[0].asked]
+    assert indexes == [104, 105, 106, 107] * 3
+    row = rest.queue.fields["train"]["u0_4_0"]
+    assert FIRST_SESSION not in row and row["session_id"] == 4
 
 
 def prompts(*questions):

@@ -116,6 +116,7 @@ class MemoryTrainer:
         self.order = iter(range(10**6))  # of the data loader
         self.missing: set[int] = set()  # questions of which a rollout fails
         self.references: list[list[int]] = []  # questions that were rolled out apart, round by round
+        self.whole: dict[str, int] = {}  # uid -> rollouts in all of groups of which the rest was rolled out
         self.more: list[list[int]] = []  # further questions of a step's batch, round by round
         self.questions = 0
 
@@ -128,9 +129,19 @@ class MemoryTrainer:
         rows = together(*groups, partition="reference")
         return References(rows, [uid for uid, _ in there], complete_K, 7 * len(self.missing))
 
-    def roll_out_more(self, step: Step, questions_N: np.ndarray) -> Rows:
+    def roll_out_more(self, step: Step, questions_N: np.ndarray, whole: Mapping[str, int] | None = None) -> Rows:
         self.more.append(questions_N.tolist())
         parts = []
+        for uid, size in (whole or {}).items():
+            self.whole[uid] = size
+            there = [tag for key, tag in bridge.tq.tags[TRAIN].items() if key.split("_")[0] == uid]
+            begun = Rows.of([f"{uid}_{session}_0" for session in range(len(there))], there)
+            question = step.question_of[uid]
+            if question in self.missing:
+                begun.clear()
+                continue
+            further = self.rewards(question)[len(there) : size]
+            parts += [begun, put(step, uid, further, first_session=len(there))]
         for question in questions_N.tolist():
             uid = step.name("prompt", len(step.question_of))
             step.question_of[uid] = question
@@ -214,10 +225,12 @@ def put(
     partition: str = TRAIN,
     log_prob: float = -0.5,
     padding: bool = False,
+    first_session: int = 0,
 ) -> Rows:
     """A group's rows with the fields of verl's agent loop: rollout i has i + 1 tokens, or `lengths`."""
-    keys = [f"{uid}_{session}_0" for session in range(len(rewards))]
-    lengths = lengths or [session + 1 for session in range(len(rewards))]
+    sessions = range(first_session, first_session + len(rewards))
+    keys = [f"{uid}_{session}_0" for session in sessions]
+    lengths = lengths or [session + 1 for session in sessions]
     tags, fields = [], defaultdict(list)
     for reward, length in zip(rewards, lengths, strict=True):
         tag = {"global_steps": sampled or step.number, "prompt_len": 2, "response_len": length, "seq_len": 2 + length}

@@ -10,7 +10,9 @@ from omegaconf import OmegaConf
 
 from tests.methods.conftest import queue  # noqa: F401  for every test of this file
 from tests.methods.memory import CONFIG, DataSet, MemoryTrainer, put
+from verl_dots.bridge.agent_loop import FIRST_SESSION
 from verl_dots.bridge.failures import RolloutFailure
+from verl_dots.bridge.prompts import StepPrompts
 from verl_dots.bridge.questions import TrainQuestions
 from verl_dots.bridge.rows import TRAIN, Rows
 from verl_dots.config import DotsConfig
@@ -29,6 +31,7 @@ SELECTION = {"enable": True, "references": 4}
 BUDGET = {"enable": True, "least": 2, "most": 6, "widen": None}
 REPLAY = {"enable": True, "capacity": 8, "sampling": "nearest"}
 FILTER = {"enable": True, "threshold": 0.02}
+STOP_EARLY = {"enable": True, "confidence": 0.5, "audit": 0.2}
 REFILL = {"enable": True, "within": [0.2, 0.8]}
 ALL = {
     "selection": SELECTION, "adarft": {"enable": True, "range": [0, 1], "initial": 0.5, "eta": 0.1},
@@ -49,7 +52,7 @@ class InProcess(OnlinePredictor):
 
 
 class MemoryStep(MemoryTrainer, DotsTrainer):
-    """verl's parts in memory: of question q about (q % 5) / 4 of the rollouts are right, rollout i has i + 1 tokens."""
+    """verl's parts in memory: of each 4 rollouts of question q q % 5 are right; rollout i has i + 1 tokens."""
 
     has_colocated_rewards = use_critic = use_reference_policy = False
 
@@ -57,15 +60,16 @@ class MemoryStep(MemoryTrainer, DotsTrainer):
         MemoryTrainer.__init__(self, lambda question: self.of(question, N))
         self.config, self.dots, self.queue, self.missing = config, dots, queue, FAILING
         self.stage_classes, self.questions = enabled(dots, config), TrainQuestions(DataSet(QUESTIONS), "prompt", "keep")
-        self._prompts, self._submitted, self.failures = Counter(), Counter(), FailureCount(1.0, B * N)
+        self._submitted, self.failures = Counter(), FailureCount(1.0, B * N)
         self.global_steps, self.asked, self.trained, self.handed_out = 0, 0, [], set()
+        self.counted = set()  # keys of rows whose tokens are in `sampled`
         store = store_of(self.stage_classes)
         fresh = store.fresh(dots, B) if store else B
         self.pipeline = Pipeline(Run(dots, config, self.questions, 10, fresh, vocabulary=16, trainer=self))
 
     @staticmethod
     def of(question, size):
-        return tuple(float(4 * place < question % 5 * size) for place in range(size))
+        return tuple(float(place % N < question % 5) for place in range(size))
 
     def next_question(self):
         self.asked += 1
@@ -73,8 +77,7 @@ class MemoryStep(MemoryTrainer, DotsTrainer):
 
     def prepare_step(self):
         self.now = Step(self.global_steps, timing=self.timing_raw)
-        self._prompts.clear()
-        self._named = 0
+        self.prompts = StepPrompts(self.now, N)
         self.pipeline.begin(self.now)
         prompts = self.next_prompts(None)
         self.sampled = 0
@@ -82,14 +85,16 @@ class MemoryStep(MemoryTrainer, DotsTrainer):
 
     def submit(self, prompts):
         names = list(prompts["uid"]) if len(prompts) else []
-        sizes = list(prompts["__rollout_n__"]) if "__rollout_n__" in prompts.keys() else [N] * len(names)  # noqa: SIM118
-        self._submitted.update(dict(zip(names, map(int, sizes), strict=True)))
-        for uid, size in self._submitted.items():
+        sizes = self.prompts.sizes(prompts) if names else []
+        first = list(prompts[FIRST_SESSION]) if FIRST_SESSION in prompts.keys() else [0] * len(names)  # noqa: SIM118
+        self._submitted.update(dict(zip(names, sizes, strict=True)))
+        for uid, size, begun in zip(names, sizes, first, strict=True):
             question = self.now.question_of[uid]
-            put(self.now, uid, self.of(question, size)[question in FAILING :])
+            put(self.now, uid, self.of(question, begun + size)[begun + (question in FAILING) :], first_session=begun)
+        self.handed_out -= set(names)
 
-    def roll_out_more(self, step, questions_N):
-        return DotsTrainer.roll_out_more(self, step, questions_N)
+    def roll_out_more(self, step, questions_N, whole=None):
+        return DotsTrainer.roll_out_more(self, step, questions_N, whole)
 
     def sampling(self):
         return nullcontext()
@@ -110,7 +115,9 @@ class MemoryStep(MemoryTrainer, DotsTrainer):
         rows = rows.at([place for place, uid in enumerate(rows.uids) if uid not in self.handed_out])
         assert len(set(rows.uids)) == groups
         self.handed_out |= set(rows.uids)
-        self.sampled += rows.own.tokens
+        new = rows.at([place for place, key in enumerate(rows.keys) if key not in self.counted])
+        self.sampled += new.own.tokens
+        self.counted |= set(rows.keys)
         return rows
 
     def balance(self, rows, metrics):
@@ -164,6 +171,8 @@ def make(monkeypatch, queue, tmp_path):  # noqa: F811
         {"refill": REFILL, "budget": BUDGET, "filter": FILTER},
         {"refill": {"enable": True, "max_rounds": 1}, "adarft": {"enable": True, "difficulty": "extra_info.level"}},
         {"refill": REFILL, "mopps": {"enable": True}, "replay": REPLAY},
+        {"stop_early": STOP_EARLY, "mopps": {"enable": True}, "budget": BUDGET},
+        {"stop_early": STOP_EARLY, "refill": REFILL} | ALL,
     ],
     ids=lambda dots: "+".join(dots),
 )  # fmt: skip
@@ -176,7 +185,7 @@ def test_methods_together_count_each_token_once_and_resume_as_if_nothing_had_bee
             one.pipeline.save(tmp_path)
             asked = one.asked
     for questions, _ in done:
-        assert "preemptive" in dots or "refill" in dots or len(questions) == B
+        assert {"preemptive", "refill", "stop_early"} & set(dots) or len(questions) == B
         assert "preemptive" in dots or len(set(questions.values())) == len(questions)
     # What comes into the train partition is counted there, references that are thrown away and failed ones beside it.
     beside = [metrics.get("training/unused_tokens", 0) for _, metrics in done]
@@ -216,6 +225,34 @@ def test_a_band_that_every_group_is_within_changes_nothing(make, monkeypatch, do
         figures = {name: value for name, value in metrics.items() if not name.startswith("refill/")}
         assert (questions, figures) == without.step_once()
     assert neutral.trained == without.trained
+
+
+@pytest.mark.parametrize("dots", [ALL, {"mopps": {"enable": True}}], ids=lambda dots: "+".join(dots))
+def test_two_parts_of_which_nothing_stops_are_as_one(make, monkeypatch, dots):
+    monkeypatch.setattr("tests.training.test_step.FAILING", set())
+    without, neutral = make(dots), make(dots | {"stop_early": STOP_EARLY | {"audit": 1.0}})
+    for _ in range(6):
+        questions, metrics = neutral.step_once()
+        figures = {name: value for name, value in metrics.items() if not name.startswith("stop_early/")}
+        assert (questions, figures) == without.step_once()
+    assert neutral.trained == without.trained
+
+
+def test_questions_that_always_end_alike_stop_once_that_is_known(make, monkeypatch):
+    monkeypatch.setattr("tests.training.test_step.FAILING", set())
+    one, rows = make({"stop_early": STOP_EARLY | {"audit": 0.0}, "mopps": {"enable": True}}), []
+    for _ in range(30):
+        questions, metrics = one.step_once()
+        rows.append(metrics)
+        trained = Counter(key.split("_")[0] for key in one.trained[-1] if not key.startswith("pad"))
+        for group in one.now.dropped:  # of number 1 and 2 modulo 5 the first two of four may be alike, too
+            assert group.size == 2 and not group.effective and group.uid not in trained
+        assert set(trained.values()) == {N} and len(trained) + len(one.now.dropped) == len(questions)
+        # All rollouts, of stopped groups as well, are no more than without.
+        assert sum(trained.values()) + 2 * len(one.now.dropped) <= B * N
+        saved = metrics["stop_early/saved"] * B * N
+        assert saved == 2 * len(one.now.dropped) and metrics["stop_early/further_groups"] == saved // N
+    assert sum(metrics["stop_early/further_groups"] for metrics in rows) > 3
 
 
 def test_a_round_of_which_no_rollout_comes_counts_as_failed_and_the_next_one_is_rolled_out(make):

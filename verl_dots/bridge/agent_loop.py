@@ -39,6 +39,7 @@ from verl_dots.bridge.written_rows import GroupRows, RowWriter
 # Fields of a prompt for this worker alone; they are not stored with its trajectories.
 PARTITION = "__partition__"
 FIRST_ROLLOUT = "__first_rollout__"  # index of the prompt's first session: two groups of one question differ by it
+FIRST_SESSION = "__first_session__"  # of a prompt of which earlier sessions are in the queue
 REPEATED = 10_000  # apart from each other: more than any group has rollouts
 TEMPERATURE = "__temperature__"  # of the step, where it is not the one of the workers' own config
 
@@ -50,6 +51,7 @@ class _Group:
     partition: str | None
     temperature: float | None
     first_rollout: int
+    first_session: int = 0
     rows: GroupRows = field(default_factory=GroupRows)
     tokens: PromptTokens = field(default_factory=PromptTokens)
 
@@ -137,6 +139,7 @@ class SeededAgentLoopWorker(agent_loop_tq.AgentLoopWorkerTQ.__ray_metadata__.mod
                 partition=prompt.pop(PARTITION, None),
                 temperature=prompt.pop(TEMPERATURE, None),
                 first_rollout=int(prompt.pop(FIRST_ROLLOUT, 0)),
+                first_session=int(prompt.pop(FIRST_SESSION, 0)),
             )
         )
         with self._writer.group():
@@ -146,6 +149,7 @@ class SeededAgentLoopWorker(agent_loop_tq.AgentLoopWorkerTQ.__ray_metadata__.mod
         self, sampling_params: dict[str, Any], trajectory: dict, *, agent_name: str, trace: bool = True, **kwargs
     ) -> Any:
         group = _group.get()
+        kwargs["session_id"] += group.first_session
         rollout = group.first_rollout + int(kwargs["session_id"])
         _session.set(f"{kwargs['uid']}_{kwargs['session_id']}")
         kind = "validation: " if trajectory["validate"] else ""

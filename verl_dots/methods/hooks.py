@@ -84,6 +84,9 @@ class Stage:
     def sizes(self, step: Step, questions_B: np.ndarray) -> np.ndarray | None:
         """[B] rollouts of the questions of a batch, rollout.n * B in total; None leaves n for each."""
 
+    def first_sizes(self, step: Step, uids: Sequence[str], sizes_N: np.ndarray) -> np.ndarray | None:
+        """[N] rollouts that the groups of a step begin with, at most those that each is to have; None for all."""
+
     def arrived(self, step: Step, rows: Rows, source: "Source") -> Rows:
         """The rollouts are there and have their rewards, the engine is still awake: the rows to go on with."""
         return rows

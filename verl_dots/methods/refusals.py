@@ -123,6 +123,31 @@ def refuse_uneven_mini_batches(config: DictConfig, what: str) -> None:
         )
 
 
+def refuse_without_groups_to_judge(config: DictConfig, dots: DotsConfig, what: str) -> None:
+    """Raise ConfigError unless groups can be judged while the engine is awake, and the step can do without some."""
+    require_fixed(config, what, *CHOSEN_QUESTIONS)
+    rollout, rewards = config.actor_rollout_ref.rollout, config.reward.reward_model
+    if rollout.n == 1:
+        why = "one rollout tells no success rate; set it to 2 or more"
+        raise excluded("actor_rollout_ref.rollout.n", 1, what, why)
+    if dots.budget.enable and dots.budget.least == 1:
+        why = "one rollout tells no success rate; set it to 2 or more"
+        raise excluded("dots.budget.least", 1, what, why)
+    if rewards.enable and not rewards.enable_resource_pool:
+        why = "it gives rewards once the engine sleeps; set reward.reward_model.enable_resource_pool=True"
+        raise excluded("reward.reward_model.enable", True, what, why)
+    if not config.actor_rollout_ref.actor.use_dynamic_bsz:
+        why = "a batch that lacks groups does not divide into micro-batches of a fixed number of rows; set it to True"
+        raise excluded("actor_rollout_ref.actor.use_dynamic_bsz", False, what, why)
+    refuse_uneven_mini_batches(config, what)
+    if dots.preemptive.off_policy(config.data.train_batch_size):
+        why = (
+            "the rollouts of several steps are sampled at once, and each would have to wait for the last group of all; "
+            "turn one of them off"
+        )
+        raise excluded("dots.preemptive.enable", True, what, why)
+
+
 def passes_by(config: DictConfig, dots: DotsConfig) -> str:
     """The setting by which no forward pass computes the log-probs and the entropy of a step's own rollouts, or ""."""
     mode = config.actor_rollout_ref.actor.policy_loss.loss_mode

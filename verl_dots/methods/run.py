@@ -1,5 +1,6 @@
 """What a stage is made of and works with: its run, what it may ask the trainer for, and what comes of that."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -35,8 +36,15 @@ class Rollouts(Protocol):
     def roll_out_references(self, step: Step, questions_K: np.ndarray) -> References:
         """Roll out questions apart from the step's own batch; see `References`."""
 
-    def roll_out_more(self, step: Step, questions_N: np.ndarray) -> Rows:
-        """Roll out further questions for the step's own batch: the rows of the complete groups, once they are there."""
+    def roll_out_more(self, step: Step, questions_N: np.ndarray, whole: Mapping[str, int] | None = None) -> Rows:
+        """Roll out further questions for the step's own batch, and the rest of groups that have begun.
+
+        Args:
+            questions_N: each becomes a group of its own.
+            whole: uid -> rollouts that a group of the step is to have in all, more than it has.
+
+        Returns: the rows of all these groups that are complete, once they are there; of begun ones the first, too.
+        """
 
     def forward(self, field: str, rows: Rows, metrics: dict) -> None:
         """verl's forward pass over rows, which writes `field`: "old_log_probs" or "ref_log_prob"."""

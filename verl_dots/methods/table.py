@@ -15,6 +15,7 @@ from verl_dots.methods.refill.stage import Refill
 from verl_dots.methods.replay.loss_stage import GroupAdvantage, Loss
 from verl_dots.methods.replay.stage import Replay
 from verl_dots.methods.selection.stage import Selection
+from verl_dots.methods.stop_early.stage import StopEarly
 
 # In the order in which a step calls their hooks, and a checkpoint restores them.
 METHODS: tuple[type[Stage], ...] = (
@@ -26,6 +27,7 @@ METHODS: tuple[type[Stage], ...] = (
     Temperature,
     EntropyCoefficient,
     LengthPenalty,
+    StopEarly,
     Refill,
     Preemptive,
     Replay,

@@ -63,6 +63,14 @@ class Pipeline:
                 return np.concatenate(found)
         return None
 
+    def first_sizes(self, step: Step, uids: Sequence[str], sizes_N: np.ndarray) -> np.ndarray:
+        """Rollouts that groups begin with, of those that each is to have."""
+        for stage in self.stages:
+            found_N = stage.first_sizes(step, uids, sizes_N)
+            if found_N is not None:
+                return found_N
+        return sizes_N
+
     def arrived(self, step: Step, rows: Rows) -> Rows:
         """The rows that the step goes on with, while the engine is awake."""
         for stage in self.stages:

@@ -2,6 +2,7 @@
 
 import logging
 from collections import Counter
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ from omegaconf import DictConfig
 from tensordict import TensorDict
 
 from verl_dots.bridge.failures import RolloutFailure, take_failures
+from verl_dots.bridge.prompts import StepPrompts
 from verl_dots.bridge.questions import TrainQuestions
 from verl_dots.bridge.rows import Rows, incomplete
 from verl_dots.config import DotsConfig
@@ -32,6 +34,7 @@ class TolerantTrainer(RecordedTrainer):
     pipeline: Pipeline
     questions: TrainQuestions | None
     now: Step  # at hand
+    prompts: StepPrompts  # of it
 
     def __init__(self, config: DictConfig, given: DictConfig):
         self._submitted: Counter[str] = Counter()  # rollouts of each prompt of this step
@@ -42,10 +45,12 @@ class TolerantTrainer(RecordedTrainer):
     def submit(self, prompts: TensorDict) -> int:
         if not len(prompts):
             return 0
-        default = self.config.actor_rollout_ref.rollout.n
-        sizes = list(prompts["__rollout_n__"]) if "__rollout_n__" in prompts else [default] * len(prompts)
-        self._submitted.update(dict(zip(prompts["uid"], map(int, sizes), strict=True)))
+        self._submitted.update(dict(zip(prompts["uid"], self.prompts.sizes(prompts), strict=True)))
         return super().submit(prompts)
+
+    def expect(self, whole: Mapping[str, int]) -> None:
+        """Of begun groups, uid -> rollouts, wait for all of them, those before the last submission among them."""
+        self._submitted |= whole
 
     def step(self, metrics: dict, timing_raw: dict) -> Any:
         """verl's; where too many rollouts have failed, the run is saved and ends after it, or at once if all have."""

@@ -4,8 +4,7 @@ What is computed lives in the rooms of the methods, what the training loop does 
 """
 
 import copy
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -14,8 +13,8 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from tensordict import TensorDict
 from verl.trainer.ppo.v1 import register_trainer
 
-from verl_dots.bridge.agent_loop import number_repeats
 from verl_dots.bridge.failures import RolloutFailure
+from verl_dots.bridge.prompts import SIZE, StepPrompts
 from verl_dots.bridge.questions import TrainQuestions
 from verl_dots.bridge.rows import Rows
 from verl_dots.bridge.trainer import column
@@ -41,8 +40,6 @@ class DotsTrainer(TolerantTrainer):
             config.trainer.v1.trainer_mode = "sync"
             if one_by_one(self.stage_classes):
                 config.data.gen_batch_size = 1  # any number of questions can be asked for
-        self._prompts: Counter[str] = Counter()  # that the step has asked for
-        self._named = 0  # of them
         super().__init__(config, given)
         self.replay_buffer.poll_interval = self.dots.poll_seconds
 
@@ -52,8 +49,7 @@ class DotsTrainer(TolerantTrainer):
         """Begin a step: its target and temperature, its questions, and the rollouts of these."""
         temperature = float(self.config.actor_rollout_ref.rollout.temperature)
         self.now = Step(self.global_steps, temperature, timing=self.timing_raw)
-        self._prompts.clear()
-        self._named = 0
+        self.prompts = StepPrompts(self.now, self.config.actor_rollout_ref.rollout.n)
         self.pipeline.begin(self.now)
         return super().prepare_step()
 
@@ -118,33 +114,42 @@ class DotsTrainer(TolerantTrainer):
             prompts = self.questions.batch(np.concatenate(batches), step.number)
         else:
             return TensorDict({}, batch_size=0)  # everything that this step trains on is there already
-        return self._named_prompts(step, prompts, batches)
+        self._named_prompts(step, prompts, batches)
+        if batches is not None:
+            sizes_N = np.array(self.prompts.sizes(prompts))
+            first_N = self.pipeline.first_sizes(step, list(prompts["uid"]), sizes_N)
+            if (first_N != sizes_N).any():
+                self.prompts.begin_with(prompts, first_N)
+        return prompts
 
     def _named_prompts(self, step: Step, prompts: TensorDict, batches: Sequence[np.ndarray] | None) -> TensorDict:
         """Prompts with their names, of these questions if they are known, and with the rollouts that each gets."""
-        number_repeats(prompts, self._prompts)
-        uids = [step.name("prompt", self._named + place) for place in range(len(prompts))]
-        self._named += len(prompts)
-        prompts["uid"] = column(uids)
+        uids = self.prompts.name(prompts)
         if batches is not None:
             step.question_of |= dict(zip(uids, np.concatenate(batches).tolist(), strict=True))
             number_N = np.repeat(np.arange(len(batches)), [len(batch) for batch in batches])
             step.batch_of |= dict(zip(uids, number_N.tolist(), strict=True))
             if (sizes_N := self.pipeline.sizes(step, batches)) is not None:
-                prompts["__rollout_n__"] = column(sizes_N.tolist())
+                prompts[SIZE] = column(sizes_N.tolist())
         return prompts
 
-    def roll_out_more(self, step: Step, questions_N: np.ndarray) -> Rows:
-        """Roll out further questions of the step's own batch, and wait; failed groups are dropped and counted."""
-        prompts = self._named_prompts(step, self.questions.batch(questions_N, step.number), [questions_N])
-        self.submit(prompts)
+    def roll_out_more(self, step: Step, questions_N: np.ndarray, whole: Mapping[str, int] | None = None) -> Rows:
+        """Roll out further questions and the rest of begun groups, and wait; failed groups are dropped and counted."""
+        uids = list(whole or ())
+        if len(questions_N):
+            prompts = self._named_prompts(step, self.questions.batch(questions_N, step.number), [questions_N])
+            self.submit(prompts)
+            uids += prompts["uid"]
+        if whole:
+            questions = self.questions.batch(np.array([step.question_of[uid] for uid in whole]), step.number)
+            self.submit(self.prompts.rest(questions, whole))
+            self.expect(whole)
         try:
-            rows = self.wait_for_rollouts(len(questions_N), step.metrics)
+            rows = self.wait_for_rollouts(len(uids), step.metrics)
         except RuntimeError:  # verl's, where not one rollout has come: the prompts are still in the queue
-            uids = list(prompts["uid"])
             Rows.of(uids, [{} for _ in uids]).clear()
             rows = Rows.of([], [])
-        return self.drop_failed(rows, len(questions_N), step.metrics)
+        return self.drop_failed(rows, len(uids), step.metrics)
 
     def has_unequal_groups(self, rows: Rows, metrics: dict) -> bool:
         """Whether the batch has other than rollout.n rollouts of each of its questions."""

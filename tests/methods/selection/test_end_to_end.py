@@ -1,8 +1,8 @@
-"""Selection through Ray and verl: reference rollouts and a trained predictor; its resume is tested with replay."""
+"""Selection through Ray and verl: reference rollouts and a trained predictor; its resume with references is tested with replay."""
 
 import pytest
 
-from tests.launches import must_train, on, rows_of
+from tests.launches import assert_resumes, must_train, on, rows_of
 from verl_dots.difficulty import train as train_predictor
 from verl_dots.labelling import command
 
@@ -56,3 +56,21 @@ def test_a_predictor_trained_on_the_labels_of_a_run_selects_in_the_next(inputs, 
     for row in rows.values():
         assert 0 <= row["selection/calibration_error"] <= 1
         assert abs(row["selection/predicted_difficulty"] - 0.5) <= abs(everywhere - 0.5) + 0.02
+
+
+def test_without_references_and_by_effectiveness_with_a_resume(inputs, tmp_path):
+    """Rounds of two steps: a uniform one, from which the predictor learns, and then chosen ones."""
+    settings = {"dots.selection.references": 0, "dots.selection.score": "effectiveness", "dots.selection.explore": 0.25}
+    whole, half = tmp_path / "whole", tmp_path / "half"
+
+    def of(folder, **more):
+        return overrides(inputs, folder, 4, **settings, **more, **{"dots.difficulty.cache": tmp_path / "embeddings"})
+
+    must_train(of(whole, **{"trainer.save_freq": 1}))
+    rows = rows_of(whole / "run")
+    assert rows[1]["selection/trusted"] == 0 and "selection/predicted_difficulty/all" not in rows[1]
+    assert rows[3]["selection/trusted"] == 1 and 0 < rows[3]["selection/predicted_difficulty/all"] < 1
+    assert 0 < rows[3]["selection/predicted_effective_groups/all"] <= rows[3]["selection/predicted_effective_groups"]
+    assert not any("reference_rollouts" in name for row in rows.values() for name in row)
+    assert all(row["training/unused_tokens"] == 0 for row in rows.values() if "training/unused_tokens" in row)
+    assert_resumes(whole / "run", 2, half / "run", of(half))

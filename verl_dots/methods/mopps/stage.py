@@ -40,7 +40,9 @@ class MoPPS(Source):
         return self.run.dots.mopps.target
 
     def plan(self, step: Step) -> np.ndarray:
-        return self.state.planned(step.target)
+        batch = self.state.planned(step.target)
+        step.predicted = dict(zip(batch.tolist(), self.state.predicted(batch).tolist(), strict=True))
+        return batch
 
     def top_up(self, step: Step, count: int, exclude: Collection[int]) -> np.ndarray:
         return self.state.top_up(count, exclude, step.target)

@@ -75,7 +75,8 @@ class Selection(Source):
         exploration = None if settings.references else Exploration(settings.explore, run.fresh, len(run.questions))
         explored = exploration.count if exploration else 0
         batch_size, fresh = run.batch_size - explored, run.fresh - explored
-        spare = run.batch_size if run.dots.refill.enable else 0
+        further = run.dots.refill.enable or run.dots.stop_early.enable
+        spare = run.batch_size if further else 0
         rng = run.rng(SEED_STREAM)
         curriculum = SelectionCurriculum(settings, len(run.questions), batch_size, rng, fresh, spare)
         predictor = DifficultyWorkerGroup(run.dots.difficulty, run.resources, run.config.trainer.device)
