@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-from rich.console import Console
 from rich.table import Table
 
 from data_prep.difficulty_labels import VERL_COLUMNS, DifficultyLabels, read_difficulties, read_verl_rows
@@ -25,6 +24,7 @@ from verl_dots.data.file_lists import QuestionError
 from verl_dots.data.provenance import read_provenance
 from verl_dots.data.rows import require_columns
 from verl_dots.files import OutputError, try_output
+from verl_dots.terminal import output
 
 VERSION = 1
 FIELD = "difficulty"
@@ -132,7 +132,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     table = Table("question found by", "rows", title=f"{options.data} to {options.out}", title_justify="left")
     for name in ("id", "text", "nothing"):
         table.add_row(name, f"{counts[name]:,}")
-    Console(soft_wrap=True).print(table)
+    output().print(table)
 
 
 if __name__ == "__main__":

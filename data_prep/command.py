@@ -10,7 +10,6 @@ import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from rich.console import Console
 from rich.table import Table
 
 from data_prep.pipeline import DataSet, prepare
@@ -20,6 +19,7 @@ from data_prep.sources import open_source
 from verl_dots.data.file_lists import QuestionError
 from verl_dots.data.questions import ON_CONFLICT
 from verl_dots.files import OutputError, try_output
+from verl_dots.terminal import output
 
 AddOptions = Callable[[argparse.ArgumentParser], None]
 
@@ -85,7 +85,7 @@ def run(data_set: DataSet, arguments: Sequence[str] | None, description: str, ad
     table.columns[0].overflow, table.columns[1].justify = "fold", "right"
     for name, count in counts.items():
         table.add_row(name, f"{count:,}")
-    Console(soft_wrap=True).print(table)
+    output().print(table)
 
 
 def _positive(text: str) -> int:

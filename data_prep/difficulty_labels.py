@@ -14,7 +14,7 @@ from typing import Any
 
 from data_prep.problems import SourceError, Unusable, verl_question
 from data_prep.text import digest, normalise, without_instruction
-from verl_dots.data.questions import question_id
+from verl_dots.data.question import question_id
 from verl_dots.data.rows import read_rows, schema_of
 
 HARDEST = 100.0

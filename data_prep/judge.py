@@ -20,7 +20,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pyarrow as pa
-from rich.console import Console
 from rich.table import Table
 
 from data_prep.chat import ChatSettings, EndpointError
@@ -34,6 +33,7 @@ from verl_dots.data.provenance import read_provenance
 from verl_dots.data.questions import Questions, read_questions
 from verl_dots.data.rows import read_rows
 from verl_dots.files import OutputError, try_output
+from verl_dots.terminal import errors, output
 
 VERSION = 1
 FAILED, INTERRUPTED = 1, 130
@@ -180,22 +180,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; the exit code is 0, 1 (failed on the way, repeat to resume) or 2 (bad input)."""
     options = parse(arguments)
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s")
-    errors = Console(stderr=True, soft_wrap=True)
     try:
         counts = judge(options)
     except (SourceError, QuestionError, OutputError) as error:
-        errors.print(f"judge: {error}", markup=False, highlight=False)
+        errors().print(f"judge: {error}")
         return 2
     except EndpointError as error:
-        errors.print(f"judge: {error}. What is rated is kept; repeat to resume", markup=False, highlight=False)
+        errors().print(f"judge: {error}. What is rated is kept; repeat to resume")
         return FAILED
     except KeyboardInterrupt:
-        errors.print("judge: interrupted; the same command resumes where it was", markup=False)
+        errors().print("judge: interrupted; the same command resumes where it was")
         return INTERRUPTED
     table = Table("rating", "questions", title=str(options.out), title_justify="left")
     for name, count in counts.items():
         table.add_row(name, f"{count:,}")
-    Console(soft_wrap=True).print(table)
+    output().print(table)
     return 0
 
 

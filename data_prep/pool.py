@@ -14,7 +14,6 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from rich.console import Console
 from rich.table import Table
 
 from data_prep.difficulty_labels import HARDEST, VERL_COLUMNS, read_difficulties, read_verl_rows
@@ -24,6 +23,7 @@ from verl_dots import __version__
 from verl_dots.data.file_lists import QuestionError
 from verl_dots.data.provenance import read_provenance
 from verl_dots.files import OutputError, try_output
+from verl_dots.terminal import output
 
 VERSION = 1
 KINDS = ("hard", "mixed", "easy")
@@ -129,7 +129,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     table = Table("kind", "questions", title=f"{options.data} to {options.out}", title_justify="left")
     for kind, count in counts.items():
         table.add_row(kind, f"{count:,}")
-    Console(soft_wrap=True).print(table)
+    output().print(table)
 
 
 if __name__ == "__main__":

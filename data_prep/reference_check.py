@@ -30,7 +30,8 @@ def accepted(data_source: str, response: str, truth: str) -> tuple[bool, ...]:
     question = json.dumps([data_source, response, truth])
     try:
         for checker in checkers:
-            print(question, file=checker.stdin, flush=True)
+            checker.stdin.write(f"{question}\n")
+            checker.stdin.flush()
         return tuple(json.loads(checker.stdout.readline()) for checker in checkers)
     except (OSError, ValueError) as error:
         _checkers.cache_clear()
@@ -69,7 +70,9 @@ def serve(questions: IO[str], answers: IO[str]) -> None:
     from verl.utils.reward_score import default_compute_score  # heavy: imported only when needed
 
     for line in questions:
-        print(json.dumps(bool(default_compute_score(*json.loads(line)) == 1.0)), file=answers, flush=True)
+        right = default_compute_score(*json.loads(line)) == 1.0
+        answers.write(f"{json.dumps(bool(right))}\n")
+        answers.flush()
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from verl_dots.data.provenance import metadata_of, write_table
-from verl_dots.data.questions import question_id
+from verl_dots.data.question import question_id
 from verl_dots.files import write_atomically
 
 ROLES = ("system", "user", "assistant")

@@ -1,4 +1,7 @@
-"""What kind of answer a text is, as the forms of equal_forms.py and changed_forms.py ask: numbers, formulas, lists."""
+"""What kind of answer a text is, as the forms of equal_forms.py and changed_forms.py ask: numbers, formulas, lists.
+
+It shares nothing with the package's reading of answers, which these forms put to the test.
+"""
 
 import re
 from fractions import Fraction

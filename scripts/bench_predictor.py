@@ -6,13 +6,13 @@ No question of a family (same text but for case, spaces and punctuation) lies on
 """
 
 import argparse
-from pathlib import Path
 
 from rich.console import Console
 
 from verl_dots.difficulty import evaluate, train
-from verl_dots.difficulty.embeddings import DEFAULT_CACHE, LAYERS, Backbone, cached_embeddings
+from verl_dots.difficulty.embeddings import Backbone, cached_embeddings
 from verl_dots.difficulty.labels import read_labels
+from verl_dots.difficulty.options import add
 from verl_dots.difficulty.prediction_scores import truth
 
 VARIANTS = {
@@ -25,17 +25,9 @@ VARIANTS = {
 
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument(
-        "labels", nargs="+", type=Path, metavar="LABELS", help="label files (parquet), of questions with answers"
-    )
+    add(parser, "labels")
     parser.add_argument("--backbone", required=True, help="folder of the frozen embedding model")
-    parser.add_argument(
-        "--layers",
-        choices=LAYERS,
-        default="last",
-        help="hidden states of the backbone that are averaged (default: %(default)s)",
-    )
-    parser.add_argument("--cache", default=DEFAULT_CACHE, help="folder of cached embeddings (default: %(default)s)")
+    add(parser, "--layers", "--cache")
     parser.add_argument(
         "--seeds",
         nargs="+",
@@ -46,7 +38,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument(
         "--variants", nargs="+", choices=VARIANTS, default=list(VARIANTS), help="methods to train (default: all)"
     )
-    evaluate.add_labeller_option(parser)
+    add(parser, "--labeller")
     return parser.parse_args()
 
 

@@ -18,8 +18,9 @@ import uuid
 import numpy as np
 import ray
 import transfer_queue as tq
-from rich.console import Console
 from rich.table import Table
+
+from verl_dots.terminal import output
 
 POLL_SECONDS = 0.01
 SIDES = ("verl", "verl_dots")
@@ -155,8 +156,10 @@ def main(argv: list[str] | None = None) -> None:
     table = Table("agent loops", "ms a rollout, median", "least", "most", title=f"{rollouts} rollouts a step")
     for name, each in taken.items():
         table.add_row(name, *(f"{value:.2f}" for value in (statistics.median(each), min(each), max(each))))
-    Console().print(table)
-    print("overhead a rollout:", ", ".join(f"{name} {statistics.median(each):.2f} ms" for name, each in taken.items()))
+    medians = ", ".join(f"{name} {statistics.median(each):.2f} ms" for name, each in taken.items())
+    console = output()
+    console.print(table)
+    console.print(f"overhead a rollout: {medians}")
 
 
 if __name__ == "__main__":

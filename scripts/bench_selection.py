@@ -24,6 +24,7 @@ from tqdm import tqdm
 from verl_dots.difficulty.model import PRIORS, AttentionPredictor, PredictorConfig
 from verl_dots.difficulty.online import WIDTH, OnlinePredictor
 from verl_dots.methods.selection.rule import select
+from verl_dots.terminal import output
 
 MINI_BATCH = 32
 
@@ -134,11 +135,11 @@ def main() -> None:
     options = parser.parse_args()
     if options.threads:
         torch.set_num_threads(options.threads)
-    console = Console(soft_wrap=True, highlight=False)
+    console = output()
     many(options, console)
     many_online(options, console)
     ratio = compare(options, console)
-    print(f"ratio: {ratio:.1f}")
+    console.print(f"ratio: {ratio:.1f}")
 
 
 if __name__ == "__main__":

@@ -26,6 +26,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from data_prep.byte_tokenizer import MAX_POSITIONS, VOCAB_SIZE, build_tokenizer, encode
 from data_prep.warmup import PHASES, Habit, draw_demonstration
+from verl_dots.terminal import output
 
 IGNORED = -100  # a label without loss
 BATCHES_PER_SORT = 8
@@ -220,7 +221,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     tokenizer.save_pretrained(args.out)
     model.save_pretrained(args.out)
     done = f"{size.steps} warm-up steps in {seconds:.0f} s, loss {loss:.3f}"
-    print(f"{args.out}: {model.num_parameters():,} parameters, {done}")
+    output().print(f"{args.out}: {model.num_parameters():,} parameters, {done}")
 
 
 if __name__ == "__main__":

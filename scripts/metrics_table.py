@@ -3,11 +3,10 @@
 Without --write: exit 1 if the table in verl_dots/training/METRICS.md is not the one that the stages declare now.
 """
 
-import argparse
 from collections.abc import Mapping
 from pathlib import Path
 
-from scripts.sections import settle, with_section
+from scripts.sections import asked_to_write, settle, with_section
 
 DOCUMENT = Path(__file__).parents[1] / "verl_dots/training/METRICS.md"
 SECTION, SCRIPT = "metrics of the stages", "scripts/metrics_table.py"
@@ -43,10 +42,8 @@ def table(stages: Mapping[str, Mapping[str, str]]) -> str:
 
 def main(arguments: list[str] | None = None) -> int:
     """Write or compare the table."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--write", action="store_true", help="put the table into the document")
-    options = parser.parse_args(arguments)
-    return settle(DOCUMENT, with_section(DOCUMENT, SECTION, SCRIPT, table(declared())), options.write)
+    write = asked_to_write(__doc__, arguments)
+    return settle(DOCUMENT, with_section(DOCUMENT, SECTION, SCRIPT, table(declared())), write)
 
 
 if __name__ == "__main__":

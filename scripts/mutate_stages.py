@@ -32,6 +32,7 @@ from tqdm import tqdm
 sys.path[:0] = [str(Path.cwd())]
 
 from scripts.mutants import Mutant, mutants_of  # noqa: E402  the path must be set before
+from verl_dots.terminal import output  # noqa: E402
 
 LEAST = 0.95  # of the mutants must be noticed
 SHARED = ("verl_dots/methods/loader.py", "verl_dots/training/pipeline.py")
@@ -149,7 +150,7 @@ def report(mutants: Sequence[Mutant], survived: Sequence[Mutant], console: Conso
         table.add_row(name, str(len(found)), str(sum(found)), f"{sum(found) / len(found):.1%}")
     console.print(table)
     for mutant in sorted(survived, key=lambda mutant: (str(mutant.file), mutant.line)):
-        console.print(f"{mutant.file}:{mutant.line}: {mutant.change}", markup=False)
+        console.print(f"{mutant.file}:{mutant.line}: {mutant.change}")
     return 1 - len(survived) / len(mutants)
 
 
@@ -176,9 +177,10 @@ def main() -> None:
             survived += [mutant] if status == 0 else []
             killed += status < 0
             bar.set_postfix(survived=len(survived))
-    share = report(mutants, survived, Console(soft_wrap=True, highlight=False))
+    console = output()
+    share = report(mutants, survived, console)
     if killed:
-        print(f"{killed} of those that were noticed took more than {limit:.0f} s and were ended")
+        console.print(f"{killed} of those that were noticed took more than {limit:.0f} s and were ended")
     sys.exit(int(share < LEAST))
 
 

@@ -1,19 +1,18 @@
 """Tables of the recipes' README, from recipes/paper_settings.yaml: `python -m scripts.paper_settings [--write]`.
 
-Without --write: print them, and exit 1 if the README's are not the ones that the file gives now.
+Without --write: exit 1 if the README's are not the ones that the file gives now.
 """
 
-import argparse
-import sys
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from scripts.sections import asked_to_write, settle, with_section
+
 RECIPES = Path(__file__).parents[1] / "recipes"
 FILE, README = RECIPES / "paper_settings.yaml", RECIPES / "README.md"
-BEGIN = "<!-- papers: made by python -m scripts.paper_settings --write -->\n"
-END = "<!-- end of papers -->\n"
+SECTION, SCRIPT = "papers", "python -m scripts.paper_settings"
 NONE = "–"
 # A setting: {value, where}, {ours, why}, or all four.
 Setting = dict[str, Any]
@@ -104,20 +103,8 @@ def _shown(value: Any) -> str:
 
 def main(arguments: list[str] | None = None) -> int:
     """Write or compare the README's tables."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--write", action="store_true", help="put the tables into the README")
-    options = parser.parse_args(arguments)
-    text = README.read_text()
-    before, _, rest = text.partition(BEGIN)
-    _, found, after = rest.partition(END)
-    if not found:
-        sys.exit(f"{README} has no place for the tables: it must hold the lines {BEGIN.strip()} and {END.strip()}")
-    made = f"{before}{BEGIN}{tables()}{END}{after}"
-    if options.write:
-        README.write_text(made)
-        return 0
-    print(tables(), end="")
-    return int(made != text)
+    write = asked_to_write(__doc__, arguments)
+    return settle(README, with_section(README, SECTION, SCRIPT, tables()), write)
 
 
 if __name__ == "__main__":

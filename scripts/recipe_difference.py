@@ -21,6 +21,7 @@ from verl_dots.config import DotsConfig
 from verl_dots.engines.environment import prepare_environment
 from verl_dots.launch.compose import compose
 from verl_dots.settings import ConfigError, plain_values
+from verl_dots.terminal import output
 
 # The recipe runs in a bash whose `python` notes the overrides of a training and leaves everything else undone. `exec`
 # would look for a program of that name.
@@ -103,12 +104,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Print the difference."""
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     if arguments[:1] in (["-h"], ["--help"]):
-        sys.exit(print(__doc__))
+        output().print(__doc__)
+        sys.exit()
     if not arguments or arguments[0].startswith("-"):
         sys.exit(__doc__)
     prepare_environment(cpu=True)  # before verl is imported; no GPU is needed here
     try:
-        print("\n".join(difference(compose(overrides_of(*arguments)), verl_defaults())))
+        output().print("\n".join(difference(compose(overrides_of(*arguments)), verl_defaults())))
     except (ConfigError, RecipeError) as error:
         sys.exit(f"recipe_difference: {error}")
 

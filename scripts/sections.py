@@ -1,6 +1,15 @@
 """Parts of a document that a script writes, each between two lines that name the script."""
 
+import argparse
+from collections.abc import Sequence
 from pathlib import Path
+
+
+def asked_to_write(about: str, arguments: Sequence[str] | None) -> bool:
+    """The command line of such a script, whose docstring is `about`: whether it has --write."""
+    parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--write", action="store_true", help="put what is made into its document (default: compare)")
+    return parser.parse_args(arguments).write
 
 
 def begin_of(name: str, script: str) -> str:

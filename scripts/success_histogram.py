@@ -20,6 +20,7 @@ from verl_dots.rewards.compute import compute_score
 from verl_dots.rollout.loading import load_engine
 from verl_dots.rollout.request import Request, SamplingParams
 from verl_dots.rollout.settings import EngineConfig
+from verl_dots.terminal import output
 
 
 def success_rates(options: argparse.Namespace, frame: pd.DataFrame) -> np.ndarray:
@@ -77,7 +78,7 @@ def main() -> None:
         shares = (f"{100 * share:.1f} %" for share in counts / len(part))
         table.add_row(name, str(len(part)), *shares, f"{100 * part.mean():.1f} %")
     Console(width=140).print(table)
-    print(f"all wrong: {100 * (rates == 0).mean():.1f} %   all right: {100 * (rates == 1).mean():.1f} %")
+    output().print(f"all wrong: {100 * (rates == 0).mean():.1f} %   all right: {100 * (rates == 1).mean():.1f} %")
 
 
 if __name__ == "__main__":

@@ -4,12 +4,11 @@ The tables stand in recipes/cpu/README.md and README.md, the figure is recipes/c
 if a table is not the one of the data. An empty cell of the data is a figure that there is none of.
 """
 
-import argparse
 import csv
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from scripts.sections import settle, with_section
+from scripts.sections import asked_to_write, settle, with_section
 
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "recipes/cpu"
@@ -98,13 +97,11 @@ def draw(rows: Sequence[Mapping[str, str]], file: Path) -> None:
 
 def main(arguments: list[str] | None = None) -> int:
     """Write tables and figure, or compare the tables."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--write", action="store_true", help="put the tables into the documents and draw the figure")
-    options = parser.parse_args(arguments)
+    write = asked_to_write(__doc__, arguments)
     rows, differs = read(), 0
     for name, (document, columns) in TABLES.items():
-        differs |= settle(document, with_section(document, name, SCRIPT, table(rows, columns)), options.write)
-    if options.write:
+        differs |= settle(document, with_section(document, name, SCRIPT, table(rows, columns)), write)
+    if write:
         draw(rows, FIGURE)
     return differs
 

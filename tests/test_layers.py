@@ -19,7 +19,7 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     "methods/settings": ({"settings"}, HEAVY),  # every room's settings.py
     "config": ({"difficulty", "methods", "settings"}, HEAVY),
     "data": ({"files", "settings"}, HEAVY),
-    "difficulty": ({"data", "files", "guard", "settings", "state"}, {"ray", "verl", "hydra"}),
+    "difficulty": ({"data", "files", "guard", "settings", "state", "terminal"}, {"ray", "verl", "hydra"}),
     "difficulty/collect": ({"guard", "labelling"}, HEAVY),  # a command of the room above
     # A step.
     "bridge": ({"data", "difficulty", "rewards", "step", "stored"}, UNUSED),
@@ -36,7 +36,7 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     "engines": ({"rollout"}, UNUSED),
     "generation": ({"bridge", "data", "engines", "rewards", "settings"}, UNUSED),
     "labelling": (
-        {"data", "files", "generation", "journal", "launch", "settings", "training"},
+        {"data", "files", "generation", "journal", "launch", "settings", "terminal", "training"},
         {"torch", "ray", "verl", "pandas"},
     ),
     "evaluation": (
@@ -47,14 +47,14 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     "evaluation/configure": ({"evaluation", "generation", "launch", "settings"}, HEAVY - {"omegaconf"}),
     # Commands.
     "evaluate": (
-        {"data", "evaluation", "generation", "guard", "launch", "settings", "training"},
+        {"data", "evaluation", "generation", "guard", "launch", "settings", "terminal", "training"},
         {"torch", "ray", "verl", "hydra", "pandas"},
     ),
     "launch": (
         {"config", "console", "data", "engines", "files", "generation", "methods", "rewards", "settings", "training"},
         UNUSED | {"transfer_queue"},
     ),
-    "check": ({"data", "files", "reporting", "rewards"}, {"torch", "ray", "verl", "hydra"}),
+    "check": ({"data", "files", "reporting", "rewards", "terminal"}, {"torch", "ray", "verl", "hydra"}),
     "main": ({"engines", "guard", "launch", "settings"}, set()),
     "files": ({"settings"}, HEAVY),
     "state": ({"files", "settings"}, HEAVY),
@@ -62,11 +62,12 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     "journal": ({"settings"}, HEAVY),
     "evaluation/merging": ({"settings"}, {"ray", "hydra", "omegaconf", "pandas"}),
     "guard": (set(), {"torch", "ray", "verl", "transformers", "hydra", "omegaconf", "pandas", "numpy", "rich"}),
-    "console": ({"guard"}, HEAVY),
+    "console": ({"guard", "terminal"}, HEAVY),
+    "terminal": (set(), HEAVY),
     "rewards": (set(), {"torch", "ray", "transformers", "pandas", "hydra"}),
     "rollout": (set(), {"ray", "verl", "pandas", "hydra", "omegaconf"}),
     "reporting": ({"settings"}, {"torch", "ray", "verl", "transformers", "hydra"}),
-    "report": ({"files", "reporting"}, {"torch", "ray", "verl"}),
+    "report": ({"files", "reporting", "terminal"}, {"torch", "ray", "verl"}),
     "conf": (set(), set()),
     "__init__": (set(), set()),
 }

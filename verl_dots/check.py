@@ -25,6 +25,7 @@ from verl_dots.data.file_report import ERRORS, KINDS, UNMATCHABLE, WARNINGS, Fil
 from verl_dots.files import OutputError
 from verl_dots.reporting.tables import NOTHING, markdown
 from verl_dots.rewards import compute
+from verl_dots.terminal import errors, output
 
 MOST_NUMBERS = 20  # rows of a kind that are named without --all
 MOST_SOURCES = 4
@@ -34,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
     options = _parse(arguments)
     logging.basicConfig(format="%(levelname)s: %(message)s")
-    console = Console(soft_wrap=True, highlight=False, markup=False, emoji=False)
+    console = output()
     wrong = (*ERRORS, *UNMATCHABLE, *(WARNINGS if options.strict else ()))
     try:
         where = places(options.data, options.clean) if options.clean else {}
@@ -59,7 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 console.print(f"{where[file]}: {counts[file]} of {report.rows} rows of {file}")
             return 0
     except (QuestionError, OutputError, OSError) as error:
-        Console(stderr=True, soft_wrap=True, highlight=False, markup=False).print(f"error: {error}")
+        errors().print(f"error: {error}")
         return 2
     return _verdict(console, reports, wrong, apart)
 

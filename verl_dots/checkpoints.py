@@ -68,12 +68,7 @@ def checkpoints_in(run: Path) -> list[Path]:
 
 
 def faults(folder: Path, needs: Needs) -> list[str]:
-    """What keeps a checkpoint from being complete; an empty list for one that is.
-
-    Args:
-        folder: global_step_N.
-        needs: see there.
-    """
+    """What keeps a checkpoint global_step_N from being complete; an empty list for one that is."""
     listed = _listed(folder)
     if isinstance(listed, str):
         return [listed]

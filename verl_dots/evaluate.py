@@ -28,7 +28,6 @@ if __name__ == "__main__":
 import pyarrow as pa
 from jinja2 import TemplateError
 from omegaconf import DictConfig, OmegaConf
-from rich.console import Console
 
 from verl_dots.data.asked_questions import AskedQuestion
 from verl_dots.data.file_lists import QuestionError
@@ -46,6 +45,7 @@ from verl_dots.generation.scoring import RewardFunction
 from verl_dots.launch.machine_checks import try_writing
 from verl_dots.launch.start import require_model
 from verl_dots.settings import ConfigError
+from verl_dots.terminal import errors, output
 from verl_dots.training.run_folder import versions, write_text
 
 logger = logging.getLogger(__name__)
@@ -186,19 +186,18 @@ def _check_prompts(questions: Sequence[tuple[str, AskedQuestion]], tokens: Seque
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; the exit code is 0, 1 (failed on the way, repeat to continue) or 2 (bad input)."""
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
-    errors = Console(stderr=True, soft_wrap=True, highlight=False, markup=False, emoji=False)
     try:
         results, out = evaluate(parse(arguments, __doc__))
     except (ConfigError, QuestionError) as error:
-        errors.print(f"evaluate: {error}")
+        errors().print(f"evaluate: {error}")
         return BAD_INPUT
     except GenerationError as error:
-        errors.print(f"evaluate: {error}")
+        errors().print(f"evaluate: {error}")
         return FAILED
     except KeyboardInterrupt:
-        errors.print("evaluate: interrupted; the same command continues where it was")
+        errors().print("evaluate: interrupted; the same command continues where it was")
         return INTERRUPTED
-    console = Console(soft_wrap=True, highlight=False, markup=False, emoji=False)
+    console = output()
     console.print("\n".join([tables.table(results), "", *(f"{note}\n" for note in tables.notes(results))]))
     console.print(f"Evaluation: {out / TEXT_FILE}")
     return 0

@@ -11,7 +11,8 @@ from verl_dots.launch.help import asks_for_help, help_text
 
 if __name__ == "__main__":
     if asks_for_help(sys.argv[1:]):  # before the imports that take seconds
-        sys.exit(print(help_text(), end=""))
+        sys.stdout.write(help_text())
+        sys.exit()
     guarded("verl_dots", "training had not begun: nothing is lost")
 
 import hydra

@@ -21,6 +21,7 @@ from verl_dots.files import OutputError, try_output, write_atomically
 from verl_dots.reporting import document, drawing, export, figures, selection, summary, tables
 from verl_dots.reporting.comparison import Comparison
 from verl_dots.reporting.runs import METRICS_FILE, RunError
+from verl_dots.terminal import errors, output
 
 REPORT_FILE = "report.md"
 SUMMARY_FILE = "summary.json"
@@ -31,13 +32,12 @@ FIGURES = {
     document.REPLAY_FILE: figures.replay_figure,
     document.CONTROLLER_FILE: figures.controller_figure,
 }
-_STYLE = {"soft_wrap": True, "highlight": False, "markup": False, "emoji": False}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; 0 when the report is written, 2 when the runs or the output do not allow one."""
     options = _parse(arguments)
-    console = Console(**_STYLE)
+    console = output()
     try:
         paths = run_folders(options.run)
         folder = options.out or default_folder(paths)
@@ -132,7 +132,7 @@ def _show(console: Console, comparison: Comparison) -> None:
 
 
 def _failed(message: str) -> int:
-    Console(stderr=True, **_STYLE).print(f"error: {message}")
+    errors().print(f"error: {message}")
     return 2
 
 

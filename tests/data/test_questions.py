@@ -1,4 +1,4 @@
-"""Ids and texts of questions; duplicates, conflicts and rows that are no questions."""
+"""Texts of questions; duplicates, conflicts and rows that are no questions."""
 
 from pathlib import Path
 
@@ -10,28 +10,13 @@ import pytest
 
 from tests.data_files import row, write
 from tests.refusals import refused
-from verl_dots.data.questions import question_id, questions_of, read_questions
+from verl_dots.data.questions import questions_of, read_questions
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
 CONFLICTS = "dots.selection.conflicting_answers"
 TRUTH = "reward_model.ground_truth"
 SYSTEM = {"role": "system", "content": "Be brief."}
 PROMPT = row()["prompt"]
-
-
-def test_the_id_is_pinned():
-    # sha256 of [[["user","What is 1 plus 1?"]],"2"], first 16 hex digits; it must never change: runs are keyed by it
-    assert question_id(PROMPT, "2") == "e8cebe6aad6f3e0f"
-    assert question_id(PROMPT, "3") != question_id(PROMPT, "2")
-
-
-def test_an_answer_that_is_no_string_counts_as_its_json():
-    assert question_id(PROMPT, 2) == question_id(PROMPT, np.int64(2)) == question_id(PROMPT, "2")
-    assert question_id(PROMPT, ["2", 3]) == question_id(PROMPT, np.array(["2", 3], object))
-    assert question_id(PROMPT, ["2", 3]) == question_id(PROMPT, '["2", 3]')
-    assert question_id(PROMPT, {"b": 1, "a": 2}) == question_id(PROMPT, {"a": 2, "b": 1})
-    with pytest.raises(TypeError, match="got set"):
-        question_id(PROMPT, {1})
 
 
 def test_the_text_is_the_question_field_or_all_but_the_systems_messages():

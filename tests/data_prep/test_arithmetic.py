@@ -11,7 +11,7 @@ from data_prep.arithmetic import CELLS, draw_new, main, sample_splits, write_spl
 from data_prep.families import FAMILIES, LEVELS, Grade, make_problem, number_to_words, render_working
 from tests.data_prep.script_runs import infos_of, refusal, rows_of
 from verl_dots.data.provenance import read_provenance
-from verl_dots.data.questions import question_id
+from verl_dots.data.question import question_id
 
 PROMPT_OVERHEAD = len("user\n") + len("\n") + len("assistant\n") + 3  # bytes of the chat template + 3 special tokens
 

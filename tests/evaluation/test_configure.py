@@ -5,7 +5,8 @@ from pathlib import Path
 from omegaconf import OmegaConf
 
 from tests.refusals import refused
-from verl_dots.evaluation.configure import check_lengths, check_sampling, parse
+from verl_dots.evaluation.configure import check_sampling, parse
+from verl_dots.launch.combinations import check_room
 
 SAMPLING = {"n": 4, "temperature": 0.6, "top_p": 0.95, "top_k": -1}
 LENGTHS = {"prompt_length": 512, "response_length": 512, "max_model_len": None}
@@ -35,7 +36,7 @@ def test_sampling_that_cannot_be():
 
 
 def test_lengths_without_room_for_a_response():
-    check_lengths(OmegaConf.create(LENGTHS))
-    check_lengths(OmegaConf.create({**LENGTHS, "max_model_len": 1024}))
+    check_room(OmegaConf.create(LENGTHS))
+    check_room(OmegaConf.create({**LENGTHS, "max_model_len": 1024}))
     with refused("actor_rollout_ref.rollout.max_model_len", "size", "1023", "1024 tokens"):
-        check_lengths(OmegaConf.create({**LENGTHS, "max_model_len": 1023}))
+        check_room(OmegaConf.create({**LENGTHS, "max_model_len": 1023}))

@@ -20,9 +20,10 @@ from transfer_queue import KVBatchMeta
 
 from verl_dots.bridge import rows as bridge
 from verl_dots.bridge.questions import TrainQuestions
-from verl_dots.bridge.rows import ORIGIN, TEMPERATURE, TRAIN, Rows
+from verl_dots.bridge.row_tags import ORIGIN, TEMPERATURE
+from verl_dots.bridge.rows import TRAIN, Rows
 from verl_dots.config import DotsConfig
-from verl_dots.methods.hooks import References, Run
+from verl_dots.methods.run import References, Run
 from verl_dots.state import load_state, save_state
 from verl_dots.step import Origin, Step
 

@@ -17,7 +17,7 @@ from verl_dots.bridge.questions import TrainQuestions
 from verl_dots.bridge.rows import TRAIN, Rows
 from verl_dots.config import DotsConfig
 from verl_dots.difficulty.online import OnlinePredictor
-from verl_dots.methods.hooks import Run
+from verl_dots.methods.run import Run
 from verl_dots.methods.selection import worker
 from verl_dots.methods.table import enabled, store_of
 from verl_dots.step import Step

@@ -123,7 +123,8 @@ CONTRACT = (
         written="status global_steps min_global_steps max_global_steps prompt_len response_len seq_len",
     ),
     Part("verl.experimental.agent_loop.AgentLoopOutput", "bridge/agent_loop.py", attributes="reward_score"),
-    Part("verl.trainer.ppo.padding_utils", "bridge/rows.py", written="is_padding prompt_len response_len seq_len"),
+    Part("verl.trainer.ppo.padding_utils", "bridge/rows.py", written="prompt_len response_len seq_len"),
+    Part("verl.trainer.ppo.padding_utils", "bridge/row_tags.py", written="is_padding"),
     Part(
         "transfer_queue",
         "bridge/rows.py",

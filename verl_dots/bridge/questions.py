@@ -8,7 +8,8 @@ from tensordict import TensorDict
 from verl.utils import tensordict_utils as tu
 from verl.utils.dataset.rl_dataset import collate_fn
 
-from verl_dots.data.questions import Questions, question_id, questions_of
+from verl_dots.data.question import question_id
+from verl_dots.data.questions import Questions, questions_of
 from verl_dots.difficulty.static import static_difficulties
 
 

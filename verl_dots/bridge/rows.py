@@ -18,28 +18,10 @@ from verl.utils.tensordict_utils import list_of_dict_to_tensordict
 
 from verl_dots.bridge.balance import spread
 from verl_dots.bridge.pinned import PinnedInfo
+from verl_dots.bridge.row_tags import ORIGIN, is_padding, origin_of, place_of
 from verl_dots.step import Group, Origin
 
 TRAIN = "train"  # verl's partition of a step
-# Tags of a row.
-ORIGIN = "origin"  # of its group; none: fresh
-TEMPERATURE = "temperature"  # that a stored row was sampled at
-
-
-def place_of(key: str) -> tuple[str, int, int]:
-    """(uid, session, output) of a trajectory's key `uid_session_output`."""
-    uid, session, output = key.rsplit("_", 2)
-    return uid, int(session), int(output)
-
-
-def origin_of(tag: Mapping[str, Any]) -> Origin:
-    """Where the row with this tag comes from."""
-    return Origin(tag.get(ORIGIN, Origin.FRESH.value))
-
-
-def is_padding(tag: Mapping[str, Any]) -> bool:
-    """Whether the row is there only to make the number of rows divide."""
-    return bool(tag.get("is_padding"))
 
 
 class Rows:

@@ -7,7 +7,8 @@ import numpy as np
 import torch
 
 from verl_dots.bridge.questions import TrainQuestions
-from verl_dots.bridge.rows import ORIGIN, TEMPERATURE, TRAIN, Rows, announce, place_of, put_rows
+from verl_dots.bridge.row_tags import ORIGIN, TEMPERATURE, place_of
+from verl_dots.bridge.rows import TRAIN, Rows, announce, put_rows
 from verl_dots.step import Origin, Step
 from verl_dots.stored import ReplayError, ReplayGroup, Response, pack
 

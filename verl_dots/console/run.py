@@ -13,13 +13,13 @@ from types import TracebackType
 from typing import Any
 
 import yaml
-from rich.console import Console
 
 from verl_dots.console.errors import ErrorTally, first_cause
 from verl_dots.console.lines import duration, seconds_left, step_line
 from verl_dots.console.redirect import Redirect
 from verl_dots.console.rows import NewRows
 from verl_dots.guard import tell
+from verl_dots.terminal import output
 
 LOG_FILE, STOP_FILE = "train.log", "stop"
 POLL_SECONDS = 0.5
@@ -61,7 +61,7 @@ class RunConsole:
         self._read = self.log.stat().st_size if self.log.exists() else 0
         if self.lines:
             self.redirect.__enter__()
-            print(f"=== {datetime.now():%F %T} {shlex.join(sys.argv)}", flush=True)
+            sys.stdout.write(f"=== {datetime.now():%F %T} {shlex.join(sys.argv)}\n")
             self.show(*self.start)
         sys.stdout.write(self.said)
         tell(resumes=self.how_to_resume(), stop_file="", complete=False)
@@ -83,7 +83,7 @@ class RunConsole:
 
     def show(self, *lines: str) -> None:
         """Write to the user."""
-        console = Console(file=self.redirect.console, soft_wrap=True, highlight=False, markup=False, emoji=False)
+        console = output(self.redirect.console)
         with contextlib.suppress(BrokenPipeError):  # nobody reads any more; the log has it all
             for line in lines:
                 console.print(line)

@@ -26,7 +26,7 @@ from verl_dots.data.file_report import (
     WRONG_TYPE,
     FileReport,
 )
-from verl_dots.data.questions import Question, read_question
+from verl_dots.data.question import Question, read_question
 from verl_dots.data.rows import count_rows, read_question_rows
 
 ROLES = ("system", "developer", "user", "assistant", "tool")

@@ -15,19 +15,17 @@ from verl_dots.guard import guarded
 if __name__ == "__main__":
     guarded("embed", "what is embedded is kept: the same command continues")
 
-from rich.console import Console
-
 from verl_dots.data.questions import read_questions
 from verl_dots.difficulty.embeddings import (
     BATCH_TOKENS,
-    DEFAULT_CACHE,
     READS,
     Backbone,
     EmbeddingCache,
     cached_embeddings,
 )
-from verl_dots.difficulty.options import require_device, require_whole
+from verl_dots.difficulty.options import add, require_device, require_whole
 from verl_dots.files import try_folder
+from verl_dots.terminal import errors, output
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -48,9 +46,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             inputs, backbone, options.cache, device=options.device, batch_tokens=options.batch_tokens
         )
     except ValueError as error:
-        Console(stderr=True, soft_wrap=True, highlight=False, markup=False).print(f"error: {error}")
+        errors().print(f"error: {error}")
         return 2
-    Console(soft_wrap=True, highlight=False, markup=False).print(
+    output().print(
         f"{len(questions)} questions, {new} of them new, width {found.shape[1]}, {time.monotonic() - began:.1f} s: "
         f"{store.folder}"
     )
@@ -65,7 +63,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("data", nargs="+", metavar="DATA", help="parquet files in verl's schema")
     parser.add_argument("--backbone", required=True, help="frozen embedding model: a folder or hub id")
-    parser.add_argument("--cache", default=DEFAULT_CACHE, help="folder of the embeddings (default: %(default)s)")
+    add(parser, "--cache")
     parser.add_argument(
         "--layers",
         type=_layers,
@@ -73,9 +71,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         help="hidden states that are averaged: last, all, or 0,6,12 (default: %(default)s)",
     )
     parser.add_argument("--reads", choices=READS, default="question", help="what is embedded (default: %(default)s)")
-    parser.add_argument(
-        "--device", default="cpu", help="where the model runs: cpu, cuda, cuda:1 ... (default: %(default)s)"
-    )
+    add(parser, "--device")
     parser.add_argument(
         "--batch-tokens", type=int, default=BATCH_TOKENS, help="tokens of a batch (default: %(default)s)"
     )

@@ -19,19 +19,19 @@ if __name__ == "__main__":
 
 import numpy as np
 from rich import box
-from rich.console import Console
 from rich.table import Table
 
 from verl_dots.difficulty import baselines
-from verl_dots.difficulty.embeddings import DEFAULT_CACHE, Backbone, cached_embeddings
+from verl_dots.difficulty.embeddings import Backbone, cached_embeddings
 from verl_dots.difficulty.labeller_scores import check_labellers, labeller_table
 from verl_dots.difficulty.labels import Labels, first_of_families, read_labels
 from verl_dots.difficulty.method_scores import Draws, Scores, Seen, score_by_labeller, score_methods
 from verl_dots.difficulty.model import AttentionPredictor, PredictorConfig
-from verl_dots.difficulty.options import require_interval, require_whole
+from verl_dots.difficulty.options import add, require_interval, require_whole
 from verl_dots.difficulty.prediction_scores import CHOSEN, truth
 from verl_dots.files import try_folder, try_output
 from verl_dots.settings import ConfigError
+from verl_dots.terminal import errors, output
 
 FAMILIES_FILE = "training_families.json"
 
@@ -83,16 +83,6 @@ def table(scores: Mapping[str, Scores], title: str, truth: Mapping[str, float] |
     return view
 
 
-def add_labeller_option(parser: argparse.ArgumentParser) -> None:
-    """--labeller of `train` and `evaluate`."""
-    parser.add_argument(
-        "--labeller",
-        nargs="+",
-        metavar="NAME",
-        help="model that was asked, for label files that do not say: one name, or one a file (default: the file)",
-    )
-
-
 def _cell(row: Mapping[str, float], name: str) -> str:
     return f"{row[name]:.3f}" if name in row else "–"
 
@@ -116,29 +106,9 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "predictor", type=Path, metavar="PREDICTOR", help="folder that verl_dots.difficulty.train wrote"
     )
-    parser.add_argument(
-        "labels", nargs="+", type=Path, metavar="LABELS", help="label files (parquet), of questions with answers"
-    )
+    add(parser, "labels")
     parser.add_argument("--backbone", required=True, help="model folder that the predictor was trained on")
-    parser.add_argument("--cache", default=DEFAULT_CACHE, help="folder of cached embeddings (default: %(default)s)")
-    parser.add_argument(
-        "--references",
-        type=int,
-        default=256,
-        help="questions whose difficulty the predictor is given (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--draws", type=int, default=5, help="times that references are drawn; scores are means (default: %(default)s)"
-    )
-    add_labeller_option(parser)
-    parser.add_argument(
-        "--difficulty-range",
-        nargs=2,
-        type=float,
-        default=(0.0, 100.0),
-        metavar=("EASY", "HARD"),
-        help="difficulties in the label files of the easiest and the hardest question (default: 0 100)",
-    )
+    add(parser, "--cache", "--references", "--draws", "--labeller", "--difficulty-range")
     parser.add_argument("--json", type=Path, help="where the results go (default: PREDICTOR/evaluation.json)")
     return parser.parse_args(arguments)
 
@@ -173,15 +143,15 @@ def evaluate(options: argparse.Namespace) -> tuple[dict[str, Scores], dict[str, 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     options = parse(arguments)
-    console = Console()
+    console = output()
     try:
         scores, by_labeller, found, left_out = evaluate(options)
     except (ValueError, FileNotFoundError) as error:
-        Console(stderr=True).print(f"error: {error}", style="red", markup=False)
+        errors().print(f"error: {error}")
         return 2
     title = f"{found['questions']} questions, {options.references} references, {options.draws} draws"
-    console.print(table(scores, title, found))
-    console.print(labeller_table(by_labeller))
+    console.print(table(scores, title, found), soft_wrap=False)
+    console.print(labeller_table(by_labeller), soft_wrap=False)
     console.print(f"{left_out} labelled questions left out: seen in training, or repeated")
     target = target_of(options)
     content = {**found, "left_out": left_out, "references": options.references, "methods": summary(scores)}

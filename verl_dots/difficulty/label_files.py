@@ -3,7 +3,8 @@
 from pathlib import Path
 from typing import NamedTuple
 
-from verl_dots.data.questions import question_id, questions_of
+from verl_dots.data.question import question_id
+from verl_dots.data.questions import questions_of
 from verl_dots.data.rows import read_rows, schema_of
 
 LABEL_COLUMNS = ("question_id", "text", "answer", "success_rate")

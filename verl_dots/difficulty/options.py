@@ -1,11 +1,44 @@
-"""Options of this folder's command lines, checked before a model is loaded; the messages name them."""
+"""Options of this folder's command lines: those that several have, and checks before a model is loaded."""
 
+import argparse
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
 import torch
 
+from verl_dots.difficulty.embeddings import DEFAULT_CACHE, LAYERS
 from verl_dots.settings import ConfigError
+
+SHARED: Mapping[str, Mapping[str, Any]] = {
+    "labels": dict(nargs="+", type=Path, metavar="LABELS", help="label files (parquet), of questions with answers"),
+    "--labeller": dict(
+        nargs="+", metavar="NAME",
+        help="model that was asked, for label files that do not say: one name, or one a file (default: the file)",
+    ),
+    "--difficulty-range": dict(
+        nargs=2, type=float, default=(0.0, 100.0), metavar=("EASY", "HARD"),
+        help="difficulties in the label files of the easiest and the hardest question (default: 0 100)",
+    ),
+    "--layers": dict(
+        choices=LAYERS, default="last", help="hidden states of the backbone that are averaged (default: %(default)s)"
+    ),
+    "--cache": dict(default=DEFAULT_CACHE, help="folder of cached embeddings (default: %(default)s)"),
+    "--references": dict(
+        type=int, default=256, help="questions whose difficulty the predictor is given (default: %(default)s)"
+    ),
+    "--draws": dict(
+        type=int, default=5, help="times that references are drawn; scores are means (default: %(default)s)"
+    ),
+    "--device": dict(default="cpu", help="where the models run: cpu, cuda, cuda:1 ... (default: %(default)s)"),
+}  # fmt: skip
+
+
+def add(parser: argparse.ArgumentParser, *names: str) -> None:
+    """Give a command line some of the `SHARED` options."""
+    for name in names:
+        parser.add_argument(name, **SHARED[name])
 
 
 def require_whole(option: str, value: int, least: int, most: int | None = None) -> None:

@@ -22,7 +22,6 @@ if __name__ == "__main__":
     guarded("train", "nothing was written: the same command starts from the beginning")
 
 import numpy as np
-from rich.console import Console
 
 from verl_dots.difficulty import baselines, evaluate, inputs, train_options
 from verl_dots.difficulty.embeddings import Backbone, cached_embeddings
@@ -33,6 +32,7 @@ from verl_dots.difficulty.prediction_scores import truth
 from verl_dots.difficulty.train_options import PRESETS, check
 from verl_dots.difficulty.training import Trained, TrainingConfig, train
 from verl_dots.settings import ConfigError
+from verl_dots.terminal import errors, output
 
 TEST_SEED = 0
 
@@ -147,12 +147,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         result = run(labels, embedding_P, backbone.id, options)
         save(*result, options)
     except (ValueError, FileNotFoundError) as error:
-        Console(stderr=True).print(f"error: {error}", style="red", markup=False)
+        errors().print(f"error: {error}")
         return 2
     title = f"{len(result.test_difficulty_P)} test questions, {options.references} references, {options.draws} draws, "
     title += f"seeds {options.seeds}, embeddings of {options.reads.replace('_', ' ')}"
-    Console().print(evaluate.table(result.scores, title, truth(result.test_difficulty_P)))
-    Console().print(labeller_table(result.labellers, options.hold_out_labeller))
+    output().print(evaluate.table(result.scores, title, truth(result.test_difficulty_P)), soft_wrap=False)
+    output().print(labeller_table(result.labellers, options.hold_out_labeller), soft_wrap=False)
     return 0
 
 

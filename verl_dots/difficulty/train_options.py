@@ -4,10 +4,10 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from verl_dots.difficulty import evaluate
-from verl_dots.difficulty.embeddings import DEFAULT_CACHE, LAYERS, READS
+from verl_dots.difficulty.embeddings import READS
 from verl_dots.difficulty.model import PredictorConfig
 from verl_dots.difficulty.options import (
+    add,
     require_device,
     require_interval,
     require_seeds,
@@ -30,24 +30,46 @@ def parse(arguments: Sequence[str] | None, description: str) -> argparse.Namespa
         description=description,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument(
-        "labels", nargs="+", type=Path, metavar="LABELS", help="label files (parquet), of questions with answers"
-    )
+    add(parser, "labels")
     parser.add_argument("--backbone", required=True, help="folder of the frozen embedding model")
     parser.add_argument("--out", required=True, type=Path, help="folder for the predictors and their scores")
+    _add_inputs(parser)
+    _add_training(parser)
+    add(parser, "--labeller")
     parser.add_argument(
-        "--layers",
-        choices=LAYERS,
-        default="last",
-        help="hidden states of the backbone that are averaged (default: %(default)s)",
+        "--hold-out-labeller",
+        nargs="+",
+        default=[],
+        metavar="NAME",
+        help="train without the labels of these and score the predictor on them, as on a policy that it never met",
     )
+    add(parser, "--difficulty-range", "--device")
+    options = parser.parse_args(arguments)
+    options.reads = options.reads or PRESET_READS[options.preset]
+    if options.last_epoch is None:
+        options.last_epoch = PRESET_LAST_EPOCH[options.preset]
+    options.surface = PRESET_SURFACE[options.preset] if options.surface is None else options.surface
+    if options.surface and options.preset == "paper":
+        parser.error("--surface does not go with --preset paper, which has the embedding alone")
+    if len(set(options.seeds)) < len(options.seeds):
+        parser.error(f"--seeds must differ, got {options.seeds}")
+    return options
+
+
+def _add_inputs(parser: argparse.ArgumentParser) -> None:
+    """What the predictor sees of a question."""
+    add(parser, "--layers")
     parser.add_argument("--reads", choices=READS, help="what is embedded (default: the preset's own)")
     parser.add_argument(
         "--surface",
         action=argparse.BooleanOptionalAction,
         help="see what question and ground truth look like, beside the embedding (default: the preset's own)",
     )
-    parser.add_argument("--cache", default=DEFAULT_CACHE, help="folder of cached embeddings (default: %(default)s)")
+    add(parser, "--cache")
+
+
+def _add_training(parser: argparse.ArgumentParser) -> None:
+    """How it is trained and scored."""
     parser.add_argument(
         "--preset",
         choices=sorted(PRESETS),
@@ -60,15 +82,7 @@ def parse(arguments: Sequence[str] | None, description: str) -> argparse.Namespa
     parser.add_argument(
         "--epochs", type=int, default=20, help="passes over the training questions (default: %(default)s)"
     )
-    parser.add_argument(
-        "--references",
-        type=int,
-        default=256,
-        help="questions whose difficulty the predictor is given (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--draws", type=int, default=5, help="times that references are drawn; scores are means (default: %(default)s)"
-    )
+    add(parser, "--references", "--draws")
     parser.add_argument(
         "--test-share", type=float, default=0.2, help="share that is only scored (default: %(default)s)"
     )
@@ -83,35 +97,6 @@ def parse(arguments: Sequence[str] | None, description: str) -> argparse.Namespa
         action=argparse.BooleanOptionalAction,
         help="keep the last epoch, not the best on dev (default: the preset's own; the paper's keeps the last)",
     )
-    evaluate.add_labeller_option(parser)
-    parser.add_argument(
-        "--hold-out-labeller",
-        nargs="+",
-        default=[],
-        metavar="NAME",
-        help="train without the labels of these and score the predictor on them, as on a policy that it never met",
-    )
-    parser.add_argument(
-        "--difficulty-range",
-        nargs=2,
-        type=float,
-        default=(0.0, 100.0),
-        metavar=("EASY", "HARD"),
-        help="difficulties in the label files of the easiest and the hardest question (default: 0 100)",
-    )
-    parser.add_argument(
-        "--device", default="cpu", help="where the models run: cpu, cuda, cuda:1 ... (default: %(default)s)"
-    )
-    options = parser.parse_args(arguments)
-    options.reads = options.reads or PRESET_READS[options.preset]
-    if options.last_epoch is None:
-        options.last_epoch = PRESET_LAST_EPOCH[options.preset]
-    options.surface = PRESET_SURFACE[options.preset] if options.surface is None else options.surface
-    if options.surface and options.preset == "paper":
-        parser.error("--surface does not go with --preset paper, which has the embedding alone")
-    if len(set(options.seeds)) < len(options.seeds):
-        parser.error(f"--seeds must differ, got {options.seeds}")
-    return options
 
 
 def check(options: argparse.Namespace) -> None:

@@ -12,6 +12,7 @@ from verl_dots.evaluation.checkpoints import Checkpoint
 from verl_dots.evaluation.data_sets import DataSet
 from verl_dots.generation.conditions import conditions_of, digest
 from verl_dots.generation.generation import Sampling
+from verl_dots.launch.combinations import check_room
 from verl_dots.launch.generation_config import generation_config
 from verl_dots.settings import ConfigError
 
@@ -51,7 +52,7 @@ def configure(options: argparse.Namespace, checkpoint: Checkpoint) -> DictConfig
     if options.rollouts is not None:
         config.actor_rollout_ref.rollout.val_kwargs.n = options.rollouts
     check_sampling(config.actor_rollout_ref.rollout.val_kwargs)
-    check_lengths(config.actor_rollout_ref.rollout)
+    check_room(config.actor_rollout_ref.rollout)
     return config
 
 
@@ -72,16 +73,4 @@ def check_sampling(val: DictConfig) -> None:
             "actor_rollout_ref.rollout.val_kwargs.temperature (0.6 with val_kwargs.top_p=0.95, say), or --rollouts 1",
             key="actor_rollout_ref.rollout.val_kwargs.temperature",
             reason="excluded",
-        )
-
-
-def check_lengths(rollout: DictConfig) -> None:
-    """Raise ConfigError unless `actor_rollout_ref.rollout` has room for a prompt and a response."""
-    room = rollout.prompt_length + rollout.response_length
-    if rollout.max_model_len is not None and rollout.max_model_len < room:
-        raise ConfigError(
-            f"actor_rollout_ref.rollout.max_model_len={rollout.max_model_len} leaves no room for "
-            f"data.max_prompt_length + data.max_response_length = {room} tokens; raise it, or set it to null",
-            key="actor_rollout_ref.rollout.max_model_len",
-            reason="size",
         )

@@ -29,6 +29,7 @@ from verl_dots.labelling.from_logs import label_from_logs
 from verl_dots.labelling.from_model import ROLLOUTS, label_with_model
 from verl_dots.labelling.success_rates import RewardOutOfRange, RewardRange
 from verl_dots.settings import ConfigError
+from verl_dots.terminal import errors, output
 
 BAD_INPUT, FAILED, INTERRUPTED = 2, 1, 130
 
@@ -109,7 +110,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; the exit code is 0, 1 (failed on the way, repeat to continue) or 2 (bad input)."""
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
     options = parse(arguments)
-    errors = Console(stderr=True, soft_wrap=True)
     logs = options.from_run is not None or options.from_rollouts is not None
     try:
         options.reward_range = RewardRange(*options.reward_range)
@@ -119,13 +119,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         require_options(options)
         counts = label_from_logs(options) if logs else label_with_model(options)
     except (ConfigError, QuestionError) as error:
-        errors.print(f"collect: {error}", markup=False, highlight=False)
+        errors().print(f"collect: {error}")
         return BAD_INPUT
     except (RewardOutOfRange, GenerationError) as error:
-        errors.print(f"collect: {error}", markup=False, highlight=False)
+        errors().print(f"collect: {error}")
         return FAILED
     except KeyboardInterrupt:
-        errors.print("collect: interrupted; the same command continues where it was", markup=False)
+        errors().print("collect: interrupted; the same command continues where it was")
         return INTERRUPTED
-    show(options.out, counts, Console())
+    show(options.out, counts, output())
     return 0

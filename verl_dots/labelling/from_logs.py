@@ -12,7 +12,7 @@ from omegaconf.errors import OmegaConfBaseException
 from verl_dots.data.asked_questions import AskedQuestion, read_asked_questions
 from verl_dots.data.file_lists import file_list
 from verl_dots.data.provenance import read_provenance
-from verl_dots.data.questions import question_id
+from verl_dots.data.question import question_id
 from verl_dots.generation.conditions import digest
 from verl_dots.journal import require_same_settings
 from verl_dots.labelling import rollout_logs

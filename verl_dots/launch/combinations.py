@@ -90,8 +90,8 @@ def _leaves(node: DictConfig | None, prefix: str) -> list[tuple[str, object]]:
     return found
 
 
-def _check_lengths(config: DictConfig) -> None:
-    rollout = config.actor_rollout_ref.rollout
+def check_room(rollout: DictConfig) -> int:
+    """Tokens of a prompt and a response; ConfigError unless `actor_rollout_ref.rollout` has room for both."""
     room = rollout.prompt_length + rollout.response_length
     if rollout.max_model_len is not None and rollout.max_model_len < room:
         raise ConfigError(
@@ -100,6 +100,12 @@ def _check_lengths(config: DictConfig) -> None:
             key="actor_rollout_ref.rollout.max_model_len",
             reason="size",
         )
+    return room
+
+
+def _check_lengths(config: DictConfig) -> None:
+    rollout = config.actor_rollout_ref.rollout
+    room = check_room(rollout)
     # verl cuts a batch into micro-batches of whole sequences.
     limits = [("actor_rollout_ref.actor.ppo_max_token_len_per_gpu", config.actor_rollout_ref.actor, "use_dynamic_bsz")]
     limits.append(("actor_rollout_ref.rollout.log_prob_max_token_len_per_gpu", rollout, "log_prob_use_dynamic_bsz"))

@@ -6,7 +6,8 @@ import numpy as np
 from omegaconf import DictConfig
 
 from verl_dots.config import DotsConfig
-from verl_dots.methods.hooks import Run, Source
+from verl_dots.methods.hooks import Source
+from verl_dots.methods.run import Run
 from verl_dots.step import Step
 
 

@@ -13,6 +13,7 @@ from verl_dots.rewards.bracket_text import CLOSING, OPENING, depth, first_end, s
 from verl_dots.rewards.expression_tree import number
 from verl_dots.rewards.expressions import ParseError, parse_expression
 from verl_dots.rewards.latex_text import clean, strip_end
+from verl_dots.rewards.relation_text import bare_name, is_name, joined, split_signs
 from verl_dots.rewards.units import split_scale, split_unit
 from verl_dots.rewards.word_text import has_words, is_prose, split_choice, without_option, words
 
@@ -28,28 +29,9 @@ _NOTHING = re.compile(r"^\\\{\s*\\\}$")
 _LEAD = re.compile(r"^(?:(?:\\approx|\\sim)(?![a-z])|=|:|(?:about|approximately|around|roughly)\b)\s*")
 _TUPLES = re.compile(r"(?:\([^()]*,[^()]*\)\s*){2,}")
 _COMMA = re.compile(r"\s*[,;]\s*")
-_RELATION = re.compile(
-    r"\s*(:=|<=|>=|!=|\\le(?![a-z])|\\ge(?![a-z])|\\ne(?![a-z])|\\in(?![a-z])|\\approx(?![a-z])|\\equiv(?![a-z])|\\to(?![a-z])|=|<|>)\s*"
-)
-_SIGNS = {
-    "\\le": "<=",
-    "\\ge": ">=",
-    "\\ne": "!=",
-    ":=": "=",
-    "\\in": "in",
-    "\\approx": "~",
-    "\\equiv": "=",
-    "\\to": "=",
-    "=<": "<=",
-}
 _CUP = re.compile(r"\s*\\cup(?![a-z])\s*")
 _SIGN = re.compile(r"\\(?:pm|mp)(?![a-z])")
 _COLON = re.compile(r"\s*:\s*")
-_NAME = re.compile(
-    r"(?>\\[A-Za-z]+|[A-Za-z' ,;|()\[\]{}]|_\{[^{}]*\}|_\w|\^\s*\{?\s*(?:\\prime|\*|')\s*\}?|(?<=[A-Za-z])\d"
-    r"|(?<=[({,])\d+(?=[)},]))++"
-)
-_RATIO_NAME = re.compile(r"\\frac\{([^{}]+)\}\{([^{}]+)\}|([^/]+)/([^/]+)")
 _MATRIX = re.compile(
     r"\\begin\{(?:[pbvBV]?matrix|array|smallmatrix)\}(?:\{[^{}]*\})?(.*)\\end\{(?:[pbvBV]?matrix|array|smallmatrix)\}",
     re.DOTALL,
@@ -137,45 +119,21 @@ def _both_signs(text: str) -> Answer:
 
 
 def _read_relation(text: str) -> Answer | None:
-    parts, signs = _split_signs(text)
+    parts, signs = split_signs(text)
     if not signs or not all(part.strip() for part in parts):
         return None
-    signs = [_SIGNS.get(sign, sign) for sign in signs]
     if "~" in signs:
         at = signs.index("~")
-        left, right = text_joined(parts[: at + 1], signs[:at]), text_joined(parts[at + 1 :], signs[at + 1 :])
+        left, right = joined(parts[: at + 1], signs[:at]), joined(parts[at + 1 :], signs[at + 1 :])
         if len(parts) == 2 and is_name(parts[0]):
-            return Named(_name(parts[0]), _read(parts[1]))
+            return Named(bare_name(parts[0]), _read(parts[1]))
         return Either((_read(left), _read(right)))
     if signs[0] == "in" and len(signs) == 1:
-        return Named(_name(parts[0]), _read(parts[1]))
+        return Named(bare_name(parts[0]), _read(parts[1]))
     if all(sign == "=" for sign in signs) and is_name(parts[0]):
-        return Named(_name(parts[0]), _read(parts[-1]))
+        return Named(bare_name(parts[0]), _read(parts[-1]))
     sides = tuple(_read_part(part) for part in parts)
-    return Relation(sides, tuple(signs), tuple(_name(part) if is_name(part) else "" for part in parts))
-
-
-def _split_signs(text: str) -> tuple[list[str], list[str]]:
-    parts, matches = split_at(text, _RELATION)
-    return parts, [match[1] for match in matches]
-
-
-def text_joined(parts: list[str], signs: list[str]) -> str:
-    """Sides and the relations between them as one text again."""
-    return parts[0] + "".join(f" {sign} {part}" for sign, part in zip(signs, parts[1:], strict=True))
-
-
-def is_name(text: str) -> bool:
-    """Whether a text only names a value: `x`, `f(x)`, `AB`, a ratio of names, words."""
-    text = text.strip()
-    if _NAME.fullmatch(text) and not re.search(r"\\(?:frac|sqrt|pi|cdot|times)(?![a-z])", text):
-        return not re.fullmatch(r"[a-z]{2,3}|[ei]|\d+", text)
-    ratio = _RATIO_NAME.fullmatch(text)
-    return bool(ratio) and all(is_name(part) and len(part.strip()) > 1 for part in ratio.groups() if part is not None)
-
-
-def _name(text: str) -> str:
-    return re.sub(r"\\text|[\s{}\\]", "", text)
+    return Relation(sides, tuple(signs), tuple(bare_name(part) if is_name(part) else "" for part in parts))
 
 
 def _read_union(text: str) -> Answer | None:
@@ -217,7 +175,7 @@ def _read_brackets(text: str) -> Answer | None:
 
 def _read_set(inner: str) -> Answer:
     condition = re.split(r"\s*(?<!\\)[|:]\s*", inner, maxsplit=1)
-    if len(condition) == 2 and _split_signs(condition[1])[1]:
+    if len(condition) == 2 and split_signs(condition[1])[1]:
         relation = _read_part(condition[1])
         if isinstance(relation, Relation):
             return relation

@@ -10,6 +10,7 @@ from verl_dots.rewards import expression_values as values
 from verl_dots.rewards.answers import Answer, Based, Clock, Collection, Either, Named, Ratio, Relation, Value, Words
 from verl_dots.rewards.expression_tree import Node, number
 from verl_dots.rewards.intervals import as_pieces
+from verl_dots.rewards.relations import as_relation, asks_for, is_calculation, proportional
 from verl_dots.rewards.tolerance import within_tolerance
 from verl_dots.rewards.units import conflicting
 
@@ -48,13 +49,13 @@ class Comparison:
         if isinstance(gold, Named) and isinstance(answer, Named):
             if gold.name == answer.name:
                 return self.equal(gold.answer, answer.answer)
-            return self._relations(_as_relation(gold), _as_relation(answer))
+            return self._relations(as_relation(gold), as_relation(answer))
         if isinstance(gold, Named):
             if isinstance(answer, Relation) and "=" in answer.signs:
-                return self._relations(_as_relation(gold), answer)
+                return self._relations(as_relation(gold), answer)
             return self.equal(gold.answer, answer)
         if isinstance(gold, Relation) and "=" in gold.signs:
-            return self._relations(gold, _as_relation(answer))
+            return self._relations(gold, as_relation(answer))
         return self.equal(gold, answer.answer)
 
     def _relations(self, gold: Answer | None, answer: Answer | None) -> bool:
@@ -62,10 +63,10 @@ class Comparison:
             return False
         if not (isinstance(gold, Relation) and isinstance(answer, Relation)):
             if isinstance(answer, Relation) and set(answer.signs) == {"="} and isinstance(gold, Value):
-                known = _is_calculation(answer) or _asks_for(answer.sides)
+                known = is_calculation(answer) or asks_for(answer.sides)
                 return known and not values.variables(gold.node) and self.equal(gold, answer.sides[-1])
             if isinstance(gold, Relation) and set(gold.signs) == {"="} and isinstance(answer, Value):
-                return _is_calculation(gold) and self.equal(gold.sides[-1], answer)
+                return is_calculation(gold) and self.equal(gold.sides[-1], answer)
             return self._pieces(gold, answer)
         return self._pieces(gold, answer) or self._same_relation(gold, answer)
 
@@ -91,7 +92,7 @@ class Comparison:
         if len(gold.signs) > 1:
             return False
         return any(
-            gold.signs == other.signs and _proportional(gold, other, positive=gold.signs[0] not in ("=", "!="))
+            gold.signs == other.signs and proportional(gold, other, positive=gold.signs[0] not in ("=", "!="))
             for other in (answer, flipped)
         )
 
@@ -197,51 +198,6 @@ def _ratio_parts(answer: Answer) -> tuple[Value, ...] | None:
     if isinstance(answer, Ratio):
         return answer.parts
     return (answer, Value(number(Fraction(1)))) if isinstance(answer, Value) else None
-
-
-def _as_relation(named: Answer) -> Relation | None:
-    """`y = 2x` as an equation of two sides; None where the name is no letter."""
-    if isinstance(named, Relation):
-        return named
-    if not isinstance(named, Named) or len(named.name) != 1 or not isinstance(named.answer, Value):
-        return None
-    return Relation((Value(Node("variable", value=named.name)), named.answer), ("=",))
-
-
-def _is_calculation(relation: Relation) -> bool:
-    """Whether all sides are numbers, as in 2 + 2 = 4."""
-    return all(isinstance(side, Value) and not values.variables(side.node) for side in relation.sides)
-
-
-def _asks_for(sides: Sequence[Answer]) -> bool:
-    """Whether a chain gives the value of a combination of letters, as in m + n = 7 + 11 = 18; 2x = 18 does not."""
-    first, *rest = sides
-    return _only_letters(first) and all(isinstance(side, Value) and not values.variables(side.node) for side in rest)
-
-
-def _only_letters(side: Answer | Node) -> bool:
-    if isinstance(side, Value):
-        return _only_letters(side.node)
-    return isinstance(side, Node) and side.kind not in ("number", "constant") and all(map(_only_letters, side.parts))
-
-
-def _proportional(gold: Relation, answer: Relation, positive: bool) -> bool:
-    """Whether left minus right of one relation is that of the other times a constant (above 0)."""
-    nodes = []
-    for relation in (gold, answer):
-        if not all(isinstance(side, Value) for side in relation.sides):
-            return False
-        left, right = relation.sides
-        nodes.append(Node("add", (left.node, Node("negative", (right.node,)))))
-    if values.variables(nodes[0]) != values.variables(nodes[1]) or not values.variables(nodes[0]):
-        return False
-    pairs = values.pairs(*nodes)
-    if pairs is None or any(right == 0 for _, right in pairs):
-        return False
-    found = [values.quotient(left, right) for left, right in pairs]
-    if not all(values.close(found[0], other) for other in found[1:]) or found[0] == 0:
-        return False
-    return not positive or bool(getattr(found[0], "real", found[0]) > 0)
 
 
 def _matched(left: Sequence, right: Sequence, equal: Callable) -> bool:

@@ -1,8 +1,7 @@
-"""Trees of expressions and the tokens that they are made of."""
+"""Trees of expressions, and the names that occur in them."""
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -14,7 +13,6 @@ _GREEK = (
     "upsilon phi varphi chi psi omega Gamma Delta Theta Lambda Xi Pi Sigma Upsilon Phi Psi Omega ell hbar prime"
 )
 GREEK = frozenset(_GREEK.split())
-_TOKEN = re.compile(r"\s*(\d+(?:\.\d+)?|\.\d+|\\[A-Za-z]+|\\[{}|]|[A-Za-z]|[-+*/^_!(){}\[\]|,'])")
 
 
 class ParseError(ValueError):
@@ -33,19 +31,3 @@ class Node:
 def number(value: Fraction) -> Node:
     """A number's tree."""
     return Node("number", value=value)
-
-
-def tokens(text: str) -> list[str]:
-    """The tokens of a text.
-
-    Raises:
-        ParseError: a character is none.
-    """
-    found, position, text = [], 0, text.rstrip()
-    while position < len(text):
-        match = _TOKEN.match(text, position)
-        if match is None:
-            raise ParseError(f"{text[position]!r} is not known")
-        found.append(match[1])
-        position = match.end()
-    return found

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from fractions import Fraction
 
-from verl_dots.rewards.expression_tree import FUNCTIONS, GREEK, ROUND, Node, ParseError, number, tokens
+from verl_dots.rewards.expression_tokens import Tokens
+from verl_dots.rewards.expression_tree import FUNCTIONS, GREEK, ROUND, Node, ParseError, number
 
 _MOST_DEPTH = 60
 
@@ -23,28 +24,18 @@ def parse_expression(text: str, tight: bool = False) -> Node:
     Raises:
         ParseError: it is none.
     """
-    parser = _Parser(tokens(text), tight)
+    parser = _Parser(text, tight)
     node = parser.sum()
     if parser.peek() is not None:
         raise ParseError(f"{parser.peek()!r} is left over")
     return node
 
 
-class _Parser:
-    def __init__(self, tokens: list[str], tight: bool):
-        self._tokens, self._tight = tokens, tight
-        self._at = self._depth = self._bars = 0
-
-    def peek(self, ahead: int = 0) -> str | None:
-        index = self._at + ahead
-        return self._tokens[index] if index < len(self._tokens) else None
-
-    def take(self, expected: str | None = None) -> str:
-        token = self.peek()
-        if token is None or (expected is not None and token != expected):
-            raise ParseError(f"{token!r} stands where {expected or 'a value'!r} should")
-        self._at += 1
-        return token
+class _Parser(Tokens):
+    def __init__(self, text: str, tight: bool):
+        super().__init__(text)
+        self._tight = tight
+        self._depth = self._bars = 0
 
     def sum(self) -> Node:
         self._depth += 1
@@ -129,7 +120,7 @@ class _Parser:
         if token[0].isdigit() or token[0] == ".":
             return number(Fraction(token))
         if token == "(":
-            self._at -= 1
+            self.back()
             return self.group("(")
         return self.letter(token)
 
@@ -158,7 +149,7 @@ class _Parser:
             self.take("\\rfloor" if token == "\\lfloor" else "\\rceil")
             return Node(token[2:], (node,))
         if token in ("\\frac", "\\sqrt", "\\binom"):
-            self._at -= 1
+            self.back()
             return {"\\frac": self.fraction, "\\sqrt": self.root, "\\binom": self.binomial}[token]()
         if token.startswith("\\") and command in FUNCTIONS:
             return self.function(command)
@@ -167,18 +158,8 @@ class _Parser:
     def plain_number(self) -> Node:
         token = self.take()
         node = number(Fraction(token))
-        part = self._following_fraction() if token.isdigit() else None
-        return node if part is None else Node("add", (node, part))
-
-    def _following_fraction(self) -> Node | None:
-        r"""The proper fraction of a mixed number, as in `3\frac{1}{2}`."""
-        tokens = self._tokens[self._at : self._at + 7]
-        if len(tokens) == 7 and tokens[0] == "\\frac" and tokens[2].isdigit() and tokens[5].isdigit():
-            upper, lower = int(tokens[2]), int(tokens[5])
-            if tokens[1] == tokens[4] == "{" and tokens[3] == tokens[6] == "}" and 0 < upper < lower:
-                self._at += 7
-                return number(Fraction(upper, lower))
-        return None
+        part = self.proper_fraction() if token.isdigit() else None
+        return node if part is None else Node("add", (node, number(part)))
 
     def absolute(self) -> Node:
         closing = "|" if self.take() == "|" else "\\rvert"
@@ -232,30 +213,10 @@ class _Parser:
                 return Node("constant", value=name)
         elif not (token.isalpha() or name in GREEK):
             raise ParseError(f"{token!r} is not known")
-        name += self._marks()
+        name += self.marks()
         if name[0] in "fg" and self.peek() == "(":  # functions by convention; P(1 + r) is a product
             return Node("apply", (self.group("("),), name)
         return Node("variable", value=name)
-
-    def _marks(self) -> str:
-        """A variable's subscript and primes."""
-        marks = ""
-        while self.peek() in ("_", "'"):
-            if self.take() == "'":
-                marks += "'"
-                continue
-            if self.peek() != "{":
-                marks += "_" + self.take()
-                continue
-            depth, inner = 0, []
-            while True:
-                token = self.take()
-                depth += {"{": 1, "}": -1}.get(token, 0)
-                if depth == 0:
-                    break
-                inner.append(token)
-            marks += "_" + "".join(inner[1:])
-        return marks
 
     def _starts_value(self, token: str) -> bool:
         if token == "|":

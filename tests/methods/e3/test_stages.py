@@ -7,7 +7,7 @@ import torch
 from tests.methods.memory import carry_over, declared, make_run, put, together
 from tests.refusals import refused
 from verl_dots.methods.e3.stages import Budget, LengthPenalty, Temperature
-from verl_dots.methods.hooks import Scores
+from verl_dots.methods.run import Scores
 from verl_dots.step import Group, Origin, Step
 
 WHOLE = {0: (1.0,) * 4, 1: (1.0, 1.0, 1.0, 0.0), 2: (1.0, 1.0, 0.0, 0.0), 3: (0.0,) * 4}  # an epoch of 4 questions

@@ -14,7 +14,8 @@ from verl_dots.bridge.rows import Rows
 from verl_dots.config import DotsConfig
 from verl_dots.methods.adarft.checks import DIFFICULTY, refuse_adarft, refuse_adarft_questions
 from verl_dots.methods.adarft.state import Target, TargetCurriculum
-from verl_dots.methods.hooks import Run, Source, Stage
+from verl_dots.methods.hooks import Source, Stage
+from verl_dots.methods.run import Run
 from verl_dots.state import require_equal, require_keys
 from verl_dots.step import Step, mean_reward
 

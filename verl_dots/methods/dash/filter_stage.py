@@ -19,11 +19,13 @@ from omegaconf import DictConfig
 
 from verl_dots.bridge.advantages import advantages_of_rewards
 from verl_dots.bridge.balance import balanced_part, forward_multiple
-from verl_dots.bridge.rows import Rows, is_padding, place_of
+from verl_dots.bridge.row_tags import is_padding, place_of
+from verl_dots.bridge.rows import Rows
 from verl_dots.config import DotsConfig
 from verl_dots.methods.dash.checks import filters_early, refuse_filter
 from verl_dots.methods.dash.filter_rule import balanced, kept, reduce_mini_batches
-from verl_dots.methods.hooks import Forward, Run, Stage
+from verl_dots.methods.hooks import Forward, Stage
+from verl_dots.methods.run import Run
 from verl_dots.state import require_keys
 from verl_dots.step import Step
 

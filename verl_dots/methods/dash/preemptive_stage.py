@@ -13,7 +13,8 @@ from verl_dots.bridge.stored_rows import pack_rows, put_back
 from verl_dots.config import DotsConfig
 from verl_dots.methods.dash.cache import RolloutCache
 from verl_dots.methods.dash.checks import refuse_preemptive
-from verl_dots.methods.hooks import Run, Source, Store
+from verl_dots.methods.hooks import Source, Store
+from verl_dots.methods.run import Run
 from verl_dots.step import Origin, Step
 
 

@@ -19,7 +19,8 @@ from verl_dots.methods.e3.length_penalty_rule import easiest, penalised
 from verl_dots.methods.e3.question_rewards import EpochRewards
 from verl_dots.methods.e3.temperature_state import TemperatureController
 from verl_dots.methods.entropy import token_entropy
-from verl_dots.methods.hooks import Run, Scores, Stage
+from verl_dots.methods.hooks import Stage
+from verl_dots.methods.run import Run, Scores
 from verl_dots.step import Step, columns
 
 
@@ -100,10 +101,10 @@ class Temperature(Stage):
 
         Where all of these have failed there is none, and the temperature stays.
         """
-        own = rows.own.real
-        if not len(own):
+        entropy = token_entropy(rows, self.measured)
+        if entropy is None:
             return
-        figures = self.controller.observe(token_entropy(own, self.measured), step.number)
+        figures = self.controller.observe(entropy, step.number)
         self._figures = {f"temperature/{name}": value for name, value in figures.items()}
 
     def state_dict(self) -> dict[str, Any]:

@@ -7,7 +7,8 @@ from verl_dots.bridge.rows import Rows
 from verl_dots.methods.entropy import token_entropy
 from verl_dots.methods.entropy_coefficient.checks import refuse_entropy_coefficient
 from verl_dots.methods.entropy_coefficient.rule import bonus, next_coefficient
-from verl_dots.methods.hooks import Run, Stage
+from verl_dots.methods.hooks import Stage
+from verl_dots.methods.run import Run
 from verl_dots.state import require_keys
 from verl_dots.step import Step
 
@@ -33,11 +34,10 @@ class EntropyCoefficient(Stage):
 
         A step without an update changes nothing, and where all of its own rollouts have failed the update has no bonus.
         """
-        own, settings = rows.own.real, self.settings
-        if not len(own):
+        entropy, settings = token_entropy(rows), self.settings
+        if entropy is None:
             self.run.trainer.set_entropy_coefficient(0.0)
             return rows
-        entropy = token_entropy(own)
         acting = bonus(self.value, entropy, settings.target)
         self.run.trainer.set_entropy_coefficient(acting)
         figures = {"coefficient": self.value, "bonus": acting, "entropy": entropy}

@@ -12,13 +12,15 @@ from omegaconf import DictConfig
 
 from verl_dots.bridge.balance import balanced_part, forward_multiple
 from verl_dots.bridge.pinned import LEFT_OUT
-from verl_dots.bridge.rows import TEMPERATURE, Rows, place_of
+from verl_dots.bridge.row_tags import TEMPERATURE, place_of
+from verl_dots.bridge.rows import Rows
 from verl_dots.config import DotsConfig
-from verl_dots.methods.hooks import Forward, Run, Stage
+from verl_dots.methods.hooks import Forward, Stage
 from verl_dots.methods.replay.checks import refuse_loss
 from verl_dots.methods.replay.loss_rule import behaviour_weights, ratio_figures, ratio_sums
 from verl_dots.methods.replay.losses import off_policy_metrics
 from verl_dots.methods.replay.settings import GRPO_RR, GRPO_RR_DECOUPLED, LOSSES
+from verl_dots.methods.run import Run
 from verl_dots.step import Step
 
 OLD = "old_log_probs"

@@ -12,10 +12,11 @@ import numpy as np
 from verl_dots.bridge.rows import Rows
 from verl_dots.bridge.stored_rows import pack_rows, put_back
 from verl_dots.config import DotsConfig
-from verl_dots.methods.hooks import Run, Source, Store
+from verl_dots.methods.hooks import Source, Store
 from verl_dots.methods.replay.buffer import ReplayBuffer
 from verl_dots.methods.replay.checks import refuse_replay
 from verl_dots.methods.replay.sampling import Nearest, fresh_count, freshest, uniform
+from verl_dots.methods.run import Run
 from verl_dots.step import Origin, Step
 from verl_dots.stored import ReplayError, ReplayGroup
 

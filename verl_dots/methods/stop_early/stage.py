@@ -5,7 +5,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from verl_dots.bridge.rows import Rows
-from verl_dots.methods.hooks import Run, Source, Stage
+from verl_dots.methods.hooks import Source, Stage
+from verl_dots.methods.run import Run
 from verl_dots.methods.stop_early.checks import refuse_stop_early
 from verl_dots.methods.stop_early.rule import alike_probability, first_size
 from verl_dots.step import Group, Step

@@ -1,0 +1,17 @@
+"""Where commands write: rich's console, with texts as they are, neither markup nor emoji, nor wrapped or coloured."""
+
+from typing import IO, Any
+
+from rich.console import Console
+
+AS_IT_IS: dict[str, Any] = {"soft_wrap": True, "highlight": False, "markup": False, "emoji": False}
+
+
+def output(file: IO[str] | None = None) -> Console:
+    """For what a command has to say: the standard output, or a file in its place."""
+    return Console(file=file, **AS_IT_IS)
+
+
+def errors() -> Console:
+    """For why a command ends without that: the standard error."""
+    return Console(stderr=True, **AS_IT_IS)
