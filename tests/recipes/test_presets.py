@@ -109,7 +109,15 @@ CRITIC = {"algorithm.adv_estimator", "critic.model.path", "critic.optim.lr"}
 DAPO = {"algorithm.filter_groups.enable", f"{ACTOR}.clip_ratio_high"}
 SELECTION = {
     f"dots.selection.{name}"
-    for name in ("references", "references_are_candidates", "mu", "tau", "reuse_references", "rho_floor", "uniform_start")
+    for name in (
+        "references",
+        "references_are_candidates",
+        "mu",
+        "tau",
+        "reuse_references",
+        "rho_floor",
+        "uniform_start",
+    )
 }
 REPLAY = {f"dots.replay.{name}" for name in ("capacity", "overlap", "fresh_steps")}
 LEARNT = {"dots.difficulty.half_life", "dots.difficulty.layers"}

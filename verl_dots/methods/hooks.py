@@ -14,7 +14,7 @@ from omegaconf import DictConfig
 from verl_dots.bridge.rows import Rows
 from verl_dots.config import DotsConfig
 from verl_dots.data.questions import Questions
-from verl_dots.methods.run import References, Run, Scores  # noqa: F401
+from verl_dots.methods.run import Run, Scores
 from verl_dots.step import Step
 
 # Takes rows, writes a field of them, and adds its figures to the metrics.

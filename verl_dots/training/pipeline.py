@@ -7,8 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from verl_dots.bridge.rows import Rows, is_padding
-from verl_dots.methods.hooks import Forward, Run, Scores, Source, Stage, Store
+from verl_dots.bridge.row_tags import is_padding
+from verl_dots.bridge.rows import Rows
+from verl_dots.methods.hooks import Forward, Source, Stage, Store
+from verl_dots.methods.run import Run, Scores
 from verl_dots.methods.table import enabled, one_by_one
 from verl_dots.step import Step
 from verl_dots.training.stage_files import load_stages, save_stages

@@ -14,7 +14,7 @@ from verl_dots.bridge.prompts import StepPrompts
 from verl_dots.bridge.questions import TrainQuestions
 from verl_dots.bridge.rows import Rows, incomplete
 from verl_dots.config import DotsConfig
-from verl_dots.methods.hooks import References
+from verl_dots.methods.run import References
 from verl_dots.step import Step
 from verl_dots.training.failures import FailureCount
 from verl_dots.training.pipeline import Pipeline

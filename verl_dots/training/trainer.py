@@ -19,7 +19,7 @@ from verl_dots.bridge.questions import TrainQuestions
 from verl_dots.bridge.rows import Rows
 from verl_dots.bridge.trainer import column
 from verl_dots.config import DotsConfig
-from verl_dots.methods.hooks import Run
+from verl_dots.methods.run import Run
 from verl_dots.methods.table import enabled, one_by_one, source_of, store_of
 from verl_dots.step import Step, outcomes
 from verl_dots.training.pipeline import Pipeline

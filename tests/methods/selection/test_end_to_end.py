@@ -1,4 +1,4 @@
-"""Selection through Ray and verl: reference rollouts and a trained predictor; its resume with references is tested with replay."""
+"""Selection through Ray and verl: references and a trained predictor, or neither; the resume of references is in replay."""
 
 import pytest
 

@@ -6,9 +6,10 @@ from typing import Any
 import numpy as np
 
 from verl_dots.bridge.rows import Rows
-from verl_dots.methods.hooks import Run, Source
+from verl_dots.methods.hooks import Source
 from verl_dots.methods.mopps.checks import REFERENCE, refuse_mopps, refuse_mopps_questions
 from verl_dots.methods.mopps.state import MoPPSState
+from verl_dots.methods.run import Run
 from verl_dots.step import Step, columns, difficulty
 
 SEED_STREAM = 2507_04632  # apart from every other generator that is seeded with dots.seed

@@ -5,9 +5,10 @@ import logging
 import numpy as np
 
 from verl_dots.bridge.rows import Rows
-from verl_dots.methods.hooks import Run, Source, Stage
+from verl_dots.methods.hooks import Source, Stage
 from verl_dots.methods.refill.checks import refuse_refill
 from verl_dots.methods.refill.rule import stays
+from verl_dots.methods.run import Run
 from verl_dots.settings import Refusal
 from verl_dots.step import Step
 

@@ -12,7 +12,8 @@ from omegaconf import DictConfig, OmegaConf
 from verl_dots.bridge.rows import TRAIN, Rows
 from verl_dots.config import DotsConfig
 from verl_dots.difficulty.predictors import DifficultyPredictor, identity_of
-from verl_dots.methods.hooks import References, Run, Source
+from verl_dots.methods.hooks import Source
+from verl_dots.methods.run import References, Run
 from verl_dots.methods.selection.checks import CACHE, refuse_selection, refuse_selection_questions
 from verl_dots.methods.selection.exploration import Exploration
 from verl_dots.methods.selection.state import SelectionCurriculum
