@@ -1,4 +1,4 @@
-"""Selection through Ray and verl: references and a trained predictor, or neither; the resume of references is in replay."""
+"""Selection through Ray and verl: references and a trained predictor, or neither; replay has the resume of these."""
 
 import pytest
 
