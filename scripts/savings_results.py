@@ -19,7 +19,8 @@ import pandas as pd
 from scripts.sections import settle, with_section
 from verl_dots.reporting import summary
 from verl_dots.reporting.comparison import MethodSummary
-from verl_dots.reporting.runs import Run
+from verl_dots.reporting.metric_means import seconds_per_step
+from verl_dots.reporting.runs import Run, group_by_name, read_run
 from verl_dots.reporting.selection import select
 
 ROOT = Path(__file__).parents[1]
@@ -67,10 +68,8 @@ def measure(runs: Path, times: Path) -> list[dict[str, str]]:
     """The rows of the data. A figure that a seed has not is none of the method: a mean of the others would mislead."""
     groups = select(sorted(path for path in runs.iterdir() if path.is_dir())).groups
     seeds = by_seed(groups)
-    seconds = {
-        name: {run.seed: summary.metric_means.seconds_per_step(run.rows) for run in members}
-        for name, members in select(sorted(path for path in times.iterdir() if path.is_dir())).groups.items()
-    }
+    timed = group_by_name([read_run(path) for path in sorted(times.iterdir()) if path.is_dir()])
+    seconds = {name: {run.seed: seconds_per_step(run.rows) for run in of_name} for name, of_name in timed.items()}
     grpo = seeds[seeds.method == BASELINE]
     found = []
     for name in [BASELINE, *(name for name in groups if name != BASELINE)]:

@@ -1,10 +1,13 @@
 """The config for some overrides: verl's, with the group `dots` and its presets."""
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 
 import hydra
+import yaml
 from hydra.core.config_store import ConfigStore
 from hydra.errors import HydraException, MissingConfigException
 from omegaconf import DictConfig, OmegaConf
@@ -21,6 +24,20 @@ OmegaConf.register_new_resolver(
 )
 # The group `dots` is the typed config's; hydra gets plain values, so that what is wrong is refused in our words.
 ConfigStore.instance().store(group="dots", name="default", node=plain_values(DotsConfig()))
+
+
+@contextmanager
+def read_by_libyaml() -> Iterator[None]:
+    """Have OmegaConf read files in C: in Python that is a third of what a config costs.
+
+    OmegaConf derives its loader from `yaml.SafeLoader` whenever it reads a file.
+    """
+    given = yaml.SafeLoader
+    yaml.SafeLoader = getattr(yaml, "CSafeLoader", given)
+    try:
+        yield
+    finally:
+        yaml.SafeLoader = given
 
 
 def with_preset(overrides: list[str]) -> list[str]:
@@ -45,7 +62,7 @@ def compose(overrides: list[str]) -> DictConfig:
         ConfigError: hydra refuses one; the message names the nearest key that exists.
     """
     overrides = with_preset(overrides)
-    with hydra.initialize_config_module(CONFIG_MODULE, version_base=None):
+    with read_by_libyaml(), hydra.initialize_config_module(CONFIG_MODULE, version_base=None):
         try:
             return hydra.compose(CONFIG_NAME, overrides=overrides)
         except MissingConfigException as error:
