@@ -25,8 +25,9 @@ class AdaRFTConfig(Settings):
         damping: share of the last steps' reward in the one that the target follows (a moving average); 0 for none.
         coverage: no question comes again before all within this distance of the target had their turn; null repeats
             the nearest, as the paper does.
-        follow: what moves the target: the "reward", or a "schedule" that rises evenly from `initial` to the greatest
-            over the run; "nothing" draws uniformly. These two are the paper's baselines, with `within` as its filter.
+        follow: what moves the target: the "reward", or a "schedule" that rises evenly over the run; "nothing" draws
+            uniformly. A schedule is from `initial` to the greatest. These two are the paper's baselines, with `within`
+            as its filter.
         within: least and greatest difficulty of the questions that are trained on at all; null for all.
     """
 

@@ -19,8 +19,9 @@ class BudgetConfig(Settings):
         least, most: rollouts of a question once the caps are at their widest.
         widen: by how much the caps widen with each epoch, from (n, n); null for the widest at once, where ranks are
             predicted and need no epoch to be known.
-        by: what ranks the questions: their cumulative mean "reward", or the difficulty "predicted" by dots.selection.
-            Of use where that selects widely (a great dots.selection.tau): those near a target are predicted alike.
+        by: what ranks the questions: their mean "reward" so far, or the difficulty that is "predicted". The latter is
+            dots.selection's, of use where that selects widely (a great dots.selection.tau): those near a target are
+            predicted alike.
         remainder: what shares by rank, rounded down, leave: it fills the "hardest" up (as published), or is "spread".
             The hardest question gets it up to its cap, then the next; spread, it is shared out by rank again.
     """

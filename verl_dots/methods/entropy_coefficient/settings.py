@@ -11,7 +11,7 @@ class EntropyCoefficientConfig(Settings):
     """Skywork-OR1's entropy bonus: its coefficient rises while the entropy is below a target.
 
     Attributes:
-        enable: give the actor's loss the bonus, whose coefficient verl's actor.entropy_coeff holds otherwise.
+        enable: give the actor's loss the bonus; verl's actor.entropy_coeff is its coefficient otherwise.
         target: entropy of a token in nats, over a step's own rollouts. There is no bonus in a step above it.
         initial: coefficient of the first step.
         delta: what the coefficient gains after a step below the target, and loses after one above it.

@@ -13,14 +13,14 @@ class MoPPSConfig(Settings):
     The defaults are those of arXiv 2507.04632 on MATH. With `reference` it is BOTS (arXiv 2510.26374).
 
     Attributes:
-        enable: train on the questions whose success rate, drawn from its posterior, is nearest to the target.
+        enable: train on questions whose success rate, drawn from its posterior, is nearest to the target.
         target: target difficulty, 1 - success rate; both papers take 0.5.
         memory: share of the earlier evidence that stays when new evidence comes; the rest returns to the prior. It is
             MoPPS's lambda, and 1 - lambda of BOTS.
         prior: successes and failures that every question begins with, as counts.
         candidates: questions that are drawn uniformly for each one that is chosen; null for all questions.
-        reference: fields of the data with the success rates of a weaker and a stronger reference model, in [0, 1];
-            null does without. With them, what is measured moves the posterior of every question.
+        reference: fields of the data with success rates in [0, 1] of a weaker and a stronger reference model; null
+            does without. With them, what is measured moves the posterior of every question.
         implicit: weight of what is interpolated from `reference`, against 1 for what is measured (BOTS's rho).
         damping: share of the earlier steps in the place of the policy between the two reference models.
     """

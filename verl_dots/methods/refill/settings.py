@@ -12,7 +12,7 @@ class RefillConfig(Settings):
     """Refill: groups that teach nothing give way to other questions (dynamic sampling of DAPO, arXiv 2503.14476).
 
     Attributes:
-        enable: roll out further questions of the run's source in place of the groups that are outside of `within`.
+        enable: roll out further questions of the run's source in place of the groups outside of `within`.
         within: least and greatest success rate of a group that is trained on, e.g. [0.2,0.8]; null for every group
             whose rewards differ.
         max_rounds: times in a step that further questions are rolled out.

@@ -31,8 +31,8 @@ class SelectionConfig(Settings):
         reuse_references: train on the rollouts of references with mixed outcomes in place of fresh ones (appendix A.1).
         conflicting_answers: what to do with questions that occur with different answers: "drop" leaves them out of
             the selection, "error" refuses the data.
-        rho_floor: the predictions are given up for a while when their correlation with the references' measured
-            difficulty, over the last `rho_rounds` rounds, is below this. -1 trusts them always.
+        rho_floor: least correlation of the references' predicted and measured difficulty; where that of the last
+            `rho_rounds` rounds is less, the predictions are given up for a while. -1 trusts them always.
         rho_rounds: rounds that the correlation is taken over.
         uniform_start: rounds of uniform selection, without references, before the first predictions. The online
             predictor learns from what they roll out; few references alone teach it too little. A predictor trained

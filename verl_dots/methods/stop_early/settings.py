@@ -7,16 +7,16 @@ from verl_dots.settings import Settings, require
 
 @dataclass(frozen=True)
 class StopEarlyConfig(Settings):
-    """Stop early: questions are rolled out in two parts, and where the first says enough the second is not needed.
+    """Stop early: the second half of a question's rollouts comes only where the first leaves it open.
 
     Attributes:
-        enable: roll out `first` of each question's rollouts, and the others only where rewards may still differ.
+        enable: roll out a part of each question's rollouts; the rest only where rewards may still differ.
         first: share of a question's rollouts that come first, rounded up to two rollouts or more.
-        confidence: probability that the other rollouts turn out as all of the first have, from which on a question
-            stops. A prediction of its difficulty enters; a question without one never stops.
+        confidence: probability, that the rest turns out as all of the first, at which a question stops. A prediction
+            of its difficulty enters; a question without one never stops.
         strength: rollouts that a prediction of difficulty counts as. With less, first rollouts that are alike weigh
             more.
-        audit: share of the questions that could stop and are rolled out in whole, to tell how many stop wrongly.
+        audit: share of the stopping questions that are rolled out in whole; it tells how many stop wrongly.
         elsewhere: roll out further questions of the run's source with the rollouts that are saved.
     """
 
