@@ -129,7 +129,9 @@ def test_what_predicts_nothing_or_leaves_nothing_to_save_is_refused():
     with refused("actor_rollout_ref.rollout.n", "excluded", "set it to 3 or more"):
         refuse({"actor_rollout_ref__rollout__n": 2})
     with refused("actor_rollout_ref.rollout.agent.agent_loop_manager_class", "excluded"):
-        refuse({MANAGER: "verl.trainer.ppo.v1.agent_loop_tq.AgentLoopManagerTQ"})  # second parts would replace the first
+        refuse(
+            {MANAGER: "verl.trainer.ppo.v1.agent_loop_tq.AgentLoopManagerTQ"}
+        )  # second parts would replace the first
     with refused("dots.preemptive.enable", "excluded"):
         refuse(preemptive={"enable": True, "prompts": 8})
     with refused("algorithm.filter_groups.enable", "excluded"):
