@@ -39,16 +39,19 @@ def pool_counts(there: Sequence[int], shares: Sequence[float], size: int | None)
 
     Args:
         there: questions of each kind that there are.
-        shares: of the pool, of each kind; they sum to 1.
+        shares: of the pool, of each kind; they sum to 1. What rounding down leaves goes to those that lose most by it.
         size: of the pool; None for the greatest that `there` allows.
 
     Raises:
         SourceError: there are too few of a kind.
     """
+    shares = [share if share > 1e-9 else 0.0 for share in shares]  # 1 - 0.7 - 0.3 is not quite 0
     if size is None:
         size = min(int(count / share + 1e-9) for count, share in zip(there, shares, strict=True) if share > 0)
-    counts = [round(size * share) for share in shares[:-1]]
-    counts.append(size - sum(counts))
+    counts = [int(size * share + 1e-9) for share in shares]
+    most_cut = sorted(range(len(shares)), key=lambda place: round(counts[place] - size * shares[place], 9))
+    for place in most_cut[: size - sum(counts)]:
+        counts[place] += 1
     for kind, count, found in zip(KINDS, counts, there, strict=True):
         if count > found:
             raise SourceError(

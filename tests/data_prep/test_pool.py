@@ -59,7 +59,12 @@ def test_a_size_and_the_draw_by_its_seed(data, labels):
 
 def test_the_parts_of_a_size_that_does_not_divide_sum_to_it():
     assert pool.pool_counts([9, 9, 9], [0.4, 0.2, 0.4], 7) == [3, 1, 3]
-    assert pool.pool_counts([9, 9, 9], [1 / 3, 1 / 3, 1 / 3], 10) == [3, 3, 4]
+    assert pool.pool_counts([9, 9, 9], [1 / 3, 1 / 3, 1 / 3], 10) == [4, 3, 3]
+    # A share of 0 gets nothing, and no count is below 0: 3.5 and 3.5 of 7.
+    assert pool.pool_counts([9, 9, 9], [0.5, 0.5, 0], 7) == [4, 3, 0]
+    # The greatest pool fits what there is: 0.5, 0.5 and 1 of 2.
+    assert pool.pool_counts([10, 10, 1], [0.25, 0.25, 0.5], None) == [1, 0, 1]
+    assert 1 - 0.7 - 0.3 > 0 and pool.pool_counts([7, 0, 3], [0.7, 1 - 0.7 - 0.3, 0.3], None) == [7, 0, 3]
     with pytest.raises(SourceError, match="needs 6 easy questions and there are 5"):
         pool.pool_counts([9, 9, 5], [0.2, 0.2, 0.6], 10)
 

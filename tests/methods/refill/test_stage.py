@@ -6,7 +6,7 @@ from tests.methods.memory import MemoryTrainer, batch, declared, make_run, put, 
 from tests.refusals import refused
 from verl_dots.methods.loader import DataLoader
 from verl_dots.methods.refill.stage import Refill, RefillError
-from verl_dots.step import Origin, Step
+from verl_dots.step import Group, Origin, Step
 
 WRONG, HALF, RIGHT = (0.0, 0.0), (0.0, 1.0), (1.0, 1.0)
 
@@ -99,6 +99,23 @@ def test_at_the_limit_it_raises_where_that_is_asked_for():
     one, source, _ = stage(lambda question: WRONG, max_rounds=2, at_the_limit="raise")
     with refused("dots.refill.max_rounds", "size", "step 3", "2 of 4", kind=RefillError):
         arrived(one, source, (HALF, WRONG, RIGHT, HALF), Step(3))
+
+
+def test_groups_that_another_stage_has_given_up_are_not_counted_as_refills():
+    one, source, _ = stage()
+    step = Step(1)
+    step.dropped = [Group("stopped", WRONG)]
+    arrived(one, source, (HALF, WRONG, HALF, HALF), step)
+    figures = one.metrics(step)
+    assert figures["refill/dropped_groups"] == 1 and figures["refill/dropped_tokens"] == 3
+    assert figures["refill/stayed"] == 4 / 6  # of all groups that were rolled out
+
+
+def test_more_groups_than_a_batch_has_miss_none():
+    """Where stopping early saves large groups, more questions than stop can be rolled out."""
+    one, source, trainer = stage(at_the_limit="raise")
+    assert arrived(one, source, [HALF] * 5, step := Step(1)) == [0, 1, 2, 3, 4]
+    assert trainer.more == [] and one.metrics(step)["refill/missing_groups"] == 0
 
 
 def test_where_none_stays_the_last_ones_do():

@@ -163,6 +163,7 @@ def test_rounds_are_uniform_while_predictions_are_not_trusted(make, caplog):
     with caplog.at_level(logging.WARNING):
         step, first = plan(one)
     assert one.metrics(step)["selection/trusted"] == 0 and "below dots.selection.rho_floor=1" in caplog.text
+    assert step.predicted == {}  # what is distrusted is no ground for another method to act on
     second = plan(one, 2)[1]
     assert set(first + second).isdisjoint(REFERENCES) and set(first + second) != set(nearest(0.5, 6))
     step, third = plan(one, 3)

@@ -39,6 +39,8 @@ def test_rewards_that_differ_or_are_neither_end_stop_nothing(first):
 def test_the_ends_are_those_of_the_range():
     assert alike_probability((-1.0, -1.0), 3, 1.0, 1.0, (-1, 1)) == 1
     assert alike_probability((0.0, 0.0), 3, 1.0, 1.0, (-1, 1)) == 0
+    rounded = float(np.float32(0.9))  # below 0.9
+    assert alike_probability((rounded, rounded), 3, 0.0, 1.0, (0, 0.9)) == 1
 
 
 def test_it_is_how_often_a_group_turns_out_alike():

@@ -10,6 +10,7 @@ from verl_dots.methods.stop_early.stage import StopEarly
 from verl_dots.step import Origin, Step
 
 WRONG, HALF, RIGHT, LATE = (0.0,) * 4, (0.0, 1.0) * 2, (1.0,) * 4, (0.0, 0.0, 1.0, 1.0)
+MANAGER = "actor_rollout_ref__rollout__agent__agent_loop_manager_class"
 PREDICTED = {0: 0.5, 1: 0.9, 2: 0.1, 3: 0.5}
 
 
@@ -114,7 +115,8 @@ def test_groups_of_which_the_rest_fails_are_gone_and_kept_ones_are_not_judged():
 
 def refuse(verls=None, **dots):
     own = {"stop_early": {"enable": True}, "mopps": {"enable": True}} | dots
-    run = make_run(own, actor_rollout_ref__rollout__n=4, trainer__v1__trainer_mode="dots", **(verls or {}))
+    known = {MANAGER: "verl_dots.bridge.agent_loop.SeededAgentLoopManager", "actor_rollout_ref__rollout__n": 4}
+    run = make_run(own, trainer__v1__trainer_mode="dots", **known | (verls or {}))
     StopEarly.refuse(run.config, run.dots)
 
 
@@ -122,8 +124,14 @@ def test_what_predicts_nothing_or_leaves_nothing_to_save_is_refused():
     refuse()
     with refused("dots.selection.enable", "excluded"):
         refuse(mopps={"enable": False})
-    with refused("actor_rollout_ref.rollout.n", "excluded", "set it to 5"):
+    with refused("actor_rollout_ref.rollout.n", "excluded", "set it to 10 or more, or lower"):
         refuse(stop_early={"enable": True, "first": 0.9})
+    with refused("actor_rollout_ref.rollout.n", "excluded", "set it to 3 or more"):
+        refuse({"actor_rollout_ref__rollout__n": 2})
+    with refused("actor_rollout_ref.rollout.agent.agent_loop_manager_class", "excluded"):
+        refuse(
+            {MANAGER: "verl.trainer.ppo.v1.agent_loop_tq.AgentLoopManagerTQ"}
+        )  # second parts would replace the first
     with refused("dots.preemptive.enable", "excluded"):
         refuse(preemptive={"enable": True, "prompts": 8})
     with refused("algorithm.filter_groups.enable", "excluded"):

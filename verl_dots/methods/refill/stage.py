@@ -70,7 +70,7 @@ class Refill(Stage):
         return rows.at(np.flatnonzero(~leaves_N).tolist()), rows.at(np.flatnonzero(leaves_N).tolist())
 
     def _missing(self, rows: Rows) -> int:
-        return self.run.batch_size - len(set(rows.uids))
+        return max(0, self.run.batch_size - len(set(rows.uids)))
 
     def _further(self, step: Step, rows: Rows, source: Source) -> np.ndarray:
         """Questions in place of the missing groups, none that the step has had."""
@@ -80,8 +80,10 @@ class Refill(Stage):
 
     def _drop(self, step: Step, rows: Rows) -> None:
         """Take rows out of the step and out of the queue; what they have shown stays in the step."""
-        step.dropped += rows.groups(step.question_of).values()
+        groups = rows.groups(step.question_of).values()
+        step.dropped += groups
         step.other_tokens += rows.tokens
+        self._figures["refill/dropped_groups"] = self._figures.get("refill/dropped_groups", 0.0) + len(groups)
         self._figures["refill/dropped_tokens"] = self._figures.get("refill/dropped_tokens", 0.0) + rows.tokens
         rows.clear()
 
@@ -99,6 +101,6 @@ class Refill(Stage):
 
     def _account(self, step: Step, rows: Rows, rounds: int, missing: int) -> None:
         own, dropped = len(set(rows.own.uids)), len(step.dropped)
-        figures = {"rounds": rounds, "dropped_groups": dropped, "missing_groups": missing}
+        figures = {"rounds": rounds, "missing_groups": missing}
         figures["stayed"] = own / max(own + dropped, 1)
         self._figures |= {f"refill/{name}": float(value) for name, value in figures.items()}

@@ -106,6 +106,8 @@ class Selection(Source):
         if self.exploration:
             batch = self.exploration.mixed(batch, self.curriculum.rng)
             step.predicted = {**step.predicted, **self.exploration.predicted}
+        if self.curriculum.trust.paused:  # the round that lost the trust has predictions, for its figures alone
+            step.predicted = {}
         return batch
 
     def top_up(self, step: Step, count: int, exclude: Collection[int]) -> np.ndarray:

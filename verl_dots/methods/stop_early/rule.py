@@ -12,6 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 
 LEAST_FIRST = 2  # one rollout is always like itself
+ROUNDING = 1e-6  # of the rewards' range: engines give rewards in float32
 
 
 def first_size(size: int, share: float) -> int:
@@ -41,9 +42,10 @@ def alike_probability(
     if not 1 <= len(first_F) <= size:
         raise ValueError(f"{len(first_F)} first rollouts of a group of {size}; give 1 to {size}")
     low, high = reward_range
-    if min(first_F) >= high:
+    rounding = ROUNDING * (high - low)
+    if min(first_F) >= high - rounding:
         expected = 1 - difficulty
-    elif max(first_F) <= low:
+    elif max(first_F) <= low + rounding:
         expected = difficulty
     else:
         return 0.0
