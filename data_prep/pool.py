@@ -61,7 +61,9 @@ def pool_counts(there: Sequence[int], shares: Sequence[float], size: int | None)
                 reason="size",
             )
     if size < 1:
-        raise SourceError(f"no pool has these shares: there are {dict(zip(KINDS, there, strict=True))}", reason="data")
+        raise SourceError(
+            f"no pool has these shares: there are {dict(zip(KINDS, there, strict=True))}", key="--hard", reason="data"
+        )
     return counts
 
 

@@ -57,6 +57,11 @@ def test_each_question_counts_once_in_a_mean_reward_whatever_its_rollouts():
         mean_reward([])
 
 
+def test_rewards_in_single_precision_are_still_the_greatest():
+    found = outcomes([Group("a", (0.8999999761581421,) * 2)], (0.0, 0.9))
+    assert found["training/all_right_groups"] == 1
+
+
 def test_outcomes_are_shares_of_the_groups():
     rewards = [(0.0, 1.0), (0.0, 0.0), (-1.0, 0.0), (1.0, 1.0), (1.0, 2.0), (0.5, 0.5), (0.0, 0.5), (0.0, 0.0)]
     found = outcomes([Group(str(place), of) for place, of in enumerate(rewards)], (0.0, 1.0))

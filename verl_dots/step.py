@@ -180,10 +180,11 @@ def outcomes(groups: Sequence[Group], reward_range: tuple[float, float]) -> dict
     if not groups:
         return {}
     low, high = reward_range
+    rounding = 1e-6 * (high - low)  # rewards travel in single precision
     shares = {
         "effective": [group.effective for group in groups],
-        "all_wrong": [max(group.rewards) <= low for group in groups],
-        "all_right": [min(group.rewards) >= high for group in groups],
+        "all_wrong": [max(group.rewards) <= low + rounding for group in groups],
+        "all_right": [min(group.rewards) >= high - rounding for group in groups],
     }
     found = {f"training/{name}_groups": sum(share) / len(groups) for name, share in shares.items()}
     return {"training/reward": mean_reward(groups)} | found

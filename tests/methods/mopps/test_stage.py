@@ -30,6 +30,15 @@ def test_a_step_gets_as_many_different_questions_as_it_rolls_out_drawn_by_a_stre
     assert one.target() == 0.5 and one.knows_questions
 
 
+def test_what_has_been_measured_is_predicted_and_a_prior_alone_is_no_prediction():
+    one = stage()
+    one.plan(step := Step(1, target=0.5))
+    assert step.predicted == {}
+    trained(one, {question: (0.0, 0.0) for question in range(8)})
+    one.plan(step := Step(2, target=0.5))
+    assert list(step.predicted.values()) == [0.75] * 4  # Beta(1, 3)
+
+
 def test_figures_are_of_new_groups_and_of_graded_rewards():
     one = stage()
     figures = trained(one, {0: (0.5, 1.0), 1: (0.0, 0.0)})

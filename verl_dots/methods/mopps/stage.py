@@ -42,7 +42,8 @@ class MoPPS(Source):
 
     def plan(self, step: Step) -> np.ndarray:
         batch = self.state.planned(step.target)
-        step.predicted = dict(zip(batch.tolist(), self.state.predicted(batch).tolist(), strict=True))
+        known = batch[self.state.measured(batch)]  # of the others there is a prior alone
+        step.predicted = dict(zip(known.tolist(), self.state.predicted(known).tolist(), strict=True))
         return batch
 
     def top_up(self, step: Step, count: int, exclude: Collection[int]) -> np.ndarray:

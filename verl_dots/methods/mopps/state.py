@@ -60,6 +60,10 @@ class MoPPSState:
         """[N] difficulty, 1 - mean of the posterior."""
         return 1 - mean_success(self._counts_P2[questions_N])
 
+    def measured(self, questions_N: np.ndarray) -> np.ndarray:
+        """[N] bool, which have been measured."""
+        return self._measured_P[questions_N]
+
     @property
     def covered(self) -> float:
         """Share of the questions that have been measured."""

@@ -20,7 +20,7 @@ class StopEarly(Stage):
     name = "stop_early"
     METRICS = {
         "stopped": "share of the groups that had begun and got no further rollouts",
-        "saved": "share of the rollouts of these groups that were not needed",
+        "saved": "share of the rollouts of all groups that had begun which were not needed",
         "further_groups": "questions that were rolled out with what was saved",
         "dropped_tokens": "response tokens of the stopped groups; training/generated_tokens counts them too",
         "expected_false_stops": "share of the stopped groups whose rewards would have differed, by their predictions",
