@@ -2,7 +2,7 @@
 # What each way to a cheaper step brings on the testbed: runs of one change each to DOTS with replay, against GRPO at the
 # learning rate that is best for GRPO, on a pool of which the model first solves 40 % always, 40 % never and 20 % sometimes.
 #   bash scripts/savings.sh              accuracies and tokens, a seed after the other; run again, it resumes: 90 minutes
-#   bash scripts/savings.sh --time       seconds of a step, the methods in turn, with nothing else on the machine
+#   bash scripts/savings.sh --time       seconds of a step, with nothing else on the machine: a minute a method and seed
 #   python -m scripts.savings_results --write                         the table and the figure of both
 #   SEEDS="1 2 3"  STEPS=30  ONLY="grpo dots_rr"
 set -euo pipefail
