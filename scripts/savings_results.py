@@ -74,17 +74,18 @@ def measure(runs: Path, times: Path) -> list[dict[str, str]]:
     found = []
     for name in [BASELINE, *(name for name in groups if name != BASELINE)]:
         of = seeds[seeds.method == name]
+        same = grpo[grpo.seed.isin(of.seed)]
         ratios = [of_seed / seconds[BASELINE][seed] for seed, of_seed in seconds.get(name, {}).items()]
         step_time = float(np.mean(ratios)) if ratios else np.nan
         row = {"method": name, "seeds": str(len(of))}
         row |= written("final", 100 * of.final, 1) | {"effective": number(100 * of.effective.mean(), 0)}
-        row |= {"step_tokens": number(of.tokens.mean() / grpo.tokens.mean(), 2)}
+        row |= {"step_tokens": number(of.tokens.mean() / same.tokens.mean(), 2)}
         row |= written("step_time", pd.Series(ratios, dtype=float), 2)
         for place in ("75", "90", "final"):
             row |= written(f"to_{place}", of[f"to_{place}"], 1)
-            part = of[f"to_{place}"].mean(skipna=False) / grpo[f"to_{place}"].mean(skipna=False)
+            part = of[f"to_{place}"].mean(skipna=False) / same[f"to_{place}"].mean(skipna=False)
             row[f"time_{place}"] = number(part * step_time, 2)
-            of_tokens = of[f"tokens_{place}"].mean(skipna=False) / grpo[f"tokens_{place}"].mean(skipna=False)
+            of_tokens = of[f"tokens_{place}"].mean(skipna=False) / same[f"tokens_{place}"].mean(skipna=False)
             row[f"tokens_{place}"] = number(of_tokens, 2)
         row["reached_final"] = str(int(of.to_final.notna().sum()))
         found.append(row)

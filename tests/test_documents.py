@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts import config_table, metrics_table, paper_settings, testbed_results
+from scripts import config_table, metrics_table, paper_settings, savings_results, testbed_results
 from scripts.sections import begin_of, end_of, with_section
 from verl_dots.config import PRESETS, DotsConfig
 from verl_dots.data.checks import check_files
@@ -33,6 +33,7 @@ def each(documents: list[Path]) -> pytest.MarkDecorator:
 
 
 every_document = each(DOCUMENTS)
+SCRIPTS = (config_table, metrics_table, paper_settings, savings_results, testbed_results)  # of sections of documents
 
 
 def fenced(text: str) -> str:
@@ -143,7 +144,7 @@ def test_every_method_and_recipe_has_its_place():
 
 
 @pytest.mark.parametrize(
-    "script", [config_table, metrics_table, paper_settings, testbed_results], ids=lambda script: script.__name__
+    "script", SCRIPTS, ids=lambda script: script.__name__
 )
 def test_what_a_script_makes_of_a_document_stands_there(script):
     assert script.main([]) == 0, f"run python -m {script.__name__} --write"
