@@ -6,7 +6,6 @@ Labels come from verl_dots.difficulty.collect, data_prep.judge, or any verl-sche
 as the AdaRFT paper's. Questions are found by id, else by their text.
 """
 
-import argparse
 import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,7 +15,13 @@ from typing import Any
 import pyarrow as pa
 from rich.table import Table
 
-from data_prep.difficulty_labels import VERL_COLUMNS, DifficultyLabels, read_difficulties, read_verl_rows
+from data_prep.difficulty_labels import (
+    VERL_COLUMNS,
+    DifficultyLabels,
+    labelled_parser,
+    read_difficulties,
+    read_verl_rows,
+)
 from data_prep.problems import SourceError
 from data_prep.schema import ROWS_PER_GROUP, batches, write_batches
 from verl_dots import __version__
@@ -94,21 +99,7 @@ def _with_difficulty(data: Path) -> pa.Schema:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Command line entry; bad input ends with a message and exit status 2."""
-    parser = argparse.ArgumentParser(
-        prog="python -m data_prep.add_difficulty",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("data", type=Path, metavar="DATA.parquet", help="data set in verl's schema")
-    parser.add_argument(
-        "--labels",
-        type=Path,
-        nargs="+",
-        required=True,
-        metavar="LABELS.parquet",
-        help="files that hold the difficulties",
-    )
-    parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="parquet file to write")
+    parser = labelled_parser("add_difficulty", __doc__, "files that hold the difficulties")
     parser.add_argument(
         "--unmatched",
         choices=("error", "drop"),

@@ -7,6 +7,7 @@
 A question is found by its id, else by its normalised text, so labels hold whatever the prompt around the question is.
 """
 
+import argparse
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,6 +50,19 @@ class DifficultyLabels:
             return self.by_id[identity], "id"
         found = self.by_text.get(digest(normalise(question)))
         return found, "nothing" if found is None else "text"
+
+
+def labelled_parser(module: str, description: str, labels: str) -> argparse.ArgumentParser:
+    """The command line of a script that reads a data set and labels, of which `labels` says more, and writes a file."""
+    parser = argparse.ArgumentParser(
+        prog=f"python -m data_prep.{module}",
+        description=description,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("data", type=Path, metavar="DATA.parquet", help="data set in verl's schema")
+    parser.add_argument("--labels", type=Path, nargs="+", required=True, metavar="LABELS.parquet", help=labels)
+    parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="parquet file to write")
+    return parser
 
 
 def read_verl_rows(file: Path, columns: Sequence[str] | None = None) -> Iterator[Asked]:

@@ -7,7 +7,6 @@ is hard, one with no wrong rollout is easy, all others are mixed. Without --size
 allow. Questions keep the order of the data set.
 """
 
-import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -16,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from rich.table import Table
 
-from data_prep.difficulty_labels import HARDEST, VERL_COLUMNS, read_difficulties, read_verl_rows
+from data_prep.difficulty_labels import HARDEST, VERL_COLUMNS, labelled_parser, read_difficulties, read_verl_rows
 from data_prep.problems import SourceError
 from data_prep.schema import write_batches
 from verl_dots import __version__
@@ -102,19 +101,7 @@ def make_pool(
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Command line entry; bad input ends with a message and exit status 2."""
-    parser = argparse.ArgumentParser(
-        prog="python -m data_prep.pool", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("data", type=Path, metavar="DATA.parquet", help="data set in verl's schema")
-    parser.add_argument(
-        "--labels",
-        type=Path,
-        nargs="+",
-        required=True,
-        metavar="LABELS.parquet",
-        help="of verl_dots.difficulty.collect",
-    )
-    parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="parquet file to write")
+    parser = labelled_parser("pool", __doc__, "of verl_dots.difficulty.collect")
     parser.add_argument("--hard", type=float, default=0.4, help="share without a right rollout (default: %(default)s)")
     parser.add_argument("--easy", type=float, default=0.4, help="share without a wrong rollout (default: %(default)s)")
     parser.add_argument("--size", type=int, help="questions of the pool (default: as many as there can be)")

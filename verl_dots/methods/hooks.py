@@ -116,6 +116,17 @@ class Stage:
         """Figures of the step, once it is done, with the stage's prefix."""
         return self._figures
 
+    def give_up(self, step: Step, rows: Rows) -> None:
+        """Take whole groups out of the step and out of the queue; what they have shown stays in the step.
+
+        For stages with the metric `dropped_tokens`.
+        """
+        step.dropped += rows.groups(step.question_of).values()
+        step.other_tokens += rows.tokens
+        figure = f"{self.name}/dropped_tokens"
+        self._figures[figure] = self._figures.get(figure, 0.0) + rows.tokens
+        rows.clear()
+
     # --- checkpoints -----------------------------------------------------------------------------------------
 
     def state_dict(self) -> dict[str, Any] | None:

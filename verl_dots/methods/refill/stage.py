@@ -44,11 +44,11 @@ class Refill(Stage):
         Raises:
             RefillError: groups are missing at the limit, and dots.refill.at_the_limit is "raise".
         """
-        rounds = 0
+        rounds, before = 0, len(step.dropped)
         rows, leaving = self._parts(step, rows)
         while rounds < self.settings.max_rounds and len(questions_N := self._further(step, rows, source)):
             rounds += 1
-            self._drop(step, leaving)
+            self.give_up(step, leaving)
             with step.timed(self.name):
                 found, leaving = self._parts(step, self.run.trainer.roll_out_more(step, questions_N))
             rows = rows.joined(found)
@@ -57,8 +57,8 @@ class Refill(Stage):
             self._at_the_limit(step, missing, rounds)
         if not len(rows):  # a step trains on something
             rows, leaving = leaving, rows
-        self._drop(step, leaving)
-        self._account(step, rows, rounds, missing)
+        self.give_up(step, leaving)
+        self._account(step, rows, rounds, missing, len(step.dropped) - before)
         return rows
 
     def _parts(self, step: Step, rows: Rows) -> tuple[Rows, Rows]:
@@ -78,15 +78,6 @@ class Refill(Stage):
         count = min(self._missing(rows), len(self.run.questions) - len(had))
         return source.top_up(step, count, had) if count > 0 else np.empty(0, dtype=np.int64)
 
-    def _drop(self, step: Step, rows: Rows) -> None:
-        """Take rows out of the step and out of the queue; what they have shown stays in the step."""
-        groups = rows.groups(step.question_of).values()
-        step.dropped += groups
-        step.other_tokens += rows.tokens
-        self._figures["refill/dropped_groups"] = self._figures.get("refill/dropped_groups", 0.0) + len(groups)
-        self._figures["refill/dropped_tokens"] = self._figures.get("refill/dropped_tokens", 0.0) + rows.tokens
-        rows.clear()
-
     def _at_the_limit(self, step: Step, missing: int, rounds: int) -> None:
         of = f"step {step.number}: after {rounds} further rounds of rollouts {missing} of {self.run.batch_size} groups"
         if self.settings.at_the_limit == "raise":
@@ -99,8 +90,8 @@ class Refill(Stage):
             )
         logger.warning("%s are missing; the step trains on what is there, by dots.refill.at_the_limit=train", of)
 
-    def _account(self, step: Step, rows: Rows, rounds: int, missing: int) -> None:
-        own, dropped = len(set(rows.own.uids)), len(step.dropped)
-        figures = {"rounds": rounds, "missing_groups": missing}
-        figures["stayed"] = own / max(own + dropped, 1)
+    def _account(self, step: Step, rows: Rows, rounds: int, missing: int, dropped: int) -> None:
+        own, of_all = len(set(rows.own.uids)), len(step.dropped)
+        figures = {"rounds": rounds, "missing_groups": missing, "dropped_groups": dropped}
+        figures["stayed"] = own / max(own + of_all, 1)
         self._figures |= {f"refill/{name}": float(value) for name, value in figures.items()}

@@ -11,7 +11,7 @@ from verl_dots.methods.stop_early.checks import refuse_stop_early
 from verl_dots.methods.stop_early.rule import alike_probability, first_size
 from verl_dots.step import Group, Step
 
-SEED_STREAM = 2611_28004  # apart from every other generator that is seeded with dots.seed
+SEED_STREAM = 2611_28004  # no paper's, and apart from every other generator that is seeded with dots.seed
 
 
 class StopEarly(Stage):
@@ -98,12 +98,9 @@ class StopEarly(Stage):
         """The rows without those of stopped groups; what these have shown stays in the step."""
         if set(rows.uids) <= stopping:  # a step trains on something
             return rows
-        of_stopped = rows.at([place for place, uid in enumerate(rows.uids) if uid in stopping])
-        step.dropped += of_stopped.groups(step.question_of).values()
-        rows, tokens = rows.without(stopping)
-        step.other_tokens += tokens
-        self._figures["stop_early/dropped_tokens"] = float(tokens)
-        return rows
+        stops_N = np.array([uid in stopping for uid in rows.uids])
+        self.give_up(step, rows.at(np.flatnonzero(stops_N).tolist()))
+        return rows.at(np.flatnonzero(~stops_N).tolist())
 
     def _account(
         self,
