@@ -42,6 +42,7 @@ setup(
         "psutil",
         "rich",
         "safetensors",
+        "scipy",
         "tensorboard",
         "tqdm",
     ],

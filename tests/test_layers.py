@@ -68,6 +68,7 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     "rollout": (set(), {"ray", "verl", "pandas", "hydra", "omegaconf"}),
     "reporting": ({"settings"}, {"torch", "ray", "verl", "transformers", "hydra"}),
     "report": ({"files", "reporting", "terminal"}, {"torch", "ray", "verl"}),
+    "evidence": ({"files", "reporting", "settings", "terminal"}, {"torch", "ray", "verl", "transformers", "hydra"}),
     "conf": (set(), set()),
     "__init__": (set(), set()),
 }
