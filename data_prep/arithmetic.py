@@ -1,135 +1,28 @@
 """Verifiable questions for a tiny model: train.parquet and val.parquet in verl's schema.
 
-    python -m data_prep.arithmetic --out data --train 4096 --val 512 --seed 1
+    python -m data_prep.arithmetic --out data/arithmetic --train 4096 --val 512 --seed 1
 
 Every family and level (`data_prep.families`) gets the same share, to within one question. No prompt occurs
 twice, in one split or in both. Validation questions depend on ``--seed`` and ``--val`` only, so they stay the same
 when the training set grows. The same arguments give the same bytes.
 """
 
-import argparse
-import logging
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from random import Random
-from typing import Any
+from collections.abc import Sequence
 
-from data_prep.families import FAMILIES, LEVELS, Problem, make_problem
-from data_prep.schema import make_row, write_rows
-from verl_dots.files import try_output
+from data_prep.families import FAMILIES, LEVELS, make_problem
+from data_prep.splits import Task, command
 
-logger = logging.getLogger(__name__)
-
-DATA_SOURCE = "arithmetic"
-VERSION = 1
-TRIES_PER_QUESTION = 400
-CELLS = tuple((family, level) for level in range(1, LEVELS + 1) for family in FAMILIES)
+TASK = Task(
+    name="arithmetic",
+    cells=tuple((family, level) for level in range(1, LEVELS + 1) for family in FAMILIES),
+    make=make_problem,
+    facts={"families": list(FAMILIES), "levels": LEVELS},
+)
 
 
-@dataclass(frozen=True)
-class Splits:
-    """Problems of both splits, in the order of the files."""
-
-    train: tuple[Problem, ...]
-    val: tuple[Problem, ...]
-
-
-def prompt_of(question: str) -> list[dict[str, str]]:
-    """The chat messages that carry a question."""
-    return [{"role": "user", "content": question}]
-
-
-def draw_new(family: str, level: int, rng: Random, taken: Collection[str]) -> Problem:
-    """Draw a problem whose question is not in ``taken``.
-
-    Raises ValueError when `TRIES_PER_QUESTION` draws in a row were taken: the level is (nearly) used up.
-    """
-    for _ in range(TRIES_PER_QUESTION):
-        problem = make_problem(family, level, rng)
-        if problem.question not in taken:
-            return problem
-    used = len(taken)
-    raise ValueError(
-        f"family {family!r} level {level} has no more distinct questions after {used} questions in all; "
-        "ask for fewer questions (--train, --val)"
-    )
-
-
-def sample_splits(train: int, val: int, seed: int) -> Splits:
-    """Draw ``val`` and ``train`` distinct problems, evenly over families and levels, in shuffled order.
-
-    Raises ValueError for sizes below 1, a negative seed, or more questions than a level has.
-    """
-    for name, size in (("train", train), ("val", val)):
-        if size < 1:
-            raise ValueError(f"--{name} must be at least 1, got {size}")
-    if seed < 0:
-        raise ValueError(f"--seed must be 0 or more, got {seed}")
-    taken: set[str] = set()
-    val_problems = _sample_split(val, Random(f"{seed}/val"), taken)
-    return Splits(train=_sample_split(train, Random(f"{seed}/train"), taken), val=val_problems)
-
-
-def _sample_split(size: int, rng: Random, taken: set[str]) -> tuple[Problem, ...]:
-    """Draw ``size`` problems and add their questions to ``taken``."""
-    problems = []
-    for i in range(size):
-        problem = draw_new(*CELLS[i % len(CELLS)], rng, taken)
-        taken.add(problem.question)
-        problems.append(problem)
-    rng.shuffle(problems)
-    return tuple(problems)
-
-
-def rows_of(problems: Sequence[Problem], split: str) -> list[dict[str, Any]]:
-    """Rows in verl's schema, one per problem, numbered from 0."""
-    return [
-        make_row(
-            data_source=DATA_SOURCE,
-            prompt=prompt_of(problem.question),
-            ability="math",
-            ground_truth=problem.answer,
-            index=index,
-            split=split,
-            extra={"family": problem.family, "level": problem.level, "question": problem.question},
-        )
-        for index, problem in enumerate(problems)
-    ]
-
-
-def write_splits(out: Path, train: int, val: int, seed: int) -> dict[str, Path]:
-    """Write both files into ``out`` and return their paths by split."""
-    for name in ("train", "val"):
-        try_output(out / f"{name}.parquet")
-    splits = sample_splits(train, val, seed)
-    paths = {}
-    for name, problems in (("train", splits.train), ("val", splits.val)):
-        provenance = {
-            "generator": "data_prep.arithmetic", "version": VERSION, "split": name, "seed": seed,
-            "train": train, "val": val, "families": list(FAMILIES), "levels": LEVELS,
-        }  # fmt: skip
-        paths[name] = out / f"{name}.parquet"
-        write_rows(rows_of(problems, name), paths[name], provenance)
-        logger.info("wrote %d %s questions to %s", len(problems), name, paths[name])
-    return paths
-
-
-def main(argv: Sequence[str] | None = None) -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Command line entry; bad values end with a usage message and exit status 2."""
-    parser = argparse.ArgumentParser(
-        prog="python -m data_prep.arithmetic", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--out", type=Path, required=True, help="folder for train.parquet and val.parquet")
-    parser.add_argument("--train", type=int, default=4096, help="number of training questions (default: %(default)s)")
-    parser.add_argument("--val", type=int, default=512, help="number of validation questions (default: %(default)s)")
-    parser.add_argument("--seed", type=int, default=1, help="of the questions (default: %(default)s)")
-    args = parser.parse_args(argv)
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
-    try:
-        write_splits(args.out, args.train, args.val, args.seed)
-    except ValueError as error:
-        parser.error(str(error))
+    command(TASK, __doc__, arguments)
 
 
 if __name__ == "__main__":

@@ -5,14 +5,19 @@ answer) with right demonstrations of easy and middle levels. The second teaches 
 easy levels only, often stops its working early on harder ones, sometimes gets a value wrong, and hardly ever shows
 the hardest. A model warmed up so knows more than it shows, which is the usual state of a language model before
 reinforcement learning: sampled answers to middle levels are sometimes right, and hard levels need generalisation.
+
+The ladder's first phase shows every level right. In its second each letter slips by a chance of its own.
 """
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from random import Random
+from typing import Any
 
-from data_prep.arithmetic import draw_new
-from data_prep.families import FAMILIES, LEVELS, Problem, Step, render_working
+from data_prep import arithmetic, ladder
+from data_prep.families import Problem, Step, render_working
+from data_prep.ladder import Climb
+from data_prep.splits import Task, draw_new
 
 STOPS_EARLY = 0.9  # share of the mistakes; the others are one wrong value
 PATIENCE = 2  # steps of working before a teacher stops early
@@ -21,7 +26,7 @@ SLIPS = (-10, -1, 1, 10)
 
 @dataclass(frozen=True)
 class Habit:
-    """``share``: relative frequency of a level; ``right``: probability that its demonstration is right."""
+    """``share``: relative frequency of a level; ``right``: probability that the teacher takes care with it."""
 
     share: float
     right: float
@@ -52,6 +57,11 @@ PHASES: dict[str, Phase] = {
     ),
 }
 
+LADDER_PHASES = {
+    "skills": Phase(0.68, (Habit(1, 1),) * ladder.LEVELS),
+    "habits": Phase(0.32, (Habit(1, 0),) * ladder.LEVELS),
+}
+
 
 @dataclass(frozen=True)
 class Demonstration:
@@ -61,11 +71,23 @@ class Demonstration:
     response: str
 
 
-def draw_demonstration(habits: tuple[Habit, ...], rng: Random, forbidden: Collection[str]) -> Demonstration:
+@dataclass(frozen=True)
+class Teacher:
+    """Of a ``task``: ``respond(problem, right, rng)`` is a response that is right with probability ``right``, or more."""
+
+    task: Task
+    phases: Mapping[str, Phase]
+    respond: Callable[[Any, float, Random], str]
+
+
+def draw_demonstration(
+    teacher: Teacher, habits: tuple[Habit, ...], rng: Random, forbidden: Collection[str]
+) -> Demonstration:
     """Draw one demonstration whose question is not in ``forbidden`` (the validation questions)."""
-    level = rng.choices(range(1, LEVELS + 1), weights=[habit.share for habit in habits])[0]
-    problem = draw_new(rng.choice(list(FAMILIES)), level, rng, forbidden)
-    return Demonstration(problem.question, respond(problem, habits[level - 1].right, rng))
+    level = rng.choices(range(1, len(habits) + 1), weights=[habit.share for habit in habits])[0]
+    families = list(dict.fromkeys(family for family, _ in teacher.task.cells))
+    problem = draw_new(teacher.task, rng.choice(families), level, rng, forbidden)
+    return Demonstration(problem.question, teacher.respond(problem, habits[level - 1].right, rng))
 
 
 def respond(problem: Problem, right: float, rng: Random) -> str:
@@ -81,3 +103,14 @@ def respond(problem: Problem, right: float, rng: Random) -> str:
     last = problem.steps[-1]
     wrong = rng.choice([last.value + slip for slip in SLIPS if last.value + slip >= 0])
     return render_working((*problem.steps[:-1], Step(last.item, wrong)), str(wrong))
+
+
+def respond_climb(climb: Climb, right: float, rng: Random) -> str:
+    """The teacher's response to a question of the ladder: right with probability ``right``, else each letter may slip."""
+    return ladder.working(climb, "" if rng.random() < right else ladder.slips(climb, rng))
+
+
+TEACHERS = {
+    "arithmetic": Teacher(arithmetic.TASK, PHASES, respond),
+    "ladder": Teacher(ladder.TASK, LADDER_PHASES, respond_climb),
+}

@@ -25,7 +25,7 @@ from transformers import PreTrainedTokenizerBase, Qwen2Config, Qwen2ForCausalLM
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from data_prep.byte_tokenizer import MAX_POSITIONS, VOCAB_SIZE, build_tokenizer, encode
-from data_prep.warmup import PHASES, Habit, draw_demonstration
+from data_prep.warmup import TEACHERS, Habit, Teacher, draw_demonstration
 from verl_dots.terminal import output
 
 IGNORED = -100  # a label without loss
@@ -77,14 +77,19 @@ def build_model(size: Size, tokenizer: PreTrainedTokenizerBase, seed: int) -> Qw
 
 
 def batches(
-    tokenizer: PreTrainedTokenizerBase, habits: tuple[Habit, ...], rows: int, rng: Random, forbidden: frozenset[str]
+    tokenizer: PreTrainedTokenizerBase,
+    teacher: Teacher,
+    habits: tuple[Habit, ...],
+    rows: int,
+    rng: Random,
+    forbidden: frozenset[str],
 ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
     """Endless (input_ids, labels) of shape (rows, T), right-padded; labels are IGNORED on prompt and padding.
 
     Rows of similar length share a batch (`BATCHES_PER_SORT` batches are drawn and sorted at a time).
     """
     while True:
-        drawn = [draw_demonstration(habits, rng, forbidden) for _ in range(rows * BATCHES_PER_SORT)]
+        drawn = [draw_demonstration(teacher, habits, rng, forbidden) for _ in range(rows * BATCHES_PER_SORT)]
         encoded = sorted((encode(tokenizer, d.question, d.response) for d in drawn), key=lambda pair: len(pair[0]))
         groups = [encoded[i : i + rows] for i in range(0, len(encoded), rows)]
         rng.shuffle(groups)
@@ -121,16 +126,24 @@ def build_optimizers(model: Qwen2ForCausalLM, learning_rate: float) -> list[torc
 
 
 def warm_up(
-    model: Qwen2ForCausalLM, tokenizer: PreTrainedTokenizerBase, size: Size, seed: int, forbidden: frozenset[str]
+    model: Qwen2ForCausalLM,
+    tokenizer: PreTrainedTokenizerBase,
+    teacher: Teacher,
+    size: Size,
+    seed: int,
+    forbidden: frozenset[str],
 ) -> float:
-    """Train on demonstrations for ``size.steps`` steps, phase after phase, in place.
+    """Train on a teacher's demonstrations for ``size.steps`` steps, phase after phase, in place.
 
     Returns the mean loss (nats per response token) of the last tenth of the steps.
     """
     optimizers = build_optimizers(model, size.learning_rate)
     rng = Random(f"{seed}/warm-up")
-    sources = {name: batches(tokenizer, phase.habits, size.batch, rng, forbidden) for name, phase in PHASES.items()}
-    schedule = phase_of_steps(size.steps)
+    sources = {
+        name: batches(tokenizer, teacher, phase.habits, size.batch, rng, forbidden)
+        for name, phase in teacher.phases.items()
+    }
+    schedule = phase_of_steps(teacher, size.steps)
     losses = []
     model.train()
     with tqdm(schedule, desc="warm-up", unit="step") as bar:
@@ -145,11 +158,11 @@ def warm_up(
     return sum(tail) / len(tail)
 
 
-def phase_of_steps(steps: int) -> list[str]:
+def phase_of_steps(teacher: Teacher, steps: int) -> list[str]:
     """The name of the phase of every step, in order."""
     names: list[str] = []
     upto = 0.0
-    for name, phase in PHASES.items():
+    for name, phase in teacher.phases.items():
         upto += phase.steps
         names += [name] * (round(steps * upto) - len(names))
     return names
@@ -174,13 +187,13 @@ def train_step(
     return loss.item()
 
 
-def validation_questions(data: str) -> frozenset[str]:
+def validation_questions(data: str, task: str) -> frozenset[str]:
     """Questions that the warm-up must not see: those of ``data``/val.parquet, or none for "none"."""
     if data.lower() == "none":
         return frozenset()
     path = Path(data) / "val.parquet"
     if not path.is_file():
-        fix = f'run "python -m data_prep.arithmetic --out {data}", or pass --data none'
+        fix = f'run "python -m data_prep.{task} --out {data}", or pass --data none'
         raise FileNotFoundError(f"{path} not found; {fix}")
     return frozenset(row["question"] for row in pq.read_table(path, columns=["extra_info"])["extra_info"].to_pylist())
 
@@ -189,6 +202,9 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True, help="folder for the model and its tokenizer")
     parser.add_argument("--data", required=True, help='folder with val.parquet, never to be seen, or "none"')
+    parser.add_argument(
+        "--task", choices=sorted(TEACHERS), default="arithmetic", help="of the warm-up (default: %(default)s)"
+    )
     parser.add_argument("--size", choices=sorted(SIZES), default="tiny", help="of the model (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=1, help="of the weights and the warm-up (default: %(default)s)")
     parser.add_argument("--steps", type=int, help="warm-up steps (default: by size); fewer give a worse model")
@@ -201,7 +217,7 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
         if value is not None and value < least:
             parser.error(f"--{name} must be at least {least}, got {value}")
     try:
-        args.forbidden = validation_questions(args.data)
+        args.forbidden = validation_questions(args.data, args.task)
     except FileNotFoundError as error:
         parser.error(str(error))
     return args
@@ -216,7 +232,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     tokenizer = build_tokenizer()
     model = build_model(size, tokenizer, args.seed)
     started = time.monotonic()
-    loss = warm_up(model, tokenizer, size, args.seed, args.forbidden)
+    loss = warm_up(model, tokenizer, TEACHERS[args.task], size, args.seed, args.forbidden)
     seconds = time.monotonic() - started
     tokenizer.save_pretrained(args.out)
     model.save_pretrained(args.out)

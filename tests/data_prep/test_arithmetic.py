@@ -6,9 +6,10 @@ from random import Random
 
 import pytest
 
-from data_prep import arithmetic
-from data_prep.arithmetic import CELLS, draw_new, main, sample_splits, write_splits
+from data_prep import splits
+from data_prep.arithmetic import TASK, main
 from data_prep.families import FAMILIES, LEVELS, Grade, make_problem, number_to_words, render_working
+from data_prep.splits import draw_new, sample_splits, write_splits
 from tests.data_prep.script_runs import infos_of, refusal, rows_of
 from verl_dots.data.provenance import read_provenance
 from verl_dots.data.question import question_id
@@ -82,7 +83,7 @@ def solve(question):
     return dividend - divisor * (dividend // divisor)
 
 
-@pytest.mark.parametrize(("level", "family"), [(level, family) for family, level in CELLS])
+@pytest.mark.parametrize(("level", "family"), [(level, family) for family, level in TASK.cells])
 def test_answers_and_lengths(level, family):
     rng = Random(level)
     for _ in range(100):
@@ -118,7 +119,7 @@ def test_unknown_family_and_level_are_refused():
 @pytest.fixture(scope="module")
 def written(tmp_path_factory):
     out = tmp_path_factory.mktemp("data")
-    write_splits(out, train=400, val=150, seed=3)
+    write_splits(TASK, out, train=400, val=150, seed=3)
     return out
 
 
@@ -140,25 +141,25 @@ def test_no_question_occurs_twice_and_levels_are_even(written):
     infos = [info for split in ("train", "val") for info in infos_of(written / f"{split}.parquet")]
     assert len({info["question"] for info in infos}) == len(infos) == 550
     # 400 / 50 + 150 / 50
-    assert Counter((info["family"], info["level"]) for info in infos) == dict.fromkeys(CELLS, 11)
+    assert Counter((info["family"], info["level"]) for info in infos) == dict.fromkeys(TASK.cells, 11)
 
 
 def test_default_sizes_fit():
-    splits = sample_splits(4096, 512, 1)
-    assert len({problem.question for problem in splits.train + splits.val}) == 4096 + 512
+    both = sample_splits(TASK, 4096, 512, 1)
+    assert len({problem.question for problem in both.train + both.val}) == 4096 + 512
 
 
 def test_same_seed_same_bytes(written, tmp_path):
-    write_splits(tmp_path, train=400, val=150, seed=3)
+    write_splits(TASK, tmp_path, train=400, val=150, seed=3)
     for name in ("train.parquet", "val.parquet"):
         assert (tmp_path / name).read_bytes() == (written / name).read_bytes()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["train.parquet", "val.parquet"]
 
 
 def test_seed_matters_and_val_ignores_the_train_size():
-    base = sample_splits(100, 50, 1)
-    assert sample_splits(200, 50, 1).val == base.val
-    assert sample_splits(100, 50, 2).val != base.val
+    base = sample_splits(TASK, 100, 50, 1)
+    assert sample_splits(TASK, 200, 50, 1).val == base.val
+    assert sample_splits(TASK, 100, 50, 2).val != base.val
 
 
 def test_provenance(written):
@@ -182,6 +183,6 @@ def test_bad_arguments(tmp_path, capsys, arguments, message):
 
 
 def test_used_up_level_names_itself(monkeypatch):
-    monkeypatch.setattr(arithmetic, "TRIES_PER_QUESTION", 1)
+    monkeypatch.setattr(splits, "TRIES_PER_QUESTION", 1)
     with pytest.raises(ValueError, match="family 'total' level 2 has no more distinct questions after 1 questions"):
-        draw_new("total", 2, Random(0), {make_problem("total", 2, Random(0)).question})
+        draw_new(TASK, "total", 2, Random(0), {make_problem("total", 2, Random(0)).question})

@@ -6,10 +6,13 @@ import pytest
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 
-from data_prep.arithmetic import rows_of, sample_splits, write_splits
+from data_prep.arithmetic import TASK
 from data_prep.byte_tokenizer import VOCAB_SIZE, build_tokenizer, encode
-from data_prep.warmup import PHASES, draw_demonstration, respond
+from data_prep.splits import rows_of, sample_splits, write_splits
+from data_prep.warmup import PHASES, TEACHERS, draw_demonstration, respond
 from scripts import make_tiny_model as script
+
+TEACHER = TEACHERS["arithmetic"]
 
 
 def make(out, *arguments):
@@ -59,7 +62,7 @@ def test_chat_template(tokenizer):
 
 
 def test_every_question_fits(tokenizer):
-    prompts = [row["prompt"] for row in rows_of(sample_splits(1000, 100, 1).train, "train")]
+    prompts = [row["prompt"] for row in rows_of(TASK, sample_splits(TASK, 1000, 100, 1).train, "train")]
     chats = [tokenizer.apply_chat_template(prompt, add_generation_prompt=True, return_dict=False) for prompt in prompts]
     assert 60 < max(map(len, chats)) <= 96
 
@@ -69,7 +72,7 @@ def test_labels_are_the_response_only():
     ids, prompt_length = encode(tokenizer, "1 plus 1?", "#### 2")
     assert tokenizer.decode(ids[:prompt_length]).endswith("<|im_start|>assistant\n")
     assert tokenizer.decode(ids[prompt_length:]) == "#### 2<|im_end|>"
-    input_ids, labels = next(script.batches(tokenizer, PHASES["skills"].habits, 4, Random(0), frozenset()))
+    input_ids, labels = next(script.batches(tokenizer, TEACHER, PHASES["skills"].habits, 4, Random(0), frozenset()))
     assert input_ids.shape == labels.shape and input_ids.shape[0] == 4
     for row_ids, row_labels in zip(input_ids, labels, strict=True):
         kept = row_labels != script.IGNORED
@@ -95,25 +98,25 @@ def test_warm_up_lowers_the_loss():
     losses = []
     for steps in (1, 40):
         size = script.Size(32, 64, 1, 2, 1, steps=steps, batch=8, learning_rate=4e-3)
-        losses.append(script.warm_up(script.build_model(size, tokenizer, 1), tokenizer, size, 1, frozenset()))
+        losses.append(script.warm_up(script.build_model(size, tokenizer, 1), tokenizer, TEACHER, size, 1, frozenset()))
     # a fresh model is near log(264) = 5.58 nats; digits, ":", " " and the fixed ending are soon learned
     assert losses[0] > 5.0
     assert losses[1] < 3.5
 
 
 def test_warm_up_never_draws_a_validation_question(tmp_path):
-    write_splits(tmp_path, train=50, val=500, seed=1)
-    forbidden = script.validation_questions(str(tmp_path))
+    write_splits(TASK, tmp_path, train=50, val=500, seed=1)
+    forbidden = script.validation_questions(str(tmp_path), "arithmetic")
     assert len(forbidden) == 500
     rng = Random(0)
-    drawn = {draw_demonstration(PHASES["skills"].habits, rng, forbidden).question for _ in range(3000)}
-    free = {draw_demonstration(PHASES["skills"].habits, rng, frozenset()).question for _ in range(3000)}
+    drawn = {draw_demonstration(TEACHER, PHASES["skills"].habits, rng, forbidden).question for _ in range(3000)}
+    free = {draw_demonstration(TEACHER, PHASES["skills"].habits, rng, frozenset()).question for _ in range(3000)}
     assert not drawn & forbidden
     assert free & forbidden  # without the guard they do meet
 
 
 def test_teacher():
-    problem = sample_splits(50, 50, 1).train[0]
+    problem = sample_splits(TASK, 50, 50, 1).train[0]
     full = respond(problem, 1.0, Random(0))
     assert full.endswith(f"\n#### {problem.answer}")
     wrong = {respond(problem, 0.0, Random(seed)) for seed in range(40)}
@@ -125,9 +128,9 @@ def test_teacher():
 
 
 def test_phases_cover_all_steps():
-    names = script.phase_of_steps(20)
+    names = script.phase_of_steps(TEACHER, 20)
     assert names == ["skills"] * 13 + ["habits"] * 7  # 0.65 * 20 = 13
-    assert len(script.phase_of_steps(1)) == 1
+    assert len(script.phase_of_steps(TEACHER, 1)) == 1
 
 
 def test_learning_rate():
