@@ -25,25 +25,25 @@ OPENINGS = ("Start at", "Begin with", "From", "Take")
 
 @dataclass(frozen=True)
 class Letter:
-    """``adds`` to the tens and the units; a careless teacher adds ``slip``, with probability ``careless``."""
+    """``adds``: to the tens and the units. A careless teacher adds ``slip`` to the tens, with its probability."""
 
     adds: tuple[int, int]
-    slip: tuple[int, int]
+    slip: int
     careless: float
 
 
 LETTERS: dict[str, Letter] = {
-    "A": Letter((2, 1), (1, 3), 0.02),
-    "B": Letter((5, 9), (6, 2), 0.05),
-    "C": Letter((3, 3), (8, 4), 0.10),
-    "D": Letter((7, 6), (2, 5), 0.15),
-    "E": Letter((1, 8), (4, 1), 0.20),
-    "F": Letter((9, 2), (3, 6), 0.30),
-    "G": Letter((4, 5), (7, 8), 0.35),
-    "H": Letter((6, 7), (5, 4), 0.40),
-    "I": Letter((8, 4), (9, 7), 0.45),
-    "J": Letter((2, 5), (1, 9), 0.50),
-    "K": Letter((6, 1), (3, 2), 0.50),
+    "A": Letter((2, 1), 1, 0.05),
+    "B": Letter((5, 9), 6, 0.10),
+    "C": Letter((3, 3), 8, 0.20),
+    "D": Letter((7, 6), 2, 0.30),
+    "E": Letter((1, 8), 4, 0.40),
+    "F": Letter((9, 2), 3, 0.50),
+    "G": Letter((4, 5), 7, 0.60),
+    "H": Letter((6, 7), 5, 0.65),
+    "I": Letter((8, 4), 9, 0.70),
+    "J": Letter((2, 5), 1, 0.75),
+    "K": Letter((6, 1), 3, 0.80),
 }
 LEVELS = len(LETTERS) - 1
 
@@ -63,11 +63,11 @@ class Climb:
         return self.values()[-1]
 
     def values(self, careless: str = "") -> tuple[str, ...]:
-        """The value after each letter, where those in ``careless`` add their slip."""
+        """The value after each letter, where those in ``careless`` slip."""
         found = [self.start]
         for name in self.letters:
             letter = LETTERS[name]
-            found.append(_added(found[-1], letter.slip if name in careless else letter.adds))
+            found.append(_added(found[-1], (letter.slip, letter.adds[1]) if name in careless else letter.adds))
         return tuple(found[1:])
 
 

@@ -19,6 +19,8 @@ logger = logging.getLogger(__name__)
 
 VERSION = 1
 TRIES_PER_QUESTION = 400
+# Shares of a level's cell in the training set: of the lower half of the levels, and of the upper.
+SKEWS = {"even": (1, 1), "easy": (4, 1), "hard": (1, 4)}
 
 
 class Problem(Protocol):
@@ -34,7 +36,7 @@ class Problem(Protocol):
 
 @dataclass(frozen=True)
 class Task:
-    """``name``: data source of the rows. ``cells``: (family, level), each with the same share. ``facts``: provenance."""
+    """``name``: data source of the rows. ``cells``: (family, level), each with one share. ``facts``: provenance."""
 
     name: str
     cells: tuple[tuple[str, int], ...]
@@ -71,8 +73,12 @@ def draw_new(task: Task, family: str, level: int, rng: Random, taken: Collection
     )
 
 
-def sample_splits(task: Task, train: int, val: int, seed: int) -> Splits:
-    """Draw ``val`` and ``train`` distinct problems, evenly over families and levels, in shuffled order.
+def sample_splits(task: Task, train: int, val: int, seed: int, skew: str = "even") -> Splits:
+    """Draw ``val`` and ``train`` distinct problems in shuffled order, ``val`` evenly over families and levels.
+
+    Args:
+        skew: one of `SKEWS`; with "easy" a level of the lower half has four times as many training questions as one of
+            the upper, with "hard" a quarter as many.
 
     Raises ValueError for sizes below 1, a negative seed, or more questions than a level has.
     """
@@ -82,15 +88,25 @@ def sample_splits(task: Task, train: int, val: int, seed: int) -> Splits:
     if seed < 0:
         raise ValueError(f"--seed must be 0 or more, got {seed}")
     taken: set[str] = set()
-    val_problems = _sample_split(task, val, Random(f"{seed}/val"), taken)
-    return Splits(train=_sample_split(task, train, Random(f"{seed}/train"), taken), val=val_problems)
+    val_problems = _sample_split(task, task.cells, val, Random(f"{seed}/val"), taken)
+    cells = skewed(task.cells, *SKEWS[skew])
+    return Splits(train=_sample_split(task, cells, train, Random(f"{seed}/train"), taken), val=val_problems)
 
 
-def _sample_split(task: Task, size: int, rng: Random, taken: set[str]) -> tuple[Problem, ...]:
-    """Draw ``size`` problems and add their questions to ``taken``."""
+def skewed(cells: Sequence[tuple[str, int]], lower: int, upper: int) -> list[tuple[str, int]]:
+    """The cells, those of the lower half of the levels ``lower`` times and the others ``upper`` times."""
+    half = max(level for _, level in cells) / 2
+    rounds = [[cell for cell in cells if k < (lower if cell[1] <= half else upper)] for k in range(max(lower, upper))]
+    return [cell for one in rounds for cell in one]
+
+
+def _sample_split(
+    task: Task, cells: Sequence[tuple[str, int]], size: int, rng: Random, taken: set[str]
+) -> tuple[Problem, ...]:
+    """Draw ``size`` problems, cell after cell and round again, and add their questions to ``taken``."""
     problems = []
     for i in range(size):
-        problem = draw_new(task, *task.cells[i % len(task.cells)], rng, taken)
+        problem = draw_new(task, *cells[i % len(cells)], rng, taken)
         taken.add(problem.question)
         problems.append(problem)
     rng.shuffle(problems)
@@ -113,17 +129,19 @@ def rows_of(task: Task, problems: Sequence[Problem], split: str) -> list[dict[st
     ]
 
 
-def write_splits(task: Task, out: Path, train: int, val: int, seed: int) -> dict[str, Path]:
+def write_splits(task: Task, out: Path, train: int, val: int, seed: int, skew: str = "even") -> dict[str, Path]:
     """Write both files into ``out`` and return their paths by split."""
     for name in ("train", "val"):
         try_output(out / f"{name}.parquet")
-    splits = sample_splits(task, train, val, seed)
+    splits = sample_splits(task, train, val, seed, skew)
     paths = {}
     for name, problems in (("train", splits.train), ("val", splits.val)):
         provenance = {
             "generator": f"data_prep.{task.name}", "version": VERSION, "split": name, "seed": seed,
             "train": train, "val": val, **task.facts,
         }  # fmt: skip
+        if skew != "even":
+            provenance["skew"] = skew
         paths[name] = out / f"{name}.parquet"
         write_rows(rows_of(task, problems, name), paths[name], provenance)
         logger.info("wrote %d %s questions to %s", len(problems), name, paths[name])
@@ -141,9 +159,15 @@ def command(task: Task, description: str, arguments: Sequence[str] | None) -> No
     parser.add_argument("--train", type=int, default=4096, help="number of training questions (default: %(default)s)")
     parser.add_argument("--val", type=int, default=512, help="number of validation questions (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=1, help="of the questions (default: %(default)s)")
+    parser.add_argument(
+        "--skew",
+        choices=SKEWS,
+        default="even",
+        help="four fifths of the training questions are of the lower (easy) or upper (hard) half of the levels",
+    )
     args = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     try:
-        write_splits(task, args.out, args.train, args.val, args.seed)
+        write_splits(task, args.out, args.train, args.val, args.seed, args.skew)
     except ValueError as error:
         parser.error(str(error))

@@ -58,8 +58,8 @@ PHASES: dict[str, Phase] = {
 }
 
 LADDER_PHASES = {
-    "skills": Phase(0.68, (Habit(1, 1),) * ladder.LEVELS),
-    "habits": Phase(0.32, (Habit(1, 0),) * ladder.LEVELS),
+    "skills": Phase(0.75, _habits(*[(1, 1)] * 5, *[(3, 1)] * 5)),
+    "habits": Phase(0.25, _habits(*[(1, 0)] * 5, *[(3, 0)] * 5)),
 }
 
 
@@ -73,7 +73,7 @@ class Demonstration:
 
 @dataclass(frozen=True)
 class Teacher:
-    """Of a ``task``: ``respond(problem, right, rng)`` is a response that is right with probability ``right``, or more."""
+    """Of a ``task``. ``respond(problem, right, rng)``: a response that is right with probability ``right`` or more."""
 
     task: Task
     phases: Mapping[str, Phase]
@@ -106,7 +106,7 @@ def respond(problem: Problem, right: float, rng: Random) -> str:
 
 
 def respond_climb(climb: Climb, right: float, rng: Random) -> str:
-    """The teacher's response to a question of the ladder: right with probability ``right``, else each letter may slip."""
+    """The teacher's response to a question of the ladder: with probability ``right`` without slips."""
     return ladder.working(climb, "" if rng.random() < right else ladder.slips(climb, rng))
 
 

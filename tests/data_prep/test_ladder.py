@@ -10,6 +10,7 @@ from data_prep.ladder import LETTERS, LEVELS, TASK, Climb, main, make_climb, sli
 from data_prep.splits import sample_splits, write_splits
 from data_prep.warmup import TEACHERS, draw_demonstration, respond_climb
 from tests.data_prep.script_runs import infos_of, refusal, rows_of
+from verl_dots.data.provenance import read_provenance
 from verl_dots.rewards.compute import compute_score
 
 CLIMB = Climb(2, "Start at 47. Apply C, A, B.", "47", "CAB")
@@ -19,8 +20,8 @@ def test_letters_add_to_both_digits_modulo_10():
     # C adds 3 and 3: 47 -> 70; A adds 2 and 1: 91; B adds 5 and 9: 40
     assert CLIMB.values() == ("70", "91", "40")
     assert working(CLIMB) == "C70 A91 B40\n#### 40"
-    # A slips by 1 and 3: 70 -> 83; B adds 5 and 9: 32
-    assert working(CLIMB, careless="A") == "C70 A83 B32\n#### 32"
+    # A slips by 1 in the tens: 70 -> 81; B adds 5 and 9: 30
+    assert working(CLIMB, careless="A") == "C70 A81 B30\n#### 30"
 
 
 def test_a_level_has_its_own_letter_and_all_below_once():
@@ -37,7 +38,7 @@ def test_unknown_levels_are_refused(family, level):
         make_climb(family, level, Random(0))
 
 
-def test_no_letter_slips_to_what_it_should_add_and_slips_differ():
+def test_no_letter_slips_to_what_it_should_add():
     assert all(letter.adds != letter.slip for letter in LETTERS.values())
     assert all(
         left != right for letter in LETTERS.values() for left, right in zip(letter.adds, letter.slip, strict=True)
@@ -58,10 +59,9 @@ def test_each_letter_slips_by_its_own_chance():
 
 def test_the_teacher_takes_care_or_slips():
     assert respond_climb(CLIMB, 1, Random(0)) == working(CLIMB)
-    top = make_climb("ladder", LEVELS, Random(0))
-    # all eleven letters right: 0.98 * 0.95 * ... * 0.5 * 0.5 = 0.021
-    right = sum(respond_climb(top, 0, Random(seed)) == working(top) for seed in range(2000)) / 2000
-    assert right == pytest.approx(0.021, abs=0.016)
+    # A, B and C are right together with probability 0.95 * 0.9 * 0.8 = 0.684, give or take 5 * 0.0104
+    right = sum(respond_climb(CLIMB, 0, Random(seed)) == working(CLIMB) for seed in range(2000)) / 2000
+    assert right == pytest.approx(0.684, abs=0.052)
 
 
 def test_demonstrations_are_of_all_levels_and_never_of_validation():
@@ -82,6 +82,17 @@ def test_files(tmp_path):
     answer = row["reward_model"]["ground_truth"]
     assert compute_score("ladder", f"A00\n#### {answer}", answer)["score"] == 1
     assert compute_score("ladder", f"A00\n#### {answer}0", answer)["score"] == 0
+
+
+@pytest.mark.parametrize(("skew", "lower", "upper"), [("easy", 16, 4), ("hard", 4, 16), ("even", 10, 10)])
+def test_skewed_pools_have_the_same_validation(tmp_path, skew, lower, upper):
+    even = sample_splits(TASK, 100, 50, 1)
+    pool = sample_splits(TASK, 100, 50, 1, skew)
+    assert pool.val == even.val
+    shares = Counter(problem.level for problem in pool.train)
+    assert shares == {level: lower if level <= 5 else upper for level in range(1, 11)}
+    write_splits(TASK, tmp_path, 100, 50, 1, skew)
+    assert read_provenance(tmp_path / "train.parquet").get("skew", "even") == skew
 
 
 def test_default_sizes_fit_the_recipes():
