@@ -63,7 +63,7 @@ def test_a_very_long_bar_is_cut_and_says_where_it_ends():
 def test_combinations_are_rows_and_the_summarys_own_is_the_last():
     of = [(name, "dots", "time", 0.1, 0.0, 0.2, 3, 3) for name in (MATH, ORZ, "mean of combinations")]
     figure = savings(*of).figure
-    assert [axis.get_ylabel() for axis in figure.axes[::3]] == [MATH, ORZ, "mean of\ncombinations"]
+    assert [axis.get_ylabel() for axis in figure.axes[::3]] == [MATH, ORZ, "mean of combinations"]
     assert len(figure.axes) == 9
 
 
