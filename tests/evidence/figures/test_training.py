@@ -67,7 +67,18 @@ def test_seeds_are_a_mean_with_a_band_that_the_figure_names():
     at_six = [y for x, y in band.get_paths()[0].vertices if x == 6]
     assert (min(at_six), max(at_six)) == (pytest.approx(40), pytest.approx(46))
     assert above(drawn_as.figure)[1] == f"{MATH}; bands: least to greatest of the seeds; 3 seeds a line"
-    assert drawn_as.text == (f"Validation accuracy. {MATH}; bands: least to greatest of the seeds; 3 seeds a line.")
+    assert drawn_as.text == (f"Validation accuracy: {MATH}; bands: least to greatest of the seeds; 3 seeds a line.")
+
+
+def test_of_many_methods_the_range_stands_at_the_markers():
+    runs = [rows(method, seed) for method in ("grpo", "dapo", "mopps", "dots", "e3") for seed in (1, 2)]
+    runs[1]["accuracy"] += 0.04
+    figure = drawn(*runs)["accuracy"].figure
+    axis = figure.axes[0]
+    assert len(axis.collections) == 5 and "bars at markers: least to greatest" in above(figure)[1]
+    grpo = next(one for one in axis.collections if one.get_segments()[0][:, 1].tolist() == pytest.approx([10, 14]))
+    marked = [line(axis, "GRPO")[0][place] for place in axis.lines[0].get_markevery()]
+    assert [segment[0, 0] for segment in grpo.get_segments()] == marked
 
 
 def test_many_validations_and_noisy_metrics_are_smoothed_and_the_figure_says_how():
@@ -88,6 +99,8 @@ def test_where_curves_of_a_figure_are_smoothed_differently_each_panel_says_so():
         "Target difficulty", "Reward that moves the target\ntrailing means of 2 steps",
     ]  # fmt: skip
     assert above(figure) == [MATH, "1 seed a line"]
+    text = drawn(run)["adarft"].text
+    assert text == f"Target difficulty. Reward that moves the target. {MATH}: 1 seed a line."
 
 
 def test_nothing_recorded_is_no_figure_but_a_reason():
@@ -112,7 +125,7 @@ def test_a_method_without_what_every_method_has_is_named():
 def test_a_method_that_was_not_timed_is_named_and_others_times_are():
     found = drawn(rows(), rows("dots"), ratios={"dots": np.nan}, source="accuracy")["accuracy"]
     assert [one.get_label() for one in found.figure.axes[1].lines] == ["GRPO"]
-    assert found.figure.axes[1].get_xlabel() == "training time (steps of GRPO), not timed alone"
+    assert found.figure.axes[1].get_xlabel() == "training time (steps of GRPO),\nnot timed alone"
     assert found.text.endswith(f"Not recorded: DOTS ({MATH}, training time (steps of GRPO), not timed alone).")
 
 

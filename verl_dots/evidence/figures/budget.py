@@ -65,7 +65,7 @@ def _quantiles(rows: pd.DataFrame) -> dict[str, Line]:
 def _draw(axis: Axes, lines: Mapping[str, Line], look: Look, place: int) -> None:
     if "p50" in lines:
         middle = lines["p50"]
-        panels.draw_line(axis, middle, look, place, band=False)
+        panels.draw_line(axis, middle, look, place)
     if "p10" in lines and "p90" in lines:
         low, high = lines["p10"], lines["p90"]
         axis.fill_between(low.x_E, low.mean_E, high.mean_E, color=look.colour, alpha=0.2, linewidth=0, zorder=2)

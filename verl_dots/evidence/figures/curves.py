@@ -96,18 +96,18 @@ def _figure(steps: pd.DataFrame, looks: Mapping[str, Look], places: Sequence[tup
         one_scale = len({(panel.combination, panel.curve.label) for panel in found}) == 1
         figure, axes = panels.grid(len(found), share_y=one_scale)
         titles, details = _titles(found)
+        spread = panels.spread_of([list(panel.lines.values()) for panel in found])
         for axis, panel, title in zip(axes, found, titles, strict=True):
-            _draw_panel(axis, panel, looks)
+            _draw_panel(axis, panel, looks, spread)
             panels.name_panel(axis, title)
         panels.label_left([axis for axis in axes if len({panel.curve.label for panel in found}) == 1])
         panels.legend(figure, looks, [name for panel in found for name in panel.lines])
         lines = [line for panel in found for line in panel.lines.values()]
-        whole = found[0].curve.title
-        if len({panel.curve.title for panel in found}) > 1:  # of one combination
-            whole, *details = details
-        band = panels.BAND if any(line.seeds > 1 for line in lines) else ""
-        text = panels.title(figure, whole, *details, band, panels.seeds_told([line.seeds for line in lines]))
-    return Drawn(figure, " ".join([text, *_lacking(steps, looks, found)]))
+        whole = list(dict.fromkeys(panel.curve.title for panel in found))
+        if len(whole) > 1:  # of one combination, and above each panel
+            details, whole = details[1:], [*whole, details[0]]
+        text = panels.title(figure, whole[-1], *details, spread, panels.seeds_told([line.seeds for line in lines]))
+    return Drawn(figure, " ".join([*(f"{name}." for name in whole[:-1]), text, *_lacking(steps, looks, found)]))
 
 
 def _titles(found: Sequence[_Panel]) -> tuple[list[str], list[str]]:
@@ -144,11 +144,11 @@ def _panel(steps: pd.DataFrame, looks: Mapping[str, Look], combination: str, cur
     return _Panel(combination, curve, lines, window)
 
 
-def _draw_panel(axis: Axes, panel: _Panel, looks: Mapping[str, Look]) -> None:
+def _draw_panel(axis: Axes, panel: _Panel, looks: Mapping[str, Look], spread: str) -> None:
     curve = panel.curve
     for place, (method, look) in enumerate(looks.items()):
         if method in panel.lines:
-            panels.draw_line(axis, panel.lines[method], look, place, curve.scale)
+            panels.draw_line(axis, panel.lines[method], look, place, curve.scale, spread)
     axis.set(xlabel=curve.x_labels.get(panel.combination, curve.x_label), ylabel=curve.label)
     axis.xaxis.set_major_locator(drawing.locator(integer=curve.x == "step"))
     if curve.x == "generated_tokens":
@@ -169,6 +169,7 @@ def _lacking(steps: pd.DataFrame, looks: Mapping[str, Look], found: Sequence[_Pa
         methods = set(steps.loc[steps["combination"] == panel.combination, "method"])
         names = [look.label for name, look in looks.items() if name in methods - set(panel.lines)]
         if panel.curve.of_all and names:
-            where = f"{panel.combination}, {panel.curve.x_labels.get(panel.combination, panel.curve.x_label)}"
+            against = panel.curve.x_labels.get(panel.combination, panel.curve.x_label).replace("\n", " ")
+            where = f"{panel.combination}, {against}"
             lacking.append(f"{', '.join(names)} ({where})")
     return [f"Not recorded: {'; '.join(lacking)}."] if lacking else []

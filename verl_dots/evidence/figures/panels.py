@@ -19,6 +19,8 @@ from verl_dots.reporting import drawing
 
 MARKERS_OF_A_LINE = 6
 BAND = "bands: least to greatest of the seeds"
+BARS = "bars at markers: least to greatest of the seeds"
+MOST_BANDS = 4  # of a panel; of more lines the range stands at the markers alone
 _TITLE_CHARACTERS = 105
 _PANEL_CHARACTERS = 84  # in a line of panels' titles
 
@@ -42,20 +44,29 @@ def grid(count: int, height: float = PANEL_HEIGHT, *, share_y: bool = False) -> 
     return figure, list(panels[:count])
 
 
-def draw_line(panel: Axes, line: Line, look: Look, place: int, scale: float = 1.0, band: bool = True) -> None:
-    """The mean as a line, and with `band` the range over seeds where there are several.
+def draw_line(panel: Axes, line: Line, look: Look, place: int, scale: float = 1.0, spread: str = "") -> None:
+    """The mean as a line, and the range over its seeds where there are several and `spread` says how.
 
     Args:
         place: of the method among all; markers of methods with the same values stand beside each other by it.
+        spread: `BAND`, `BARS`, or "" for none.
     """
+    marked, low_E, high_E = _marked(line.mean_E, place), scale * line.low_E, scale * line.high_E
     panel.plot(
-        line.x_E, scale * line.mean_E, color=look.colour, linestyle=look.dash, marker=look.marker,
-        markevery=_marked(line.mean_E, place), label=look.label, zorder=3,
+        line.x_E, scale * line.mean_E, color=look.colour, linestyle=look.dash, marker=look.marker, markevery=marked,
+        label=look.label, zorder=3,
     )  # fmt: skip
-    if band and line.seeds > 1:
-        panel.fill_between(
-            line.x_E, scale * line.low_E, scale * line.high_E, color=look.colour, alpha=0.12, linewidth=0, zorder=2
-        )
+    if spread == BAND and line.seeds > 1:
+        panel.fill_between(line.x_E, low_E, high_E, color=look.colour, alpha=0.12, linewidth=0, zorder=2)
+    elif spread == BARS and line.seeds > 1:
+        panel.vlines(line.x_E[marked], low_E[marked], high_E[marked], color=look.colour, linewidth=0.8, zorder=2)
+
+
+def spread_of(panels: Sequence[Sequence[Line]]) -> str:
+    """How the ranges of a figure's lines are drawn, and what it says of them; empty where no line has several seeds."""
+    if not any(line.seeds > 1 for lines in panels for line in lines):
+        return ""
+    return BAND if max(map(len, panels)) <= MOST_BANDS else BARS
 
 
 def _marked(values_E: np.ndarray, place: int) -> list[int]:
@@ -95,11 +106,11 @@ def label_left(panels: Sequence[Axes]) -> None:
 
 
 def title(figure: Figure, what: str, *details: str) -> str:
-    """Put above a figure what it shows, and beneath that how; the same as sentences."""
+    """Put above a figure what it shows, and beneath that how; the same as a sentence."""
     how = "; ".join(detail for detail in details if detail)
     lines = [line for text in (what, how) for line in textwrap.wrap(text, _TITLE_CHARACTERS)]
     figure.suptitle("\n".join(map(drawing.escaped, lines)))
-    return ". ".join(text[0].upper() + text[1:] for text in (what, how) if text) + "."
+    return ": ".join(text for text in (what, how) if text) + "."
 
 
 def seeds_told(counts: Sequence[int]) -> str:

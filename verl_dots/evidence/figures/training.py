@@ -84,7 +84,7 @@ def with_time(steps: pd.DataFrame, by_seed: pd.DataFrame) -> tuple[pd.DataFrame,
     for combination, rows in by_seed.groupby("combination"):
         (baseline,) = looks(rows["baseline"].head(1)).values()
         alone = (rows["step_source"] == TIMING_RUN).all()
-        labels[combination] = f"training time (steps of {baseline.label})" + ("" if alone else ", not timed alone")
+        labels[combination] = f"training time (steps of {baseline.label})" + ("" if alone else ",\nnot timed alone")
     return timed, labels
 
 
