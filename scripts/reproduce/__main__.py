@@ -14,6 +14,7 @@ if __name__ == "__main__":
     guarded("reproduce", "the same command resumes")
 
 import argparse  # noqa: E402
+import shlex  # noqa: E402
 import subprocess  # noqa: E402
 import sys  # noqa: E402
 from collections.abc import Sequence  # noqa: E402
@@ -82,7 +83,7 @@ def _show(inputs: Sequence, runs: Sequence[plan.Planned]) -> None:
     for one in inputs:
         there = "" if not (ROOT / one.path).exists() else "# there: "
         for command in one.make:
-            console.print(f"{there}OUT={one.path} bash -euo pipefail -c {plan.shlex.quote(command)}")
+            console.print(f"{there}OUT={one.path} bash -euo pipefail -c {shlex.quote(command)}")
     for run in runs:
         console.print(("# finished: " if plan.finished(ROOT / run.folder) else "") + run.shown)
 

@@ -10,6 +10,7 @@ import argparse
 import hashlib
 import math
 import re
+import shlex
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -51,7 +52,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--gpu", default="like", metavar="NAME", help="with --scale gpu: the GPU that you have")
     parser.add_argument("--submit", action="store_true", help="with --scale gpu: submit the jobs, in place of showing")
     parser.add_argument(
-        "--sbatch", nargs="+", default=[], metavar="OPTION", help="further options of sbatch, as -p=gpu"
+        "--sbatch",
+        default="",
+        metavar="OPTIONS",
+        help="with --scale gpu: options of sbatch, as --sbatch='--partition=x'",
     )
 
 
@@ -156,10 +160,10 @@ def main(options: argparse.Namespace, file: Path, root: Path) -> int:
     tasks = tasks_of(rows, seeds)
     text = "".join(task_line(*task) + "\n" for task in tasks)
     listed = tasks_file(text)
-    commands = submissions(tasks, listed, root, options.sbatch)
+    commands = submissions(tasks, listed, root, shlex.split(options.sbatch))
     if not options.submit:
         console.print(f"\n{len(tasks)} runs, a line each in {listed}; what --submit would submit:\n")
-        console.print("\n".join(map(plan.shlex.join, commands)) or "nothing: all runs are finished")
+        console.print("\n".join(map(shlex.join, commands)) or "nothing: all runs are finished")
         return 0
     write_atomically(root / listed, lambda partial: partial.write_text(text))
     return max((subprocess.run(command, cwd=root).returncode != 0 for command in commands), default=0)
