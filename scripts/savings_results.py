@@ -149,8 +149,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--measure", action="store_true", help="read the runs into recipes/cpu/savings.csv")
     parser.add_argument("--write", action="store_true", help="put the table into recipes/cpu/README.md and draw")
-    parser.add_argument("--runs", type=Path, default=Path("runs/savings"), help="(default: %(default)s)")
-    parser.add_argument("--times", type=Path, default=Path("runs/savings_time"), help="(default: %(default)s)")
+    parser.add_argument("--runs", type=Path, default=Path("runs/savings/accuracy/skewed"), help="(default: %(default)s)")
+    parser.add_argument("--times", type=Path, default=Path("runs/savings/time/skewed"), help="(default: %(default)s)")
     options = parser.parse_args(arguments)
     if options.measure:
         rows = measure(options.runs, options.times)
