@@ -191,10 +191,19 @@ def test_methods_together_count_each_token_once_and_resume_as_if_nothing_had_bee
     beside = [metrics.get("training/unused_tokens", 0) for _, metrics in done]
     assert sum(metrics["training/generated_tokens"] for _, metrics in done) == sampled + sum(beside)
     assert any(metrics["training/dropped_groups"] for _, metrics in done) and len(one.trained) == 8
+    # The engine's log-probs are -0.5 of every token, and where rows of earlier steps keep the trainer's, -0.25.
+    assert {metrics.get("training/sampled_entropy", 0.5) for _, metrics in done} <= {0.5, 0.25}
     resumed = make(dots)
     resumed.pipeline.load(tmp_path)
     resumed.asked, resumed.global_steps = asked, 5
     assert [resumed.step_once() for _ in range(3)] == done[5:]
+
+
+def test_the_sampled_entropy_needs_no_forward_pass_but_the_engines_log_probs(make):
+    one = make({"mopps": {"enable": True}})
+    assert [one.step_once()[1]["training/sampled_entropy"] for _ in range(2)] == [0.5] * 2
+    one.config.actor_rollout_ref.rollout.calculate_log_probs = False
+    assert "training/sampled_entropy" not in one.step_once()[1]
 
 
 def test_a_refilled_batch_is_whole_its_groups_teach_and_what_is_dropped_is_learnt_from(make):

@@ -1,6 +1,8 @@
-"""The entropy of a step, as the controllers that hold it read it: E3's temperature and Skywork-OR1's bonus."""
+"""The entropy of a step, as it is logged and as controllers read it: E3's temperature and Skywork-OR1's bonus."""
 
 from collections import Counter
+
+import torch
 
 from verl_dots.bridge.advantages import token_mean
 from verl_dots.bridge.rows import Rows
@@ -18,14 +20,26 @@ def token_entropy(rows: Rows, measured: str = "recomputed") -> float | None:
             the mean -log-prob of the tokens that the "engine" drew.
     """
     own = rows.own.real
-    if not len(own):
+    if measured != "recomputed":
+        return sampled_entropy(own)
+    return _mean_over_tokens(own, *own.get("entropy", "response_mask")) if len(own) else None
+
+
+def sampled_entropy(rows: Rows) -> float | None:
+    """Mean -log-prob of the tokens that the engine drew, in nats, all questions alike; None without rows.
+
+    On average this is the entropy of what the tokens were drawn from, and it costs no forward pass.
+    """
+    rows = rows.real
+    if not len(rows):
         return None
-    if measured == "recomputed":
-        entropies, masks = own.get("entropy", "response_mask")
-    else:
-        log_probs, masks = own.get("rollout_log_probs", "response_mask")
-        entropies = [-log_prob_T.clamp(max=0) for log_prob_T in log_probs]  # above 0 by rounding alone
-    size = Counter(own.uids)
-    least = min(size.values(), default=1)  # so that all weights are exactly 1 where the groups are equal
-    weights = [least / size[uid] for uid in own.uids]
-    return token_mean(entropies, [weight * mask_T for weight, mask_T in zip(weights, masks, strict=True)])
+    log_probs, masks = rows.get("rollout_log_probs", "response_mask")
+    # Above 0 by rounding alone.
+    return _mean_over_tokens(rows, [-log_prob_T.clamp(max=0) for log_prob_T in log_probs], masks)
+
+
+def _mean_over_tokens(rows: Rows, values: list[torch.Tensor], masks: list[torch.Tensor]) -> float:
+    size = Counter(rows.uids)
+    least = min(size.values())  # so that all weights are exactly 1 where the groups are equal
+    weights = [least / size[uid] for uid in rows.uids]
+    return token_mean(values, [weight * mask_T for weight, mask_T in zip(weights, masks, strict=True)])

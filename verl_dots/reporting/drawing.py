@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -60,14 +61,19 @@ def band(panel: Axes, x, middle, deviation, colour: str) -> None:
 
 
 def legend(figure: Figure, *panels: Axes) -> None:
-    """Put one legend below the panels, where it covers no line; as many columns as the longest label allows."""
+    """Put one legend below the panels, where it covers no line."""
     entries = {}
     for panel in panels:
         for handle, label in zip(*panel.get_legend_handles_labels(), strict=True):
             entries.setdefault(label, handle)
+    legend_below(figure, entries)
+
+
+def legend_below(figure: Figure, entries: Mapping[str, Any], characters: int = LEGEND_CHARACTERS) -> None:
+    """Put label -> handle below the panels; as many columns as the longest label allows in a line of `characters`."""
     if entries:
         longest = max(len(label) for label in entries) + 6  # the line before it, the space behind it
-        columns = max(1, min(5, len(entries), LEGEND_CHARACTERS // longest))
+        columns = max(1, min(5, len(entries), characters // longest))
         figure.legend(entries.values(), entries.keys(), loc="outside lower center", ncols=columns, frameon=False)
 
 

@@ -19,6 +19,7 @@ from verl_dots.bridge.questions import TrainQuestions
 from verl_dots.bridge.rows import Rows
 from verl_dots.bridge.trainer import column
 from verl_dots.config import DotsConfig
+from verl_dots.methods.entropy import sampled_entropy
 from verl_dots.methods.run import Run
 from verl_dots.methods.table import enabled, one_by_one, source_of, store_of
 from verl_dots.step import Step, outcomes
@@ -84,7 +85,7 @@ class DotsTrainer(TolerantTrainer):
                 self.compute_values(rows, metrics)
 
         with self.timed("adv"):
-            metrics |= outcomes(step.new_in_batch, self.dots.reward_range)
+            metrics |= outcomes(step.new_in_batch, self.dots.reward_range) | self.entropy_of(rows.new)
             methods.observe(step, rows)
             with rows.rewarded(methods.rewards(step, rows)):
                 self.compute_advantages(rows, metrics)
@@ -150,6 +151,13 @@ class DotsTrainer(TolerantTrainer):
             Rows.of(uids, [{} for _ in uids]).clear()
             rows = Rows.of([], [])
         return self.drop_failed(rows, len(uids), step.metrics)
+
+    def entropy_of(self, rows: Rows) -> dict[str, float]:
+        """Entropy of rows by the log-probs of their engine, where it gives any; verl's needs a forward pass."""
+        if not self.config.actor_rollout_ref.rollout.calculate_log_probs:
+            return {}
+        entropy = sampled_entropy(rows)
+        return {} if entropy is None else {"training/sampled_entropy": entropy}
 
     def has_unequal_groups(self, rows: Rows, metrics: dict) -> bool:
         """Whether the batch has other than rollout.n rollouts of each of its questions."""

@@ -7,6 +7,7 @@ import torch
 from tests.methods.memory import carry_over, declared, make_run, put, together
 from tests.refusals import refused
 from verl_dots.methods.e3.stages import Budget, LengthPenalty, Temperature
+from verl_dots.methods.entropy import sampled_entropy
 from verl_dots.methods.run import Scores
 from verl_dots.step import Group, Origin, Step
 
@@ -65,8 +66,9 @@ def test_only_groups_that_are_new_count():
 def test_figures_of_the_budget_are_of_the_caps_that_the_step_was_sampled_within():
     one = budget()
     names = ("rollouts/min", "rollouts/max", "rollouts/std", "rollouts/least", "rollouts/most", "epoch")
+    names += ("rollouts/p10", "rollouts/p50", "rollouts/p90")
     second = step_of({0: (1.0,) * 2, 3: (0.0,) * 6}, number=2)
-    for step, values in ((step_of(WHOLE), (4, 4, 0, 4, 4, 1)), (second, (2, 6, 2, 2, 6, 1))):
+    for step, values in ((step_of(WHOLE), (4, 4, 0, 4, 4, 1, 4, 4, 4)), (second, (2, 6, 2, 2, 6, 1, 2, 2, 6))):
         assert shown(one, step) == {f"budget/{name}": value for name, value in zip(names, values, strict=True)}
     assert {f"budget/{name}" for name in names} == declared(Budget)
     assert shown(one, Step(3)) == {}
@@ -81,6 +83,14 @@ def test_a_restored_budget_deals_the_same_and_belongs_to_its_n(tmp_path):
         budget(n=3).load_state_dict(one.state_dict())
     with pytest.raises(ValueError, match="from 2 to 6 do not allow n=8"):
         budget(n=8)
+
+
+def test_quantiles_of_the_rollouts_are_sizes_of_groups():
+    # Ten questions with 2, 2, 3, 3, 4, 5, 5, 6, 6, 12 rollouts: the first, the fifth and the ninth.
+    sizes = (2, 2, 3, 3, 4, 5, 5, 6, 6, 12)
+    run = make_run({"budget": {"enable": True, "least": 2, "most": 12}}, questions=10)
+    figures = shown(Budget.make(run), step_of({question: (0.0,) * size for question, size in enumerate(sizes)}))
+    assert [figures[f"budget/rollouts/p{share}"] for share in (10, 50, 90)] == [2, 4, 6]
 
 
 # --- temperature -----------------------------------------------------------------------------------------------------
@@ -152,6 +162,18 @@ def test_tokens_of_a_tool_have_no_entropy_and_rounding_is_none():
     one = temperature(entropy="engine")
     one.observe(now, rows_of([[0.5, -0.25, 1.0]]))  # a log-prob of 0.25
     assert one.metrics(now)["temperature/entropy"] == 0.5
+
+
+def test_the_sampled_entropy_is_of_all_rows_that_it_is_given():
+    rows = together(
+        rows_of([[1.0], [0.25, 0.25]]),
+        rows_of([[0.125, 0.875], [0.5, 0.5]], uid="b", origin=Origin.CACHED),
+        rows_of([[9.0]], uid="c", padding=True),
+    )
+    assert sampled_entropy(rows) == 0.5  # 1.5 of three tokens, 2 of four
+    # Of unequal groups each counts alike: 0.75 with a rollout, 0.25 with three.
+    assert sampled_entropy(together(rows_of([[0.75]]), rows_of([[0.25]] * 3, uid="b"))) == pytest.approx(0.5)
+    assert sampled_entropy(rows.at([4])) is None
 
 
 def test_a_step_whose_own_rollouts_have_all_failed_leaves_the_temperature():

@@ -23,6 +23,8 @@ from verl_dots.methods.hooks import Stage
 from verl_dots.methods.run import Run, Scores
 from verl_dots.step import Step, columns
 
+QUANTILES = (10, 50, 90)
+
 
 class Budget(Stage):
     """Rollouts of each question for one run of the trainer."""
@@ -32,6 +34,7 @@ class Budget(Stage):
         "rollouts/min": "rollouts of the step's question with the fewest",
         "rollouts/max": "rollouts of the step's question with the most",
         "rollouts/std": "standard deviation over its questions",
+        **{f"rollouts/p{share}": f"least number that {share} % of its questions do not exceed" for share in QUANTILES},
         "rollouts/least": "fewest that the epoch's caps allow",
         "rollouts/most": "most that they allow",
         "epoch": "epochs of rollouts so far, by which the caps widen",
@@ -62,6 +65,8 @@ class Budget(Stage):
         questions_N, rewards_N, size_N = columns(step.new)
         self.budget.observe(questions_N, rewards_N, size_N)
         figures = {"min": size_N.min(), "max": size_N.max(), "std": size_N.std(), "least": least, "most": most}
+        quantiles = np.percentile(size_N, QUANTILES, method="inverted_cdf")  # each the size of a group
+        figures |= {f"p{share}": quantile for share, quantile in zip(QUANTILES, quantiles, strict=True)}
         self._figures = {f"budget/rollouts/{name}": float(value) for name, value in figures.items()}
         self._figures["budget/epoch"] = float(self.budget.epoch)
 

@@ -1,0 +1,87 @@
+"""What is drawn over training: accuracy against its costs, effective questions, predictions, replay, entropy, target."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import pandas as pd
+
+from verl_dots.evidence.figures.curves import ACCURACY, Curve, draw
+from verl_dots.evidence.figures.panels import Drawn
+from verl_dots.evidence.methods import BASELINE, LOOKS, Look
+from verl_dots.evidence.records import ACCURACY_RUN, TIMING_RUN, Evidence
+from verl_dots.reporting import drawing, metric_means
+
+TIME = "time"  # column that `with_time` adds
+ACCURACY_AGAINST = (
+    Curve("steps", (ACCURACY,), "Validation accuracy", "accuracy (%)", scale=100, of_all=True),
+    Curve("time", (ACCURACY,), "Validation accuracy", "accuracy (%)", TIME, scale=100, of_all=True),
+    Curve(
+        "tokens", (ACCURACY,), "Validation accuracy", "accuracy (%)", "generated_tokens", "generated tokens", scale=100,
+        of_all=True,
+    ),
+)  # fmt: skip
+EFFECTIVE = Curve(
+    "effective", ("training/effective_groups",), "Effective questions, of those trained on for the first time",
+    "questions (%)", scale=100, smoothed=0.1, limits=(0, 100), of_all=True,
+)  # fmt: skip
+RHO = Curve(
+    "rho", ("selection/reference/rho", "selection/explored/rho", "mopps/rho"),
+    "Correlation of predicted and measured difficulty", "Pearson's rho", limits=(0, 1),
+)  # fmt: skip
+REPLAY = (
+    Curve("share", ("replay/share",), "Replayed groups of a batch", "groups (%)", scale=100, smoothed=0.1,
+          limits=(0, 100)),
+    Curve("age", ("replay/age/mean",), "Mean age of replayed groups", "steps", smoothed=0.1, limits=(0, 1)),
+)  # fmt: skip
+# The first that most methods have; the two are not compared with each other.
+ENTROPIES = (
+    Curve("entropy", ("training/sampled_entropy",), "Entropy of the rollouts, by their own log-probs",
+          "nats per token", smoothed=0.1, of_all=True),
+    Curve("entropy", ("actor/entropy",), "Entropy by the forward pass before the update", "nats per token",
+          smoothed=0.1, of_all=True),
+)  # fmt: skip
+TEMPERATURE = Curve("temperature", ("temperature/temperature",), "Sampling temperature", "temperature")
+ADARFT = (
+    Curve("target", ("adarft/target",), "Target difficulty", "difficulty (unit of the data)"),
+    Curve("reward", ("adarft/reward",), "Reward that moves the target", "mean reward", smoothed=0.1),
+)
+
+
+def training_figures(evidence: Evidence, by_seed: pd.DataFrame, looks: Mapping[str, Look]) -> dict[str, Drawn]:
+    """File name -> figure or reason, of all that is drawn over training."""
+    steps = evidence.steps[evidence.steps["kind"] == ACCURACY_RUN]
+    timed, labels = with_time(steps, by_seed)
+    against = [replace(curve, x_labels=labels) if curve.x == TIME else curve for curve in ACCURACY_AGAINST]
+    entropy = max(ENTROPIES, key=lambda curve: _methods_with(steps, curve.columns[0]))
+    return {
+        **draw(timed, looks, "accuracy", against),
+        **draw(steps, looks, "effective", [EFFECTIVE]),
+        **draw(steps, looks, "rho", [RHO]),
+        **draw(steps, looks, "replay", REPLAY),
+        **draw(steps, looks, "entropy", [entropy]),
+        **draw(steps, looks, "temperature", [TEMPERATURE]),
+        **draw(steps, looks, "adarft", ADARFT),
+    }
+
+
+def with_time(steps: pd.DataFrame, by_seed: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, str]]:
+    """Steps with the training time at them, in steps of the baseline, and the name of that time by combination.
+
+    A method's time is its steps by `step_ratio` of `by_seed`, the mean over its seeds; without one it is nan. The name
+    says so where a ratio is of runs that were not timed alone.
+    """
+    ratios = by_seed.groupby(["combination", "method"])["step_ratio"].mean().rename("ratio").reset_index()
+    of_step = steps[["combination", "method"]].merge(ratios, how="left", on=["combination", "method"])
+    timed = steps.assign(**{TIME: steps["step"] * of_step["ratio"].to_numpy()})
+    labels = {}
+    for combination, rows in by_seed.groupby("combination"):
+        baseline = looks_of([rows["baseline"].iloc[0]])[rows["baseline"].iloc[0]].label
+        alone = (rows["step_source"] == TIMING_RUN).all()
+        labels[combination] = f"training time (steps of {baseline})" + "" * alone
+    return timed, labels
+
+
+def _methods_with(steps: pd.DataFrame, column: str) -> int:
+    return steps.loc[steps[column].notna(), "method"].nunique() if column in steps else 0
