@@ -36,6 +36,7 @@ setup(
         "pyzmq",
         "uvicorn",
         # Ours.
+        "jinja2",
         "math-verify==0.9.0",
         "matplotlib",
         "pebble>=5.1",

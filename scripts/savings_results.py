@@ -26,6 +26,7 @@ from verl_dots.reporting.selection import select
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "recipes/cpu"
 DATA, FIGURE, DOCUMENT = FOLDER / "savings.csv", FOLDER / "savings.svg", FOLDER / "README.md"
+RUNS = Path("runs/savings")  # of scripts/savings.sh
 SCRIPT, SECTION, BASELINE = "scripts/savings_results.py", "savings", "grpo"
 NOTHING = "–"
 # heading -> columns of the data: a figure, its standard deviation, or of how many seeds it is
@@ -149,8 +150,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--measure", action="store_true", help="read the runs into recipes/cpu/savings.csv")
     parser.add_argument("--write", action="store_true", help="put the table into recipes/cpu/README.md and draw")
-    parser.add_argument("--runs", type=Path, default=Path("runs/savings/accuracy/skewed"), help="(default: %(default)s)")
-    parser.add_argument("--times", type=Path, default=Path("runs/savings/time/skewed"), help="(default: %(default)s)")
+    parser.add_argument("--runs", type=Path, default=RUNS / "accuracy/skewed", help="(default: %(default)s)")
+    parser.add_argument("--times", type=Path, default=RUNS / "time/skewed", help="(default: %(default)s)")
     options = parser.parse_args(arguments)
     if options.measure:
         rows = measure(options.runs, options.times)
