@@ -116,9 +116,7 @@ def _titles(found: Sequence[_Panel]) -> tuple[list[str], list[str]]:
     if len({panel.curve.title for panel in found}) == 1 and details:
         of_panels = [[] for _ in found]
     if len(smoothing) > 1:
-        of_panels = [
-            [*of, *[panel.smoothing] * bool(panel.smoothing)] for of, panel in zip(of_panels, found, strict=True)
-        ]
+        of_panels = [[*of, *[panel.smoothing] * bool(panel.smoothing)] for of, panel in zip(of_panels, found, strict=True)]
     else:
         details += smoothing
     return ["\n".join(of) for of in of_panels], details
