@@ -14,6 +14,7 @@ from verl_dots.evidence.records import ACCURACY_RUN, TIMING_RUN
 from verl_dots.files import write_atomically
 
 RUN_FILE, COMMAND_FILE = "run.json", "command.json"
+TIMED = "time"  # folder of a combination's timing runs
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,7 +62,7 @@ def planned_runs(matrix: Matrix, kinds: Sequence[str], folder: Path) -> list[Pla
     Args:
         matrix: see `matrix.read_matrix`.
         kinds: of `records.ACCURACY_RUN` and `TIMING_RUN`, in order.
-        folder: of the runs: KIND/COMBINATION/METHOD-seedSEED below it.
+        folder: of the runs: COMBINATION/METHOD-seedSEED below it, of timing runs COMBINATION/time/METHOD-seedSEED.
     """
     runs = []
     methods = sorted(matrix.methods.values(), key=lambda method: method.name != BASELINE)

@@ -93,8 +93,8 @@ def test_a_campaign_makes_its_inputs_and_runs_and_skips_them_the_next_time(check
     status, output = run(checkout)
     assert (status, starts(checkout)) == (0, ALL), output
     assert (checkout / "data/one/made").exists() and not list(checkout.glob("*/*.making"))
-    folder = checkout / "runs/reproduce-mine/accuracy/one/grpo-seed1"
-    assert (folder / "output.log").read_text() == "said by runs/reproduce-mine/accuracy/one/grpo-seed1\n"
+    folder = checkout / "runs/reproduce-mine/one/grpo-seed1"
+    assert (folder / "output.log").read_text() == "said by runs/reproduce-mine/one/grpo-seed1\n"
     assert not (folder / "global_step_5").exists(), "checkpoints of finished runs are removed"
     assert "accuracy: one, grpo, seed 1: done in 90 s" in output
     assert run(checkout)[0] == 0 and starts(checkout) == ALL
@@ -104,7 +104,7 @@ def test_a_failed_run_is_named_and_the_others_are_made(checkout):
     (checkout / "how-mine-1").write_text("fail")
     status, output = run(checkout, "--no-time")
     assert (status, starts(checkout)) == (1, ALL[:8])
-    log = "runs/reproduce-mine/accuracy/two/mine-seed1"
+    log = "runs/reproduce-mine/two/mine-seed1"
     assert f"failed: accuracy: two, mine, seed 1: status 3: said by {log} ({log}/output.log)" in output
     (checkout / "how-mine-1").unlink()
     assert run(checkout, "--no-time")[0] == 0
@@ -136,7 +136,7 @@ def test_a_dry_run_prints_commands_and_makes_nothing(checkout):
         """OUT=data/two bash -euo pipefail -c 'mkdir "$OUT"'""",
     ]
     assert [line.split(" trainer")[0] for line in lines[2:]] == [
-        f"DATA=data/two MODEL=models/m SEED=2 STEPS=30 RUN=runs/reproduce-mine/accuracy/two/{name}-seed2 bash "
+        f"DATA=data/two MODEL=models/m SEED=2 STEPS=30 RUN=runs/reproduce-mine/two/{name}-seed2 bash "
         f"recipes/cpu/{name}.sh"
         for name in ("grpo", "mine")
     ]
@@ -148,12 +148,12 @@ def test_sigterm_lets_runs_save_and_the_same_command_resumes(checkout):
     started = begin(checkout, "--no-time", "--jobs", "2", "--combinations", "one")
     runs = checkout / "runs/reproduce-mine"
     for name in ("grpo", "mine"):
-        wait_for(runs / f"accuracy/one/{name}-seed1/begun")
+        wait_for(runs / f"one/{name}-seed1/begun")
     started.send_signal(signal.SIGTERM)
     output, _ = started.communicate(timeout=60)
     assert started.returncode == 128 + signal.SIGTERM and "the same command resumes" in output, output
-    assert all((runs / f"accuracy/one/{name}-seed1/saved").exists() for name in ("grpo", "mine"))
-    assert (runs / "accuracy/one/grpo-seed1/global_step_5").exists(), "what was cut resumes from its checkpoint"
+    assert all((runs / f"one/{name}-seed1/saved").exists() for name in ("grpo", "mine"))
+    assert (runs / "one/grpo-seed1/global_step_5").exists(), "what was cut resumes from its checkpoint"
     for name in ("how-grpo-1", "how-mine-1"):
         (checkout / name).unlink()
     assert run(checkout, "--no-time", "--combinations", "one")[0] == 0
@@ -164,7 +164,7 @@ def test_sigterm_lets_runs_save_and_the_same_command_resumes(checkout):
 def test_runs_end_with_the_runner_and_the_same_command_resumes(checkout, number):
     (checkout / "how-grpo-1").write_text("wait")
     started = begin(checkout, "--no-time", "--combinations", "one", "--seeds", "1")
-    wait_for(checkout / "runs/reproduce-mine/accuracy/one/grpo-seed1/begun")
+    wait_for(checkout / "runs/reproduce-mine/one/grpo-seed1/begun")
     started.send_signal(number)
     started.communicate(timeout=60)  # its end of the pipe is that of every process below it, too
     assert started.returncode == (130 if number == signal.SIGINT else -number)

@@ -69,10 +69,10 @@ def test_a_run_has_the_overrides_of_its_combination_and_method_last(read):
         "a=1", "b=2", "c=3",
     )  # fmt: skip
     assert run.variables == {"DATA": "data/d", "MODEL": "models/m", "SEED": "1", "STEPS": "30"}
-    assert run.folder == Path("runs/accuracy/two/mine-seed1")
-    assert run.shown.startswith("DATA=data/d MODEL=models/m SEED=1 STEPS=30 RUN=runs/accuracy/two/mine-seed1 bash rec")
+    assert run.folder == Path("runs/two/mine-seed1")
+    assert run.shown.startswith("DATA=data/d MODEL=models/m SEED=1 STEPS=30 RUN=runs/two/mine-seed1 bash rec")
     timing = runs["time", "time: one, grpo, seed 2"]
-    assert timing.variables["STEPS"] == "4" and timing.folder == Path("runs/time/one/grpo-seed2")
+    assert timing.variables["STEPS"] == "4" and timing.folder == Path("runs/one/time/grpo-seed2")
     assert timing.command[-3:] == ("trainer.test_freq=-1", "trainer.val_before_train=False", "trainer.save_freq=-1")
 
 
