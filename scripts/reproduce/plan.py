@@ -91,10 +91,9 @@ def _planned(matrix: Matrix, kind: str, combination: Combination, method: Method
         overrides += [f"trainer.test_freq={combination.test_freq}", f"trainer.save_freq={combination.save_freq}"]
     overrides += [*method.overrides, *combination.overrides, *combination.of_method.get(method.name, ())]
     variables = {"DATA": combination.data, "MODEL": combination.model, "SEED": str(seed), "STEPS": str(steps)}
-    return Planned(
-        combination.name, method.name, seed, kind, folder / kind / combination.name / f"{method.name}-seed{seed}",
-        ("bash", f"recipes/cpu/{method.recipe}.sh", *overrides), variables,
-    )  # fmt: skip
+    place = folder / combination.name / (TIMED if timing else "") / f"{method.name}-seed{seed}"
+    command = ("bash", f"recipes/cpu/{method.recipe}.sh", *overrides)
+    return Planned(combination.name, method.name, seed, kind, place, command, variables)
 
 
 def finished(folder: Path) -> bool:

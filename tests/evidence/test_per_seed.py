@@ -25,5 +25,5 @@ def test_each_seed_has_its_figures_and_its_fingerprint():
     digits = [column.digits for column in table.columns]
     rows = [[text_of(cell, places) for cell, places in zip(row, digits, strict=True)] for row in section.rows]
     assert section.heading == "one" and [row[:2] for row in rows] == [["GRPO", "1"], ["DOTS", "1"], ["DOTS", "2"]]
-    assert rows[1][2:] == ["–", "72.5", "25.6", "10.0", "1.25", "–", "94.5", "–", "0123456789ab"]
+    assert rows[1][2:] == ["–", "72.5", "25.6", "10.0", "1.25", "–", "94.5", "–", "0123456789abcdef"]
     assert rows[2][3:5] == ["70.0", "–"] and rows[2][-1] == ""

@@ -23,7 +23,6 @@ SHOWN = (
     ("generated tokens", "generated_tokens", "k", 0.001, 1),
     ("effective groups", "effective_groups", "%", 100, 0),
 )
-FINGERPRINT_LETTERS = 12
 
 
 def seeds_table(by_seed: pd.DataFrame, runs: pd.DataFrame, combinations: Combinations) -> Table:
@@ -39,7 +38,7 @@ def seeds_table(by_seed: pd.DataFrame, runs: pd.DataFrame, combinations: Combina
         lines = []
         for method in in_order(sorted(set(rows.method))):
             for _, row in rows[rows.method == method].sort_values("seed").iterrows():
-                found = str(prints.get((combination, method, row.seed), ""))[:FINGERPRINT_LETTERS]
+                found = str(prints.get((combination, method, row.seed), ""))
                 cells = [_cell(row.get(measure, math.nan), scale) for _, measure, _, scale, _ in SHOWN]
                 lines.append((label(method), str(int(row.seed)), *cells, found))
         sections.append(Section(title(str(combination), combinations), tuple(lines)))
