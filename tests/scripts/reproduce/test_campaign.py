@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from scripts.reproduce import plan
+from scripts.reproduce import __main__ as runner
+from scripts.reproduce import campaign, plan
 from tests.launches import ROOT, environment
 
 # Takes note of each start; fails, waits or ends as the file of its method and seed says; saves when asked to.
@@ -62,11 +63,18 @@ def begin(checkout: Path, *options: str) -> subprocess.Popen:
     )
 
 
-def run(checkout: Path, *options: str) -> tuple[int, str]:
-    """Status and output of the runner."""
-    started = begin(checkout, *options)
-    output, _ = started.communicate(timeout=120)
-    return started.returncode, output
+@pytest.fixture
+def run(checkout, monkeypatch, capsys):
+    """Runs the runner in this process: its status and its output."""
+    monkeypatch.setattr(runner, "ROOT", checkout)
+    monkeypatch.setattr(campaign, "POLL_SECONDS", 0.02)
+
+    def of(*options: str) -> tuple[int, str]:
+        status = runner.main(["--matrix", str(checkout / "recipes/evidence/mine.yaml"), "--no-evidence", *options])
+        told = capsys.readouterr()
+        return status, told.out + told.err
+
+    return of
 
 
 def starts(checkout: Path) -> list[str]:
@@ -89,46 +97,46 @@ ALL = [
 ]  # fmt: skip
 
 
-def test_a_campaign_makes_its_inputs_and_runs_and_skips_them_the_next_time(checkout):
-    status, output = run(checkout)
+def test_a_campaign_makes_its_inputs_and_runs_and_skips_them_the_next_time(checkout, run):
+    status, output = run()
     assert (status, starts(checkout)) == (0, ALL), output
     assert (checkout / "data/one/made").exists() and not list(checkout.glob("*/*.making"))
     folder = checkout / "runs/reproduce-mine/one/grpo-seed1"
     assert (folder / "output.log").read_text() == "said by runs/reproduce-mine/one/grpo-seed1\n"
     assert not (folder / "global_step_5").exists(), "checkpoints of finished runs are removed"
     assert "accuracy: one, grpo, seed 1: done in 90 s" in output
-    assert run(checkout)[0] == 0 and starts(checkout) == ALL
+    assert run()[0] == 0 and starts(checkout) == ALL
 
 
-def test_a_failed_run_is_named_and_the_others_are_made(checkout):
+def test_a_failed_run_is_named_and_the_others_are_made(checkout, run):
     (checkout / "how-mine-1").write_text("fail")
-    status, output = run(checkout, "--no-time")
+    status, output = run("--no-time")
     assert (status, starts(checkout)) == (1, ALL[:8])
     log = "runs/reproduce-mine/two/mine-seed1"
     assert f"failed: accuracy: two, mine, seed 1: status 3: said by {log} ({log}/output.log)" in output
     (checkout / "how-mine-1").unlink()
-    assert run(checkout, "--no-time")[0] == 0
+    assert run("--no-time")[0] == 0
     assert starts(checkout)[8:] == ["mine 1 one 30", "mine 1 two 30"], "what failed is made again, nothing else"
 
 
-def test_what_cannot_be_made_is_named_with_what_needs_it(checkout):
+def test_what_cannot_be_made_is_named_with_what_needs_it(checkout, run):
     broken = INPUTS | {"models/m": {"make": ["echo no model; false"]}}
     (checkout / "recipes/evidence/inputs.yaml").write_text(yaml.dump(broken))
-    status, output = run(checkout, "--no-time", "--seeds", "1", "--combinations", "one")
+    status, output = run("--no-time", "--seeds", "1", "--combinations", "one")
     assert status == 1 and "failed: models/m: status 1 of 'echo no model; false': no model" in output
     assert "failed: data/one: it needs models/m, which is not there" in output
 
 
-def test_a_finished_run_of_other_settings_does_not_count(checkout):
+def test_a_finished_run_of_other_settings_does_not_count(checkout, run):
     some = ("--no-time", "--seeds", "1", "--combinations", "one", "--methods", "grpo")
-    assert run(checkout, *some)[0] == 0
-    status, output = run(checkout, *some, "--steps", "60")
+    assert run(*some)[0] == 0
+    status, output = run(*some, "--steps", "60")
     assert status == 1 and "is of another run: it was run with STEPS=30, and the matrix has STEPS=60" in output
     assert starts(checkout) == ["grpo 1 one 30"]
 
 
-def test_a_dry_run_prints_commands_and_makes_nothing(checkout):
-    status, output = run(checkout, "--dry-run", "--seeds", "2", "--combinations", "two", "--no-time")
+def test_a_dry_run_prints_commands_and_makes_nothing(checkout, run):
+    status, output = run("--dry-run", "--seeds", "2", "--combinations", "two", "--no-time")
     assert status == 0 and starts(checkout) == [] and not (checkout / "runs").exists()
     lines = output.splitlines()
     assert lines[:2] == [
@@ -142,7 +150,7 @@ def test_a_dry_run_prints_commands_and_makes_nothing(checkout):
     ]
 
 
-def test_sigterm_lets_runs_save_and_the_same_command_resumes(checkout):
+def test_sigterm_lets_runs_save_and_the_same_command_resumes(checkout, run):
     for name in ("how-grpo-1", "how-mine-1"):
         (checkout / name).write_text("wait")
     started = begin(checkout, "--no-time", "--jobs", "2", "--combinations", "one")
@@ -156,12 +164,12 @@ def test_sigterm_lets_runs_save_and_the_same_command_resumes(checkout):
     assert (runs / "one/grpo-seed1/global_step_5").exists(), "what was cut resumes from its checkpoint"
     for name in ("how-grpo-1", "how-mine-1"):
         (checkout / name).unlink()
-    assert run(checkout, "--no-time", "--combinations", "one")[0] == 0
+    assert run("--no-time", "--combinations", "one")[0] == 0
     assert starts(checkout)[2:] == ["grpo 1 one 30", "mine 1 one 30", "grpo 2 one 30", "mine 2 one 30"]
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
-def test_runs_end_with_the_runner_and_the_same_command_resumes(checkout, number):
+def test_runs_end_with_the_runner_and_the_same_command_resumes(checkout, run, number):
     (checkout / "how-grpo-1").write_text("wait")
     started = begin(checkout, "--no-time", "--combinations", "one", "--seeds", "1")
     wait_for(checkout / "runs/reproduce-mine/one/grpo-seed1/begun")
@@ -169,7 +177,7 @@ def test_runs_end_with_the_runner_and_the_same_command_resumes(checkout, number)
     started.communicate(timeout=60)  # its end of the pipe is that of every process below it, too
     assert started.returncode == (130 if number == signal.SIGINT else -number)
     (checkout / "how-grpo-1").unlink()
-    assert run(checkout, "--no-time", "--combinations", "one", "--seeds", "1")[0] == 0
+    assert run("--no-time", "--combinations", "one", "--seeds", "1")[0] == 0
     assert starts(checkout) == ["grpo 1 one 30", "grpo 1 one 30", "mine 1 one 30"]
 
 
