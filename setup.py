@@ -43,7 +43,7 @@ setup(
         "psutil",
         "rich",
         "safetensors",
-        "scipy",
+        "scipy>=1.15",
         "tensorboard",
         "tqdm",
     ],
