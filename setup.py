@@ -42,7 +42,7 @@ setup(
         "psutil",
         "rich",
         "safetensors",
-        "scipy",
+        "scipy>=1.15",
         "tensorboard",
         "tqdm",
     ],
