@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from verl_dots.evidence import papers
@@ -69,10 +69,11 @@ def methods_run(evidence: Evidence, combination: str) -> list[str]:
     return in_order(sorted(set(runs.method[(runs.combination == combination) & (runs.kind == ACCURACY_RUN)])))
 
 
-def scale_notes(evidence: Evidence, combinations: Combinations) -> list[str]:
-    """What our combinations were run on, a sentence each."""
+def scale_notes(evidence: Evidence, combinations: Combinations, names: Iterable[str]) -> list[str]:
+    """What combinations were run on, a sentence each."""
     notes = []
-    for name, runs in evidence.runs.groupby("combination", sort=True):
+    for name in sorted(set(names)):
+        runs = evidence.runs[evidence.runs.combination == name]
         parts = [title(name, combinations)]
         for column in ("model", "data", "machine"):
             values = sorted({str(value) for value in runs[column] if value})

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from verl_dots.evidence.records import ACCURACY_RUN, Evidence
+from verl_dots.files import write_atomically
 
 AVERAGE = "average"
 _STEP = re.compile(r"global_step_(\d+)")
@@ -54,6 +55,21 @@ def read_evaluations(evidence: Evidence) -> dict[tuple[str, str, int], Evaluatio
             key = (run.combination, run.method, int(run.seed))
             found[key] = Evaluation(json.loads(newest.read_text())["results"])
     return found
+
+
+def save_evaluations(evaluations: Evaluations, file: Path) -> None:
+    """Write evaluations to a JSON file, for tables that are made where the runs' folders are not."""
+    rows = [
+        {"combination": combination, "method": method, "seed": seed, "results": dict(evaluation.results)}
+        for (combination, method, seed), evaluation in sorted(evaluations.items(), key=lambda item: item[0])
+    ]
+    write_atomically(file, lambda path: path.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8"))
+
+
+def load_evaluations(file: Path) -> dict[tuple[str, str, int], Evaluation]:
+    """Read what `save_evaluations` wrote."""
+    rows = json.loads(file.read_text(encoding="utf-8"))
+    return {(row["combination"], row["method"], row["seed"]): Evaluation(row["results"]) for row in rows}
 
 
 def _step(file: Path) -> int:

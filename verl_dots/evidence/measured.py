@@ -49,14 +49,12 @@ class Ours:
     evaluations: Evaluations = field(default_factory=dict)
     apart: Apart = field(default_factory=dict)
 
-    def cell(self, measure: str | None, asked: Asked) -> Cell:
+    def cell(self, measure: str, asked: Asked) -> Cell:
         """The figure that `measure` names.
 
         Raises:
             KeyError: no measure has this name.
         """
-        if measure is None:
-            return Missing(Why.NOT_MEASURED)
         if (found := self.apart.get((asked.combination, asked.method, measure))) is not None:
             return found
         name, _, benchmark = measure.partition("/")
@@ -179,10 +177,11 @@ def _extra(of: Callable[[float, float], float]) -> Measure:
 
 def _extra_seconds(ours: Ours, asked: Asked) -> Cell:
     """Mean extra steps times mean seconds of a step, as the paper has it."""
-    steps = _extra(lambda steps, _: steps)(ours, asked)
-    seconds = _seconds(ours, asked)
-    if isinstance(steps, Missing) or isinstance(seconds, Missing):
-        return steps if isinstance(steps, Missing) else seconds
+    steps, seconds = _extra(lambda steps, _: steps)(ours, asked), _seconds(ours, asked)
+    if isinstance(steps, Missing) or asked.method == asked.reference:
+        return steps
+    if isinstance(seconds, Missing):
+        return seconds
     return Figure(steps.value * seconds.value, seeds=steps.seeds, remark=seconds.remark)
 
 

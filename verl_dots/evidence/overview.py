@@ -30,14 +30,14 @@ def overview(ours: Ours, combinations: Combinations) -> Table:
     """A section for each combination, and one for the mean of them where the summary has it."""
     columns = [Column("method"), Column("reached"), Column("final accuracy", "%")]
     columns += [Column(heading, "%", digits=1) for heading in SAVED]
+    names = sorted(set(ours.evidence.runs.combination))
     sections = [
-        Section(title(name, combinations), _rows(ours, name, methods_run(ours.evidence, name)))
-        for name in sorted(set(ours.evidence.runs.combination))
+        Section(title(name, combinations), _rows(ours, name, methods_run(ours.evidence, name))) for name in names
     ]
     summary = ours.summary
     if len(overall := summary[summary.combination == OVERALL]):
         sections.append(Section(OVERALL, _rows(ours, OVERALL, in_order(sorted(set(overall.method))))))
-    notes = (*NOTES, *scale_notes(ours.evidence, combinations))
+    notes = (*NOTES, *scale_notes(ours.evidence, combinations, names))
     return Table(NAME, "All methods", tuple(columns), tuple(sections), notes)
 
 

@@ -26,13 +26,13 @@ class Paper:
 
 @dataclass(frozen=True)
 class Quantity:
-    """A column: what is measured of our runs for it (`ours`, see measured.py), or why nothing is."""
+    """A column: `ours` is what is measured of our runs, see measured.py; `ours_digits` where these need others."""
 
     heading: str
-    ours: str | None
+    ours: str
     unit: str = ""
     digits: int = 2
-    why: str = ""
+    ours_digits: int | None = None
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,8 @@ class PaperTable:
     @property
     def source(self) -> str:
         """Where the figures are from, in a sentence."""
-        return f"The paper's figures: {self.paper.title}, arXiv {self.paper.arxiv}, table {self.number}."
+        paper = self.paper
+        return f"The paper's figures: {paper.title}, arXiv {paper.arxiv}, table {self.number}. Read: {paper.read}."
 
 
 @cache
@@ -109,9 +110,6 @@ def _table(name: str, given: dict[str, Any], papers: Mapping[str, Paper]) -> Pap
     columns = tuple(Quantity(**column) for column in given.pop("columns"))
     rows = tuple(_row(f"table {name}", row, len(columns)) for row in given.pop("rows"))
     paper, own = papers[given.pop("paper")], tuple(given.pop("own"))
-    for column in columns:
-        if column.ours is None and not column.why:
-            raise ValueError(f"table {name}: {column.heading} has neither `ours` nor `why`; say one")
     return PaperTable(name=name, paper=paper, own=own, columns=columns, rows=rows, **given)
 
 

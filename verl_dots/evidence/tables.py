@@ -31,8 +31,12 @@ from verl_dots.evidence.papers import PaperTable
 from verl_dots.evidence.records import Evidence
 from verl_dots.files import write_atomically
 
-ON_PAPERS_DATA = "Ours: on the paper's model and data, without a row in the paper"
-OTHER_SCALE = "Ours: the same measure at another scale"
+# What our rows without a row of the paper are on, and the heading above them.
+HEADINGS = {
+    "same": "Ours: on the paper's model and data, without a row in the paper",
+    "other paper": "Ours: the same measure on another paper's model and data",
+    "other scale": "Ours: the same measure at another scale",
+}
 Rows = tuple[tuple[Cell, ...], ...]
 
 
@@ -45,16 +49,16 @@ def paper_table(name: str, ours: Ours, combinations: Combinations) -> Table:
     table = papers.tables()[name]
     sections = [Section(f"{table.paper.title}, table {table.number}", _paper_rows(table, ours, combinations))]
     own = list(_own(table, ours.evidence, combinations))
-    for heading, on_papers_data in ((ON_PAPERS_DATA, True), (OTHER_SCALE, False)):
-        rows = tuple(_own_row(table, ours, combinations, asked) for asked, same in own if same is on_papers_data)
+    for place, heading in HEADINGS.items():
+        rows = tuple(_own_row(table, ours, combinations, asked) for asked, of in own if of == place)
         sections += [Section(heading, rows)] if rows else []
     columns = [Column("model and data"), Column("method")]
-    columns += [Column(one.heading, one.unit, of, one.digits) for one in table.columns for of in ("paper", "ours")]
-    whys = dict.fromkeys(f"{row.name}: {row.why}." for row in table.rows if row.why)
-    nothing = () if own else ("Nothing of this table was run at another scale.",)
-    measured = f"Measured there: {table.measured}. Hardware: {table.hardware}."
-    notes = (table.source, measured, table.differs, *whys, *nothing, *scale_notes(ours.evidence, combinations))
+    for one in table.columns:
+        digits = one.digits if one.ours_digits is None else one.ours_digits
+        columns += [Column(one.heading, one.unit, "paper", one.digits), Column(one.heading, one.unit, "ours", digits)]
     heading = f"{table.paper.title.split(':')[0]}, table {table.number}: {table.title}"
+    shown = [*_repeated(table, combinations).values(), *(asked.combination for asked, _ in own)]
+    notes = (*_notes(table, bool(shown)), *scale_notes(ours.evidence, combinations, shown))
     return Table(name, heading, tuple(columns), tuple(sections), notes)
 
 
@@ -100,8 +104,21 @@ def write_tables(
     return [folder / name for name in texts]
 
 
+def _notes(table: PaperTable, any_ours: bool) -> list[str]:
+    """The source, what its figures are, what differs, why figures are missing."""
+    measured = f"Measured there: {table.measured}. Hardware: {table.hardware}."
+    whys = dict.fromkeys(f"{row.name}: {row.why}." for row in table.rows if row.why)
+    return [table.source, measured, table.differs, *whys, *([] if any_ours else ["Nothing of this table was run."])]
+
+
+def _repeated(table: PaperTable, combinations: Combinations) -> dict[str, str]:
+    """Recipes of the table's rows -> our combinations that repeat them."""
+    settings = {row.setting for row in table.rows}
+    return {one.paper: name for name, one in combinations.items() if one.paper in settings}
+
+
 def _paper_rows(table: PaperTable, ours: Ours, combinations: Combinations) -> Rows:
-    repeated = {one.paper: name for name, one in combinations.items() if one.paper}
+    repeated = _repeated(table, combinations)
     rows = []
     for row in table.rows:
         cells: list[Cell] = [row.model, row.name]
@@ -113,17 +130,17 @@ def _paper_rows(table: PaperTable, ours: Ours, combinations: Combinations) -> Ro
     return tuple(rows)
 
 
-def _own(table: PaperTable, evidence: Evidence, combinations: Combinations) -> Iterator[tuple[Asked, bool]]:
-    """What was run that the paper has no row of, and whether it is on a model and data of the table."""
-    rows = {(row.setting, row.method): row for row in table.rows}
-    shares = {row.setting: row.share for row in table.rows if row.share is not None}
+def _own(table: PaperTable, evidence: Evidence, combinations: Combinations) -> Iterator[tuple[Asked, str]]:
+    """What was run that the paper has no row of, and where: a key of `HEADINGS`."""
+    keys = {(row.setting, row.method) for row in table.rows}
+    shares = {row.setting: table.share if row.share is None else row.share for row in table.rows}
     for name in sorted(set(evidence.runs.combination)):
         setting = combinations.get(name, Combination()).paper
+        place = "same" if setting in shares else "other paper" if setting else "other scale"
         run = methods_run(evidence, name)
         for method in table.own:
-            if (method in run or (method == BASE and BASELINE in run)) and (setting, method) not in rows:
-                on_papers_data = any(setting == of for of, _ in rows)
-                yield Asked(name, method, table.reference, shares.get(setting, table.share)), on_papers_data
+            if (method in run or (method == BASE and BASELINE in run)) and (setting, method) not in keys:
+                yield Asked(name, method, table.reference, shares.get(setting, table.share)), place
 
 
 def _own_row(table: PaperTable, ours: Ours, combinations: Combinations, asked: Asked) -> tuple[Cell, ...]:
