@@ -91,7 +91,12 @@ def name(method: MethodSummary) -> str:
 def plain(text: str) -> str:
     """`text` as it is for matplotlib, which sets formulas between dollar signs and hides labels that begin with _."""
     text = text if len(text) <= LONGEST_NAME else f"{text[: LONGEST_NAME // 2]}...{text[-LONGEST_NAME // 2 :]}"
-    return (" " if text.startswith("_") else "") + text.replace("$", r"\$")
+    return (" " if text.startswith("_") else "") + escaped(text)
+
+
+def escaped(text: str) -> str:
+    """`text` without the dollar signs between which matplotlib sets formulas."""
+    return text.replace("$", r"\$")
 
 
 def name_lacking(panel: Axes, key: str, lacking: list[str]) -> None:

@@ -1,1 +1,1 @@
-"""The figures of the evidence: what is drawn, how it looks in print, and the files; `write.write_figures` writes all."""
+"""The figures of the evidence: what is drawn and how it looks in print. `write.write_figures` writes them all."""

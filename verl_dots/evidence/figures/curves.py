@@ -102,7 +102,9 @@ def _figure(steps: pd.DataFrame, looks: Mapping[str, Look], places: Sequence[tup
         panels.label_left([axis for axis in axes if len({panel.curve.label for panel in found}) == 1])
         panels.legend(figure, looks, [name for panel in found for name in panel.lines])
         lines = [line for panel in found for line in panel.lines.values()]
-        whole = "; ".join(dict.fromkeys(panel.curve.title for panel in found))
+        whole = found[0].curve.title
+        if len({panel.curve.title for panel in found}) > 1:  # of one combination
+            whole, *details = details
         band = panels.BAND if any(line.seeds > 1 for line in lines) else ""
         text = panels.title(figure, whole, *details, band, panels.seeds_told([line.seeds for line in lines]))
     return Drawn(figure, " ".join([text, *_lacking(steps, looks, found)]))
@@ -116,7 +118,9 @@ def _titles(found: Sequence[_Panel]) -> tuple[list[str], list[str]]:
     if len({panel.curve.title for panel in found}) == 1 and details:
         of_panels = [[] for _ in found]
     if len(smoothing) > 1:
-        of_panels = [[*of, *[panel.smoothing] * bool(panel.smoothing)] for of, panel in zip(of_panels, found, strict=True)]
+        of_panels = [
+            [*of, *[panel.smoothing] * bool(panel.smoothing)] for of, panel in zip(of_panels, found, strict=True)
+        ]
     else:
         details += smoothing
     return ["\n".join(of) for of in of_panels], details

@@ -31,7 +31,7 @@ class Drawn:
     text: str
 
 
-def grid(count: int, height: float = PANEL_HEIGHT, share_y: bool = False) -> tuple[Figure, list[Axes]]:
+def grid(count: int, height: float = PANEL_HEIGHT, *, share_y: bool = False) -> tuple[Figure, list[Axes]]:
     """A figure as wide as a page, and so many panels in rows of up to three."""
     columns = min(COLUMNS, count)
     rows = math.ceil(count / columns)
@@ -42,8 +42,8 @@ def grid(count: int, height: float = PANEL_HEIGHT, share_y: bool = False) -> tup
     return figure, list(panels[:count])
 
 
-def draw_line(panel: Axes, line: Line, look: Look, place: int, scale: float = 1.0) -> None:
-    """The mean as a line, and the range over seeds as a band where there are several.
+def draw_line(panel: Axes, line: Line, look: Look, place: int, scale: float = 1.0, band: bool = True) -> None:
+    """The mean as a line, and with `band` the range over seeds where there are several.
 
     Args:
         place: of the method among all; markers of methods with the same values stand beside each other by it.
@@ -52,7 +52,7 @@ def draw_line(panel: Axes, line: Line, look: Look, place: int, scale: float = 1.
         line.x_E, scale * line.mean_E, color=look.colour, linestyle=look.dash, marker=look.marker,
         markevery=_marked(line.mean_E, place), label=look.label, zorder=3,
     )  # fmt: skip
-    if line.seeds > 1:
+    if band and line.seeds > 1:
         panel.fill_between(
             line.x_E, scale * line.low_E, scale * line.high_E, color=look.colour, alpha=0.12, linewidth=0, zorder=2
         )
@@ -68,10 +68,10 @@ def _marked(values_E: np.ndarray, place: int) -> list[int]:
     return np.flatnonzero(known_E & (at_E | last_E | ~beside_E)).tolist()
 
 
-def legend(figure: Figure, looks: Mapping[str, Look], drawn: Sequence[str]) -> None:
-    """One legend below the panels, of the methods that are drawn, in the order of `looks`."""
+def legend(figure: Figure, looks: Mapping[str, Look], drawn: Sequence[str], lines: bool = True) -> None:
+    """One legend below the panels, of the methods that are drawn in the order of `looks`; without `lines` of points."""
     entries = {
-        look.label: Line2D([], [], color=look.colour, linestyle=look.dash, marker=look.marker)
+        look.label: Line2D([], [], color=look.colour, linestyle=look.dash if lines else "", marker=look.marker)
         for name, look in looks.items()
         if name in drawn
     }
@@ -82,7 +82,7 @@ def name_panel(panel: Axes, text: str) -> None:
     """A panel's title, in lines as wide as the panel."""
     columns = panel.get_gridspec().ncols
     lines = [part for line in text.split("\n") for part in textwrap.wrap(line, _PANEL_CHARACTERS // columns)]
-    panel.set_title("\n".join(map(drawing.plain, lines)))
+    panel.set_title("\n".join(map(drawing.escaped, lines)))
 
 
 def label_left(panels: Sequence[Axes]) -> None:
@@ -96,7 +96,7 @@ def title(figure: Figure, what: str, *details: str) -> str:
     """Put above a figure what it shows, and beneath that how; the same as sentences."""
     how = "; ".join(detail for detail in details if detail)
     lines = [line for text in (what, how) for line in textwrap.wrap(text, _TITLE_CHARACTERS)]
-    figure.suptitle("\n".join(map(drawing.plain, lines)))
+    figure.suptitle("\n".join(map(drawing.escaped, lines)))
     return ". ".join(text[0].upper() + text[1:] for text in (what, how) if text) + "."
 
 

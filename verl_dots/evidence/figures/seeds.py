@@ -55,7 +55,7 @@ def over_seeds(rows: pd.DataFrame, column: str, x: str = "step", window: int = 1
         if np.isnan(x_E).all():
             return None
     part_E = _parts(values.index.to_numpy(float))
-    smoothed = values.groupby(part_E, group_keys=False).apply(lambda of: of.rolling(window, min_periods=1).mean())
+    smoothed = values.groupby(part_E).rolling(window, min_periods=1).mean()
     columns = (x_E, smoothed.mean(axis=1), smoothed.min(axis=1), smoothed.max(axis=1))
     return Line(*(_broken(np.asarray(column, dtype=float), part_E) for column in columns), seeds=values.shape[1])
 

@@ -1,4 +1,4 @@
-"""What is drawn over training: accuracy against its costs, effective questions, predictions, replay, entropy, target."""
+"""What is drawn over training: accuracy against costs, effective questions, predictions, replay, entropy, target."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import pandas as pd
 
 from verl_dots.evidence.figures.curves import ACCURACY, Curve, draw
 from verl_dots.evidence.figures.panels import Drawn
-from verl_dots.evidence.methods import BASELINE, LOOKS, Look
-from verl_dots.evidence.records import ACCURACY_RUN, TIMING_RUN, Evidence
-from verl_dots.reporting import drawing, metric_means
+from verl_dots.evidence.figures.style import looks
+from verl_dots.evidence.methods import Look
+from verl_dots.evidence.records import TIMING_RUN
 
 TIME = "time"  # column that `with_time` adds
 ACCURACY_AGAINST = (
@@ -49,20 +49,25 @@ ADARFT = (
 )
 
 
-def training_figures(evidence: Evidence, by_seed: pd.DataFrame, looks: Mapping[str, Look]) -> dict[str, Drawn]:
-    """File name -> figure or reason, of all that is drawn over training."""
-    steps = evidence.steps[evidence.steps["kind"] == ACCURACY_RUN]
+def training_figures(steps: pd.DataFrame, by_seed: pd.DataFrame, of_method: Mapping[str, Look]) -> dict[str, Drawn]:
+    """File name -> figure or reason, of all that is drawn over training.
+
+    Args:
+        steps: rows of `Evidence.steps` that count for accuracy.
+        by_seed: see `measures`.
+        of_method: looks of all methods.
+    """
     timed, labels = with_time(steps, by_seed)
     against = [replace(curve, x_labels=labels) if curve.x == TIME else curve for curve in ACCURACY_AGAINST]
     entropy = max(ENTROPIES, key=lambda curve: _methods_with(steps, curve.columns[0]))
     return {
-        **draw(timed, looks, "accuracy", against),
-        **draw(steps, looks, "effective", [EFFECTIVE]),
-        **draw(steps, looks, "rho", [RHO]),
-        **draw(steps, looks, "replay", REPLAY),
-        **draw(steps, looks, "entropy", [entropy]),
-        **draw(steps, looks, "temperature", [TEMPERATURE]),
-        **draw(steps, looks, "adarft", ADARFT),
+        **draw(timed, of_method, "accuracy", against),
+        **draw(steps, of_method, "effective", [EFFECTIVE]),
+        **draw(steps, of_method, "rho", [RHO]),
+        **draw(steps, of_method, "replay", REPLAY),
+        **draw(steps, of_method, "entropy", [entropy]),
+        **draw(steps, of_method, "temperature", [TEMPERATURE]),
+        **draw(steps, of_method, "adarft", ADARFT),
     }
 
 
@@ -77,9 +82,9 @@ def with_time(steps: pd.DataFrame, by_seed: pd.DataFrame) -> tuple[pd.DataFrame,
     timed = steps.assign(**{TIME: steps["step"] * of_step["ratio"].to_numpy()})
     labels = {}
     for combination, rows in by_seed.groupby("combination"):
-        baseline = looks_of([rows["baseline"].iloc[0]])[rows["baseline"].iloc[0]].label
+        (baseline,) = looks(rows["baseline"].head(1)).values()
         alone = (rows["step_source"] == TIMING_RUN).all()
-        labels[combination] = f"training time (steps of {baseline})" + "" * alone
+        labels[combination] = f"training time (steps of {baseline.label})" + ("" if alone else ", not timed alone")
     return timed, labels
 
 

@@ -7,18 +7,32 @@ from pathlib import Path
 
 import pandas as pd
 
-from verl_dots.evidence.figures.curves import Drawn
+from verl_dots.evidence.figures.budget import budget_figure
+from verl_dots.evidence.figures.calibration import calibration_figure
+from verl_dots.evidence.figures.panels import Drawn
+from verl_dots.evidence.figures.pass_at import pass_at_figure
+from verl_dots.evidence.figures.savings import savings_figure
 from verl_dots.evidence.figures.style import looks, save
 from verl_dots.evidence.figures.training import training_figures
-from verl_dots.evidence.records import Evidence
+from verl_dots.evidence.records import ACCURACY_RUN, Evidence
 
 logger = logging.getLogger(__name__)
 
 
 def draw_figures(evidence: Evidence, by_seed: pd.DataFrame, summary: pd.DataFrame) -> dict[str, Drawn]:
-    """File name -> figure and caption, or why there is no figure."""
-    of_method = looks(evidence.runs["method"])
-    return training_figures(evidence, of_method)
+    """File name -> figure and caption, or why there is no figure.
+
+    Args:
+        by_seed, summary: see `measures`.
+    """
+    steps, of_method = evidence.steps[evidence.steps["kind"] == ACCURACY_RUN], looks(evidence.runs["method"])
+    return {
+        "savings": savings_figure(summary, by_seed, of_method),
+        **training_figures(steps, by_seed, of_method),
+        "calibration": calibration_figure(steps, of_method),
+        "budget": budget_figure(steps, of_method),
+        "pass_at_k": pass_at_figure(evidence.runs, of_method),
+    }
 
 
 def write_figures(
