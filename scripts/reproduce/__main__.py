@@ -28,7 +28,7 @@ from verl_dots.terminal import errors, output  # noqa: E402
 
 ROOT = Path(__file__).parents[2]
 MATRICES = ROOT / "recipes/evidence"
-KEPT = MATRICES / "results"
+KEPT, CLAIMS = MATRICES / "results", MATRICES / "claims.yaml"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -91,7 +91,9 @@ def _show(inputs: Sequence, runs: Sequence[plan.Planned]) -> None:
 def _evidence(folder: Path, options: argparse.Namespace) -> int:
     """Tables, figures and the page of what there is; with --check, whether it is what another machine had."""
     out = options.out or Path("report") / folder.name
-    words = [sys.executable, "-m", "verl_dots.evidence", str(folder), "--out", str(out)]
+    matrix = options.matrix or MATRICES / f"{options.scale}.yaml"
+    words = [sys.executable, "-m", "verl_dots.evidence", str(folder), "--out", str(out), "--about", str(matrix)]
+    words += ["--claims", str(CLAIMS), "--made-by", shlex.join(["bash", "scripts/reproduce.sh", *options.words])]
     if options.check:
         words += ["--check", str(KEPT)]
     return subprocess.run(words, cwd=ROOT).returncode
@@ -120,6 +122,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--out", type=Path, metavar="DIR", help="of the results (default: report/reproduce-NAME)")
     cluster.add_options(parser)
     options = parser.parse_args(arguments)
+    options.words = sys.argv[1:] if arguments is None else list(arguments)
     if options.jobs < 1:
         parser.error(f"--jobs {options.jobs} must be 1 or more")
     if options.time and options.no_time:

@@ -1,10 +1,10 @@
-"""Measure what methods save, over seeds and over combinations of model and data.
+"""Measure what methods save, over seeds and over combinations of model and data; tables, figures and a page of it.
 
-    python -m verl_dots.evidence ROOT --out FOLDER [--baseline NAME] [--smoothing HOW] [--tolerance SHARE]
+    python -m verl_dots.evidence ROOT --out FOLDER [--about MATRIX] [--claims FILE] [--check KEPT]
 
 ROOT holds run folders as COMBINATION/RUN, and timing runs as COMBINATION/time/RUN; or steps.csv and runs.csv, which an
 earlier call wrote. Written to FOLDER: steps.csv, runs.csv and notes.txt (the evidence), by_seed.csv and summary.csv
-(the measures).
+(the measures), the folders `tables` and `figures`, and index.html, a page of all that stands alone.
 """
 
 from __future__ import annotations
@@ -15,11 +15,13 @@ from pathlib import Path
 
 from rich.console import Console
 
-from verl_dots.evidence import saved
+from verl_dots.evidence import results, saved
+from verl_dots.evidence.agreement import agreement
 from verl_dots.evidence.curves import DEFAULT_SMOOTHING, SMOOTHINGS
 from verl_dots.evidence.measures import cost_column, saved_column
 from verl_dots.evidence.measuring import Measured, measure
 from verl_dots.evidence.methods import BASELINE
+from verl_dots.evidence.page import PAGE_FILE
 from verl_dots.evidence.read import read_evidence
 from verl_dots.evidence.records import Evidence
 from verl_dots.files import try_output
@@ -46,20 +48,32 @@ _SHOWN = (
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; 0 when the files are written, 2 when the runs or the output do not allow them."""
+    """Run the command line; 0 when the files are written, 2 when the runs or the output do not allow them.
+
+    With --check 1 where a run has another fingerprint than the kept one.
+    """
     options = _parse(arguments)
     try:
-        for name in OUTPUTS:
+        for name in (*OUTPUTS, PAGE_FILE):
             try_output(options.out / name)
+        about = results.read_about(options.about, options.claims, options.made_by)
         evidence = saved.load(options.root) if saved.is_saved(options.root) else read(options)
         measured = measure(evidence, options.baseline, options.smoothing, options.tolerance)
         for name, write in OUTPUTS.items():
             write(evidence, measured, options.out / name)
+        results.write_results(evidence, measured, options.out, about)
+        kept = saved.load(options.check) if options.check else None
     except Refusal as error:
         errors().print(f"error: {error}")
         return 2
-    _show(output(), evidence, measured)
-    return 0
+    console = output()
+    _show(console, evidence, measured)
+    console.print(f"\nPage: {options.out / PAGE_FILE}")
+    if kept is None:
+        return 0
+    found = agreement(evidence.runs, kept.runs)
+    console.print(f"{options.check}: {found.sentence}")
+    return 1 if found.different else 0
 
 
 def read(options: argparse.Namespace) -> Evidence:
@@ -102,6 +116,10 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     )  # fmt: skip
     parser.add_argument("--metric", metavar="KEY", help="metric that counts as the accuracy (default: verl's own)")
     parser.add_argument("--timed", default="time", metavar="NAME", help="folder of timing runs (default: time)")
+    parser.add_argument("--about", type=Path, metavar="MATRIX", help="file with titles and rows of the combinations")
+    parser.add_argument("--claims", type=Path, metavar="FILE", help="what the figures are held against")
+    parser.add_argument("--made-by", default="", metavar="TEXT", help="commands that the page names")
+    parser.add_argument("--check", type=Path, metavar="KEPT", help="saved evidence whose fingerprints are compared")
     return parser.parse_args(arguments)
 
 
