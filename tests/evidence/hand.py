@@ -14,7 +14,7 @@ def run(
     """Rows of steps 0 to the last in `accuracies`; each step has these costs, and each after 0 these `metrics`."""
     rows = []
     for step in range(max(accuracies) + 1):
-        costs = (2 * seconds * step, seconds * step, tokens * step, rollouts * step)
+        costs = map(float, (2 * seconds * step, seconds * step, tokens * step, rollouts * step))
         row = dict(zip(STEP_COLUMNS, (step, accuracies.get(step, math.nan), *costs), strict=True))
         rows.append(row | (metrics if step else {}))
     return pd.DataFrame(rows)

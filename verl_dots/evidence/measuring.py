@@ -94,7 +94,7 @@ def _require_baseline(runs: pd.DataFrame, baseline: str) -> None:
     for combination, of in runs.groupby("combination", sort=False):
         if baseline not in set(of["method"]):
             names = ", ".join(dict.fromkeys(of["method"]))
-            text = f"{combination} has no run of the baseline {baseline}; it has {names}. Choose one of these with --baseline."
+            text = f"{combination} has no run of the baseline {baseline}. Choose another with --baseline: {names}."
             raise EvidenceError(text, key="--baseline", reason="missing")
 
 
