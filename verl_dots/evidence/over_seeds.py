@@ -23,7 +23,8 @@ def interval(groups: Sequence[Sequence[float]]) -> tuple[float, float]:
 
     What it is worth for three seeds: of their 27 resamples one has the least value three times, which is more than
     2.5 %. So the interval is just the range from the least to the greatest seed. It holds the true mean of a
-    symmetric distribution in 1 - 2 / 2^3 = 75 % of cases, not in 95 %: it shows how far apart the seeds are, and is no test.
+    symmetric distribution in 1 - 2 / 2^3 = 75 % of cases, not in 95 %: it shows how far apart the seeds are, and is no
+    test.
 
     Args:
         groups: values of each group, all finite. A group of one value has no spread: both ends are nan then.
