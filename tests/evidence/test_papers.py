@@ -8,7 +8,7 @@ import yaml
 
 from verl_dots.evidence import papers
 from verl_dots.evidence.cells import Figure, Missing, Why
-from verl_dots.evidence.measured import MEASURES
+from verl_dots.evidence.ours import MEASURES
 
 RECIPES = Path(__file__).parents[2] / "recipes"
 TABLES = papers.tables()

@@ -8,7 +8,7 @@ from tests.evidence.latex import unbalanced
 from verl_dots.evidence import papers, rendering
 from verl_dots.evidence.cells import Figure, Missing, Section, Table, Why
 from verl_dots.evidence.combinations import Combination, described
-from verl_dots.evidence.measured import Ours
+from verl_dots.evidence.ours import Ours
 from verl_dots.evidence.overview import overview
 from verl_dots.evidence.tables import HEADINGS, all_tables, paper_table, write_tables
 

@@ -69,8 +69,13 @@ def methods_run(evidence: Evidence, combination: str) -> list[str]:
     return in_order(sorted(set(runs.method[(runs.combination == combination) & (runs.kind == ACCURACY_RUN)])))
 
 
+INTERVALS = (
+    "Ours: mean over seeds and its 95 % bootstrap interval, which of six seeds or fewer is close to their range."
+)
+
+
 def scale_notes(evidence: Evidence, combinations: Combinations, names: Iterable[str]) -> list[str]:
-    """What combinations were run on, a sentence each."""
+    """What combinations were run on, a sentence each, and what intervals are; nothing where there are none."""
     notes = []
     for name in sorted(set(names)):
         runs = evidence.runs[evidence.runs.combination == name]
@@ -81,4 +86,4 @@ def scale_notes(evidence: Evidence, combinations: Combinations, names: Iterable[
         if name in combinations and combinations[name].stands_for:
             parts.append(f"stands for {combinations[name].stands_for}")
         notes.append(f"Ours, {'; '.join(parts)}.")
-    return notes
+    return [INTERVALS, *notes] if notes else []

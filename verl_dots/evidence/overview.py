@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from verl_dots.evidence import summarised
+from verl_dots.evidence import summary_cells
 from verl_dots.evidence.cells import Cell, Column, Section, Table
 from verl_dots.evidence.combinations import Combinations, label, methods_run, scale_notes, title
-from verl_dots.evidence.measured import Asked, Ours
+from verl_dots.evidence.measures import OVERALL
 from verl_dots.evidence.methods import in_order
+from verl_dots.evidence.ours import Asked, Ours
 
 NAME = "overview"
-OVERALL = "mean of combinations"  # what `summary` calls it
 # Heading -> measure.
 SAVED = {
     "steps saved": "steps_saved",
@@ -21,7 +21,7 @@ SAVED = {
 }
 NOTES = (
     "Saved: the share of the baseline's cost that a method needs less until it first has the baseline's final "
-    "accuracy, with a 95 % interval over seeds; below 0 it needs more. For good: until the accuracy stays.",
+    "accuracy; below 0 it needs more. For good: until the accuracy stays.",
     "Reached: seeds that come to the baseline's final accuracy. Where one does not, nothing is averaged.",
 )
 
@@ -46,6 +46,6 @@ def _rows(ours: Ours, combination: str, methods: list[str]) -> tuple[tuple[Cell,
 
 
 def _row(ours: Ours, asked: Asked) -> tuple[Cell, ...]:
-    reached = summarised.reached(ours.summary, asked.combination, asked.method)
+    reached = summary_cells.reached(ours.summary, asked.combination, asked.method)
     measures = ("final_accuracy", *SAVED.values())
     return (label(asked.method), reached, *(ours.cell(measure, asked) for measure in measures))

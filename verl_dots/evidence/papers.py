@@ -26,7 +26,7 @@ class Paper:
 
 @dataclass(frozen=True)
 class Quantity:
-    """A column: `ours` is what is measured of our runs, see measured.py; `ours_digits` where these need others."""
+    """A column: `ours` is what is measured of our runs, see ours.py; `ours_digits` where these need others."""
 
     heading: str
     ours: str

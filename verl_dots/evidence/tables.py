@@ -24,8 +24,8 @@ from verl_dots.evidence.combinations import (
     title,
 )
 from verl_dots.evidence.evaluations import Evaluations, read_evaluations
-from verl_dots.evidence.measured import Apart, Asked, Ours
 from verl_dots.evidence.methods import BASELINE
+from verl_dots.evidence.ours import Apart, Asked, Ours
 from verl_dots.evidence.overview import overview
 from verl_dots.evidence.papers import PaperTable
 from verl_dots.evidence.records import Evidence

@@ -12,13 +12,13 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
-from verl_dots.evidence import summarised
+from verl_dots.evidence import summary_cells
 from verl_dots.evidence.cells import Cell, Figure, Missing, Why
 from verl_dots.evidence.combinations import BASE
 from verl_dots.evidence.evaluations import Evaluations
 from verl_dots.evidence.methods import BASELINE
 from verl_dots.evidence.records import ACCURACY_RUN, Evidence
-from verl_dots.evidence.seeds import mean_figure
+from verl_dots.evidence.summary_cells import mean_figure
 from verl_dots.reporting import validation_curves
 
 _VALIDATION = "val-core/{}/acc/mean@"
@@ -107,24 +107,26 @@ def _validated(runs: Sequence[pd.DataFrame], benchmark: str) -> Cell:
 
 
 def _final_accuracy(ours: Ours, asked: Asked) -> Cell:
-    return summarised.figure(ours.summary, asked.combination, asked.method, "final_accuracy", 100.0)
+    return summary_cells.figure(ours.summary, asked.combination, asked.method, "final_accuracy", 100.0)
 
 
 def _rho(ours: Ours, asked: Asked) -> Cell:
-    return summarised.figure(ours.summary, asked.combination, asked.method, "rho")
+    return summary_cells.figure(ours.summary, asked.combination, asked.method, "rho")
 
 
 def _seconds(ours: Ours, asked: Asked, scale: float = 1.0) -> Cell:
     """Seconds of a step times `scale`."""
     key = (asked.combination, asked.method)
-    return summarised.timed(summarised.figure(ours.summary, *key, summarised.STEP_SECONDS, scale), ours.by_seed, *key)
+    return summary_cells.timed(
+        summary_cells.figure(ours.summary, *key, summary_cells.STEP_SECONDS, scale), ours.by_seed, *key
+    )
 
 
 def _training_time(unit_seconds: float) -> Measure:
     """Steps of the runs times seconds of a step, in units of some seconds."""
 
     def time(ours: Ours, asked: Asked) -> Cell:
-        steps = summarised.figure(ours.summary, asked.combination, asked.method, summarised.STEPS)
+        steps = summary_cells.figure(ours.summary, asked.combination, asked.method, summary_cells.STEPS)
         return _seconds(ours, asked, steps.value / unit_seconds) if isinstance(steps, Figure) else steps
 
     return time
@@ -135,9 +137,9 @@ def _saving(name: str) -> Measure:
         key = (asked.combination, asked.method)
         if asked.method == BASELINE and asked.combination in set(ours.summary.combination):
             return "baseline"
-        found = summarised.saving(ours.summary, *key, name)
+        found = summary_cells.saving(ours.summary, *key, name)
         of_time = name in ("seconds_per_step_saved", "total_saved", "total_saved_kept")
-        return summarised.timed(found, ours.by_seed, *key) if of_time else found
+        return summary_cells.timed(found, ours.by_seed, *key) if of_time else found
 
     return saving
 
@@ -192,7 +194,7 @@ def _curve(rows: pd.DataFrame) -> validation_curves.Curve:
 
 # Names that `ours` of papers.yaml may have.
 MEASURES: dict[str, Measure] = {
-    **{name: _saving(name) for name in summarised.SAVINGS},
+    **{name: _saving(name) for name in summary_cells.SAVINGS},
     "final_accuracy": _final_accuracy,
     "seconds_per_step": _seconds,
     "hours": _training_time(3600.0),

@@ -1,4 +1,4 @@
-"""Figures of `summary`, the table of `measures` with a row for each combination, method and measure."""
+"""Cells of figures over seeds: those of `summary`, the table of `measures`, and means of values that it has not."""
 
 from __future__ import annotations
 
@@ -8,20 +8,29 @@ from dataclasses import replace
 
 import pandas as pd
 
+from verl_dots.evidence import over_seeds
 from verl_dots.evidence.cells import Cell, Figure, Missing, Why
+from verl_dots.evidence.measures import cost_column, saved_column
 
-# Shares of the baseline's cost saved until its final accuracy is first reached.
+# Shares of the baseline's cost saved until its final accuracy is there for the first time; once, until it stays.
 SAVINGS = {
-    "steps_saved": "saved_steps_100_first",
+    "steps_saved": saved_column("steps", 100, "first"),
     "seconds_per_step_saved": "saved_per_step",
-    "total_saved": "saved_time_100_first",
-    "tokens_saved": "saved_tokens_100_first",
-    "rollouts_saved": "saved_rollouts_100_first",
-    "total_saved_kept": "saved_time_100_kept",
+    "total_saved": saved_column("time", 100, "first"),
+    "tokens_saved": saved_column("tokens", 100, "first"),
+    "rollouts_saved": saved_column("rollouts", 100, "first"),
+    "total_saved_kept": saved_column("time", 100, "kept"),
 }
-STEPS_TO_TARGET = {"first": "steps_to_100_first", "kept": "steps_to_100_kept"}
+STEPS_TO_TARGET = {hold: cost_column("steps", 100, hold) for hold in ("first", "kept")}
 STEP_SECONDS, STEPS = "step_seconds", "steps"
 NOT_ALONE = "of accuracy runs"  # whose steps were not timed with the machine to themselves
+
+
+def mean_figure(values: Sequence[float]) -> Figure:
+    """The mean of one value a seed, with the interval of `over_seeds`; of a single seed there is none."""
+    low, high = over_seeds.interval([values])
+    known = math.isfinite(low)
+    return Figure(over_seeds.mean(values), low if known else None, high if known else None, seeds=len(values))
 
 
 def figure(summary: pd.DataFrame, combination: str, method: str, measure: str, scale: float = 1.0) -> Cell:
