@@ -127,8 +127,9 @@ def _titles(found: Sequence[_Panel]) -> tuple[list[str], list[str]]:
 
 
 def _panel(steps: pd.DataFrame, looks: Mapping[str, Look], combination: str, curve: Curve) -> _Panel:
-    rows = steps[steps["combination"] == combination]
-    recorded = [name for name in curve.columns if name in rows]
+    recorded = [name for name in curve.columns if name in steps]
+    columns = list(dict.fromkeys(["method", "seed", "step", *recorded, *[curve.x] * (curve.x in steps)]))
+    rows = steps.loc[steps["combination"] == combination, columns]
     window = trailing(curve.smoothed, rows)
     if curve.columns == (ACCURACY,):
         evaluations = rows.dropna(subset=recorded).groupby(["method", "seed"]).size()

@@ -71,7 +71,9 @@ def _marked(values_E: np.ndarray, place: int) -> list[int]:
 def legend(figure: Figure, looks: Mapping[str, Look], drawn: Sequence[str], lines: bool = True) -> None:
     """One legend below the panels, of the methods that are drawn in the order of `looks`; without `lines` of points."""
     entries = {
-        look.label: Line2D([], [], color=look.colour, linestyle=look.dash if lines else "", marker=look.marker)
+        look.label: Line2D([], [], color=look.colour, linestyle=look.dash, marker=look.marker)
+        if lines
+        else Line2D([], [], linestyle="", marker=look.marker, markerfacecolor="none", markeredgecolor=look.colour)
         for name, look in looks.items()
         if name in drawn
     }

@@ -83,7 +83,7 @@ def _draw_panel(axis: Axes, rows: pd.DataFrame, steps_reached: pd.Series, looks:
         if low < high:
             axis.plot([low, high], [place, place], color="#000000", linewidth=1.2, zorder=3)
         if min(mean, low) < LEAST:
-            axis.text(LEAST, place, f" to {min(mean, low):.0f}", va="center", ha="left", zorder=4, bbox=LABEL)
+            axis.text(LEAST + 4, place, f"to {min(mean, low):.0f}", va="center", ha="left", zorder=4, bbox=LABEL)
     axis.axvline(0, color="#000000", linewidth=1.2, zorder=3)
     axis.set_ylim(len(rows) - 0.5, -0.5)
     axis.set_yticks([])

@@ -1,0 +1,161 @@
+"""What is drawn over training: the data of the lines, what is named, what is left out."""
+
+import numpy as np
+import pytest
+
+from tests.evidence.figures.conftest import MATH, by_seed_of, evidence, rows
+from verl_dots.evidence.figures.style import looks
+from verl_dots.evidence.figures.training import training_figures, with_time
+from verl_dots.evidence.methods import LOOKS
+
+ORZ = "Tiny on ORZ"
+
+
+def drawn(*runs, ratios=None, source="time"):
+    found = evidence(*runs)
+    steps = found.steps[found.steps["kind"] == "accuracy"]
+    return training_figures(steps, by_seed_of(found, ratios, source), looks(found.runs["method"]))
+
+
+def line(axis, label):
+    """(x, y) of a method's line."""
+    (found,) = [one for one in axis.lines if one.get_label() == label]
+    return found.get_xdata().tolist(), found.get_ydata().tolist()
+
+
+def legend(figure):
+    return [text.get_text() for text in figure.legends[0].get_texts()]
+
+
+def above(figure):
+    return figure.get_suptitle().split("\n")
+
+
+def test_the_accuracy_of_one_combination_is_drawn_against_steps_time_and_tokens():
+    figure = drawn(rows(), rows("dots"), ratios={"dots": 0.5})["accuracy"].figure
+    steps, time, tokens = figure.axes
+    assert line(steps, "GRPO") == ([0, 2, 4, 6], pytest.approx([10, 20, 30, 40]))
+    assert line(time, "GRPO")[0] == [0, 2, 4, 6] and line(time, "DOTS")[0] == [0, 1, 2, 3]
+    assert line(tokens, "DOTS")[0] == [0, 200, 400, 600]
+    assert [axis.get_xlabel() for axis in figure.axes] == [
+        "training step", "training time (steps of GRPO)", "generated tokens",
+    ]  # fmt: skip
+    assert steps.get_ylabel() == "accuracy (%)" and legend(figure) == ["GRPO", "DOTS"]
+    assert above(figure) == ["Validation accuracy", f"{MATH}; 1 seed a line"]  # four validations are not smoothed
+    assert not steps.collections  # one seed has no band
+
+
+def test_of_several_combinations_each_cost_is_a_figure_with_a_panel_a_combination():
+    found = drawn(rows(), rows(combination=ORZ), rows("e3", combination=ORZ))
+    assert {name for name in found if name.startswith("accuracy")} == {
+        "accuracy_steps", "accuracy_time", "accuracy_tokens",
+    }  # fmt: skip
+    figure = found["accuracy_tokens"].figure
+    assert [axis.get_title() for axis in figure.axes] == [MATH, ORZ]
+    assert [len(axis.lines) for axis in figure.axes] == [1, 2] and legend(figure) == ["GRPO", "E3"]
+    assert [axis.get_ylabel() for axis in figure.axes] == ["accuracy (%)", ""]
+
+
+def test_seeds_are_a_mean_with_a_band_that_the_figure_names():
+    runs = [rows(seed=seed) for seed in (1, 2, 3)]
+    for seed, run in enumerate(runs):
+        run["accuracy"] += 0.03 * seed
+    drawn_as = drawn(*runs)["accuracy"]
+    axis = drawn_as.figure.axes[0]
+    assert line(axis, "GRPO")[1] == pytest.approx([13, 23, 33, 43])
+    (band,) = axis.collections
+    at_six = [y for x, y in band.get_paths()[0].vertices if x == 6]
+    assert (min(at_six), max(at_six)) == (pytest.approx(40), pytest.approx(46))
+    assert above(drawn_as.figure)[1] == f"{MATH}; bands: least to greatest of the seeds; 3 seeds a line"
+    assert drawn_as.text == (f"Validation accuracy. {MATH}; bands: least to greatest of the seeds; 3 seeds a line.")
+
+
+def test_many_validations_and_noisy_metrics_are_smoothed_and_the_figure_says_how():
+    found = drawn(rows(steps=20, training__effective_groups=lambda step: (step % 2) if step else None))
+    accuracy, effective = found["accuracy"].figure, found["effective"].figure
+    assert "trailing means of 3 validations" in above(accuracy)[1]
+    # 0.1, 0.2, 0.3, ...: of three the one in the middle.
+    assert line(accuracy.axes[0], "GRPO")[1][:4] == pytest.approx([10, 15, 20, 30])
+    assert "trailing means of 2 steps" in above(effective)[1]
+    assert line(effective.axes[0], "GRPO")[1][:4] == pytest.approx([100, 50, 50, 50])
+    assert effective.axes[0].get_ylim() == (0, 100)
+
+
+def test_where_curves_of_a_figure_are_smoothed_differently_each_panel_says_so():
+    run = rows("adarft", steps=20, adarft__target=lambda step: 0.5, adarft__reward=lambda step: 0.25)
+    figure = drawn(run)["adarft"].figure
+    assert [axis.get_title() for axis in figure.axes] == [
+        "Target difficulty", "Reward that moves the target\ntrailing means of 2 steps",
+    ]  # fmt: skip
+    assert above(figure) == [MATH, "1 seed a line"]
+
+
+def test_nothing_recorded_is_no_figure_but_a_reason():
+    found = drawn(rows())
+    assert found["rho"].figure is None
+    names = "selection/reference/rho or selection/explored/rho or mopps/rho"
+    assert found["rho"].text == f"no run has recorded {names} with what it is drawn against"
+    assert {name for name, one in found.items() if one.figure} == {"accuracy"}
+
+
+def test_a_method_without_what_every_method_has_is_named():
+    with_it = rows(training__effective_groups=lambda step: 0.5)
+    drawn_as = drawn(with_it, rows("dots"))["effective"]
+    assert legend(drawn_as.figure) == ["GRPO"] and drawn_as.text.endswith(
+        f"Not recorded: DOTS ({MATH}, training step)."
+    )
+    # A correlation is not something that GRPO has.
+    drawn_as = drawn(rows(), rows("dots", selection__reference__rho=lambda step: 0.5))["rho"]
+    assert legend(drawn_as.figure) == ["DOTS"] and "Not recorded" not in drawn_as.text
+
+
+def test_a_method_that_was_not_timed_is_named_and_others_times_are():
+    found = drawn(rows(), rows("dots"), ratios={"dots": np.nan}, source="accuracy")["accuracy"]
+    assert [one.get_label() for one in found.figure.axes[1].lines] == ["GRPO"]
+    assert found.figure.axes[1].get_xlabel() == "training time (steps of GRPO), not timed alone"
+    assert found.text.endswith(f"Not recorded: DOTS ({MATH}, training time (steps of GRPO), not timed alone).")
+
+
+def test_time_is_steps_by_the_mean_ratio_of_the_seeds():
+    found = evidence(rows("dots", 1), rows("dots", 2))
+    table = by_seed_of(found)
+    table["step_ratio"] = [0.25, 0.75]
+    timed, labels = with_time(found.steps, table)
+    assert timed.loc[timed["step"] == 6, "time"].tolist() == [3, 3]
+    assert labels == {MATH: "training time (steps of GRPO)"}
+
+
+def test_the_entropy_that_most_methods_have_is_drawn_and_no_other_beside_it():
+    both = rows(training__sampled_entropy=lambda step: 0.5, actor__entropy=lambda step: 0.4)
+    replay = rows("dots_rr", training__sampled_entropy=lambda step: 0.25)
+    figure = drawn(both, replay)["entropy"].figure
+    assert line(figure.axes[0], "GRPO")[1][0] == 0.5 and line(figure.axes[0], "DOTS + RR")[1][0] == 0.25
+    assert above(figure)[0] == "Entropy of the rollouts, by their own log-probs"
+    old = drawn(rows(actor__entropy=lambda step: 0.4), rows("dots_rr"))["entropy"]
+    assert above(old.figure)[0] == "Entropy by the forward pass before the update" and "DOTS + RR" in old.text
+
+
+def test_unknown_methods_have_looks_of_their_own_behind_the_known_ones():
+    names = [f"run_{number}" for number in range(60)] + ["all", "grpo", "_$x$"]
+    found = looks(names)
+    assert list(found)[:3] == ["grpo", "all", "_$x$"] and found["_$x$"].label == r" _\$x\$"
+    assert len({(look.colour, look.dash, look.marker) for look in found.values()}) == len(names)
+    assert {look.marker for name, look in found.items() if name not in LOOKS} & {
+        look.marker for look in LOOKS.values()
+    } == set()
+    figure = drawn(rows(), rows("my_$run$"))["accuracy"].figure
+    assert legend(figure) == ["GRPO", r"my_\$run\$"]
+
+
+def test_timing_runs_are_not_drawn():
+    figure = drawn(rows(), rows(kind="time", seed=9))["accuracy"].figure
+    assert above(figure)[1].endswith("1 seed a line")
+
+
+def test_a_point_that_no_line_leads_to_has_a_marker():
+    def ratio(step):
+        return 0.5 if step in (1, 2, 3, 4, 5, 9) else None
+
+    (axis,) = drawn(rows(steps=12, training__effective_groups=ratio))["effective"].figure.axes
+    x, y = line(axis, "GRPO")
+    assert np.isnan(y[5]) and x[6] == 9 and 6 in axis.lines[0].get_markevery()

@@ -1,0 +1,36 @@
+"""The files of all figures."""
+
+import logging
+
+from matplotlib.image import imread
+
+from tests.evidence.figures.conftest import MATH, by_seed_of, evidence, rows, summary_of
+from verl_dots.evidence.figures.write import draw_figures, write_figures
+
+
+def made():
+    found = evidence(rows(training__effective_groups=lambda step: 0.5), rows("dots"))
+    return found, by_seed_of(found), summary_of((MATH, "dots", "time", 0.4, 0.3, 0.5, 1, 1))
+
+
+def test_pngs_and_svgs_are_written_with_their_captions_and_the_rest_has_reasons(tmp_path, caplog):
+    caplog.set_level(logging.INFO)
+    written = write_figures(*made(), tmp_path / "figures")
+    assert [file.name for file, _ in written] == ["savings.png", "accuracy.png", "effective.png"]
+    drawn = draw_figures(*made())
+    assert [text for _, text in written] == [drawn[file.stem].text for file, _ in written]
+    assert sorted(path.name for path in (tmp_path / "figures").iterdir()) == sorted(
+        file.with_suffix(suffix).name for file, _ in written for suffix in (".png", ".svg")
+    )
+    missing = {name for name, one in drawn.items() if one.figure is None}
+    assert {"rho", "replay", "entropy", "temperature", "adarft", "calibration", "budget", "pass_at_k"} == missing
+    assert {name for name in missing if f"no figure {name}: " in caplog.text} == missing
+
+
+def test_files_repeat_byte_for_byte_and_are_as_wide_as_a_page(tmp_path):
+    for name in ("one", "two"):
+        write_figures(*made(), tmp_path / name)
+    for file in (tmp_path / "one").iterdir():
+        assert file.read_bytes() == (tmp_path / "two" / file.name).read_bytes()
+    assert imread(tmp_path / "one" / "accuracy.png").shape[1] == 1400  # 7 inches at 200 dots
+    assert b"<dc:date>" not in (tmp_path / "one" / "accuracy.svg").read_bytes()
