@@ -117,7 +117,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--dry-run", action="store_true", help="print the commands, and nothing else")
     parser.add_argument("--keep-checkpoints", action="store_true", help="of finished runs, which are removed otherwise")
     parser.add_argument("--no-evidence", action="store_true", help="make runs alone, no tables and figures")
-    parser.add_argument("--check", action="store_true", help=f"compare fingerprints with {KEPT.relative_to(ROOT)}")
+    parser.add_argument("--check", action="store_true", help="compare fingerprints with recipes/evidence/results")
     parser.add_argument("--runs", type=Path, metavar="DIR", help="folder of the runs (default: runs/reproduce-NAME)")
     parser.add_argument("--out", type=Path, metavar="DIR", help="of the results (default: report/reproduce-NAME)")
     cluster.add_options(parser)

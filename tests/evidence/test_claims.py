@@ -18,6 +18,7 @@ SUMMARY = pd.DataFrame(
         (OVERALL, "dots", TIME, math.nan, math.nan, math.nan, math.nan, 3, 2),
         (OVERALL, "e3", TIME, math.nan, math.nan, math.nan, math.nan, 3, 0),
         (OVERALL, "e3", "saved_per_step", math.nan, math.nan, math.nan, math.nan, 3, 0),
+        (OVERALL, "mopps", TIME, math.nan, math.nan, math.nan, math.nan, 6, 6),
         ("one", "dash", "difference", -0.004, math.nan, math.nan, math.nan, 1, 1),
     ],
     columns=list(SUMMARY_COLUMNS),
@@ -31,9 +32,10 @@ def claim(method: str, at_least: float, measure: str = TIME, **more) -> Claim:
 @pytest.mark.parametrize("asked, word, cell", [
     (claim("dots_rr", 0.45), "met", Figure(45.0, 30.0, 60.0, seeds=3)),
     (claim("dots_rr", 0.451), "missed", Figure(45.0, 30.0, 60.0, seeds=3)),
-    (claim("dots", 0.1), "missed", Missing(Why.NOT_REACHED, "2 of 3 seeds reach the accuracy")),
+    (claim("dots", 0.1), "missed", Missing(Why.NOT_REACHED, "2 of 3 runs reach the accuracy")),
     (claim("e3", 0.1), "missed", Missing(Why.NOT_REACHED)),
     (claim("e3", 0.1, "saved_per_step"), "not measured", Missing(Why.NOT_RECORDED)),
+    (claim("mopps", 0.1), "not measured", Missing(Why.NOT_RUN, "on every combination")),
     (claim("adarft", 0.1), "not measured", Missing(Why.NOT_RUN)),
     (claim("dash", -0.01, "difference", combination="one", unit="points"), "met", Figure(-0.4, seeds=1)),
 ])  # fmt: skip

@@ -62,11 +62,13 @@ def verdict(claim: Claim, summary: pd.DataFrame) -> tuple[str, Cell]:
     if rows.empty:
         return NOT_MEASURED, Missing(Why.NOT_RUN)
     row = rows.iloc[0]
+    if not math.isfinite(row["mean"]) and row.reached == row.seeds:
+        return NOT_MEASURED, Missing(Why.NOT_RUN, "on every combination")
     if not math.isfinite(row["mean"]):
         if not row.reached:
             never = claim.measure.startswith("saved_") and claim.measure != "saved_per_step"
             return (MISSED, Missing(Why.NOT_REACHED)) if never else (NOT_MEASURED, Missing(Why.NOT_RECORDED))
-        return MISSED, Missing(Why.NOT_REACHED, f"{int(row.reached)} of {int(row.seeds)} seeds reach the accuracy")
+        return MISSED, Missing(Why.NOT_REACHED, f"{int(row.reached)} of {int(row.seeds)} runs reach the accuracy")
     mean, low, high = (100 * float(row[end]) for end in ("mean", "low", "high"))
     with_interval = math.isfinite(low) and math.isfinite(high)
     cell = Figure(mean, *((low, high) if with_interval else (None, None)), seeds=int(row.seeds))
