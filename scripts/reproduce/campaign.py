@@ -104,9 +104,11 @@ class Campaign:
                     run = waiting.popleft()
                     active[run] = self._start_run(run)
                 for run in [run for run, process in active.items() if process.poll() is not None]:
-                    self._ended(run, active.pop(run).returncode, stopping)
+                    status = active.pop(run).returncode
                     rest = [*waiting, *active, *(run for run in others if not plan.finished(self.root / run.folder))]
-                    bar.update(task, advance=1, left=self._left(rest, [*runs, *others]))
+                    left, there = self._left(rest, [*runs, *others]), len(runs) - len(waiting) - len(active)
+                    bar.update(task, completed=there, left=left)
+                    self._ended(run, status, stopping, f"{there} of {len(runs)}{left and ', '}{left}")
                 bar.refresh()
                 if stopping and not active:
                     raise Stopped
@@ -125,13 +127,13 @@ class Campaign:
         plan.record_command(run, folder)
         return self._start(list(run.command), {**run.variables, "RUN": str(run.folder)}, folder / LOG_FILE)
 
-    def _ended(self, run: Planned, status: int, stopping: bool) -> None:
+    def _ended(self, run: Planned, status: int, stopping: bool, told: str) -> None:
         folder = self.root / run.folder
         if plan.finished(folder):
             if not self.keep_checkpoints:
                 remove_checkpoints(folder)
             taken = plan.seconds_taken(folder)
-            self.console.print(f"{run}: done" + (f" in {taken:.0f} s" if taken else ""))
+            self.console.print(f"{run}: done" + (f" in {taken:.0f} s" if taken else "") + f" ({told})")
         elif stopping:
             self.console.print(f"{run}: stopped")
         else:

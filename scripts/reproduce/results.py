@@ -74,10 +74,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         saved.save(read_evidence(options.keep), KEPT)
     if not saved.is_saved(KEPT):
         return int(DOCUMENT.exists())
-    text = text_of(saved.load(KEPT), FOLDER)
-    if options.write and not DOCUMENT.exists():
-        DOCUMENT.touch()
-    return settle(DOCUMENT, text, options.write)
+    if not DOCUMENT.exists() and not options.write:
+        return 1
+    return settle(DOCUMENT, text_of(saved.load(KEPT), FOLDER), options.write)
 
 
 if __name__ == "__main__":
