@@ -18,7 +18,7 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.11,<3.13",
     packages=find_packages(include=["verl_dots", "verl_dots.*"]),
-    package_data={"verl_dots.conf": ["*.yaml", "*/*.yaml"]},
+    package_data={"verl_dots.conf": ["*.yaml", "*/*.yaml"], "verl_dots.evidence": ["papers.yaml"]},
     install_requires=[
         # torch is not named: the extras, the machine or scripts/install.sh choose its build (CPU or CUDA).
         "verl==0.9.1",
@@ -36,13 +36,14 @@ setup(
         "pyzmq",
         "uvicorn",
         # Ours.
+        "jinja2",
         "math-verify==0.9.0",
         "matplotlib",
         "pebble>=5.1",
         "psutil",
         "rich",
         "safetensors",
-        "scipy",
+        "scipy>=1.15",
         "tensorboard",
         "tqdm",
     ],

@@ -26,6 +26,7 @@ from verl_dots.reporting.selection import select
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "recipes/cpu"
 DATA, FIGURE, DOCUMENT = FOLDER / "savings.csv", FOLDER / "savings.svg", FOLDER / "README.md"
+RUNS = Path("runs/savings/skewed")  # of scripts/savings.sh
 SCRIPT, SECTION, BASELINE = "scripts/savings_results.py", "savings", "grpo"
 NOTHING = "–"
 # heading -> columns of the data: a figure, its standard deviation, or of how many seeds it is
@@ -66,7 +67,7 @@ def by_seed(groups: Mapping[str, Sequence[Run]]) -> pd.DataFrame:
 
 def measure(runs: Path, times: Path) -> list[dict[str, str]]:
     """The rows of the data. A figure that a seed has not is none of the method: a mean of the others would mislead."""
-    groups = select(sorted(path for path in runs.iterdir() if path.is_dir())).groups
+    groups = select(sorted(path for path in runs.iterdir() if path.is_dir() and path != times)).groups
     seeds = by_seed(groups)
     timed = group_by_name([read_run(path) for path in sorted(times.iterdir()) if path.is_dir()])
     seconds = {name: {run.seed: seconds_per_step(run.rows) for run in of_name} for name, of_name in timed.items()}
@@ -149,8 +150,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--measure", action="store_true", help="read the runs into recipes/cpu/savings.csv")
     parser.add_argument("--write", action="store_true", help="put the table into recipes/cpu/README.md and draw")
-    parser.add_argument("--runs", type=Path, default=Path("runs/savings"), help="(default: %(default)s)")
-    parser.add_argument("--times", type=Path, default=Path("runs/savings_time"), help="(default: %(default)s)")
+    parser.add_argument("--runs", type=Path, default=RUNS, help="(default: %(default)s)")
+    parser.add_argument("--times", type=Path, default=RUNS / "time", help="(default: %(default)s)")
     options = parser.parse_args(arguments)
     if options.measure:
         rows = measure(options.runs, options.times)

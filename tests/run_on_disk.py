@@ -63,7 +63,7 @@ def own_checkpoint(run: Path, step: int, config: DictConfig | None = None, state
     folder = stock_checkpoint(run, step)
     for name in states:
         save_state(folder / f"{name}.safetensors", name, {"questions": None, "state": {}})
-    totals = {"wall_seconds": 9.0, "train_seconds": 6.0, "generated_tokens": 30}
+    totals = {"wall_seconds": 9.0, "train_seconds": 6.0, "generated_tokens": 30, "generated_rollouts": 12}
     row = {"training/generated_tokens": 10, "critic/score/mean": 0.5}
     save_record(folder, RunRecord(step, totals, row, fingerprints(config)), OmegaConf.to_container(config))
     write_manifest(folder)

@@ -60,11 +60,16 @@ def guarded(name: str, resumes: str) -> None:
         _Guard(name, resumes, child, reading).wait()
     os.close(reading)
     os.setpgid(0, 0)
-    _prctl(SET_DEATH_SIGNAL, signal.SIGKILL)
+    die_with_parent()
     signal.pthread_sigmask(signal.SIG_UNBLOCK, HANDLED)
     if os.getppid() != parent:  # it died before the line above
         sys.exit(128 + signal.SIGKILL)
     _channel.append(writing)
+
+
+def die_with_parent() -> None:
+    """Let the kernel kill this process when the thread that started it ends; to be called right after the fork."""
+    _prctl(SET_DEATH_SIGNAL, signal.SIGKILL)
 
 
 def tell(**facts: str | bool) -> None:

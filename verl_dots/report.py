@@ -2,9 +2,10 @@
 
     python -m verl_dots.report RUN... [--out DIR] [--baseline NAME] [--metric KEY] [--include-unfinished]
 
-Each RUN is a run folder. Runs with the same experiment name are seeds of one method. Unfinished and shorter runs are
-named and left out unless they are asked for. Written: `report.md`, `summary.json`, `accuracy.png`, `training.png`, and,
-where that was recorded, `effective.png`, `replay.png` and `controller.png`.
+Each RUN is a run folder, or what a tracker of verl has kept of a run: the .jsonl file of trainer.logger=file, a folder
+of tensorboard, or a .csv exported from wandb. Runs with the same experiment name are seeds of one method. Unfinished
+and shorter runs are named and left out unless they are asked for. Written: `report.md`, `summary.json`, `accuracy.png`,
+`training.png`, and, where that was recorded, `effective.png`, `replay.png` and `controller.png`.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from pathlib import Path
 from rich.console import Console
 
 from verl_dots.files import OutputError, try_output, write_atomically
-from verl_dots.reporting import document, drawing, export, figures, selection, summary, tables
+from verl_dots.reporting import document, drawing, export, figures, selection, summary, tables, trackers
 from verl_dots.reporting.comparison import Comparison
 from verl_dots.reporting.runs import METRICS_FILE, RunError
 from verl_dots.terminal import errors, output
@@ -64,13 +65,11 @@ def run_folders(paths: Sequence[Path]) -> list[Path]:
     """Drop a folder named twice, as overlapping shell patterns do, and earlier reports that lie among the runs.
 
     Raises:
-        RunError: a path is no folder.
+        RunError: a path is neither a folder nor what a tracker has kept.
     """
     for path in paths:
-        if not path.is_dir():
-            raise RunError(
-                f"{path} is not a folder. Name run folders, each with a {METRICS_FILE}.", key=str(path), reason="file"
-            )
+        if not path.is_dir() and not trackers.is_tracked(path):
+            raise trackers.no_run(path)
     unique = list({path.resolve(): path for path in reversed(paths)}.values())[::-1]
     runs = [path for path in unique if (path / METRICS_FILE).exists() or not (path / REPORT_FILE).exists()]
     return runs or unique
@@ -110,8 +109,8 @@ def write_report(comparison: Comparison, folder: Path) -> None:
 
 
 def default_folder(paths: Sequence[Path]) -> Path:
-    """Return `<run>/report` for one run, else `report` in the folder that holds the first run."""
-    return paths[0] / "report" if len(paths) == 1 else paths[0].resolve().parent / "report"
+    """Return `<run>/report` for one run folder, else `report` in the folder that holds the first run."""
+    return paths[0] / "report" if len(paths) == 1 and paths[0].is_dir() else paths[0].resolve().parent / "report"
 
 
 def _show(console: Console, comparison: Comparison) -> None:
@@ -147,7 +146,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m verl_dots.report", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("run", nargs="+", type=Path, metavar="RUN", help="run folder (holds metrics.jsonl)")
+    parser.add_argument("run", nargs="+", type=Path, metavar="RUN", help="run folder, or what a tracker has kept")
     parser.add_argument("--out", type=Path, metavar="DIR", help="where to write the report (default: printed)")
     parser.add_argument("--baseline", metavar="NAME", help="method to compare with (default: grpo, else the first)")
     parser.add_argument("--metric", metavar="KEY", help="metric that counts as the accuracy (default: verl's own)")

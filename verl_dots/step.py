@@ -118,6 +118,7 @@ class Step:
         dropped: groups that the step has rolled out and gives up, whatever their rollouts have shown.
         forwarded: whether the forward pass of the proximal policy took every row.
         other_tokens: response tokens that the step has sampled and does not train on.
+        other_rollouts: rollouts that they are of.
     """
 
     number: int
@@ -132,6 +133,7 @@ class Step:
     dropped: list[Group] = field(default_factory=list)
     forwarded: bool = True
     other_tokens: int = 0
+    other_rollouts: int = 0
 
     @property
     def new(self) -> list[Group]:

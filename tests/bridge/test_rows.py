@@ -48,6 +48,10 @@ def test_kinds_of_rows_by_their_tags():
     assert rows.tokens == 10 and rows.at([]).tokens == 0
 
 
+def test_a_rollout_of_several_outputs_is_one():
+    assert rows_of("a_0_0", "a_0_1", "a_1_0", "b_0_0").rollouts == 3 and rows_of().rollouts == 0
+
+
 def test_fields_are_one_value_or_one_tensor_a_row():
     rows = put(Step(1), "a", (0.0, 1.0))
     rows.put({"age": torch.tensor([4, 5]), "weights": [torch.tensor([0.5]), torch.tensor([1.0, 2.0])]})
@@ -78,11 +82,11 @@ def test_changed_rewards_hold_for_as_long_as_they_are_asked_for():
 def test_groups_that_leave_take_their_rows_out_of_the_queue(queue):  # noqa: F811
     step = Step(1)
     rows = together(put(step, "a", (0.0, 1.0)), put(step, "b", (1.0,)), put(step, "c", (0.0, 0.0), lengths=(5, 6)))
-    left, tokens = rows.without({"a", "c"})
+    left, gone = rows.without({"a", "c"})
     assert left.keys == ["b_0_0"] == list(queue.tags["train"]) == list(queue.fields["train"])
-    assert tokens == 1 + 2 + 5 + 6
+    assert (gone.tokens, gone.rollouts) == (1 + 2 + 5 + 6, 4)
     same, none = left.without({"a"})
-    assert same is left and none == 0
+    assert same is left and (none.tokens, none.rollouts) == (0, 0)
     left.at([]).clear()
     assert list(queue.tags["train"]) == ["b_0_0"]
 

@@ -66,8 +66,8 @@ def all_calls() -> list[Any]:
     moved = Rows.of(keys[:2], [tag] * 2, "other")
     shown += [tags("other"), plain(moved.get("rm_scores", "age", "num_turns", "uid")), tags("train")]
     bridge.tq.kv_batch_put(keys=["a", "b_0_0"], partition_id="train", tags=[{"status": "seen"}, {"number": 9}])
-    left, tokens = rows.without({"a"})
-    shown += [left.keys, tokens, tags("train"), plain(left.get("age")), plain(moved.get("age"))]
+    left, gone = rows.without({"a"})
+    shown += [left.keys, gone.tokens, tags("train"), plain(left.get("age")), plain(moved.get("age"))]
     moved.clear()
     shown.append(tags("other"))
     with pytest.raises(ValueError):

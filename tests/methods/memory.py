@@ -127,7 +127,7 @@ class MemoryTrainer:
         there = [pair for pair, complete in zip(named, complete_K, strict=True) if complete]
         groups = [put(step, uid, self.rewards(question), partition="reference") for uid, question in there]
         rows = together(*groups, partition="reference")
-        return References(rows, [uid for uid, _ in there], complete_K, 7 * len(self.missing))
+        return References(rows, [uid for uid, _ in there], complete_K, 7 * len(self.missing), 3 * len(self.missing))
 
     def roll_out_more(self, step: Step, questions_N: np.ndarray, whole: Mapping[str, int] | None = None) -> Rows:
         self.more.append(questions_N.tolist())

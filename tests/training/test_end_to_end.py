@@ -42,6 +42,7 @@ def test_what_a_run_leaves_behind(straight):
     for step in range(1, 5):
         row = rows[step]
         assert row["training/generated_tokens"] == pytest.approx(32 * row["response_length/mean"], rel=1e-6)
+        assert (row["training/generated_rollouts"], row["generated_rollouts"]) == (32, 32 * row["step"])
         assert row["wall_seconds"] > row["train_seconds"] > rows[step - 1]["train_seconds"]
         # The engine's log-probabilities are those that the actor recomputes.
         assert row["training/rollout_probs_diff_max"] < 1e-4

@@ -20,23 +20,27 @@ def rows(folder):
 def test_rows_carry_totals_and_numbers_only(tmp_path):
     folder = RunFolder(tmp_path, CONFIG, resumed_step=0)
     folder.log({"val-core/x/acc/mean@1": np.float64(0.25)}, step=0)
-    folder.log({"timing_s/step": 2.0, "training/generated_tokens": 10, "bad": math.nan, "text": "no"}, step=1)
-    folder.log({"timing_s/step": 3.0, "training/generated_tokens": 5, "tensor": torch.tensor(1.5)}, step=2)
+    rollouts = "training/generated_rollouts"
+    one = {"timing_s/step": 2.0, "training/generated_tokens": 10, rollouts: 4, "bad": math.nan, "text": "no"}
+    folder.log(one, step=1)
+    folder.log({"timing_s/step": 3.0, "training/generated_tokens": 5, rollouts: 3, "t": torch.tensor(1.5)}, step=2)
     zero, one, two = rows(tmp_path)
     assert (zero["step"], zero["val-core/x/acc/mean@1"], zero["generated_tokens"]) == (0, 0.25, 0)
     assert (one["train_seconds"], one["generated_tokens"], one["bad"]) == (2.0, 10, None)
     assert "text" not in one
-    assert (two["train_seconds"], two["generated_tokens"], two["tensor"]) == (5.0, 15, 1.5)
+    assert (two["train_seconds"], two["generated_tokens"], two["t"]) == (5.0, 15, 1.5)
+    assert [row["generated_rollouts"] for row in (zero, one, two)] == [0, 4, 7]
     assert two["wall_seconds"] >= one["wall_seconds"] >= zero["wall_seconds"] >= 0
 
 
 def log(folder, step, seconds, tokens):
-    folder.log({"timing_s/step": seconds, "training/generated_tokens": tokens}, step)
+    rollouts = {"training/generated_rollouts": 4}
+    folder.log({"timing_s/step": seconds, "training/generated_tokens": tokens, **rollouts}, step)
 
 
 def record(step):
     """What the checkpoint of a step of 10 tokens tells: 30 in 6 seconds so far."""
-    totals = {"wall_seconds": 9.0, "train_seconds": 6.0, "generated_tokens": 30}
+    totals = {"wall_seconds": 9.0, "train_seconds": 6.0, "generated_tokens": 30, "generated_rollouts": 12}
     return RunRecord(step, totals, {"training/generated_tokens": 10, "critic/score/mean": 0.5}, {})
 
 
@@ -61,6 +65,7 @@ def test_a_resumed_run_goes_on_from_the_totals_of_its_step(tmp_path, logged, res
     last = rows(tmp_path)[-1]
     assert [row["step"] for row in rows(tmp_path)] == steps
     assert (last["train_seconds"], last["generated_tokens"]) == (seconds, tokens)
+    assert last["generated_rollouts"] == {27: 12, 37: 16}[tokens]  # 4 a step, or 12 of the checkpoint
     assert json.loads((tmp_path / "run.json").read_text())["resumed_step"] == resumed
 
 
@@ -114,6 +119,23 @@ def test_a_record_comes_back_from_its_checkpoint_and_from_no_other(tmp_path):
     assert load_record(tmp_path) is None
 
 
+def test_a_run_of_a_version_that_counted_no_rollouts_goes_on_without(tmp_path):
+    folder = RunFolder(tmp_path, CONFIG, resumed_step=0)
+    log(folder, 3, 4.0, 30)
+    old = tmp_path / "metrics.jsonl"
+    row = json.loads(old.read_text())
+    row.pop("generated_rollouts"), row.pop("training/generated_rollouts")
+    old.write_text(json.dumps(row) + "\n")
+    log(RunFolder(tmp_path, CONFIG, resumed_step=3), 4, 1.0, 7)
+    assert [row.get("generated_rollouts", "absent") for row in rows(tmp_path)] == ["absent", None]
+    totals = {name: value for name, value in record(3).totals.items() if name != "generated_rollouts"}
+    save_record(tmp_path / "global_step_3", RunRecord(3, totals, {}, {}), {"trainer": {}})
+    found = load_record(tmp_path / "global_step_3")
+    assert found.totals == totals | {"generated_rollouts": None}
+    log(RunFolder(tmp_path, CONFIG, 3, found), 4, 1.0, 7)
+    assert (rows(tmp_path)[-1]["generated_tokens"], rows(tmp_path)[-1]["generated_rollouts"]) == (37, None)
+
+
 def test_a_new_run_keeps_the_rows_of_an_old_one_aside(tmp_path):
     RunFolder(tmp_path, CONFIG, resumed_step=0).log({}, step=1)
     RunFolder(tmp_path, CONFIG, resumed_step=0).log({}, step=1)
@@ -126,6 +148,7 @@ def test_run_json_tells_name_seed_versions_and_the_end(tmp_path):
     before = json.loads((tmp_path / "run.json").read_text())
     assert (before["name"], before["seed"], before["finished"]) == ("grpo", 3, None)
     assert before["versions"]["verl"] == "0.9.1"
+    assert before["machine"]["cores"] >= 1 and "commit" in before
     folder.finish()
     assert json.loads((tmp_path / "run.json").read_text())["finished"] >= before["started"]
     assert OmegaConf.load(tmp_path / "config.yaml") == CONFIG

@@ -63,6 +63,7 @@ class MemoryStep(MemoryTrainer, DotsTrainer):
         self._submitted, self.failures = Counter(), FailureCount(1.0, B * N)
         self.global_steps, self.asked, self.trained, self.handed_out = 0, 0, [], set()
         self.counted = set()  # keys of rows whose tokens are in `sampled`
+        self.reference_rollouts = 0
         store = store_of(self.stage_classes)
         fresh = store.fresh(dots, B) if store else B
         self.pipeline = Pipeline(Run(dots, config, self.questions, 10, fresh, vocabulary=16, trainer=self))
@@ -80,7 +81,7 @@ class MemoryStep(MemoryTrainer, DotsTrainer):
         self.prompts = StepPrompts(self.now, N)
         self.pipeline.begin(self.now)
         prompts = self.next_prompts(None)
-        self.sampled = 0
+        self.sampled = self.sampled_rollouts = 0
         self.submit(prompts)
 
     def submit(self, prompts):
@@ -96,6 +97,11 @@ class MemoryStep(MemoryTrainer, DotsTrainer):
     def roll_out_more(self, step, questions_N, whole=None):
         return DotsTrainer.roll_out_more(self, step, questions_N, whole)
 
+    def roll_out_references(self, step, questions_K):
+        found = MemoryTrainer.roll_out_references(self, step, questions_K)
+        self.reference_rollouts += len(found.rows) + found.dropped_rollouts
+        return found
+
     def sampling(self):
         return nullcontext()
 
@@ -104,7 +110,7 @@ class MemoryStep(MemoryTrainer, DotsTrainer):
         self.global_steps, self.timing_raw = self.global_steps + 1, {}
         self.prepare_step()
         meta = self._step_once(metrics := {}, self.timing_raw, B)
-        metrics["training/generated_tokens"] = self.generated_tokens(Rows(meta))
+        metrics |= self.generated(Rows(meta))
         self.queue.kv_clear(meta.keys, TRAIN)
         assert not any(not tag.get("is_prompt") for tag in self.queue.tags[TRAIN].values())  # nothing is left behind
         return self.now.question_of, {name: value for name, value in metrics.items() if "seconds" not in name}
@@ -117,6 +123,7 @@ class MemoryStep(MemoryTrainer, DotsTrainer):
         self.handed_out |= set(rows.uids)
         new = rows.at([place for place, key in enumerate(rows.keys) if key not in self.counted])
         self.sampled += new.own.tokens
+        self.sampled_rollouts += len(new.own)
         self.counted |= set(rows.keys)
         return rows
 
@@ -177,10 +184,10 @@ def make(monkeypatch, queue, tmp_path):  # noqa: F811
     ids=lambda dots: "+".join(dots),
 )  # fmt: skip
 def test_methods_together_count_each_token_once_and_resume_as_if_nothing_had_been(make, dots, tmp_path):
-    one, done, sampled = make(dots), [], 0
+    one, done, sampled, rollouts = make(dots), [], 0, 0
     for step in range(1, 9):
         done.append(one.step_once())
-        sampled += one.sampled
+        sampled, rollouts = sampled + one.sampled, rollouts + one.sampled_rollouts
         if step == 5:
             one.pipeline.save(tmp_path)
             asked = one.asked
@@ -190,6 +197,9 @@ def test_methods_together_count_each_token_once_and_resume_as_if_nothing_had_bee
     # What comes into the train partition is counted there, references that are thrown away and failed ones beside it.
     beside = [metrics.get("training/unused_tokens", 0) for _, metrics in done]
     assert sum(metrics["training/generated_tokens"] for _, metrics in done) == sampled + sum(beside)
+    reused = sum(metrics.get("selection/reference/reused_groups", 0) for _, metrics in done)
+    beside = one.reference_rollouts - N * reused
+    assert sum(metrics["training/generated_rollouts"] for _, metrics in done) == rollouts + beside > 0
     assert any(metrics["training/dropped_groups"] for _, metrics in done) and len(one.trained) == 8
     # The engine's log-probs are -0.5 of every token, and where rows of earlier steps keep the trainer's, -0.25.
     assert {metrics.get("training/sampled_entropy", 0.5) for _, metrics in done} <= {0.5, 0.25}

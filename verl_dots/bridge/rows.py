@@ -165,14 +165,14 @@ class Rows:
         if len(self):
             tq.kv_clear(keys=self.keys, partition_id=self.meta.partition_id)
 
-    def without(self, uids: Collection[str]) -> tuple["Rows", int]:
-        """The rows without some groups, which leave the queue, too; and the tokens of their responses."""
+    def without(self, uids: Collection[str]) -> tuple["Rows", "Rows"]:
+        """The rows without some groups, and the rows of these, which have left the queue."""
         names = self.uids
         leaving = self.at([place for place, uid in enumerate(names) if uid in uids])
         if not len(leaving):
-            return self, 0
+            return self, leaving
         leaving.clear()
-        return self.at([place for place, uid in enumerate(names) if uid not in uids]), leaving.tokens
+        return self.at([place for place, uid in enumerate(names) if uid not in uids]), leaving
 
     def move(self, partition: str, origin: Origin, step: int) -> None:
         """Put a copy of whole groups into another partition, as rows of an origin that `step` trains on."""
@@ -187,6 +187,11 @@ class Rows:
     def tokens(self) -> int:
         """Tokens of their responses."""
         return sum(tag["response_len"] for tag in self.tags)
+
+    @property
+    def rollouts(self) -> int:
+        """Sessions that they are of: a session with several outputs is one rollout."""
+        return len({place_of(key)[:2] for key in self.keys})
 
     # --- their groups ----------------------------------------------------------------------------------------
 

@@ -9,17 +9,18 @@
                                 both ends of the smoothed validation curve, and what lies between
     difference                  final_accuracy less that of the baseline's run of the same seed
     target_SHARE                accuracy at SHARE % of the gain of the baseline's run of the same seed: 50, 75, 90;
-                                100 is its final accuracy
+                                100 is its final accuracy. nan where it ends no higher than it began
     COST_to_SHARE_HOLD          what it cost to get there, interpolated between validations. COST: of `COSTS`;
                                 HOLD: "first", where the curve first is at the target, or "kept", where no later
-                                validation is below it (see `reporting.validation_curves.crossing`). nan: not reached
+                                validation is below it (see `reporting.validation_curves.crossing`). nan: not reached,
+                                or not recorded, or the first validation came after training began and is above
     step_seconds                mean seconds of a training step and its checkpoint, without the first step
     step_ratio                  the same over the baseline's
     step_source                 "time": both are of timing runs, each against the baseline's of its round;
                                 "accuracy": of the accuracy runs of the seed
     saved_per_step              1 - step_ratio
-    saved_WHAT_SHARE_HOLD       share of the baseline's own cost to the target that is saved. WHAT: "steps", "tokens",
-                                "rollouts", and "time", which is 1 - (1 - steps) (1 - saved_per_step)
+    saved_WHAT_SHARE_HOLD       share of the baseline's own cost to the target that is saved, negative where it is more.
+                                WHAT: of `SAVED`, and "time", which is 1 - (1 - steps) (1 - saved_per_step)
     time_ratio_SHARE_HOLD       time to the target over the baseline's: ratio of steps times step_ratio
     effective_groups, all_wrong, all_right
                                 mean share of such groups over the steps
@@ -27,10 +28,15 @@
                                 run has
     timing_s/PART               mean seconds a step of a part of the step, verl's names, of the runs of `step_source`
 
-`summary` has a row for each combination, method and measure (each numeric column of `by_seed` but the seed and the
-targets): `mean`, `std` (n - 1), `low` and `high` (95 % bootstrap interval) over `seeds` seeds, of which `reached` have
-a value. Where one has none, the four are nan: a mean of the others would favour the method that fails more often.
-With two combinations or more, rows of the combination `OVERALL` hold the mean over combinations, each alike.
+`summary` has a row for each combination, method and measure (each numeric column of `by_seed` but the seed): `mean`,
+`std` (n - 1), `low` and `high` (95 % bootstrap interval, see `over_seeds.interval`) over `seeds` seeds, of which
+`reached` have a value. Where one has none, the four are nan: a mean of the others would favour the method that fails
+more often. A method's seeds are paired with the baseline's, so savings are means of savings.
+
+With two combinations or more, rows of the combination `OVERALL` hold the mean over all of them, each alike, and its
+interval over their seeds; `std` is that between combinations. It is nan where a method lacks one of them.
+
+`measuring.measure` makes both.
 """
 
 from __future__ import annotations
@@ -40,7 +46,9 @@ SHARES = (50, 75, 90, 100)
 HOLDS = ("first", "kept")
 COSTS = ("steps", "train_seconds", "generated_tokens", "generated_rollouts")
 # What is saved, and the cost that it is a share of; "time" is of steps and of the seconds of a step.
-SAVED = {"steps": "steps", "tokens": "generated_tokens", "rollouts": "generated_rollouts"}
+SAVED = {
+    "steps": "steps", "train_seconds": "train_seconds", "tokens": "generated_tokens", "rollouts": "generated_rollouts",
+}  # fmt: skip
 RHO = ("selection/reference/rho", "selection/explored/rho", "mopps/rho", "selection/rho")
 OUTCOMES = {
     "effective_groups": "training/effective_groups",

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 
 import pandas as pd
+
+from verl_dots.settings import Refusal
 
 RUN_KEY = ("combination", "method", "seed", "kind")
 ACCURACY_RUN, TIMING_RUN = "accuracy", "time"
@@ -12,6 +15,10 @@ ACCURACY_RUN, TIMING_RUN = "accuracy", "time"
 STEP_COLUMNS = ("step", "accuracy", "wall_seconds", "train_seconds", "generated_tokens", "generated_rollouts")
 # Columns that `runs` always has, after the key: text, empty where not known.
 RUN_COLUMNS = ("path", "model", "data", "commit", "machine", "started", "finished", "planned_steps", "fingerprint")
+
+
+class EvidenceError(Refusal):
+    """Runs, or saved tables of them, that cannot be evidence; the message says which and what to do."""
 
 
 @dataclass(frozen=True)
@@ -26,10 +33,37 @@ class Evidence:
             step, of training alone.
         runs: a row for each run. Columns: `RUN_KEY`, `RUN_COLUMNS`. `fingerprint` is a hash of the accuracies and
             tokens by step, which another machine can compare.
+        notes: which runs were left out and why, and what a reader must know of the others; a sentence each.
 
     `kind` is "accuracy" for a run that counts for accuracy, steps, tokens and rollouts, and "time" for one that ran
-    with nothing else on the machine and counts for the time of a step. `seed` is an integer.
+    with nothing else on the machine and counts for the time of a step. Timing runs of one seed are a round: they ran
+    one after the other, and their times are compared with each other. `seed` is an integer.
     """
 
     steps: pd.DataFrame
     runs: pd.DataFrame
+    notes: tuple[str, ...] = ()
+
+    def run(self, *key: str | int) -> pd.DataFrame:
+        """The rows of `steps` of a run, by its `RUN_KEY`, ascending in step; empty where there is no such run."""
+        steps = self.steps
+        for name, value in zip(RUN_KEY, key, strict=True):
+            steps = steps[steps[name] == value]
+        return steps.sort_values("step")
+
+
+def fingerprint(steps: pd.DataFrame) -> str:
+    """Hash of step, accuracy and tokens of a run's rows, ascending in step: of equal runs it is the same.
+
+    Sixteen hexadecimal digits of SHA-256 over a line a step, "30,0.478516,16826"; what is nan is empty there.
+    """
+    columns = (steps[name] for name in ("step", "accuracy", "generated_tokens"))
+    lines = ("{},{},{}\n".format(*map(number_text, row)) for row in zip(*columns, strict=True))
+    return hashlib.sha256("".join(lines).encode()).hexdigest()[:16]
+
+
+def number_text(value: float) -> str:
+    """The shortest text of a number that reads back as the same; empty for nan, without ".0" for an integer."""
+    if value != value:
+        return ""
+    return str(int(value)) if abs(value) < 2**53 and int(value) == value else repr(float(value))

@@ -123,6 +123,7 @@ class Stage:
         """
         step.dropped += rows.groups(step.question_of).values()
         step.other_tokens += rows.tokens
+        step.other_rollouts += rows.rollouts
         figure = f"{self.name}/dropped_tokens"
         self._figures[figure] = self._figures.get(figure, 0.0) + rows.tokens
         rows.clear()

@@ -22,12 +22,14 @@ class References:
         uids: of these groups, in the order of the questions.
         complete_K: bool, which questions have a complete group.
         dropped_tokens: of the groups of which rollouts failed.
+        dropped_rollouts: of these groups, those that came.
     """
 
     rows: Rows
     uids: list[str]
     complete_K: np.ndarray
     dropped_tokens: int = 0
+    dropped_rollouts: int = 0
 
 
 class Rollouts(Protocol):

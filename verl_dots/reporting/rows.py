@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import codecs
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,8 @@ import pandas as pd
 from verl_dots.settings import Refusal
 
 CUMULATIVE = ("wall_seconds", "train_seconds", "generated_tokens")
+# Runs of earlier versions lack the last without a word.
+TOTALS = (*CUMULATIVE, "generated_rollouts")
 MOST_STEPS = 10**9
 HUGE = 1e300
 _MOST_NAMED = 5
@@ -45,39 +47,72 @@ class Rows:
     notes: tuple[str, ...]
 
 
-def read_rows(file: Path) -> Rows:
-    """Read a metrics file into one dict a step, ascending.
+def parse(line: bytes) -> dict[str, Any]:
+    """Return the object of a line.
 
-    Lines of the same step are merged, key by key, the later one winning. A line that returns to a step told before
-    begins a resumed life of the run: what the file said about later steps belongs to the life that crashed and is
-    dropped. A line of a smaller step that was not told before is merely out of order: it is sorted in and named.
+    Raises:
+        ValueError: what is wrong, as the end of a sentence about the line.
     """
-    rows: dict[int, dict[str, Any]] = {}
-    damaged, values, unordered, repeated = [], [], [], []
-    resumes, newest = 0, -1
+    try:
+        row = json.loads(line.decode("utf-8"))
+    except UnicodeDecodeError as error:
+        raise ValueError(f"is not text ({error.reason})") from error
+    except json.JSONDecodeError as error:
+        raise ValueError(f"is not JSON ({error.msg} at character {error.colno}): {_excerpt(line)}") from error
+    except (ValueError, RecursionError) as error:  # numbers of thousands of digits, thousands of brackets
+        raise ValueError(f"is not JSON that can be read: {_excerpt(line)}") from error
+    step = row.get("step") if isinstance(row, dict) else None
+    if not isinstance(step, int) or isinstance(step, bool) or not 0 <= step <= MOST_STEPS:
+        raise ValueError(f"must be a JSON object with an integer 'step' of at least 0, not {_excerpt(line)}")
+    return row
+
+
+def read_rows(file: Path, read_line: Callable[[bytes], dict[str, Any]] = parse) -> Rows:
+    """Read a metrics file into one dict a step, ascending; see `merged`.
+
+    Args:
+        read_line: as `parse`, for a file whose lines have another form.
+    """
+    told, damaged = [], []
     lines = file.read_bytes().removeprefix(codecs.BOM_UTF8).split(b"\n")
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
         try:
-            row = _parse(line)
+            told.append((f"line {number}", read_line(line)))
         except ValueError as error:
             cut = number == len(lines)  # only a line without its newline can be half-written
             damaged.append(f"line {number} {'is cut short; did the run crash?' if cut else error}")
-            continue
+    found = merged(file, told)
+    return Rows(found.values, found.resumes, (*(f"{file}, {text}: skipped." for text in _first(damaged)), *found.notes))
+
+
+def merged(file: Path, told: Iterable[tuple[str, dict[str, Any]]]) -> Rows:
+    """What a file tells, in its order, as one dict a step, ascending.
+
+    Rows of the same step are merged, key by key, the later one winning. A row that returns to a step told before
+    begins a resumed life of the run: what the file said about later steps belongs to the life that crashed and is
+    dropped. A row of a smaller step that was not told before is merely out of order: it is sorted in and named.
+
+    Args:
+        told: where each row stands in the file, as "line 3", and the row with its `step`.
+    """
+    rows: dict[int, dict[str, Any]] = {}
+    values, unordered, repeated = [], [], []
+    resumes, newest = 0, -1
+    for place, row in told:
         step = row["step"]
         if step < newest and step in rows:
             rows = {earlier: kept for earlier, kept in rows.items() if earlier <= step}
             resumes, newest = resumes + 1, step
         elif step < newest:
-            unordered.append(f"line {number} (step {step})")
+            unordered.append(f"{place} (step {step})")
         elif step == newest and _tells_again(rows[step], row):
-            repeated.append(f"line {number} (step {step})")
+            repeated.append(f"{place} (step {step})")
         newest = max(newest, step)
-        values += _check_values(row, number)
+        values += _check_values(row, place)
         rows[step] = {**rows.get(step, {}), **row}
-    notes = [f"{file}, {text}: skipped." for text in _first(damaged)]
-    notes += [f"{file}, {text}." for text in _first(values)]
+    notes = [f"{file}, {text}." for text in _first(values)]
     if unordered:
         notes.append(f"{file} is out of order: {', '.join(_first(unordered))}. Its rows were sorted by step.")
     if repeated:
@@ -88,18 +123,18 @@ def read_rows(file: Path) -> Rows:
 
 
 def as_table(rows: Sequence[dict[str, Any]], path: Path) -> tuple[pd.DataFrame, tuple[str, ...]]:
-    """Return rows as a table of numbers and notes on it; `CUMULATIVE` columns always exist, what is no number is NaN.
+    """Return rows as a table of numbers and notes on it; what is no number is NaN, totals always have a column.
 
     A cumulative cost that is negative or falls between steps is wrong somewhere: the whole column becomes NaN, so that
     nothing is measured against it. Negative seconds of a phase of a step become NaN.
     """
     table = pd.DataFrame(list(rows))
     columns = {name: pd.to_numeric(table[name], errors="coerce") for name in table.columns}
-    table = pd.DataFrame(columns).reindex(columns=[*columns, *(c for c in CUMULATIVE if c not in columns)])
-    table = table.replace([np.inf, -np.inf], np.nan).astype({name: float for name in CUMULATIVE})
+    table = pd.DataFrame(columns).reindex(columns=[*columns, *(c for c in TOTALS if c not in columns)])
+    table = table.replace([np.inf, -np.inf], np.nan).astype({name: float for name in TOTALS})
     lacking = [name for name in CUMULATIVE if table[name].isna().all()]
     notes = [f"{path} tells no {', no '.join(lacking)}."] if lacking else []
-    for name in CUMULATIVE:
+    for name in TOTALS:
         known = table[name].dropna()
         if (known < 0).any() or (known.diff() < 0).any():
             notes.append(f"{path}: cumulative {name} is negative or falls between steps; it is not used.")
@@ -118,28 +153,12 @@ def as_table(rows: Sequence[dict[str, Any]], path: Path) -> tuple[pd.DataFrame, 
     return table, tuple(notes)
 
 
-def _parse(line: bytes) -> dict[str, Any]:
-    """Return the object of a line; raises ValueError with what is wrong, as the end of a sentence about the line."""
-    try:
-        row = json.loads(line.decode("utf-8"))
-    except UnicodeDecodeError as error:
-        raise ValueError(f"is not text ({error.reason})") from error
-    except json.JSONDecodeError as error:
-        raise ValueError(f"is not JSON ({error.msg} at character {error.colno}): {_excerpt(line)}") from error
-    except (ValueError, RecursionError) as error:  # numbers of thousands of digits, thousands of brackets
-        raise ValueError(f"is not JSON that can be read: {_excerpt(line)}") from error
-    step = row.get("step") if isinstance(row, dict) else None
-    if not isinstance(step, int) or isinstance(step, bool) or not 0 <= step <= MOST_STEPS:
-        raise ValueError(f"must be a JSON object with an integer 'step' of at least 0, not {_excerpt(line)}")
-    return row
-
-
 def _tells_again(row: dict[str, Any], again: dict[str, Any]) -> bool:
     """Whether two lines of one step are both of its training; a run that resumes there only validates again."""
     return f"{_TIMING}step" in row and f"{_TIMING}step" in again
 
 
-def _check_values(row: dict[str, Any], number: int) -> list[str]:
+def _check_values(row: dict[str, Any], place: str) -> list[str]:
     """Take what is no finite number out of `row`; return what is worth a note.
 
     Null and NaN are normal in most metrics, but not in an accuracy or a total.
@@ -153,7 +172,7 @@ def _check_values(row: dict[str, Any], number: int) -> list[str]:
         expected = value is None or value != value
         if not expected or key in CUMULATIVE or key.startswith(_VALIDATION):
             shown = "null" if value is None else repr(value)[:40]
-            found.append(f"line {number} (step {row['step']}): {key} is {shown}, not a number; it does not count")
+            found.append(f"{place} (step {row['step']}): {key} is {shown}, not a number; it does not count")
     return found
 
 

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 from verl_dots.reporting.configs import Settings
 
 INFO_FILE = "run.json"
+_KINDS = {
+    "name": str, "seed": int, "versions": dict, "started": str, "finished": str, "commit": str, "machine": dict,
+}  # fmt: skip
 
 
 def read_info(path: Path, settings: Settings | None) -> tuple[dict[str, Any], list[str]]:
@@ -26,7 +30,7 @@ def read_info(path: Path, settings: Settings | None) -> tuple[dict[str, Any], li
     tells_end = "finished" in info
     if not tells_end:
         notes.append(f"{file} does not tell whether the run has finished.")
-    for key, kind in {"name": str, "seed": int, "versions": dict, "started": str, "finished": str}.items():
+    for key, kind in _KINDS.items():
         value = info.get(key)
         if value is not None and (not isinstance(value, kind) or isinstance(value, bool) or value == ""):
             notes.append(f"{file}: {key!r} is {value!r}, which is no {kind.__name__}; it is not used.")
@@ -37,7 +41,16 @@ def read_info(path: Path, settings: Settings | None) -> tuple[dict[str, Any], li
         info |= {key: value for key, value in fallback.items() if info[key] is None}
         notes.append(f"{file} lacks a name or a seed; using {info['name']!r} and {info['seed']}.")
     versions = {str(name): str(version) for name, version in (info["versions"] or {}).items()}
-    return info | {"name": " ".join(info["name"].split()), "versions": versions, "tells_end": tells_end}, notes
+    info |= {"name": " ".join(info["name"].split()), "versions": versions, "tells_end": tells_end}
+    return info | {"commit": info["commit"] or "", "machine": _machine(info["machine"] or {})}, notes
+
+
+def _machine(told: dict[str, Any]) -> str:
+    """In words: "AMD EPYC, 2 cores, 8 x NVIDIA H100"."""
+    cores, gpus = told.get("cores"), told.get("gpus")
+    parts = [told.get("cpu") or "", f"{cores} cores" if isinstance(cores, int) else ""]
+    kinds = Counter(map(str, gpus if isinstance(gpus, list) else ()))
+    return ", ".join(str(part) for part in [*parts, *(f"{count} x {kind}" for kind, count in kinds.items())] if part)
 
 
 def _name_and_seed(path: Path, settings: Settings | None) -> dict[str, Any]:

@@ -14,9 +14,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from verl_dots.reporting import configs
+from verl_dots.reporting import configs, trackers
 from verl_dots.reporting.configs import Settings
-from verl_dots.reporting.rows import CUMULATIVE, RunError, as_table, read_rows
+from verl_dots.reporting.costs import with_costs
+from verl_dots.reporting.rows import TOTALS, Rows, RunError, as_table, read_rows
 from verl_dots.reporting.run_info import INFO_FILE, read_info
 
 METRICS_FILE = "metrics.jsonl"
@@ -36,7 +37,7 @@ class Run:
         path: the run folder.
         name: experiment name, the label of the method; runs that share it are its seeds.
         rows: one row a step, ascending in `step`; one column a metric; absent values are NaN.
-            `wall_seconds`, `train_seconds` and `generated_tokens` always exist.
+            The columns of `rows.TOTALS` always exist.
         metric_keys: the columns whose mean is the run's validation accuracy.
         finished: ISO time, or None while the run is under way or after a crash.
         tells_end: whether run.json says if the run has finished.
@@ -45,6 +46,8 @@ class Run:
         settings: what config.yaml says, by dotted keys; None if there is none.
         resumes: how often the run was resumed at an earlier step.
         notes: what a reader of the figures must know of the files.
+        commit: of the code, "" where it is not known; a "+" behind it says that files differed from it.
+        machine: processor, cores and GPUs in words; "" where that is not known.
     """
 
     path: Path
@@ -61,6 +64,8 @@ class Run:
     settings: Settings | None
     resumes: int
     notes: tuple[str, ...]
+    commit: str = ""
+    machine: str = ""
 
     @property
     def first_step(self) -> int:
@@ -93,19 +98,18 @@ class Run:
 
 
 def read_run(path: str | Path) -> Run:
-    """Read the run in folder `path`, without choosing its metric.
+    """Read the run in folder `path`, or what a tracker has kept of one (trackers.py), without choosing its metric.
 
     Raises:
-        RunError: no run folder.
+        RunError: neither of these.
         NothingRecordedError: a run folder without a row.
     """
     path = Path(path)
+    if not (path / METRICS_FILE).is_file() and trackers.is_tracked(path):
+        return _tracked_run(path)
     file = _metrics_file(path)
     found = read_rows(file)
-    if not found.values:
-        skipped = f" but for {len(found.notes)} damaged lines" if found.notes else ""
-        text = f"{file} is empty{skipped}: the run ended before its first validation or step."
-        raise NothingRecordedError(text, key=str(file), reason="missing")
+    _require_rows(found, file)
     rows, table_notes = as_table(found.values, path)
     settings, config_notes = configs.read_settings(path / CONFIG_FILE)
     info, info_notes = read_info(path, settings)
@@ -124,7 +128,40 @@ def read_run(path: str | Path) -> Run:
         settings=settings,
         resumes=found.resumes,
         notes=(*info_notes, *config_notes, *found.notes, *table_notes),
+        commit=info["commit"],
+        machine=info["machine"],
     )
+
+
+def _tracked_run(path: Path) -> Run:
+    """A run of which a tracker of verl's has kept the metrics alone."""
+    found = trackers.read_tracked(path)
+    _require_rows(found.rows, path)
+    rows, table_notes = as_table(with_costs(found.rows.values), path)
+    note = f"{path} tells metrics alone: not its settings, nor whether it has finished."
+    return Run(
+        path=path,
+        name=found.name,
+        seed=found.seed,
+        rows=rows,
+        metric_keys=(),
+        versions={},
+        started=None,
+        finished=None,
+        tells_end=False,
+        recorded_steps=int(rows["step"].iloc[-1]),
+        planned_steps=None,
+        settings=None,
+        resumes=found.rows.resumes,
+        notes=(note, *found.rows.notes, *table_notes),
+    )
+
+
+def _require_rows(found: Rows, file: Path) -> None:
+    if not found.values:
+        skipped = f" but for {len(found.notes)} damaged lines" if found.notes else ""
+        text = f"{file} is empty{skipped}: the run ended before its first validation or step."
+        raise NothingRecordedError(text, key=str(file), reason="missing")
 
 
 def with_metric(run: Run, metric: str | None = None) -> Run:
@@ -167,7 +204,7 @@ def find_metric_keys(rows: pd.DataFrame, path: Path, metric: str | None = None) 
     Raises:
         NothingRecordedError: there is none, or `metric` is not a column with values.
     """
-    columns = [name for name in rows.columns if rows[name].notna().any() and name not in ("step", *CUMULATIVE)]
+    columns = [name for name in rows.columns if rows[name].notna().any() and name not in ("step", *TOTALS)]
     if metric is not None:
         if metric in columns:
             return (metric,)
@@ -199,9 +236,7 @@ def _metrics_file(path: Path) -> Path:
     if file.is_file():
         return file
     if not path.is_dir():
-        raise RunError(
-            f"{path} is not a folder. Name run folders, each with a {METRICS_FILE}.", key=str(path), reason="file"
-        )
+        raise trackers.no_run(path)
     if (path / INFO_FILE).is_file() or (path / CONFIG_FILE).is_file():
         raise NothingRecordedError(
             f"{path} has no {METRICS_FILE}: the run has told nothing yet.", key=str(path), reason="missing"

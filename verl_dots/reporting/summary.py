@@ -40,7 +40,7 @@ def compare(
     name = choose_baseline(list(groups), baseline, left_out)
     groups = {name: groups[name], **groups}
     runs = [run for members in groups.values() for run in members]
-    metric_keys = _common_metric_keys(runs)
+    metric_keys = common_metric_keys(runs)
     raw, uneven = evaluations.shared({method: _curves(method, members) for method, members in groups.items()})
     window = _window(window, raw)
     curves = {method: [validation_curves.smooth_curve(curve, window) for curve in raw[method]] for method in groups}
@@ -195,7 +195,12 @@ def _is_accuracy(metric_keys: Sequence[str], curves: Mapping[str, Sequence[Curve
     ]
 
 
-def _common_metric_keys(runs: Sequence[Run]) -> tuple[str, ...]:
+def common_metric_keys(runs: Sequence[Run]) -> tuple[str, ...]:
+    """Return the metrics that are the accuracy of all runs.
+
+    Raises:
+        RunError: two runs were validated on different data.
+    """
     first = runs[0]
     for run in runs[1:]:
         if run.metric_keys != first.metric_keys:

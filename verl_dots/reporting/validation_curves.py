@@ -35,6 +35,19 @@ class Curve:
 
 
 @dataclass(frozen=True)
+class Crossing:
+    """A place between two evaluations, of numbers `before` and `after`: after `share` of the way."""
+
+    before: int
+    after: int
+    share: float
+
+    def of(self, cost_E: np.ndarray) -> float:
+        """What a cost, given at all evaluations, is there."""
+        return float(cost_E[self.before] + self.share * (cost_E[self.after] - cost_E[self.before]))
+
+
+@dataclass(frozen=True)
 class Reach:
     """Where a curve first reaches an accuracy, interpolated between evaluations."""
 
@@ -133,21 +146,39 @@ def mean_curve(curves: Sequence[Curve]) -> Curve:
     )
 
 
-def first_reach(curve: Curve, target: float) -> Reach | None:
-    """Return where `curve` first has an accuracy of at least `target`; None if it never has.
+def crossing(accuracy_E: np.ndarray, target: float, kept: bool = False, tolerance: float = 0.0) -> Crossing | None:
+    """Return where accuracies come to a target; None if they never do.
 
-    Between the evaluation below the target and the one at or above it, accuracy and costs
-    are taken as linear. A later fall below the target does not matter.
+    It is the first evaluation of at least `target`. With `kept` it is the first such evaluation after which no later
+    one is below `target - tolerance`. The evaluation before it is below the target in both cases, so between the two
+    accuracy and costs are taken as linear.
+
+    Args:
+        tolerance: at least 0; with 0 any later fall below the target ends what was reached.
     """
-    reached = np.flatnonzero(curve.accuracy_E >= target)
-    if not len(reached):
+    above_E = accuracy_E >= target
+    if kept:
+        least_after_E = np.append(np.minimum.accumulate(accuracy_E[:0:-1])[::-1], np.inf)
+        above_E = above_E & (least_after_E >= target - tolerance)
+    if not above_E.any():
         return None
-    after = int(reached[0])
-    before = max(after - 1, 0)
-    rise = curve.accuracy_E[after] - curve.accuracy_E[before]
-    share = 0.0 if after == before else (target - curve.accuracy_E[before]) / rise
+    after = int(np.flatnonzero(above_E)[0])
+    if after == 0:
+        return Crossing(0, 0, 0.0)
+    before = after - 1
+    return Crossing(before, after, (target - accuracy_E[before]) / (accuracy_E[after] - accuracy_E[before]))
+
+
+def first_reach(curve: Curve, target: float) -> Reach | None:
+    """Return where `curve` first has an accuracy of at least `target`, see `crossing`; None if it never has.
+
+    A later fall below the target does not matter.
+    """
+    found = crossing(curve.accuracy_E, target)
+    if found is None:
+        return None
     costs = (curve.step_E, curve.wall_seconds_E, curve.train_seconds_E, curve.tokens_E)
-    return Reach(*(float(cost[before] + share * (cost[after] - cost[before])) for cost in costs))
+    return Reach(*(found.of(cost_E) for cost_E in costs))
 
 
 def accuracy_at(curve: Curve, train_seconds: float) -> tuple[float, bool]:

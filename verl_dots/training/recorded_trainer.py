@@ -15,7 +15,7 @@ from verl_dots.bridge.trainer import BridgeTrainer
 from verl_dots.checkpoints import set_aside
 from verl_dots.training.fingerprints import fingerprints
 from verl_dots.training.resume import find_checkpoint, repair_tracker, saved_by
-from verl_dots.training.run_folder import TOKENS, RunFolder, numbers
+from verl_dots.training.run_folder import ROLLOUTS, TOKENS, RunFolder, numbers
 from verl_dots.training.run_lock import TRAINER, hold
 from verl_dots.training.run_record import RunRecord, load_record, save_record
 from verl_dots.training.saving import save_whole
@@ -66,6 +66,14 @@ class RecordedTrainer(BridgeTrainer):
         """Response tokens that the step at hand has sampled; it trains on `rows`."""
         raise NotImplementedError
 
+    def generated_rollouts(self, rows: Rows) -> int:
+        """Rollouts that it has sampled, whether it trains on them or not; failed ones are none."""
+        raise NotImplementedError
+
+    def generated(self, rows: Rows) -> dict[str, int]:
+        """Both, as the step's metrics."""
+        return {TOKENS: self.generated_tokens(rows), ROLLOUTS: self.generated_rollouts(rows)}
+
     def save(self) -> None:
         save_whole(self.run, self.global_steps, self.config, saved_by(self.given), self._write_checkpoint)
 
@@ -74,7 +82,8 @@ class RecordedTrainer(BridgeTrainer):
         if self._fingerprints is None:
             self._fingerprints = fingerprints(self.given)
         row, seconds = self._row_so_far(), time.monotonic() - self._step_began
-        totals = self.logger.logger["run_folder"].totals_with(seconds if row else 0.0, int(row.get(TOKENS) or 0))
+        tokens, rollouts = (int(row.get(name) or 0) for name in (TOKENS, ROLLOUTS))
+        totals = self.logger.logger["run_folder"].totals_with(seconds if row else 0.0, tokens, rollouts)
         settings: dict[str, Any] = OmegaConf.to_container(self.given, resolve=True)
         save_record(folder, RunRecord(self.global_steps, totals, row, self._fingerprints), settings)
         super().save()
@@ -89,7 +98,7 @@ class RecordedTrainer(BridgeTrainer):
             timing = self.timing_raw | {"step": time.monotonic() - self._step_began}
             epoch = (self.global_steps - 1) // self.steps_per_epoch
             self.add_figures(rows, row, timing, self.global_steps, epoch)
-        return numbers(row | {TOKENS: self.generated_tokens(rows)})
+        return numbers(row | self.generated(rows))
 
     def load(self) -> None:
         self.checkpoint = find_checkpoint(self.given)

@@ -1,8 +1,8 @@
 """What a run leaves behind in its folder (`trainer.default_local_dir`), beside verl's checkpoints.
 
-metrics.jsonl  one JSON object a step: step, wall_seconds, train_seconds, generated_tokens, verl's metrics
+metrics.jsonl  one JSON object a step: step, totals so far (`TOTALS`), verl's metrics
 config.yaml    the resolved config
-run.json       name, seed, versions, when it began and ended
+run.json       name, seed, versions, commit, machine, when it began and ended
 stop           made by somebody else: asks the run to save after its step and to end; it can be resumed
 """
 
@@ -20,14 +20,15 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from verl_dots.files import naming, write_atomically
-from verl_dots.training.run_record import TOTALS, RunRecord
+from verl_dots.training import origin
+from verl_dots.training.run_record import SECONDS, TOTALS, RunRecord
 
 logger = logging.getLogger(__name__)
 
 PACKAGES = ("verl-dots", "verl", "torch", "transformers", "ray", "TransferQueue", "tensordict", "numpy", "vllm")
 STOP_FILE = "stop"
 RUN_FILE = "run.json"
-TOKENS = "training/generated_tokens"
+TOKENS, ROLLOUTS = "training/generated_tokens", "training/generated_rollouts"
 
 
 class RunFolder:
@@ -53,6 +54,8 @@ class RunFolder:
             "name": config.trainer.experiment_name,
             "seed": config.dots.seed,
             "versions": versions(),
+            "commit": origin.commit(),
+            "machine": origin.machine(),
             "started": now(),
             "resumed_step": resumed_step,
             "finished": None,
@@ -66,15 +69,18 @@ class RunFolder:
 
     def log(self, data: dict[str, Any], step: int) -> None:
         """Append a row. What is no number is left out; NaN and infinity become null."""
-        self._totals = self.totals_with(float(data.get("timing_s/step", 0.0)), int(data.get(TOKENS, 0)))
+        tokens, rollouts = (int(data.get(name, 0)) for name in (TOKENS, ROLLOUTS))
+        self._totals = self.totals_with(float(data.get("timing_s/step", 0.0)), tokens, rollouts)
         self._append({"step": int(step), **self._totals, **numbers(data)})
 
-    def totals_with(self, seconds: float, tokens: int) -> dict[str, float]:
-        """The run's totals now, with seconds of training and generated tokens that no row has yet."""
+    def totals_with(self, seconds: float, tokens: int, rollouts: int = 0) -> dict[str, float | None]:
+        """The run's totals now, with seconds of training, generated tokens and rollouts that no row has yet."""
+        before = self._totals["generated_rollouts"]
         return {
             "wall_seconds": time.monotonic() - self._began,
             "train_seconds": self._totals["train_seconds"] + seconds,
             "generated_tokens": self._totals["generated_tokens"] + tokens,
+            "generated_rollouts": None if before is None else before + rollouts,
         }
 
     def lacks_validation(self, step: int) -> bool:
@@ -103,7 +109,7 @@ class RunFolder:
         self._run["finished"] = now()
         write_text(self.path / RUN_FILE, json.dumps(self._run, indent=2) + "\n")
 
-    def _resumed_totals(self, step: int, record: RunRecord | None) -> dict[str, float]:
+    def _resumed_totals(self, step: int, record: RunRecord | None) -> dict[str, float | None]:
         """The totals at a step; a row that a crash after its checkpoint has kept from the file is added to it."""
         if step == 0:
             self._keep_aside()
@@ -118,7 +124,7 @@ class RunFolder:
             self._append({"step": step, **record.totals, **record.row})
         # The row is younger than the checkpoint: its seconds are with those of the save.
         same = [row for row in told if row["generated_tokens"] == record.totals["generated_tokens"]]
-        return {name: max([record.totals[name], *(row[name] for row in same)]) for name in TOTALS}
+        return record.totals | {name: max([record.totals[name], *(row[name] for row in same)]) for name in SECONDS}
 
     def _keep_aside(self) -> None:
         if self.metrics_file.exists():
@@ -140,6 +146,7 @@ class RunFolder:
         for number, line in enumerate(text.splitlines(), start=1):
             try:
                 row = json.loads(line)
+                row = {"generated_rollouts": None} | row  # rows of earlier versions do not tell it
                 rows.append(row | {"step": int(row["step"]), **{name: row[name] for name in TOTALS}})
             except (ValueError, TypeError, KeyError):
                 logger.warning("%s, line %d is damaged and left out: %.60r", self.metrics_file, number, line)

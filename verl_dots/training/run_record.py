@@ -20,7 +20,9 @@ from verl_dots.state import StateError, load_state, require_equal, require_keys,
 CONFIG = "config.yaml"
 STATE = "run.state"
 KIND = "run"
-TOTALS = ("wall_seconds", "train_seconds", "generated_tokens")
+SECONDS = ("wall_seconds", "train_seconds")
+# The last is None where the run was begun by a version that did not count it.
+TOTALS = (*SECONDS, "generated_tokens", "generated_rollouts")
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,7 @@ class RunRecord:
     """
 
     step: int
-    totals: dict[str, float]
+    totals: dict[str, float | None]
     row: dict[str, float | None]
     fingerprints: dict[str, str | None]
 
@@ -61,9 +63,10 @@ def load_record(folder: Path) -> RunRecord | None:
         return None
     state = load_state(file, KIND)
     require_keys(str(file), state, {"step", "totals", "row", "fingerprints"})
-    require_keys(f"{file}: totals", state["totals"], set(TOTALS))
+    totals = {"generated_rollouts": None} | state["totals"]
+    require_keys(f"{file}: totals", totals, set(TOTALS))
     require_equal(f"{file}: step", f"global_step_{state['step']}", folder.resolve().name)
-    return RunRecord(state["step"], state["totals"], dict(map(tuple, state["row"])), state["fingerprints"])
+    return RunRecord(state["step"], totals, dict(map(tuple, state["row"])), state["fingerprints"])
 
 
 def saved_settings(checkpoint: Path) -> dict[str, Any] | None:

@@ -73,8 +73,10 @@ class TolerantTrainer(RecordedTrainer):
         wanted, self._submitted = self._submitted, Counter()
         missing = incomplete(rows.keys, wanted, groups)
         self.count_failed(sum(missing.values()), len(missing))
-        rows, tokens = rows.without(missing)
+        rows, dropped = rows.without(missing)
+        tokens = dropped.tokens
         self.now.other_tokens += tokens
+        self.now.other_rollouts += dropped.rollouts
         counts = {"failed_rollouts": sum(missing.values()), "dropped_groups": len(missing), "dropped_tokens": tokens}
         for name, count in counts.items():
             metrics[f"training/{name}"] = metrics.get(f"training/{name}", 0.0) + float(count)
@@ -91,11 +93,12 @@ class TolerantTrainer(RecordedTrainer):
         rows = self.roll_out_apart(prompts, uids, REFERENCE_PARTITION, FIRST_REFERENCE_ROLLOUT)
         missing = incomplete(rows.keys, dict.fromkeys(uids, self.config.actor_rollout_ref.rollout.n))
         self.count_failed(sum(missing.values()), len(missing))
-        rows, tokens = rows.without(missing)
+        rows, dropped = rows.without(missing)
         complete_K = np.array([uid not in missing for uid in uids])
         if not complete_K.any():
             raise RolloutFailure("no group of the references is complete")
-        return References(rows, [uid for uid in uids if uid not in missing], complete_K, tokens)
+        complete = [uid for uid in uids if uid not in missing]
+        return References(rows, complete, complete_K, dropped.tokens, dropped.rollouts)
 
     def count_failed(self, rollouts: int, groups: int) -> None:
         """Count rollouts of this step that did not come, of so many groups."""

@@ -24,7 +24,6 @@ from verl_dots.methods.run import Run
 from verl_dots.methods.table import enabled, one_by_one, source_of, store_of
 from verl_dots.step import Step, outcomes
 from verl_dots.training.pipeline import Pipeline
-from verl_dots.training.run_folder import TOKENS
 from verl_dots.training.tolerant_trainer import TolerantTrainer
 
 
@@ -242,6 +241,9 @@ class DotsTrainer(TolerantTrainer):
     def generated_tokens(self, rows: Rows) -> int:
         return rows.own.real.tokens + self.now.other_tokens
 
+    def generated_rollouts(self, rows: Rows) -> int:
+        return rows.own.real.rollouts + self.now.other_rollouts
+
     def add_figures(self, rows: Rows, metrics: dict, timing: dict, step: int, epoch: int) -> None:
         super().add_figures(rows, metrics, timing, step, epoch)
-        metrics[TOKENS] = self.generated_tokens(rows)
+        metrics |= self.generated(rows)

@@ -115,7 +115,7 @@ def test_tokens_that_are_sampled_ahead_are_not_the_steps():
     one, source = stage(prompts=12)
     one.sampled(step := Step(1, other_tokens=5), sample(one, source, step))
     # 8 groups of 1 + 2 tokens.
-    assert step.other_tokens == 5 + 24
+    assert (step.other_tokens, step.other_rollouts) == (5 + 24, 2 * 8)
     expected = {"preemptive/sampled_groups": 12, "preemptive/tokens_ahead": 24, "preemptive/cached_groups": 8}
     assert one.metrics(step) == expected and set(expected) == declared(Preemptive)
     fill(one, source, later := Step(2))

@@ -34,7 +34,8 @@ def test_groups_that_teach_nothing_give_way_to_the_sources_next_questions(queue)
     assert trainer.more == [[4, 5], [6]]
     # What they have shown stays in the step; their rows of 1 and 2 tokens have left the queue.
     assert [(group.question, group.rewards) for group in step.dropped] == [(1, WRONG), (2, RIGHT), (5, WRONG)]
-    assert step.other_tokens == 9 and {key.split("_")[0] for key in queue.tags["train"]} == {
+    assert (step.other_tokens, step.other_rollouts) == (9, 6)
+    assert {key.split("_")[0] for key in queue.tags["train"]} == {
         uid for uid, question in step.question_of.items() if question in (0, 3, 4, 6)
     }
     figures = one.metrics(step)

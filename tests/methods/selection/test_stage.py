@@ -131,7 +131,7 @@ def test_mixed_references_become_rows_of_the_step_and_the_others_leave_the_queue
     # Nearest to 0.8 first; a rollout i has i + 1 tokens, so a group of 4 has 10.
     uids = ["step0000001-reference000002", "step0000001-reference000001"]
     assert list(step.question_of.items()) == list(zip(uids, (10, 8), strict=True))
-    assert step.other_tokens == 20 == step.metrics["training/unused_tokens"]
+    assert step.other_tokens == 20 == step.metrics["training/unused_tokens"] and step.other_rollouts == 8
     assert not queue.tags["reference"] and not queue.fields["reference"]
     tags = {key: tag for key, tag in queue.tags["train"].items() if "is_prompt" not in tag}
     assert set(tags) == {f"{uid}_{session}_0" for uid in uids for session in range(4)}
@@ -143,7 +143,8 @@ def test_references_without_reuse_only_measure(make, queue):
     one = make(reuse_references=False)
     step, first = plan(one)
     assert len(first) == 4 and step.question_of == {} and not queue.tags["train"] and not queue.tags["reference"]
-    assert step.other_tokens == 40 and one.metrics(step)["selection/reference/reused_groups"] == 0
+    assert (step.other_tokens, step.other_rollouts) == (40, 16)
+    assert one.metrics(step)["selection/reference/reused_groups"] == 0
 
 
 def test_references_of_which_rollouts_failed_are_left_out(make):
@@ -154,6 +155,7 @@ def test_references_of_which_rollouts_failed_are_left_out(make):
     assert [row[:3] for row in observed(one)] == [(1, 12, 1.0), (1, 10, 0.75), (1, 0, 0.0)]
     assert list(step.question_of.values()) == [10] and len(first) == 3
     assert step.other_tokens == 27  # 7 of what failed, two groups of 10
+    assert step.other_rollouts == 3 + 2 * 4
     assert one.metrics(step)["selection/reference/effective_groups"] == 1 / 3
 
 

@@ -45,7 +45,7 @@ def test_groups_that_agree_with_their_prediction_stop_and_others_go_first(queue)
     assert arrived(one, source, rewards, step) == {0: HALF, 3: LATE, 4: HALF}
     assert sorted(trainer.whole.values()) == [4, 4] and trainer.more == [[4]]
     assert [(group.question, group.rewards) for group in step.dropped] == [(1, WRONG[:2]), (2, RIGHT[:2])]
-    assert step.other_tokens == 6  # rollouts of 1 and 2 tokens, twice
+    assert (step.other_tokens, step.other_rollouts) == (6, 4)  # rollouts of 1 and 2 tokens, twice
     assert {key.split("_")[0] for key in queue.tags["train"]} == {
         uid for uid, question in step.question_of.items() if question in (0, 3, 4)
     }

@@ -80,6 +80,7 @@ class Preemptive(Store):
             self._keep(rows.at(batch), number, step)
         leaving = rows.at(ahead)
         step.other_tokens += leaving.tokens
+        step.other_rollouts += leaving.rollouts
         self._figures["preemptive/tokens_ahead"] = float(leaving.tokens)
         leaving.clear()
         return rows.at(places[0])

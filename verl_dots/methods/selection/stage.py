@@ -129,8 +129,10 @@ class Selection(Source):
         reused_R = self.curriculum.plan(
             references_K, measured_K, effective_K, held_out_K, predicted_P, step.target, expected_P
         )
-        unused_tokens = found.dropped_tokens + self._hand_over(found.rows, [groups[place] for place in reused_R], step)
+        unused = self._hand_over(found.rows, [groups[place] for place in reused_R], step)
+        unused_tokens = found.dropped_tokens + unused.tokens
         step.other_tokens += unused_tokens
+        step.other_rollouts += found.dropped_rollouts + unused.rollouts
         figures = {
             "trusted": float(not self.curriculum.trust.paused),
             "reference/difficulty": float(measured_K.mean()),
@@ -181,15 +183,15 @@ class Selection(Source):
             "predicted_effective_groups": float(of_drawn.mean()),
         }
 
-    def _hand_over(self, rows: Rows, reused: list[Group], step: Step) -> int:
-        """Make the reused groups part of the step, forget the others, and return the others' tokens."""
+    def _hand_over(self, rows: Rows, reused: list[Group], step: Step) -> Rows:
+        """Make the reused groups part of the step, and return the others, which have left the queue."""
         names = {group.uid: group.question for group in reused}
         uids = rows.uids
         kept = rows.at([place for place, uid in enumerate(uids) if uid in names])
         kept.move(TRAIN, Origin.REFERENCE, step.number)
         rows.clear()
         step.question_of |= names
-        return rows.tokens - kept.tokens
+        return rows.at([place for place, uid in enumerate(uids) if uid not in names])
 
     def observe(self, step: Step, rows: Rows) -> None:
         """Take in what the chosen questions' rollouts showed, each at the step that sampled them."""

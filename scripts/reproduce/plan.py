@@ -1,0 +1,171 @@
+"""The runs of a matrix, in order: what each is called, its folder, its command, and how far it is."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from scripts.reproduce.matrix import BASELINE, Combination, Matrix, Method
+from verl_dots.evidence.records import ACCURACY_RUN, TIMING_RUN
+from verl_dots.files import write_atomically
+
+RUN_FILE, COMMAND_FILE = "run.json", "command.json"
+TIMED = "time"  # folder of a combination's timing runs
+
+
+@dataclass(frozen=True, eq=False)
+class Planned:
+    """A run to be made.
+
+    Attributes:
+        combination, method, seed, kind: as `evidence.records.RUN_KEY` has them.
+        folder: of the run, from the root of the checkout.
+        command: its words.
+        variables: of its environment, beside RUN, which is the folder.
+    """
+
+    combination: str
+    method: str
+    seed: int
+    kind: str
+    folder: Path
+    command: tuple[str, ...]
+    variables: Mapping[str, str]
+
+    def __str__(self) -> str:
+        return f"{self.kind}: {self.combination}, {self.method}, seed {self.seed}"
+
+    @property
+    def shown(self) -> str:
+        """The command line for a shell."""
+        variables = {**self.variables, "RUN": str(self.folder)}
+        return " ".join(
+            [*(f"{name}={shlex.quote(value)}" for name, value in variables.items()), shlex.join(self.command)]
+        )
+
+    @property
+    def recorded(self) -> dict[str, object]:
+        """What decides the run's figures, as its folder keeps it."""
+        return {"command": list(self.command), "variables": dict(self.variables)}
+
+
+def planned_runs(matrix: Matrix, kinds: Sequence[str], folder: Path) -> list[Planned]:
+    """All runs in the order in which they are made, so that a campaign that is cut short can be used.
+
+    Accuracy runs come seed by seed, GRPO of every combination first, then the next method of every combination. Timing
+    runs come in rounds: a round has each method once on each combination, the methods of one combination side by side.
+
+    Args:
+        matrix: see `matrix.read_matrix`.
+        kinds: of `records.ACCURACY_RUN` and `TIMING_RUN`, in order.
+        folder: of the runs: COMBINATION/METHOD-seedSEED below it, of timing runs COMBINATION/time/METHOD-seedSEED.
+    """
+    runs = []
+    methods = sorted(matrix.methods.values(), key=lambda method: method.name != BASELINE)
+    for kind in kinds:
+        if kind == ACCURACY_RUN:
+            triples = [(c, m, s) for s in matrix.seeds for m in methods for c in matrix.combinations.values()]
+        else:
+            rounds = range(1, matrix.time.rounds + 1)
+            triples = [(c, m, s) for s in rounds for c in matrix.combinations.values() for m in methods]
+        runs += [_planned(matrix, kind, *triple, folder) for triple in triples]
+    return runs
+
+
+def _planned(matrix: Matrix, kind: str, combination: Combination, method: Method, seed: int, folder: Path) -> Planned:
+    timing = kind == TIMING_RUN
+    steps = matrix.time.steps if timing else combination.steps
+    overrides = [
+        f"trainer.experiment_name={method.name}",
+        f"actor_rollout_ref.actor.optim.lr={combination.learning_rate}",
+        f"data.train_batch_size={combination.batch}",
+        f"actor_rollout_ref.actor.ppo_mini_batch_size={combination.batch}",
+    ]
+    if timing:
+        overrides += ["trainer.test_freq=-1", "trainer.val_before_train=False", "trainer.save_freq=-1"]
+    else:
+        overrides += [f"trainer.test_freq={combination.test_freq}", f"trainer.save_freq={combination.save_freq}"]
+    overrides += [*method.overrides, *combination.overrides, *combination.of_method.get(method.name, ())]
+    variables = {"DATA": combination.data, "MODEL": combination.model, "SEED": str(seed), "STEPS": str(steps)}
+    place = folder / combination.name / (TIMED if timing else "") / f"{method.name}-seed{seed}"
+    command = ("bash", f"recipes/cpu/{method.recipe}.sh", *overrides)
+    return Planned(combination.name, method.name, seed, kind, place, command, variables)
+
+
+def finished(folder: Path) -> bool:
+    """Whether the run in a folder has come to its end, as its run.json says."""
+    return bool(_info(folder).get("finished"))
+
+
+def of_other_settings(run: Planned, folder: Path) -> str | None:
+    """In what the run in a folder differs from this one; None where it does not, or where the folder does not tell.
+
+    A finished run would else count for settings that the matrix no longer has.
+    """
+    try:
+        there = json.loads((folder / COMMAND_FILE).read_text())
+    except (OSError, ValueError):
+        return None
+    before = [*there["command"], *(f"{name}={value}" for name, value in there["variables"].items())]
+    now = [*run.command, *(f"{name}={value}" for name, value in run.variables.items())]
+    lost, new = [word for word in before if word not in now], [word for word in now if word not in before]
+    if not lost and not new:
+        return None
+    return f"it was run with {' '.join(lost) or 'less'}, and the matrix has {' '.join(new) or 'less'}"
+
+
+def record_command(run: Planned, folder: Path) -> None:
+    """Keep in its folder what the run is made with."""
+    text = json.dumps(run.recorded, indent=2) + "\n"
+    write_atomically(folder / COMMAND_FILE, lambda partial: partial.write_text(text))
+
+
+def seconds_taken(folder: Path) -> float | None:
+    """Seconds from the start to the end of a finished run that was never interrupted."""
+    info = _info(folder)
+    if not info.get("finished") or info.get("resumed_step"):
+        return None
+    began, ended = (datetime.fromisoformat(info[name]) for name in ("started", "finished"))
+    return (ended - began).total_seconds()
+
+
+def seconds_left(left: Sequence[Planned], done: Sequence[tuple[Planned, float]], jobs: int) -> float | None:
+    """An estimate from finished runs: the mean of those most alike, by kind, combination and method.
+
+    Args:
+        left: runs that have not ended.
+        done: finished runs and their seconds.
+        jobs: runs at once; timing runs are made one at a time.
+
+    Returns:
+        None where there is nothing to go by.
+    """
+    total = 0.0
+    for run in left:
+        alike = (
+            [(run.kind, run.combination, run.method), lambda r: (r.kind, r.combination, r.method)],
+            [(run.kind, run.combination), lambda r: (r.kind, r.combination)],
+            [run.kind, lambda r: r.kind],
+            [None, lambda r: None],
+        )
+        found: list[float] = []
+        for key, key_of in alike:
+            found = [seconds for other, seconds in done if key_of(other) == key]
+            if found:
+                break
+        if not found:
+            return None
+        total += sum(found) / len(found) / (jobs if run.kind == ACCURACY_RUN else 1)
+    return total
+
+
+def _info(folder: Path) -> dict:
+    try:
+        info = json.loads((folder / RUN_FILE).read_text())
+    except (OSError, ValueError):
+        return {}
+    return info if isinstance(info, dict) else {}

@@ -1,0 +1,83 @@
+"""The results that are kept: `python -m scripts.reproduce.results [--keep RUNS] [--write]`.
+
+--keep reads run folders into recipes/evidence/results, as small tables. --write makes recipes/RESULTS.md of these. With
+neither: exit 1 if the document is not the one of the tables.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from scripts.reproduce.matrix import Matrix, read_matrix
+from scripts.sections import settle
+from verl_dots.evidence import rendering, results, saved
+from verl_dots.evidence.cells import Column, Section, Table
+from verl_dots.evidence.measuring import measure
+from verl_dots.evidence.read import read_evidence
+from verl_dots.evidence.records import Evidence
+
+ROOT = Path(__file__).parents[2]
+FOLDER = ROOT / "recipes/evidence"
+KEPT, DOCUMENT, MATRIX, CLAIMS = FOLDER / "results", ROOT / "recipes/RESULTS.md", "cpu.yaml", "claims.yaml"
+# Tables of the document; those of the papers are on the page.
+SHOWN = ("claims", "overview", "seeds")
+BEGIN = """<!-- made by python -m scripts.reproduce.results --write, of recipes/evidence/results; not to be edited -->
+# Results
+
+Every figure here was measured on one machine, by the runs whose seeds are listed at the end.
+A claim that failed is shown as missed. Nothing was measured on a GPU.
+
+```bash
+bash scripts/reproduce.sh --scale cpu --check              # make all runs, and compare their fingerprints with these
+python -m verl_dots.evidence recipes/evidence/results --out report/kept       # the page of these figures, without runs
+python -m scripts.reproduce.results --keep runs/reproduce-cpu --write         # take your own runs in their place
+```
+"""
+
+
+def combinations_table(matrix: Matrix, there: set[str]) -> Table:
+    """What was trained on what, with which settings, and why."""
+    rows = tuple(
+        (name, of.title, of.model, of.learning_rate, str(of.batch), str(of.steps), of.chosen, of.row)
+        for name, of in matrix.combinations.items() if name in there
+    )  # fmt: skip
+    heads = ("combination", "what it is", "model", "learning rate", "questions a step", "steps", "chosen", "stands for")
+    return Table("combinations", "Combinations", tuple(map(Column, heads)), (Section("", rows),))
+
+
+def text_of(evidence: Evidence, folder: Path) -> str:
+    """The document of an evidence; `folder` holds the matrix and the claims."""
+    about = results.read_about(folder / MATRIX, folder / CLAIMS)
+    made = {table.name: table for table in results.result_tables(evidence, measure(evidence), about)}
+    shown = [made[name] for name in SHOWN]
+    shown.insert(1, combinations_table(read_matrix(folder / MATRIX), set(evidence.runs.combination)))
+    told = "".join(f"- {name}: {text}\n" for name, text in results.facts(evidence).items())
+    # Their notes stand on the page; here a reader has the README's.
+    parts = [rendering.markdown(replace(table, notes=())).replace("### ", "## ", 1) for table in shown]
+    return "\n".join([BEGIN, told, *parts, *_notes(evidence)])
+
+
+def _notes(evidence: Evidence) -> list[str]:
+    return ["## Left out", "", "```text", *evidence.notes, "```", ""] if evidence.notes else []
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Keep, write, or compare. Without kept results there is no document."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--keep", type=Path, metavar="RUNS", help="read these runs into recipes/evidence/results")
+    parser.add_argument("--write", action="store_true", help="write recipes/RESULTS.md (default: compare)")
+    options = parser.parse_args(arguments)
+    if options.keep:
+        saved.save(read_evidence(options.keep), KEPT)
+    if not saved.is_saved(KEPT):
+        return int(DOCUMENT.exists())
+    if not DOCUMENT.exists() and not options.write:
+        return 1
+    return settle(DOCUMENT, text_of(saved.load(KEPT), FOLDER), options.write)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

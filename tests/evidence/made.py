@@ -1,0 +1,57 @@
+"""Evidence, and the tables of its measures, made of a few figures."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+
+from verl_dots.evidence.records import RUN_COLUMNS, RUN_KEY, STEP_COLUMNS, Evidence
+
+# What the tables read of the summary.
+MEASURES = (
+    "final_accuracy",
+    "steps",
+    "step_seconds",
+    "rho",
+    "steps_to_100_first",
+    "steps_to_100_kept",
+    "saved_steps_100_first",
+    "saved_per_step",
+    "saved_time_100_first",
+    "saved_time_100_kept",
+    "saved_tokens_100_first",
+    "saved_rollouts_100_first",
+)
+# mean, low, high, seeds, reached
+Row = tuple[float, float, float, int, int]
+NOTHING: Row = (np.nan, np.nan, np.nan, 3, 0)
+
+
+def evidence(accuracies: Mapping[tuple[str, str, int], Mapping[int, float]], **of_run: str) -> Evidence:
+    """Runs: (combination, method, seed) -> accuracy by step. `of_run`: `RUN_COLUMNS` of all, else empty."""
+    steps = [
+        {**dict(zip(RUN_KEY, (*key, "accuracy"), strict=True)), **dict.fromkeys(STEP_COLUMNS, np.nan)}
+        | {"step": step, "accuracy": accuracy}
+        for key, curve in accuracies.items()
+        for step, accuracy in curve.items()
+    ]
+    runs = [
+        {**dict(zip(RUN_KEY, (*key, "accuracy"), strict=True)), **dict.fromkeys(RUN_COLUMNS, ""), **of_run}
+        for key in accuracies
+    ]
+    columns = {"steps": STEP_COLUMNS, "runs": RUN_COLUMNS}
+    rows = {"steps": steps, "runs": runs}
+    return Evidence(**{name: pd.DataFrame(rows[name], columns=[*RUN_KEY, *columns[name]]) for name in rows})
+
+
+def summary(figures: Mapping[tuple[str, str], Mapping[str, Row]]) -> pd.DataFrame:
+    """(combination, method) -> its measures; those that are not given have no value."""
+    columns = ("combination", "method", "measure", "mean", "low", "high", "seeds", "reached")
+    rows = [(*key, measure, *given.get(measure, NOTHING)) for key, given in figures.items() for measure in MEASURES]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def by_seed(source: str, *keys: tuple[str, str, int]) -> pd.DataFrame:
+    """Where the seconds of a step are from."""
+    rows = [(*key, source) for key in keys]
+    return pd.DataFrame(rows, columns=["combination", "method", "seed", "step_source"])

@@ -1,0 +1,169 @@
+"""What runs have for a column: by hand from curves, validations and evaluations."""
+
+import json
+
+import numpy as np
+import pytest
+
+from tests.evidence import made
+from verl_dots.evidence.cells import Figure, Missing, Why
+from verl_dots.evidence.evaluations import load_evaluations, read_evaluations, save_evaluations
+from verl_dots.evidence.ours import Asked, Ours
+from verl_dots.evidence.summary_cells import mean_figure
+
+REFERENCE = {0: 0.0, 10: 0.5, 20: 0.6}  # 0.52 after 60 % of its steps, 12
+LATER = {0: 0.0, 10: 0.4, 20: 0.64}  # 0.52 after 15
+NEVER = {0: 0.0, 10: 0.4, 20: 0.5}
+SECONDS = {"step_seconds": (2.0, 1.0, 3.0, 3, 3), "steps": (30.0, 30.0, 30.0, 3, 3)}
+
+
+def ours(curves, figures=None, source="time", evaluations=None, apart=None) -> Ours:
+    keys = {key[:2] for key in curves}
+    summary = made.summary({key: (figures or {}).get(key, {}) for key in keys})
+    return Ours(made.evidence(curves), made.by_seed(source, *curves), summary, evaluations or {}, apart or {})
+
+
+def asked(method: str, combination: str = "cpu") -> Asked:
+    return Asked(combination, method, "adarft", 0.6)
+
+
+def test_extra_steps_by_hand():
+    known = ours({("cpu", "adarft", 1): REFERENCE, ("cpu", "grpo", 1): LATER}, {("cpu", "grpo"): SECONDS})
+    for measure, value in (("extra_steps", 3.0), ("extra_steps_share", 25.0), ("extra_seconds", 6.0)):
+        assert known.cell(measure, asked("grpo")).value == pytest.approx(value)
+        assert known.cell(measure, asked("adarft")) == Figure(0.0)
+
+
+def test_extra_steps_are_below_zero_where_the_baseline_was_first():
+    known = ours({("cpu", "adarft", 1): LATER, ("cpu", "grpo", 1): REFERENCE})
+    # after 12 steps 0.4 + 0.2 * 0.24 = 0.448, which the other has after 8.96
+    assert known.cell("extra_steps", asked("grpo")).value == pytest.approx(-3.04)
+
+
+def test_extra_steps_are_a_mean_over_seeds_only_if_all_get_there():
+    curves = {("cpu", "adarft", seed): REFERENCE for seed in (1, 2)} | {("cpu", "grpo", 1): LATER}
+    both = ours(curves | {("cpu", "grpo", 2): LATER}).cell("extra_steps", asked("grpo"))
+    assert (both.value, both.low, both.seeds) == (pytest.approx(3.0), pytest.approx(3.0), 2)
+    one = ours(curves | {("cpu", "grpo", 2): NEVER}).cell("extra_steps", asked("grpo"))
+    assert one == Missing(Why.NOT_REACHED, "1 of 2 seeds")
+
+
+def test_extra_steps_need_the_reference_and_the_run():
+    known = ours({("cpu", "grpo", 1): LATER})
+    assert known.cell("extra_steps", asked("grpo")) == Missing(Why.NOT_MEASURED, "no seed of adarft")
+    assert known.cell("extra_steps", asked("adarft")) == Missing(Why.NOT_RUN)
+    assert known.cell("extra_seconds", asked("ppo")) == Missing(Why.NOT_RUN)
+
+
+def test_extra_seconds_need_the_time_of_a_step():
+    known = ours({("cpu", "adarft", 1): REFERENCE, ("cpu", "grpo", 1): LATER})
+    assert known.cell("extra_seconds", asked("grpo")) == Missing(Why.NOT_MEASURED)
+
+
+@pytest.mark.parametrize(("measure", "value"), [("hours", 60 / 3600), ("minutes", 1.0), ("seconds_per_step", 2.0)])
+def test_time_is_steps_times_seconds_of_a_step(measure, value):
+    figures = {("cpu", "dash"): SECONDS}
+    found = ours({("cpu", "dash", 1): LATER}, figures).cell(measure, asked("dash"))
+    assert (found.value, found.low, found.high) == pytest.approx((value, value / 2, 1.5 * value))
+    assert found.remark == ""
+    other = ours({("cpu", "dash", 1): LATER}, figures, source="accuracy").cell(measure, asked("dash"))
+    assert other.remark == "of accuracy runs"
+
+
+def test_time_without_seconds_is_not_measured_and_rho_without_a_value_not_recorded():
+    known = ours({("cpu", "dash", 1): LATER}, {("cpu", "dash"): {"steps": (30.0, 30.0, 30.0, 3, 3)}})
+    assert known.cell("hours", asked("dash")) == Missing(Why.NOT_MEASURED)
+    assert known.cell("rho", asked("dash")) == Missing(Why.NOT_RECORDED)
+    assert known.cell("rho", asked("dots")) == Missing(Why.NOT_RUN)
+
+
+def test_a_figure_measured_apart_comes_first():
+    rho = Figure(0.25, spread=0.1)
+    known = ours({("cpu", "dots", 1): LATER}, apart={("cpu", "dots", "rho_off_the_shelf"): rho})
+    assert known.cell("rho_off_the_shelf", asked("dots")) is rho
+    assert ours({("cpu", "dots", 1): LATER}).cell("rho_off_the_shelf", asked("dots")) == Missing(Why.NOT_MEASURED)
+
+
+def test_unknown_names_are_refused():
+    known = ours({("cpu", "dots", 1): LATER})
+    with pytest.raises(KeyError, match="no measure is named 'speed'; there are steps_saved"):
+        known.cell("speed", asked("dots"))
+    known.summary.measure = known.summary.measure.replace("rho", "r")
+    with pytest.raises(KeyError, match="the summary has no measure 'rho'; it has final_accuracy"):
+        known.cell("rho", asked("dots"))
+
+
+def validated(curves, values) -> Ours:
+    """Runs whose rows hold validations on MATH500, one a row."""
+    known = ours(curves)
+    known.evidence.steps["val-core/math500/acc/mean@8"] = values
+    return known
+
+
+def test_accuracy_on_a_benchmark_is_the_last_validation():
+    known = validated({("cpu", "grpo", 1): {0: 0.1, 10: 0.2, 20: np.nan}}, [0.3, 0.5, np.nan])
+    assert known.cell("accuracy/math500", asked("grpo")) == Figure(50.0, seeds=1)
+    assert known.cell("accuracy/gsm8k", asked("grpo")) == Missing(Why.NOT_MEASURED)
+    assert known.cell("pass@16/math500", asked("grpo")) == Missing(Why.NOT_MEASURED)
+    assert known.cell("accuracy/math500", asked("dots")) == Missing(Why.NOT_RUN)
+
+
+def test_before_training_is_the_baselines_first_validation():
+    known = validated(
+        {("cpu", "grpo", 1): {0: 0.1, 10: 0.2}, ("cpu", "dash", 1): {0: 0.1, 10: 0.2}}, [0.3, 0.5, 0.4, 0.6]
+    )
+    assert known.cell("accuracy/math500", asked("base")) == Figure(30.0, seeds=1)
+    assert known.cell("hours", asked("base")) == Missing(Why.NOT_MEASURED)
+    assert known.cell("hours", asked("base", "other")) == Missing(Why.NOT_RUN)
+    assert known.cell("accuracy/math500", asked("base", "other")) == Missing(Why.NOT_RUN)
+
+
+def evaluated(folder, seed, step, results) -> None:
+    file = folder / f"seed{seed}" / f"global_step_{step}" / "evaluation" / "evaluation.json"
+    file.parent.mkdir(parents=True)
+    shares = {label: {name: {"value": value} for name, value in of.items()} for label, of in results.items()}
+    file.write_text(json.dumps({"checkpoint": "c", "results": shares, "settings": {}}))
+
+
+def runs_in(folder, seeds) -> Ours:
+    known = ours({("cpu", "e3", seed): LATER for seed in seeds})
+    known.evidence.runs["path"] = [str(folder / f"seed{seed}") for seed in seeds]
+    return Ours(known.evidence, known.by_seed, known.summary, read_evaluations(known.evidence))
+
+
+def test_pass_at_k_of_the_newest_evaluation(tmp_path):
+    for seed, value in ((1, 0.5), (2, 0.7)):
+        evaluated(tmp_path, seed, 9, {"aime24": {"pass@16": 0.0}})
+        evaluated(tmp_path, seed, 10, {"aime24": {"pass@1": 0.2, "pass@16": value}, "average": {"pass@16": 0.9}})
+    known = runs_in(tmp_path, (1, 2))
+    found = known.cell("pass@16/aime24", asked("e3"))
+    assert (found.value, found.low, found.high) == pytest.approx((60.0, 50.0, 70.0))
+    assert known.cell("accuracy/aime24", asked("e3")).value == pytest.approx(20.0)
+    assert known.cell("pass@16/average", asked("e3")).value == pytest.approx(90.0)
+    assert known.cell("pass@8/aime24", asked("e3")) == Missing(Why.NOT_MEASURED)
+
+
+def test_pass_at_k_needs_the_evaluation_of_every_seed(tmp_path):
+    evaluated(tmp_path, 1, 10, {"aime24": {"pass@16": 0.5}})
+    assert runs_in(tmp_path, (1, 2)).cell("pass@16/aime24", asked("e3")) == Missing(Why.NOT_MEASURED)
+
+
+def test_a_single_data_set_is_its_own_average(tmp_path):
+    evaluated(tmp_path, 1, 10, {"arithmetic": {"pass@16": 0.5}})
+    assert runs_in(tmp_path, (1,)).cell("pass@16/average", asked("e3")) == Figure(50.0, seeds=1)
+
+
+def test_evaluations_as_a_file(tmp_path):
+    evaluated(tmp_path, 1, 10, {"aime24": {"pass@16": 1 / 3}})
+    found = dict(runs_in(tmp_path, (1,)).evaluations)
+    save_evaluations(found, tmp_path / "evaluations.json")
+    assert load_evaluations(tmp_path / "evaluations.json") == found
+
+
+def test_a_run_without_a_folder_has_no_evaluation():
+    assert read_evaluations(made.evidence({("cpu", "e3", 1): LATER})) == {}
+
+
+def test_the_interval_over_seeds_is_the_range_of_three():
+    assert mean_figure([1.0, 4.0, 2.5]) == Figure(2.5, 1.0, 4.0, seeds=3)
+    assert mean_figure([4.0]) == Figure(4.0, seeds=1)

@@ -1,0 +1,169 @@
+"""The papers' tables with ours beside them: rows of either alone, failed claims, and the files."""
+
+import numpy as np
+import pytest
+
+from tests.evidence import made
+from tests.evidence.latex import unbalanced
+from verl_dots.evidence import papers, rendering
+from verl_dots.evidence.cells import Figure, Missing, Section, Table, Why
+from verl_dots.evidence.combinations import Combination, described
+from verl_dots.evidence.ours import Ours
+from verl_dots.evidence.overview import overview
+from verl_dots.evidence.tables import HEADINGS, all_tables, paper_table, write_tables
+
+CURVE = {0: 0.5, 10: 0.7}
+NAN = np.nan
+NOT_ALL = (NAN, NAN, NAN, 3, 2)  # two of three seeds have a value
+
+
+def ours(figures, source="time", evaluations=None, **of_run) -> Ours:
+    """Three seeds of each (combination, method), with these measures in the summary."""
+    runs = {(*key, seed): CURVE for key in figures for seed in (1, 2, 3)}
+    evidence = made.evidence(runs, **of_run)
+    return Ours(evidence, made.by_seed(source, *runs), made.summary(figures), evaluations or {})
+
+
+def table_of(name: str, known: Ours, **given: Combination) -> Table:
+    return paper_table(name, known, described(known.evidence, given))
+
+
+def row(table: Table, label: str, method: str, place: int = 0) -> dict[str, object]:
+    """Cells by their column's title, of one row of the section at a place."""
+    (found,) = [cells for cells in table.sections[place].rows if cells[:2] == (label, method)]
+    return {column.title: cell for column, cell in zip(table.columns, found, strict=True)}
+
+
+DASH_3 = r"""### DASH, table 3: GRPO, DASH and DASH without its filter, mathematics
+
+| model and data                              |              method |                                       time, paper (h) |       time, ours (h) | MATH500, paper (%) | MATH500, ours (%) | GSM8K, paper (%) | GSM8K, ours (%) |
+| :------------------------------------------ | ------------------: | ----------------------------------------------------: | -------------------: | -----------------: | ----------------: | ---------------: | --------------: |
+| **DASH: Huang et al., table 3**             |                     |                                                       |                      |                    |                   |                  |                 |
+| Qwen2.5-0.5B                                |     before training | not given (a model that is not trained takes no time) |         not measured |               22.6 |      not measured |             30.3 |    not measured |
+| Qwen2.5-0.5B                                |                GRPO |                                                  38.9 | 1.000 [0.500, 1.500] |               27.6 |      not measured |             32.8 |    not measured |
+| Qwen2.5-0.5B                                | DASH without filter |                                                   6.9 |              not run |               27.4 |           not run |             31.6 |         not run |
+| Qwen2.5-0.5B                                |        DASH with KL |                                                   6.6 |              not run |               27.2 |           not run |             31.1 |         not run |
+| **Ours: the same measure at another scale** |                     |                                                       |                      |                    |                   |                  |                 |
+| testbed                                     |                DASH |                                                     – |         not measured |                  – |      not measured |                – |    not measured |
+"""  # noqa: E501
+
+
+def test_a_table_to_the_letter():
+    steps = {"steps": (30.0, 30.0, 30.0, 3, 3)}  # of 120 s each: 1 h
+    timed = {**steps, "step_seconds": (120.0, 60.0, 180.0, 3, 3)}
+    known = ours({("run", "grpo"): timed, ("cpu", "dash"): steps}, model="tiny", machine="2 cores")
+    table = table_of("dash_3", known, run=Combination(paper="dash/0.5b"), cpu=Combination("testbed", "", "a row"))
+    text = rendering.markdown(table)
+    assert text.partition("\n- ")[0] == DASH_3
+    assert text.splitlines()[-2:] == [
+        "- Ours, testbed; model tiny; data not recorded; machine 2 cores; stands for a row.",
+        "- Ours, run; model tiny; data not recorded; machine 2 cores.",
+    ]
+
+
+@pytest.mark.parametrize("name", papers.tables())
+def test_rows_that_were_not_run_have_the_papers_figures(name):
+    table = table_of(name, ours({}))
+    (section,) = table.sections
+    for cells, paper in zip(section.rows, papers.tables()[name].rows, strict=True):
+        assert cells[:2] == (paper.model, paper.name)
+        assert cells[2::2] == paper.cells
+        assert set(cells[3::2]) == {Missing(Why.NOT_RUN)}
+    assert "Nothing of this table was run." in table.notes
+
+
+def test_a_combination_named_like_a_recipe_repeats_it():
+    table = table_of(
+        "dots_1", ours({("dots/3b_deepmath", "dots_rr"): {"saved_steps_100_first": (0.5, 0.4, 0.6, 3, 3)}})
+    )
+    found = row(table, "Qwen2.5-3B on DeepMath", "DOTS+RR")
+    assert found["steps saved, paper (%)"] == Figure(56.67)
+    assert found["steps saved, ours (%)"] == Figure(50.0, 40.0, 60.0, seeds=3)
+    assert row(table, "Qwen2.5-3B on DeepScaleR", "DOTS+RR")["steps saved, ours (%)"] == Missing(Why.NOT_RUN)
+    assert len(table.sections) == 1
+
+
+def test_ours_without_a_row_in_the_paper_stand_below():
+    figures = {("dots/3b_deepmath", "dots"): {}, ("e3/7b", "dots_rr"): {}, ("cpu", "dots_rr"): {}, ("cpu", "e3"): {}}
+    table = table_of("dots_1", ours(figures))
+    assert [section.heading for section in table.sections[1:]] == list(HEADINGS.values())
+    assert [[cells[:2] for cells in section.rows] for section in table.sections[1:]] == [
+        [("dots/3b_deepmath", "DOTS")],
+        [("e3/7b", "DOTS + RR")],
+        [("cpu", "DOTS + RR")],
+    ]
+    assert row(table, "cpu", "DOTS + RR", 3)["steps saved, paper (%)"] == Missing(Why.NO_ROW)
+
+
+def test_failed_claims_are_shown():
+    figures = {
+        "saved_steps_100_first": (-0.1, -0.2, 0.05, 3, 3),
+        "saved_per_step": (0.1, -0.05, 0.3, 3, 3),
+        "saved_time_100_first": (0.0, 0.0, 0.0, 3, 3),
+        "steps_to_100_first": (20, 18, 22, 3, 3),
+    }
+    found = row(table_of("dots_1", ours({("cpu", "dots_rr"): figures})), "cpu", "DOTS + RR", 1)
+    assert found["steps saved, ours (%)"] == Figure(-10.0, -20.0, 5.0, seeds=3, remark="saves nothing")
+    assert found["time per step saved, ours (%)"] == Figure(10.0, -5.0, 30.0, seeds=3, remark="interval holds 0")
+    assert found["total time saved, ours (%)"] == Figure(0.0, 0.0, 0.0, seeds=3, remark="saves nothing")
+
+
+def test_not_reached_not_measured_and_not_recorded_are_told_apart():
+    reached = {"steps_to_100_first": (20, 18, 22, 3, 3), "saved_steps_100_first": (0.1, 0.05, 0.2, 3, 3)}
+    missed = {"steps_to_100_first": NOT_ALL, "saved_steps_100_first": NOT_ALL, "saved_per_step": (0.1, 0.05, 0.2, 3, 3)}
+    known = ours({("cpu", "grpo"): {}, ("cpu", "dots"): reached, ("cpu", "dots_rr"): missed})
+    table = overview(known, {})
+    columns = [column.heading for column in table.columns]
+    cells = {line[0]: dict(zip(columns, line, strict=True)) for line in table.sections[0].rows}
+    assert cells["DOTS"]["reached"] == "3 of 3" and cells["DOTS + RR"]["reached"] == "2 of 3"
+    assert cells["DOTS"]["total time saved"] == Missing(Why.NOT_MEASURED)
+    assert cells["DOTS"]["tokens saved"] == Missing(Why.NOT_RECORDED)
+    assert cells["DOTS + RR"]["steps saved"] == Missing(Why.NOT_REACHED, "2 of 3 seeds")
+    assert cells["DOTS + RR"]["total time saved"] == Missing(Why.NOT_REACHED, "2 of 3 seeds")
+    assert cells["DOTS + RR"]["time per step saved"] == Figure(10.0, 5.0, 20.0, seeds=3)
+    assert cells["GRPO"]["steps saved"] == "baseline"
+
+
+def test_overview_has_a_mean_of_combinations_where_the_summary_has_one():
+    known = ours({("b", "dots"): {}, ("a", "grpo"): {}, ("a", "e3"): {}})
+    summary = made.summary(
+        {("a", "grpo"): {}, ("mean of combinations", "dots"): {"final_accuracy": (0.5, 0.4, 0.6, 3, 3)}}
+    )
+    table = overview(Ours(known.evidence, known.by_seed, summary), {"a": Combination("first")})
+    assert [section.heading for section in table.sections] == ["first", "b", "mean of combinations"]
+    assert [cells[0] for cells in table.sections[0].rows] == ["GRPO", "E3"]
+    assert table.sections[2].rows[0][2] == Figure(50.0, 40.0, 60.0, seeds=3)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"cpu": Combination(paper="dots/9b")}, "'cpu' repeats 'dots/9b', which no table has; choose of adarft/7b_"),
+        ({"a": Combination(paper="e3/7b"), "b": Combination(paper="e3/7b")}, "'b' and 'a' both repeat 'e3/7b'"),
+    ],
+)
+def test_a_combination_repeats_one_recipe_that_there_is(given, message):
+    with pytest.raises(ValueError, match=message):
+        all_tables(ours({}), given)
+
+
+def test_written_files(tmp_path):
+    known = ours({("cpu", "grpo"): {}, ("cpu", "dots_rr"): {"final_accuracy": (0.7, 0.6, 0.8, 3, 3)}}, data="a_b & c")
+    arguments = (known.evidence, known.by_seed, known.summary, tmp_path / "made")
+    paths = write_tables(*arguments)
+    names = ["overview", *papers.tables()]
+    expected = {f"{name}.{kind}" for name in names for kind in ("md", "tex", "csv")} | {"tables.tex"}
+    assert {path.name for path in paths} == {path.name for path in (tmp_path / "made").iterdir()} == expected
+    before = {path: path.read_bytes() for path in paths}
+    assert write_tables(*arguments) == paths
+    assert {path: path.read_bytes() for path in paths} == before
+    assert all(unbalanced((tmp_path / "made" / f"{name}.tex").read_text()) == "" for name in names)
+
+
+def test_a_table_has_its_heading_and_the_source():
+    table = table_of("adarft_1", ours({}))
+    assert table.title == (
+        "AdaRFT, table 1: Final accuracy, time of a step, and what baselines need to reach AdaRFT's accuracy"
+    )
+    assert "AdaRFT: Shi et al., arXiv 2504.05520, table 1." in table.notes[0]
+    assert isinstance(table.sections[0], Section) and table.sections[0].heading == "AdaRFT: Shi et al., table 1"

@@ -1,0 +1,125 @@
+"""The papers' runs on a cluster: hours by hand, and a task of an array for each run, which its recipe knows."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from scripts.reproduce import cluster
+from scripts.reproduce.cluster import Row
+from scripts.reproduce.matrix import MatrixError
+from tests.launches import ROOT, environment
+from tests.recipes.recipe_runs import METHODS, Recipe, settings
+from tests.slurm.test_arguments import refusal
+
+GPU = ROOT / "recipes/evidence/gpu.yaml"
+ROWS, SEEDS = cluster.read_rows(GPU, "like")
+FILE = {
+    "seeds": [1, 2],
+    "gpus": {"like": {"factors": {}}, "fast": {"factors": {"slow": 0.25}}},
+    "papers": {"dots": {"methods": ["grpo", "dots"], "gpus": 8, "steps": 60, "source": "the\npaper"}},
+    "rows": {
+        "dots/a": {"seconds": {"grpo": 120, "dots": 60}, "on": "slow", "times": {"size": 2, "length": 1.5}},
+        "dots/b": {"hours": {"grpo": 10, "dots": 8}, "on": "other", "gpus": 4},
+    },
+}  # fmt: skip
+
+
+@pytest.fixture
+def file(tmp_path):
+    (tmp_path / "gpu.yaml").write_text(yaml.dump(FILE, sort_keys=False))
+    return tmp_path / "gpu.yaml"
+
+
+def test_hours_are_steps_times_seconds_times_factors(file):
+    # 120 s x 60 steps are 2 h; twice the size and 1.5 times the length make it 6 h.
+    a, b = cluster.read_rows(file, "like")[0]
+    assert (a.hours, a.gpus, a.source) == ({"grpo": 6.0, "dots": 3.0}, 8, "the paper")
+    assert (b.hours, b.gpus) == ({"grpo": 10.0, "dots": 8.0}, 4)
+    a, b = cluster.read_rows(file, "fast")[0]
+    assert a.hours == {"grpo": 1.5, "dots": 0.75} and b.hours["grpo"] == 10, "of that GPU nothing is known"
+    with pytest.raises(MatrixError, match="--gpu: there is no 'fest'; did you mean fast?"):
+        cluster.read_rows(file, "fest")
+
+
+def test_each_recipe_is_an_array_of_its_unfinished_tasks(file, tmp_path):
+    rows, seeds = cluster.read_rows(file, "like")
+    tasks = cluster.tasks_of(rows, seeds)
+    assert [cluster.task_line(*task) for task in tasks[:5]] == [
+        "1 recipes/dots/a.sh grpo", "1 recipes/dots/a.sh dots", "2 recipes/dots/a.sh grpo", "2 recipes/dots/a.sh dots",
+        "1 recipes/dots/b.sh grpo",
+    ]  # fmt: skip
+    done = tmp_path / "runs/dots/a/dots-seed1"
+    done.mkdir(parents=True)
+    (done / "run.json").write_text('{"finished": "2026-01-01T00:00:00"}')
+    first, second = cluster.submissions(tasks, Path("t.txt"), tmp_path, ["--partition=x"])
+    assert first == [
+        "sbatch", "--job-name=dots-a", "--array=1,3-4", "--gpus-per-node=8", "--cpus-per-task=64", "--time=9:00:00",
+        "--export=ALL,TASKS=t.txt", "--partition=x", "recipes/slurm/run.sbatch",
+    ]  # fmt: skip
+    assert second[2:6] == ["--array=5-8", "--gpus-per-node=4", "--cpus-per-task=32", "--time=15:00:00"]
+
+
+def test_every_recipe_of_the_papers_has_a_row_and_every_method_is_known():
+    assert {f"{row.recipe}.sh" for row in ROWS} == {script for paper in METHODS for script in settings(paper)}
+    assert all(set(row.hours) <= set(METHODS[row.recipe.split("/")[0]]) for row in ROWS)
+    assert all(hours > 0 for row in ROWS for hours in row.hours.values()) and SEEDS == [1, 2, 3]
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.recipe)
+def test_a_task_trains_in_the_folder_that_is_looked_at_on_the_gpus_that_are_asked_for(row):
+    for method in row.hours:
+        given = Recipe(f"{row.recipe}.sh", (method,)).given(SEED="3")
+        assert given["trainer.default_local_dir"] == str(cluster.run_folder(row, method, 3))
+        assert given["trainer.n_gpus_per_node"] == str(row.gpus)
+
+
+def test_a_task_of_the_array_is_the_line_of_its_number(tmp_path):
+    tasks = cluster.tasks_of([Row("e3/1.5b", 4, {"grpo": 1.0, "dapo": 1.0}, "")], [1, 2])
+    listed = tmp_path / "tasks.txt"
+    listed.write_text("".join(cluster.task_line(*task) + "\n" for task in tasks))
+    for number, folder in enumerate(("grpo-seed1", "dapo-seed1", "grpo-seed2", "dapo-seed2"), start=1):
+        told = refusal(TASKS=str(listed), SLURM_ARRAY_TASK_ID=str(number))
+        assert f"this trains in runs/e3/1.5b/{folder}, as a job of SLURM" in told
+    assert "has no line 5" in refusal(TASKS=str(listed), SLURM_ARRAY_TASK_ID="5")
+    assert "has no line : submit it by sbatch --array=1-LINES" in refusal(TASKS=str(listed))
+    assert "names the recipes; 'recipes/e3/7b.sh' was given as well" in refusal("recipes/e3/7b.sh", TASKS=str(listed))
+    assert "leave RUN out" in refusal(TASKS=str(listed), SLURM_ARRAY_TASK_ID="1", RUN="runs/mine")
+
+
+def test_what_would_be_submitted_is_shown_and_what_is_submitted_is_that(tmp_path):
+    """With an sbatch that notes its words, in place of SLURM's."""
+    (tmp_path / "sbatch").write_text(f'#!/bin/sh\necho "sbatch $*" >> {tmp_path}/told\n')
+    (tmp_path / "sbatch").chmod(0o755)
+    for folder in ("scripts", "recipes"):
+        (tmp_path / "checkout" / folder).mkdir(parents=True)
+    (tmp_path / "checkout/recipes/e3").symlink_to(ROOT / "recipes/e3")
+    (tmp_path / "checkout/recipes/evidence").symlink_to(ROOT / "recipes/evidence")
+    (tmp_path / "checkout/scripts/__init__.py").touch()
+    (tmp_path / "checkout/scripts/reproduce").mkdir()
+    for file in (ROOT / "scripts/reproduce").glob("*.py"):
+        (tmp_path / "checkout/scripts/reproduce" / file.name).write_text(file.read_text())
+
+    def run(*options: str) -> str:
+        words = [sys.executable, "-m", "scripts.reproduce", "--scale", "gpu", "--combinations", "e3/1.5b", *options]
+        path = f"{tmp_path}:{os.environ['PATH']}"
+        done = subprocess.run(
+            words, cwd=tmp_path / "checkout", env=environment(PATH=path), capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    shown = run("--methods", "grpo", "e3")
+    assert not (tmp_path / "told").exists() and not (tmp_path / "checkout/runs").exists()
+    # 234 s x 0.125 x 2 x 4 x 2 x 459 steps are 59.7 h on 4 GPUs, twice as long as on 8.
+    assert "grpo 239, e3 239" in shown and "1,432" in shown and "not measured here" in shown
+    assert "python -m data_prep.e3 --source train_data_10k.parquet" in shown
+    run("--methods", "grpo", "e3", "--submit")
+    (told,) = (tmp_path / "told").read_text().splitlines()
+    assert told in shown
+    (listed,) = (tmp_path / "checkout/runs/reproduce-gpu").iterdir()
+    assert f"TASKS=runs/reproduce-gpu/{listed.name}" in told
+    assert listed.read_text().splitlines()[:2] == ["1 recipes/e3/1.5b.sh grpo", "1 recipes/e3/1.5b.sh e3"]

@@ -1,0 +1,106 @@
+"""The document of the kept results is what the kept tables give."""
+
+import pandas as pd
+import pytest
+import yaml
+
+from scripts.reproduce import results
+from tests.evidence import made
+from tests.test_documents import MOST_WORDS, sentences, words
+from verl_dots.evidence import saved
+from verl_dots.evidence.records import Evidence, fingerprint
+
+CURVES = {
+    ("one", "grpo", 1): {0: 0.1, 2: 0.2, 4: 0.3}, ("one", "dots_rr", 1): {0: 0.1, 2: 0.3, 4: 0.4},
+    ("one", "grpo", 2): {0: 0.1, 2: 0.2, 4: 0.3}, ("one", "dots_rr", 2): {0: 0.1, 2: 0.3, 4: 0.4},
+}  # fmt: skip
+COMBINATION = {
+    "title": "the first", "model": "m", "data": "d", "learning_rate": 1e-4, "batch": 8, "steps": 4, "test_freq": 2,
+    "chosen": "by a rule", "row": "DOTS, table 1",
+}  # fmt: skip
+CLAIMS = [
+    {"claim": "half of the steps are saved", "method": "dots_rr", "measure": "saved_steps_100_first",
+     "at_least": 0.45, "combination": "one", "source": "a test"},
+    {"claim": "nearly all steps are saved", "method": "dots_rr", "measure": "saved_steps_100_first",
+     "at_least": 0.9, "combination": "one", "source": "a test"},
+]  # fmt: skip
+
+
+def evidence() -> Evidence:
+    """Two seeds of two methods, each with 10 s, 100 tokens and 8 rollouts a step; DOTS has GRPO's accuracy at half."""
+    found = made.evidence(CURVES, machine="two cores", commit="abc", started="2026-01-01T00:00:00")
+    costs = {"wall_seconds": 10.0, "train_seconds": 10.0, "generated_tokens": 100.0, "generated_rollouts": 8.0}
+    steps = found.steps.assign(**{name: found.steps.step * each for name, each in costs.items()})
+    prints = [
+        fingerprint(steps[(steps.method == run.method) & (steps.seed == run.seed)]) for run in found.runs.itertuples()
+    ]
+    return Evidence(steps, found.runs.assign(fingerprint=prints), ("one: a run is left out.",))
+
+
+@pytest.fixture
+def places(monkeypatch, tmp_path):
+    """The folder of matrix and claims, with kept results, and the place of the document."""
+    folder = tmp_path / "evidence"
+    folder.mkdir()
+    matrix = {
+        "seeds": [1, 2], "methods": {"grpo": {}, "dots_rr": {}}, "time": {"steps": 2, "rounds": 1},
+        "combinations": {"one": COMBINATION, "two": COMBINATION},
+    }  # fmt: skip
+    for name, content in {"cpu.yaml": matrix, "claims.yaml": CLAIMS, "inputs.yaml": {}}.items():
+        (folder / name).write_text(yaml.dump(content, sort_keys=False))
+    saved.save(evidence(), folder / "results")
+    for name, path in {
+        "FOLDER": folder, "KEPT": folder / "results", "DOCUMENT": tmp_path / "RESULTS.md",
+    }.items():  # fmt: skip
+        monkeypatch.setattr(results, name, path)
+    return tmp_path
+
+
+def test_the_document_is_written_from_the_kept_tables_and_compared_with_them(places):
+    assert results.main([]) == 1, "there is no document yet"
+    assert results.main(["--write"]) == 0 == results.main([])
+    text = (places / "RESULTS.md").read_text()
+    assert "- Machine: two cores\n" in text and "- Commit: abc\n" in text
+    assert "the first" in text and "two" not in text.split("## Combinations")[1].split("##")[0].split()
+    half, nearly = [line for line in text.splitlines() if "steps are saved" in line]
+    assert half.rstrip(" |").endswith("met") and nearly.rstrip(" |").endswith("missed")
+    assert "50.0" in half and "50.0" in nearly
+    assert fingerprint(evidence().run("one", "grpo", 1, "accuracy")) in text
+    assert "one: a run is left out." in text
+    (places / "RESULTS.md").write_text(text.replace("50.0", "60.0"))
+    assert results.main([]) == 1
+
+
+def test_its_sentences_are_plain(places):
+    results.main(["--write"])
+    assert [one for one in sentences((places / "RESULTS.md").read_text()) if words(one) > MOST_WORDS] == []
+
+
+def test_without_kept_results_there_is_no_document(places, monkeypatch):
+    monkeypatch.setattr(results, "KEPT", places / "nothing")
+    assert results.main([]) == 0
+    (places / "RESULTS.md").write_text("left from before")
+    assert results.main([]) == 1
+
+
+def test_the_page_is_made_again_from_the_kept_tables(places, capsys):
+    from verl_dots.evidence.__main__ import main
+
+    out, kept = places / "out", places / "evidence/results"
+    options = ["--about", str(places / "evidence/cpu.yaml"), "--claims", str(places / "evidence/claims.yaml")]
+    assert main([str(kept), "--out", str(out), *options, "--check", str(kept), "--made-by", "bash all.sh"]) == 0
+    assert "4 of 4 runs have the kept fingerprint" in capsys.readouterr().out
+    for name in ("steps.csv", "runs.csv"):
+        assert (out / name).read_bytes() == (kept / name).read_bytes()
+    page = (out / "index.html").read_text()
+    assert "the first" in page and "bash all.sh" in page and 'class="missed">missed' in page
+    assert page.count("<figure>") == len(list((out / "figures").glob("*.png"))) > 0
+    changed = evidence()
+    steps = changed.steps.assign(accuracy=changed.steps.accuracy + 0.01)
+    prints = [
+        fingerprint(steps[(steps.method == r.method) & (steps.seed == r.seed)]) for r in changed.runs.itertuples()
+    ]
+    saved.save(Evidence(steps, changed.runs.assign(fingerprint=prints)), places / "other")
+    assert main([str(places / "other"), "--out", str(out), "--check", str(kept)]) == 1
+    assert "0 of 4 runs have the kept fingerprint: one/dots_rr-seed1 (accuracy)" in capsys.readouterr().out
+    assert isinstance(pd.read_csv(out / "summary.csv"), pd.DataFrame)

@@ -1,0 +1,89 @@
+"""What combinations of model and data are: their titles, the papers' rows that they repeat, and what they ran on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from verl_dots.evidence import papers
+from verl_dots.evidence.methods import LOOKS, in_order
+from verl_dots.evidence.records import ACCURACY_RUN, Evidence
+
+BASE = "base"  # the model before training, of which there is no run
+
+
+@dataclass(frozen=True)
+class Combination:
+    """What a combination is.
+
+    Attributes:
+        title: for a reader; its name where empty.
+        paper: the recipe of recipes/ that it repeats, `dots/math-1.5b_math`; empty for none.
+        stands_for: the row of a paper that it imitates at another scale, in words; empty for none.
+    """
+
+    title: str = ""
+    paper: str = ""
+    stands_for: str = ""
+
+
+Combinations = Mapping[str, Combination]
+
+
+def described(evidence: Evidence, given: Combinations) -> dict[str, Combination]:
+    """Every combination that is given or was run; one that is not given and is named like a recipe repeats it.
+
+    Raises:
+        ValueError: a combination names a recipe that no table has, or two combinations name the same one.
+    """
+    settings = papers.settings()
+    known = {
+        name: given.get(name, Combination(paper=name if name in settings else ""))
+        for name in sorted({*given, *evidence.runs.combination})
+    }
+    repeated: dict[str, str] = {}
+    for name, one in known.items():
+        if one.paper and one.paper not in settings:
+            allowed = ", ".join(sorted(settings))
+            raise ValueError(f"combination {name!r} repeats {one.paper!r}, which no table has; choose of {allowed}")
+        if one.paper and repeated.setdefault(one.paper, name) != name:
+            raise ValueError(f"{name!r} and {repeated[one.paper]!r} both repeat {one.paper!r}; let one do so")
+    return known
+
+
+def title(name: str, combinations: Combinations) -> str:
+    """A combination's name for a reader."""
+    return (combinations[name].title if name in combinations else "") or name
+
+
+def label(method: str) -> str:
+    """A method's name for a reader."""
+    if method == BASE:
+        return "before training"
+    return LOOKS[method].label if method in LOOKS else method
+
+
+def methods_run(evidence: Evidence, combination: str) -> list[str]:
+    """Methods that have a run that counts for accuracy, in the order of all tables."""
+    runs = evidence.runs
+    return in_order(sorted(set(runs.method[(runs.combination == combination) & (runs.kind == ACCURACY_RUN)])))
+
+
+INTERVALS = (
+    "Ours: mean over seeds and its 95 % bootstrap interval, which of six seeds or fewer is close to their range."
+)
+
+
+def scale_notes(evidence: Evidence, combinations: Combinations, names: Iterable[str]) -> list[str]:
+    """What combinations were run on, a sentence each, and what intervals are; nothing where there are none."""
+    notes = []
+    for name in sorted(set(names)):
+        runs = evidence.runs[evidence.runs.combination == name]
+        parts = [title(name, combinations)]
+        for column in ("model", "data", "machine"):
+            values = sorted({str(value) for value in runs[column] if value})
+            parts.append(f"{column} {', '.join(values) or 'not recorded'}")
+        if name in combinations and combinations[name].stands_for:
+            parts.append(f"stands for {combinations[name].stands_for}")
+        notes.append(f"Ours, {'; '.join(parts)}.")
+    return [INTERVALS, *notes] if notes else []

@@ -1,0 +1,77 @@
+"""Results of `python -m verl_dots.evaluate` in the checkpoints of runs: avg@k and pass@k by data set."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from verl_dots.evidence.records import ACCURACY_RUN, Evidence
+from verl_dots.files import write_atomically
+
+AVERAGE = "average"
+_STEP = re.compile(r"global_step_(\d+)")
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """`results`: what evaluation.json holds of each data set."""
+
+    results: Mapping[str, Any]
+
+    def share(self, measure: str, benchmark: str) -> float | None:
+        """A share in [0, 1]; None where it was not evaluated.
+
+        Args:
+            measure: "accuracy", which is pass@1, or "pass@K".
+            benchmark: label of a data set, or "average"; that of a single data set is its own.
+        """
+        if benchmark == AVERAGE and len(self.results) == 1:
+            (of_set,) = self.results.values()
+        else:
+            of_set = self.results.get(benchmark, {})
+        found = of_set.get("pass@1" if measure == "accuracy" else measure)
+        return None if found is None else float(found["value"])
+
+
+# (combination, method, seed) -> the evaluation of its newest checkpoint that has one.
+Evaluations = Mapping[tuple[str, str, int], Evaluation]
+
+
+def read_evaluations(evidence: Evidence) -> dict[tuple[str, str, int], Evaluation]:
+    """The evaluations in the folders of runs that count for accuracy; a run without one is left out.
+
+    Raises:
+        json.JSONDecodeError: a file is damaged.
+    """
+    found = {}
+    for run in evidence.runs[evidence.runs.kind == ACCURACY_RUN].itertuples():
+        files = list(Path(run.path).glob("global_step_*/evaluation/evaluation.json")) if run.path else []
+        if files:
+            newest = max(files, key=_step)
+            key = (run.combination, run.method, int(run.seed))
+            found[key] = Evaluation(json.loads(newest.read_text())["results"])
+    return found
+
+
+def save_evaluations(evaluations: Evaluations, file: Path) -> None:
+    """Write evaluations to a JSON file, for tables that are made where the runs' folders are not."""
+    rows = [
+        {"combination": combination, "method": method, "seed": seed, "results": dict(evaluation.results)}
+        for (combination, method, seed), evaluation in sorted(evaluations.items(), key=lambda item: item[0])
+    ]
+    write_atomically(file, lambda path: path.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8"))
+
+
+def load_evaluations(file: Path) -> dict[tuple[str, str, int], Evaluation]:
+    """Read what `save_evaluations` wrote."""
+    rows = json.loads(file.read_text(encoding="utf-8"))
+    return {(row["combination"], row["method"], row["seed"]): Evaluation(row["results"]) for row in rows}
+
+
+def _step(file: Path) -> int:
+    match = _STEP.fullmatch(file.parts[-3])
+    return int(match[1]) if match else 0

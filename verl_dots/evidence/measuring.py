@@ -1,0 +1,169 @@
+"""Make the tables of `measures` from evidence. Pure functions."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from verl_dots.evidence import measures
+from verl_dots.evidence.curves import DEFAULT_SMOOTHING, smoothed
+from verl_dots.evidence.measures import HOLDS, KEY, PART, SHARES, cost_column, ratio_column, saved_column, target_column
+from verl_dots.evidence.methods import BASELINE
+from verl_dots.evidence.records import ACCURACY_RUN, RUN_KEY, Evidence, EvidenceError
+from verl_dots.evidence.step_time import StepTime, step_time
+from verl_dots.evidence.summarise import summarise
+from verl_dots.reporting import metric_means
+from verl_dots.reporting.validation_curves import crossing
+
+Row = dict[str, Any]
+_ROUNDING = 1e-9
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Both tables, and notes on what they leave out."""
+
+    by_seed: pd.DataFrame
+    summary: pd.DataFrame
+    notes: tuple[str, ...]
+
+
+def measure(
+    evidence: Evidence, baseline: str = BASELINE, smoothing: str = DEFAULT_SMOOTHING, tolerance: float = 0.0
+) -> Measured:
+    """Return the measures of all accuracy runs, each against the baseline's of its combination and seed.
+
+    Args:
+        smoothing: of `curves.SMOOTHINGS`.
+        tolerance: how far below the target an accuracy that is kept may fall later; at least 0.
+
+    Raises:
+        EvidenceError: a combination without runs of the baseline, an unknown smoothing, or a tolerance below 0.
+        ArithmeticError: savings that do not make up their total.
+    """
+    if not tolerance >= 0:
+        raise EvidenceError(f"--tolerance={tolerance}: must be at least 0.", key="--tolerance", reason="range")
+    runs = evidence.runs[evidence.runs["kind"] == ACCURACY_RUN]
+    _require_baseline(runs, baseline)
+    steps = evidence.steps[evidence.steps["kind"] == ACCURACY_RUN]
+    curves = {key[:3]: smoothed(rows, smoothing) for key, rows in steps.groupby(list(RUN_KEY), sort=False)}
+    rows, notes = [], []
+    for key in runs[list(KEY)].itertuples(index=False, name=None):
+        combination, method, seed = key
+        base = (combination, baseline, seed)
+        if base not in curves:
+            notes.append(f"{combination}: {method}, seed {seed}, is left out: {baseline} has no run of that seed.")
+            continue
+        row = dict(zip(KEY, key, strict=True)) | {"baseline": baseline}
+        row |= _whole_run(evidence.run(*key, ACCURACY_RUN), curves[key], curves[base])
+        row |= _costs(curves[key], row, tolerance)
+        time = step_time(evidence, *key, baseline)
+        rows.append(row | _savings(row, _costs(curves[base], row, tolerance), time) | _times(time))
+    by_seed = pd.DataFrame(rows)
+    parts = sorted(name for name in by_seed.columns if name.startswith(PART))
+    by_seed = by_seed[[*(name for name in by_seed.columns if name not in parts), *parts]]
+    require_totals(by_seed)
+    return Measured(by_seed, summarise(by_seed), tuple(notes))
+
+
+def require_totals(by_seed: pd.DataFrame) -> None:
+    """Check that each total is made up of its parts: 1 - time = (1 - steps) (1 - per step), and the ratio is 1 - time.
+
+    Raises:
+        ArithmeticError: one is not; the message names the row and the figures.
+    """
+    for share in SHARES:
+        for hold in HOLDS:
+            steps, total = by_seed[saved_column("steps", share, hold)], by_seed[saved_column("time", share, hold)]
+            made_up = (1 - steps) * (1 - by_seed["saved_per_step"])
+            for found in (1 - total, by_seed[ratio_column(share, hold)]):
+                wrong = ~((found - made_up).abs() <= _ROUNDING * (1 + made_up.abs())) & ~(found.isna() & made_up.isna())
+                if wrong.any():
+                    row = by_seed[wrong].iloc[0]
+                    raise ArithmeticError(
+                        f"{'/'.join(str(row[name]) for name in KEY)}: {saved_column('time', share, hold)} is "
+                        f"{total[row.name]}, and its parts make up {1 - made_up[row.name]} (steps {steps[row.name]}, "
+                        f"per step {row['saved_per_step']}); these must be equal."
+                    )
+
+
+def _require_baseline(runs: pd.DataFrame, baseline: str) -> None:
+    for combination, of in runs.groupby("combination", sort=False):
+        if baseline not in set(of["method"]):
+            names = ", ".join(dict.fromkeys(of["method"]))
+            text = f"{combination} has no run of the baseline {baseline}. Choose another with --baseline: {names}."
+            raise EvidenceError(text, key="--baseline", reason="missing")
+
+
+def _whole_run(steps: pd.DataFrame, curve: pd.DataFrame, base: pd.DataFrame) -> Row:
+    """What a run came to, and the accuracies that it is to reach."""
+    if curve.empty or base.empty:
+        key = "/".join(str(steps[name].iloc[0]) for name in RUN_KEY)
+        text = f"{key}, or its baseline, has no validation: it cannot be compared."
+        raise EvidenceError(text, key=key, reason="data")
+    first, final = float(curve["accuracy"].iloc[0]), float(curve["accuracy"].iloc[-1])
+    of_base = float(base["accuracy"].iloc[0]), float(base["accuracy"].iloc[-1])
+    climbs = of_base[1] > of_base[0]
+    # The end itself, not its sum, which may be above it by rounding.
+    targets = {share: of_base[1] if share == 100 else _between(*of_base, share / 100) for share in SHARES}
+    rhos = [metric_means.mean_of(steps, key) for key in measures.RHO]
+    return {
+        **{cost: float(steps[_column(cost)].iloc[-1]) for cost in measures.COSTS},
+        "first_accuracy": first,
+        "final_accuracy": final,
+        "gain": final - first,
+        "difference": final - of_base[1],
+        **{target_column(share): target if climbs else math.nan for share, target in targets.items()},
+        **{name: metric_means.mean_of(steps, key) for name, key in measures.OUTCOMES.items()},
+        "rho": next((mean for mean in rhos if not math.isnan(mean)), math.nan),
+    }
+
+
+def _between(first: float, final: float, share: float) -> float:
+    return first + share * (final - first)
+
+
+def _costs(curve: pd.DataFrame, targets: Row, tolerance: float) -> Row:
+    """What it cost to come to each target."""
+    found = {}
+    accuracy_E = curve["accuracy"].to_numpy(float)
+    for share in SHARES:
+        for hold in HOLDS:
+            place = crossing(accuracy_E, targets[target_column(share)], hold == "kept", tolerance)
+            unknown = place is None or (place.after == 0 and curve["step"].iloc[0] > 0)
+            for cost in measures.COSTS:
+                value = math.nan if unknown else place.of(curve[_column(cost)].to_numpy(float))
+                found[cost_column(cost, share, hold)] = value
+    return found
+
+
+def _savings(own: Row, base: Row, time: StepTime) -> Row:
+    """Shares of the baseline's costs that are saved on the way to each target."""
+    found = {"saved_per_step": 1 - time.ratio}
+    for share in SHARES:
+        for hold in HOLDS:
+            ratios = {}
+            for what, cost in measures.SAVED.items():
+                column = cost_column(cost, share, hold)
+                ratios[what] = own[column] / base[column] if base[column] > 0 else math.nan
+                found[saved_column(what, share, hold)] = 1 - ratios[what]
+            found[ratio_column(share, hold)] = ratios["steps"] * time.ratio
+            found[saved_column("time", share, hold)] = 1 - ratios["steps"] * time.ratio
+    return found
+
+
+def _times(time: StepTime) -> Row:
+    return {
+        "step_seconds": time.seconds,
+        "step_ratio": time.ratio,
+        "step_source": time.source,
+        **{f"{PART}{part}": seconds for part, seconds in time.parts.items()},
+    }
+
+
+def _column(cost: str) -> str:
+    """The column of `Evidence.steps` that tells a cost."""
+    return "step" if cost == "steps" else cost

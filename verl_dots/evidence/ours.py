@@ -1,0 +1,207 @@
+"""What our runs have for a column of a paper's table: from rows, timing runs and evaluations, or why it is missing.
+
+`MEASURES` are the names that `ours` of papers.yaml may have, besides accuracy/BENCHMARK and pass@K/BENCHMARK.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+
+from verl_dots.evidence import summary_cells
+from verl_dots.evidence.cells import Cell, Figure, Missing, Why
+from verl_dots.evidence.combinations import BASE
+from verl_dots.evidence.evaluations import Evaluations
+from verl_dots.evidence.methods import BASELINE
+from verl_dots.evidence.records import ACCURACY_RUN, Evidence
+from verl_dots.evidence.summary_cells import mean_figure
+from verl_dots.reporting import validation_curves
+
+_VALIDATION = "val-core/{}/acc/mean@"
+# Figures that are measured apart from runs: (combination, method, measure) -> figure.
+Apart = Mapping[tuple[str, str, str], Figure]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Of what a figure is asked. `reference`, `share`: see `papers.PaperTable`."""
+
+    combination: str
+    method: str
+    reference: str = ""
+    share: float = 1.0
+
+
+Measure = Callable[["Ours", Asked], Cell]
+
+
+@dataclass(frozen=True)
+class Ours:
+    """What is known of our runs; `by_seed` and `summary` are those of `measures`."""
+
+    evidence: Evidence
+    by_seed: pd.DataFrame
+    summary: pd.DataFrame
+    evaluations: Evaluations = field(default_factory=dict)
+    apart: Apart = field(default_factory=dict)
+
+    def cell(self, measure: str, asked: Asked) -> Cell:
+        """The figure that `measure` names.
+
+        Raises:
+            KeyError: no measure has this name.
+        """
+        if (found := self.apart.get((asked.combination, asked.method, measure))) is not None:
+            return found
+        name, _, benchmark = measure.partition("/")
+        if asked.method == BASE:
+            return self._before_training(asked.combination, name, benchmark)
+        if benchmark:
+            return self._benchmark(name, benchmark, asked)
+        if name not in MEASURES:
+            raise KeyError(f"no measure is named {measure!r}; there are {', '.join(MEASURES)}")
+        return MEASURES[name](self, asked)
+
+    def seeds(self, combination: str, method: str) -> dict[int, pd.DataFrame]:
+        """Rows of each seed's accuracy run, by step; empty where there is no run."""
+        steps = self.evidence.steps
+        mine = (steps.combination == combination) & (steps.method == method) & (steps.kind == ACCURACY_RUN)
+        return {int(seed): rows.sort_values("step") for seed, rows in steps[mine].groupby("seed")}
+
+    def _before_training(self, combination: str, name: str, benchmark: str) -> Cell:
+        """Validation of the baseline's runs at step 0."""
+        runs = self.seeds(combination, BASELINE)
+        if name != "accuracy":
+            return Missing(Why.NOT_MEASURED if runs else Why.NOT_RUN)
+        return _validated([rows[rows.step == 0] for rows in runs.values()], benchmark)
+
+    def _benchmark(self, name: str, benchmark: str, asked: Asked) -> Cell:
+        runs = self.seeds(asked.combination, asked.method)
+        if not runs:
+            return Missing(Why.NOT_RUN)
+        found = [self.evaluations.get((asked.combination, asked.method, seed)) for seed in runs]
+        values = [one.share(name, benchmark) for one in found if one is not None]
+        if values and len(values) == len(runs) and None not in values:
+            return mean_figure([100 * value for value in values])
+        if name == "accuracy":
+            return _validated(list(runs.values()), benchmark)
+        return Missing(Why.NOT_MEASURED)
+
+
+def _validated(runs: Sequence[pd.DataFrame], benchmark: str) -> Cell:
+    """The last validation on a data source, in %."""
+    if not runs:
+        return Missing(Why.NOT_RUN)
+    values = []
+    for rows in runs:
+        keys = [key for key in rows if re.fullmatch(re.escape(_VALIDATION.format(benchmark)) + r"\d+", str(key))]
+        last = rows[keys[-1]].dropna() if keys else pd.Series(dtype=float)
+        if last.empty:
+            return Missing(Why.NOT_MEASURED)
+        values.append(100 * float(last.iloc[-1]))
+    return mean_figure(values)
+
+
+def _final_accuracy(ours: Ours, asked: Asked) -> Cell:
+    return summary_cells.figure(ours.summary, asked.combination, asked.method, "final_accuracy", 100.0)
+
+
+def _rho(ours: Ours, asked: Asked) -> Cell:
+    return summary_cells.figure(ours.summary, asked.combination, asked.method, "rho")
+
+
+def _seconds(ours: Ours, asked: Asked, scale: float = 1.0) -> Cell:
+    """Seconds of a step times `scale`."""
+    key = (asked.combination, asked.method)
+    return summary_cells.timed(
+        summary_cells.figure(ours.summary, *key, summary_cells.STEP_SECONDS, scale), ours.by_seed, *key
+    )
+
+
+def _training_time(unit_seconds: float) -> Measure:
+    """Steps of the runs times seconds of a step, in units of some seconds."""
+
+    def time(ours: Ours, asked: Asked) -> Cell:
+        steps = summary_cells.figure(ours.summary, asked.combination, asked.method, summary_cells.STEPS)
+        return _seconds(ours, asked, steps.value / unit_seconds) if isinstance(steps, Figure) else steps
+
+    return time
+
+
+def _saving(name: str) -> Measure:
+    def saving(ours: Ours, asked: Asked) -> Cell:
+        key = (asked.combination, asked.method)
+        if asked.method == BASELINE and asked.combination in set(ours.summary.combination):
+            return "baseline"
+        found = summary_cells.saving(ours.summary, *key, name)
+        of_time = name in ("seconds_per_step_saved", "total_saved", "total_saved_kept")
+        return summary_cells.timed(found, ours.by_seed, *key) if of_time else found
+
+    return saving
+
+
+def _extra_steps(ours: Ours, asked: Asked) -> list[tuple[float, float]] | Missing:
+    """Of each seed: further steps to the reference's accuracy, and after how many steps the reference had it.
+
+    AdaRFT's table 1. Missing if one of the seeds never gets there: a mean of the others would favour those that fail.
+    """
+    runs, references = (ours.seeds(asked.combination, name) for name in (asked.method, asked.reference))
+    if not runs:
+        return Missing(Why.NOT_RUN)
+    both = [seed for seed in runs if seed in references]
+    if not both:
+        return Missing(Why.NOT_MEASURED, f"no seed of {asked.reference}")
+    found = []
+    for seed in both:
+        after = asked.share * float(references[seed].step.max())
+        target = _curve(references[seed])
+        accuracy = float(np.interp(after, target.step_E, target.accuracy_E))
+        if (reach := validation_curves.first_reach(_curve(runs[seed]), accuracy)) is not None:
+            found.append((reach.steps - after, after))
+    return found if len(found) == len(both) else Missing(Why.NOT_REACHED, f"{len(found)} of {len(both)} seeds")
+
+
+def _extra(of: Callable[[float, float], float]) -> Measure:
+    """A figure of the extra steps and of the steps of the reference; 0 of the reference itself."""
+
+    def extra(ours: Ours, asked: Asked) -> Cell:
+        if asked.method == asked.reference:
+            return Figure(0.0) if ours.seeds(asked.combination, asked.method) else Missing(Why.NOT_RUN)
+        found = _extra_steps(ours, asked)
+        return found if isinstance(found, Missing) else mean_figure([of(steps, after) for steps, after in found])
+
+    return extra
+
+
+def _extra_seconds(ours: Ours, asked: Asked) -> Cell:
+    """Mean extra steps times mean seconds of a step, as the paper has it."""
+    steps, seconds = _extra(lambda steps, _: steps)(ours, asked), _seconds(ours, asked)
+    if isinstance(steps, Missing) or asked.method == asked.reference:
+        return steps
+    if isinstance(seconds, Missing):
+        return seconds
+    return Figure(steps.value * seconds.value, seeds=steps.seeds, remark=seconds.remark)
+
+
+def _curve(rows: pd.DataFrame) -> validation_curves.Curve:
+    curve = validation_curves.validation_curve(rows, ["accuracy"])
+    return validation_curves.smooth_curve(curve, validation_curves.default_window(len(curve.step_E)))
+
+
+# Names that `ours` of papers.yaml may have.
+MEASURES: dict[str, Measure] = {
+    **{name: _saving(name) for name in summary_cells.SAVINGS},
+    "final_accuracy": _final_accuracy,
+    "seconds_per_step": _seconds,
+    "hours": _training_time(3600.0),
+    "minutes": _training_time(60.0),
+    "rho": _rho,
+    "rho_off_the_shelf": lambda ours, asked: Missing(Why.NOT_MEASURED),  # no run has it: see `Apart`
+    "extra_steps": _extra(lambda steps, _: steps),
+    "extra_steps_share": _extra(lambda steps, after: 100 * steps / after),
+    "extra_seconds": _extra_seconds,
+}

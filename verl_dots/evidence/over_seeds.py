@@ -1,0 +1,57 @@
+"""Means over seeds and over combinations, with intervals. Pure functions."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from scipy.stats import bootstrap
+
+LEVEL = 0.95
+# So few values are resampled in every possible way: 6^6 are 46656.
+MOST_EXACT = 6
+DRAWS, SEED = 9999, 1
+
+
+def interval(groups: Sequence[Sequence[float]]) -> tuple[float, float]:
+    """Return the ends of the 95 % bootstrap interval of the mean of the groups' means, by its percentiles.
+
+    Each group is resampled by itself, with replacement. One group of at most `MOST_EXACT` values is resampled in all
+    ways, each once; otherwise `DRAWS` times at random, always from the same seed.
+
+    What it is worth for three seeds: of their 27 resamples one has the least value three times, which is more than
+    2.5 %. So the interval is just the range from the least to the greatest seed. It holds the true mean of a
+    symmetric distribution in 1 - 2 / 2^3 = 75 % of cases, not in 95 %: it shows how far apart the seeds are, and is no
+    test.
+
+    Args:
+        groups: values of each group, all finite. A group of one value has no spread: both ends are nan then.
+    """
+    if not groups or min(map(len, groups)) < 2:
+        return math.nan, math.nan
+    if len(groups) == 1 and len(groups[0]) <= MOST_EXACT:
+        resamples = itertools.product(groups[0], repeat=len(groups[0]))
+        means = np.array([math.fsum(found) / len(found) for found in resamples])
+        low, high = np.quantile(means, ((1 - LEVEL) / 2, (1 + LEVEL) / 2), method="inverted_cdf")
+        return float(low), float(high)
+
+    def mean_of_means(*samples: np.ndarray, axis: int = -1) -> np.ndarray:
+        return np.mean([sample.mean(axis=axis) for sample in samples], axis=0)
+
+    found = bootstrap(
+        [np.asarray(group, dtype=float) for group in groups], mean_of_means, n_resamples=DRAWS, confidence_level=LEVEL,
+        method="percentile", rng=np.random.default_rng(SEED),
+    ).confidence_interval  # fmt: skip
+    return float(found.low), float(found.high)
+
+
+def mean(values: Sequence[float]) -> float:
+    """Mean of all values; nan where one is nan, or there is none."""
+    return float(np.mean(values)) if len(values) else math.nan
+
+
+def std(values: Sequence[float]) -> float:
+    """Sample standard deviation (n - 1); nan for one value, or where one is nan."""
+    return float(np.std(values, ddof=1)) if len(values) > 1 else math.nan

@@ -1,0 +1,51 @@
+"""All methods on all combinations in one table: what each saves on the way to the baseline's final accuracy."""
+
+from __future__ import annotations
+
+from verl_dots.evidence import summary_cells
+from verl_dots.evidence.cells import Cell, Column, Section, Table
+from verl_dots.evidence.combinations import Combinations, label, methods_run, scale_notes, title
+from verl_dots.evidence.measures import OVERALL
+from verl_dots.evidence.methods import in_order
+from verl_dots.evidence.ours import Asked, Ours
+
+NAME = "overview"
+# Heading -> measure.
+SAVED = {
+    "steps saved": "steps_saved",
+    "time per step saved": "seconds_per_step_saved",
+    "total time saved": "total_saved",
+    "total time saved for good": "total_saved_kept",
+    "tokens saved": "tokens_saved",
+    "rollouts saved": "rollouts_saved",
+}
+NOTES = (
+    "Saved: the share of the baseline's cost that a method needs less until it first has the baseline's final "
+    "accuracy; below 0 it needs more. For good: until the accuracy stays.",
+    "Reached: seeds that come to the baseline's final accuracy. Where one does not, nothing is averaged.",
+)
+
+
+def overview(ours: Ours, combinations: Combinations) -> Table:
+    """A section for each combination, and one for the mean of them where the summary has it."""
+    columns = [Column("method"), Column("reached"), Column("final accuracy", "%")]
+    columns += [Column(heading, "%", digits=1) for heading in SAVED]
+    names = sorted(set(ours.evidence.runs.combination))
+    sections = [
+        Section(title(name, combinations), _rows(ours, name, methods_run(ours.evidence, name))) for name in names
+    ]
+    summary = ours.summary
+    if len(overall := summary[summary.combination == OVERALL]):
+        sections.append(Section(OVERALL, _rows(ours, OVERALL, in_order(sorted(set(overall.method))))))
+    notes = (*NOTES, *scale_notes(ours.evidence, combinations, names))
+    return Table(NAME, "All methods", tuple(columns), tuple(sections), notes)
+
+
+def _rows(ours: Ours, combination: str, methods: list[str]) -> tuple[tuple[Cell, ...], ...]:
+    return tuple(_row(ours, Asked(combination, method)) for method in methods)
+
+
+def _row(ours: Ours, asked: Asked) -> tuple[Cell, ...]:
+    reached = summary_cells.reached(ours.summary, asked.combination, asked.method)
+    measures = ("final_accuracy", *SAVED.values())
+    return (label(asked.method), reached, *(ours.cell(measure, asked) for measure in measures))

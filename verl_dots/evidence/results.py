@@ -1,0 +1,90 @@
+"""Everything that is shown of an evidence: claims, tables and figures as files, and the page of them all."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from verl_dots.evidence import tables
+from verl_dots.evidence.cells import Table
+from verl_dots.evidence.claims import Claim, claims_table, read_claims
+from verl_dots.evidence.combinations import Combination, Combinations
+from verl_dots.evidence.evaluations import read_evaluations
+from verl_dots.evidence.figures.write import write_figures
+from verl_dots.evidence.measuring import Measured
+from verl_dots.evidence.page import PAGE_FILE, page, write_page
+from verl_dots.evidence.per_seed import seeds_table
+from verl_dots.evidence.records import ACCURACY_RUN, TIMING_RUN, Evidence
+
+TABLES, FIGURES = "tables", "figures"
+TITLE = "Methods, combinations and seeds"
+
+
+@dataclass(frozen=True)
+class About:
+    """What the runs do not tell.
+
+    Attributes:
+        combinations: titles, and the papers' rows that they stand for.
+        claims: what the figures are held against.
+        commands: by which all of it is made again.
+    """
+
+    combinations: Combinations = field(default_factory=dict)
+    claims: Sequence[Claim] = ()
+    commands: str = ""
+
+
+def read_about(matrix: Path | None, claims: Path | None, commands: str = "") -> About:
+    """Titles and rows of a matrix file (recipes/evidence), and the claims of another.
+
+    Args:
+        matrix: has an entry `combinations`: name -> {title, row, ...}; `paper` is the recipe that one repeats.
+    """
+    given: Mapping[str, Mapping[str, Any]] = yaml.safe_load(matrix.read_text())["combinations"] if matrix else {}
+    combinations = {
+        name: Combination(of.get("title", ""), of.get("paper", ""), of.get("row", "")) for name, of in given.items()
+    }
+    return About(combinations, read_claims(claims) if claims else (), commands)
+
+
+def facts(evidence: Evidence) -> dict[str, str]:
+    """Where, of which code, when, and how many runs."""
+    runs = evidence.runs
+    kinds = {"for accuracy": ACCURACY_RUN, "for the time of a step": TIMING_RUN}
+    counts = [f"{int((runs.kind == kind).sum())} {words}" for words, kind in kinds.items()]
+    times = sorted(text for text in [*runs.started, *runs.finished] if text)
+    return {
+        "Machine": "; ".join(sorted({text for text in runs.machine if text})) or "not recorded",
+        "Commit": ", ".join(sorted({text for text in runs.commit if text})) or "not recorded",
+        "Runs": ", ".join(counts),
+        "Made": f"{times[0][:10]} to {times[-1][:10]}" if times else "not recorded",
+    }
+
+
+def result_tables(evidence: Evidence, measured: Measured, about: About) -> list[Table]:
+    """The claims where there are some, the overview, the papers' tables, and every seed."""
+    chosen = {name: of for name, of in about.combinations.items() if name in set(evidence.runs.combination)}
+    ours = tables.Ours(evidence, measured.by_seed, measured.summary, read_evaluations(evidence), {})
+    held = [claims_table(about.claims, measured.summary)] if about.claims else []
+    return [*held, *tables.all_tables(ours, chosen), seeds_table(measured.by_seed, evidence.runs, chosen)]
+
+
+def write_results(evidence: Evidence, measured: Measured, folder: Path, about: About) -> list[Path]:
+    """Write `tables`, `figures` and the page into a folder; return the paths of the figures and of the page."""
+    chosen = {name: of for name, of in about.combinations.items() if name in set(evidence.runs.combination)}
+    tables.write_tables(evidence, measured.by_seed, measured.summary, folder / TABLES, chosen)
+    figures = write_figures(evidence, measured.by_seed, measured.summary, folder / FIGURES)
+    told = facts(evidence) | {f"Note {number}": note for number, note in _notes(evidence, measured)}
+    text = page(TITLE, told, result_tables(evidence, measured, about), figures, about.commands)
+    write_page(folder / PAGE_FILE, text)
+    return [*(file for file, _ in figures), folder / PAGE_FILE]
+
+
+def _notes(evidence: Evidence, measured: Measured) -> list[tuple[int, str]]:
+    """What was left out, and what a reader must know."""
+    return list(enumerate((*evidence.notes, *measured.notes), start=1))

@@ -1,0 +1,46 @@
+"""The measures over seeds and over combinations: the table `summary` of `measures`. Pure functions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+
+from verl_dots.evidence import over_seeds
+from verl_dots.evidence.measures import OVERALL, SUMMARY_COLUMNS
+
+Values = Mapping[tuple[str, str], pd.DataFrame]
+
+
+def summarise(by_seed: pd.DataFrame) -> pd.DataFrame:
+    """Return `summary`: combinations, methods and measures in the order of `by_seed`."""
+    names = [name for name in by_seed.select_dtypes("number").columns if name != "seed"]
+    groups: Values = dict(list(by_seed.groupby(["combination", "method"], sort=False)))
+    rows = [(*key, name, *_over_seeds(table[name])) for key, table in groups.items() for name in names]
+    combinations = list(dict.fromkeys(by_seed["combination"]))
+    if len(combinations) > 1:
+        for method in dict.fromkeys(by_seed["method"]):
+            tables = [groups.get((combination, method)) for combination in combinations]
+            rows += [(OVERALL, method, name, *_over_combinations(tables, name)) for name in names]
+    return pd.DataFrame(rows, columns=list(SUMMARY_COLUMNS))
+
+
+def _over_seeds(values: pd.Series) -> tuple[float, float, float, float, int, int]:
+    """Mean, std, low, high, seeds and reached."""
+    reached = int(values.notna().sum())
+    if reached < len(values):
+        return np.nan, np.nan, np.nan, np.nan, len(values), reached
+    found = values.tolist()
+    return over_seeds.mean(found), over_seeds.std(found), *over_seeds.interval([found]), len(found), reached
+
+
+def _over_combinations(tables: Sequence[pd.DataFrame | None], name: str) -> tuple[float, float, float, float, int, int]:
+    """The same, of combinations that count alike; None where the method has no run in one."""
+    there = [table[name] for table in tables if table is not None]
+    seeds, reached = sum(map(len, there)), int(sum(values.notna().sum() for values in there))
+    if len(there) < len(tables) or reached < seeds:
+        return np.nan, np.nan, np.nan, np.nan, seeds, reached
+    groups = [values.tolist() for values in there]
+    means = [over_seeds.mean(values) for values in groups]
+    return over_seeds.mean(means), over_seeds.std(means), *over_seeds.interval(groups), seeds, reached

@@ -1,0 +1,106 @@
+"""Cells of figures over seeds: those of `summary`, the table of `measures`, and means of values that it has not."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+
+import pandas as pd
+
+from verl_dots.evidence import over_seeds
+from verl_dots.evidence.cells import Cell, Figure, Missing, Why
+from verl_dots.evidence.measures import cost_column, saved_column
+
+# Shares of the baseline's cost saved until its final accuracy is there for the first time; once, until it stays.
+SAVINGS = {
+    "steps_saved": saved_column("steps", 100, "first"),
+    "seconds_per_step_saved": "saved_per_step",
+    "total_saved": saved_column("time", 100, "first"),
+    "tokens_saved": saved_column("tokens", 100, "first"),
+    "rollouts_saved": saved_column("rollouts", 100, "first"),
+    "total_saved_kept": saved_column("time", 100, "kept"),
+}
+STEPS_TO_TARGET = {hold: cost_column("steps", 100, hold) for hold in ("first", "kept")}
+STEP_SECONDS, STEPS = "step_seconds", "steps"
+NOT_ALONE = "of accuracy runs"  # whose steps were not timed with the machine to themselves
+
+
+def mean_figure(values: Sequence[float]) -> Figure:
+    """The mean of one value a seed, with the interval of `over_seeds`; of a single seed there is none."""
+    low, high = over_seeds.interval([values])
+    known = math.isfinite(low)
+    return Figure(over_seeds.mean(values), low if known else None, high if known else None, seeds=len(values))
+
+
+def figure(summary: pd.DataFrame, combination: str, method: str, measure: str, scale: float = 1.0) -> Cell:
+    """A measure times `scale`; Missing where a seed has no value.
+
+    Raises:
+        KeyError: `summary` has no such measure.
+    """
+    row = _row(summary, combination, method, measure)
+    if row is None:
+        return Missing(Why.NOT_RUN)
+    if not math.isfinite(row["mean"]):
+        return Missing(Why.NOT_RECORDED, _of_seeds(row) if row["reached"] else "")
+    mean, low, high = (float(row[end]) * scale for end in ("mean", "low", "high"))
+    seeds = int(row["seeds"])
+    if seeds < 2 or not (math.isfinite(low) and math.isfinite(high)):
+        return Figure(mean, seeds=seeds)
+    return Figure(mean, low, high, seeds=seeds)
+
+
+def reached(summary: pd.DataFrame, combination: str, method: str) -> Cell:
+    """How many seeds come to the baseline's final accuracy: "2 of 3"."""
+    row = _row(summary, combination, method, STEPS_TO_TARGET["first"])
+    return Missing(Why.NOT_RUN) if row is None else f"{int(row['reached'])} of {int(row['seeds'])}"
+
+
+def saving(summary: pd.DataFrame, combination: str, method: str, name: str) -> Cell:
+    """One of `SAVINGS`, in %. One that is none is marked: it is 0 or less, or its interval holds 0."""
+    measure = SAVINGS[name]
+    found = figure(summary, combination, method, measure, 100.0)
+    if isinstance(found, Missing):
+        return _why(summary, combination, method, measure, found)
+    if found.value <= 0:
+        return replace(found, remark="saves nothing")
+    return replace(found, remark="interval holds 0") if found.low is not None and found.low <= 0 else found
+
+
+def timed(cell: Cell, by_seed: pd.DataFrame, combination: str, method: str) -> Cell:
+    """A figure of seconds, marked where its steps were not timed alone; Missing where they were not timed."""
+    mine = by_seed[(by_seed.combination == combination) & (by_seed.method == method)]
+    if isinstance(cell, Missing):
+        return Missing(Why.NOT_MEASURED) if cell.why is Why.NOT_RECORDED else cell
+    if (mine.step_source == "accuracy").any():
+        return replace(cell, remark=", ".join(filter(None, (cell.remark, NOT_ALONE))))
+    return cell
+
+
+def _why(summary: pd.DataFrame, combination: str, method: str, measure: str, found: Missing) -> Missing:
+    """Whether a saving is missing because the accuracy was not reached, or because its cost is not known."""
+    hold = measure.rpartition("_")[2]
+    if found.why is Why.NOT_RUN or hold not in STEPS_TO_TARGET:
+        return found
+    row = _row(summary, combination, method, STEPS_TO_TARGET[hold])
+    if row is not None and row["reached"] < row["seeds"]:
+        return Missing(Why.NOT_REACHED, _of_seeds(row))
+    return found
+
+
+def _row(summary: pd.DataFrame, combination: str, method: str, measure: str) -> pd.Series | None:
+    if len(summary) and measure not in set(summary.measure):
+        raise KeyError(f"the summary has no measure {measure!r}; it has {_some(sorted(set(summary.measure)))}")
+    mine = (summary.combination == combination) & (summary.method == method) & (summary.measure == measure)
+    rows = summary[mine]
+    return None if rows.empty else rows.iloc[0]
+
+
+def _of_seeds(row: pd.Series) -> str:
+    """How many seeds have a value: "2 of 3 seeds"."""
+    return f"{int(row['reached'])} of {int(row['seeds'])} seeds"
+
+
+def _some(names: Sequence[str], most: int = 12) -> str:
+    return ", ".join(names[:most]) + (" ..." if len(names) > most else "")

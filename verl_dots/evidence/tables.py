@@ -1,0 +1,150 @@
+"""The papers' tables with our figures beside theirs, and the files of all tables.
+
+A combination that repeats a row of a paper names its recipe (`Combination.paper`): its figures stand in that row. Those
+of other methods and combinations, such as the CPU testbed's, stand below under headings of their own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pandas as pd
+
+from verl_dots.evidence import papers, rendering
+from verl_dots.evidence.cells import Cell, Column, Missing, Section, Table, Why
+from verl_dots.evidence.combinations import (
+    BASE,
+    Combination,
+    Combinations,
+    described,
+    label,
+    methods_run,
+    scale_notes,
+    title,
+)
+from verl_dots.evidence.evaluations import Evaluations, read_evaluations
+from verl_dots.evidence.methods import BASELINE
+from verl_dots.evidence.ours import Apart, Asked, Ours
+from verl_dots.evidence.overview import overview
+from verl_dots.evidence.papers import PaperTable
+from verl_dots.evidence.records import Evidence
+from verl_dots.files import write_atomically
+
+# What our rows without a row of the paper are on, and the heading above them.
+HEADINGS = {
+    "same": "Ours: on the paper's model and data, without a row in the paper",
+    "other paper": "Ours: the same measure on another paper's model and data",
+    "other scale": "Ours: the same measure at another scale",
+}
+Rows = tuple[tuple[Cell, ...], ...]
+
+
+def paper_table(name: str, ours: Ours, combinations: Combinations) -> Table:
+    """One of papers.yaml: the paper's rows with ours beside them, then ours that the paper has no row of.
+
+    Raises:
+        KeyError: papers.yaml has no such table.
+    """
+    table = papers.tables()[name]
+    sections = [Section(f"{table.paper.title}, table {table.number}", _paper_rows(table, ours, combinations))]
+    own = list(_own(table, ours.evidence, combinations))
+    for place, heading in HEADINGS.items():
+        rows = tuple(_own_row(table, ours, combinations, asked) for asked, of in own if of == place)
+        sections += [Section(heading, rows)] if rows else []
+    columns = [Column("model and data"), Column("method")]
+    for one in table.columns:
+        digits = one.digits if one.ours_digits is None else one.ours_digits
+        columns += [Column(one.heading, one.unit, "paper", one.digits), Column(one.heading, one.unit, "ours", digits)]
+    heading = f"{table.paper.title.split(':')[0]}, table {table.number}: {table.title}"
+    shown = [*_repeated(table, combinations).values(), *(asked.combination for asked, _ in own)]
+    notes = (*_notes(table, bool(shown)), *scale_notes(ours.evidence, combinations, shown))
+    return Table(name, heading, tuple(columns), tuple(sections), notes)
+
+
+def all_tables(ours: Ours, combinations: Combinations) -> list[Table]:
+    """The overview, then the papers' tables in the order of papers.yaml.
+
+    Raises:
+        ValueError: see `combinations.described`.
+    """
+    known = described(ours.evidence, combinations)
+    return [overview(ours, known), *(paper_table(name, ours, known) for name in papers.tables())]
+
+
+def write_tables(
+    evidence: Evidence,
+    by_seed: pd.DataFrame,
+    summary: pd.DataFrame,
+    folder: Path,
+    combinations: Combinations | None = None,
+    evaluations: Evaluations | None = None,
+    apart: Apart | None = None,
+) -> list[Path]:
+    """Write NAME.md, NAME.tex and NAME.csv of every table, and tables.tex, a document of them all; return the paths.
+
+    Args:
+        by_seed, summary: of `measures`.
+        combinations: what the combinations are, see `combinations.described`.
+        evaluations: those in the runs' folders where None.
+        apart: figures measured apart from runs: (combination, method, measure) -> figure.
+
+    Raises:
+        ValueError: see `combinations.described`.
+    """
+    found = read_evaluations(evidence) if evaluations is None else evaluations
+    made = all_tables(Ours(evidence, by_seed, summary, found, apart or {}), combinations or {})
+    texts = {"tables.tex": rendering.document(table.name for table in made)}
+    for table in made:
+        texts[f"{table.name}.md"] = rendering.markdown(table)
+        texts[f"{table.name}.tex"] = rendering.latex(table)
+        texts[f"{table.name}.csv"] = rendering.table_csv(table)
+    for name, text in texts.items():
+        write_atomically(folder / name, lambda path, text=text: path.write_text(text, encoding="utf-8"))
+    return [folder / name for name in texts]
+
+
+def _notes(table: PaperTable, any_ours: bool) -> list[str]:
+    """The source, what its figures are, what differs, why figures are missing."""
+    measured = f"Measured there: {table.measured}. Hardware: {table.hardware}."
+    whys = dict.fromkeys(f"{row.name}: {row.why}." for row in table.rows if row.why)
+    return [table.source, measured, table.differs, *whys, *([] if any_ours else ["Nothing of this table was run."])]
+
+
+def _repeated(table: PaperTable, combinations: Combinations) -> dict[str, str]:
+    """Recipes of the table's rows -> our combinations that repeat them."""
+    settings = {row.setting for row in table.rows}
+    return {one.paper: name for name, one in combinations.items() if one.paper in settings}
+
+
+def _paper_rows(table: PaperTable, ours: Ours, combinations: Combinations) -> Rows:
+    repeated = _repeated(table, combinations)
+    rows = []
+    for row in table.rows:
+        cells: list[Cell] = [row.model, row.name]
+        name, share = repeated.get(row.setting), table.share if row.share is None else row.share
+        for quantity, cell in zip(table.columns, row.cells, strict=True):
+            asked = None if name is None else Asked(name, row.method, table.reference, share)
+            cells += [cell, Missing(Why.NOT_RUN) if asked is None else ours.cell(quantity.ours, asked)]
+        rows.append(tuple(cells))
+    return tuple(rows)
+
+
+def _own(table: PaperTable, evidence: Evidence, combinations: Combinations) -> Iterator[tuple[Asked, str]]:
+    """What was run that the paper has no row of, and where: a key of `HEADINGS`."""
+    keys = {(row.setting, row.method) for row in table.rows}
+    shares = {row.setting: table.share if row.share is None else row.share for row in table.rows}
+    for name in sorted(set(evidence.runs.combination)):
+        setting = combinations.get(name, Combination()).paper
+        place = "same" if setting in shares else "other paper" if setting else "other scale"
+        run = methods_run(evidence, name)
+        for method in table.own:
+            if (method in run or (method == BASE and BASELINE in run)) and (setting, method) not in keys:
+                yield Asked(name, method, table.reference, shares.get(setting, table.share)), place
+
+
+def _own_row(table: PaperTable, ours: Ours, combinations: Combinations, asked: Asked) -> tuple[Cell, ...]:
+    cells: list[Cell] = [title(asked.combination, combinations), label(asked.method)]
+    for quantity in table.columns:
+        cells += [Missing(Why.NO_ROW), ours.cell(quantity.ours, asked)]
+    return tuple(cells)
