@@ -20,12 +20,20 @@ has_cuda_torch() { "$1" -c 'import sys, torch; sys.exit(not torch.version.cuda)'
 fetch() {  # fetch WHAT ARGUMENT ...: pip install, with the package at hand in a line that changes
     local what=$1 line; shift
     echo "  $what"
-    .venv/bin/python -m pip install --disable-pip-version-check --progress-bar off "$@" | while read -r line; do
+    .venv/bin/python -m pip install --no-compile --disable-pip-version-check --progress-bar off "$@" | while read -r line; do
         case $line in
             Collecting*) [ ! -t 1 ] || printf '\r\033[K    %s' "${line#Collecting }" ;;
             Installing*) [ ! -t 1 ] || printf '\r\033[K'; echo "    installing $(($(wc -w <<< "$line") - 3)) packages" ;;
         esac
     done
+}
+
+# pip would compile all of it on one core, which takes longer than to download it. Tests, and models that no recipe has,
+# are left to whoever imports them.
+compile() {
+    echo "  compiling them, on all cores"
+    .venv/bin/python -m compileall -qq -j 0 -x '/tests?/|/transformers/models/(?!auto|qwen2)' \
+        .venv/lib/python*/site-packages verl_dots || true  # packages hold files for other Pythons, too
 }
 
 install_verl_dots() {
@@ -43,6 +51,7 @@ install_verl_dots() {
             fetch "torch, the largest part" "${TORCH:-torch==2.13.0}"
         fi
         fetch "verl, transformers, Ray and what they need" --editable '.[test]'
+        compile
         echo "$wanted" > "$stamp"
         echo "Installed in $((SECONDS - began)) s."
     fi

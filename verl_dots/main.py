@@ -22,10 +22,7 @@ from omegaconf import DictConfig
 
 from verl_dots.engines.environment import prepare_environment
 from verl_dots.engines.warm_workers import WarmWorkers, warm_workers
-from verl_dots.launch.claim import claim_run
 from verl_dots.launch.compose import CONFIG_MODULE, CONFIG_NAME, compose, with_preset
-from verl_dots.launch.machine_checks import check_machine
-from verl_dots.launch.start import launch, validate
 from verl_dots.settings import ConfigError
 
 # Whether `main` has validated the config already: hydra's own command line hides what a check would say.
@@ -47,10 +44,7 @@ def main() -> None:
         if plain:
             config = compose(overrides)
             _warm.extend(warm_workers(config))
-            validate(config)
-            check_machine(config)
-            claim_run(config)
-            _checked.append(True)
+            _check(config)
         _run()
     except (ConfigError, HydraException) as error:
         sys.exit(f"verl_dots: {error}")
@@ -59,8 +53,22 @@ def main() -> None:
             warm.close()
 
 
+def _check(config: DictConfig) -> None:
+    # A misspelt key is refused without these imports, which take a third of a second and more.
+    from verl_dots.launch.claim import claim_run
+    from verl_dots.launch.machine_checks import check_machine
+    from verl_dots.launch.start import validate
+
+    validate(config)
+    check_machine(config)
+    claim_run(config)
+    _checked.append(True)
+
+
 @hydra.main(config_path="pkg://" + CONFIG_MODULE, config_name=CONFIG_NAME, version_base=None)
 def _run(config: DictConfig) -> None:
+    from verl_dots.launch.start import launch
+
     launch(config, checked=bool(_checked), warm=_warm[0] if _warm else None)
 
 

@@ -5,7 +5,7 @@ import pytest
 from data_prep.byte_tokenizer import build_tokenizer
 from tests.refusals import changed, refused
 from verl_dots.generation.generation import Sampling, sampling_params
-from verl_dots.generation.standalone import count_replicas, load_tokenizer, standalone_config, tokenize
+from verl_dots.generation.standalone import chat_tokenizer, count_replicas, load_tokenizer, standalone_config
 
 ROLLOUT = "actor_rollout_ref.rollout"
 
@@ -80,11 +80,11 @@ def test_a_prompt_is_tokenized_by_its_chat_template(on_cpu, tmp_path):
     model, chat = on_cpu.actor_rollout_ref.model, [{"role": "user", "content": "1+1?"}]
     model.path = str(tmp_path)
     tokenizer = load_tokenizer(on_cpu)
-    rendered = tokenizer.decode(tokenize(tokenizer, chat, on_cpu))
+    rendered = tokenizer.decode(chat_tokenizer(tokenizer, on_cpu)(chat))
     assert rendered == "<|im_start|>user\n1+1?<|im_end|>\n<|im_start|>assistant\n"
     model.custom_chat_template = "{% for message in messages %}Q: {{ message.content }} A:{% endfor %}"
     tokenizer = load_tokenizer(on_cpu)
-    assert tokenizer.decode(tokenize(tokenizer, chat, on_cpu)) == "Q: 1+1? A:"
+    assert tokenizer.decode(chat_tokenizer(tokenizer, on_cpu)(chat)) == "Q: 1+1? A:"
     tokenizer.chat_template = None
     with refused("actor_rollout_ref.model.custom_chat_template", "missing"):
-        tokenize(tokenizer, chat, on_cpu)
+        chat_tokenizer(tokenizer, on_cpu)

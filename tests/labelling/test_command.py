@@ -12,8 +12,9 @@ from transformers import AutoTokenizer
 from data_prep.schema import make_row
 from tests.labelling.test_rollout_logs import dump
 from tests.launches import must_train
-from verl_dots.data.provenance import read_provenance
+from verl_dots.data.asked_questions import read_asked_questions
 from verl_dots.labelling import command
+from verl_dots.labelling.from_model import configure, settings_of
 from verl_dots.labelling.success_rates import Outcome, ProgressFile, RewardRange, write_labels
 from verl_dots.launch import generation_config
 from verl_dots.launch.compose import compose
@@ -178,36 +179,58 @@ def measured_directly(model, rows, rollouts, seed):
     return outcomes
 
 
-@pytest.mark.e2e
-def test_labels_are_those_of_the_engine_alone_and_the_same_after_an_interruption(inputs, questions, tmp_path, caplog):
-    out = tmp_path / "out"
-    arguments = [
+@pytest.fixture
+def arguments(inputs, questions):
+    """The command for 4 rollouts of each."""
+    return [
         questions, "--model", inputs.model, "--device", "cpu", "--seed", "5", "--rollouts", "4",
         "actor_rollout_ref.rollout.temperature=0.7", "data.max_prompt_length=112", "data.max_response_length=24",
     ]  # fmt: skip
-    output = must_train([*arguments, "--out", out / "labels.parquet"], COMMAND)
-    assert "1 prompts are longer than data.max_prompt_length=112 and are left out" in output
-    labels = pd.read_parquet(out / "labels.parquet")
+
+
+@pytest.fixture
+def interrupted(inputs, questions, arguments, tmp_path):
+    """Outcomes by the engine alone, and where an interruption at 6 of 16 questions would have left the labels."""
     rows = pq.read_table(questions).slice(0, 16).to_pylist()
-    outcomes = measured_directly(inputs.model, rows, rollouts=4, seed=5)
-    assert labels["question_id"].tolist() == [row["extra_info"]["question_id"] for row in rows]
-    assert labels["success_rate"].tolist() == [sum(outcome.rewards_G) / 4 for outcome in outcomes]
-    assert labels["mean_response_length"].tolist() == [sum(outcome.lengths_G) / 4 for outcome in outcomes]
+    outcomes = dict(zip(map(id_of, rows), measured_directly(inputs.model, rows, rollouts=4, seed=5), strict=True))
+    options = command.parse([*map(str, arguments), "--out", "labels.parquet"])
+    settings = settings_of(configure(options), read_asked_questions(options.data, "prompt"), options.rollouts)
+    assert (settings["seed"], settings["temperature"], settings["rollouts"]) == (5, 0.7, 4)
+    (tmp_path / "out").mkdir()
+    with ProgressFile(tmp_path / "out" / "labels.parquet.progress.jsonl", settings) as progress:
+        for question_id in list(outcomes)[::3]:
+            progress.add(question_id, outcomes[question_id])
+    return outcomes, tmp_path / "out" / "labels.parquet"
+
+
+def id_of(row):
+    return row["extra_info"]["question_id"]
+
+
+@pytest.mark.e2e
+def test_labels_are_those_of_the_engine_alone_after_an_interruption(inputs, arguments, interrupted, caplog):
+    outcomes, out = interrupted
+    output = must_train([*arguments, "trainer.n_gpus_per_node=2", "--out", out], COMMAND)
+    assert "1 prompts are longer than data.max_prompt_length=112 and are left out" in output
+    assert "6 of 17 questions are done already" in output
+    assert "40/40" in output
+    labels = pd.read_parquet(out)
+    assert labels["question_id"].tolist() == list(outcomes)
+    assert labels["success_rate"].tolist() == [sum(outcome.rewards_G) / 4 for outcome in outcomes.values()]
+    assert labels["mean_response_length"].tolist() == [sum(outcome.lengths_G) / 4 for outcome in outcomes.values()]
     assert (labels["rollouts"] == 4).all() and (labels["labeller"] == str(inputs.model)).all()
     # A model that is neither hopeless nor perfect, or the comparison above would say little.
     assert 0 < labels["success_rate"].mean() < 1
-
+    assert [file.name for file in out.parent.iterdir()] == ["labels.parquet"]
     caplog.set_level("INFO")
-    # The same again, on two replicas and from where an interruption at 6 of 16 questions would have left it.
-    settings = read_provenance(out / "labels.parquet")["settings"]
-    assert (settings["seed"], settings["temperature"], settings["rollouts"]) == (5, 0.7, 4)
-    with ProgressFile(out / "again.parquet.progress.jsonl", settings) as progress:
-        for question_id, outcome in list(zip(labels["question_id"], outcomes, strict=True))[::3]:
-            progress.add(question_id, outcome)
-    output = must_train([*arguments, "trainer.n_gpus_per_node=2", "--out", out / "again.parquet"], COMMAND)
-    assert "6 of 17 questions are done already" in output
-    assert "40/40" in output
-    assert (out / "again.parquet").read_bytes() == (out / "labels.parquet").read_bytes()
-    assert sorted(file.name for file in out.iterdir()) == ["again.parquet", "labels.parquet"]
-    assert command.main([*map(str, arguments), "--out", str(out / "again.parquet")]) == 0
-    assert "again.parquet is complete already" in caplog.text
+    assert command.main([*map(str, arguments), "--out", str(out)]) == 0
+    assert "labels.parquet is complete already" in caplog.text
+
+
+@pytest.mark.e2e
+@pytest.mark.long
+def test_one_replica_without_an_interruption_writes_the_same_file(arguments, interrupted, tmp_path):
+    _, out = interrupted
+    must_train([*arguments, "trainer.n_gpus_per_node=2", "--out", out], COMMAND)
+    must_train([*arguments, "--out", tmp_path / "whole.parquet"], COMMAND)
+    assert (tmp_path / "whole.parquet").read_bytes() == out.read_bytes()

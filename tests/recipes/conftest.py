@@ -1,13 +1,16 @@
 """What recipes are run on where only their settings are looked at."""
 
+from collections.abc import Callable
 from functools import cache
+from pathlib import Path
 
 import pytest
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from tests.launches import question_row, save_untrained, write_rows
 from tests.recipes.recipe_runs import Recipe, of_preset
 from tests.refusals import changed
+from verl_dots.data.file_lists import file_list
 
 # Two rounds of DOTS at 512 questions a batch with 256 references; 1,024 of them of a difficulty in [10, 90].
 QUESTIONS = 1400
@@ -48,3 +51,23 @@ def composed(places):
         return changed(of_preset(*groups), [f"{key}={value}" for key, value in given.items()])
 
     return config_of
+
+
+@pytest.fixture(scope="session")
+def asks_anew() -> Callable[[DictConfig], bool]:
+    """Whether no recipe before has put the same settings to the check of the data, which takes a second for each.
+
+    The files that recipes name are links to two of `places`.
+    """
+    asked: set[str] = set()
+
+    def is_new(config: DictConfig) -> bool:
+        settings = {name: OmegaConf.to_container(config[name], resolve=True) for name in ("data", "reward")}
+        for name in ("train_files", "val_files"):
+            settings["data"][name] = [Path(file).resolve() for file in file_list(config.data[name])]
+        found = f"{settings} {config.trainer.val_only} {config.actor_rollout_ref.model}"
+        new = found not in asked
+        asked.add(found)
+        return new
+
+    return is_new

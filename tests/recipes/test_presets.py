@@ -28,9 +28,9 @@ ACTOR, ROLLOUT, VALIDATION = (f"actor_rollout_ref.{part}" for part in ("actor", 
     [pytest.param(each, marks=() if each in one_of_each() else pytest.mark.long) for each in every_recipe()],
     ids=str,
 )
-def test_a_recipe_is_accepted_by_this_project_and_by_verl(composed, recipe):
+def test_a_recipe_is_accepted_by_this_project_and_by_verl(composed, asks_anew, recipe):
     config = composed(recipe)
-    validate(config)
+    validate(config, data=asks_anew(config))
     # An older checkpoint stays until the next but one is complete.
     assert (config.trainer.max_actor_ckpt_to_keep, config.trainer.max_critic_ckpt_to_keep) == (2, 2)
 

@@ -4,6 +4,7 @@ import json
 import math
 import re
 import shutil
+from contextlib import ExitStack, closing
 
 import pytest
 import yaml
@@ -11,6 +12,7 @@ from omegaconf import OmegaConf
 
 from tests.launches import LOSS, assert_same_rows, computed, must_train, on, rows_of, train
 from verl_dots.engines.environment import prepare_environment
+from verl_dots.engines.warm_workers import WarmWorkers
 from verl_dots.launch.compose import compose
 
 pytestmark = pytest.mark.e2e
@@ -61,8 +63,12 @@ def test_what_a_run_leaves_behind(straight):
     assert list((folder / "tensorboard").glob("events.out.tfevents.*"))
 
 
-def test_equals_stock_verl(inputs, straight, tmp_path):
-    """verl's own entry point and trainer, with the CPU platform and the engine plugged in and nothing else."""
+@pytest.mark.parametrize("forked", [True, pytest.param(False, marks=pytest.mark.long)])
+def test_equals_stock_verl(inputs, straight, tmp_path, forked):
+    """verl's own entry point and trainer, with the CPU platform and the engine plugged in and nothing else.
+
+    Its workers are forked as those of `straight`, which spares each its imports, or started by Ray.
+    """
     folder, _ = straight
     settings = {"trainer.logger": "[file]", "trainer.total_training_steps": 4}
     config = compose(inputs.overrides(**settings, **{"trainer.default_local_dir": tmp_path}))
@@ -71,13 +77,17 @@ def test_equals_stock_verl(inputs, straight, tmp_path):
     del config["dots"]
     del config.actor_rollout_ref.rollout.agent["agent_loop_manager_class"]
     config.trainer.v1.trainer_mode = "sync"
-    config.ray_kwargs.ray_init.runtime_env.env_vars = prepare_environment(cpu=True)
-    (tmp_path / "stock.yaml").write_text(OmegaConf.to_yaml(config))
-    must_train(
-        ["--config-path", str(tmp_path), "--config-name", "stock"],
-        "verl.trainer.main_ppo",
-        VERL_FILE_LOGGER_PATH=str(tmp_path / "metrics.jsonl"),
-    )
+    config.ray_kwargs.ray_init.runtime_env.env_vars = environment = prepare_environment(cpu=True)
+    with ExitStack() as opened:
+        if forked:
+            warm = opened.enter_context(closing(WarmWorkers(environment)))
+            config.ray_kwargs.ray_init.runtime_env.py_executable = warm.executable
+        (tmp_path / "stock.yaml").write_text(OmegaConf.to_yaml(config))
+        must_train(
+            ["--config-path", str(tmp_path), "--config-name", "stock"],
+            "verl.trainer.main_ppo",
+            VERL_FILE_LOGGER_PATH=str(tmp_path / "metrics.jsonl"),
+        )
     stock = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
     ours = rows_of(folder / "run")
     assert [entry["step"] for entry in stock] == [0, 1, 2, 3, 4]

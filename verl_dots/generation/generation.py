@@ -10,9 +10,10 @@ load balancer. On the `hf` engine in float32 on a CPU the same call gives the sa
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from omegaconf import DictConfig
@@ -22,12 +23,12 @@ from verl_dots.bridge.seeds import own_randomness
 from verl_dots.engines.environment import prepare_environment
 from verl_dots.generation.responses import Response
 from verl_dots.generation.standalone import (
+    chat_tokenizer,
     count_replicas,
     load_tokenizer,
     ray_of,
     require_devices,
     standalone_config,
-    tokenize,
 )
 
 
@@ -79,13 +80,14 @@ class RolloutServers:
         """Requests that keep every replica full."""
         return self.replicas * int(self.config.actor_rollout_ref.rollout.max_num_seqs)
 
-    def tokenize(self, messages: Sequence[dict[str, str]]) -> list[int]:
+    @cached_property
+    def tokenize(self) -> Callable[[Sequence[Mapping[str, str]]], list[int]]:
         """Token ids of a chat, as verl's agent loop gives them to the engine.
 
         Raises:
             ConfigError: the tokenizer has no chat template.
         """
-        return tokenize(self.tokenizer, messages, self.config)
+        return chat_tokenizer(self.tokenizer, self.config)
 
     def __enter__(self) -> "RolloutServers":
         from ray.exceptions import RayError

@@ -1,7 +1,7 @@
 """What rollout servers without a trainer need beside verl's: their config, the tokenizer, Ray itself."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -84,8 +84,12 @@ def load_tokenizer(config: DictConfig) -> Any:
     return tokenizer
 
 
-def tokenize(tokenizer: Any, messages: Sequence[dict[str, str]], config: DictConfig) -> list[int]:
-    """Token ids of a chat up to where the response begins; see RolloutServers.tokenize."""
+def chat_tokenizer(tokenizer: Any, config: DictConfig) -> Callable[[Sequence[Mapping[str, str]]], list[int]]:
+    """Token ids of a chat up to where the response begins, as verl's agent loop gives them to the engine.
+
+    Raises:
+        ConfigError: the tokenizer has no chat template.
+    """
     from verl.utils import normalize_token_ids
 
     if not tokenizer.chat_template:
@@ -95,11 +99,16 @@ def tokenize(tokenizer: Any, messages: Sequence[dict[str, str]], config: DictCon
             key="actor_rollout_ref.model.custom_chat_template",
             reason="missing",
         )
+    # Once: for a million questions that costs as much as their tokens.
     options = OmegaConf.to_container(config.data.get("apply_chat_template_kwargs") or OmegaConf.create({}))
-    chat = [dict(message) for message in messages]
-    return normalize_token_ids(
-        tokenizer.apply_chat_template(chat, add_generation_prompt=True, tokenize=True, **options)
-    )
+
+    def tokenize(messages: Sequence[Mapping[str, str]]) -> list[int]:
+        chat = [dict(message) for message in messages]
+        return normalize_token_ids(
+            tokenizer.apply_chat_template(chat, add_generation_prompt=True, tokenize=True, **options)
+        )
+
+    return tokenize
 
 
 @contextmanager

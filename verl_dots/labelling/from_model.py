@@ -36,12 +36,7 @@ def label_with_model(options: argparse.Namespace) -> dict[str, int]:
     config = configure(options)
     found = read_asked_questions(options.data, config.data.prompt_key)
     questions = drawn(found, options.questions, config.dots.seed)
-    sampling = Sampling.of(config.actor_rollout_ref.rollout)
-    settings = {
-        "source": "rollouts",
-        "questions": digest(questions),
-        **conditions_of(config, options.rollouts, sampling),
-    }
+    settings = settings_of(config, questions, options.rollouts)
     labeller = options.labeller or options.model
     interval = [options.reward_range.low, options.reward_range.high]
     if options.out.exists():
@@ -70,6 +65,12 @@ def label_with_model(options: argparse.Namespace) -> dict[str, int]:
     write_labels(options.out, rows, options.reward_range, provenance, labeller)
     progress.remove()
     return counts
+
+
+def settings_of(config: DictConfig, questions: Sequence[AskedQuestion], rollouts: int) -> dict[str, object]:
+    """What labels depend on; those of a progress file must be the command's."""
+    sampling = Sampling.of(config.actor_rollout_ref.rollout)
+    return {"source": "rollouts", "questions": digest(questions), **conditions_of(config, rollouts, sampling)}
 
 
 def configure(options: argparse.Namespace) -> DictConfig:

@@ -13,7 +13,7 @@ from verl_dots.data.checks import Length, check_files
 from verl_dots.data.column_types import type_problems
 from verl_dots.data.file_lists import SUFFIXES, QuestionError, file_list, require_file
 from verl_dots.data.file_report import ERRORS, REFUSED, SHARED, TOO_LONG, UNMATCHABLE, FileReport
-from verl_dots.generation.standalone import load_tokenizer, tokenize
+from verl_dots.generation.standalone import chat_tokenizer, load_tokenizer
 from verl_dots.methods.refusals import refused_as
 from verl_dots.rewards import compute
 from verl_dots.settings import ConfigError
@@ -192,4 +192,5 @@ def _length(config: DictConfig) -> Length | None:
     except (OSError, ValueError) as error:
         words = f"actor_rollout_ref.model.path: {path} has no tokenizer that loads: {error}"
         raise ConfigError(words, key="actor_rollout_ref.model.path", reason="file") from error
-    return lambda messages: len(tokenize(tokenizer, messages, config))
+    tokenize = chat_tokenizer(tokenizer, config)
+    return lambda messages: len(tokenize(messages))

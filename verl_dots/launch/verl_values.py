@@ -4,6 +4,7 @@ verl finds most wrong ones late, in a worker, or not at all.
 """
 
 from dataclasses import is_dataclass
+from functools import cache
 from types import UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
@@ -74,7 +75,12 @@ def _hints(node: DictConfig, prefix: str) -> dict[str, Any]:
     except (HydraException, ImportError, ValueError) as error:
         words = f"{prefix}_target_={target}: verl's config names a class that cannot be imported: {error}"
         raise ConfigError(words, key=f"{prefix}_target_", reason="file") from error
-    return get_type_hints(found) if is_dataclass(found) else {}
+    return _field_types(found) if is_dataclass(found) else {}
+
+
+@cache  # the config has several groups of a class, and reading its types is half of this check
+def _field_types(kind: type) -> dict[str, Any]:
+    return get_type_hints(kind)
 
 
 def _rule_of(hint: Any) -> Rule | None:
