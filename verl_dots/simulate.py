@@ -38,6 +38,7 @@ from verl_dots.simulation.settings import BATCH, DEFAULTS, ROLLOUTS, TEMPERATURE
 from verl_dots.terminal import errors, output
 
 CSV_FILE, CURVES_FILE, SWEEP_FILE = "simulation.csv", "curves.png", "sweep.png"
+WIDE = 200  # characters of the table where it goes to a file
 UNMEASURED = 10_000  # questions of a pool of which only runs are known
 
 
@@ -56,13 +57,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         settings = settings_of(options.policy, options.overrides, grid, defaults, world.size)
         if any(setting.dots.selection.enable for setting in settings):
             _try_quality(world, settings)
+        real = [read_run_log(path) for path in options.measured]
         found = _simulate_all(world, settings, options)
     except (Refusal, OSError) as error:
         errors().print(f"error: {error}")
         return 2
-    _write(options.out, found)
-    wide = Console(width=max(console.width, 160) if not console.is_terminal else console.width)
-    wide.print(results.table(found))
+    compared = results.measured(real, found[0], options.target)
+    _write(options.out, found, compared)
+    width = console.width if console.is_terminal else WIDE
+    Console(width=width, highlight=False).print(results.table([*found, *compared]))
     console.print(f"\nMean and 95 % interval over {options.seeds} seeds. {options.out / CSV_FILE} has all figures.")
     return 0
 
@@ -83,11 +86,9 @@ def _check(options: argparse.Namespace) -> None:
         raise ConfigError("--only needs --difficulties LABELS", key="--only", reason="missing")
 
 
-def _world(
-    options: argparse.Namespace, logs: Sequence[RunLog], console: Console
-) -> tuple[World, dict[str, float]]:
+def _world(options: argparse.Namespace, logs: Sequence[RunLog], console: Console) -> tuple[World, dict[str, float]]:
     """What is simulated, fitted to runs where some are given; and the defaults of the batches."""
-    learning = Learning(options.rate, options.ceiling, options.local, options.width)
+    learning = Learning(options.rate, options.ceiling, options.local, options.width, options.replayed)
     quality = Quality(options.rho, options.rho_references, options.features)
     entropy, validation, measured, defaults = Entropy(), None, None, DEFAULTS
     if options.difficulties:
@@ -155,8 +156,8 @@ def _simulate_all(world: World, settings: Sequence[Setting], options: argparse.N
     return found
 
 
-def _write(folder: Path, found: Sequence[Result]) -> None:
-    write_atomically(folder / CSV_FILE, partial(results.write_csv, results=found))
+def _write(folder: Path, found: Sequence[Result], compared: Sequence[Result]) -> None:
+    write_atomically(folder / CSV_FILE, partial(results.write_csv, results=[*found, *compared]))
     write_atomically(folder / CURVES_FILE, partial(drawing.save, figures.curves(found)))
     figure = figures.sweep(found)
     if figure is not None:
@@ -174,6 +175,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     add("--difficulties", nargs="+", type=Path, default=[], metavar="FILE", help="labels, or data with difficulties")
     add("--only", nargs="+", type=Path, default=[], metavar="DATA", help="take the questions of these data alone")
     add("--runs", nargs="+", type=Path, default=[], metavar="RUN", help="run folders to fit to")
+    add("--measured", nargs="+", type=Path, default=[], metavar="RUN", help="run folders to compare with")
     add("--policy", action="append", default=[], metavar="NAME", help="a preset (default: dots); can be repeated")
     add("--grid", action="append", default=[], metavar="KEY=V,V", help="values of a setting; several make a grid")
     add("--steps", type=int, default=60, help="of each run (default: 60)")
@@ -182,11 +184,12 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     add("--out", type=Path, required=True, metavar="FOLDER", help="where to write")
     add("--questions", type=int, metavar="N", help="draw a pool of N questions from the measured ones")
     add("--tries", type=int, default=128, help="behind a success rate whose file does not say (default: 128)")
-    add("--difficulty-range", nargs=2, type=float, default=(0.0, 100.0), help="of success rate 1 and 0 (default: 0 100)")
+    add("--difficulty-range", nargs=2, type=float, default=(0.0, 100.0), help="of success rate 1 and 0 (0 100)")
     add("--rate", type=float, default=Learning.rate, help="of learning (default: %(default)s); runs are fitted")
     add("--ceiling", type=float, default=Learning.ceiling, help="of the ability, logits (default: %(default)s)")
     add("--local", type=float, default=Learning.local, help="share learnt for like difficulties (default: %(default)s)")
     add("--width", type=float, default=Learning.width, help="of that, logits (default: %(default)s)")
+    add("--replayed", type=float, default=Learning.replayed, help="what replay teaches (default: %(default)s)")
     add("--rho", type=float, default=Quality.rho, help="of predicted and true difficulty (default: %(default)s)")
     add("--rho-references", type=int, default=Quality.rho_references, help="K of that (default: %(default)s)")
     add("--features", type=int, default=Quality.features, help="kinds to tell apart (default: %(default)s)")

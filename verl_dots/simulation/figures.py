@@ -27,7 +27,7 @@ def curves(results: Sequence[Result]) -> Figure:
         figure = Figure(figsize=SIZE_INCHES)
         panels = figure.subplots(1, 3)
         for index, result in enumerate(shown):
-            _draw(panels, index, result, first.setting.label)
+            _draw(panels, index, result, first.label)
         for panel, (x, y) in zip(
             panels,
             (("step", "accuracy (%)"), ("rollouts (thousands)", "accuracy (%)"), ("step", "effective groups (%)")),
@@ -42,9 +42,12 @@ def curves(results: Sequence[Result]) -> Figure:
 
 
 def sweep(results: Sequence[Result]) -> Figure | None:
-    """Effective groups, savings and coverage along the grid's first axis of numbers; None where there is none."""
-    swept = [result for result in results if result.setting.values]
-    axis = next((key for key in (swept[0].setting.values if swept else ()) if _numeric(swept, key)), None)
+    """Effective groups, savings and coverage along the grid's first axis of numbers; None where there is none.
+
+    Bands are standard deviations over seeds.
+    """
+    swept = [result for result in results if len(result.values) > 1]
+    axis = next((key for key in (swept[0].values if swept else ()) if _numeric(swept, key)), None)
     if axis is None:
         return None
     target = [name for name in swept[0].figures if name.startswith("steps saved to ")][-1]
@@ -58,17 +61,17 @@ def sweep(results: Sequence[Result]) -> Figure | None:
     for result in swept:
         rest = [
             value if key == "policy" else f"{key.rpartition('.')[2]}={value}"
-            for key, value in result.setting.values.items()
+            for key, value in result.values.items()
             if key != axis
         ]
         lines.setdefault(" ".join(rest), []).append(result)
-    numbers = sorted({float(result.setting.values[axis]) for result in swept})
+    numbers = sorted({float(result.values[axis]) for result in swept})
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=SIZE_INCHES)
         panels = figure.subplots(1, len(measures))
         for panel, (label, name) in zip(panels, measures.items(), strict=True):
             for index, (line, members) in enumerate(lines.items(), start=1):
-                _line(panel, index, line, sorted(members, key=lambda one: float(one.setting.values[axis])), axis, name)
+                _line(panel, index, line, sorted(members, key=lambda one: float(one.values[axis])), axis, name)
             if numbers[0] > 0 and numbers[-1] / numbers[0] >= 20:
                 panel.set_xscale("log")
             panel.set(xlabel=axis.removeprefix("dots."), ylabel=label)
@@ -77,19 +80,17 @@ def sweep(results: Sequence[Result]) -> Figure | None:
 
 
 def _draw(panels: Sequence[Axes], index: int, result: Result, baseline: str) -> None:
-    style = look(index, result.setting.label, baseline) | {"marker": ""}
+    style = look(index, result.label, baseline) | {"marker": ""}
     accuracy_KS = 100 * np.array([trace.accuracy for trace in result.traces])
     rollouts_S = np.mean([trace.rollouts for trace in result.traces], axis=0) / 1000
     steps_S = np.arange(1, accuracy_KS.shape[1] + 1)
     parts = np.array_split(steps_S, min(WINDOW, len(steps_S)))
-    effective_KW = np.array(
-        [[100 * trace.effective[part - 1].mean() for part in parts] for trace in result.traces]
-    )
+    effective_KW = np.array([[100 * trace.effective[part - 1].mean() for part in parts] for trace in result.traces])
     middles_W = np.array([part.mean() for part in parts])
     for panel, x, found in zip(
         panels, (steps_S, rollouts_S, middles_W), (accuracy_KS, accuracy_KS, effective_KW), strict=True
     ):
-        panel.plot(x, found.mean(axis=0), label=plain(result.setting.label), **style)
+        panel.plot(x, found.mean(axis=0), label=plain(result.label), **style)
         if len(found) > 1:
             band(panel, x, found.mean(axis=0), found.std(axis=0, ddof=1), style["color"])
 
@@ -97,16 +98,16 @@ def _draw(panels: Sequence[Axes], index: int, result: Result, baseline: str) -> 
 def _line(panel: Axes, index: int, label: str, members: Sequence[Result], axis: str, name: str) -> None:
     style = look(index, label, "")
     found = [member.figures[name] for member in members]
-    x = [float(member.setting.values[axis]) for member in members]
+    x = [float(member.values[axis]) for member in members]
     middle = np.array([100 * one.mean for one in found])
     panel.plot(x, middle, label=plain(label), **style)
-    reach = np.nan_to_num(np.array([100 * (one.high - one.mean) for one in found]))
+    reach = np.nan_to_num(np.array([100 * one.deviation for one in found]))
     band(panel, x, middle, reach, style["color"])
 
 
 def _numeric(results: Sequence[Result], key: str) -> bool:
     try:
-        return len({float(result.setting.values[key]) for result in results}) > 1
+        return len({float(result.values[key]) for result in results}) > 1
     except ValueError:
         return False
 

@@ -1,8 +1,8 @@
 """Latent difficulties of questions, out of measured success rates.
 
 A success rate of some tries is not the question's: 0 of 8 may be 1 in 10 or 1 in a million. The success rates of the
-pool are taken as draws of Beta(a, b), fitted by maximum likelihood to all counts (a beta-binomial). Each seed then draws
-a question's success rate from its posterior Beta(a + successes, b + failures).
+pool are taken as draws of Beta(a, b), fitted by maximum likelihood to all counts (a beta-binomial). Each seed then
+draws a question's success rate from its posterior Beta(a + successes, b + failures).
 """
 
 from dataclasses import dataclass

@@ -1,15 +1,15 @@
 """Predicted difficulties: what features tell of a question, and what K references tell of the features.
 
-Of a question's latent difficulty d a predictor sees f = m + x (d - m) + s sqrt(x (1 - x)) u. m and s are the pool's mean
-and standard deviation, u is standard normal and stays the question's own. Were d normal, d given f had the mean f and the
-variance s^2 (1 - x). The predicted difficulty at ability a is the mean of 1 - success over that:
+Of a question's latent difficulty d a predictor sees f = m + x (d - m) + s sqrt(x (1 - x)) u. m and s are the pool's
+mean and standard deviation, u is standard normal and stays the question's own. Were d normal, d given f had the mean f
+and the variance s^2 (1 - x). The predicted difficulty at ability a is the mean of 1 - success over that:
 
     predicted = F(f + e - a),    F(y) = mean of logistic(y + s sqrt(1 - x) z), z standard normal.
 
 e is what too few references leave unknown. Questions belong to `features` kinds, and a kind's share K / features of the
-references tells its mean. Its error has, in difficulty, the variance features * (V_u + V_m) / K: V_u is the variance of
-a kind's difficulties around F, V_m that of a reference's measurement, mean p (1 - p) / G. Divided by the mean slope of F
-this is the standard deviation of e in logits, one draw a kind and a round: an average of noisy neighbours.
+references tells its mean. Its error has, in difficulty, the variance features * (V_u + V_m) / K: V_u is the variance
+of difficulties around F, V_m that of a reference's measurement, mean p (1 - p) / G. Its root, divided by the mean slope
+of F, is the standard deviation of e in logits, one draw a kind and a round: an average of noisy neighbours.
 
 x is chosen such that `rho`, the Pearson correlation of predicted and true difficulty over the whole pool, is reached
 with `rho_references` references. With fewer references it falls, with more it rises to what features can tell.

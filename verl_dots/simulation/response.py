@@ -4,7 +4,7 @@ A question q has a latent difficulty d_q, a policy an ability a, both in logits:
 logistic((a - d_q) / T) at the temperature T. The ability is 0 at the start. A step that trains on groups of rollouts
 raises it by
 
-    rate * signal * (1 - a / ceiling),    signal = mean over the rollouts of r (1 - r), r the mean reward of their group.
+    rate * signal * (1 - a / ceiling),    signal = mean over rollouts of r (1 - r), r the mean reward of the group.
 
 The mean of r (1 - r) is p (1 - p) (1 - 1/G), to which E|g|^2 is proportional (arXiv 2506.05316, theorem 1).
 """
@@ -39,17 +39,21 @@ class Learning:
         local: share of what is learnt that helps questions of like difficulty alone; 0 helps all alike. With it, hard
             questions become learnable once those a little easier are learnt.
         width: logits over which that share spreads, the standard deviation of a Gaussian.
+        replayed: what a replayed group teaches, as a share of a fresh one of the same success rate. An assumption: the
+            loss corrects for a group's age, but clips, and repeats what was learnt.
     """
 
     rate: float = 0.5
     ceiling: float = 3.0
     local: float = 0.0
     width: float = 1.5
+    replayed: float = 1.0
 
     def __post_init__(self):
         for name in ("rate", "ceiling", "width"):
             require(f"--{name}", getattr(self, name), getattr(self, name) > 0, "must be above 0")
-        require("--local", self.local, 0 <= self.local <= 1, "must be a share in 0..1")
+        for name in ("local", "replayed"):
+            require(f"--{name}", getattr(self, name), 0 <= getattr(self, name) <= 1, "must be a share in 0..1")
 
     def raised(self, ability: np.ndarray | float, signal: np.ndarray | float) -> np.ndarray | float:
         """The ability after a step of a signal."""

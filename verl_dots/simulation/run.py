@@ -52,8 +52,8 @@ class Setting:
     """Settings of one run.
 
     Attributes:
-        label: what it is called in tables and figures.
-        values: of the grid, by key.
+        label: what it is called in figures.
+        values: of the policy and the grid, by key.
         dots: of the methods.
         batch_size, rollouts, temperature: B, n, and the temperature of the first step.
     """
@@ -167,7 +167,7 @@ class SimulatedRun:
             The signal.
         """
         success_N = self.policy.success(replayed_N, temperature)
-        now_N = success_N * (1 - success_N) * (1 - 1 / np.maximum(sizes_N, 1))
+        now_N = self.world.learning.replayed * success_N * (1 - success_N) * (1 - 1 / np.maximum(sizes_N, 1))
         questions_N = np.concatenate([own.questions_N, replayed_N])
         signal_N = np.concatenate([own.success_N * (1 - own.success_N), now_N])
         rollouts_N = np.concatenate([own.rollouts_N, sizes_N])

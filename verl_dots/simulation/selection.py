@@ -1,8 +1,8 @@
 """DOTS's selection in a simulated step: references, predictions, and the draw of `verl_dots.methods.selection.rule`.
 
-The draw adds tau times Gumbel noise to the scores and takes the greatest. Of a million such numbers none exceeds 31 with
-a probability of 1 in 30 million. Questions that score worse by 31 tau than as many as are needed are hence left out
-before the draw, which then sees a few thousand. A tau above 0.03 leaves none out.
+The draw adds tau times Gumbel noise to the scores and takes the greatest. That one of a million such numbers exceeds
+31 has a probability of 1 in 30 million. Questions that score worse by 31 tau than as many as are needed are hence left
+out before the draw, which then sees few of them. A tau above 0.03 leaves none out.
 """
 
 from collections.abc import Collection
@@ -136,7 +136,7 @@ class Selected:
     def _candidates(
         self, argument_P: np.ndarray, found: Rolled, reused_R: np.ndarray, total: int
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Questions that can be drawn, and what they are drawn by: references as measured, where they are candidates."""
+        """Questions that can be drawn, and what they are drawn by: references, where they can be, as measured."""
         by_effectiveness = self.settings.score == "effectiveness"
         target = MOST_EFFECTIVE if by_effectiveness else self.settings.alpha
         near = self._near(argument_P, by_effectiveness, target, total + len(found.questions_N))

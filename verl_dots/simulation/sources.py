@@ -176,7 +176,9 @@ class Posterior:
     def observe(self, step: int, rolled: Rolled) -> None:
         questions_N, settings = rolled.questions_N, self.settings
         found_N2 = evidence(rolled.success_N, rolled.rollouts_N)
-        self._counts_P2[questions_N] = posterior(self._counts_P2[questions_N], found_N2, settings.prior, settings.memory)
+        self._counts_P2[questions_N] = posterior(
+            self._counts_P2[questions_N], found_N2, settings.prior, settings.memory
+        )
 
 
 def others(questions: int, count: int, exclude: Collection[int], rng: np.random.Generator) -> np.ndarray:
