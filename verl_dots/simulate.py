@@ -80,7 +80,7 @@ def _check(options: argparse.Namespace) -> None:
     for target in options.target:
         require("--target", target, 0 < target < 1, "must be a share above 0 and below 1")
     if not options.difficulties and not options.runs:
-        text = "nothing to simulate: give --difficulties FILE, --runs RUN, or both"
+        text = "there is no pool: give --difficulties FILE, --runs RUN, or both"
         raise ConfigError(text, key="--difficulties", reason="missing")
     if options.only and not options.difficulties:
         raise ConfigError("--only needs --difficulties LABELS", key="--only", reason="missing")
@@ -96,7 +96,7 @@ def _world(options: argparse.Namespace, logs: Sequence[RunLog], console: Console
     learners = [log for log in logs if log.uniform or np.isnan(log.rho)]  # of the latter `fit` says what they lack
     if learners or measured is None:
         if not learners:
-            text = "without --difficulties the pool is fitted, to runs of dots.preset=grpo, and none is given"
+            text = "--runs names no run of dots.preset=grpo, which the pool is fitted to without --difficulties"
             raise ConfigError(text, key="--runs", reason="missing")
         fitted = fit(learners, measured, learning)
         _tell(console, fitted)

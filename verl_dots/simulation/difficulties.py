@@ -33,8 +33,6 @@ def read_difficulties(
     """
     parts = [_read(file, tries, difficulty_range, named=bool(only)) for file in files]
     success_P, tries_P = (np.concatenate([part[place] for part in parts]) for place in (0, 1))
-    if not len(success_P):
-        raise QuestionError(f"no rows in {', '.join(map(str, files))}", key=str(files[0]), reason="data")
     prior = fit_prior(success_P, tries_P)
     if only:
         wanted = {question.id for question in read_asked_questions(only)}
@@ -70,7 +68,10 @@ def _read(
     nested = place[0].startswith("extra_info.")
     counted = ("rollouts" in inner) if nested else "rollouts" in schema.names
     wanted = ["extra_info"] if nested else [place[0], *["rollouts"] * counted]
-    table = pa.Table.from_batches(list(read_batches(file, [*wanted, *["question_id"] * named])))
+    batches = list(read_batches(file, [*wanted, *["question_id"] * named]))
+    if not batches:
+        raise QuestionError(f"no rows in {file}", key=str(file), reason="data")
+    table = pa.Table.from_batches(batches)
     rate_P = _column(table, place[0], file)
     if place[0].endswith("difficulty"):
         easiest, hardest = difficulty_range

@@ -20,6 +20,7 @@ from verl_dots.simulation.run_logs import RunLog
 from verl_dots.simulation.validation import Validation
 
 SAMPLE = 4096  # questions of the pool
+QUANTILES = 512  # of a pool that is fitted
 VALIDATION_QUESTIONS = 500  # by which the scatter of an accuracy is reckoned
 BOUNDS = {
     "rate": (1e-3, 1e3), "ceiling": (0.05, 20.0), "validation mean": (-15.0, 15.0), "validation deviation": (0.1, 20.0),
@@ -75,11 +76,11 @@ def fit(logs: Sequence[RunLog], measured: Measured | None, start: Learning) -> F
         start: where the search begins; its share `local` and `width` stay.
 
     Raises:
-        ConfigError: no runs, or one that did not sample uniformly.
+        ConfigError: a run that did not sample uniformly.
     """
     for log in logs:
         if not log.uniform:
-            text = f"{log.path}: its questions were chosen, so its log does not tell how a uniform run learns; "
+            text = f"--runs {log.path}: it chose its questions, so its log does not tell how a uniform run learns; "
             raise ConfigError(text + "name a run of dots.preset=grpo for the fit", key="--runs", reason="excluded")
     validated = any(log.accuracy for log in logs)
     names = ["rate", "ceiling", *["validation mean", "validation deviation"] * validated]
@@ -127,7 +128,7 @@ def _residuals(
     learning = replace(start, rate=values["rate"], ceiling=values["ceiling"])
     difficulty_P = sample
     if difficulty_P is None:
-        places = (np.arange(SAMPLE) + 0.5) / SAMPLE
+        places = (np.arange(QUANTILES) + 0.5) / QUANTILES
         difficulty_P = latent(beta.ppf(places, values["a"], values["b"]))
     found: dict[str, list[np.ndarray]] = {"effective groups": [], "reward": [], "accuracy": []}
     for log in logs:

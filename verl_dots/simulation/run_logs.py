@@ -55,13 +55,15 @@ def read_run_log(path: Path) -> RunLog:
     settings = run.settings
     keys = ("data.train_batch_size", "actor_rollout_ref.rollout.n", "actor_rollout_ref.rollout.temperature")
     if settings is None or any(key not in settings for key in keys):
-        text = f"{path} has no config.yaml with {', '.join(keys)}; name the folder of a run of verl_dots.main"
+        text = f"--runs {path}: no config.yaml with {', '.join(keys)}; name the folder of a run of verl_dots.main"
         raise ConfigError(text, key="--runs", reason="missing")
     batch_size, rollouts, temperature = (settings[key] for key in keys)
     steps = run.rows[run.rows["step"] >= 1]
     for key in (EFFECTIVE, REWARD):
         if key not in steps or not steps[key].notna().any():
-            raise ConfigError(f"{path} did not record {key}, which the fit needs", key="--runs", reason="missing")
+            raise ConfigError(
+                f"--runs {path}: it did not record {key}, which the fit needs", key="--runs", reason="missing"
+            )
     found_R = steps[RHO].dropna().to_numpy() if RHO in steps else np.empty(0)
     return RunLog(
         path, run.name, int(batch_size), int(rollouts), float(temperature),
