@@ -68,6 +68,14 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     "rollout": (set(), {"ray", "verl", "pandas", "hydra", "omegaconf"}),
     "reporting": ({"settings"}, {"torch", "ray", "verl", "transformers", "hydra"}),
     "report": ({"files", "reporting", "terminal"}, {"torch", "ray", "verl"}),
+    "simulation": (
+        {"config", "data", "difficulty", "launch", "methods", "reporting", "settings", "stored"},
+        {"torch", "ray", "verl", "transformers", "hydra", "pandas"},
+    ),
+    "simulate": (
+        {"files", "reporting", "settings", "simulation", "terminal"},
+        {"torch", "ray", "verl", "transformers", "hydra", "pandas"},
+    ),
     "evidence": ({"files", "reporting", "settings", "terminal"}, {"torch", "ray", "verl", "transformers", "hydra"}),
     "conf": (set(), set()),
     "__init__": (set(), set()),
@@ -132,7 +140,7 @@ def test_a_method_knows_no_other(file):
         (".launch.help", {"torch", "ray", "verl", "hydra", "transformers"}),  # it comes at once
         # verl picks its platform, and logs, as it is imported: a command sets the environment before.
         *((f".{name}", {"ray", "verl", "transfer_queue"}) for name in ("main", "evaluate", "labelling.command")),
-        *((f".{name}", {"ray", "verl", "transfer_queue"}) for name in ("check", "report")),
+        *((f".{name}", {"ray", "verl", "transfer_queue"}) for name in ("check", "report", "simulate")),
     ],
 )
 def test_what_an_import_leaves_for_later(module, later):

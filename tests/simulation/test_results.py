@@ -1,0 +1,92 @@
+import csv
+import io
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from verl_dots.config import DotsConfig
+from verl_dots.simulation import figures, results
+from verl_dots.simulation.run import Setting, Trace
+
+
+def trace(accuracy, **changes):
+    steps = len(accuracy)
+    same = np.full(steps, 0.5)
+    columns = {
+        "effective": same, "reward": same, "signal": same, "rollouts": np.arange(1, steps + 1) * 10.0, "coverage": same,
+        "replayed": same * 0, "age": same * np.nan, "ability": same, "temperature": same,
+    }  # fmt: skip
+    return Trace(accuracy=np.array(accuracy), **columns | changes)
+
+
+def setting(label="dots K=8", **values):
+    return Setting(label, values, DotsConfig(), 8, 8)
+
+
+SLOW, FAST = trace([0.2, 0.3, 0.4, 0.5]), trace([0.3, 0.5, 0.6, 0.7], rollouts=np.array([30.0, 35, 40, 45]))
+
+
+def test_the_first_step_with_a_target_counts():
+    assert results.reached(SLOW, 0.4) == (3, 30) and results.reached(SLOW, 0.2) == (1, 10)
+    assert np.isnan(results.reached(SLOW, 0.6)).all()
+
+
+def test_savings_are_relative_to_uniform_sampling():
+    found = results.figures(FAST, SLOW, [])
+    # uniform ends at 0.5 after 4 steps and 40 rollouts; this one is there after 2 and 35
+    assert found["steps saved to uniform's end"] == 0.5
+    assert found["rollouts saved to uniform's end"] == pytest.approx(0.125)
+    named = results.figures(FAST, SLOW, [0.6, 0.3])
+    assert named["steps to 60 %"] == 3 and np.isnan(named["steps saved to 60 %"])
+    assert named["steps to 30 %"] == 1 and named["steps saved to 30 %"] == 0.5
+
+
+def test_an_interval_by_hand():
+    """Of 1, 2, 3: deviation 1, Student's t of 2 degrees at 97.5 % is 4.30265, over sqrt(3)."""
+    found = results.interval([1.0, float("nan"), 2.0, 3.0])
+    assert (found.mean, found.deviation, found.count) == (2, 1, 3)
+    assert (found.low, found.high) == (pytest.approx(2 - 2.484138), pytest.approx(2 + 2.484138))
+    assert np.isnan(results.interval([1.0]).low) and results.interval([float("nan")]).count == 0
+
+
+def test_csv_and_table_have_a_row_for_each_setting(tmp_path):
+    base = results.summarise(Setting("uniform", {}, DotsConfig(), 8, 8), [SLOW, SLOW], [SLOW, SLOW], [])
+    other = results.summarise(
+        setting(policy="dots", **{"dots.selection.references": "8"}), [FAST, FAST], [SLOW] * 2, []
+    )
+    results.write_csv(tmp_path / "a.csv", [base, other])
+    rows = list(csv.DictReader((tmp_path / "a.csv").open()))
+    assert [row["policy"] for row in rows] == ["uniform", "dots"]
+    assert rows[1]["dots.selection.references"] == "8" and rows[1]["seeds"] == "2"
+    assert float(rows[1]["steps saved to uniform's end"]) == 0.5 and rows[1]["age"] == ""
+    assert (rows[1]["accuracy low"], rows[1]["accuracy high"]) == ("0.7", "0.7")
+    text = io.StringIO()
+    Console(width=200, file=text).print(results.table([base, other]))
+    header, first, second = text.getvalue().splitlines()
+    assert "references" in header and "steps saved %" in header
+    assert first.split()[0] == "uniform" and "50.0 ± 0.0" in second and "–" in second
+
+
+def test_a_measured_target_is_reached_between_two_validations():
+    base = results.summarise(setting("uniform"), [SLOW], [SLOW], [0.5])
+    log = type("Log", (), {
+        "name": "dots", "accuracy": {0: 0.4, 4: 0.6}, "effective_S": np.array([0.5, np.nan, 0.7]),
+    })  # fmt: skip
+    (found,) = results.measured([log], base, [0.5])
+    # halfway from 0 to 4
+    assert found.figures["steps to 50 %"].mean == 2 and found.figures["effective"].mean == pytest.approx(0.6)
+    assert np.isnan(found.figures["rollouts"].mean) and found.label == "measured dots"
+
+
+def test_figures_show_every_setting_and_a_sweep_where_there_is_an_axis(tmp_path):
+    base = results.summarise(setting("uniform"), [SLOW], [SLOW], [])
+    swept = [
+        results.summarise(setting(f"K={k}", policy="dots", **{"K": k}), [FAST, FAST], [SLOW, SLOW], [])
+        for k in ("8", "64", "512")
+    ]
+    drawn = figures.curves([base, *swept])
+    assert [len(panel.lines) for panel in drawn.axes] == [4, 4, 4]
+    sweep = figures.sweep([base, *swept])
+    assert sweep.axes[0].lines[0].get_xdata().tolist() == [8, 64, 512] and sweep.axes[0].get_xscale() == "log"
+    assert figures.sweep([base, *swept[:1]]) is None

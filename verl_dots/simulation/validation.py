@@ -1,0 +1,24 @@
+"""The accuracy that a validation set shows at an ability."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from verl_dots.simulation.prediction import smoothed
+from verl_dots.simulation.response import logistic
+
+
+@dataclass(frozen=True)
+class Validation:
+    """Questions with normal latent difficulties, which a policy of any ability meets as one distribution.
+
+    Attributes:
+        mean, deviation: of their latent difficulties, logits.
+    """
+
+    mean: float
+    deviation: float
+
+    def accuracy(self, ability: float) -> float:
+        """Mean success rate at an ability."""
+        return float(smoothed(logistic, np.array([ability - self.mean]), self.deviation)[0])
