@@ -34,9 +34,8 @@ def interval(groups: Sequence[Sequence[float]]) -> tuple[float, float]:
         return math.nan, math.nan
     if len(groups) == 1 and len(groups[0]) <= MOST_EXACT:
         values = np.sort(groups[0])
-        means = np.clip(
-            values[_resamples(len(values))].mean(axis=1), values[0], values[-1]
-        )  # rounding leaves the range
+        # A mean of equal values may leave their range by rounding.
+        means = np.clip(values[_resamples(len(values))].mean(axis=1), values[0], values[-1])
         low, high = np.quantile(means, ((1 - LEVEL) / 2, (1 + LEVEL) / 2), method="inverted_cdf")
         return float(low), float(high)
 
