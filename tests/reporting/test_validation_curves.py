@@ -97,3 +97,41 @@ def test_mean_curve_uses_the_steps_all_seeds_share():
     assert mean.train_seconds_E.tolist() == [0.0, 30.0]
     with pytest.raises(ValueError, match="share no evaluation step"):
         validation_curves.mean_curve([curve([0.1]), curve([0.1], [5])])
+
+
+@pytest.mark.parametrize(
+    ("accuracies", "kept", "tolerance", "expected"),
+    [
+        # 0.4 is half of the way from 0.3 to 0.5; of the later ones 0.35 is the least.
+        ([0.1, 0.3, 0.5, 0.35, 0.6], False, 0.0, (1, 2, 0.5)),
+        ([0.1, 0.3, 0.5, 0.35, 0.6], True, 0.0, (3, 4, 0.2)),
+        ([0.1, 0.3, 0.5, 0.35, 0.6], True, 0.06, (1, 2, 0.5)),
+        # What falls by little below the target, and what never comes back.
+        ([0.1, 0.5, 0.6, 0.39], False, 0.0, (0, 1, 0.75)),
+        ([0.1, 0.5, 0.6, 0.39], True, 0.0, None),
+        ([0.1, 0.5, 0.6, 0.39], True, 0.02, (0, 1, 0.75)),
+        # An evaluation within the tolerance alone is not at the target.
+        ([0.1, 0.39, 0.5], True, 0.02, (1, 2, 1 / 11)),
+        ([0.1, 0.39], True, 0.02, None),
+        ([0.1, 0.4], True, 0.0, (0, 1, 1.0)),
+        ([0.4, 0.4], True, 0.0, (0, 0, 0.0)),
+        ([0.5], True, 0.0, (0, 0, 0.0)),
+        ([0.3], False, 0.0, None),
+    ],
+)
+def test_where_a_target_is_reached_and_where_it_is_kept(accuracies, kept, tolerance, expected):
+    found = validation_curves.crossing(np.array(accuracies), 0.4, kept, tolerance)
+    assert (found is None) == (expected is None)
+    if found is not None:
+        assert (found.before, found.after) == expected[:2] and found.share == pytest.approx(expected[2])
+
+
+def test_no_target_is_never_reached():
+    assert validation_curves.crossing(np.array([0.1, 0.5]), math.nan) is None
+    assert validation_curves.crossing(np.array([0.1, 0.5]), math.nan, kept=True) is None
+
+
+def test_a_cost_at_a_crossing_is_between_those_of_its_evaluations():
+    found = validation_curves.crossing(np.array([0.0, 0.2, 0.6]), 0.5)
+    assert found.of(np.array([0.0, 10.0, 20.0])) == pytest.approx(17.5)
+    assert math.isnan(found.of(np.array([0.0, math.nan, 20.0])))

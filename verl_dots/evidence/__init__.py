@@ -1,1 +1,11 @@
-"""Evidence from many runs: methods, seeds and combinations of model and data; the papers' tables and figures of it."""
+"""Evidence from many runs: methods, seeds and combinations of model and data; the papers' tables and figures of it.
+
+    records.py     what everything is made from: a table of steps and one of runs
+    read.py        run folders -> evidence; saved.py: evidence <-> small CSV files, checked
+    curves.py      validation curves, smoothed; step_time.py: seconds of a step, within rounds
+    measures.py    the columns of the two tables of measures; measuring.py and summarise.py make them
+    over_seeds.py  means and intervals
+    methods.py     order, names and marks of the methods
+
+`python -m verl_dots.evidence` is the command line.
+"""

@@ -32,7 +32,7 @@ def smoothed(steps: pd.DataFrame, smoothing: str = DEFAULT_SMOOTHING) -> pd.Data
         EvidenceError: an unknown smoothing.
     """
     if smoothing not in SMOOTHINGS:
-        text = f"no smoothing is named {smoothing!r}; there are {', '.join(SMOOTHINGS)}."
+        text = f"--smoothing={smoothing}: must be one of {', '.join(SMOOTHINGS)}."
         raise EvidenceError(text, key="--smoothing", reason="unknown")
     rows = steps.dropna(subset=["accuracy"]).sort_values("step")
     accuracy_E = SMOOTHINGS[smoothing](rows["accuracy"].to_numpy(float)) if len(rows) else rows["accuracy"]

@@ -45,7 +45,7 @@ def measure(
         ArithmeticError: savings that do not make up their total.
     """
     if not tolerance >= 0:
-        raise EvidenceError(f"the tolerance is {tolerance}; it must be at least 0.", key="--tolerance", reason="range")
+        raise EvidenceError(f"--tolerance={tolerance}: must be at least 0.", key="--tolerance", reason="range")
     runs = evidence.runs[evidence.runs["kind"] == ACCURACY_RUN]
     _require_baseline(runs, baseline)
     steps = evidence.steps[evidence.steps["kind"] == ACCURACY_RUN]
@@ -94,7 +94,7 @@ def _require_baseline(runs: pd.DataFrame, baseline: str) -> None:
     for combination, of in runs.groupby("combination", sort=False):
         if baseline not in set(of["method"]):
             names = ", ".join(dict.fromkeys(of["method"]))
-            text = f"{combination} has no run of the baseline {baseline}; it has {names}. Choose with --baseline."
+            text = f"{combination} has no run of the baseline {baseline}. Choose another with --baseline: {names}."
             raise EvidenceError(text, key="--baseline", reason="missing")
 
 
@@ -109,7 +109,7 @@ def _whole_run(steps: pd.DataFrame, curve: pd.DataFrame, base: pd.DataFrame) -> 
     climbs = of_base[1] > of_base[0]
     # The end itself, not its sum, which may be above it by rounding.
     targets = {share: of_base[1] if share == 100 else _between(*of_base, share / 100) for share in SHARES}
-    means = {name: metric_means.mean_of(steps, key) for name, key in measures.OUTCOMES.items()}
+    rhos = [metric_means.mean_of(steps, key) for key in measures.RHO]
     return {
         **{cost: float(steps[_column(cost)].iloc[-1]) for cost in measures.COSTS},
         "first_accuracy": first,
@@ -117,10 +117,8 @@ def _whole_run(steps: pd.DataFrame, curve: pd.DataFrame, base: pd.DataFrame) -> 
         "gain": final - first,
         "difference": final - of_base[1],
         **{target_column(share): target if climbs else math.nan for share, target in targets.items()},
-        **means,
-        "rho": next(
-            (mean for key in measures.RHO if not math.isnan(mean := metric_means.mean_of(steps, key))), math.nan
-        ),
+        **{name: metric_means.mean_of(steps, key) for name, key in measures.OUTCOMES.items()},
+        "rho": next((mean for mean in rhos if not math.isnan(mean)), math.nan),
     }
 
 

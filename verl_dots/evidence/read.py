@@ -34,10 +34,10 @@ from verl_dots.reporting.run_info import INFO_FILE
 from verl_dots.reporting.runs import CONFIG_FILE, METRICS_FILE, NothingRecordedError, Run
 
 TIMED = "time"
-# What tables and figures are made from. "*" stands for anything but the details of a part ("timing_s/gen/..."). The
-# columns of names without "*" are always there.
+# What tables and figures are made from, behind the metrics that are the accuracy. "*" stands for a name without "/".
+# Columns of names without "*" are always there.
 METRICS = (
-    "val-core/*/acc/mean@*", "training/reward", "training/effective_groups", "training/all_wrong_groups",
+    "training/reward", "training/effective_groups", "training/all_wrong_groups",
     "training/all_right_groups", "training/sampled_entropy", "actor/entropy", "temperature/temperature",
     "temperature/entropy", "selection/rho", "selection/reference/rho", "selection/explored/rho", "selection/trusted",
     "selection/predicted_difficulty", "selection/measured_difficulty", "mopps/rho", "mopps/predicted_difficulty",
@@ -57,7 +57,7 @@ def read_evidence(
 
     Args:
         timed: name of the folder of timing runs in a combination's folder.
-        metrics: columns of `Evidence.steps` behind its fixed ones; see `METRICS`.
+        metrics: columns of `Evidence.steps` behind its fixed ones and those of the accuracy; see `METRICS`.
         metric: the one that is the accuracy; None finds verl's own.
 
     Raises:
@@ -163,9 +163,9 @@ def _evidence(found: dict[tuple, Run], metrics: Sequence[str], notes: Iterable[s
 
 
 def _metric_columns(members: Iterable[Run], metrics: Sequence[str]) -> list[str]:
-    """The columns that `metrics` names, in its order; those of a pattern by name."""
+    """The metrics that are an accuracy, then those that `metrics` names, in its order; those of a pattern by name."""
     there = sorted({column for run in members for column in run.rows.columns})
-    names = []
+    names = sorted({key for run in members for key in run.metric_keys})
     for wanted in metrics:
         alike = [name for name in there if fnmatchcase(name, wanted) and name.count("/") == wanted.count("/")]
         names += [name for name in (alike if "*" in wanted else [wanted]) if name not in names]

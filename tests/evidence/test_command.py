@@ -1,0 +1,35 @@
+"""The command line of the evidence."""
+
+from tests.evidence.test_read import root  # noqa: F401  a fixture
+from tests.reporting.conftest import write_run  # noqa: F401  a fixture
+from verl_dots.evidence import __main__ as command
+
+FILES = ["by_seed.csv", "notes.txt", "runs.csv", "steps.csv", "summary.csv"]
+
+
+def test_tables_are_written_from_runs_and_the_same_from_saved_ones(root, tmp_path, capsys):  # noqa: F811
+    root("a", "grpo", 1, {0: 0.2, 4: 0.6})
+    base = root("a", "dots", 1, {0: 0.2, 2: 0.6, 4: 0.6})
+    assert command.main([str(base), "--out", str(tmp_path / "one"), "--smoothing", "none"]) == 0
+    printed = capsys.readouterr().out
+    # Half of the steps are saved, and of a step that takes as long.
+    row = next(line for line in printed.splitlines() if line.startswith("| dots"))
+    assert [cell.strip() for cell in row.strip("|").split("|")] == [
+        "dots", "1", "1", "60.0", "2.0", "50.0", "0.0", "50.0", "50.0",
+    ]  # fmt: skip
+    assert sorted(path.name for path in (tmp_path / "one").iterdir()) == FILES
+    assert command.main([str(tmp_path / "one"), "--out", str(tmp_path / "two"), "--smoothing", "none"]) == 0
+    for name in FILES:
+        assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
+    assert command.main([str(tmp_path / "one"), "--out", str(tmp_path / "one"), "--smoothing", "monotone"]) == 0
+
+
+def test_what_cannot_be_measured_or_written_is_an_error(root, tmp_path, capsys):  # noqa: F811
+    base = root("a", "dots", 1)
+    assert command.main([str(base), "--out", str(tmp_path / "out")]) == 2
+    assert "--baseline" in capsys.readouterr().err and not (tmp_path / "out" / "by_seed.csv").exists()
+    (tmp_path / "file").touch()
+    assert command.main([str(base), "--out", str(tmp_path / "file")]) == 2
+    assert "--out" in capsys.readouterr().err
+    assert command.main([str(tmp_path / "none"), "--out", str(tmp_path / "out"), "--baseline", "dots"]) == 2
+    assert command.main([str(base), "--out", str(tmp_path / "out"), "--baseline", "dots"]) == 0

@@ -1,0 +1,181 @@
+import math
+
+import pandas as pd
+import pytest
+
+from tests.evidence.hand import evidence, run
+from tests.refusals import refused
+from verl_dots.evidence.measures import COSTS, HOLDS, SHARES, cost_column, ratio_column, saved_column, target_column
+from verl_dots.evidence.measuring import measure, require_totals
+
+# Half of the gain is at 0.4: first at step 10, and for good a third of the way from 20 to 30.
+GRPO = run({0: 0.2, 10: 0.4, 20: 0.3, 30: 0.6})
+# 0.6 is first 4/5 of the way from 0 to 10, and for good a third of the way from 20 to 30.
+DOTS = run({0: 0.2, 10: 0.7, 20: 0.5, 30: 0.8}, seconds=3.0, tokens=50, rollouts=6)
+NEVER = run({0: 0.2, 10: 0.3, 20: 0.4, 30: 0.5})
+
+
+def rows_of(runs, **options):
+    """Rows of `by_seed` by method and seed."""
+    found = measure(evidence(runs), **{"smoothing": "none"} | options).by_seed
+    return {(row["method"], row["seed"]): row for row in found.to_dict("records")}
+
+
+def test_costs_of_reaching_the_baselines_accuracies_by_hand():
+    rows = rows_of({("grpo", 1): GRPO, ("dots", 1): DOTS})
+    grpo, dots = rows["grpo", 1], rows["dots", 1]
+    assert [dots[target_column(share)] for share in SHARES] == pytest.approx([0.4, 0.5, 0.56, 0.6])
+    assert (dots["first_accuracy"], dots["final_accuracy"]) == (0.2, 0.8)
+    assert (dots["gain"], dots["difference"]) == pytest.approx((0.6, 0.2))
+    assert [dots[cost] for cost in COSTS] == [30, 90, 1500, 180]
+    found = [dots[cost_column(cost, 100, hold)] for hold in HOLDS for cost in COSTS]
+    assert found == pytest.approx([8, 24, 400, 48, 70 / 3, 70, 3500 / 3, 140])
+    # 0.4, 0.5 and 0.56 are 2/5, 3/5 and 18/25 of the way from 0 to 10. All later accuracies are 0.5 or more.
+    assert [dots[cost_column("steps", share, "first")] for share in (50, 75, 90)] == pytest.approx([4, 6, 7.2])
+    assert [dots[cost_column("steps", share, "kept")] for share in (50, 75, 90)] == pytest.approx([4, 6, 22])
+    assert [grpo[cost_column("steps", 50, hold)] for hold in HOLDS] == pytest.approx([10, 70 / 3])
+    assert [grpo[cost_column("steps", 100, hold)] for hold in HOLDS] == [30, 30]
+
+
+def test_savings_by_hand():
+    dots = rows_of({("grpo", 1): GRPO, ("dots", 1): DOTS})["dots", 1]
+    assert (dots["step_seconds"], dots["step_ratio"], dots["saved_per_step"]) == (3.0, 1.5, -0.5)
+    assert dots["step_source"] == "accuracy" and dots["baseline"] == "grpo"
+    # 8 of 30 steps, 24 of 60 seconds, 400 of 3000 tokens, 48 of 120 rollouts.
+    names = ("steps", "train_seconds", "tokens", "rollouts", "time")
+    found = [dots[saved_column(name, 100, "first")] for name in names]
+    assert found == pytest.approx([22 / 30, 0.6, 2600 / 3000, 0.6, 0.6])
+    assert dots[ratio_column(100, "first")] == pytest.approx(0.4)
+    # 70/3 of 30 steps that take 1.5 times as long.
+    assert dots[saved_column("time")] == pytest.approx(1 - 70 / 90 * 1.5)
+
+
+def test_the_baseline_saves_nothing_against_itself():
+    for smoothing in ("none", "trailing", "monotone"):
+        row = rows_of({("grpo", 1): GRPO}, smoothing=smoothing)["grpo", 1]
+        saved = [value for name, value in row.items() if name.startswith("saved_")]
+        assert len(saved) == 1 + 5 * len(SHARES) * len(HOLDS) and set(saved) == {0.0}
+        assert row["difference"] == 0 and row["step_ratio"] == 1
+
+
+def test_what_is_kept_may_fall_by_the_tolerance():
+    # From 0.7 at step 10 the curve falls to 0.5, by 0.1 below the target of 0.6.
+    kept = [
+        rows_of({("grpo", 1): GRPO, ("dots", 1): DOTS}, tolerance=tolerance)["dots", 1][cost_column("steps")]
+        for tolerance in (0.0, 0.09, 0.11)
+    ]
+    assert kept == pytest.approx([70 / 3, 70 / 3, 8])
+    fallen = run({0: 0.2, 10: 0.7, 20: 0.5})
+    row = rows_of({("grpo", 1): GRPO, ("dots", 1): fallen})["dots", 1]
+    assert row[cost_column("steps", 100, "first")] == pytest.approx(8) and math.isnan(row[cost_column("steps")])
+
+
+def test_without_a_reach_there_is_no_cost_and_no_saving():
+    row = rows_of({("grpo", 1): GRPO, ("dots", 1): NEVER})["dots", 1]
+    assert all(math.isnan(row[cost_column(cost, 100, hold)]) for cost in COSTS for hold in HOLDS)
+    assert math.isnan(row[saved_column("time")]) and math.isnan(row[ratio_column()])
+    # 0.4 and 0.5 are there at steps 20 and 30; the costs of these stand.
+    assert [row[cost_column("steps", share)] for share in (50, 75)] == pytest.approx([20, 30])
+    assert row["saved_per_step"] == 0
+
+
+def test_a_baseline_that_does_not_climb_gives_no_target():
+    flat = run({0: 0.4, 10: 0.5, 20: 0.4})
+    rows = rows_of({("grpo", 1): flat, ("dots", 1): DOTS})
+    for row in rows.values():
+        assert all(math.isnan(row[target_column(share)]) for share in SHARES)
+        assert math.isnan(row[cost_column("steps", 50, "first")]) and math.isnan(row[saved_column("steps")])
+    assert rows["dots", 1]["final_accuracy"] == 0.8
+
+
+def test_a_curve_that_begins_above_the_target_after_training_began_was_there_at_an_unknown_cost():
+    late = DOTS[DOTS["step"] >= 10]
+    row = rows_of({("grpo", 1): GRPO, ("dots", 1): late})["dots", 1]
+    assert math.isnan(row[cost_column("steps", 100, "first")]) and row[cost_column("steps")] == pytest.approx(70 / 3)
+    ready = run({0: 0.7, 10: 0.7})
+    row = rows_of({("grpo", 1): GRPO, ("dots", 1): ready})["dots", 1]
+    assert row[cost_column("steps")] == 0 and row[saved_column("steps")] == 1
+
+
+def test_a_cost_that_was_not_recorded_is_missing_alone():
+    old = DOTS.assign(generated_rollouts=math.nan)
+    row = rows_of({("grpo", 1): GRPO, ("dots", 1): old})["dots", 1]
+    assert math.isnan(row[cost_column("generated_rollouts")]) and math.isnan(row[saved_column("rollouts")])
+    assert row[cost_column("steps")] == pytest.approx(70 / 3)
+
+
+def test_means_over_a_run_and_the_first_correlation_that_it_has():
+    told = {"training/effective_groups": 0.5, "training/all_wrong_groups": 0.25, "selection/rho": 0.1}
+    rows = rows_of({("grpo", 1): GRPO, ("dots", 1): run({0: 0.2, 4: 0.6}, **told)})
+    row = rows["dots", 1]
+    assert [row[name] for name in ("effective_groups", "all_wrong", "rho")] == [0.5, 0.25, 0.1]
+    assert math.isnan(row["all_right"]) and math.isnan(rows["grpo", 1]["rho"])
+    both = run({0: 0.2, 4: 0.6}, **told | {"selection/reference/rho": 0.9})
+    assert rows_of({("grpo", 1): GRPO, ("dots", 1): both})["dots", 1]["rho"] == pytest.approx(0.9)
+
+
+def test_seconds_of_parts_are_columns_at_the_end():
+    timed = run({0: 0.2, 4: 0.6}, **{"timing_s/step": 3.0, "timing_s/gen": 1.5})
+    found = measure(evidence({("grpo", 1): GRPO, ("dots", 1): timed})).by_seed
+    assert list(found.columns[-2:]) == ["timing_s/gen", "timing_s/step"]
+    assert found["timing_s/gen"].tolist()[1] == 1.5 and math.isnan(found["timing_s/gen"].tolist()[0])
+
+
+def test_a_seed_without_the_baseline_is_left_out_and_named():
+    found = measure(evidence({("grpo", 1): GRPO, ("dots", 1): DOTS, ("dots", 2): DOTS}))
+    assert found.by_seed["seed"].tolist() == [1, 1]
+    assert found.notes == ("c: dots, seed 2, is left out: grpo has no run of that seed.",)
+
+
+def test_a_total_that_is_not_made_up_of_its_parts_is_refused():
+    table = measure(evidence({("grpo", 1): GRPO, ("dots", 1): DOTS}), smoothing="none").by_seed
+    require_totals(table)
+    for column, change in ((saved_column("time"), 1e-6), ("saved_per_step", 1e-6), (ratio_column(50, "first"), 1e-6)):
+        wrong = table.copy()
+        wrong.loc[1, column] += change
+        with pytest.raises(ArithmeticError, match="c/dots/1: saved_time_"):
+            require_totals(wrong)
+    missing = table.copy()
+    missing.loc[1, saved_column("time")] = math.nan
+    with pytest.raises(ArithmeticError):
+        require_totals(missing)
+
+
+def test_what_cannot_be_measured_is_refused():
+    with refused("--baseline", "missing", "c ", "grpo", "dots"):
+        measure(evidence({("dots", 1): DOTS}))
+    with refused("--tolerance", "range", "-0.1"):
+        measure(evidence({("grpo", 1): GRPO}), tolerance=-0.1)
+    with refused("--smoothing", "unknown", "mean", "none, trailing, monotone"):
+        measure(evidence({("grpo", 1): GRPO}), smoothing="mean")
+    blind = DOTS.assign(accuracy=math.nan)
+    with refused("c/dots/1/accuracy", "data"):
+        measure(evidence({("grpo", 1): GRPO, ("dots", 1): blind}))
+
+
+def test_another_baseline():
+    rows = rows_of({("grpo", 1): GRPO, ("dots", 1): DOTS}, baseline="dots")
+    assert rows["dots", 1][saved_column("steps")] == 0 and math.isnan(rows["grpo", 1][saved_column("steps")])
+    assert rows["grpo", 1]["step_ratio"] == pytest.approx(2 / 3)
+
+
+def test_timing_runs_count_for_time_alone():
+    runs = {("grpo", 1): GRPO, ("dots", 1): DOTS}
+    alone = {
+        ("grpo", 1, "time"): run({0: 0.0, 4: 1.0}, seconds=1.0),
+        ("dots", 1, "time"): run({0: 1.0, 4: 0.0}, seconds=0.5),
+    }
+    before, after = rows_of(runs)["dots", 1], rows_of(runs | alone)["dots", 1]
+    changed = {name for name in before if before[name] == before[name] != after[name]}
+    of_time = {saved_column("time", share, hold) for share in SHARES for hold in HOLDS}
+    of_time |= {ratio_column(share, hold) for share in SHARES for hold in HOLDS}
+    assert changed == of_time | {"step_seconds", "step_ratio", "step_source", "saved_per_step"}
+    assert (after["step_source"], after["saved_per_step"]) == ("time", 0.5)
+    assert after[saved_column("time", 100, "first")] == pytest.approx(1 - 8 / 30 * 0.5)
+
+
+def test_all_tables_are_the_same_however_the_rows_are_ordered():
+    runs = {("grpo", 1): GRPO, ("dots", 1): DOTS}
+    one = evidence(runs)
+    mixed = type(one)(one.steps.sample(frac=1.0, random_state=1), one.runs)
+    pd.testing.assert_frame_equal(measure(mixed).by_seed, measure(one).by_seed)

@@ -1,0 +1,133 @@
+import json
+import math
+
+import pytest
+
+from tests.refusals import refused
+from tests.reporting.conftest import ACCURACY, write_run  # noqa: F401  a fixture
+from verl_dots.evidence.read import METRICS, read_evidence
+from verl_dots.evidence.records import RUN_COLUMNS, RUN_KEY, STEP_COLUMNS, fingerprint
+from verl_dots.reporting.runs import RunError
+
+FINALS = {0: 0.1, 4: 0.5}
+
+
+@pytest.fixture
+def root(tmp_path, write_run):  # noqa: F811
+    """Writes runs below `root`, the folder of combinations; `where` is "a" or "a/time"."""
+    (base := tmp_path / "root").mkdir()
+
+    def written(where, name, seed, accuracies=FINALS, **more):
+        (base / where).mkdir(parents=True, exist_ok=True)
+        write_run(name, seed, accuracies, folder=f"root/{where}/{name}-{seed}", **more)
+        return base
+
+    return written
+
+
+def told(evidence):
+    return list(evidence.runs[list(RUN_KEY)].itertuples(index=False, name=None))
+
+
+def test_runs_by_combination_method_seed_and_kind(root):
+    root("b", "dots", 2), root("b", "grpo", 1), root("a", "mine", 1), root("a", "grpo", 3)
+    found = read_evidence(root("a/time", "grpo", 1, {}, last_step=3))
+    assert told(found) == [
+        ("a", "grpo", 1, "time"), ("a", "grpo", 3, "accuracy"), ("a", "mine", 1, "accuracy"),
+        ("b", "grpo", 1, "accuracy"), ("b", "dots", 2, "accuracy"),
+    ]  # fmt: skip
+    assert tuple(found.steps.columns[:10]) == (*RUN_KEY, *STEP_COLUMNS)
+    assert tuple(found.runs.columns) == (*RUN_KEY, *RUN_COLUMNS)
+    rows = found.run("b", "dots", 2, "accuracy")
+    assert rows["step"].tolist() == [0, 1, 2, 3, 4]
+    assert rows["accuracy"].tolist()[::4] == [0.1, 0.5] and math.isnan(rows["accuracy"].tolist()[1])
+    assert rows["train_seconds"].tolist() == [0, 12, 14, 16, 18]
+    assert rows["generated_tokens"].tolist() == [0, 100, 200, 300, 400]
+    assert rows["generated_rollouts"].isna().all()  # as earlier versions left it
+    alone = found.run("a", "grpo", 1, "time")
+    assert alone["accuracy"].isna().all() and len(alone) == 4
+
+
+def test_metrics_that_are_asked_for_rounded(root):
+    metrics = {"actor/entropy": 0.123456789, "timing_s/gen/slow": 1.0, "val-core/x/acc/best@4": 1.0, "other": 2.0}
+    base = root("a", "grpo", 1, {0: 1 / 3, 2: 2 / 3}, metrics=lambda step: metrics, seconds=1 / 7)
+    found = read_evidence(base).steps
+    names = list(found.columns[10:])
+    fixed = [name for name in METRICS if "*" not in name]
+    timing = ["timing_s/gen", "timing_s/step", "timing_s/testing"]
+    assert names == [ACCURACY, *fixed, *timing]
+    assert found["actor/entropy"].tolist()[1] == 0.123457 and found["replay/share"].isna().all()
+    assert found["accuracy"].tolist()[::2] == [0.333333, 0.666667]
+    assert found["train_seconds"].tolist() == [0, 10.143, 10.286]
+    few = read_evidence(base, metrics=["actor/entropy", "none"]).steps
+    assert list(few.columns[10:]) == [ACCURACY, "actor/entropy", "none"]
+
+
+def test_what_is_known_of_a_run(root):
+    settings = {
+        "actor_rollout_ref": {"model": {"path": "/disk/models/tiny"}},
+        "data": {"train_files": ["/disk/data/skewed/train.parquet", "more.parquet"]},
+        "trainer": {"total_training_steps": 4},
+    }
+    base = root("a", "grpo", 1, settings=settings)
+    file = base / "a/grpo-1/run.json"
+    machine = {"cpu": "Fast 9000", "cores": 2, "gpus": ["G", "G"]}
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"commit": "abc+", "machine": machine}))
+    found = read_evidence(base)
+    about = found.runs.iloc[0].to_dict()
+    steps = found.run("a", "grpo", 1, "accuracy")
+    assert about == dict(zip(RUN_KEY, ("a", "grpo", 1, "accuracy"), strict=True)) | {
+        "path": (base / "a/grpo-1").as_posix(), "model": "models/tiny", "data": "skewed/train.parquet, more.parquet",
+        "commit": "abc+", "machine": "Fast 9000, 2 cores, 2 x G", "started": "2026-01-02T03:04:05",
+        "finished": "2026-01-02T04:04:05", "planned_steps": "4", "fingerprint": fingerprint(steps),
+    }  # fmt: skip
+
+
+def test_unfinished_runs_are_left_out_and_named(root):
+    root("a", "grpo", 1), root("a", "grpo", 2, finished=False), root("a", "grpo", 3, {0: 0.1, 3: 0.2})
+    (empty := root("a/time", "grpo", 1, finished=False) / "a/time/grpo-2").mkdir()
+    (empty / "run.json").write_text("{}")
+    found = read_evidence(empty.parents[2])
+    assert told(found) == [("a", "grpo", 1, "accuracy")]
+    texts = [note for note in found.notes if "left out" in note]
+    assert [text.split("grpo-")[1].split(":")[0].split(" ")[0] for text in texts] == ["2", "3", "1", "2"]
+    assert "not finished (step 4)" in texts[0] and "ends at step 3" in texts[1]
+
+
+def test_runs_that_cannot_be_evidence(root, tmp_path):
+    with refused(str(tmp_path / "none"), "file"):
+        read_evidence(tmp_path / "none")
+    base = root("a", "grpo", 1, finished=False)
+    with pytest.raises(RunError, match="no finished run"):
+        read_evidence(base)
+    with refused(str(base / "a"), "missing", "name the folder above it"):
+        read_evidence(base / "a")
+
+
+def test_two_runs_of_one_seed_are_refused(root):
+    root("a", "grpo", 1)
+    base = root("a", "grpo", 2, {0: 0.2, 4: 0.4})
+    file = base / "a/grpo-2/run.json"
+    file.write_text(file.read_text().replace('"seed": 2', '"seed": 1'))
+    with refused(str(base / "a/grpo-2"), "excluded", "grpo-1", "a/grpo/1/accuracy"):
+        read_evidence(base)
+
+
+def test_a_run_without_a_seed_and_a_folder_that_is_no_run_are_named(root):
+    base = root("a", "grpo", 1)
+    file = base / "a" / "mine.jsonl"
+    file.write_text(json.dumps({"step": 0, "data": {ACCURACY: 0.5}}) + "\n")
+    (base / "a" / "plots").mkdir()
+    found = read_evidence(base)
+    assert told(found) == [("a", "grpo", 1, "accuracy")]
+    assert any("mine.jsonl is left out: it tells no seed" in note for note in found.notes)
+    assert any("plots is no run" in note for note in found.notes)
+    file.rename(base / "a" / "mine-seed7.jsonl")
+    assert told(read_evidence(base))[1] == ("a", "mine", 7, "accuracy")
+
+
+def test_runs_validated_on_different_data_are_refused(root):
+    root("a", "grpo", 1)
+    base = root("a", "dots", 1, key="val-core/other/acc/mean@1")
+    with pytest.raises(RunError, match="cannot be compared"):
+        read_evidence(base)

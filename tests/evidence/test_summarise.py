@@ -1,0 +1,69 @@
+import math
+
+import pytest
+
+from tests.evidence.hand import evidence, run
+from verl_dots.evidence.measures import OVERALL, SUMMARY_COLUMNS, saved_column
+from verl_dots.evidence.measuring import measure
+
+GRPO = run({0: 0.0, 10: 0.4})
+SAVED = saved_column("steps")
+
+
+def at(step):
+    """A run that has 0.4 at a step, and keeps it."""
+    return run({0: 0.0, step: 0.4, 10: 0.4})
+
+
+def row_of(found, method, measure_name=SAVED, combination="c"):
+    table = found.summary.set_index(["combination", "method", "measure"])
+    return table.loc[combination, method, measure_name].to_dict()
+
+
+def test_mean_deviation_and_interval_over_paired_seeds():
+    # Steps saved: 0.2, 0.4 and 0.9.
+    runs = {("grpo", seed): GRPO for seed in (1, 2, 3)} | {
+        ("dots", seed): at(step) for seed, step in ((1, 8), (2, 6), (3, 1))
+    }
+    found = measure(evidence(runs), smoothing="none")
+    assert tuple(found.summary.columns) == SUMMARY_COLUMNS
+    # Mean 0.5, deviations -0.3, -0.1, 0.4: variance 0.26 / 2.
+    expected = {"mean": 0.5, "std": math.sqrt(0.13), "low": 0.2, "high": 0.9, "seeds": 3, "reached": 3}
+    assert row_of(found, "dots") == pytest.approx(expected)
+    assert row_of(found, "grpo") == {"mean": 0, "std": 0, "low": 0, "high": 0, "seeds": 3, "reached": 3}
+    assert set(found.summary["combination"]) == {"c"}
+
+
+def test_what_one_seed_does_not_reach_has_no_mean():
+    runs = {("grpo", seed): GRPO for seed in (1, 2)} | {("dots", 1): at(2), ("dots", 2): run({0: 0.0, 10: 0.3})}
+    found = measure(evidence(runs), smoothing="none")
+    row = row_of(found, "dots")
+    assert (row["seeds"], row["reached"]) == (2, 1)
+    assert all(math.isnan(row[name]) for name in ("mean", "std", "low", "high"))
+    assert row_of(found, "dots", "final_accuracy")["mean"] == pytest.approx(0.35)
+    runs["dots", 1] = runs["dots", 2]
+    assert row_of(measure(evidence(runs), smoothing="none"), "dots")["reached"] == 0
+
+
+def test_one_seed_has_a_mean_and_no_interval():
+    row = row_of(measure(evidence({("grpo", 1): GRPO, ("dots", 1): at(5)}), smoothing="none"), "dots")
+    assert (row["mean"], row["seeds"], row["reached"]) == (0.5, 1, 1)
+    assert all(math.isnan(row[name]) for name in ("std", "low", "high"))
+
+
+def test_combinations_count_alike_whatever_their_seeds():
+    runs = {
+        ("grpo", 1, "accuracy", "a"): GRPO, ("grpo", 2, "accuracy", "a"): GRPO, ("grpo", 1, "accuracy", "b"): GRPO,
+        ("dots", 1, "accuracy", "a"): at(8), ("dots", 2, "accuracy", "a"): at(6), ("dots", 1, "accuracy", "b"): at(1),
+        ("e3", 1, "accuracy", "b"): at(1),
+    }  # fmt: skip
+    found = measure(evidence(runs), smoothing="none")
+    row = row_of(found, "dots", combination=OVERALL)
+    # (0.2 + 0.4) / 2 and 0.9: mean 0.6, deviation of 0.3 and 0.9.
+    assert row["mean"] == pytest.approx(0.6) and row["std"] == pytest.approx(0.3 * math.sqrt(2))
+    assert (row["seeds"], row["reached"]) == (3, 3) and math.isnan(row["low"])  # b has one seed
+    lacking = row_of(found, "e3", combination=OVERALL)
+    assert math.isnan(lacking["mean"]) and (lacking["seeds"], lacking["reached"]) == (1, 1)
+    runs["dots", 1, "accuracy", "b"] = run({0: 0.0, 10: 0.3})
+    failed = row_of(measure(evidence(runs), smoothing="none"), "dots", combination=OVERALL)
+    assert math.isnan(failed["mean"]) and (failed["seeds"], failed["reached"]) == (3, 2)
