@@ -1,6 +1,7 @@
 """What runs have for a column: by hand from curves, validations and evaluations."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,9 +12,10 @@ from verl_dots.evidence.evaluations import load_evaluations, read_evaluations, s
 from verl_dots.evidence.ours import Asked, Ours
 from verl_dots.evidence.summary_cells import mean_figure
 
-REFERENCE = {0: 0.0, 10: 0.5, 20: 0.6}  # 0.52 after 60 % of its steps, 12
-LATER = {0: 0.0, 10: 0.4, 20: 0.64}  # 0.52 after 15
-NEVER = {0: 0.0, 10: 0.4, 20: 0.5}
+# Trailing means: 0, 0.25, 0.36667, so 0.27333 after 60 % of the steps, which are 12.
+REFERENCE = {0: 0.0, 10: 0.5, 20: 0.6}
+LATER = {0: 0.0, 10: 0.4, 20: 0.64}  # 0, 0.2, 0.34667: 0.27333 after 15
+NEVER = {0: 0.0, 10: 0.2, 20: 0.3}  # 0, 0.1, 0.16667
 SECONDS = {"step_seconds": (2.0, 1.0, 3.0, 3, 3), "steps": (30.0, 30.0, 30.0, 3, 3)}
 
 
@@ -36,8 +38,15 @@ def test_extra_steps_by_hand():
 
 def test_extra_steps_are_below_zero_where_the_baseline_was_first():
     known = ours({("cpu", "adarft", 1): LATER, ("cpu", "grpo", 1): REFERENCE})
-    # after 12 steps 0.4 + 0.2 * 0.24 = 0.448, which the other has after 8.96
-    assert known.cell("extra_steps", asked("grpo")).value == pytest.approx(-3.04)
+    # after 12 steps 0.2 + 0.2 * 0.14667 = 0.22933, which the other has after 9.17333
+    assert known.cell("extra_steps", asked("grpo")).value == pytest.approx(-2.82667, abs=1e-5)
+
+
+def test_extra_steps_of_curves_as_measured():
+    known = ours({("cpu", "adarft", 1): REFERENCE, ("cpu", "grpo", 1): {0: 0.0, 10: 0.44, 20: 0.54}})
+    # 0.52 after 12 steps, which the other has after 18
+    found = replace(known, smoothing="none").cell("extra_steps", asked("grpo"))
+    assert found.value == pytest.approx(6.0)
 
 
 def test_extra_steps_are_a_mean_over_seeds_only_if_all_get_there():

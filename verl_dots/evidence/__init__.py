@@ -6,6 +6,10 @@
     measures.py    the columns of the two tables of measures; measuring.py and summarise.py make them
     over_seeds.py  means and intervals
     methods.py     order, names and marks of the methods
+    papers.yaml    the papers' figures; papers.py: as records
+    tables.py      the papers' tables with ours beside them; overview.py: all methods in one
+    ours.py        our figure for a column: of summary_cells.py, of evaluations.py, or from rows
+    cells.py       tables of typed cells; rendering.py: as markdown, LaTeX and CSV; combinations.py: what was run on
 
 `python -m verl_dots.evidence` is the command line.
 """

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
-from verl_dots.evidence import summary_cells
+from verl_dots.evidence import curves, summary_cells
 from verl_dots.evidence.cells import Cell, Figure, Missing, Why
 from verl_dots.evidence.combinations import BASE
 from verl_dots.evidence.evaluations import Evaluations
@@ -41,13 +41,14 @@ Measure = Callable[["Ours", Asked], Cell]
 
 @dataclass(frozen=True)
 class Ours:
-    """What is known of our runs; `by_seed` and `summary` are those of `measures`."""
+    """What is known of our runs; `by_seed` and `summary` are those of `measures`, made with this smoothing."""
 
     evidence: Evidence
     by_seed: pd.DataFrame
     summary: pd.DataFrame
     evaluations: Evaluations = field(default_factory=dict)
     apart: Apart = field(default_factory=dict)
+    smoothing: str = curves.DEFAULT_SMOOTHING
 
     def cell(self, measure: str, asked: Asked) -> Cell:
         """The figure that `measure` names.
@@ -158,9 +159,9 @@ def _extra_steps(ours: Ours, asked: Asked) -> list[tuple[float, float]] | Missin
     found = []
     for seed in both:
         after = asked.share * float(references[seed].step.max())
-        target = _curve(references[seed])
+        target = _curve(references[seed], ours.smoothing)
         accuracy = float(np.interp(after, target.step_E, target.accuracy_E))
-        if (reach := validation_curves.first_reach(_curve(runs[seed]), accuracy)) is not None:
+        if (reach := validation_curves.first_reach(_curve(runs[seed], ours.smoothing), accuracy)) is not None:
             found.append((reach.steps - after, after))
     return found if len(found) == len(both) else Missing(Why.NOT_REACHED, f"{len(found)} of {len(both)} seeds")
 
@@ -187,9 +188,8 @@ def _extra_seconds(ours: Ours, asked: Asked) -> Cell:
     return Figure(steps.value * seconds.value, seeds=steps.seeds, remark=seconds.remark)
 
 
-def _curve(rows: pd.DataFrame) -> validation_curves.Curve:
-    curve = validation_curves.validation_curve(rows, ["accuracy"])
-    return validation_curves.smooth_curve(curve, validation_curves.default_window(len(curve.step_E)))
+def _curve(rows: pd.DataFrame, smoothing: str) -> validation_curves.Curve:
+    return validation_curves.validation_curve(curves.smoothed(rows, smoothing), ["accuracy"])
 
 
 # Names that `ours` of papers.yaml may have.

@@ -42,7 +42,7 @@ METRICS = (
     "temperature/entropy", "selection/rho", "selection/reference/rho", "selection/explored/rho", "selection/trusted",
     "selection/predicted_difficulty", "selection/measured_difficulty", "mopps/rho", "mopps/predicted_difficulty",
     "mopps/measured_difficulty", "adarft/target", "adarft/reward", "replay/share", "replay/age/mean",
-    "replay/age/max", "budget/rollouts/min", "budget/rollouts/max", "response_length/mean", "timing_s/*",
+    "replay/age/max", "budget/rollouts/*", "response_length/mean", "timing_s/*",
 )  # fmt: skip
 # Decimals of accuracies and seconds, and significant digits of metrics: more than any table or figure shows.
 ACCURACY_DECIMALS, SECONDS_DECIMALS, METRIC_DIGITS = 6, 3, 6

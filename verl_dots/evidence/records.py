@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
 
 from verl_dots.settings import Refusal
@@ -46,10 +47,8 @@ class Evidence:
 
     def run(self, *key: str | int) -> pd.DataFrame:
         """The rows of `steps` of a run, by its `RUN_KEY`, ascending in step; empty where there is no such run."""
-        steps = self.steps
-        for name, value in zip(RUN_KEY, key, strict=True):
-            steps = steps[steps[name] == value]
-        return steps.sort_values("step")
+        own = np.logical_and.reduce([self.steps[name] == value for name, value in zip(RUN_KEY, key, strict=True)])
+        return self.steps[own].sort_values("step")
 
 
 def fingerprint(steps: pd.DataFrame) -> str:

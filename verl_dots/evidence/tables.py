@@ -23,6 +23,7 @@ from verl_dots.evidence.combinations import (
     scale_notes,
     title,
 )
+from verl_dots.evidence.curves import DEFAULT_SMOOTHING
 from verl_dots.evidence.evaluations import Evaluations, read_evaluations
 from verl_dots.evidence.methods import BASELINE
 from verl_dots.evidence.ours import Apart, Asked, Ours
@@ -80,6 +81,7 @@ def write_tables(
     combinations: Combinations | None = None,
     evaluations: Evaluations | None = None,
     apart: Apart | None = None,
+    smoothing: str = DEFAULT_SMOOTHING,
 ) -> list[Path]:
     """Write NAME.md, NAME.tex and NAME.csv of every table, and tables.tex, a document of them all; return the paths.
 
@@ -88,12 +90,13 @@ def write_tables(
         combinations: what the combinations are, see `combinations.described`.
         evaluations: those in the runs' folders where None.
         apart: figures measured apart from runs: (combination, method, measure) -> figure.
+        smoothing: with which the measures were made, of `curves.SMOOTHINGS`.
 
     Raises:
         ValueError: see `combinations.described`.
     """
     found = read_evaluations(evidence) if evaluations is None else evaluations
-    made = all_tables(Ours(evidence, by_seed, summary, found, apart or {}), combinations or {})
+    made = all_tables(Ours(evidence, by_seed, summary, found, apart or {}, smoothing), combinations or {})
     texts = {"tables.tex": rendering.document(table.name for table in made)}
     for table in made:
         texts[f"{table.name}.md"] = rendering.markdown(table)
