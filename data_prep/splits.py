@@ -20,7 +20,7 @@ logger = logging.getLogger(__name__)
 VERSION = 1
 TRIES_PER_QUESTION = 400
 # Shares of a level's cell in the training set: of the lower half of the levels, and of the upper.
-SKEWS = {"even": (1, 1), "easy": (4, 1), "hard": (1, 4)}
+SKEWS = {"even": (1, 1), "easy": (2, 1), "hard": (1, 2)}
 
 
 class Problem(Protocol):
@@ -77,8 +77,8 @@ def sample_splits(task: Task, train: int, val: int, seed: int, skew: str = "even
     """Draw ``val`` and ``train`` distinct problems in shuffled order, ``val`` evenly over families and levels.
 
     Args:
-        skew: one of `SKEWS`; with "easy" a level of the lower half has four times as many training questions as one of
-            the upper, with "hard" a quarter as many.
+        skew: one of `SKEWS`; with "easy" a level of the lower half has twice as many training questions as one of the
+            upper, with "hard" half as many.
 
     Raises ValueError for sizes below 1, a negative seed, or more questions than a level has.
     """
@@ -163,7 +163,7 @@ def command(task: Task, description: str, arguments: Sequence[str] | None) -> No
         "--skew",
         choices=SKEWS,
         default="even",
-        help="four fifths of the training questions are of the lower (easy) or upper (hard) half of the levels",
+        help="two thirds of the training questions are of the lower (easy) or upper (hard) half of the levels",
     )
     args = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s")

@@ -84,14 +84,14 @@ def test_files(tmp_path):
     assert compute_score("ladder", f"A00\n#### {answer}0", answer)["score"] == 0
 
 
-@pytest.mark.parametrize(("skew", "lower", "upper"), [("easy", 16, 4), ("hard", 4, 16), ("even", 10, 10)])
+@pytest.mark.parametrize(("skew", "lower", "upper"), [("easy", 12, 6), ("hard", 6, 12), ("even", 9, 9)])
 def test_skewed_pools_have_the_same_validation(tmp_path, skew, lower, upper):
-    even = sample_splits(TASK, 100, 50, 1)
-    pool = sample_splits(TASK, 100, 50, 1, skew)
+    even = sample_splits(TASK, 90, 50, 1)
+    pool = sample_splits(TASK, 90, 50, 1, skew)
     assert pool.val == even.val
     shares = Counter(problem.level for problem in pool.train)
     assert shares == {level: lower if level <= 5 else upper for level in range(1, 11)}
-    write_splits(TASK, tmp_path, 100, 50, 1, skew)
+    write_splits(TASK, tmp_path, 90, 50, 1, skew)
     assert read_provenance(tmp_path / "train.parquet").get("skew", "even") == skew
 
 

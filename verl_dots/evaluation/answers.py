@@ -1,8 +1,8 @@
 """The final answer of a response, for majority votes: read out and compared the way the reward does it.
 
 `arithmetic` and `ladder` read what follows `####`, `openai/gsm8k` the number after it, as verl does. Everything else
-reads the last box; mathematics without one, what the text says the answer is. Reading and comparing happens in worker processes under
-a time limit. Whether what is read is what the reward goes by is known of some data sources only: a
+reads the last box; mathematics without one, what the text says the answer is. Reading and comparing happens in worker
+processes under a time limit. Whether what is read is what the reward goes by is known of some data sources only: a
 program has no answer that could be compared with another's. Of the others there is no majority, see `votes`.
 """
 
