@@ -12,7 +12,7 @@
 # questions repeat, and the paper trained on the repeats. data_prep.deepscaler writes each question once, and none that
 # has different answers: of the uniform set 7,577 of 10,000 rows, of the difficult one 9,805 of 9,995 (the easy one we
 # have not seen). The uniform one stays uniform.
-# The paper compares accuracies at step 60 (1.5B) and 40 (7B) and counts the steps that others need beyond.
+# The paper counts the steps that others need to be as good as AdaRFT is at step 60 (1.5B) or 40 (7B).
 source "$(dirname "${BASH_SOURCE[0]}")/../common.sh"
 STEPS=${STEPS:-100}
 VALIDATION=${VALIDATION:-gsm8k_test math500 minerva olympiadbench amc23 aime24}

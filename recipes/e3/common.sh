@@ -22,7 +22,7 @@ e3() {  # e3 MODEL LEARNING_RATE METHOD [OVERRIDE ...]
     case ${METHOD:-} in
         grpo) ;;
         dapo) settings=(algorithm.filter_groups.enable=True actor_rollout_ref.actor.clip_ratio_high=0.28) ;;
-        entropy) settings=(actor_rollout_ref.actor.entropy_coeff=0.001) ;;
+        entropy) settings=(actor_rollout_ref.actor.entropy_coeff=0.0001) ;;
         e3) preset=e3 ;;
         temperature | annealing | budget | short) preset=e3_$METHOD ;;
         *) usage "grpo dapo entropy temperature annealing budget e3 short" ;;
