@@ -52,7 +52,7 @@ INSTRUCTION = (
 
 @dataclass(frozen=True)
 class Plan:
-    """What a story of a level has: one of ``openings``, all ``changes``, one of ``endings``; no value above ``largest``."""
+    """A story has one of ``openings``, all ``changes`` and one of ``endings``; no value is above ``largest``."""
 
     openings: tuple[str, ...]
     changes: tuple[str, ...]

@@ -20,8 +20,8 @@ SOLVED = [
     ("Leo has 7 shells. Then Ida gives 5 more shells to Leo. How many shells does Leo have now?", 12),
     ("Ida has 9 coins. Leo has 4 fewer coins than Ida. How many coins does Leo have?", 5),
     (
-        "Ida has 9 coins. Leo has 4 more coins than Ida. Then Leo loses 3 coins. Then Leo shares the coins equally among "
-        "5 friends. How many coins does each friend get?",
+        "Ida has 9 coins. Leo has 4 more coins than Ida. Then Leo loses 3 coins. Then Leo shares the coins equally "
+        "among 5 friends. How many coins does each friend get?",
         2,
     ),
 ]

@@ -58,3 +58,22 @@ def test_the_kept_model_is_one_of_the_testbed():
     )
     said = tokenizer.decode(model.generate(ids, max_new_tokens=40, do_sample=False)[0, ids.shape[1] :])
     assert said == "2:2 9:9 3:9\n#### 9<|im_end|>"
+
+
+@pytest.mark.parametrize(
+    ("data", "made"),
+    [
+        ("data/word_problems", "-m data_prep.word_problems --out data/word_problems --train 1024 --val 96"),
+        ("data/ladder", "-m data_prep.ladder --out data/ladder"),
+        ("data/mine", "-m data_prep.arithmetic --out data/mine"),
+    ],
+)
+def test_folders_say_how_they_are_made(tmp_path, data, made):
+    told = 'attend() { echo "$@"; mkdir -p models/smollm2.part; }'
+    call = f"ready_testbed {data} models/smollm2"
+    command = f"set -euo pipefail; source {ROOT}/scripts/ready.sh; {told}; {call}; {call}"
+    done = subprocess.run(["bash", "-c", command], cwd=tmp_path, capture_output=True, text=True, check=True)
+    # the folder of the model is there for the second call, the file of the questions is not
+    questions, model = f"python {made}", "python scripts/make_smollm2.py --out models/smollm2.part"
+    assert done.stdout.splitlines() == [questions, model, questions]
+    assert (tmp_path / "models/smollm2").is_dir()
