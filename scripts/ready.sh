@@ -1,8 +1,24 @@
 # Sourced: what the testbed of recipes/cpu needs, where it is not there yet.
 
-ready_testbed() {  # ready_testbed DATA MODEL: folders of the questions and of the tiny model, models/tiny; no other is made
-    [ -f "$1/train.parquet" ] || attend python -m data_prep.arithmetic --out "$1"
-    [ "$2" != models/tiny ] || tiny_model "$2"
+ready_testbed() {  # ready_testbed DATA MODEL: folders of questions and a model, each made where its name says how
+    # Questions are of the task that their folder is named after, or arithmetic.
+    local data=$1 model=$2 task=arithmetic sizes=''
+    case $(basename "$data") in
+        ladder | ladder_even) task=ladder ;;
+        ladder_hard | ladder_easy) task=ladder sizes="--skew ${data##*_}" ;;
+        word_problems) task=word_problems sizes='--train 1024 --val 96' ;;  # a pretrained model takes its time
+    esac
+    # shellcheck disable=SC2086 - sizes are words
+    [ -f "$data/train.parquet" ] || attend python -m data_prep.$task --out "$data" $sizes
+    case $model in
+        models/tiny) tiny_model "$model" ;;
+        models/ladder[12]) ladder_model "$model" "${model: -1}" ;;
+        models/smollm2)
+            if [ ! -d "$model" ]; then
+                attend python scripts/make_smollm2.py --out "$model.part"
+                mv "$model.part" "$model"
+            fi ;;
+    esac
 }
 
 tiny_model() {  # tiny_model FOLDER: a copy of the model that this repository holds, unless the folder is there

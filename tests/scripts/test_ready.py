@@ -7,7 +7,7 @@ import pytest
 
 from tests.launches import ROOT
 
-KEPT = "recipes/cpu/tiny_model"
+KEPT, LADDER = "recipes/cpu/tiny_model", "recipes/cpu/ladder_models"
 
 
 @pytest.fixture
@@ -17,8 +17,8 @@ def ready(tmp_path):
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "train.parquet").touch()
 
-    def run() -> subprocess.CompletedProcess:
-        command = f"set -euo pipefail; source {ROOT}/scripts/ready.sh; ready_testbed data models/tiny"
+    def run(model: str = "models/tiny") -> subprocess.CompletedProcess:
+        command = f"set -euo pipefail; source {ROOT}/scripts/ready.sh; ready_testbed data {model}"
         return subprocess.run(["bash", "-c", command], cwd=tmp_path, capture_output=True, text=True)
 
     return run
@@ -42,6 +42,15 @@ def test_a_damaged_model_is_refused(ready, tmp_path):
     assert not (tmp_path / "models").exists()
 
 
+@pytest.mark.parametrize("warm_up", [1, 2])
+def test_the_ladder_has_models_of_two_warm_ups(ready, tmp_path, warm_up):
+    shutil.copytree(ROOT / LADDER, tmp_path / LADDER)
+    assert ready(f"models/ladder{warm_up}").returncode == 0
+    made = tmp_path / f"models/ladder{warm_up}"
+    assert (made / "model.safetensors").read_bytes() == (ROOT / LADDER / f"ladder{warm_up}.safetensors").read_bytes()
+    assert (made / "config.json").read_bytes() == (ROOT / KEPT / "config.json").read_bytes()
+
+
 def test_the_kept_model_is_one_of_the_testbed():
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -58,3 +67,23 @@ def test_the_kept_model_is_one_of_the_testbed():
     )
     said = tokenizer.decode(model.generate(ids, max_new_tokens=40, do_sample=False)[0, ids.shape[1] :])
     assert said == "2:2 9:9 3:9\n#### 9<|im_end|>"
+
+
+@pytest.mark.parametrize(
+    ("data", "made"),
+    [
+        ("data/word_problems", "-m data_prep.word_problems --out data/word_problems --train 1024 --val 96"),
+        ("data/ladder", "-m data_prep.ladder --out data/ladder"),
+        ("data/ladder_hard", "-m data_prep.ladder --out data/ladder_hard --skew hard"),
+        ("data/mine", "-m data_prep.arithmetic --out data/mine"),
+    ],
+)
+def test_folders_say_how_they_are_made(tmp_path, data, made):
+    told = 'attend() { echo "$@"; mkdir -p models/smollm2.part; }'
+    call = f"ready_testbed {data} models/smollm2"
+    command = f"set -euo pipefail; source {ROOT}/scripts/ready.sh; {told}; {call}; {call}"
+    done = subprocess.run(["bash", "-c", command], cwd=tmp_path, capture_output=True, text=True, check=True)
+    # the folder of the model is there for the second call, the file of the questions is not
+    questions, model = f"python {made}", "python scripts/make_smollm2.py --out models/smollm2.part"
+    assert done.stdout.splitlines() == [questions, model, questions]
+    assert (tmp_path / "models/smollm2").is_dir()

@@ -67,6 +67,7 @@ def _score_measurements(response: str, ground_truth: str, options: ScoringOption
 SCORERS: dict[str, Scorer] = {
     "arithmetic": _score_exact,
     "ladder": _score_exact,
+    "word_problems": _score_exact,
     # Training sets
     "math": _score_mathematics,
     "deepscaler": _score_mathematics,
