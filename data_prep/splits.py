@@ -163,7 +163,8 @@ def command(task: Task, description: str, arguments: Sequence[str] | None) -> No
         "--skew",
         choices=SKEWS,
         default="even",
-        help="two thirds of the training questions are of the lower (easy) or upper (hard) half of the levels",
+        help="two thirds of the training questions are of the lower (easy) or upper (hard) half of the levels "
+        "(default: %(default)s)",
     )
     args = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s")

@@ -33,9 +33,9 @@ def test_every_option_is_described_with_its_default_and_there_is_an_example(path
     for name in ("parse_args", "parse_known_args", "parse_intermixed_args"):
         monkeypatch.setattr(argparse.ArgumentParser, name, stop)
     monkeypatch.setattr("sys.argv", [path])
-    module = path.removesuffix(".py").replace("/", ".")
+    module = path.removesuffix(".py").removesuffix("/__main__").replace("/", ".")
     with pytest.raises(Parsed) as caught:
-        import_module(module).main()
+        import_module(path.removesuffix(".py").replace("/", ".")).main()
     (parser,) = caught.value.args
     assert "python" in parser.description and (module in parser.description or path in parser.description)
     assert parser.description.splitlines()[0].strip().endswith((".", "`.", ":", ","))  # a sentence that says what for

@@ -4,6 +4,7 @@
     bash scripts/reproduce.sh --scale cpu --quick             two methods, one seed, few steps: 15 minutes
     bash scripts/reproduce.sh --scale cpu --time              the timing runs alone; nothing else may run beside them
     bash scripts/reproduce.sh --scale gpu                     the GPU hours of the papers' runs; --submit submits them
+    python -m scripts.reproduce --matrix MINE.yaml            a matrix of your own, in the active environment
 
 SIGTERM, or a file `stop` in the folder of the runs, lets runs save after their step; SIGINT ends all within seconds.
 """

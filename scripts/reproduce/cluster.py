@@ -49,13 +49,15 @@ class Row:
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Those of --scale gpu; --methods, --combinations (recipes) and --seeds narrow it down, too."""
-    parser.add_argument("--gpu", default="like", metavar="NAME", help="with --scale gpu: the GPU that you have")
+    parser.add_argument(
+        "--gpu", default="like", metavar="NAME", help="with --scale gpu: the GPU that you have (default: the papers')"
+    )
     parser.add_argument("--submit", action="store_true", help="with --scale gpu: submit the jobs, in place of showing")
     parser.add_argument(
         "--sbatch",
         default="",
         metavar="OPTIONS",
-        help="with --scale gpu: options of sbatch, as --sbatch='--partition=x'",
+        help="with --scale gpu: options of sbatch, as --sbatch='--partition=x' (default: none)",
     )
 
 

@@ -39,10 +39,7 @@ def test_unknown_levels_are_refused(family, level):
 
 
 def test_no_letter_slips_to_what_it_should_add():
-    assert all(letter.adds != letter.slip for letter in LETTERS.values())
-    assert all(
-        left != right for letter in LETTERS.values() for left, right in zip(letter.adds, letter.slip, strict=True)
-    )
+    assert all(letter.adds[0] != letter.slip for letter in LETTERS.values())
     careless = [letter.careless for letter in LETTERS.values()]
     assert careless == sorted(careless)
 

@@ -17,9 +17,12 @@ def test_tables_are_written_from_runs_and_the_same_from_saved_ones(root, tmp_pat
     assert [cell.strip() for cell in row.strip("|").split("|")] == [
         "dots", "1", "1", "60.0", "2.0", "50.0", "0.0", "50.0", "50.0",
     ]  # fmt: skip
-    assert sorted(path.name for path in (tmp_path / "one").iterdir()) == FILES
+    shown = ["figures", "index.html", "tables"]
+    assert sorted(path.name for path in (tmp_path / "one").iterdir()) == sorted(FILES + shown)
     assert command.main([str(tmp_path / "one"), "--out", str(tmp_path / "two"), "--smoothing", "none"]) == 0
-    for name in FILES:
+    tables = [str(path.relative_to(tmp_path / "one")) for path in (tmp_path / "one/tables").iterdir()]
+    assert len(tables) > 3
+    for name in FILES + tables:
         assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
     assert command.main([str(tmp_path / "one"), "--out", str(tmp_path / "one"), "--smoothing", "monotone"]) == 0
 

@@ -118,7 +118,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--timed", default="time", metavar="NAME", help="folder of timing runs (default: time)")
     parser.add_argument("--about", type=Path, metavar="MATRIX", help="file with titles and rows of the combinations")
     parser.add_argument("--claims", type=Path, metavar="FILE", help="what the figures are held against")
-    parser.add_argument("--made-by", default="", metavar="TEXT", help="commands that the page names")
+    parser.add_argument("--made-by", default="", metavar="TEXT", help="commands that the page names (default: none)")
     parser.add_argument("--check", type=Path, metavar="KEPT", help="saved evidence whose fingerprints are compared")
     return parser.parse_args(arguments)
 
