@@ -36,12 +36,20 @@ class Problem(Protocol):
 
 @dataclass(frozen=True)
 class Task:
-    """``name``: data source of the rows. ``cells``: (family, level), each with one share. ``facts``: provenance."""
+    """A task of the testbed.
+
+    Attributes:
+        name: data source of the rows.
+        cells: (family, level), each with the same share.
+        facts: provenance.
+        shown: questions and responses that each prompt shows first, as turns of the chat.
+    """
 
     name: str
     cells: tuple[tuple[str, int], ...]
     make: Callable[[str, int, Random], Problem]
     facts: Mapping[str, Any]
+    shown: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -52,9 +60,10 @@ class Splits:
     val: tuple[Problem, ...]
 
 
-def prompt_of(question: str) -> list[dict[str, str]]:
-    """The chat messages that carry a question."""
-    return [{"role": "user", "content": question}]
+def prompt_of(question: str, shown: Sequence[tuple[str, str]] = ()) -> list[dict[str, str]]:
+    """The chat messages that carry a question, after those of the questions and responses that are shown."""
+    turns = [(role, text) for pair in shown for role, text in zip(("user", "assistant"), pair, strict=True)]
+    return [{"role": role, "content": text} for role, text in (*turns, ("user", question))]
 
 
 def draw_new(task: Task, family: str, level: int, rng: Random, taken: Collection[str]) -> Problem:
@@ -118,7 +127,7 @@ def rows_of(task: Task, problems: Sequence[Problem], split: str) -> list[dict[st
     return [
         make_row(
             data_source=task.name,
-            prompt=prompt_of(problem.question),
+            prompt=prompt_of(problem.question, task.shown),
             ability="math",
             ground_truth=problem.answer,
             index=index,

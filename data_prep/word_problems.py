@@ -10,8 +10,10 @@ A story opens, goes on and ends, and every part but the plainest is a step of ar
     changes   some are added, or taken away
     ending    how many there are; or how many each gets who shares them
 
-Levels 1 to 3 have one step, of the kinds in turn; 4 and 5 have two, 6 has three, of the kinds below. Every value on the
-way is a whole number above 0. No text tells the level. The same arguments give the same bytes.
+Levels 1 and 2 add and take away up to 10, and level 3 does both up to 40. In level 4 the opening or the ending is the
+step, level 5 has two steps of those before, and level 6 has three. Every value on the way is a whole number above 0.
+Each prompt shows solved stories first, as turns of the chat, and no text tells the level. The same arguments give the
+same bytes.
 """
 
 from collections.abc import Sequence
@@ -43,10 +45,11 @@ LOSSES = (
     "{other} takes {number} {things} from {name}.",
 )
 FRIENDS = "{name} shares the {things} equally among {number} friends. How many {things} does each friend get?"
-# One short example shows the form: without it the model rarely writes the mark.
-INSTRUCTION = (
-    f"Answer with a short calculation and {ANSWER_MARK}, as in: Lily has 2 pens. Then Lily gets 1 more pen. "
-    f"How many pens does Lily have now? 2 + 1 = 3 {ANSWER_MARK} 3"
+# They show the form of a response. Told of it in words, or by examples in one message, the model writes another; shown
+# two steps, it takes two where one would do.
+SHOWN = (
+    ("Lily has 2 pens. Then Lily gets 3 more pens. How many pens does Lily have now?", f"2 + 3 = 5\n{ANSWER_MARK} 5"),
+    ("Paul has 9 toys. Then Paul loses 2 toys. How many toys does Paul have now?", f"9 - 2 = 7\n{ANSWER_MARK} 7"),
 )
 
 
@@ -61,16 +64,18 @@ class Plan:
 
 
 ANY_CHANGE = "gain or loss"
+TOLD = ("groups", "more", "fewer")
 PLANS: dict[int, tuple[Plan, ...]] = {
-    1: (Plan(("plain",), ("gain",), ("count",), 20),),
-    2: (Plan(("plain",), ("loss",), ("count",), 20),),
-    3: (Plan(("groups", "more", "fewer"), (), ("count",), 40), Plan(("plain",), (), ("share",), 40)),
-    4: (Plan(("plain",), (ANY_CHANGE, ANY_CHANGE), ("count",), 40),),
+    1: (Plan(("plain",), ("gain",), ("count",), 10),),
+    2: (Plan(("plain",), ("loss",), ("count",), 10),),
+    3: (Plan(("plain",), (ANY_CHANGE,), ("count",), 40),),
+    4: (Plan(TOLD, (), ("count",), 40), Plan(("plain",), (), ("share",), 40)),
     5: (
-        Plan(("groups", "more", "fewer"), (ANY_CHANGE,), ("count",), 60),
-        Plan(("plain",), (ANY_CHANGE,), ("share",), 60),
+        Plan(("plain",), (ANY_CHANGE, ANY_CHANGE), ("count",), 40),
+        Plan(TOLD, (ANY_CHANGE,), ("count",), 40),
+        Plan(("plain",), (ANY_CHANGE,), ("share",), 40),
     ),
-    6: (Plan(("groups", "more", "fewer"), (ANY_CHANGE,), ("share",), 60),),
+    6: (Plan(TOLD, (ANY_CHANGE,), ("share",), 40),),
 }
 LEVELS = len(PLANS)
 OPENINGS = {
@@ -105,7 +110,7 @@ def make_story(family: str, level: int, rng: Random) -> Story:
     while True:
         parts, values = _told(plan, words, rng)
         if all(1 <= value <= plan.largest for value in values):
-            return Story(level, f"{' '.join(parts)}\n{INSTRUCTION}", tuple(values))
+            return Story(level, " ".join(parts), tuple(values))
 
 
 def _told(plan: Plan, words: dict[str, str], rng: Random) -> tuple[list[str], list[int]]:
@@ -136,6 +141,7 @@ TASK = Task(
     cells=tuple(("story", level) for level in PLANS),
     make=make_story,
     facts={"levels": LEVELS},
+    shown=SHOWN,
 )
 
 

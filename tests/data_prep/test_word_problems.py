@@ -7,7 +7,7 @@ from random import Random
 import pytest
 
 from data_prep.splits import sample_splits, write_splits
-from data_prep.word_problems import INSTRUCTION, LEVELS, PLANS, TASK, main, make_story
+from data_prep.word_problems import LEVELS, NAMES, PLANS, SHOWN, TASK, THINGS, main, make_story
 from tests.data_prep.script_runs import infos_of, refusal, rows_of
 from verl_dots.rewards.compute import compute_score
 
@@ -55,12 +55,6 @@ def solve(story: str) -> int:
     return held[name]
 
 
-def text_of(question: str) -> str:
-    story, instruction = question.split("\n", 1)
-    assert instruction == INSTRUCTION
-    return story
-
-
 @pytest.mark.parametrize(("story", "answer"), SOLVED)
 def test_the_second_solver_solves_what_was_solved_by_hand(story, answer):
     assert solve(story) == answer
@@ -71,14 +65,22 @@ def test_answers_are_those_of_the_text(level):
     rng = Random(level)
     for _ in range(300):
         story = make_story("story", level, rng)
-        assert story.answer == str(solve(text_of(story.question))), story.question
+        assert story.answer == str(solve(story.question)), story.question
         assert all(value > 0 for value in story.values)
+
+
+def test_what_is_shown_is_right_and_of_no_question():
+    for question, response in SHOWN:
+        assert compute_score("word_problems", response, str(solve(question)))["score"] == 1
+        a, sign, b, result = re.match(r"(\d) ([-+]) (\d) = (\d)\n", response).groups()
+        assert int(a) + int(b) * (1 if sign == "+" else -1) == int(result)
+        assert not set(question.replace(".", "").split()) & {*NAMES, *THINGS}
 
 
 def test_levels_have_the_steps_that_they_say():
     rng = Random(0)
     steps = {level: {len(make_story("story", level, rng).values) for _ in range(100)} for level in PLANS}
-    assert steps == {1: {1}, 2: {1}, 3: {1}, 4: {2}, 5: {2}, 6: {3}}
+    assert steps == {1: {1}, 2: {1}, 3: {1}, 4: {1}, 5: {2}, 6: {3}}
 
 
 @pytest.mark.parametrize(("family", "level"), [("story", 0), ("story", LEVELS + 1), ("ladder", 1)])
@@ -97,6 +99,8 @@ def test_files(tmp_path):
     path = tmp_path / "one" / "train.parquet"
     assert Counter(info["level"] for info in infos_of(path)) == dict.fromkeys(PLANS, 10)
     row = rows_of(path)[0]
+    assert [message["role"] for message in row["prompt"]] == ["user", "assistant"] * 2 + ["user"]
+    assert row["prompt"][-1]["content"] == row["extra_info"]["question"]
     answer = row["reward_model"]["ground_truth"]
     assert row["data_source"] == "word_problems"
     assert compute_score("word_problems", f"3 * 4 = 12 #### {answer}", answer)["score"] == 1
