@@ -1,7 +1,8 @@
 """The results that are kept: `python -m scripts.reproduce.results [--keep RUNS] [--write]`.
 
---keep reads run folders into recipes/evidence/results, as small tables. --write makes recipes/RESULTS.md of these. With
-neither: exit 1 if the document is not the one of the tables.
+--keep reads run folders into recipes/evidence/results, as small tables. Runs that are kept there stay, but for those of
+the same combination, method, seed and kind. --write makes recipes/RESULTS.md of these tables. With neither: exit 1 if
+the document is not theirs.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from scripts.sections import settle
 from verl_dots.evidence import rendering, results, saved
 from verl_dots.evidence.cells import Column, Section, Table
 from verl_dots.evidence.measuring import measure
+from verl_dots.evidence.merging import merged
 from verl_dots.evidence.read import read_evidence
 from verl_dots.evidence.records import Evidence
 
@@ -33,7 +35,7 @@ A claim that failed is shown as missed. Nothing was measured on a GPU.
 ```bash
 bash scripts/reproduce.sh --scale cpu --check              # make all runs, and compare their fingerprints with these
 python -m verl_dots.evidence recipes/evidence/results --out report/kept       # the page of these figures, without runs
-python -m scripts.reproduce.results --keep runs/reproduce-cpu --write         # take your own runs in their place
+python -m scripts.reproduce.results --keep runs/reproduce-cpu --write         # your own runs take their place
 ```
 """
 
@@ -67,11 +69,12 @@ def _notes(evidence: Evidence) -> list[str]:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Keep, write, or compare. Without kept results there is no document."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--keep", type=Path, metavar="RUNS", help="read these runs into recipes/evidence/results")
+    parser.add_argument("--keep", type=Path, metavar="RUNS", help="add these runs to recipes/evidence/results")
     parser.add_argument("--write", action="store_true", help="write recipes/RESULTS.md (default: compare)")
     options = parser.parse_args(arguments)
     if options.keep:
-        saved.save(read_evidence(options.keep), KEPT)
+        new = read_evidence(options.keep)
+        saved.save(merged(saved.load(KEPT), new) if saved.is_saved(KEPT) else new, KEPT)
     if not saved.is_saved(KEPT):
         return int(DOCUMENT.exists())
     if not DOCUMENT.exists() and not options.write:

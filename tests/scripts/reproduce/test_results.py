@@ -76,6 +76,17 @@ def test_its_sentences_are_plain(places):
     assert [one for one in sentences((places / "RESULTS.md").read_text()) if words(one) > MOST_WORDS] == []
 
 
+def test_runs_are_added_to_those_that_are_kept(places, monkeypatch):
+    third = made.evidence({("one", "grpo", 3): {0: 0.1, 2: 0.2, 4: 0.3}}, machine="four cores", commit="def")
+    monkeypatch.setattr(results, "read_evidence", lambda folder: third)
+    assert results.main(["--keep", "runs", "--write"]) == 0
+    kept = saved.load(places / "evidence/results").runs
+    assert [(run.method, run.seed) for run in kept.itertuples()] == [
+        ("grpo", 1), ("grpo", 2), ("grpo", 3), ("dots_rr", 1), ("dots_rr", 2),
+    ]  # fmt: skip
+    assert "- Commit: abc, def\n" in (places / "RESULTS.md").read_text()
+
+
 def test_without_kept_results_there_is_no_document(places, monkeypatch):
     monkeypatch.setattr(results, "KEPT", places / "nothing")
     assert results.main([]) == 0
