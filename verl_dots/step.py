@@ -9,11 +9,13 @@ from typing import Any
 
 import numpy as np
 
+NAMED = "step"  # what names of groups begin with
+
 
 class Origin(Enum):
     """Where the rollouts of a group come from; set once, when they come into a step.
 
-    FRESH: sampled in this step, for it.
+    FRESH: sampled in this step, for it; in an asynchronous mode in it or an earlier one, for whichever takes it.
     REFERENCE: sampled in this step to measure difficulties, and trained on as well.
     CACHED: sampled ahead by an earlier step; none has trained on them.
     REPLAYED: sampled by an earlier step, and trained on before.
@@ -26,7 +28,10 @@ class Origin(Enum):
 
     @property
     def own(self) -> bool:
-        """Whether this step has sampled them: they cost generation, and the behaviour policy is the current one."""
+        """Whether this step has sampled them, or was the first to take them: they are its cost of generation.
+
+        Their behaviour policy is the current one, but for an asynchronous mode, where it may be older.
+        """
         return self in (Origin.FRESH, Origin.REFERENCE)
 
     @property
@@ -156,7 +161,12 @@ class Step:
 
     def name(self, kind: str, number: int) -> str:
         """A uid: unique in the run, in the order of the batch, and without the "_" at which verl splits keys."""
-        return f"step{self.number:07d}-{kind}{number:06d}"
+        return f"{NAMED}{self.number:07d}-{kind}{number:06d}"
+
+    @staticmethod
+    def named(name: str) -> bool:
+        """Whether a step has given this name, or that of the group whose rollout it names; verl's are hexadecimal."""
+        return name.startswith(NAMED)
 
 
 def columns(groups: Sequence[Group]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -234,6 +234,7 @@ def put(
     tags, fields = [], defaultdict(list)
     for reward, length in zip(rewards, lengths, strict=True):
         tag = {"global_steps": sampled or step.number, "prompt_len": 2, "response_len": length, "seq_len": 2 + length}
+        tag |= dict.fromkeys(("min_global_steps", "max_global_steps"), tag["global_steps"] - 1)
         tag |= {ORIGIN: origin.value} if origin is not Origin.FRESH else {}
         tag |= {TEMPERATURE: temperature} if temperature is not None else {}
         tag |= {"is_padding": True} if padding else {}

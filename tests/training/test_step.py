@@ -23,7 +23,7 @@ from verl_dots.methods.table import enabled, store_of
 from verl_dots.step import Step
 from verl_dots.training.failures import FailureCount
 from verl_dots.training.pipeline import Pipeline
-from verl_dots.training.trainer import DotsTrainer
+from verl_dots.training.modes import SyncTrainer
 
 QUESTIONS, B, N = 32, 4, 4
 FAILING = {1, 3, 7, 11, 17, 23}  # questions of which a rollout fails, each time
@@ -51,7 +51,7 @@ class InProcess(OnlinePredictor):
         super().__init__(np.random.default_rng(1).normal(size=(QUESTIONS, 3)).astype(np.float32), 8.0)
 
 
-class MemoryStep(MemoryTrainer, DotsTrainer):
+class MemoryStep(MemoryTrainer, SyncTrainer):
     """verl's parts in memory: of each 4 rollouts of question q q % 5 are right; rollout i has i + 1 tokens."""
 
     has_colocated_rewards = use_critic = use_reference_policy = False
@@ -95,7 +95,7 @@ class MemoryStep(MemoryTrainer, DotsTrainer):
         self.handed_out -= set(names)
 
     def roll_out_more(self, step, questions_N, whole=None):
-        return DotsTrainer.roll_out_more(self, step, questions_N, whole)
+        return SyncTrainer.roll_out_more(self, step, questions_N, whole)
 
     def roll_out_references(self, step, questions_K):
         found = MemoryTrainer.roll_out_references(self, step, questions_K)
@@ -147,7 +147,7 @@ class MemoryStep(MemoryTrainer, DotsTrainer):
 def make(monkeypatch, queue, tmp_path):  # noqa: F811
     """Makes the trainer of a run with some settings of `dots`."""
     monkeypatch.setattr(worker, "DifficultyWorkerGroup", InProcess)
-    monkeypatch.setattr("verl_dots.training.tolerant_trainer.take_failures", list)
+    monkeypatch.setattr("verl_dots.training.tolerant_trainer.take_failures", lambda of: [])
     (backbone := tmp_path / "backbone").mkdir()
     for name in ("config.json", "model.safetensors"):
         (backbone / name).write_text("{}")

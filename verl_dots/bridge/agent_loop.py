@@ -90,17 +90,18 @@ def prompt_text(messages: Any) -> str:
     return json.dumps(list(messages), sort_keys=True, default=str)
 
 
-def number_repeats(prompts: TensorDict, seen: Counter[str]) -> None:
+def number_repeats(prompts: TensorDict, seen: Counter[str], step: int = 0) -> None:
     """Give groups of a prompt that came before other random numbers: two groups of a step are never copies.
 
     Args:
         prompts: a batch to roll out; where a prompt repeats an earlier one, its rows get FIRST_ROLLOUT.
         seen: prompts of the step so far, counted; this batch's are added.
+        step: at hand, where groups of several steps are sampled with the same weights; they are no copies either.
     """
     first = []
     for messages in prompts["raw_prompt"]:
         text = prompt_text(messages)
-        first.append(seen[text] * REPEATED)
+        first.append((step * REPEATED + seen[text]) * REPEATED)
         seen[text] += 1
     if any(first):
         prompts[FIRST_ROLLOUT] = tu.get_tensordict({FIRST_ROLLOUT: np.array(first, dtype=object)})[FIRST_ROLLOUT]
@@ -192,8 +193,8 @@ class SeededAgentLoopManager(agent_loop_tq.AgentLoopManagerTQ):
         self.temperature: float | None = None  # of training rollouts; None leaves the workers' own
 
     def generate_sequences(self, prompts: TensorDict) -> None:
-        """verl's, at this step's temperature; validation keeps its own."""
-        if self.temperature is not None and "validate" not in prompts:
+        """verl's, at this step's temperature; validation keeps its own, and prompts that have one theirs."""
+        if self.temperature is not None and not {"validate", TEMPERATURE} & set(prompts.keys()):
             column = np.array([self.temperature] * len(prompts), dtype=object)
             prompts[TEMPERATURE] = tu.get_tensordict({TEMPERATURE: column})[TEMPERATURE]
         super().generate_sequences(prompts)

@@ -44,7 +44,7 @@ CONTRACT = (
         "bridge/trainer.py",
         overridden="_next_train_batch(num_prompts) _submit_batch_to_rollout(batch) "
         "_get_required_batch_multiple(dp_size) _validate() _save_checkpoint() _load_checkpoint() "
-        "_log_rollout_data(batch timing_raw rollout_data_dir) "
+        "_log_rollout_data(batch timing_raw rollout_data_dir) _build_replay_buffer() "
         "_compute_metrics(batch metrics timing_raw global_steps epoch) _shutdown_dump_executor()",
         called="_fetch_one_gen_batch() _compute_reward_colocate(batch metrics) _balance_batch(batch metrics) "
         "_compute_old_log_prob(batch metrics) _compute_ref_log_prob(batch metrics) _compute_values(batch metrics) "
@@ -64,8 +64,17 @@ CONTRACT = (
         f"{V1}.PPOTrainerSync",
         "training/trainer.py",
         overridden="_step_once(metrics timing_raw sample_batch_size) prepare_step() on_init_end()",
-        attributes="use_reference_policy tokenizer processor train_dataset resource_pool_manager",
+        attributes="use_reference_policy train_dataset",
     ),
+    Part(
+        f"{V1}.PPOTrainerSync",
+        "training/pipeline.py",
+        attributes="tokenizer processor resource_pool_manager total_training_steps",
+    ),
+    Part(f"{V1}.PPOTrainerColocateAsync", "training/async_trainer.py", overridden="on_train_begin()"),
+    Part(f"{V1}.replay_buffer.ReplayBuffer", "bridge/evictions.py", overridden="_clear_groups(partition_id uids)"),
+    Part(f"{V1}.trainer_base", "training/modes.py", attributes="register_trainer TRAINER_REGISTRY"),
+    Part("transfer_queue", "bridge/arrivals.py", called="kv_list(partition_id) kv_clear(keys partition_id)"),
     Part(
         f"{V1}.replay_buffer.ReplayBuffer", "bridge/trainer.py", called="sample(global_steps partition_id batch_size)"
     ),
@@ -80,8 +89,8 @@ CONTRACT = (
     ),
     Part("verl.single_controller.base.worker.Worker", "bridge/trainer.py", called="_query_dispatch_info(mesh_name)"),
     Part("verl.workers.engine_workers.ActorRolloutRefWorker", "bridge/trainer.py", called="set_loss_fn(loss_fn)"),
-    Part("verl.single_controller.ray.ResourcePoolManager", "training/trainer.py", attributes="resource_pool_dict"),
-    Part(f"{V1}.trainer_base", "training/trainer.py", attributes="register_trainer", written="is_prompt status"),
+    Part("verl.single_controller.ray.ResourcePoolManager", "training/pipeline.py", attributes="resource_pool_dict"),
+    Part(f"{V1}.trainer_base", "bridge/arrivals.py", written="is_prompt status"),
     Part(
         f"{V1}.agent_loop_tq.AgentLoopWorkerTQ",
         "bridge/agent_loop.py",

@@ -6,6 +6,7 @@ cause waits in a partition of verl's TransferQueue until the trainer takes it.
 
 import math
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -67,9 +68,14 @@ async def tell_failure(uid: str, session: int, error: BaseException) -> None:
     await tq.async_kv_put(key=f"{uid}_{session}", partition_id=PARTITION, tag=tag)
 
 
-def take_failures() -> list[Failure]:
-    """What has failed since the last call, in order of time; each failure is told once."""
-    found = (tq.kv_list(partition_id=PARTITION) or {}).get(PARTITION) or {}
+def take_failures(of: Callable[[str], bool] = bool) -> list[Failure]:
+    """What has failed since the last call, in order of time; each failure is told once.
+
+    Args:
+        of: whether a rollout of this name is asked about; others are told to those who ask about them.
+    """
+    there = (tq.kv_list(partition_id=PARTITION) or {}).get(PARTITION) or {}
+    found = {name: tag for name, tag in there.items() if of(name)}
     if not found:
         return []
     tq.kv_clear(keys=list(found), partition_id=PARTITION)

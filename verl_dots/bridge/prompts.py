@@ -7,11 +7,13 @@ from dataclasses import dataclass, field
 import numpy as np
 from tensordict import TensorDict
 
-from verl_dots.bridge.agent_loop import FIRST_ROLLOUT, FIRST_SESSION, number_repeats
+from verl_dots.bridge.agent_loop import FIRST_ROLLOUT, FIRST_SESSION, REPEATED, number_repeats
 from verl_dots.bridge.trainer import column
 from verl_dots.step import Step
 
 SIZE = "__rollout_n__"  # verl's field: rollouts of a prompt
+# References and fresh rollouts of one question in one step must not draw the same random numbers.
+FIRST_REFERENCE_ROLLOUT = 1_000_000
 
 
 @dataclass
@@ -21,21 +23,31 @@ class StepPrompts:
     Attributes:
         step: at hand.
         default_size: rollouts of a prompt that says nothing else.
+        among_others: whether groups of several steps are sampled with the same weights.
     """
 
     step: Step
     default_size: int
+    among_others: bool = False
     _seen: Counter[str] = field(default_factory=Counter)
     _named: int = 0
+    _references: list[int] = field(default_factory=list)  # in each round of them
     _begun: dict[str, tuple[int, int]] = field(default_factory=dict)  # uid -> (index of the first rollout, rollouts)
 
     def name(self, prompts: TensorDict) -> list[str]:
         """Give prompts uids that sort in the batch's order, and repeated ones random numbers of their own."""
-        number_repeats(prompts, self._seen)
+        number_repeats(prompts, self._seen, self.step.number if self.among_others else 0)
         uids = [self.step.name("prompt", self._named + place) for place in range(len(prompts))]
         self._named += len(prompts)
         prompts["uid"] = column(uids)
         return uids
+
+    def name_references(self, count: int) -> tuple[list[str], int]:
+        """Names of a round of references, and the index of each one's first rollout."""
+        first = FIRST_REFERENCE_ROLLOUT + len(self._references) * REPEATED
+        uids = [self.step.name("reference", sum(self._references) + place) for place in range(count)]
+        self._references.append(count)
+        return uids, first
 
     def sizes(self, prompts: TensorDict) -> list[int]:
         """Rollouts of each prompt."""

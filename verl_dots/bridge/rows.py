@@ -18,7 +18,7 @@ from verl.utils.tensordict_utils import list_of_dict_to_tensordict
 
 from verl_dots.bridge.balance import spread
 from verl_dots.bridge.pinned import PinnedInfo
-from verl_dots.bridge.row_tags import ORIGIN, is_padding, origin_of, place_of
+from verl_dots.bridge.row_tags import ORIGIN, is_padding, origin_of, place_of, sampled_in
 from verl_dots.step import Group, Origin
 
 TRAIN = "train"  # verl's partition of a step
@@ -212,7 +212,7 @@ class Rows:
         for uid, rollouts in sorted(found.items()):
             tag = self.tags[rollouts[0][2]]
             ordered = tuple(reward for _, reward, _ in sorted(rollouts))
-            groups[uid] = Group(uid, ordered, origin_of(tag), tag["global_steps"], question_of.get(uid, -1))
+            groups[uid] = Group(uid, ordered, origin_of(tag), sampled_in(tag), question_of.get(uid, -1))
         return groups
 
 

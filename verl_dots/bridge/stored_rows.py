@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from verl_dots.bridge.questions import TrainQuestions
-from verl_dots.bridge.row_tags import ORIGIN, TEMPERATURE, place_of
+from verl_dots.bridge.row_tags import ORIGIN, TEMPERATURE, place_of, sampled_in
 from verl_dots.bridge.rows import TRAIN, Rows, announce, put_rows
 from verl_dots.step import Origin, Step
 from verl_dots.stored import ReplayError, ReplayGroup, Response, pack
@@ -21,7 +21,7 @@ def pack_rows(rows: Rows, questions: TrainQuestions, step: Step, log_probs: str)
     Args:
         rows: with all fields of a trajectory.
         questions: of the data set.
-        step: at hand; it tells the question of each uid, and the temperature.
+        step: at hand; it tells the question of each uid, and the temperature where a row has none of its own.
         log_probs: field with those of the behaviour policy.
 
     Raises:
@@ -30,14 +30,18 @@ def pack_rows(rows: Rows, questions: TrainQuestions, step: Step, log_probs: str)
     if not len(rows):
         return []
     prompts: dict[str, np.ndarray] = {}
+    tags: dict[str, list[dict[str, Any]]] = {}
     responses: dict[str, list[tuple[int, Response]]] = {}
     columns = rows.get(*FIELDS, log_probs)
-    for key, prompt_N, tokens_T, mask_T, reward_T, turns, log_probs_T in zip(rows.keys, *columns, strict=True):
+    for key, tag, prompt_N, tokens_T, mask_T, reward_T, turns, log_probs_T in zip(
+        rows.keys, rows.tags, *columns, strict=True
+    ):
         uid, session, output = place_of(key)
         if output:
             text = f"{uid}, rollout {session} has several outputs; one output a rollout can be kept"
             raise ReplayError(text, key=uid, reason="data")
         prompts[uid] = prompt_N.numpy()
+        tags.setdefault(uid, []).append(tag)
         reward, mask_T = float(reward_T.sum()), mask_T.bool().numpy()
         response = Response(tokens_T.numpy(), log_probs_T.numpy(), reward, mask_T, int(turns))
         responses.setdefault(uid, []).append((session, response))
@@ -45,7 +49,9 @@ def pack_rows(rows: Rows, questions: TrainQuestions, step: Step, log_probs: str)
     for uid, of_uid in sorted(responses.items()):
         identity = questions.known.ids[step.question_of[uid]]
         ordered = [response for _, response in sorted(of_uid, key=lambda pair: pair[0])]
-        groups.append(pack(identity, step.number, step.temperature, prompts[uid], ordered))
+        sampled = min(map(sampled_in, tags[uid]))
+        temperature = float(tags[uid][0].get(TEMPERATURE, step.temperature))
+        groups.append(pack(identity, sampled, temperature, prompts[uid], ordered))
     return groups
 
 

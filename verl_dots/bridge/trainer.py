@@ -1,4 +1,4 @@
-"""verl's synchronous V1 trainer by public names, with rows in place of its batches.
+"""verl's V1 trainer by public names, with rows in place of its batches; `training.modes` names the mode.
 
 The only class of the package that overrides or calls a private method of verl's trainer. What it relies on is in
 `contract`, which a test compares with the installed verl.
@@ -14,13 +14,15 @@ import numpy as np
 import transfer_queue as tq
 from tensordict import TensorDict
 from transfer_queue import KVBatchMeta
-from verl.trainer.ppo.v1 import PPOTrainerSync
+from verl.trainer.ppo.v1.trainer_base import PPOTrainer
 from verl.utils import tensordict_utils as tu
 from verl.utils.config import omega_conf_to_dataclass
 from verl.utils.debug import marked_timer
 
 from verl_dots.bridge.agent_loop import FIRST_ROLLOUT, PARTITION
-from verl_dots.bridge.rows import Rows
+from verl_dots.bridge.arrivals import arrived
+from verl_dots.bridge.evictions import tell_evictions
+from verl_dots.bridge.rows import TRAIN, Rows
 
 
 def column(values: Any) -> Any:
@@ -28,8 +30,10 @@ def column(values: Any) -> Any:
     return tu.get_tensordict({"column": np.array(values, dtype=object)})["column"]
 
 
-class BridgeTrainer(PPOTrainerSync):
+class BridgeTrainer(PPOTrainer):
     """What a step is made of. Each part changes the rows in the TransferQueue, and `metrics` with their figures."""
+
+    asynchronous = False  # whether rollouts go on while a step trains, for whichever step finds them complete
 
     @contextmanager
     def timed(self, name: str) -> Iterator[None]:
@@ -77,15 +81,13 @@ class BridgeTrainer(PPOTrainerSync):
         tags = [{"is_prompt": True, "status": "pending", "global_steps": self.global_steps} for _ in uids]
         tq.kv_batch_put(keys=list(uids), partition_id=partition, tags=tags)
         self.agent_loop_manager.generate_sequences(prompts)
-        found, _ = self.replay_buffer.sample(
-            global_steps=self.global_steps, partition_id=partition, batch_size=len(uids)
-        )
-        if self.has_colocated_rewards:
+        found = self.arrived(uids, partition)
+        if self.has_colocated_rewards and len(found):
             # As in verl's validation, engine and reward model take turns on the same devices.
             self.checkpoint_manager.sleep_replicas()
-            found = self._compute_reward_colocate(found)
+            found = Rows(self._compute_reward_colocate(found.meta))
             self.checkpoint_manager.update_weights(self.global_steps - 1)
-        return Rows(found)
+        return found
 
     # --- rollouts and rewards --------------------------------------------------------------------------------
 
@@ -104,6 +106,23 @@ class BridgeTrainer(PPOTrainerSync):
         metrics.update(figures)
         batch.extra_info["temperature"] = self.config.actor_rollout_ref.rollout.temperature
         return Rows(batch)
+
+    def wait_for(self, uids: list[str], metrics: dict) -> Rows:
+        """All rows of these groups of the step, which are the only ones that are not there yet."""
+        return self.wait_for_rollouts(len(uids), metrics)
+
+    def arrived(self, uids: list[str], partition: str = TRAIN) -> Rows:
+        """All rows of these groups, once each has ended, whatever else there is."""
+        return arrived(uids, partition, self.replay_buffer.poll_interval)
+
+    def evicted(self, uids: set[str], rows: Rows) -> None:
+        """verl's buffer takes these groups out of the queue, of which so many rows have come; it asks for others."""
+
+    def _build_replay_buffer(self) -> Any:
+        buffer = super()._build_replay_buffer()
+        if self.asynchronous:
+            tell_evictions(buffer, self.evicted)
+        return buffer
 
     @property
     def has_colocated_rewards(self) -> bool:

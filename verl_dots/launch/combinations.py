@@ -58,6 +58,7 @@ def check_together(config: DictConfig, dots: DotsConfig) -> None:
     Raises:
         ConfigError: the keys, and which to change.
     """
+    _check_mode(config)
     _check_lengths(config)
     _check_batches(config)
     _check_devices(config, dots)
@@ -78,6 +79,19 @@ def check_together(config: DictConfig, dots: DotsConfig) -> None:
     require(f"{group}.dro_beta", "null", given, "loss_mode=dro needs it; set it above 0", "missing")
     low, high = loss.clip_cov_lb, loss.clip_cov_ub
     require(f"{group}.clip_cov_lb", low, low <= high, f"must be at most clip_cov_ub={high}", "size")
+
+
+def _check_mode(config: DictConfig) -> None:
+    mode = "separate_async"
+    if config.trainer.v1.trainer_mode == mode:
+        raise ConfigError(
+            f"trainer.v1.trainer_mode={mode}: rollouts have devices of their own there, and a step makes several "
+            "updates of one batch as its parts arrive; the step that methods, run folder, checkpoints and stop take part in "
+            "makes its updates of a whole batch; use colocate_async, where rollouts go on between the updates on the "
+            "same devices, or verl.trainer.main_ppo",
+            key="trainer.v1.trainer_mode",
+            reason="excluded",
+        )
 
 
 def _leaves(node: DictConfig | None, prefix: str) -> list[tuple[str, object]]:

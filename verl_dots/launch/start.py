@@ -50,8 +50,13 @@ def validate(config: DictConfig, data: bool = True, train: bool = True) -> DotsC
             key=MODEL,
             reason="file",
         )
-    of_v1 = config.trainer.v1.trainer_mode != "dots" or config.trainer.use_v1
-    require("trainer.use_v1", False, of_v1, "verl_dots extends verl's V1 trainer only; leave it at True", "excluded")
+    require(
+        "trainer.use_v1",
+        False,
+        config.trainer.use_v1,
+        "verl_dots extends verl's V1 trainer only; leave it at True",
+        "excluded",
+    )
     if config.trainer.device == "cpu":
         _check_cpu_engine(config.actor_rollout_ref.rollout.name, train)
     check_names(config)

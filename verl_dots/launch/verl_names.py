@@ -88,7 +88,7 @@ def _trainers() -> Collection[str]:
     from verl.trainer.ppo.v1.trainer_base import TRAINER_REGISTRY
 
     import_module("verl.trainer.ppo.v1")
-    import_module("verl_dots.training.trainer")
+    import_module("verl_dots.training.modes")
     return [*TRAINER_REGISTRY]
 
 

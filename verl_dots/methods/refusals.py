@@ -34,7 +34,10 @@ class Fixed(NamedTuple):
 
 
 LOSS_MODE = "actor_rollout_ref.actor.policy_loss.loss_mode"
-TRAINER = Fixed("trainer.v1.trainer_mode", ("dots",), "it is part of the trainer 'dots'")
+SYNCHRONOUS, ASYNCHRONOUS = ("dots", "sync"), ("colocate_async",)  # verl's modes that have this project's step
+TRAINER = Fixed(
+    "trainer.v1.trainer_mode", (*SYNCHRONOUS, *ASYNCHRONOUS), "it is part of a step that no other trainer has"
+)
 # Of everything that rolls out questions one by one, or in another order than verl's.
 CHOSEN_QUESTIONS = (
     TRAINER,
@@ -78,6 +81,16 @@ KEPT = (
     LOG_PROBS,
     Fixed("actor_rollout_ref.rollout.enable_rollout_routing_replay", (None, False), "experts' routes are not kept"),
 )
+
+
+def keeps_going(config: DictConfig) -> bool:
+    """Whether rollouts go on while a step trains, so that it may train on those of an older policy."""
+    return config.trainer.v1.trainer_mode in ASYNCHRONOUS
+
+
+def refuse_asynchronous(config: DictConfig, what: str, why: str) -> None:
+    """Raise ConfigError for what must have all rollouts of a step in it."""
+    require_fixed(config, what, Fixed("trainer.v1.trainer_mode", SYNCHRONOUS, why))
 
 
 def require_fixed(config: DictConfig, what: str, *fixed: Fixed) -> None:

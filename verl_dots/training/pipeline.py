@@ -4,6 +4,7 @@ import logging
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -11,7 +12,7 @@ from verl_dots.bridge.row_tags import is_padding
 from verl_dots.bridge.rows import Rows
 from verl_dots.methods.hooks import Forward, Source, Stage, Store
 from verl_dots.methods.run import Run, Scores
-from verl_dots.methods.table import enabled, one_by_one
+from verl_dots.methods.table import enabled, one_by_one, store_of
 from verl_dots.step import Step
 from verl_dots.training.stage_files import load_stages, save_stages
 
@@ -147,3 +148,24 @@ class Pipeline:
     def _fingerprint(self) -> str | None:
         """Of the training questions, where a stage knows them."""
         return self.run.questions.known.fingerprint if self.run.questions else None
+
+
+def make_pipeline(trainer: Any) -> Pipeline:
+    """The stages of a run, over verl's data set and workers, which its trainer (`DotsTrainer`) has.
+
+    Raises: see `Pipeline`.
+    """
+    store, batch_size = store_of(trainer.stage_classes), trainer.config.data.train_batch_size
+    run = Run(
+        trainer.dots,
+        trainer.config,
+        trainer.questions,
+        trainer.total_training_steps,
+        fresh=store.fresh(trainer.dots, batch_size) if store else batch_size,
+        ranks=trainer.ranks,
+        vocabulary=len(trainer.tokenizer),
+        text_only=trainer.processor is None,
+        trainer=trainer,
+        resources=next(iter(trainer.resource_pool_manager.resource_pool_dict.values())),
+    )
+    return Pipeline(run)

@@ -1,4 +1,4 @@
-"""The remote task that builds and runs the trainer: verl's, with our trainer registered in its process."""
+"""The remote task that builds and runs the trainer: verl's, with our trainers in its process."""
 
 from omegaconf import DictConfig
 from verl.trainer.main_ppo import TaskRunnerV1
@@ -9,6 +9,7 @@ class DotsTaskRunner(TaskRunnerV1.__ray_metadata__.modified_class):
 
     def run(self, config: DictConfig) -> None:
         """Train; `trainer.v1.trainer_mode` names the trainer."""
-        from verl_dots.training import trainer  # noqa: F401  registers "dots"
+        from verl_dots.training.modes import take_the_place_of_verls
 
+        take_the_place_of_verls()
         super().run(config)

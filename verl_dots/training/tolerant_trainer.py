@@ -23,8 +23,6 @@ from verl_dots.training.recorded_trainer import RecordedTrainer
 logger = logging.getLogger(__name__)
 
 REFERENCE_PARTITION = "reference"
-# References and fresh rollouts of one question in one step must not draw the same random numbers.
-FIRST_REFERENCE_ROLLOUT = 1_000_000
 
 
 class TolerantTrainer(RecordedTrainer):
@@ -45,8 +43,12 @@ class TolerantTrainer(RecordedTrainer):
     def submit(self, prompts: TensorDict) -> int:
         if not len(prompts):
             return 0
-        self._submitted.update(dict(zip(prompts["uid"], self.prompts.sizes(prompts), strict=True)))
+        self.remember(prompts)
         return super().submit(prompts)
+
+    def remember(self, prompts: TensorDict) -> None:
+        """Note how many rollouts of each prompt there will be."""
+        self._submitted.update(dict(zip(prompts["uid"], self.prompts.sizes(prompts), strict=True)))
 
     def expect(self, whole: Mapping[str, int]) -> None:
         """Of begun groups, uid -> rollouts, wait for all of them, those before the last submission among them."""
@@ -57,7 +59,7 @@ class TolerantTrainer(RecordedTrainer):
         try:
             batch = super().step(metrics, timing_raw)
         except RuntimeError as error:
-            failures = take_failures()  # of a step that has nothing to train on
+            failures = take_failures(Step.named)  # of a step that has nothing to train on
             if not failures and not isinstance(error, RolloutFailure):
                 raise
             self.failures.add(self.global_steps, 0, failures)
@@ -72,15 +74,19 @@ class TolerantTrainer(RecordedTrainer):
         """The rows, of so many groups, without the groups of which rollouts failed; they are counted."""
         wanted, self._submitted = self._submitted, Counter()
         missing = incomplete(rows.keys, wanted, groups)
-        self.count_failed(sum(missing.values()), len(missing))
         rows, dropped = rows.without(missing)
-        tokens = dropped.tokens
-        self.now.other_tokens += tokens
-        self.now.other_rollouts += dropped.rollouts
-        counts = {"failed_rollouts": sum(missing.values()), "dropped_groups": len(missing), "dropped_tokens": tokens}
-        for name, count in counts.items():
-            metrics[f"training/{name}"] = metrics.get(f"training/{name}", 0.0) + float(count)
+        self.count_missing(missing, dropped, metrics)
         return rows
+
+    def count_missing(self, missing: Mapping[str, int], dropped: Rows, metrics: dict) -> None:
+        """Count rollouts that did not come, uid -> how many, and the rows that the step gives up."""
+        self.count_failed(sum(missing.values()), len(missing))
+        self.now.other_tokens += dropped.tokens
+        self.now.other_rollouts += dropped.rollouts
+        of_failed = dropped.at([place for place, uid in enumerate(dropped.uids) if uid in missing])
+        counts = {"failed_rollouts": sum(missing.values()), "dropped_groups": len(missing)}
+        for name, count in (counts | {"dropped_tokens": of_failed.tokens}).items():
+            metrics[f"training/{name}"] = metrics.get(f"training/{name}", 0.0) + float(count)
 
     def roll_out_references(self, step: Step, questions_K: np.ndarray) -> References:
         """Roll out questions apart from the step's own batch; groups of which rollouts failed are dropped and counted.
@@ -88,9 +94,9 @@ class TolerantTrainer(RecordedTrainer):
         Raises:
             RolloutFailure: no group is complete.
         """
-        uids = [step.name("reference", place) for place in range(len(questions_K))]
+        uids, first_rollout = self.prompts.name_references(len(questions_K))
         prompts = self.questions.batch(questions_K, step.number)
-        rows = self.roll_out_apart(prompts, uids, REFERENCE_PARTITION, FIRST_REFERENCE_ROLLOUT)
+        rows = self.roll_out_apart(prompts, uids, REFERENCE_PARTITION, first_rollout)
         missing = incomplete(rows.keys, dict.fromkeys(uids, self.config.actor_rollout_ref.rollout.n))
         self.count_failed(sum(missing.values()), len(missing))
         rows, dropped = rows.without(missing)
@@ -102,7 +108,7 @@ class TolerantTrainer(RecordedTrainer):
 
     def count_failed(self, rollouts: int, groups: int) -> None:
         """Count rollouts of this step that did not come, of so many groups."""
-        failures = take_failures()
+        failures = take_failures(Step.named)
         self.failures.add(self.global_steps, rollouts, failures)
         if rollouts:
             cause = failures[0].cause if failures else self.failures.first
@@ -125,13 +131,13 @@ class TolerantTrainer(RecordedTrainer):
         try:
             metrics = super().validate()
         except (KeyError, IndexError, TypeError, ValueError, RuntimeError) as error:
-            if not (failures := take_failures()):
+            if not (failures := take_failures(lambda name: not Step.named(name))):
                 raise
             raise RolloutFailure(
                 f"validation at step {self.global_steps}: {len(failures)} rollouts failed. The first cause: "
                 f"{failures[0].cause}"
             ) from error
-        if failures := take_failures():
+        if failures := take_failures(lambda name: not Step.named(name)):
             logger.warning(
                 "validation at step %d: %d rollouts failed and count as wrong; the first cause: %s",
                 self.global_steps, len(failures), failures[0].cause,

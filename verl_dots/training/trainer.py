@@ -1,4 +1,4 @@
-"""The trainer: verl's synchronous one, whose step the methods of a run take part in.
+"""The trainer: verl's, whose step the methods of a run take part in; `modes` has one for each of verl's modes.
 
 What is computed lives in the rooms of the methods, what the training loop does is verl's.
 """
@@ -11,25 +11,29 @@ from pathlib import Path
 import numpy as np
 from omegaconf import DictConfig, OmegaConf, open_dict
 from tensordict import TensorDict
-from verl.trainer.ppo.v1 import register_trainer
 
 from verl_dots.bridge.failures import RolloutFailure
 from verl_dots.bridge.prompts import SIZE, StepPrompts
 from verl_dots.bridge.questions import TrainQuestions
+from verl_dots.bridge.row_tags import age_figures
 from verl_dots.bridge.rows import Rows
 from verl_dots.bridge.trainer import column
 from verl_dots.config import DotsConfig
 from verl_dots.methods.entropy import sampled_entropy
-from verl_dots.methods.run import Run
-from verl_dots.methods.table import enabled, one_by_one, source_of, store_of
+from verl_dots.methods.table import enabled, one_by_one, source_of
 from verl_dots.step import Step, outcomes
-from verl_dots.training.pipeline import Pipeline
+from verl_dots.training.pipeline import make_pipeline
 from verl_dots.training.tolerant_trainer import TolerantTrainer
 
 
-@register_trainer("dots")
 class DotsTrainer(TolerantTrainer):
-    """Synchronous trainer; with `dots` at its defaults it trains exactly as verl's own."""
+    """A step of it.
+
+    Attributes:
+        mode: verl's name of how rollouts and training take turns.
+    """
+
+    mode: str
 
     def __init__(self, config: DictConfig):
         given = copy.deepcopy(config)
@@ -37,7 +41,7 @@ class DotsTrainer(TolerantTrainer):
         self.stage_classes = enabled(self.dots, config)
         with open_dict(config):
             # verl asks in many places whether the mode is "sync", by its name in the config.
-            config.trainer.v1.trainer_mode = "sync"
+            config.trainer.v1.trainer_mode = self.mode
             if one_by_one(self.stage_classes):
                 config.data.gen_batch_size = 1  # any number of questions can be asked for
         super().__init__(config, given)
@@ -47,11 +51,19 @@ class DotsTrainer(TolerantTrainer):
 
     def prepare_step(self) -> dict:
         """Begin a step: its target and temperature, its questions, and the rollouts of these."""
-        temperature = float(self.config.actor_rollout_ref.rollout.temperature)
-        self.now = Step(self.global_steps, temperature, timing=self.timing_raw)
-        self.prompts = StepPrompts(self.now, self.config.actor_rollout_ref.rollout.n)
-        self.pipeline.begin(self.now)
+        self.begin_step(self.timing_raw)
         return super().prepare_step()
+
+    def begin_step(self, timing: dict[str, float]) -> None:
+        """Begin a step whose seconds are added to `timing`, without rollouts."""
+        rollout = self.config.actor_rollout_ref.rollout
+        self.now = Step(self.global_steps, float(rollout.temperature), timing=timing)
+        self.prompts = StepPrompts(self.now, rollout.n, among_others=self.asynchronous)
+        self.pipeline.begin(self.now)
+
+    def plan(self, count: int | None) -> Sequence[np.ndarray] | None:
+        """Questions of the step, batch by batch, or so many others; None where verl's own order of the data holds."""
+        return self.pipeline.plan(self.now)
 
     def _step_once(self, metrics: dict, timing_raw: dict, sample_batch_size: int):
         """A step, from its rollouts to the update. verl's own parts are in `bridge.trainer`."""
@@ -72,6 +84,7 @@ class DotsTrainer(TolerantTrainer):
         self.unequal_groups = self.has_unequal_groups(rows, metrics)
         rows = self.balance(rows, metrics)
         step.groups = rows.groups(step.question_of)
+        metrics |= age_figures(rows.tags, step.number)
         methods.complete(step, rows)
 
         with self.timed("old_log_prob"):
@@ -107,7 +120,7 @@ class DotsTrainer(TolerantTrainer):
     def next_prompts(self, count: int | None) -> TensorDict:
         """verl's batch or one of chosen questions; random uids give way to names that sort in the batch's order."""
         step = self.now
-        batches = self.pipeline.plan(step)
+        batches = self.plan(count)
         if batches is None:
             prompts = super().next_prompts(count)
         elif len(batches):
@@ -145,7 +158,7 @@ class DotsTrainer(TolerantTrainer):
             self.submit(self.prompts.rest(questions, whole))
             self.expect(whole)
         try:
-            rows = self.wait_for_rollouts(len(uids), step.metrics)
+            rows = self.wait_for(uids, step.metrics)
         except RuntimeError:  # verl's, where not one rollout has come: the prompts are still in the queue
             Rows.of(uids, [{} for _ in uids]).clear()
             rows = Rows.of([], [])
@@ -204,30 +217,13 @@ class DotsTrainer(TolerantTrainer):
         if self.pipeline.own_loss:
             self.send_actor_loss()
 
-    def make_pipeline(self) -> Pipeline:
-        """The stages of the run, over verl's data set and workers."""
+    def load(self) -> None:
+        super().load()
         self.questions: TrainQuestions | None = None
         if any(stage.knows_questions for stage in self.stage_classes):
             conflicts = source_of(self.stage_classes).on_conflict(self.dots)
             self.questions = TrainQuestions(self.train_dataset, self.config.data.prompt_key, conflicts)
-        store, batch_size = store_of(self.stage_classes), self.config.data.train_batch_size
-        run = Run(
-            self.dots,
-            self.config,
-            self.questions,
-            self.total_training_steps,
-            fresh=store.fresh(self.dots, batch_size) if store else batch_size,
-            ranks=self.ranks,
-            vocabulary=len(self.tokenizer),
-            text_only=self.processor is None,
-            trainer=self,
-            resources=next(iter(self.resource_pool_manager.resource_pool_dict.values())),
-        )
-        return Pipeline(run)
-
-    def load(self) -> None:
-        super().load()
-        self.pipeline = self.make_pipeline()
+        self.pipeline = make_pipeline(self)
         if self.checkpoint is not None:
             self.pipeline.load(self.checkpoint)
 

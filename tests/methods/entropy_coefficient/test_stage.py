@@ -80,9 +80,9 @@ def test_a_restored_coefficient_goes_on(tmp_path):
 
 
 def test_the_trainer_sends_the_loss_where_the_coefficient_changes():
-    from verl_dots.training.trainer import DotsTrainer
+    from verl_dots.training.modes import SyncTrainer
 
-    class Sending(DotsTrainer):
+    class Sending(SyncTrainer):
         def __init__(self):
             self.config = OmegaConf.create({"actor_rollout_ref": {"actor": {"entropy_coeff": 0}}})
             self.sent = []

@@ -13,6 +13,7 @@ from verl_dots.methods.refusals import (
     TRAINER,
     Fixed,
     excluded,
+    refuse_asynchronous,
     refuse_kept,
     refuse_uneven_mini_batches,
     require_fixed,
@@ -144,6 +145,7 @@ def refuse_preemptive(config: DictConfig, dots: DotsConfig) -> None:
     if not settings.enable:
         return
     require_fixed(config, PREEMPTIVE_ON, *CHOSEN_QUESTIONS)
+    refuse_asynchronous(config, PREEMPTIVE_ON, "rollouts of several steps are sampled at once, for these steps alone")
     refuse_kept(config, PREEMPTIVE_ON)
     prompts, batches = settings.prompts or batch_size, settings.batches(batch_size)
     if prompts % batch_size:

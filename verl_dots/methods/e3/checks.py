@@ -12,6 +12,7 @@ from verl_dots.methods.refusals import (
     OWN_AGENT_LOOP,
     TRAINER,
     excluded,
+    keeps_going,
     passes_by,
     refuse_uneven_mini_batches,
     require_fixed,
@@ -67,6 +68,10 @@ def refuse_temperature(config: DictConfig, dots: DotsConfig) -> None:
     if not settings.enable:
         return
     require_fixed(config, TEMPERATURE_ON, TRAINER, OWN_AGENT_LOOP)
+    if keeps_going(config) and config.actor_rollout_ref.model.use_fused_kernels:
+        key, mode = "actor_rollout_ref.model.use_fused_kernels", config.trainer.v1.trainer_mode
+        why = "a step trains on rollouts of several temperatures, and these kernels know one for all; set it to False"
+        raise excluded(key, True, f"{TEMPERATURE_ON} and trainer.v1.trainer_mode={mode}", why)
     if settings.entropy == "engine":
         require_fixed(config, "dots.temperature.entropy=engine", *ENGINE)
     if not settings.low <= rollout.temperature <= settings.high:

@@ -11,8 +11,10 @@ from verl_dots.methods.refusals import (
     LOG_PROBS,
     LOSS_MODE,
     NO_DISTILLATION,
+    TRAINER,
     Fixed,
     excluded,
+    keeps_going,
     refuse_kept,
     refused_as,
     require_fixed,
@@ -28,7 +30,7 @@ REPLAY = (
     Fixed("data.gen_batch_size", (None, 1), "the number of fresh questions differs from step to step"),
 )
 OFF_POLICY = (
-    Fixed("trainer.v1.trainer_mode", ("dots",), "the trainer 'dots' provides what it needs"),
+    TRAINER,
     Fixed("algorithm.rollout_correction.rollout_is", (None,), "it corrects for the behaviour policy itself"),
     Fixed("algorithm.rollout_correction.rollout_rs", (None,), "it corrects for the behaviour policy itself"),
     Fixed(
@@ -80,3 +82,7 @@ def refuse_loss(config: DictConfig, dots: DotsConfig) -> None:
         raise excluded("dots.loss.truncation", dots.loss.truncation, f"loss_mode={mode}", why)
     if dots.loss.behaviour == "engine":
         require_fixed(config, "dots.loss.behaviour=engine", *ENGINE)
+    elif keeps_going(config):
+        mode = f"trainer.v1.trainer_mode={config.trainer.v1.trainer_mode}"
+        why = "an older policy may have sampled a rollout, and only the engine knows its log-probs; set it to engine"
+        raise excluded("dots.loss.behaviour", dots.loss.behaviour, mode, why)

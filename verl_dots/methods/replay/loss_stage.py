@@ -11,9 +11,9 @@ import torch
 from omegaconf import DictConfig
 
 from verl_dots.bridge.balance import balanced_part, forward_multiple
-from verl_dots.bridge.pinned import LEFT_OUT
-from verl_dots.bridge.row_tags import TEMPERATURE, place_of
+from verl_dots.bridge.row_tags import age_of, place_of
 from verl_dots.bridge.rows import Rows
+from verl_dots.bridge.temperatures import keep_temperatures
 from verl_dots.config import DotsConfig
 from verl_dots.methods.hooks import Forward, Stage
 from verl_dots.methods.replay.checks import refuse_loss
@@ -76,8 +76,7 @@ class Loss(Stage):
         own = [place for place, origin in enumerate(rows.origins) if origin.own]
         stored = [place for place, origin in enumerate(rows.origins) if not origin.own]
         recompute = self.settings.behaviour == "recomputed"
-        if self._keep_temperatures(rows):
-            rows.put({TEMPERATURE: torch.tensor(self._temperatures(rows))})
+        self._keep_temperatures(rows)
         if own and (self.decoupled or recompute):
             inner(self._part(rows, own), metrics)
         if self.decoupled:
@@ -86,8 +85,7 @@ class Loss(Stage):
             self._write_weights(rows, set(own) if recompute else set())
         else:
             self._copy_behaviour(rows.at(stored if recompute else range(len(rows))))
-        pairs = zip(rows.origins, rows.tags, strict=True)
-        ages = [0 if origin.own else step.number - tag["global_steps"] for origin, tag in pairs]
+        ages = [age_of(tag, step.number) for tag in rows.tags]
         rows.put({"replay_age": torch.tensor(ages, dtype=torch.int64)})
 
     def reduce(self, step: Step, rows: Rows) -> Rows:
@@ -99,27 +97,10 @@ class Loss(Stage):
         """The figures of the weights, and those that the workers' sums in the step's metrics give."""
         return self._figures | off_policy_metrics(step.metrics, self.name)
 
-    # --- each row's own temperature --------------------------------------------------------------------------
-
-    def _keep_temperatures(self, rows: Rows) -> bool:
-        """See to it that log-probs are computed at each row's own temperature; whether those differ."""
-        found = sorted(set(self._temperatures(rows)))
-        differ = len(found) > 1
-        if found == [float(self.rollout.temperature)]:
-            return False
-        if differ and self.one_temperature:
-            raise ValueError(
-                f"rollouts of temperatures {found} in one batch: actor_rollout_ref.model.use_fused_kernels knows one "
-                "for all rows; turn it off, or resume at the temperature of the rollouts in the replay buffer"
-            )
-        # One for all, but not the step's: every row comes from a run that had another temperature.
-        rows.pin({TEMPERATURE: LEFT_OUT if differ else found[0]})
-        return differ
-
-    def _temperatures(self, rows: Rows) -> list[float]:
-        return [float(tag.get(TEMPERATURE, self.rollout.temperature)) for tag in rows.tags]
-
     # --- behaviour policy ------------------------------------------------------------------------------------
+
+    def _keep_temperatures(self, rows: Rows) -> None:
+        keep_temperatures(rows, self.rollout.temperature, self.one_temperature)
 
     def _part(self, rows: Rows, places: Sequence[int]) -> Rows:
         """What fills up is computed in vain: it is written again afterwards, or has the same value."""

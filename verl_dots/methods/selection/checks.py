@@ -6,7 +6,14 @@ from omegaconf import DictConfig
 
 from verl_dots.config import DotsConfig
 from verl_dots.data.questions import Questions
-from verl_dots.methods.refusals import CHOSEN_QUESTIONS, OWN_AGENT_LOOP, excluded, refused_as, require_fixed
+from verl_dots.methods.refusals import (
+    CHOSEN_QUESTIONS,
+    OWN_AGENT_LOOP,
+    excluded,
+    keeps_going,
+    refused_as,
+    require_fixed,
+)
 from verl_dots.methods.selection.exploration import Exploration
 from verl_dots.methods.selection.state import rounds_batches
 from verl_dots.settings import ConfigError, require
@@ -22,6 +29,11 @@ def refuse_selection(config: DictConfig, dots: DotsConfig) -> None:
     if not dots.selection.enable:
         return
     require_fixed(config, "dots.selection.enable=True", *CHOSEN_QUESTIONS, OWN_AGENT_LOOP)
+    rewards = config.reward.reward_model
+    if keeps_going(config) and dots.selection.references and rewards.enable and not rewards.enable_resource_pool:
+        why = "the engine has other rollouts beside the references; set reward.reward_model.enable_resource_pool=True"
+        mode = f"trainer.v1.trainer_mode={config.trainer.v1.trainer_mode}"
+        raise excluded("reward.reward_model.enable", True, f"dots.selection.enable=True and {mode}", why)
     if dots.selection.score == "effectiveness":
         tries = config.actor_rollout_ref.rollout.n
         rule = "must be 2 or more with dots.selection.score=effectiveness: the rewards of a group must differ"

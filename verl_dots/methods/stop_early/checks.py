@@ -5,7 +5,13 @@ import math
 from omegaconf import DictConfig
 
 from verl_dots.config import DotsConfig
-from verl_dots.methods.refusals import OWN_AGENT_LOOP, excluded, refuse_without_groups_to_judge, require_fixed
+from verl_dots.methods.refusals import (
+    OWN_AGENT_LOOP,
+    excluded,
+    refuse_asynchronous,
+    refuse_without_groups_to_judge,
+    require_fixed,
+)
 from verl_dots.methods.stop_early.rule import LEAST_FIRST, first_size
 
 ON = "dots.stop_early.enable=True"
@@ -21,6 +27,7 @@ def refuse_stop_early(config: DictConfig, dots: DotsConfig) -> None:
         return
     require_fixed(config, ON, OWN_AGENT_LOOP)
     refuse_without_groups_to_judge(config, dots, ON)
+    refuse_asynchronous(config, ON, "the two parts of a group would be of different policies")
     if not (dots.selection.enable or dots.mopps.enable):
         why = "a question stops where a prediction of its difficulty agrees, and nothing predicts any; enable it"
         raise excluded("dots.selection.enable", False, ON, f"{why}, or dots.mopps.enable")

@@ -1,0 +1,84 @@
+"""Groups that an asynchronous trainer has asked for and not trained on yet: what it must know of each until then."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from verl_dots.state import StateError, require_keys
+
+COLUMNS = {"question": np.int64, "size": np.int64, "temperature": np.float64, "step": np.int64}
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A group as it was asked for.
+
+    Attributes:
+        question: its number, where the run knows it; else -1.
+        size: rollouts.
+        temperature: that they are sampled at, however long they take.
+        step: that asked for them.
+    """
+
+    question: int
+    size: int
+    temperature: float
+    step: int
+
+
+class InFlight:
+    """Such groups by uid, in the order in which they were asked for."""
+
+    def __init__(self) -> None:
+        self._asked: dict[str, Asked] = {}
+
+    def __len__(self) -> int:
+        return len(self._asked)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._asked)
+
+    def __contains__(self, uid: str) -> bool:
+        return uid in self._asked
+
+    @property
+    def questions(self) -> set[int]:
+        """Numbers of their questions."""
+        return {asked.question for asked in self._asked.values()}
+
+    def add(self, uid: str, asked: Asked) -> None:
+        """Remember a group.
+
+        Raises:
+            ValueError: there is one of that name.
+        """
+        if uid in self._asked:
+            raise ValueError(f"a group {uid} is in flight already; every group of a run has a name of its own")
+        self._asked[uid] = asked
+
+    def take(self, uids: Iterable[str]) -> dict[str, Asked]:
+        """What is known of some groups, which are forgotten here. Raises KeyError for one that is not in flight."""
+        return {uid: self._asked.pop(uid) for uid in uids}
+
+    def state_dict(self) -> dict[str, Any]:
+        asked = self._asked.values()
+        columns = {name: np.array([getattr(one, name) for one in asked], kind) for name, kind in COLUMNS.items()}
+        return {"uids": list(self._asked), **columns}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        require_keys("groups in flight", state, {"uids", *COLUMNS})
+        rows = zip(*(state[name].tolist() for name in COLUMNS), strict=True)
+        self._asked = {uid: Asked(*row) for uid, row in zip(state["uids"], rows, strict=True)}
+
+    def require_there(self, uids: set[str], what: str) -> None:
+        """Raise StateError unless exactly these groups are in flight; `what` holds them."""
+        if uids != set(self._asked):
+            lost, unknown = sorted(set(self._asked) - uids)[:3], sorted(uids - set(self._asked))[:3]
+            raise StateError(
+                f"{what} lacks groups that are in flight ({lost}) or has unknown ones ({unknown}); resume from an "
+                "earlier checkpoint",
+                key="transfer_queue",
+                reason="damaged",
+            )
