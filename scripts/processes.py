@@ -18,6 +18,7 @@ ROLES = {
     "TransferQueue": "transfer queue",
     "StorageUnit": "transfer queue",
     "DifficultyWorker": "difficulty",
+    "warm_workers": "warm process",
     "verl_dots.main": "command",
     "IDLE": "idle workers",
 }

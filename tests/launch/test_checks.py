@@ -64,6 +64,8 @@ PREEMPTIVE = f"{NO_SELECTION} dots.preemptive.enable=True dots.preemptive.prompt
 WHOLE_ROUNDS = "dots.selection.enable=True dots.selection.reuse_references=False"
 TOKEN_SUM_NORM = f"{A}.loss_agg_mode=seq-mean-token-sum-norm"
 MANAGER = f"{R}.agent.agent_loop_manager_class"
+ASYNC = "trainer.v1.trainer_mode=colocate_async"
+STOP_EARLY = f"dots.stop_early.enable=True {N}=8"
 # The overrides of a method, and those that it refuses.
 REFUSED = {
     "": f"""
@@ -72,7 +74,8 @@ data.train_batch_size=32 : size
 data.train_max_samples=7 -> dots.selection.references : size
 dots.adarft.beta=5 : range
 algorithm.filter_groups.enable=True : excluded
-trainer.v1.trainer_mode=colocate_async|sync : excluded
+trainer.v1.trainer_mode=separate_async : excluded
+{ASYNC} reward.reward_model.enable=True -> reward.reward_model.enable : excluded
 dots.difficulty.backbone=/nowhere/model : file
 dots.difficulty.backbone=null : missing
 dots.selection.score=rho : choice
@@ -97,14 +100,15 @@ algorithm.use_kl_in_reward=True : excluded
 {R}.enable_rollout_routing_replay=True : excluded
 data.gen_batch_size=2 : excluded
 data.train_batch_size=32 dots.replay.delta=1 : size
-trainer.v1.trainer_mode=sync : excluded
+{ASYNC} -> dots.loss.behaviour : excluded
+trainer.v1.trainer_mode=separate_async : excluded
 """,
     STATIC: """
 dots.adarft.difficulty=extra_info.difficulty|hardness : data
 dots.adarft.beta=nan|-0.1 : range
 dots.adarft.within=[1,6] : size
 data.train_batch_size=32 : size
-trainer.v1.trainer_mode=sync : excluded
+trainer.v1.trainer_mode=separate_async : excluded
 """,
     ADARFT: f"""
 dots.adarft.range=[0,100] : excluded
@@ -126,6 +130,7 @@ data.custom_cls.path=mine.py : excluded
 {MANAGER}=null : excluded
 {R}.temperature=2 : size
 dots.loss.behaviour=engine {LOSS}=grpo_rr -> dots.temperature.entropy : excluded
+{ASYNC} actor_rollout_ref.model.use_fused_kernels=True -> actor_rollout_ref.model.use_fused_kernels : excluded
 dots.replay.enable=True {LOSS}=grpo_rr actor_rollout_ref.model.use_fused_kernels=True """
     """-> actor_rollout_ref.model.use_fused_kernels : excluded
 """,
@@ -139,10 +144,10 @@ dots.temperature.enable=True : excluded
 dots.loss.behaviour=engine {LOSS}=grpo_rr -> dots.entropy_coefficient.enable : excluded
 algorithm.rollout_correction.bypass_mode=True -> dots.entropy_coefficient.enable : excluded
 distillation.enabled=True : excluded
-trainer.v1.trainer_mode=sync : excluded
+trainer.v1.trainer_mode=separate_async : excluded
 """,
     PENALTY: """
-trainer.v1.trainer_mode=sync : excluded
+trainer.v1.trainer_mode=separate_async : excluded
 """,
     FILTER: f"""
 dots.filter.threshold=1.5 {N}=4 : size
@@ -164,7 +169,7 @@ data.train_batch_size=4 {A}.ppo_mini_batch_size=3 : size
 reward.reward_model.enable=True : excluded
 dots.budget.least=1 dots.budget.enable=True {N}=8 : excluded
 dots.preemptive.enable=True dots.preemptive.prompts=8 {LOSS}=grpo_rr : excluded
-trainer.v1.trainer_mode=sync : excluded
+trainer.v1.trainer_mode=separate_async : excluded
 """,
     BALANCED: f"""
 algorithm.adv_estimator=gae|reinforce_plus_plus : excluded
@@ -173,7 +178,7 @@ algorithm.adv_estimator=gae|reinforce_plus_plus : excluded
 {A}.entropy_coeff=0.01 : excluded
 dots.entropy_coefficient.enable=True : excluded
 {N}=2 : size
-trainer.v1.trainer_mode=sync : excluded
+trainer.v1.trainer_mode=separate_async : excluded
 """,
     PREEMPTIVE: f"""
 dots.preemptive.prompts=6 : size
@@ -189,6 +194,13 @@ dots.preemptive.prompts=16 dots.selection.mu=8 {WHOLE_ROUNDS} : size
 data.custom_cls.path=mine.py : excluded
 {R}.calculate_log_probs=False : excluded
 {R}.temperature=0 : excluded
+{ASYNC} dots.loss.behaviour=engine -> trainer.v1.trainer_mode : excluded
+""",
+    STOP_EARLY: f"""
+{ASYNC} -> trainer.v1.trainer_mode : excluded
+""",
+    NO_SELECTION: """
+trainer.v1.trainer_mode=separate_async : excluded
 """,
 }
 
@@ -223,6 +235,11 @@ def test_a_setting_that_a_method_cannot_work_with(run_folder, method, overrides,
         f"{REPLAY} dots.refill.enable=True dots.selection.enable=True dots.budget.enable=True {N}=8",
         f"{PREEMPTIVE} dots.preemptive.updates=6",
         f"{PREEMPTIVE} {WHOLE_ROUNDS} dots.selection.mu=4",
+        ASYNC,
+        f"{ASYNC} {NO_SELECTION}",
+        f"{ASYNC} dots.replay.enable=True {LOSS}=grpo_rr dots.loss.behaviour=engine dots.refill.enable=True {N}=8",
+        f"{ASYNC} {BUDGET} dots.temperature.enable=True dots.mopps.enable=True",
+        "trainer.v1.trainer_mode=sync dots.temperature.enable=True",
         # Sampling for one step is what verl does: it needs no loss of ours, and works with everything.
         "dots.preemptive.enable=True dots.adarft.enable=True dots.adarft.range=[0,1]",
     ],

@@ -69,8 +69,9 @@ class MemoryQueue:
             self.fields[partition_id].pop(key, None)  # a prompt has none
             del self.tags[partition_id][key]
 
-    def kv_list(self, partition_id) -> dict[str, dict[str, dict]]:
-        return {partition_id: {key: dict(tag) for key, tag in self.tags[partition_id].items()}}
+    def kv_list(self, partition_id=None) -> dict[str, dict[str, dict]]:
+        names = [*self.tags] if partition_id is None else [partition_id]
+        return {name: {key: dict(tag) for key, tag in self.tags[name].items()} for name in names}
 
 
 def _column(values: list[Any]) -> Any:

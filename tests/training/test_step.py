@@ -22,8 +22,8 @@ from verl_dots.methods.selection import worker
 from verl_dots.methods.table import enabled, store_of
 from verl_dots.step import Step
 from verl_dots.training.failures import FailureCount
-from verl_dots.training.pipeline import Pipeline
 from verl_dots.training.modes import SyncTrainer
+from verl_dots.training.pipeline import Pipeline
 
 QUESTIONS, B, N = 32, 4, 4
 FAILING = {1, 3, 7, 11, 17, 23}  # questions of which a rollout fails, each time

@@ -86,9 +86,9 @@ def _check_mode(config: DictConfig) -> None:
     if config.trainer.v1.trainer_mode == mode:
         raise ConfigError(
             f"trainer.v1.trainer_mode={mode}: rollouts have devices of their own there, and a step makes several "
-            "updates of one batch as its parts arrive; the step that methods, run folder, checkpoints and stop take part in "
-            "makes its updates of a whole batch; use colocate_async, where rollouts go on between the updates on the "
-            "same devices, or verl.trainer.main_ppo",
+            "updates of one batch as its parts arrive; the step that the methods, the run folder and its checkpoints "
+            "belong to makes them of a whole batch; use colocate_async, where rollouts go on between the updates "
+            "on the same devices, or verl.trainer.main_ppo",
             key="trainer.v1.trainer_mode",
             reason="excluded",
         )

@@ -4,7 +4,7 @@ verl's asynchronous modes hold `num_warmup_batches` of groups in flight. A step 
 and takes the oldest that are complete. What a group was asked for with waits in `InFlight` until then, and is saved.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -40,8 +40,11 @@ class AsyncTrainer(DotsTrainer):
     def on_train_begin(self) -> None:
         """verl's: what it asks for ahead belongs to the step that comes, whichever step takes it."""
         self.begin_step({})
+        self._ahead_by(super().on_train_begin)
+
+    def _ahead_by(self, ask: Callable[[], None]) -> None:
         self._ahead = True
-        super().on_train_begin()
+        ask()
         self._ahead = False
         # References that are trained on have their rollouts, and wait among the others.
         size, temperature = self.config.actor_rollout_ref.rollout.n, float(self.now.temperature)

@@ -1,0 +1,131 @@
+"""A long run with everything on: whether memory, open files, threads, disk and the time of a step stay as they are.
+
+    python -m scripts.soak [--steps 2000] [--out runs/soak] [--recipe recipes/cpu/all.sh] [OVERRIDE ...]
+
+Runs the recipe on the tiny model with the smallest batch that has every method at work, and looks at all its processes.
+The same command resumes a run that has stopped, and judges one that is complete. It leaves in --out:
+
+    run/           the run folder
+    samples.csv    launch, seconds, step, of (a role of processes, or a folder), quantity, value
+    soak.png, .svg every figure by step
+
+The last lines say how each figure changes in 1000 steps, with its interval, and whether it is flat. Exit 1 where one
+is not, or where the run fails. Memory counts what processes share in part for each (PSS). /dev/shm is the machine's.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+import psutil
+
+from scripts.soak_flatness import Slope, draw, series_of, slopes
+from scripts.soak_reading import append, look, read
+from verl_dots.terminal import output
+
+ROOT = Path(__file__).parents[1]
+# Everything that goes together, on 8 questions of 4 rollouts: the fewest of which groups can stop early, be refilled
+# and differ in size.
+EVERYTHING = (
+    "data.train_batch_size=8", "actor_rollout_ref.actor.ppo_mini_batch_size=8", "actor_rollout_ref.rollout.n=4",
+    "data.max_response_length=24", "data.val_max_samples=32", "trainer.test_freq=50", "trainer.save_freq=50",
+    "dots.budget.enable=True", "dots.budget.by=predicted", "dots.budget.least=2", "dots.budget.most=8",
+    "dots.length_penalty.enable=True", "dots.length_penalty.ranked=step", "dots.refill.enable=True",
+    "dots.refill.at_the_limit=train", "dots.stop_early.enable=True", "dots.selection.references=8",
+)  # fmt: skip
+
+
+def arguments(argv: list[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--steps", type=int, default=2000, help="of the run (default: %(default)s)")
+    parser.add_argument("--out", default="runs/soak", help="folder for all of it (default: %(default)s)")
+    parser.add_argument("--recipe", default="recipes/cpu/all.sh", help="that is run (default: %(default)s)")
+    parser.add_argument("--every", type=float, default=10.0, help="seconds between two looks (default: %(default)s)")
+    parser.add_argument(
+        "--after", type=int, help="step from which figures are judged (default: a quarter of the steps)"
+    )
+    parser.add_argument("overrides", nargs="*", help="of the recipe")
+    args = parser.parse_args(argv)
+    args.after = args.steps // 4 if args.after is None else args.after
+    return args
+
+
+def rows_of(run: Path) -> dict[int, dict]:
+    """Metrics by step, of whole lines alone."""
+    path, rows = run / "metrics.jsonl", {}
+    for line in path.read_text().splitlines() if path.exists() else ():
+        if line.endswith("}"):
+            row = json.loads(line)
+            rows.setdefault(row["step"], {}).update(row)
+    return rows
+
+
+def step_times(rows: Mapping[int, Mapping[str, float]]) -> dict[int, float]:
+    """Seconds of each step, without those of its checkpoint."""
+    return {
+        step: row["timing_s/step"] - row.get("timing_s/save_checkpoint", 0.0)
+        for step, row in rows.items()
+        if row.get("timing_s/step") is not None
+    }
+
+
+def train(args: argparse.Namespace, out: Path) -> int:
+    """Run the recipe to its end, and look at it meanwhile; its exit status."""
+    run, samples = out / "run", out / "samples.csv"
+    launch = 1 + max((sample.launch for sample in read(samples)), default=-1) if samples.exists() else 0
+    variables = dict(os.environ, PYTHONPATH=str(ROOT), RUN=str(run), STEPS=str(args.steps), CACHE=str(out / "cache"))
+    command = ["bash", args.recipe, *EVERYTHING, *args.overrides]
+    with (out / "log").open("a") as log:
+        process = subprocess.Popen(command, cwd=ROOT, env=variables, stdout=log, stderr=subprocess.STDOUT)
+        try:
+            top = psutil.Process(process.pid)
+            while process.poll() is None:
+                if rows := rows_of(run):
+                    append(samples, look(top, run, launch, max(rows)))
+                time.sleep(args.every)
+        except KeyboardInterrupt:
+            process.terminate()  # it saves and ends
+            process.wait()
+            raise
+    return process.returncode
+
+
+def verdict(found: list[Slope]) -> str:
+    """The last line: what is not flat, or that all is."""
+    lacking = [slope for slope in found if slope.verdict != "flat"]
+    if not lacking:
+        return f"flat: all of {len(found)} figures"
+    names = "; ".join(f"{slope.of}, {slope.quantity} {slope.verdict}" for slope in lacking)
+    return f"not flat: {len(lacking)} of {len(found)} figures: {names}"
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run, judge and draw."""
+    args = arguments(argv)
+    out = Path(args.out).resolve()
+    out.mkdir(parents=True, exist_ok=True)
+    if max(rows_of(out / "run"), default=0) < args.steps and (status := train(args, out)):
+        tail = "\n".join((out / "log").read_text().splitlines()[-20:])
+        sys.exit(f"soak: the run ended with status {status}; its last words, of {out / 'log'}:\n{tail}")
+    if not (out / "samples.csv").exists():
+        sys.exit(f"soak: there is no {out / 'samples.csv'}: the run was over before the first look; lower --every")
+    series = series_of(read(out / "samples.csv"), step_times(rows_of(out / "run")))
+    found = slopes(series, args.after)
+    draw(series, out / "soak")
+    console = output()
+    for slope in found:
+        console.print(str(slope), soft_wrap=True, highlight=False)
+    if not found:
+        console.print(f"nothing to judge: no figure has two samples after step {args.after}; run more steps")
+        return 1
+    console.print(verdict(found), soft_wrap=True, highlight=False)
+    return int(any(slope.verdict != "flat" for slope in found))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,287 @@
+"""Steps of the asynchronous trainer without Ray: verl's own replay buffer over a queue in memory.
+
+The engine ends a group once a later one is asked for: what a step asks for the next one trains on.
+"""
+
+from contextlib import nullcontext
+
+import numpy as np
+import pytest
+from omegaconf import OmegaConf
+from verl.trainer.ppo.v1 import replay_buffer, trainer_base
+
+from tests.methods.conftest import queue  # noqa: F401  for every test of this file
+from tests.methods.memory import CONFIG, DataSet, MemoryTrainer, put
+from tests.training.test_step import ALL, QUESTIONS, B, InProcess, N
+from verl_dots.bridge import arrivals
+from verl_dots.bridge import trainer as bridge
+from verl_dots.bridge.agent_loop import PARTITION, TEMPERATURE
+from verl_dots.bridge.evictions import tell_evictions
+from verl_dots.bridge.failures import RolloutFailure
+from verl_dots.bridge.prompts import SIZE
+from verl_dots.bridge.questions import TrainQuestions
+from verl_dots.bridge.rows import TRAIN, Rows
+from verl_dots.config import DotsConfig
+from verl_dots.methods.run import Run
+from verl_dots.methods.selection import worker
+from verl_dots.methods.table import enabled, store_of
+from verl_dots.state import load_state
+from verl_dots.step import Step
+from verl_dots.training.async_trainer import FILE, KIND
+from verl_dots.training.failures import FailureCount
+from verl_dots.training.in_flight import InFlight
+from verl_dots.training.modes import ColocateAsyncTrainer
+from verl_dots.training.pipeline import Pipeline
+
+ENGINE = {"loss": {"behaviour": "engine"}, "temperature": ALL["temperature"] | {"entropy": "engine"}}
+EVERYTHING = {name: group for name, group in ALL.items() if name != "filter"} | ENGINE
+
+
+class Engine:
+    """Ends what it was asked for before; of question q q % 5 of 4 rollouts are right, rollout i has i + 1 tokens."""
+
+    def __init__(self, queue):  # noqa: F811
+        self.queue, self.waiting, self.failing = queue, [], set()
+        self.asked = {}  # uid -> (question, temperature, step)
+        self.temperature = None
+        self.tokens = 0
+
+    def generate_sequences(self, prompts):
+        partitions = list(prompts[PARTITION]) if PARTITION in prompts.keys() else [TRAIN] * len(prompts)  # noqa: SIM118
+        sizes = list(prompts[SIZE]) if SIZE in prompts.keys() else [N] * len(prompts)  # noqa: SIM118
+        step = int(prompts["global_steps"])
+        given = list(prompts[TEMPERATURE]) if TEMPERATURE in prompts.keys() else [None] * len(prompts)  # noqa: SIM118
+        self.end(step - 1)
+        rows = zip(prompts["uid"], prompts["raw_prompt"], partitions, sizes, given, strict=True)
+        for uid, messages, partition, size, temperature in rows:
+            self.asked[uid] = (int(messages[0]["content"].split()[1]), temperature, step)
+            self.waiting.append((uid, partition, int(size)))
+        if partitions[0] != TRAIN:
+            self.end(step - 1)
+
+    def end(self, version):
+        """The last token of what waits is of these weights, the first of those that there were when it was asked."""
+        for uid, partition, size in self.waiting:
+            question, _, step = self.asked[uid]
+            rewards = [float(place % N < question % 5) for place in range(size)]
+            failed = question in self.failing
+            rows = put(Step(step), uid, rewards[failed:], partition=partition)
+            self.tokens += rows.tokens
+            self.queue.kv_batch_put(rows.keys, partition, tags=[{"max_global_steps": version}] * len(rows))
+            self.queue.kv_batch_put([uid], partition, tags=[{"status": "failure" if failed else "finished"}])
+        self.waiting = []
+
+
+class MemoryAsync(MemoryTrainer, ColocateAsyncTrainer):
+    """verl's parts in memory, but for its replay buffer, its submission and its hooks."""
+
+    has_colocated_rewards = use_critic = use_reference_policy = False
+    trainer_mode, parameter_sync_step, _restored_tq_prompt_count = "colocate_async", 1, 0
+
+    def __init__(self, config, dots, queue):  # noqa: F811
+        MemoryTrainer.__init__(self)
+        self.config, self.dots, self.queue = config, dots, queue
+        self.stage_classes, self.questions = enabled(dots, config), TrainQuestions(DataSet(QUESTIONS), "prompt", "keep")
+        self._submitted, self.failures = trainer_base.defaultdict(int), FailureCount(1.0, B * N)
+        self.in_flight, self._ahead, self.global_steps, self.asked, self.trained = InFlight(), False, 0, 0, []
+        sampler = config.trainer.v1.sampler
+        self.replay_buffer = replay_buffer.ReplayBufferAsync(
+            "colocate_async", {}, sampler.threshold, "drop", {}, poll_interval=0.01, refill_fn=self._more
+        )
+        tell_evictions(self.replay_buffer, self.evicted)
+        self.agent_loop_manager = Engine(queue)
+        store = store_of(self.stage_classes)
+        fresh = store.fresh(dots, B) if store else B
+        self.pipeline = Pipeline(Run(dots, config, self.questions, 10, fresh, vocabulary=16, trainer=self))
+
+    def _more(self, count):
+        added = self._add_prompts_to_generate(count)
+        self.agent_loop_manager.end(self.global_steps - 1)
+        return added
+
+    # What `MemoryTrainer` does in the place of a trainer, this one does itself.
+    roll_out_references = ColocateAsyncTrainer.roll_out_references
+    roll_out_more = ColocateAsyncTrainer.roll_out_more
+
+    def set_temperature(self, temperature):
+        ColocateAsyncTrainer.set_temperature(self, temperature)
+
+    def next_question(self):
+        self.asked += 1
+        return (self.asked - 1) % QUESTIONS
+
+    def sampling(self):
+        return nullcontext()
+
+    def balance(self, rows, metrics):
+        return rows
+
+    def compute_advantages(self, rows, metrics):
+        pass
+
+    def forward(self, field, rows, metrics):
+        self._keep_temperatures(rows)
+        MemoryTrainer.forward(self, field, rows, metrics)
+
+    def update_actor(self, rows, metrics):
+        self._keep_temperatures(rows)
+        columns = rows.get("old_log_probs", "rollout_log_probs")
+        assert all((old == engine).all() for old, engine in zip(*columns, strict=True))  # the behaviour is the engine's
+        self.trained.append([(key, dict(tag)) for key, tag in zip(rows.keys, rows.tags, strict=True)])
+        self.ages = rows.get("replay_age")[0].tolist()
+
+    def begin(self):
+        """What a run does before its first step."""
+        self.global_steps += 1
+        self.on_train_begin()
+
+    def step_once(self):
+        """A step's questions by uid, and its metrics."""
+        self.timing_raw = {}
+        self.prepare_step()
+        meta = self._step_once(metrics := {}, self.timing_raw, B)
+        metrics |= self.generated(Rows(meta))
+        self.queue.kv_clear(meta.keys, TRAIN)
+        self.global_steps += 1
+        return self.now.question_of, metrics
+
+    def on_train_begin(self):
+        self.begin_step({})
+        ahead = trainer_base.PPOTrainer._add_async_warmup_batches
+        self._ahead_by(lambda: ahead(self, self.config.trainer.v1.colocate_async.num_warmup_batches))
+
+
+@pytest.fixture
+def make(monkeypatch, queue, tmp_path):  # noqa: F811
+    """Makes the trainer of a run with some settings of `dots`."""
+    for module in (arrivals, bridge, replay_buffer, trainer_base):
+        monkeypatch.setattr(module, "tq", queue)
+    monkeypatch.setattr(worker, "DifficultyWorkerGroup", InProcess)
+    monkeypatch.setattr("verl_dots.training.tolerant_trainer.take_failures", lambda of: [])
+    (backbone := tmp_path / "backbone").mkdir()
+    for name in ("config.json", "model.safetensors"):
+        (backbone / name).write_text("{}")
+
+    def made(dots, threshold=8, ahead=1):
+        config = OmegaConf.create(CONFIG)
+        config.trainer.critic_warmup = 0
+        config.trainer.v1 = {"colocate_async": {"num_warmup_batches": ahead}, "sampler": {"threshold": threshold}}
+        config.skip = {"rollout_tq": {"enable": False}}
+        config.data.gen_batch_size = 1
+        parts = config.actor_rollout_ref
+        parts.rollout.n, parts.actor.ppo_mini_batch_size, parts.actor.policy_loss.loss_mode = N, 2, "grpo_rr"
+        return MemoryAsync(config, DotsConfig.from_mapping(dots | {"difficulty": {"backbone": str(backbone)}}), queue)
+
+    return made
+
+
+def test_a_group_keeps_its_question_and_temperature_until_a_later_step_trains_on_it(make):
+    one, found, taken = make(EVERYTHING), [], 0
+    one.begin()
+    assert len(one.in_flight) == B  # two batches of the two questions that a step rolls out beside those it replays
+    for step in range(1, 8):
+        questions, metrics = one.step_once()
+        found.append(metrics)
+        rows = one.trained[-1]
+        names = {key.split("_")[0] for key, _ in rows}
+        assert len(names) == B and names == set(questions)
+        for (key, tag), age in zip(rows, one.ages, strict=True):
+            uid = key.split("_")[0]
+            if uid in one.agent_loop_manager.asked:
+                question, temperature, asked = one.agent_loop_manager.asked[uid]
+                assert questions[uid] == question
+                if temperature is not None and asked != step:  # references have no temperature of their own
+                    assert tag.get("temperature", one.now.temperature) == temperature
+            # Of a fresh row as of a replayed one: by the weights that sampled its first token.
+            assert age == step - (tag["min_global_steps"] + 1)
+        taken += sum(tag["response_len"] for key, tag in rows if "replayed" not in key)
+        assert metrics["training/age/mean"] == pytest.approx(np.mean(one.ages))
+        assert metrics["training/age/max"] == max(one.ages)
+    assert any(metrics["replay/share"] > 0 for metrics in found)
+    fresh = [one.ages[place] for place, (key, _) in enumerate(one.trained[-1]) if "prompt" in key]
+    assert fresh and min(fresh) >= 1  # asked for in an earlier step
+    assert len({metrics["temperature/temperature"] for metrics in found}) > 1
+    # Every token is counted once, in the step that takes it.
+    unused = sum(metrics.get("training/unused_tokens", 0) for metrics in found)
+    assert sum(metrics["training/generated_tokens"] for metrics in found) == taken + unused
+
+
+@pytest.mark.parametrize(
+    "dots",
+    [
+        {"budget": {"enable": True, "least": 2, "most": 6, "widen": None}},
+        {"adarft": {"enable": True, "difficulty": "extra_info.level"}},
+        {"mopps": {"enable": True}, "refill": {"enable": True, "within": [0.2, 0.8]}},
+        {"selection": ALL["selection"] | {"mu": 1, "reuse_references": True}},
+    ],
+    ids="+".join,
+)
+def test_each_source_rolls_out_ahead_and_every_batch_is_whole(make, dots):
+    one = make(dots | {"loss": {"behaviour": "engine"}})
+    one.begin()
+    before = len(one.in_flight)
+    for _ in range(5):
+        questions, metrics = one.step_once()
+        assert len({key.split("_")[0] for key, _ in one.trained[-1]}) == B == len(questions) - len(one.now.dropped)
+        assert len(one.in_flight) == before and metrics["training/dropped_groups"] == 0
+
+
+def test_failed_groups_give_way_to_others_and_are_counted(make):
+    one = make({"adarft": {"enable": True, "difficulty": "extra_info.level"}, "loss": {"behaviour": "engine"}})
+    one.agent_loop_manager.failing = {0, 1}
+    one.begin()
+    assert one.in_flight.questions >= {0, 1}
+    questions, metrics = one.step_once()
+    assert len(set(questions.values())) == B and not {0, 1} & set(questions.values())
+    assert metrics["training/dropped_groups"] >= 2
+    assert metrics["training/failed_rollouts"] == metrics["training/dropped_groups"] == one.failures.failed
+    kept = sum(tag["response_len"] for _, tag in one.trained[-1])
+    # The first rollout of a failed group is missing: 1 + 2 + 3 tokens of the others are given up.
+    assert metrics["training/dropped_tokens"] == 6 * metrics["training/dropped_groups"]
+    assert metrics["training/generated_tokens"] == kept + metrics["training/dropped_tokens"]
+
+
+def test_a_run_whose_every_rollout_fails_ends(make):
+    one = make({"mopps": {"enable": True}, "loss": {"behaviour": "engine"}})
+    one.failures = FailureCount(0.0, B * N)
+    one.agent_loop_manager.failing = set(range(QUESTIONS))
+    one.begin()
+    with pytest.raises(RolloutFailure, match="rollouts failed in the last 20 steps"):
+        one.step_once()
+
+
+def test_what_is_too_old_is_given_up_and_its_tokens_are_counted(make):
+    one = make({"mopps": {"enable": True}, "loss": {"behaviour": "engine"}}, threshold=1)
+    one.begin()
+    one.step_once()
+    _, metrics = one.step_once()
+    assert metrics["training/off_policy/evicted_samples"] == B and metrics["training/dropped_groups"] == 0
+    kept = sum(tag["response_len"] for _, tag in one.trained[-1])
+    assert metrics["training/generated_tokens"] == kept + B * (1 + 2 + 3 + 4)
+    assert max(one.ages) == 0
+
+
+def test_nothing_ahead_is_a_step_that_trains_on_what_it_asks_for(make):
+    one = make({"mopps": {"enable": True}, "loss": {"behaviour": "engine"}}, ahead=0)
+    one.begin()
+    assert len(one.in_flight) == 0
+    wait = one.replay_buffer._wait_for_next_poll
+    one.replay_buffer._wait_for_next_poll = lambda *given: (
+        one.agent_loop_manager.end(one.global_steps - 1) or wait(*given)
+    )
+    for _ in range(2):
+        one.step_once()
+        assert max(one.ages) == 0 == len(one.in_flight)
+
+
+def test_a_checkpoint_holds_what_is_in_flight(make, tmp_path):
+    one = make(EVERYTHING)
+    one.begin()
+    for _ in range(3):
+        one.step_once()
+    one.save_stages(tmp_path)
+    restored = InFlight()
+    restored.load_state_dict(load_state(tmp_path / FILE, KIND))
+    there = set(restored)
+    assert restored.take(sorted(there)) == {uid: one.in_flight.take([uid])[uid] for uid in sorted(there)} != {}
+    assert arrivals.prompts_there() == there

@@ -1,0 +1,47 @@
+"""What an asynchronous trainer knows of the groups that it has asked for."""
+
+import pytest
+
+from tests.methods.memory import carry_over
+from tests.refusals import refused
+from verl_dots.training.in_flight import Asked, InFlight
+
+FIRST, SECOND = Asked(question=3, size=8, temperature=0.75, step=1), Asked(question=-1, size=4, temperature=1.0, step=2)
+
+
+@pytest.fixture
+def two():
+    held = InFlight()
+    held.add("a", FIRST)
+    held.add("b", SECOND)
+    return held
+
+
+def test_a_group_is_known_until_it_is_taken(two):
+    assert list(two) == ["a", "b"] and len(two) == 2 and two.questions == {3, -1}
+    assert two.take(["a"]) == {"a": FIRST}
+    assert "a" not in two and "b" in two and two.questions == {-1}
+    with pytest.raises(KeyError):
+        two.take(["a"])
+
+
+def test_no_two_groups_have_one_name(two):
+    with pytest.raises(ValueError, match="a group b is in flight already"):
+        two.add("b", FIRST)
+
+
+def test_a_checkpoint_holds_all_of_it_in_its_order(two, tmp_path):
+    restored = InFlight()
+    carry_over(two, restored, tmp_path)
+    assert list(restored) == ["a", "b"] and restored.take(["b", "a"]) == {"b": SECOND, "a": FIRST}
+    carry_over(InFlight(), two, tmp_path)
+    assert len(two) == 0
+    with refused("groups in flight", "other run", "'step'"):
+        two.load_state_dict({"uids": []})
+
+
+@pytest.mark.parametrize("there", [{"a"}, {"a", "b", "c"}, set()], ids=str)
+def test_a_queue_with_other_groups_is_refused(two, there):
+    two.require_there({"a", "b"}, "it")
+    with refused("transfer_queue", "damaged", "it lacks groups"):
+        two.require_there(there, "it")
