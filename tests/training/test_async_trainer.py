@@ -34,7 +34,7 @@ from verl_dots.training.modes import ColocateAsyncTrainer
 from verl_dots.training.pipeline import Pipeline
 
 # The engine's log-probs are -0.5: the temperature rises towards an entropy of 1.
-HOLDS = {"entropy": "engine", "target": 1.0, "warm_up": 0}
+HOLDS = {"entropy": "engine", "target": 1.0}
 ENGINE = {"loss": {"behaviour": "engine"}, "temperature": ALL["temperature"] | HOLDS}
 EVERYTHING = {name: group for name, group in ALL.items() if name != "filter"} | ENGINE
 
@@ -185,7 +185,7 @@ def test_a_group_keeps_its_question_and_temperature_until_a_later_step_trains_on
     one, found, taken = make(EVERYTHING), [], 0
     one.begin()
     assert len(one.in_flight) >= B  # two batches of the two questions that a step rolls out, or more with references
-    for step in range(1, 8):
+    for step in range(1, 6):
         questions, metrics = one.step_once()
         found.append(metrics)
         rows = one.trained[-1]
@@ -226,7 +226,7 @@ def test_each_source_rolls_out_ahead_and_every_batch_is_whole(make, dots):
     one = make(dots | {"loss": {"behaviour": "engine"}})
     one.begin()
     before = len(one.in_flight)
-    for _ in range(5):
+    for _ in range(3):
         questions, metrics = one.step_once()
         assert len({key.split("_")[0] for key, _ in one.trained[-1]}) == B == len(questions) - len(one.now.dropped)
         assert len(one.in_flight) == before and metrics["training/dropped_groups"] == 0

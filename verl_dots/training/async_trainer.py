@@ -95,8 +95,8 @@ class AsyncTrainer(DotsTrainer):
         due = self.config.data.train_batch_size - len(stored)
         if due > 0:
             there = self._taken(super().wait_for_rollouts(due, metrics)).joined(there)
-            # Without what was asked for meanwhile, in the place of evicted groups.
-            step.question_of = {uid: one for uid, one in step.question_of.items() if uid not in self.in_flight}
+            # Without groups that verl has evicted meanwhile, and what was asked for in their place.
+            step.question_of = {uid: step.question_of[uid] for uid in sorted(set(there.uids) & step.question_of.keys())}
         there.meta.extra_info["temperature"] = self.config.actor_rollout_ref.rollout.temperature
         return there
 

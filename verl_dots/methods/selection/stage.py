@@ -143,7 +143,8 @@ class Selection(Source):
         }
         figures |= self._expected_figures(expected_P)
         self._figures |= {f"selection/{name}": value for name, value in figures.items() if np.isfinite(value)}
-        step.metrics["training/unused_tokens"] = float(unused_tokens)
+        name = "training/unused_tokens"  # where rollouts go ahead of the first step, it begins with two rounds
+        step.metrics[name] = step.metrics.get(name, 0.0) + float(unused_tokens)
 
     def _plan_without_references(self, step: Step) -> None:
         """A round by what training has rolled out; uniform before there is any, or where predictions are distrusted."""
