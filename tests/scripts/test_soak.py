@@ -60,8 +60,8 @@ def test_a_slope_without_noise_is_exact_and_told_with_its_interval():
 
 
 def test_what_fills_before_the_first_counted_step_does_not_count():
-    filling = [Sample(0, 0.0, step, "engine", MEMORY, min(step, 400)) for step in range(0, 2001, 5)]
-    assert [slope.verdict for slope in judged(filling, after=500)] == ["flat"]
+    filling = [Sample(0, 0.0, step, "engine", MEMORY, min(step, 1500)) for step in range(0, 2001, 5)]
+    assert [slope.verdict for slope in judged(filling, after=1500)] == ["flat"]
     assert [slope.verdict for slope in judged(filling, after=0)] != ["flat"]
 
 
@@ -89,7 +89,8 @@ def test_a_look_finds_a_processs_memory_files_and_threads(tmp_path):
     (tmp_path / "global_step_1").mkdir()
     (tmp_path / "global_step_1" / "model").write_bytes(bytes(3 * 2**20))
     (tmp_path / "train.log").write_bytes(bytes(2**20))
-    code = "import sys; held = bytearray(64 * 2**20); files = [open('/dev/null') for _ in range(7)]; print(); sys.stdin.read()"
+    holds = "held = bytearray(64 * 2**20); files = [open('/dev/null') for _ in range(7)]"
+    code = f"import sys; {holds}; print(); sys.stdin.read()"
     with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
         child.stdout.readline()
         found = {(s.of, s.quantity): s.value for s in look(psutil.Process(child.pid), tmp_path, 0, 4)}
