@@ -51,7 +51,12 @@ CONTRACT = (
         "_compute_advantage(batch metrics) _update_critic(batch metrics) _update_actor(batch metrics) "
         "on_sample_begin() on_sample_end()",
         attributes="config use_critic global_steps timing_raw replay_buffer actor_rollout_wg reward_loop_manager "
-        "checkpoint_manager agent_loop_manager processor",
+        "checkpoint_manager agent_loop_manager processor checkpoint_callback",
+    ),
+    Part(
+        "verl.trainer.ppo.checkpoint_callback.CheckpointCallback",
+        "bridge/trainer.py",
+        called="on_save(trainer global_step checkpoint_dir async_save)",
     ),
     Part(
         f"{V1}.PPOTrainerSync",

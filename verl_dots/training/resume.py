@@ -20,7 +20,7 @@ from verl_dots.checkpoints import (
 )  # fmt: skip
 from verl_dots.config import DotsConfig
 from verl_dots.settings import ConfigError
-from verl_dots.state import StateError
+from verl_dots.state import Kind, StateError
 from verl_dots.training.fingerprints import FILES, MODELS, fingerprints
 from verl_dots.training.resume_settings import changes, decisive
 from verl_dots.training.run_record import load_record, saved_settings
@@ -65,17 +65,18 @@ def saved_by(config: DictConfig) -> Needs:
     return _needs(config, "save_contents", _states(OmegaConf.to_container(config.dots, resolve=True), config))
 
 
-def _states(dots: Mapping[str, Any], config: DictConfig) -> tuple[str, ...]:
+def _states(dots: Mapping[str, Any], config: DictConfig) -> tuple[Kind, ...]:
     # It imports verl: not before the environment is set.
-    from verl_dots.methods.table import state_names
+    from verl_dots.methods.table import state_kinds
 
-    return state_names(DotsConfig.from_mapping(dots), config)
+    return state_kinds(DotsConfig.from_mapping(dots), config)
 
 
-def _needs(config: DictConfig, contents_key: str, states: tuple[str, ...]) -> Needs:
+def _needs(config: DictConfig, contents_key: str, states: tuple[Kind, ...]) -> Needs:
     contents = OmegaConf.select(config, f"actor_rollout_ref.actor.checkpoint.{contents_key}")
     parts = ("actor", "critic") if _has_critic(config) else ("actor",)
-    return Needs(tuple(contents or Needs.contents), parts, states=states)
+    background = bool(OmegaConf.select(config, "actor_rollout_ref.actor.checkpoint.async_save"))
+    return Needs(tuple(contents or Needs.contents), parts, states=states, listed=not background)
 
 
 def _has_critic(config: DictConfig) -> bool:
@@ -89,7 +90,7 @@ def _faults_at(folder: Path, config: DictConfig) -> list[str]:
         load_record(folder)
     except StateError as error:
         return [str(error)]
-    return faults(folder, needs)
+    return faults(folder, needs, checksums=True)
 
 
 def _needs_at(folder: Path, config: DictConfig) -> Needs:
