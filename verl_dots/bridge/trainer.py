@@ -13,17 +13,17 @@ from typing import Any
 
 import numpy as np
 import transfer_queue as tq
-from omegaconf import open_dict
 from tensordict import TensorDict
 from transfer_queue import KVBatchMeta
-from verl.trainer.ppo.checkpoint_callback import CheckpointCallback
 from verl.trainer.ppo.v1 import PPOTrainerSync
 from verl.utils import tensordict_utils as tu
 from verl.utils.config import omega_conf_to_dataclass
 from verl.utils.debug import marked_timer
 
 from verl_dots.bridge.agent_loop import FIRST_ROLLOUT, PARTITION
+from verl_dots.bridge.announced import announce, unannounced
 from verl_dots.bridge.rows import Rows
+from verl_dots.bridge.watch import Watch, processes_of
 
 
 def column(values: Any) -> Any:
@@ -189,33 +189,23 @@ class BridgeTrainer(PPOTrainerSync):
 
     # --- the run ---------------------------------------------------------------------------------------------
 
+    def fit(self, agent_loop_manager: Any) -> None:
+        """verl's, which ends where a process has died that it waits for."""
+        with Watch(processes_of(self, agent_loop_manager)):
+            super().fit(agent_loop_manager)
+
     def validate(self) -> dict:
         """verl's validation; its figures."""
         return super()._validate()
 
     def save(self) -> None:
-        """Write verl's part of a checkpoint. Where it is written at once, `saved` names it and tells who asked."""
-        checkpoint, callback = self.config.actor_rollout_ref.actor.checkpoint, self.checkpoint_callback
-        if checkpoint.get("async_save", False):
+        """Write verl's part of a checkpoint. Where it is written at once, `saved` tells of it."""
+        with unannounced(self):
             super()._save_checkpoint()
-            return
-        # verl leaves both to whoever finishes a save in the background; its workers have settings of their own.
-        with open_dict(checkpoint):
-            checkpoint.async_save = True
-        self.checkpoint_callback = CheckpointCallback()
-        try:
-            super()._save_checkpoint()
-        finally:
-            self.checkpoint_callback = callback
-            checkpoint.async_save = False
 
     def saved(self, folder: Path) -> None:
         """Tell verl's callback of a checkpoint that is complete."""
-        if not self.config.actor_rollout_ref.actor.checkpoint.get("async_save", False):
-            step = self.global_steps
-            self.checkpoint_callback.on_save(
-                trainer=self, global_step=step, checkpoint_dir=str(folder), async_save=False
-            )
+        announce(self, folder)
 
     def load(self) -> None:
         """Read verl's part of the checkpoint that the run resumes from."""
