@@ -87,14 +87,17 @@ class Campaign:
 
     def _plain(self) -> None:
         run, marker = self.out / "plain" / "run", self.out / "plain" / "seconds_to_first_row"
-        if not marker.exists():
+        for starts in range(1, MOST_STARTS + 1):
+            if marker.exists():
+                break
             shutil.rmtree(run.parent, ignore_errors=True)
             self.say("the undisturbed run")
             found, first = Launch(self._words(run), run, self.limit).run_through()
-            if found.fault:
-                raise RuntimeError(f"{found.fault}: {found.said}; see {run.parent / 'console.log'}")
             found.survivors.wait()
-            marker.write_text(str(first))
+            if not found.fault:
+                marker.write_text(str(first))
+            elif starts == MOST_STARTS or first:
+                raise RuntimeError(f"{found.fault}: {found.said}; see {run.parent / 'console.log'}")
         self.seconds = seconds_of(run, float(marker.read_text()))
 
     def _words(self, run: Path) -> list[str]:

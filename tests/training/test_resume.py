@@ -77,6 +77,23 @@ def test_a_run_without_a_complete_checkpoint_is_refused_with_names_and_ways_out(
     assert found_name(run, dots__replay__enable=True, trainer__resume_mode="disable") is None
 
 
+@pytest.mark.parametrize("left", ["nothing", "replay.safetensors", "run.state", "data.pt"])
+def test_a_run_that_was_killed_in_its_first_save_begins_anew(run, left, caplog):
+    """Neither the list of files nor the tracker is there, which come last: no checkpoint was ever complete."""
+    config = run_config(run, dots__replay__enable=True)
+    folder = own_checkpoint(run, 4, config, states=("replay",))
+    for file in [file for file in folder.rglob("*") if file.is_file() and (file.name != left or left == "nothing")]:
+        file.unlink()
+    with refused(str(run), "file", TRACKER, "4"):  # the tracker knows of one
+        find_checkpoint(config)
+    (run / TRACKER).unlink()
+    assert find_checkpoint(config) is None
+    assert "ended in its first save (global_step_4 (" in caplog.text
+    own_checkpoint(run, 2, config, states=("replay",))
+    (run / TRACKER).unlink()
+    assert find_checkpoint(config).name == "global_step_2"
+
+
 def test_a_tracker_without_checkpoints_is_no_new_run_either(run):
     (run / TRACKER).write_text("20")
     with refused(str(run), "file", TRACKER, "20"):

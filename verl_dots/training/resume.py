@@ -19,6 +19,7 @@ from verl_dots.checkpoints import (
     write_tracker,
 )  # fmt: skip
 from verl_dots.config import DotsConfig
+from verl_dots.manifest import MANIFEST
 from verl_dots.settings import ConfigError
 from verl_dots.state import Kind, StateError
 from verl_dots.training.fingerprints import FILES, MODELS, fingerprints
@@ -129,6 +130,10 @@ def _newest(run: Path, config: DictConfig) -> Path | None:
             break
         skipped[folder] = found
     else:
+        if named is None and not any((folder / MANIFEST).exists() for folder in there):
+            # The tracker and the lists of files come last: nothing was ever saved, and nothing is lost.
+            logger.warning("%s: the run ended in its first save (%s); it begins anew", run, describe(skipped))
+            return None
         what = f"none of its checkpoints is complete: {describe(skipped)}" if there else "its checkpoints are gone"
         said = "" if named is None else f" ({TRACKER} says {named!r})"
         text = f"{run} is of a run that has been saved, but {what}{said}. It is not begun again in silence. {WAYS_OUT}"

@@ -5,6 +5,7 @@ import logging
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from omegaconf import DictConfig, open_dict
@@ -63,7 +64,7 @@ def save_whole(
     try:
         with verl_removes_nothing(config):
             write(folder)
-        missing = faults(folder, needs)
+        missing = faults(folder, replace(needs, listed=False))  # the list comes last
         if not missing:
             write_manifest(folder, step)
             write_tracker(run, step)
