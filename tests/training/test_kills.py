@@ -12,12 +12,14 @@ import traceback
 import numpy as np
 import pytest
 import torch
+from omegaconf import OmegaConf
 
 from scripts.faults.compare import differences, rows_of
 from tests.run_on_disk import run_config
 from verl_dots.checkpoints import RECORD, checkpoints_in, faults, step_of
 from verl_dots.manifest import MANIFEST
 from verl_dots.state import load_state, save_state
+from verl_dots.training import origin
 from verl_dots.training.resume import find_checkpoint, repair_tracker, saved_by
 from verl_dots.training.run_folder import RunFolder
 from verl_dots.training.run_record import RunRecord, load_record, save_record
@@ -31,11 +33,12 @@ class SmallRun:
 
     Args:
         folder: of the run.
-        forget: leave the generator out of the checkpoints, a fault that the comparison must see.
+        forget: do not restore the generator, a fault that the comparison must see.
+        steps: of the run.
     """
 
-    def __init__(self, folder, forget=False):
-        self.folder, self.forget = folder, forget
+    def __init__(self, folder, forget=False, steps=STEPS):
+        self.folder, self.forget, self.steps = folder, forget, steps
         self.config = run_config(folder, trainer__max_actor_ckpt_to_keep=2)
         self.generator = np.random.default_rng(7)
         self.weight = torch.zeros(20_000, dtype=torch.float64)
@@ -52,7 +55,7 @@ class SmallRun:
             if not self.forget:
                 self.generator.bit_generator.state = state["rng"]
         log = RunFolder(self.folder, self.config, begin, record)
-        for step in range(begin + 1, STEPS + 1):
+        for step in range(begin + 1, self.steps + 1):
             self.weight = self.weight + torch.from_numpy(self.generator.random(len(self.weight)))
             row = {"weight": float(self.weight.sum()), "training/generated_tokens": TOKENS}
             row |= {"training/generated_rollouts": 1, "timing_s/step": 0.5}
@@ -65,7 +68,7 @@ class SmallRun:
     def writer(self, step, record):
         def write(folder):
             save_state(folder / "small.safetensors", "small", {"rng": self.generator.bit_generator.state})
-            save_record(folder, record, {"trainer": {}, "dots": {}})
+            save_record(folder, record, OmegaConf.to_container(self.config))
             actor = folder / "actor"
             actor.mkdir(exist_ok=True)
             for kind in ("model", "optim", "extra_state"):
@@ -76,13 +79,13 @@ class SmallRun:
         return write
 
 
-def started(folder, forget=False):
+def started(folder, **more):
     """A process that trains; its id."""
     pid = os.fork()
     if pid == 0:
         status = 1
         try:
-            SmallRun(folder, forget).go()
+            SmallRun(folder, **more).go()
             status = 0
         except Exception:
             traceback.print_exc()
@@ -95,11 +98,11 @@ def ended(pid):
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
 
-def killed_often(folder, seconds, generator, forget=False):
+def killed_often(folder, seconds, generator):
     """Start the run, kill it after a random time, start it at once; how often before it came to its end."""
     kills = 0
     while True:
-        pid = started(folder, forget)
+        pid = started(folder)
         if kills < MOST_KILLS:
             time.sleep(generator.random() * seconds)
             os.kill(pid, signal.SIGKILL)
@@ -111,10 +114,11 @@ def killed_often(folder, seconds, generator, forget=False):
 
 
 @pytest.fixture(scope="module", autouse=True)
-def no_waiting_for_the_disk():
-    """A process that is killed loses nothing that it has written; a machine without power would."""
+def quickly():
+    """Without waits for the disk, which keeps what a killed process has written, and without a look at git."""
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(os, "fsync", lambda file: None)
+        patched.setattr(origin, "commit", lambda: None)
         yield
 
 
@@ -122,37 +126,42 @@ def no_waiting_for_the_disk():
 def plain(tmp_path_factory):
     """The run that nobody kills, and the seconds that it takes."""
     folder = tmp_path_factory.mktemp("plain") / "run"
+    saved_by(run_config(folder))  # it imports verl, which each process would do again
     began = time.monotonic()
     assert ended(started(folder)) == 0
     return folder, time.monotonic() - began
 
 
-def test_a_run_that_is_killed_again_and_again_is_the_run_that_is_not(plain, tmp_path):
+def test_runs_that_are_killed_again_and_again_are_the_run_that_is_not(plain, tmp_path):
     folder, seconds = plain
     assert sorted(rows_of(folder)) == list(range(1, STEPS + 1))
-    assert killed_often(tmp_path / "run", seconds, np.random.default_rng(3)) > 2
-    assert differences(tmp_path / "run", folder) == []
-    rows = rows_of(tmp_path / "run")
-    assert rows[STEPS]["generated_tokens"] == STEPS * TOKENS and rows[STEPS]["train_seconds"] == STEPS * 0.5
-    assert not [file for file in (tmp_path / "run").rglob("*.partial") if file.parent == tmp_path / "run"]
+    generator, kills = np.random.default_rng(3), 0
+    for number in range(3):
+        run = tmp_path / f"run-{number}"
+        kills += killed_often(run, seconds / 2, generator)
+        assert differences(run, folder) == []
+        last = rows_of(run)[STEPS]
+        assert (last["generated_tokens"], last["train_seconds"]) == (STEPS * TOKENS, STEPS * 0.5)
+    assert kills >= 5
 
 
-def test_the_comparison_sees_what_a_checkpoint_forgets(plain, tmp_path):
-    folder, seconds = plain
-    assert killed_often(tmp_path / "run", seconds, np.random.default_rng(3), forget=True) > 2
-    found = differences(tmp_path / "run", folder)
-    assert any("weight is" in line for line in found) and "actor/model_world_size_1_rank_0.pt" in " ".join(found)
+def test_the_comparison_sees_what_a_resume_forgets(plain, tmp_path):
+    assert ended(started(tmp_path / "run", steps=2)) == ended(started(tmp_path / "run", forget=True)) == 0
+    found = differences(tmp_path / "run", plain[0])
+    assert found[0].startswith("metrics.jsonl, line 3, step 3: weight is ")
+    assert "actor/model_world_size_1_rank_0.pt of the last checkpoint differs" in found
+    assert differences(plain[0], plain[0]) == []
 
 
 def test_wherever_a_save_is_cut_off_the_checkpoint_before_is_the_newest(tmp_path, monkeypatch):
     """A process is ended before each of its writes to disk in turn: renames and the files that torch opens."""
     cut, step, run = 0, None, tmp_path / "run"
     needs = saved_by(run_config(run))
-    while step != STEPS:
+    while step != 2:
         pid = os.fork()
         if pid == 0:
             _end_at(monkeypatch, cut)
-            SmallRun(run).go()
+            SmallRun(run, steps=2).go()
             os._exit(0)
         ended(pid)
         complete = [folder for folder in checkpoints_in(run) if not faults(folder, needs, checksums=True)]

@@ -9,6 +9,7 @@ from omegaconf import OmegaConf
 from tests.refusals import refused
 from tests.run_on_disk import own_checkpoint, run_config, stock_checkpoint
 from verl_dots.checkpoints import TRACKER, tracked, write_tracker
+from verl_dots.manifest import write_manifest
 from verl_dots.training.resume import find_checkpoint, repair_tracker
 
 
@@ -75,6 +76,17 @@ def test_a_run_without_a_complete_checkpoint_is_refused_with_names_and_ways_out(
     with refused(str(run), "file", "global_step_4 (", *ways_out):
         find_checkpoint(config)
     assert found_name(run, dots__replay__enable=True, trainer__resume_mode="disable") is None
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[]", "null", "trainer: {}\ndots: []", "trainer: {}\ndots: {replay: {enable: true}}"]
+)
+def test_settings_that_no_run_has_written_make_no_complete_checkpoint(run, text):
+    own_checkpoint(run, 2)
+    folder = own_checkpoint(run, 4)
+    (folder / "config.yaml").write_text(text)
+    write_manifest(folder, 4)  # whoever wrote them also listed them
+    assert found_name(run) == "global_step_2"
 
 
 @pytest.mark.parametrize("left", ["nothing", "replay.safetensors", "run.state", "data.pt"])

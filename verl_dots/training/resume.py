@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from verl_dots.checkpoints import (
     TRACKER,
@@ -24,7 +25,7 @@ from verl_dots.settings import ConfigError
 from verl_dots.state import Kind, StateError
 from verl_dots.training.fingerprints import FILES, MODELS, fingerprints
 from verl_dots.training.resume_settings import changes, decisive
-from verl_dots.training.run_record import load_record, saved_settings
+from verl_dots.training.run_record import CONFIG, load_record, saved_settings
 
 logger = logging.getLogger(__name__)
 
@@ -99,8 +100,12 @@ def _needs_at(folder: Path, config: DictConfig) -> Needs:
     saved = saved_settings(folder)
     if saved is None or "dots" not in saved:
         return _needs(config, "load_contents", states=())
-    known = {key: value for key, value in saved["dots"].items() if key in config.dots}
-    return _needs(config, "load_contents", _states(known, OmegaConf.create(saved)))
+    try:
+        known = {key: value for key, value in saved["dots"].items() if key in config.dots}
+        return _needs(config, "load_contents", _states(known, OmegaConf.create(saved)))
+    except (AttributeError, TypeError, OmegaConfBaseException) as error:
+        text = f"{CONFIG} does not hold the settings of a run ({' '.join(str(error).split())[:80]})"
+        raise StateError(text, key=str(folder / CONFIG), reason="damaged") from error
 
 
 def _given(config: DictConfig) -> Path:
