@@ -108,10 +108,11 @@ class Campaign:
         run = self.out / f"chain-{chain}" / "run"
         words, before, starts = self._words(run), None, 0
         while True:
-            done = sum(kill["chain"] == chain and kill["came"] for kill in self.kills.done.values())
+            unnoted = int(before is not None)
+            here = sum(kill["chain"] == chain and kill["came"] for kill in self.kills.done.values()) + unnoted
             kill = None
-            if done < self.length and self.counted() + (before is not None) < wanted:
-                kill = planned(self.seed, len(self.kills.done) + 1 + (before is not None))
+            if here < self.length and self.counted() + unnoted < wanted:
+                kill = planned(self.seed, len(self.kills.done) + 1 + unnoted)
             launch = Launch(words, run, self.limit)
             found = launch.run_through()[0] if kill is None else launch.kill(kill, self.seconds)
             if before is not None:
@@ -125,9 +126,12 @@ class Campaign:
                 return self._compared(chain, [f"{found.fault}: {found.said}"])
             if found.completed:
                 break
+        wrong = []
         if before is not None:
             self._note(chain, *before)
-        self._compared(chain, differences(run, self.out / "plain" / "run"))
+        elif left := found.survivors.wait():
+            wrong = [f"left over at its end: {', '.join(left)}"]
+        self._compared(chain, differences(run, self.out / "plain" / "run") + wrong)
 
     def _note(self, chain: int, kill: Kill, found: Launched) -> None:
         """Keep a kill, once all that it left behind has ended or been ended."""
