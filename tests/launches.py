@@ -18,14 +18,13 @@ from transformers import Qwen2Config, Qwen2ForCausalLM
 
 from data_prep import arithmetic
 from data_prep.byte_tokenizer import build_tokenizer
+from scripts.faults.compare import computed, rows_of
 from verl_dots.launch.compose import compose
 
 ROOT = Path(__file__).parents[1]
 TIMEOUT_SECONDS = 420
 LOSS = "actor_rollout_ref.actor.policy_loss.loss_mode"
 GRPO_RR = {LOSS: "grpo_rr"}
-# Readings of the clock and of the machine's memory.
-MACHINE = ("timing_", "perf/", "wall_seconds", "train_seconds", "seconds_saved")
 
 
 @dataclass(frozen=True)
@@ -151,17 +150,3 @@ def assert_resumes(whole: Path, step: int, run: Path, overrides: list[str]) -> N
 def rollouts_of(folder: Path, step: int) -> list[dict]:
     """What a step has written of its rollouts into `trainer.rollout_data_dir`."""
     return [json.loads(line) for line in (folder / f"{step}.jsonl").read_text().splitlines()]
-
-
-def rows_of(folder: Path) -> dict[int, dict]:
-    """Metrics of a run folder by step; rows of one step together."""
-    rows: dict[int, dict] = {}
-    for line in (folder / "metrics.jsonl").read_text().splitlines():
-        row = json.loads(line)
-        rows.setdefault(row["step"], {}).update(row)
-    return rows
-
-
-def computed(row: dict) -> dict:
-    """A row without what depends on the machine's speed and memory."""
-    return {key: value for key, value in row.items() if not any(word in key for word in MACHINE)}

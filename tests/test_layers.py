@@ -29,7 +29,7 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     ),
     "methods/selection/worker": ({"difficulty"}, UNUSED | {"transfer_queue"}),  # a process of its own
     "training": (
-        {"bridge", "checkpoints", "config", "data", "files", "methods", "settings", "state", "step"},
+        {"bridge", "checkpoints", "config", "data", "files", "manifest", "methods", "settings", "state", "step"},
         UNUSED | {"transfer_queue"},
     ),
     # Responses without training.
@@ -58,7 +58,8 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     "main": ({"engines", "guard", "launch", "settings"}, set()),
     "files": ({"settings"}, HEAVY),
     "state": ({"files", "settings"}, HEAVY),
-    "checkpoints": ({"files", "state"}, HEAVY),
+    "manifest": ({"files"}, HEAVY),
+    "checkpoints": ({"files", "manifest", "state"}, HEAVY),
     "journal": ({"settings"}, HEAVY),
     "evaluation/merging": ({"settings"}, {"ray", "hydra", "omegaconf", "pandas"}),
     "guard": (set(), {"torch", "ray", "verl", "transformers", "hydra", "omegaconf", "pandas", "numpy", "rich"}),

@@ -83,6 +83,8 @@ class Journal(Generic[Key, Value]):  # noqa: UP046  Python 3.11
         try:
             lines = [json.loads(line) for line in whole.decode("utf-8").splitlines()]
             found = lines[0]["settings"] if lines else {}
+            if not isinstance(found, dict):
+                raise TypeError(f"its settings are {found!r:.40}, no object")
             done = dict(map(self.read_line, lines[1:]))
         except (ValueError, KeyError, TypeError) as error:
             raise ConfigError(

@@ -44,7 +44,7 @@ CONTRACT = (
         "bridge/trainer.py",
         overridden="_next_train_batch(num_prompts) _submit_batch_to_rollout(batch) "
         "_get_required_batch_multiple(dp_size) _validate() _save_checkpoint() _load_checkpoint() "
-        "_log_rollout_data(batch timing_raw rollout_data_dir) "
+        "_log_rollout_data(batch timing_raw rollout_data_dir) fit(agent_loop_manager) "
         "_compute_metrics(batch metrics timing_raw global_steps epoch) _shutdown_dump_executor()",
         called="_fetch_one_gen_batch() _compute_reward_colocate(batch metrics) _balance_batch(batch metrics) "
         "_compute_old_log_prob(batch metrics) _compute_ref_log_prob(batch metrics) _compute_values(batch metrics) "
@@ -52,6 +52,22 @@ CONTRACT = (
         "on_sample_begin() on_sample_end()",
         attributes="config use_critic global_steps timing_raw replay_buffer actor_rollout_wg reward_loop_manager "
         "checkpoint_manager agent_loop_manager processor",
+    ),
+    Part(f"{V1}.PPOTrainerSync", "bridge/announced.py", attributes="config checkpoint_callback global_steps"),
+    Part(
+        f"{V1}.PPOTrainerSync",
+        "bridge/watch.py",
+        attributes="actor_rollout_wg critic_wg use_critic llm_server_manager",
+    ),
+    Part("verl.single_controller.ray.RayWorkerGroup", "bridge/watch.py", attributes="workers"),
+    Part("verl.workers.rollout.llm_server.LLMServerManager", "bridge/watch.py", called="get_replicas()"),
+    Part("verl.workers.rollout.replica.RolloutReplica", "bridge/watch.py", attributes="servers"),
+    Part(f"{V1}.agent_loop_tq.AgentLoopManagerTQ", "bridge/watch.py", attributes="agent_loop_workers"),
+    Part("transfer_queue.interface", "bridge/watch.py", attributes="_TQ_STORAGE"),
+    Part(
+        "verl.trainer.ppo.checkpoint_callback.CheckpointCallback",
+        "bridge/announced.py",
+        called="on_save(trainer global_step checkpoint_dir async_save)",
     ),
     Part(
         f"{V1}.PPOTrainerSync",

@@ -8,6 +8,7 @@ import math
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,9 @@ from verl.utils.config import omega_conf_to_dataclass
 from verl.utils.debug import marked_timer
 
 from verl_dots.bridge.agent_loop import FIRST_ROLLOUT, PARTITION
+from verl_dots.bridge.announced import announce, unannounced
 from verl_dots.bridge.rows import Rows
+from verl_dots.bridge.watch import Watch, processes_of
 
 
 def column(values: Any) -> Any:
@@ -186,13 +189,23 @@ class BridgeTrainer(PPOTrainerSync):
 
     # --- the run ---------------------------------------------------------------------------------------------
 
+    def fit(self, agent_loop_manager: Any) -> None:
+        """verl's, which ends where a process has died that it waits for."""
+        with Watch(processes_of(self, agent_loop_manager)):
+            super().fit(agent_loop_manager)
+
     def validate(self) -> dict:
         """verl's validation; its figures."""
         return super()._validate()
 
     def save(self) -> None:
-        """Write verl's part of a checkpoint."""
-        super()._save_checkpoint()
+        """Write verl's part of a checkpoint. Where it is written at once, `saved` tells of it."""
+        with unannounced(self):
+            super()._save_checkpoint()
+
+    def saved(self, folder: Path) -> None:
+        """Tell verl's callback of a checkpoint that is complete."""
+        announce(self, folder)
 
     def load(self) -> None:
         """Read verl's part of the checkpoint that the run resumes from."""

@@ -119,7 +119,7 @@ class RunConsole:
         """Whether the run folder says that the run came to its end."""
         try:
             return bool(json.loads((self.folder / "run.json").read_text())["finished"])
-        except (OSError, ValueError, KeyError):
+        except (OSError, ValueError, KeyError, TypeError):
             return False
 
     # --- while it trains -------------------------------------------------------------------------------------
