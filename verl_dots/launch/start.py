@@ -50,6 +50,8 @@ def validate(config: DictConfig, data: bool = True, train: bool = True) -> DotsC
             key=MODEL,
             reason="file",
         )
+    for name in ("tokenizer_path", "hf_config_path"):
+        _require_folder(f"actor_rollout_ref.model.{name}", config.actor_rollout_ref.model.get(name))
     of_v1 = config.trainer.v1.trainer_mode != "dots" or config.trainer.use_v1
     require("trainer.use_v1", False, of_v1, "verl_dots extends verl's V1 trainer only; leave it at True", "excluded")
     if config.trainer.device == "cpu":
@@ -65,6 +67,12 @@ def validate(config: DictConfig, data: bool = True, train: bool = True) -> DotsC
             require_model(path)
         check_data(config, train)
     return dots
+
+
+def _require_folder(key: str, path: str | None) -> None:
+    """Raise ConfigError for what looks like a folder and is none; a hub id is left to the hub."""
+    there = path is None or not is_path(path) or Path(path).expanduser().exists()
+    require(key, path, there, "must be a folder that is there, a hub id, or null for that of the model", "file")
 
 
 def _check_cpu_engine(name: str, train: bool) -> None:

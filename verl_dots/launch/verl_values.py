@@ -13,9 +13,9 @@ from hydra.utils import get_class
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from verl_dots.launch.value_rules import FINITE, FLAG, Rule, is_whole, optional
-from verl_dots.launch.verl_table import TABLE
-from verl_dots.settings import ConfigError
+from verl_dots.launch.value_rules import FINITE, FLAG, GROUP, Rule, is_whole, optional
+from verl_dots.launch.verl_table import PARTS, TABLE
+from verl_dots.settings import ConfigError, Reason, is_too_large, too_large
 
 KINDS: dict[type, Rule] = {
     bool: FLAG,
@@ -33,14 +33,25 @@ def check_values(config: DictConfig) -> None:
         ConfigError: the key, its value and what it must be.
     """
     try:
+        for part in PARTS:
+            if (group := OmegaConf.select(config, part, default=ABSENT)) is not ABSENT:
+                _require(part, group, GROUP, "type")
         for key, rule in TABLE.items():
             value = OmegaConf.select(config, key, default=ABSENT)
-            if value is not ABSENT and not rule.holds(value):
-                raise ConfigError(f"{key}={shown(value)}: {rule.words}", key=key, reason="range")
+            if value is not ABSENT:
+                _require(key, value, rule, "range")
         _check_types(config, "")
     except OmegaConfBaseException as error:
         words = f"the config cannot be resolved: {str(error).splitlines()[0]}"
         raise ConfigError(words, key=error.full_key or "", reason="unknown") from error
+
+
+def _require(key: str, value: Any, rule: Rule, reason: Reason) -> None:
+    if rule.holds(value):
+        return
+    if is_too_large(value):
+        raise too_large(key, value)
+    raise ConfigError(f"{key}={shown(value)}: {rule.words}", key=key, reason=reason)
 
 
 def shown(value: Any) -> str:
@@ -62,8 +73,8 @@ def _check_types(node: DictConfig, prefix: str) -> None:
         if rule is None or OmegaConf.is_missing(node, name):
             continue
         value = node[name]
-        if not isinstance(value, DictConfig) and not rule.holds(value):
-            raise ConfigError(f"{key}={shown(value)}: {rule.words}", key=key, reason="type")
+        if not isinstance(value, DictConfig):
+            _require(key, value, rule, "type")
 
 
 def _hints(node: DictConfig, prefix: str) -> dict[str, Any]:
