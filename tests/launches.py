@@ -12,13 +12,12 @@ from functools import cache, reduce
 from operator import or_
 from pathlib import Path
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 from omegaconf import DictConfig
 from transformers import Qwen2Config, Qwen2ForCausalLM
 
 from data_prep import arithmetic
 from data_prep.byte_tokenizer import build_tokenizer
+from scripts.bad_inputs import question_row, write_rows  # noqa: F401  for the other tests
 from verl_dots.launch.compose import compose
 
 ROOT = Path(__file__).parents[1]
@@ -82,18 +81,6 @@ def make_inputs(folder: Path, questions: int) -> Inputs:
 def on(group: str, **settings: object) -> dict[str, object]:
     """Overrides that turn a group of `dots` on, with some of its settings."""
     return {f"dots.{group}.{name}": value for name, value in ({"enable": True} | settings).items()}
-
-
-def question_row(question: str, answer: object = "1", **more: object) -> dict:
-    """A row of a data set of verl."""
-    prompt, truth = [{"role": "user", "content": question}], {"style": "rule", "ground_truth": answer}
-    return {"data_source": "arithmetic", "prompt": prompt, "reward_model": truth} | more
-
-
-def write_rows(path: Path, rows: list[dict]) -> Path:
-    """A parquet file of some rows."""
-    pq.write_table(pa.Table.from_pylist(rows), path)
-    return path
 
 
 def save_untrained(folder: Path) -> None:

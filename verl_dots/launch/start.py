@@ -18,7 +18,7 @@ from verl_dots.launch.machine_checks import check_machine
 from verl_dots.launch.reward_checks import check_reward
 from verl_dots.launch.start_screen import run_console
 from verl_dots.launch.verl_names import check_names
-from verl_dots.launch.verl_values import check_values
+from verl_dots.launch.verl_values import check_values, resolving
 from verl_dots.methods.refusals import refused_as
 from verl_dots.settings import ConfigError, require
 from verl_dots.training.run_folder import versions
@@ -38,6 +38,11 @@ def validate(config: DictConfig, data: bool = True, train: bool = True) -> DotsC
     Raises:
         ConfigError: a setting of `dots` is wrong, or a file that the run needs is not there.
     """
+    with resolving():
+        return _validate(config, data, train)
+
+
+def _validate(config: DictConfig, data: bool, train: bool) -> DotsConfig:
     dots = DotsConfig.from_mapping(OmegaConf.to_container(config.dots, resolve=True))
     check_renamed(config)
     check_values(config)

@@ -3,6 +3,8 @@
 verl finds most wrong ones late, in a worker, or not at all.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import is_dataclass
 from functools import cache
 from types import UnionType
@@ -32,15 +34,21 @@ def check_values(config: DictConfig) -> None:
     Raises:
         ConfigError: the key, its value and what it must be.
     """
+    for part in PARTS:
+        if (group := OmegaConf.select(config, part, default=ABSENT)) is not ABSENT:
+            _require(part, group, GROUP, "type")
+    for key, rule in TABLE.items():
+        value = OmegaConf.select(config, key, default=ABSENT)
+        if value is not ABSENT:
+            _require(key, value, rule, "range")
+    _check_types(config, "")
+
+
+@contextmanager
+def resolving() -> Iterator[None]:
+    """What OmegaConf raises for a value that names another one in vain, as the refusal of its key."""
     try:
-        for part in PARTS:
-            if (group := OmegaConf.select(config, part, default=ABSENT)) is not ABSENT:
-                _require(part, group, GROUP, "type")
-        for key, rule in TABLE.items():
-            value = OmegaConf.select(config, key, default=ABSENT)
-            if value is not ABSENT:
-                _require(key, value, rule, "range")
-        _check_types(config, "")
+        yield
     except OmegaConfBaseException as error:
         words = f"the config cannot be resolved: {str(error).splitlines()[0]}"
         raise ConfigError(words, key=error.full_key or "", reason="unknown") from error
