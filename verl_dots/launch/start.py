@@ -8,6 +8,7 @@ from omegaconf import DictConfig, OmegaConf
 from verl_dots.config import DotsConfig
 from verl_dots.console.redirect import HeldBack
 from verl_dots.engines.environment import prepare_environment
+from verl_dots.engines.ray_start import with_patience
 from verl_dots.engines.warm_workers import WarmWorkers
 from verl_dots.files import is_path
 from verl_dots.launch import checks
@@ -157,7 +158,7 @@ def launch(config: DictConfig, checked: bool = False, warm: WarmWorkers | None =
     joined = ray.is_initialized()
     with run_console(config, said.text):
         try:
-            run_ppo(config, task_runner_class=ray.remote(DotsTaskRunner))
+            with_patience(lambda: run_ppo(config, task_runner_class=ray.remote(DotsTaskRunner)), ray.is_initialized)
         finally:
             if not joined:
                 ray.shutdown()  # the last words of its workers belong to the log, too
