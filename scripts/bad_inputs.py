@@ -26,11 +26,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
+from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from scripts.sections import asked_to_write, settle
 from verl_dots.engines.environment import prepare_environment
-from verl_dots.launch.compose import compose
+from verl_dots.launch.compose import compose, refused_override
 from verl_dots.settings import ConfigError
 
 ROOT = Path(__file__).parents[1]
@@ -113,20 +115,21 @@ def refusal(config: DictConfig, where: str, given: str) -> ConfigError | None:
 
     try:
         if where == "settings":
-            words = given.split()
-            known = all(parsed(word).is_add() or _there(config, parsed(word).key_or_group) for word in words)
-            # hydra's own refusals are of unknown keys and of choices of files.
-            validate(changed(config, words) if known else compose(["device=cpu", *RUN, *words]))
+            validate(changed(config, given.split()))
             return None
         write_rows(Path("changed.parquet"), _changed_rows(where, given))
         validate(changed(config, ["data.train_files=changed.parquet"]))
     except ConfigError as error:
         return error
+    except OmegaConfBaseException as error:  # a key that is not there, which hydra would tell after a second
+        return refused_override(_from(error), config)
     return None
 
 
-def _there(config: DictConfig, key: str) -> bool:
-    return "." in key and OmegaConf.select(config, key, default=_there) is not _there
+def _from(error: Exception) -> HydraException:
+    found = HydraException(str(error))
+    found.__cause__ = error
+    return found
 
 
 def _changed_rows(where: str, given: str) -> list[dict]:

@@ -94,7 +94,7 @@ trainer.log_val_generations whole 0 -
 NARROWED = ("dots.stop_early.first", "dots.filter.threshold", "dots.replay.delta", "dots.replay.capacity")
 NARROWED += ("dots.adarft.follow", "dots.budget.by")
 LARGEST = 2**63 - 1
-TEXTS = st.text(st.characters(codec="utf-8"), max_size=20)
+TEXTS = st.text(st.characters(codec="utf-8", exclude_characters="$"), max_size=20)  # without names of other settings
 NOT_NUMBERS = st.one_of(TEXTS, st.booleans(), st.lists(st.integers(), max_size=3), st.just({"a": 1}))
 NOT_FINITE = st.sampled_from([math.nan, math.inf, -math.inf])
 
@@ -122,6 +122,8 @@ class Key:
                 wrong.append(st.floats(allow_nan=False, allow_infinity=False))
             wrong += [self._beyond(bound, side) for bound, side in zip(self.rest, (-1, 1), strict=True)]
             found = st.one_of(wrong)
+        if self.name == "dots.selection.references":  # 0 stands for none
+            found = found.filter(lambda value: value != 0)
         return found if self.optional else st.none() | found
 
     def _choices(self) -> Sequence[object]:
@@ -147,7 +149,8 @@ class Key:
             step = int(limit) + side
             return st.integers(max_value=step) if side < 0 else st.integers(min_value=step)
         ends = {"exclude_max" if side < 0 else "exclude_min": closed}
-        return st.floats(**beyond, **ends, allow_nan=False, allow_infinity=False)
+        found = st.floats(**beyond, **ends, allow_nan=False, allow_infinity=False)
+        return found.filter(lambda value: value != limit) if closed else found  # -0.0 is 0
 
 
 TABLE = [Key(line) for line in KEYS.strip().splitlines()]

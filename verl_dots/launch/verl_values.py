@@ -41,6 +41,8 @@ def check_values(config: DictConfig) -> None:
         value = OmegaConf.select(config, key, default=ABSENT)
         if value is not ABSENT:
             _require(key, value, rule, "range")
+        elif _is_given(config, key):  # as ???, which stands for a value that is yet to be set
+            raise ConfigError(f"{key} is not set: {rule.words}", key=key, reason="missing")
     _check_types(config, "")
 
 
@@ -52,6 +54,12 @@ def resolving() -> Iterator[None]:
     except OmegaConfBaseException as error:
         words = f"the config cannot be resolved: {str(error).splitlines()[0]}"
         raise ConfigError(words, key=error.full_key or "", reason="unknown") from error
+
+
+def _is_given(config: DictConfig, key: str) -> bool:
+    group, _, name = key.rpartition(".")
+    node = OmegaConf.select(config, group, default=None)
+    return isinstance(node, DictConfig) and OmegaConf.is_missing(node, name)
 
 
 def _require(key: str, value: Any, rule: Rule, reason: Reason) -> None:
