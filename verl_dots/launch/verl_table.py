@@ -200,7 +200,7 @@ PARTS: dict[str, dict[str, Rule]] = {
     "critic.optim": OPTIMIZER,
     "critic.checkpoint": {"save_contents": CONTENTS, "load_contents": CONTENTS},
     "critic.fsdp": SHARDS,
-    "reward": {"num_workers": COUNT, "reward_kwargs": optional(GROUP)},
+    "reward": {"num_workers": COUNT},
     "reward.reward_model": {"enable": FLAG, "enable_resource_pool": FLAG},
     "algorithm": {
         "gamma": SHARE,
