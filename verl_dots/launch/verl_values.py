@@ -52,8 +52,9 @@ def resolving() -> Iterator[None]:
     try:
         yield
     except OmegaConfBaseException as error:
-        words = f"the config cannot be resolved: {str(error).splitlines()[0]}"
-        raise ConfigError(words, key=error.full_key or "", reason="unknown") from error
+        key = error.full_key or ""
+        words = f"{key or 'the config'}: cannot be resolved: {str(error).splitlines()[0]}; name a key that is there"
+        raise ConfigError(words, key=key, reason="unknown") from error
 
 
 def _is_given(config: DictConfig, key: str) -> bool:
