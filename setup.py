@@ -51,6 +51,6 @@ setup(
         "vllm": ["torch==2.11.0", "torchvision==0.26.0", "torchaudio==2.11.0", "vllm==0.24.0"],
         "sglang": ["torch==2.11.0", "torchvision==0.26.0", "torchaudio==2.11.0", "sglang==0.5.12"],
         "flash-attn": ["flash-attn==2.8.3"],
-        "test": ["pytest>=8", "pytest-timeout", "pytest-xdist"],
+        "test": ["hypothesis", "pytest>=8", "pytest-timeout", "pytest-xdist"],
     },
 )

@@ -9,6 +9,8 @@ class DotsTaskRunner(TaskRunnerV1.__ray_metadata__.modified_class):
 
     def run(self, config: DictConfig) -> None:
         """Train; `trainer.v1.trainer_mode` names the trainer."""
+        from verl_dots.bridge.worker_ports import draw_ports
         from verl_dots.training import trainer  # noqa: F401  registers "dots"
 
+        draw_ports()
         super().run(config)
