@@ -3,6 +3,8 @@
 from omegaconf import DictConfig
 from verl.trainer.main_ppo import TaskRunnerV1
 
+from verl_dots.bridge.patience import ADVICE, Patience
+
 
 class DotsTaskRunner(TaskRunnerV1.__ray_metadata__.modified_class):
     """verl's V1 task runner, unwrapped from Ray; `launch` wraps it again."""
@@ -11,4 +13,6 @@ class DotsTaskRunner(TaskRunnerV1.__ray_metadata__.modified_class):
         """Train; `trainer.v1.trainer_mode` names the trainer."""
         from verl_dots.training import trainer  # noqa: F401  registers "dots"
 
-        super().run(config)
+        # A trainer's own waits are parts of this one.
+        with Patience(config.dots.patience_seconds, ADVICE).waiting("the TransferQueue and the agent loops to start"):
+            super().run(config)

@@ -7,9 +7,11 @@ from typing import Any
 
 import numpy as np
 from omegaconf import DictConfig
+from ray.exceptions import RayActorError, RayError
 from tensordict import TensorDict
 
-from verl_dots.bridge.failures import RolloutFailure, take_failures
+from verl_dots.bridge.failures import RolloutFailure, cause_of, take_failures
+from verl_dots.bridge.patience import WaitError
 from verl_dots.bridge.prompts import StepPrompts
 from verl_dots.bridge.questions import TrainQuestions
 from verl_dots.bridge.rows import Rows, incomplete
@@ -56,17 +58,28 @@ class TolerantTrainer(RecordedTrainer):
         """verl's; where too many rollouts have failed, the run is saved and ends after it, or at once if all have."""
         try:
             batch = super().step(metrics, timing_raw)
-        except RuntimeError as error:
-            failures = take_failures()  # of a step that has nothing to train on
-            if not failures and not isinstance(error, RolloutFailure):
-                raise
-            self.failures.add(self.global_steps, 0, failures)
-            self._save_the_step_before()
-            message = f"step {self.global_steps}: no group is complete. The first cause: {self.failures.first}"
-            raise RolloutFailure(message) from None
+        except (RuntimeError, RayActorError) as error:
+            raise self._ended(error) from error
         if self.failures.exceeded:
             self.end_after_step(self.failures.error())
         return batch
+
+    def _ended(self, error: Exception) -> Exception:
+        """What the run ends with where a step has raised; of rollouts' failures, the steps before are saved."""
+        if isinstance(error, WaitError):
+            return error  # for a worker that would also have to save
+        failures = take_failures()  # of a step that has nothing to train on
+        died = isinstance(error, RayActorError)  # the engine, or whichever process it is
+        if not failures and not died and not isinstance(error, RolloutFailure):
+            return error
+        self.failures.add(self.global_steps, 0, failures)
+        told = f"The first cause: {self.failures.first}" if self.failures.first else cause_of(error)
+        try:
+            self._save_the_step_before()
+        except (RuntimeError, RayError, OSError) as unsaved:
+            logger.warning("the steps before could not be saved: %s", cause_of(unsaved))
+        what = str(error) if isinstance(error, RolloutFailure) else "no group is complete"
+        return RolloutFailure(f"step {self.global_steps}: {'a process died' if died else what}. {told}")
 
     def drop_failed(self, rows: Rows, groups: int, metrics: dict) -> Rows:
         """The rows, of so many groups, without the groups of which rollouts failed; they are counted."""
@@ -124,6 +137,8 @@ class TolerantTrainer(RecordedTrainer):
         """verl's, which counts a failed rollout as wrong; how many failed is told."""
         try:
             metrics = super().validate()
+        except WaitError:
+            raise
         except (KeyError, IndexError, TypeError, ValueError, RuntimeError) as error:
             if not (failures := take_failures()):
                 raise
