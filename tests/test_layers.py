@@ -16,6 +16,8 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     "step": (set(), HEAVY),
     "stored": ({"settings"}, HEAVY),
     "settings": (set(), HEAVY),
+    "secrets": (set(), HEAVY),
+    "pickles": ({"settings"}, HEAVY - {"torch"}),
     "methods/settings": ({"settings"}, HEAVY),  # every room's settings.py
     "config": ({"difficulty", "methods", "settings"}, HEAVY),
     "data": ({"files", "settings"}, HEAVY),
@@ -29,7 +31,7 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     ),
     "methods/selection/worker": ({"difficulty"}, UNUSED | {"transfer_queue"}),  # a process of its own
     "training": (
-        {"bridge", "checkpoints", "config", "data", "files", "methods", "settings", "state", "step"},
+        {"bridge", "checkpoints", "config", "data", "files", "methods", "pickles", "settings", "state", "step"},
         UNUSED | {"transfer_queue"},
     ),
     # Responses without training.
@@ -60,7 +62,7 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     "state": ({"files", "settings"}, HEAVY),
     "checkpoints": ({"files", "state"}, HEAVY),
     "journal": ({"settings"}, HEAVY),
-    "evaluation/merging": ({"settings"}, {"ray", "hydra", "omegaconf", "pandas"}),
+    "evaluation/merging": ({"pickles", "settings"}, {"ray", "hydra", "omegaconf", "pandas"}),
     "guard": (set(), {"torch", "ray", "verl", "transformers", "hydra", "omegaconf", "pandas", "numpy", "rich"}),
     "console": ({"guard", "terminal"}, HEAVY),
     "terminal": (set(), HEAVY),

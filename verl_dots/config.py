@@ -42,6 +42,8 @@ class DotsConfig(Settings):
             have failed.
         reward_memory_gib: memory of a reward worker, in GiB. A reward that would take more raises, and its rollout has
             failed.
+        trust_checkpoint: resume from a checkpoint although its files name more than tensors: reading them may run any
+            program. Only for one of your own.
         max_failed_share: share of the rollouts of 20 steps that may fail. Groups of which one failed are dropped; above
             this share the run is saved and ends with the first cause.
         reward_range: least and greatest reward of a response; difficulty is 1 at the least and 0 at the greatest.
@@ -68,6 +70,7 @@ class DotsConfig(Settings):
     patience_seconds: float = 3600.0
     reward_seconds: float = 600.0
     reward_memory_gib: float = 32.0
+    trust_checkpoint: bool = False
     max_failed_share: float = 0.01
     reward_range: tuple[float, float] = (0.0, 1.0)
     selection: SelectionConfig = field(default_factory=SelectionConfig)

@@ -190,8 +190,7 @@ class BridgeTrainer(PatientTrainer):
 
     def save(self) -> None:
         """Write verl's part of a checkpoint."""
-        with self.patience.waiting(f"the checkpoint of step {self.global_steps} to be written"):
-            super()._save_checkpoint()
+        super()._save_checkpoint()
 
     def load(self) -> None:
         """Read verl's part of the checkpoint that the run resumes from."""
@@ -214,7 +213,8 @@ class BridgeTrainer(PatientTrainer):
         return self.validate()
 
     def _save_checkpoint(self) -> None:
-        self.save()
+        with self.patience.waiting(f"the checkpoint of step {self.global_steps} to be written"):
+            self.save()
 
     def _load_checkpoint(self) -> None:
         self.load()
