@@ -121,7 +121,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (ConfigError, QuestionError) as error:
         errors().print(f"collect: {error}")
         return BAD_INPUT
-    except (RewardOutOfRange, GenerationError) as error:
+    except (RewardOutOfRange, GenerationError, RewardError) as error:
         errors().print(f"collect: {error}")
         return FAILED
     except KeyboardInterrupt:
