@@ -71,7 +71,7 @@ class RunConsole:
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
         failed = isinstance(error, Exception)
         self._over.set()
-        self._thread.join()
+        self._thread.join(10 * POLL_SECONDS)  # it reads files, whose disk may hang
         self._look()
         if failed and self.lines:
             traceback.print_exception(error)

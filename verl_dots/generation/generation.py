@@ -22,7 +22,6 @@ from tqdm import tqdm
 from verl_dots.bridge.seeds import own_randomness
 from verl_dots.engines.environment import prepare_environment
 from verl_dots.generation.responses import Response
-from verl_dots.rewards.limits import SilenceLimit
 from verl_dots.generation.standalone import (
     chat_tokenizer,
     count_replicas,
@@ -31,6 +30,7 @@ from verl_dots.generation.standalone import (
     require_devices,
     standalone_config,
 )
+from verl_dots.rewards.limits import SilenceLimit
 
 
 class GenerationError(RuntimeError):
