@@ -31,7 +31,19 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     ),
     "methods/selection/worker": ({"difficulty"}, UNUSED | {"transfer_queue"}),  # a process of its own
     "training": (
-        {"bridge", "checkpoints", "config", "data", "files", "methods", "pickles", "settings", "state", "step"},
+        {
+            "bridge",
+            "checkpoints",
+            "config",
+            "data",
+            "files",
+            "methods",
+            "pickles",
+            "secrets",
+            "settings",
+            "state",
+            "step",
+        },
         UNUSED | {"transfer_queue"},
     ),
     # Responses without training.
@@ -64,7 +76,7 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     "journal": ({"settings"}, HEAVY),
     "evaluation/merging": ({"pickles", "settings"}, {"ray", "hydra", "omegaconf", "pandas"}),
     "guard": (set(), {"torch", "ray", "verl", "transformers", "hydra", "omegaconf", "pandas", "numpy", "rich"}),
-    "console": ({"guard", "terminal"}, HEAVY),
+    "console": ({"guard", "secrets", "terminal"}, HEAVY),
     "terminal": (set(), HEAVY),
     "rewards": (set(), {"torch", "ray", "transformers", "pandas", "hydra"}),
     "rollout": (set(), {"ray", "verl", "pandas", "hydra", "omegaconf"}),

@@ -50,10 +50,11 @@ def test_another_patience_within_leaves_the_outer_ones_time_as_it_was():
 
 
 def test_ctrl_c_stays_what_it_is_and_nothing_is_left_of_a_wait():
-    before = signal.getsignal(signal.SIGALRM)
+    handler, timer = signal.getsignal(signal.SIGALRM), signal.setitimer(signal.ITIMER_REAL, 0)  # those of pytest
     with pytest.raises(KeyboardInterrupt), Patience(60, ADVICE).waiting("rollouts"):
         raise KeyboardInterrupt
-    assert signal.getsignal(signal.SIGALRM) is before and signal.getitimer(signal.ITIMER_REAL) == (0, 0)
+    assert signal.getsignal(signal.SIGALRM) is handler and signal.getitimer(signal.ITIMER_REAL) == (0, 0)
+    signal.setitimer(signal.ITIMER_REAL, *timer)
 
 
 def test_a_thread_that_no_signal_reaches_waits_as_long_as_it_likes():

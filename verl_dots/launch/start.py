@@ -15,6 +15,7 @@ from verl_dots.launch.claim import claim_run
 from verl_dots.launch.combinations import check_by_verl, check_renamed, check_together
 from verl_dots.launch.data_checks import check_data, check_paths
 from verl_dots.launch.machine_checks import check_machine
+from verl_dots.launch.remote_code import check_remote_code
 from verl_dots.launch.reward_checks import check_reward
 from verl_dots.launch.start_screen import run_console
 from verl_dots.launch.verl_names import check_names
@@ -63,6 +64,7 @@ def validate(config: DictConfig, data: bool = True, train: bool = True) -> DotsC
     if data:
         with refused_as(MODEL, "file"):
             require_model(path)
+        check_remote_code(config)
         check_data(config, train)
     return dots
 
