@@ -73,7 +73,7 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     "files": ({"settings"}, HEAVY),
     "state": ({"files", "settings"}, HEAVY),
     "checkpoints": ({"files", "state"}, HEAVY),
-    "journal": ({"settings"}, HEAVY),
+    "journal": ({"files", "settings"}, HEAVY),
     "evaluation/merging": ({"pickles", "settings"}, {"ray", "hydra", "omegaconf", "pandas"}),
     "guard": (set(), {"torch", "ray", "verl", "transformers", "hydra", "omegaconf", "pandas", "numpy", "rich"}),
     "console": ({"guard", "secrets", "terminal"}, HEAVY),

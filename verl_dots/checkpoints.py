@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from verl_dots.files import write_atomically
+from verl_dots.files import free_name, write_atomically
 from verl_dots.state import StateError, load_state
 
 logger = logging.getLogger(__name__)
@@ -171,8 +171,8 @@ def set_aside(run: Path, after: int) -> Path | None:
     newer = [folder for folder in checkpoints_in(run) if step_of(folder) > after]
     if not newer:
         return None
-    place = run / f"superseded-{time.strftime('%Y%m%d-%H%M%S')}"
-    place.mkdir(exist_ok=True)
+    place = free_name(run / f"superseded-{time.strftime('%Y%m%d-%H%M%S')}")
+    place.mkdir()
     for folder in newer:
         folder.rename(place / folder.name)
     left = checkpoints_in(run)
