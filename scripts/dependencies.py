@@ -1,4 +1,4 @@
-"""The table of direct dependencies in DEPENDENCIES.md: `python -m scripts.dependencies [--write]`.
+"""The table of direct dependencies in scripts/DEPENDENCIES.md: `python -m scripts.dependencies [--write]`.
 
 Direct are the packages that setup.py requires, and those that the code imports though only others require them.
 Versions and licences are those of this environment. Without --write: exit 1 if the packages or pins have changed since.
@@ -18,7 +18,7 @@ from packaging.requirements import Requirement
 from scripts.sections import begin_of, end_of, settle, with_section
 
 ROOT = Path(__file__).parents[1]
-DOCUMENT, SECTION, SCRIPT = ROOT / "DEPENDENCIES.md", "dependencies", "scripts/dependencies.py"
+DOCUMENT, SECTION, SCRIPT = ROOT / "scripts/DEPENDENCIES.md", "dependencies", "scripts/dependencies.py"
 CODE = ("verl_dots", "data_prep")
 THROUGH = "through others"
 # What each is for; a package that is not here is refused.
@@ -111,7 +111,7 @@ def licence_of(about: metadata.PackageMetadata) -> str:
 def keeper_of(about: metadata.PackageMetadata) -> str:
     """Author or maintainer, without addresses; else where the source is."""
     for field in ("Author", "Maintainer", "Author-email", "Maintainer-email"):
-        names = [re.sub(r"<.*?>|\S+@\S+", "", part).strip(' "') for part in (about.get(field) or "").split(",")]
+        names = [re.sub(r"<.*?>|\(.*?\)|\S+@\S+| with the help of all our contributors", "", part).strip(' "') for part in (about.get(field) or "").split(",")]
         if names := [name for name in names if name]:
             return names[0] + (" and others" if len(names) > 1 else "")
     links = [link.partition(", ")[2] for link in about.get_all("Project-URL", []) if "source" in link.lower()]

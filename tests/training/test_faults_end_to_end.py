@@ -50,11 +50,11 @@ def test_an_engine_that_dies_ends_the_run_which_is_saved(inputs, tmp_path):
 
 
 def test_agent_loops_that_stand_still_end_the_run_with_what_it_waited_for(inputs, tmp_path):
-    run = Disturbed(inputs, tmp_path / "run", dots__patience_seconds=60)
+    run = Disturbed(inputs, tmp_path / "run", dots__patience_seconds=150)
     run.send("AgentLoopWorker", signal.SIGSTOP)
     status, output = run.end()
     assert status == 1 and run.saved() >= 1, output
-    assert "waited 60 s for" in output and "raise dots.patience_seconds" in output
+    assert "waited 150 s for" in output and "raise dots.patience_seconds" in output
 
 
 @pytest.fixture(autouse=True)
