@@ -10,6 +10,7 @@ import pytest
 import yaml
 from omegaconf import OmegaConf
 
+from tests.connections import foreign, recording
 from tests.launches import LOSS, assert_same_rows, computed, must_train, on, rows_of, train
 from verl_dots.engines.environment import prepare_environment
 from verl_dots.engines.warm_workers import WarmWorkers
@@ -32,8 +33,14 @@ def straight(inputs, tmp_path_factory):
         "trainer.logger": "[console,tensorboard]",
         "dots.console": "lines",
     })  # fmt: skip
-    output = must_train(overrides, TENSORBOARD_DIR=str(folder / "tensorboard"))
+    output = must_train(overrides, TENSORBOARD_DIR=str(folder / "tensorboard"), **recording(folder / "connections"))
     return folder, output
+
+
+def test_a_run_with_local_files_asks_for_no_other_machine(straight):
+    folder, _ = straight
+    assert (folder / "connections" / "hosts").stat().st_size > 0  # the run's processes talk to each other
+    assert foreign(folder / "connections") == set()
 
 
 def test_what_a_run_leaves_behind(straight):
