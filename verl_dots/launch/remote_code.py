@@ -9,14 +9,14 @@ from verl_dots.files import is_path
 from verl_dots.settings import ConfigError
 
 MODEL = "actor_rollout_ref.model"
-# Files of a model's folder that may name code of its own to load.
-FILES = ("config.json", "tokenizer_config.json", "processor_config.json", "preprocessor_config.json")
+# Files of a model's folder, and for which classes of transformers a tokenizer that is loaded takes code from them.
+FILES = {"config.json": ("AutoConfig", "AutoTokenizer"), "tokenizer_config.json": ("AutoTokenizer",)}
 
 
 def check_remote_code(config: DictConfig) -> None:
-    """Refuse a model with code of its own that was not asked for.
+    """Refuse a model whose tokenizer comes with code that was not asked for.
 
-    verl's reward workers load the tokenizer with all code that comes with it, whatever the config says.
+    verl's reward workers load the tokenizer with that code, whatever the config says.
 
     Raises:
         ConfigError: a file of the model names code, and trust_remote_code is off.
@@ -31,20 +31,22 @@ def check_remote_code(config: DictConfig) -> None:
             if code := _code_of(str(name), file):
                 raise ConfigError(
                     f"{MODEL}.trust_remote_code=False: {file} of {name!r} names code of its own ({code}), which "
-                    "would run on this machine. Read it, and set it to True if you trust it",
+                    "verl's reward workers would run. Read it and set it to True, or take `auto_map` out of a copy of the model",
                     key=f"{MODEL}.trust_remote_code",
                     reason="excluded",
                 )
 
 
 def _code_of(model: str, file: str) -> str | None:
-    """What the file of a model names as its code."""
+    """The code that a tokenizer's loading takes from a file of a model."""
     path = Path(model).expanduser() / file if is_path(model) else _cached(model, file)
     try:
         found = json.loads(path.read_text()).get("auto_map") if path is not None and path.is_file() else None
     except (OSError, ValueError, AttributeError):  # told with its cause when it is loaded
         return None
-    return ", ".join(sorted(map(str, found.values()))) if isinstance(found, dict) else found
+    if isinstance(found, dict):
+        found = [found[kind] for kind in FILES[file] if kind in found]
+    return ", ".join(map(str, found)) if found else None
 
 
 def _cached(model: str, file: str) -> Path | None:

@@ -64,7 +64,8 @@ def validate(config: DictConfig, data: bool = True, train: bool = True) -> DotsC
     if data:
         with refused_as(MODEL, "file"):
             require_model(path)
-        check_remote_code(config)
+        if train:
+            check_remote_code(config)
         check_data(config, train)
     return dots
 

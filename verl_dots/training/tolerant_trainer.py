@@ -59,27 +59,30 @@ class TolerantTrainer(RecordedTrainer):
         try:
             batch = super().step(metrics, timing_raw)
         except (RuntimeError, RayActorError) as error:
-            raise self._ended(error) from error
+            if (ended := self._ended(error)) is None:
+                raise
+            raise ended from error
         if self.failures.exceeded:
             self.end_after_step(self.failures.error())
         return batch
 
-    def _ended(self, error: Exception) -> Exception:
-        """What the run ends with where a step has raised; of rollouts' failures, the steps before are saved."""
+    def _ended(self, error: Exception) -> RolloutFailure | None:
+        """What the run ends with where a step has raised, once the steps before are saved; None for another error."""
         if isinstance(error, WaitError):
-            return error  # for a worker that would also have to save
+            return None  # for a worker that would also have to save
         failures = take_failures()  # of a step that has nothing to train on
         died = isinstance(error, RayActorError)  # the engine, or whichever process it is
         if not failures and not died and not isinstance(error, RolloutFailure):
-            return error
+            return None
         self.failures.add(self.global_steps, 0, failures)
-        told = f"The first cause: {self.failures.first}" if self.failures.first else cause_of(error)
         try:
             self._save_the_step_before()
         except (RuntimeError, RayError, OSError) as unsaved:
             logger.warning("the steps before could not be saved: %s", cause_of(unsaved))
         what = str(error) if isinstance(error, RolloutFailure) else "no group is complete"
-        return RolloutFailure(f"step {self.global_steps}: {'a process died' if died else what}. {told}")
+        cause = self.failures.first or (cause_of(error) if died else None)
+        told = f". The first cause: {cause}" if cause else ""
+        return RolloutFailure(f"step {self.global_steps}: {'a process died' if died else what}{told}")
 
     def drop_failed(self, rows: Rows, groups: int, metrics: dict) -> Rows:
         """The rows, of so many groups, without the groups of which rollouts failed; they are counted."""
@@ -129,9 +132,11 @@ class TolerantTrainer(RecordedTrainer):
         if (self.pipeline.store and self.pipeline.store.keeps_ahead) or self.global_steps < 2:
             return  # what the step has taken from its store, or put there, is half done; nothing has been learnt
         self.global_steps -= 1
-        if not (self.run / f"global_step_{self.global_steps}").exists():
-            self.save()
-        self.global_steps += 1
+        try:
+            if not (self.run / f"global_step_{self.global_steps}").exists():
+                self.save()
+        finally:
+            self.global_steps += 1
 
     def validate(self) -> dict:
         """verl's, which counts a failed rollout as wrong; how many failed is told."""
