@@ -31,7 +31,7 @@ def check_remote_code(config: DictConfig) -> None:
             if code := _code_of(str(name), file):
                 raise ConfigError(
                     f"{MODEL}.trust_remote_code=False: {file} of {name!r} names code of its own ({code}), which "
-                    "verl's reward workers would run. Read it and set it to True, or take `auto_map` out of a copy of the model",
+                    "verl's reward workers would run. Read it and set this to True, or take `auto_map` out of a copy",
                     key=f"{MODEL}.trust_remote_code",
                     reason="excluded",
                 )
