@@ -111,7 +111,10 @@ def licence_of(about: metadata.PackageMetadata) -> str:
 def keeper_of(about: metadata.PackageMetadata) -> str:
     """Author or maintainer, without addresses; else where the source is."""
     for field in ("Author", "Maintainer", "Author-email", "Maintainer-email"):
-        names = [re.sub(r"<.*?>|\(.*?\)|\S+@\S+| with the help of all our contributors", "", part).strip(' "') for part in (about.get(field) or "").split(",")]
+        names = [
+            re.sub(r"<.*?>|\(.*?\)|\S+@\S+| with the help of all our contributors", "", part).strip(' "')
+            for part in (about.get(field) or "").split(",")
+        ]
         if names := [name for name in names if name]:
             return names[0] + (" and others" if len(names) > 1 else "")
     links = [link.partition(", ")[2] for link in about.get_all("Project-URL", []) if "source" in link.lower()]
