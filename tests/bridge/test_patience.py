@@ -49,6 +49,19 @@ def test_another_patience_within_leaves_the_outer_ones_time_as_it_was():
         time.sleep(30)
 
 
+def test_a_wait_that_swallows_the_interrupt_is_interrupted_again():
+    caught = 0
+    with pytest.raises(WaitError), Patience(0.2, ADVICE).waiting("a library"):
+        for _ in range(3):
+            try:
+                time.sleep(30)
+            except KeyboardInterrupt:
+                caught += 1
+                if caught == 2:
+                    raise
+    assert caught == 2
+
+
 def test_ctrl_c_stays_what_it_is_and_nothing_is_left_of_a_wait():
     handler, timer = signal.getsignal(signal.SIGALRM), signal.setitimer(signal.ITIMER_REAL, 0)  # those of pytest
     with pytest.raises(KeyboardInterrupt), Patience(60, ADVICE).waiting("rollouts"):

@@ -67,7 +67,7 @@ class Patience:
         if threading.current_thread() is not threading.main_thread():
             yield
             return
-        handler, timer = signal.signal(signal.SIGALRM, self._end), signal.setitimer(signal.ITIMER_REAL, self.seconds)
+        handler, timer = signal.signal(signal.SIGALRM, self._end), self._begin()
         self._waits.append(what)
         try:
             yield
@@ -78,7 +78,10 @@ class Patience:
             raise WaitError(f"waited {self.seconds:g} s for {told}; {self.advice}") from error
         finally:
             self._waits.pop()
-            signal.setitimer(signal.ITIMER_REAL, self.seconds if self._waits else timer[0])
+            if self._waits:
+                self._begin()
+            else:
+                signal.setitimer(signal.ITIMER_REAL, *timer)
             signal.signal(signal.SIGALRM, handler)
 
     def news(self, what: str | None = None) -> None:
@@ -89,7 +92,11 @@ class Patience:
         """
         if self._waits and threading.current_thread() is threading.main_thread():
             self._waits[-1] = what or self._waits[-1]
-            signal.setitimer(signal.ITIMER_REAL, self.seconds)
+            self._begin()
+
+    def _begin(self) -> tuple[float, float]:
+        """Begin the time anew; again and again, should somebody catch the interrupt. The timer that was before."""
+        return signal.setitimer(signal.ITIMER_REAL, self.seconds, self.seconds)
 
     def _end(self, number: int, frame: object) -> NoReturn:
         self._expired = self._waits[-1]

@@ -18,6 +18,9 @@ class DotsTaskRunner(TaskRunnerV1.__ray_metadata__.modified_class):
         from verl_dots.training import trainer  # noqa: F401  registers "dots"
 
         config = OmegaConf.create(hidden(OmegaConf.to_container(config)))
+        if config.trainer.v1.trainer_mode != "dots":
+            super().run(config)  # verl's own trainers have no news to tell
+            return
         # A trainer's own waits are parts of this one.
         with Patience(config.dots.patience_seconds, ADVICE).waiting("the TransferQueue and the agent loops to start"):
             super().run(config)
