@@ -26,6 +26,7 @@ from verl_dots.secrets import without_secrets
 
 HASH_SEEDS = (1, 2)
 ROOT = Path(__file__).parents[1]
+START_SECONDS = 600.0  # of a process, which imports verl
 ANSWER_SECONDS = 120.0  # of one program with all its tests; verl gives each test some seconds
 MEMORY_GIBIBYTES = 4.0
 FILE_BYTES = 1 << 26  # that a program may write into one file
@@ -40,7 +41,7 @@ def accepted(data_source: str, response: str, truth: str) -> tuple[bool, ...]:
     checkers = _checkers()
     question = json.dumps([data_source, response, truth])
     try:
-        with _in_time(checkers) as overdue:
+        with _in_time(checkers, ANSWER_SECONDS) as overdue:
             for checker in checkers:
                 checker.stdin.write(f"{question}\n")
                 checker.stdin.flush()
@@ -58,7 +59,7 @@ def accepted(data_source: str, response: str, truth: str) -> tuple[bool, ...]:
 
 
 @contextlib.contextmanager
-def _in_time(checkers: Sequence["subprocess.Popen[str]"]) -> Iterator[threading.Event]:
+def _in_time(checkers: Sequence["subprocess.Popen[str]"], seconds: float) -> Iterator[threading.Event]:
     """End the processes that have not answered in time, with what they have started; whether that was so."""
     overdue = threading.Event()
 
@@ -67,7 +68,7 @@ def _in_time(checkers: Sequence["subprocess.Popen[str]"]) -> Iterator[threading.
         for checker in checkers:
             _end(checker)
 
-    timer = threading.Timer(ANSWER_SECONDS, end)
+    timer = threading.Timer(seconds, end)
     timer.start()
     try:
         yield overdue
@@ -90,7 +91,11 @@ def _limit() -> None:
 @cache
 def _checkers() -> tuple[subprocess.Popen[str], ...]:
     """A process for each seed, all started at once; they end with this one."""
-    return tuple(_start(seed) for seed in HASH_SEEDS)
+    checkers = tuple(_start(seed) for seed in HASH_SEEDS)
+    with _in_time(checkers, START_SECONDS):
+        for checker in checkers:
+            checker.stdout.readline()  # it has begun, or ended: the first question tells
+    return checkers
 
 
 def _start(seed: int) -> "subprocess.Popen[str]":
@@ -110,9 +115,11 @@ def _start(seed: int) -> "subprocess.Popen[str]":
 
 
 def serve(questions: IO[str], answers: IO[str]) -> None:
-    """Answer each line [data_source, response, truth] with true or false."""
+    """Answer each line [data_source, response, truth] with true or false, after an empty line once this can be done."""
     from verl.utils.reward_score import default_compute_score  # heavy: imported only when needed
 
+    answers.write("\n")
+    answers.flush()
     for line in questions:
         right = default_compute_score(*json.loads(line)) == 1.0
         answers.write(f"{json.dumps(bool(right))}\n")
