@@ -28,6 +28,10 @@ sys.addaudithook(record)
 """
 
 
+# Where Ray's head asks in which cloud it runs, at every start: addresses of the machine's own network, answered or not.
+CLOUD = {"169.254.169.254", "metadata.google.internal"}
+
+
 def recording(folder: Path) -> dict[str, str]:
     """Variables with which every Python process of a run records the hosts that it asks for, in `hosts` of a folder."""
     folder.mkdir()
@@ -39,4 +43,6 @@ def foreign(folder: Path) -> set[str]:
     """Hosts that were recorded and are not this machine."""
     own = {"None", "", "localhost", "0.0.0.0", "::", socket.gethostname(), socket.getfqdn()}
     own |= {address.address for addresses in psutil.net_if_addrs().values() for address in addresses}
-    return {host for host in (folder / "hosts").read_text().splitlines() if host not in own and host[:4] != "127."}
+    return {
+        host for host in (folder / "hosts").read_text().splitlines() if host not in own | CLOUD and host[:4] != "127."
+    }
