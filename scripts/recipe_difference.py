@@ -50,7 +50,7 @@ def overrides_of(recipe: str | Path, *arguments: str, **environment: str) -> lis
         RecipeError: the recipe ends before, or trains nothing.
     """
     command = ["bash", "-c", NOTE, "bash", str(recipe), *arguments]
-    done = subprocess.run(command, env=dict(os.environ, **environment), capture_output=True, text=True)
+    done = subprocess.run(command, env=dict(os.environ, **environment), capture_output=True, text=True, timeout=300)
     if done.returncode:
         raise RecipeError(f"{recipe} ends with status {done.returncode}: {done.stderr.strip()}")
     overrides = done.stdout.split("\0")[:-1]

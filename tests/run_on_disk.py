@@ -17,7 +17,7 @@ from verl_dots.training.run_record import RunRecord, save_record
 def run_config(run: Path, **changes: Any) -> DictConfig:
     """As much of a config as a resume looks at; `changes` by dotted key, "__" for a dot."""
     config = OmegaConf.create({
-        "dots": {"seed": 1, "preset": "grpo", "replay": {"enable": False, "capacity": 8}},
+        "dots": {"seed": 1, "preset": "grpo", "trust_checkpoint": False, "replay": {"enable": False, "capacity": 8}},
         "data": {"seed": 1, "train_files": str(run.parent / "train.parquet"), "train_batch_size": 8},
         "algorithm": {"adv_estimator": "grpo"},
         "critic": {"enable": None},

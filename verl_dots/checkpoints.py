@@ -18,7 +18,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from verl_dots.files import write_atomically
+from verl_dots.files import free_name, write_atomically
 from verl_dots.manifest import MANIFEST, ManifestError, changed, files_below, read_manifest
 from verl_dots.state import Kind, StateError, load_state
 
@@ -180,8 +180,8 @@ def set_aside(run: Path, after: int) -> Path | None:
     newer = [folder for folder in checkpoints_in(run) if step_of(folder) > after]
     if not newer:
         return None
-    place = run / f"superseded-{time.strftime('%Y%m%d-%H%M%S')}"
-    place.mkdir(exist_ok=True)
+    place = free_name(run / f"superseded-{time.strftime('%Y%m%d-%H%M%S')}")
+    place.mkdir()
     for folder in newer:
         folder.rename(place / folder.name)
     left = checkpoints_in(run)

@@ -109,6 +109,15 @@ def sync_folder(folder: Path) -> None:
         os.close(place)
 
 
+def free_name(path: Path) -> Path:
+    """A path that is not there yet: this one, or with a number before its ending. A clock may give a name twice."""
+    number, found = 1, path
+    while os.path.lexists(found):
+        number += 1
+        found = path.with_name(f"{path.stem}-{number}{path.suffix}")
+    return found
+
+
 @contextmanager
 def naming(path: Path) -> Iterator[None]:
     """A full disk is reported with the file that it has no room for; the system's own error names none."""

@@ -29,6 +29,7 @@ from verl_dots.terminal import output
 FOLDER = Path("runs/reproduce-gpu")
 # A job that reaches its limit saves and requeues itself, so the limit need not hold the run.
 MOST_HOURS = 24
+SUBMIT_SECONDS = 300
 
 
 @dataclass(frozen=True)
@@ -168,7 +169,9 @@ def main(options: argparse.Namespace, file: Path, root: Path) -> int:
         console.print("\n".join(map(shlex.join, commands)) or "nothing: all runs are finished")
         return 0
     write_atomically(root / listed, lambda partial: partial.write_text(text))
-    return max((subprocess.run(command, cwd=root).returncode != 0 for command in commands), default=0)
+    return max(
+        (subprocess.run(command, cwd=root, timeout=SUBMIT_SECONDS).returncode != 0 for command in commands), default=0
+    )
 
 
 def hours_table(rows: Sequence[Row], seeds: Sequence[int]) -> Table:

@@ -71,6 +71,12 @@ CONTRACT = (
     ),
     Part(
         f"{V1}.PPOTrainerSync",
+        "bridge/patient_trainer.py",
+        overridden="__init__(config) init() fit(agent_loop_manager)",
+        attributes="config global_steps timing_raw replay_buffer reward_loop_manager",
+    ),
+    Part(
+        f"{V1}.PPOTrainerSync",
         "training/recorded_trainer.py",
         overridden="__init__(config) step(metrics timing_raw) on_validate_begin() on_train_begin()",
         called="on_validate_end()",
@@ -86,6 +92,17 @@ CONTRACT = (
         f"{V1}.replay_buffer.ReplayBuffer", "bridge/trainer.py", called="sample(global_steps partition_id batch_size)"
     ),
     Part(f"{V1}.replay_buffer.ReplayBuffer", "training/trainer.py", attributes="poll_interval"),
+    Part(
+        f"{V1}.replay_buffer.ReplayBuffer",
+        "bridge/patience.py",
+        overridden="_wait_for_next_poll(partition_id last_debug_time)",
+        attributes="partitions pending_keys running_keys finished_keys failure_keys",
+    ),
+    Part(
+        "verl.experimental.reward_loop.RewardLoopManager",
+        "bridge/patient_trainer.py",
+        attributes="reward_loop_workers",
+    ),
     Part(
         "verl.checkpoint_engine.CheckpointEngineManager",
         "bridge/trainer.py",
@@ -104,7 +121,7 @@ CONTRACT = (
         overridden="_run_prompt(prompt sampling_params trajectory trace) "
         "_run_agent_loop(sampling_params trajectory agent_name trace) _compute_score(outputs kwargs)",
         called="_agent_loop_postprocess(output validate)",
-        attributes="config rollout_config llm_client tokenizer processor hf_model_type dataset_cls tools",
+        attributes="config model_config rollout_config llm_client tokenizer processor hf_model_type dataset_cls tools",
     ),
     Part(
         f"{V1}.agent_loop_tq.AgentLoopManagerTQ",

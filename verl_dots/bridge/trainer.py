@@ -15,13 +15,14 @@ import numpy as np
 import transfer_queue as tq
 from tensordict import TensorDict
 from transfer_queue import KVBatchMeta
-from verl.trainer.ppo.v1 import PPOTrainerSync
 from verl.utils import tensordict_utils as tu
 from verl.utils.config import omega_conf_to_dataclass
-from verl.utils.debug import marked_timer
 
 from verl_dots.bridge.agent_loop import FIRST_ROLLOUT, PARTITION
 from verl_dots.bridge.announced import announce, unannounced
+from verl_dots.bridge.failures import RolloutFailure
+from verl_dots.bridge.patience import WaitError
+from verl_dots.bridge.patient_trainer import PatientTrainer
 from verl_dots.bridge.rows import Rows
 from verl_dots.bridge.watch import Watch, processes_of
 
@@ -31,14 +32,8 @@ def column(values: Any) -> Any:
     return tu.get_tensordict({"column": np.array(values, dtype=object)})["column"]
 
 
-class BridgeTrainer(PPOTrainerSync):
+class BridgeTrainer(PatientTrainer):
     """What a step is made of. Each part changes the rows in the TransferQueue, and `metrics` with their figures."""
-
-    @contextmanager
-    def timed(self, name: str) -> Iterator[None]:
-        """Add the seconds of a part of the step to verl's timing."""
-        with marked_timer(name, self.timing_raw):
-            yield
 
     @cached_property
     def ranks(self) -> int:
@@ -80,9 +75,7 @@ class BridgeTrainer(PPOTrainerSync):
         tags = [{"is_prompt": True, "status": "pending", "global_steps": self.global_steps} for _ in uids]
         tq.kv_batch_put(keys=list(uids), partition_id=partition, tags=tags)
         self.agent_loop_manager.generate_sequences(prompts)
-        found, _ = self.replay_buffer.sample(
-            global_steps=self.global_steps, partition_id=partition, batch_size=len(uids)
-        )
+        found, _ = self._sample(partition, len(uids))
         if self.has_colocated_rewards:
             # As in verl's validation, engine and reward model take turns on the same devices.
             self.checkpoint_manager.sleep_replicas()
@@ -101,12 +94,16 @@ class BridgeTrainer(PPOTrainerSync):
 
     def wait_for_rollouts(self, groups: int, metrics: dict) -> Rows:
         """All rows of so many groups of the step, once they are there."""
-        batch, figures = self.replay_buffer.sample(
-            global_steps=self.global_steps, partition_id="train", batch_size=groups
-        )
+        batch, figures = self._sample("train", groups)
         metrics.update(figures)
         batch.extra_info["temperature"] = self.config.actor_rollout_ref.rollout.temperature
         return Rows(batch)
+
+    def _sample(self, partition: str, groups: int) -> tuple[KVBatchMeta, dict]:
+        try:
+            return self.replay_buffer.sample(global_steps=self.global_steps, partition_id=partition, batch_size=groups)
+        except WaitError as error:
+            raise RolloutFailure(str(error)) from error
 
     @property
     def has_colocated_rewards(self) -> bool:
@@ -196,7 +193,8 @@ class BridgeTrainer(PPOTrainerSync):
 
     def validate(self) -> dict:
         """verl's validation; its figures."""
-        return super()._validate()
+        with self.patience.waiting(f"the validation at step {self.global_steps}"):
+            return super()._validate()
 
     def save(self) -> None:
         """Write verl's part of a checkpoint. Where it is written at once, `saved` tells of it."""
@@ -228,7 +226,8 @@ class BridgeTrainer(PPOTrainerSync):
         return self.validate()
 
     def _save_checkpoint(self) -> None:
-        self.save()
+        with self.patience.waiting(f"the checkpoint of step {self.global_steps} to be written"):
+            self.save()
 
     def _load_checkpoint(self) -> None:
         self.load()

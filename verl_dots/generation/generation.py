@@ -30,6 +30,7 @@ from verl_dots.generation.standalone import (
     require_devices,
     standalone_config,
 )
+from verl_dots.rewards.limits import SilenceLimit
 
 
 class GenerationError(RuntimeError):
@@ -101,7 +102,14 @@ class RolloutServers:
 
         try:
             require_devices(self.config)
-            self._manager = self._runner.run(create())
+            seconds = self.config.dots.patience_seconds
+            self._manager = self._runner.run(asyncio.wait_for(create(), seconds))
+        except TimeoutError as error:
+            self.__exit__()
+            raise GenerationError(
+                f"the rollout servers did not start within {seconds:g} s; raise dots.patience_seconds if they are "
+                "slow, and see what Ray waits for (`ray status`)"
+            ) from error
         except RayError as error:
             self.__exit__()
             raise GenerationError(f"the rollout servers did not start: {error}") from error
@@ -152,6 +160,12 @@ class RolloutServers:
 
     async def _generate(self, prompt_ids_P, rollouts, on_response, sampling, limit, bar) -> None:
         client = self._manager.get_client()
+        in_time = SilenceLimit(
+            self.config.dots.patience_seconds,
+            "the rollout servers",
+            "raise dots.patience_seconds if they are slow",
+            GenerationError,
+        )
         slots = asyncio.Semaphore(limit)
         # Shared by the workers below: all rollouts of a prompt go out together, so that questions are done early.
         pairs = ((prompt, rollout) for prompt in range(len(prompt_ids_P)) for rollout in range(rollouts))
@@ -159,7 +173,8 @@ class RolloutServers:
         async def work() -> None:
             for prompt, rollout in pairs:
                 async with slots:
-                    response = await self._respond(client, prompt, rollout, prompt_ids_P[prompt], sampling)
+                    asked = self._respond(client, prompt, rollout, prompt_ids_P[prompt], sampling)
+                    response = await in_time.wait_for(asked)
                 await on_response(response)
                 bar.update()
 

@@ -16,6 +16,7 @@ from verl_dots.launch.claim import claim_run
 from verl_dots.launch.combinations import check_by_verl, check_renamed, check_together
 from verl_dots.launch.data_checks import check_data, check_paths
 from verl_dots.launch.machine_checks import check_machine
+from verl_dots.launch.remote_code import check_remote_code
 from verl_dots.launch.reward_checks import check_reward
 from verl_dots.launch.start_screen import run_console
 from verl_dots.launch.verl_names import check_names
@@ -71,6 +72,8 @@ def _validate(config: DictConfig, data: bool, train: bool) -> DotsConfig:
     if data:
         with refused_as(MODEL, "file"):
             require_model(path)
+        if train:
+            check_remote_code(config)
         check_data(config, train)
     return dots
 

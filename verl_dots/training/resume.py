@@ -9,6 +9,8 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from verl_dots.checkpoints import (
+    DATA,
+    FSDP,
     TRACKER,
     Needs,
     checkpoints_in,
@@ -52,6 +54,8 @@ def find_checkpoint(config: DictConfig) -> Path | None:
     if found is not None:
         _require_same_run(found, config)
         _require_ranks(found, config)
+        if not config.dots.trust_checkpoint:
+            _require_harmless(found)
     return found
 
 
@@ -162,6 +166,20 @@ def _require_ranks(folder: Path, config: DictConfig) -> None:
             key="trainer.nnodes",
             reason="other run",
         )
+
+
+def _require_harmless(folder: Path) -> None:
+    """Refuse files that verl would read as programs: a checkpoint may come from anybody."""
+    # It imports torch: not before the environment is set.
+    from verl_dots.pickles import require_harmless
+
+    models = [model for model in (folder / "actor", folder / "critic") if (model / FSDP).is_file()]
+    for file in [folder / DATA, *(file for model in models for file in sorted(model.glob("*_world_size_*.pt")))]:
+        try:
+            require_harmless(file)
+        except ConfigError as error:
+            text = f"{error}. If it is your own, dots.trust_checkpoint=True reads it"
+            raise ConfigError(text, key="dots.trust_checkpoint", reason=error.reason or "file") from error
 
 
 def _require_same_run(folder: Path, config: DictConfig) -> None:

@@ -2,6 +2,7 @@
 
 import errno
 import logging
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -31,6 +32,7 @@ logger = logging.getLogger(__name__)
 LIMITS = ("max_actor_ckpt_to_keep", "max_critic_ckpt_to_keep")
 DEPRECATED_LIMIT = "remove_previous_ckpt_in_save"
 SPACE_ERRORS = ("No space left on device", "Disk quota exceeded")
+OTHER_ERRORS = tuple(map(os.strerror, (errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.ESTALE)))
 TORCH_WRITER = ("PytorchStreamWriter", "inline_container")  # tell that a write failed, not why
 LITTLE = 1 << 26  # bytes; a disk with less is taken for full where a write has failed
 
@@ -109,6 +111,8 @@ def _is_full(error: Exception, folder: Path, needed: int | None) -> bool:
         return True
     if any(text in str(error) for text in SPACE_ERRORS):
         return True
+    if any(text in str(error) for text in OTHER_ERRORS):
+        return False
     failed = isinstance(error, OSError) or any(word in str(error) for word in TORCH_WRITER)
     return failed and free_bytes(folder.parent) < max((needed or 0) - size_of(folder), LITTLE)
 
