@@ -7,7 +7,7 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from scripts.recipe_difference import overrides_of
+from verl_dots.launch.recipes import overrides_of
 from verl_dots.launch.compose import compose
 
 RECIPES = Path(__file__).parents[2] / "recipes"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts.recipe_difference import RecipeError, overrides_of
+from verl_dots.launch.recipes import RecipeError, overrides_of
 from tests.recipes.recipe_runs import METHODS, ON_TESTBED, RECIPES, Recipe, ablations, one_of_each, settings
 from tests.refusals import refused
 from verl_dots.difficulty.train import parse as parse_train
