@@ -76,10 +76,10 @@ def gathered(shape: ModelShape) -> int:
 def activations(shape: ModelShape, tokens: int, checkpointing: bool = True) -> int:
     """Of a micro-batch of `tokens`: the input of each block, and all that one block keeps for its backward pass.
 
-    A token's bytes in a block of two norms, attention by a fused kernel and a gated MLP, in bf16 but for the norms' fp32
-    copies: 16 hidden (two norms of 4 + 2, two residuals of 2), 4 queries + 4 keys (query and output, key and value),
-    12 intermediate (gate, up, its activation, the product, and the gradients of two). As in arXiv 2205.05198, section 4,
-    which counts a GPT's block. Without checkpointing every block keeps them.
+    A token's bytes in a block of two norms, attention by a fused kernel and a gated MLP, in bf16 but for the norms'
+    fp32 copies: 16 hidden (two norms of 4 + 2, two residuals of 2), 4 queries + 4 keys (query and output, key and
+    value), 12 intermediate (gate, up, its activation, the product, and the gradients of two). As in arXiv 2205.05198,
+    section 4, which counts a GPT's block. Without checkpointing every block keeps them.
     """
     block = tokens * (16 * shape.hidden + 4 * shape.queries + 4 * shape.keys + 12 * shape.intermediate)
     return tokens * BF16 * shape.hidden * shape.layers + block if checkpointing else block * shape.layers
@@ -115,7 +115,7 @@ def cache_room(shape: ModelShape, gpu: int, share: float, parallel: int = 1) -> 
 
 
 def cached_sequences(shape: ModelShape, room: int, length: int, parallel: int = 1) -> int:
-    """Sequences of `length` tokens that are in a cache of `room` at once; each of `parallel` GPUs has a part of them."""
+    """Sequences of `length` tokens that are in a cache of `room` at once; each of `parallel` GPUs has a part."""
     return max(0, room) * parallel // (cache_of_a_token(shape) * length)
 
 
@@ -127,7 +127,7 @@ def checkpoint(parameters: int, stored: int = FP32, weights: bool = True, moment
 def host_memory(shape: ModelShape, gpus: int, reference: bool = False) -> int:
     """RAM of a node: processes, and the weights in fp32 while they are read; for good with a reference policy.
 
-    Each rank reads a model with tied embeddings by itself, else the first does (verl's get_init_weight_context_manager).
+    Each rank reads a model with tied embeddings, else the first alone does (verl's get_init_weight_context_manager).
     verl keeps a reference policy's weights in the host's memory (transformer_impl.py, _build_fsdp_module).
     Several models are read one after the other.
     """

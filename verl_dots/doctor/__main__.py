@@ -20,6 +20,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from verl_dots.guard import guarded
+
+if __name__ == "__main__":
+    guarded("doctor", "all checks of it have ended, too")
+
 from hydra.errors import HydraException
 from rich.console import Console
 

@@ -40,7 +40,10 @@ def gpus(context: Context) -> list[Row]:
     needs = needs_of(context.config, shape_of(context.model), total)
     rows.append(
         judged(
-            "free memory of a GPU", free >= 0.95 * total, f"{free / GB:.1f} of {total / GB:.1f} GB", "95 %",
+            "free memory of a GPU",
+            free >= 0.95 * total,
+            f"{free / GB:.1f} of {total / GB:.1f} GB",
+            "95 %",
             "another process holds the rest: nvidia-smi names it; `ray stop` ends what an earlier run has left",
         )  # fmt: skip
     )
@@ -79,7 +82,7 @@ def network(context: Context) -> list[Row]:
     right = ranks * (ranks - 1) / 2
     return [
         judged(
-            f"all-reduce by {backend}, {ranks} ranks", total == right, f"{total:g}, {rate:.1f} GB/s", f"a sum of {right:g}",
+            f"all-reduce by {backend}, {ranks} ranks", total == right, f"{total:g}, {rate:.1f} GB/s", f"sum: {right:g}",
             "set NCCL_DEBUG=INFO and start it again; NCCL_P2P_DISABLE=1 tells whether peer access is at fault",
         ),
         _infiniband(context),
@@ -170,7 +173,7 @@ def free_cores() -> float:
 
 
 def control_groups(own: Path = Path("/proc/self/cgroup"), top: Path = CGROUPS) -> list[Path]:
-    """Folders of the control groups (version 2) of this process, the innermost first; SLURM's limits are in an outer."""
+    """Folders of the control groups (version 2) of this process, innermost first; SLURM's limits are in an outer."""
     lines = own.read_text().splitlines() if own.is_file() else []
     names = [line.removeprefix("0::/") for line in lines if line.startswith("0::/")]
     return [folder for name in names for folder in (top / name, *(top / name).parents) if folder.is_relative_to(top)]

@@ -88,9 +88,7 @@ def time_rows(check: str, rows: Mapping[int, Mapping[str, float]], trainer) -> l
     test = max(row.get("timing_s/testing") or 0.0 for row in late)
     steps = [row["timing_s/step"] - (row.get("timing_s/save_checkpoint") or 0.0) for row in late]
     step = sum(steps) / len(steps)
-    shares = {
-        name: sum(row.get(f"timing_s/{key}") or 0.0 for row in late) / sum(steps) for key, name in STAGES.items()
-    }
+    shares = {name: sum(row.get(f"timing_s/{key}") or 0.0 for row in late) / sum(steps) for key, name in STAGES.items()}
     told = ", ".join(f"{name} {share:.0%}" for name, share in shares.items() if share >= 0.01)
     total = int(trainer.total_training_steps or 0)
     hours = (total * step + _times(total, trainer.save_freq) * save + _times(total, trainer.test_freq) * test) / 3600

@@ -12,6 +12,7 @@ import json
 import logging
 from dataclasses import asdict
 
+from verl_dots.doctor.checks import CHECKS
 from verl_dots.doctor.context import CheckFailed, Context
 from verl_dots.doctor.rows import Row
 from verl_dots.engines.environment import prepare_environment
@@ -22,9 +23,7 @@ def main(given: str, name: str, found: str) -> None:
     """Run a check, and write its rows."""
     context = Context.load(Path(given))
     logging.basicConfig(level=logging.INFO)
-    prepare_environment(context.cpu)  # before verl is imported
-    from verl_dots.doctor.checks import CHECKS
-
+    prepare_environment(context.cpu)  # before a check imports verl
     check = next(check for check in CHECKS if check.name == name)
     try:
         rows = check.run(context)

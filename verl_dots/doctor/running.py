@@ -4,8 +4,9 @@ import json
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 
 from verl_dots.doctor.context import Context
@@ -20,15 +21,27 @@ class Check:
 
     Attributes:
         name: one word, for `--only` and the names of files.
-        run: returns its rows, in a process of its own; what it raises is a row that failed.
+        function: MODULE.FUNCTION of this room, which takes the context and gives rows. Its module is imported in the
+            check's process alone.
         seconds: that it may take.
         quick: `--quick` runs it.
+        given: further arguments of the function.
     """
 
     name: str
-    run: Callable[[Context], list[Row]]
+    function: str
     seconds: int
     quick: bool = True
+    given: tuple[str, ...] = ()
+
+    def run(self, context: Context) -> list[Row]:
+        """The rows, in this process.
+
+        Raises:
+            CheckFailed: it cannot come to its end.
+        """
+        module, _, name = self.function.partition(".")
+        return getattr(import_module(f"verl_dots.doctor.{module}"), name)(context, *self.given)
 
 
 def run_check(check: Check, context: Context) -> list[Row]:
@@ -39,8 +52,7 @@ def run_check(check: Check, context: Context) -> list[Row]:
     found.unlink(missing_ok=True)
     command = [sys.executable, "-m", "verl_dots.doctor.process", str(given), check.name, str(found)]
     with log.open("w") as file:
-        # In a session of its own: what is typed at this terminal ends the doctor, and the doctor ends the check.
-        process = subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT, start_new_session=True)
+        process = subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT)
         try:
             status = process.wait(check.seconds)
         except subprocess.TimeoutExpired:

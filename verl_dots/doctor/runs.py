@@ -8,7 +8,6 @@ import sys
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import psutil
@@ -134,7 +133,7 @@ def memory(run: Run) -> str:
     return f"RAM: {run.ram / GB:.1f} GB{gpu}"
 
 
-def preset(name: str, context: Context) -> list[Row]:
+def preset(context: Context, name: str) -> list[Row]:
     """Three steps of a preset."""
     return trained(f"preset {name}", tiny_run(context, f"preset_{name}", "grpo", f"dots.preset={name}"))
 

@@ -27,7 +27,9 @@ def shape_of(model: str) -> ModelShape:
     try:
         found = AutoConfig.from_pretrained(str(folder) if is_path(model) or folder.exists() else model)
     except (OSError, ValueError) as error:
-        text = f"actor_rollout_ref.model.path: {model!r} has no config that can be read ({str(error).splitlines()[0]}); "
+        text = (
+            f"actor_rollout_ref.model.path: {model!r} has no config that can be read ({str(error).splitlines()[0]}); "
+        )
         raise ConfigError(text + f"give a folder, or one of {', '.join(known)}", key=model, reason="file") from error
     return _shape(found)
 

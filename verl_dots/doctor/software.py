@@ -94,7 +94,9 @@ def _driver() -> Row:
 
     check, build = "driver", torch.version.cuda
     if build is None:
-        return judged(check, False, f"torch {torch.__version__} has no CUDA", "a CUDA build", 'pip install -e ".[vllm]"')
+        return judged(
+            check, False, f"torch {torch.__version__} has no CUDA", "a CUDA build", 'pip install -e ".[vllm]"'
+        )
     least = LEAST_DRIVER.get(int(build.split(".")[0]), (0,))
     limit = f"{'.'.join(map(str, least))} for CUDA {build}"
     tool = shutil.which("nvidia-smi")

@@ -39,9 +39,9 @@ def check_attention(config: DictConfig) -> None:
         )
     if has_critic(config):
         raise ConfigError(
-            f"algorithm.adv_estimator={config.algorithm.adv_estimator} trains a critic, which verl loads with flash-attn "
-            f"alone: without it a worker ends with 'please install trl', which would not help. {INSTALL}, or choose an "
-            "estimator without a critic, such as grpo",
+            f"algorithm.adv_estimator={config.algorithm.adv_estimator} trains a critic, which verl loads with "
+            f"flash-attn alone: without it a worker ends with 'please install trl', which would not "
+            f"help. {INSTALL}, or choose an estimator without a critic, such as grpo",
             key="algorithm.adv_estimator",
             reason="machine",
         )
@@ -57,7 +57,7 @@ def cost_without(config: DictConfig) -> str:
         words = json.load(file)["vocab_size"]
     more = without_flash_attention(words, tokens) / GB
     return (
-        f"flash-attn is not installed: log-probs are computed token by token in Python, and a micro-batch of {tokens:,} "
-        f"tokens takes {more:.1f} GB more of a GPU; {INSTALL}, or lower "
+        f"flash-attn is not installed: log-probs are computed token by token in Python, and a micro-batch of "
+        f"{tokens:,} tokens takes {more:.1f} GB more of a GPU; {INSTALL}, or lower "
         "actor_rollout_ref.actor.ppo_max_token_len_per_gpu (TOKENS of the recipes)"
     )

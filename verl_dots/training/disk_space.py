@@ -43,7 +43,7 @@ def free_bytes(run: Path) -> int:
 
 
 def _estimate(config: DictConfig) -> int | None:
-    """Parameters by the size of the model's weights, times what AdamW and the contents make of each; a critic as many."""
+    """Parameters by the size of its weights, times what AdamW and the contents make of each; twice with a critic."""
     model = Path(str(config.actor_rollout_ref.model.path)).expanduser()
     actor = config.actor_rollout_ref.actor
     parameters = _parameters(model)
