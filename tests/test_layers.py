@@ -16,6 +16,7 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     "step": (set(), HEAVY),
     "stored": ({"settings"}, HEAVY),
     "settings": (set(), HEAVY),
+    "sizes": (set(), HEAVY),
     "methods/settings": ({"settings"}, HEAVY),  # every room's settings.py
     "config": ({"difficulty", "methods", "settings"}, HEAVY),
     "data": ({"files", "settings"}, HEAVY),
@@ -29,7 +30,7 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     ),
     "methods/selection/worker": ({"difficulty"}, UNUSED | {"transfer_queue"}),  # a process of its own
     "training": (
-        {"bridge", "checkpoints", "config", "data", "files", "methods", "settings", "state", "step"},
+        {"bridge", "checkpoints", "config", "data", "files", "methods", "settings", "sizes", "state", "step"},
         UNUSED | {"transfer_queue"},
     ),
     # Responses without training.
@@ -51,8 +52,38 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
         {"torch", "ray", "verl", "hydra", "pandas"},
     ),
     "launch": (
-        {"config", "console", "data", "engines", "files", "generation", "methods", "rewards", "settings", "training"},
+        {
+            "config",
+            "console",
+            "data",
+            "engines",
+            "files",
+            "generation",
+            "methods",
+            "rewards",
+            "settings",
+            "sizes",
+            "training",
+        },
         UNUSED | {"transfer_queue"},
+    ),
+    "doctor": (
+        {
+            "config",
+            "data",
+            "difficulty",
+            "engines",
+            "files",
+            "generation",
+            "guard",
+            "launch",
+            "rollout",
+            "settings",
+            "sizes",
+            "terminal",
+            "training",
+        },
+        {"ray", "verl", "pandas", "matplotlib", "transfer_queue"},
     ),
     "check": ({"data", "files", "reporting", "rewards", "terminal"}, {"torch", "ray", "verl", "hydra"}),
     "main": ({"engines", "guard", "launch", "settings"}, set()),
@@ -140,7 +171,10 @@ def test_a_method_knows_no_other(file):
         (".launch.help", {"torch", "ray", "verl", "hydra", "transformers"}),  # it comes at once
         # verl picks its platform, and logs, as it is imported: a command sets the environment before.
         *((f".{name}", {"ray", "verl", "transfer_queue"}) for name in ("main", "evaluate", "labelling.command")),
-        *((f".{name}", {"ray", "verl", "transfer_queue"}) for name in ("check", "report", "simulate")),
+        *(
+            (f".{name}", {"ray", "verl", "transfer_queue"})
+            for name in ("check", "report", "simulate", "doctor.__main__")
+        ),
     ],
 )
 def test_what_an_import_leaves_for_later(module, later):
