@@ -17,6 +17,8 @@ from verl_dots.launch.attention_checks import INSTALL, has_flash_attention
 
 # CUDA's major version of a build of torch -> least driver (docs.nvidia.com/deploy/cuda-compatibility, table 1).
 LEAST_DRIVER = {11: (450,), 12: (525,), 13: (580,)}
+LOCKS = {"vllm": "gpu", "sglang": "sglang"}  # engine -> lock of recipes/locks
+NAMED = 8  # packages that a row names
 SOURCE = "#include <Python.h>\nint main(void) { return 0; }\n"
 
 
@@ -27,7 +29,9 @@ def versions(context: Context) -> list[Row]:
     lock = lock_of(context)
     if lock is None:
         return [*rows, skipped("packages, by the lock", f"there is no lock for {extra or 'a CPU'}")]
-    return [*rows, _fit("packages, by the lock", locked(lock.read_text()), f"pip install -r {lock}")]
+    # What is missing is told above: a build of torch for CPUs leaves CUDA's packages out, which the lock names.
+    there = [each for each in locked(lock.read_text()) if installed(each.name)]
+    return [*rows, _fit("packages, by the lock", there, f"pip install -r {lock}")]
 
 
 def requirements(extra: str) -> list[Requirement]:
@@ -47,13 +51,14 @@ def locked(text: str) -> list[Requirement]:
 
 def lock_of(context: Context) -> Path | None:
     """The lock file of the engine, or of a CPU."""
-    file = ROOT / "recipes" / "locks" / f"{'cpu' if context.cpu else context.engine}.txt"
+    file = ROOT / "recipes" / "locks" / f"{'cpu' if context.cpu else LOCKS.get(context.engine)}.txt"
     return file if file.is_file() else None
 
 
 def _fit(check: str, wanted: list[Requirement], fix: str) -> Row:
     wrong = [text for each in wanted if (text := misfit(each))]
-    named = "; ".join(wrong) if wrong else f"{len(wanted)} fit"
+    more = f"; and {len(wrong) - NAMED} more" if len(wrong) > NAMED else ""
+    named = "; ".join(wrong[:NAMED]) + more if wrong else f"{len(wanted)} fit"
     return judged(check, not wrong, named, "all fit", fix)
 
 
@@ -61,13 +66,20 @@ def misfit(wanted: Requirement) -> str:
     """How an installed package differs from a requirement; nothing where it fits."""
     if wanted.marker is not None and "extra" not in str(wanted.marker) and not wanted.marker.evaluate():
         return ""
-    try:
-        there = metadata.version(canonicalize_name(wanted.name))
-    except metadata.PackageNotFoundError:
+    there = installed(wanted.name)
+    if there is None:
         return f"{wanted.name}{wanted.specifier} is missing"
     # A build of torch for CUDA or a CPU has its own ending, which the lock need not have.
     fits = wanted.specifier.contains(there, prereleases=True)
     return "" if fits else f"{wanted.name} is {there}, not {wanted.specifier}"
+
+
+def installed(name: str) -> str | None:
+    """Version of a package; None where it is not installed."""
+    try:
+        return metadata.version(canonicalize_name(name))
+    except metadata.PackageNotFoundError:
+        return None
 
 
 def toolchain(context: Context) -> list[Row]:
