@@ -52,6 +52,11 @@ def test_a_check_that_does_not_end_well_is_a_row_that_failed(tmp_path, check, fo
     assert row.value.startswith(found) and str(tmp_path / f"{check.name}.log") in row.fix
 
 
+def test_what_computes_on_gpus_is_skipped_where_there_are_none(tmp_path):
+    [row] = run_check(Check("engine", "engine.engine", 1, device=True), Context(str(tmp_path), "r", (), gpus=0))
+    assert (row.outcome, row.check) == ("skipped", "engine") and "no GPU" in row.value
+
+
 def test_a_context_is_the_same_in_another_process(tmp_path):
     CONTEXT.save(tmp_path / "context.json")
     assert Context.load(tmp_path / "context.json") == CONTEXT and CONTEXT.cpu

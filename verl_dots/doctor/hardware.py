@@ -138,6 +138,7 @@ def host(context: Context) -> list[Row]:
     fix = "start the container with --shm-size, or set +ray_kwargs.ray_init.object_store_memory=BYTES"
     rows.append(judged("/dev/shm", shared >= store, f"{shared / GB:.1f} GB are free", f"{store / GB:.1f} GB", fix))
     cores = free_cores()
+    rows.append(Row("load", f"{os.getloadavg()[0]:.1f} processes compute, on {cores:g} CPUs"))
     if context.cpu:
         rows.append(Row("CPUs", f"{cores:g}; Ray counts logical ones with device=cpu"))
     else:

@@ -10,7 +10,7 @@ from importlib import import_module
 from pathlib import Path
 
 from verl_dots.doctor.context import Context
-from verl_dots.doctor.rows import Row
+from verl_dots.doctor.rows import Row, skipped
 
 END_SECONDS = 20  # that a process has to end all below it
 
@@ -25,6 +25,7 @@ class Check:
             check's process alone.
         seconds: that it may take.
         quick: `--quick` runs it.
+        device: it computes on GPUs, and is skipped where there are none and none was renounced.
         given: further arguments of the function.
     """
 
@@ -32,6 +33,7 @@ class Check:
     function: str
     seconds: int
     quick: bool = True
+    device: bool = False
     given: tuple[str, ...] = ()
 
     def run(self, context: Context) -> list[Row]:
@@ -46,6 +48,8 @@ class Check:
 
 def run_check(check: Check, context: Context) -> list[Row]:
     """The rows of a check; one that failed where it does not end well, or not in time."""
+    if check.device and not context.cpu and not context.gpus:
+        return [skipped(check.name, "torch sees no GPU here; device=cpu does without")]
     work = Path(context.work)
     given, found, log = (work / name for name in ("context.json", f"{check.name}.json", f"{check.name}.log"))
     context.save(given)
