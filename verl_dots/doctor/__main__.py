@@ -60,13 +60,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for check in chosen(CHECKS, options.only, options.quick):
         errors().print(f"doctor: {check.name}, at most {check.seconds * options.patience:.0f} s")
         rows += run_check(replace(check, seconds=int(check.seconds * options.patience)), context)
+        if options.json:  # what is known so far, should the rest be ended
+            _write(options.json, rows)
     console.print(f"{context.recipe}: {context.model}, rollouts by {context.engine}; logs in {work}", soft_wrap=True)
     console.print(table(rows))
-    found = as_json(rows)
-    if options.json:
-        write_atomically(options.json, lambda partial: partial.write_text(json.dumps(found, indent=2) + "\n"))
-    console.print(", ".join(f"{count} {outcome}" for outcome, count in found["counts"].items()))
-    return int(found["counts"]["fail"] > 0)
+    counts = as_json(rows)["counts"]
+    console.print(", ".join(f"{count} {outcome}" for outcome, count in counts.items()))
+    return int(counts["fail"] > 0)
+
+
+def _write(file: Path, rows: Sequence[Row]) -> None:
+    text = json.dumps(as_json(rows), indent=2) + "\n"
+    write_atomically(file, lambda partial: partial.write_text(text))
 
 
 def asked(options: argparse.Namespace, work: Path) -> Context:
