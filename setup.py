@@ -18,7 +18,11 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.11,<3.13",
     packages=find_packages(include=["verl_dots", "verl_dots.*"]),
-    package_data={"verl_dots.conf": ["*.yaml", "*/*.yaml"], "verl_dots.evidence": ["papers.yaml"]},
+    package_data={
+        "verl_dots.conf": ["*.yaml", "*/*.yaml"],
+        "verl_dots.evidence": ["papers.yaml"],
+        "verl_dots.doctor": ["models.yaml"],
+    },
     install_requires=[
         # torch is not named: the extras, the machine or scripts/install.sh choose its build (CPU or CUDA).
         "verl==0.9.1",

@@ -18,6 +18,7 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     "settings": (set(), HEAVY),
     "secrets": (set(), HEAVY),
     "pickles": ({"settings"}, HEAVY - {"torch"}),
+    "sizes": (set(), HEAVY),
     "methods/settings": ({"settings"}, HEAVY),  # every room's settings.py
     "config": ({"difficulty", "methods", "settings"}, HEAVY),
     "data": ({"files", "settings"}, HEAVY),
@@ -42,6 +43,7 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
             "pickles",
             "secrets",
             "settings",
+            "sizes",
             "state",
             "step",
         },
@@ -66,8 +68,38 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
         {"torch", "ray", "verl", "hydra", "pandas"},
     ),
     "launch": (
-        {"config", "console", "data", "engines", "files", "generation", "methods", "rewards", "settings", "training"},
+        {
+            "config",
+            "console",
+            "data",
+            "engines",
+            "files",
+            "generation",
+            "methods",
+            "rewards",
+            "settings",
+            "sizes",
+            "training",
+        },
         UNUSED | {"transfer_queue"},
+    ),
+    "doctor": (
+        {
+            "config",
+            "data",
+            "difficulty",
+            "engines",
+            "files",
+            "generation",
+            "guard",
+            "launch",
+            "rollout",
+            "settings",
+            "sizes",
+            "terminal",
+            "training",
+        },
+        {"ray", "verl", "pandas", "matplotlib", "transfer_queue"},
     ),
     "check": ({"data", "files", "reporting", "rewards", "terminal"}, {"torch", "ray", "verl", "hydra"}),
     "main": ({"engines", "guard", "launch", "settings"}, set()),
@@ -156,7 +188,10 @@ def test_a_method_knows_no_other(file):
         (".launch.help", {"torch", "ray", "verl", "hydra", "transformers"}),  # it comes at once
         # verl picks its platform, and logs, as it is imported: a command sets the environment before.
         *((f".{name}", {"ray", "verl", "transfer_queue"}) for name in ("main", "evaluate", "labelling.command")),
-        *((f".{name}", {"ray", "verl", "transfer_queue"}) for name in ("check", "report", "simulate")),
+        *(
+            (f".{name}", {"ray", "verl", "transfer_queue"})
+            for name in ("check", "report", "simulate", "doctor.__main__")
+        ),
     ],
 )
 def test_what_an_import_leaves_for_later(module, later):

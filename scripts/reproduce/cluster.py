@@ -76,7 +76,7 @@ def read_rows(file: Path, gpu: str) -> tuple[list[Row], list[int]]:
         paper = recipe.split("/")[0]
         require_known(f"{file}: rows.{recipe}", [paper], found["papers"])
         entry = found["papers"][paper] | own
-        factor = math.prod(entry.get("times", {}).values()) * (factors.get(entry["on"], 1.0) if factors else 1.0)
+        factor = math.prod(entry.get("times", {}).values()) * (factors.get(entry["paper_gpu"], 1.0) if factors else 1.0)
         hours = entry.get("hours") or {
             method: seconds * entry["steps"] / 3600 for method, seconds in entry["seconds"].items()
         }

@@ -15,6 +15,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
+from uuid import uuid4
 
 from omegaconf import DictConfig
 from tqdm import tqdm
@@ -157,6 +158,34 @@ class RolloutServers:
         limit = in_flight or self.most_in_flight
         with tqdm(total=len(prompt_ids_P) * rollouts, desc=label, unit="response", disable=label is None) as bar:
             self._runner.run(self._generate(prompt_ids_P, rollouts, on_response, sampling, limit, bar))
+
+    def answers(self, asked: Sequence[tuple[Sequence[int], Mapping[str, Any]]]) -> list[Any]:
+        """What the servers answer to prompts that reach them at once, each with sampling parameters of its own.
+
+        Args:
+            asked: token ids of each prompt, and what `sampling_params` gives or other parameters of verl's servers.
+
+        Returns:
+            verl's TokenOutput of each, in their order.
+
+        Raises:
+            GenerationError: a server failed on a request.
+        """
+        from ray.exceptions import RayError
+
+        client = self._manager.get_client()
+
+        async def all_at_once() -> list[Any]:
+            calls = (
+                client.generate(request_id=uuid4().hex, prompt_ids=list(prompt), sampling_params=dict(params))
+                for prompt, params in asked
+            )
+            return await asyncio.gather(*calls)
+
+        try:
+            return self._runner.run(all_at_once())
+        except RayError as error:
+            raise GenerationError(f"the rollout server failed: {error}") from error
 
     async def _generate(self, prompt_ids_P, rollouts, on_response, sampling, limit, bar) -> None:
         client = self._manager.get_client()

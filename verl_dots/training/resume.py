@@ -26,6 +26,7 @@ from verl_dots.manifest import MANIFEST
 from verl_dots.settings import ConfigError
 from verl_dots.state import Kind, StateError
 from verl_dots.training.fingerprints import FILES, MODELS, fingerprints
+from verl_dots.training.parts import has_critic
 from verl_dots.training.resume_settings import changes, decisive
 from verl_dots.training.run_record import CONFIG, load_record, saved_settings
 
@@ -80,14 +81,9 @@ def _states(dots: Mapping[str, Any], config: DictConfig) -> tuple[Kind, ...]:
 
 def _needs(config: DictConfig, contents_key: str, states: tuple[Kind, ...]) -> Needs:
     contents = OmegaConf.select(config, f"actor_rollout_ref.actor.checkpoint.{contents_key}")
-    parts = ("actor", "critic") if _has_critic(config) else ("actor",)
+    parts = ("actor", "critic") if has_critic(config) else ("actor",)
     background = bool(OmegaConf.select(config, "actor_rollout_ref.actor.checkpoint.async_save"))
     return Needs(tuple(contents or Needs.contents), parts, states=states, listed=not background)
-
-
-def _has_critic(config: DictConfig) -> bool:
-    enabled = OmegaConf.select(config, "critic.enable")
-    return config.algorithm.adv_estimator == "gae" if enabled is None else bool(enabled)
 
 
 def _faults_at(folder: Path, config: DictConfig) -> list[str]:

@@ -22,8 +22,8 @@ FILE = {
     "gpus": {"like": {"factors": {}}, "fast": {"factors": {"slow": 0.25}}},
     "papers": {"dots": {"methods": ["grpo", "dots"], "gpus": 8, "steps": 60, "source": "the\npaper"}},
     "rows": {
-        "dots/a": {"seconds": {"grpo": 120, "dots": 60}, "on": "slow", "times": {"size": 2, "length": 1.5}},
-        "dots/b": {"hours": {"grpo": 10, "dots": 8}, "on": "other", "gpus": 4},
+        "dots/a": {"seconds": {"grpo": 120, "dots": 60}, "paper_gpu": "slow", "times": {"size": 2, "length": 1.5}},
+        "dots/b": {"hours": {"grpo": 10, "dots": 8}, "paper_gpu": "other", "gpus": 4},
     },
 }  # fmt: skip
 
@@ -43,6 +43,14 @@ def test_hours_are_steps_times_seconds_times_factors(file):
     assert a.hours == {"grpo": 1.5, "dots": 0.75} and b.hours["grpo"] == 10, "of that GPU nothing is known"
     with pytest.raises(MatrixError, match="--gpu: there is no 'fest'; did you mean fast?"):
         cluster.read_rows(file, "fest")
+
+
+def test_on_an_h100_the_papers_hours_are_multiplied_by_the_factor_of_their_gpu():
+    """60 steps of 234 s on 8 L40S are 3.9 h: 1.17 h at 0.3. 126.82 s on GPUs that the paper does not name: at 0.5."""
+    hours = {row.recipe: row.hours for row in cluster.read_rows(GPU, "h100")[0]}
+    assert hours["dots/math-1.5b_math"]["grpo"] == pytest.approx(1.17)
+    assert hours["adarft/math-1.5b_uniform"]["ppo"] == pytest.approx(1.761, abs=5e-4)
+    assert hours["dash/0.5b"] == {"grpo": 19.45, "no_filter": 3.45, "dash_kl": 3.3, "dash": 2.85}
 
 
 def test_each_recipe_is_an_array_of_its_unfinished_tasks(file, tmp_path):
