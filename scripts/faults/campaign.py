@@ -123,6 +123,8 @@ class Campaign:
                 if found.came:
                     time.sleep(kill.pause)
             elif found.fault and (starts := starts + 1) >= MOST_STARTS:
+                if chain not in self._chains_of_kills():
+                    raise RuntimeError(f"a run does not start: {found.said}; see {run.parent / 'console.log'}")
                 return self._compared(chain, [f"{found.fault}: {found.said}"])
             if found.completed:
                 break

@@ -15,16 +15,6 @@ from verl_dots.bridge import watch
 from verl_dots.bridge.watch import ProcessDied, Watch, queue_processes
 
 
-class Busy:
-    """An actor that computes in its only thread."""
-
-    def pid(self) -> int:
-        return os.getpid()
-
-    def work(self, seconds: float) -> None:
-        time.sleep(seconds)
-
-
 @pytest.fixture(scope="module")
 def local_ray():
     ray.init(num_cpus=8, include_dashboard=False, log_to_driver=False)
@@ -40,6 +30,14 @@ def quickly(monkeypatch):
 @pytest.fixture
 def two(local_ray):
     """Two actors and the process of the second."""
+
+    class Busy:  # a class of this place travels by value: Ray's workers do not find the tests
+        def pid(self) -> int:
+            return os.getpid()
+
+        def work(self, seconds: float) -> None:
+            time.sleep(seconds)
+
     actors = [ray.remote(Busy).options(num_cpus=0).remote() for _ in range(2)]
     return actors, ray.get([actor.pid.remote() for actor in actors])[1]
 
