@@ -6,7 +6,7 @@ The examples are the same in every run; `-m long` draws thousands.
 import math
 
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import HealthCheck, Phase, example, given, settings
 from omegaconf import OmegaConf
 
 from scripts import bad_inputs
@@ -21,8 +21,12 @@ from verl_dots.settings import ConfigError
 
 pytestmark = pytest.mark.usefixtures("cpu_environment")
 QUIET = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.filter_too_much]
-SHORT = settings(max_examples=10, derandomize=True, database=None, deadline=None, suppress_health_check=QUIET)
-LONG = settings(SHORT, max_examples=2000, derandomize=False, print_blob=True)
+# Without shrinking, which asks the checks a hundred times more.
+PHASES = [Phase.explicit, Phase.generate]
+SHORT = settings(
+    max_examples=10, derandomize=True, database=None, deadline=None, suppress_health_check=QUIET, phases=PHASES
+)
+LONG = settings(SHORT, max_examples=2000, derandomize=False, print_blob=True, phases=[*PHASES, Phase.shrink])
 
 
 def run_with(folder, given: dict[str, object]):

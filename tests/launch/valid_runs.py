@@ -190,7 +190,7 @@ def methods(draw: st.DrawFn) -> dict[str, object]:
     given = {N: 8} | SOURCES[source]
     if store == "preemptive":  # what must see each step before the next, or judges groups of one step
         stages -= {"temperature", "entropy_coefficient", "refill", "stop_early"}
-        if source == "adarft":
+        if source in ("adarft", "mopps"):
             given = {N: 8}
         if source == "dots":
             given |= {"dots.selection.reuse_references": False, "dots.selection.mu": 2}
