@@ -4,6 +4,7 @@ import pytest
 import yaml
 
 from tests.launches import ROOT, plain_config
+from tests.recipes.recipe_runs import METHODS, settings
 from tests.refusals import changed, refused
 from verl_dots.doctor.needs import needs_of
 from verl_dots.doctor.shapes import MODELS, shape_of
@@ -76,7 +77,7 @@ def test_the_models_of_the_recipes_have_as_many_parameters_as_they_say(model, pa
 
 
 def test_the_recipes_name_no_other_models():
-    scripts = [path.read_text() for path in (ROOT / "recipes").glob("*/*.sh")]
+    scripts = [(ROOT / "recipes" / script).read_text() for folder in METHODS for script in settings(folder)]
     named = {word for text in scripts for word in text.split() if word.startswith(("Qwen/", "deepseek-ai/"))}
     assert named and named <= set(yaml.safe_load(MODELS.read_text()))
 
