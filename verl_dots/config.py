@@ -34,7 +34,8 @@ class DotsConfig(Settings):
             train.log in the run folder), or "full" (all output of all processes).
         seed: of the whole run: order of the data, sampling of responses, mini-batches, selection. The same seed gives
             the same run on a CPU.
-        poll_seconds: how often the trainer looks whether the rollouts of a step are complete.
+        poll_seconds: how often the trainer looks whether the rollouts of a step are complete. Runs on GPUs begin with
+            0.5.
         max_failed_share: share of the rollouts of 20 steps that may fail. Groups of which one failed are dropped; above
             this share the run is saved and ends with the first cause.
         reward_range: least and greatest reward of a response; difficulty is 1 at the least and 0 at the greatest.
