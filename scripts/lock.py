@@ -1,7 +1,7 @@
-"""The lock files recipes/locks/*.txt: every version of an installation, resolved by uv: `python -m scripts.lock [--write]`.
+"""The lock files recipes/locks/*.txt, all versions of an installation: `python -m scripts.lock [--write]`.
 
 Without --write: resolves again, with the locked versions where they still fit, and on each Python alone; exit 1 if a
-lock is not what comes out. It needs uv (pip install uv) and an index of packages; only metadata are downloaded.
+lock is not what comes out. It needs uv (pip install uv) and an index of packages; metadata alone are downloaded.
 """
 
 import argparse
