@@ -30,7 +30,7 @@ setup(
         "TransferQueue==0.1.11",
         "tensordict==0.10.0",
         "ray[default]>=2.53,<3",
-        "transformers>=5.5.3,!=5.6.0,<5.11",
+        "transformers==5.9.0",  # which verl pairs with vLLM 0.24
         "cachetools",
         "datasets",
         "fastapi",
@@ -51,10 +51,9 @@ setup(
         "tensorboard",
         "tqdm",
     ],
+    # flash-attn and SGLang are not here: pip cannot install them so. scripts/install_gpu.sh does.
     extras_require={
         "vllm": ["torch==2.11.0", "torchvision==0.26.0", "torchaudio==2.11.0", "vllm==0.24.0"],
-        "sglang": ["torch==2.11.0", "torchvision==0.26.0", "torchaudio==2.11.0", "sglang==0.5.12"],
-        "flash-attn": ["flash-attn==2.8.3"],
         "test": ["hypothesis", "pytest>=8", "pytest-timeout", "pytest-xdist"],
     },
 )

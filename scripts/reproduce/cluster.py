@@ -30,6 +30,8 @@ FOLDER = Path("runs/reproduce-gpu")
 # A job that reaches its limit saves and requeues itself, so the limit need not hold the run.
 MOST_HOURS = 24
 SUBMIT_SECONDS = 300
+# GPUs; a job that has all of a node's takes all of its memory, too. --sbatch says what others get.
+WHOLE_NODE = 8
 
 
 @dataclass(frozen=True)
@@ -127,8 +129,8 @@ def submissions(tasks: Sequence[tuple[Row, str, int]], file: Path, root: Path, m
         hours = min(MOST_HOURS, math.ceil(1.5 * max(of.hours.values())))
         commands.append([
             "sbatch", f"--job-name={row.replace('/', '-')}", f"--array={ranges(left)}", f"--gpus-per-node={of.gpus}",
-            f"--cpus-per-task={8 * of.gpus}", f"--time={hours}:00:00", f"--export=ALL,TASKS={file}", *more,
-            "recipes/slurm/run.sbatch",
+            f"--cpus-per-task={8 * of.gpus}", *(["--mem=0"] if of.gpus == WHOLE_NODE else []),
+            f"--time={hours}:00:00", f"--export=ALL,TASKS={file}", *more, "recipes/slurm/run.sbatch",
         ])  # fmt: skip
     return commands
 

@@ -65,8 +65,8 @@ def test_each_recipe_is_an_array_of_its_unfinished_tasks(file, tmp_path):
     (done / "run.json").write_text('{"finished": "2026-01-01T00:00:00"}')
     first, second = cluster.submissions(tasks, Path("t.txt"), tmp_path, ["--partition=x"])
     assert first == [
-        "sbatch", "--job-name=dots-a", "--array=1,3-4", "--gpus-per-node=8", "--cpus-per-task=64", "--time=9:00:00",
-        "--export=ALL,TASKS=t.txt", "--partition=x", "recipes/slurm/run.sbatch",
+        "sbatch", "--job-name=dots-a", "--array=1,3-4", "--gpus-per-node=8", "--cpus-per-task=64", "--mem=0",
+        "--time=9:00:00", "--export=ALL,TASKS=t.txt", "--partition=x", "recipes/slurm/run.sbatch",
     ]  # fmt: skip
     assert second[2:6] == ["--array=5-8", "--gpus-per-node=4", "--cpus-per-task=32", "--time=15:00:00"]
 
