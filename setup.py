@@ -18,7 +18,11 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.11,<3.13",
     packages=find_packages(include=["verl_dots", "verl_dots.*"]),
-    package_data={"verl_dots.conf": ["*.yaml", "*/*.yaml"], "verl_dots.evidence": ["papers.yaml"]},
+    package_data={
+        "verl_dots.conf": ["*.yaml", "*/*.yaml"],
+        "verl_dots.evidence": ["papers.yaml"],
+        "verl_dots.doctor": ["models.yaml"],
+    },
     install_requires=[
         # torch is not named: the extras, the machine or scripts/install.sh choose its build (CPU or CUDA).
         "verl==0.9.1",
@@ -26,7 +30,7 @@ setup(
         "TransferQueue==0.1.11",
         "tensordict==0.10.0",
         "ray[default]>=2.53,<3",
-        "transformers>=5.5.3,!=5.6.0,<5.11",
+        "transformers==5.9.0",  # which verl pairs with vLLM 0.24
         "cachetools",
         "datasets",
         "fastapi",
@@ -47,10 +51,9 @@ setup(
         "tensorboard",
         "tqdm",
     ],
+    # flash-attn and SGLang are not here: pip cannot install them so. scripts/install_gpu.sh does.
     extras_require={
         "vllm": ["torch==2.11.0", "torchvision==0.26.0", "torchaudio==2.11.0", "vllm==0.24.0"],
-        "sglang": ["torch==2.11.0", "torchvision==0.26.0", "torchaudio==2.11.0", "sglang==0.5.12"],
-        "flash-attn": ["flash-attn==2.8.3"],
-        "test": ["pytest>=8", "pytest-timeout", "pytest-xdist"],
+        "test": ["hypothesis", "pytest>=8", "pytest-timeout", "pytest-xdist"],
     },
 )

@@ -1,17 +1,24 @@
-"""A client for OpenAI-compatible chat endpoints: bounded rate and concurrency, retries, clear errors."""
+"""A client for OpenAI-compatible chat endpoints: bounded rate and concurrency, retries, clear errors.
+
+Neither the key nor the address is in any message, whatever the server answers: messages end in logs.
+"""
 
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 import httpx
+
+from verl_dots.secrets import HIDDEN
 
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 LONGEST_WAIT_SECONDS = 60.0
+LONGEST_SHOWN = 200  # characters of an answer
 RETRIED = frozenset({408, 409, 425, 429})
 # What an endpoint answers to what it cannot take: longer than the model's context, stopped by a content filter.
 OF_THE_REQUEST = frozenset({400, 413, 422})
@@ -78,6 +85,8 @@ class Chat:
 
     def __init__(self, settings: ChatSettings):
         self._settings = settings
+        for library in ("httpx", "httpcore"):  # they tell the address and the headers of every request
+            logging.getLogger(library).setLevel(logging.WARNING)
         self._pace = Pace(settings.requests_per_minute)
         headers = {"Authorization": f"Bearer {settings.api_key}"} if settings.api_key else {}
         limits = httpx.Limits(max_connections=settings.concurrency)
@@ -107,27 +116,37 @@ class Chat:
                 response = await self._client.post(settings.address, json=body)
             except (httpx.TransportError, httpx.InvalidURL) as error:
                 if isinstance(error, httpx.UnsupportedProtocol | httpx.InvalidURL):
-                    raise EndpointError(f"--endpoint {settings.endpoint} is no address: {error}") from error
-                problem = f"{type(error).__name__} {error}".strip()
+                    raise EndpointError(f"--endpoint is no address: {self._told(error)}") from None
+                problem = f"{type(error).__name__} {self._told(error)}".strip()
             else:
                 if response.status_code == httpx.codes.OK:
-                    return _content(response)
-                problem = f"status {response.status_code}: {response.text[:200]}"
+                    return self._content(response)
+                problem = f"status {response.status_code}: {self._told(response.text)}"
                 if response.status_code not in RETRIED and response.status_code < 500:
                     kind = RequestRefused if response.status_code in OF_THE_REQUEST else EndpointError
-                    raise kind(f"{settings.address} refuses, {problem}. {_advice(response.status_code)}")
+                    raise kind(f"the endpoint refuses, {problem}. {_advice(response.status_code)}")
                 wait = max(wait, _retry_after(response))
             if attempt < settings.retries:
                 logger.warning("%s; trying again in %.1f s", problem, wait)
                 await asyncio.sleep(wait)
-        raise EndpointError(f"{settings.address} gave no answer in {settings.retries + 1} tries, the last: {problem}")
+        raise EndpointError(f"the endpoint gave no answer in {settings.retries + 1} tries, the last: {problem}")
 
+    def _content(self, response: httpx.Response) -> str:
+        try:
+            return response.json()["choices"][0]["message"]["content"] or ""
+        except (ValueError, LookupError, TypeError):
+            told = self._told(response.text)
+            raise EndpointError(f"the endpoint does not answer like one for chats: {told}") from None
 
-def _content(response: httpx.Response) -> str:
-    try:
-        return response.json()["choices"][0]["message"]["content"] or ""
-    except (ValueError, LookupError, TypeError) as error:
-        raise EndpointError(f"{response.url} does not answer like a chat endpoint: {response.text[:200]}") from error
+    def _told(self, text: object) -> str:
+        """The beginning of what a server or the client says, without the key and the address."""
+        told, settings = str(text), self._settings
+        address = urlsplit(settings.address)
+        for part in filter(
+            None, (settings.api_key, settings.address, settings.endpoint, address.netloc, address.hostname)
+        ):
+            told = told.replace(part, HIDDEN)
+        return told[:LONGEST_SHOWN]
 
 
 def _retry_after(response: httpx.Response) -> float:

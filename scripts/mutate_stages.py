@@ -35,6 +35,7 @@ from scripts.mutants import Mutant, mutants_of  # noqa: E402  the path must be s
 from verl_dots.terminal import output  # noqa: E402
 
 LEAST = 0.95  # of the mutants must be noticed
+TESTS_SECONDS, KILLED_SECONDS = 3600.0, 30.0
 SHARED = ("verl_dots/methods/loader.py", "verl_dots/training/pipeline.py")
 QUICKLY = ("-x", "-q", "-p", "no:cacheprovider", "--ignore-glob=*end_to_end.py")
 SKIPPED = "not e2e and not long and not slurm"
@@ -103,10 +104,12 @@ def prepare(tests: Sequence[str]) -> float:
         process.start()
         sender.close()
         try:
+            if not receiver.poll(TESTS_SECONDS):
+                sys.exit(f"mutate_stages: pytest {' '.join(tests)} does not end within {TESTS_SECONDS:g} s")
             names = receiver.recv()
         except EOFError:
             names = []
-        process.join()
+        process.join(TESTS_SECONDS)
         if process.exitcode:
             sys.exit(f"mutate_stages: pytest {' '.join(tests)} ends with status {process.exitcode}; mend that first")
         seconds = time.monotonic() - began
@@ -135,7 +138,7 @@ def run_all(
             if process.is_alive() and time.monotonic() < end:
                 continue
             process.kill()
-            process.join()
+            process.join(KILLED_SECONDS)
             del running[sentinel]
             yield mutant, process.exitcode
 

@@ -52,7 +52,7 @@ class Processes:
 
     def __exit__(self, *_: object) -> None:
         self._ended.set()
-        self._thread.join()
+        self._thread.join(10 * EVERY_SECONDS)
 
     def seconds(self) -> Counter[str]:
         """CPU seconds so far of each role, of processes that have ended, too."""

@@ -7,11 +7,8 @@ and prints one line `key: default -> value` for each setting that is not verl's 
 which verl does not know, are compared with plain GRPO's. What only follows from another setting is not listed.
 """
 
-import os
-import subprocess
 import sys
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 import hydra
@@ -20,43 +17,11 @@ from omegaconf import DictConfig, OmegaConf
 from verl_dots.config import DotsConfig
 from verl_dots.engines.environment import prepare_environment
 from verl_dots.launch.compose import compose
+from verl_dots.launch.recipes import RecipeError, overrides_of
 from verl_dots.settings import ConfigError, plain_values
 from verl_dots.terminal import output
 
-# The recipe runs in a bash whose `python` notes the overrides of a training and leaves everything else undone. `exec`
-# would look for a program of that name.
-NOTE = """
-python() { [ "$1 $2" != "-m verl_dots.main" ] || printf '%s\\0' "${@:3}"; }
-exec() { "$@"; exit; }
-export -f python exec
-builtin exec bash "$@"
-"""
 NO_DEFAULT = "-"
-
-
-class RecipeError(ValueError):
-    """A recipe that does not come to the start of a training."""
-
-
-def overrides_of(recipe: str | Path, *arguments: str, **environment: str) -> list[str]:
-    """The overrides that a recipe gives to `verl_dots.main`.
-
-    Args:
-        recipe: the script.
-        arguments: of the recipe.
-        environment: variables of the recipe, above those of this process.
-
-    Raises:
-        RecipeError: the recipe ends before, or trains nothing.
-    """
-    command = ["bash", "-c", NOTE, "bash", str(recipe), *arguments]
-    done = subprocess.run(command, env=dict(os.environ, **environment), capture_output=True, text=True)
-    if done.returncode:
-        raise RecipeError(f"{recipe} ends with status {done.returncode}: {done.stderr.strip()}")
-    overrides = done.stdout.split("\0")[:-1]
-    if not overrides:
-        raise RecipeError(f"{recipe} trains nothing: it does not call `python -m verl_dots.main`")
-    return overrides
 
 
 def verl_defaults() -> DictConfig:

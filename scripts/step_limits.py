@@ -47,7 +47,7 @@ def limits(args: argparse.Namespace, rollouts: int) -> Limits:
     rate, answers = _generate(args.model, prompts["val"], temperature=0.6, top_p=0.95)
     validation = sum(len(response) for _, response in answers) / rate
     began = time.perf_counter()
-    subprocess.run([sys.executable, "-c", IMPORTS], check=True, capture_output=True)
+    subprocess.run([sys.executable, "-c", IMPORTS], check=True, capture_output=True, timeout=600)
     return Limits(train, validation, _update(args.model, rows), time.perf_counter() - began)
 
 

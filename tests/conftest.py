@@ -12,10 +12,18 @@ from transformers import Qwen2Config, Qwen2ForCausalLM
 from tests.launches import Inputs, make_inputs
 from verl_dots.engines.environment import prepare_environment
 
+MOST_SECONDS = 7200  # of a test with training runs and of the fixtures that it shares with others
+
 
 def pytest_collection_modifyitems(items):
-    """Training runs first: they take minutes, and at the end one process would wait for the other."""
+    """Training runs first: they take minutes, and at the end one process would wait for the other.
+
+    They may take any time where other runs have the cores; `launches.attended` ends the silent ones.
+    """
     items.sort(key=lambda item: "e2e" not in item.keywords)
+    for item in items:
+        if "e2e" in item.keywords and item.get_closest_marker("timeout") is None:
+            item.add_marker(pytest.mark.timeout(MOST_SECONDS))
 
 
 @pytest.fixture(autouse=True)

@@ -1,14 +1,11 @@
 """Refused settings in tests: by key and reason, which stay when the words of a message change."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cache
 
 import pytest
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
-from omegaconf import DictConfig, OmegaConf
 
+from scripts.bad_inputs import changed  # noqa: F401  for the tests of refusals
 from verl_dots.settings import Refusal
 
 
@@ -44,17 +41,3 @@ def cases(table: str) -> list[tuple[str, str, str]]:
             refused_key = "" if reason == "verl" else named or key.lstrip("+")
             found += [(" ".join([f"{key}={value}", *more]), refused_key, reason) for value in values.split("|")]
     return found
-
-
-@cache
-def parsed(override: str) -> Override:
-    """An override as hydra reads it, which takes it 10 ms."""
-    return OverridesParser.create().parse_override(override)
-
-
-def changed(config: DictConfig, overrides: Iterable[str]) -> DictConfig:
-    """A copy of a composed config with some overrides."""
-    config = config.copy()
-    for override in map(parsed, overrides):
-        OmegaConf.update(config, override.key_or_group, override.value(), force_add=override.is_add())
-    return config

@@ -7,7 +7,8 @@ from typing import Any
 import torch
 from omegaconf import DictConfig, OmegaConf
 
-from verl_dots.checkpoints import write_manifest, write_tracker
+from verl_dots.checkpoints import write_tracker
+from verl_dots.manifest import write_manifest
 from verl_dots.state import save_state
 from verl_dots.training.fingerprints import fingerprints
 from verl_dots.training.run_record import RunRecord, save_record
@@ -16,7 +17,7 @@ from verl_dots.training.run_record import RunRecord, save_record
 def run_config(run: Path, **changes: Any) -> DictConfig:
     """As much of a config as a resume looks at; `changes` by dotted key, "__" for a dot."""
     config = OmegaConf.create({
-        "dots": {"seed": 1, "preset": "grpo", "replay": {"enable": False, "capacity": 8}},
+        "dots": {"seed": 1, "preset": "grpo", "trust_checkpoint": False, "replay": {"enable": False, "capacity": 8}},
         "data": {"seed": 1, "train_files": str(run.parent / "train.parquet"), "train_batch_size": 8},
         "algorithm": {"adv_estimator": "grpo"},
         "critic": {"enable": None},
@@ -66,6 +67,6 @@ def own_checkpoint(run: Path, step: int, config: DictConfig | None = None, state
     totals = {"wall_seconds": 9.0, "train_seconds": 6.0, "generated_tokens": 30, "generated_rollouts": 12}
     row = {"training/generated_tokens": 10, "critic/score/mean": 0.5}
     save_record(folder, RunRecord(step, totals, row, fingerprints(config)), OmegaConf.to_container(config))
-    write_manifest(folder)
+    write_manifest(folder, step)
     write_tracker(run, step)
     return folder

@@ -7,9 +7,12 @@ import pytest
 
 from tests.run_on_disk import own_checkpoint, stock_checkpoint
 from verl_dots import checkpoints
-from verl_dots.checkpoints import MANIFEST, TRACKER, WEIGHTS_ONLY, Needs
+from verl_dots.checkpoints import TRACKER, WEIGHTS_ONLY, Needs
+from verl_dots.manifest import MANIFEST
+from verl_dots.state import Kind
 
 RESUME = Needs()
+WEIGHTS_AND_DATA = Needs(contents=("model",), listed=False)
 
 
 def names(folders):
@@ -76,9 +79,9 @@ def test_megatron_says_last_that_it_has_written_all(tmp_path):
 
 def test_states_of_stages_are_part_of_it(tmp_path):
     folder = own_checkpoint(tmp_path, 4, states=("replay",))
-    needs = Needs(states=("replay",))
+    needs = Needs(states=(Kind("replay"),))
     assert checkpoints.faults(folder, needs) == []
-    assert "no state file" in checkpoints.faults(folder, Needs(states=("selection",)))[0]
+    assert "no state file" in checkpoints.faults(folder, Needs(states=(Kind("selection"),)))[0]
     content = bytearray((folder / "replay.safetensors").read_bytes())
     content[-2] ^= 1
     (folder / "replay.safetensors").write_bytes(content)
@@ -149,13 +152,32 @@ def test_what_comes_after_the_step_that_a_run_begins_from_is_put_aside(tmp_path,
 def test_a_checkpoint_that_is_written_again_is_none_until_it_is_whole(tmp_path):
     folder = own_checkpoint(tmp_path, 4)
     checkpoints.revoke(folder)
-    assert "data.pt is missing" in checkpoints.faults(folder, RESUME)
+    assert checkpoints.faults(folder, RESUME) == [f"{MANIFEST} is missing: it was not saved to its end"]
+    assert "data.pt is missing" in checkpoints.faults(folder, WEIGHTS_AND_DATA)
+
+
+def test_a_save_that_was_cut_off_after_its_last_file_is_no_checkpoint(tmp_path):
+    """All of verl's files and ours are there; the list of them, which is written last, is not."""
+    folder = own_checkpoint(tmp_path, 4)
+    (folder / MANIFEST).unlink()
+    assert checkpoints.faults(folder, RESUME) == [f"{MANIFEST} is missing: it was not saved to its end"]
+    assert checkpoints.faults(folder, Needs(listed=False)) == []  # verl writes it in the background
+    assert checkpoints.faults(stock_checkpoint(tmp_path, 6), RESUME) == []
+
+
+def test_a_changed_file_of_the_same_size_is_told_by_its_checksum(tmp_path):
+    folder = own_checkpoint(tmp_path, 4)
+    content = bytearray((folder / "actor" / "huggingface" / "config.json").read_bytes())
+    (folder / "actor" / "huggingface" / "config.json").write_bytes(b"[]")
+    assert content == b"{}" and checkpoints.faults(folder, RESUME) == []
+    told = "actor/huggingface/config.json has changed since it was saved (checksum)"
+    assert checkpoints.faults(folder, RESUME, checksums=True) == [told]
 
 
 def test_the_size_is_that_of_what_was_saved(tmp_path):
     folder = own_checkpoint(tmp_path, 4)
     saved = checkpoints.bytes_of(folder)
-    assert saved == sum(json.loads((folder / MANIFEST).read_text())["files"].values()) > 1000
+    assert saved == sum(said["bytes"] for said in json.loads((folder / MANIFEST).read_text())["files"].values()) > 1000
     (folder / "actor" / "merged-float32").mkdir()
     (folder / "actor" / "merged-float32" / "model.safetensors").write_bytes(bytes(5000))
     assert checkpoints.bytes_of(folder) == saved

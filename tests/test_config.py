@@ -43,6 +43,7 @@ dots.preset,adarft.follow,budget.by,temperature.entropy,filter.kind,replay.sampl
 dots.difficulty.predictor=attention : missing
 dots.seed=-1|2147483648 : range
 dots.poll_seconds=0|61 : range
+dots.patience_seconds,reward_seconds,reward_memory_gib=0|-1 : range
 dots.max_failed_share=-0.1|1.1 : range
 dots.reward_range=[1,0]|[0,inf] : range
 dots.selection.alpha=-0.1|1.5 : range

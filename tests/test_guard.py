@@ -10,6 +10,8 @@ from pathlib import Path
 import psutil
 import pytest
 
+from tests.launches import PATIENCE_SECONDS
+
 ROOT = Path(__file__).parents[1]
 # The daemon writes its pid; it ignores SIGTERM, and its parent's end leaves it an orphan.
 COMMAND = """
@@ -47,7 +49,7 @@ class Work:
             arguments, cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT)}, stderr=subprocess.PIPE, text=True,
             start_new_session=True,
         )  # fmt: skip
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + PATIENCE_SECONDS
         while not (folder / "daemon").exists():
             assert self.process.poll() is None and time.monotonic() < deadline
             time.sleep(0.02)
@@ -56,8 +58,8 @@ class Work:
 
     def end(self) -> tuple[int, str]:
         """Its status and what it wrote, once it has ended; of its daemon nothing is left."""
-        text = self.process.communicate(timeout=60)[1]
-        deadline = time.monotonic() + 10
+        text = self.process.communicate(timeout=PATIENCE_SECONDS)[1]
+        deadline = time.monotonic() + PATIENCE_SECONDS
         while psutil.pid_exists(self.daemon) and psutil.Process(self.daemon).status() != psutil.STATUS_ZOMBIE:
             assert time.monotonic() < deadline, "the daemon lives"
             time.sleep(0.02)

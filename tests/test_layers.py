@@ -16,6 +16,9 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     "step": (set(), HEAVY),
     "stored": ({"settings"}, HEAVY),
     "settings": (set(), HEAVY),
+    "secrets": (set(), HEAVY),
+    "pickles": ({"settings"}, HEAVY - {"torch"}),
+    "sizes": (set(), HEAVY),
     "methods/settings": ({"settings"}, HEAVY),  # every room's settings.py
     "config": ({"difficulty", "methods", "settings"}, HEAVY),
     "data": ({"files", "settings"}, HEAVY),
@@ -29,7 +32,21 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     ),
     "methods/selection/worker": ({"difficulty"}, UNUSED | {"transfer_queue"}),  # a process of its own
     "training": (
-        {"bridge", "checkpoints", "config", "data", "files", "methods", "settings", "state", "step"},
+        {
+            "bridge",
+            "checkpoints",
+            "config",
+            "data",
+            "files",
+            "manifest",
+            "methods",
+            "pickles",
+            "secrets",
+            "settings",
+            "sizes",
+            "state",
+            "step",
+        },
         UNUSED | {"transfer_queue"},
     ),
     # Responses without training.
@@ -51,18 +68,49 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
         {"torch", "ray", "verl", "hydra", "pandas"},
     ),
     "launch": (
-        {"config", "console", "data", "engines", "files", "generation", "methods", "rewards", "settings", "training"},
+        {
+            "config",
+            "console",
+            "data",
+            "engines",
+            "files",
+            "generation",
+            "methods",
+            "rewards",
+            "settings",
+            "sizes",
+            "training",
+        },
         UNUSED | {"transfer_queue"},
+    ),
+    "doctor": (
+        {
+            "config",
+            "data",
+            "difficulty",
+            "engines",
+            "files",
+            "generation",
+            "guard",
+            "launch",
+            "rollout",
+            "settings",
+            "sizes",
+            "terminal",
+            "training",
+        },
+        {"ray", "verl", "pandas", "matplotlib", "transfer_queue"},
     ),
     "check": ({"data", "files", "reporting", "rewards", "terminal"}, {"torch", "ray", "verl", "hydra"}),
     "main": ({"engines", "guard", "launch", "settings"}, set()),
     "files": ({"settings"}, HEAVY),
     "state": ({"files", "settings"}, HEAVY),
-    "checkpoints": ({"files", "state"}, HEAVY),
-    "journal": ({"settings"}, HEAVY),
-    "evaluation/merging": ({"settings"}, {"ray", "hydra", "omegaconf", "pandas"}),
+    "manifest": ({"files"}, HEAVY),
+    "checkpoints": ({"files", "manifest", "state"}, HEAVY),
+    "journal": ({"files", "settings"}, HEAVY),
+    "evaluation/merging": ({"pickles", "settings"}, {"ray", "hydra", "omegaconf", "pandas"}),
     "guard": (set(), {"torch", "ray", "verl", "transformers", "hydra", "omegaconf", "pandas", "numpy", "rich"}),
-    "console": ({"guard", "terminal"}, HEAVY),
+    "console": ({"guard", "secrets", "terminal"}, HEAVY),
     "terminal": (set(), HEAVY),
     "rewards": (set(), {"torch", "ray", "transformers", "pandas", "hydra"}),
     "rollout": (set(), {"ray", "verl", "pandas", "hydra", "omegaconf"}),
@@ -140,7 +188,10 @@ def test_a_method_knows_no_other(file):
         (".launch.help", {"torch", "ray", "verl", "hydra", "transformers"}),  # it comes at once
         # verl picks its platform, and logs, as it is imported: a command sets the environment before.
         *((f".{name}", {"ray", "verl", "transfer_queue"}) for name in ("main", "evaluate", "labelling.command")),
-        *((f".{name}", {"ray", "verl", "transfer_queue"}) for name in ("check", "report", "simulate")),
+        *(
+            (f".{name}", {"ray", "verl", "transfer_queue"})
+            for name in ("check", "report", "simulate", "doctor.__main__")
+        ),
     ],
 )
 def test_what_an_import_leaves_for_later(module, later):

@@ -9,7 +9,7 @@ from typing import get_type_hints
 import pytest
 from omegaconf import OmegaConf
 
-from tests.launches import ROOT
+from tests.launches import PATIENCE_SECONDS, ROOT
 from tests.refusals import refused
 from verl_dots.config import PRESETS, DotsConfig
 from verl_dots.launch.compose import compose
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.usefixtures("cpu_environment")
 
 def run(*arguments):
     command = [sys.executable, "-m", "verl_dots.main", *arguments]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE_SECONDS)
 
 
 @pytest.mark.parametrize(

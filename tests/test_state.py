@@ -1,8 +1,13 @@
+"""States on disk: whole, of their kind and version, and what somebody else has written is refused."""
+
+import json
+
 import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 from tests.refusals import refused
-from verl_dots.state import load_state, require_equal, require_keys, save_state
+from verl_dots.state import HEADER, Kind, _checksum, load_state, require_equal, require_keys, save_state
 
 STATE = {
     "step": 3,
@@ -69,3 +74,69 @@ def test_differences_name_both_sides():
     require_keys("buffer", {"a": 1}, {"a"})
     with refused("buffer", "other run", "['a']", "['b']"):
         require_keys("buffer", {"b": 1}, {"a"})
+
+
+def handmade(path, header):
+    """A file of the right form whose header somebody has written; None for none at all."""
+    metadata = None if header is None else {HEADER: header if isinstance(header, str) else json.dumps(header)}
+    save_file({"/a": np.arange(3)}, path, metadata=metadata)
+    return path
+
+
+def described(plain, **more):
+    """A header with the right checksum of a state that is described so."""
+    checksum = _checksum(plain, {"/a": np.arange(3)})
+    return {"format": 1, "kind": "test", "version": 1, "state": plain, "checksum": checksum} | more
+
+
+ARRAY = {"dict": {"a": {"array": "/a"}}}
+
+
+def test_what_is_described_by_hand_as_we_do_it_is_read(tmp_path):
+    assert load_state(handmade(tmp_path / "state", described(ARRAY)), "test")["a"].tolist() == [0, 1, 2]
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        None, "", "{", [], None, "null", "[]", '"text"', "3", {},
+        {key: value for key, value in described(ARRAY).items() if key != "state"},
+        *({**described(ARRAY), key: None} for key in ("format", "kind", "state", "checksum", "version")),
+        *({**described(ARRAY), "version": version} for version in (0, -1, "1", 1.0, True, [1])),
+        described([]), described(None), described({"list": []}), described({}), described({"dict": {}, "list": []}),
+        described({"dict": []}), described({"dict": {"a": {"array": "/b"}}}), described({"dict": {"a": {"array": []}}}),
+        described({"dict": {"a": {}}}), described({"dict": {"a": [1]}}), described({"dict": {"a": {"set": 1}}}),
+        described({"dict": {"a": {"list": None}}}), described(ARRAY, checksum="0" * 64),
+    ],
+    ids=lambda header: json.dumps(header)[:60],
+)  # fmt: skip
+def test_a_header_that_we_never_write_is_refused_as_a_damaged_file(tmp_path, header):
+    path = handmade(tmp_path / "state", header)
+    with refused(str(path), "damaged"):
+        load_state(path, "test")
+
+
+def test_a_state_of_an_earlier_version_is_brought_to_this_one_step_by_step(tmp_path):
+    path = tmp_path / "state"
+    save_state(path, "test", {"rate": 2})  # version 1
+    halved = {1: lambda state: {"half": state["rate"] / 2}, 2: lambda state: {"halves": [state["half"]] * 2}}
+    assert load_state(path, Kind("test", 3, halved)) == {"halves": [1.0, 1.0]}
+    with refused(str(path), "other run", "version 1", "version 3", "version 2"):
+        load_state(path, Kind("test", 3, {1: halved[1]}))
+    save_state(path, Kind("test", 3), {"halves": [1.0]})
+    assert load_state(path, Kind("test", 3)) == {"halves": [1.0]}
+    with refused(str(path), "other run", "version 3", "version 2", "a later one"):
+        load_state(path, Kind("test", 2, halved))
+
+
+def test_a_file_from_before_versions_is_of_the_first(tmp_path):
+    header = {key: value for key, value in described(ARRAY).items() if key != "version"}
+    path = handmade(tmp_path / "state", header)
+    assert load_state(path, "test")["a"].tolist() == [0, 1, 2]
+    assert load_state(path, Kind("test", 2, {1: lambda state: {"b": 1}})) == {"b": 1}
+
+
+@pytest.mark.parametrize("state", [None, [], "text", 3])
+def test_a_state_that_is_no_dict_lacks_its_keys(state):
+    with refused("buffer", "other run", "['a']"):
+        require_keys("buffer", state, {"a"})

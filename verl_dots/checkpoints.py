@@ -4,7 +4,8 @@ runs/mine/latest_checkpointed_iteration.txt   verl's tracker: the step of the ne
 runs/mine/global_step_60/                     actor/ (critic/), data.pt, the stages' states; complete.json comes last
 runs/mine/superseded-TIME/global_step_80/     what a run that began again before step 80 has put aside
 
-complete.json lists every file with its size. A checkpoint of stock verl has none and is judged by its files alone.
+complete.json lists every file with its size and checksum. A checkpoint of stock verl has none and is judged by its
+files alone; so is one that verl writes in the background, which ends after the step that began it.
 """
 
 import json
@@ -17,14 +18,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from verl_dots.files import write_atomically
-from verl_dots.state import StateError, load_state
+from verl_dots.files import free_name, write_atomically
+from verl_dots.manifest import MANIFEST, ManifestError, changed, files_below, read_manifest
+from verl_dots.state import Kind, StateError, load_state
 
 logger = logging.getLogger(__name__)
 
 TRACKER = "latest_checkpointed_iteration.txt"
-MANIFEST = "complete.json"
 DATA = "data.pt"
+RECORD = "run.state"  # comes first of what a run of this package saves
 FSDP = "fsdp_config.json"  # beside the shards of every FSDP checkpoint
 MEGATRON = ("transformer_config.json", "ckpt_contents.json")  # the first is written early, the second last
 SHARDS = {
@@ -43,16 +45,18 @@ class Needs:
         contents: kinds of files of each model, of `SHARDS`; other kinds of verl's are not looked for.
         models: folders of them.
         data: the state of the data loader, too.
-        states: names of stages whose states are there.
+        states: of the stages whose states are there.
+        listed: what a run of this package has saved must have its list of files, or it was not finished.
     """
 
     contents: tuple[str, ...] = tuple(SHARDS)
     models: tuple[str, ...] = ("actor",)
     data: bool = True
-    states: tuple[str, ...] = ()
+    states: tuple[Kind, ...] = ()
+    listed: bool = True
 
 
-WEIGHTS_ONLY = Needs(contents=("model",), data=False)
+WEIGHTS_ONLY = Needs(contents=("model",), data=False, listed=False)
 
 
 def step_of(folder: Path) -> int | None:
@@ -67,19 +71,28 @@ def checkpoints_in(run: Path) -> list[Path]:
     return sorted(found, key=lambda folder: (step_of(folder), folder.name))
 
 
-def faults(folder: Path, needs: Needs) -> list[str]:
-    """What keeps a checkpoint global_step_N from being complete; an empty list for one that is."""
-    listed = _listed(folder)
-    if isinstance(listed, str):
-        return [listed]
-    found = [fault for name, size in (listed or {}).items() if (fault := _changed(folder / name, size, name))]
+def faults(folder: Path, needs: Needs, checksums: bool = False) -> list[str]:
+    """What keeps a checkpoint global_step_N from being complete; an empty list for one that is.
+
+    Args:
+        folder: of the checkpoint.
+        needs: what it must hold.
+        checksums: compare the content of each file with its checksum, which reads all of them.
+    """
+    try:
+        listed = read_manifest(folder)
+    except ManifestError as error:
+        return [str(error)]
+    if listed is None and needs.listed and (folder / RECORD).is_file():
+        return [f"{MANIFEST} is missing: it was not saved to its end"]
+    found = changed(folder, listed or {}, checksums)
     if needs.data:
         found += _archive_fault(folder, DATA)
     for model in needs.models:
         found += _model_faults(folder, model, needs.contents, by_list=listed is not None)
-    for name in needs.states:
+    for kind in needs.states:
         try:
-            load_state(folder / f"{name}.safetensors", name)
+            load_state(folder / f"{kind.name}.safetensors", kind)
         except StateError as error:
             found.append(str(error))
     return list(dict.fromkeys(found))
@@ -118,13 +131,6 @@ def write_tracker(run: Path, step: int) -> None:
     write_atomically(run / TRACKER, lambda partial: partial.write_text(str(step)))
 
 
-def write_manifest(folder: Path) -> None:
-    """Say that a checkpoint is complete, with the size of each of its files."""
-    sizes = {str(file.relative_to(folder)): file.stat().st_size for file in _files(folder) if file.name != MANIFEST}
-    text = json.dumps({"step": step_of(folder), "files": dict(sorted(sizes.items()))}, indent=1) + "\n"
-    write_atomically(folder / MANIFEST, lambda partial: partial.write_text(text))
-
-
 def revoke(folder: Path) -> None:
     """A checkpoint is about to be written again: until that is done it is none."""
     for name in (MANIFEST, DATA):
@@ -133,13 +139,16 @@ def revoke(folder: Path) -> None:
 
 def size_of(folder: Path) -> int:
     """Bytes of the files below a folder; 0 where there is none."""
-    return sum(file.stat().st_size for file in _files(folder)) if folder.is_dir() else 0
+    return sum(file.stat().st_size for file in files_below(folder)) if folder.is_dir() else 0
 
 
 def bytes_of(checkpoint: Path) -> int:
     """Bytes that were saved, without what evaluations have added since."""
-    listed = _listed(checkpoint)
-    return sum(listed.values()) if isinstance(listed, dict) else size_of(checkpoint)
+    try:
+        listed = read_manifest(checkpoint)
+    except ManifestError:
+        listed = None
+    return size_of(checkpoint) if listed is None else sum(said.bytes for said in listed.values())
 
 
 def prune(run: Path, keep: int, needs: Needs) -> list[Path]:
@@ -171,8 +180,8 @@ def set_aside(run: Path, after: int) -> Path | None:
     newer = [folder for folder in checkpoints_in(run) if step_of(folder) > after]
     if not newer:
         return None
-    place = run / f"superseded-{time.strftime('%Y%m%d-%H%M%S')}"
-    place.mkdir(exist_ok=True)
+    place = free_name(run / f"superseded-{time.strftime('%Y%m%d-%H%M%S')}")
+    place.mkdir()
     for folder in newer:
         folder.rename(place / folder.name)
     left = checkpoints_in(run)
@@ -183,28 +192,6 @@ def set_aside(run: Path, after: int) -> Path | None:
     names = ", ".join(folder.name for folder in newer)
     logger.warning("%s: the run begins after step %d; its earlier %s are kept in %s", run, after, names, place.name)
     return place
-
-
-def _files(folder: Path) -> list[Path]:
-    return [file for file in folder.rglob("*") if file.is_file()]
-
-
-def _listed(folder: Path) -> dict[str, int] | str | None:
-    """Sizes by file of complete.json, None where there is none, a fault where it cannot be read."""
-    try:
-        listed = json.loads((folder / MANIFEST).read_text())["files"]
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        return f"{MANIFEST} is damaged ({type(error).__name__})"
-    return listed if isinstance(listed, dict) else f"{MANIFEST} is damaged"
-
-
-def _changed(file: Path, size: int, name: str) -> str | None:
-    if not file.is_file():
-        return f"{name} is missing"
-    there = file.stat().st_size
-    return None if there == size else f"{name} has {there} of {size} bytes"
 
 
 def _archive_fault(folder: Path, name: str) -> list[str]:
@@ -226,7 +213,7 @@ def _model_faults(folder: Path, model: str, contents: tuple[str, ...], by_list: 
             return [f"{model}/{done.name} is missing: it was not written to its end"]
         if any(place.glob("*_world_size_*")):
             return [f"{model}/{FSDP} is missing"]
-        return [] if any(file.stat().st_size for file in _files(place)) else [f"{model}/ is empty"]
+        return [] if any(file.stat().st_size for file in files_below(place)) else [f"{model}/ is empty"]
     ranks = world_size(place)
     if ranks is None:
         return [f"{model}/{FSDP} is damaged"]

@@ -34,7 +34,17 @@ class DotsConfig(Settings):
             train.log in the run folder), or "full" (all output of all processes).
         seed: of the whole run: order of the data, sampling of responses, mini-batches, selection. The same seed gives
             the same run on a CPU.
-        poll_seconds: how often the trainer looks whether the rollouts of a step are complete.
+        poll_seconds: how often the trainer looks whether the rollouts of a step are complete. Runs on GPUs begin with
+            0.5.
+        patience_seconds: longest that a run waits without news: for its workers to start, the next group of rollouts, a
+            part of a step, a checkpoint. Past it the run ends and says what it waited for. More than the longest group
+            takes to be rolled out and scored.
+        reward_seconds: longest that rewards may take without one of those asked for being there. Past it these rollouts
+            have failed.
+        reward_memory_gib: memory of a reward worker, in GiB. A reward that would take more raises, and its rollout has
+            failed.
+        trust_checkpoint: resume from a checkpoint although its files name more than tensors: reading them may run any
+            program. Only for one of your own.
         max_failed_share: share of the rollouts of 20 steps that may fail. Groups of which one failed are dropped; above
             this share the run is saved and ends with the first cause.
         reward_range: least and greatest reward of a response; difficulty is 1 at the least and 0 at the greatest.
@@ -58,6 +68,10 @@ class DotsConfig(Settings):
     console: str = "lines"
     seed: int = 1
     poll_seconds: float = 0.05
+    patience_seconds: float = 3600.0
+    reward_seconds: float = 600.0
+    reward_memory_gib: float = 32.0
+    trust_checkpoint: bool = False
     max_failed_share: float = 0.01
     reward_range: tuple[float, float] = (0.0, 1.0)
     selection: SelectionConfig = field(default_factory=SelectionConfig)
@@ -85,6 +99,8 @@ class DotsConfig(Settings):
             0 < self.poll_seconds <= 60,
             "must be above 0 and at most 60 seconds",
         )
+        for name in ("patience_seconds", "reward_seconds", "reward_memory_gib"):
+            require(f"dots.{name}", getattr(self, name), getattr(self, name) > 0, "must be above 0")
         share = self.max_failed_share
         require("dots.max_failed_share", share, 0 <= share <= 1, "must be a share in 0..1")
         low, high = self.reward_range

@@ -41,7 +41,7 @@ from verl_dots.evaluation.storage import Generation, GenerationJournal
 from verl_dots.evaluation.summary import Result
 from verl_dots.generation.generation import GenerationError, RolloutServers, Sampling
 from verl_dots.generation.responses import WholeGroups
-from verl_dots.generation.scoring import RewardFunction
+from verl_dots.generation.scoring import RewardError, RewardFunction
 from verl_dots.launch.machine_checks import try_writing
 from verl_dots.launch.start import require_model
 from verl_dots.settings import ConfigError
@@ -191,7 +191,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (ConfigError, QuestionError) as error:
         errors().print(f"evaluate: {error}")
         return BAD_INPUT
-    except GenerationError as error:
+    except (GenerationError, RewardError) as error:
         errors().print(f"evaluate: {error}")
         return FAILED
     except KeyboardInterrupt:

@@ -78,6 +78,8 @@ def partial_name(name: str) -> str:
 def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
     """Write a file next to its place and move it there: after a crash there is the old file or the new one.
 
+    When this returns, the new one is there even if the machine has no power the moment after.
+
     Args:
         path: the file; its folder is made if it is not there.
         write: called with the path to write to.
@@ -89,9 +91,31 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
             write(partial)
         # safetensors leaves its files to their owner alone; others of the group resume runs too.
         os.chmod(partial, 0o666 & ~_umask())
+        with partial.open("rb") as file:
+            os.fsync(file.fileno())
         os.replace(partial, path)
+        sync_folder(path.parent)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def sync_folder(folder: Path) -> None:
+    """Have the names of its files on disk, too; where a file system knows no such thing, nothing happens."""
+    place = os.open(folder, os.O_RDONLY)
+    try:
+        with suppress(OSError):
+            os.fsync(place)
+    finally:
+        os.close(place)
+
+
+def free_name(path: Path) -> Path:
+    """A path that is not there yet: this one, or with a number before its ending. A clock may give a name twice."""
+    number, found = 1, path
+    while os.path.lexists(found):
+        number += 1
+        found = path.with_name(f"{path.stem}-{number}{path.suffix}")
+    return found
 
 
 @contextmanager

@@ -51,7 +51,7 @@ def guarded(name: str, resumes: str) -> None:
         resumes: how it continues after it was ended.
     """
     parent, (reading, writing) = os.getpid(), os.pipe()
-    _prctl(SET_CHILD_SUBREAPER, 1)
+    adopt_orphans()
     signal.pthread_sigmask(signal.SIG_BLOCK, HANDLED)
     child = os.fork()
     if child:
@@ -65,6 +65,11 @@ def guarded(name: str, resumes: str) -> None:
     if os.getppid() != parent:  # it died before the line above
         sys.exit(128 + signal.SIGKILL)
     _channel.append(writing)
+
+
+def adopt_orphans() -> None:
+    """Become the parent of every process below this one that loses its own."""
+    _prctl(SET_CHILD_SUBREAPER, 1)
 
 
 def die_with_parent() -> None:

@@ -10,6 +10,7 @@ from collections.abc import Hashable, Mapping
 from pathlib import Path
 from typing import Any, Generic, Self, TextIO, TypeVar
 
+from verl_dots.files import naming
 from verl_dots.settings import ConfigError
 
 SYNC_EVERY = 50
@@ -58,8 +59,9 @@ class Journal(Generic[Key, Value]):  # noqa: UP046  Python 3.11
         if self._file is None:
             self._open()
         self.done[key] = value
-        self._file.write(json.dumps(self.line_of(key, value)) + "\n")
-        self._file.flush()
+        with naming(self.path):
+            self._file.write(json.dumps(self.line_of(key, value)) + "\n")
+            self._file.flush()
         if len(self.done) % SYNC_EVERY == 0:
             self._sync()
 
@@ -83,6 +85,8 @@ class Journal(Generic[Key, Value]):  # noqa: UP046  Python 3.11
         try:
             lines = [json.loads(line) for line in whole.decode("utf-8").splitlines()]
             found = lines[0]["settings"] if lines else {}
+            if not isinstance(found, dict):
+                raise TypeError(f"its settings are {found!r:.40}, no object")
             done = dict(map(self.read_line, lines[1:]))
         except (ValueError, KeyError, TypeError) as error:
             raise ConfigError(

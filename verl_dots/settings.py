@@ -26,6 +26,7 @@ Reason = Literal[
     "other run",  # what is there is of another run, version or settings
     "verl",  # verl's own check
 ]
+LARGEST = 2**63 - 1  # what arrays and checkpoints hold of a whole number
 ATTRIBUTE = re.compile(r"^    (?P<names>\w+(, \w+)*): (?P<text>.*)$")
 
 
@@ -121,6 +122,17 @@ def with_new_names(kind: type[Settings], given: Mapping[str, Any]) -> dict[str, 
     return found
 
 
+def is_too_large(value: Any) -> bool:
+    """Whether a value is a whole number that no array and no checkpoint holds."""
+    return isinstance(value, int) and abs(value) > LARGEST
+
+
+def too_large(key: str, value: int) -> ConfigError:
+    """The refusal of such a number, which may have more digits than Python writes."""
+    words = f"{key} is a number of {value.bit_length()} bits: must be one in {-LARGEST}..{LARGEST}"
+    return ConfigError(words, key=key, reason="range")
+
+
 def require(key: str, value: Any, holds: bool, rule: str, reason: Reason = "range") -> None:
     """Raise ConfigError unless `holds`; the rule reads "must be ..."."""
     if not holds:
@@ -197,6 +209,8 @@ def _typed(key: str, value: Any, kind: Any) -> Any:
         if not isinstance(value, list | tuple) or len(value) != len(parts):
             raise ConfigError(f"{key}={value!r}: must be a list of {len(parts)} values", key=key, reason="type")
         return tuple(_typed(f"{key}[{place}]", part, parts[place]) for place, part in enumerate(value))
+    if is_too_large(value):
+        raise too_large(key.partition("[")[0], value)
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if isinstance(value, float) and not math.isfinite(value):

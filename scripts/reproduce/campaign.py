@@ -24,6 +24,7 @@ from verl_dots.evidence.records import TIMING_RUN
 from verl_dots.guard import die_with_parent
 
 POLL_SECONDS = 0.5
+STOP_SECONDS = 3600.0  # that a run has for its step and its checkpoint
 STOP_FILE, LOG_FILE = "stop", "output.log"
 
 
@@ -161,7 +162,7 @@ class Campaign:
         while process.poll() is None:
             if self.stop_file.exists():
                 process.terminate()
-                process.wait()
+                process.wait(STOP_SECONDS)
                 raise Stopped
             time.sleep(POLL_SECONDS)
         return process.returncode

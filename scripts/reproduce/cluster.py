@@ -29,6 +29,9 @@ from verl_dots.terminal import output
 FOLDER = Path("runs/reproduce-gpu")
 # A job that reaches its limit saves and requeues itself, so the limit need not hold the run.
 MOST_HOURS = 24
+SUBMIT_SECONDS = 300
+# GPUs; a job that has all of a node's takes all of its memory, too. --sbatch says what others get.
+WHOLE_NODE = 8
 
 
 @dataclass(frozen=True)
@@ -75,7 +78,7 @@ def read_rows(file: Path, gpu: str) -> tuple[list[Row], list[int]]:
         paper = recipe.split("/")[0]
         require_known(f"{file}: rows.{recipe}", [paper], found["papers"])
         entry = found["papers"][paper] | own
-        factor = math.prod(entry.get("times", {}).values()) * (factors.get(entry["on"], 1.0) if factors else 1.0)
+        factor = math.prod(entry.get("times", {}).values()) * (factors.get(entry["paper_gpu"], 1.0) if factors else 1.0)
         hours = entry.get("hours") or {
             method: seconds * entry["steps"] / 3600 for method, seconds in entry["seconds"].items()
         }
@@ -126,8 +129,8 @@ def submissions(tasks: Sequence[tuple[Row, str, int]], file: Path, root: Path, m
         hours = min(MOST_HOURS, math.ceil(1.5 * max(of.hours.values())))
         commands.append([
             "sbatch", f"--job-name={row.replace('/', '-')}", f"--array={ranges(left)}", f"--gpus-per-node={of.gpus}",
-            f"--cpus-per-task={8 * of.gpus}", f"--time={hours}:00:00", f"--export=ALL,TASKS={file}", *more,
-            "recipes/slurm/run.sbatch",
+            f"--cpus-per-task={8 * of.gpus}", *(["--mem=0"] if of.gpus == WHOLE_NODE else []),
+            f"--time={hours}:00:00", f"--export=ALL,TASKS={file}", *more, "recipes/slurm/run.sbatch",
         ])  # fmt: skip
     return commands
 
@@ -168,7 +171,9 @@ def main(options: argparse.Namespace, file: Path, root: Path) -> int:
         console.print("\n".join(map(shlex.join, commands)) or "nothing: all runs are finished")
         return 0
     write_atomically(root / listed, lambda partial: partial.write_text(text))
-    return max((subprocess.run(command, cwd=root).returncode != 0 for command in commands), default=0)
+    return max(
+        (subprocess.run(command, cwd=root, timeout=SUBMIT_SECONDS).returncode != 0 for command in commands), default=0
+    )
 
 
 def hours_table(rows: Sequence[Row], seeds: Sequence[int]) -> Table:

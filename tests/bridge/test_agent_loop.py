@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from verl.utils import tensordict_utils as tu
 
-from tests.bridge.workers import AsyncQueue, Server, ServerOfMany, Workers, config_of
+from tests.bridge.workers import SO, AsyncQueue, Server, ServerOfMany, Workers, config_of
 from verl_dots.bridge.agent_loop import FIRST_ROLLOUT, FIRST_SESSION, PARTITION, REPEATED, TEMPERATURE, number_repeats
 from verl_dots.bridge.seeds import DistinctRequests
 
@@ -81,6 +81,23 @@ def test_a_group_of_which_a_request_fails_is_marked_and_keeps_what_arrived(rolle
     assert own.rows() == verl.rows() and len(own.rows()) == 9
     told = own.tags("failures")
     assert [told[name]["cause"] for name in ("u0_2", "u1_2", "u2_2")] == ["OverflowError: too long"] * 3
+
+
+class Silent(ServerOfMany):
+    """Answers a prompt's second request with nothing."""
+
+    async def generate(self, **request):
+        output = await super().generate(**request)
+        return output.model_copy(update={"token_ids": [], "log_probs": []}) if SO in output.token_ids[:1] else output
+
+
+def test_a_response_without_tokens_fails_and_one_that_is_too_long_is_cut(rolled_out):
+    own = rolled_out(True, Silent())
+    assert {own.tags()[uid]["status"] for uid in ("u0", "u1", "u2")} == {"failure"}
+    assert {tag["cause"] for tag in own.tags("failures").values()} == {"EngineError: the engine returned no token"}
+    cut = rolled_out(True, config={"rollout.response_length": 3})
+    assert {len(row["responses"]) for row in cut.rows().values()} == {3}
+    assert {len(row["rollout_log_probs"]) for row in cut.rows().values()} == {3}
 
 
 def test_a_group_whose_rows_are_refused_fails_alone(rolled_out, monkeypatch):

@@ -10,6 +10,7 @@ from tests.methods.memory import put
 from verl_dots.bridge import arrivals
 from verl_dots.bridge.arrivals import arrived, keep_only, prompts_there
 from verl_dots.bridge.evictions import tell_evictions
+from verl_dots.bridge.patience import Patience, WaitError
 from verl_dots.bridge.row_tags import age_figures, age_of, sampled_in
 from verl_dots.bridge.rows import TRAIN, announce
 from verl_dots.step import Step
@@ -27,18 +28,29 @@ def asked(queue, monkeypatch):  # noqa: F811
 
 
 def test_named_groups_are_taken_and_the_others_stay(asked):
-    rows = arrived(["c", "a"], TRAIN, poll_seconds=0.01)
+    said = []
+    rows = arrived(["c", "a"], TRAIN, 0.01, said.append)
     assert sorted(rows.keys) == ["a_0_0", "a_1_0", "c_0_0", "c_1_0"] and rows.rewards().count(1.0) == 2
     assert prompts_there() == {"b"} and "b_0_0" in asked.tags[TRAIN]
-    assert len(arrived([], TRAIN, poll_seconds=0.01)) == 0
+    assert len(arrived([], TRAIN, 0.01, said.append)) == 0 and said == []
 
 
 @pytest.mark.parametrize("status", ["finished", "failure"])
 def test_a_group_is_waited_for_until_it_has_ended_one_way_or_the_other(asked, status):
     timer = threading.Timer(0.05, asked.kv_batch_put, [["b"], TRAIN], {"tags": [{"status": status}]})
     timer.start()
-    assert sorted(arrived(["b"], TRAIN, poll_seconds=0.01).keys) == ["b_0_0", "b_1_0"]
+    said = []
+    assert sorted(arrived(["b"], TRAIN, 0.01, said.append).keys) == ["b_0_0", "b_1_0"]
     assert not timer.is_alive() and prompts_there() == {"a", "c"}
+    assert said == ["rollouts: 0 groups are there, 1 are with the engine or the reward"]
+
+
+def test_a_group_that_never_ends_is_waited_for_as_long_as_patience_lasts(asked):
+    patience = Patience(0.2, "have more patience")
+    told = "waited 0.2 s for rollouts: 1 groups are there, 1 are with"
+    with pytest.raises(WaitError, match=told), patience.waiting("rollouts"):
+        arrived(["a", "b"], TRAIN, 0.01, patience.news)
+    assert prompts_there() == {"a", "b", "c"}
 
 
 def test_rows_of_a_step_that_a_checkpoint_was_made_in_are_cleared(asked):

@@ -1,34 +1,12 @@
 """Failed rollouts, without Ray; a run that outlives them is in tests/training/test_end_to_end.py."""
 
 import asyncio
-import math
 
-import numpy as np
-import pytest
-import torch
 from ray.exceptions import RayTaskError
 
 from tests.methods.memory import MemoryQueue
 from verl_dots.bridge import failures
-from verl_dots.bridge.failures import (
-    Failure,
-    RewardError,
-    cause_of,
-    require_finite_reward,
-    take_failures,
-    tell_failure,
-)
-
-
-@pytest.mark.parametrize("reward", [None, 0, 1.0, -0.5, True, np.float32(0.25), torch.tensor(2.0)])
-def test_rewards_that_can_be_trained_on(reward):
-    require_finite_reward(reward)
-
-
-@pytest.mark.parametrize("reward", [math.nan, math.inf, -math.inf, "1.0", "right", [1.0], {"score": 1.0}, [0, 1]])
-def test_rewards_that_cannot(reward):
-    with pytest.raises(RewardError, match="must be a finite number"):
-        require_finite_reward(reward)
+from verl_dots.bridge.failures import Failure, cause_of, take_failures, tell_failure
 
 
 def test_a_cause_is_type_and_message_in_one_line():

@@ -3,10 +3,8 @@
 import pytest
 
 from tests.test_layers import FILES, PACKAGE, private_uses
-from verl_dots.bridge.contract import CONTRACT, V1, Part
+from verl_dots.bridge.contract import CONTRACT, TRAINER, V1, Part
 from verl_dots.bridge.installed import differences
-
-TRAINER = f"{V1}.PPOTrainerSync"
 
 
 def test_the_installed_packages_have_what_is_relied_on():

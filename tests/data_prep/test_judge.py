@@ -53,7 +53,8 @@ class Endpoint:
         number = int(re.search(r"What is (\d+)", body["messages"][-1]["content"]).group(1))
         status, headers = failure or (200, {})
         reply = {"choices": [{"message": {"role": "assistant", "content": self.reply(number)}}]}
-        content = json.dumps(reply if status == 200 else {"error": "no"}).encode()
+        told = {"error": f"{handler.headers['Authorization']} is not welcome at {self.url}"}  # as some servers do
+        content = json.dumps(reply if status == 200 else told).encode()
         with self._lock:
             self._at_once -= 1
         handler.send_response(status)
@@ -169,6 +170,18 @@ def test_refusals_before_the_first_answer_count_for_their_questions_too(endpoint
     endpoint.failures = [(400, {})] * 7
     code, out = run(endpoint, data, "--concurrency", 1)
     assert code == 0 and ratings(out) == "345"
+
+
+@pytest.mark.parametrize("failures", [[401], [500] * 3, [400] * 9, [204, 204], []])
+def test_neither_the_key_nor_the_address_is_in_any_message(endpoint, data, capfd, caplog, failures):
+    endpoint.failures = [(status, {}) for status in failures]
+    if not failures:
+        endpoint.url = "http://user:sk-test@127.0.0.1:9/v1"
+    with caplog.at_level("DEBUG"):
+        run(endpoint, data, "--concurrency", 1, "--retries", 1)
+    told = "".join(capfd.readouterr()) + caplog.text
+    assert "the endpoint" in told
+    assert not [part for part in (KEY, "127.0.0.1", str(endpoint.server.server_port)) if part in told]
 
 
 def test_nobody_there(data, endpoint, capsys):

@@ -2,16 +2,22 @@
 
 import json
 import os
+import resource
+import signal
 import subprocess
 import sys
+from functools import cache
+from pathlib import Path
+from subprocess import PIPE
 
 import pytest
 
-from data_prep import mbpp_plus
+from data_prep import mbpp_plus, reference_check
 from data_prep.problems import LeftOut, Unusable
 from data_prep.reference_check import HASH_SEEDS
 from tests.data_files import write
 from tests.data_prep.script_runs import raw_file, refusal, rows_of
+from tests.launches import ROOT, environment
 from verl_dots.data.provenance import read_provenance
 from verl_dots.rewards.compute import compute_score
 
@@ -66,7 +72,8 @@ def outcome(row, code):
     return compute_score(row["data_source"], f"```python\n{code}\n```", row["reward_model"]["ground_truth"])["score"]
 
 
-def test_code_is_scored_by_verls_own_reward(tmp_path):
+def test_code_is_scored_by_verls_own_reward(tmp_path, monkeypatch):
+    monkeypatch.setenv("SOME_API_KEY", "secret")
     other_seed = os.environ | {"PYTHONHASHSEED": str(HASH_SEEDS[1])}
     hashed = subprocess.check_output([sys.executable, "-c", "print(hash('a text'))"], env=other_seed, text=True)
     lucky = task(8, "def lucky(a):\n    return hash(a)", "[['a text']]", [int(hashed)])
@@ -91,6 +98,39 @@ def test_code_is_scored_by_verls_own_reward(tmp_path):
     assert outcome(similar, "def similar(a, b):\n    return ()") == 0.0  # right for one of the three tests
     assert outcome(length, LENGTH["code"]) == 1.0
     assert outcome(length, "def length(a):\n    return [len(a)]") == 0.0
+    for checker in reference_check._checkers():
+        assert b"SOME_API_KEY" not in Path(f"/proc/{checker.pid}/environ").read_bytes()
+        assert resource.prlimit(checker.pid, resource.RLIMIT_DATA)[0] == 4 * 2**30
+
+
+def test_a_program_that_never_ends_is_not_accepted_and_the_next_one_is_asked_of_new_processes(monkeypatch):
+    """Processes that answer nothing, as a program that takes all of a checker's time would have it."""
+    begun = []
+
+    @cache
+    def checkers():
+        silent = [
+            subprocess.Popen(["sleep", "600"], stdin=PIPE, stdout=PIPE, text=True, start_new_session=True)
+            for _ in HASH_SEEDS
+        ]
+        begun.extend(silent)
+        return tuple(silent)
+
+    monkeypatch.setattr(reference_check, "_checkers", checkers)
+    monkeypatch.setattr(reference_check, "ANSWER_SECONDS", 0.2)
+    for number in (1, 2):
+        assert reference_check.accepted("apps", "while True: pass", "{}") == (False, False)
+        assert len(begun) == 2 * number and all(process.wait(10) == -signal.SIGKILL for process in begun)
+
+
+def test_programs_have_limits_and_no_secrets():
+    told = (
+        "import os, resource\nfrom data_prep import reference_check as check\ncheck._limit()\n"
+        "limits = [resource.getrlimit(kind)[0] for kind in (resource.RLIMIT_DATA, resource.RLIMIT_FSIZE)]\n"
+        "assert limits == [check.MEMORY_GIBIBYTES * 2**30, check.FILE_BYTES], limits\n"
+        "try:\n    bytearray(5 * 2**30)\nexcept MemoryError:\n    pass\nelse:\n    raise SystemExit('no limit')\n"
+    )
+    subprocess.run([sys.executable, "-c", told], check=True, env=environment(), cwd=ROOT, timeout=120)
 
 
 @pytest.mark.parametrize("assertion", [AS_SETS, NOT_NONE, EITHER])

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.launches import PATIENCE_SECONDS
+
 ROOT = Path(__file__).parents[2]
 MODEL = ROOT / "recipes" / "cpu" / "tiny_model"
 # Three prompts of 9, 30 and 17 tokens, each with responses of 12, 11, 10 and 9.
@@ -19,7 +21,7 @@ TREES = 9 + 30 + 17 + 3 * (12 + 11 + 10 + 9)
 def compared() -> dict:
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     command = [sys.executable, str(Path(__file__).with_name("compared.py")), str(MODEL)]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=PATIENCE_SECONDS)
     assert done.returncode == 0, done.stderr[-3000:]
     return json.loads(done.stdout.splitlines()[-1])
 

@@ -13,7 +13,7 @@ import psutil
 import pytest
 from omegaconf import OmegaConf
 
-from tests.launches import environment, plain_config
+from tests.launches import PATIENCE_SECONDS, environment, plain_config
 from verl_dots.engines.warm_workers import MODULES, WarmWorkers, warm_workers
 
 SCRIPT = """
@@ -47,7 +47,7 @@ def start(tmp_path):
             ["bash", "-c", command], cwd=tmp_path, env={**environment(), "OWN": "2"}, text=True,
             stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         )  # fmt: skip
-        out, err = process.communicate(timeout=60)
+        out, err = process.communicate(timeout=PATIENCE_SECONDS)
         return json.loads(out), err, process.pid
 
     return run

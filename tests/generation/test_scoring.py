@@ -1,12 +1,15 @@
 """The configured reward function, loaded as verl loads it."""
 
 import asyncio
+import threading
+import time
 
 import pytest
 from omegaconf import OmegaConf
 
 from tests.refusals import changed, refused
 from verl_dots.generation.scoring import RewardFunction
+from verl_dots.rewards.limits import RewardError
 
 ROW = {"data_source": "arithmetic", "reward_model": {"ground_truth": "4"}, "extra_info": {"index": 7}}
 MATHS = {"data_source": "math", "reward_model": {"ground_truth": r"\frac{1}{2}"}, "extra_info": None}
@@ -69,10 +72,31 @@ def test_right_is_what_the_function_calls_right_else_a_full_reward(with_function
     assert asked(config, (ROW, "text"), method=RewardFunction.judge) == [expected]
 
 
-@pytest.mark.parametrize("value", ["'good'", "None", "{'score': None}", "[1.0]", "{'score': 1, 'acc': 'yes'}"])
+@pytest.mark.parametrize(
+    "value", ["'good'", "None", "{'score': None}", "{'acc': 1}", "[1.0]", "float('nan')", "{'score': 1, 'acc': 'yes'}"]
+)
 def test_what_is_no_number_is_refused(with_function, value):
-    with pytest.raises(TypeError, match="'score'"):
+    with pytest.raises(RewardError, match="the reward"):
         asked(with_function(f"def compute_score(**kwargs):\n    return {value}\n"), (ROW, "text"))
+
+
+@pytest.mark.parametrize(
+    ("body", "error", "told"),
+    [
+        ("time.sleep(600)", RewardError, "no answer for 0.5 s"),
+        ("exit(3)", RewardError, "SystemExit"),
+        ("1 / 0", ArithmeticError, ""),
+    ],
+)
+def test_a_function_that_hangs_ends_or_raises_holds_nobody_up(with_function, body, error, told):
+    config = with_function(f"import time\ndef compute_score(**kwargs):\n    {body}\n")
+    config.dots.reward_seconds = 0.5
+    began = time.monotonic()
+    with pytest.raises(error, match=told):
+        asked(config, (ROW, "text"))
+    assert time.monotonic() - began < 60
+    threads = [thread for thread in threading.enumerate() if thread.name.startswith("reward_")]
+    assert all(thread.daemon for thread in threads)  # no exit of a process waits for them
 
 
 def test_a_reward_model_is_refused(on_cpu):

@@ -4,16 +4,15 @@ from pathlib import Path
 
 import pytest
 
+from scripts.bad_inputs import questions
 from tests.launches import question_row, save_untrained, write_rows
 
 
 def filled(folder: Path) -> Path:
     """A folder with a model of one layer, 24 questions, and one for validation."""
     save_untrained(folder / "model")
-    extra = {"index": 0, "level": 7}
-    rows = [question_row(f"What is {i} plus 1?", str(i + 1), extra_info=extra) for i in range(24)]
-    write_rows(folder / "train.parquet", rows)
-    write_rows(folder / "val.parquet", [question_row("What is 1 minus 1?", "0", extra_info=extra)])
+    write_rows(folder / "train.parquet", questions())
+    write_rows(folder / "val.parquet", [question_row("What is 1 minus 1?", "0", extra_info={"index": 0, "level": 7})])
     return folder
 
 

@@ -8,6 +8,7 @@ from omegaconf import OmegaConf
 
 from tests.launches import plain_config
 from tests.refusals import cases, changed, refused
+from verl_dots.engines.server import ENGINE_KWARGS
 from verl_dots.launch import start
 from verl_dots.launch.start import validate
 from verl_dots.launch.verl_values import TABLE
@@ -201,5 +202,6 @@ def test_a_model_that_is_neither_a_folder_nor_one_of_the_hub_is_refused_before_t
 
 def test_the_table_has_no_key_that_verl_does_not():
     optional = {f"{R}.repetition_penalty", f"{V}.repetition_penalty"}
+    optional |= {f"{R}.engine_kwargs.hf.{name}" for name in ENGINE_KWARGS}
     missing = {key for key in TABLE if OmegaConf.select(plain_config(), key, default=math.nan) is math.nan}
     assert missing == optional

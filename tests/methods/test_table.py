@@ -42,7 +42,7 @@ def test_stages_by_settings(dots, config, stages, one_by_one, states):
     assert table.source_of(found) is found[0] and issubclass(found[0], Source)
     assert table.store_of(found) is next((stage for stage in found if issubclass(stage, Store)), None)
     assert table.one_by_one(found) is one_by_one
-    assert " ".join(table.state_names(run.dots, run.config)) == states
+    assert " ".join(kind.name for kind in table.state_kinds(run.dots, run.config)) == states
 
 
 def test_two_stores_or_two_sources_are_refused_by_name(monkeypatch):

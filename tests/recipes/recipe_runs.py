@@ -7,8 +7,8 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from scripts.recipe_difference import overrides_of
 from verl_dots.launch.compose import compose
+from verl_dots.launch.recipes import overrides_of
 
 RECIPES = Path(__file__).parents[2] / "recipes"
 ALGORITHMS = ("", "_grpo", "_reinforce_plus_plus")

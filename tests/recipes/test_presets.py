@@ -42,6 +42,13 @@ def test_a_config_is_what_hydra_composes(composed, places, recipe):
     assert leaves(whole) == leaves(composed(recipe))
 
 
+def test_recipes_embed_where_they_train_and_look_at_thousands_of_rollouts_twice_a_second(composed):
+    for recipe in one_of_each():
+        config = composed(recipe)
+        found = (config.trainer.device, config.dots.difficulty.device, config.dots.poll_seconds)
+        assert found == (("cpu", "cpu", 0.05) if recipe.folder == "cpu" else ("cuda", "cuda", 0.5)), recipe
+
+
 def test_no_two_recipes_train_in_one_folder(composed):
     folders = [composed(recipe).trainer.default_local_dir for recipe in one_of_each()]
     assert len(set(folders)) == len(folders) and all(folder.startswith("runs/") for folder in folders)

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from scripts.recipe_difference import RecipeError, overrides_of
 from tests.recipes.recipe_runs import METHODS, ON_TESTBED, RECIPES, Recipe, ablations, one_of_each, settings
 from tests.refusals import refused
 from verl_dots.difficulty.train import parse as parse_train
 from verl_dots.evaluation.configure import check_sampling, parse
 from verl_dots.labelling.command import parse as parse_collect
 from verl_dots.launch.compose import compose
+from verl_dots.launch.recipes import RecipeError, overrides_of
 
 RUN_NAMES = {"trainer.default_local_dir", "trainer.experiment_name"}
 

@@ -3,13 +3,12 @@
 import json
 import math
 import os
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from tests.launches import ROOT, TIMEOUT_SECONDS, Inputs, environment, make_inputs, rows_of
+from tests.launches import Inputs, attended, environment, make_inputs, rows_of
 from tests.recipes.recipe_runs import on_testbed
 
 pytestmark = [pytest.mark.e2e, pytest.mark.long]
@@ -28,11 +27,8 @@ def test_a_recipe_of_the_testbed_trains(places, tmp_path, recipe):
         "DATA": places.data, "MODEL": places.model, "RUN": tmp_path / "run", "CACHE": tmp_path / "cache",
         "STEPS": STEPS, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
     }  # fmt: skip
-    done = subprocess.run(
-        ["bash", f"recipes/{recipe.script}", *recipe.arguments, "trainer.val_before_train=False"],
-        cwd=ROOT, env=environment(**variables),
-        timeout=TIMEOUT_SECONDS, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-    )  # fmt: skip
+    command = ["bash", f"recipes/{recipe.script}", *recipe.arguments, "trainer.val_before_train=False"]
+    done = attended(command, environment(**variables))
     assert done.returncode == 0, done.stdout[-4000:]
     rows = rows_of(tmp_path / "run")
     assert {1, STEPS} <= set(rows) and max(rows) == STEPS

@@ -8,6 +8,7 @@ import time
 
 import pytest
 
+from tests.launches import PATIENCE_SECONDS
 from verl_dots.rewards.worker_pool import WorkerPool, WorkerStartError
 
 
@@ -71,7 +72,7 @@ def in_python(script):
 
 def output(script, **variables):
     environment = os.environ | {name: str(value) for name, value in variables.items()}
-    return subprocess.run(in_python(script), env=environment, capture_output=True, text=True, timeout=120)
+    return subprocess.run(in_python(script), env=environment, capture_output=True, text=True, timeout=PATIENCE_SECONDS)
 
 
 def test_workers_that_die_at_the_start_are_an_error_with_the_exit_code(tmp_path):

@@ -36,6 +36,17 @@ CLIENTS = {
 }
 RAY = {"ray": "", "python": 'case "$*" in *address) echo 127.0.0.1 1 2 ;; -c*) echo token ;; esac\n'}
 FAILS = 'touch "$RUN/begun"; exit 3\n'
+FAILS_LATER = 'echo 5 > "$RUN/latest_checkpointed_iteration.txt"; exit 3\n'
+# A run whose steps take as long as told, and that is complete soon where nobody asks it to stop.
+STEPS = """
+echo '{"step": 1, "timing_s/step": 'STEP', "timing_s/save_checkpoint": 1.5}' > "$RUN/metrics.jsonl"
+echo '{"finished": null}' > "$RUN/run.json"
+for _ in {1..WAIT}; do
+    [ ! -e "$RUN/stop" ] || { echo 5 > "$RUN/latest_checkpointed_iteration.txt"; exit 0; }
+    sleep 0.2
+done
+echo '{"finished": "now"}' > "$RUN/run.json"
+"""
 SAVES = """
 echo '{"finished": null}' > "$RUN/run.json"
 until [ -e "$RUN/stop" ]; do sleep 0.1; done
@@ -110,6 +121,43 @@ def test_a_job_requeues_itself_and_none_of_its_array(job, ids, name, run):
     assert f"save and stop, until {end - timedelta(seconds=60):%T}" in output
     assert "saved at step 5; requeue" in output
     assert (job.folder / run / "slurm_job").read_text() == f"{name}\n"
+
+
+@pytest.mark.parametrize(("step", "asked"), [(500, True), (1.0, False)])
+def test_a_run_is_asked_to_save_as_early_as_its_step_and_save_need(job, step, asked):
+    """No later than for half of the job: this one has 16 seconds, or an hour, of which it takes few."""
+    (job.folder / "told/running").write_text("9")
+    end = datetime.now(UTC).replace(tzinfo=None) + timedelta(seconds=16 if asked else 3600)
+    (job.folder / "told/end").write_text(f"{end.isoformat(timespec='seconds')}\n")
+    recipe = STEPS.replace("STEP", str(step), 1).replace("WAIT", "300" if asked else "15")
+    status, output = job.run(recipe, **SINGLE, MEASURE_SECONDS="1", KILL_SECONDS="2")
+    assert status == 0, output
+    requeued = "scontrol requeue 9" in job.calls()
+    said = ["a step and a save may take" in output, "saved at step 5; requeue" in output, "complete" not in output]
+    assert [requeued, *said] == [asked] * 4, output
+
+
+def test_a_run_that_fails_is_requeued_where_it_has_a_checkpoint_and_twice(job):
+    for status, message in (
+        (0, "requeue from step 5, retry 1 of 2"),
+        (0, "requeue from step 5, retry 2 of 2"),
+        (3, "failed with status 3"),
+    ):
+        ended, output = job.run(FAILS_LATER, **SINGLE)
+        assert (ended, message in output) == (status, True), output
+    assert job.calls().count("scontrol requeue 9") == 2
+    for more, status in (({"SLURM_JOB_ID": "10"}, 0), ({"SLURM_JOB_ID": "11", "RETRIES": "0"}, 3)):  # of other jobs
+        assert job.run(FAILS_LATER, **more)[0] == status
+    (job.folder / "run/latest_checkpointed_iteration.txt").unlink()
+    assert job.run(FAILS, SLURM_JOB_ID="12")[0] == 3
+    assert [call for call in job.calls() if "requeue" in call][2:] == ["scontrol requeue 10"]
+
+
+def test_a_job_tells_its_memory(job):
+    assert "1 node(s), 0 GPU(s) each, 64 GB of memory" in job.run(FAILS, **SINGLE, SLURM_MEM_PER_NODE="65536")[1]
+    by_core = {"SLURM_MEM_PER_CPU": "4096", "SLURM_CPUS_ON_NODE": "8"}
+    assert "0 GPU(s) each, 32 GB of memory" in job.run(FAILS, **SINGLE, **by_core)[1]
+    assert "0 GPU(s) each\n" in job.run(FAILS, **SINGLE)[1]
 
 
 def test_a_folder_is_another_jobs_as_long_as_that_task_runs(job):

@@ -58,6 +58,12 @@ while :; do
     fi
 done
 """
+# Fails behind its checkpoint, and is complete when it is started again.
+RECOVERS = """
+[ "${SLURM_RESTART_COUNT:-0}" -eq 0 ] || { echo '{"finished": "now"}' > "$RUN/run.json"; exit 0; }
+echo 5 > "$RUN/latest_checkpointed_iteration.txt"
+exit 3
+"""
 DEAF = 'touch "$RUN/begun"; sleep 600\n'
 
 
@@ -78,6 +84,7 @@ def jobs(slurm, tmp_path_factory):
         "probe": (["--nodes=2", *options], PROBE + ABSENT_NODE, {}),
         "array": (["--array=1-2", *options], PROBE, {"SIBLINGS": str(folder)}),
         "fails": (options, FAILS, {}),
+        "recovers": (options, RECOVERS, {}),
         "resumes": (["--array=1-2", *soon], RESUMES, {}),
         "deaf": (soon, DEAF, late),
     }
@@ -138,6 +145,14 @@ def test_a_failing_recipe_ends_the_job_with_its_status_and_leaves_nothing(slurm,
     assert (job["JobState"], job["ExitCode"], job["Restarts"]) == ("FAILED", "3:0", "0")
     assert "failed with status 3" in slurm.output(ids["fails"])
     assert left_over(ids["fails"]) == []
+
+
+def test_a_run_that_fails_behind_a_checkpoint_is_requeued(slurm, jobs):
+    _, ids = jobs
+    job = slurm.wait(ids["recovers"])
+    assert (job["JobState"], job["Restarts"]) == ("COMPLETED", "1"), slurm.output(ids["recovers"])
+    assert "requeue from step 5, retry 1 of 2" in slurm.output(ids["recovers"])
+    assert left_over(ids["recovers"]) == []
 
 
 @pytest.mark.parametrize("seed", [1, 2])

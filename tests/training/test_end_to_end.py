@@ -10,6 +10,7 @@ import pytest
 import yaml
 from omegaconf import OmegaConf
 
+from tests.connections import foreign, recording
 from tests.launches import LOSS, assert_same_rows, computed, must_train, on, rows_of, train
 from verl_dots.engines.environment import prepare_environment
 from verl_dots.engines.warm_workers import WarmWorkers
@@ -32,8 +33,14 @@ def straight(inputs, tmp_path_factory):
         "trainer.logger": "[console,tensorboard]",
         "dots.console": "lines",
     })  # fmt: skip
-    output = must_train(overrides, TENSORBOARD_DIR=str(folder / "tensorboard"))
+    output = must_train(overrides, TENSORBOARD_DIR=str(folder / "tensorboard"), **recording(folder / "connections"))
     return folder, output
+
+
+def test_a_run_with_local_files_asks_for_no_other_machine(straight):
+    folder, _ = straight
+    assert (folder / "connections" / "hosts").stat().st_size > 0  # the run's processes talk to each other
+    assert foreign(folder / "connections") == set()
 
 
 def test_what_a_run_leaves_behind(straight):
@@ -134,27 +141,43 @@ def test_a_resumed_run_is_the_same_run_bit_for_bit(inputs, straight, tmp_path):
     assert json.loads((tmp_path / "run" / "run.json").read_text())["resumed_step"] == 2
 
 
-def test_a_failed_rollout_costs_its_group_and_a_broken_reward_the_run(inputs, tmp_path):
-    """Of the 32 rewards of step 1 one raises and one is NaN; in step 2 all raise."""
+REWARD = """
+import threading, time
+lock, questions, calls = threading.Lock(), [], []
+FAULTS = [lambda: 1 / 0, lambda: float("nan"), lambda: "right", lambda: [1.0], lambda: time.sleep(10_000)]
+
+def compute_score(data_source, solution_str, ground_truth, extra_info=None, **kwargs):
+    with lock:
+        calls.append(extra_info["index"])
+        first = extra_info["index"] not in questions
+        if first:
+            questions.append(extra_info["index"])
+    if len(calls) > 32:
+        raise OSError("the reward service is down")
+    if first and len(questions) <= len(FAULTS):
+        return FAULTS[len(questions) - 1]()
+    return float(len(calls) % 2)
+"""
+
+
+def test_failed_rollouts_cost_their_groups_and_a_broken_reward_the_run(inputs, tmp_path):
+    """Of the 32 rewards of step 1 one raises, one is NaN, one is text, one a list, one hangs; in step 2 all raise."""
     reward = tmp_path / "reward.py"
-    reward.write_text(
-        "calls = []\n"
-        "def compute_score(data_source, solution_str, ground_truth, extra_info=None, **kwargs):\n"
-        "    calls.append(extra_info['index'])\n"
-        "    if len(calls) == 3:\n"
-        "        raise OSError('one answer lost')\n"
-        "    if len(calls) > 32:\n"
-        "        raise OSError('the reward service is down')\n"
-        "    return float('nan') if len(calls) == 20 and calls[19] != calls[2] else float(len(calls) % 2)\n"
-    )
+    reward.write_text(REWARD)
     folder = tmp_path / "run"
-    settings = {"reward.custom_reward_function.path": reward, "dots.max_failed_share": 0.05}
+    settings = {"reward.custom_reward_function.path": reward, "dots.max_failed_share": 0.05, "dots.reward_seconds": 5}
     done = train(inputs.without_validation(folder, 3, settings))
     assert done.returncode != 0
-    assert re.search(r"step 2: no group is complete. The first cause: OSError: one answer lost", done.stdout)
+    assert re.search(r"step 2: no group is complete. The first cause: \w+Error: ", done.stdout), done.stdout[-4000:]
+    for cause in (
+        "the reward is nan",
+        "the reward is 'right'",
+        "the reward is [1.0]",
+        "the reward gave no answer for 5 s",
+    ):
+        assert cause in done.stdout, cause
     row = rows_of(folder)[1]
-    failed = row["training/failed_rollouts"]
-    assert 1 <= failed == row["training/dropped_groups"] <= 2
+    assert row["training/failed_rollouts"] == row["training/dropped_groups"] == 5
     # What is left is whole groups, trained on; what was generated is counted.
     assert math.isfinite(row["actor/grad_norm"]) and row["actor/grad_norm"] > 0
     assert row["training/dropped_tokens"] > 0

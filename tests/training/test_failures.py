@@ -1,8 +1,13 @@
 """How many rollouts of a run may fail; a run that outlives some is in test_end_to_end.py."""
 
-import pytest
+import re
+from types import SimpleNamespace
 
-from verl_dots.bridge.failures import Failure
+import pytest
+from ray.exceptions import ActorDiedError
+
+from verl_dots.bridge.failures import Failure, RolloutFailure
+from verl_dots.bridge.patience import WaitError
 from verl_dots.training.failures import UNKNOWN_CAUSE, WINDOW, FailureCount
 
 
@@ -41,3 +46,43 @@ def test_how_many_may_fail_in_the_first_step(share, rollouts, failed, exceeded):
     failures = FailureCount(share, rollouts)
     failures.add(1, failed, [])
     assert failures.exceeded == exceeded and (UNKNOWN_CAUSE in str(failures.error())) == (failed > 0)
+
+
+ENGINE = [Failure("a_0", "OverflowError: too long")]
+
+
+@pytest.mark.usefixtures("cpu_environment")
+@pytest.mark.parametrize(
+    ("error", "failures", "told"),
+    [
+        (
+            RuntimeError("no materializable trajectories"),
+            ENGINE,
+            "no group is complete. The first cause: OverflowError",
+        ),
+        (RolloutFailure("waited 9 s for rollouts"), [], "waited 9 s for rollouts"),
+        (ActorDiedError(), ENGINE, "a process died. The first cause: OverflowError: too long"),
+        (ActorDiedError(), [], "a process died. The first cause: ActorDiedError: The actor died"),
+        (WaitError("waited 9 s for `update_actor`"), ENGINE, None),
+        (RuntimeError("shapes differ"), [], None),
+    ],
+)
+@pytest.mark.parametrize("saving", ["works", "fails"])
+def test_a_run_ends_with_the_cause_and_the_steps_before_are_saved(monkeypatch, tmp_path, error, failures, told, saving):
+    from verl_dots.training.tolerant_trainer import TolerantTrainer
+
+    monkeypatch.setattr("verl_dots.training.tolerant_trainer.take_failures", lambda of: failures)
+    trainer, saved = object.__new__(TolerantTrainer), []
+
+    def save():
+        saved.append(trainer.global_steps)
+        if saving == "fails":
+            raise ActorDiedError()
+
+    trainer.failures, trainer.global_steps, trainer.run = FailureCount(0.01, 8), 3, tmp_path
+    trainer.pipeline, trainer.save = SimpleNamespace(store=None), save
+    ended = trainer._ended(error)
+    if told is None:
+        assert ended is None and saved == []
+    else:
+        assert re.match(re.escape(f"step 3: {told}"), str(ended)) and saved == [2]

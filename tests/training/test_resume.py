@@ -9,6 +9,7 @@ from omegaconf import OmegaConf
 from tests.refusals import refused
 from tests.run_on_disk import own_checkpoint, run_config, stock_checkpoint
 from verl_dots.checkpoints import TRACKER, tracked, write_tracker
+from verl_dots.manifest import write_manifest
 from verl_dots.training.resume import find_checkpoint, repair_tracker
 
 
@@ -75,6 +76,34 @@ def test_a_run_without_a_complete_checkpoint_is_refused_with_names_and_ways_out(
     with refused(str(run), "file", "global_step_4 (", *ways_out):
         find_checkpoint(config)
     assert found_name(run, dots__replay__enable=True, trainer__resume_mode="disable") is None
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[]", "null", "trainer: {}\ndots: []", "trainer: {}\ndots: {replay: {enable: true}}"]
+)
+def test_settings_that_no_run_has_written_make_no_complete_checkpoint(run, text):
+    own_checkpoint(run, 2)
+    folder = own_checkpoint(run, 4)
+    (folder / "config.yaml").write_text(text)
+    write_manifest(folder, 4)  # whoever wrote them also listed them
+    assert found_name(run) == "global_step_2"
+
+
+@pytest.mark.parametrize("left", ["nothing", "replay.safetensors", "run.state", "data.pt"])
+def test_a_run_that_was_killed_in_its_first_save_begins_anew(run, left, caplog):
+    """Neither the list of files nor the tracker is there, which come last: no checkpoint was ever complete."""
+    config = run_config(run, dots__replay__enable=True)
+    folder = own_checkpoint(run, 4, config, states=("replay",))
+    for file in [file for file in folder.rglob("*") if file.is_file() and (file.name != left or left == "nothing")]:
+        file.unlink()
+    with refused(str(run), "file", TRACKER, "4"):  # the tracker knows of one
+        find_checkpoint(config)
+    (run / TRACKER).unlink()
+    assert find_checkpoint(config) is None
+    assert "ended in its first save (global_step_4 (" in caplog.text
+    own_checkpoint(run, 2, config, states=("replay",))
+    (run / TRACKER).unlink()
+    assert find_checkpoint(config).name == "global_step_2"
 
 
 def test_a_tracker_without_checkpoints_is_no_new_run_either(run):

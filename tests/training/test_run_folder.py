@@ -7,6 +7,7 @@ import torch
 from omegaconf import OmegaConf
 
 from tests.refusals import refused
+from verl_dots.state import save_state
 from verl_dots.training.run_folder import RunFolder, as_number
 from verl_dots.training.run_record import RunRecord, load_record, save_record, saved_settings
 
@@ -129,7 +130,8 @@ def test_a_run_of_a_version_that_counted_no_rollouts_goes_on_without(tmp_path):
     log(RunFolder(tmp_path, CONFIG, resumed_step=3), 4, 1.0, 7)
     assert [row.get("generated_rollouts", "absent") for row in rows(tmp_path)] == ["absent", None]
     totals = {name: value for name, value in record(3).totals.items() if name != "generated_rollouts"}
-    save_record(tmp_path / "global_step_3", RunRecord(3, totals, {}, {}), {"trainer": {}})
+    version_1 = {"step": 3, "totals": totals, "row": [], "fingerprints": {}}
+    save_state(tmp_path / "global_step_3" / "run.state", "run", version_1)
     found = load_record(tmp_path / "global_step_3")
     assert found.totals == totals | {"generated_rollouts": None}
     log(RunFolder(tmp_path, CONFIG, 3, found), 4, 1.0, 7)

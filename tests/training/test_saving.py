@@ -8,7 +8,8 @@ import torch
 from safetensors.torch import save_file
 
 from tests.run_on_disk import own_checkpoint, run_config, stock_checkpoint
-from verl_dots.checkpoints import MANIFEST, Needs, checkpoints_in, faults, tracked
+from verl_dots.checkpoints import Needs, checkpoints_in, faults, tracked
+from verl_dots.manifest import MANIFEST
 from verl_dots.training import disk_space
 from verl_dots.training.disk_space import DiskFullError
 from verl_dots.training.saving import TORCH_WRITER, checkpoints_to_keep, save_whole
@@ -22,8 +23,13 @@ def there(run):
 
 def save(run, step, write=None, **changes):
     config = run_config(run, **changes)
-    save_whole(run, step, config, NEEDS, write or (lambda folder: stock_checkpoint(run, step)))
+    save_whole(run, step, config, NEEDS, write or (lambda folder: written(run, step)))
     return config
+
+
+def written(run, step):
+    """A checkpoint of this package before its list of files."""
+    (own_checkpoint(run, step) / MANIFEST).unlink()
 
 
 def test_a_saved_checkpoint_is_complete_and_named(tmp_path):
@@ -31,6 +37,17 @@ def test_a_saved_checkpoint_is_complete_and_named(tmp_path):
     assert faults(tmp_path / "global_step_2", NEEDS) == []
     assert (tmp_path / "global_step_2" / MANIFEST).is_file()
     assert tracked(tmp_path) == 2
+
+
+def test_who_asked_is_told_of_a_checkpoint_that_is_complete_and_named_and_of_no_other(tmp_path):
+    told = []
+
+    def saved(folder):
+        told.append((folder.name, faults(folder, NEEDS, checksums=True), tracked(tmp_path)))
+
+    save_whole(tmp_path, 2, run_config(tmp_path), NEEDS, lambda folder: stock_checkpoint(tmp_path, 2), saved)
+    save_whole(tmp_path, 4, run_config(tmp_path), NEEDS, lambda folder: folder.mkdir(), saved)
+    assert told == [("global_step_2", [], 2)] and tracked(tmp_path) == 2
 
 
 @pytest.mark.parametrize("limit, left", [(1, [8]), (2, [6, 8]), (0, [2, 4, 6, 8]), (None, [2, 4, 6, 8])])
@@ -80,7 +97,7 @@ def test_a_checkpoint_without_room_is_not_begun(tmp_path):
     told = str(refused.value)
     assert f"the disk of {tmp_path} is full: global_step_4 needs about {free * 2:,} bytes" in told
     assert "global_step_2 is there to resume from" in told
-    assert needed == sum(listed["files"].values())
+    assert needed == sum(said["bytes"] for said in listed["files"].values())
 
 
 FULL = "the disk of {} is full: global_step_4 needs about .* bytes"

@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.launches import ROOT, environment, must_train, rows_of
+from tests.launches import PATIENCE_SECONDS, ROOT, environment, must_train, rows_of
 
 pytestmark = [pytest.mark.e2e, pytest.mark.long]
 
@@ -36,7 +36,7 @@ class Started:
 
     def end(self) -> tuple[int, str]:
         """Its status and its output; nothing of it is left."""
-        output = self.process.communicate(timeout=120)[0]
+        output = self.process.communicate(timeout=PATIENCE_SECONDS)[0]
         assert [process for process in self.below if process.is_running()] == []
         return self.process.returncode, output
 

@@ -7,7 +7,7 @@ Partitions: verl's worker writes trajectories to the TransferQueue partition "tr
 `PARTITION` has its own written there instead, so that reference rollouts never mix with a train batch.
 
 Failures: verl logs what an engine or a reward raised, and marks the group. `failures` takes the cause to the trainer.
-A reward that is no finite number is a failure, too: it would spoil the advantages of its whole group.
+A response without tokens, a reward that is no finite number, and one that does not come in time are failures, too.
 
 Cost: verl makes an agent loop, asks a server, a reward worker and the TransferQueue once for each rollout. Requests
 (`requests`) and rows (`written_rows`) travel together here, and quick rewards are computed on the spot (`rewards`).
@@ -29,12 +29,14 @@ from verl.trainer.ppo.v1 import agent_loop_tq
 from verl.utils import tensordict_utils as tu
 from verl.utils.rollout_trace import RolloutTraceConfig
 
-from verl_dots.bridge.failures import require_finite_reward, tell_failure
+from verl_dots.bridge.failures import tell_failure
 from verl_dots.bridge.requests import TogetherRequests
+from verl_dots.bridge.responses import CheckedResponses
 from verl_dots.bridge.rewards import QuickRewards
 from verl_dots.bridge.seeds import DistinctRequests, own_randomness
 from verl_dots.bridge.single_turn import PromptTokens, SharedSingleTurn, is_single_turn
 from verl_dots.bridge.written_rows import GroupRows, RowWriter
+from verl_dots.rewards.limits import SilenceLimit, require_usable_reward
 
 # Fields of a prompt for this worker alone; they are not stored with its trajectories.
 PARTITION = "__partition__"
@@ -120,7 +122,11 @@ class SeededAgentLoopWorker(agent_loop_tq.AgentLoopWorkerTQ.__ray_metadata__.mod
             agent_loop_tq.list_of_dict_to_tensordict = list
         self._writer = agent_loop_tq.tq.writer
         TogetherRequests(self.llm_client, _one_turn.get)
-        self.llm_client = DistinctRequests(self.llm_client, _session.get)
+        vocabulary = self.model_config.hf_config.get_text_config().vocab_size
+        self.llm_client = CheckedResponses(DistinctRequests(self.llm_client, _session.get), vocabulary)
+        self._rewards_in_time = SilenceLimit(
+            self.config.dots.reward_seconds, "the reward", "raise dots.reward_seconds if it takes longer than that"
+        )
         self._quick_rewards = QuickRewards.of_config(self.config, self.tokenizer)
         self._single_turn = SharedSingleTurn(
             trainer_config=DictConfigWrap(self.config),
@@ -180,8 +186,8 @@ class SeededAgentLoopWorker(agent_loop_tq.AgentLoopWorkerTQ.__ray_metadata__.mod
             last.reward_score, last.extra_fields["reward_extra_info"] = quick.score(kwargs, last.response_ids)
             last.metrics.compute_score = time.perf_counter() - began
         else:
-            await super()._compute_score(outputs, kwargs)
-        require_finite_reward(last.reward_score)
+            await self._rewards_in_time.wait_for(super()._compute_score(outputs, kwargs))
+        require_usable_reward(last.reward_score, last.extra_fields.get("reward_extra_info"))
 
 
 class SeededAgentLoopManager(agent_loop_tq.AgentLoopManagerTQ):

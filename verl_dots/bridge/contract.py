@@ -38,13 +38,14 @@ def signatures(text: str) -> list[tuple[str, str]]:
 
 
 V1 = "verl.trainer.ppo.v1"
+TRAINER, BUFFER = f"{V1}.PPOTrainerSync", f"{V1}.replay_buffer.ReplayBuffer"
 CONTRACT = (
     Part(
-        f"{V1}.PPOTrainerSync",
+        TRAINER,
         "bridge/trainer.py",
         overridden="_next_train_batch(num_prompts) _submit_batch_to_rollout(batch) "
         "_get_required_batch_multiple(dp_size) _validate() _save_checkpoint() _load_checkpoint() "
-        "_log_rollout_data(batch timing_raw rollout_data_dir) _build_replay_buffer() "
+        "_log_rollout_data(batch timing_raw rollout_data_dir) fit(agent_loop_manager) "
         "_compute_metrics(batch metrics timing_raw global_steps epoch) _shutdown_dump_executor()",
         called="_fetch_one_gen_batch() _compute_reward_colocate(batch metrics) _balance_batch(batch metrics) "
         "_compute_old_log_prob(batch metrics) _compute_ref_log_prob(batch metrics) _compute_values(batch metrics) "
@@ -53,32 +54,55 @@ CONTRACT = (
         attributes="config use_critic global_steps timing_raw replay_buffer actor_rollout_wg reward_loop_manager "
         "checkpoint_manager agent_loop_manager processor",
     ),
+    Part(TRAINER, "bridge/announced.py", attributes="config checkpoint_callback global_steps"),
+    Part(TRAINER, "bridge/watch.py", attributes="actor_rollout_wg critic_wg use_critic llm_server_manager"),
+    Part("verl.single_controller.ray.RayWorkerGroup", "bridge/watch.py", attributes="workers"),
+    Part("verl.workers.rollout.llm_server.LLMServerManager", "bridge/watch.py", called="get_replicas()"),
+    Part("verl.workers.rollout.replica.RolloutReplica", "bridge/watch.py", attributes="servers"),
+    Part(f"{V1}.agent_loop_tq.AgentLoopManagerTQ", "bridge/watch.py", attributes="agent_loop_workers"),
+    Part("transfer_queue.interface", "bridge/watch.py", attributes="_TQ_STORAGE"),
     Part(
-        f"{V1}.PPOTrainerSync",
+        "verl.trainer.ppo.checkpoint_callback.CheckpointCallback",
+        "bridge/announced.py",
+        called="on_save(trainer global_step checkpoint_dir async_save)",
+    ),
+    Part(
+        TRAINER,
+        "bridge/patient_trainer.py",
+        overridden="__init__(config) init() fit(agent_loop_manager)",
+        attributes="config global_steps timing_raw replay_buffer reward_loop_manager",
+    ),
+    Part(
+        TRAINER,
         "training/recorded_trainer.py",
         overridden="__init__(config) step(metrics timing_raw) on_validate_begin() on_train_begin()",
         called="on_validate_end()",
         attributes="logger total_training_steps steps_per_epoch",
     ),
     Part(
-        f"{V1}.PPOTrainerSync",
+        TRAINER,
         "training/trainer.py",
         overridden="_step_once(metrics timing_raw sample_batch_size) prepare_step() on_init_end()",
         attributes="use_reference_policy train_dataset",
     ),
-    Part(
-        f"{V1}.PPOTrainerSync",
-        "training/pipeline.py",
-        attributes="tokenizer processor resource_pool_manager total_training_steps",
-    ),
+    Part(TRAINER, "training/pipeline.py", attributes="tokenizer processor resource_pool_manager total_training_steps"),
     Part(f"{V1}.PPOTrainerColocateAsync", "training/async_trainer.py", overridden="on_train_begin()"),
-    Part(f"{V1}.replay_buffer.ReplayBuffer", "bridge/evictions.py", overridden="_clear_groups(partition_id uids)"),
+    Part(BUFFER, "bridge/evictions.py", overridden="_clear_groups(partition_id uids)"),
     Part(f"{V1}.trainer_base", "training/modes.py", attributes="register_trainer TRAINER_REGISTRY"),
     Part("transfer_queue", "bridge/arrivals.py", called="kv_list(partition_id) kv_clear(keys partition_id)"),
+    Part(BUFFER, "bridge/trainer.py", called="sample(global_steps partition_id batch_size)"),
+    Part(BUFFER, "training/trainer.py", attributes="poll_interval"),
     Part(
-        f"{V1}.replay_buffer.ReplayBuffer", "bridge/trainer.py", called="sample(global_steps partition_id batch_size)"
+        BUFFER,
+        "bridge/patience.py",
+        overridden="_wait_for_next_poll(partition_id last_debug_time)",
+        attributes="partitions pending_keys running_keys finished_keys failure_keys",
     ),
-    Part(f"{V1}.replay_buffer.ReplayBuffer", "training/trainer.py", attributes="poll_interval"),
+    Part(
+        "verl.experimental.reward_loop.RewardLoopManager",
+        "bridge/patient_trainer.py",
+        attributes="reward_loop_workers",
+    ),
     Part(
         "verl.checkpoint_engine.CheckpointEngineManager",
         "bridge/trainer.py",
@@ -97,7 +121,7 @@ CONTRACT = (
         overridden="_run_prompt(prompt sampling_params trajectory trace) "
         "_run_agent_loop(sampling_params trajectory agent_name trace) _compute_score(outputs kwargs)",
         called="_agent_loop_postprocess(output validate)",
-        attributes="config rollout_config llm_client tokenizer processor hf_model_type dataset_cls tools",
+        attributes="config model_config rollout_config llm_client tokenizer processor hf_model_type dataset_cls tools",
     ),
     Part(
         f"{V1}.agent_loop_tq.AgentLoopManagerTQ",
@@ -188,6 +212,8 @@ CONTRACT = (
     Part(
         "verl.trainer.ppo.core_algos", "launch/verl_names.py", attributes="ADV_ESTIMATOR_REGISTRY POLICY_LOSS_REGISTRY"
     ),
+    Part(f"{V1}.trainer_base", "bridge/worker_ports.py", attributes="RayWorkerGroup"),
+    Part("verl.single_controller.ray.RayWorkerGroup", "bridge/worker_ports.py", attributes="_ray_master_port_range"),
     Part("verl.workers.rollout.base", "engines/plugin.py", attributes="_ROLLOUT_REGISTRY"),
     Part(
         "verl.utils.distributed",

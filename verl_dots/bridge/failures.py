@@ -4,11 +4,9 @@ An engine or a reward may raise for a response. Its group is then incomplete and
 cause waits in a partition of verl's TransferQueue until the trainer takes it.
 """
 
-import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import transfer_queue as tq
 from ray.exceptions import RayTaskError
@@ -19,10 +17,6 @@ LONGEST_CAUSE = 500  # characters
 
 class RolloutFailure(RuntimeError):
     """Too many rollouts failed: the engine or the reward raised for them."""
-
-
-class RewardError(ValueError):
-    """A reward function gave something that is no finite number."""
 
 
 @dataclass(frozen=True)
@@ -44,22 +38,6 @@ def cause_of(error: BaseException) -> str:
         error = error.cause
     text = " ".join(str(error).split())
     return f"{type(error).__name__}: {text}"[:LONGEST_CAUSE]
-
-
-def require_finite_reward(reward: Any) -> None:
-    """Pass a reward that can be trained on; None, where it is computed later, is one.
-
-    Raises:
-        RewardError: it is NaN, infinite or no number.
-    """
-    if reward is None:
-        return
-    try:
-        number = float(reward)
-    except (TypeError, ValueError):
-        number = math.nan
-    if isinstance(reward, str) or not math.isfinite(number):
-        raise RewardError(f"the reward is {reward!r:.80} ({type(reward).__name__}); it must be a finite number")
 
 
 async def tell_failure(uid: str, session: int, error: BaseException) -> None:

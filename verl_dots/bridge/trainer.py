@@ -8,21 +8,22 @@ import math
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import transfer_queue as tq
 from tensordict import TensorDict
 from transfer_queue import KVBatchMeta
-from verl.trainer.ppo.v1.trainer_base import PPOTrainer
 from verl.utils import tensordict_utils as tu
 from verl.utils.config import omega_conf_to_dataclass
-from verl.utils.debug import marked_timer
 
 from verl_dots.bridge.agent_loop import FIRST_ROLLOUT, PARTITION
+from verl_dots.bridge.announced import announce, unannounced
 from verl_dots.bridge.arrivals import arrived
-from verl_dots.bridge.evictions import tell_evictions
+from verl_dots.bridge.patient_trainer import PatientTrainer
 from verl_dots.bridge.rows import TRAIN, Rows
+from verl_dots.bridge.watch import Watch, processes_of
 
 
 def column(values: Any) -> Any:
@@ -30,16 +31,8 @@ def column(values: Any) -> Any:
     return tu.get_tensordict({"column": np.array(values, dtype=object)})["column"]
 
 
-class BridgeTrainer(PPOTrainer):
+class BridgeTrainer(PatientTrainer):
     """What a step is made of. Each part changes the rows in the TransferQueue, and `metrics` with their figures."""
-
-    asynchronous = False  # whether rollouts go on while a step trains, for whichever step finds them complete
-
-    @contextmanager
-    def timed(self, name: str) -> Iterator[None]:
-        """Add the seconds of a part of the step to verl's timing."""
-        with marked_timer(name, self.timing_raw):
-            yield
 
     @cached_property
     def ranks(self) -> int:
@@ -100,9 +93,10 @@ class BridgeTrainer(PPOTrainer):
 
     def wait_for_rollouts(self, groups: int, metrics: dict) -> Rows:
         """All rows of so many groups of the step, once they are there."""
-        batch, figures = self.replay_buffer.sample(
-            global_steps=self.global_steps, partition_id="train", batch_size=groups
-        )
+        with self.collecting():
+            batch, figures = self.replay_buffer.sample(
+                global_steps=self.global_steps, partition_id=TRAIN, batch_size=groups
+            )
         metrics.update(figures)
         batch.extra_info["temperature"] = self.config.actor_rollout_ref.rollout.temperature
         return Rows(batch)
@@ -113,16 +107,8 @@ class BridgeTrainer(PPOTrainer):
 
     def arrived(self, uids: list[str], partition: str = TRAIN) -> Rows:
         """All rows of these groups, once each has ended, whatever else there is."""
-        return arrived(uids, partition, self.replay_buffer.poll_interval)
-
-    def evicted(self, uids: set[str], rows: Rows) -> None:
-        """verl's buffer takes these groups out of the queue, of which so many rows have come; it asks for others."""
-
-    def _build_replay_buffer(self) -> Any:
-        buffer = super()._build_replay_buffer()
-        if self.asynchronous:
-            tell_evictions(buffer, self.evicted)
-        return buffer
+        with self.collecting():
+            return arrived(uids, partition, self.replay_buffer.poll_interval, self.patience.news)
 
     @property
     def has_colocated_rewards(self) -> bool:
@@ -205,13 +191,24 @@ class BridgeTrainer(PPOTrainer):
 
     # --- the run ---------------------------------------------------------------------------------------------
 
+    def fit(self, agent_loop_manager: Any) -> None:
+        """verl's, which ends where a process has died that it waits for."""
+        with Watch(processes_of(self, agent_loop_manager)):
+            super().fit(agent_loop_manager)
+
     def validate(self) -> dict:
         """verl's validation; its figures."""
-        return super()._validate()
+        with self.patience.waiting(f"the validation at step {self.global_steps}"):
+            return super()._validate()
 
     def save(self) -> None:
-        """Write verl's part of a checkpoint."""
-        super()._save_checkpoint()
+        """Write verl's part of a checkpoint. Where it is written at once, `saved` tells of it."""
+        with unannounced(self):
+            super()._save_checkpoint()
+
+    def saved(self, folder: Path) -> None:
+        """Tell verl's callback of a checkpoint that is complete."""
+        announce(self, folder)
 
     def load(self) -> None:
         """Read verl's part of the checkpoint that the run resumes from."""
@@ -234,7 +231,8 @@ class BridgeTrainer(PPOTrainer):
         return self.validate()
 
     def _save_checkpoint(self) -> None:
-        self.save()
+        with self.patience.waiting(f"the checkpoint of step {self.global_steps} to be written"):
+            self.save()
 
     def _load_checkpoint(self) -> None:
         self.load()

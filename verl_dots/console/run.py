@@ -19,6 +19,7 @@ from verl_dots.console.lines import duration, seconds_left, step_line
 from verl_dots.console.redirect import Redirect
 from verl_dots.console.rows import NewRows
 from verl_dots.guard import tell
+from verl_dots.secrets import hidden_word
 from verl_dots.terminal import output
 
 LOG_FILE, STOP_FILE = "train.log", "stop"
@@ -61,7 +62,7 @@ class RunConsole:
         self._read = self.log.stat().st_size if self.log.exists() else 0
         if self.lines:
             self.redirect.__enter__()
-            sys.stdout.write(f"=== {datetime.now():%F %T} {shlex.join(sys.argv)}\n")
+            sys.stdout.write(f"=== {datetime.now():%F %T} {shlex.join(map(hidden_word, sys.argv))}\n")
             self.show(*self.start)
         sys.stdout.write(self.said)
         tell(resumes=self.how_to_resume(), stop_file="", complete=False)
@@ -71,7 +72,7 @@ class RunConsole:
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
         failed = isinstance(error, Exception)
         self._over.set()
-        self._thread.join()
+        self._thread.join(10 * POLL_SECONDS)  # it reads files, whose disk may hang
         self._look()
         if failed and self.lines:
             traceback.print_exception(error)
@@ -119,7 +120,7 @@ class RunConsole:
         """Whether the run folder says that the run came to its end."""
         try:
             return bool(json.loads((self.folder / "run.json").read_text())["finished"])
-        except (OSError, ValueError, KeyError):
+        except (OSError, ValueError, KeyError, TypeError):
             return False
 
     # --- while it trains -------------------------------------------------------------------------------------

@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import math
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +14,7 @@ from verl_dots.data.file_lists import QuestionError
 from verl_dots.data.rows import NO_TRUTH, NOT_UTF8, TRUTH
 
 ID_LENGTH = 16
+INVISIBLE = ("Cc", "Cf", "Zs", "Zl", "Zp")  # of the categories of Unicode
 
 
 @dataclass(frozen=True)
@@ -66,6 +69,11 @@ def question_id(prompt: Sequence[Mapping[str, str]], ground_truth: Any) -> str:
     return hashlib.sha256(text.encode("utf-8")).hexdigest()[:ID_LENGTH]
 
 
+def is_blank(text: str) -> bool:
+    """Whether nothing of a text can be seen: spaces, controls, marks of byte order and direction, and no others."""
+    return all(unicodedata.category(letter) in INVISIBLE for letter in text)
+
+
 def _prompt_of(row: Mapping[str, Any], key: str) -> Sequence[Mapping[str, str]]:
     def wrong(text: str) -> QuestionError:
         return QuestionError(text, key=key, reason="data")
@@ -80,9 +88,9 @@ def _prompt_of(row: Mapping[str, Any], key: str) -> Sequence[Mapping[str, str]]:
             raise wrong(f"a message of {key} has a role and a content, got {message!r:.200}")
         if not isinstance(message["role"], str) or not isinstance(message["content"], str):
             raise wrong(f"role and content of a message of {key} must be text, got {message!r:.200}")
-    if not any(message["content"].strip() for message in prompt if message["role"] != "system"):
+    if all(is_blank(message["content"]) for message in prompt if message["role"] != "system"):
         raise wrong(f"the question has no text (all messages of {key} but the system's are blank)")
-    if any(message["role"] == "user" and not message["content"].strip() for message in prompt):
+    if any(message["role"] == "user" and is_blank(message["content"]) for message in prompt):
         raise wrong(f"a message of the user is blank in {key}: {prompt!r:.200}")
     return prompt
 
@@ -94,14 +102,16 @@ def _truth_of(row: Mapping[str, Any]) -> tuple[Any, str]:
         text = "" if truth is None or truth != truth else _canonical(truth)  # NaN is pandas' way to say None
     except TypeError as error:
         raise QuestionError(f"{TRUTH}: {error}", key=TRUTH, reason="type") from error
-    if not text.strip():
+    if is_blank(text):
         raise QuestionError(NO_TRUTH, key=TRUTH, reason="data")
+    if isinstance(truth, float) and not math.isfinite(truth):
+        raise QuestionError(f"{TRUTH} is {truth}; it must be a finite number, or text", key=TRUTH, reason="data")
     return truth, text
 
 
 def _text_of(row: Mapping[str, Any], prompt: Sequence[Mapping[str, str]]) -> str:
     text = _field(row, "extra_info", "question")
-    if not isinstance(text, str) or not text.strip():
+    if not isinstance(text, str) or is_blank(text):
         text = "\n".join(message["content"] for message in prompt if message["role"] != "system")
     return text
 

@@ -31,7 +31,10 @@ SHARED: Mapping[str, Mapping[str, Any]] = {
     "--draws": dict(
         type=int, default=5, help="times that references are drawn; scores are means (default: %(default)s)"
     ),
-    "--device": dict(default="cpu", help="where the models run: cpu, cuda, cuda:1 ... (default: %(default)s)"),
+    "--device": dict(
+        default="cuda" if torch.cuda.is_available() else "cpu",
+        help="where the models run: cpu, cuda, cuda:1 ... (default: cuda where torch sees a GPU, else cpu)",
+    ),
 }  # fmt: skip
 
 

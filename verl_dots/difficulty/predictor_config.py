@@ -52,7 +52,7 @@ class PredictorConfig:
     def load(cls, folder: Path) -> "PredictorConfig":
         """Read the config of a saved predictor. Raises ValueError for another format or other fields."""
         content = json.loads((Path(folder) / "config.json").read_text())
-        if content.pop("format", None) != FORMAT:
+        if not isinstance(content, dict) or content.pop("format", None) != FORMAT:
             raise ValueError(f"{folder}/config.json is not format {FORMAT}; train the predictor again")
         known = {field.name for field in fields(cls)}
         if set(content) != known:

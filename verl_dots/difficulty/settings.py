@@ -26,7 +26,8 @@ class DifficultyConfig(Settings):
         surface: whether the online predictor sees, beside the embedding, what question and ground truth look like:
             lengths, LaTeX, key words, the answer's kind and magnitude. A trained predictor knows for itself.
         cache: folder in which embeddings are kept for later runs.
-        device: where embeddings and predictor live: "cpu", or "cuda", a share of the trainer's first GPU.
+        device: where embeddings and predictor live: "cpu", or "cuda", a share of the trainer's first GPU, which is what
+            runs on GPUs begin with.
         batch_tokens: tokens that the backbone takes at once.
         half_life: age, in train steps, at which an observation counts half for the online predictor.
     """

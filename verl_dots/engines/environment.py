@@ -6,7 +6,16 @@ from collections.abc import Mapping
 
 PLUGIN = "verl_dots.engines.plugin"
 # Forwarded to the Ray processes of every node; set before verl is imported. A value that the user has set stays.
-COMMON_ENVIRONMENT = {"TQ_LOGGING_LEVEL": "ERROR", "RAY_USAGE_STATS_ENABLED": "0"}
+COMMON_ENVIRONMENT = {
+    "TQ_LOGGING_LEVEL": "ERROR",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    # Ray ends a start whose own processes or workers take longer than half a minute or one; where other runs have the
+    # cores they do.
+    "RAY_worker_register_timeout_seconds": "600",
+    "RAY_agent_register_timeout_ms": "600000",
+    "RAY_gcs_server_request_timeout_seconds": "300",
+    "RAY_py_gcs_connect_timeout_s": "300",
+}
 CPU_ENVIRONMENT = {
     # Pick the platform that `plugin` registers; verl knows its FSDP engines under "cuda" and "npu" only.
     "VERL_PLATFORM": "cpu",

@@ -3,7 +3,7 @@
     python -S -E forked_worker.py SOCKET SCRIPT ARGUMENT ...
 
 Standard library alone, so that it costs some milliseconds. The fork has this process's environment, folder and files.
-Where the warm process does not answer (it has ended, or this is another machine) the worker is run here.
+Where the warm process does not answer (it has ended, hangs, or this is another machine) the worker is run here.
 """
 
 import json
@@ -11,6 +11,8 @@ import os
 import resource
 import socket
 import sys
+
+WARM_SECONDS = 300.0  # it answers once it has imported all that it is to
 
 
 def main() -> None:
@@ -21,6 +23,7 @@ def main() -> None:
     request = json.dumps(asked).encode()
     try:
         with socket.socket(socket.AF_UNIX) as connection:
+            connection.settimeout(WARM_SECONDS)
             connection.connect(address)
             socket.send_fds(connection, [len(request).to_bytes(8, "big")], [0, 1, 2])
             connection.sendall(request)

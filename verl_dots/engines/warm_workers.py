@@ -8,6 +8,7 @@ its own.
 Only for runs on a CPU whose Ray this command starts itself: a GPU's runtime does not survive a fork.
 """
 
+import contextlib
 import gc
 import importlib
 import json
@@ -86,7 +87,8 @@ class WarmWorkers:
     def close(self) -> None:
         """End the warm process; its forks run on."""
         self._process.kill()
-        self._process.wait()
+        with contextlib.suppress(subprocess.TimeoutExpired):  # the kernel cannot end it: it waits for a disk
+            self._process.wait(ASKING_SECONDS)
         shutil.rmtree(self._folder, ignore_errors=True)
 
 

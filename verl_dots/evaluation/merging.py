@@ -19,6 +19,7 @@ from torch.distributed.tensor import DTensor
 from verl.model_merger.base_model_merger import ModelMergerConfig
 from verl.model_merger.fsdp_model_merger import FSDPModelMerger, merge_non_dtensor_shards
 
+from verl_dots.pickles import load, require_harmless
 from verl_dots.settings import ConfigError
 
 logger = logging.getLogger(__name__)
@@ -43,6 +44,8 @@ def merged(actor: Path, dtype: str, trust_remote_code: bool = False) -> Path:
     logger.info("merging the shards in %s into %s", actor, target.name)
     partial = actor / f".{target.name}.{uuid.uuid4().hex}.partial"
     try:
+        for file in sorted(actor.glob("*.pt")):
+            require_harmless(file)  # verl's merger reads one of them in its own way
         _merge(actor, partial, dtype, trust_remote_code)
         (partial / SOURCE).write_text(json.dumps(source, indent=2) + "\n")
         _move(partial, target, source)
@@ -76,7 +79,7 @@ class DtypeMerger(FSDPModelMerger):
     ) -> dict[str, torch.Tensor]:
         folder = Path(self.config.local_dir)
         files = [folder / f"model_world_size_{world_size}_rank_{rank}.pt" for rank in range(total_shards)]
-        shards = [torch.load(file, map_location="cpu", weights_only=False) for file in files]
+        shards = [load(file) for file in files]
         if any("lora_" in name for name in shards[0]):
             raise ConfigError(
                 f"{folder} holds a LoRA adapter; merge it into its base model (verl.model_merger and peft's "

@@ -15,6 +15,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
+from uuid import uuid4
 
 from omegaconf import DictConfig
 from tqdm import tqdm
@@ -30,6 +31,7 @@ from verl_dots.generation.standalone import (
     require_devices,
     standalone_config,
 )
+from verl_dots.rewards.limits import SilenceLimit
 
 
 class GenerationError(RuntimeError):
@@ -101,7 +103,14 @@ class RolloutServers:
 
         try:
             require_devices(self.config)
-            self._manager = self._runner.run(create())
+            seconds = self.config.dots.patience_seconds
+            self._manager = self._runner.run(asyncio.wait_for(create(), seconds))
+        except TimeoutError as error:
+            self.__exit__()
+            raise GenerationError(
+                f"the rollout servers did not start within {seconds:g} s; raise dots.patience_seconds if they are "
+                "slow, and see what Ray waits for (`ray status`)"
+            ) from error
         except RayError as error:
             self.__exit__()
             raise GenerationError(f"the rollout servers did not start: {error}") from error
@@ -150,8 +159,42 @@ class RolloutServers:
         with tqdm(total=len(prompt_ids_P) * rollouts, desc=label, unit="response", disable=label is None) as bar:
             self._runner.run(self._generate(prompt_ids_P, rollouts, on_response, sampling, limit, bar))
 
+    def answers(self, asked: Sequence[tuple[Sequence[int], Mapping[str, Any]]]) -> list[Any]:
+        """What the servers answer to prompts that reach them at once, each with sampling parameters of its own.
+
+        Args:
+            asked: token ids of each prompt, and what `sampling_params` gives or other parameters of verl's servers.
+
+        Returns:
+            verl's TokenOutput of each, in their order.
+
+        Raises:
+            GenerationError: a server failed on a request.
+        """
+        from ray.exceptions import RayError
+
+        client = self._manager.get_client()
+
+        async def all_at_once() -> list[Any]:
+            calls = (
+                client.generate(request_id=uuid4().hex, prompt_ids=list(prompt), sampling_params=dict(params))
+                for prompt, params in asked
+            )
+            return await asyncio.gather(*calls)
+
+        try:
+            return self._runner.run(all_at_once())
+        except RayError as error:
+            raise GenerationError(f"the rollout server failed: {error}") from error
+
     async def _generate(self, prompt_ids_P, rollouts, on_response, sampling, limit, bar) -> None:
         client = self._manager.get_client()
+        in_time = SilenceLimit(
+            self.config.dots.patience_seconds,
+            "the rollout servers",
+            "raise dots.patience_seconds if they are slow",
+            GenerationError,
+        )
         slots = asyncio.Semaphore(limit)
         # Shared by the workers below: all rollouts of a prompt go out together, so that questions are done early.
         pairs = ((prompt, rollout) for prompt in range(len(prompt_ids_P)) for rollout in range(rollouts))
@@ -159,7 +202,8 @@ class RolloutServers:
         async def work() -> None:
             for prompt, rollout in pairs:
                 async with slots:
-                    response = await self._respond(client, prompt, rollout, prompt_ids_P[prompt], sampling)
+                    asked = self._respond(client, prompt, rollout, prompt_ids_P[prompt], sampling)
+                    response = await in_time.wait_for(asked)
                 await on_response(response)
                 bar.update()
 

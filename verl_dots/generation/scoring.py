@@ -2,14 +2,17 @@
 
 import asyncio
 import inspect
-from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
+import queue
+import threading
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
 from functools import partial
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from verl_dots.rewards import compute
+from verl_dots.rewards.limits import RewardError, SilenceLimit, require_usable_reward
 from verl_dots.rewards.mathematics import DEFAULT_WORKERS
 from verl_dots.settings import ConfigError
 
@@ -45,7 +48,9 @@ class RewardFunction:
         self._function = function
         self._is_async = inspect.iscoroutinefunction(function)
         # Most of them wait for a worker process; two more keep the others busy meanwhile.
-        self._threads = ThreadPoolExecutor(workers + 2, thread_name_prefix="reward")
+        self._threads = _Threads(workers + 2)
+        seconds = config.dots.reward_seconds
+        self._in_time = SilenceLimit(seconds, "the reward function", "raise dots.reward_seconds if it takes longer")
 
     async def __call__(self, row: Mapping[str, Any], text: str) -> float:
         """Reward of a response to the question in `row` (verl's schema); see `judge`."""
@@ -58,7 +63,8 @@ class RewardFunction:
         `acc` is 1 of a right response. A function that gives none thinks those right that have a reward of 1 or more.
 
         Raises:
-            TypeError: the function returned no number, or an `acc` that is none.
+            RewardError: the function returned no finite number, an `acc` that is none, or nothing for so long as
+                dots.reward_seconds.
         """
         call = partial(
             self._function,
@@ -67,23 +73,59 @@ class RewardFunction:
             ground_truth=row["reward_model"]["ground_truth"],
             extra_info={**(row.get("extra_info") or {}), "num_turns": 2, "rollout_reward_scores": {}},
         )
-        if self._is_async:
-            result = await call()
-        else:
-            result = await asyncio.get_running_loop().run_in_executor(self._threads, call)
-        score, acc = (result["score"], result.get("acc")) if isinstance(result, Mapping) else (result, None)
-        try:
-            reward = float(score)
-            return reward, float(reward >= 1.0 if acc is None else acc)
-        except (TypeError, ValueError) as error:
-            raise TypeError(
-                f"the reward function returned {result!r}; it must return a number or a dict with a number 'score' "
-                "and, if it has one, a number 'acc'"
-            ) from error
+        result = await self._in_time.wait_for(call() if self._is_async else self._threads.run(call))
+        if isinstance(result, Mapping) and "score" not in result:
+            raise RewardError(f"the reward function returned {result!r:.200}; a dict must have a number 'score'")
+        score, beside = (result["score"], result) if isinstance(result, Mapping) else (result, {})
+        if score is None:
+            raise RewardError("the reward function returned None; it must return a number or a dict with a 'score'")
+        require_usable_reward(score, beside)
+        reward, acc = float(score), beside.get("acc")
+        return reward, float(reward >= 1.0 if acc is None else acc)
 
     def close(self) -> None:
         """Drop calls that have not begun."""
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        self._threads.close()
+
+
+class _Threads:
+    """Threads that run calls and that no exit of the process waits for: a call may never end.
+
+    The executor of the standard library has its threads waited for.
+    """
+
+    def __init__(self, number: int):
+        self._calls: queue.SimpleQueue[tuple[Future, Callable[[], Any]] | None] = queue.SimpleQueue()
+        self._number = number
+        for place in range(number):
+            threading.Thread(target=self._work, name=f"reward_{place}", daemon=True).start()
+
+    async def run(self, call: Callable[[], Any]) -> Any:
+        """What a call returns or raises."""
+        future: Future = Future()
+        self._calls.put((future, call))
+        return await asyncio.wrap_future(future)
+
+    def close(self) -> None:
+        """Drop calls that have not begun; threads that are free end."""
+        while not self._calls.empty():
+            waiting = self._calls.get()
+            if waiting is not None:
+                waiting[0].cancel()
+        for _ in range(self._number):
+            self._calls.put(None)
+
+    def _work(self) -> None:
+        while (waiting := self._calls.get()) is not None:
+            future, call = waiting
+            if not future.set_running_or_notify_cancel():
+                continue
+            try:
+                future.set_result(call())
+            except Exception as error:  # noqa: BLE001 - it belongs to whoever waits
+                future.set_exception(error)
+            except BaseException as error:  # noqa: BLE001 - exit() of somebody's function ends no evaluation in silence
+                future.set_exception(RewardError(f"the reward function raised {error!r}"))
 
 
 def _math_workers(config: DictConfig) -> int:

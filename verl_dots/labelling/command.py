@@ -25,6 +25,7 @@ from rich.table import Table
 from verl_dots.data.file_lists import QuestionError
 from verl_dots.files import OutputError, try_output
 from verl_dots.generation.generation import GenerationError
+from verl_dots.generation.scoring import RewardError
 from verl_dots.labelling.from_logs import label_from_logs
 from verl_dots.labelling.from_model import ROLLOUTS, label_with_model
 from verl_dots.labelling.success_rates import RewardOutOfRange, RewardRange
@@ -121,7 +122,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (ConfigError, QuestionError) as error:
         errors().print(f"collect: {error}")
         return BAD_INPUT
-    except (RewardOutOfRange, GenerationError) as error:
+    except (RewardOutOfRange, GenerationError, RewardError) as error:
         errors().print(f"collect: {error}")
         return FAILED
     except KeyboardInterrupt:

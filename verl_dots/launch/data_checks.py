@@ -16,7 +16,7 @@ from verl_dots.data.file_report import ERRORS, REFUSED, SHARED, TOO_LONG, UNMATC
 from verl_dots.generation.standalone import chat_tokenizer, load_tokenizer
 from verl_dots.methods.refusals import refused_as
 from verl_dots.rewards import compute
-from verl_dots.settings import ConfigError
+from verl_dots.settings import ConfigError, require
 
 logger = logging.getLogger(__name__)
 
@@ -61,6 +61,7 @@ def check_data(config: DictConfig, train: bool = True) -> None:
             wrong with the first.
     """
     if _own_data_set(config):
+        _require_class(config)
         return
     prompts: dict[bytes, str] = {}
     filters = bool(config.data.get("filter_overlong_prompts"))
@@ -117,6 +118,15 @@ def command_of(config: DictConfig, files: Sequence[str], counted: bool) -> str:
 
 def _own_data_set(config: DictConfig) -> bool:
     return bool((config.data.get("custom_cls") or {}).get("path"))
+
+
+def _require_class(config: DictConfig) -> None:
+    """Raise ConfigError unless the file of the data set class is there, and the class has a name."""
+    path, key = config.data.custom_cls.path, "data.custom_cls.path"
+    there = path.startswith("pkg://") or Path(path.removeprefix("file://")).expanduser().is_file()
+    require(key, path, there, "must be a file of Python that is there, or pkg://MODULE", "file")
+    name = config.data.custom_cls.get("name")
+    require("data.custom_cls.name", "null", bool(name), f"must be the name of a class in {path}", "missing")
 
 
 def _ours(config: DictConfig) -> bool:

@@ -7,6 +7,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from verl_dots.engines.environment import joins_cluster
 from verl_dots.files import OutputError, try_folder
+from verl_dots.launch.attention_checks import check_attention
 from verl_dots.launch.environment import check_temporary_folder, repair_devices
 from verl_dots.settings import ConfigError, require
 
@@ -26,6 +27,8 @@ def check_machine(config: DictConfig, train: bool = True) -> None:
         check_temporary_folder(os.environ, init.get("_temp_dir"))
         if config.trainer.device == "cuda":
             _check_devices(config)
+            if train:
+                check_attention(config)
     if train:
         for key in _folders(config):
             try_writing(key, OmegaConf.select(config, key))

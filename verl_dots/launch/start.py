@@ -8,6 +8,7 @@ from omegaconf import DictConfig, OmegaConf
 from verl_dots.config import DotsConfig
 from verl_dots.console.redirect import HeldBack
 from verl_dots.engines.environment import prepare_environment
+from verl_dots.engines.ray_start import with_patience
 from verl_dots.engines.warm_workers import WarmWorkers
 from verl_dots.files import is_path
 from verl_dots.launch import checks
@@ -15,10 +16,11 @@ from verl_dots.launch.claim import claim_run
 from verl_dots.launch.combinations import check_by_verl, check_renamed, check_together
 from verl_dots.launch.data_checks import check_data, check_paths
 from verl_dots.launch.machine_checks import check_machine
+from verl_dots.launch.remote_code import check_remote_code
 from verl_dots.launch.reward_checks import check_reward
 from verl_dots.launch.start_screen import run_console
 from verl_dots.launch.verl_names import check_names
-from verl_dots.launch.verl_values import check_values
+from verl_dots.launch.verl_values import check_values, resolving
 from verl_dots.methods.refusals import refused_as
 from verl_dots.settings import ConfigError, require
 from verl_dots.training.run_folder import versions
@@ -38,6 +40,11 @@ def validate(config: DictConfig, data: bool = True, train: bool = True) -> DotsC
     Raises:
         ConfigError: a setting of `dots` is wrong, or a file that the run needs is not there.
     """
+    with resolving():
+        return _validate(config, data, train)
+
+
+def _validate(config: DictConfig, data: bool, train: bool) -> DotsConfig:
     dots = DotsConfig.from_mapping(OmegaConf.to_container(config.dots, resolve=True))
     check_renamed(config)
     check_values(config)
@@ -50,13 +57,10 @@ def validate(config: DictConfig, data: bool = True, train: bool = True) -> DotsC
             key=MODEL,
             reason="file",
         )
-    require(
-        "trainer.use_v1",
-        False,
-        config.trainer.use_v1,
-        "verl_dots extends verl's V1 trainer only; leave it at True",
-        "excluded",
-    )
+    for name in ("tokenizer_path", "hf_config_path"):
+        _require_folder(f"actor_rollout_ref.model.{name}", config.actor_rollout_ref.model.get(name))
+    use_v1 = config.trainer.use_v1
+    require("trainer.use_v1", use_v1, use_v1, "verl_dots extends verl's V1 trainer only; leave it at True", "excluded")
     if config.trainer.device == "cpu":
         _check_cpu_engine(config.actor_rollout_ref.rollout.name, train)
     check_names(config)
@@ -68,8 +72,16 @@ def validate(config: DictConfig, data: bool = True, train: bool = True) -> DotsC
     if data:
         with refused_as(MODEL, "file"):
             require_model(path)
+        if train:
+            check_remote_code(config)
         check_data(config, train)
     return dots
+
+
+def _require_folder(key: str, path: str | None) -> None:
+    """Raise ConfigError for what looks like a folder and is none; a hub id is left to the hub."""
+    there = path is None or not is_path(path) or Path(path).expanduser().exists()
+    require(key, path, there, "must be a folder that is there, a hub id, or null for that of the model", "file")
 
 
 def _check_cpu_engine(name: str, train: bool) -> None:
@@ -149,7 +161,7 @@ def launch(config: DictConfig, checked: bool = False, warm: WarmWorkers | None =
     joined = ray.is_initialized()
     with run_console(config, said.text):
         try:
-            run_ppo(config, task_runner_class=ray.remote(DotsTaskRunner))
+            with_patience(lambda: run_ppo(config, task_runner_class=ray.remote(DotsTaskRunner)), ray.is_initialized)
         finally:
             if not joined:
                 ray.shutdown()  # the last words of its workers belong to the log, too

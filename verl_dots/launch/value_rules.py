@@ -1,9 +1,11 @@
 """Rules that a value of verl's config must follow, each with the words that say so."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+from verl_dots.settings import is_too_large
 
 
 @dataclass(frozen=True)
@@ -21,12 +23,13 @@ class Rule:
 
 def is_number(value: Any) -> bool:
     """Whether a value is a finite number; True and False are none."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    return number and not is_too_large(value) and math.isfinite(value)
 
 
 def is_whole(value: Any) -> bool:
-    """Whether a value is an int; 2.0 and True are none."""
-    return isinstance(value, int) and not isinstance(value, bool)
+    """Whether a value is an int of 64 bits; 2.0 and True are none."""
+    return isinstance(value, int) and not isinstance(value, bool) and not is_too_large(value)
 
 
 def whole(least: int, instead: tuple[int, ...] = (), meaning: str = "") -> Rule:
@@ -69,9 +72,20 @@ def optional(rule: Rule) -> Rule:
     return Rule(f"{rule.words}, or null", lambda value: value is None or rule.holds(value))
 
 
+def names_of(*allowed: str) -> Rule:
+    """A list of some names, at least one."""
+
+    def holds(value: Any) -> bool:
+        several = isinstance(value, Sequence) and not isinstance(value, str) and len(value) > 0
+        return several and all(isinstance(name, str) and name in allowed for name in value)
+
+    return Rule(f"must be a list of names among {', '.join(allowed)}", holds)
+
+
 FINITE = Rule("must be a finite number", is_number)
 FLAG = Rule("must be True or False", lambda value: isinstance(value, bool))
 NAME = Rule("must be a text that is not empty", lambda value: isinstance(value, str) and bool(value.strip()))
+GROUP = Rule("must be a group of settings, name by name", lambda value: isinstance(value, Mapping))
 COUNT = whole(1)
 NATURAL = whole(0)
 SEED = Rule("must be a whole number in 0..2147483647", lambda value: is_whole(value) and 0 <= value < 2**31)

@@ -10,7 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from verl_dots.launch.verl_values import shown
 from verl_dots.methods.refusals import LOSS_MODE
-from verl_dots.settings import ConfigError, require
+from verl_dots.settings import ConfigError, require, unknown_key
 
 # verl.trainer.ppo.core_algos.kl_penalty; a "+" behind a name takes the gradient of k2.
 KL_TYPES = ("kl", "k1", "abs", "mse", "k2", "low_var_kl", "k3")
@@ -39,6 +39,10 @@ def check_names(config: DictConfig) -> None:
                 require_name(key, value, known())
         _check_estimator(config)
         _check_strategies(config)
+        _check_rejection(config)
+    _check_engine(config)
+    _check_attention(config)
+    _check_libraries(config)
     _check_precisions(config)
     _check_loggers(config)
     _check_optimizers(config)
@@ -124,6 +128,58 @@ def _check_strategies(config: DictConfig) -> None:
         if config.trainer.device == "cpu" and strategy != "fsdp2":
             words = f"{key}.strategy={strategy!r} needs a GPU; on a CPU it must be 'fsdp2'"
             raise ConfigError(words, key=f"{key}.strategy", reason="excluded")
+
+
+def _check_rejection(config: DictConfig) -> None:
+    """Names of rejection sampling, several between commas, and the threshold that they need."""
+    from verl.trainer.ppo.rollout_corr_helper import SUPPORTED_ROLLOUT_RS_OPTIONS
+
+    group = "algorithm.rollout_correction"
+    given = OmegaConf.select(config, f"{group}.rollout_rs")
+    if given is None:
+        return
+    for name in str(given).split(","):
+        require_name(f"{group}.rollout_rs", name.strip(), SUPPORTED_ROLLOUT_RS_OPTIONS)
+    threshold = OmegaConf.select(config, f"{group}.rollout_rs_threshold")
+    rule = f"{group}.rollout_rs={given} needs it: one number for all of its names, or one for each between commas"
+    require(f"{group}.rollout_rs_threshold", "null", threshold is not None, rule, "missing")
+
+
+def _check_engine(config: DictConfig) -> None:
+    """The engine's own settings, which it would refuse in its process."""
+    from verl_dots.engines.server import ENGINE_KWARGS
+
+    key, rollout = "actor_rollout_ref.rollout.engine_kwargs.hf", config.actor_rollout_ref.rollout
+    given = OmegaConf.select(config, key) if rollout.name == "hf" else None
+    for name in given or ():
+        if name not in ENGINE_KWARGS:
+            raise unknown_key(f"{key}.{name}", [f"{key}.{known}" for known in ENGINE_KWARGS])
+
+
+def _check_attention(config: DictConfig) -> None:
+    """On a CPU: what transformers has there."""
+    if config.trainer.device != "cpu":
+        return
+    for group in ("actor_rollout_ref.model", "critic.model"):
+        key = f"{group}.override_config.attn_implementation"
+        require_name(key, OmegaConf.select(config, key, default="sdpa"), ("sdpa", "eager"))
+
+
+def _check_libraries(config: DictConfig) -> None:
+    for group in ("actor_rollout_ref.model", "critic.model"):
+        for name in str(OmegaConf.select(config, f"{group}.external_lib") or "").split(","):
+            if name and not _is_module(name.strip()):
+                words = (
+                    f"{group}.external_lib={name}: must be a module that Python finds; install it, or set PYTHONPATH"
+                )
+                raise ConfigError(words, key=f"{group}.external_lib", reason="file")
+
+
+def _is_module(name: str) -> bool:
+    try:
+        return find_spec(name) is not None
+    except (ImportError, ValueError):  # of a package that is not there, or no name at all
+        return False
 
 
 def _check_precisions(config: DictConfig) -> None:

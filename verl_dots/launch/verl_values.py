@@ -3,6 +3,8 @@
 verl finds most wrong ones late, in a worker, or not at all.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import is_dataclass
 from functools import cache
 from types import UnionType
@@ -13,9 +15,9 @@ from hydra.utils import get_class
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from verl_dots.launch.value_rules import FINITE, FLAG, Rule, is_whole, optional
-from verl_dots.launch.verl_table import TABLE
-from verl_dots.settings import ConfigError
+from verl_dots.launch.value_rules import FINITE, FLAG, GROUP, Rule, is_whole, optional
+from verl_dots.launch.verl_table import PARTS, TABLE
+from verl_dots.settings import ConfigError, Reason, is_too_large, too_large
 
 KINDS: dict[type, Rule] = {
     bool: FLAG,
@@ -32,15 +34,41 @@ def check_values(config: DictConfig) -> None:
     Raises:
         ConfigError: the key, its value and what it must be.
     """
+    for part in PARTS:
+        if (group := OmegaConf.select(config, part, default=ABSENT)) is not ABSENT:
+            _require(part, group, GROUP, "type")
+    for key, rule in TABLE.items():
+        value = OmegaConf.select(config, key, default=ABSENT)
+        if value is not ABSENT:
+            _require(key, value, rule, "range")
+        elif _is_given(config, key):  # as ???, which stands for a value that is yet to be set
+            raise ConfigError(f"{key} is not set: {rule.words}", key=key, reason="missing")
+    _check_types(config, "")
+
+
+@contextmanager
+def resolving() -> Iterator[None]:
+    """What OmegaConf raises for a value that names another one in vain, as the refusal of its key."""
     try:
-        for key, rule in TABLE.items():
-            value = OmegaConf.select(config, key, default=ABSENT)
-            if value is not ABSENT and not rule.holds(value):
-                raise ConfigError(f"{key}={shown(value)}: {rule.words}", key=key, reason="range")
-        _check_types(config, "")
+        yield
     except OmegaConfBaseException as error:
-        words = f"the config cannot be resolved: {str(error).splitlines()[0]}"
-        raise ConfigError(words, key=error.full_key or "", reason="unknown") from error
+        key = error.full_key or ""
+        words = f"{key or 'the config'}: cannot be resolved: {str(error).splitlines()[0]}; name a key that is there"
+        raise ConfigError(words, key=key, reason="unknown") from error
+
+
+def _is_given(config: DictConfig, key: str) -> bool:
+    group, _, name = key.rpartition(".")
+    node = OmegaConf.select(config, group, default=None)
+    return isinstance(node, DictConfig) and OmegaConf.is_missing(node, name)
+
+
+def _require(key: str, value: Any, rule: Rule, reason: Reason) -> None:
+    if rule.holds(value):
+        return
+    if is_too_large(value):
+        raise too_large(key, value)
+    raise ConfigError(f"{key}={shown(value)}: {rule.words}", key=key, reason=reason)
 
 
 def shown(value: Any) -> str:
@@ -62,8 +90,8 @@ def _check_types(node: DictConfig, prefix: str) -> None:
         if rule is None or OmegaConf.is_missing(node, name):
             continue
         value = node[name]
-        if not isinstance(value, DictConfig) and not rule.holds(value):
-            raise ConfigError(f"{key}={shown(value)}: {rule.words}", key=key, reason="type")
+        if not isinstance(value, DictConfig):
+            _require(key, value, rule, "type")
 
 
 def _hints(node: DictConfig, prefix: str) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from verl_dots.bridge.rows import Rows
 from verl_dots.config import DotsConfig
 from verl_dots.data.questions import Questions
 from verl_dots.methods.run import Run, Scores
+from verl_dots.state import Kind, Migration
 from verl_dots.step import Step
 
 # Takes rows, writes a field of them, and adds its figures to the metrics.
@@ -31,6 +32,8 @@ class Stage:
         knows_questions: whether it must know the question of each group.
         unequal_groups: whether groups of different sizes can meet in a batch because of it.
         own_loss: whether the actor's loss reads what it writes to the rows.
+        STATE_VERSION: of what `state_dict` returns, see `verl_dots.state.Kind`; another one where that changes.
+        MIGRATIONS: what brings {"questions": fingerprint, "state": state_dict} of each earlier version to the next.
     """
 
     name: ClassVar[str]
@@ -38,10 +41,17 @@ class Stage:
     knows_questions: ClassVar[bool] = False
     unequal_groups: ClassVar[bool] = False
     own_loss: ClassVar[bool] = False
+    STATE_VERSION: ClassVar[int] = 1
+    MIGRATIONS: ClassVar[Mapping[int, Migration]] = {}
 
     def __init__(self, run: Run):
         self.run = run
         self._figures: dict[str, float] = {}  # of the step, with the stage's prefix
+
+    @classmethod
+    def state_kind(cls) -> Kind:
+        """Of its file in a checkpoint."""
+        return Kind(cls.name, cls.STATE_VERSION, cls.MIGRATIONS)
 
     # --- before a run ----------------------------------------------------------------------------------------
 

@@ -16,6 +16,7 @@ from verl_dots.methods.replay.loss_stage import GroupAdvantage, Loss
 from verl_dots.methods.replay.stage import Replay
 from verl_dots.methods.selection.stage import Selection
 from verl_dots.methods.stop_early.stage import StopEarly
+from verl_dots.state import Kind
 
 # In the order in which a step calls their hooks, and a checkpoint restores them.
 METHODS: tuple[type[Stage], ...] = (
@@ -68,7 +69,7 @@ def one_by_one(stages: tuple[type[Stage], ...]) -> bool:
     return source_of(stages) is DataLoader and any(stage.knows_questions for stage in stages)
 
 
-def state_names(dots: DotsConfig, config: DictConfig) -> tuple[str, ...]:
-    """Names of the stages that a run with these settings keeps the state of."""
+def state_kinds(dots: DotsConfig, config: DictConfig) -> tuple[Kind, ...]:
+    """Of the states that a run with these settings keeps, one for each stage that remembers anything."""
     remembers = [stage for stage in enabled(dots, config) if stage.state_dict is not Stage.state_dict]
-    return tuple(dict.fromkeys(stage.name for stage in remembers))
+    return tuple({stage.name: stage.state_kind() for stage in remembers}.values())

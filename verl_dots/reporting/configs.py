@@ -16,6 +16,7 @@ IDENTITY = (
     "trainer.default_local_dir", "trainer.default_hdfs_dir", "trainer.experiment_name", "trainer.project_name",
     "trainer.logger", "trainer.log_val_generations", "trainer.rollout_data_dir", "trainer.validation_data_dir",
     "trainer.resume_", "trainer.max_", "trainer.del_local_ckpt_after_load", "trainer.ray_wait_", "dots.poll_seconds",
+    "dots.patience_seconds",
     "dots.difficulty.cache", "global_profiler.", "transfer_queue.", "skip.", "ray_kwargs.timeline_json_file", "hydra.",
     "ray_kwargs.ray_init.runtime_env", "ray_kwargs.ray_init.object_store_memory",
 )  # fmt: skip

@@ -42,7 +42,8 @@ class ScoringOptions:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    return number and -(2**63) < value < 2**63  # neither NaN nor infinite, nor too large for a float
 
 
 PATH = f"pkg://{__name__}"

@@ -21,7 +21,6 @@ import importlib
 import logging
 import multiprocessing
 import os
-import resource
 import signal
 import tempfile
 import threading
@@ -36,9 +35,11 @@ from typing import Any
 
 from pebble import ProcessExpired, ProcessPool
 
+from verl_dots.rewards.limits import limit_memory
+
 logger = logging.getLogger(__name__)
 
-MEMORY_LIMIT_BYTES = 4 * 2**30
+MEMORY_LIMIT_GIBIBYTES = 4.0
 ORPHAN_GRACE_SECONDS = 10.0
 START_GRACE_SECONDS = 60.0
 MAX_ATTEMPTS = 3
@@ -215,9 +216,7 @@ def _prepare_worker(modules: tuple[str, ...]) -> None:
     """Runs once in each worker. What it raises is kept for the first call to tell."""
     global _start_failure
     signal.signal(signal.SIGTERM, signal.SIG_DFL)  # a Python handler would wait for the C call to end
-    _, hard = resource.getrlimit(resource.RLIMIT_DATA)
-    allowed = MEMORY_LIMIT_BYTES if hard == resource.RLIM_INFINITY else min(MEMORY_LIMIT_BYTES, hard)
-    resource.setrlimit(resource.RLIMIT_DATA, (allowed, hard))
+    limit_memory(MEMORY_LIMIT_GIBIBYTES)
     for module in modules:
         try:
             importlib.import_module(module)

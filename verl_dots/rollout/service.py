@@ -23,6 +23,7 @@ logger = logging.getLogger(__name__)
 # While requests arrive one by one (a step's few hundred come within some ten ms), wait for the next this long
 # before generating for the few that are there, as long as the engine would run less than half full.
 GATHER_SECONDS = 0.004
+CLOSE_SECONDS = 60.0
 
 
 class EngineService:
@@ -104,7 +105,7 @@ class EngineService:
         """Stop the thread; unanswered requests are answered as aborted."""
         if not self._closed:
             self._posts.put((lambda: self._shut(), None))
-            self._thread.join()
+            self._thread.join(CLOSE_SECONDS)  # a step that hangs ends with the process
 
     # --- in the engine's thread ------------------------------------------------------------------------------
 

@@ -13,6 +13,7 @@ from tensordict import TensorDict
 
 from verl_dots.bridge.agent_loop import TEMPERATURE
 from verl_dots.bridge.arrivals import keep_only, prompts_there
+from verl_dots.bridge.evictions import tell_evictions
 from verl_dots.bridge.failures import RolloutFailure
 from verl_dots.bridge.row_tags import TEMPERATURE as SAMPLED_AT
 from verl_dots.bridge.rows import Rows, incomplete
@@ -34,6 +35,7 @@ class AsyncTrainer(DotsTrainer):
         self.in_flight = InFlight()
         self._ahead = False  # while the groups are asked for that no step has trained on before the first
         super().__init__(config)
+        tell_evictions(self.replay_buffer, self.evicted)
 
     # --- asking for groups -----------------------------------------------------------------------------------
 
@@ -115,7 +117,9 @@ class AsyncTrainer(DotsTrainer):
         return rows
 
     def evicted(self, uids: set[str], rows: Rows) -> None:
-        """Count groups of which a rollout failed, and the tokens of these and of such as are too old.
+        """verl's buffer takes these groups out of the queue, of which so many rows have come, and asks for others.
+
+        Groups of which a rollout failed are counted, and the tokens of these and of such as are too old.
 
         Raises:
             RolloutFailure: so many have failed that the step will never be whole.

@@ -8,6 +8,8 @@ from omegaconf import DictConfig, OmegaConf
 
 from verl_dots.checkpoints import Needs, bytes_of, checkpoints_in, newest_complete, size_of
 from verl_dots.settings import ConfigError
+from verl_dots.sizes import MOMENTS, checkpoint
+from verl_dots.training.parts import has_critic
 
 BYTES = {"fp32": 4, "float32": 4, "bf16": 2, "bfloat16": 2, "fp16": 2, "float16": 2}
 
@@ -41,19 +43,27 @@ def free_bytes(run: Path) -> int:
 
 
 def _estimate(config: DictConfig) -> int | None:
-    """Parameters by the size of the model's weights, times what AdamW and the contents make of each."""
+    """Parameters by the size of its weights, times what AdamW and the contents make of each; twice with a critic."""
     model = Path(str(config.actor_rollout_ref.model.path)).expanduser()
     actor = config.actor_rollout_ref.actor
-    weights = sum(file.stat().st_size for file in model.glob("*.safetensors"))
-    if not weights or OmegaConf.select(config, "actor_rollout_ref.model.lora_rank"):
+    parameters = _parameters(model)
+    if not parameters or OmegaConf.select(config, "actor_rollout_ref.model.lora_rank"):
         return None
-    described = json.loads((model / "config.json").read_text())
-    stored = BYTES.get(described.get("dtype") or described.get("torch_dtype"), 4)
     kept = BYTES.get(OmegaConf.select(actor, "fsdp_config.model_dtype"), 2)
     contents = OmegaConf.select(actor, "checkpoint.save_contents") or Needs.contents
     adam = OmegaConf.select(actor, "optim.optimizer") in ("Adam", "AdamW")
-    copies = ("model" in contents) + (2 if adam and "optimizer" in contents else 0)
-    return weights // stored * kept * copies
+    moments = MOMENTS if adam and "optimizer" in contents else 0
+    one = checkpoint(parameters, kept, weights="model" in contents, moments=moments)
+    return one * (2 if has_critic(config) else 1)
+
+
+def _parameters(model: Path) -> int:
+    """Of the weights in a folder; none of a model that is not here."""
+    weights = sum(file.stat().st_size for file in model.glob("*.safetensors"))
+    if not weights:
+        return 0
+    described = json.loads((model / "config.json").read_text())
+    return weights // BYTES.get(described.get("dtype") or described.get("torch_dtype"), 4)
 
 
 def full(folder: Path, needed: int, written: int = 0) -> DiskFullError:

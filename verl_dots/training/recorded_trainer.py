@@ -75,7 +75,7 @@ class RecordedTrainer(BridgeTrainer):
         return {TOKENS: self.generated_tokens(rows), ROLLOUTS: self.generated_rollouts(rows)}
 
     def save(self) -> None:
-        save_whole(self.run, self.global_steps, self.config, saved_by(self.given), self._write_checkpoint)
+        save_whole(self.run, self.global_steps, self.config, saved_by(self.given), self._write_checkpoint, self.saved)
 
     def _write_checkpoint(self, folder: Path) -> None:
         self.save_stages(folder)

@@ -6,8 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from verl_dots.checkpoints import (
+    DATA,
+    FSDP,
     TRACKER,
     Needs,
     checkpoints_in,
@@ -19,11 +22,13 @@ from verl_dots.checkpoints import (
     write_tracker,
 )  # fmt: skip
 from verl_dots.config import DotsConfig
+from verl_dots.manifest import MANIFEST
 from verl_dots.settings import ConfigError
-from verl_dots.state import StateError
+from verl_dots.state import Kind, StateError
 from verl_dots.training.fingerprints import FILES, MODELS, fingerprints
+from verl_dots.training.parts import has_critic
 from verl_dots.training.resume_settings import changes, decisive
-from verl_dots.training.run_record import load_record, saved_settings
+from verl_dots.training.run_record import CONFIG, load_record, saved_settings
 
 logger = logging.getLogger(__name__)
 
@@ -50,6 +55,8 @@ def find_checkpoint(config: DictConfig) -> Path | None:
     if found is not None:
         _require_same_run(found, config)
         _require_ranks(found, config)
+        if not config.dots.trust_checkpoint:
+            _require_harmless(found)
     return found
 
 
@@ -65,22 +72,18 @@ def saved_by(config: DictConfig) -> Needs:
     return _needs(config, "save_contents", _states(OmegaConf.to_container(config.dots, resolve=True), config))
 
 
-def _states(dots: Mapping[str, Any], config: DictConfig) -> tuple[str, ...]:
+def _states(dots: Mapping[str, Any], config: DictConfig) -> tuple[Kind, ...]:
     # It imports verl: not before the environment is set.
-    from verl_dots.methods.table import state_names
+    from verl_dots.methods.table import state_kinds
 
-    return state_names(DotsConfig.from_mapping(dots), config)
+    return state_kinds(DotsConfig.from_mapping(dots), config)
 
 
-def _needs(config: DictConfig, contents_key: str, states: tuple[str, ...]) -> Needs:
+def _needs(config: DictConfig, contents_key: str, states: tuple[Kind, ...]) -> Needs:
     contents = OmegaConf.select(config, f"actor_rollout_ref.actor.checkpoint.{contents_key}")
-    parts = ("actor", "critic") if _has_critic(config) else ("actor",)
-    return Needs(tuple(contents or Needs.contents), parts, states=states)
-
-
-def _has_critic(config: DictConfig) -> bool:
-    enabled = OmegaConf.select(config, "critic.enable")
-    return config.algorithm.adv_estimator == "gae" if enabled is None else bool(enabled)
+    parts = ("actor", "critic") if has_critic(config) else ("actor",)
+    background = bool(OmegaConf.select(config, "actor_rollout_ref.actor.checkpoint.async_save"))
+    return Needs(tuple(contents or Needs.contents), parts, states=states, listed=not background)
 
 
 def _faults_at(folder: Path, config: DictConfig) -> list[str]:
@@ -89,7 +92,7 @@ def _faults_at(folder: Path, config: DictConfig) -> list[str]:
         load_record(folder)
     except StateError as error:
         return [str(error)]
-    return faults(folder, needs)
+    return faults(folder, needs, checksums=True)
 
 
 def _needs_at(folder: Path, config: DictConfig) -> Needs:
@@ -97,8 +100,12 @@ def _needs_at(folder: Path, config: DictConfig) -> Needs:
     saved = saved_settings(folder)
     if saved is None or "dots" not in saved:
         return _needs(config, "load_contents", states=())
-    known = {key: value for key, value in saved["dots"].items() if key in config.dots}
-    return _needs(config, "load_contents", _states(known, OmegaConf.create(saved)))
+    try:
+        known = {key: value for key, value in saved["dots"].items() if key in config.dots}
+        return _needs(config, "load_contents", _states(known, OmegaConf.create(saved)))
+    except (AttributeError, TypeError, OmegaConfBaseException) as error:
+        text = f"{CONFIG} does not hold the settings of a run ({' '.join(str(error).split())[:80]})"
+        raise StateError(text, key=str(folder / CONFIG), reason="damaged") from error
 
 
 def _given(config: DictConfig) -> Path:
@@ -128,6 +135,10 @@ def _newest(run: Path, config: DictConfig) -> Path | None:
             break
         skipped[folder] = found
     else:
+        if named is None and not any((folder / MANIFEST).exists() for folder in there):
+            # The tracker and the lists of files come last: nothing was ever saved, and nothing is lost.
+            logger.warning("%s: the run ended in its first save (%s); it begins anew", run, describe(skipped))
+            return None
         what = f"none of its checkpoints is complete: {describe(skipped)}" if there else "its checkpoints are gone"
         said = "" if named is None else f" ({TRACKER} says {named!r})"
         text = f"{run} is of a run that has been saved, but {what}{said}. It is not begun again in silence. {WAYS_OUT}"
@@ -151,6 +162,20 @@ def _require_ranks(folder: Path, config: DictConfig) -> None:
             key="trainer.nnodes",
             reason="other run",
         )
+
+
+def _require_harmless(folder: Path) -> None:
+    """Refuse files that verl would read as programs: a checkpoint may come from anybody."""
+    # It imports torch: not before the environment is set.
+    from verl_dots.pickles import require_harmless
+
+    models = [model for model in (folder / "actor", folder / "critic") if (model / FSDP).is_file()]
+    for file in [folder / DATA, *(file for model in models for file in sorted(model.glob("*_world_size_*.pt")))]:
+        try:
+            require_harmless(file)
+        except ConfigError as error:
+            text = f"{error}. If it is your own, dots.trust_checkpoint=True reads it"
+            raise ConfigError(text, key="dots.trust_checkpoint", reason=error.reason or "file") from error
 
 
 def _require_same_run(folder: Path, config: DictConfig) -> None:

@@ -29,7 +29,7 @@ DECISIVE = tuple(map(re.compile, (
 # Of those, what decides only how fast a run is, how long, or what it is called.
 FREE = tuple(map(re.compile, (
     r".*\._target_",
-    r"dots\.(preset|poll_seconds|max_failed_share|console)",
+    r"dots\.(preset|poll_seconds|patience_seconds|reward_seconds|reward_memory_gib|trust_checkpoint|max_failed_share|console)",
     r"dots\.difficulty\.(cache|device|batch_tokens)",
     r".*\.optim\.total_training_steps",
     r".*val_kwargs\..*",

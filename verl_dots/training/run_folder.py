@@ -19,7 +19,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from verl_dots.files import naming, write_atomically
+from verl_dots.files import free_name, naming, write_atomically
 from verl_dots.training import origin
 from verl_dots.training.run_record import SECONDS, TOTALS, RunRecord
 
@@ -128,7 +128,7 @@ class RunFolder:
 
     def _keep_aside(self) -> None:
         if self.metrics_file.exists():
-            old = self.metrics_file.with_name(f"metrics.{int(time.time())}.jsonl")
+            old = free_name(self.metrics_file.with_name(f"metrics.{int(time.time())}.jsonl"))
             logger.warning("%s belongs to an earlier run; it is kept as %s", self.metrics_file, old.name)
             self.metrics_file.rename(old)
 

@@ -12,17 +12,25 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
+from verl_dots.checkpoints import RECORD
 from verl_dots.config import DotsConfig
 from verl_dots.files import write_atomically
 from verl_dots.settings import with_new_names
-from verl_dots.state import StateError, load_state, require_equal, require_keys, save_state
+from verl_dots.state import Kind, StateError, load_state, require_equal, require_keys, save_state
 
 CONFIG = "config.yaml"
-STATE = "run.state"
-KIND = "run"
 SECONDS = ("wall_seconds", "train_seconds")
 # The last is None where the run was begun by a version that did not count it.
 TOTALS = (*SECONDS, "generated_tokens", "generated_rollouts")
+
+
+def _with_rollouts(state: dict[str, Any]) -> dict[str, Any]:
+    """Of version 2; version 1 did not always count the rollouts."""
+    totals = state.get("totals")
+    return state | {"totals": {"generated_rollouts": None} | totals} if isinstance(totals, dict) else state
+
+
+KIND = Kind("run", 2, {1: _with_rollouts})
 
 
 @dataclass(frozen=True)
@@ -49,7 +57,7 @@ def save_record(folder: Path, record: RunRecord, settings: dict[str, Any]) -> No
     state = asdict(record)
     # Names of metrics hold "/", which no key of a state does.
     state["row"] = [[name, value] for name, value in record.row.items()]
-    save_state(folder / STATE, KIND, state)
+    save_state(folder / RECORD, KIND, state)
 
 
 def load_record(folder: Path) -> RunRecord | None:
@@ -58,15 +66,19 @@ def load_record(folder: Path) -> RunRecord | None:
     Raises:
         StateError: it is damaged, or of another step.
     """
-    file = folder / STATE
+    file = folder / RECORD
     if not file.is_file():
         return None
     state = load_state(file, KIND)
     require_keys(str(file), state, {"step", "totals", "row", "fingerprints"})
-    totals = {"generated_rollouts": None} | state["totals"]
-    require_keys(f"{file}: totals", totals, set(TOTALS))
+    require_keys(f"{file}: totals", state["totals"], set(TOTALS))
     require_equal(f"{file}: step", f"global_step_{state['step']}", folder.resolve().name)
-    return RunRecord(state["step"], totals, dict(map(tuple, state["row"])), state["fingerprints"])
+    try:
+        row, fingerprints = dict(map(tuple, state["row"])), dict(state["fingerprints"])
+    except (TypeError, ValueError) as error:
+        text = f"{file} holds no row or no fingerprints ({error}); resume from an earlier checkpoint"
+        raise StateError(text, key=str(file), reason="damaged") from error
+    return RunRecord(state["step"], state["totals"], row, fingerprints)
 
 
 def saved_settings(checkpoint: Path) -> dict[str, Any] | None:

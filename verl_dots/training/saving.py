@@ -2,9 +2,11 @@
 
 import errno
 import logging
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from omegaconf import DictConfig, open_dict
@@ -20,9 +22,9 @@ from verl_dots.checkpoints import (
     revoke,
     size_of,
     step_of,
-    write_manifest,
     write_tracker,
 )  # fmt: skip
+from verl_dots.manifest import write_manifest
 from verl_dots.training.disk_space import DiskFullError, expected_bytes, free_bytes, full, require_room
 
 logger = logging.getLogger(__name__)
@@ -30,11 +32,19 @@ logger = logging.getLogger(__name__)
 LIMITS = ("max_actor_ckpt_to_keep", "max_critic_ckpt_to_keep")
 DEPRECATED_LIMIT = "remove_previous_ckpt_in_save"
 SPACE_ERRORS = ("No space left on device", "Disk quota exceeded")
+OTHER_ERRORS = tuple(map(os.strerror, (errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.ESTALE)))
 TORCH_WRITER = ("PytorchStreamWriter", "inline_container")  # tell that a write failed, not why
 LITTLE = 1 << 26  # bytes; a disk with less is taken for full where a write has failed
 
 
-def save_whole(run: Path, step: int, config: DictConfig, needs: Needs, write: Callable[[Path], None]) -> None:
+def save_whole(
+    run: Path,
+    step: int,
+    config: DictConfig,
+    needs: Needs,
+    write: Callable[[Path], None],
+    saved: Callable[[Path], None] = lambda folder: None,
+) -> None:
     """Write a checkpoint; when this returns it is complete, named by the tracker, and old ones are removed.
 
     Args:
@@ -43,6 +53,7 @@ def save_whole(run: Path, step: int, config: DictConfig, needs: Needs, write: Ca
         config: the trainer's, for the numbers of checkpoints to keep.
         needs: what a checkpoint of this run must hold.
         write: writes the files into the folder that it is given.
+        saved: called with it once it is complete and named.
 
     Raises:
         DiskFullError: there is no room; the checkpoints that are there stay as they are.
@@ -55,9 +66,9 @@ def save_whole(run: Path, step: int, config: DictConfig, needs: Needs, write: Ca
     try:
         with verl_removes_nothing(config):
             write(folder)
-        missing = faults(folder, needs)
+        missing = faults(folder, replace(needs, listed=False))  # the list comes last
         if not missing:
-            write_manifest(folder)
+            write_manifest(folder, step)
             write_tracker(run, step)
     except (OSError, RuntimeError, RayError, SafetensorError) as error:
         if not _is_full(error, folder, needed):
@@ -65,10 +76,10 @@ def save_whole(run: Path, step: int, config: DictConfig, needs: Needs, write: Ca
         raise _ended(folder, needed) from error
     if missing:
         _judge_unfinished(folder, missing)
-    elif keep:
-        gone = prune(run, keep, needs)
-        if gone:
-            logger.info("%s: removed %s", run, ", ".join(old.name for old in gone))
+        return
+    saved(folder)
+    if keep and (gone := prune(run, keep, needs)):
+        logger.info("%s: removed %s", run, ", ".join(old.name for old in gone))
 
 
 def checkpoints_to_keep(config: DictConfig) -> int | None:
@@ -100,6 +111,8 @@ def _is_full(error: Exception, folder: Path, needed: int | None) -> bool:
         return True
     if any(text in str(error) for text in SPACE_ERRORS):
         return True
+    if any(text in str(error) for text in OTHER_ERRORS):
+        return False
     failed = isinstance(error, OSError) or any(word in str(error) for word in TORCH_WRITER)
     return failed and free_bytes(folder.parent) < max((needed or 0) - size_of(folder), LITTLE)
 

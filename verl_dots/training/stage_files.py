@@ -18,7 +18,7 @@ def save_stages(folder: Path, stages: Sequence[Stage], questions: str | None) ->
     """
     for stage in stages:
         if (state := stage.state_dict()) is not None:
-            save_state(_file(folder, stage.name), stage.name, {"questions": questions, "state": state})
+            save_state(_file(folder, stage.name), stage.state_kind(), {"questions": questions, "state": state})
 
 
 def load_stages(folder: Path, stages: Sequence[Stage], questions: str | None) -> None:
@@ -36,12 +36,17 @@ def load_stages(folder: Path, stages: Sequence[Stage], questions: str | None) ->
                 key=f"dots.{name}.enable",
                 reason="other run",
             )
-    states = {name: load_state(_file(folder, name), name) for name in remembering}
+    states = {name: load_state(_file(folder, name), stage.state_kind()) for name, stage in remembering.items()}
     for name, state in states.items():
         require_keys(str(_file(folder, name)), state, {"questions", "state"})
         require_equal("fingerprint of the training questions", state["questions"], questions)
     for name, state in states.items():
-        remembering[name].load_state_dict(state["state"])
+        file = _file(folder, name)
+        try:
+            remembering[name].load_state_dict(state["state"])
+        except (AttributeError, IndexError, KeyError, TypeError) as error:
+            text = f"state file {file} does not hold what {name} remembers ({error!r}); resume from another checkpoint"
+            raise StateError(text, key=str(file), reason="other run") from error
 
 
 def _file(folder: Path, name: str) -> Path:

@@ -1,15 +1,26 @@
 """The remote task that builds and runs the trainer: verl's, with our trainers in its process."""
 
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from verl.trainer.main_ppo import TaskRunnerV1
+
+from verl_dots.bridge.patience import ADVICE, Patience
+from verl_dots.secrets import hidden
 
 
 class DotsTaskRunner(TaskRunnerV1.__ray_metadata__.modified_class):
     """verl's V1 task runner, unwrapped from Ray; `launch` wraps it again."""
 
     def run(self, config: DictConfig) -> None:
-        """Train; `trainer.v1.trainer_mode` names the trainer."""
+        """Train; `trainer.v1.trainer_mode` names the trainer.
+
+        From here on the config is printed, kept and sent to trackers; Ray has started with the secrets in it.
+        """
+        from verl_dots.bridge.worker_ports import draw_ports
         from verl_dots.training.modes import take_the_place_of_verls
 
+        draw_ports()
         take_the_place_of_verls()
-        super().run(config)
+        config = OmegaConf.create(hidden(OmegaConf.to_container(config)))
+        # A trainer's own waits are parts of this one.
+        with Patience(config.dots.patience_seconds, ADVICE).waiting("the TransferQueue and the agent loops to start"):
+            super().run(config)

@@ -7,9 +7,11 @@ from typing import Any
 
 import numpy as np
 from omegaconf import DictConfig
+from ray.exceptions import RayActorError, RayError
 from tensordict import TensorDict
 
-from verl_dots.bridge.failures import RolloutFailure, take_failures
+from verl_dots.bridge.failures import RolloutFailure, cause_of, take_failures
+from verl_dots.bridge.patience import WaitError
 from verl_dots.bridge.prompts import StepPrompts
 from verl_dots.bridge.questions import TrainQuestions
 from verl_dots.bridge.rows import Rows, incomplete
@@ -58,17 +60,31 @@ class TolerantTrainer(RecordedTrainer):
         """verl's; where too many rollouts have failed, the run is saved and ends after it, or at once if all have."""
         try:
             batch = super().step(metrics, timing_raw)
-        except RuntimeError as error:
-            failures = take_failures(Step.named)  # of a step that has nothing to train on
-            if not failures and not isinstance(error, RolloutFailure):
+        except (RuntimeError, RayActorError) as error:
+            if (ended := self._ended(error)) is None:
                 raise
-            self.failures.add(self.global_steps, 0, failures)
-            self._save_the_step_before()
-            message = f"step {self.global_steps}: no group is complete. The first cause: {self.failures.first}"
-            raise RolloutFailure(message) from None
+            raise ended from error
         if self.failures.exceeded:
             self.end_after_step(self.failures.error())
         return batch
+
+    def _ended(self, error: Exception) -> RolloutFailure | None:
+        """What the run ends with where a step has raised, once the steps before are saved; None for another error."""
+        if isinstance(error, WaitError):
+            return None  # for a worker that would also have to save
+        failures = take_failures(Step.named)  # of a step that has nothing to train on
+        died = isinstance(error, RayActorError)  # the engine, or whichever process it is
+        if not failures and not died and not isinstance(error, RolloutFailure):
+            return None
+        self.failures.add(self.global_steps, 0, failures)
+        try:
+            self._save_the_step_before()
+        except (RuntimeError, RayError, OSError) as unsaved:
+            logger.warning("the steps before could not be saved: %s", cause_of(unsaved))
+        what = str(error) if isinstance(error, RolloutFailure) else "no group is complete"
+        cause = self.failures.first or (cause_of(error) if died else None)
+        told = f". The first cause: {cause}" if cause else ""
+        return RolloutFailure(f"step {self.global_steps}: {'a process died' if died else what}{told}")
 
     def drop_failed(self, rows: Rows, groups: int, metrics: dict) -> Rows:
         """The rows, of so many groups, without the groups of which rollouts failed; they are counted."""
@@ -122,14 +138,18 @@ class TolerantTrainer(RecordedTrainer):
         if (self.pipeline.store and self.pipeline.store.keeps_ahead) or self.global_steps < 2:
             return  # what the step has taken from its store, or put there, is half done; nothing has been learnt
         self.global_steps -= 1
-        if not (self.run / f"global_step_{self.global_steps}").exists():
-            self.save()
-        self.global_steps += 1
+        try:
+            if not (self.run / f"global_step_{self.global_steps}").exists():
+                self.save()
+        finally:
+            self.global_steps += 1
 
     def validate(self) -> dict:
         """verl's, which counts a failed rollout as wrong; how many failed is told."""
         try:
             metrics = super().validate()
+        except WaitError:
+            raise
         except (KeyError, IndexError, TypeError, ValueError, RuntimeError) as error:
             if not (failures := take_failures(lambda name: not Step.named(name))):
                 raise

@@ -31,9 +31,11 @@ class DotsTrainer(TolerantTrainer):
 
     Attributes:
         mode: verl's name of how rollouts and training take turns.
+        asynchronous: whether rollouts go on while a step trains, for whichever step finds them complete.
     """
 
     mode: str
+    asynchronous = False
 
     def __init__(self, config: DictConfig):
         given = copy.deepcopy(config)

@@ -22,8 +22,8 @@ FILE = {
     "gpus": {"like": {"factors": {}}, "fast": {"factors": {"slow": 0.25}}},
     "papers": {"dots": {"methods": ["grpo", "dots"], "gpus": 8, "steps": 60, "source": "the\npaper"}},
     "rows": {
-        "dots/a": {"seconds": {"grpo": 120, "dots": 60}, "on": "slow", "times": {"size": 2, "length": 1.5}},
-        "dots/b": {"hours": {"grpo": 10, "dots": 8}, "on": "other", "gpus": 4},
+        "dots/a": {"seconds": {"grpo": 120, "dots": 60}, "paper_gpu": "slow", "times": {"size": 2, "length": 1.5}},
+        "dots/b": {"hours": {"grpo": 10, "dots": 8}, "paper_gpu": "other", "gpus": 4},
     },
 }  # fmt: skip
 
@@ -45,6 +45,14 @@ def test_hours_are_steps_times_seconds_times_factors(file):
         cluster.read_rows(file, "fest")
 
 
+def test_on_an_h100_the_papers_hours_are_multiplied_by_the_factor_of_their_gpu():
+    """60 steps of 234 s on 8 L40S are 3.9 h: 1.17 h at 0.3. 126.82 s on GPUs that the paper does not name: at 0.5."""
+    hours = {row.recipe: row.hours for row in cluster.read_rows(GPU, "h100")[0]}
+    assert hours["dots/math-1.5b_math"]["grpo"] == pytest.approx(1.17)
+    assert hours["adarft/math-1.5b_uniform"]["ppo"] == pytest.approx(1.761, abs=5e-4)
+    assert hours["dash/0.5b"] == {"grpo": 19.45, "no_filter": 3.45, "dash_kl": 3.3, "dash": 2.85}
+
+
 def test_each_recipe_is_an_array_of_its_unfinished_tasks(file, tmp_path):
     rows, seeds = cluster.read_rows(file, "like")
     tasks = cluster.tasks_of(rows, seeds)
@@ -57,8 +65,8 @@ def test_each_recipe_is_an_array_of_its_unfinished_tasks(file, tmp_path):
     (done / "run.json").write_text('{"finished": "2026-01-01T00:00:00"}')
     first, second = cluster.submissions(tasks, Path("t.txt"), tmp_path, ["--partition=x"])
     assert first == [
-        "sbatch", "--job-name=dots-a", "--array=1,3-4", "--gpus-per-node=8", "--cpus-per-task=64", "--time=9:00:00",
-        "--export=ALL,TASKS=t.txt", "--partition=x", "recipes/slurm/run.sbatch",
+        "sbatch", "--job-name=dots-a", "--array=1,3-4", "--gpus-per-node=8", "--cpus-per-task=64", "--mem=0",
+        "--time=9:00:00", "--export=ALL,TASKS=t.txt", "--partition=x", "recipes/slurm/run.sbatch",
     ]  # fmt: skip
     assert second[2:6] == ["--array=5-8", "--gpus-per-node=4", "--cpus-per-task=32", "--time=15:00:00"]
 

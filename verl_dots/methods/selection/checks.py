@@ -49,7 +49,7 @@ def refuse_selection(config: DictConfig, dots: DotsConfig) -> None:
         with refused_as("dots.selection.references", "size"):
             Exploration(dots.selection.explore, fresh, questions=0)
     if dots.difficulty.device == "cuda" and config.trainer.device == "cpu":
-        raise excluded("dots.difficulty.device", "cuda", "device=cpu", "there is no GPU for it; leave it at cpu")
+        raise excluded("dots.difficulty.device", "cuda", "device=cpu", "there is no GPU for it; set it to cpu")
 
 
 def refuse_selection_questions(config: DictConfig, dots: DotsConfig, questions: Questions, usable: int) -> None:
@@ -86,8 +86,8 @@ def _refuse_predictor(dots: DotsConfig, questions: Questions) -> None:
     logger.info("%d of %d questions are embedded already, in %s", there, len(questions), cache.folder)
     if dots.difficulty.device == "cpu" and len(questions) - there > MANY:
         logger.warning(
-            "%d questions are embedded on the CPU before the first step; with a large backbone, fill the cache on a "
-            "GPU beforehand: "
+            "%d questions are embedded on the CPU before the first step; with a large backbone, set "
+            "dots.difficulty.device=cuda where there is a GPU, or fill the cache on one beforehand: "
             "python -m verl_dots.difficulty.embed DATA --backbone %s --layers %s --reads %s --device cuda",
             len(questions) - there, backbone.path, backbone.layers, backbone.reads,
         )  # fmt: skip

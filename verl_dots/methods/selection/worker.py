@@ -1,6 +1,6 @@
 """The difficulty worker: a process of its own that holds the questions' embeddings and the predictor.
 
-On a CPU by default; with dots.difficulty.device=cuda it takes a share of the trainer's first GPU.
+With dots.difficulty.device=cuda, as runs on GPUs begin with, it takes a share of the trainer's first GPU.
 """
 
 import logging

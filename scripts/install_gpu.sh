@@ -1,0 +1,31 @@
+#!/usr/bin/env bash
+# Makes .venv for GPUs: CUDA 13 with vLLM and all else as recipes/locks/gpu.txt has it, then flash-attn.
+#   bash scripts/install_gpu.sh && source .venv/bin/activate
+#   PYTHON=python3.12  the interpreter (3.11 or 3.12; flash-attn has a wheel for 3.12 alone)
+#   LOCK=sglang        SGLang in vLLM's place
+#   DRIVER=any         do not ask for the driver: it is another machine's
+set -euo pipefail
+cd "$(dirname "$0")/.."
+LEAST_DRIVER=580  # of CUDA 13
+
+check_driver() {
+    local version
+    version=$(nvidia-smi --query-gpu=driver_version --format=csv,noheader 2>/dev/null | head -n 1) || true
+    if [ -z "$version" ]; then
+        echo "nvidia-smi tells of no driver here; the machines that train need $LEAST_DRIVER or newer, for CUDA 13."
+    elif [ "${version%%.*}" -lt "$LEAST_DRIVER" ]; then
+        echo "The driver is $version; CUDA 13 needs $LEAST_DRIVER or newer. Have it updated, or use the image of" \
+            "recipes/containers, which brings what a data-centre GPU needs under an older one. For another machine:" \
+            "DRIVER=any" >&2
+        exit 2
+    fi
+}
+
+# There is a wheel of flash-attn for it, and none for 3.11.
+[ -n "${PYTHON:-}" ] || ! command -v python3.12 >/dev/null || PYTHON=python3.12
+LOCK=${LOCK:-gpu}
+[ "$LOCK" != cpu ] || { echo "LOCK=cpu is of scripts/quickstart.sh; give gpu or sglang" >&2; exit 2; }
+[ "${DRIVER:-}" = any ] || check_driver
+source scripts/install.sh
+bash scripts/flash_attn.sh
+echo "Ready: source .venv/bin/activate"

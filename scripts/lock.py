@@ -1,0 +1,176 @@
+"""The lock files recipes/locks/*.txt, all versions of an installation: `python -m scripts.lock [--write]`.
+
+Without --write: resolves again, with the locked versions where they still fit, and on each Python alone; exit 1 if a
+lock is not what comes out. It needs uv (pip install uv) and an index of packages; metadata alone are downloaded.
+"""
+
+import argparse
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+FOLDER = ROOT / "recipes/locks"
+PYTHONS = ("3.11", "3.12")
+HELD = (
+    "sys_platform == 'linux'", "platform_python_implementation == 'CPython'", "implementation_name == 'cpython'",
+    "python_full_version >= '3.11'", "python_full_version < '3.13'",
+)  # fmt: skip
+SGLANG = ("torch==2.11.0", "torchvision==0.26.0", "torchaudio==2.11.0", "sglang==0.5.12")
+
+
+@dataclass(frozen=True)
+class Lock:
+    """What one lock file resolves, beside setup.py.
+
+    Attributes:
+        extras: of setup.py.
+        more: requirements that setup.py does not name.
+        overrides: requirements that replace those of every package, as verl 0.9.1's pyproject.toml has them.
+        machine: the processor; None for every one.
+        about: for the first lines of the file.
+    """
+
+    extras: tuple[str, ...]
+    more: tuple[str, ...] = ()
+    overrides: tuple[str, ...] = ()
+    machine: str | None = None
+    about: str = ""
+
+    @property
+    def held(self) -> tuple[str, ...]:
+        """Conditions that hold on every machine that the lock is for."""
+        return (*HELD, f"platform_machine == '{self.machine}'") if self.machine else HELD
+
+
+LOCKS: Mapping[str, Lock] = {
+    "cpu": Lock(("test",), ("torch==2.13.0",), about="A machine without a GPU; scripts/install.sh takes it."),
+    "gpu": Lock(
+        ("vllm", "test"), machine="x86_64",
+        about="CUDA 13, driver 580 or newer, with vLLM; scripts/install_gpu.sh takes it, and adds flash-attn.",
+    ),
+    "sglang": Lock(
+        ("test",), SGLANG, machine="x86_64",
+        # SGLang wants transformers 5.6.0, which verl excludes, and a flash-attn that overwrites files of ours.
+        overrides=("transformers==5.9.0", "kernels>=0.12.0,<0.13", "flash-attn-4 ; sys_platform == 'none'"),
+        about="As gpu.txt with SGLang in vLLM's place: LOCK=sglang bash scripts/install_gpu.sh.",
+    ),
+}  # fmt: skip
+
+
+class LockError(Exception):
+    """uv is not there, or finds no versions that go together."""
+
+
+def uv() -> list[str]:
+    """The command uv.
+
+    Raises:
+        LockError: it is not installed.
+    """
+    beside = Path(sys.executable).with_name("uv")
+    if found := str(beside) if beside.exists() else shutil.which("uv"):
+        return [found]
+    raise LockError("uv is not installed; pip install uv, in any environment that is active")
+
+
+def compiled(lock: Lock, known: str, options: Sequence[str], upgrade: bool = False) -> list[str]:
+    """Lines NAME==VERSION [; MARKER] of a resolution.
+
+    Args:
+        known: lines of earlier versions, which are kept where they fit.
+        options: of `uv pip compile`: which Pythons and platforms.
+        upgrade: take the newest versions instead.
+
+    Raises:
+        LockError: no versions go together; uv's words.
+    """
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        machines = " and ".join(lock.held)
+        (folder / "pyproject.toml").write_text(f'[tool.uv]\nenvironments = ["{machines}"]\n')
+        (folder / "more.txt").write_text("\n".join(lock.more))
+        (folder / "overrides.txt").write_text("\n".join(lock.overrides))
+        (folder / "lock.txt").write_text(known)
+        extras = [word for extra in lock.extras for word in ("--extra", extra)]
+        command = [
+            *uv(), "pip", "compile", str(ROOT / "setup.py"), "more.txt", "--overrides", "overrides.txt", *extras,
+            *options, "--fork-strategy=fewest", "--no-annotate", "--no-header", "--quiet", "--output-file=lock.txt",
+            *(["--upgrade"] if upgrade else []),
+        ]  # fmt: skip
+        done = subprocess.run(command, cwd=folder, text=True, capture_output=True)
+        if done.returncode:
+            raise LockError(done.stderr.strip())
+        return [without(line, lock) for line in (folder / "lock.txt").read_text().splitlines()]
+
+
+def without(line: str, lock: Lock) -> str:
+    """A line without the conditions that hold on every machine of the lock."""
+    name, _, marker = line.partition(" ; ")
+    left = [each for each in marker.split(" and ") if each and each not in lock.held]
+    return f"{name} ; {' and '.join(left)}" if left else name
+
+
+def text_of(name: str, lines: Sequence[str]) -> str:
+    """The whole file."""
+    return f"# {LOCKS[name].about}\n# Made by `python -m scripts.lock --write {name}`.\n" + "\n".join([*lines, ""])
+
+
+def differences(lock: Lock, locked: str) -> list[str]:
+    """What a resolution on each Python alone has that the lock has not: with the locked versions there is none."""
+    found, machine = set(locked.splitlines()), lock.machine or "x86_64"
+    versions = {line.partition(" ; ")[0] for line in found}
+    for python in PYTHONS:
+        options = [f"--python-version={python}", f"--python-platform={machine}-manylinux_2_35"]
+        lines = compiled(lock, locked, options)
+        versions_here = {line.partition(" ; ")[0] for line in lines}
+        print(f"  Python {python}: {len(lines)} packages")
+        if more := sorted(versions_here - versions):
+            return [f"Python {python}: {', '.join(more)}"]
+    return []
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Write or check locks; 1 where one is not what comes out."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(LOCKS)} (default: all)")
+    parser.add_argument("--write", action="store_true", help="write the files (default: compare)")
+    parser.add_argument("--upgrade", action="store_true", help="to the newest versions (default: keep what fits)")
+    options = parser.parse_args(arguments)
+    if unknown := set(options.names) - set(LOCKS):
+        parser.error(f"{', '.join(sorted(unknown))}: there are {', '.join(LOCKS)}")
+    status = 0
+    try:
+        for name in options.names or LOCKS:
+            status |= _settle(name, options.write, options.upgrade)
+    except LockError as error:
+        print(error, file=sys.stderr)
+        return 1
+    return status
+
+
+def _settle(name: str, write: bool, upgrade: bool) -> int:
+    """Resolve one lock and write or compare it."""
+    lock, file = LOCKS[name], FOLDER / f"{name}.txt"
+    before = file.read_text() if file.exists() else ""
+    print(f"{file.relative_to(ROOT)}:")
+    lines = compiled(lock, before, ["--universal", f"--python-version={PYTHONS[0]}"], upgrade)
+    text = text_of(name, lines)
+    if write:
+        file.write_text(text)
+    elif text != before:
+        changed = sorted(set(text.splitlines()) ^ set(before.splitlines()))
+        print(f"  is not what comes out: {', '.join(changed)}; --write does it", file=sys.stderr)
+        return 1
+    if more := differences(lock, text):
+        print(f"  resolves to others: {'; '.join(more)}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

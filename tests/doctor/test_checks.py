@@ -1,0 +1,135 @@
+"""What the checks make of what they find; each part without a run."""
+
+import json
+from pathlib import Path
+
+import pytest
+from omegaconf import OmegaConf
+from packaging.requirements import Requirement
+
+from verl_dots.doctor import hardware, life, rows, running, software
+from verl_dots.doctor.checks import CHECKS
+from verl_dots.doctor.context import Context
+from verl_dots.doctor.needs import Needs
+from verl_dots.doctor.running import Check, chosen, run_check
+from verl_dots.sizes import GB
+
+CONTEXT = Context(work="", recipe="r", overrides=("device=cpu",), gpus=0)
+
+
+def test_names_are_those_of_functions_and_no_two_are_alike():
+    assert len({check.name for check in CHECKS}) == len(CHECKS)
+    for check in CHECKS:
+        module, _, name = check.function.partition(".")
+        assert f"\ndef {name}(context: Context" in (Path(running.__file__).parent / f"{module}.py").read_text()
+
+
+def test_quick_leaves_runs_out_and_only_names_what_runs():
+    quick = {check.name for check in chosen(CHECKS, [], quick=True)}
+    assert "engine" in quick and not quick & {"sync", "life", "stages", "preset_grpo"}
+    assert [check.name for check in chosen(CHECKS, ["life", "host"], quick=True)] == ["host", "life"]
+    assert len(chosen(CHECKS, [], quick=False)) == len(CHECKS)
+
+
+def test_a_row_tells_the_fix_only_where_it_failed():
+    good, bad = (rows.judged("a", value, "1", "2", "do it") for value in (True, False))
+    assert (good.outcome, good.fix, bad.outcome, bad.fix) == ("pass", "", "fail", "do it")
+    told = rows.as_json([good, bad, rows.skipped("b", "no GPU")])
+    assert told["counts"] == {"pass": 1, "fail": 1, "skipped": 1, "measured": 0}
+    assert told["rows"][2] == {"check": "b", "value": "no GPU", "limit": "", "outcome": "skipped", "fix": ""}
+
+
+@pytest.mark.parametrize(
+    ("check", "found"),
+    [
+        (Check("slow", "software.versions", 1), "no result after 1 s"),
+        (Check("unknown", "software.versions", 60), "ended with status 1: StopIteration"),  # no check of that name
+    ],
+)
+def test_a_check_that_does_not_end_well_is_a_row_that_failed(tmp_path, check, found):
+    [row] = run_check(check, Context(str(tmp_path), "r", ("device=cpu",), 0))
+    assert (row.check, row.outcome) == (check.name, "fail")
+    assert row.value.startswith(found) and str(tmp_path / f"{check.name}.log") in row.fix
+
+
+def test_what_computes_on_gpus_is_skipped_where_there_are_none(tmp_path):
+    [row] = run_check(Check("engine", "engine.engine", 1, device=True), Context(str(tmp_path), "r", (), gpus=0))
+    assert (row.outcome, row.check) == ("skipped", "engine") and "no GPU" in row.value
+
+
+def test_a_context_is_the_same_in_another_process(tmp_path):
+    CONTEXT.save(tmp_path / "context.json")
+    assert Context.load(tmp_path / "context.json") == CONTEXT and CONTEXT.cpu
+
+
+def test_packages_that_do_not_fit_are_named():
+    assert software.misfit(Requirement("verl==0.9.1")) == ""
+    assert software.misfit(Requirement("verl>=99")).endswith("not >=99")
+    assert software.misfit(Requirement("no-such-package==1")) == "no-such-package==1 is missing"
+    assert software.misfit(Requirement('no-such-package; python_version < "3"')) == ""
+    names = {each.name for each in software.requirements("")}
+    assert {"verl", "ray", "TransferQueue", "hydra-core"} <= names and "vllm" not in names  # hydra-core is verl's
+    assert {"vllm", "torch"} <= {each.name for each in software.requirements("vllm")}
+
+
+def test_a_lock_is_read_without_hashes_and_options():
+    text = "--index-url https://x\n# a\ntorch==2.11.0 --hash=sha256:1 \\\n    --hash=sha256:2\nray==2.60.0  # why\n\n"
+    assert [str(each) for each in software.locked(text)] == ["torch==2.11.0", "ray==2.60.0"]
+
+
+def test_the_limits_of_all_control_groups_count(tmp_path, monkeypatch):
+    """SLURM's limit is in the job's group, above that of the step."""
+    own = tmp_path / "cgroup"
+    own.write_text("0::/job_1/step_0\n")
+    step = tmp_path / "top" / "job_1" / "step_0"
+    step.mkdir(parents=True)
+    for folder, most, used, cores in ((step, "max", 1000, "max"), (step.parent, "5000", 2000, "150000")):
+        (folder / "memory.max").write_text(f"{most}\n")
+        (folder / "memory.current").write_text(f"{used}\n")
+        (folder / "cpu.max").write_text(f"{cores} 100000\n")
+    found = hardware.control_groups(own, tmp_path / "top")
+    assert found == [step, step.parent, tmp_path / "top"]
+    assert hardware.control_groups(tmp_path / "none", tmp_path) == []
+    monkeypatch.setattr(hardware, "control_groups", lambda: found)
+    assert hardware.free_memory() == 3000
+    monkeypatch.setattr(hardware.os, "sched_getaffinity", lambda _: set(range(8)))
+    assert hardware.free_cores() == 1.5
+
+
+def test_memory_of_a_gpu_fails_where_a_need_is_above_it():
+    needs = Needs(update=50 * GB, rollouts=90 * GB, host=0, checkpoint=0, sequences=0)
+    outcomes = {row.check.split(",")[0]: row.outcome for row in hardware.memory_rows(needs, 85 * GB, 0.9)}
+    assert outcomes == {
+        "memory of the update": "pass",
+        "memory of the rollouts": "fail",
+        "longest responses in the engine's cache": "fail",
+    }
+
+
+def test_time_is_shared_out_and_multiplied_without_the_first_step():
+    """Steps 2 and 3 take 20 s and 30 s without the save of 10 s; rollouts are 15 + 10 of their 50 s."""
+    told = {
+        1: {"timing_s/step": 500.0},
+        2: {"timing_s/step": 20.0, "timing_s/gen": 15.0, "timing_s/update_actor": 5.0},
+        3: {
+            "timing_s/step": 40.0, "timing_s/gen": 10.0, "timing_s/update_actor": 10.0,
+            "timing_s/save_checkpoint": 10.0, "timing_s/testing": 8.0,
+        },
+    }  # fmt: skip
+    trainer = OmegaConf.create({"total_training_steps": 60, "save_freq": 20, "test_freq": 2})
+    step, saving, hours, signal = (row.value for row in life.time_rows("r", told, trainer))
+    assert step == "25.0 s: rollouts 50%, update 30%"
+    assert saving == "10.0 s, 8.0 s"
+    assert hours == "0.49 h"  # 60 x 25 + 3 x 10 + 30 x 8 = 1,770 s
+    # 1.5 x (30 + 10 + 8) + 60 = 132 s, in whole minutes
+    assert signal == "--signal=B:USR1@180"
+
+
+def test_a_job_is_asked_to_stop_two_minutes_before_its_limit_at_least():
+    assert life.signal_seconds(1.0, 0.1, 0.0) == 120
+    assert life.signal_seconds(400.0, 60.0, 100.0) == 900  # 1.5 x 560 + 60
+
+
+def test_json_can_be_read_back(tmp_path):
+    found = rows.as_json([rows.Row("a", "b")])
+    assert json.loads(json.dumps(found)) == found

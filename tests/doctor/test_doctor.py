@@ -1,0 +1,73 @@
+"""The command: what it refuses, and all that `--quick` runs without a GPU, through Ray once."""
+
+import json
+
+import pytest
+
+from tests.launches import train
+from verl_dots.doctor.__main__ import main
+
+COMMAND = "verl_dots.doctor"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["device=cpu", "--recipe", "recipes/none.sh"],
+        ["--recipe", "recipes/dots/math-1.5b_math.sh no_method"],
+        ["device=cpu", "--json", "/dev/null/doctor.json"],
+    ],
+)
+def test_what_cannot_be_read_or_written_is_refused_at_once(arguments, tmp_path, capsys, own_environment):
+    assert main([*arguments, "--work", str(tmp_path)]) == 2
+    assert capsys.readouterr().err.startswith("doctor: ")
+
+
+def test_words_and_impatience_are_refused(tmp_path):
+    for arguments in (["word"], ["--patience", "0"], ["--only", "no_check"]):
+        with pytest.raises(SystemExit) as ended:
+            main([*arguments, "--work", str(tmp_path)])
+        assert ended.value.code == 2
+
+
+@pytest.mark.e2e
+def test_the_quick_checks_pass_on_a_cpu_and_skip_what_needs_a_gpu(tmp_path):
+    done = train(["device=cpu", "--quick", "--work", tmp_path, "--json", tmp_path / "d.json"], COMMAND)
+    rows = {row["check"]: row for row in json.loads((tmp_path / "d.json").read_text())["rows"]}
+    kinds = ("pass", "fail", "skipped")
+    outcomes = {kind: {name for name, row in rows.items() if row["outcome"] == kind} for kind in kinds}
+    # Another RAM, disk, or version of a package is no fault of the doctor's.
+    machine = {"RAM", "/dev/shm", "disk", "packages, by the lock"}
+    assert outcomes["fail"] <= machine and done.returncode == int(bool(outcomes["fail"])), done.stdout[-4000:]
+    assert {"driver", "GPUs", "flash-attn", "difficulty worker's embeddings, cuda against cpu"} <= outcomes["skipped"]
+    assert {
+        "C compiler and Python.h", "all-reduce by gloo, 2 ranks", "chat template", "stop token",
+        "greedy, alone and among 64", "greedy, alone and beside three temperatures",
+        "other weights change greedy responses, and the first ones bring them back",
+        *(f"log-probs against a forward pass, temperature {heat}" for heat in (0.6, 1.0, 1.3)),
+    } <= outcomes["pass"]  # fmt: skip
+    assert rows["packages, by verl-dots and verl"]["outcome"] == "pass"
+    assert rows["greedy, alone and among 64"]["value"] == "the same tokens"
+
+
+@pytest.mark.e2e
+@pytest.mark.long
+@pytest.mark.parametrize(
+    ("name", "wanted"),
+    [
+        (
+            "sync",
+            {"engine against the trainer, temperature 1.0", *(f"weights reach the engine, step {n}" for n in (2, 3))},
+        ),
+        ("critic", {"critic", "engine against the trainer, temperature 0.6"}),
+        ("kl", {"KL term", "engine against the trainer, temperature 1.3"}),
+        ("life", {"save", "resume", "merge of shards", "evaluate"}),
+        ("stages", {"suggested option of sbatch"}),
+        ("preset_all", {"preset all", "preset all: peak memory"}),
+    ],
+)
+def test_a_run_passes(name, wanted, tmp_path):
+    done = train(["device=cpu", "--work", tmp_path, "--json", tmp_path / "d.json", "--only", name], COMMAND)
+    rows = {row["check"]: row for row in json.loads((tmp_path / "d.json").read_text())["rows"]}
+    assert done.returncode == 0 and not [row for row in rows.values() if row["outcome"] in ("fail", "skipped")]
+    assert wanted <= set(rows)

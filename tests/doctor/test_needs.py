@@ -1,0 +1,99 @@
+"""What models and configs need."""
+
+import pytest
+import yaml
+
+from tests.launches import ROOT, plain_config
+from tests.recipes.recipe_runs import METHODS, settings
+from tests.refusals import changed, refused
+from verl_dots.doctor.needs import needs_of
+from verl_dots.doctor.shapes import MODELS, shape_of
+from verl_dots.sizes import GB, ModelShape
+
+pytestmark = pytest.mark.usefixtures("cpu_environment")
+SHAPE = ModelShape(
+    parameters=1_000_000, layers=2, hidden=20, intermediate=30, queries=16, keys=8, vocabulary=1_000, tied=True
+)  # fmt: skip
+ACTOR, ROLLOUT, MODEL = (f"actor_rollout_ref.{part}" for part in ("actor", "rollout", "model"))
+ATTENTION = f"{MODEL}.override_config.attn_implementation"
+# 10 tokens of 10 GB GPUs, four of them.
+GIVEN = [
+    f"{ATTENTION}=flash_attention_2", "trainer.n_gpus_per_node=4", f"{ACTOR}.ppo_max_token_len_per_gpu=10",
+    f"{MODEL}.enable_gradient_checkpointing=True", f"{ROLLOUT}.gpu_memory_utilization=0.5",
+    "data.max_prompt_length=5", "data.max_response_length=5", f"{ROLLOUT}.temperature=1.0",
+]  # fmt: skip
+# A token of a micro-batch: 776 bytes in a block, 80 of the blocks' inputs.
+REST = 2 * GB + 2 * (20_000 + 2 * 490_000) + 6 * 490_000 + 10 * (776 + 80)
+LOGITS = 2 * 10 * 1_000
+
+
+def needs(*overrides: str):
+    return needs_of(changed(plain_config(), [*GIVEN, *overrides]), SHAPE, 10 * GB)
+
+
+def test_a_run_needs_its_state_what_is_gathered_activations_and_logits():
+    found = needs()
+    assert found.update == 4_000_000 + REST + LOGITS  # 16 bytes a parameter over 4 ranks
+    assert found.rollouts == 3_000_000 + 2 * GB + 5 * GB  # no gradients; half of the GPU
+    assert found.checkpoint == 12_000_000 and found.disk == 36_000_000
+    assert found.host == 4 * 12 * GB + 4 * 4_000_000
+    assert found.sequences == (3 * GB - 2_000_000) // (64 * 10)
+    assert found.gpu == found.rollouts
+
+
+@pytest.mark.parametrize(
+    ("overrides", "more"),
+    [
+        ([f"{ROLLOUT}.temperature=0.6"], 2 * LOGITS),
+        (["dots.temperature.enable=True"], 2 * LOGITS),
+        ([f"{ATTENTION}=sdpa"], 2 * LOGITS),
+        ([f"{ACTOR}.entropy_coeff=0.001"], 2 * LOGITS),
+        (["algorithm.adv_estimator=gae"], 3_000_000),  # a critic at rest
+        (["trainer.nnodes=2"], -2_000_000),  # twice as many ranks
+        ([f"{ACTOR}.ppo_max_token_len_per_gpu=20"], LOGITS + 10 * (776 + 80)),
+    ],
+)
+def test_what_a_setting_costs_in_the_update(overrides, more):
+    assert needs(*overrides).update - needs().update == more
+
+
+def test_a_critic_is_saved_and_a_reference_policy_is_in_the_ram():
+    assert needs("algorithm.adv_estimator=gae").checkpoint == 24_000_000
+    assert needs(f"{ACTOR}.use_kl_loss=True").host - needs().host == 4_000_000
+
+
+@pytest.mark.parametrize(
+    ("model", "parameters"),
+    [  # as the models' cards have them: 0.49, 1.54, 3.09 and 7.61 billion
+        ("Qwen/Qwen2.5-0.5B", 494_032_768),
+        ("Qwen/Qwen2.5-Math-1.5B", 1_543_714_304),
+        ("Qwen/Qwen2.5-3B", 3_085_938_688),
+        ("Qwen/Qwen2.5-7B", 7_615_616_512),
+        ("deepseek-ai/DeepSeek-R1-Distill-Qwen-1.5B", 1_777_088_000),
+    ],
+)
+def test_the_models_of_the_recipes_have_as_many_parameters_as_they_say(model, parameters):
+    assert shape_of(model).parameters == parameters
+
+
+def test_the_recipes_name_no_other_models():
+    scripts = [(ROOT / "recipes" / script).read_text() for folder in METHODS for script in settings(folder)]
+    named = {word for text in scripts for word in text.split() if word.startswith(("Qwen/", "deepseek-ai/"))}
+    assert named and named <= set(yaml.safe_load(MODELS.read_text()))
+
+
+def test_a_folders_model_is_read_and_one_that_is_not_there_is_refused(tmp_path):
+    """The testbed's: 264 words of width 96, 3 blocks, 4 heads over 2 of width 24."""
+    tiny = shape_of(str(ROOT / "recipes/cpu/tiny_model"))
+    assert (tiny.layers, tiny.hidden, tiny.queries, tiny.keys, tiny.vocabulary, tiny.tied) == (
+        3,
+        96,
+        96,
+        48,
+        264,
+        False,
+    )
+    # embeddings 2 x 264 x 96; a block 96 x 96 x 2 + 96 x 48 x 2 + biases 192 + 3 x 96 x 256 + norms 192; a norm
+    assert tiny.parameters == 50_688 + 3 * (18_432 + 9_216 + 192 + 73_728 + 192) + 96
+    with refused(str(tmp_path), "file"):
+        shape_of(str(tmp_path))

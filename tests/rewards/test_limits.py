@@ -1,0 +1,86 @@
+"""What a reward may be, how long it may take and how much memory."""
+
+import asyncio
+import math
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+from tests.launches import ROOT, environment
+from verl_dots.rewards.limits import MOST_CHARACTERS, RewardError, SilenceLimit, require_usable_reward
+
+
+@pytest.mark.parametrize("reward", [None, 0, 1.0, -0.5, True, np.float32(0.25), torch.tensor(2.0)])
+def test_rewards_that_can_be_trained_on(reward):
+    require_usable_reward(reward, {"acc": reward, "format": "right", "parts": [1, 2]})
+
+
+@pytest.mark.parametrize(
+    "reward", [math.nan, math.inf, -math.inf, "1.0", "right", [1.0], {"score": 1.0}, [0, 1], 10**400, 1j, object()]
+)
+def test_rewards_that_cannot(reward):
+    with pytest.raises(RewardError, match="the reward is .*; it must be a finite number"):
+        require_usable_reward(reward)
+    with pytest.raises(RewardError, match="`acc` is .*; it must be a finite number"):
+        require_usable_reward(1.0, {"acc": reward})
+
+
+@pytest.mark.parametrize(
+    "much",
+    ["x" * 600_000, ["x" * 1000] * 600, {"log": {"text": "x" * 600_000}}, b"x" * 600_000, np.zeros(75_000)],
+    ids=type,
+)
+def test_what_is_beside_a_score_has_a_size(much):
+    require_usable_reward(1.0, {"acc": 1.0, "log": much})
+    with pytest.raises(RewardError, match=f"at most {MOST_CHARACTERS:,}"):
+        require_usable_reward(1.0, {"log": much, "again": much})
+
+
+async def after(seconds, value=None):
+    await asyncio.sleep(seconds)
+    return value
+
+
+def test_answers_that_keep_coming_are_waited_for_and_one_that_does_not_is_given_up():
+    """The last of six answers comes after 0.6 s, and the limit is 0.4 s without any."""
+
+    async def run():
+        limit = SilenceLimit(0.4, "the reward", "raise the limit")
+        answers = [limit.wait_for(after(0.1 * number, number)) for number in range(1, 7)]
+        return await asyncio.gather(*answers, limit.wait_for(after(60)), return_exceptions=True)
+
+    *answers, given_up = asyncio.run(asyncio.wait_for(run(), 10))
+    assert answers == [1, 2, 3, 4, 5, 6]
+    assert isinstance(given_up, RewardError) and str(given_up) == "the reward gave no answer for 0.4 s; raise the limit"
+
+
+def test_what_an_answer_raises_is_raised_and_who_stops_waiting_cancels_it():
+    async def fails():
+        raise OSError("down")
+
+    async def run():
+        limit, begun = SilenceLimit(60, "the reward", ""), asyncio.ensure_future(after(60))
+        with pytest.raises(OSError, match="down"):
+            await limit.wait_for(fails())
+        waiting = asyncio.ensure_future(limit.wait_for(begun))
+        await asyncio.sleep(0.01)
+        waiting.cancel()
+        await asyncio.gather(waiting, return_exceptions=True)
+        await asyncio.sleep(0)
+        return begun.cancelled()
+
+    assert asyncio.run(run())
+
+
+def test_a_process_with_a_memory_limit_meets_an_error_and_lives_on():
+    program = (
+        "from verl_dots.rewards.limits import limit_memory\n"
+        "limit_memory(0.5)\n"
+        "try:\n    bytearray(2**30)\n"
+        "except MemoryError:\n    bytearray(2**20)\n"
+        "else:\n    raise SystemExit('no limit')\n"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True, cwd=ROOT, env=environment(), timeout=60)

@@ -1,0 +1,39 @@
+"""The audit of direct dependencies."""
+
+import re
+
+from scripts.dependencies import DOCUMENT, imported, main, required, table, told
+
+SETUP = """
+setup(
+    name="x",
+    install_requires=["One==1.0", "two_b>=2,<3", "three"],
+    extras_require={"test": ["pytest>=8"], "gpu": ["One==1.1"]},
+)
+"""
+
+
+def test_what_is_required_is_read_from_setup():
+    assert required(SETUP) == {"one": "==1.0, ==1.1 [gpu]", "two-b": "<3,>=2", "three": "", "pytest": ">=8 [test]"}
+
+
+def test_what_is_imported_is_found_by_the_names_of_packages(tmp_path):
+    for folder, text in (
+        ("verl_dots", "import yaml, os.path\nfrom verl_dots import state"),
+        ("data_prep", "import httpx"),
+    ):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "a.py").write_text(text)
+    assert imported(tmp_path) == {"pyyaml", "httpx"}
+
+
+def test_a_document_tells_names_and_pins():
+    rows = [["a", "==1", "1", "x", "somebody", "MIT"], ["b", "any", "2", "y", "somebody", "MIT"]]
+    text = f"<!-- dependencies: made by scripts/dependencies.py --write -->\n{table(rows, '2026-01-02')}"
+    assert told(f"# A\n{text}<!-- end of dependencies -->\n| c | d |\n") == [["a", "==1"], ["b", "any"]]
+
+
+def test_the_audit_is_of_what_setup_asks_for_now_and_has_a_date():
+    """A version that is installed may be newer; a package that nobody has looked at may not be there."""
+    assert main([]) == 0
+    assert re.search(r"^Seen on \d{4}-\d\d-\d\d\.$", DOCUMENT.read_text(), re.MULTILINE)

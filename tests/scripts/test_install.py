@@ -1,0 +1,133 @@
+"""What the installation asks of pip, of the driver, and of the memory that a build may take.
+
+pip only writes down its calls here; scripts/test.sh has the real one in every clean clone.
+"""
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.launches import ROOT
+
+LOCKED_TORCH = "torch==2.13.0"
+PIP = """#!/bin/bash
+case "$*" in
+    *'import sys, torch'*) [ -e {folder}/has_cuda_torch ] ;;
+    *getsitepackages*) mkdir -p {folder}/.venv/site && echo {folder}/.venv/site ;;
+    *'-m pip'*) echo "${{*:8}}" >> {folder}/asked ;;
+esac
+"""
+
+
+@pytest.fixture
+def checkout(tmp_path) -> Path:
+    """A copy of what the installation reads, with an interpreter that writes down what pip is asked."""
+    for name in ("scripts/install.sh", "scripts/install_gpu.sh", "setup.py", "verl_dots/__init__.py"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        shutil.copy(ROOT / name, tmp_path / name)
+    shutil.copytree(ROOT / "recipes/locks", tmp_path / "recipes/locks")
+    (tmp_path / "scripts/flash_attn.sh").write_text("echo flash-attn >> asked\n")
+    (tmp_path / ".venv/bin").mkdir(parents=True)
+    (tmp_path / ".venv/bin/activate").touch()
+    for place in ("bin/python3", "bin/python3.12", ".venv/bin/python"):
+        (tmp_path / place).parent.mkdir(exist_ok=True)
+        (tmp_path / place).write_text(PIP.format(folder=tmp_path))
+        (tmp_path / place).chmod(0o755)
+    return tmp_path
+
+
+def install(checkout: Path, script: str = "install.sh", **variables: str) -> subprocess.CompletedProcess:
+    environment = {"PATH": f"{checkout}/bin:/usr/bin:/bin", **variables}
+    run = "set -euo pipefail; source" if script == "install.sh" else "bash"
+    command = ["bash", "-c", f"{run} scripts/{script}"]
+    return subprocess.run(command, cwd=checkout, env=environment, text=True, capture_output=True)
+
+
+def asked(checkout: Path) -> list[str]:
+    file = checkout / "asked"
+    lines = file.read_text().splitlines() if file.exists() else []
+    file.unlink(missing_ok=True)
+    return lines
+
+
+def constraints(checkout: Path) -> str:
+    return (checkout / ".venv/constraints.txt").read_text()
+
+
+OURS = "--constraint .venv/constraints.txt --editable .[test]"
+
+
+def test_a_cpu_is_installed_by_its_lock_and_once(checkout):
+    assert install(checkout).returncode == 0
+    assert asked(checkout) == [LOCKED_TORCH, OURS]
+    assert constraints(checkout) == (ROOT / "recipes/locks/cpu.txt").read_text()
+    assert install(checkout).returncode == 0 and asked(checkout) == []
+    with open(checkout / "recipes/locks/cpu.txt", "a") as file:
+        file.write("# changed\n")
+    assert install(checkout).returncode == 0 and asked(checkout) == [LOCKED_TORCH, OURS]
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_another_torch_comes_with_what_it_needs(checkout, there):
+    if there:
+        (checkout / "has_cuda_torch").touch()
+    assert install(checkout, **({} if there else {"TORCH": "torch==2.12.1"})).returncode == 0
+    assert asked(checkout) == [OURS] if there else ["torch==2.12.1", OURS]
+    names = {line.partition("==")[0] for line in constraints(checkout).splitlines()}
+    assert {"transformers", "torchdata", "numpy"} <= names
+    assert not [name for name in names if name in ("torch", "triton") or name.startswith(("nvidia-", "cuda-"))]
+
+
+def test_gpus_are_installed_by_their_lock_alone_which_the_tests_then_leave(checkout):
+    done = install(checkout, "install_gpu.sh", DRIVER="any")
+    assert done.returncode == 0, done.stderr
+    whole = ["--no-deps --requirement recipes/locks/gpu.txt", "--no-deps --editable ."]
+    assert asked(checkout) == [*whole, "flash-attn"]
+    assert install(checkout).returncode == 0 and asked(checkout) == []
+    (checkout / "verl_dots/__init__.py").write_text("# changed\n")
+    assert install(checkout).returncode == 0 and asked(checkout) == whole
+
+
+@pytest.mark.parametrize(
+    ("script", "lock", "told"),
+    [("install.sh", "gup", "LOCK=gup must be one of cpu gpu sglang"), ("install_gpu.sh", "cpu", "give gpu or sglang")],
+)
+def test_an_unknown_lock_is_refused(checkout, script, lock, told):
+    done = install(checkout, script, LOCK=lock, DRIVER="any")
+    assert (done.returncode, told in done.stderr) == (2, True) and asked(checkout) == []
+
+
+@pytest.mark.parametrize(
+    ("driver", "status", "told"),
+    [
+        ("570.86.15", 2, "The driver is 570.86.15; CUDA 13 needs 580 or newer"),
+        ("580.65.06", 0, ""),
+        (None, 0, "nvidia-smi tells of no driver here; the machines that train need 580 or newer"),
+    ],
+)
+def test_the_driver_must_know_cuda_13(checkout, driver, status, told):
+    smi = checkout / "bin/nvidia-smi"
+    smi.write_text(f"#!/bin/sh\n{f'echo {driver}; echo {driver}' if driver else 'exit 9'}\n")
+    smi.chmod(0o755)
+    done = install(checkout, "install_gpu.sh")
+    assert (done.returncode, told in done.stderr + done.stdout) == (status, True), done.stderr
+    assert bool(asked(checkout)) == (status == 0)
+
+
+def test_a_build_of_flash_attn_has_as_many_compilers_as_its_control_group_has_memory_for(tmp_path):
+    for name in ("memory.max", "memory/memory.limit_in_bytes"):  # of either version of control groups
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(f"{2 * 1024**3}\n")
+    command = ["bash", str(ROOT / "scripts/flash_attn.sh"), "jobs"]
+    environment = {"CGROUPS": str(tmp_path), "PATH": "/usr/bin:/bin"}
+    done = subprocess.run(command, env=environment, text=True, capture_output=True)
+    assert (done.returncode, done.stdout) == (0, "1\n")
+    assert done.stderr == "  2 GB of memory may be too little: one compiler takes 10\n"
+
+
+def test_flash_attn_is_built_for_no_other_torch(tmp_path):
+    command = ["bash", str(ROOT / "scripts/flash_attn.sh")]
+    done = subprocess.run(command, env={"PATH": "/usr/bin:/bin"}, text=True, capture_output=True)
+    assert done.returncode == 2 and "has no torch of CUDA 13; bash scripts/install_gpu.sh makes" in done.stderr

@@ -1,0 +1,66 @@
+"""verl's V1 trainer, of whichever mode, whose waits end, by verl's public names alone."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import ray
+from omegaconf import DictConfig
+from verl.trainer.ppo.v1.trainer_base import PPOTrainer
+from verl.utils.debug import marked_timer
+
+from verl_dots.bridge.failures import RolloutFailure
+from verl_dots.bridge.patience import ADVICE, Patience, WaitError, rollouts_told
+from verl_dots.rewards.limits import limit_memory
+
+
+class PatientTrainer(PPOTrainer):
+    """Says what it waits for, from the start of its workers to the last step, and waits no longer than it may.
+
+    Args:
+        config: verl's with the group `dots`.
+    """
+
+    patience = Patience(3600.0, ADVICE)  # that of the config, once there is one
+
+    def __init__(self, config: DictConfig):
+        self.patience = Patience(config.dots.patience_seconds, ADVICE)
+        super().__init__(config)
+        rollouts_told(self.replay_buffer, self.patience.news)
+
+    def init(self) -> None:
+        """verl's: start the workers and load the checkpoint."""
+        with self.patience.waiting("the workers to start: devices that Ray has free (`ray status`), models to load"):
+            super().init()
+            self._limit_rewards()
+
+    def _limit_rewards(self) -> None:
+        """Limit the memory of the reward workers, whose functions may be anybody's."""
+        limit, workers = self.config.dots.reward_memory_gib, self.reward_loop_manager.reward_loop_workers
+        ray.get([worker.__ray_call__.remote(lambda _, gibibytes: limit_memory(gibibytes), limit) for worker in workers])
+
+    def fit(self, agent_loop_manager: Any) -> None:
+        """verl's: train to the end."""
+        with self.patience.waiting("the first step"):
+            super().fit(agent_loop_manager)
+
+    @contextmanager
+    def collecting(self) -> Iterator[None]:
+        """For as long as rollouts are waited for.
+
+        Raises:
+            RolloutFailure: there was no news of them for too long.
+        """
+        try:
+            with self.patience.waiting("rollouts"):
+                yield
+        except WaitError as error:
+            raise RolloutFailure(str(error)) from error
+
+    @contextmanager
+    def timed(self, name: str) -> Iterator[None]:
+        """Add the seconds of a part of the step to verl's timing, and say that it is waited for."""
+        self.patience.news(f"`{name}` of step {self.global_steps}")
+        with marked_timer(name, self.timing_raw):
+            yield
+        self.patience.news(f"what follows `{name}` in step {self.global_steps}")

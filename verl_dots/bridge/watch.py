@@ -1,0 +1,116 @@
+"""Ends a run of which a process has died, where verl would wait for it for ever.
+
+verl asks its TransferQueue again and again until all rollouts of a step are there, and waits for the queue's answers
+without a limit. Neither ends where an agent loop worker or the queue itself has died. What verl waits for by `ray.get`
+tells of a death by itself, and is given the time to.
+"""
+
+import logging
+import os
+import signal
+import threading
+from collections.abc import Iterable, Mapping
+from typing import Any, Self
+
+import ray
+from ray.exceptions import ActorDiedError, RayError
+from transfer_queue import interface
+
+logger = logging.getLogger(__name__)
+
+EVERY_SECONDS = 2.0
+PATIENCE_SECONDS = 10.0  # in which whoever waits for a process may tell of its death
+CLOSING_SECONDS = 30.0  # in which the run may end in order, once it is told
+SIGNAL = signal.SIGUSR2  # to this process alone; Ray and verl use it for nothing
+STATUS = 70  # of a process that could not be told
+
+
+class ProcessDied(RuntimeError):
+    """A process that a step needs has died; the message names it."""
+
+
+class Watch:
+    """A context in which the death of a process raises ProcessDied in the main thread, whatever that waits for.
+
+    Args:
+        actors: handles by what they are for.
+        patience: seconds that are left to whoever notices by itself.
+    """
+
+    def __init__(self, actors: Mapping[str, Iterable[Any]], patience: float = PATIENCE_SECONDS):
+        self._patience = patience
+        # Each actor is asked whether it is ready. A busy one answers late; the question to a dead one fails at once.
+        self._asked = {
+            actor.__ray_ready__.remote(): (name, actor) for name, handles in actors.items() for actor in handles
+        }
+        self._over = threading.Event()
+        self._death = ""
+        self._thread = threading.Thread(target=self._watch, name="watch", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._before = signal.signal(SIGNAL, self._raise)
+        self._thread.start()
+        return self
+
+    def __exit__(self, kind: type | None, error: BaseException | None, trace: Any) -> None:
+        self._over.set()
+        self._thread.join()
+        signal.signal(SIGNAL, self._before)
+        if kind is KeyboardInterrupt and self._death:
+            raise ProcessDied(self._death) from None
+
+    def _watch(self) -> None:
+        while not self._death:
+            if self._over.wait(EVERY_SECONDS):
+                return
+            self._look()
+        logger.error("%s", self._death)
+        patience = self._patience
+        while not self._over.wait(patience):
+            if patience == CLOSING_SECONDS:
+                logger.error("the run does not end after it was told; its process ends itself")
+                os._exit(STATUS)
+            signal.pthread_kill(threading.main_thread().ident, SIGNAL)
+            patience = CLOSING_SECONDS
+
+    def _look(self) -> None:
+        """Ask those that have answered again; note the first that has died."""
+        answered, _ = ray.wait(list(self._asked), num_returns=len(self._asked), timeout=0)
+        for question in answered:
+            name, actor = self._asked.pop(question)
+            try:
+                ray.get(question)
+            except ActorDiedError as error:
+                told = " ".join(str(error).split())
+                self._death = f"the {name} has died, which the run waits for: {told}"
+                return
+            except RayError as error:
+                logger.warning("the %s cannot be reached: %s", name, error)
+            self._asked[actor.__ray_ready__.remote()] = (name, actor)
+
+    def _raise(self, number: int, frame: object) -> None:
+        if not self._over.is_set():
+            raise KeyboardInterrupt  # the only exception that Ray lets through while it waits
+
+
+def processes_of(trainer: Any, agent_loop_manager: Any) -> dict[str, list[Any]]:
+    """What the steps of a trainer need, by what it is for.
+
+    Args:
+        trainer: verl's, ready to train.
+        agent_loop_manager: that it trains with.
+    """
+    found = {"worker of the actor": list(trainer.actor_rollout_wg.workers)}
+    if trainer.use_critic:
+        found["worker of the critic"] = list(trainer.critic_wg.workers)
+    replicas = trainer.llm_server_manager.get_replicas()
+    found["rollout server"] = [server for replica in replicas for server in replica.servers]
+    found["agent loop worker"] = list(agent_loop_manager.agent_loop_workers)
+    return found | queue_processes()
+
+
+def queue_processes() -> dict[str, list[Any]]:
+    """Of the TransferQueue that this process has started."""
+    controller = ray.get_actor("TransferQueueController", namespace="transfer_queue")
+    units = (interface._TQ_STORAGE or {}).get("SimpleStorage") or {}
+    return {"controller of the TransferQueue": [controller], "storage of the TransferQueue": list(units.values())}

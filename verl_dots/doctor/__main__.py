@@ -1,0 +1,143 @@
+"""Find out in minutes whether a run can succeed on this machine.
+
+    python -m verl_dots.doctor --recipe "recipes/dots/math-1.5b_math.sh dots_rr" --quick
+    python -m verl_dots.doctor --recipe "recipes/dots/math-1.5b_math.sh dots_rr" --json doctor.json
+    python -m verl_dots.doctor device=cpu --quick
+
+Each check runs in a process of its own, with a time limit, and adds rows to one table: what was found, what it must
+be, and what to do. What cannot run is skipped, with the reason. Without --quick every preset trains for three steps
+with a tiny model, by the launch of every other run. Everything of the form KEY=VALUE is an override of the recipe's.
+Exit: 0 when nothing failed, 1 when something did, 2 when the recipe cannot be read.
+"""
+
+import argparse
+import json
+import logging
+import os
+import shlex
+import tempfile
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from verl_dots.guard import guarded
+
+if __name__ == "__main__":
+    guarded("doctor", "all checks of it have ended, too")
+
+from hydra.errors import HydraException
+from rich.console import Console
+
+from verl_dots.doctor.checks import CHECKS
+from verl_dots.doctor.context import ROOT, Context
+from verl_dots.doctor.rows import Row, as_json, table
+from verl_dots.doctor.running import chosen, run_check
+from verl_dots.engines.environment import prepare_environment
+from verl_dots.files import OutputError, try_output, write_atomically
+from verl_dots.launch.recipes import RecipeError, overrides_of
+from verl_dots.settings import ConfigError
+from verl_dots.terminal import errors
+
+ON_GPUS, ON_CPU = "recipes/dots/math-1.5b_math.sh grpo", "recipes/cpu/grpo.sh"
+SETTLED = {"PREDICTOR": "online"}  # where the user has not said; it needs no file
+WIDTH = 180  # of the table, where the output is no terminal
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit code."""
+    options = _parse(arguments)
+    work = Path(options.work or tempfile.mkdtemp(prefix="verl_dots_doctor_")).absolute()
+    try:
+        work.mkdir(parents=True, exist_ok=True)
+        if options.json:
+            try_output(options.json, option="--json")
+        context = asked(options, work)
+    except (RecipeError, ConfigError, HydraException, OutputError, OSError) as error:
+        errors().print(f"doctor: {error}")
+        return 2
+    console = Console(stderr=False) if Console().is_terminal else Console(width=WIDTH)
+    rows: list[Row] = []
+    for check in chosen(CHECKS, options.only, options.quick):
+        errors().print(f"doctor: {check.name}, at most {check.seconds * options.patience:.0f} s")
+        rows += run_check(replace(check, seconds=int(check.seconds * options.patience)), context)
+        if options.json:  # what is known so far, should the rest be ended
+            _write(options.json, rows)
+    console.print(f"{context.recipe}: {context.model}, rollouts by {context.engine}; logs in {work}", soft_wrap=True)
+    console.print(table(rows))
+    counts = as_json(rows)["counts"]
+    console.print(", ".join(f"{count} {outcome}" for outcome, count in counts.items()))
+    return int(counts["fail"] > 0)
+
+
+def _write(file: Path, rows: Sequence[Row]) -> None:
+    text = json.dumps(as_json(rows), indent=2) + "\n"
+    write_atomically(file, lambda partial: partial.write_text(text))
+
+
+def asked(options: argparse.Namespace, work: Path) -> Context:
+    """The context of a command line.
+
+    Raises:
+        RecipeError, ConfigError, HydraException: the recipe or an override cannot be read.
+    """
+    cpu = "device=cpu" in options.overrides
+    recipe = options.recipe or (ON_CPU if cpu else ON_GPUS)
+    script, *words = shlex.split(recipe)
+    path = Path(script) if Path(script).is_absolute() else ROOT / script
+    if not path.is_file():
+        raise RecipeError(f"--recipe: there is no {path}; recipes/README.md names them")
+    model = {"MODEL": options.model} if options.model else {}
+    given = overrides_of(path, *words, **_unset(SETTLED), **model)
+    # A recipe names its device itself, or is for GPUs.
+    more = [override for override in options.overrides if override not in given]
+    context = Context(str(work), recipe, (*given, *more), 0)
+    prepare_environment(context.cpu)
+    logging.basicConfig(level=logging.WARNING)
+    if model or not cpu or options.recipe:
+        return replace(context, gpus=0 if context.cpu else _gpus(context))
+    # The testbed's recipes make their model and data when they start: here they are made of the work folder's.
+    made = (
+        f"actor_rollout_ref.model.path={context.tiny_model()}",
+        f"data.train_files={context.questions()}/train.parquet", f"data.val_files={context.questions()}/val.parquet",
+    )  # fmt: skip
+    return replace(context, overrides=(*context.overrides, *made))
+
+
+def _gpus(context: Context) -> int:
+    import torch
+
+    return min(torch.cuda.device_count(), context.config.trainer.n_gpus_per_node)
+
+
+def _unset(variables: dict[str, str]) -> dict[str, str]:
+    return {name: value for name, value in variables.items() if name not in os.environ}
+
+
+def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m verl_dots.doctor", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="overrides above the recipe's; device=cpu")
+    parser.add_argument(
+        "--recipe", metavar="'R [METHOD]'", help=f"whose needs are looked at (default: {ON_GPUS}; on a CPU {ON_CPU})"
+    )
+    parser.add_argument("--model", metavar="M", help="a folder or hub id, in place of the recipe's (default: that)")
+    parser.add_argument("--quick", action="store_true", help="leave the training runs out (default: all checks)")
+    parser.add_argument(
+        "--only", nargs="+", default=[], choices=[check.name for check in CHECKS], metavar="NAME",
+        help="these checks alone (default: all): " + " ".join(check.name for check in CHECKS),
+    )  # fmt: skip
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the rows there, too (default: nowhere)")
+    parser.add_argument("--work", metavar="FOLDER", help="for logs and runs (default: a new one for temporary files)")
+    parser.add_argument(
+        "--patience", type=float, default=1.0, metavar="X", help="multiplies every time limit (default: %(default)s)"
+    )
+    options = parser.parse_intermixed_args(arguments)
+    wrong = [override for override in options.overrides if "=" not in override]
+    if wrong or options.patience <= 0:
+        parser.error(f"{wrong[0]!r} is no KEY=VALUE" if wrong else f"--patience {options.patience}: must be above 0")
+    return options
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

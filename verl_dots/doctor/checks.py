@@ -1,0 +1,26 @@
+"""All checks, in the order in which they run: what costs least and explains most comes first."""
+
+from verl_dots.config import PRESETS
+from verl_dots.doctor.running import Check
+
+RUN_SECONDS = 600  # of a run of three steps; most of it is the start
+
+CHECKS: tuple[Check, ...] = (
+    Check("versions", "software.versions", 60),
+    Check("toolchain", "software.toolchain", 60),
+    Check("gpus", "hardware.gpus", 120),
+    Check("network", "hardware.network", 120, device=True),
+    Check("host", "hardware.host", 60),
+    Check("recipe", "model.recipe", 300),
+    Check("model", "model.model", 120),
+    Check("attention", "model.attention", 120, device=True),
+    Check("difficulty", "difficulty.difficulty", 120, device=True),
+    Check("weights", "engine.weights", 120),
+    Check("engine", "engine.engine", 300, device=True),
+    Check("sync", "runs.sync", RUN_SECONDS, quick=False, device=True),
+    Check("critic", "runs.critic", RUN_SECONDS, quick=False, device=True),
+    Check("kl", "runs.penalty", RUN_SECONDS, quick=False, device=True),
+    Check("life", "life.life", 3 * RUN_SECONDS, quick=False, device=True),
+    Check("stages", "life.stages", 3 * RUN_SECONDS, quick=False, device=True),
+    *(Check(f"preset_{name}", "runs.preset", RUN_SECONDS, quick=False, device=True, given=(name,)) for name in PRESETS),
+)

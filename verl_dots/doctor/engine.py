@@ -1,0 +1,141 @@
+"""The rollout engine behind verl's servers, with the tiny model: what it samples, and what it says of it."""
+
+import pyarrow.parquet as pq
+
+from verl_dots.doctor.context import Context
+from verl_dots.doctor.rows import Row, judged, skipped
+from verl_dots.generation.generation import RolloutServers
+from verl_dots.launch.compose import compose
+from verl_dots.rollout.loading import eos_token_ids
+
+TEMPERATURES = (0.6, 1.0, 1.3)
+ROLLOUTS = 16  # of one question, at each temperature
+COMPANY = 64
+PROMPT, RESPONSE = 96, 48
+# Mean difference of log-probs that is rounding: of the hf engine in fp32, of the others in bf16.
+CLOSE = {"hf": 1e-4}
+CLOSE_BF16 = 0.02
+Asked = tuple[int, float]  # number of a prompt, temperature
+
+
+def engine_overrides(context: Context) -> list[str]:
+    """Of a config for the tiny model on one device."""
+    device = (
+        ["device=cpu"]
+        if context.cpu
+        else [f"actor_rollout_ref.rollout.name={context.engine}", "trainer.n_gpus_per_node=1"]
+    )
+    parallel = "actor_rollout_ref.rollout.tensor_model_parallel_size=1"
+    lengths = [f"data.max_prompt_length={PROMPT}", f"data.max_response_length={RESPONSE}"]
+    return [*device, parallel, *lengths, f"actor_rollout_ref.model.path={context.tiny_model()}"]
+
+
+def engine(context: Context) -> list[Row]:
+    """Greedy responses alone and in company, three temperatures in one batch, the stop token, and log-probs."""
+    questions = pq.read_table(context.questions() / "val.parquet").column("prompt").to_pylist()[:COMPANY]
+    tiny = str(context.tiny_model())
+    with RolloutServers(compose(engine_overrides(context))) as servers:
+        prompts = [servers.tokenize(messages) for messages in questions]
+        ends = eos_token_ids(tiny, _loaded(tiny))
+        ask = _asker(servers, prompts)
+        (alone,) = ask([(0, 0.0)])
+        together = ask([(number, 0.0) for number in range(len(prompts))])
+        asked: list[Asked] = [(0, 0.0)] + [(0, heat) for heat in TEMPERATURES for _ in range(ROLLOUTS)]
+        mixed = ask(asked)
+    by_heat = {heat: [out for (_, own), out in zip(asked, mixed, strict=True) if own == heat] for heat in TEMPERATURES}
+    close = CLOSE.get(context.engine, CLOSE_BF16)
+    rows = [
+        _stops(together, ends),
+        _same("greedy, alone and among 64", alone, together[0]),
+        _same("greedy, alone and beside three temperatures", alone, mixed[0]),
+        *(_distinct(heat, outputs) for heat, outputs in by_heat.items() if heat >= 1),
+    ]
+    model = _loaded(tiny)
+    for heat, outputs in by_heat.items():
+        differences = [
+            abs(one - other)
+            for output in outputs
+            for one, other in zip(output.log_probs, plain_log_probs(model, prompts[0], output, heat), strict=True)
+        ]
+        mean = sum(differences) / len(differences)
+        fix = "the engine's log-probs are of another model or temperature: compare versions with the lock"
+        check = f"log-probs against a forward pass, temperature {heat}"
+        rows.append(judged(check, mean <= close, f"{mean:.2g} on average", f"{close:g}", fix))
+    return [judged("engine starts and generates", True, context.engine, "it does", ""), *rows]
+
+
+def _asker(servers: RolloutServers, prompts: list[list[int]]):
+    def ask(asked: list[Asked]) -> list:
+        return servers.answers([(prompts[number], {"temperature": heat, "logprobs": True}) for number, heat in asked])
+
+    return ask
+
+
+def _loaded(path: str):
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    return AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32).eval()
+
+
+def plain_log_probs(model, prompt: list[int], output, temperature: float) -> list[float]:
+    """Log-probs of a response's tokens by one forward pass in fp32, as a trainer computes them."""
+    import torch
+
+    tokens = torch.tensor([[*prompt, *output.token_ids]])
+    with torch.no_grad():
+        logits = model(input_ids=tokens).logits[0, len(prompt) - 1 : -1].float() / temperature
+    return torch.log_softmax(logits, -1).gather(-1, tokens[0, len(prompt) :, None])[:, 0].tolist()
+
+
+def _stops(outputs: list, ends: set[int]) -> Row:
+    ended = sum(bool(output.token_ids) and output.token_ids[-1] in ends for output in outputs)
+    past = sum(token in ends for output in outputs for token in output.token_ids[:-1])
+    fix = "generation_config.json of the model and its tokenizer name different tokens: make them agree"
+    value = f"{ended} of {len(outputs)} end with it, {past} go past it"
+    return judged("stop token", ended > 0 and past == 0, value, "1 or more, 0 past it", fix)
+
+
+def _same(check: str, one, other) -> Row:
+    """In bf16 another batch may round to another token; on the hf engine in fp32 nothing may differ."""
+    tokens = zip(one.token_ids, other.token_ids, strict=False)
+    alike = next((place for place, (mine, its) in enumerate(tokens) if mine != its), len(one.token_ids))
+    whole = one.token_ids == other.token_ids
+    value = "the same tokens" if whole else f"the first {alike} of {len(one.token_ids)} tokens are the same"
+    fix = "requests disturb each other: compare versions with the lock, and try enforce_eager=True"
+    return judged(check, whole or alike >= 8, value, "the same, or the first 8", fix)
+
+
+def _distinct(heat: float, outputs: list) -> Row:
+    different = len({tuple(output.token_ids) for output in outputs})
+    fix = "every rollout has the same seed: leave actor_rollout_ref.rollout.seed to the run, and compare versions"
+    check = f"different responses of {len(outputs)} to one question, temperature {heat}"
+    return judged(check, different > 1, str(different), "2 or more", fix)
+
+
+def weights(context: Context) -> list[Row]:
+    """Other weights give another greedy response, and the first ones give the first again."""
+    check = "other weights change greedy responses, and the first ones bring them back"
+    if context.engine != "hf":
+        return [skipped(check, f"{context.engine} takes weights from a trainer alone: see `weights reach the engine`")]
+    import torch
+
+    from verl_dots.rollout.loading import load_engine
+    from verl_dots.rollout.request import Request, SamplingParams
+    from verl_dots.rollout.settings import EngineConfig
+
+    own = load_engine(str(context.tiny_model()), EngineConfig(max_model_len=PROMPT + RESPONSE))
+    first = {name: weight.clone() for name, weight in own.model.named_parameters()}
+    generator = torch.Generator().manual_seed(0)
+    other = {name: weight + 0.05 * torch.randn(weight.shape, generator=generator) for name, weight in first.items()}
+
+    def greedy() -> list[int]:
+        own.add(Request("one", tuple(range(8)), SamplingParams(max_tokens=RESPONSE, temperature=0.0)))
+        return own.run()[0].token_ids
+
+    before = greedy()
+    own.load_weights(other, 1)
+    between = greedy()
+    own.load_weights(first, 2)
+    good = between != before and greedy() == before
+    return [judged(check, good, "they do" if good else "they do not", "they do", "report it with the versions")]

@@ -1,0 +1,197 @@
+"""GPUs, the network between them, and the host's memory, cores and disk, beside what the run needs."""
+
+import os
+import shutil
+import time
+from pathlib import Path
+
+import psutil
+
+from verl_dots.doctor.context import Context
+from verl_dots.doctor.needs import CHECKPOINTS, Needs, needs_of
+from verl_dots.doctor.rows import Row, judged, skipped
+from verl_dots.doctor.shapes import shape_of
+from verl_dots.sizes import GB
+from verl_dots.training.disk_space import free_bytes
+
+H100 = 85 * GB  # of an H100 with 80 GiB
+CPU_RUN = 6 * GB  # RAM of a run of the tiny model, measured on two cores
+CGROUPS = Path("/sys/fs/cgroup")
+INFINIBAND = Path("/sys/class/infiniband")
+# Of Ray's store of objects, as it takes them by itself: share of the RAM, and the most (ray/_private/ray_constants.py).
+STORE_SHARE, MOST_STORE = 0.3, 200 * GB
+REDUCED = {"nccl": 64 * 2**20, "gloo": 2**20}  # numbers of 4 bytes
+
+
+def gpus(context: Context) -> list[Row]:
+    """Whether the GPUs are there, free, and large enough for the run."""
+    if context.cpu:
+        return [skipped("GPUs", "device=cpu")]
+    import torch
+
+    wanted, there = context.config.trainer.n_gpus_per_node, torch.cuda.device_count()
+    fix = f"ask for them (sbatch --gpus-per-node={wanted}), or set GPUS={max(there, 1)}"
+    names = sorted({torch.cuda.get_device_name(number) for number in range(there)})
+    rows = [judged("GPUs", there >= wanted, f"{there} {', '.join(names)}".strip(), f"{wanted} or more", fix)]
+    if not there:
+        return rows
+    free, total = min(torch.cuda.mem_get_info(number) for number in range(there))
+    share = context.config.actor_rollout_ref.rollout.gpu_memory_utilization
+    needs = needs_of(context.config, shape_of(context.model), total)
+    rows.append(
+        judged(
+            "free memory of a GPU",
+            free >= 0.95 * total,
+            f"{free / GB:.1f} of {total / GB:.1f} GB",
+            "95 %",
+            "another process holds the rest: nvidia-smi names it; `ray stop` ends what an earlier run has left",
+        )  # fmt: skip
+    )
+    return rows + memory_rows(needs, total, share)
+
+
+def memory_rows(needs: Needs, total: int, share: float) -> list[Row]:
+    """Of a GPU of `total` bytes: what the update and the rollouts need of it, by formula."""
+    return [
+        judged(
+            "memory of the update, by formula", needs.update <= total, f"{needs.update / GB:.1f} GB",
+            f"{total / GB:.1f} GB", "lower TOKENS (ppo_max_token_len_per_gpu): it halves logits and activations",
+        ),
+        judged(
+            "memory of the rollouts, by formula", needs.rollouts <= total, f"{needs.rollouts / GB:.1f} GB",
+            f"{total / GB:.1f} GB", f"lower actor_rollout_ref.rollout.gpu_memory_utilization={share}",
+        ),
+        judged(
+            "longest responses in the engine's cache, by formula", needs.sequences >= 1, str(needs.sequences),
+            "1 or more", "raise actor_rollout_ref.rollout.gpu_memory_utilization, or TP",
+        ),
+    ]  # fmt: skip
+
+
+def network(context: Context) -> list[Row]:
+    """A sum over all GPUs of this node, and InfiniBand where there are several nodes."""
+    ranks, backend = (2, "gloo") if context.cpu else (context.gpus, "nccl")
+    if ranks < 2:
+        return [skipped("all-reduce by nccl", f"{ranks} GPU"), _infiniband(context)]
+    import torch.multiprocessing as processes
+
+    meeting, found = Path(context.work) / "all_reduce", Path(context.work) / "all_reduce.txt"
+    meeting.unlink(missing_ok=True)
+    processes.spawn(_reduce, args=(ranks, backend, str(meeting), str(found)), nprocs=ranks)
+    total, rate = map(float, found.read_text().split())
+    right = ranks * (ranks - 1) / 2
+    return [
+        judged(
+            f"all-reduce by {backend}, {ranks} ranks", total == right, f"{total:g}, {rate:.1f} GB/s", f"sum: {right:g}",
+            "set NCCL_DEBUG=INFO and start it again; NCCL_P2P_DISABLE=1 tells whether peer access is at fault",
+        ),
+        _infiniband(context),
+    ]  # fmt: skip
+
+
+def _reduce(rank: int, ranks: int, backend: str, meeting: str, found: str) -> None:
+    import torch
+    import torch.distributed as distributed
+
+    distributed.init_process_group(backend, init_method=f"file://{meeting}", rank=rank, world_size=ranks)
+    device = torch.device("cpu") if backend == "gloo" else torch.device("cuda", rank)
+    if backend == "nccl":
+        torch.cuda.set_device(device)
+    distributed.all_reduce(torch.ones(1, device=device))  # connects them
+    numbers = torch.full((REDUCED[backend],), float(rank), device=device)
+    distributed.barrier()
+    began = time.monotonic()
+    distributed.all_reduce(numbers)
+    total = numbers.unique().tolist()  # waits for the GPU
+    seconds = time.monotonic() - began
+    if rank == 0:
+        summed = total[0] if len(total) == 1 else float("nan")
+        Path(found).write_text(f"{summed} {numbers.nbytes / seconds / GB}")
+    distributed.destroy_process_group()
+
+
+def _infiniband(context: Context) -> Row:
+    check, nodes = "InfiniBand", context.config.trainer.nnodes
+    if nodes == 1:
+        return skipped(check, "one node")
+    states = {str(file.parent): file.read_text().strip() for file in INFINIBAND.glob("*/ports/*/state")}
+    active = sum(state.endswith("ACTIVE") for state in states.values())
+    fix = "without it NCCL talks over TCP, many times slower: ask the administrator, or train on one node"
+    return judged(check, active > 0, f"{active} of {len(states)} ports are active", "1 or more", fix)
+
+
+def host(context: Context) -> list[Row]:
+    """RAM, shared memory, cores and disk of this node."""
+    config, trainer = context.config, context.config.trainer
+    needs = needs_of(config, shape_of(context.model), H100)
+    least = CPU_RUN if context.cpu else needs.host
+    room = free_memory()
+    rows = [
+        judged(
+            "RAM", room >= least, f"{room / GB:.1f} GB are free", f"{least / GB:.1f} GB",
+            "ask for more (sbatch --mem=0 takes all of a node), or end what else runs here",
+        )
+    ]  # fmt: skip
+    asked = config.ray_kwargs.ray_init.get("object_store_memory")
+    store = asked or min(MOST_STORE, int(STORE_SHARE * psutil.virtual_memory().total))
+    shared = free_bytes(Path("/dev/shm"))
+    fix = "start the container with --shm-size, or set +ray_kwargs.ray_init.object_store_memory=BYTES"
+    rows.append(judged("/dev/shm", shared >= store, f"{shared / GB:.1f} GB are free", f"{store / GB:.1f} GB", fix))
+    cores = free_cores()
+    rows.append(Row("load", f"{os.getloadavg()[0]:.1f} processes compute, on {cores:g} CPUs"))
+    if context.cpu:
+        rows.append(Row("CPUs", f"{cores:g}; Ray counts logical ones with device=cpu"))
+    else:
+        wanted = 3 * trainer.n_gpus_per_node + 10
+        fix = f"sbatch --cpus-per-task={8 * trainer.n_gpus_per_node}; with fewer Ray waits for them for ever"
+        rows.append(judged("CPUs", cores >= wanted, f"{cores:g}", f"{wanted}: 3 a GPU, and 10", fix))
+    folder = Path(trainer.default_local_dir)
+    there = free_bytes(folder.absolute())
+    limit = f"{needs.disk / GB:.2f} GB: {CHECKPOINTS} checkpoints of {needs.checkpoint / GB:.2f}"
+    fix = f"make room at {folder}, or set RUN to a folder on another disk"
+    return [*rows, judged("disk", there >= needs.disk, f"{there / GB:.1f} GB are free", limit, fix)]
+
+
+def free_memory() -> int:
+    """RAM that this process may still take: of the machine, and of each control group that it is in."""
+    rooms = [psutil.virtual_memory().available]
+    for folder in control_groups():
+        limit, used = (_number(folder / name) for name in ("memory.max", "memory.current"))
+        if limit is not None and used is not None:
+            rooms.append(limit - used)
+    return max(0, min(rooms))
+
+
+def free_cores() -> float:
+    """Cores that this process may use."""
+    found = [float(len(os.sched_getaffinity(0)))]
+    for folder in control_groups():
+        file = folder / "cpu.max"
+        words = file.read_text().split() if file.is_file() else ["max"]
+        if words[0] != "max":
+            found.append(int(words[0]) / int(words[1]))
+    return min(found)
+
+
+def control_groups(own: Path = Path("/proc/self/cgroup"), top: Path = CGROUPS) -> list[Path]:
+    """Folders of the control groups (version 2) of this process, innermost first; SLURM's limits are in an outer."""
+    lines = own.read_text().splitlines() if own.is_file() else []
+    names = [line.removeprefix("0::/") for line in lines if line.startswith("0::/")]
+    return [folder for name in names for folder in (top / name, *(top / name).parents) if folder.is_relative_to(top)]
+
+
+def _number(file: Path) -> int | None:
+    text = file.read_text().strip() if file.is_file() else ""
+    return int(text) if text.isdigit() else None
+
+
+def memory_of_gpus() -> int | None:
+    """Most bytes that are taken of any GPU now; None where there are none."""
+    import subprocess
+
+    tool = shutil.which("nvidia-smi")
+    if tool is None:
+        return None
+    asked = [tool, "--query-gpu=memory.used", "--format=csv,noheader,nounits"]
+    said = subprocess.run(asked, capture_output=True, text=True).stdout.split()
+    return max((int(number) for number in said), default=0) * 2**20

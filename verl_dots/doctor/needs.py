@@ -1,0 +1,74 @@
+"""What a composed config needs of a GPU, of the host and of the disk, by the formulas of verl_dots/sizes.py."""
+
+from dataclasses import dataclass
+
+from omegaconf import DictConfig
+
+from verl_dots import sizes
+from verl_dots.sizes import ModelShape
+from verl_dots.training.parts import FLASH, attention_of, has_critic, has_reference, tokens_of
+
+CHECKPOINTS = 3  # two are kept, and the third is written
+
+
+@dataclass(frozen=True)
+class Needs:
+    """Bytes; of a GPU the greatest at a time.
+
+    Attributes:
+        update: of a GPU, in the update of the actor.
+        rollouts: of a GPU, while the engine has its share.
+        host: of a node's RAM.
+        checkpoint: of the disk, once.
+        sequences: responses of the greatest length that an engine's cache holds.
+    """
+
+    update: int
+    rollouts: int
+    host: int
+    checkpoint: int
+    sequences: int
+
+    @property
+    def gpu(self) -> int:
+        """The greater of the two moments."""
+        return max(self.update, self.rollouts)
+
+    @property
+    def disk(self) -> int:
+        """Of all checkpoints that are there at once."""
+        return CHECKPOINTS * self.checkpoint
+
+
+def needs_of(config: DictConfig, shape: ModelShape, gpu: int) -> Needs:
+    """What a run on GPUs of `gpu` bytes needs; without offloading, and with a critic of the actor's shape.
+
+    Args:
+        config: of a run, composed.
+    """
+    parts, trainer = config.actor_rollout_ref, config.trainer
+    actor, rollout = parts.actor, parts.rollout
+    ranks = trainer.nnodes * trainer.n_gpus_per_node
+    resting = sizes.resting_state(shape.parameters, ranks) * (2 if has_critic(config) else 1)
+    gradients = sizes.training_state(shape.parameters, ranks) - sizes.resting_state(shape.parameters, ranks)
+    tokens = tokens_of(config)
+    update = (
+        resting + gradients + sizes.CONTEXT + sizes.gathered(shape)
+        + sizes.activations(shape, tokens, bool(parts.model.enable_gradient_checkpointing))
+        + sizes.logits(
+            shape.vocabulary, tokens,
+            unit_temperature=rollout.temperature == 1 and not config.dots.temperature.enable,
+            flash_attention=attention_of(config) == FLASH,
+            entropy=actor.entropy_coeff != 0 or config.dots.entropy_coefficient.enable,
+        )
+    )  # fmt: skip
+    share, parallel = rollout.gpu_memory_utilization, rollout.tensor_model_parallel_size
+    room = sizes.cache_room(shape, gpu, share, parallel)
+    length = config.data.max_prompt_length + config.data.max_response_length
+    return Needs(
+        update=update,
+        rollouts=resting + sizes.CONTEXT + int(gpu * share),
+        host=sizes.host_memory(shape, trainer.n_gpus_per_node, has_reference(config)),
+        checkpoint=sizes.checkpoint(shape.parameters) * (2 if has_critic(config) else 1),
+        sequences=sizes.cached_sequences(shape, room, length, parallel),
+    )

@@ -1,0 +1,56 @@
+"""What a check finds: rows of the doctor's table."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from rich import box
+from rich.table import Table
+
+Outcome = Literal["pass", "fail", "skipped", "measured"]
+STYLES: Mapping[str, str] = {"pass": "green", "fail": "bold red", "skipped": "dim", "measured": ""}
+
+
+@dataclass(frozen=True)
+class Row:
+    """One thing that was looked at.
+
+    Attributes:
+        check: what.
+        value: what was found; of a skipped check why it did not run.
+        limit: what it must be; none where a figure is only told.
+        outcome: `measured` where there is no limit. What could not run is `skipped`, never `pass`.
+        fix: what to do, of one that failed.
+    """
+
+    check: str
+    value: str
+    limit: str = ""
+    outcome: Outcome = "measured"
+    fix: str = ""
+
+
+def judged(check: str, good: bool, value: str, limit: str, fix: str) -> Row:
+    """A row that passes or fails; `fix` is told where it fails."""
+    return Row(check, value, limit, "pass" if good else "fail", "" if good else fix)
+
+
+def skipped(check: str, why: str) -> Row:
+    """A row of what could not be looked at."""
+    return Row(check, why, outcome="skipped")
+
+
+def table(rows: Sequence[Row]) -> Table:
+    """All rows, for the terminal."""
+    shown = Table(box=box.SIMPLE_HEAD)
+    for heading in ("check", "value", "limit", "outcome", "fix"):
+        shown.add_column(heading, overflow="fold")
+    for row in rows:
+        shown.add_row(row.check, row.value, row.limit, row.outcome, row.fix, style=STYLES[row.outcome])
+    return shown
+
+
+def as_json(rows: Sequence[Row]) -> dict[str, Any]:
+    """The same, with how many there are of each outcome."""
+    counts = {outcome: sum(row.outcome == outcome for row in rows) for outcome in STYLES}
+    return {"counts": counts, "rows": [asdict(row) for row in rows]}

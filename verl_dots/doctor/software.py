@@ -1,0 +1,139 @@
+"""Versions of packages, the driver, and what kernels are compiled with at run time."""
+
+import re
+import shutil
+import subprocess
+import sysconfig
+import tempfile
+from importlib import metadata
+from pathlib import Path
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from verl_dots.doctor.context import ROOT, Context
+from verl_dots.doctor.rows import Row, judged, skipped
+from verl_dots.launch.attention_checks import INSTALL, has_flash_attention
+
+# CUDA's major version of a build of torch -> least driver (docs.nvidia.com/deploy/cuda-compatibility, table 1).
+LEAST_DRIVER = {11: (450,), 12: (525,), 13: (580,)}
+LOCKS = {"vllm": "gpu", "sglang": "sglang"}  # engine -> lock of recipes/locks
+NAMED = 8  # packages that a row names
+SOURCE = "#include <Python.h>\nint main(void) { return 0; }\n"
+
+
+def versions(context: Context) -> list[Row]:
+    """Packages beside the requirements of this package and of verl, and beside the lock of the engine."""
+    extra = "" if context.cpu else context.engine
+    rows = [_fit("packages, by verl-dots and verl", requirements(extra), 'pip install -e ".[vllm]"')]
+    lock = lock_of(context)
+    if lock is None:
+        return [*rows, skipped("packages, by the lock", f"there is no lock for {extra or 'a CPU'}")]
+    # What is missing is told above: a build of torch for CPUs leaves CUDA's packages out, which the lock names.
+    there = [each for each in locked(lock.read_text()) if installed(each.name)]
+    return [*rows, _fit("packages, by the lock", there, f"pip install -r {lock}")]
+
+
+def requirements(extra: str) -> list[Requirement]:
+    """What this package and verl require, as installed; with the packages of an engine."""
+    texts = [text for name in ("verl-dots", "verl") for text in metadata.requires(name) or ()]
+    texts = [text for text in texts if "extra ==" not in text] + [
+        text for text in metadata.requires("verl-dots") or () if f'extra == "{extra}"' in text.replace("'", '"')
+    ]
+    return [each for each in map(Requirement, texts) if each.marker is None or each.marker.evaluate({"extra": extra})]
+
+
+def locked(text: str) -> list[Requirement]:
+    """The requirements of a file in pip's format: one a line, without options and hashes."""
+    lines = (line.split(" --")[0].split("#")[0].strip(" \\\t") for line in text.splitlines())
+    return [Requirement(line) for line in lines if line and not line.startswith("-")]
+
+
+def lock_of(context: Context) -> Path | None:
+    """The lock file of the engine, or of a CPU."""
+    file = ROOT / "recipes" / "locks" / f"{'cpu' if context.cpu else LOCKS.get(context.engine)}.txt"
+    return file if file.is_file() else None
+
+
+def _fit(check: str, wanted: list[Requirement], fix: str) -> Row:
+    wrong = [text for each in wanted if (text := misfit(each))]
+    more = f"; and {len(wrong) - NAMED} more" if len(wrong) > NAMED else ""
+    named = "; ".join(wrong[:NAMED]) + more if wrong else f"{len(wanted)} fit"
+    return judged(check, not wrong, named, "all fit", fix)
+
+
+def misfit(wanted: Requirement) -> str:
+    """How an installed package differs from a requirement; nothing where it fits."""
+    if wanted.marker is not None and "extra" not in str(wanted.marker) and not wanted.marker.evaluate():
+        return ""
+    there = installed(wanted.name)
+    if there is None:
+        return f"{wanted.name}{wanted.specifier} is missing"
+    # A build of torch for CUDA or a CPU has its own ending, which the lock need not have.
+    fits = wanted.specifier.contains(there, prereleases=True)
+    return "" if fits else f"{wanted.name} is {there}, not {wanted.specifier}"
+
+
+def installed(name: str) -> str | None:
+    """Version of a package; None where it is not installed."""
+    try:
+        return metadata.version(canonicalize_name(name))
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def toolchain(context: Context) -> list[Row]:
+    """The driver, CUDA's compiler, and a C compiler with Python's headers."""
+    return [_compiler(), *([skipped("driver", "device=cpu")] if context.cpu else [_driver(), _toolkit()])]
+
+
+def _compiler() -> Row:
+    """Triton and torch.compile build their launchers with a C compiler and Python's headers while a run starts."""
+    check, limit = "C compiler and Python.h", "a program compiles"
+    compiler = shutil.which("gcc") or shutil.which("cc") or shutil.which("clang")
+    fix = "install gcc, and the headers of this Python (Debian: gcc python3-dev; of conda they are there)"
+    if compiler is None:
+        return judged(check, False, "no gcc, cc or clang", limit, fix)
+    with tempfile.TemporaryDirectory() as folder:
+        command = [compiler, "-x", "c", "-", "-fsyntax-only", f"-I{sysconfig.get_path('include')}"]
+        done = subprocess.run(command, cwd=folder, input=SOURCE, capture_output=True, text=True)
+    said = done.stderr.strip().splitlines()
+    return judged(check, done.returncode == 0, compiler if done.returncode == 0 else said[0], limit, fix)
+
+
+def _driver() -> Row:
+    import torch
+
+    check, build = "driver", torch.version.cuda
+    if build is None:
+        return judged(
+            check, False, f"torch {torch.__version__} has no CUDA", "a CUDA build", 'pip install -e ".[vllm]"'
+        )
+    least = LEAST_DRIVER.get(int(build.split(".")[0]), (0,))
+    limit = f"{'.'.join(map(str, least))} for CUDA {build}"
+    tool = shutil.which("nvidia-smi")
+    if tool is None:
+        return judged(check, False, "no nvidia-smi", limit, "run this on a node with GPUs")
+    asked = [tool, "--query-gpu=driver_version", "--format=csv,noheader"]
+    done = subprocess.run(asked, capture_output=True, text=True)
+    found = re.match(r"(\d+)\.", done.stdout)
+    good = found is not None and (int(found[1]),) >= least
+    said = (done.stdout or done.stderr).strip().splitlines()
+    return judged(check, good, said[0] if said else "nothing", limit, "ask the administrator for a newer driver")
+
+
+def _toolkit() -> Row:
+    """nvcc builds flash-attn; of a build that is there nothing needs it."""
+    import torch
+
+    check, wanted = "CUDA toolkit", (torch.version.cuda or "").split(".")[0]
+    tool = shutil.which("nvcc")
+    if tool is None and has_flash_attention():
+        return skipped(check, "no nvcc; flash-attn is there, and nothing else is built")
+    if tool is None:
+        return judged(check, False, "no nvcc", f"CUDA {wanted}", f"load a module with nvcc, then {INSTALL}")
+    said = subprocess.run([tool, "--version"], capture_output=True, text=True).stdout
+    found = re.search(r"release (\d+)\.(\d+)", said)
+    good = found is not None and found[1] == wanted
+    shown = f"{found[1]}.{found[2]}" if found else said[:80]
+    return judged(check, good, shown, f"CUDA {wanted}, torch's", f"load a module of CUDA {wanted}")

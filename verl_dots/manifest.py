@@ -1,0 +1,130 @@
+"""The list of a checkpoint's files, written when all of them are on disk: without it a checkpoint was not finished.
+
+global_step_60/complete.json   {"version": 2, "step": 60, "files": {"data.pt": {"bytes": 1482, "sha256": "..."}, ...}}
+
+Version 1 held the bytes of each file alone: {"step": 60, "files": {"data.pt": 1482}}. It is still read.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from verl_dots.files import sync_folder, write_atomically
+
+MANIFEST = "complete.json"
+VERSION = 2
+MOST_AT_ONCE = 8  # files that are read for their checksums
+
+
+@dataclass(frozen=True)
+class Listed:
+    """What the list says of a file.
+
+    Attributes:
+        bytes: its size.
+        sha256: of its content; None in lists of version 1.
+    """
+
+    bytes: int
+    sha256: str | None = None
+
+
+class ManifestError(ValueError):
+    """There is a list, and it cannot be used; the message says why."""
+
+
+def write_manifest(folder: Path, step: int | None) -> None:
+    """List all files below a folder with their sizes and checksums, once they are on disk whatever happens next."""
+    found = {str(file.relative_to(folder)): file for file in files_below(folder) if file.name != MANIFEST}
+    with ThreadPoolExecutor(_at_once(len(found))) as pool:
+        checksums = list(pool.map(_synced_checksum, found.values()))
+    for inner in {file.parent for file in found.values()} | {folder}:
+        sync_folder(inner)
+    listed = {
+        name: {"bytes": file.stat().st_size, "sha256": checksum}
+        for (name, file), checksum in sorted(zip(found.items(), checksums, strict=True))
+    }
+    text = json.dumps({"version": VERSION, "step": step, "files": listed}, indent=1) + "\n"
+    write_atomically(folder / MANIFEST, lambda partial: partial.write_text(text))
+
+
+def read_manifest(folder: Path) -> dict[str, Listed] | None:
+    """The files of a checkpoint by name; None where it has no list.
+
+    Raises:
+        ManifestError: it is damaged or of a later version.
+    """
+    try:
+        content = json.loads((folder / MANIFEST).read_text())
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        raise ManifestError(f"{MANIFEST} is damaged ({type(error).__name__})") from error
+    version = content.get("version", 1) if isinstance(content, dict) else None
+    if isinstance(version, int) and version > VERSION:
+        text = f"{MANIFEST} is of version {version}, and this verl_dots reads up to {VERSION}: resume with a later one"
+        raise ManifestError(text)
+    files = content.get("files") if isinstance(content, dict) else None
+    if version not in (1, VERSION) or not isinstance(files, dict):
+        raise ManifestError(f"{MANIFEST} is damaged (it lists no files)")
+    return {name: _listed(name, said, version) for name, said in files.items()}
+
+
+def changed(folder: Path, listed: Mapping[str, Listed], checksums: bool) -> list[str]:
+    """Files that are not as they are listed, each in words.
+
+    Args:
+        folder: of the checkpoint.
+        listed: by name.
+        checksums: compare the contents too, which reads all of them.
+    """
+    by_size = {name: _other_size(folder / name, said.bytes, name) for name, said in listed.items()}
+    found = [fault for fault in by_size.values() if fault]
+    if checksums:
+        named = {name: said.sha256 for name, said in listed.items() if said.sha256 and not by_size[name]}
+        with ThreadPoolExecutor(_at_once(len(named))) as pool:
+            there = pool.map(lambda name: _checksum(folder / name), named)
+            pairs = list(zip(named.items(), there, strict=True))
+        found += [
+            f"{name} has changed since it was saved (checksum)" for (name, said), is_now in pairs if said != is_now
+        ]
+    return found
+
+
+def files_below(folder: Path) -> list[Path]:
+    """All files below a folder."""
+    return [file for file in folder.rglob("*") if file.is_file()]
+
+
+def _listed(name: str, said: Any, version: int) -> Listed:
+    size, checksum = (said, None) if version == 1 or not isinstance(said, dict) else map(said.get, ("bytes", "sha256"))
+    if type(size) is not int or (version > 1 and not isinstance(checksum, str)):
+        raise ManifestError(f"{MANIFEST} is damaged (it says {said!r:.60} of {name})")
+    return Listed(size, checksum)
+
+
+def _other_size(file: Path, size: int, name: str) -> str | None:
+    if not file.is_file():
+        return f"{name} is missing"
+    there = file.stat().st_size
+    return None if there == size else f"{name} has {there} of {size} bytes"
+
+
+def _checksum(file: Path) -> str:
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _synced_checksum(file: Path) -> str:
+    with file.open("rb") as stream:
+        os.fsync(stream.fileno())
+    return _checksum(file)
+
+
+def _at_once(files: int) -> int:
+    return max(1, min(MOST_AT_ONCE, files, len(os.sched_getaffinity(0))))
