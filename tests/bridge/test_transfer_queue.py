@@ -39,7 +39,7 @@ def all_calls() -> list[Any]:
     """What `Rows` calls, and what each call shows."""
     shown: list[Any] = []
     keys = ["a_0_0", "a_1_0", "b_0_0"]
-    tag = {"global_steps": 3, "seq_len": 4, "response_len": 2}
+    tag = {"global_steps": 3, "min_global_steps": 2, "seq_len": 4, "response_len": 2}
     fields = [
         {
             "uid": key[0], "rm_scores": torch.arange(1.0, 2.0 + place), "num_turns": 2 + place,

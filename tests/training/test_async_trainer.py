@@ -182,7 +182,7 @@ def make(monkeypatch, queue, tmp_path):  # noqa: F811
 
 
 def test_a_group_keeps_its_question_and_temperature_until_a_later_step_trains_on_it(make):
-    one, found, taken = make(EVERYTHING), [], 0
+    one, found, taken, asked_for = make(EVERYTHING), [], 0, []
     one.begin()
     assert len(one.in_flight) >= B  # two batches of the two questions that a step rolls out, or more with references
     for step in range(1, 6):
@@ -201,11 +201,11 @@ def test_a_group_keeps_its_question_and_temperature_until_a_later_step_trains_on
             # Of a fresh row as of a replayed one: by the weights that sampled its first token.
             assert age == step - (tag["min_global_steps"] + 1)
         taken += sum(tag["response_len"] for key, tag in rows if "replayed" not in key)
+        asked_for += [age for age, (key, _) in zip(one.ages, rows, strict=True) if "prompt" in key]
         assert metrics["training/age/mean"] == pytest.approx(np.mean(one.ages))
         assert metrics["training/age/max"] == max(one.ages)
     assert any(metrics["replay/share"] > 0 for metrics in found)
-    fresh = [one.ages[place] for place, (key, _) in enumerate(one.trained[-1]) if "prompt" in key]
-    assert fresh and min(fresh) >= 1  # asked for in an earlier step
+    assert asked_for and min(asked_for) >= 1  # in an earlier step
     assert len({metrics["temperature/temperature"] for metrics in found}) > 1
     # Every token is counted once, in the step that takes it.
     unused = sum(metrics.get("training/unused_tokens", 0) for metrics in found)

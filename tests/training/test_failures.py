@@ -69,10 +69,10 @@ ENGINE = [Failure("a_0", "OverflowError: too long")]
 )
 @pytest.mark.parametrize("saving", ["works", "fails"])
 def test_a_run_ends_with_the_cause_and_the_steps_before_are_saved(monkeypatch, tmp_path, error, failures, told, saving):
-    from verl_dots.training.tolerant_trainer import TolerantTrainer
+    from verl_dots.training.modes import SyncTrainer
 
     monkeypatch.setattr("verl_dots.training.tolerant_trainer.take_failures", lambda of: failures)
-    trainer, saved = object.__new__(TolerantTrainer), []
+    trainer, saved = object.__new__(SyncTrainer), []
 
     def save():
         saved.append(trainer.global_steps)
