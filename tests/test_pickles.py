@@ -1,6 +1,7 @@
 """Files of torch.save from anybody: tensors and plain values are read, and nothing else."""
 
 import os
+import pickle
 import random
 import zipfile
 
@@ -11,7 +12,7 @@ from torch.distributed.device_mesh import DeviceMesh
 from torch.distributed.tensor import DTensor, Replicate, Shard
 
 from tests.refusals import refused
-from verl_dots.pickles import load, require_harmless
+from verl_dots.pickles import load, require_harmless, require_harmless_queue
 
 
 class Calls:
@@ -92,6 +93,38 @@ def test_no_protocol_of_pickle_gets_by(tmp_path, protocol):
     file = saved(tmp_path, Calls(os.system, "true"), pickle_protocol=protocol)
     with refused(str(file)):
         require_harmless(file)
+
+
+def queue_with(folder, value):
+    """A folder with the rows of a queue as the TransferQueue saves them."""
+    rows = {"responses": {0: torch.tensor([1, 2]), 1: torch.zeros(2, 3)[1:]}, "raw_prompt": {0: [{"role": "user"}]}}
+    content = {"field_data": rows, "active_keys": {0, 1}, "dtype": torch.int64, "size": torch.Size([2]), "more": value}
+    (folder / "units").mkdir()
+    (folder / "units" / "unit.pkl").write_bytes(pickle.dumps(content, protocol=pickle.HIGHEST_PROTOCOL))
+    (folder / "metadata.json").write_text("{}")
+    return folder / "units" / "unit.pkl"
+
+
+def test_a_queue_of_rows_is_harmless(tmp_path):
+    queue_with(tmp_path, np.array(["a", {"b": 1}], dtype=object))
+    require_harmless_queue(tmp_path)
+    require_harmless_queue(tmp_path / "none")  # a synchronous run saves none
+
+
+@pytest.mark.parametrize(
+    ("call", "reason", "told"),
+    [
+        (Calls(os.system, "touch called"), "excluded", "posix.system"),
+        (Calls(eval, "1"), "excluded", "builtins.eval"),
+        # A file within the file, as of every tensor.
+        (Calls(torch.storage._load_from_bytes, pickle.dumps(Calls(os.system, "touch called"))), "damaged", ""),
+    ],
+)
+def test_a_queue_that_would_call_something_is_refused_and_nothing_is_called(tmp_path, monkeypatch, call, reason, told):
+    monkeypatch.chdir(tmp_path)
+    with refused(str(queue_with(tmp_path, [call])), reason, told):
+        require_harmless_queue(tmp_path)
+    assert not (tmp_path / "called").exists()
 
 
 @pytest.mark.parametrize("how", ["old", "cut", "text"])

@@ -1,10 +1,12 @@
-"""Files of `torch.save`, which are pickles: whether reading one can run code of whoever wrote it.
+"""Pickles, files of `torch.save` among them: whether reading one can run code of whoever wrote it.
 
 A pickle names what is called while it is read, so a checkpoint from a stranger could be a program. Here a file may name
 tensors, plain values and the classes that describe how a tensor is sharded, and nothing else.
 """
 
 import importlib
+import io
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,44 @@ NAMES = frozenset({
     "numpy.ndarray", "numpy.dtype", "numpy._core.multiarray._reconstruct", "numpy.core.multiarray._reconstruct",
     "numpy._core.multiarray.scalar", "numpy.core.multiarray.scalar", "_codecs.encode",
 })  # fmt: skip
+# What the TransferQueue saves beside tensors.
+QUEUE_NAMES = frozenset({
+    "collections.OrderedDict", "collections.defaultdict", "torch._utils._rebuild_tensor_v2", "torch.Size",
+    "transfer_queue.controller.DataPartitionStatus", "transfer_queue.controller.FieldMeta",
+})  # fmt: skip
+QUEUE_STORAGE = "torch.storage._load_from_bytes"  # reads a file within the file
+
+
+def require_harmless_queue(folder: Path) -> None:
+    """Pass what the TransferQueue has saved if it only builds rows of tensors and plain values.
+
+    Raises:
+        ConfigError: a file is damaged, or names something else.
+    """
+    for file in sorted(file for file in folder.rglob("*") if file.is_file() and file.suffix != ".json"):
+        try:
+            with file.open("rb") as stream:
+                _QueueFile(stream).load()
+        except _StrangeError as error:
+            raise _strange(file, [str(error)]) from None
+        except Exception as error:  # noqa: BLE001 - bytes at random raise anything
+            raise _damaged(file, error) from error
+
+
+class _StrangeError(Exception):
+    """A name that no saved queue has."""
+
+
+class _QueueFile(pickle.Unpickler):
+    """Resolves the names of a saved queue alone, before any of them is called."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        path = f"{module}.{name}"
+        if path == QUEUE_STORAGE:
+            return lambda content: torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+        if path in QUEUE_NAMES | NAMES or (module == "torch" and isinstance(vars(torch).get(name), torch.dtype)):
+            return super().find_class(module, name)
+        raise _StrangeError(path)
 
 
 def require_harmless(file: Path) -> None:
@@ -49,17 +89,25 @@ def _named(file: Path) -> list[Any]:
     try:
         names = get_unsafe_globals_in_checkpoint(str(file))
     except Exception as error:  # noqa: BLE001 - bytes at random raise anything
-        told = f"{file} is damaged: {type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
-        raise ConfigError(told, key=str(file), reason="damaged") from error
+        raise _damaged(file, error) from error
     found = {name: _resolved(name) for name in names}
     if strange := sorted(name for name, value in found.items() if value is None):
-        raise ConfigError(
-            f"{file} holds more than tensors and plain values: reading it would call {', '.join(strange)}, and may run "
-            "any program. A checkpoint that you have not written yourself is not to be read",
-            key=str(file),
-            reason="excluded",
-        )
+        raise _strange(file, strange)
     return list(found.values())
+
+
+def _damaged(file: Path, error: Exception) -> ConfigError:
+    told = f"{file} is damaged: {type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
+    return ConfigError(told, key=str(file), reason="damaged")
+
+
+def _strange(file: Path, names: list[str]) -> ConfigError:
+    return ConfigError(
+        f"{file} holds more than tensors and plain values: reading it would call {', '.join(names)}, and may run "
+        "any program. A checkpoint that you have not written yourself is not to be read",
+        key=str(file),
+        reason="excluded",
+    )
 
 
 def _resolved(name: str) -> Any:

@@ -21,6 +21,7 @@ from verl_dots.bridge.temperatures import keep_temperatures
 from verl_dots.bridge.trainer import column
 from verl_dots.state import load_state, save_state
 from verl_dots.training.in_flight import Asked, InFlight
+from verl_dots.training.resume import QUEUE
 from verl_dots.training.trainer import DotsTrainer
 
 FILE, KIND = "in_flight.safetensors", "groups in flight"
@@ -163,8 +164,9 @@ class AsyncTrainer(DotsTrainer):
             StateError: the queue of the checkpoint has other groups.
         """
         super().load()
-        if self.checkpoint is None or not (self.checkpoint / FILE).exists():
+        if self.checkpoint is None:
             return
-        self.in_flight.load_state_dict(load_state(self.checkpoint / FILE, KIND))
-        self.in_flight.require_there(prompts_there(), str(self.checkpoint / "transfer_queue"))
+        if (self.checkpoint / FILE).exists():
+            self.in_flight.load_state_dict(load_state(self.checkpoint / FILE, KIND))
+        self.in_flight.require_there(prompts_there(), str(self.checkpoint / QUEUE))
         keep_only(set(self.in_flight))

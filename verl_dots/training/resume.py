@@ -36,6 +36,7 @@ WAYS_OUT = (
     "To begin anew: trainer.resume_mode=disable, which keeps them aside, or another trainer.default_local_dir. "
     "To resume from a certain one: trainer.resume_mode=resume_path trainer.resume_from_path=FOLDER/global_step_N"
 )
+QUEUE = "transfer_queue"  # in a checkpoint of an asynchronous mode
 SHOWN = 12  # changed settings named in the log
 
 
@@ -167,12 +168,13 @@ def _require_ranks(folder: Path, config: DictConfig) -> None:
 def _require_harmless(folder: Path) -> None:
     """Refuse files that verl would read as programs: a checkpoint may come from anybody."""
     # It imports torch: not before the environment is set.
-    from verl_dots.pickles import require_harmless
+    from verl_dots.pickles import require_harmless, require_harmless_queue
 
     models = [model for model in (folder / "actor", folder / "critic") if (model / FSDP).is_file()]
-    for file in [folder / DATA, *(file for model in models for file in sorted(model.glob("*_world_size_*.pt")))]:
+    files = [folder / DATA, *(file for model in models for file in sorted(model.glob("*_world_size_*.pt")))]
+    for check, path in [*((require_harmless, file) for file in files), (require_harmless_queue, folder / QUEUE)]:
         try:
-            require_harmless(file)
+            check(path)
         except ConfigError as error:
             text = f"{error}. If it is your own, dots.trust_checkpoint=True reads it"
             raise ConfigError(text, key="dots.trust_checkpoint", reason=error.reason or "file") from error
