@@ -40,6 +40,13 @@ python -m scripts.reproduce.results --keep runs/reproduce-cpu --write         # 
 """
 
 
+def without_root(evidence: Evidence, root: Path) -> Evidence:
+    """Paths of runs from their common folder on: where that lies is a matter of the machine."""
+    prefix = f"{root}/"
+    runs = evidence.runs.assign(path=[path.removeprefix(prefix) for path in evidence.runs.path])
+    return replace(evidence, runs=runs, notes=tuple(note.replace(prefix, "") for note in evidence.notes))
+
+
 def combinations_table(matrix: Matrix, there: set[str]) -> Table:
     """What was trained on what, with which settings, and why."""
     rows = tuple(
@@ -53,7 +60,7 @@ def combinations_table(matrix: Matrix, there: set[str]) -> Table:
 def text_of(evidence: Evidence, folder: Path) -> str:
     """The document of an evidence; `folder` holds the matrix and the claims."""
     about = results.read_about(folder / MATRIX, folder / CLAIMS)
-    made = {table.name: table for table in results.result_tables(evidence, measure(evidence), about)}
+    made = {table.name: table for table in results.result_tables(evidence, measure(evidence, stand_in=False), about)}
     shown = [made[name] for name in SHOWN]
     shown.insert(1, combinations_table(read_matrix(folder / MATRIX), set(evidence.runs.combination)))
     told = "".join(f"- {name}: {text}\n" for name, text in results.facts(evidence).items())
@@ -73,7 +80,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--write", action="store_true", help="write recipes/RESULTS.md (default: compare)")
     options = parser.parse_args(arguments)
     if options.keep:
-        new = read_evidence(options.keep)
+        new = without_root(read_evidence(options.keep), options.keep)
         saved.save(merged(saved.load(KEPT), new) if saved.is_saved(KEPT) else new, KEPT)
     if not saved.is_saved(KEPT):
         return int(DOCUMENT.exists())

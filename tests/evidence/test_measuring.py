@@ -174,6 +174,14 @@ def test_timing_runs_count_for_time_alone():
     assert after[saved_column("time", 100, "first")] == pytest.approx(1 - 8 / 30 * 0.5)
 
 
+def test_without_timing_runs_accuracy_runs_may_be_forbidden_to_stand_in():
+    by_seed = measure(evidence({("grpo", 1): GRPO, ("dots", 1): DOTS}), smoothing="none", stand_in=False).by_seed
+    row = by_seed[by_seed.method == "dots"].iloc[0]
+    assert row.step_source == "" and math.isnan(row.step_seconds) and math.isnan(row.saved_per_step)
+    assert math.isnan(row[saved_column("time", 100, "first")])
+    assert row[saved_column("steps", 100, "first")] == pytest.approx(1 - 8 / 30)
+
+
 def test_all_tables_are_the_same_however_the_rows_are_ordered():
     runs = {("grpo", 1): GRPO, ("dots", 1): DOTS}
     one = evidence(runs)

@@ -55,7 +55,7 @@ def verdict(claim: Claim, summary: pd.DataFrame) -> tuple[str, Cell]:
     """What became of a claim, and the measured figure.
 
     A claim is met if the mean is at least the target. Where some seeds have no value, because they never came to the
-    baseline's accuracy, it is missed.
+    baseline's accuracy, it is missed. A saving of time is not measured where all came there, and steps were not timed.
     """
     of = (summary.combination == claim.combination) & (summary.method == claim.method)
     rows = summary[of & (summary.measure == claim.measure)]
@@ -66,13 +66,28 @@ def verdict(claim: Claim, summary: pd.DataFrame) -> tuple[str, Cell]:
         return NOT_MEASURED, Missing(Why.NOT_RUN, "on every combination")
     if not math.isfinite(row["mean"]):
         if not row.reached:
+            if (steps := _steps_of(claim.measure, summary[of])) is not None and steps.reached:
+                return _came_there(steps)
             never = claim.measure.startswith("saved_") and claim.measure != "saved_per_step"
             return (MISSED, Missing(Why.NOT_REACHED)) if never else (NOT_MEASURED, Missing(Why.NOT_RECORDED))
-        return MISSED, Missing(Why.NOT_REACHED, f"{int(row.reached)} of {int(row.seeds)} runs reach the accuracy")
+        return _came_there(row)
     mean, low, high = (100 * float(row[end]) for end in ("mean", "low", "high"))
     with_interval = math.isfinite(low) and math.isfinite(high)
     cell = Figure(mean, *((low, high) if with_interval else (None, None)), seeds=int(row.seeds))
     return (MET if row["mean"] >= claim.at_least else MISSED), cell
+
+
+def _steps_of(measure: str, summary: pd.DataFrame) -> pd.Series | None:
+    """The steps saved on the way to which a saving of time is; None of another measure."""
+    rows = summary[summary.measure == measure.replace("saved_time_", "saved_steps_")]
+    return None if rows.empty or not measure.startswith("saved_time_") else rows.iloc[0]
+
+
+def _came_there(row: pd.Series) -> tuple[str, Cell]:
+    """Of a saving that has no mean: some runs, or all, came to the baseline's accuracy."""
+    if row.reached == row.seeds:
+        return NOT_MEASURED, Missing(Why.NOT_RECORDED)
+    return MISSED, Missing(Why.NOT_REACHED, f"{int(row.reached)} of {int(row.seeds)} runs reach the accuracy")
 
 
 def claims_table(claims: Sequence[Claim], summary: pd.DataFrame) -> Table:

@@ -32,13 +32,19 @@ class Measured:
 
 
 def measure(
-    evidence: Evidence, baseline: str = BASELINE, smoothing: str = DEFAULT_SMOOTHING, tolerance: float = 0.0
+    evidence: Evidence,
+    baseline: str = BASELINE,
+    smoothing: str = DEFAULT_SMOOTHING,
+    tolerance: float = 0.0,
+    stand_in: bool = True,
 ) -> Measured:
     """Return the measures of all accuracy runs, each against the baseline's of its combination and seed.
 
     Args:
         smoothing: of `curves.SMOOTHINGS`.
         tolerance: how far below the target an accuracy that is kept may fall later; at least 0.
+        stand_in: whether accuracy runs tell the time of a step where there are no timing runs. They do so only if
+            nothing else ran beside them.
 
     Raises:
         EvidenceError: a combination without runs of the baseline, an unknown smoothing, or a tolerance below 0.
@@ -60,7 +66,7 @@ def measure(
         row = dict(zip(KEY, key, strict=True)) | {"baseline": baseline}
         row |= _whole_run(evidence.run(*key, ACCURACY_RUN), curves[key], curves[base])
         row |= _costs(curves[key], row, tolerance)
-        time = step_time(evidence, *key, baseline)
+        time = step_time(evidence, *key, baseline, stand_in)
         rows.append(row | _savings(row, _costs(curves[base], row, tolerance), time) | _times(time))
     by_seed = pd.DataFrame(rows)
     parts = sorted(name for name in by_seed.columns if name.startswith(PART))

@@ -26,12 +26,17 @@ class StepTime:
     parts: dict[str, float]
 
 
-def step_time(evidence: Evidence, combination: str, method: str, seed: int, baseline: str) -> StepTime:
+NOT_TIMED = StepTime(math.nan, math.nan, "", {})
+
+
+def step_time(
+    evidence: Evidence, combination: str, method: str, seed: int, baseline: str, stand_in: bool = True
+) -> StepTime:
     """Return the time of a method's step in a run's combination.
 
     Of timing runs it is the mean over the rounds in which both the method and the baseline ran: mean of the seconds,
     and mean of the ratios within each round. It is then the same for all seeds. Where there is no such round it is of
-    the accuracy runs of the seed.
+    the accuracy runs of the seed, or NOT_TIMED where these may not `stand_in`.
     """
     rounds = _seeds(evidence, combination, method) & _seeds(evidence, combination, baseline)
     if rounds:
@@ -40,6 +45,8 @@ def step_time(evidence: Evidence, combination: str, method: str, seed: int, base
             for number in sorted(rounds)
         ]
         return _mean(pairs, TIMING_RUN)
+    if not stand_in:
+        return NOT_TIMED
     return _mean([[evidence.run(combination, name, seed, ACCURACY_RUN) for name in (method, baseline)]], ACCURACY_RUN)
 
 

@@ -77,10 +77,15 @@ def test_its_sentences_are_plain(places):
 
 
 def test_runs_are_added_to_those_that_are_kept(places, monkeypatch):
-    third = made.evidence({("one", "grpo", 3): {0: 0.1, 2: 0.2, 4: 0.3}}, machine="four cores", commit="def")
-    monkeypatch.setattr(results, "read_evidence", lambda folder: third)
-    assert results.main(["--keep", "runs", "--write"]) == 0
-    kept = saved.load(places / "evidence/results").runs
+    third = made.evidence(
+        {("one", "grpo", 3): {0: 0.1, 2: 0.2, 4: 0.3}}, machine="four cores", commit="def", path="/home/me/runs/one/a"
+    )
+    told = Evidence(third.steps, third.runs, ("one: /home/me/runs/one/b is left out.",))
+    monkeypatch.setattr(results, "read_evidence", lambda folder: told)
+    assert results.main(["--keep", "/home/me/runs", "--write"]) == 0
+    found = saved.load(places / "evidence/results")
+    kept = found.runs
+    assert kept.path[2] == "one/a" and found.notes == ("one: one/b is left out.",)
     assert [(run.method, run.seed) for run in kept.itertuples()] == [
         ("grpo", 1), ("grpo", 2), ("grpo", 3), ("dots_rr", 1), ("dots_rr", 2),
     ]  # fmt: skip
