@@ -46,7 +46,7 @@ class PatientTrainer(PPOTrainer):
 
     @contextmanager
     def collecting(self) -> Iterator[None]:
-        """For as long as rollouts are waited for.
+        """For as long as rollouts are waited for, or agent loops that take them on.
 
         Raises:
             RolloutFailure: there was no news of them for too long.

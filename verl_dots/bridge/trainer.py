@@ -47,7 +47,8 @@ class BridgeTrainer(PatientTrainer):
 
     def submit(self, prompts: TensorDict) -> int:
         """Begin to roll out prompts; how many."""
-        return super()._submit_batch_to_rollout(prompts)
+        with self.collecting():
+            return super()._submit_batch_to_rollout(prompts)
 
     def fetch_row(self) -> TensorDict:
         """The data loader's next batch of data.gen_batch_size rows."""
@@ -73,7 +74,8 @@ class BridgeTrainer(PatientTrainer):
         prompts[FIRST_ROLLOUT] = column([first_rollout] * len(uids))
         tags = [{"is_prompt": True, "status": "pending", "global_steps": self.global_steps} for _ in uids]
         tq.kv_batch_put(keys=list(uids), partition_id=partition, tags=tags)
-        self.agent_loop_manager.generate_sequences(prompts)
+        with self.collecting():
+            self.agent_loop_manager.generate_sequences(prompts)
         found = self.arrived(uids, partition)
         if self.has_colocated_rewards and len(found):
             # As in verl's validation, engine and reward model take turns on the same devices.
