@@ -98,7 +98,8 @@ def plain_config() -> DictConfig:
 def environment(**more: object) -> dict[str, str]:
     """Of a process that imports this checkout: this one's, and some variables more."""
     path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
-    return dict(os.environ, PYTHONPATH=path, PYTHONUNBUFFERED="1", **{name: str(value) for name, value in more.items()})
+    own = {"PYTHONPATH": path, "PYTHONUNBUFFERED": "1"}
+    return os.environ | own | {name: str(value) for name, value in more.items()}
 
 
 def train(arguments: list, module: str = "verl_dots.main", **variables: object) -> subprocess.CompletedProcess:

@@ -7,7 +7,7 @@ import sys
 import psutil
 import pytest
 
-from tests.launches import ROOT, TIMEOUT_SECONDS, environment
+from tests.launches import PATIENCE_SECONDS, ROOT, environment
 from tests.training.test_signals_end_to_end import Started, overrides
 
 pytestmark = [pytest.mark.e2e, pytest.mark.long]
@@ -33,7 +33,7 @@ class Disturbed(Started):
             process.send_signal(number)
 
     def end(self) -> tuple[int, str]:
-        output = self.process.communicate(timeout=TIMEOUT_SECONDS)[0]
+        output = self.process.communicate(timeout=PATIENCE_SECONDS)[0]
         assert [process for process in self.below if process.is_running() and process.status() != "zombie"] == []
         return self.process.returncode, output
 

@@ -213,7 +213,7 @@ CONTRACT = (
         "verl.trainer.ppo.core_algos", "launch/verl_names.py", attributes="ADV_ESTIMATOR_REGISTRY POLICY_LOSS_REGISTRY"
     ),
     Part(f"{V1}.trainer_base", "bridge/worker_ports.py", attributes="RayWorkerGroup"),
-    Part("verl.single_controller.ray.RayWorkerGroup", "bridge/worker_ports.py", attributes="_ray_master_port_range"),
+    Part("verl.single_controller.ray.base", "bridge/worker_ports.py", written="master_port_range"),
     Part("verl.workers.rollout.base", "engines/plugin.py", attributes="_ROLLOUT_REGISTRY"),
     Part(
         "verl.utils.distributed",

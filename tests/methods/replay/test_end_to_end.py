@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from tests.launches import GRPO_RR, LOSS, assert_resumes, must_train, on, rollouts_of, rows_of
-from verl_dots.checkpoints import write_manifest
+from verl_dots.manifest import write_manifest
 
 pytestmark = [pytest.mark.e2e, pytest.mark.long]
 BATCH, GROUP = 8, 4
@@ -77,7 +77,7 @@ def test_stored_log_probs_are_those_of_the_same_policy_at_the_same_temperature(i
     settings = yaml.safe_load(saved.read_text())
     settings["actor_rollout_ref"]["rollout"]["temperature"] = 0.6
     saved.write_text(yaml.safe_dump(settings))
-    write_manifest(saved.parent)
+    write_manifest(saved.parent, 3)
     must_train(overrides(inputs, tmp_path, 5, **frozen, **{"actor_rollout_ref.rollout.temperature": 0.6}))
     rows = rows_of(tmp_path / "run")
     assert sorted(rows) == [1, 2, 3, 4, 5]
