@@ -29,6 +29,7 @@ PURPOSES = {
     "flash-attn": "attention on GPUs",
     "httpx": "the judge's endpoint",
     "huggingface-hub": "data sets and models of the hub",
+    "hypothesis": "the tests: inputs that nobody thought of",
     "hydra-core": "the command line's overrides",
     "jinja2": "chat templates",
     "math-verify": "a second opinion in grading",

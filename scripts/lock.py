@@ -13,6 +13,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from verl_dots.terminal import errors, output
+
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "recipes/locks"
 PYTHONS = ("3.11", "3.12")
@@ -20,6 +22,7 @@ HELD = (
     "sys_platform == 'linux'", "platform_python_implementation == 'CPython'", "implementation_name == 'cpython'",
     "python_full_version >= '3.11'", "python_full_version < '3.13'",
 )  # fmt: skip
+RESOLVE_SECONDS = 1800
 SGLANG = ("torch==2.11.0", "torchvision==0.26.0", "torchaudio==2.11.0", "sglang==0.5.12")
 
 
@@ -102,7 +105,7 @@ def compiled(lock: Lock, known: str, options: Sequence[str], upgrade: bool = Fal
             *options, "--fork-strategy=fewest", "--no-annotate", "--no-header", "--quiet", "--output-file=lock.txt",
             *(["--upgrade"] if upgrade else []),
         ]  # fmt: skip
-        done = subprocess.run(command, cwd=folder, text=True, capture_output=True)
+        done = subprocess.run(command, cwd=folder, text=True, capture_output=True, timeout=RESOLVE_SECONDS)
         if done.returncode:
             raise LockError(done.stderr.strip())
         return [without(line, lock) for line in (folder / "lock.txt").read_text().splitlines()]
@@ -128,7 +131,7 @@ def differences(lock: Lock, locked: str) -> list[str]:
         options = [f"--python-version={python}", f"--python-platform={machine}-manylinux_2_35"]
         lines = compiled(lock, locked, options)
         versions_here = {line.partition(" ; ")[0] for line in lines}
-        print(f"  Python {python}: {len(lines)} packages")
+        output().print(f"  Python {python}: {len(lines)} packages")
         if more := sorted(versions_here - versions):
             return [f"Python {python}: {', '.join(more)}"]
     return []
@@ -148,7 +151,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for name in options.names or LOCKS:
             status |= _settle(name, options.write, options.upgrade)
     except LockError as error:
-        print(error, file=sys.stderr)
+        errors().print(error)
         return 1
     return status
 
@@ -157,17 +160,17 @@ def _settle(name: str, write: bool, upgrade: bool) -> int:
     """Resolve one lock and write or compare it."""
     lock, file = LOCKS[name], FOLDER / f"{name}.txt"
     before = file.read_text() if file.exists() else ""
-    print(f"{file.relative_to(ROOT)}:")
+    output().print(f"{file.relative_to(ROOT)}:")
     lines = compiled(lock, before, ["--universal", f"--python-version={PYTHONS[0]}"], upgrade)
     text = text_of(name, lines)
     if write:
         file.write_text(text)
     elif text != before:
         changed = sorted(set(text.splitlines()) ^ set(before.splitlines()))
-        print(f"  is not what comes out: {', '.join(changed)}; --write does it", file=sys.stderr)
+        errors().print(f"  is not what comes out: {', '.join(changed)}; --write does it")
         return 1
     if more := differences(lock, text):
-        print(f"  resolves to others: {'; '.join(more)}", file=sys.stderr)
+        errors().print(f"  resolves to others: {'; '.join(more)}")
         return 1
     return 0
 

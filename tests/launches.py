@@ -99,7 +99,7 @@ def environment(**more: object) -> dict[str, str]:
     """Of a process that imports this checkout: this one's, and some variables more."""
     path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
     own = {"PYTHONPATH": path, "PYTHONUNBUFFERED": "1"}
-    return dict(os.environ) | own | {name: str(value) for name, value in more.items()}
+    return os.environ | own | {name: str(value) for name, value in more.items()}
 
 
 def train(arguments: list, module: str = "verl_dots.main", **variables: object) -> subprocess.CompletedProcess:

@@ -19,10 +19,17 @@ FUNCTIONS = {
 # file -> waits without a limit of their own, and what ends them.
 ENDED_OTHERWISE = {
     "data_prep/chat.py": {"self._pace.wait": "sleeps until the next request's turn"},
+    "scripts/faults/campaign.py": {"found.survivors.wait": "has a limit of its own"},
     "scripts/mutate_stages.py": {"receiver.recv": "polled before"},
     "scripts/reproduce/__main__.py": {"subprocess.run": "the command itself, in the foreground, after its runs"},
     "verl_dots/bridge/patient_trainer.py": {"ray.get": "within a wait of `Patience`"},
     "verl_dots/data/checks.py": {"future.result": "asks the grader, each of whose calls has a limit"},
+    "verl_dots/doctor/context.py": {"subprocess.run": "makes 64 questions, before any check"},
+    "verl_dots/doctor/life.py": {"subprocess.run": "within a check, whose process has a limit"},
+    "verl_dots/doctor/runs.py": {
+        "subprocess.run": "within a check, whose process has a limit",
+        "watching.join": "of a thread that was told to end",
+    },
     "verl_dots/engines/forked_worker.py": {"connection.recv": "the socket has a timeout"},
     "verl_dots/engines/many.py": {"task.result": "of a task that has ended"},
     "verl_dots/engines/warm_workers.py": {"connection.recv": "the socket has a timeout"},

@@ -76,7 +76,7 @@ def command(folder: Path, run: Path, steps: int, overrides: Sequence[str]) -> li
     told = subprocess.run(
         ["bash", RECIPE, *SMALL, *overrides],
         cwd=ROOT, env=os.environ | {name: str(value) for name, value in variables.items()}, check=True, text=True,
-        stdout=subprocess.PIPE,
+        stdout=subprocess.PIPE, timeout=300,
     )  # fmt: skip
     return [sys.executable, *shlex.split(told.stdout)[1:]]
 
@@ -150,7 +150,7 @@ class Launch:
             found.fault = f"it had not ended {limit:.0f} s later"
             self._keep_evidence()
             end_all(below())
-            self.process.wait()
+            self.process.wait(self.limit)
             found.status = None
         found.said = self._last_line()
         if not found.fault and kill.moment.target == STOP and found.status == 0:
@@ -174,7 +174,7 @@ class Launch:
             found.fault = f"it wrote nothing for {self.limit * STALLED:.0f} s"
             self._keep_evidence()
             end_all(below())
-        found.status, found.said = self.process.wait(), self._last_line()
+        found.status, found.said = self.process.wait(self.limit), self._last_line()
         found.completed = found.status == 0 and "complete:" in found.said
         if not found.completed and not found.fault:
             found.fault = f"undisturbed, it ended with status {found.status}"

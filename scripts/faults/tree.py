@@ -141,7 +141,7 @@ class Survivors:
 
     def wait(self) -> list[str]:
         """Names of what did not end in time."""
-        self._thread.join()
+        self._thread.join(2 * self._limit)
         return self.left
 
     def _watch(self) -> None:

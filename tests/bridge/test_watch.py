@@ -68,6 +68,18 @@ def test_who_notices_by_itself_is_left_to_tell(two):
         ray.get(actors[1].work.remote(0.1))
 
 
+def test_a_run_that_saves_what_it_has_learnt_is_left_alone_until_it_has(two):
+    actors, pid = two
+    saved = []
+    with pytest.raises(ProcessDied), Watch({"kind": actors}, patience=0.2) as known:
+        with known.held():
+            os.kill(pid, signal.SIGKILL)
+            time.sleep(1.5)  # several times as long as it takes to be told
+            saved.append("all of it")
+        time.sleep(60)
+    assert saved == ["all of it"]
+
+
 def test_one_that_is_busy_is_not_dead_and_after_the_end_nobody_is_told(two):
     actors, pid = two
     with Watch({"kind": actors}, patience=0):

@@ -42,7 +42,7 @@ def test_a_row_tells_the_fix_only_where_it_failed():
 @pytest.mark.parametrize(
     ("check", "found"),
     [
-        (Check("slow", "software.versions", 1), "no result after 1 s"),
+        (Check("slow", "software.versions", 0.01), "no result after 0.01 s"),
         (Check("unknown", "software.versions", 60), "ended with status 1: StopIteration"),  # no check of that name
     ],
 )

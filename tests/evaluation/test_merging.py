@@ -74,7 +74,7 @@ def test_a_damaged_or_missing_shard_is_named(actor, merged, content):
     file.unlink()
     if content is not None:
         file.write_bytes(content)
-    with refused(str(actor), "file"):
+    with refused(str(file), "damaged"):
         merged(actor, "float32")
     assert not [entry.name for entry in actor.iterdir() if "merged" in entry.name]
 

@@ -10,6 +10,8 @@ from verl_dots.evidence.records import RUN_COLUMNS, RUN_KEY, STEP_COLUMNS, Evide
 # What the tables read of the summary.
 MEASURES = (
     "final_accuracy",
+    "difference",
+    "generated_tokens",
     "steps",
     "step_seconds",
     "rho",

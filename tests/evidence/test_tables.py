@@ -109,7 +109,10 @@ def test_failed_claims_are_shown():
 
 
 def test_not_reached_not_measured_and_not_recorded_are_told_apart():
-    reached = {"steps_to_100_first": (20, 18, 22, 3, 3), "saved_steps_100_first": (0.1, 0.05, 0.2, 3, 3)}
+    reached = {
+        "steps_to_100_first": (20, 18, 22, 3, 3), "difference": (0.02, -0.01, 0.05, 3, 3),
+        "generated_tokens": (39_500, 39_000, 40_000, 3, 3), "saved_steps_100_first": (0.1, 0.05, 0.2, 3, 3),
+    }  # fmt: skip
     missed = {"steps_to_100_first": NOT_ALL, "saved_steps_100_first": NOT_ALL, "saved_per_step": (0.1, 0.05, 0.2, 3, 3)}
     known = ours({("cpu", "grpo"): {}, ("cpu", "dots"): reached, ("cpu", "dots_rr"): missed})
     table = overview(known, {})
@@ -121,7 +124,9 @@ def test_not_reached_not_measured_and_not_recorded_are_told_apart():
     assert cells["DOTS + RR"]["steps saved"] == Missing(Why.NOT_REACHED, "2 of 3 seeds")
     assert cells["DOTS + RR"]["total time saved"] == Missing(Why.NOT_REACHED, "2 of 3 seeds")
     assert cells["DOTS + RR"]["time per step saved"] == Figure(10.0, 5.0, 20.0, seeds=3)
-    assert cells["GRPO"]["steps saved"] == "baseline"
+    assert cells["GRPO"]["steps saved"] == "baseline" == cells["GRPO"]["above GRPO"]
+    assert cells["DOTS"]["above GRPO"] == Figure(2.0, -1.0, 5.0, seeds=3)
+    assert cells["DOTS"]["generated tokens"] == Figure(39.5, 39.0, 40.0, seeds=3)
 
 
 def test_overview_has_a_mean_of_combinations_where_the_summary_has_one():

@@ -1,7 +1,6 @@
 """verl's V1 trainer by public names, with rows in place of its batches; `training.modes` names the mode.
 
-The only class of the package that overrides or calls a private method of verl's trainer. What it relies on is in
-`contract`, which a test compares with the installed verl.
+No other class of the package overrides or calls a private method of verl's trainer. `contract` lists what it relies on.
 """
 
 import math
@@ -33,6 +32,8 @@ def column(values: Any) -> Any:
 
 class BridgeTrainer(PatientTrainer):
     """What a step is made of. Each part changes the rows in the TransferQueue, and `metrics` with their figures."""
+
+    watch: Watch | None = None  # while it trains
 
     @cached_property
     def ranks(self) -> int:
@@ -195,7 +196,7 @@ class BridgeTrainer(PatientTrainer):
 
     def fit(self, agent_loop_manager: Any) -> None:
         """verl's, which ends where a process has died that it waits for."""
-        with Watch(processes_of(self, agent_loop_manager)):
+        with Watch(processes_of(self, agent_loop_manager)) as self.watch:
             super().fit(agent_loop_manager)
 
     def validate(self) -> dict:
@@ -207,6 +208,13 @@ class BridgeTrainer(PatientTrainer):
         """Write verl's part of a checkpoint. Where it is written at once, `saved` tells of it."""
         with unannounced(self):
             super()._save_checkpoint()
+
+    @contextmanager
+    def saving(self) -> Iterator[None]:
+        """A checkpoint is written, for no longer than the run may wait, and no death that is known by now ends it."""
+        what = f"the checkpoint of step {self.global_steps} to be written"
+        with self.watch.held() if self.watch else nullcontext(), self.patience.waiting(what):
+            yield
 
     def saved(self, folder: Path) -> None:
         """Tell verl's callback of a checkpoint that is complete."""
@@ -233,7 +241,7 @@ class BridgeTrainer(PatientTrainer):
         return self.validate()
 
     def _save_checkpoint(self) -> None:
-        with self.patience.waiting(f"the checkpoint of step {self.global_steps} to be written"):
+        with self.saving():
             self.save()
 
     def _load_checkpoint(self) -> None:

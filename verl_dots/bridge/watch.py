@@ -9,7 +9,8 @@ import logging
 import os
 import signal
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, Self
 
 import ray
@@ -45,6 +46,7 @@ class Watch:
         }
         self._over = threading.Event()
         self._death = ""
+        self._holds = 0
         self._thread = threading.Thread(target=self._watch, name="watch", daemon=True)
 
     def __enter__(self) -> Self:
@@ -54,10 +56,19 @@ class Watch:
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: Any) -> None:
         self._over.set()
-        self._thread.join()
+        self._thread.join(CLOSING_SECONDS)
         signal.signal(SIGNAL, self._before)
         if kind is KeyboardInterrupt and self._death:
             raise ProcessDied(self._death) from None
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Leave the main thread alone, as while it saves what is left of the run; its waits end otherwise."""
+        self._holds += 1
+        try:
+            yield
+        finally:
+            self._holds -= 1
 
     def _watch(self) -> None:
         while not self._death:
@@ -67,6 +78,8 @@ class Watch:
         logger.error("%s", self._death)
         patience = self._patience
         while not self._over.wait(patience):
+            if self._holds:
+                continue
             if patience == CLOSING_SECONDS:
                 logger.error("the run does not end after it was told; its process ends itself")
                 os._exit(STATUS)
@@ -79,7 +92,7 @@ class Watch:
         for question in answered:
             name, actor = self._asked.pop(question)
             try:
-                ray.get(question)
+                ray.get(question, timeout=EVERY_SECONDS)  # the answer is there
             except ActorDiedError as error:
                 told = " ".join(str(error).split())
                 self._death = f"the {name} has died, which the run waits for: {told}"
@@ -89,7 +102,7 @@ class Watch:
             self._asked[actor.__ray_ready__.remote()] = (name, actor)
 
     def _raise(self, number: int, frame: object) -> None:
-        if not self._over.is_set():
+        if not self._over.is_set() and not self._holds:
             raise KeyboardInterrupt  # the only exception that Ray lets through while it waits
 
 

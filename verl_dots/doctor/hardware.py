@@ -193,5 +193,5 @@ def memory_of_gpus() -> int | None:
     if tool is None:
         return None
     asked = [tool, "--query-gpu=memory.used", "--format=csv,noheader,nounits"]
-    said = subprocess.run(asked, capture_output=True, text=True).stdout.split()
+    said = subprocess.run(asked, capture_output=True, text=True, timeout=30).stdout.split()
     return max((int(number) for number in said), default=0) * 2**20

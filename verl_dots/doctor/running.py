@@ -79,7 +79,7 @@ def _end(process: subprocess.Popen) -> None:
         process.wait(END_SECONDS)
     except subprocess.TimeoutExpired:
         process.kill()
-        process.wait()
+        process.wait(END_SECONDS)
 
 
 def chosen(checks: Sequence[Check], only: Sequence[str], quick: bool) -> list[Check]:

@@ -96,7 +96,7 @@ def _compiler() -> Row:
         return judged(check, False, "no gcc, cc or clang", limit, fix)
     with tempfile.TemporaryDirectory() as folder:
         command = [compiler, "-x", "c", "-", "-fsyntax-only", f"-I{sysconfig.get_path('include')}"]
-        done = subprocess.run(command, cwd=folder, input=SOURCE, capture_output=True, text=True)
+        done = subprocess.run(command, cwd=folder, input=SOURCE, capture_output=True, text=True, timeout=60)
     said = done.stderr.strip().splitlines()
     return judged(check, done.returncode == 0, compiler if done.returncode == 0 else said[0], limit, fix)
 
@@ -115,7 +115,7 @@ def _driver() -> Row:
     if tool is None:
         return judged(check, False, "no nvidia-smi", limit, "run this on a node with GPUs")
     asked = [tool, "--query-gpu=driver_version", "--format=csv,noheader"]
-    done = subprocess.run(asked, capture_output=True, text=True)
+    done = subprocess.run(asked, capture_output=True, text=True, timeout=30)
     found = re.match(r"(\d+)\.", done.stdout)
     good = found is not None and (int(found[1]),) >= least
     said = (done.stdout or done.stderr).strip().splitlines()
@@ -132,7 +132,7 @@ def _toolkit() -> Row:
         return skipped(check, "no nvcc; flash-attn is there, and nothing else is built")
     if tool is None:
         return judged(check, False, "no nvcc", f"CUDA {wanted}", f"load a module with nvcc, then {INSTALL}")
-    said = subprocess.run([tool, "--version"], capture_output=True, text=True).stdout
+    said = subprocess.run([tool, "--version"], capture_output=True, text=True, timeout=30).stdout
     found = re.search(r"release (\d+)\.(\d+)", said)
     good = found is not None and found[1] == wanted
     shown = f"{found[1]}.{found[2]}" if found else said[:80]

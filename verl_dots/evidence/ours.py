@@ -107,12 +107,14 @@ def _validated(runs: Sequence[pd.DataFrame], benchmark: str) -> Cell:
     return mean_figure(values)
 
 
-def _final_accuracy(ours: Ours, asked: Asked) -> Cell:
-    return summary_cells.figure(ours.summary, asked.combination, asked.method, "final_accuracy", 100.0)
+def _figure(measure: str, scale: float = 1.0) -> Measure:
+    return lambda ours, asked: summary_cells.figure(ours.summary, asked.combination, asked.method, measure, scale)
 
 
-def _rho(ours: Ours, asked: Asked) -> Cell:
-    return summary_cells.figure(ours.summary, asked.combination, asked.method, "rho")
+def _difference(ours: Ours, asked: Asked) -> Cell:
+    """Points of final accuracy above the baseline's run of the same seed."""
+    of_baseline = asked.method == BASELINE and asked.combination in set(ours.summary.combination)
+    return "baseline" if of_baseline else _figure("difference", 100.0)(ours, asked)
 
 
 def _seconds(ours: Ours, asked: Asked, scale: float = 1.0) -> Cell:
@@ -195,11 +197,13 @@ def _curve(rows: pd.DataFrame, smoothing: str) -> validation_curves.Curve:
 # Names that `ours` of papers.yaml may have.
 MEASURES: dict[str, Measure] = {
     **{name: _saving(name) for name in summary_cells.SAVINGS},
-    "final_accuracy": _final_accuracy,
+    "final_accuracy": _figure("final_accuracy", 100.0),
+    "difference": _difference,
+    "thousand_tokens": _figure("generated_tokens", 1e-3),
     "seconds_per_step": _seconds,
     "hours": _training_time(3600.0),
     "minutes": _training_time(60.0),
-    "rho": _rho,
+    "rho": _figure("rho"),
     "rho_off_the_shelf": lambda ours, asked: Missing(Why.NOT_MEASURED),  # no run has it: see `Apart`
     "extra_steps": _extra(lambda steps, _: steps),
     "extra_steps_share": _extra(lambda steps, after: 100 * steps / after),

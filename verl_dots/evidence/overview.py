@@ -20,6 +20,7 @@ SAVED = {
     "rollouts saved": "rollouts_saved",
 }
 NOTES = (
+    "Above GRPO: by how many points the final accuracy is above that of the baseline's run of the same seed.",
     "Saved: the share of the baseline's cost that a method needs less until it first has the baseline's final "
     "accuracy; below 0 it needs more. For good: until the accuracy stays.",
     "Reached: seeds that come to the baseline's final accuracy. Where one does not, nothing is averaged.",
@@ -29,6 +30,7 @@ NOTES = (
 def overview(ours: Ours, combinations: Combinations) -> Table:
     """A section for each combination, and one for the mean of them where the summary has it."""
     columns = [Column("method"), Column("reached"), Column("final accuracy", "%")]
+    columns += [Column("above GRPO", "points"), Column("generated tokens", "k", digits=1)]
     columns += [Column(heading, "%", digits=1) for heading in SAVED]
     names = sorted(set(ours.evidence.runs.combination))
     sections = [
@@ -47,5 +49,5 @@ def _rows(ours: Ours, combination: str, methods: list[str]) -> tuple[tuple[Cell,
 
 def _row(ours: Ours, asked: Asked) -> tuple[Cell, ...]:
     reached = summary_cells.reached(ours.summary, asked.combination, asked.method)
-    measures = ("final_accuracy", *SAVED.values())
+    measures = ("final_accuracy", "difference", "thousand_tokens", *SAVED.values())
     return (label(asked.method), reached, *(ours.cell(measure, asked) for measure in measures))

@@ -246,6 +246,5 @@ def sampling_params(rollout_config: DictConfig, sampling: Sampling, prompt_ids: 
 
 
 def _first(errors: BaseExceptionGroup) -> BaseException:
-    """The first exception inside nested groups."""
-    error = errors.exceptions[0]
+    error = errors.exceptions[0]  # which may itself be a group
     return _first(error) if isinstance(error, BaseExceptionGroup) else error

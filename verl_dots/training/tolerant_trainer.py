@@ -140,7 +140,8 @@ class TolerantTrainer(RecordedTrainer):
         self.global_steps -= 1
         try:
             if not (self.run / f"global_step_{self.global_steps}").exists():
-                self.save()
+                with self.saving():
+                    self.save()
         finally:
             self.global_steps += 1
 
