@@ -29,6 +29,7 @@ from scripts.soak_reading import append, look, read
 from verl_dots.terminal import output
 
 ROOT = Path(__file__).parents[1]
+SAVING_SECONDS = 600.0  # in which a run that is told to end saves its step
 # Everything that goes together, on 8 questions of 4 rollouts: the fewest of which groups can stop early, be refilled
 # and differ in size.
 EVERYTHING = (
@@ -90,7 +91,7 @@ def train(args: argparse.Namespace, out: Path) -> int:
                 time.sleep(args.every)
         except KeyboardInterrupt:
             process.terminate()  # it saves and ends
-            process.wait()
+            process.wait(SAVING_SECONDS)
             raise
     return process.returncode
 

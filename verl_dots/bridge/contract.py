@@ -45,7 +45,7 @@ CONTRACT = (
         "bridge/trainer.py",
         overridden="_next_train_batch(num_prompts) _submit_batch_to_rollout(batch) "
         "_get_required_batch_multiple(dp_size) _validate() _save_checkpoint() _load_checkpoint() "
-        "_log_rollout_data(batch timing_raw rollout_data_dir) fit(agent_loop_manager) "
+        "_log_rollout_data(batch timing_raw rollout_data_dir) "
         "_compute_metrics(batch metrics timing_raw global_steps epoch) _shutdown_dump_executor()",
         called="_fetch_one_gen_batch() _compute_reward_colocate(batch metrics) _balance_batch(batch metrics) "
         "_compute_old_log_prob(batch metrics) _compute_ref_log_prob(batch metrics) _compute_values(batch metrics) "

@@ -1,7 +1,7 @@
 """verl's V1 trainer, of whichever mode, whose waits end, by verl's public names alone."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import ray
@@ -11,6 +11,7 @@ from verl.utils.debug import marked_timer
 
 from verl_dots.bridge.failures import RolloutFailure
 from verl_dots.bridge.patience import ADVICE, Patience, WaitError, rollouts_told
+from verl_dots.bridge.watch import Watch, processes_of
 from verl_dots.rewards.limits import limit_memory
 
 
@@ -22,6 +23,7 @@ class PatientTrainer(PPOTrainer):
     """
 
     patience = Patience(3600.0, ADVICE)  # that of the config, once there is one
+    watch: Watch | None = None  # while it trains
 
     def __init__(self, config: DictConfig):
         self.patience = Patience(config.dots.patience_seconds, ADVICE)
@@ -40,9 +42,16 @@ class PatientTrainer(PPOTrainer):
         ray.get([worker.__ray_call__.remote(lambda _, gibibytes: limit_memory(gibibytes), limit) for worker in workers])
 
     def fit(self, agent_loop_manager: Any) -> None:
-        """verl's: train to the end."""
-        with self.patience.waiting("the first step"):
+        """verl's: train to the end, or until a process has died that it waits for."""
+        with Watch(processes_of(self, agent_loop_manager)) as self.watch, self.patience.waiting("the first step"):
             super().fit(agent_loop_manager)
+
+    @contextmanager
+    def saving(self) -> Iterator[None]:
+        """A checkpoint is written, for no longer than the run may wait, and no death that is known by now ends it."""
+        what = f"the checkpoint of step {self.global_steps} to be written"
+        with self.watch.held() if self.watch else nullcontext(), self.patience.waiting(what):
+            yield
 
     @contextmanager
     def collecting(self) -> Iterator[None]:

@@ -22,7 +22,6 @@ from verl_dots.bridge.announced import announce, unannounced
 from verl_dots.bridge.arrivals import arrived
 from verl_dots.bridge.patient_trainer import PatientTrainer
 from verl_dots.bridge.rows import TRAIN, Rows
-from verl_dots.bridge.watch import Watch, processes_of
 
 
 def column(values: Any) -> Any:
@@ -32,8 +31,6 @@ def column(values: Any) -> Any:
 
 class BridgeTrainer(PatientTrainer):
     """What a step is made of. Each part changes the rows in the TransferQueue, and `metrics` with their figures."""
-
-    watch: Watch | None = None  # while it trains
 
     @cached_property
     def ranks(self) -> int:
@@ -194,11 +191,6 @@ class BridgeTrainer(PatientTrainer):
 
     # --- the run ---------------------------------------------------------------------------------------------
 
-    def fit(self, agent_loop_manager: Any) -> None:
-        """verl's, which ends where a process has died that it waits for."""
-        with Watch(processes_of(self, agent_loop_manager)) as self.watch:
-            super().fit(agent_loop_manager)
-
     def validate(self) -> dict:
         """verl's validation; its figures."""
         with self.patience.waiting(f"the validation at step {self.global_steps}"):
@@ -208,13 +200,6 @@ class BridgeTrainer(PatientTrainer):
         """Write verl's part of a checkpoint. Where it is written at once, `saved` tells of it."""
         with unannounced(self):
             super()._save_checkpoint()
-
-    @contextmanager
-    def saving(self) -> Iterator[None]:
-        """A checkpoint is written, for no longer than the run may wait, and no death that is known by now ends it."""
-        what = f"the checkpoint of step {self.global_steps} to be written"
-        with self.watch.held() if self.watch else nullcontext(), self.patience.waiting(what):
-            yield
 
     def saved(self, folder: Path) -> None:
         """Tell verl's callback of a checkpoint that is complete."""
