@@ -34,6 +34,7 @@ PURPOSES = {
     "jinja2": "chat templates",
     "math-verify": "a second opinion in grading",
     "matplotlib": "figures",
+    "packaging": "compares versions with pins",
     "mpmath": "special functions in grading",
     "msgspec": "imported by the TransferQueue",
     "numpy": "arrays",

@@ -9,6 +9,7 @@ PLUGIN = "verl_dots.engines.plugin"
 COMMON_ENVIRONMENT = {
     "TQ_LOGGING_LEVEL": "ERROR",
     "RAY_USAGE_STATS_ENABLED": "0",
+    "HF_UPDATE_DOWNLOAD_COUNTS": "0",  # datasets would tell a server of each file that it reads, local ones too
     # Ray ends a start whose own processes or workers take longer than half a minute or one; where other runs have the
     # cores they do.
     "RAY_worker_register_timeout_seconds": "600",
