@@ -40,8 +40,8 @@ def test_a_checkpoint_holds_all_of_it_in_its_order(two, tmp_path):
         two.load_state_dict({"uids": []})
 
 
-@pytest.mark.parametrize("there", [{"a"}, {"a", "b", "c"}, set()], ids=str)
+@pytest.mark.parametrize("there", ["a", "abc", ""])
 def test_a_queue_with_other_groups_is_refused(two, there):
     two.require_there({"a", "b"}, "1/transfer_queue")
     with refused("transfer_queue", "damaged", "1/transfer_queue lacks groups"):
-        two.require_there(there, "1/transfer_queue")
+        two.require_there(set(there), "1/transfer_queue")
