@@ -90,7 +90,7 @@ def test_a_look_finds_a_processs_memory_files_and_threads(tmp_path):
     (tmp_path / "global_step_1" / "model").write_bytes(bytes(3 * 2**20))
     (tmp_path / "train.log").write_bytes(bytes(2**20))
     holds = "held = bytearray(64 * 2**20); files = [open('/dev/null') for _ in range(7)]"
-    code = f"import sys; {holds}; print(); sys.stdin.read()"
+    code = f"import sys; {holds}; print(flush=True); sys.stdin.read()"
     with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
         child.stdout.readline()
         found = {(s.of, s.quantity): s.value for s in look(psutil.Process(child.pid), tmp_path, 0, 4)}

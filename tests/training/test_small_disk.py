@@ -163,7 +163,7 @@ def test_a_slow_disk_is_waited_for(tmp_path):
 def test_a_clock_that_stands_still_or_steps_back_overwrites_nothing(tmp_path, monkeypatch):
     for module in ("verl_dots.checkpoints", "verl_dots.training.run_folder"):
         monkeypatch.setattr(f"{module}.time.time", lambda: 1_000_000.0)
-        monkeypatch.setattr(f"{module}.time.strftime", lambda form: "20260101-000000")
+        monkeypatch.setattr(f"{module}.time.strftime", lambda form, at=None: "20260101-000000")
     for number in range(3):
         RunFolder(tmp_path, CONFIG, resumed_step=0).log({"number": number}, step=1)
         own_checkpoint(tmp_path, 2)
