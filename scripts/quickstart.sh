@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # From nothing to a table and figures: installs into .venv, makes the testbed and a tiny model, trains GRPO and DOTS with
-# rollout replay on the CPU and compares them. 11 minutes on 2 slow cores. Run again, it resumes from what is there.
+# rollout replay on the CPU and compares them. 6 and a half minutes on 2 cores. Run again, it resumes from what is there.
 #   bash scripts/quickstart.sh --quick            runs of 12 steps, in folders of their own
 #   SEEDS="1"  STEPS=60  METHODS="grpo dots_rr"   (methods: the recipes of recipes/cpu)
 set -euo pipefail

@@ -1,5 +1,7 @@
 """Figures: what is in them, and that a PNG comes out."""
 
+import re
+
 import numpy as np
 import pytest
 from matplotlib.image import imread
@@ -92,6 +94,27 @@ def test_training_panels(comparison):
     np.testing.assert_allclose(figure.axes[0].lines[0].get_ydata(), [0.1, 0.2, 0.3, 0.4, 0.5, 0.6])
 
 
+def test_the_entropy_is_that_of_the_rollouts_where_all_methods_have_it(write_run):
+    def metrics(step):
+        return {"training/sampled_entropy": 0.1 * step}
+
+    grpo = write_run("grpo", 0, GRPO, metrics=metrics)
+    both = figures.training_figure(
+        compare(grpo, write_run("dots_rr", 0, GRPO, metrics=metrics, without=["actor/entropy"]))
+    )
+    assert both.axes[1].get_title() == "Entropy of the rollouts" and texts(both) == [[], [], []]
+    np.testing.assert_allclose(both.axes[1].lines[-1].get_ydata(), [0.1, 0.2, 0.3, 0.4, 0.5, 0.6])
+    one = figures.training_figure(compare(grpo, write_run("dots", 0, GRPO)))
+    assert one.axes[1].get_title() == "Policy entropy"
+
+
+@pytest.mark.parametrize("draw", [figures.training_figure, figures.effective_figure, figures.replay_figure])
+def test_a_figure_names_how_its_lines_are_smoothed(write_run, draw):
+    told = {"training/effective_groups": 0.5, "replay/share": 0.5}
+    figure = draw(compare(write_run("grpo", 0, GRPO, metrics=lambda step: told)))
+    assert re.search("trailing mean over a (tenth|twentieth) of the steps", figure.get_suptitle())
+
+
 def test_time_units():
     assert drawing.time_unit(90) == (1.0, "seconds")
     assert drawing.time_unit(3600) == (60.0, "minutes")
@@ -122,6 +145,7 @@ def test_replay_is_drawn_by_step_and_by_age(write_run):
     np.testing.assert_allclose(share.lines[0].get_ydata()[1:], 50)  # nothing before training
     assert list(moved.lines[0].get_xdata()) == ["1", "2-3"]
     np.testing.assert_allclose(moved.lines[0].get_ydata(), [0.035, 0.07])
+    assert moved.lines[0].get_linestyle() == "None"  # the ages are bins of unequal width
     assert [line.get_ydata()[1] for line in clipped.lines] == [0.0, 3.0]
     assert "Replayed" in share.get_title()
 

@@ -26,15 +26,15 @@ MOVED_LABELS = ("How far the policy has moved on", "age of the group (steps)", "
 CLIPPED_LABELS = ("Clipped by the loss", "training step", "tokens (%)")
 TEMPERATURE = "temperature/temperature"
 TARGET = "temperature/target"
+POLICY_ENTROPY = ("actor/entropy", "Policy entropy", "nats per token")
+SAMPLED_ENTROPY = ("training/sampled_entropy", "Entropy of the rollouts", "nats per token, by their log-probs")
 CONTROLLER_PANELS = (
-    ("actor/entropy", "Policy entropy", "nats per token"),
+    POLICY_ENTROPY,
     (TEMPERATURE, "Sampling temperature", "temperature"),
 )
-TRAINING_PANELS = (
-    ("critic/score/mean", "Training reward", "mean reward"),
-    ("actor/entropy", "Policy entropy", "nats per token"),
-    ("response_length/mean", "Response length", "tokens"),
-)
+REWARD = ("critic/score/mean", "Training reward", "mean reward")
+LENGTH = ("response_length/mean", "Response length", "tokens")
+TWENTIETH, TENTH = (f"trailing mean over a {part} of the steps" for part in ("twentieth", "tenth"))
 
 
 def accuracy_figure(comparison: Comparison) -> Figure:
@@ -83,12 +83,16 @@ def training_figure(comparison: Comparison) -> Figure:
 
     Seeds are averaged; the line is a trailing mean over a twentieth of the steps. With four
     methods or fewer the unsmoothed mean is drawn beneath it as a faint line, and the band. A
-    panel names the methods that did not record its metric.
+    panel names the methods that did not record its metric. The entropy is that of the rollouts
+    where all methods have it: a policy's own takes a forward pass, which not all of them make.
     """
+    sampled = all(any(SAMPLED_ENTROPY[0] in run.rows for run in method.runs) for method in comparison.methods)
     with rc_context(STYLE):
         figure = Figure(figsize=SIZE_INCHES)
         panels = figure.subplots(1, 3)
-        for panel, (key, title, unit) in zip(panels, TRAINING_PANELS, strict=True):
+        for panel, (key, title, unit) in zip(
+            panels, (REWARD, SAMPLED_ENTROPY if sampled else POLICY_ENTROPY, LENGTH), strict=True
+        ):
             lacking = []
             for index, method in enumerate(comparison.methods):
                 look, drawn = drawing.look(index, method.name, comparison.baseline), len(panel.lines)
@@ -103,6 +107,7 @@ def training_figure(comparison: Comparison) -> Figure:
             panel.set_ylabel(unit)
             panel.xaxis.set_major_locator(drawing.locator(integer=True))
             panel.margins(x=0.02)
+        figure.suptitle(f"Thick: {TWENTIETH}")
         drawing.legend(figure, *panels)
         return figure
 
@@ -138,7 +143,7 @@ def effective_figure(comparison: Comparison) -> Figure | None:
             panel.xaxis.set_major_locator(drawing.locator())
         panels[2].xaxis.set_major_formatter(EngFormatter(sep=" "))
         panels[0].set_ylabel("effective groups (%)")
-        figure.suptitle("Groups whose rollouts differ in reward")
+        figure.suptitle(f"Groups whose rollouts differ in reward, {TENTH}")
         drawing.legend(figure, panels[0])
         return figure
 
@@ -163,11 +168,13 @@ def replay_figure(comparison: Comparison) -> Figure | None:
             smoothed = mean.rolling(max(1, round(len(mean) / 10)), min_periods=1).mean()
             share.plot(mean.index, 100 * smoothed[REPLAYED_SHARE], label=drawing.name(method), markevery=5, **look)
             known = [age for age in AGES if AGE_KEY.format(age) in rows]
-            moved.plot(known, [rows[AGE_KEY.format(age)].mean() for age in known], **look)
+            ages = look | {"linestyle": "", "marker": look["marker"] or "o"}  # unequal bins: nothing joins them
+            moved.plot(known, [rows[AGE_KEY.format(age)].mean() for age in known], **ages)
             for kind, line in (("fresh", ":"), ("replayed", "-")):
                 if (key := f"loss/{kind}/clip_share") in smoothed:
                     label = f"{drawing.name(method)}, {kind}"
                     clipped.plot(mean.index, 100 * smoothed[key], line, color=look["color"], label=label)
+        figure.suptitle(f"Over steps: {TENTH}")
         share.set_ylim(0, 100)
         moved.set_ylim(bottom=0)
         for panel, labels in ((share, SHARE_LABELS), (moved, MOVED_LABELS), (clipped, CLIPPED_LABELS)):
@@ -200,6 +207,7 @@ def controller_figure(comparison: Comparison) -> Figure | None:
         for panel, (_, title, unit) in zip(panels, CONTROLLER_PANELS, strict=True):
             panel.set(title=title, xlabel="training step", ylabel=unit)
             panel.margins(x=0.02)
+        figure.suptitle(f"Thick: {TWENTIETH}")
         drawing.legend(figure, *panels)
         return figure
 

@@ -68,10 +68,10 @@ def refuse_selection_questions(config: DictConfig, dots: DotsConfig, questions: 
             key="dots.preemptive.prompts",
             reason="size",
         )
-    _refuse_predictor(dots, questions)
+    _refuse_predictor(dots, questions, has_gpus=config.trainer.device != "cpu")
 
 
-def _refuse_predictor(dots: DotsConfig, questions: Questions) -> None:
+def _refuse_predictor(dots: DotsConfig, questions: Questions, has_gpus: bool) -> None:
     """The checkpoint and the cache against the backbone, whose weights are not loaded for it."""
     from verl_dots.difficulty.embeddings import EmbeddingCache
     from verl_dots.difficulty.predictors import backbone_of, load_attention
@@ -84,10 +84,10 @@ def _refuse_predictor(dots: DotsConfig, questions: Questions) -> None:
         cache = EmbeddingCache(dots.difficulty.cache, identity)
         there = len(questions) - len(cache.missing(backbone.inputs(questions.texts, questions.answers)))
     logger.info("%d of %d questions are embedded already, in %s", there, len(questions), cache.folder)
-    if dots.difficulty.device == "cpu" and len(questions) - there > MANY:
+    if has_gpus and dots.difficulty.device == "cpu" and len(questions) - there > MANY:
         logger.warning(
-            "%d questions are embedded on the CPU before the first step; with a large backbone, set "
-            "dots.difficulty.device=cuda where there is a GPU, or fill the cache on one beforehand: "
+            "%d questions are embedded on the CPU before the first step; set dots.difficulty.device=cuda, or "
+            "fill the cache on a GPU beforehand: "
             "python -m verl_dots.difficulty.embed DATA --backbone %s --layers %s --reads %s --device cuda",
             len(questions) - there, backbone.path, backbone.layers, backbone.reads,
         )  # fmt: skip
