@@ -32,6 +32,14 @@ def role_of(command: str) -> str:
     return "Ray" if "ray" in command else "other"
 
 
+def with_all_below(top: psutil.Process) -> list[psutil.Process]:
+    """A process and all below it; none where it has ended."""
+    try:
+        return [top, *top.children(recursive=True)]
+    except psutil.NoSuchProcess:
+        return []
+
+
 class Processes:
     """Samples a process and all below it in a thread, from `with` to the end of it.
 
@@ -68,11 +76,7 @@ class Processes:
             time.sleep(EVERY_SECONDS)
 
     def _look(self) -> None:
-        try:
-            below = [self._top, *self._top.children(recursive=True)]
-        except psutil.NoSuchProcess:
-            return
-        for process in below:
+        for process in with_all_below(self._top):
             try:
                 times, command = process.cpu_times(), " ".join(process.cmdline())
             except (psutil.NoSuchProcess, psutil.AccessDenied):

@@ -11,7 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 from scripts.paper_settings import README, RECIPES
 from scripts.reproduce.cluster import Row, read_rows
 from scripts.sections import asked_to_write, settle, with_section
-from verl_dots.doctor.needs import CHECKPOINTS, needs_of
+from verl_dots.doctor.footprint import CHECKPOINTS, footprint_of
 from verl_dots.doctor.shapes import shape_of
 from verl_dots.engines.environment import prepare_environment
 from verl_dots.launch.compose import compose
@@ -50,7 +50,7 @@ def table() -> str:
 def _cells(row: Row) -> list[str]:
     *_, own = row.hours
     config = config_of(row.recipe, own)
-    needs = needs_of(config, shape_of(config.actor_rollout_ref.model.path), MEMORY)
+    needs = footprint_of(config, shape_of(config.actor_rollout_ref.model.path), MEMORY)
     hours = ", ".join(f"`{method}` {hours * row.gpus:.0f}" for method, hours in row.hours.items())
     sizes = (needs.update, needs.rollouts, needs.sequences * GB, needs.host, needs.disk)
     return [f"`{row.recipe}.sh`", str(row.gpus), hours, *(f"{size / GB:,.0f}" for size in sizes)]

@@ -14,7 +14,6 @@ is not, or where the run fails. Memory counts what processes share in part for e
 """
 
 import argparse
-import json
 import os
 import subprocess
 import sys
@@ -26,6 +25,8 @@ import psutil
 
 from scripts.soak_flatness import Slope, draw, series_of, slopes
 from scripts.soak_reading import append, look, read
+from verl_dots.reporting.rows import read_rows
+from verl_dots.reporting.runs import METRICS_FILE
 from verl_dots.terminal import output
 
 ROOT = Path(__file__).parents[1]
@@ -57,13 +58,9 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
 
 
 def rows_of(run: Path) -> dict[int, dict]:
-    """Metrics by step, of whole lines alone."""
-    path, rows = run / "metrics.jsonl", {}
-    for line in path.read_text().splitlines() if path.exists() else ():
-        if line.endswith("}"):
-            row = json.loads(line)
-            rows.setdefault(row["step"], {}).update(row)
-    return rows
+    """Metrics by step; of a run that has written none yet, none."""
+    path = run / METRICS_FILE
+    return read_rows(path).by_step if path.exists() else {}
 
 
 def step_times(rows: Mapping[int, Mapping[str, float]]) -> dict[int, float]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import psutil
 
-from scripts.processes import role_of
+from scripts.processes import role_of, with_all_below
 
 MIB = 2**20
 ALL = "all processes"
@@ -77,7 +77,7 @@ def look(top: psutil.Process, run: Path, launch: int, step: int) -> list[Sample]
 
 def _of_processes(top: psutil.Process) -> dict[tuple[str, str], float]:
     found: dict[tuple[str, str], float] = defaultdict(float)
-    for process in _below(top):
+    for process in with_all_below(top):
         try:
             role = role_of(" ".join(process.cmdline()))
             one = {
@@ -92,13 +92,6 @@ def _of_processes(top: psutil.Process) -> dict[tuple[str, str], float]:
             found[role, quantity] += value
             found[ALL, quantity] += value
     return dict(found)
-
-
-def _below(top: psutil.Process) -> list[psutil.Process]:
-    try:
-        return [top, *top.children(recursive=True)]
-    except psutil.NoSuchProcess:
-        return []
 
 
 def proportional_bytes(pid: int) -> int:
@@ -125,7 +118,7 @@ def _of_folders(top: psutil.Process, run: Path) -> dict[tuple[str, str], float]:
 
 def _session(top: psutil.Process) -> Path | None:
     """Folder of the run's Ray, which the command line of its raylet names."""
-    for process in _below(top):
+    for process in with_all_below(top):
         try:
             for word in process.cmdline():
                 if word.startswith(("--session_dir=", "--session-dir=")):

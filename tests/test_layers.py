@@ -93,6 +93,7 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
             "generation",
             "guard",
             "launch",
+            "reporting",
             "rollout",
             "settings",
             "sizes",

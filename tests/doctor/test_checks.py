@@ -10,7 +10,7 @@ from packaging.requirements import Requirement
 from verl_dots.doctor import hardware, life, rows, running, software
 from verl_dots.doctor.checks import CHECKS
 from verl_dots.doctor.context import Context
-from verl_dots.doctor.needs import Needs
+from verl_dots.doctor.footprint import Footprint
 from verl_dots.doctor.running import Check, chosen, run_check
 from verl_dots.sizes import GB
 
@@ -97,7 +97,7 @@ def test_the_limits_of_all_control_groups_count(tmp_path, monkeypatch):
 
 
 def test_memory_of_a_gpu_fails_where_a_need_is_above_it():
-    needs = Needs(update=50 * GB, rollouts=90 * GB, host=0, checkpoint=0, sequences=0)
+    needs = Footprint(update=50 * GB, rollouts=90 * GB, host=0, checkpoint=0, sequences=0)
     outcomes = {row.check.split(",")[0]: row.outcome for row in hardware.memory_rows(needs, 85 * GB, 0.9)}
     assert outcomes == {
         "memory of the update": "pass",

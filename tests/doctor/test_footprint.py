@@ -6,7 +6,7 @@ import yaml
 from tests.launches import ROOT, plain_config
 from tests.recipes.recipe_runs import METHODS, settings
 from tests.refusals import changed, refused
-from verl_dots.doctor.needs import needs_of
+from verl_dots.doctor.footprint import footprint_of
 from verl_dots.doctor.shapes import MODELS, shape_of
 from verl_dots.sizes import GB, ModelShape
 
@@ -28,7 +28,7 @@ LOGITS = 2 * 10 * 1_000
 
 
 def needs(*overrides: str):
-    return needs_of(changed(plain_config(), [*GIVEN, *overrides]), SHAPE, 10 * GB)
+    return footprint_of(changed(plain_config(), [*GIVEN, *overrides]), SHAPE, 10 * GB)
 
 
 def test_a_run_needs_its_state_what_is_gathered_activations_and_logits():

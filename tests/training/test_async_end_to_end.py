@@ -5,7 +5,8 @@ from functools import partial
 
 import pytest
 
-from tests.launches import cut_off, must_train, on, rollouts_of, rows_of
+from tests.launches import cut_off, must_train, rollouts_of, rows_of
+from tests.training.everything import everything
 
 pytestmark = pytest.mark.e2e
 
@@ -16,15 +17,12 @@ LOGS = (
 
 
 def overrides(inputs, folder, steps, **more):
-    """Of the preset `all` with budgets, while rollouts go on."""
-    settings = {
-        "dots.preset": "all", "dots.difficulty.cache": folder / "embeddings", "data.train_max_samples": 32,
-        "trainer.v1.trainer_mode": "colocate_async", "dots.loss.behaviour": "engine",
-        "dots.temperature.entropy": "engine", "trainer.save_freq": 2,
+    """Of all methods that go together, while rollouts go on."""
+    mode = {
+        "trainer.v1.trainer_mode": "colocate_async", "dots.loss.behaviour": "engine", "trainer.save_freq": 2,
+        "dots.temperature.entropy": "engine", "dots.selection.references": 8, "dots.selection.mu": 2,
     }  # fmt: skip
-    small = on("selection", references=8, tau=0.1, mu=2) | on("replay", capacity=8)
-    small |= on("budget", by="predicted", widen=3, least=2, most=8) | on("length_penalty", ranked="step")
-    return inputs.without_validation(folder / "run", steps, settings, small, more)
+    return everything(inputs, folder, steps, **mode, **more)
 
 
 @pytest.fixture(scope="module")

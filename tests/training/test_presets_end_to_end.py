@@ -5,6 +5,7 @@ from itertools import combinations
 import pytest
 
 from tests.launches import GRPO_RR, assert_resumes, must_train, on, rows_of
+from tests.training.everything import everything
 
 pytestmark = pytest.mark.e2e
 
@@ -56,14 +57,6 @@ def test_every_pair_runs(inputs, tmp_path, pair):
         assert not missing, f"step {step}"
         assert row["critic/score/mean"] == row["critic/score/mean"]
     assert expected <= set().union(*rows.values())
-
-
-def everything(inputs, folder, steps, **more):
-    """Overrides of a run of the preset `all`, with E3's budget and its length penalty, which it leaves out."""
-    settings = {"dots.preset": "all", "dots.difficulty.cache": folder / "embeddings", "data.train_max_samples": 32}
-    small = on("selection", references=12, tau=0.1, mu=1) | on("replay", capacity=8)
-    small |= on("budget", by="predicted", widen=3, least=2, most=8) | on("length_penalty", ranked="step")
-    return inputs.without_validation(folder / "run", steps, settings, small, more)
 
 
 @pytest.fixture(scope="module")

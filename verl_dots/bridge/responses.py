@@ -4,6 +4,8 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from verl_dots.bridge.clients import AroundClient
+
 LONGEST_SHOWN = 3  # wrong values in a message
 
 
@@ -11,7 +13,7 @@ class EngineError(ValueError):
     """An engine gave a response that cannot be trained on."""
 
 
-class CheckedResponses:
+class CheckedResponses(AroundClient):
     """A rollout client whose responses can be trained on; one that cannot raises for its rollout alone.
 
     A response that is longer than data.max_response_length is cut there by verl's loop.
@@ -22,15 +24,8 @@ class CheckedResponses:
     """
 
     def __init__(self, client: Any, vocabulary: int):
-        self._client, self._vocabulary = client, vocabulary
-
-    def __getattr__(self, attribute: str) -> Any:
-        if attribute.startswith("__"):
-            raise AttributeError(attribute)
-        return getattr(self._client, attribute)
-
-    def __deepcopy__(self, memo: dict) -> "CheckedResponses":
-        return self  # hydra copies what it hands to an agent loop
+        super().__init__(client)
+        self._vocabulary = vocabulary
 
     async def generate(self, request_id: str, **kwargs: Any) -> Any:
         """verl's.

@@ -13,6 +13,8 @@ import hashlib
 from collections.abc import Callable
 from typing import Any
 
+from verl_dots.bridge.clients import AroundClient
+
 # Engines that derive a request's seed themselves, from the index of its rollout.
 INDEXED_ENGINES = ("hf",)
 SEED_NAMES = {"vllm": "seed", "sglang": "sampling_seed"}
@@ -46,7 +48,7 @@ def own_randomness(rollout_config: Any, step: int, prompt: str, rollout: int) ->
     return {}
 
 
-class DistinctRequests:
+class DistinctRequests(AroundClient):
     """A rollout client whose requests each have a name of their own.
 
     With full_determinism verl names every request of its TransferQueue agent loops "det-0". The load balancer sends
@@ -58,15 +60,8 @@ class DistinctRequests:
     """
 
     def __init__(self, client: Any, name: Callable[[], str]):
-        self._client, self._name = client, name
-
-    def __getattr__(self, attribute: str) -> Any:
-        if attribute.startswith("__"):
-            raise AttributeError(attribute)
-        return getattr(self._client, attribute)
-
-    def __deepcopy__(self, memo: dict) -> "DistinctRequests":
-        return self  # hydra copies what it hands to an agent loop
+        super().__init__(client)
+        self._name = name
 
     async def generate(self, request_id: str, **kwargs: Any) -> Any:
         """verl's, with another name where verl's is no one's own."""

@@ -1,6 +1,7 @@
 """What a doctor was asked about, as each of its processes reads it."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -16,6 +17,13 @@ from verl_dots.launch.compose import compose
 
 ROOT = Path(verl_dots.__file__).parents[1]
 TINY = ROOT / "recipes" / "cpu" / "tiny_model"
+
+
+def environment() -> dict[str, str]:
+    """Variables of a process that imports this checkout."""
+    return os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
+
+
 QUESTIONS = 512
 
 

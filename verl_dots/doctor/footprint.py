@@ -12,7 +12,7 @@ CHECKPOINTS = 3  # two are kept, and the third is written
 
 
 @dataclass(frozen=True)
-class Needs:
+class Footprint:
     """Bytes; of a GPU the greatest at a time.
 
     Attributes:
@@ -40,7 +40,7 @@ class Needs:
         return CHECKPOINTS * self.checkpoint
 
 
-def needs_of(config: DictConfig, shape: ModelShape, gpu: int) -> Needs:
+def footprint_of(config: DictConfig, shape: ModelShape, gpu: int) -> Footprint:
     """What a run on GPUs of `gpu` bytes needs; without offloading, and with a critic of the actor's shape.
 
     Args:
@@ -65,7 +65,7 @@ def needs_of(config: DictConfig, shape: ModelShape, gpu: int) -> Needs:
     share, parallel = rollout.gpu_memory_utilization, rollout.tensor_model_parallel_size
     room = sizes.cache_room(shape, gpu, share, parallel)
     length = config.data.max_prompt_length + config.data.max_response_length
-    return Needs(
+    return Footprint(
         update=update,
         rollouts=resting + sizes.CONTEXT + int(gpu * share),
         host=sizes.host_memory(shape, trainer.n_gpus_per_node, has_reference(config)),

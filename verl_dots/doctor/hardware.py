@@ -8,7 +8,7 @@ from pathlib import Path
 import psutil
 
 from verl_dots.doctor.context import Context
-from verl_dots.doctor.needs import CHECKPOINTS, Needs, needs_of
+from verl_dots.doctor.footprint import CHECKPOINTS, Footprint, footprint_of
 from verl_dots.doctor.rows import Row, judged, skipped
 from verl_dots.doctor.shapes import shape_of
 from verl_dots.sizes import GB
@@ -37,7 +37,7 @@ def gpus(context: Context) -> list[Row]:
         return rows
     free, total = min(torch.cuda.mem_get_info(number) for number in range(there))
     share = context.config.actor_rollout_ref.rollout.gpu_memory_utilization
-    needs = needs_of(context.config, shape_of(context.model), total)
+    needs = footprint_of(context.config, shape_of(context.model), total)
     rows.append(
         judged(
             "free memory of a GPU",
@@ -50,7 +50,7 @@ def gpus(context: Context) -> list[Row]:
     return rows + memory_rows(needs, total, share)
 
 
-def memory_rows(needs: Needs, total: int, share: float) -> list[Row]:
+def memory_rows(needs: Footprint, total: int, share: float) -> list[Row]:
     """Of a GPU of `total` bytes: what the update and the rollouts need of it, by formula."""
     return [
         judged(
@@ -123,7 +123,7 @@ def _infiniband(context: Context) -> Row:
 def host(context: Context) -> list[Row]:
     """RAM, shared memory, cores and disk of this node."""
     config, trainer = context.config, context.config.trainer
-    needs = needs_of(config, shape_of(context.model), H100)
+    needs = footprint_of(config, shape_of(context.model), H100)
     least = CPU_RUN if context.cpu else needs.host
     room = free_memory()
     rows = [

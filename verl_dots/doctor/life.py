@@ -2,7 +2,6 @@
 
 import json
 import math
-import os
 import shutil
 import subprocess
 import sys
@@ -10,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from verl_dots.data.file_lists import file_list
-from verl_dots.doctor.context import ROOT, CheckFailed, Context
+from verl_dots.doctor.context import ROOT, CheckFailed, Context, environment
 from verl_dots.doctor.engine import engine_overrides
 from verl_dots.doctor.rows import Row, judged, skipped
 from verl_dots.doctor.runs import FIX, STEPS, memory, tiny_run, train
@@ -45,9 +44,7 @@ def _evaluated(context: Context, run: Path) -> list[Row]:
     ]  # fmt: skip
     log = Path(context.work) / "evaluate.log"
     with log.open("w") as file:
-        path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
-        environment = dict(os.environ, PYTHONPATH=path)
-        status = subprocess.run(command, cwd=ROOT, env=environment, stdout=file, stderr=subprocess.STDOUT).returncode
+        status = subprocess.run(command, cwd=ROOT, env=environment(), stdout=file, stderr=subprocess.STDOUT).returncode
     merged = sorted(run.glob("global_step_3/actor/merged-*/*.safetensors"))
     results = json.loads((out / "evaluation.json").read_text())["results"] if status == 0 else []
     return [

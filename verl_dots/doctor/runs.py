@@ -1,8 +1,6 @@
 """Short training runs of the tiny model, by the recipes and the launch of every other run."""
 
-import json
 import math
-import os
 import subprocess
 import sys
 import threading
@@ -12,12 +10,14 @@ from pathlib import Path
 
 import psutil
 
-from verl_dots.doctor.context import ROOT, CheckFailed, Context
+from verl_dots.doctor.context import ROOT, CheckFailed, Context, environment
 from verl_dots.doctor.engine import CLOSE, CLOSE_BF16
 from verl_dots.doctor.hardware import memory_of_gpus
 from verl_dots.doctor.rows import Row, judged
 from verl_dots.launch.attention_checks import KEY, has_flash_attention
 from verl_dots.launch.recipes import overrides_of
+from verl_dots.reporting.rows import read_rows
+from verl_dots.reporting.runs import METRICS_FILE
 from verl_dots.sizes import GB
 
 STEPS = 3
@@ -82,15 +82,13 @@ def train(overrides: list[str], folder: Path, log: Path) -> Run:
         CheckFailed: it does not end well; the message is the last line that it wrote.
     """
     command = [sys.executable, "-m", "verl_dots.main", *overrides]
-    path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
     done, most = threading.Event(), {"ram": 0, "gpu": memory_of_gpus()}
     watching = threading.Thread(target=_watch, args=(done, most, psutil.virtual_memory().available))
     watching.start()
     try:
         with log.open("w") as file:
-            environment = dict(os.environ, PYTHONPATH=path)
             status = subprocess.run(
-                command, cwd=ROOT, env=environment, stdout=file, stderr=subprocess.STDOUT
+                command, cwd=ROOT, env=environment(), stdout=file, stderr=subprocess.STDOUT
             ).returncode
     finally:
         done.set()
@@ -98,7 +96,7 @@ def train(overrides: list[str], folder: Path, log: Path) -> Run:
     if status:
         lines = [line.strip() for line in log.read_text().splitlines() if line.strip()]
         raise CheckFailed(f"status {status}: {lines[-1][:300] if lines else 'no output'}", f"see {log}; {FIX}")
-    return Run(folder, rows_of(folder), most["ram"], most["gpu"])
+    return Run(folder, read_rows(folder / METRICS_FILE).by_step, most["ram"], most["gpu"])
 
 
 def _watch(done: threading.Event, most: dict[str, int | None], before: int) -> None:
@@ -106,15 +104,6 @@ def _watch(done: threading.Event, most: dict[str, int | None], before: int) -> N
         most["ram"] = max(most["ram"], before - psutil.virtual_memory().available)
         if most["gpu"] is not None:
             most["gpu"] = max(most["gpu"], memory_of_gpus())
-
-
-def rows_of(folder: Path) -> dict[int, dict[str, float]]:
-    """Metrics of a run folder by step."""
-    rows: dict[int, dict[str, float]] = {}
-    for line in (folder / "metrics.jsonl").read_text().splitlines():
-        row = json.loads(line)
-        rows.setdefault(row["step"], {}).update(row)
-    return rows
 
 
 def trained(check: str, run: Run, *keys: str, steps: int = STEPS) -> list[Row]:

@@ -46,6 +46,11 @@ class Rows:
     resumes: int
     notes: tuple[str, ...]
 
+    @property
+    def by_step(self) -> dict[int, dict[str, Any]]:
+        """The same, by their step."""
+        return {row["step"]: row for row in self.values}
+
 
 def parse(line: bytes) -> dict[str, Any]:
     """Return the object of a line.

@@ -78,10 +78,7 @@ def fit(logs: Sequence[RunLog], measured: Measured | None, start: Learning) -> F
     Raises:
         ConfigError: a run that did not sample uniformly.
     """
-    for log in logs:
-        if not log.uniform:
-            text = f"--runs {log.path}: it chose its questions, so its log does not tell how a uniform run learns; "
-            raise ConfigError(text + "name a run of dots.preset=grpo for the fit", key="--runs", reason="excluded")
+    _require_uniform(logs)
     validated = any(log.accuracy for log in logs)
     names = ["rate", "ceiling", *["validation mean", "validation deviation"] * validated]
     first = {"rate": start.rate, "ceiling": start.ceiling, "validation mean": 0.0, "validation deviation": 2.0}
@@ -119,6 +116,13 @@ def fit(logs: Sequence[RunLog], measured: Measured | None, start: Learning) -> F
         told,
         {kind: float(np.mean(part**2)) for kind, part in kinds.items() if len(part)},
     )
+
+
+def _require_uniform(logs: Sequence[RunLog]) -> None:
+    for log in logs:
+        if not log.uniform:
+            text = f"--runs {log.path}: it chose its questions, so its log does not tell how a uniform run learns; "
+            raise ConfigError(text + "name a run of dots.preset=grpo for the fit", key="--runs", reason="excluded")
 
 
 def _residuals(
