@@ -16,6 +16,7 @@ from typing import Any
 from scripts.faults.compare import differences
 from scripts.faults.launch import Launch, Launched, command, prepare
 from scripts.faults.moments import Kill, planned, seconds_of
+from scripts.faults.tree import leave_alone
 from verl_dots.journal import Journal
 
 IDENTICAL = "identical"
@@ -68,6 +69,7 @@ class Campaign:
     def go(self, wanted: int) -> None:
         """Kill until so many kills are done and their chains compared."""
         prepare(self.out)
+        leave_alone()
         self._plain()
         with self.kills, self.chains:
             while self.counted() < wanted or self._open_chain() in self._chains_of_kills():

@@ -28,6 +28,8 @@ ROLES = {
     "storage": "ray::SimpleStorageUnit",
     "raylet": "/raylet/raylet ",
 }
+# What was below this process before any run: it is not theirs, nor are the processes that it makes.
+_there_before: set[psutil.Process] = set()
 LOOK_EVERY_SECONDS = 0.5  # for new processes: a look costs some milliseconds
 
 
@@ -39,12 +41,21 @@ def title(pid: int) -> str:
         return ""
 
 
+def leave_alone() -> None:
+    """From now on take what is below this process for somebody else's."""
+    _there_before.update(below())
+
+
 def below(pid: int | None = None) -> list[psutil.Process]:
-    """All that live below a process; this one if none is given."""
-    found = []
+    """All of the runs that live below a process; this one if none is given."""
+    found: list[psutil.Process] = []
     with contextlib.suppress(psutil.NoSuchProcess):
         found = psutil.Process(pid).children(recursive=True)
-    return [process for process in found if alive(process)]
+    spared = set(_there_before)
+    for process in _there_before:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            spared.update(process.children(recursive=True))
+    return [process for process in found if process not in spared and alive(process)]
 
 
 def alive(process: psutil.Process) -> bool:
@@ -119,7 +130,8 @@ def forget_ended(command: int) -> None:
     """Let the kernel forget orphans that have ended, but for the command: its status is for who waits for it."""
     for process in psutil.Process().children():
         with contextlib.suppress(psutil.NoSuchProcess, ChildProcessError):
-            if process.pid != command and process.status() == psutil.STATUS_ZOMBIE:
+            own = process.pid != command and process not in _there_before
+            if own and process.status() == psutil.STATUS_ZOMBIE:
                 os.waitpid(process.pid, os.WNOHANG)
 
 

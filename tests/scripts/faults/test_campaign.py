@@ -4,9 +4,11 @@ It must find a run that loses something, one that hangs, and one that leaves a p
 """
 
 import os
+import subprocess
 import sys
 import time
 
+import psutil
 import pytest
 
 from scripts.faults import campaign, launch, moments, tree
@@ -116,6 +118,20 @@ def test_a_process_that_outlives_its_run_is_told_and_ended(made):
     assert of.chains.done[1]["first"][-1].startswith("left over at its end: ")
 
 
+def test_what_was_there_before_the_runs_is_left_alone(made):
+    """Other tests' processes are below this one, too, with children that they make meanwhile."""
+    makes_another = "import subprocess, sys; subprocess.run([sys.executable, '-c', 'input()'])"
+    other = subprocess.Popen([sys.executable, "-c", makes_another], stdin=subprocess.PIPE)
+    try:
+        of = made("strays", "command", "step", limit=3.0)
+        of.go(1)
+        assert outcomes(of)[0].startswith("left over: ") and tree.below() == []
+        assert other.poll() is None and len(psutil.Process(other.pid).children()) == 1
+    finally:
+        other.communicate(b"\n", timeout=20)
+    assert other.returncode == 0
+
+
 def test_a_run_that_does_not_end_is_ended_and_told_with_evidence(made, tmp_path):
     of = made("stalls", "engine", limit=3.0)
     of.go(1)
@@ -133,8 +149,6 @@ def test_the_command_of_a_run_is_the_recipe_made_small(tmp_path):
 
 def test_moments_are_seen_through_a_real_tree(tmp_path):
     """A process with Ray's name for the engine, below this one."""
-    import subprocess
-
     process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)", "ray::EngineServer.generate_many"])
     try:
         seen = moments.Sight(tmp_path, tree.Tree(os.getpid()))
