@@ -134,3 +134,11 @@ def test_what_is_no_archive_is_damaged(tmp_path, how):
         file.write_bytes(file.read_bytes()[:100] if how == "cut" else b"no archive")
     with refused(str(file), "damaged"):
         require_harmless(file)
+
+
+def test_the_state_of_random_numbers_is_read_with_its_array(tmp_path):
+    torch.save(
+        {"numpy": np.random.RandomState(1).get_state(), "many": np.arange(3, dtype=np.float16)}, tmp_path / "a.pt"
+    )
+    name, keys, *_ = load(tmp_path / "a.pt")["numpy"]
+    assert name == "MT19937" and keys.dtype == np.uint32 and keys.shape == (624,)

@@ -10,6 +10,7 @@ import pickle
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch.serialization import get_unsafe_globals_in_checkpoint
 
@@ -25,6 +26,8 @@ NAMES = frozenset({
     "numpy.ndarray", "numpy.dtype", "numpy._core.multiarray._reconstruct", "numpy.core.multiarray._reconstruct",
     "numpy._core.multiarray.scalar", "numpy.core.multiarray.scalar", "_codecs.encode",
 })  # fmt: skip
+# Classes of a numpy dtype, that of Python objects apart: torch asks for them by class, where a file names the dtype.
+ARRAY_TYPES = [type(np.dtype(code)) for code in np.typecodes["All"] if code != "O"]
 # What the TransferQueue saves beside tensors.
 QUEUE_NAMES = frozenset({
     "collections.OrderedDict", "collections.defaultdict", "torch._utils._rebuild_tensor_v2", "torch.Size",
@@ -80,7 +83,7 @@ def load(file: Path) -> Any:
     Raises:
         ConfigError: see `require_harmless`.
     """
-    with torch.serialization.safe_globals(_named(file)):
+    with torch.serialization.safe_globals([*_named(file), *ARRAY_TYPES]):
         return torch.load(file, map_location="cpu", weights_only=True)
 
 

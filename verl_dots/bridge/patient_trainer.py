@@ -12,6 +12,7 @@ from verl.utils.debug import marked_timer
 from verl_dots.bridge.failures import RolloutFailure
 from verl_dots.bridge.patience import ADVICE, Patience, WaitError, rollouts_told
 from verl_dots.bridge.watch import Watch, processes_of
+from verl_dots.bridge.workers import SEEDED
 from verl_dots.rewards.limits import limit_memory
 
 
@@ -35,6 +36,12 @@ class PatientTrainer(PPOTrainer):
         with self.patience.waiting("the workers to start: devices that Ray has free (`ray status`), models to load"):
             super().init()
             self._limit_rewards()
+
+    def _init_resource_pool_mgr(self) -> None:
+        super()._init_resource_pool_mgr()
+        for role, worker in self.role_worker_mapping.items():
+            if seeded := SEEDED.get(worker.__ray_actor_class__):
+                self.role_worker_mapping[role] = ray.remote(seeded)
 
     def _limit_rewards(self) -> None:
         """Limit the memory of the reward workers, whose functions may be anybody's."""
