@@ -22,12 +22,16 @@ import argparse
 import sys
 from pathlib import Path
 
+from rich.box import SIMPLE
 from rich.table import Table
 
 from scripts.faults.campaign import IDENTICAL, Campaign
 from verl_dots.settings import Refusal
 from verl_dots.terminal import errors, output
 from verl_dots.training.origin import commit
+
+
+WIDTH = 140  # of the table, in characters, at least
 
 
 def arguments(argv: list[str] | None = None) -> argparse.Namespace:
@@ -52,7 +56,10 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
 
 def table(campaign: Campaign) -> Table:
     """A row for each kill."""
-    made = Table("kill", "chain", "killed", "in", "after step", "ended in (s)", "left for (s)", "outcome")
+    made = Table(box=SIMPLE)
+    for name in ("kill", "chain", "killed", "in", "after step", "ended in (s)", "left for (s)"):
+        made.add_column(name, no_wrap=True)
+    made.add_column("outcome", overflow="fold")
     for number, kill, outcome in campaign.outcomes():
         during = kill["during"] if kill["held"] else f"({kill['during']})"
         seconds = f"{kill['seconds']:.1f}", f"{kill['survived']['seconds']:.1f}"
@@ -77,7 +84,7 @@ def main(argv: list[str] | None = None) -> int:
         errors().print(f"fault_test: {error}")
         return 2
     outcomes = [outcome for _, _, outcome in campaign.outcomes()]
-    console.print(table(campaign))
+    console.print(table(campaign), width=max(WIDTH, console.width))
     console.print("in brackets: over before the kill came. left for: how long processes outlived the command")
     same = outcomes.count(IDENTICAL)
     console.print(f"{len(outcomes)} kills, {same} identical")

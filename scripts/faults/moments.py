@@ -4,9 +4,10 @@ A moment begins when what it names is seen from outside, by files and by the nam
 the time that this took in the undisturbed run has passed since. No code of the run knows of it.
 """
 
+import contextlib
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +16,7 @@ import numpy as np
 from scripts.faults.tree import Tree
 from verl_dots.manifest import MANIFEST
 
+TICK = 0.01  # seconds by which the time of a file may be behind the clock
 STOP, TERMINATE = "requeue", "preemption"  # of SLURM: a file `stop`; SIGTERM, and SIGKILL to all soon after
 
 
@@ -90,6 +92,7 @@ class Sight:
     def __init__(self, run: Path, tree: Tree):
         self.run, self.tree = run, tree
         self.began = time.monotonic()
+        self._launched = time.time() - TICK
         self._metrics = run / "metrics.jsonl"
         self._rows_before = self._lines()
         self._saved = {folder.name for folder in run.glob("global_step_*") if (folder / MANIFEST).exists()}
@@ -121,15 +124,21 @@ class Sight:
         """Between the step's rollouts and its update the task runner works alone."""
         return self.trains() and not self.generates() and self.tree.does("worker").strip() == "ray::WorkerDict"
 
-    def _saving(self) -> list[Path]:
+    def _written(self, paths: Iterable[Path]) -> bool:
+        """Whether one of these is of this launch: what is half there may be of an earlier one that was killed."""
+        with contextlib.suppress(FileNotFoundError):  # renamed or removed meanwhile
+            return any(path.stat().st_ctime >= self._launched for path in paths)
+        return False
+
+    def _unfinished(self) -> list[Path]:
         new = [folder for folder in self.run.glob("global_step_*") if folder.name not in self._saved]
         return [folder for folder in new if not (folder / MANIFEST).exists()]
 
     def saves(self) -> bool:
-        return bool(self._saving())
+        return any(self._written([folder, *folder.glob("*")]) for folder in self._unfinished())
 
     def writes_model(self) -> bool:
-        return any(True for folder in self._saving() for _ in (folder / "actor").glob("*.pt"))
+        return any(self._written((folder / "actor").glob("*.pt")) for folder in self._unfinished())
 
     def resumes(self) -> bool:
         """It has a trainer and reads a checkpoint, or begins."""

@@ -1,6 +1,7 @@
 """Which kills are planned, and when their moments come: seen in a folder and in the names of processes."""
 
 import json
+import time
 from collections import Counter
 
 import pytest
@@ -82,6 +83,20 @@ def test_a_save_lasts_from_its_first_file_to_the_list_of_all(sight):
     assert sight.writes_model()
     write_manifest(folder, 2)
     assert not sight.saves() and not sight.writes_model()
+
+
+def test_what_an_earlier_kill_left_of_a_save_is_no_save_until_it_is_written_again(sight):
+    half = sight.run / "global_step_2" / "actor"
+    half.mkdir(parents=True)
+    (half / "model_world_size_1_rank_0.pt").write_bytes(b"half")
+    time.sleep(0.05)
+    later = Sight(sight.run, Titles())
+    assert sight.writes_model() and not later.saves() and not later.writes_model()
+    (half.parent / "data.part").write_bytes(b"1")
+    (half.parent / "data.part").rename(half.parent / "data.pt")
+    assert later.saves() and not later.writes_model()
+    (half / "model_world_size_1_rank_0.pt").write_bytes(b"whole")
+    assert later.writes_model()
 
 
 def test_the_moment_comes_after_the_rows_and_its_share_of_the_time(sight):
