@@ -30,7 +30,6 @@ from verl_dots.settings import Refusal
 from verl_dots.terminal import errors, output
 from verl_dots.training.origin import commit
 
-
 WIDTH = 140  # of the table, in characters, at least
 
 
@@ -84,7 +83,8 @@ def main(argv: list[str] | None = None) -> int:
         errors().print(f"fault_test: {error}")
         return 2
     outcomes = [outcome for _, _, outcome in campaign.outcomes()]
-    console.print(table(campaign), width=max(WIDTH, console.width))
+    console.width = max(WIDTH, console.width)
+    console.print(table(campaign))
     console.print("in brackets: over before the kill came. left for: how long processes outlived the command")
     same = outcomes.count(IDENTICAL)
     console.print(f"{len(outcomes)} kills, {same} identical")
