@@ -1,6 +1,6 @@
 """Tables and figure of the results in recipes/cpu/results.csv: `python -m scripts.testbed_results [--write]`.
 
-The tables stand in recipes/cpu/README.md and README.md, the figure is recipes/cpu/accuracy.svg. Without --write: exit 1
+The tables stand in recipes/cpu/README.md, the figure is recipes/cpu/accuracy.svg. Without --write: exit 1
 if a table is not the one of the data. An empty cell of the data is a figure that there is none of.
 """
 
@@ -18,16 +18,6 @@ NOTHING = "–"
 TIMES = {"at_15": "15", "at_30": "30", "at_42": "42"}  # column -> steps of GRPO
 # section -> (document, heading -> columns of the data; two columns are mean and deviation)
 TABLES: Mapping[str, tuple[Path, Mapping[str, Sequence[str]]]] = {
-    "results": (
-        ROOT / "README.md",
-        {
-            "preset": ("preset",),
-            "final (%)": ("final", "final_sd"),
-            "time of a step": ("step_time",),
-            "steps to 71.4 %": ("steps_to_final",),
-            "generated tokens (k)": ("tokens_k",),
-        },
-    ),
     "accuracy and cost": (
         FOLDER / "README.md",
         {

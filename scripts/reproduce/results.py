@@ -1,19 +1,20 @@
 """The results that are kept: `python -m scripts.reproduce.results [--keep RUNS] [--write]`.
 
 --keep reads run folders into recipes/evidence/results, as small tables. Runs that are kept there stay, but for those of
-the same combination, method, seed and kind. --write makes recipes/RESULTS.md of these tables. With neither: exit 1 if
-the document is not theirs.
+the same combination, method, seed and kind. --write makes recipes/RESULTS.md of these tables, and the README's table
+and figure. With neither: exit 1 if a document is not theirs.
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from scripts.reproduce import front
 from scripts.reproduce.matrix import Matrix, read_matrix
-from scripts.sections import settle
+from scripts.sections import settle, with_section
 from verl_dots.evidence import rendering, results, saved
 from verl_dots.evidence.cells import Column, Section, Table
 from verl_dots.evidence.measuring import measure
@@ -24,6 +25,7 @@ from verl_dots.evidence.records import Evidence
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "recipes/evidence"
 KEPT, DOCUMENT, MATRIX, CLAIMS = FOLDER / "results", ROOT / "recipes/RESULTS.md", "cpu.yaml", "claims.yaml"
+FRONT, SCRIPT = ROOT / "README.md", "python -m scripts.reproduce.results"
 # Tables of the document; those of the papers are on the page.
 SHOWN = ("claims", "overview", "seeds")
 BEGIN = """<!-- made by python -m scripts.reproduce.results --write, of recipes/evidence/results; not to be edited -->
@@ -57,10 +59,15 @@ def combinations_table(matrix: Matrix, there: set[str]) -> Table:
     return Table("combinations", "Combinations", tuple(map(Column, heads)), (Section("", rows),))
 
 
-def text_of(evidence: Evidence, folder: Path) -> str:
-    """The document of an evidence; `folder` holds the matrix and the claims."""
+def tables_of(evidence: Evidence, folder: Path) -> dict[str, Table]:
+    """All tables of an evidence by their names; `folder` holds the matrix and the claims."""
     about = results.read_about(folder / MATRIX, folder / CLAIMS)
-    made = {table.name: table for table in results.result_tables(evidence, measure(evidence, stand_in=False), about)}
+    made = results.result_tables(evidence, measure(evidence, stand_in=False), about)
+    return {table.name: table for table in made}
+
+
+def text_of(evidence: Evidence, made: Mapping[str, Table], folder: Path) -> str:
+    """The document of an evidence and its tables."""
     shown = [made[name] for name in SHOWN]
     shown.insert(1, combinations_table(read_matrix(folder / MATRIX), set(evidence.runs.combination)))
     told = "".join(f"- {name}: {text}\n" for name, text in results.facts(evidence).items())
@@ -86,7 +93,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return int(DOCUMENT.exists())
     if not DOCUMENT.exists() and not options.write:
         return 1
-    return settle(DOCUMENT, text_of(saved.load(KEPT), FOLDER), options.write)
+    evidence = saved.load(KEPT)
+    made = tables_of(evidence, FOLDER)
+    differs = settle(DOCUMENT, text_of(evidence, made, FOLDER), options.write)
+    if options.write:
+        front.draw_curves(evidence, KEPT)
+    table = front.table_of(made["overview"])
+    return differs | settle(FRONT, with_section(FRONT, front.SECTION, SCRIPT, table), options.write)
 
 
 if __name__ == "__main__":

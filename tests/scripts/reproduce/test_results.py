@@ -4,7 +4,8 @@ import pandas as pd
 import pytest
 import yaml
 
-from scripts.reproduce import results
+from scripts.reproduce import front, results
+from scripts.sections import begin_of, end_of
 from tests.evidence import made
 from tests.test_documents import MOST_WORDS, sentences, words
 from verl_dots.evidence import saved
@@ -51,8 +52,10 @@ def places(monkeypatch, tmp_path):
     saved.save(evidence(), folder / "results")
     for name, path in {
         "FOLDER": folder, "KEPT": folder / "results", "DOCUMENT": tmp_path / "RESULTS.md",
+        "FRONT": tmp_path / "README.md",
     }.items():  # fmt: skip
         monkeypatch.setattr(results, name, path)
+    (tmp_path / "README.md").write_text(f"before\n{begin_of('results', results.SCRIPT)}{end_of('results')}after\n")
     return tmp_path
 
 
@@ -68,6 +71,21 @@ def test_the_document_is_written_from_the_kept_tables_and_compared_with_them(pla
     assert fingerprint(evidence().run("one", "grpo", 1, "accuracy")) in text
     assert "one: a run is left out." in text
     (places / "RESULTS.md").write_text(text.replace("50.0", "60.0"))
+    assert results.main([]) == 1
+
+
+def test_the_readme_has_a_row_a_method_and_the_curves(places):
+    assert results.main(["--write"]) == 0
+    text = (places / "README.md").read_text()
+    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if line[:1] == "|"]
+    assert cells[0] == list(front.SHOWN)
+    assert [row[0] for row in cells[2:]] == ["GRPO", "DOTS + RR"] and [row[-1] for row in cells[2:]] == ["2 of 2"] * 2
+    # Means of the three validations: (10 + 30 + 40) / 3, and 20 of GRPO.
+    assert cells[3][1].startswith("26.67") and cells[3][2].startswith("6.67") and cells[3][3].startswith("0.4")
+    assert text.startswith("before\n") and text.endswith("after\n")
+    drawn = (places / "evidence/results/accuracy.svg").read_text()
+    assert "2 runs a line" in drawn and "generated tokens" in drawn and "seeds" not in drawn
+    (places / "README.md").write_text(text.replace("26.67", "27.67"))
     assert results.main([]) == 1
 
 

@@ -1,0 +1,46 @@
+"""What the README shows of the kept results: a row a method, the mean over all combinations, and the curves of it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from verl_dots.evidence import rendering
+from verl_dots.evidence.cells import Table
+from verl_dots.evidence.figures.curves import draw
+from verl_dots.evidence.figures.style import looks, save
+from verl_dots.evidence.figures.training import ACCURACY_AGAINST
+from verl_dots.evidence.measures import OVERALL
+from verl_dots.evidence.records import ACCURACY_RUN, Evidence
+
+SECTION, STEM = "results", "accuracy"
+AGAINST = ("steps", "tokens")  # time is there for runs that were timed alone
+SHOWN = ("method", "final accuracy (%)", "above GRPO (points)", "generated tokens (k)", "reached")
+
+
+def table_of(overview: Table) -> str:
+    """The last section of the table of all methods, some columns of it: the mean over the combinations, if several."""
+    titles, section = [column.title for column in overview.columns], overview.sections[-1]
+    places = [titles.index(name) for name in SHOWN]
+    rows = tuple(tuple(row[place] for place in places) for row in section.rows)
+    columns = tuple(overview.columns[place] for place in places)
+    part = Table(SECTION, "", columns, (replace(section, heading="", rows=rows),))
+    return rendering.markdown(part).partition("\n\n")[2].strip() + "\n"
+
+
+def draw_curves(evidence: Evidence, folder: Path) -> Path:
+    """Write the accuracy against steps and tokens, over the runs of all combinations; the path of the SVG.
+
+    A run of one combination and seed counts like any other. Points are means over the same step of all runs.
+    """
+    steps = evidence.steps[evidence.steps["kind"] == ACCURACY_RUN]
+    of_run = steps.groupby(["combination", "seed"]).ngroup()
+    together = steps.assign(combination=OVERALL, seed=of_run)
+    curves = [curve for curve in ACCURACY_AGAINST if curve.name in AGAINST]
+    [drawn] = draw(together, looks(evidence.runs["method"]), STEM, curves).values()
+    if drawn.figure is None:
+        raise ValueError(drawn.text)
+    title = drawn.figure.get_suptitle().replace("the seeds", "the runs").replace("seeds a", "runs a")
+    drawn.figure.suptitle(title)
+    save(drawn.figure, folder / STEM).unlink()  # a repository keeps the smaller one
+    return folder / f"{STEM}.svg"
