@@ -25,7 +25,7 @@ from pathlib import Path
 from rich.box import SIMPLE
 from rich.table import Table
 
-from scripts.faults.campaign import IDENTICAL, Campaign
+from scripts.faults.campaign import IDENTICAL, Campaign, outcomes_in
 from verl_dots.settings import Refusal
 from verl_dots.terminal import errors, output
 from verl_dots.training.origin import commit
@@ -53,13 +53,13 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     return args
 
 
-def table(campaign: Campaign) -> Table:
-    """A row for each kill."""
+def table(out: Path) -> Table:
+    """A row for each kill of a folder."""
     made = Table(box=SIMPLE)
     for name in ("kill", "chain", "killed", "in", "after step", "ended in (s)", "left for (s)"):
         made.add_column(name, no_wrap=True)
     made.add_column("outcome", overflow="fold")
-    for number, kill, outcome in campaign.outcomes():
+    for number, kill, outcome in outcomes_in(out):
         during = kill["during"] if kill["held"] else f"({kill['during']})"
         seconds = f"{kill['seconds']:.1f}", f"{kill['survived']['seconds']:.1f}"
         made.add_row(
@@ -82,9 +82,9 @@ def main(argv: list[str] | None = None) -> int:
     except (Refusal, RuntimeError) as error:
         errors().print(f"fault_test: {error}")
         return 2
-    outcomes = [outcome for _, _, outcome in campaign.outcomes()]
+    outcomes = [outcome for _, _, outcome in outcomes_in(out)]
     console.width = max(WIDTH, console.width)
-    console.print(table(campaign))
+    console.print(table(out))
     console.print("in brackets: over before the kill came. left for: how long processes outlived the command")
     same = outcomes.count(IDENTICAL)
     console.print(f"{len(outcomes)} kills, {same} identical")

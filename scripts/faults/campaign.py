@@ -6,6 +6,7 @@ OUT/chain-3/run     a run that is killed; console.log beside it, and difference.
 OUT/kills.jsonl     a line for each kill that is done, OUT/chains.jsonl for each chain that is compared
 """
 
+import json
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -166,20 +167,25 @@ class Campaign:
             shutil.rmtree(checkpoint, ignore_errors=True)
         self.say(f"chain {chain} is identical")
 
-    # --- what came of it -------------------------------------------------------------------------------------
 
-    def outcomes(self) -> Iterator[tuple[int, dict[str, Any], str]]:
-        """Of each kill that came at its moment: its number, its line, and IDENTICAL or what is wrong."""
-        for number, kill in sorted(self.kills.done.items()):
-            if not kill["came"]:
-                continue
-            chain = self.chains.done.get(kill["chain"])
-            if kill["fault"]:
-                outcome = kill["fault"]
-            elif kill["left"]:
-                outcome = f"left over: {', '.join(kill['left'])}"
-            elif chain is None:
-                outcome = "not compared yet"
-            else:
-                outcome = IDENTICAL if not chain["differences"] else f"differs: {chain['first'][0]}"
-            yield number, kill, outcome
+def outcomes_in(out: Path) -> Iterator[tuple[int, dict[str, Any], str]]:
+    """Of each kill in a folder that came at its moment: its number, its line, and IDENTICAL or what is wrong."""
+    kills, chains = ({line["number"]: line for line in _done(out / name)} for name in ("kills.jsonl", "chains.jsonl"))
+    for number, kill in sorted(kills.items()):
+        if not kill["came"]:
+            continue
+        chain = chains.get(kill["chain"])
+        if kill["fault"]:
+            outcome = kill["fault"]
+        elif kill["left"]:
+            outcome = f"left over: {', '.join(kill['left'])}"
+        elif chain is None:
+            outcome = "not compared yet"
+        else:
+            outcome = IDENTICAL if not chain["differences"] else f"differs: {chain['first'][0]}"
+        yield number, kill, outcome
+
+
+def _done(journal: Path) -> list[dict[str, Any]]:
+    """Lines behind the settings of a journal; none of one that has not begun."""
+    return [json.loads(line) for line in journal.read_text().splitlines()[1:]] if journal.exists() else []

@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from scripts.faults import campaign, launch, moments, tree
-from scripts.faults.campaign import IDENTICAL, Campaign
+from scripts.faults.campaign import IDENTICAL, Campaign, outcomes_in
 from scripts.faults.moments import Kill, Moment
 
 ROOT = launch.ROOT
@@ -75,7 +75,7 @@ def made(tmp_path, monkeypatch):
 
 
 def outcomes(of):
-    return [outcome for _, _, outcome in of.outcomes()]
+    return [outcome for _, _, outcome in outcomes_in(of.out)]
 
 
 def test_kills_that_leave_no_trace_are_identical_and_are_not_repeated(made):
