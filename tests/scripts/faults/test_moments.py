@@ -1,13 +1,14 @@
 """Which kills are planned, and when their moments come: seen in a folder and in the names of processes."""
 
 import json
+import os
 import time
 from collections import Counter
 
 import pytest
 
 from scripts.faults.moments import MOMENTS, WHEN, Clock, Kill, Moment, Sight, planned, seconds_of
-from scripts.faults.tree import ROLES
+from scripts.faults.tree import ROLES, Tree
 from verl_dots.manifest import write_manifest
 
 
@@ -42,9 +43,13 @@ class Titles:
 
     def __init__(self):
         self.of = {}
+        self.seconds = 0.0
 
     def does(self, role):
         return self.of.get(role, "")
+
+    def computed(self, role):
+        return self.seconds
 
     def pids(self, role):
         return [1] if role in self.of else []
@@ -72,6 +77,25 @@ def test_what_a_run_does_is_seen_by_the_names_of_its_processes(sight):
     assert sight.updates() and not sight.replays()
     titles["difficulty worker"] = "ray::DifficultyWorker.predict"
     assert sight.selects()
+
+
+def test_a_prediction_too_short_for_a_name_is_seen_by_what_its_process_computes(sight):
+    sight.tree.of |= {"engine": "ray::EngineServer.generate_many", "difficulty worker": "ray::DifficultyWorker"}
+    sight.tree.seconds = 2.0  # to embed the questions, before it trains
+    assert not sight.selects()
+    for computed, seen in ((0.0001, False), (0.02, True), (0.0001, False)):
+        time.sleep(0.01)
+        sight.tree.seconds += computed
+        assert sight.selects() is seen
+
+
+def test_what_a_process_computes_is_read_from_its_main_thread():
+    tree = Tree(os.getpid())
+    before, until = tree.computed("command"), time.process_time() + 0.05
+    while time.process_time() < until:
+        pass
+    assert before > 0 and 0.03 < tree.computed("command") - before < 1
+    assert Tree(2**22 + 1).computed("command") == 0.0
 
 
 def test_a_save_lasts_from_its_first_file_to_the_list_of_all(sight):
