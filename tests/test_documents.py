@@ -8,7 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from scripts import config_table, metrics_table, paper_settings, recipe_needs, savings_results, testbed_results
+from scripts import (
+    config_table,
+    draft_savings,
+    metrics_table,
+    paper_settings,
+    recipe_needs,
+    savings_results,
+    testbed_results,
+)
 from scripts.reproduce import results as kept_results
 from scripts.sections import begin_of, end_of, with_section
 from verl_dots.config import PRESETS, DotsConfig
@@ -35,7 +43,16 @@ def each(documents: list[Path]) -> pytest.MarkDecorator:
 
 every_document = each(DOCUMENTS)
 # Of sections of documents, and of a whole one.
-SCRIPTS = (config_table, metrics_table, paper_settings, recipe_needs, savings_results, testbed_results, kept_results)
+SCRIPTS = (
+    config_table,
+    draft_savings,
+    metrics_table,
+    paper_settings,
+    recipe_needs,
+    savings_results,
+    testbed_results,
+    kept_results,
+)
 
 
 def fenced(text: str) -> str:
