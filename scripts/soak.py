@@ -38,7 +38,8 @@ EVERYTHING = (
     "data.max_response_length=24", "data.val_max_samples=32", "trainer.test_freq=50", "trainer.save_freq=50",
     "dots.budget.enable=True", "dots.budget.by=predicted", "dots.budget.least=2", "dots.budget.most=8",
     "dots.length_penalty.enable=True", "dots.length_penalty.ranked=step", "dots.refill.enable=True",
-    "dots.refill.at_the_limit=train", "dots.stop_early.enable=True", "dots.selection.references=8",
+    "dots.refill.at_the_limit=train", "dots.stop_early.enable=True", "dots.stop_early.strength=1",
+    "dots.selection.references=8",
 )  # fmt: skip
 
 

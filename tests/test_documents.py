@@ -10,6 +10,7 @@ import pytest
 
 from scripts import (
     config_table,
+    draft_savings,
     kill_table,
     metrics_table,
     paper_settings,
@@ -45,6 +46,7 @@ every_document = each(DOCUMENTS)
 # Of sections of documents, and of a whole one.
 SCRIPTS = (
     config_table,
+    draft_savings,
     kill_table,
     metrics_table,
     paper_settings,

@@ -57,6 +57,15 @@ def test_each_question_counts_once_in_a_mean_reward_whatever_its_rollouts():
         mean_reward([])
 
 
+def test_what_stands_for_a_mean_reward_counts_in_the_steps_and_in_no_other():
+    whole, stopped = Group("whole", (1.0, 0.0)), Group("stopped", (1.0, 1.0))
+    step = Step(1, groups={"whole": whole}, dropped=[stopped], unbiased={"whole": 0.25})
+    assert step.mean_reward == (0.25 + 1) / 2 and mean_reward(step.new) == (0.5 + 1) / 2
+    assert outcomes(step.new_in_batch, (0.0, 1.0))["training/reward"] == 0.5
+    with pytest.raises(ValueError, match="no groups"):
+        _ = Step(1).mean_reward
+
+
 def test_rewards_in_single_precision_are_still_the_greatest():
     found = outcomes([Group("a", (0.8999999761581421,) * 2)], (0.0, 0.9))
     assert found["training/all_right_groups"] == 1

@@ -121,6 +121,8 @@ class Step:
         predicted: question -> difficulty that the source predicts, as far as it does.
         groups: by uid, once all rollouts are there.
         dropped: groups that the step has rolled out and gives up, whatever their rollouts have shown.
+        unbiased: uid -> what stands for the mean reward of a group in `mean_reward`: where which groups got all their
+            rollouts depends on the first ones, the groups' own means are too far out.
         forwarded: whether the forward pass of the proximal policy took every row.
         other_tokens: response tokens that the step has sampled and does not train on.
         other_rollouts: rollouts that they are of.
@@ -136,6 +138,7 @@ class Step:
     predicted: Mapping[int, float] = field(default_factory=dict)
     groups: dict[str, Group] = field(default_factory=dict)
     dropped: list[Group] = field(default_factory=list)
+    unbiased: dict[str, float] = field(default_factory=dict)
     forwarded: bool = True
     other_tokens: int = 0
     other_rollouts: int = 0
@@ -149,6 +152,11 @@ class Step:
     def new_in_batch(self) -> list[Group]:
         """Those of them that the step trains on."""
         return [group for group in self.groups.values() if group.origin.new]
+
+    @property
+    def mean_reward(self) -> float:
+        """Mean reward of the new groups, each counting once; raises ValueError where there are none."""
+        return mean_reward(self.new, self.unbiased)
 
     @contextmanager
     def timed(self, name: str) -> Iterator[None]:
@@ -176,15 +184,18 @@ def columns(groups: Sequence[Group]) -> tuple[np.ndarray, np.ndarray, np.ndarray
     return questions_N, rewards_N, np.array([group.size for group in groups], dtype=np.int64)
 
 
-def mean_reward(groups: Sequence[Group]) -> float:
+def mean_reward(groups: Sequence[Group], instead: Mapping[str, float] | None = None) -> float:
     """Mean of the groups' mean rewards: every question counts once, however many rollouts it has.
+
+    Args:
+        instead: uid -> what stands for a group's mean reward.
 
     Raises:
         ValueError: no groups.
     """
     if not groups:
         raise ValueError("no groups have no mean reward; give one or more")
-    return float(columns(groups)[1].mean())
+    return float(np.mean([(instead or {}).get(group.uid, group.mean_reward) for group in groups]))
 
 
 def outcomes(groups: Sequence[Group], reward_range: tuple[float, float]) -> dict[str, float]:

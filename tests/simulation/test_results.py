@@ -15,7 +15,8 @@ def trace(accuracy, **changes):
     same = np.full(steps, 0.5)
     columns = {
         "effective": same, "reward": same, "signal": same, "rollouts": np.arange(1, steps + 1) * 10.0, "coverage": same,
-        "replayed": same * 0, "age": same * np.nan, "ability": same, "temperature": same,
+        "replayed": same * 0, "stopped": same * 0, "saved": same * 0, "lost": same * 0, "age": same * np.nan,
+        "ability": same, "temperature": same,
     }  # fmt: skip
     return Trace(accuracy=np.array(accuracy), **columns | changes)
 
@@ -90,3 +91,15 @@ def test_figures_show_every_setting_and_a_sweep_where_there_is_an_axis(tmp_path)
     sweep = figures.sweep([base, *swept])
     assert sweep.axes[0].lines[0].get_xdata().tolist() == [8, 64, 512] and sweep.axes[0].get_xscale() == "log"
     assert figures.sweep([base, *swept[:1]]) is None
+
+
+def test_stops_are_shown_where_there_are_any():
+    """False stops are a share of all stops of the run: 0.1 + 0.2 of 0.2 + 0.4."""
+    some = trace([0.3, 0.5], stopped=np.array([0.2, 0.4]), saved=np.array([0.1, 0.2]), lost=np.array([0.1, 0.2]))
+    found = results.figures(some, trace([0.2, 0.3]), [])
+    assert (found["stopped"], found["spared"], found["false stops"]) == pytest.approx((0.3, 0.15, 0.5))
+    none = results.summarise(setting(), [SLOW], [SLOW], [])
+    assert np.isnan(results.figures(SLOW, SLOW, [])["false stops"])
+    shown = results.summarise(setting(), [some], [trace([0.2, 0.3])], [])
+    names = [[column.header for column in results.table(of).columns] for of in ([none], [none, shown])]
+    assert "stopped %" not in names[0] and {"stopped %", "false stops %"} <= set(names[1])

@@ -67,3 +67,10 @@ def test_methods_without_a_model_are_refused():
 def test_other_presets_are_simulated(policy):
     (found,) = made(policies=(policy,))
     assert found.values == {"policy": policy} and found.rollouts == 8
+
+
+def test_stopping_early_is_simulated_and_refused_as_a_run_refuses_it():
+    (found,) = made("dots.stop_early.enable=True", "dots.stop_early.first=0.25")
+    assert found.dots.stop_early.enable and found.dots.stop_early.first == 0.25
+    with refused("dots.selection.enable", "excluded"):
+        made("dots.stop_early.enable=True", policies=("grpo",))

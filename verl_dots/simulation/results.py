@@ -95,6 +95,9 @@ def figures(trace: Trace, base: Trace, targets: Sequence[float]) -> dict[str, fl
         "coverage": trace.coverage[-1],
         "replayed": trace.replayed.mean(),
         "age": np.nanmean(trace.age) if np.isfinite(trace.age).any() else np.nan,
+        "stopped": trace.stopped.mean(),
+        "spared": trace.saved.mean(),
+        "false stops": trace.lost.sum() / trace.stopped.sum() if trace.stopped.any() else np.nan,
         "temperature": trace.temperature[-1],
         "accuracy": trace.accuracy[-1],
         "rollouts": trace.rollouts[-1],
@@ -153,11 +156,17 @@ def table(results: Sequence[Result]) -> Table:
     """What the terminal shows: a column for each key of the grid, then figures, steps to every target among them."""
     keys = list(dict.fromkeys(key for result in results for key in result.values))
     targets = [name.removeprefix("steps to ") for name in results[0].figures if name.startswith("steps to ")]
+    stops = {
+        "stopped %": ("stopped", 100, 1),
+        "false stops %": ("false stops", 100, 1),
+    }
+    any_stops = any(result.figures["stopped"].mean > 0 for result in results)
     columns = {
         "effective %": ("effective", 100, 1),
         "coverage %": ("coverage", 100, 1),
         "replayed %": ("replayed", 100, 0),
         "age": ("age", 1, 1),
+        **(stops if any_stops else {}),
         "accuracy %": ("accuracy", 100, 1),
         "rollouts k": ("rollouts", 1e-3, 1),
         **{f"steps to {target}": (f"steps to {target}", 1, 1) for target in targets},

@@ -1,7 +1,7 @@
 """A simulated run: the steps of one setting with one seed."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
@@ -17,10 +17,11 @@ from verl_dots.simulation.replay import SimulatedReplay
 from verl_dots.simulation.response import Entropy, Learning, Policy
 from verl_dots.simulation.selection import Selected
 from verl_dots.simulation.sources import NearTarget, Posterior, Rolled, Source, Uniform
+from verl_dots.simulation.stopping import Parts, Stopping
 from verl_dots.simulation.validation import Validation
 
 VOCABULARY = 151_936  # of Qwen2.5; the temperature depends on its logarithm
-POOL, PREDICTIONS, OUTCOMES, CHOICES, REPLAY = range(5)  # streams of random numbers
+POOL, PREDICTIONS, OUTCOMES, CHOICES, REPLAY, AUDIT = range(6)  # streams of random numbers
 
 
 @dataclass(frozen=True)
@@ -78,6 +79,9 @@ class Trace:
         rollouts: in total so far, references included.
         coverage: share of the questions that have been trained on so far.
         replayed: share of the batch's groups that are replayed.
+        stopped: share of the groups with a first part that got no rest, with stopping early.
+        saved: rollouts of these as a share of all that the groups would have had.
+        lost: stopped groups that would have been effective, as a share of the groups with a first part.
         age: mean age of the replayed groups, steps; nan where there are none.
         ability: mean ability after the step.
         temperature: of the step.
@@ -90,6 +94,9 @@ class Trace:
     rollouts: np.ndarray
     coverage: np.ndarray
     replayed: np.ndarray
+    stopped: np.ndarray
+    saved: np.ndarray
+    lost: np.ndarray
     age: np.ndarray
     ability: np.ndarray
     temperature: np.ndarray
@@ -110,13 +117,14 @@ class SimulatedRun:
 
     def __init__(self, world: World, setting: Setting, steps: int, seed: int):
         self.world, self.setting, self.dots = world, setting, setting.dots
-        streams = [np.random.default_rng([seed, stream]) for stream in range(5)]
+        streams = [np.random.default_rng([seed, stream]) for stream in range(6)]
         difficulty_P, self._success_P = world.measured.difficulties(world.questions, streams[POOL])
         self.policy = Policy(difficulty_P, world.learning, streams[OUTCOMES])
         dots, size = self.dots, setting.batch_size
         self.replay = SimulatedReplay(dots.replay, size, streams[REPLAY]) if dots.replay.enable else None
         self.fresh = fresh_count(size, dots.replay.delta) if self.replay else size
         self.source = self._source(steps, streams)
+        self.stopping = Stopping(dots.stop_early, streams[AUDIT]) if dots.stop_early.enable else None
         self._rewards = EpochRewards(len(difficulty_P), setting.rollouts) if dots.budget.enable else None
         self._ranks: tuple[int, np.ndarray] = (-1, np.empty(0))  # epoch, and the ranks in it
         control = TemperatureController(dots.temperature, setting.temperature, VOCABULARY, steps)
@@ -134,16 +142,17 @@ class SimulatedRun:
         if self.replay:
             replayed_N, again, missing, taken = self.replay.fill(number, fresh, source.target)
             planned_N = np.concatenate([planned_N, source.top_up(missing, taken)]) if missing else planned_N
-        rollouts_N = self._sizes(planned_N)
-        rolled = Rolled(planned_N, policy.roll_out(planned_N, rollouts_N, temperature), rollouts_N)
-        self._rolled_out += int(rollouts_N.sum())
-        own = rolled.and_(source.reused)
+        parts = self._roll_out(planned_N, temperature, {*fresh, *replayed_N.tolist(), *planned_N.tolist()})
+        own, rolled = parts.whole.and_(source.reused), parts.whole.and_(parts.stopped)
+        own = own if len(own.questions_N) else rolled  # a step trains on something
+        self._rolled_out += int(rolled.rollouts_N.sum())
         signal = self._train(own, replayed_N, np.array([group.size for group in again], dtype=np.int64), temperature)
         source.observe(number, rolled)
+        new = rolled.and_(source.reused)
         if self.replay:
-            self.replay.keep(number, own, temperature)
+            self.replay.keep(number, new, temperature)
         if self._rewards:
-            self._rewards.observe(own.questions_N, own.success_N, own.rollouts_N)
+            self._rewards.observe(new.questions_N, new.success_N, new.rollouts_N)
         if self.controller:
             self.controller.observe(self.world.entropy.at(policy.mean_ability, temperature), number)
         groups = len(own.questions_N) + len(replayed_N)
@@ -155,17 +164,31 @@ class SimulatedRun:
             "rollouts": self._rolled_out + source.spent,
             "coverage": self._trained / len(self._trained_P),
             "replayed": len(replayed_N) / groups,
+            "stopped": len(parts.stopped.questions_N) / max(len(planned_N), 1),
+            "saved": parts.saved / max(len(planned_N) * setting.rollouts, 1),
+            "lost": parts.lost / max(len(planned_N), 1),
             "age": float(np.mean([number - group.step for group in again])) if again else np.nan,
             "ability": policy.mean_ability,
             "temperature": temperature,
         }
 
-    def _train(self, own: Rolled, replayed_N: np.ndarray, sizes_N: np.ndarray, temperature: float) -> float:
-        """A replayed group counts as what its question teaches now: its loss corrects for its age.
+    def _roll_out(self, planned_N: np.ndarray, temperature: float, had: set[int]) -> Parts:
+        """The step's questions, and with stopping early the further ones that what it saves is enough for."""
+        rollouts_N, policy, n = self._sizes(planned_N), self.policy, self.setting.rollouts
+        if self.stopping is None:
+            return Parts(Rolled(planned_N, policy.roll_out(planned_N, rollouts_N, temperature), rollouts_N))
+        predicted_N = self.source.predicted(planned_N)
+        parts = self.stopping.roll_out(policy, planned_N, rollouts_N, temperature, predicted_N)
+        count = min(parts.saved // n, len(self._trained_P) - len(had)) if self.dots.stop_early.elsewhere else 0
+        if count <= 0:
+            return parts
+        further_N = self.source.top_up(count, had)
+        sizes_N = self._sizes(further_N)
+        further = Rolled(further_N, policy.roll_out(further_N, sizes_N, temperature), sizes_N)
+        return replace(parts, whole=parts.whole.and_(further))
 
-        Returns:
-            The signal.
-        """
+    def _train(self, own: Rolled, replayed_N: np.ndarray, sizes_N: np.ndarray, temperature: float) -> float:
+        """The signal. A replayed group counts as what its question teaches now: its loss corrects for its age."""
         success_N = self.policy.success(replayed_N, temperature)
         now_N = self.world.learning.replayed * success_N * (1 - success_N) * (1 - 1 / np.maximum(sizes_N, 1))
         questions_N = np.concatenate([own.questions_N, replayed_N])
@@ -198,7 +221,7 @@ class SimulatedRun:
             predictor = Predictor(self.policy, self.world.quality, self.setting.rollouts, streams[PREDICTIONS])
             return Selected(
                 dots.selection, dots.difficulty, predictor, self.policy, self.setting.batch_size, self.fresh,
-                self.setting.rollouts, rng,
+                self.setting.rollouts, rng, spare=self.setting.batch_size if dots.stop_early.enable else 0,
             )  # fmt: skip
         if dots.mopps.enable:
             return Posterior(dots.mopps, questions, self.fresh, rng)

@@ -17,7 +17,7 @@ from verl_dots.methods.selection.state import MOST_EFFECTIVE, rounds_batches
 from verl_dots.methods.selection.trust import LEAST, Trust
 from verl_dots.simulation.prediction import Predictor
 from verl_dots.simulation.response import Policy
-from verl_dots.simulation.sources import NOTHING, Rolled, others
+from verl_dots.simulation.sources import NOTHING, Rolled, others, unpredicted
 
 TAIL = 31.0  # of the Gumbel distribution
 
@@ -33,14 +33,15 @@ class Selected:
         fresh: questions of a batch that are rolled out.
         rollouts: n, of a question.
         rng: draws references and batches.
+        spare: further questions of a batch that a step may ask for.
     """
 
     def __init__(
         self, settings: SelectionConfig, difficulty: DifficultyConfig, predictor: Predictor, policy: Policy,
-        batch_size: int, fresh: int, rollouts: int, rng: np.random.Generator,
+        batch_size: int, fresh: int, rollouts: int, rng: np.random.Generator, spare: int = 0,
     ):  # fmt: skip
         self.settings, self.predictor, self.policy, self.rng = settings, predictor, policy, rng
-        self.questions, self.rollouts = len(policy.difficulty_P), rollouts
+        self.questions, self.rollouts, self.spare = len(policy.difficulty_P), rollouts, spare
         self.explored = 0 if settings.references else Exploration(settings.explore, fresh, self.questions).count
         self.batch_size, self.fresh = batch_size - self.explored, fresh - self.explored
         self.batches = rounds_batches(settings, self.questions, self.batch_size)
@@ -51,7 +52,7 @@ class Selected:
         self.spent, self.reused, self.target = 0, NOTHING, settings.alpha
         self._known, self._known_at = 0.0, 0  # groups that are remembered, by their weight, and the step of that
         self._queue: list[np.ndarray] = []
-        self._reserve = np.empty(0, dtype=np.int64)
+        self._reserve = self._references = np.empty(0, dtype=np.int64)
         self._argument_P: np.ndarray | None = None  # of this round's predictions, if there are any
         self._radius = 0.01  # within which there were enough questions
         self._expected: dict[int, float] = {}  # predicted difficulty of what is explored
@@ -79,6 +80,13 @@ class Selected:
         more = others(self.questions, missing, [*exclude, *chosen.tolist()], self.rng) if missing else chosen[:0]
         return np.concatenate([chosen, more])
 
+    def predicted(self, questions_N: np.ndarray) -> np.ndarray:
+        """[N] difficulties that the round predicts, nan for references, which it measured, and without trust."""
+        if self._argument_P is None or self.trust.paused:
+            return unpredicted(questions_N)
+        predicted_N = self.predictor.difficulty(self._argument_P[questions_N])
+        return np.where(np.isin(questions_N, self._references), np.nan, predicted_N)
+
     def observe(self, step: int, rolled: Rolled) -> None:
         """Remember the step's fresh groups, and compare what was predicted of those that were explored."""
         if self.half_life:
@@ -100,7 +108,7 @@ class Selected:
             self._expected, self._argument_P = {}, None
             return
         count = self.settings.references
-        references_K = self.rng.choice(self.questions, count, replace=False)
+        self._references = references_K = self.rng.choice(self.questions, count, replace=False)
         rollouts_K = np.full(count, self.rollouts)
         found = Rolled(references_K, self.policy.roll_out(references_K, rollouts_K, temperature), rollouts_K)
         self.spent += count * self.rollouts
@@ -122,6 +130,7 @@ class Selected:
         if self.trust.paused:
             self._uniform(total, self.reused.questions_N.tolist(), sizes)
             return
+        total += self.batches * self.spare
         candidates, value_N = self._candidates(argument_P, found, reused_R, total)
         by_effectiveness = self.settings.score == "effectiveness"
         target = MOST_EFFECTIVE if by_effectiveness else self.settings.alpha
@@ -143,7 +152,7 @@ class Selected:
         near = near[~np.isin(near, found.questions_N)]
         value = self.predictor.effectiveness if by_effectiveness else self.predictor.difficulty
         value_N = value(argument_P[near])
-        few = self.questions - len(found.questions_N) < total
+        few = self.questions - len(found.questions_N) < total - self.batches * self.spare
         if not (self.settings.references_are_candidates or few):
             return near, value_N
         unused_K = np.ones(len(found.questions_N), dtype=bool)

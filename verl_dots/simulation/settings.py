@@ -14,19 +14,21 @@ from verl_dots.methods.refusals import excluded, refused_as
 from verl_dots.methods.replay.checks import refuse_loss, refuse_replay
 from verl_dots.methods.selection.checks import refuse_selection
 from verl_dots.methods.selection.state import rounds_batches
+from verl_dots.methods.stop_early.checks import refuse_stop_early
 from verl_dots.settings import ConfigError
 from verl_dots.simulation.run import Setting
 
 REFUSALS = (
     refuse_selection, refuse_adarft, refuse_mopps, refuse_budget, refuse_temperature, refuse_replay, refuse_loss,
+    refuse_stop_early,
 )  # fmt: skip
 # Groups of settings that the simulator has no model of.
-UNKNOWN = ("entropy_coefficient", "length_penalty", "preemptive", "stop_early", "refill", "filter")
+UNKNOWN = ("entropy_coefficient", "length_penalty", "preemptive", "refill", "filter")
 BATCH, ROLLOUTS, TEMPERATURE = (
     "data.train_batch_size", "actor_rollout_ref.rollout.n", "actor_rollout_ref.rollout.temperature",
 )  # fmt: skip
 READ = (
-    *(f"dots.{group}." for group in ("selection", "replay", "adarft", "mopps", "budget", "temperature")),
+    *(f"dots.{group}." for group in ("selection", "replay", "adarft", "mopps", "budget", "temperature", "stop_early")),
     "dots.difficulty.predictor", "dots.difficulty.half_life", BATCH, ROLLOUTS, TEMPERATURE,
 )  # fmt: skip
 DEFAULTS = {BATCH: 512, ROLLOUTS: 8, TEMPERATURE: 1.0}
@@ -79,6 +81,7 @@ def settings_of(
             dotted = OmegaConf.from_dotlist([f"{key}={value}" for key, value in chosen.items()])
             config = OmegaConf.merge(base, dotted)
             config.actor_rollout_ref.actor.ppo_mini_batch_size = config.data.train_batch_size
+            config.actor_rollout_ref.actor.use_dynamic_bsz = True  # of which nothing is simulated
             config.data.train_files = []  # of which a run would read the columns
             found.append(_setting(config, policy, chosen, questions))
     return found

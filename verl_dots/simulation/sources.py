@@ -12,7 +12,7 @@ import numpy as np
 
 from verl_dots.methods.adarft.rule import nearest_unused
 from verl_dots.methods.adarft.state import Target
-from verl_dots.methods.mopps.rule import evidence, posterior, thompson
+from verl_dots.methods.mopps.rule import evidence, mean_success, posterior, thompson
 from verl_dots.methods.mopps.settings import MoPPSConfig
 from verl_dots.methods.nearest import nearest
 
@@ -67,7 +67,14 @@ class Source(Protocol):
 
     def top_up(self, count: int, exclude: Collection[int]) -> np.ndarray: ...
 
+    def predicted(self, questions_N: np.ndarray) -> np.ndarray: ...
+
     def observe(self, step: int, rolled: Rolled) -> None: ...
+
+
+def unpredicted(questions_N: np.ndarray) -> np.ndarray:
+    """[N] nan: the difficulties of a source that predicts none."""
+    return np.full(len(questions_N), np.nan)
 
 
 class Uniform:
@@ -93,6 +100,8 @@ class Uniform:
             taken, self._left = np.split(self._left, [count - len(chosen)])
             chosen = np.concatenate([chosen, taken[~np.isin(taken, [*passed, *chosen])]])
         return chosen
+
+    predicted = staticmethod(unpredicted)
 
     def observe(self, step: int, rolled: Rolled) -> None:
         """Uniform sampling learns nothing."""
@@ -143,6 +152,8 @@ class NearTarget:
         near = near[~np.isin(near, list(exclude))]
         return near[nearest(self._difficulty_P[near], value, min(count, len(near)), self.rng)]
 
+    predicted = staticmethod(unpredicted)
+
     def observe(self, step: int, rolled: Rolled) -> None:
         self.controller.follow(float(rolled.success_N.mean()), step)
 
@@ -163,6 +174,7 @@ class Posterior:
         self.settings, self.questions, self.fresh, self.rng = settings, questions, fresh, rng
         self.target = settings.target
         self._counts_P2 = np.tile(np.array(settings.prior, dtype=np.float64), (questions, 1))
+        self._measured_P = np.zeros(questions, dtype=bool)
 
     def plan(self, step: int, temperature: float) -> np.ndarray:
         return self.top_up(self.fresh, ())
@@ -173,9 +185,15 @@ class Posterior:
         free = others(self.questions, candidates, exclude, self.rng)
         return free[thompson(self._counts_P2[free], self.target, min(count, len(free)), self.rng)]
 
+    def predicted(self, questions_N: np.ndarray) -> np.ndarray:
+        """[N] predicted difficulties, nan where there is a prior alone."""
+        predicted_N = 1 - mean_success(self._counts_P2[questions_N])
+        return np.where(self._measured_P[questions_N], predicted_N, np.nan)
+
     def observe(self, step: int, rolled: Rolled) -> None:
         questions_N, settings = rolled.questions_N, self.settings
         found_N2 = evidence(rolled.success_N, rolled.rollouts_N)
+        self._measured_P[questions_N] = True
         self._counts_P2[questions_N] = posterior(
             self._counts_P2[questions_N], found_N2, settings.prior, settings.memory
         )

@@ -92,6 +92,14 @@ def test_the_target_stands_where_hard_questions_have_more_rollouts_and_the_rewar
     assert one.state_dict()["target"]["value"] == 50.0
 
 
+@pytest.mark.parametrize("make", [source, aim])
+def test_the_target_follows_what_stands_for_the_mean_of_a_group_whose_kind_stops_early(make):
+    one = make()
+    now = step(1, (2, (1.0, 1.0)), (3, (1.0, 1.0, 0.0, 1.0)))
+    now.unbiased["1"] = 0.5
+    assert taken_in(one, now)["adarft/reward"] == 0.75  # not 0.875
+
+
 def test_figures_of_the_source():
     one = source(coverage=100.0)
     now = step(1, (2, (1.0,)), (5, (0.0,), Origin.REFERENCE), (7, (0.0,), Origin.REPLAYED))

@@ -12,7 +12,7 @@ DOTS = on("selection", references=8, tau=0.1, mu=2, rho_floor=-1)
 def test_groups_in_two_parts_train_as_whole_ones(inputs, tmp_path):
     """Where all that could stop is audited, nothing stops; a step has the tokens and rewards that it has anyhow."""
     found = {}
-    for name, settings in (("whole", {}), ("parts", on("stop_early", audit=1.0))):
+    for name, settings in (("whole", {}), ("parts", on("stop_early", audit=1.0, strength=1.0))):
         cache = {"dots.difficulty.cache": tmp_path / "embeddings"}
         must_train(inputs.without_validation(tmp_path / name, 2, cache, DOTS, settings))
         names = ("training/generated_tokens", "critic/score/mean", "actor/grad_norm", "actor/loss")
@@ -22,7 +22,7 @@ def test_groups_in_two_parts_train_as_whole_ones(inputs, tmp_path):
 
 def test_with_replay_budget_and_temperature_and_a_resume(inputs, tmp_path):
     settings = (
-        on("stop_early", confidence=0.5),
+        on("stop_early", confidence=0.5, strength=1.0),
         DOTS,
         on("replay", capacity=8) | {"algorithm.adv_estimator": "grpo_rr"} | GRPO_RR,
         on("budget", least=2, most=8, widen="null", by="predicted"),

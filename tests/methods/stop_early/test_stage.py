@@ -17,7 +17,8 @@ PREDICTED = {0: 0.5, 1: 0.9, 2: 0.1, 3: 0.5}
 def stage(rewards, **settings):
     """The stage with groups of 4, two rollouts first, the data loader behind questions 0 to 3, and the trainer."""
     trainer = MemoryTrainer(lambda question: rewards.get(question, HALF))
-    dots = {"stop_early": {"enable": True, "audit": 0.0, "confidence": 0.9, **settings}, "selection": {"enable": True}}
+    own = {"enable": True, "audit": 0.0, "confidence": 0.9, "strength": 1.0}
+    dots = {"stop_early": own | settings, "selection": {"enable": True}}
     run = make_run(dots, 12, trainer, actor_rollout_ref__rollout__n=4)
     trainer.order = iter([*range(4, 12), *range(12)] * 50)
     return StopEarly.make(run), DataLoader.make(run), trainer
@@ -73,6 +74,17 @@ def test_what_is_audited_is_rolled_out_and_tells_false_stops():
     figures = one.metrics(step)
     assert figures["stop_early/audited"] == 2 and figures["stop_early/false_stops"] == 0.5
     assert figures["stop_early/stopped"] == 0 == figures["stop_early/saved"]
+
+
+def test_completed_groups_stand_for_those_that_stopped_in_the_steps_mean_reward():
+    # The predictions would have stopped two wrong rollouts of question 1 and two right ones of 2, none of 0 and 3.
+    three, one_right = (1.0, 1.0, 0.0, 1.0), (0.0, 1.0, 0.0, 0.0)
+    rewards = {0: HALF, 1: one_right, 2: (1.0, 0.0, 1.0, 1.0), 3: three}
+    one, source, _ = stage(rewards)
+    assert arrived(one, source, rewards, step := Step(1)) == rewards
+    # 3 of 4 right, 2 first: C(3, 2) / C(4, 2) = 1/2. (3/4 - 1/2) / (1 - 1/2); 1 of 4 right, 3 wrong: 1/4 / (1/2).
+    by_question = {step.question_of[uid]: mean for uid, mean in step.unbiased.items()}
+    assert by_question == pytest.approx({1: 0.5, 2: 0.5})
 
 
 def test_the_audit_is_a_draw_of_the_step_alone():

@@ -17,7 +17,7 @@ from verl_dots.methods.adarft.state import Target, TargetCurriculum
 from verl_dots.methods.hooks import Source, Stage
 from verl_dots.methods.run import Run
 from verl_dots.state import require_equal, require_keys
-from verl_dots.step import Step, mean_reward
+from verl_dots.step import Step
 
 SEED_STREAM = 2504_05520  # apart from every other generator that is seeded with dots.seed
 METRICS = {
@@ -56,7 +56,7 @@ class AdaRFTTarget(Stage):
         """
         if not step.new:
             return
-        reward = mean_reward(step.new)
+        reward = step.mean_reward
         self._figures["adarft/reward"] = reward
         self._target.follow(reward, step.number)
 

@@ -8,6 +8,7 @@ that the whole group is right, and thus teaches nothing. For wrong rollouts d ta
 
 import math
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -51,3 +52,99 @@ def alike_probability(
         return 0.0
     so_far = np.arange(len(first_F), size)
     return float(np.prod((strength * expected + so_far) / (strength + so_far)))
+
+
+def unbiased_mean(
+    reward_G: Sequence[float] | np.ndarray,
+    first: int,
+    stops: tuple[bool, bool],
+    audit: float,
+    reward_range: tuple[float, float],
+) -> float:
+    """Mean reward of a whole group, corrected for the groups of its kind that have stopped.
+
+    A group that stops shows a mean at an end, where its rest could have moved it inwards; so means over groups would
+    be too far out. The reward of a first rollout has no such bias, nor has its expectation over all orders in which
+    this group's rewards could have come. Orders that begin with `first` rollouts at an end that stops count for the
+    audited share alone:
+
+        (mean - sum of end * w) / (1 - sum of w),    w = (1 - audit) C(count at the end, first) / C(size, first).
+
+    With groups that stop at their own mean, this is the unbiased estimate of a sequential plan with the least variance
+    (Girshick, Mosteller and Savage, 1946).
+
+    Args:
+        reward_G: [G] rewards of all rollouts, in any order.
+        first: rollouts that came first.
+        stops: whether first rollouts that are all of the least, or all of the greatest, reward stop such a group.
+        audit: share of the stopping groups that are rolled out in whole.
+        reward_range: least and greatest reward.
+
+    Raises:
+        ValueError: fewer rewards than first rollouts, or a group that would have stopped.
+    """
+    reward_G = np.asarray(reward_G, dtype=np.float64)
+    low, high = reward_range
+    rounding = ROUNDING * (high - low)
+    at_ends = reward_G <= low + rounding, reward_G >= high - rounding
+    if len(reward_G) < first:
+        raise ValueError(f"{len(reward_G)} rewards of a group whose first rollouts are {first}")
+    mean, weight = float(reward_G.mean()), 1.0
+    for end, there_G, stop in zip((low, high), at_ends, stops, strict=True):
+        if stop:
+            share = (1 - audit) * math.comb(int(there_G.sum()), first) / math.comb(len(reward_G), first)
+            mean, weight = mean - share * end, weight - share
+    if weight <= 0:
+        raise ValueError("all rewards are at an end that stops, and nothing is audited: this group has no rest")
+    return mean / weight
+
+
+class Shares(NamedTuple):
+    """What stopping all groups whose first rollouts are alike does, as shares of the groups; numbers or arrays.
+
+    Attributes:
+        stopped: that get no rest.
+        lost: that stop though they would have been effective. lost / stopped is the share of false stops.
+        effective: that are effective if none stops.
+        saved: rollouts that are not needed, as a share of all.
+    """
+
+    stopped: float | np.ndarray
+    lost: float | np.ndarray
+    effective: float | np.ndarray
+    saved: float | np.ndarray
+
+
+def shares(success, first: int, size: int, stops=(True, True)) -> Shares:
+    """The shares of groups of a known success rate.
+
+    Args:
+        success: [...] success rates p; first rollouts are all right with p^first, whole groups with p^size.
+        first, size: rollouts that come first, and in all.
+        stops: [2][...] whether first rollouts that are all wrong, or all right, stop a group.
+    """
+    success = np.asarray(success, dtype=np.float64)
+    return _shares([(1 - success) ** first, success**first], [(1 - success) ** size, success**size], first, size, stops)
+
+
+def beta_shares(a: float, b: float, first: int, size: int, stops: tuple[bool, bool] = (True, True)) -> Shares:
+    """The shares where success rates are Beta(a, b): f rollouts are all right with prod (a + i) / (a + b + i), i < f.
+
+    Raises:
+        ValueError: a or b is not above 0.
+    """
+    if not (a > 0 and b > 0):
+        raise ValueError(f"Beta({a}, {b}) does not exist; both must be above 0")
+
+    def ends(rollouts: int) -> list[float]:
+        i = np.arange(rollouts)
+        return [float(np.prod((end + i) / (a + b + i))) for end in (b, a)]
+
+    return _shares(ends(first), ends(size), first, size, stops)
+
+
+def _shares(first_2, all_2, first: int, size: int, stops) -> Shares:
+    """Of the chances that first rollouts, and all, are wrong, and that they are right."""
+    stopped = sum(stop * begun for stop, begun in zip(stops, first_2, strict=True))
+    lost = sum(stop * (begun - whole) for stop, begun, whole in zip(stops, first_2, all_2, strict=True))
+    return Shares(stopped, lost, 1 - sum(all_2), stopped * (size - first) / size)

@@ -8,7 +8,7 @@ from verl_dots.bridge.rows import Rows
 from verl_dots.methods.hooks import Source, Stage
 from verl_dots.methods.run import Run
 from verl_dots.methods.stop_early.checks import refuse_stop_early
-from verl_dots.methods.stop_early.rule import alike_probability, first_size
+from verl_dots.methods.stop_early.rule import alike_probability, first_size, unbiased_mean
 from verl_dots.step import Group, Step
 
 SEED_STREAM = 2611_28004  # no paper's, and apart from every other generator that is seeded with dots.seed
@@ -62,17 +62,34 @@ class StopEarly(Stage):
         questions_N = self._further(step, saved, source)
         with step.timed(self.name):
             rows = self._completed(step, rows, whole, questions_N)
+        step.unbiased |= self._unbiased(step, rows, whole, {group.uid: group.size for group in begun})
         self._account(step, stopped, saved, [alike[group.uid] for group in stopped], rows, audited)
         self._figures["stop_early/further_groups"] = float(len(questions_N))
         return self._without(step, rows, stopping)
 
     def _alike(self, step: Step, group: Group) -> float:
         """Probability that the group's other rollouts have the rewards of the first; 0 without a prediction."""
+        return self._alike_if(step, group, group.rewards)
+
+    def _alike_if(self, step: Step, group: Group, first_F: Sequence[float]) -> float:
+        """The same if its first rewards were these."""
         difficulty = step.predicted.get(group.question)
         if difficulty is None:
             return 0.0
         size, strength = self._size[group.uid], self.settings.strength
-        return alike_probability(group.rewards, size, difficulty, strength, self.run.dots.reward_range)
+        return alike_probability(first_F, size, difficulty, strength, self.run.dots.reward_range)
+
+    def _unbiased(self, step: Step, rows: Rows, whole: Mapping[str, int], first: Mapping[str, int]) -> dict[str, float]:
+        """uid -> unbiased mean reward of the completed groups that could have stopped."""
+        audit, reward_range, found = self.settings.audit, self.run.dots.reward_range, {}
+        for uid, group in rows.groups(step.question_of).items():
+            if uid not in whole:
+                continue
+            ends = [self._alike_if(step, group, [end] * first[uid]) for end in reward_range]
+            stops = (ends[0] >= self.settings.confidence, ends[1] >= self.settings.confidence)
+            if any(stops):
+                found[uid] = unbiased_mean(group.rewards, first[uid], stops, audit, reward_range)
+        return found
 
     def _audited(self, step: Step, groups: Sequence[Group]) -> set[str]:
         """Those that are rolled out all the same; the draw is of the step alone."""
