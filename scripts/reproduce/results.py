@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from scripts.driver import page
 from scripts.reproduce.matrix import Matrix, read_matrix
 from scripts.sections import settle
 from verl_dots.evidence import rendering, results, saved
@@ -23,6 +24,7 @@ from verl_dots.evidence.records import Evidence
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "recipes/evidence"
+DRIVER = "driver.json"  # of scripts.bench_driver
 KEPT, DOCUMENT, MATRIX, CLAIMS = FOLDER / "results", ROOT / "recipes/RESULTS.md", "cpu.yaml", "claims.yaml"
 # Tables of the document; those of the papers are on the page.
 SHOWN = ("claims", "overview", "seeds")
@@ -58,7 +60,7 @@ def combinations_table(matrix: Matrix, there: set[str]) -> Table:
 
 
 def text_of(evidence: Evidence, folder: Path) -> str:
-    """The document of an evidence; `folder` holds the matrix and the claims."""
+    """The document of an evidence; `folder` holds the matrix, the claims, and what `bench_driver` has measured."""
     about = results.read_about(folder / MATRIX, folder / CLAIMS)
     made = {table.name: table for table in results.result_tables(evidence, measure(evidence, stand_in=False), about)}
     shown = [made[name] for name in SHOWN]
@@ -66,7 +68,8 @@ def text_of(evidence: Evidence, folder: Path) -> str:
     told = "".join(f"- {name}: {text}\n" for name, text in results.facts(evidence).items())
     # Their notes stand on the page; here a reader has the README's.
     parts = [rendering.markdown(replace(table, notes=())).replace("### ", "## ", 1) for table in shown]
-    return "\n".join([BEGIN, told, *parts, *_notes(evidence)])
+    driver = [page.section(folder / DRIVER)] if (folder / DRIVER).exists() else []
+    return "\n".join([BEGIN, told, *parts, *driver, *_notes(evidence)])
 
 
 def _notes(evidence: Evidence) -> list[str]:
