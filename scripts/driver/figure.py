@@ -15,7 +15,7 @@ from scripts.driver.meters import AWAY
 from verl_dots.evidence.figures.style import STYLE, WIDTH
 from verl_dots.reporting.drawing import COLOURS, MARKERS, legend_below
 
-SHOWN = 6  # stages with a line of their own
+SHOWN = 5  # stages with a line of their own, in the first colours
 HOLDERS = {"driver": "driver process", "queue": "queue's processes", "replay": "replay buffer"}
 ALL = "all stages"
 NAMES = {"rows": "rollouts of a step", "tokens": "tokens of the longest response"}
@@ -68,7 +68,7 @@ def _memory(panel: Axes, line: Sequence[Mapping[str, Any]], axis: str) -> None:
     sizes = [cell[axis] for cell in line]
     for place, (what, label) in enumerate(HOLDERS.items()):
         values = [[bytes_of(cell, what) / MIB] for cell in line]
-        _line(panel, sizes, values, label, COLOURS[place + 5], "spd"[place], "--")
+        _line(panel, sizes, values, label, COLOURS[(6, 7, 5)[place]], "spd"[place], "--")
     _in_proportion(panel, sizes, bytes_of(line[-1], "driver") / MIB)
     _scales(panel, sizes)
 
@@ -89,6 +89,7 @@ def _scales(panel: Axes, sizes: Sequence[int]) -> None:
     panel.set_xscale("log")
     panel.set_yscale("log")
     panel.set_xticks(sizes)
+    panel.margins(x=0.09)
     for axis in (panel.xaxis, panel.yaxis):
         axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
         axis.set_minor_formatter(NullFormatter())

@@ -12,7 +12,7 @@ from omegaconf import DictConfig
 from transformers import AutoTokenizer
 
 from scripts.driver.meters import Meters
-from scripts.driver.workers import SyntheticActor, SyntheticEngine, no_replicas
+from scripts.driver.workers import WAIT_SECONDS, SyntheticActor, SyntheticEngine, no_replicas
 from verl_dots.bridge import rows as bridge
 from verl_dots.bridge.questions import TrainQuestions
 from verl_dots.bridge.rows import Rows
@@ -133,7 +133,7 @@ class DriverTrainer(SyncTrainer):
         self._log_rollout_data(batch, self.timing_raw, str(self.run / "rollouts"))
         with self.meters.stage("rollout log"):
             for written in self._dump_futures:
-                written.result()
+                written.result(timeout=WAIT_SECONDS)
         with self.meters.stage("clear"):
             bridge.tq.kv_clear(keys=batch.keys, partition_id=batch.partition_id)
         with self.meters.stage("metrics"):
