@@ -10,7 +10,8 @@ import numpy as np
 
 BOUND = 1.3
 # Of a stage that takes less at its greatest size the growth is not told: it would be that of noise.
-LEAST_SECONDS, LEAST_BYTES = 0.1, 64 << 20
+LEAST_SECONDS, LEAST_BYTES = 0.2, 64 << 20
+LEAST_SHARE = 0.5  # of these, that a smaller size must have: Linux counts a process's seconds in hundredths
 AXES = {"rows": "tokens", "tokens": "rows"}  # what grows -> what stays
 
 
@@ -75,13 +76,16 @@ def stages_of(cells: Sequence[Mapping[str, Any]], left_out: Sequence[str] = ()) 
 
 
 def growths(cells: Sequence[Mapping[str, Any]], stages: Sequence[str]) -> list[Growth]:
-    """Growth of seconds by stage and of bytes by holder, along both axes, where it is above noise."""
+    """Growth of seconds by stage and of bytes by holder, along both axes, where it is above noise.
+
+    Of the steps of a size the least seconds count: what else runs on the machine only adds to them.
+    """
     found = []
     for axis, other in AXES.items():
         for at in sorted({cell[other] for cell in cells}):
             line = sorted((cell for cell in cells if cell[other] == at), key=lambda cell: cell[axis])
             for stage in stages:
-                values = [median(seconds_of(cell, stage) or [0.0]) for cell in line]
+                values = [min(seconds_of(cell, stage), default=0.0) for cell in line]
                 found += _grown(stage, "seconds", axis, at, line, values, LEAST_SECONDS)
             for what in ("driver", "queue", "replay"):
                 found += _grown(what, "bytes", axis, at, line, [bytes_of(cell, what) for cell in line], LEAST_BYTES)
@@ -97,7 +101,7 @@ def _grown(
     values: Sequence[float],
     least: float,
 ) -> Iterator[Growth]:
-    told = [(cell[axis], value) for cell, value in zip(line, values, strict=True) if value >= least / 10]
+    told = [(cell[axis], value) for cell, value in zip(line, values, strict=True) if value >= LEAST_SHARE * least]
     if len(told) >= 2 and told[-1][1] >= least:
         sizes, kept = zip(*told, strict=True)
         yield Growth(stage, figure, axis, at, exponent(sizes, kept), exponent(sizes[-2:], kept[-2:]))

@@ -6,7 +6,17 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from scripts.driver.growth import BOUND, Growth, bytes_of, growths, reckoned, seconds_of, stages_of, superlinear
+from scripts.driver.growth import (
+    BOUND,
+    LEAST_SECONDS,
+    Growth,
+    bytes_of,
+    growths,
+    reckoned,
+    seconds_of,
+    stages_of,
+    superlinear,
+)
 from scripts.driver.meters import AWAY
 from verl_dots.evidence.cells import Column, Section, Table
 from verl_dots.evidence.rendering import markdown
@@ -50,7 +60,10 @@ def seconds_table(cells: Sequence[Mapping[str, Any]]) -> Table:
     by_cost = sorted(stages, key=lambda name: -median(seconds_of(cell, name) or [0.0]))
     for stage in by_cost[:SHOWN]:
         parts = [step[stage] for step in cell["steps"] if stage in step]
-        peaks = [f"{max(part[f'{who}_peak'] for part in parts) / GIB:.2f}" for who in ("driver", "queue")]
+        peaks = [
+            f"{(max(part[f'{who}_peak'] for part in parts) - cell['idle'][who]) / GIB:.2f}"
+            for who in ("driver", "queue")
+        ]
         wall = _spread([part["wall"] for part in parts])
         rows.append((stage, _spread(seconds_of(cell, stage)), wall, *peaks, *_exponents(found, stage)))
     others = [sum(step[name]["driver_cpu"] + step[name]["queue_cpu"] for name in by_cost[SHOWN:] if name in step)
@@ -102,5 +115,8 @@ def section(file: Path) -> str:
     told = (
         f"No stage's exponent was above {BOUND}." if last_lines(cells)[-1].endswith(" none") else last_lines(cells)[-1]
     )
-    notes = f"Exponents are of a power law, the greatest of all lines; a stage below 0.1 s has none. {told}\n"
+    notes = (
+        f"Exponents are of a power law, of the least CPU seconds; a stage below {LEAST_SECONDS} s has none.\n{told}\n"
+        "A reckoned size was not measured: it is in proportion to the tokens of the largest that was.\n"
+    )
     return TEXT.format(machine=f"It ran on {kept['machine']}.") + "\n".join(parts) + "\n" + notes

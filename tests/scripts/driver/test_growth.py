@@ -72,7 +72,7 @@ def test_a_quadratic_stage_is_found_by_the_meters():
 
     cells = []
     with Meters(driver=os.getpid(), queue=[]) as meters:
-        for rows in (1000, 4000):
+        for rows in (2000, 5000):
             with meters.stage("outer"), meters.stage("pairs"):
                 pairs(rows)
             with meters.stage("outer"), meters.stage("line"):
