@@ -33,7 +33,7 @@ def test_the_section_tells_stages_memory_and_growth(kept):
     ]  # fmt: skip
     assert AWAY not in text
     # 2^25 tokens hold 8 GiB; 2^27 four times as much.
-    (row,) = [line for line in text.splitlines() if "reckoned" in line]
+    (row,) = [line for line in text.splitlines() if ", reckoned " in line]
     assert [each.strip() for each in row.split("|")[2:-1]] == ["32.0", "8.0", "4.0"]
     assert page.last_lines(CELLS)[-1] == "superlinear: none" and "No stage's exponent was above 1.3." in text
 
