@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from scripts.driver import page
 from scripts.reproduce import front
 from scripts.reproduce.matrix import Matrix, read_matrix
 from scripts.sections import settle, with_section
@@ -24,6 +25,7 @@ from verl_dots.evidence.records import Evidence
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "recipes/evidence"
+DRIVER = "driver.json"  # of scripts.bench_driver
 KEPT, DOCUMENT, MATRIX, CLAIMS = FOLDER / "results", ROOT / "recipes/RESULTS.md", "cpu.yaml", "claims.yaml"
 FRONT, SCRIPT = ROOT / "README.md", "python -m scripts.reproduce.results"
 # Tables of the document; those of the papers are on the page.
@@ -67,13 +69,14 @@ def tables_of(evidence: Evidence, folder: Path) -> dict[str, Table]:
 
 
 def text_of(evidence: Evidence, made: Mapping[str, Table], folder: Path) -> str:
-    """The document of an evidence and its tables."""
+    """The document of an evidence and its tables; `folder` holds the matrix, and what `bench_driver` has measured."""
     shown = [made[name] for name in SHOWN]
     shown.insert(1, combinations_table(read_matrix(folder / MATRIX), set(evidence.runs.combination)))
     told = "".join(f"- {name}: {text}\n" for name, text in results.facts(evidence).items())
     # Their notes stand on the page; here a reader has the README's.
     parts = [rendering.markdown(replace(table, notes=())).replace("### ", "## ", 1) for table in shown]
-    return "\n".join([BEGIN, told, *parts, *_notes(evidence)])
+    driver = [page.section(folder / DRIVER)] if (folder / DRIVER).exists() else []
+    return "\n".join([BEGIN, told, *parts, *driver, *_notes(evidence)])
 
 
 def _notes(evidence: Evidence) -> list[str]:

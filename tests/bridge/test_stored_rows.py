@@ -5,8 +5,9 @@ import torch
 
 from tests.methods.conftest import queue  # noqa: F401  for every test of this file
 from tests.methods.memory import batch, make_run
+from verl_dots.bridge import stored_rows
 from verl_dots.bridge.rows import Rows
-from verl_dots.bridge.stored_rows import FIELDS, pack_rows, put_back
+from verl_dots.bridge.stored_rows import FIELDS, pack_rows, pieces, put_back
 from verl_dots.step import Group, Origin, Step
 from verl_dots.stored import ReplayError
 
@@ -82,3 +83,27 @@ def test_groups_come_back_as_rows_that_verl_trains_on(queue, origin):  # noqa: F
 def test_nothing_to_put_back_touches_nothing(queue):  # noqa: F811
     put_back(KNOWN, [], step := Step(1), Origin.CACHED)
     assert step.question_of == {} and not queue.tags["train"]
+
+
+def test_pieces_hold_few_tokens_or_one_place():
+    assert pieces([3, 3, 3, 9, 1], most=6) == [range(2), range(2, 3), range(3, 4), range(4, 5)]
+    assert pieces([1, 1], most=6) == [range(2)] and pieces([], most=6) == []
+
+
+def test_piece_by_piece_the_groups_are_the_same(queue, monkeypatch):  # noqa: F811
+    calls = []
+    put, get = queue.kv_batch_put, queue.kv_batch_get
+    step = Step(4, temperature=0.75)
+    rows = kept(step).at([3, 1, 0, 2])
+    whole = pack_rows(rows, KNOWN, step, "old_log_probs")
+    monkeypatch.setattr(stored_rows, "PIECE_TOKENS", 1)
+    monkeypatch.setattr(queue, "kv_batch_get", lambda keys, *a, **k: calls.append(len(keys)) or get(keys, *a, **k))
+    parts = pack_rows(rows, KNOWN, step, "old_log_probs")
+    assert calls == [2, 2]  # a group each
+    for one, other in zip(whole, parts, strict=True):
+        assert one.question == other.question and one.tokens_N.tolist() == other.tokens_N.tolist()
+        assert one.rewards_G.tolist() == other.rewards_G.tolist() and one.mask_bits.tolist() == other.mask_bits.tolist()
+    calls.clear()
+    monkeypatch.setattr(queue, "kv_batch_put", lambda keys, *a, **k: calls.append(len(keys)) or put(keys, *a, **k))
+    put_back(KNOWN, parts, now := Step(6), Origin.CACHED)
+    assert calls == [2, 2, 2] and len(now.question_of) == 2  # the rows of each group, then both prompts

@@ -18,14 +18,18 @@ def padded(values: list[torch.Tensor]) -> torch.Tensor:
 
 
 def advantages_of_rewards(rows: Rows, config: DictConfig) -> tuple[torch.Tensor, torch.Tensor]:
-    """[N, T] advantages and response masks of rows with rewards, before any forward pass.
+    """[N, 1] advantages and response masks of rows with rewards, before any forward pass.
+
+    All tokens of a row have the same advantage, so that a row is one token here: nothing is padded.
 
     Args:
         rows: all of the batch, what pads it included.
         config: verl's, of the whole run.
     """
     uids, masks, scores = rows.get("uid", "response_mask", "rm_scores")
-    data: Any = DataProto.from_dict({"response_mask": padded(masks), "rm_scores": padded(scores)})
+    mask_N1 = torch.stack([mask_T.any() for mask_T in masks]).unsqueeze(-1).to(torch.int64)
+    score_N1 = torch.stack([score_T.sum() for score_T in scores]).unsqueeze(-1)
+    data: Any = DataProto.from_dict({"response_mask": mask_N1, "rm_scores": score_N1})
     data.batch["token_level_scores"] = data.batch["token_level_rewards"] = data.batch["rm_scores"]
     data.non_tensor_batch["uid"] = np.array(uids, dtype=object)
     algorithm = config.algorithm

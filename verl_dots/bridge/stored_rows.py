@@ -12,6 +12,8 @@ from verl_dots.bridge.rows import TRAIN, Rows, announce, put_rows
 from verl_dots.step import Origin, Step
 from verl_dots.stored import ReplayError, ReplayGroup, Response, pack
 
+# Of rows that are in this process at once, some 50 bytes each, twice: more would only be held.
+PIECE_TOKENS = 1 << 22
 FIELDS = ("prompts", "responses", "response_mask", "rm_scores", "num_turns")
 
 
@@ -27,8 +29,30 @@ def pack_rows(rows: Rows, questions: TrainQuestions, step: Step, log_probs: str)
     Raises:
         ReplayError: rollouts that cannot be kept.
     """
-    if not len(rows):
-        return []
+    places: dict[str, list[int]] = {}
+    for place, uid in enumerate(rows.uids):
+        places.setdefault(uid, []).append(place)
+    names = sorted(places)
+    tokens = [sum(rows.tags[place]["seq_len"] for place in places[uid]) for uid in names]
+    groups = []
+    for piece in pieces(tokens, PIECE_TOKENS):
+        part = rows.at([place for number in piece for place in places[names[number]]])
+        groups += _packed(part, questions, step, log_probs)
+    return groups
+
+
+def pieces(tokens: Sequence[int], most: int) -> list[range]:
+    """Ranges of places, each with at most so many tokens, or one place alone: what is fetched or written in a call."""
+    found, first, held = [], 0, 0
+    for place, count in enumerate(tokens):
+        if held and held + count > most:
+            found.append(range(first, place))
+            first, held = place, 0
+        held += count
+    return [*found, range(first, len(tokens))] if len(tokens) else []
+
+
+def _packed(rows: Rows, questions: TrainQuestions, step: Step, log_probs: str) -> list[ReplayGroup]:
     prompts: dict[str, np.ndarray] = {}
     tags: dict[str, list[dict[str, Any]]] = {}
     responses: dict[str, list[tuple[int, Response]]] = {}
@@ -69,14 +93,16 @@ def put_back(questions: TrainQuestions, groups: Sequence[ReplayGroup], step: Ste
     numbers = [questions.number(group.question) for group in groups]
     uids = [step.name(origin.value, place) for place in range(len(groups))]
     step.question_of |= dict(zip(uids, numbers, strict=True))
-    keys, fields, tags = [], [], []
-    for uid, number, group in zip(uids, numbers, groups, strict=True):
-        row = questions.row(number)
-        for session, response in enumerate(group.responses()):
-            keys.append(f"{uid}_{session}_0")
-            fields.append(_fields(row, uid, session, group, response))
-            tags.append(_tag(group, response) | {ORIGIN: origin.value})
-    put_rows(keys, fields, tags)
+    tokens = [len(group.tokens_N) + len(group) * len(group.prompt_N) for group in groups]
+    for piece in pieces(tokens, PIECE_TOKENS):
+        keys, fields, tags = [], [], []
+        for place in piece:
+            uid, group, row = uids[place], groups[place], questions.row(numbers[place])
+            for session, response in enumerate(group.responses()):
+                keys.append(f"{uid}_{session}_0")
+                fields.append(_fields(row, uid, session, group, response))
+                tags.append(_tag(group, response) | {ORIGIN: origin.value})
+        put_rows(keys, fields, tags)
     announce(uids, TRAIN, step.number)
 
 

@@ -20,6 +20,7 @@ from verl.utils.config import omega_conf_to_dataclass
 from verl_dots.bridge.agent_loop import FIRST_ROLLOUT, PARTITION
 from verl_dots.bridge.announced import announce, unannounced
 from verl_dots.bridge.arrivals import arrived
+from verl_dots.bridge.lean import in_parts, short_columns
 from verl_dots.bridge.patient_trainer import PatientTrainer
 from verl_dots.bridge.rows import TRAIN, Rows
 
@@ -143,8 +144,11 @@ class BridgeTrainer(PatientTrainer):
             self._compute_values(rows.meta, metrics=metrics)
 
     def compute_advantages(self, rows: Rows, metrics: dict) -> None:
-        """Advantages and returns of rewards and, where the config asks for them, of values and of a KL penalty."""
-        rows.meta = self._compute_advantage(rows.meta, metrics=metrics)  # without what went to the forward passes
+        """Advantages and returns of rewards and, where the config asks for them, of values and of a KL penalty.
+
+        The rows are then without what went to the forward passes.
+        """
+        rows.meta = in_parts(self._compute_advantage, rows, self.config.algorithm, metrics)
 
     def update_critic(self, rows: Rows, metrics: dict) -> None:
         """The critic's optimizer steps."""
@@ -216,7 +220,8 @@ class BridgeTrainer(PatientTrainer):
 
     def add_figures(self, rows: Rows, metrics: dict, timing: dict, step: int, epoch: int) -> None:
         """verl's metrics of a whole step, added to `metrics`."""
-        super()._compute_metrics(rows.meta, metrics, timing, global_steps=step, epoch=epoch)
+        with short_columns():
+            super()._compute_metrics(rows.meta, metrics, timing, global_steps=step, epoch=epoch)
 
     def completed(self) -> None:
         """The last call of a fit() that ends as it should."""

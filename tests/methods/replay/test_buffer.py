@@ -239,3 +239,20 @@ def test_fresh_share(delta, fresh):
 def test_bad_fresh_share(delta):
     with pytest.raises(ValueError, match="delta="):
         fresh_count(8, delta)
+
+
+@pytest.mark.parametrize("newest_only", [True, False])
+@pytest.mark.parametrize("seed", range(20))
+def test_groups_that_come_together_are_kept_as_one_after_another(newest_only, seed):
+    rng = np.random.default_rng(seed)
+
+    def some(count, step):
+        rewards = [(1.0, float(rng.integers(2))) for _ in range(count)]
+        return [group(f"q{rng.integers(4)}", of, step) for of in rewards]
+
+    together, alone = (buffer(capacity=5, newest_only=newest_only) for _ in range(2))
+    for step in range(1, 4):
+        groups = some(4, step)
+        assert together.put(groups) == sum(alone.put([each]) for each in groups)
+        held = [[id(each) for each in one._groups] for one in (together, alone)]
+        assert held[0] == held[1] and len(held[0]) <= 5

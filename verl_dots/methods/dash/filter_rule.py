@@ -59,9 +59,10 @@ def balanced(
         alone, or with two equal ones, is as it was.
     """
     kept_N, weight_N = kept_N.copy(), np.ones(len(kept_N))
-    for group in np.unique(group_N):
-        inside_N = (group_N == group) & kept_N
-        sides = (np.flatnonzero(inside_N & (advantage_N > 0)), np.flatnonzero(inside_N & (advantage_N < 0)))
+    order_N = np.argsort(group_N, kind="stable")
+    for places in np.split(order_N, np.flatnonzero(np.diff(group_N[order_N])) + 1):
+        inside = places[kept_N[places]]
+        sides = (inside[advantage_N[inside] > 0], inside[advantage_N[inside] < 0])
         rarer, larger = sorted(sides, key=len)
         if 0 < len(rarer) < len(larger):
             kept_N[larger] = False

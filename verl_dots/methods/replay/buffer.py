@@ -84,15 +84,17 @@ class ReplayBuffer:
                     key="dots.reward_range",
                     reason="range",
                 )
-        kept = 0
-        for group in groups:
-            if self.newest_only:
-                self._groups = [earlier for earlier in self._groups if earlier.question != group.question]
-            if effective(group.rewards_G):
-                self._groups.append(group)
-                kept += 1
+        learns = [effective(group.rewards_G) for group in groups]
+        last = {group.question: place for place, group in enumerate(groups)}  # a question's newest
+        self.forget(last)
+        new = zip(groups, learns, strict=True)
+        self._groups += [
+            group
+            for place, (group, kept) in enumerate(new)
+            if kept and (not self.newest_only or last[group.question] == place)
+        ]
         self._groups = self._groups[-self.capacity :]
-        return kept
+        return sum(learns)
 
     def forget(self, questions: Iterable[str]) -> None:
         """With `newest_only`, drop the groups of questions of which a newer one came that is not kept."""

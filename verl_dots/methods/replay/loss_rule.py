@@ -24,13 +24,11 @@ def group_advantages(
 
     A group of one has nothing to compare with: its advantage is 0.
     """
-    groups = int(group_N.max()) + 1 if len(group_N) else 0
-    size = torch.bincount(group_N, minlength=groups)
     advantage_N = torch.zeros_like(reward_N)
+    places = torch.split(group_N.argsort(stable=True), torch.bincount(group_N).tolist())
     # One group after another, with the reductions of verl's GRPO: the same to the last bit.
-    for group in range(groups):
-        if size[group] > 1:
-            place = (group_N == group).nonzero()[:, 0]
+    for place in places:
+        if len(place) > 1:
             reward_G = reward_N[place]
             difference_G = reward_G - reward_G.mean()
             advantage_N[place] = difference_G / (reward_G.std() + epsilon) if by_std else difference_G

@@ -1,0 +1,132 @@
+"""Seconds and bytes of named parts of a process and of processes beside it."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psutil
+
+EVERY_SECONDS = 0.02
+PAGE = 4096
+AWAY = "workers"  # time of the workers, which is no part of the driver's
+
+
+def held_bytes(pid: int) -> int:
+    """Resident bytes of a process alone: without what it shares, the pages of files and of Ray's store."""
+    _, resident, shared, *_ = Path(f"/proc/{pid}/statm").read_text().split()
+    return (int(resident) - int(shared)) * PAGE
+
+
+@dataclass
+class Part:
+    """What a stage took in one step, without the stages within it.
+
+    Attributes:
+        wall, driver_cpu, queue_cpu: seconds.
+        driver_peak, queue_peak: greatest bytes while it ran.
+        driver_kept: bytes that the driver had more after it than before, with the stages within it.
+    """
+
+    wall: float = 0.0
+    driver_cpu: float = 0.0
+    queue_cpu: float = 0.0
+    driver_peak: int = 0
+    queue_peak: int = 0
+    driver_kept: int = 0
+
+    @property
+    def cpu(self) -> float:
+        return self.driver_cpu + self.queue_cpu
+
+
+@dataclass
+class Meters:
+    """Accounts for this process, the driver, and for those of the queue.
+
+    Attributes:
+        driver, queue: their processes.
+        parts: stage -> what it has taken since `take` was called last.
+    """
+
+    driver: int
+    queue: Sequence[int]
+    parts: dict[str, Part] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._stack: list[Part] = []
+        self._last = self._clocks()
+        self._ended = threading.Event()
+        self._processes = [psutil.Process(pid) for pid in self.queue]
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+
+    def __enter__(self) -> "Meters":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        self._thread.join(100 * EVERY_SECONDS)
+
+    def _clocks(self) -> tuple[float, float, float]:
+        queue = [psutil.Process(pid).cpu_times() for pid in self.queue]
+        return time.perf_counter(), time.process_time(), sum(times.user + times.system for times in queue)
+
+    def _settle(self) -> None:
+        """Give what has passed to the innermost stage."""
+        now = self._clocks()
+        if self._stack:
+            part = self._stack[-1]
+            part.wall += now[0] - self._last[0]
+            part.driver_cpu += now[1] - self._last[1]
+            part.queue_cpu += now[2] - self._last[2]
+        self._last = now
+
+    def _look(self) -> None:
+        if self._stack:
+            part = self._stack[-1]
+            part.driver_peak = max(part.driver_peak, held_bytes(self.driver))
+            part.queue_peak = max(part.queue_peak, sum(map(held_bytes, self.queue)))
+
+    def _watch(self) -> None:
+        while not self._ended.is_set():
+            self._look()
+            time.sleep(EVERY_SECONDS)
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Account what runs within to a stage, but for what stages within it take."""
+        self._settle()
+        before = held_bytes(self.driver)
+        part = self.parts.setdefault(name, Part())
+        self._stack.append(part)
+        try:
+            yield
+        finally:
+            self._settle()
+            self._look()
+            self._stack.pop()
+            part.driver_kept += held_bytes(self.driver) - before
+
+    def away(self):
+        """For as long as workers compute."""
+        return self.stage(AWAY)
+
+    def take(self) -> dict[str, Part]:
+        """The parts so far, which begin anew."""
+        taken, self.parts = self.parts, {}
+        return taken
+
+    def wrap(self, owner: object, names: Mapping[str, str]) -> None:
+        """Account calls of methods of an object or a class: method -> stage."""
+        for method, stage in names.items():
+            setattr(owner, method, self._wrapped(getattr(owner, method), stage))
+
+    def _wrapped(self, function: Callable, stage: str) -> Callable:
+        def accounted(*args, **kwargs):
+            with self.stage(stage):
+                return function(*args, **kwargs)
+
+        return accounted

@@ -1,0 +1,98 @@
+"""Large batches in parts against all at once, through verl's own computations and its own queue."""
+
+from types import SimpleNamespace
+
+import pytest
+import torch
+from omegaconf import OmegaConf
+from verl.trainer.ppo.v1 import trainer_base
+from verl.trainer.ppo.v1.trainer_base import PPOTrainer
+
+from tests.bridge.test_transfer_queue import real_queue  # noqa: F401
+from verl_dots.bridge.lean import group_parts, in_parts, short_columns
+from verl_dots.bridge.rows import Rows, put_rows
+
+ALGORITHM = OmegaConf.create({
+    "adv_estimator": "grpo", "use_kl_in_reward": False, "norm_adv_by_std_in_grpo": True, "gamma": 1.0, "lam": 1.0,
+    "rollout_correction": {"rollout_is": None, "rollout_rs": None, "bypass_mode": False},
+})  # fmt: skip
+LENGTHS = (3, 5, 2, 7, 4, 6)
+
+
+def test_parts_are_whole_groups_of_few_padded_tokens():
+    uids = ["a", "b", "a", "c", "b", "c", "c"]
+    assert group_parts(uids, longest=10, most=1000) == [[0, 2, 1, 4, 3, 5, 6]]
+    assert group_parts(uids, longest=10, most=40) == [[0, 2, 1, 4], [3, 5, 6]]
+    assert group_parts(uids, longest=10, most=39) == [[0, 2], [1, 4], [3, 5, 6]]
+    assert group_parts(uids, longest=10, most=1) == [[0, 2], [1, 4], [3, 5, 6]]  # no group is cut
+    assert group_parts([], longest=0) == []
+
+
+def put_groups() -> Rows:
+    """Three groups of two rollouts each, of rewards 1 and 0; they are apart in the batch's order."""
+    keys = [f"{uid}_{session}_0" for session in range(2) for uid in "abc"]
+    tags = [{"response_len": T, "seq_len": T + 2, "min_global_steps": 0, "max_global_steps": 0} for T in LENGTHS]
+    fields = [
+        {
+            "uid": key[0], "prompts": torch.tensor([1, 2]), "responses": torch.arange(T),
+            "response_mask": torch.tensor([1] * (T - 1) + [place % 2]), "num_turns": 2,
+            "rm_scores": torch.tensor([0.0] * (T - 1) + [float(place < 3)]),
+            "rollout_log_probs": torch.full((T,), -0.5), "old_log_probs": torch.full((T,), -0.25 * (place + 1)),
+        }
+        for place, (key, T) in enumerate(zip(keys, LENGTHS, strict=True))
+    ]  # fmt: skip
+    put_rows(keys, fields, tags)
+    return Rows.of(keys, tags)
+
+
+def figures_of(rows: Rows) -> dict:
+    """verl's figures of a step."""
+    moe = SimpleNamespace(update=lambda **_: False)
+    rollout, model = {"moe_load_balance_metrics_interval": 0}, {"mtp": None}
+    trainer = SimpleNamespace(
+        config=OmegaConf.create({"actor_rollout_ref": {"rollout": rollout, "model": model}}), use_critic=False,
+        _rollout_moe_lb_metrics_accumulator=moe, _get_n_gpus_for_throughput=lambda: 1,
+    )  # fmt: skip
+    metrics: dict = {}
+    PPOTrainer._compute_metrics(trainer, rows.meta, metrics, {"step": 1.0, "gen": 0.5}, global_steps=1, epoch=0)
+    return metrics
+
+
+@pytest.mark.e2e
+def test_parts_give_what_the_whole_gives(real_queue):  # noqa: F811
+    rows = put_groups()
+    trainer = SimpleNamespace(
+        config=OmegaConf.create({"algorithm": ALGORITHM, "actor_rollout_ref": {"rollout": {"n": 2}}})
+    )
+    sizes = []
+
+    def compute(meta, metrics):
+        sizes.append(len(meta.keys))
+        return PPOTrainer._compute_advantage(trainer, meta, metrics=metrics)
+
+    found = {}
+    for most in (1000, 14):
+        figures: dict = {}
+        meta = in_parts(compute, rows, ALGORITHM, figures, most)
+        assert (meta.keys, meta.tags) == (rows.keys, rows.tags)
+        found[most] = [row.tolist() for row in rows.get("advantages")[0]], figures
+    assert sizes == [6, 2, 2, 2]
+    assert found[1000][0] == found[14][0]
+    # Rewards 1 and 0: the difference to their mean, 0.5, by the sample deviation, 0.7071.
+    assert found[14][0][0] == pytest.approx([0.70711] * 2 + [0.0], rel=1e-4)
+    assert found[1000][1].keys() == found[14][1].keys()
+    in_parts(compute, rows, OmegaConf.merge(ALGORITHM, {"adv_estimator": "grpo", "use_kl_in_reward": False}), {}, 10**9)
+    # Columns of a byte a token change no figure.
+    fetch, whole = trainer_base.get_metric_data_with_optional_routed_experts, figures_of(rows)
+    with short_columns():
+        assert figures_of(rows) == whole
+    assert trainer_base.get_metric_data_with_optional_routed_experts is fetch
+    assert whole["response_length/mean"] == 4.5 and whole["prompt_length/max"] == 2
+
+
+def test_what_looks_at_the_whole_batch_is_not_cut():
+    rows = Rows.of(["a_0_0", "b_0_0"], [{"response_len": 9}] * 2)
+    seen = []
+    for change in ({"adv_estimator": "reinforce_plus_plus"}, {"use_kl_in_reward": True}):
+        in_parts(lambda meta, metrics: seen.append(len(meta.keys)), rows, OmegaConf.merge(ALGORITHM, change), {}, 1)
+    assert seen == [2, 2]

@@ -1,0 +1,30 @@
+"""A small size through Ray, verl's queue and the real trainer; the command keeps it and judges."""
+
+import json
+
+import pytest
+
+from scripts import bench_driver
+from scripts.driver.meters import AWAY
+
+pytestmark = pytest.mark.e2e
+
+
+def test_a_small_size_passes_through_all_stages(tmp_path):
+    kept = tmp_path / "driver.json"
+    options = ["--rows", "32", "--tokens", "64", "--repeats", "1", "--keep", str(kept)]
+    assert bench_driver.main(options) == 0
+    (cell,) = json.loads(kept.read_text())["cells"]
+    assert (cell["rows"], cell["tokens"]) == (32, 64) and 0 < cell["replay_groups"] <= 4 and cell["replay_bytes"] > 0
+    (step,) = cell["steps"]
+    assert {
+        AWAY, "arrival", "scores", "balance", "budgets", "advantages", "metrics", "DASH filter", "replay: store",
+        "DASH filter, before the passes", "replay: draw", "length penalty", "entropy, controlled", "entropy, logged",
+        "ages, behaviour, pinned entries", "forward pass, driver's part", "rollout log", "clear", "order", "plan",
+        "state: write", "state: read", "rest of the step",
+    } == set(step)  # fmt: skip
+    assert all(part["wall"] >= 0 and part["driver_peak"] > 10**8 for part in step.values())
+    assert sum(part["queue_cpu"] for part in step.values()) > 0
+    # What is kept is not measured again, and more of it than --most allows neither.
+    assert bench_driver.main([*options[:1], "32", "1024", *options[2:], "--most", "4096"]) == 0
+    assert len(json.loads(kept.read_text())["cells"]) == 1
