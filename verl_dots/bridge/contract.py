@@ -37,7 +37,7 @@ def signatures(text: str) -> list[tuple[str, str]]:
     return re.findall(r"(\w+)\((.*?)\)", text)
 
 
-V1 = "verl.trainer.ppo.v1"
+V1, WORKERS = "verl.trainer.ppo.v1", "verl.workers.engine_workers"
 TRAINER, BUFFER = f"{V1}.PPOTrainerSync", f"{V1}.replay_buffer.ReplayBuffer"
 CONTRACT = (
     Part(
@@ -71,8 +71,8 @@ CONTRACT = (
     Part(
         TRAINER,
         "bridge/patient_trainer.py",
-        overridden="__init__(config) init() fit(agent_loop_manager)",
-        attributes="config global_steps timing_raw replay_buffer reward_loop_manager",
+        overridden="__init__(config) init() fit(agent_loop_manager) _init_resource_pool_mgr()",
+        attributes="config global_steps timing_raw replay_buffer reward_loop_manager role_worker_mapping",
     ),
     Part(
         TRAINER,
@@ -114,7 +114,9 @@ CONTRACT = (
         "verl.experimental.reward_loop.RewardLoopManager", "bridge/trainer.py", attributes="reward_loop_worker_handles"
     ),
     Part("verl.single_controller.base.worker.Worker", "bridge/trainer.py", called="_query_dispatch_info(mesh_name)"),
-    Part("verl.workers.engine_workers.ActorRolloutRefWorker", "bridge/trainer.py", called="set_loss_fn(loss_fn)"),
+    Part(f"{WORKERS}.ActorRolloutRefWorker", "bridge/trainer.py", called="set_loss_fn(loss_fn)"),
+    Part(f"{WORKERS}.ActorRolloutRefWorker", "bridge/workers.py", attributes="actor_worker_cls ref_worker_cls"),
+    Part(f"{WORKERS}.TrainingWorker", "bridge/workers.py", overridden="__init__(config)", attributes="engine_config"),
     Part("verl.single_controller.ray.ResourcePoolManager", "training/pipeline.py", attributes="resource_pool_dict"),
     Part(f"{V1}.trainer_base", "bridge/arrivals.py", written="is_prompt status"),
     Part(
