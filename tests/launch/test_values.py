@@ -185,7 +185,15 @@ def test_a_build_of_vllm_for_cpus_generates_on_a_cpu_and_does_not_train(run_fold
     with refused(f"{R}.name", "excluded"):
         validate(config, data=False)
     validate(config, data=False, train=False)
+    repeatable = changed(config, [f"{R}.full_determinism=True"])
+    with refused(f"{R}.full_determinism", "excluded"):
+        validate(repeatable, data=False, train=False)
+    # A worker class of one's own may do better, as that of tests/vllm_cpu does.
+    own = changed(repeatable, [f"+{R}.engine_kwargs.vllm.worker_extension_cls=trainable_worker.TrainableWorker"])
+    validate(own, data=False)
     monkeypatch.setattr(start, "versions", lambda: {"vllm": "0.24.0"})
+    with refused(f"{R}.name", "excluded"):
+        validate(own, data=False)
     with refused(f"{R}.name", "excluded"):
         validate(config, data=False, train=False)
 

@@ -62,7 +62,7 @@ def _validate(config: DictConfig, data: bool, train: bool) -> DotsConfig:
     use_v1 = config.trainer.use_v1
     require("trainer.use_v1", use_v1, use_v1, "verl_dots extends verl's V1 trainer only; leave it at True", "excluded")
     if config.trainer.device == "cpu":
-        _check_cpu_engine(config.actor_rollout_ref.rollout.name, train)
+        _check_cpu_engine(config.actor_rollout_ref.rollout, train)
     check_names(config)
     check_reward(config)
     checks.check(config, dots)
@@ -84,19 +84,25 @@ def _require_folder(key: str, path: str | None) -> None:
     require(key, path, there, "must be a folder that is there, a hub id, or null for that of the model", "file")
 
 
-def _check_cpu_engine(name: str, train: bool) -> None:
+def _check_cpu_engine(rollout: DictConfig, train: bool) -> None:
     """Raise ConfigError for an engine that does not do this on a CPU."""
+    name, key = rollout.name, "actor_rollout_ref.rollout.name"
     if name == "hf":
         return
-    # Builds of vLLM for CPUs say so in their version. They pack the weights at the start and take no new ones.
-    if name == "vllm" and "cpu" in versions().get("vllm", ""):
-        if not train:
-            return
-        reason = "on a CPU can generate, but takes no new weights; in training on a CPU it must be 'hf'"
-    else:
-        reason = "needs a GPU; on a CPU it must be 'hf'"
-    key = "actor_rollout_ref.rollout.name"
-    raise ConfigError(f"{key}={name!r} {reason}", key=key, reason="excluded")
+    # Builds of vLLM for CPUs say so in their version.
+    if name != "vllm" or "cpu" not in versions().get("vllm", ""):
+        raise ConfigError(f"{key}={name!r} needs a GPU; on a CPU it must be 'hf'", key=key, reason="excluded")
+    # They pack the weights at the start and take no new ones, and their batch-invariant kernels are those of GPUs. A
+    # worker of the user's own may do better.
+    if OmegaConf.select(rollout, "engine_kwargs.vllm.worker_extension_cls"):
+        return
+    if train:
+        words = "on a CPU can generate, but takes no new weights; in training on a CPU it must be 'hf'"
+        raise ConfigError(f"{key}={name!r} {words}", key=key, reason="excluded")
+    if rollout.full_determinism:
+        key = "actor_rollout_ref.rollout.full_determinism"
+        words = "vLLM's batch-invariant kernels need a GPU; on a CPU leave it out, or use rollout.name=hf"
+        raise ConfigError(f"{key}=True: {words}", key=key, reason="excluded")
 
 
 def require_model(path: str) -> None:
