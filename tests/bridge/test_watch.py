@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from contextlib import suppress
@@ -11,6 +13,7 @@ import pytest
 import ray
 import transfer_queue
 
+from tests.launches import PATIENCE_SECONDS, ROOT
 from verl_dots.bridge import watch
 from verl_dots.bridge.watch import ProcessDied, Watch, queue_processes
 
@@ -113,3 +116,38 @@ def own_title(process: psutil.Process) -> str:
         if psutil.Process().pid in [parent.pid for parent in process.parents()]:
             return " ".join(process.cmdline())
     return ""
+
+
+# Keeping Python's lock, in which no other thread of a process runs.
+STANDS = """
+import ctypes, sys, time
+from verl_dots.bridge import watch
+watch.CLOSING_SECONDS = 0.5
+
+def keeps_the_lock():
+    ctypes.PyDLL(None).sleep(60)
+
+def fails_and_closes():
+    try:
+        with watch.ends_in_time(0.5):
+            raise RuntimeError("the run has failed")
+    finally:
+        keeps_the_lock()
+
+def is_told_of_a_death():
+    seen = watch.Watch({}, patience=0.2)
+    seen._death = "the queue has died"
+    with seen:
+        time.sleep(0.1)
+        keeps_the_lock()
+
+globals()[sys.argv[1]]()
+"""
+
+
+@pytest.mark.parametrize("how", ["fails_and_closes", "is_told_of_a_death"])
+def test_a_process_in_which_nothing_runs_any_more_ends_with_a_trace(how):
+    command = [sys.executable, "-c", STANDS, how]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_SECONDS, cwd=ROOT)
+    assert done.returncode == 1
+    assert "Timeout" in done.stderr and "in keeps_the_lock" in done.stderr and f"in {how}" in done.stderr

@@ -11,7 +11,7 @@ from verl.utils.debug import marked_timer
 
 from verl_dots.bridge.failures import RolloutFailure
 from verl_dots.bridge.patience import ADVICE, Patience, WaitError, rollouts_told
-from verl_dots.bridge.watch import Watch, processes_of
+from verl_dots.bridge.watch import Watch, ends_in_time, processes_of
 from verl_dots.bridge.workers import SEEDED
 from verl_dots.rewards.limits import limit_memory
 
@@ -50,7 +50,8 @@ class PatientTrainer(PPOTrainer):
 
     def fit(self, agent_loop_manager: Any) -> None:
         """verl's: train to the end, or until a process has died that it waits for."""
-        with Watch(processes_of(self, agent_loop_manager)) as self.watch, self.patience.waiting("the first step"):
+        watch, wait = Watch(processes_of(self, agent_loop_manager)), self.patience.waiting("the first step")
+        with ends_in_time(), watch as self.watch, wait:
             super().fit(agent_loop_manager)
 
     @contextmanager

@@ -5,6 +5,7 @@ without a limit. Neither ends where an agent loop worker or the queue itself has
 tells of a death by itself, and is given the time to.
 """
 
+import faulthandler
 import logging
 import os
 import signal
@@ -23,6 +24,7 @@ EVERY_SECONDS = 2.0
 PATIENCE_SECONDS = 10.0  # in which whoever waits for a process may tell of its death
 CLOSING_SECONDS = 30.0  # in which the run may end in order, once it is told
 SIGNAL = signal.SIGUSR2  # to this process alone; Ray and verl use it for nothing
+STANDARD_ERROR = 2
 STATUS = 70  # of a process that could not be told
 
 
@@ -57,6 +59,7 @@ class Watch:
     def __exit__(self, kind: type | None, error: BaseException | None, trace: Any) -> None:
         self._over.set()
         self._thread.join(CLOSING_SECONDS)
+        faulthandler.cancel_dump_traceback_later()
         signal.signal(SIGNAL, self._before)
         if kind is KeyboardInterrupt and self._death:
             raise ProcessDied(self._death) from None
@@ -77,14 +80,23 @@ class Watch:
             self._look()
         logger.error("%s", self._death)
         patience = self._patience
+        self._end_at_last(patience)
         while not self._over.wait(patience):
             if self._holds:
+                self._end_at_last(patience)
                 continue
             if patience == CLOSING_SECONDS:
                 logger.error("the run does not end after it was told; its process ends itself")
                 os._exit(STATUS)
             signal.pthread_kill(threading.main_thread().ident, SIGNAL)
             patience = CLOSING_SECONDS
+
+    def _end_at_last(self, patience: float) -> None:
+        """Have this process end itself, with a trace of all threads, even where none of them gets to run any more.
+
+        The main thread may stand in a library that keeps Python's lock: then this thread stands, too.
+        """
+        faulthandler.dump_traceback_later(patience + 2 * CLOSING_SECONDS, exit=True, file=STANDARD_ERROR)
 
     def _look(self) -> None:
         """Ask those that have answered again; note the first that has died."""
@@ -104,6 +116,19 @@ class Watch:
     def _raise(self, number: int, frame: object) -> None:
         if not self._over.is_set() and not self._holds:
             raise KeyboardInterrupt  # the only exception that Ray lets through while it waits
+
+
+@contextmanager
+def ends_in_time(seconds: float = 4 * CLOSING_SECONDS) -> Iterator[None]:
+    """A context whose process ends itself so long after an error has left it, should what closes the run stand still.
+
+    What closes a run asks processes of which one may have died: trackers, the TransferQueue.
+    """
+    try:
+        yield
+    except BaseException:
+        faulthandler.dump_traceback_later(seconds, exit=True, file=STANDARD_ERROR)
+        raise
 
 
 def processes_of(trainer: Any, agent_loop_manager: Any) -> dict[str, list[Any]]:
