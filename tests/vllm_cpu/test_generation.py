@@ -13,7 +13,7 @@ from tests.vllm_cpu.conftest import SERVER, WORKER
 
 pytestmark = [pytest.mark.long, pytest.mark.e2e]
 LENGTHS = ("data.max_prompt_length=112", "data.max_response_length=24")
-TEMPERATURES = (0.5, 1.0, 3.0)
+TEMPERATURES = (0.5, 1.0, 2.0)  # vLLM takes none above 2
 
 
 def test_greedy_answers_are_those_of_the_engine(vllm_cpu, tmp_path):

@@ -1,7 +1,12 @@
+import copy
 import math
 
 import pytest
 
+from tests.launches import plain_config
+from tests.refusals import refused
+from verl_dots.config import DotsConfig
+from verl_dots.methods.e3.checks import refuse_temperature
 from verl_dots.methods.e3.settings import TemperatureConfig
 from verl_dots.methods.e3.temperature_rule import annealed_target, next_temperature
 from verl_dots.methods.e3.temperature_state import TemperatureController
@@ -72,3 +77,14 @@ def test_damping_follows_a_moving_average_of_the_entropy():
     one.observe(0.5, 1)
     assert one.observe(0.9, 2)["entropy"] == 0.9
     assert one.value == pytest.approx(next_temperature(1.0, 0.75 * 0.5 + 0.25 * 0.9, 0.5, V, 0.5, 1.5))  # of 0.6
+
+
+def test_a_temperature_that_vllm_does_not_take_is_no_bound(cpu_environment):
+    config = copy.deepcopy(plain_config())
+    config.actor_rollout_ref.rollout.name = "vllm"
+    refuse_temperature(config, DotsConfig(temperature=TemperatureConfig(enable=True, high=2.0)))
+    above = DotsConfig(temperature=TemperatureConfig(enable=True, high=2.5))
+    with refused("dots.temperature.high", "size"):
+        refuse_temperature(config, above)
+    config.actor_rollout_ref.rollout.name = "hf"
+    refuse_temperature(config, above)

@@ -22,6 +22,7 @@ from verl_dots.settings import ConfigError
 
 logger = logging.getLogger(__name__)
 
+VLLM_HIGHEST = 2.0  # temperature of its SamplingParams
 BUDGET_ON, TEMPERATURE_ON = "dots.budget.enable=True", "dots.temperature.enable=True"
 
 
@@ -79,6 +80,13 @@ def refuse_temperature(config: DictConfig, dots: DotsConfig) -> None:
             f"actor_rollout_ref.rollout.temperature={rollout.temperature}, where the run begins, is outside "
             f"dots.temperature.low={settings.low} to dots.temperature.high={settings.high}",
             key="actor_rollout_ref.rollout.temperature",
+            reason="size",
+        )
+    if rollout.name == "vllm" and settings.high > VLLM_HIGHEST:
+        raise ConfigError(
+            f"dots.temperature.high={settings.high:g}: vLLM samples at {VLLM_HIGHEST:g} or less and would fail in the "
+            f"middle of the run; set dots.temperature.high={VLLM_HIGHEST:g} or less",
+            key="dots.temperature.high",
             reason="size",
         )
     steps = config.trainer.total_training_steps
