@@ -39,7 +39,8 @@ def measured(rows: int, tokens: int, repeats: int, seed: int) -> dict[str, Any]:
     done = subprocess.run(command, capture_output=True, text=True, timeout=CELL_SECONDS)
     if done.returncode:
         raise RuntimeError(f"{rows} rows of {tokens} tokens: {done.stderr[-2000:]}")
-    return rounded(json.loads(done.stdout.strip().splitlines()[-1]))
+    # What verl has said may come after it, from a buffer.
+    return rounded(json.loads(next(line for line in reversed(done.stdout.splitlines()) if line.startswith("{"))))
 
 
 def rounded(value: Any) -> Any:

@@ -62,11 +62,19 @@ def queue_pids(apart: set[int]) -> list[int]:
     return [process.pid for process in below if role_of(" ".join(process.cmdline())) == "transfer queue"]
 
 
+ARGUMENTS = {
+    "rows": "rollouts of a step",
+    "tokens": "of the longest response",
+    "repeats": "steps that are measured",
+    "seed": "of the synthetic rollouts",
+}
+
+
 def main() -> int:
     """Measure one size."""
     parser = argparse.ArgumentParser(description=__doc__)
-    for name in ("rows", "tokens", "repeats", "seed"):
-        parser.add_argument(name, type=int)
+    for name, meaning in ARGUMENTS.items():
+        parser.add_argument(name, type=int, help=meaning)
     options = parser.parse_args()
     prepare_environment(cpu=True)
     import ray

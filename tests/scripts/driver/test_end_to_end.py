@@ -7,7 +7,7 @@ import pytest
 from scripts import bench_driver
 from scripts.driver.meters import AWAY
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.long]
 
 
 def test_a_small_size_passes_through_all_stages(tmp_path):
