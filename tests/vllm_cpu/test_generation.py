@@ -63,8 +63,8 @@ def test_a_batch_of_several_temperatures_has_the_log_probs_of_each(vllm_cpu, tmp
         with torch.no_grad():
             logits_TV = model(ids).logits[0, begin - 1 : -1]
         expected_T = (logits_TV / answer["temperature"]).log_softmax(-1).gather(1, ids[0, begin:, None])[:, 0]
-        # Those of another temperature of the three differ by tenths.
-        torch.testing.assert_close(torch.tensor(answer["log_probs"]), expected_T, rtol=0, atol=1e-3)
+        # Those of another temperature of the three differ by tenths, its kernels' roundings by thousandths.
+        torch.testing.assert_close(torch.tensor(answer["log_probs"]), expected_T, rtol=0, atol=1e-2)
         entropies[answer["temperature"]] += (-expected_T).tolist()
     means = [sum(found) / len(found) for found in entropies.values()]
     assert means == sorted(means) and means[-1] > means[0] + 0.5, means
