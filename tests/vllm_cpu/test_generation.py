@@ -6,7 +6,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 import torch
-from transformers import AutoModelForCausalLM
+from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from tests.launches import ROOT
 from tests.vllm_cpu.conftest import SERVER, WORKER
@@ -57,14 +57,17 @@ def test_a_batch_of_several_temperatures_has_the_log_probs_of_each(vllm_cpu, tmp
     answers = json.loads(out.read_text())
     assert len(answers) == 16 * len(TEMPERATURES)
     model = AutoModelForCausalLM.from_pretrained(vllm_cpu.model, dtype=torch.float32).eval()
+    tokens = len(AutoTokenizer.from_pretrained(vllm_cpu.model))
+    assert tokens < model.config.vocab_size
     entropies = {temperature: [] for temperature in TEMPERATURES}
     for answer in answers:
         ids, begin = torch.tensor([answer["prompt"] + answer["tokens"]]), len(answer["prompt"])
         with torch.no_grad():
             logits_TV = model(ids).logits[0, begin - 1 : -1]
+        logits_TV[:, tokens:] = -torch.inf  # as verl's server does: logits that stand for no token of the tokenizer
         expected_T = (logits_TV / answer["temperature"]).log_softmax(-1).gather(1, ids[0, begin:, None])[:, 0]
-        # Those of another temperature of the three differ by tenths, its kernels' roundings by thousandths.
-        torch.testing.assert_close(torch.tensor(answer["log_probs"]), expected_T, rtol=0, atol=1e-2)
+        # Those of another temperature of the three differ by tenths, and without the mask some of 2.0 by thousandths.
+        torch.testing.assert_close(torch.tensor(answer["log_probs"]), expected_T, rtol=0, atol=5e-5)
         entropies[answer["temperature"]] += (-expected_T).tolist()
     means = [sum(found) / len(found) for found in entropies.values()]
     assert means == sorted(means) and means[-1] > means[0] + 0.5, means
