@@ -16,7 +16,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from rich.console import Console
 from scipy.stats import binom
 
 from verl_dots.methods.selection.rule import select
@@ -25,6 +24,7 @@ from verl_dots.simulation.difficulties import read_difficulties
 from verl_dots.simulation.pool import Measured
 from verl_dots.simulation.prediction import Predictor, Quality
 from verl_dots.simulation.response import Learning, Policy
+from verl_dots.terminal import output
 
 BATCH, REFERENCES, TAU, ROUNDS = 512, 256, 1e-3, 4
 NAMES = ("stopped %", "saved %", "lost %", "false stops %", "expected %", "gain %", "signal %")
@@ -41,6 +41,11 @@ def by_prediction(strength: float, first: int, n: int) -> Rule:
         return np.interp(1 - difficulty_N, grid, right), np.interp(difficulty_N, grid, right)
 
     return chances
+
+
+def always(difficulty_N: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The rule that stops whatever is alike."""
+    return np.ones(len(difficulty_N)), np.ones(len(difficulty_N))
 
 
 def figures(success_N: np.ndarray, chances: tuple[np.ndarray, np.ndarray], least: float, first: int, n: int) -> tuple:
@@ -103,7 +108,6 @@ def main() -> None:
     options = parser.parse_args()
     first, n = options.first, options.n
     measured = read_difficulties(options.difficulties, options.tries, (0.0, 100.0))
-    always = lambda d_N: (np.ones(len(d_N)), np.ones(len(d_N)))  # noqa: E731
     cases: dict = {"without predictions, all that are alike": (always, 0.5)}
     for strength in options.strength:
         for confidence in options.confidence:
@@ -112,7 +116,7 @@ def main() -> None:
         cases[f"success rates known, confidence {confidence:g}"] = None, confidence
     quality = Quality(options.rho, REFERENCES)
     found = [one_seed(measured, quality, cases, first, n, seed) for seed in range(1, options.seeds + 1)]
-    console = Console(width=160, highlight=False)
+    console = output()
     for draw, name in found[0]:
         rows_S = np.array([rows[draw, name] for rows in found])
         mean, deviation = rows_S.mean(axis=0), rows_S.std(axis=0)

@@ -8,14 +8,13 @@ computed for verl's epochs. For DOTS's selection it is simulated, with the simul
 0.75, on success rates of Beta(0.28, 1.21): those of DeepScaleR, by AdaRFT's difficulties.
 """
 
-import argparse
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from scripts.sections import settle, with_section
+from scripts.sections import asked_to_write, settle, with_section
 from verl_dots.config import DotsConfig
 from verl_dots.methods.selection.settings import SelectionConfig
 from verl_dots.simulation.pool import Measured
@@ -124,10 +123,7 @@ def percent(share: float) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Write the tables, or compare them: exit 1 if the document has others."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--write", action="store_true", help="put the tables into their document (default: compare)")
-    write = parser.parse_args(arguments).write
-    found = 0
+    write, found = asked_to_write(__doc__, arguments), 0
     for name, table in (("prefixes", prefixes), ("savings", savings)):
         found |= settle(DOCUMENT, with_section(DOCUMENT, name, SCRIPT, table()), write)
     return found

@@ -33,7 +33,7 @@ fetch() {  # fetch WHAT ARGUMENT ...: pip install, with the package at hand in a
     .venv/bin/python -m pip install --no-compile --disable-pip-version-check --progress-bar off "$@" | while read -r line; do
         case $line in
             Collecting*) [ ! -t 1 ] || printf '\r\033[K    %s' "${line#Collecting }" ;;
-            Installing*) [ ! -t 1 ] || printf '\r\033[K'; echo "    installing $(($(wc -w <<< "$line") - 3)) packages" ;;
+            Installing*) [ ! -t 1 ] || printf '\r\033[K'; echo "    packages to install: $(($(wc -w <<< "$line") - 3))" ;;
         esac
     done
 }

@@ -4,15 +4,14 @@
 makes the table of that file. With neither: exit 1 if the table is not that of the file.
 """
 
-import argparse
 import csv
 import json
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from scripts.faults.campaign import IDENTICAL, outcomes_in
-from scripts.sections import settle, with_section
+from scripts.sections import asked, settle, with_section
 
 ROOT = Path(__file__).parents[1]
 KEPT, DOCUMENT = ROOT / "recipes/evidence/results/kills.csv", ROOT / "verl_dots/training/FAULTS.md"
@@ -45,7 +44,8 @@ def table(rows: Sequence[Mapping[str, str]]) -> str:
         of[row["killed"]].append(row)
     lines = ["| killed | in | kills | identical | ended within (s) |", "|---|---|---:|---:|---:|"]
     for killed, its in sorted(of.items(), key=lambda item: -len(item[1])):
-        during = ", ".join(f"{name} {count}" for name, count in _counts(its, "in").items())
+        counts = Counter(sorted(row["in"] for row in its)).most_common()
+        during = ", ".join(f"{name} {count}" for name, count in counts)
         same = sum(row["outcome"] == IDENTICAL for row in its)
         longest = max(float(row["seconds_to_end"]) for row in its)
         lines.append(f"| {killed} | {during} | {len(its)} | {same} | {longest:.0f} |")
@@ -57,19 +57,9 @@ def table(rows: Sequence[Mapping[str, str]]) -> str:
     return "\n".join([*lines, "", told, ""])
 
 
-def _counts(rows: Sequence[Mapping[str, str]], column: str) -> dict[str, int]:
-    counts: dict[str, int] = defaultdict(int)
-    for row in rows:
-        counts[row[column]] += 1
-    return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Keep, write, or compare. Without kept kills there is no table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--keep", type=Path, metavar="OUT", help="take the kills of this folder")
-    parser.add_argument("--write", action="store_true", help="write the table into the document (default: compare)")
-    options = parser.parse_args(arguments)
+    """Keep, write, or compare."""
+    options = asked(__doc__, arguments, keep=("OUT", "take the kills of this folder in place of those before"))
     if options.keep:
         with KEPT.open("w", newline="") as file:
             writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")

@@ -1,11 +1,12 @@
 """CPU seconds of a run's processes, by what they do, read while it runs."""
 
 import threading
-import time
 from collections import Counter
+from typing import Self
 
 import psutil
 
+LAST_LOOK_SECONDS = 2.0  # that one may still take
 EVERY_SECONDS = 0.2
 # Names of Ray's processes, as `ps` shows them, and what they do in a run.
 ROLES = {
@@ -40,27 +41,46 @@ def with_all_below(top: psutil.Process) -> list[psutil.Process]:
         return []
 
 
-class Processes:
-    """Samples a process and all below it in a thread, from `with` to the end of it.
+class Sampler:
+    """Looks again and again in a thread of its own, from `with` to the end of it.
+
+    Args:
+        every: seconds between two looks.
+    """
+
+    def __init__(self, every: float):
+        self._every = every
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        self._thread.join(LAST_LOOK_SECONDS)
+
+    def _watch(self) -> None:
+        while not self._ended.wait(self._every):
+            self._look()
+
+    def _look(self) -> None:
+        raise NotImplementedError
+
+
+class Processes(Sampler):
+    """Samples a process and all below it.
 
     Args:
         pid: of the process at the top.
     """
 
     def __init__(self, pid: int):
+        super().__init__(EVERY_SECONDS)
         self._top = psutil.Process(pid)
         self._seen: dict[int, tuple[str, float]] = {}  # what a process was last, and its CPU seconds
-        self._ended = threading.Event()
         self._lock = threading.Lock()
-        self._thread = threading.Thread(target=self._watch, daemon=True)
-
-    def __enter__(self) -> "Processes":
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._ended.set()
-        self._thread.join(10 * EVERY_SECONDS)
 
     def seconds(self) -> Counter[str]:
         """CPU seconds so far of each role, of processes that have ended, too."""
@@ -69,11 +89,6 @@ class Processes:
             for role, seconds in self._seen.values():
                 found[role] += seconds
         return found
-
-    def _watch(self) -> None:
-        while not self._ended.is_set():
-            self._look()
-            time.sleep(EVERY_SECONDS)
 
     def _look(self) -> None:
         for process in with_all_below(self._top):

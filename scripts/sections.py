@@ -5,11 +5,24 @@ from collections.abc import Sequence
 from pathlib import Path
 
 
-def asked_to_write(about: str, arguments: Sequence[str] | None) -> bool:
-    """The command line of such a script, whose docstring is `about`: whether it has --write."""
+def asked(about: str, arguments: Sequence[str] | None, keep: tuple[str, str] | None = None) -> argparse.Namespace:
+    """The command line of such a script: whether it has --write and, where it keeps something, a folder behind --keep.
+
+    Args:
+        about: its docstring.
+        arguments: None for those of this process.
+        keep: what stands for the folder in the help, and what is done with it.
+    """
     parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
+    if keep:
+        parser.add_argument("--keep", type=Path, metavar=keep[0], help=f"{keep[1]} (default: nothing is added)")
     parser.add_argument("--write", action="store_true", help="put what is made into its document (default: compare)")
-    return parser.parse_args(arguments).write
+    return parser.parse_args(arguments)
+
+
+def asked_to_write(about: str, arguments: Sequence[str] | None) -> bool:
+    """The same of one that keeps nothing: whether it has --write."""
+    return asked(about, arguments).write
 
 
 def begin_of(name: str, script: str) -> str:

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullFormatter, NullLocator
 
-from scripts.driver.growth import AXES, bytes_of, seconds_of, stages_of
+from scripts.driver.growth import AXES, bytes_of, cpu_of, seconds_of, stages_of
 from scripts.driver.meters import AWAY
 from verl_dots.evidence.figures.style import STYLE, WIDTH
 from verl_dots.reporting.drawing import COLOURS, MARKERS, legend_below
@@ -54,8 +54,9 @@ def draw(cells: Sequence[Mapping[str, Any]]) -> Figure:
 
 def _seconds(panel: Axes, line: Sequence[Mapping[str, Any]], axis: str, stages: Sequence[str]) -> None:
     sizes = [cell[axis] for cell in line]
-    of_all = [[sum(p["driver_cpu"] + p["queue_cpu"] for name, p in step.items() if name != AWAY)
-               for step in cell["steps"]] for cell in line]  # fmt: skip
+    of_all = [
+        [sum(cpu_of(part) for name, part in step.items() if name != AWAY) for step in cell["steps"]] for cell in line
+    ]
     _line(panel, sizes, of_all, ALL, "#1a1a1a", "o", "-")
     for place, stage in enumerate(stages):
         values = [seconds_of(cell, stage) for cell in line]

@@ -10,8 +10,7 @@ import numpy as np
 
 BOUND = 1.3
 # Of a stage that takes less at its greatest size the growth is not told: it would be that of noise.
-LEAST_SECONDS, LEAST_BYTES = 0.2, 64 << 20
-LEAST_SHARE = 0.5  # of these, that a smaller size must have: Linux counts a process's seconds in hundredths
+LEAST_SECONDS, LEAST_BYTES = 0.1, 64 << 20
 AXES = {"rows": "tokens", "tokens": "rows"}  # what grows -> what stays
 
 
@@ -55,9 +54,14 @@ class Growth:
         return max(self.fitted, self.last)
 
 
+def cpu_of(part: Mapping[str, float]) -> float:
+    """CPU seconds of driver and queue in a stage of a step."""
+    return part["driver_cpu"] + part["queue_cpu"]
+
+
 def seconds_of(cell: Mapping[str, Any], stage: str) -> list[float]:
-    """CPU seconds of driver and queue in each measured step of a size."""
-    return [part["driver_cpu"] + part["queue_cpu"] for step in cell["steps"] if (part := step.get(stage)) is not None]
+    """CPU seconds of a stage in each measured step of a size."""
+    return [cpu_of(step[stage]) for step in cell["steps"] if stage in step]
 
 
 def bytes_of(cell: Mapping[str, Any], what: str) -> int:
@@ -76,16 +80,13 @@ def stages_of(cells: Sequence[Mapping[str, Any]], left_out: Sequence[str] = ()) 
 
 
 def growths(cells: Sequence[Mapping[str, Any]], stages: Sequence[str]) -> list[Growth]:
-    """Growth of seconds by stage and of bytes by holder, along both axes, where it is above noise.
-
-    Of the steps of a size the least seconds count: what else runs on the machine only adds to them.
-    """
+    """Growth of seconds by stage and of bytes by holder, along both axes, where it is above noise."""
     found = []
     for axis, other in AXES.items():
         for at in sorted({cell[other] for cell in cells}):
             line = sorted((cell for cell in cells if cell[other] == at), key=lambda cell: cell[axis])
             for stage in stages:
-                values = [min(seconds_of(cell, stage), default=0.0) for cell in line]
+                values = [median(seconds_of(cell, stage) or [0.0]) for cell in line]
                 found += _grown(stage, "seconds", axis, at, line, values, LEAST_SECONDS)
             for what in ("driver", "queue", "replay"):
                 found += _grown(what, "bytes", axis, at, line, [bytes_of(cell, what) for cell in line], LEAST_BYTES)
@@ -101,7 +102,7 @@ def _grown(
     values: Sequence[float],
     least: float,
 ) -> Iterator[Growth]:
-    told = [(cell[axis], value) for cell, value in zip(line, values, strict=True) if value >= LEAST_SHARE * least]
+    told = [(cell[axis], value) for cell, value in zip(line, values, strict=True) if value > 0]
     if len(told) >= 2 and told[-1][1] >= least:
         sizes, kept = zip(*told, strict=True)
         yield Growth(stage, figure, axis, at, exponent(sizes, kept), exponent(sizes[-2:], kept[-2:]))

@@ -11,6 +11,7 @@ from scripts.driver.growth import (
     LEAST_SECONDS,
     Growth,
     bytes_of,
+    cpu_of,
     growths,
     reckoned,
     seconds_of,
@@ -66,7 +67,7 @@ def seconds_table(cells: Sequence[Mapping[str, Any]]) -> Table:
         ]
         wall = _spread([part["wall"] for part in parts])
         rows.append((stage, _spread(seconds_of(cell, stage)), wall, *peaks, *_exponents(found, stage)))
-    others = [sum(step[name]["driver_cpu"] + step[name]["queue_cpu"] for name in by_cost[SHOWN:] if name in step)
+    others = [sum(cpu_of(step[name]) for name in by_cost[SHOWN:] if name in step)
               for step in cell["steps"]]  # fmt: skip
     rows.append((REST, _spread(others), "", "", "", "", ""))
     title = f"Stages of a step of {cell['rows']:,} rollouts of up to {cell['tokens']:,} tokens"
@@ -116,7 +117,7 @@ def section(file: Path) -> str:
         f"No stage's exponent was above {BOUND}." if last_lines(cells)[-1].endswith(" none") else last_lines(cells)[-1]
     )
     notes = (
-        f"Exponents are of a power law, of the least CPU seconds; a stage below {LEAST_SECONDS} s has none.\n{told}\n"
+        f"Exponents are of a power law, of the median CPU seconds; a stage below {LEAST_SECONDS} s has none.\n{told}\n"
         "A reckoned size was not measured: it is in proportion to the tokens of the largest that was.\n"
     )
     return TEXT.format(machine=f"It ran on {kept['machine']}.") + "\n".join(parts) + "\n" + notes

@@ -7,7 +7,6 @@ and figure. With neither: exit 1 if a document is not theirs.
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +14,7 @@ from pathlib import Path
 from scripts.driver import page
 from scripts.reproduce import front
 from scripts.reproduce.matrix import Matrix, read_matrix
-from scripts.sections import settle, with_section
+from scripts.sections import asked, settle, with_section
 from verl_dots.evidence import rendering, results, saved
 from verl_dots.evidence.cells import Column, Section, Table
 from verl_dots.evidence.measuring import measure
@@ -85,10 +84,7 @@ def _notes(evidence: Evidence) -> list[str]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Keep, write, or compare. Without kept results there is no document."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--keep", type=Path, metavar="RUNS", help="add these runs to recipes/evidence/results")
-    parser.add_argument("--write", action="store_true", help="write recipes/RESULTS.md (default: compare)")
-    options = parser.parse_args(arguments)
+    options = asked(__doc__, arguments, keep=("RUNS", "add these runs to recipes/evidence/results"))
     if options.keep:
         new = without_root(read_evidence(options.keep), options.keep)
         saved.save(merged(saved.load(KEPT), new) if saved.is_saved(KEPT) else new, KEPT)

@@ -10,7 +10,8 @@ from tests.launches import PATIENCE_SECONDS
 
 ROOT = Path(__file__).parents[2]
 BEGIN = """
-import json, os, sys
+import json, os, random, sys
+import numpy as np
 from verl_dots.engines.environment import prepare_environment
 prepare_environment(cpu=True)
 import torch
@@ -38,16 +39,19 @@ for seed in (42, 42, 43):
     ))
     worker.reset()
     drawn = [weight for name, weight in worker.engine.module.named_parameters() if "lora_A" in name]
-    print(json.dumps([sum(weight.full_tensor().double().abs().sum().item() for weight in drawn), torch.rand(1).item()]))
+    size = sum(weight.full_tensor().double().abs().sum().item() for weight in drawn)
+    print(json.dumps([size, torch.rand(1).item(), np.random.rand(), random.random()]))
 """
 
 
 def test_a_worker_begins_as_its_seed_says():
-    """LoRA's first weights and the next random number, of seeds 42, 42 and 43."""
+    """LoRA's first weights and the next random numbers, of seeds 42, 42 and 43, in two processes."""
     command = [sys.executable, "-c", BEGIN, str(ROOT / "recipes" / "cpu" / "tiny_model")]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=PATIENCE_SECONDS)
-    assert done.returncode == 0, done.stderr[-3000:]
-    first, second, other = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("[")]
-    assert first == second and first[0] > 0
-    assert first[0] != other[0] and first[1] != other[1]
+    both = [subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    told = [process.communicate(timeout=PATIENCE_SECONDS)[0] for process in both]
+    assert [process.returncode for process in both] == [0, 0]
+    begun, again = ([json.loads(line) for line in text.splitlines() if line.startswith("[")] for text in told)
+    first, second, other = begun
+    assert again == begun and first == second and first[0] > 0
+    assert all(one != two for one, two in zip(first, other, strict=True))

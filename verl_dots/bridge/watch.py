@@ -7,7 +7,6 @@ tells of a death by itself, and is given the time to.
 
 import faulthandler
 import logging
-import os
 import signal
 import threading
 from collections.abc import Iterable, Iterator, Mapping
@@ -25,7 +24,6 @@ PATIENCE_SECONDS = 10.0  # in which whoever waits for a process may tell of its 
 CLOSING_SECONDS = 30.0  # in which the run may end in order, once it is told
 SIGNAL = signal.SIGUSR2  # to this process alone; Ray and verl use it for nothing
 STANDARD_ERROR = 2
-STATUS = 70  # of a process that could not be told
 
 
 class ProcessDied(RuntimeError):
@@ -79,24 +77,21 @@ class Watch:
                 return
             self._look()
         logger.error("%s", self._death)
-        patience = self._patience
-        self._end_at_last(patience)
-        while not self._over.wait(patience):
+        self._allow(self._patience + CLOSING_SECONDS)
+        told = False
+        while not self._over.wait(self._patience):
             if self._holds:
-                self._end_at_last(patience)
-                continue
-            if patience == CLOSING_SECONDS:
-                logger.error("the run does not end after it was told; its process ends itself")
-                os._exit(STATUS)
-            signal.pthread_kill(threading.main_thread().ident, SIGNAL)
-            patience = CLOSING_SECONDS
+                self._allow(self._patience + CLOSING_SECONDS)
+            elif not told:
+                signal.pthread_kill(threading.main_thread().ident, SIGNAL)
+                told = True
 
-    def _end_at_last(self, patience: float) -> None:
-        """Have this process end itself, with a trace of all threads, even where none of them gets to run any more.
+    def _allow(self, seconds: float) -> None:
+        """Let this process run on for so long; then it ends itself with a trace of all threads.
 
-        The main thread may stand in a library that keeps Python's lock: then this thread stands, too.
+        The timer needs none of them: a main thread in a library that keeps Python's lock stops all others.
         """
-        faulthandler.dump_traceback_later(patience + 2 * CLOSING_SECONDS, exit=True, file=STANDARD_ERROR)
+        faulthandler.dump_traceback_later(seconds, exit=True, file=STANDARD_ERROR)
 
     def _look(self) -> None:
         """Ask those that have answered again; note the first that has died."""

@@ -81,7 +81,8 @@ def settings_of(
             dotted = OmegaConf.from_dotlist([f"{key}={value}" for key, value in chosen.items()])
             config = OmegaConf.merge(base, dotted)
             config.actor_rollout_ref.actor.ppo_mini_batch_size = config.data.train_batch_size
-            config.actor_rollout_ref.actor.use_dynamic_bsz = True  # of which nothing is simulated
+            # Of these nothing is simulated.
+            config.actor_rollout_ref.actor.use_dynamic_bsz, config.actor_rollout_ref.rollout.name = True, "hf"
             config.data.train_files = []  # of which a run would read the columns
             found.append(_setting(config, policy, chosen, questions))
     return found
