@@ -1,16 +1,20 @@
 """Seconds and bytes of named parts of a process and of processes beside it."""
 
+import gc
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Self
 
 from scripts.processes import Sampler
 
 EVERY_SECONDS = 0.02
 PAGE = 4096
 AWAY = "workers"  # time of the workers, which is no part of the driver's
+# Passes over all objects of the driver. Which stage is under way then is chance.
+COLLECTION, OLDEST = "garbage collection", 2
 
 
 def held_bytes(pid: int) -> int:
@@ -60,10 +64,21 @@ class Meters(Sampler):
         self.driver, self.queue = driver, queue
         self.parts: dict[str, Part] = {}
         self._stack: list[Part] = []
+        self._pass_began = self._passes = 0.0, 0.0  # wall and CPU seconds
         self._last = self._clocks()
 
+    def __enter__(self) -> Self:
+        gc.callbacks.append(self._collected)
+        return super().__enter__()
+
+    def __exit__(self, *exception: object) -> None:
+        super().__exit__(*exception)
+        gc.callbacks.remove(self._collected)
+
     def _clocks(self) -> tuple[float, float, float]:
-        return time.perf_counter(), cpu_seconds(self.driver), sum(map(cpu_seconds, self.queue))
+        """Seconds of wall and CPU of the driver without its collector's passes, and of the queue's CPU."""
+        wall, cpu = self._passes
+        return time.perf_counter() - wall, cpu_seconds(self.driver) - cpu, sum(map(cpu_seconds, self.queue))
 
     def _settle(self) -> None:
         """Give what has passed to the innermost stage."""
@@ -75,11 +90,29 @@ class Meters(Sampler):
             part.queue_cpu += now[2] - self._last[2]
         self._last = now
 
+    def _collected(self, moment: str, about: dict[str, Any]) -> None:
+        """Account a pass of Python's collector over all objects for itself, in whatever thread it falls."""
+        if about["generation"] < OLDEST:
+            return
+        now = time.perf_counter(), time.thread_time()
+        if moment == "start":
+            self._pass_began = now
+            return
+        wall, cpu = (end - start for start, end in zip(self._pass_began, now, strict=True))
+        self._passes = self._passes[0] + wall, self._passes[1] + cpu
+        if self._stack:
+            part = self.parts.setdefault(COLLECTION, Part())
+            part.wall += wall
+            part.driver_cpu += cpu
+            self._see(part)
+
     def _look(self) -> None:
         if self._stack:
-            part = self._stack[-1]
-            part.driver_peak = max(part.driver_peak, held_bytes(self.driver))
-            part.queue_peak = max(part.queue_peak, sum(map(held_bytes, self.queue)))
+            self._see(self._stack[-1])
+
+    def _see(self, part: Part) -> None:
+        part.driver_peak = max(part.driver_peak, held_bytes(self.driver))
+        part.queue_peak = max(part.queue_peak, sum(map(held_bytes, self.queue)))
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
