@@ -1,6 +1,7 @@
 """One size in a process of its own: `python -m scripts.driver.cell ROWS TOKENS REPEATS SEED`; its last line is JSON."""
 
 import argparse
+import gc
 import json
 import os
 import tempfile
@@ -41,6 +42,8 @@ def measure(rows: int, tokens: int, repeats: int, seed: int, folder: Path) -> di
     queue = queue_pids(apart)
     with Meters(os.getpid(), queue) as meters, rows_metered(meters):
         trainer = DriverTrainer(config, writer, meters)
+        gc.collect()
+        gc.freeze()  # as the trainer does before its first step
         idle = {"driver": held_bytes(os.getpid()), "queue": sum(map(held_bytes, queue))}
         trainer.one_step()
         meters.take()

@@ -38,6 +38,16 @@ def test_the_section_tells_stages_memory_and_growth(kept):
     assert page.last_lines(CELLS)[-1] == "superlinear: none" and "No stage's exponent was above 1.3." in text
 
 
+def test_stages_that_grow_faster_than_the_bound_are_named_in_plain_sentences(kept):
+    faster = {f"stage {number}": lambda rows: (rows / 2**10) ** 2 for number in range(40)}
+    cells = [cell(rows, 2048, **{name: of(rows) for name, of in faster.items()}) for rows in (1024, 4096)]
+    kept.write_text(json.dumps({"machine": "a processor, 2 cores", "cells": cells}))
+    text = page.section(kept)
+    assert "Exponents above 1.3:\n\n- stage 0 (seconds with rows)\n" in text
+    assert text.count("- stage ") == 40 and "No stage's" not in text
+    assert [each for each in sentences(text) if words(each) > MOST_WORDS] == []
+
+
 def test_a_measured_size_is_not_reckoned(kept):
     measured = [*CELLS, cell(*page.ASKED, a=1.0)]
     assert not any("reckoned" in row[0] for row in page.memory_table(measured).sections[0].rows)
