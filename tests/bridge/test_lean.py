@@ -75,6 +75,7 @@ def test_parts_give_what_the_whole_gives(real_queue):  # noqa: F811
         figures: dict = {}
         meta = in_parts(compute, rows, ALGORITHM, figures, most)
         assert (meta.keys, meta.tags) == (rows.keys, rows.tags)
+        meta.extra_info.update({"mini_batch_size": 4})  # verl's next pass adds what its workers need
         found[most] = [row.tolist() for row in rows.get("advantages")[0]], figures
     assert sizes == [6, 2, 2, 2]
     assert found[1000][0] == found[14][0]

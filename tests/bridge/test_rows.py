@@ -5,6 +5,7 @@ import torch
 
 from tests.methods.conftest import queue  # noqa: F401  for every test of this file
 from tests.methods.memory import put, together
+from verl_dots.bridge.pinned import LEFT_OUT
 from verl_dots.bridge.rows import Rows, incomplete
 from verl_dots.step import Group, Origin, Step
 
@@ -136,3 +137,21 @@ def test_joined_rows_keep_what_the_workers_get():
     assert both.keys == [*first.keys, *second.keys] and both.tags == [*first.tags, *second.tags]
     assert both.meta.extra_info == {"temperature": 0.7} and both.rewards() == [0.0, 1.0, 0.5]
     assert first.joined(second.at([])).keys == first.keys and first.at([]).joined(second).keys == second.keys
+    assert first.joined(second, put(Step(1), "c", (1.0,))).rewards() == [0.0, 1.0, 0.5, 1.0]
+
+
+def test_what_is_added_to_joined_rows_stays_and_what_is_held_of_them_is_held():
+    first, second, third = (put(Step(1), name, (0.0, 1.0)) for name in "abc")
+    both = first.joined(second)
+    both.meta.extra_info.update({"calculate_entropy": True})  # as verl does before each pass
+    assert both.meta.extra_info == {"calculate_entropy": True}
+    first.pin({"mini_batch_size": 2})
+    third.pin({"temperature": LEFT_OUT})
+    first.meta.fields, second.meta.fields, third.meta.fields = ["a", "b"], ["c", "b", "a"], ["b"]
+    every = first.joined(second, third)
+    assert every.meta.fields == ["b"]  # which all of them have
+    third.meta.fields = None
+    every = first.joined(second, third)
+    assert every.meta.fields is None
+    every.meta.extra_info.update({"mini_batch_size": 64, "temperature": 1.0})
+    assert every.meta.extra_info == {"mini_batch_size": 2}

@@ -6,7 +6,6 @@ from typing import Any
 
 import torch
 from omegaconf import DictConfig
-from transfer_queue import KVBatchMeta
 from verl.trainer.ppo.v1 import trainer_base
 from verl.trainer.ppo.v1.utils import MetricsAggregator
 
@@ -61,11 +60,11 @@ def in_parts(compute: Callable, rows: Rows, algorithm: DictConfig, metrics: dict
     figures, computed = MetricsAggregator(), []
     for places in parts:
         of_part: dict[str, Any] = {}
-        computed.append(compute(rows.at(places).meta, metrics=of_part))
+        computed.append(Rows(compute(rows.at(places).meta, metrics=of_part)))
         figures.add_step_metrics(of_part, len(places))
     metrics.update(figures.get_aggregated_metrics())
     order = [place for places in parts for place in places]
-    meta = KVBatchMeta.concat(computed)
+    meta = computed[0].joined(*computed[1:]).meta
     meta.reorder(sorted(range(len(order)), key=order.__getitem__))
     return meta
 

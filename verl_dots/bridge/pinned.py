@@ -1,7 +1,10 @@
 """Entries of what workers get with a batch, held whatever verl puts there."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
+
+from transfer_queue import KVBatchMeta
 
 LEFT_OUT = "__left_out__"  # the value of an entry that workers are not to get
 
@@ -22,3 +25,17 @@ class PinnedInfo(dict):
 
     def __reduce__(self):
         return PinnedInfo, (dict(self), self.pinned)
+
+
+def joined(metas: Sequence[KVBatchMeta]) -> KVBatchMeta:
+    """One batch of several, in their order: with the fields that all have, what workers get, and what is held of that.
+
+    verl's own join refuses parts with other fields, gives no extra_info where there is nothing, and holds nothing.
+    """
+    metas = [meta for meta in metas if len(meta)]
+    whole = KVBatchMeta.concat([replace(meta, fields=None) for meta in metas])
+    if all(meta.fields is not None for meta in metas):
+        whole.fields = sorted(set.intersection(*(set(meta.fields) for meta in metas)))
+    pinned = {key: value for meta in metas for key, value in getattr(meta.extra_info, "pinned", {}).items()}
+    whole.extra_info = PinnedInfo(whole.extra_info or {}, pinned)
+    return whole

@@ -17,7 +17,7 @@ from transfer_queue import KVBatchMeta
 from verl.utils.tensordict_utils import list_of_dict_to_tensordict
 
 from verl_dots.bridge.balance import spread
-from verl_dots.bridge.pinned import PinnedInfo
+from verl_dots.bridge.pinned import PinnedInfo, joined
 from verl_dots.bridge.row_tags import ORIGIN, is_padding, origin_of, place_of, sampled_in
 from verl_dots.step import Group, Origin
 
@@ -156,9 +156,9 @@ class Rows:
 
     # --- their place in the queue ----------------------------------------------------------------------------
 
-    def joined(self, others: "Rows") -> "Rows":
-        """These rows and others of their partition behind them."""
-        return Rows(KVBatchMeta.concat([self.meta, others.meta])) if len(others) else self
+    def joined(self, *others: "Rows") -> "Rows":
+        """These rows and others of their partition behind them, with the fields that all have and what workers get."""
+        return Rows(joined([self.meta, *(part.meta for part in others)])) if any(map(len, others)) else self
 
     def clear(self) -> None:
         """Take them out of the queue."""

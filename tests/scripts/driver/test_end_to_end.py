@@ -1,6 +1,8 @@
 """A small size through Ray, verl's queue and the real trainer; the command keeps it and judges."""
 
 import json
+import subprocess
+import sys
 
 import pytest
 
@@ -28,3 +30,20 @@ def test_a_small_size_passes_through_all_stages(tmp_path):
     # What is kept is not measured again, and more of it than --most allows neither.
     assert bench_driver.main([*options[:1], "32", "1024", *options[2:], "--most", "4096"]) == 0
     assert len(json.loads(kept.read_text())["cells"]) == 1
+
+
+def test_batches_that_are_computed_in_pieces_pass_through_all_stages():
+    """What happens at 33 million padded tokens, and at 4 million stored ones, with the bounds set to a few."""
+    program = (
+        "import sys\n"
+        "from verl_dots.bridge import lean, stored_rows, trainer\n"
+        "from functools import partial\n"
+        "trainer.in_parts = partial(lean.in_parts, most=256)\n"
+        "stored_rows.PIECE_TOKENS = 128\n"
+        "from scripts.driver import cell\n"
+        "sys.argv[1:] = ['64', '64', '2', '1']\n"
+        "raise SystemExit(cell.main())\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert len(json.loads(done.stdout.splitlines()[-1])["steps"]) == 2
