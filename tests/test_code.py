@@ -3,6 +3,8 @@
 import ast
 from pathlib import Path
 
+from tests.source import parsed
+
 ROOT = Path(__file__).parents[1]
 MOST_LINES, MOST_FUNCTION_LINES = 250, 60
 FILES = sorted(file for name in ("verl_dots", "data_prep", "scripts") for file in (ROOT / name).rglob("*.py"))
@@ -11,13 +13,13 @@ FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 
 def long_functions(source: str) -> list[str]:
     """Names of the functions and methods with more lines than they may have, from `def` to the last."""
-    found = [node for node in ast.walk(ast.parse(source)) if isinstance(node, FUNCTIONS)]
+    found = [node for node in ast.walk(parsed(source)) if isinstance(node, FUNCTIONS)]
     return [node.name for node in found if node.end_lineno - node.lineno + 1 > MOST_FUNCTION_LINES]
 
 
 def prints(source: str) -> list[int]:
     """Lines that call `print`."""
-    calls = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call)]
+    calls = [node for node in ast.walk(parsed(source)) if isinstance(node, ast.Call)]
     return [call.lineno for call in calls if isinstance(call.func, ast.Name) and call.func.id == "print"]
 
 

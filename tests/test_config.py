@@ -9,6 +9,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from tests.refusals import cases, changed, refused
+from tests.source import parsed
 from verl_dots.config import DotsConfig
 from verl_dots.launch.compose import compose
 from verl_dots.settings import Reason, Settings, descriptions, plain_values, settings_table, unknown_key
@@ -124,7 +125,7 @@ def test_every_refusal_has_a_reason_of_the_list():
     calls = [
         (file.name, node.lineno, {word.arg: word.value for word in node.keywords})
         for file in (*PACKAGE.rglob("*.py"), *PACKAGE.parent.glob("data_prep/*.py"))
-        for node in ast.walk(ast.parse(file.read_text()))
+        for node in ast.walk(parsed(file.read_text()))
         if isinstance(node, ast.Call) and getattr(node.func, "id", "") in REFUSALS
     ]
     assert len(calls) > 200

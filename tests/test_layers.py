@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.source import parsed
+
 PACKAGE = Path(__file__).parents[1] / "verl_dots"
 HEAVY = {"torch", "ray", "verl", "transformers", "hydra", "omegaconf", "pandas"}
 UNUSED = {"pandas", "matplotlib"}
@@ -134,7 +136,7 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
 def imports(file: Path) -> set[str]:
     """Dotted names that a file imports, at the top or inside functions; relative imports are refused."""
     names = set()
-    for node in ast.walk(ast.parse(file.read_text())):
+    for node in ast.walk(parsed(file.read_text())):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
@@ -206,7 +208,7 @@ def private_uses(file: Path) -> set[str]:
     from verl.trainer.ppo.v1 import PPOTrainerSync
 
     names = set()
-    for node in ast.walk(ast.parse(file.read_text())):
+    for node in ast.walk(parsed(file.read_text())):
         if isinstance(node, ast.ClassDef):
             names |= {part.name for part in node.body if isinstance(part, ast.FunctionDef)}
             names |= {part.attr for part in ast.walk(node) if isinstance(part, ast.Attribute)}

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.source import parsed
+
 ROOT = Path(__file__).parents[1]
 FILES = sorted(
     file for name in ("verl_dots", "data_prep", "scripts", "recipes") for file in (ROOT / name).rglob("*.py")
@@ -27,7 +29,7 @@ OWN = {
 def executing(source: str) -> set[str]:
     """Calls that may execute what they are given."""
     found = set()
-    for node in ast.walk(ast.parse(source)):
+    for node in ast.walk(parsed(source)):
         if not isinstance(node, ast.Call):
             continue
         name = ".".join(ast.unparse(node.func).split(".")[-2:])

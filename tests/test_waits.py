@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.source import parsed
+
 ROOT = Path(__file__).parents[1]
 FILES = sorted(
     file for name in ("verl_dots", "data_prep", "scripts", "recipes") for file in (ROOT / name).rglob("*.py")
@@ -44,7 +46,7 @@ ENDED_OTHERWISE = {
 def waits(source: str) -> list[str]:
     """Calls that may wait for ever, as they are written, without their arguments."""
     found = []
-    for node in ast.walk(ast.parse(source)):
+    for node in ast.walk(parsed(source)):
         if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
             continue
         name, limited = ast.unparse(node.func), any(word.arg in ("timeout", None) for word in node.keywords)
