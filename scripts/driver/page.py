@@ -30,7 +30,7 @@ All stages of a step ran on synthetic rollouts, through verl's TransferQueue wit
 `python -m scripts.bench_driver --write` measures them. Forward passes and update were left out.
 Columns of their shape take their place. Responses have an eighth of the greatest length to all of it.
 Half of a batch is replayed. {machine} Growth is of CPU seconds.
-Passes of Python's collector over all objects are a stage of their own.
+Passes of Python's collector over all objects are a stage of their own; a step of a small size has few or none.
 
 ![CPU seconds and memory of the driver against rollouts and tokens](evidence/driver.svg)
 
@@ -40,6 +40,10 @@ Passes of Python's collector over all objects are a stage of their own.
 def largest(cells: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
     """The size with most tokens, of equal ones with most rollouts."""
     return max(cells, key=lambda cell: (cell["rows"] * cell["tokens"], cell["rows"]))
+
+
+def _asked_is_measured(cells: Sequence[Mapping[str, Any]]) -> bool:
+    return any((cell["rows"], cell["tokens"]) == ASKED for cell in cells)
 
 
 def _spread(values: Sequence[float]) -> str:
@@ -83,7 +87,7 @@ def memory_table(cells: Sequence[Mapping[str, Any]]) -> Table:
     for cell in sorted(cells, key=lambda cell: (cell["rows"], cell["tokens"])):
         sizes = [f"{bytes_of(cell, what) / GIB:.2f}" for what in holders]
         rows.append((f"{cell['rows']:,} of {cell['tokens']:,}", *sizes))
-    if not any((cell["rows"], cell["tokens"]) == ASKED for cell in cells):
+    if not _asked_is_measured(cells):
         sizes = [f"{reckoned(cells, what, *ASKED) / GIB:.1f}" for what in holders]
         rows.append((f"{ASKED[0]:,} of {ASKED[1]:,}, reckoned", *sizes))
     rows += [
@@ -119,7 +123,8 @@ def section(file: Path) -> str:
     if not faster:
         told = f"No stage's exponent was above {BOUND}.\n"
     notes = (
-        f"Exponents are of a power law, of the median CPU seconds; a stage below {LEAST_SECONDS} s has none.\n{told}\n"
-        "A reckoned size was not measured: it is in proportion to the tokens of the largest that was.\n"
+        f"Exponents are of a power law, of the median CPU seconds; a stage below {LEAST_SECONDS} s has none.\n{told}"
     )
+    if not _asked_is_measured(cells):
+        notes += "\nA reckoned size was not measured: it is in proportion to the tokens of the largest that was.\n"
     return TEXT.format(machine=f"It ran on {kept['machine']}.") + "\n".join(parts) + "\n" + notes
