@@ -5,10 +5,19 @@ from collections import Counter
 
 import numpy as np
 import pytest
+from PIL import Image
 from verl.utils import tensordict_utils as tu
 
 from tests.bridge.workers import SO, AsyncQueue, Server, ServerOfMany, Workers, config_of
-from verl_dots.bridge.agent_loop import FIRST_ROLLOUT, FIRST_SESSION, PARTITION, REPEATED, TEMPERATURE, number_repeats
+from verl_dots.bridge.agent_loop import (
+    FIRST_ROLLOUT,
+    FIRST_SESSION,
+    PARTITION,
+    REPEATED,
+    TEMPERATURE,
+    number_repeats,
+    prompt_text,
+)
 from verl_dots.bridge.seeds import DistinctRequests
 
 pytestmark = pytest.mark.usefixtures("cpu_environment")
@@ -155,6 +164,16 @@ def test_a_prompt_that_comes_again_in_a_step_has_rollouts_of_its_own_numbers():
     number_repeats(second, seen)
     assert list(first[FIRST_ROLLOUT]) == [0, 0, REPEATED]
     assert list(second[FIRST_ROLLOUT]) == [0, 2 * REPEATED]
+
+
+def test_an_image_is_told_by_its_content():
+    def asked(*images):
+        return prompt_text([{"role": "user", "content": [{"type": "image", "image": image} for image in images]}])
+
+    black, again, white = (Image.new("RGB", (2, 2), color) for color in ("black", "black", "white"))
+    assert asked(black) == asked(again) != asked(white)
+    assert asked(b"\x00") == asked(b"\x00") != asked(b"\x01")
+    assert " at 0x" not in asked(black, b"\x00")
 
 
 SAMPLING = {"temperature": 1.0, "top_p": 1.0, "top_k": -1, "repetition_penalty": 1.0, "logprobs": True}

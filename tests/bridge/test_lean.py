@@ -9,8 +9,9 @@ from verl.trainer.ppo.v1 import trainer_base
 from verl.trainer.ppo.v1.trainer_base import PPOTrainer
 
 from tests.bridge.test_transfer_queue import real_queue  # noqa: F401
-from verl_dots.bridge.lean import group_parts, in_parts, short_columns
+from verl_dots.bridge.lean import aggregated, group_parts, in_parts, short_columns
 from verl_dots.bridge.rows import Rows, put_rows
+from verl_dots.bridge.trainer import BridgeTrainer
 
 ALGORITHM = OmegaConf.create({
     "adv_estimator": "grpo", "use_kl_in_reward": False, "norm_adv_by_std_in_grpo": True, "gamma": 1.0, "lam": 1.0,
@@ -43,6 +44,32 @@ def put_groups() -> Rows:
     ]  # fmt: skip
     put_rows(keys, fields, tags)
     return Rows.of(keys, tags)
+
+
+PADDING = {"response_len": 1, "seq_len": 3, "min_global_steps": 0, "max_global_steps": 0, "is_padding": True}
+
+
+def put_padding(rows: Rows) -> list[str]:
+    """Two rows as verl fills a batch up with; their keys."""
+    keys = ["pad_0_0", "pad_1_0"]
+    fields = [
+        {
+            "uid": "pad", "prompts": torch.tensor([1, 2]), "responses": torch.tensor([0]),
+            "response_mask": torch.tensor([0]), "num_turns": 2, "rm_scores": torch.tensor([0.0]),
+            "rollout_log_probs": torch.zeros(1), "old_log_probs": torch.zeros(1),
+        }
+    ] * 2  # fmt: skip
+    put_rows(keys, fields, [PADDING] * 2)
+    return keys
+
+
+def test_figures_of_parts_are_means_maxima_and_minima_by_what_their_names_end_in():
+    names = ("rollout_rs_seq_sum_k1_mean", "ratio_max", "x_max_deviation", "ratio_min", "rollout_rs_seq_max_k2_mean")
+    figures = [dict.fromkeys(names, value) for value in (1.0, 4.0)] + [{"only_here": 7.0}]
+    assert aggregated(figures, [2, 1, 5]) == {
+        "rollout_rs_seq_sum_k1_mean": 2.0, "ratio_max": 4.0, "x_max_deviation": 4.0, "ratio_min": 1.0,
+        "rollout_rs_seq_max_k2_mean": 2.0, "only_here": 7.0,
+    }  # fmt: skip
 
 
 def figures_of(rows: Rows) -> dict:
@@ -82,7 +109,22 @@ def test_parts_give_what_the_whole_gives(real_queue):  # noqa: F811
     # Rewards 1 and 0: the difference to their mean, 0.5, by the sample deviation, 0.7071.
     assert found[14][0][0] == pytest.approx([0.70711] * 2 + [0.0], rel=1e-4)
     assert found[1000][1].keys() == found[14][1].keys()
-    in_parts(compute, rows, OmegaConf.merge(ALGORITHM, {"adv_estimator": "grpo", "use_kl_in_reward": False}), {}, 10**9)
+    # Rows that pad the batch make no part of their own, which would have no token.
+    padded, sizes[:] = Rows.of([*rows.keys, *put_padding(rows)], [*rows.tags, *[PADDING] * 2]), []
+    assert in_parts(compute, padded, ALGORITHM, {}, 14).keys == padded.keys
+    assert sizes == [4, 2, 2]
+    assert [row.tolist() for row in padded.get("advantages")[0]][:6] == found[14][0]
+    # What only the rows' own tags say, as of the temperature of groups in flight, stays.
+    rows.tags[0]["temperature"] = 0.7
+    trainer._compute_advantage = compute
+    BridgeTrainer.compute_advantages(trainer, rows, {})
+    assert [tag.get("temperature") for tag in rows.tags] == [0.7, *[None] * 5]
+    # Weights by their mean over the batch are the same, whatever the bound.
+    normalized = {"rollout_is": "token", "rollout_is_threshold": 2.0, "rollout_is_batch_normalize": True}
+    algorithm = OmegaConf.merge(ALGORITHM, {"rollout_correction": normalized})
+    trainer.config.algorithm, sizes[:] = algorithm, []
+    in_parts(compute, rows, algorithm, {}, 14)
+    assert sizes == [6]
     # Columns of a byte a token change no figure.
     fetch, whole = trainer_base.get_metric_data_with_optional_routed_experts, figures_of(rows)
     with short_columns():

@@ -153,6 +153,7 @@ trainer.v1.trainer_mode=separate_async : excluded
 dots.filter.threshold=1.5 {N}=4 : size
 dots.filter.threshold=0.75 {N}=4 algorithm.norm_adv_by_std_in_grpo=false : size
 dots.filter.threshold=1 {N}=4 algorithm.adv_estimator=rloo : size
+dots.filter.threshold=1 {N}=4 algorithm.adv_estimator=opo : size
 {A}.shuffle=True : excluded
 data.train_batch_size=4 {A}.ppo_mini_batch_size=3 : size
 {LOSS}=geo_mean|kl_cov : excluded
@@ -316,11 +317,11 @@ def test_the_checks_leave_the_cache_as_it_is(folder):
     assert np.array_equal(cache.get(texts_of(folder)), embedding)
 
 
-def test_images_cannot_be_kept(folder):
+def test_images_can_neither_be_kept_nor_told_apart(folder):
     table = pq.read_table(folder / "train.parquet")
     pq.write_table(table.append_column("images", [["a.png"]] * len(table)), folder / "train.parquet")
-    assert check(folder)
-    for method in (REPLAY, PREEMPTIVE):
+    assert check(folder, "dots.selection.enable=False")
+    for method in ("dots.selection.enable=True", REPLAY, PREEMPTIVE, STATIC, PENALTY):
         with refused("data.train_files", "excluded"):
             check(folder, method)
 
@@ -353,5 +354,6 @@ def test_rows_leave_early_only_where_their_rewards_decide(run_folder):
         "dots.temperature.enable=True", "dots.replay.enable=True", "dots.length_penalty.enable=True",
         "dots.entropy_coefficient.enable=True",
         "algorithm.rollout_correction.rollout_is=token", "dots.loss.truncation=2",
+        "algorithm.adv_estimator=opo",  # whose baseline is weighted by lengths
     ):  # fmt: skip
         assert not early(model, override), override

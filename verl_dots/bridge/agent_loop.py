@@ -15,6 +15,7 @@ Rollouts of verl's single-turn loop share one loop object; loops with tools, sev
 """
 
 import contextvars
+import hashlib
 import json
 import time
 from collections import Counter
@@ -88,8 +89,14 @@ class _GroupQueue:
 
 
 def prompt_text(messages: Any) -> str:
-    """A prompt's messages as one text, the same for equal prompts."""
-    return json.dumps(list(messages), sort_keys=True, default=str)
+    """A prompt's messages as one text, the same for equal prompts; an image is told by its content."""
+    return json.dumps(list(messages), sort_keys=True, default=_content)
+
+
+def _content(value: Any) -> str:
+    if callable(content := getattr(value, "tobytes", None)):  # an image of PIL, or an array
+        return hashlib.sha256(content()).hexdigest()
+    return hashlib.sha256(value).hexdigest() if isinstance(value, bytes) else str(value)
 
 
 def number_repeats(prompts: TensorDict, seen: Counter[str], step: int = 0) -> None:

@@ -55,7 +55,6 @@ CONTRACT = (
         "checkpoint_manager agent_loop_manager processor",
     ),
     Part(f"{V1}.trainer_base", "bridge/lean.py", attributes="get_metric_data_with_optional_routed_experts"),
-    Part(f"{V1}.utils.MetricsAggregator", "bridge/lean.py", called="add_step_metrics(metrics sample_count)"),
     Part(TRAINER, "bridge/announced.py", attributes="config checkpoint_callback global_steps"),
     Part(TRAINER, "bridge/watch.py", attributes="actor_rollout_wg critic_wg use_critic llm_server_manager"),
     Part("verl.single_controller.ray.RayWorkerGroup", "bridge/watch.py", attributes="workers"),

@@ -1,14 +1,15 @@
 """Large batches through verl's computations on the driver, which pad all rows to the longest: less of it at a time."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
 import torch
 from omegaconf import DictConfig
 from verl.trainer.ppo.v1 import trainer_base
-from verl.trainer.ppo.v1.utils import MetricsAggregator
 
+from verl_dots.bridge.row_tags import is_padding
 from verl_dots.bridge.rows import Rows
 
 # Of a padded batch, 20 bytes each and as many again for verl's copies; smaller batches are computed at once.
@@ -38,10 +39,50 @@ def group_parts(uids: Sequence[str], longest: int, most: int = PADDED_TOKENS) ->
     return parts
 
 
+def _by_groups(algorithm: DictConfig) -> bool:
+    """Whether what verl computes of a row follows from the rows of its group."""
+    correction = algorithm.get("rollout_correction") or {}
+    of_all_rows = correction.get("rollout_is") is not None and correction.get("rollout_is_batch_normalize", False)
+    return algorithm.adv_estimator in WITHIN_GROUPS and not algorithm.use_kl_in_reward and not of_all_rows
+
+
+def _parts(rows: Rows, most: int) -> list[list[int]]:
+    """Places of the rows in parts, those that pad the batch in the first."""
+    padding = [place for place, tag in enumerate(rows.tags) if is_padding(tag)]
+    real = sorted(set(range(len(rows))) - set(padding))
+    uids, longest = rows.uids, max((tag["response_len"] for tag in rows.tags), default=0)
+    parts = [[real[place] for place in part] for part in group_parts([uids[place] for place in real], longest, most)]
+    return [parts[0] + padding, *parts[1:]] if parts else [padding]
+
+
+def aggregated(figures: Sequence[Mapping[str, float]], rows: Sequence[int]) -> dict[str, float]:
+    """Figures of parts as one: the greatest of what is named a maximum, the least of a minimum, else the mean by rows.
+
+    verl's own aggregation goes by words within a name, and adds up the mean of rollout_rs_seq_sum_k1.
+
+    Args:
+        figures: of each part; one may lack some.
+        rows: of each part.
+    """
+    found: dict[str, float] = {}
+    for name in {name: None for of_part in figures for name in of_part}:
+        there = [(of_part[name], count) for of_part, count in zip(figures, rows, strict=True) if name in of_part]
+        values, weights = zip(*there, strict=True)
+        if name.endswith(("_max", "_max_deviation")):
+            found[name] = max(values)
+        elif name.endswith("_min"):
+            found[name] = min(values)
+        else:
+            found[name] = float(np.average(values, weights=weights))
+    return found
+
+
 def in_parts(compute: Callable, rows: Rows, algorithm: DictConfig, metrics: dict, most: int = PADDED_TOKENS) -> Any:
     """Advantages of rows, computed in parts of whole groups where padded they are many and verl's result is the same.
 
     Of several parts verl's figures, engine against trainer, are means of the parts' by their rows, its maxima maxima.
+    Rows that pad the batch are in the first part: verl has no figures of a part without a token. Weights that verl
+    divides by their mean over the batch are computed at once.
 
     Args:
         compute: verl's `_compute_advantage`.
@@ -52,17 +93,15 @@ def in_parts(compute: Callable, rows: Rows, algorithm: DictConfig, metrics: dict
 
     Returns: verl's batch, its rows in their order.
     """
-    parts = [list(range(len(rows)))]
-    if algorithm.adv_estimator in WITHIN_GROUPS and not algorithm.use_kl_in_reward:
-        parts = group_parts(rows.uids, max((tag["response_len"] for tag in rows.tags), default=0), most)
+    parts = _parts(rows, most) if _by_groups(algorithm) else []
     if len(parts) < 2:
         return compute(rows.meta, metrics=metrics)
-    figures, computed = MetricsAggregator(), []
+    figures, computed = [], []
     for places in parts:
         of_part: dict[str, Any] = {}
         computed.append(Rows(compute(rows.at(places).meta, metrics=of_part)))
-        figures.add_step_metrics(of_part, len(places))
-    metrics.update(figures.get_aggregated_metrics())
+        figures.append(of_part)
+    metrics.update(aggregated(figures, [len(places) for places in parts]))
     order = [place for places in parts for place in places]
     meta = computed[0].joined(*computed[1:]).meta
     meta.reorder(sorted(range(len(order)), key=order.__getitem__))

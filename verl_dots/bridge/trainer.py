@@ -3,7 +3,6 @@
 No other class of the package overrides or calls a private method of verl's trainer. `contract` lists what it relies on.
 """
 
-import math
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cached_property
@@ -20,6 +19,7 @@ from verl.utils.config import omega_conf_to_dataclass
 from verl_dots.bridge.agent_loop import FIRST_ROLLOUT, PARTITION
 from verl_dots.bridge.announced import announce, unannounced
 from verl_dots.bridge.arrivals import arrived
+from verl_dots.bridge.balance import rank_multiple
 from verl_dots.bridge.lean import in_parts, short_columns
 from verl_dots.bridge.patient_trainer import PatientTrainer
 from verl_dots.bridge.rows import TRAIN, Rows
@@ -146,9 +146,11 @@ class BridgeTrainer(PatientTrainer):
     def compute_advantages(self, rows: Rows, metrics: dict) -> None:
         """Advantages and returns of rewards and, where the config asks for them, of values and of a KL penalty.
 
-        The rows are then without what went to the forward passes.
+        The rows are then without what went to the forward passes, with tags that may say more than the queue's.
         """
+        tags = rows.tags
         rows.meta = in_parts(self._compute_advantage, rows, self.config.algorithm, metrics)
+        rows.meta.tags = tags
 
     def update_critic(self, rows: Rows, metrics: dict) -> None:
         """The critic's optimizer steps."""
@@ -177,7 +179,7 @@ class BridgeTrainer(PatientTrainer):
 
     @property
     def critic_updates(self) -> int:
-        """Mini-batches of the critic, 1 without one."""
+        """Mini-batches of the critic; 1 without one."""
         return self.config.data.train_batch_size // self.config.critic.ppo_mini_batch_size if self.use_critic else 1
 
     def cut_evenly(self, rows: Rows, updates: int) -> None:
@@ -190,7 +192,8 @@ class BridgeTrainer(PatientTrainer):
     def _get_required_batch_multiple(self, dp_size: int) -> int:
         if self.unequal_groups:
             # verl's whole mini-batches could add an optimizer step for a few rows.
-            return dp_size * math.lcm(self.actor_updates, self.critic_updates)
+            critic = self.critic_updates if self.use_critic else 0
+            return dp_size * rank_multiple(self.config, self.actor_updates, critic, self.use_reference_policy)
         return super()._get_required_batch_multiple(dp_size)
 
     # --- the run ---------------------------------------------------------------------------------------------

@@ -4,7 +4,7 @@ from omegaconf import DictConfig
 
 from verl_dots.config import DotsConfig
 from verl_dots.data.questions import read_questions
-from verl_dots.methods.refusals import refused_as, train_files
+from verl_dots.methods.refusals import refuse_media, refused_as, train_files
 from verl_dots.settings import ConfigError
 
 
@@ -20,7 +20,8 @@ def check(config: DictConfig, dots: DotsConfig) -> None:
 
     for stage in METHODS:
         stage.refuse(config, dots)
-    if any(stage.knows_questions for stage in enabled(dots, config)):
+    if knowing := [stage.name for stage in enabled(dots, config) if stage.knows_questions]:
+        refuse_media(config, f"dots.{knowing[0]} tells questions apart by their text")
         _check_questions(config, dots)
 
 

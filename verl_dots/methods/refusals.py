@@ -110,18 +110,23 @@ def excluded(key: str, value: Any, what: str, why: str) -> ConfigError:
 def refuse_kept(config: DictConfig, what: str) -> None:
     """Raise ConfigError unless the rollouts of a run can be kept: they must be text, with a ratio."""
     require_fixed(config, what, *KEPT)
+    refuse_media(config, f"{what} keeps text alone")
+    if config.actor_rollout_ref.rollout.temperature == 0:
+        why = "what is sampled greedily has no ratio; set it above 0"
+        raise excluded("actor_rollout_ref.rollout.temperature", 0, what, why)
+
+
+def refuse_media(config: DictConfig, why: str) -> None:
+    """Raise ConfigError for questions with images or videos."""
     for file in train_files(config):
         with refused_as("data.train_files", "file"):
             columns = set(schema_of(file).names)
         if media := columns & {config.data.get("image_key", "images"), config.data.get("video_key", "videos")}:
             raise ConfigError(
-                f"data.train_files: {file} has {sorted(media)}, and {what} keeps text alone; turn it off",
+                f"data.train_files: {file} has {sorted(media)}, and {why}; turn it off",
                 key="data.train_files",
                 reason="excluded",
             )
-    if config.actor_rollout_ref.rollout.temperature == 0:
-        why = "what is sampled greedily has no ratio; set it above 0"
-        raise excluded("actor_rollout_ref.rollout.temperature", 0, what, why)
 
 
 def refuse_uneven_mini_batches(config: DictConfig, what: str) -> None:

@@ -29,7 +29,7 @@ FILTER = (
     Fixed("actor_rollout_ref.actor.shuffle", (None, False), "mini-batches are those of the batch's own order"),
     NO_DISTILLATION,
 )
-# Advantages of these follow from rewards and groups alone.
+# Advantages of these are one a row, against its group.
 OF_REWARDS = ("grpo", GRPO_RR, "rloo", "opo")
 # Losses of verl that look at all rows of a micro-batch at once.
 OF_ALL_ROWS = ("geo_mean", "kl_cov", "clip_cov")
@@ -121,7 +121,9 @@ def filters_early(config: DictConfig, dots: DotsConfig) -> bool:
         or dots.entropy_coefficient.enable
         or dots.length_penalty.enable  # rewards are final only after the forward pass
     )
-    return dots.filter.early and config.algorithm.adv_estimator in OF_REWARDS and not needs_log_probs
+    # OPO's baseline is weighted by lengths, too.
+    of_rewards_alone = config.algorithm.adv_estimator in OF_REWARDS and config.algorithm.adv_estimator != "opo"
+    return dots.filter.early and of_rewards_alone and not needs_log_probs
 
 
 def greatest_advantage(config: DictConfig, dots: DotsConfig) -> float:
@@ -134,7 +136,7 @@ def greatest_advantage(config: DictConfig, dots: DotsConfig) -> float:
         return max(abs(low), abs(high))  # verl's advantage of a rollout that is alone is its reward
     if estimator in ("grpo", GRPO_RR) and config.algorithm.norm_adv_by_std_in_grpo:
         return (n - 1) / math.sqrt(n)  # of one that differs from n - 1 equal ones, in their standard deviations
-    if estimator == "rloo":
+    if estimator in ("rloo", "opo"):  # a long response can have nearly all the weight of opo's baseline
         return high - low
     return (high - low) * (n - 1) / n
 
