@@ -128,6 +128,10 @@ def draw(series: Series, stem: Path) -> None:
             panel.set(xlabel="step", ylabel=quantity)
             if quantity == DISK or (panel.get_lines() and min(panel.get_ylim()) < 0):
                 panel.set_ylim(bottom=0)
-            panel.legend(fontsize=9, ncols=2)
+        of_name = {line.get_label(): line for panel in panels for line in panel.get_lines()}
+        shown = [name for name in names if name in of_name]
+        bottom = 1.0 / figure.get_figheight()  # an inch, and the panels above it
+        figure.legend([of_name[name] for name in shown], shown, loc="lower center", ncols=6)
+        figure.set_layout_engine("constrained", rect=(0, bottom, 1, 1 - bottom))
         save(figure, stem.with_name(f"{stem.name}.png"))
         figure.savefig(stem.with_name(f"{stem.name}.svg"), format="svg", metadata={"Date": None})
