@@ -174,6 +174,9 @@ def test_an_image_is_told_by_its_content():
     assert asked(black) == asked(again) != asked(white)
     assert asked(b"\x00") == asked(b"\x00") != asked(b"\x01")
     assert " at 0x" not in asked(black, b"\x00")
+    # Content of a data frame is an array of objects, whose bytes are addresses.
+    parts = [np.array([{"type": "text", "text": "1 + 1"}], dtype=object) for _ in range(2)]
+    assert prompt_text([{"content": parts[0]}]) == prompt_text([{"content": parts[1]}])
 
 
 SAMPLING = {"temperature": 1.0, "top_p": 1.0, "top_k": -1, "repetition_penalty": 1.0, "logprobs": True}

@@ -1,9 +1,8 @@
 import numpy as np
 from omegaconf import OmegaConf
 
-from verl_dots.bridge.balance import balanced_part, forward_multiple, rank_multiple, spread
+from verl_dots.bridge.balance import balanced_part, forward_multiple, spread
 from verl_dots.bridge.rows import Rows
-from verl_dots.launch.compose import compose
 
 
 def order(fresh, replayed, rollouts=2):
@@ -38,24 +37,6 @@ def test_a_forward_pass_takes_whole_micro_batches_of_each_rank():
 
     sizes = [(True, 4), (False, 4), (False, None)]
     assert [forward_multiple(rollout(*of), ranks=3) for of in sizes] == [3, 12, 3]
-
-
-def test_rows_of_a_rank_are_whole_micro_batches_of_every_pass():
-    def multiple(*overrides, critic=0, reference=False):
-        return rank_multiple(compose(["device=cpu", *overrides]), actor=2, critic=critic, reference=reference)
-
-    actor, rollout, ref = (f"actor_rollout_ref.{part}" for part in ("actor", "rollout", "ref"))
-    dynamic = [f"{actor}.use_dynamic_bsz=True", f"{rollout}.log_prob_use_dynamic_bsz=True"]
-    assert multiple(*dynamic) == 2  # two mini-batches
-    fixed = [f"{actor}.use_dynamic_bsz=False", f"{actor}.ppo_micro_batch_size_per_gpu=8"]
-    assert multiple(*fixed, dynamic[1]) == 16
-    passes = [f"{rollout}.log_prob_use_dynamic_bsz=False", f"{rollout}.log_prob_micro_batch_size_per_gpu=6"]
-    assert multiple(*fixed, *passes) == 48
-    assert multiple(dynamic[0], *passes) == 6
-    others = [f"{ref}.log_prob_use_dynamic_bsz=False", f"{ref}.log_prob_micro_batch_size_per_gpu=7"]
-    assert multiple(*dynamic, *others) == 2 and multiple(*dynamic, *others, reference=True) == 14
-    critic = ["critic.use_dynamic_bsz=False", "critic.ppo_micro_batch_size_per_gpu=5"]
-    assert multiple(*dynamic, *critic, "critic.forward_micro_batch_size_per_gpu=9", critic=3) == 90
 
 
 def test_a_part_of_a_batch_is_filled_up_and_balanced():

@@ -93,7 +93,9 @@ def prompt_text(messages: Any) -> str:
     return json.dumps(list(messages), sort_keys=True, default=_content)
 
 
-def _content(value: Any) -> str:
+def _content(value: Any) -> Any:
+    if isinstance(value, np.ndarray) and value.dtype == object:  # whose bytes are addresses
+        return value.tolist()
     if callable(content := getattr(value, "tobytes", None)):  # an image of PIL, or an array
         return hashlib.sha256(content()).hexdigest()
     return hashlib.sha256(value).hexdigest() if isinstance(value, bytes) else str(value)

@@ -1,11 +1,9 @@
 """The order of rows: mini-batches of mixed kinds, and forward passes with equal work for each rank."""
 
-import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
-from omegaconf import DictConfig
 from verl.utils.seqlen_balancing import calculate_workload, get_seqlen_balanced_partitions
 
 if TYPE_CHECKING:
@@ -29,32 +27,9 @@ def spread(uids: Sequence[str], stored: Sequence[bool]) -> list[int]:
     return sorted(range(len(uids)), key=lambda place: (position[uids[place]], first[uids[place]], uids[place]))
 
 
-def micro_batch(settings: Any, size: str, dynamic: str) -> int:
-    """Rows of a micro-batch by the settings `size` and `dynamic`; 1 where they are by tokens."""
-    return 1 if getattr(settings, dynamic) else getattr(settings, size) or 1
-
-
-def rank_multiple(config: DictConfig, actor: int, critic: int, reference: bool) -> int:
-    """Of which the rows of a rank must be: whole micro-batches of each mini-batch, and of each forward pass.
-
-    Args:
-        config: verl's, of the whole run.
-        actor, critic: their mini-batches; 0 without a critic.
-        reference: whether there is a reference policy.
-    """
-    parts, sizes = config.actor_rollout_ref, []
-    sizes.append(actor * micro_batch(parts.actor, "ppo_micro_batch_size_per_gpu", "use_dynamic_bsz"))
-    if critic:
-        sizes.append(critic * micro_batch(config.critic, "ppo_micro_batch_size_per_gpu", "use_dynamic_bsz"))
-        sizes.append(micro_batch(config.critic, "forward_micro_batch_size_per_gpu", "use_dynamic_bsz"))
-    for each in [parts.rollout, parts.ref] if reference else [parts.rollout]:
-        sizes.append(micro_batch(each, "log_prob_micro_batch_size_per_gpu", "log_prob_use_dynamic_bsz"))
-    return math.lcm(*sizes)
-
-
 def forward_multiple(rollout: Any, ranks: int) -> int:
     """Of which the rows of a forward pass must be: whole micro-batches of each of the actor's ranks."""
-    return ranks * micro_batch(rollout, "log_prob_micro_batch_size_per_gpu", "log_prob_use_dynamic_bsz")
+    return ranks * (1 if rollout.log_prob_use_dynamic_bsz else rollout.log_prob_micro_batch_size_per_gpu or 1)
 
 
 def balanced_part(rows: "Rows", places: Sequence[int], ranks: int, multiple: int) -> "Rows":

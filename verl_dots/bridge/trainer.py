@@ -3,6 +3,7 @@
 No other class of the package overrides or calls a private method of verl's trainer. `contract` lists what it relies on.
 """
 
+import math
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cached_property
@@ -19,7 +20,6 @@ from verl.utils.config import omega_conf_to_dataclass
 from verl_dots.bridge.agent_loop import FIRST_ROLLOUT, PARTITION
 from verl_dots.bridge.announced import announce, unannounced
 from verl_dots.bridge.arrivals import arrived
-from verl_dots.bridge.balance import rank_multiple
 from verl_dots.bridge.lean import in_parts, short_columns
 from verl_dots.bridge.patient_trainer import PatientTrainer
 from verl_dots.bridge.rows import TRAIN, Rows
@@ -192,8 +192,7 @@ class BridgeTrainer(PatientTrainer):
     def _get_required_batch_multiple(self, dp_size: int) -> int:
         if self.unequal_groups:
             # verl's whole mini-batches could add an optimizer step for a few rows.
-            critic = self.critic_updates if self.use_critic else 0
-            return dp_size * rank_multiple(self.config, self.actor_updates, critic, self.use_reference_policy)
+            return dp_size * math.lcm(self.actor_updates, self.critic_updates)
         return super()._get_required_batch_multiple(dp_size)
 
     # --- the run ---------------------------------------------------------------------------------------------
