@@ -117,11 +117,12 @@ def refuse_kept(config: DictConfig, what: str) -> None:
 
 
 def refuse_media(config: DictConfig, why: str) -> None:
-    """Raise ConfigError for questions with images or videos."""
+    """Raise ConfigError for questions with images, videos or audio."""
     for file in train_files(config):
         with refused_as("data.train_files", "file"):
             columns = set(schema_of(file).names)
-        if media := columns & {config.data.get("image_key", "images"), config.data.get("video_key", "videos")}:
+        keys = {config.data.get(f"{kind}_key", f"{kind}s") for kind in ("image", "video", "audio")}
+        if media := columns & keys:
             raise ConfigError(
                 f"data.train_files: {file} has {sorted(media)}, and {why}; turn it off",
                 key="data.train_files",
