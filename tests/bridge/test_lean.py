@@ -1,5 +1,6 @@
 """Large batches in parts against all at once, through verl's own computations and its own queue."""
 
+import math
 from types import SimpleNamespace
 
 import pytest
@@ -70,6 +71,13 @@ def test_figures_of_parts_are_means_maxima_and_minima_by_what_their_names_end_in
         "rollout_rs_seq_sum_k1_mean": 2.0, "ratio_max": 4.0, "x_max_deviation": 4.0, "ratio_min": 1.0,
         "rollout_rs_seq_max_k2_mean": 2.0, "only_here": 7.0,
     }  # fmt: skip
+
+
+def test_a_figure_that_is_no_number_in_one_part_is_none_of_the_whole():
+    names = ("ratio_max", "ratio_min", "kl")
+    for values in ((1.0, math.nan), (math.nan, 1.0)):
+        found = aggregated([dict.fromkeys(names, value) for value in values], [1, 1])
+        assert all(math.isnan(found[name]) for name in names)
 
 
 def figures_of(rows: Rows) -> dict:

@@ -48,8 +48,9 @@ def _by_groups(algorithm: DictConfig) -> bool:
 
 def _parts(rows: Rows, most: int) -> list[list[int]]:
     """Places of the rows in parts, those that pad the batch in the first."""
-    padding = [place for place, tag in enumerate(rows.tags) if is_padding(tag)]
-    real = sorted(set(range(len(rows))) - set(padding))
+    padding, real = (
+        [place for place, tag in enumerate(rows.tags) if is_padding(tag) == kind] for kind in (True, False)
+    )
     uids, longest = rows.uids, max((tag["response_len"] for tag in rows.tags), default=0)
     parts = [[real[place] for place in part] for part in group_parts([uids[place] for place in real], longest, most)]
     return [parts[0] + padding, *parts[1:]] if parts else [padding]
@@ -69,9 +70,9 @@ def aggregated(figures: Sequence[Mapping[str, float]], rows: Sequence[int]) -> d
         there = [(of_part[name], count) for of_part, count in zip(figures, rows, strict=True) if name in of_part]
         values, weights = zip(*there, strict=True)
         if name.endswith(("_max", "_max_deviation")):
-            found[name] = max(values)
+            found[name] = float(np.max(values))  # NaN stays
         elif name.endswith("_min"):
-            found[name] = min(values)
+            found[name] = float(np.min(values))
         else:
             found[name] = float(np.average(values, weights=weights))
     return found
