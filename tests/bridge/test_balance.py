@@ -1,7 +1,7 @@
 import numpy as np
 from omegaconf import OmegaConf
 
-from verl_dots.bridge.balance import balanced_part, forward_multiple, spread
+from verl_dots.bridge.balance import balanced_part, cuts_of, forward_multiple, spread
 from verl_dots.bridge.rows import Rows
 
 
@@ -32,11 +32,23 @@ def test_each_half_of_a_batch_has_half_of_the_replayed_groups():
 
 
 def test_a_forward_pass_takes_whole_micro_batches_of_each_rank():
-    def rollout(dynamic, size):
-        return OmegaConf.create({"log_prob_use_dynamic_bsz": dynamic, "log_prob_micro_batch_size_per_gpu": size})
+    def parts(rollout, ref=(True, None)):
+        names = ("log_prob_use_dynamic_bsz", "log_prob_micro_batch_size_per_gpu")
+        groups = {"rollout": rollout, "ref": ref}
+        return OmegaConf.create({group: dict(zip(names, of, strict=True)) for group, of in groups.items()})
 
     sizes = [(True, 4), (False, 4), (False, None)]
-    assert [forward_multiple(rollout(*of), ranks=3) for of in sizes] == [3, 12, 3]
+    assert [forward_multiple(parts(of), ranks=3) for of in sizes] == [3, 12, 3]
+    assert forward_multiple(parts((False, 4), (False, 6)), ranks=3) == 36
+
+
+def test_rows_tell_how_many_mini_batches_they_were_cut_into():
+    rows = Rows.of([f"{name}_0_0" for name in "abcdef"], [{} for _ in range(6)])
+    assert cuts_of(rows, otherwise=5) == 5
+    rows.meta.extra_info["mini_batch_size"] = 1  # verl's, of the critic
+    assert cuts_of(rows, otherwise=5) == 5
+    rows.pin({"mini_batch_size": 2})
+    assert cuts_of(rows, otherwise=5) == 3
 
 
 def test_a_part_of_a_batch_is_filled_up_and_balanced():

@@ -123,7 +123,6 @@ dots.budget.by=predicted : missing
 data.train_batch_size=4 {A}.ppo_mini_batch_size=3 : size
 dots.budget.least=1 : excluded
 algorithm.adv_estimator=rloo : excluded
-{A}.use_dynamic_bsz=False : excluded
 data.custom_cls.path=mine.py : excluded
 """,
     TEMPERATURE: f"""
@@ -165,7 +164,6 @@ dots.loss.behaviour=engine : excluded
 algorithm.filter_groups.enable=True : excluded
 data.gen_batch_size=2 : excluded
 {N}=1 : excluded
-{A}.use_dynamic_bsz=False : excluded
 data.train_batch_size=4 {A}.ppo_mini_batch_size=3 : size
 reward.reward_model.enable=True : excluded
 dots.budget.least=1 dots.budget.enable=True {N}=8 : excluded

@@ -15,7 +15,10 @@ from verl_dots.launch.verl_values import TABLE
 
 pytestmark = pytest.mark.usefixtures("cpu_environment")
 A, R, V = "actor_rollout_ref.actor", "actor_rollout_ref.rollout", "actor_rollout_ref.rollout.val_kwargs"
-PROFILER = f"{R}.profiler"
+REF, PROFILER = "actor_rollout_ref.ref", f"{R}.profiler"
+A_MICRO = f"{A}.ppo_micro_batch_size_per_gpu"
+R_MICRO, REF_MICRO = (f"{part}.log_prob_micro_batch_size_per_gpu" for part in (R, REF))
+FIXED = f"{A}.use_dynamic_bsz=false {R}.log_prob_use_dynamic_bsz=false"  # micro-batches of so many rows
 REWARD = "reward.custom_reward_function"
 # Overrides of one run, see `cases`.
 REFUSED = cases(f"""
@@ -31,8 +34,16 @@ data.shuffle,filter_overlong_prompts=yes|1
 data.dataloader_num_workers,seed=-1|one
 {A}.ppo_mini_batch_size=0|-4|16|half
 {A}.ppo_micro_batch_size,ppo_micro_batch_size_per_gpu,ppo_max_token_len_per_gpu,ppo_epochs=0|-1|1.5
-{A}.ppo_micro_batch_size_per_gpu=5 {A}.use_dynamic_bsz=false
-{A}.use_dynamic_bsz=false : verl
+{A}.use_dynamic_bsz=false -> {R}.log_prob_use_dynamic_bsz : excluded
+{R}.log_prob_use_dynamic_bsz=false : excluded
+{FIXED} {R_MICRO}=4 {A}.ppo_micro_batch_size=4 -> {A_MICRO} : missing
+{FIXED} {R_MICRO}=4 -> {A_MICRO} : missing
+{FIXED} {A_MICRO}=4 -> {R_MICRO} : missing
+{FIXED} {R_MICRO}=4 {A_MICRO}=5 -> {A_MICRO} : size
+{FIXED} {A_MICRO}=4 {R_MICRO}=5 -> {R_MICRO} : size
+{A}.use_kl_loss=true {REF}.log_prob_use_dynamic_bsz=false {REF_MICRO}=5 -> {REF_MICRO} : size
+{A}.use_kl_loss=true {REF}.log_prob_use_dynamic_bsz=false -> {REF_MICRO} : missing
+critic.ulysses_sequence_parallel_size=2 algorithm.adv_estimator=gae
 {A}.ppo_max_token_len_per_gpu=50
 {A}.clip_ratio,clip_ratio_low,clip_ratio_high=-0.2|0|nan|inf|false
 {A}.clip_ratio_c=1|0.5
@@ -121,7 +132,9 @@ data.train_max_samples=12 data.truncation=middle data.shuffle=false data.dataloa
 data.filter_overlong_prompts=true {R}.max_model_len=96 {R}.gpu_memory_utilization=1
 {A}.ppo_mini_batch_size=2 {A}.ppo_epochs=3 {A}.clip_ratio_high=0.28 {A}.clip_ratio_c=10 {A}.entropy_coeff=0.001
 {A}.ppo_mini_batch_size=3 {A}.clip_ratio_low=10 {A}.entropy_coeff=0 {A}.kl_loss_coef=0 {A}.optim.weight_decay=0
-{A}.use_dynamic_bsz=false {A}.ppo_micro_batch_size_per_gpu=4 {R}.log_prob_micro_batch_size_per_gpu=4
+{FIXED} {A_MICRO}=4 {R_MICRO}=4
+{FIXED} {A_MICRO}=2 {R_MICRO}=32 dots.refill.enable=true
+{REF}.log_prob_use_dynamic_bsz=false {REF}.log_prob_micro_batch_size_per_gpu=5
 {A}.use_kl_loss=true {A}.kl_loss_type=k3+ {A}.loss_agg_mode=seq-mean-token-mean {A}.policy_loss.loss_mode=gspo
 {A}.policy_loss.loss_mode=grpo_rr
 {A}.optim.lr=0 {A}.optim.lr_warmup_steps=-1 {A}.optim.lr_warmup_steps_ratio=0.1 {A}.optim.lr_scheduler_type=cosine

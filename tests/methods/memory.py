@@ -179,6 +179,7 @@ CONFIG = {
             "n": 2, "temperature": 1.0, "log_prob_use_dynamic_bsz": True, "log_prob_micro_batch_size_per_gpu": None,
             "calculate_log_probs": True,
         },
+        "ref": {"log_prob_use_dynamic_bsz": True, "log_prob_micro_batch_size_per_gpu": None},
         "actor": {
             "ppo_mini_batch_size": 4, "use_dynamic_bsz": True, "ppo_micro_batch_size_per_gpu": None,
             "policy_loss": {"loss_mode": "vanilla"},

@@ -1,9 +1,11 @@
 """The order of rows: mini-batches of mixed kinds, and forward passes with equal work for each rank."""
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
+from omegaconf import DictConfig
 from verl.utils.seqlen_balancing import calculate_workload, get_seqlen_balanced_partitions
 
 if TYPE_CHECKING:
@@ -27,9 +29,26 @@ def spread(uids: Sequence[str], stored: Sequence[bool]) -> list[int]:
     return sorted(range(len(uids)), key=lambda place: (position[uids[place]], first[uids[place]], uids[place]))
 
 
-def forward_multiple(rollout: Any, ranks: int) -> int:
-    """Of which the rows of a forward pass must be: whole micro-batches of each of the actor's ranks."""
-    return ranks * (1 if rollout.log_prob_use_dynamic_bsz else rollout.log_prob_micro_batch_size_per_gpu or 1)
+def micro_batch(settings: Any, size: str, dynamic: str = "log_prob_use_dynamic_bsz") -> int:
+    """Rows of a micro-batch by the settings `size` and `dynamic`; 1 where they are by tokens."""
+    return 1 if settings.get(dynamic) else settings.get(size) or 1
+
+
+def forward_multiple(parts: DictConfig, ranks: int) -> int:
+    """Of which the rows of a forward pass must be: whole micro-batches of each of the actor's ranks.
+
+    Args:
+        parts: `actor_rollout_ref` of verl's config.
+        ranks: data-parallel ranks of the actor.
+    """
+    size = "log_prob_micro_batch_size_per_gpu"
+    return ranks * math.lcm(micro_batch(parts.rollout, size), micro_batch(parts.ref, size))
+
+
+def cuts_of(rows: "Rows", otherwise: int) -> int:
+    """Mini-batches that `cut_evenly` has verl cut the rows into; `otherwise` where it was not asked to."""
+    size = getattr(rows.meta.extra_info, "pinned", {}).get("mini_batch_size")
+    return len(rows) // size if size else otherwise
 
 
 def balanced_part(rows: "Rows", places: Sequence[int], ranks: int, multiple: int) -> "Rows":

@@ -43,16 +43,21 @@ CONTRACT = (
     Part(
         TRAINER,
         "bridge/trainer.py",
-        overridden="_next_train_batch(num_prompts) _submit_batch_to_rollout(batch) "
-        "_get_required_batch_multiple(dp_size) _validate() _save_checkpoint() _load_checkpoint() "
-        "_log_rollout_data(batch timing_raw rollout_data_dir) "
+        overridden="_next_train_batch(num_prompts) _submit_batch_to_rollout(batch) _validate() _save_checkpoint() "
+        "_load_checkpoint() _log_rollout_data(batch timing_raw rollout_data_dir) "
         "_compute_metrics(batch metrics timing_raw global_steps epoch) _shutdown_dump_executor()",
-        called="_fetch_one_gen_batch() _compute_reward_colocate(batch metrics) _balance_batch(batch metrics) "
-        "_compute_old_log_prob(batch metrics) _compute_ref_log_prob(batch metrics) _compute_values(batch metrics) "
-        "_compute_advantage(batch metrics) _update_critic(batch metrics) _update_actor(batch metrics) "
-        "on_sample_begin() on_sample_end()",
-        attributes="config use_critic global_steps timing_raw replay_buffer actor_rollout_wg reward_loop_manager "
+        called="_fetch_one_gen_batch() _compute_reward_colocate(batch metrics) _compute_old_log_prob(batch metrics) "
+        "_compute_ref_log_prob(batch metrics) _compute_values(batch metrics) _compute_advantage(batch metrics) "
+        "_update_critic(batch metrics) _update_actor(batch metrics) on_sample_begin() on_sample_end()",
+        attributes="config global_steps timing_raw replay_buffer actor_rollout_wg reward_loop_manager "
         "checkpoint_manager agent_loop_manager processor",
+    ),
+    Part(
+        TRAINER,
+        "bridge/mini_batches.py",
+        overridden="_get_required_batch_multiple(dp_size)",
+        called="_balance_batch(batch metrics)",
+        attributes="config use_critic actor_rollout_wg critic_wg",
     ),
     Part(f"{V1}.trainer_base", "bridge/lean.py", attributes="get_metric_data_with_optional_routed_experts"),
     Part(TRAINER, "bridge/announced.py", attributes="config checkpoint_callback global_steps"),
@@ -100,9 +105,7 @@ CONTRACT = (
         attributes="partitions pending_keys running_keys finished_keys failure_keys",
     ),
     Part(
-        "verl.experimental.reward_loop.RewardLoopManager",
-        "bridge/patient_trainer.py",
-        attributes="reward_loop_workers",
+        "verl.experimental.reward_loop.RewardLoopManager", "bridge/patient_trainer.py", attributes="reward_loop_workers"
     ),
     Part(
         "verl.checkpoint_engine.CheckpointEngineManager",
@@ -112,7 +115,9 @@ CONTRACT = (
     Part(
         "verl.experimental.reward_loop.RewardLoopManager", "bridge/trainer.py", attributes="reward_loop_worker_handles"
     ),
-    Part("verl.single_controller.base.worker.Worker", "bridge/trainer.py", called="_query_dispatch_info(mesh_name)"),
+    Part(
+        "verl.single_controller.base.worker.Worker", "bridge/mini_batches.py", called="_query_dispatch_info(mesh_name)"
+    ),
     Part(f"{WORKERS}.ActorRolloutRefWorker", "bridge/trainer.py", called="set_loss_fn(loss_fn)"),
     Part(f"{WORKERS}.ActorRolloutRefWorker", "bridge/workers.py", attributes="actor_worker_cls ref_worker_cls"),
     Part(f"{WORKERS}.TrainingWorker", "bridge/workers.py", overridden="__init__(config)", attributes="engine_config"),
@@ -178,11 +183,7 @@ CONTRACT = (
         overridden="async_kv_put(key partition_id fields tag data_parser) "
         "async_kv_batch_put(keys partition_id fields tags data_parser)",
     ),
-    Part(
-        "transfer_queue.TransferQueueClient",
-        "bridge/rows.py",
-        called="kv_retrieve_meta(keys partition_id)",
-    ),
+    Part("transfer_queue.TransferQueueClient", "bridge/rows.py", called="kv_retrieve_meta(keys partition_id)"),
     Part(
         "transfer_queue.KVBatchMeta",
         "bridge/rows.py",

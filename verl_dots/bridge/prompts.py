@@ -3,17 +3,23 @@
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from tensordict import TensorDict
+from verl.utils import tensordict_utils as tu
 
 from verl_dots.bridge.agent_loop import FIRST_ROLLOUT, FIRST_SESSION, REPEATED, number_repeats
-from verl_dots.bridge.trainer import column
 from verl_dots.step import Step
 
 SIZE = "__rollout_n__"  # verl's field: rollouts of a prompt
 # References and fresh rollouts of one question in one step must not draw the same random numbers.
 FIRST_REFERENCE_ROLLOUT = 1_000_000
+
+
+def column(values: Any) -> Any:
+    """Values, one a row, as a field of a batch of prompts."""
+    return tu.get_tensordict({"column": np.array(values, dtype=object)})["column"]
 
 
 @dataclass

@@ -3,40 +3,27 @@
 No other class of the package overrides or calls a private method of verl's trainer. `contract` lists what it relies on.
 """
 
-import math
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import transfer_queue as tq
 from tensordict import TensorDict
 from transfer_queue import KVBatchMeta
-from verl.utils import tensordict_utils as tu
 from verl.utils.config import omega_conf_to_dataclass
 
 from verl_dots.bridge.agent_loop import FIRST_ROLLOUT, PARTITION
 from verl_dots.bridge.announced import announce, unannounced
 from verl_dots.bridge.arrivals import arrived
 from verl_dots.bridge.lean import in_parts, short_columns
-from verl_dots.bridge.patient_trainer import PatientTrainer
+from verl_dots.bridge.mini_batches import MiniBatchTrainer
+from verl_dots.bridge.prompts import column
 from verl_dots.bridge.rows import TRAIN, Rows
 
 
-def column(values: Any) -> Any:
-    """Values, one a row, as a field of a batch of prompts."""
-    return tu.get_tensordict({"column": np.array(values, dtype=object)})["column"]
-
-
-class BridgeTrainer(PatientTrainer):
+class BridgeTrainer(MiniBatchTrainer):
     """What a step is made of. Each part changes the rows in the TransferQueue, and `metrics` with their figures."""
-
-    @cached_property
-    def ranks(self) -> int:
-        """Data-parallel ranks of the actor."""
-        return max(self.actor_rollout_wg._query_dispatch_info("actor")) + 1
 
     # --- prompts ---------------------------------------------------------------------------------------------
 
@@ -122,10 +109,6 @@ class BridgeTrainer(PatientTrainer):
             with self.timed("reward"):
                 self._compute_reward_colocate(rows.meta, metrics=metrics)
 
-    def balance(self, rows: Rows, metrics: dict) -> Rows:
-        """Fill the batch up to what divides, and order it so that each rank has equal work."""
-        return Rows(self._balance_batch(rows.meta, metrics=metrics))
-
     # --- forward passes and updates --------------------------------------------------------------------------
 
     def _for_workers(self, rows: Rows) -> AbstractContextManager:
@@ -169,31 +152,6 @@ class BridgeTrainer(PatientTrainer):
     def actor_settings(self) -> Any:
         """verl's typed settings of the actor."""
         return omega_conf_to_dataclass(self.config.actor_rollout_ref.actor)
-
-    # --- mini-batches ----------------------------------------------------------------------------------------
-
-    @property
-    def actor_updates(self) -> int:
-        """Mini-batches of a train batch."""
-        return self.config.data.train_batch_size // self.config.actor_rollout_ref.actor.ppo_mini_batch_size
-
-    @property
-    def critic_updates(self) -> int:
-        """Mini-batches of the critic; 1 without one."""
-        return self.config.data.train_batch_size // self.config.critic.ppo_mini_batch_size if self.use_critic else 1
-
-    def cut_evenly(self, rows: Rows, updates: int) -> None:
-        """Have verl cut the rows into so many mini-batches, however many they are."""
-        real = len(rows.real)
-        rows.pin({"mini_batch_size": len(rows) // updates, "global_batch_size": real / updates})
-
-    unequal_groups = False  # whether this batch has other than rollout.n rollouts of each question
-
-    def _get_required_batch_multiple(self, dp_size: int) -> int:
-        if self.unequal_groups:
-            # verl's whole mini-batches could add an optimizer step for a few rows.
-            return dp_size * math.lcm(self.actor_updates, self.critic_updates)
-        return super()._get_required_batch_multiple(dp_size)
 
     # --- the run ---------------------------------------------------------------------------------------------
 

@@ -11,6 +11,7 @@ import signal
 import threading
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from types import FrameType
 from typing import Any, Self
 
 import ray
@@ -47,6 +48,7 @@ class Watch:
         self._over = threading.Event()
         self._death = ""
         self._holds = 0
+        self._told = False  # the main thread, of the death
         self._thread = threading.Thread(target=self._watch, name="watch", daemon=True)
 
     def __enter__(self) -> Self:
@@ -64,7 +66,10 @@ class Watch:
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Leave the main thread alone, as while it saves what is left of the run; its waits end otherwise."""
+        """Leave the main thread alone, as while it saves what is left of the run; its waits end otherwise.
+
+        But for an answer of the TransferQueue: where one of its processes has died, no other comes.
+        """
         self._holds += 1
         try:
             yield
@@ -78,13 +83,11 @@ class Watch:
             self._look()
         logger.error("%s", self._death)
         self._allow(self._patience + CLOSING_SECONDS)
-        told = False
         while not self._over.wait(self._patience):
             if self._holds:
                 self._allow(self._patience + CLOSING_SECONDS)
-            elif not told:
+            if not self._told:
                 signal.pthread_kill(threading.main_thread().ident, SIGNAL)
-                told = True
 
     def _allow(self, seconds: float) -> None:
         """Let this process run on for so long; then it ends itself with a trace of all threads.
@@ -108,9 +111,17 @@ class Watch:
                 logger.warning("the %s cannot be reached: %s", name, error)
             self._asked[actor.__ray_ready__.remote()] = (name, actor)
 
-    def _raise(self, number: int, frame: object) -> None:
-        if not self._over.is_set() and not self._holds:
+    def _raise(self, number: int, frame: FrameType | None) -> None:
+        if not self._over.is_set() and (not self._holds or _asks_queue(frame)):
+            self._told = True
             raise KeyboardInterrupt  # the only exception that Ray lets through while it waits
+
+
+def _asks_queue(frame: FrameType | None) -> bool:
+    """Whether what runs in this frame was called by the TransferQueue's client."""
+    while frame is not None and frame.f_globals.get("__name__", "").partition(".")[0] != interface.__package__:
+        frame = frame.f_back
+    return frame is not None
 
 
 @contextmanager

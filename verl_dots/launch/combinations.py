@@ -10,6 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from verl_dots.config import DotsConfig
+from verl_dots.launch.batch_checks import check_batches
 from verl_dots.methods.refusals import LOSS_MODE, excluded
 from verl_dots.settings import ConfigError, require
 
@@ -60,8 +61,8 @@ def check_together(config: DictConfig, dots: DotsConfig) -> None:
     """
     _check_mode(config)
     _check_lengths(config)
-    _check_batches(config)
-    _check_devices(config, dots)
+    check_batches(config)
+    _check_devices(config)
     _check_resume(config)
     rollout, estimator = config.actor_rollout_ref.rollout, config.algorithm.adv_estimator
     if rollout.temperature == 0:
@@ -135,71 +136,16 @@ def _check_lengths(config: DictConfig) -> None:
             )
 
 
-def _check_batches(config: DictConfig) -> None:
-    data, actor = config.data, config.actor_rollout_ref.actor
-    batch, mini = data.train_batch_size, actor.ppo_mini_batch_size
-    if mini > batch:
-        raise ConfigError(
-            f"actor_rollout_ref.actor.ppo_mini_batch_size={mini} is more than data.train_batch_size={batch}: verl "
-            f"would fill the mini-batch up and divide the loss by what is not there; set it to {batch} or less",
-            key="actor_rollout_ref.actor.ppo_mini_batch_size",
-            reason="size",
-        )
-    if data.gen_batch_size and batch % data.gen_batch_size:
-        raise ConfigError(
-            f"data.gen_batch_size={data.gen_batch_size} does not divide data.train_batch_size={batch}; set it to null",
-            key="data.gen_batch_size",
-            reason="size",
-        )
-    if actor.use_dynamic_bsz:
-        return
-    micro, n = actor.ppo_micro_batch_size_per_gpu, config.actor_rollout_ref.rollout.n
-    rows = mini * n // max(1, _ranks(config))
-    if micro is not None and rows % micro:
-        raise ConfigError(
-            f"actor_rollout_ref.actor.ppo_micro_batch_size_per_gpu={micro} does not divide the {rows} rows that a "
-            f"device has of a mini-batch (ppo_mini_batch_size * rollout.n / devices); choose a divisor",
-            key="actor_rollout_ref.actor.ppo_micro_batch_size_per_gpu",
-            reason="size",
-        )
-
-
-def _ranks(config: DictConfig) -> int:
-    """Data-parallel ranks of an FSDP actor."""
+def _check_devices(config: DictConfig) -> None:
+    rollout = config.actor_rollout_ref.rollout
     devices = config.trainer.nnodes * config.trainer.n_gpus_per_node
-    return devices // config.actor_rollout_ref.actor.get("ulysses_sequence_parallel_size", 1)
-
-
-def _check_devices(config: DictConfig, dots: DotsConfig) -> None:
-    # It imports verl: not before the environment is set.
-    from verl_dots.methods.table import enabled
-
-    rollout, actor = config.actor_rollout_ref.rollout, config.actor_rollout_ref.actor
-    devices = config.trainer.nnodes * config.trainer.n_gpus_per_node
-    what = f"trainer.nnodes * trainer.n_gpus_per_node = {devices}"
     size = rollout.tensor_model_parallel_size * rollout.data_parallel_size * rollout.pipeline_model_parallel_size
     if rollout.nnodes == 0 and (size > devices or devices % size):
         raise ConfigError(
             f"actor_rollout_ref.rollout.tensor_model_parallel_size={rollout.tensor_model_parallel_size} (a replica "
-            f"takes {size} devices with data and pipeline parallelism) does not divide {what}; choose a divisor",
+            f"takes {size} devices with data and pipeline parallelism) does not divide trainer.nnodes * "
+            f"trainer.n_gpus_per_node = {devices}; choose a divisor",
             key="actor_rollout_ref.rollout.tensor_model_parallel_size",
-            reason="size",
-        )
-    if "fsdp" not in str(actor.strategy):
-        return
-    parallel = actor.get("ulysses_sequence_parallel_size", 1)
-    if devices % parallel:
-        raise ConfigError(
-            f"actor_rollout_ref.actor.ulysses_sequence_parallel_size={parallel} does not divide {what}; choose another",
-            key="actor_rollout_ref.actor.ulysses_sequence_parallel_size",
-            reason="size",
-        )
-    rows, ranks = actor.ppo_mini_batch_size * rollout.n, devices // parallel
-    if rows % ranks and not any(stage.unequal_groups for stage in enabled(dots, config)):
-        raise ConfigError(
-            f"actor_rollout_ref.actor.ppo_mini_batch_size={actor.ppo_mini_batch_size} * rollout.n={rollout.n} = {rows} "
-            f"rows do not divide among {ranks} devices ({what}); change one of them",
-            key="actor_rollout_ref.actor.ppo_mini_batch_size",
             reason="size",
         )
 

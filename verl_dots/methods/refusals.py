@@ -155,9 +155,6 @@ def refuse_without_groups_to_judge(config: DictConfig, dots: DotsConfig, what: s
     if rewards.enable and not rewards.enable_resource_pool:
         why = "it gives rewards once the engine sleeps; set reward.reward_model.enable_resource_pool=True"
         raise excluded("reward.reward_model.enable", True, what, why)
-    if not config.actor_rollout_ref.actor.use_dynamic_bsz:
-        why = "a batch that lacks groups does not divide into micro-batches of a fixed number of rows; set it to True"
-        raise excluded("actor_rollout_ref.actor.use_dynamic_bsz", False, what, why)
     refuse_uneven_mini_batches(config, what)
     if dots.preemptive.off_policy(config.data.train_batch_size):
         why = (

@@ -144,7 +144,6 @@ def refuse(verls=None, **dots):
         ("algorithm.filter_groups.enable", True, {}),
         ("data.gen_batch_size", 8, {}),
         ("actor_rollout_ref.rollout.n", 1, {}),
-        ("actor_rollout_ref.actor.use_dynamic_bsz", False, {}),
         ("reward.reward_model.enable", True, {}),
         ("dots.budget.least", None, {"budget": {"enable": True, "least": 1}}),
         ("dots.preemptive.enable", None, {"preemptive": {"enable": True, "prompts": 8}}),

@@ -18,7 +18,7 @@ import torch
 from omegaconf import DictConfig
 
 from verl_dots.bridge.advantages import advantages_of_rewards
-from verl_dots.bridge.balance import balanced_part, forward_multiple
+from verl_dots.bridge.balance import balanced_part, cuts_of, forward_multiple
 from verl_dots.bridge.row_tags import is_padding, place_of
 from verl_dots.bridge.rows import Rows
 from verl_dots.config import DotsConfig
@@ -79,7 +79,7 @@ class Filter(Stage):
         actor = run.config.actor_rollout_ref.actor
         self.mini_batches = run.batch_size // actor.ppo_mini_batch_size
         self.multiple = 1 if actor.use_dynamic_bsz else actor.ppo_micro_batch_size_per_gpu or 1
-        self.forward_multiple = forward_multiple(run.rollout, run.ranks)
+        self.forward_multiple = forward_multiple(run.config.actor_rollout_ref, run.ranks)
         self._leaving: frozenset[str] | None = None  # keys, once it is decided which rows of the step leave
         self._pace: defaultdict[str, Pace] = defaultdict(Pace)
         self._update: tuple[Rows, Rows] | None = None  # rows that were trained on, and all
@@ -143,7 +143,8 @@ class Filter(Stage):
         tokens_N = np.array([int(mask_T.sum()) for mask_T in rows.get("loss_mask")[0]])
         real_N, length_N = _real(rows), np.array([tag["seq_len"] for tag in rows.tags])
         ranks = self.run.ranks
-        reduced = reduce_mini_batches(kept_N, length_N, tokens_N, ranks, self.mini_batches, self.multiple)
+        cuts = cuts_of(rows, self.mini_batches)
+        reduced = reduce_mini_batches(kept_N, length_N, tokens_N, ranks, cuts, self.multiple)
         self._figures = {
             "filter/rows": float((real_N & ~kept_N).sum()),
             "filter/share": float((real_N & ~kept_N).sum() / real_N.sum()),

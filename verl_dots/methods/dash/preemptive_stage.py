@@ -72,7 +72,7 @@ class Preemptive(Store):
             raise RolloutFailure(f"no group of {places.index([])}. batch that was sampled ahead is complete")
         ahead = [place for batch in places[1:] for place in batch]
         if self.recompute:
-            multiple = forward_multiple(self.run.rollout, self.run.ranks)
+            multiple = forward_multiple(self.run.config.actor_rollout_ref, self.run.ranks)
             with step.timed("old_log_prob"):
                 part = balanced_part(rows, ahead, self.run.ranks, multiple)
                 self.run.trainer.forward("old_log_probs", part, {})

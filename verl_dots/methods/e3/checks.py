@@ -45,12 +45,6 @@ def refuse_budget(config: DictConfig, dots: DotsConfig) -> None:
             key="dots.budget.by",
             reason="missing",
         )
-    if not config.actor_rollout_ref.actor.use_dynamic_bsz:
-        raise excluded(
-            "actor_rollout_ref.actor.use_dynamic_bsz", False, BUDGET_ON,
-            "groups of different sizes do not divide into micro-batches of a fixed number of rows; set it and that of "
-            "log_prob to True",
-        )  # fmt: skip
     refuse_uneven_mini_batches(config, BUDGET_ON)
     if budget.least == 1 and estimator == "grpo":
         raise excluded(

@@ -58,7 +58,7 @@ class Loss(Stage):
         self.decoupled = run.config.actor_rollout_ref.actor.policy_loss.loss_mode == GRPO_RR_DECOUPLED
         # The model's fused kernels know one temperature for all rows.
         self.one_temperature = run.config.actor_rollout_ref.model.use_fused_kernels
-        self.multiple = forward_multiple(run.rollout, run.ranks)
+        self.multiple = forward_multiple(run.config.actor_rollout_ref, run.ranks)
 
     @classmethod
     def enabled(cls, dots: DotsConfig, config: DictConfig) -> bool:
