@@ -3,6 +3,7 @@
 import json
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from omegaconf import OmegaConf
@@ -323,6 +324,18 @@ def test_media_can_neither_be_kept_nor_told_apart(folder, column):
     for method in ("dots.selection.enable=True", REPLAY, PREEMPTIVE, STATIC, PENALTY):
         with refused("data.train_files", "excluded"):
             check(folder, method)
+
+
+@pytest.mark.parametrize("content", [None, []])
+def test_a_column_of_media_without_any_is_none(folder, content):
+    table, kind = pq.read_table(folder / "train.parquet"), pa.list_(pa.string())
+    without = table.append_column("images", pa.array([content] * len(table), kind))
+    pq.write_table(without, folder / "train.parquet")
+    assert check(folder, REPLAY)
+    last = pa.array([content] * (len(table) - 1) + [["a.png"]], kind)
+    pq.write_table(table.append_column("images", last), folder / "train.parquet")
+    with refused("data.train_files", "excluded"):
+        check(folder, REPLAY)
 
 
 def test_what_is_only_said(run_folder, caplog):

@@ -33,6 +33,7 @@ class Fixed(NamedTuple):
     why: str
 
 
+NOTHING = (None, [], "", {})  # in a column of images
 LOSS_MODE = "actor_rollout_ref.actor.policy_loss.loss_mode"
 SYNCHRONOUS, ASYNCHRONOUS = ("dots", "sync"), ("colocate_async",)  # verl's modes that have this project's step
 TRAINER = Fixed(
@@ -117,14 +118,15 @@ def refuse_kept(config: DictConfig, what: str) -> None:
 
 
 def refuse_media(config: DictConfig, why: str) -> None:
-    """Raise ConfigError for questions with images, videos or audio."""
+    """Raise ConfigError for questions with images, videos or audio; a column without any is none."""
+    keys = {config.data.get(f"{kind}_key", f"{kind}s") for kind in ("image", "video", "audio")}
     for file in train_files(config):
         with refused_as("data.train_files", "file"):
-            columns = set(schema_of(file).names)
-        keys = {config.data.get(f"{kind}_key", f"{kind}s") for kind in ("image", "video", "audio")}
-        if media := columns & keys:
+            there = sorted(keys & set(schema_of(file).names))
+            media = [column for column in there if any(row[column] not in NOTHING for row in read_rows(file, [column]))]
+        if media:
             raise ConfigError(
-                f"data.train_files: {file} has {sorted(media)}, and {why}; turn it off",
+                f"data.train_files: {file} has {media}, and {why}; turn it off",
                 key="data.train_files",
                 reason="excluded",
             )
