@@ -147,6 +147,7 @@ def test_the_table_of_refusals_has_each_input_once_with_the_key_or_row():
     for line in lines:
         assert line["key"] in line["message"] or f"{line['where']}: " in line["message"], line
         assert line["key"] and line["reason"], line
+    assert f"lists {len(lines)} inputs" in (bad_inputs.TABLE.parent / "README.md").read_text()
 
 
 def test_the_table_of_refusals_is_what_the_checks_say():
