@@ -19,6 +19,7 @@ if __name__ == "__main__":
     guarded("fault_test", "the same command resumes")
 
 import argparse
+import logging
 import sys
 from pathlib import Path
 
@@ -71,6 +72,8 @@ def table(out: Path) -> Table:
 def main(argv: list[str] | None = None) -> int:
     """Kill, compare, and tell; 1 where a kill has left a trace."""
     args, console = arguments(argv), output()
+    # A checkpoint's tensors are read in a process that has no process groups.
+    logging.getLogger("torch.distributed.device_mesh").setLevel(logging.ERROR)
     out = args.out.resolve()
 
     def say(text: str) -> None:
