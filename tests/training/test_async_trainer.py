@@ -78,6 +78,7 @@ class MemoryAsync(MemoryTrainer, ColocateAsyncTrainer):
     """verl's parts in memory, but for its replay buffer, its submission and its hooks."""
 
     has_colocated_rewards = use_critic = use_reference_policy = False
+    ranks = critic_ranks = 1
     trainer_mode, parameter_sync_step, _restored_tq_prompt_count = "colocate_async", 1, 0
 
     def __init__(self, config, dots, queue):  # noqa: F811
@@ -119,15 +120,13 @@ class MemoryAsync(MemoryTrainer, ColocateAsyncTrainer):
     def sampling(self):
         return nullcontext()
 
-    def balance(self, rows, metrics):
-        return rows
+    def _balance_batch(self, batch, metrics):
+        return batch
 
     def compute_advantages(self, rows, metrics):
         pass
 
-    def forward(self, field, rows, metrics):
-        self._keep_temperatures(rows)
-        MemoryTrainer.forward(self, field, rows, metrics)
+    forward = MemoryTrainer.forward
 
     def update_actor(self, rows, metrics):
         self._keep_temperatures(rows)
@@ -179,6 +178,19 @@ def make(monkeypatch, queue, tmp_path):  # noqa: F811
         return MemoryAsync(config, DotsConfig.from_mapping(dots | {"difficulty": {"backbone": str(backbone)}}), queue)
 
     return made
+
+
+def test_each_row_has_its_temperature_whatever_part_of_the_batch_is_computed(make):
+    one = make(ENGINE)
+    one.begin()
+    rows = put(one.now, "a", [0.0] * 3)
+    for tag, temperature in zip(rows.tags, (0.7, 0.7, 1.1), strict=True):
+        tag["temperature"] = temperature
+    rows = one.balance(rows, {})
+    part = rows.at([0, 1])
+    assert [float(found) for found in part.get("temperature")[0]] == pytest.approx([0.7, 0.7])
+    part.meta.extra_info.update(temperature=1.0)  # verl's, of the step
+    assert "temperature" not in part.meta.extra_info
 
 
 def test_a_group_keeps_its_question_and_temperature_until_a_later_step_trains_on_it(make):

@@ -134,9 +134,11 @@ class AsyncTrainer(DotsTrainer):
 
     # --- training on them ------------------------------------------------------------------------------------
 
-    def forward(self, field: str, rows: Rows, metrics: dict) -> None:
+    def balance(self, rows: Rows, metrics: dict) -> Rows:
+        """As ever; each row then has the temperature that it was sampled at, whatever part of them is computed."""
+        rows = super().balance(rows, metrics)
         self._keep_temperatures(rows)
-        super().forward(field, rows, metrics)
+        return rows
 
     def update_actor(self, rows: Rows, metrics: dict) -> None:
         self._keep_temperatures(rows)
