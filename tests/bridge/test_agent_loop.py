@@ -5,6 +5,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from verl.utils import tensordict_utils as tu
 
@@ -174,6 +175,14 @@ def test_an_image_is_told_by_its_content():
     assert asked(black) == asked(again) != asked(white)
     assert asked(b"\x00") == asked(b"\x00") != asked(b"\x01")
     assert " at 0x" not in asked(black, b"\x00")
+    two = [Image.new("P", (2, 2), 0) for _ in range(2)]
+    two[0].putpalette([255, 0, 0]), two[1].putpalette([0, 0, 255])
+    assert asked(two[0]) != asked(two[1])
+    assert asked(np.zeros(4)) != asked(np.zeros((2, 2))) != asked(np.zeros((2, 2), np.int64))
+    large = torch.zeros(4000, dtype=torch.bfloat16)
+    (other := large.clone())[2000] = 1
+    assert asked(large) == asked(large.clone()) != asked(other)
+    assert asked(torch.zeros(2)) != asked(torch.zeros(1, 2)) and asked(torch.tensor(True)) == asked(torch.tensor(True))
     # Content of a data frame is an array of objects, whose bytes are addresses.
     parts = [np.array([{"type": "text", "text": "1 + 1"}], dtype=object) for _ in range(2)]
     assert prompt_text([{"content": parts[0]}]) == prompt_text([{"content": parts[1]}])

@@ -24,6 +24,7 @@ from typing import Any
 
 import numpy as np
 import ray
+import torch
 from tensordict import TensorDict
 from verl.experimental.agent_loop.agent_loop import DictConfigWrap, ToolListWrap
 from verl.trainer.ppo.v1 import agent_loop_tq
@@ -96,9 +97,14 @@ def prompt_text(messages: Any) -> str:
 def _content(value: Any) -> Any:
     if isinstance(value, np.ndarray) and value.dtype == object:  # whose bytes are addresses
         return value.tolist()
-    if callable(content := getattr(value, "tobytes", None)):  # an image of PIL, or an array
-        return hashlib.sha256(content()).hexdigest()
-    return hashlib.sha256(value).hexdigest() if isinstance(value, bytes) else str(value)
+    kind = [str(getattr(value, name)) for name in ("dtype", "shape") if hasattr(value, name)]
+    if isinstance(value, torch.Tensor):
+        value = value.detach().cpu().flatten().view(torch.uint8).numpy()
+    if callable(palette := getattr(value, "getpalette", None)):  # an image of PIL
+        kind += [value.mode, str(value.size), str(palette())]
+    if callable(content := getattr(value, "tobytes", None)):
+        value = content()
+    return [*kind, hashlib.sha256(value).hexdigest()] if isinstance(value, bytes) else str(value)
 
 
 def number_repeats(prompts: TensorDict, seen: Counter[str], step: int = 0) -> None:
