@@ -36,7 +36,14 @@ def test_rows_that_pad_lie_evenly_in_each_part():
     assert even_padding([False] * 3, 1) == [0, 1, 2]
     assert even_padding([False, False, True, True], 1) == [0, 2, 1, 3]
     assert even_padding([False, False, False, True], 1) == [0, 1, 3, 2]
-    assert even_padding([False, False, True, False, True, True], 2) == [0, 2, 1, 4, 3, 5]
+    assert even_padding([False, False, True, False, True, True], 2) == [
+        0,
+        2,
+        1,
+        4,
+        5,
+        3,
+    ]  # the second rank begins elsewhere
     assert even_padding([True, True], 1) == [0, 1]
 
 
@@ -55,6 +62,14 @@ def test_each_optimizer_step_has_its_share_of_the_rows_to_learn_from(ranks, upda
     learning = (~np.array(padding)[order]).reshape(ranks, cuts, -1).sum(axis=2)
     assert learning.sum(axis=0).min() >= 1
     assert (abs(learning - there / ranks / cuts) <= 1).all()
+
+
+@pytest.mark.parametrize(("ranks", "real", "updates"), [(8, 24, 2), (8, 72, 8), (16, 80, 4)])
+def test_optimizer_steps_of_many_ranks_have_equal_shares(ranks, real, updates):
+    rows = -(-real // (ranks * updates)) * ranks * updates
+    padding = [place % (rows // ranks) >= real // ranks for place in range(rows)]
+    learning = (~np.array(padding)[even_padding(padding, ranks)]).reshape(ranks, updates, -1).sum(axis=(0, 2))
+    assert (abs(learning - real / updates) <= 2).all()
 
 
 class Cut(MiniBatchTrainer):

@@ -94,6 +94,23 @@ def test_one_that_is_busy_is_not_dead_and_after_the_end_nobody_is_told(two):
     time.sleep(0.3)
 
 
+def test_a_save_that_asks_a_queue_that_lives_is_left_alone(local_ray, two):
+    transfer_queue.init()
+    actors, pid = two
+    try:
+        with pytest.raises(ProcessDied), Watch({"agent loop worker": actors}, patience=0.2) as known:
+            with known.held():
+                os.kill(pid, signal.SIGKILL)
+                end, asked = time.monotonic() + 1.5, 0
+                while time.monotonic() < end:
+                    transfer_queue.kv_list()
+                    asked += 1
+            time.sleep(60)
+        assert asked > 0
+    finally:
+        transfer_queue.close()
+
+
 @pytest.mark.parametrize("saving", [False, True])
 def test_a_queue_that_does_not_answer_any_more_ends_the_wait_for_it(local_ray, saving):
     transfer_queue.init()

@@ -4,9 +4,9 @@ import re
 from types import SimpleNamespace
 
 import pytest
-from ray.exceptions import ActorDiedError
+from ray.exceptions import ActorDiedError, ActorUnavailableError
 
-from verl_dots.bridge.failures import Failure, RolloutFailure
+from verl_dots.bridge.failures import Failure, RolloutFailure, cause_of
 from verl_dots.bridge.patience import WaitError
 from verl_dots.training.failures import UNKNOWN_CAUSE, WINDOW, FailureCount
 
@@ -49,6 +49,25 @@ def test_how_many_may_fail_in_the_first_step(share, rollouts, failed, exceeded):
 
 
 ENGINE = [Failure("a_0", "OverflowError: too long")]
+
+
+@pytest.mark.usefixtures("cpu_environment")
+@pytest.mark.parametrize("error", [ActorDiedError(), ActorUnavailableError("gone", None), OverflowError("too long")])
+def test_a_validation_in_which_a_process_died_has_no_accuracy(monkeypatch, error):
+    """A rollout that failed is wrong; of one whose engine has died nothing is known, and the run ends."""
+    from verl_dots.bridge.trainer import BridgeTrainer
+    from verl_dots.training.modes import SyncTrainer
+
+    failed = [Failure("val_0", cause_of(error))]
+    monkeypatch.setattr("verl_dots.training.tolerant_trainer.take_failures", lambda of: failed)
+    monkeypatch.setattr(BridgeTrainer, "validate", lambda trainer: {"accuracy": 0.875})
+    trainer = object.__new__(SyncTrainer)
+    trainer.global_steps = 1
+    if isinstance(error, OverflowError):
+        assert trainer.validate() == {"accuracy": 0.875, "val-aux/failed_rollouts": 1.0}
+        return
+    with pytest.raises(RolloutFailure, match=r"^validation at step 1: 1 rollouts .* first cause: Actor\w+Error"):
+        trainer.validate()
 
 
 @pytest.mark.usefixtures("cpu_environment")

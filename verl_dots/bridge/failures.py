@@ -9,10 +9,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import transfer_queue as tq
-from ray.exceptions import RayTaskError
+from ray.exceptions import ActorDiedError, ActorUnavailableError, RayActorError, RayTaskError
 
 PARTITION = "failures"
 LONGEST_CAUSE = 500  # characters
+DEATHS = tuple(kind.__name__ for kind in (RayActorError, ActorDiedError, ActorUnavailableError))
 
 
 class RolloutFailure(RuntimeError):
@@ -30,6 +31,11 @@ class Failure:
 
     rollout: str
     cause: str
+
+    @property
+    def died(self) -> bool:
+        """Whether a process that it needed has died, which says nothing of the rollout."""
+        return self.cause.partition(":")[0] in DEATHS
 
 
 def cause_of(error: BaseException) -> str:

@@ -12,6 +12,8 @@ from verl_dots.bridge.patient_trainer import PatientTrainer
 from verl_dots.bridge.row_tags import is_padding
 from verl_dots.bridge.rows import Rows
 
+GOLDEN = (5**0.5 - 1) / 2  # multiples of it, modulo 1, lie evenly, however many there are
+
 
 def rank_multiple(parts: DictConfig, updates: int, critic_updates: int) -> int:
     """Of which the rows of a rank must be: whole micro-batches of each mini-batch, and of each forward pass.
@@ -38,17 +40,18 @@ def even_padding(padding_N: Sequence[bool], ranks: int) -> list[int]:
     """[N] places of rows in an order in which those that pad the batch lie evenly in the part of each rank.
 
     A rank cuts its part into mini-batches in its order. With all padding at the end the last of them could have no
-    row to learn from.
+    row to learn from. The ranks begin at different places, or one mini-batch of all would get the padding.
 
     Args:
         padding_N: whether a row only pads; each rank has N / ranks of them, one after the other.
     """
     order = []
-    for part in np.split(np.arange(len(padding_N)), ranks):
+    for rank, part in enumerate(np.split(np.arange(len(padding_N)), ranks)):
         padding = np.asarray(padding_N, bool)[part]
         position = np.empty(len(part))
-        for kind in (False, True):
-            position[padding == kind] = (np.arange((padding == kind).sum()) + 0.5) / max(1, (padding == kind).sum())
+        shift = (0.5 + rank * GOLDEN) % 1
+        for kind, phase in ((False, 1 - shift), (True, shift)):
+            position[padding == kind] = (np.arange((padding == kind).sum()) + phase) / max(1, (padding == kind).sum())
         order += part[np.argsort(position, kind="stable")].tolist()
     return order
 
@@ -77,13 +80,14 @@ class MiniBatchTrainer(PatientTrainer):
 
     @property
     def actor_updates(self) -> int:
-        """Mini-batches of a train batch."""
-        return self.config.data.train_batch_size // self.config.actor_rollout_ref.actor.ppo_mini_batch_size
+        """Mini-batches of a train batch, the last of which may be filled up."""
+        return math.ceil(self.config.data.train_batch_size / self.config.actor_rollout_ref.actor.ppo_mini_batch_size)
 
     @property
     def critic_updates(self) -> int:
         """Mini-batches of the critic; 0 without one."""
-        return self.config.data.train_batch_size // self.config.critic.ppo_mini_batch_size if self.use_critic else 0
+        batch = self.config.data.train_batch_size
+        return math.ceil(batch / self.config.critic.ppo_mini_batch_size) if self.use_critic else 0
 
     def cut_evenly(self, rows: Rows, updates: int) -> None:
         """Have verl cut the rows into so many mini-batches, however many they are.

@@ -25,6 +25,7 @@ PATIENCE_SECONDS = 10.0  # in which whoever waits for a process may tell of its 
 CLOSING_SECONDS = 30.0  # in which the run may end in order, once it is told
 SIGNAL = signal.SIGUSR2  # to this process alone; Ray and verl use it for nothing
 STANDARD_ERROR = 2
+QUEUE = CONTROLLER, STORAGE = "controller of the TransferQueue", "storage of the TransferQueue"
 
 
 class ProcessDied(RuntimeError):
@@ -49,6 +50,7 @@ class Watch:
         self._death = ""
         self._holds = 0
         self._told = False  # the main thread, of the death
+        self._queue_died = False
         self._thread = threading.Thread(target=self._watch, name="watch", daemon=True)
 
     def __enter__(self) -> Self:
@@ -105,6 +107,7 @@ class Watch:
                 ray.get(question, timeout=EVERY_SECONDS)  # the answer is there
             except ActorDiedError as error:
                 told = " ".join(str(error).split())
+                self._queue_died = name in QUEUE
                 self._death = f"the {name} has died, which the run waits for: {told}"
                 return
             except RayError as error:
@@ -112,7 +115,9 @@ class Watch:
             self._asked[actor.__ray_ready__.remote()] = (name, actor)
 
     def _raise(self, number: int, frame: FrameType | None) -> None:
-        if not self._over.is_set() and (not self._holds or _asks_queue(frame)):
+        if self._over.is_set() or self._told:
+            return
+        if not self._holds or (self._queue_died and _asks_queue(frame)):
             self._told = True
             raise KeyboardInterrupt  # the only exception that Ray lets through while it waits
 
@@ -157,4 +162,4 @@ def queue_processes() -> dict[str, list[Any]]:
     """Of the TransferQueue that this process has started."""
     controller = ray.get_actor("TransferQueueController", namespace="transfer_queue")
     units = (interface._TQ_STORAGE or {}).get("SimpleStorage") or {}
-    return {"controller of the TransferQueue": [controller], "storage of the TransferQueue": list(units.values())}
+    return {CONTROLLER: [controller], STORAGE: list(units.values())}

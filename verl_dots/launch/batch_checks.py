@@ -78,8 +78,9 @@ def _check_micro_batches(config: DictConfig) -> None:
         given = parts.rollout.log_prob_use_dynamic_bsz
         raise excluded(f"{ROLLOUT}.log_prob_use_dynamic_bsz", given, what, why)
     mini = actor.ppo_mini_batch_size * n // ranks
-    # verl fills a batch up to whole mini-batches.
-    whole = math.ceil(config.data.train_batch_size / actor.ppo_mini_batch_size) * mini
+    # verl fills a batch up to whole mini-batches of the actor and of the critic.
+    questions = math.lcm(actor.ppo_mini_batch_size, config.critic.ppo_mini_batch_size if has_critic(config) else 1)
+    whole = math.ceil(config.data.train_batch_size / questions) * questions * n // ranks
     passes = [(f"{ACTOR}.ppo_micro_batch_size_per_gpu", actor, "use_dynamic_bsz", mini, "of a mini-batch")]
     forward = {ROLLOUT: parts.rollout} | ({REF: parts.ref} if has_reference(config) else {})
     name = "log_prob_micro_batch_size_per_gpu"

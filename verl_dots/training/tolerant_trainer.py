@@ -10,7 +10,7 @@ from omegaconf import DictConfig
 from ray.exceptions import RayActorError, RayError
 from tensordict import TensorDict
 
-from verl_dots.bridge.failures import RolloutFailure, cause_of, take_failures
+from verl_dots.bridge.failures import Failure, RolloutFailure, cause_of, take_failures
 from verl_dots.bridge.patience import WaitError
 from verl_dots.bridge.prompts import StepPrompts
 from verl_dots.bridge.questions import TrainQuestions
@@ -145,8 +145,18 @@ class TolerantTrainer(RecordedTrainer):
         finally:
             self.global_steps += 1
 
+    def _failed_validation(self, failures: list[Failure]) -> RolloutFailure:
+        return RolloutFailure(
+            f"validation at step {self.global_steps}: {len(failures)} rollouts failed. The first cause: "
+            f"{failures[0].cause}"
+        )
+
     def validate(self) -> dict:
-        """verl's, which counts a failed rollout as wrong; how many failed is told."""
+        """verl's, which counts a failed rollout as wrong; how many failed is told.
+
+        Raises:
+            RolloutFailure: none came, or a process died that they needed: the accuracy would be wrong without a word.
+        """
         try:
             metrics = super().validate()
         except WaitError:
@@ -154,11 +164,10 @@ class TolerantTrainer(RecordedTrainer):
         except (KeyError, IndexError, TypeError, ValueError, RuntimeError) as error:
             if not (failures := take_failures(lambda name: not Step.named(name))):
                 raise
-            raise RolloutFailure(
-                f"validation at step {self.global_steps}: {len(failures)} rollouts failed. The first cause: "
-                f"{failures[0].cause}"
-            ) from error
+            raise self._failed_validation(failures) from error
         if failures := take_failures(lambda name: not Step.named(name)):
+            if any(failure.died for failure in failures):
+                raise self._failed_validation(failures)
             logger.warning(
                 "validation at step %d: %d rollouts failed and count as wrong; the first cause: %s",
                 self.global_steps, len(failures), failures[0].cause,
