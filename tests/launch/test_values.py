@@ -43,7 +43,10 @@ data.dataloader_num_workers,seed=-1|one
 {FIXED} {A_MICRO}=4 {R_MICRO}=5 -> {R_MICRO} : size
 {A}.use_kl_loss=true {REF}.log_prob_use_dynamic_bsz=false {REF_MICRO}=5 -> {REF_MICRO} : size
 {A}.use_kl_loss=true {REF}.log_prob_use_dynamic_bsz=false -> {REF_MICRO} : missing
-critic.ulysses_sequence_parallel_size=2 algorithm.adv_estimator=gae
+critic.ulysses_sequence_parallel_size=2 : renamed
+critic.fsdp.ulysses_sequence_parallel_size=2 algorithm.adv_estimator=gae : size
+{A}.fsdp_config.ulysses_sequence_parallel_size=2 : size
+{REF}.fsdp_config.ulysses_sequence_parallel_size=2 {A}.use_kl_loss=true : size
 {A}.ppo_max_token_len_per_gpu=50
 {A}.clip_ratio,clip_ratio_low,clip_ratio_high=-0.2|0|nan|inf|false
 {A}.clip_ratio_c=1|0.5

@@ -2,7 +2,7 @@
 
 import math
 
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from verl_dots.methods.refusals import excluded
 from verl_dots.settings import ConfigError
@@ -10,6 +10,8 @@ from verl_dots.training.parts import has_critic, has_reference
 
 ACTOR, CRITIC = "actor_rollout_ref.actor", "critic"
 ROLLOUT, REF = "actor_rollout_ref.rollout", "actor_rollout_ref.ref"
+ULYSSES = "ulysses_sequence_parallel_size"
+ENGINES = {ACTOR: "fsdp_config", REF: "fsdp_config", CRITIC: "fsdp"}  # the engine's settings in a group
 
 
 def check_batches(config: DictConfig) -> None:
@@ -40,30 +42,46 @@ def _wrong(key: str, words: str) -> ConfigError:
     return ConfigError(f"{key}{words}", key=key, reason="size")
 
 
-def _parallel(settings: DictConfig) -> int:
-    return settings.get("ulysses_sequence_parallel_size") or 1
+def sequence_parallel(config: DictConfig, group: str) -> tuple[str, int]:
+    """The key by which verl has so many devices share each row, and how many: the older one where it is above 1.
+
+    Args:
+        config: verl's, of the whole run.
+        group: of ENGINES.
+    """
+    older, key = f"{group}.{ULYSSES}", f"{group}.{ENGINES[group]}.{ULYSSES}"
+    if (size := OmegaConf.select(config, older) or 1) > 1 and group != CRITIC:
+        return older, size
+    return key, OmegaConf.select(config, key) or 1
 
 
-def ranks_of(config: DictConfig, settings: DictConfig) -> int:
-    """Data-parallel ranks of an FSDP actor or critic; at least 1."""
-    return max(1, config.trainer.nnodes * config.trainer.n_gpus_per_node // _parallel(settings))
+def ranks_of(config: DictConfig, group: str) -> int:
+    """Data-parallel ranks of an FSDP engine; at least 1."""
+    return max(1, config.trainer.nnodes * config.trainer.n_gpus_per_node // sequence_parallel(config, group)[1])
+
+
+def _has_own_reference(config: DictConfig) -> bool:
+    """Whether a reference policy has an engine of its own: that of an adapter is the policy without it."""
+    model = config.actor_rollout_ref.model
+    adapter = (model.get("lora_rank") or 0) > 0 or model.get("lora_adapter_path") is not None
+    return has_reference(config) and not adapter
 
 
 def _check_ranks(config: DictConfig) -> None:
     devices, n = config.trainer.nnodes * config.trainer.n_gpus_per_node, config.actor_rollout_ref.rollout.n
     what = f"trainer.nnodes * trainer.n_gpus_per_node = {devices}"
-    trained = {ACTOR: config.actor_rollout_ref.actor} | ({CRITIC: config.critic} if has_critic(config) else {})
-    for group, settings in trained.items():
-        if devices % _parallel(settings):
-            raise _wrong(
-                f"{group}.ulysses_sequence_parallel_size",
-                f"={_parallel(settings)} does not divide {what}; choose another",
-            )
-        rows, ranks = settings.ppo_mini_batch_size * n, ranks_of(config, settings)
-        if rows % ranks:
+    reference = [REF] if _has_own_reference(config) else []
+    trained = [ACTOR, CRITIC] if has_critic(config) else [ACTOR]
+    for group in trained + reference:
+        key, size = sequence_parallel(config, group)
+        if devices % size:
+            raise _wrong(key, f"={size} does not divide {what}; choose another")
+    for group in trained:
+        mini, ranks = OmegaConf.select(config, f"{group}.ppo_mini_batch_size"), ranks_of(config, group)
+        if (rows := mini * n) % ranks:
             raise _wrong(
                 f"{group}.ppo_mini_batch_size",
-                f"={settings.ppo_mini_batch_size} * rollout.n={n} = {rows} rows do not divide among {ranks} devices "
+                f"={mini} * rollout.n={n} = {rows} rows do not divide among {ranks} devices "
                 f"({what}); change one of them",
             )
 
@@ -71,7 +89,7 @@ def _check_ranks(config: DictConfig) -> None:
 def _check_micro_batches(config: DictConfig) -> None:
     """verl cuts the batches of a critic by tokens, whatever its settings say."""
     parts, n = config.actor_rollout_ref, config.actor_rollout_ref.rollout.n
-    actor, ranks = parts.actor, ranks_of(config, parts.actor)
+    actor, ranks = parts.actor, ranks_of(config, ACTOR)
     if actor.use_dynamic_bsz != parts.rollout.log_prob_use_dynamic_bsz:
         what = f"{ACTOR}.use_dynamic_bsz={actor.use_dynamic_bsz}"
         why = "one engine of verl makes both passes; set both to the same"
@@ -80,11 +98,12 @@ def _check_micro_batches(config: DictConfig) -> None:
     mini = actor.ppo_mini_batch_size * n // ranks
     # verl fills a batch up to whole mini-batches of the actor and of the critic.
     questions = math.lcm(actor.ppo_mini_batch_size, config.critic.ppo_mini_batch_size if has_critic(config) else 1)
-    whole = math.ceil(config.data.train_batch_size / questions) * questions * n // ranks
+    whole = math.ceil(config.data.train_batch_size / questions) * questions * n
     passes = [(f"{ACTOR}.ppo_micro_batch_size_per_gpu", actor, "use_dynamic_bsz", mini, "of a mini-batch")]
-    forward = {ROLLOUT: parts.rollout} | ({REF: parts.ref} if has_reference(config) else {})
-    name = "log_prob_micro_batch_size_per_gpu"
-    passes += [(f"{at}.{name}", of, "log_prob_use_dynamic_bsz", whole, "of a batch") for at, of in forward.items()]
+    name, dynamic = "log_prob_micro_batch_size_per_gpu", "log_prob_use_dynamic_bsz"
+    passes.append((f"{ROLLOUT}.{name}", parts.rollout, dynamic, whole // ranks, "of a batch"))
+    if _has_own_reference(config):
+        passes.append((f"{REF}.{name}", parts.ref, dynamic, whole // ranks_of(config, REF), "of a batch"))
     for key, settings, dynamic, rows, of in passes:
         if settings[dynamic]:
             continue

@@ -10,7 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from verl_dots.config import DotsConfig
-from verl_dots.launch.batch_checks import check_batches
+from verl_dots.launch.batch_checks import ACTOR, CRITIC, ENGINES, ULYSSES, check_batches, sequence_parallel
 from verl_dots.methods.refusals import LOSS_MODE, excluded
 from verl_dots.settings import ConfigError, require
 
@@ -51,6 +51,9 @@ def check_renamed(config: DictConfig) -> None:
         value = OmegaConf.select(config, f"{group}.grad_clip", default=1.0)
         rule = f"verl reads it no more; set {group}.optim.clip_grad instead"
         require(f"{group}.grad_clip", value, value == 1.0, rule, "renamed")
+    value = OmegaConf.select(config, f"{CRITIC}.{ULYSSES}", default=1)
+    rule = f"verl reads it no more; set {CRITIC}.{ENGINES[CRITIC]}.{ULYSSES} instead"
+    require(f"{CRITIC}.{ULYSSES}", value, value == 1, rule, "renamed")
 
 
 def check_together(config: DictConfig, dots: DotsConfig) -> None:
@@ -126,7 +129,7 @@ def _check_lengths(config: DictConfig) -> None:
     limits.append(("actor_rollout_ref.rollout.log_prob_max_token_len_per_gpu", rollout, "log_prob_use_dynamic_bsz"))
     for key, group, switch in limits:
         limit = OmegaConf.select(config, key)
-        ranks = config.actor_rollout_ref.actor.get("ulysses_sequence_parallel_size", 1)
+        ranks = sequence_parallel(config, ACTOR)[1]
         if group.get(switch) and limit is not None and limit * ranks < room:
             raise ConfigError(
                 f"{key}={limit} is less than data.max_prompt_length + data.max_response_length = {room} tokens, which "
