@@ -75,7 +75,7 @@ def test_optimizer_steps_of_many_ranks_have_equal_shares(ranks, real, updates):
 class Cut(MiniBatchTrainer):
     """verl's own parts, of a batch in memory."""
 
-    ranks, critic_ranks, use_critic = 2, 4, True
+    ranks, critic_ranks, reference_ranks, use_critic = 2, 4, 1, True
     on_sample_end = on_step_end = None
 
     def __init__(self, config):
@@ -113,6 +113,13 @@ def test_a_batch_that_lacks_rows_divides_among_all_that_take_it():
     assert rows.meta.extra_info["mini_batch_size"] == 24 and rows.meta.extra_info["global_batch_size"] == 15
     trainer.cut_evenly(rows, trainer.critic_updates)
     assert rows.meta.extra_info["mini_batch_size"] == 12
+    rows.meta.extra_info.update(dataloader_kwargs={"shuffle": True})  # verl's, of the settings
+    assert rows.meta.extra_info["dataloader_kwargs"] == {"shuffle": False}
+
+
+def test_a_batch_that_lacks_rows_divides_among_the_ranks_of_a_reference(monkeypatch):
+    monkeypatch.setattr(Cut, "reference_ranks", 3)
+    assert len(cut(30)[1]) == 48  # 2 ranks of the actor, 4 of the critic, 3 of the reference; 4 mini-batches
 
 
 def test_a_batch_of_few_rows_makes_fewer_steps():

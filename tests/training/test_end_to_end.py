@@ -171,6 +171,7 @@ def test_failed_rollouts_cost_their_groups_and_a_broken_reward_the_run(inputs, t
     folder = tmp_path / "run"
     settings = {"reward.custom_reward_function.path": reward, "dots.max_failed_share": 0.05, "dots.reward_seconds": 5}
     settings |= {f"{ACTOR}.use_dynamic_bsz": False, f"{ACTOR}.ppo_micro_batch_size_per_gpu": 8}
+    settings |= {f"{ACTOR}.use_kl_loss": True, f"{ACTOR}.shuffle": True}
     settings |= {f"{ROLLOUT}.log_prob_use_dynamic_bsz": False, f"{ROLLOUT}.log_prob_micro_batch_size_per_gpu": 16}
     done = train(inputs.without_validation(folder, 3, settings))
     assert done.returncode != 0

@@ -55,7 +55,7 @@ class MemoryStep(MemoryTrainer, SyncTrainer):
     """verl's parts in memory: of each 4 rollouts of question q q % 5 are right; rollout i has i + 1 tokens."""
 
     has_colocated_rewards = use_critic = use_reference_policy = False
-    ranks = 1
+    ranks = critic_ranks = 1
 
     def __init__(self, config, dots, queue):  # noqa: F811
         MemoryTrainer.__init__(self, lambda question: self.of(question, N))

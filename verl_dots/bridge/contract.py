@@ -57,7 +57,7 @@ CONTRACT = (
         "bridge/mini_batches.py",
         overridden="_get_required_batch_multiple(dp_size)",
         called="_balance_batch(batch metrics)",
-        attributes="config use_critic actor_rollout_wg critic_wg",
+        attributes="config use_critic use_reference_policy ref_in_actor actor_rollout_wg critic_wg ref_policy_wg",
     ),
     Part(f"{V1}.trainer_base", "bridge/lean.py", attributes="get_metric_data_with_optional_routed_experts"),
     Part(TRAINER, "bridge/announced.py", attributes="config checkpoint_callback global_steps"),

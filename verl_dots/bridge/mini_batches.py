@@ -71,6 +71,13 @@ class MiniBatchTrainer(PatientTrainer):
         """Those of the critic; 1 without one."""
         return max(self.critic_wg._query_dispatch_info("train")) + 1 if self.use_critic else 1
 
+    @cached_property
+    def reference_ranks(self) -> int:
+        """Those of a reference policy with an engine of its own; 1 without one."""
+        if not self.use_reference_policy or self.ref_in_actor:
+            return 1
+        return max(self.ref_policy_wg._query_dispatch_info("ref")) + 1
+
     def balance(self, rows: Rows, metrics: dict) -> Rows:
         """Fill the batch up to what divides, and order it so that each rank has equal work."""
         rows = Rows(self._balance_batch(rows.meta, metrics=metrics))
@@ -90,17 +97,18 @@ class MiniBatchTrainer(PatientTrainer):
         return math.ceil(batch / self.config.critic.ppo_mini_batch_size) if self.use_critic else 0
 
     def cut_evenly(self, rows: Rows, updates: int) -> None:
-        """Have verl cut the rows into so many mini-batches, however many they are.
+        """Have verl cut the rows into so many mini-batches, however many they are, in their order.
 
-        Fewer where a mini-batch would have no row to learn from.
+        Fewer where a mini-batch would have no row to learn from; shuffled, one could have none, too.
         """
         real = len(rows.real)
         updates = whole_cuts(updates, max(self.ranks, self.critic_ranks), real)
-        rows.pin({"mini_batch_size": len(rows) // updates, "global_batch_size": real / updates})
+        sizes = {"mini_batch_size": len(rows) // updates, "global_batch_size": real / updates}
+        rows.pin(sizes | {"dataloader_kwargs": {"shuffle": False}})
 
     def _get_required_batch_multiple(self, dp_size: int) -> int:
         if self.unequal_groups:
             # verl's whole mini-batches could add an optimizer step for a few rows.
-            ranks = math.lcm(dp_size, self.critic_ranks)
+            ranks = math.lcm(dp_size, self.critic_ranks, self.reference_ranks)
             return ranks * rank_multiple(self.config.actor_rollout_ref, self.actor_updates, self.critic_updates)
         return super()._get_required_batch_multiple(dp_size)
