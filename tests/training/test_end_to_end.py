@@ -17,7 +17,7 @@ from verl_dots.engines.warm_workers import WarmWorkers
 from verl_dots.launch.compose import compose
 
 pytestmark = pytest.mark.e2e
-ACTOR, ROLLOUT = "actor_rollout_ref.actor", "actor_rollout_ref.rollout"
+ACTOR, ROLLOUT, REF = (f"actor_rollout_ref.{part}" for part in ("actor", "rollout", "ref"))
 # Metrics of how far engine and actor differ: in float32 they are rounding and nothing else.
 ROUNDING = ("rollout_corr/", "training/rollout_probs_diff")
 
@@ -172,6 +172,7 @@ def test_failed_rollouts_cost_their_groups_and_a_broken_reward_the_run(inputs, t
     settings = {"reward.custom_reward_function.path": reward, "dots.max_failed_share": 0.05, "dots.reward_seconds": 5}
     settings |= {f"{ACTOR}.use_dynamic_bsz": False, f"{ACTOR}.ppo_micro_batch_size_per_gpu": 8}
     settings |= {f"{ACTOR}.use_kl_loss": True, f"{ACTOR}.shuffle": True}
+    settings |= {f"{REF}.log_prob_use_dynamic_bsz": False, f"{REF}.log_prob_micro_batch_size_per_gpu": 4}
     settings |= {f"{ROLLOUT}.log_prob_use_dynamic_bsz": False, f"{ROLLOUT}.log_prob_micro_batch_size_per_gpu": 16}
     done = train(inputs.without_validation(folder, 3, settings))
     assert done.returncode != 0
