@@ -70,6 +70,17 @@ def test_a_good_run_shows_a_line_a_step_and_each_error_once(tmp_path, how):
     assert log.startswith("=== ")
 
 
+@pytest.mark.parametrize("how", ["stops", "full stops"])
+def test_a_request_that_a_dead_run_left_does_not_stop_the_next_one(tmp_path, how):
+    stop = tmp_path / "run" / "stop"
+    stop.parent.mkdir()
+    stop.touch()
+    status, lines, _, _ = train(tmp_path, how)
+    assert status == 0
+    assert f"removed {stop}: it asked an earlier run to stop, and that run has ended" in lines
+    assert not stop.exists()
+
+
 def test_a_run_that_was_asked_to_stop_says_how_it_goes_on_and_then_shows_what_is_new(tmp_path):
     status, lines, _, _ = train(tmp_path, "stops")
     assert status == 0

@@ -60,10 +60,12 @@ class RunConsole:
         self.folder.mkdir(parents=True, exist_ok=True)
         self.rows, self._run_file = NewRows(self.folder / "metrics.jsonl"), self._stamp("run.json")
         self._read = self.log.stat().st_size if self.log.exists() else 0
+        stale = self._stale_stop()
         if self.lines:
             self.redirect.__enter__()
             sys.stdout.write(f"=== {datetime.now():%F %T} {shlex.join(map(hidden_word, sys.argv))}\n")
             self.show(*self.start)
+        self.show(*stale)
         sys.stdout.write(self.said)
         tell(resumes=self.how_to_resume(), stop_file="", complete=False)
         self._thread.start()
@@ -81,6 +83,14 @@ class RunConsole:
             self.redirect.__exit__()
             if failed:
                 sys.exit(1)  # the console has told why
+
+    def _stale_stop(self) -> list[str]:
+        """Take away the request to stop of a run that died before it could; this one would end after a step. A line."""
+        try:
+            (self.folder / STOP_FILE).unlink()
+        except FileNotFoundError:
+            return []
+        return [f"removed {self.folder / STOP_FILE}: it asked an earlier run to stop, and that run has ended"]
 
     def show(self, *lines: str) -> None:
         """Write to the user."""
