@@ -5,6 +5,7 @@ from typing import IO, Any
 from rich.console import Console
 
 AS_IT_IS: dict[str, Any] = {"soft_wrap": True, "highlight": False, "markup": False, "emoji": False}
+PROGRESS = "progress: "  # lines of a run's log that begin with it are shown on its console, too, now and then
 
 
 def output(file: IO[str] | None = None) -> Console:

@@ -13,10 +13,17 @@ from transformers import AutoModel, AutoTokenizer
 
 from tests.difficulty.tiny_backbones import WIDTH, save_encoder, save_qwen2
 from tests.refusals import refused
-from verl_dots.difficulty import embeddings
+from verl_dots.difficulty import embeddings, frozen_model
 from verl_dots.difficulty.backbone import Backbone, backbone_id
 from verl_dots.difficulty.embedding_cache import EmbeddingCache
-from verl_dots.difficulty.embeddings import cached_embeddings, check_cache, embed_texts, load_embeddings, missing
+from verl_dots.difficulty.embeddings import (
+    cached_embeddings,
+    check_cache,
+    embed_missing,
+    embed_texts,
+    load_embeddings,
+    missing,
+)
 
 TEXTS = ["one", "what is 17 plus 5", "a", "twelve minus three equals", "b2", "zz top of the list"]
 
@@ -61,10 +68,10 @@ def test_the_mean_over_the_tokens_of_each_text_alone_in_any_order_and_batch(back
 
 def test_batches_hold_neighbours_and_no_more_than_the_limit():
     # Sorted lengths 1 2 3 5 9 at most 10 tokens with padding: 1+2+3 pad to 9, 5 alone (2 would be 10 with 5: 5*2 = 10).
-    assert embeddings._batches([5, 1, 9, 3, 2], 10) == [[1, 4, 3], [0], [2]]
-    assert embeddings._batches([5, 5, 1], 10) == [[2, 0], [1]]
-    assert embeddings._batches([5, 5, 1], 9) == [[2], [0], [1]]
-    assert embeddings._batches([50], 10) == [[0]]
+    assert frozen_model._batches([5, 1, 9, 3, 2], 10) == [[1, 4, 3], [0], [2]]
+    assert frozen_model._batches([5, 5, 1], 10) == [[2, 0], [1]]
+    assert frozen_model._batches([5, 5, 1], 9) == [[2], [0], [1]]
+    assert frozen_model._batches([50], 10) == [[0]]
 
 
 def test_layers_side_by_side(qwen2):
@@ -256,6 +263,21 @@ def test_a_full_cache_needs_no_model(qwen2, tmp_path):
         load_embeddings(["a", "new"], name, tmp_path / "cache")
     with refused(f"{tmp_path}/cache/another-123456789abc", "missing", "1 of 1"):
         load_embeddings(["a"], "another-123456789abc", tmp_path / "cache")
+
+
+def test_what_takes_long_is_told_and_stored_on_the_way(qwen2, tmp_path, monkeypatch):
+    """Batches of two texts, each longer than what may pass until it is stored: half of it is there when it is cut."""
+    texts = ["a", "bb", "cc", "dd", "ee", "ff"]
+    for seconds, kept in ((0.0, 4), (3600.0, 0)):
+        monkeypatch.setattr(embeddings, "STORE_SECONDS", seconds)
+        cache = tmp_path / str(seconds)
+        left = embed_missing(texts, Backbone(qwen2), cache, batch_tokens=4)
+        told = [next(left) for _ in range(3)]
+        assert told == [6, 4, 2]
+        left.close()
+        assert missing(texts, qwen2, cache) == 6 - kept
+    np.testing.assert_allclose(quiet(texts, qwen2, tmp_path / "0.0"), embed_texts(texts, qwen2), rtol=1e-5)
+    assert list(embed_missing(texts, Backbone(qwen2), tmp_path / "0.0")) == []
 
 
 def test_blank_texts(qwen2, tmp_path):

@@ -16,6 +16,7 @@ import yaml
 
 from verl_dots.console.errors import ErrorTally, first_cause
 from verl_dots.console.lines import duration, seconds_left, step_line
+from verl_dots.console.progress import Progress
 from verl_dots.console.redirect import Redirect
 from verl_dots.console.rows import NewRows
 from verl_dots.guard import tell
@@ -29,8 +30,9 @@ POLL_SECONDS = 0.5
 class RunConsole:
     """Shows the run that is trained between __enter__ and __exit__.
 
-    With `lines`, all output of its processes goes to LOG_FILE in the run folder. Shown are the start screen, a line a
-    step, each error once, and how it ended. Otherwise all output is shown, and nothing in its place.
+    With `lines`, all output of its processes goes to LOG_FILE in the run folder. Shown are the start screen, the
+    progress of a long start, a line a step, each error once, and how it ended. Otherwise all output is shown, and
+    nothing in its place.
 
     Args:
         folder: the run's; made if missing.
@@ -48,7 +50,7 @@ class RunConsole:
         self.validates_first, self.resumes = validates_first, resumes
         self.log = folder / LOG_FILE
         self.redirect = Redirect(self.log)
-        self.errors = ErrorTally()
+        self.errors, self.progress = ErrorTally(), Progress()
         self.first: dict[str, Any] | None = None
         self.last: dict[str, Any] | None = None
         self.steps: int | None = None
@@ -154,7 +156,10 @@ class RunConsole:
                 file.seek(self._read)
                 text = file.read()
             self._read += len(text)
-            for line in self.errors.feed(text.decode(errors="replace")):
+            told = text.decode(errors="replace")
+            for line in self.progress.feed(told):
+                self.show(f"  {line}")
+            for line in self.errors.feed(told):
                 self.show(f"  error in the log: {line}")
 
     def _step(self, row: dict[str, Any]) -> None:

@@ -1,6 +1,6 @@
 """What a stage is made of and works with: its run, what it may ask the trainer for, and what comes of that."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -76,6 +76,7 @@ class Run:
         text_only: whether the model takes text alone.
         trainer: gives rollouts and forward passes.
         resources: verl's pool of the trainer's devices, for workers of a method's own.
+        news: told what the start of a method waits for, as often as that comes on: the run then waits on.
     """
 
     dots: DotsConfig
@@ -88,6 +89,7 @@ class Run:
     text_only: bool = True
     trainer: Rollouts | None = None
     resources: Any = None
+    news: Callable[[str], None] = lambda what: None
 
     @property
     def batch_size(self) -> int:

@@ -167,5 +167,6 @@ def make_pipeline(trainer: Any) -> Pipeline:
         text_only=trainer.processor is None,
         trainer=trainer,
         resources=next(iter(trainer.resource_pool_manager.resource_pool_dict.values())),
+        news=trainer.patience.news,
     )
     return Pipeline(run)

@@ -224,7 +224,7 @@ class DotsTrainer(TolerantTrainer):
         if any(stage.knows_questions for stage in self.stage_classes):
             conflicts = source_of(self.stage_classes).on_conflict(self.dots)
             self.questions = TrainQuestions(self.train_dataset, self.config.data.prompt_key, conflicts)
-        with self.patience.waiting("questions to be embedded; `python -m verl_dots.difficulty.embed` does it before"):
+        with self.patience.waiting("the methods to start"):
             self.pipeline = make_pipeline(self)
         if self.checkpoint is not None:
             self.pipeline.load(self.checkpoint)

@@ -81,7 +81,7 @@ class Selection(Source):
         rng = run.rng(SEED_STREAM)
         curriculum = SelectionCurriculum(settings, len(run.questions), batch_size, rng, fresh, spare)
         predictor = DifficultyWorkerGroup(run.dots.difficulty, run.resources, run.config.trainer.device)
-        predictor.embed(run.questions.known.texts, run.questions.known.answers)
+        predictor.embed(run.questions.known.texts, run.questions.known.answers, run.news)
         return cls(run, curriculum, predictor, exploration)
 
     # --- a step ----------------------------------------------------------------------------------------------

@@ -5,6 +5,8 @@ With dots.difficulty.device=cuda, as runs on GPUs begin with, it takes a share o
 
 import logging
 import os
+import time
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -15,11 +17,14 @@ from verl.single_controller.base.decorator import Dispatch, register
 from verl.single_controller.ray import RayClassWithInitArgs, RayResourcePool, RayWorkerGroup
 from verl.single_controller.ray.base import split_resource_pool
 
-from verl_dots.difficulty.embeddings import cached_embeddings
+from verl_dots.difficulty.embeddings import embed_missing, load_embeddings, questions_left
 from verl_dots.difficulty.predictors import DifficultyPredictor, backbone_of, inputs_of, make_predictor
 from verl_dots.difficulty.settings import DifficultyConfig
 
 logger = logging.getLogger(__name__)
+
+BEFOREHAND = "`python -m verl_dots.difficulty.embed` does it before a run"
+PART_SECONDS = 10.0  # of embedding, after which the worker tells how far it is
 
 
 class DifficultyWorker(Worker):
@@ -34,20 +39,38 @@ class DifficultyWorker(Worker):
         torch.set_num_threads(threads)
 
     @register(dispatch_mode=Dispatch.ONE_TO_ALL)
-    def embed(self, texts: tuple[str, ...], answers: tuple[str, ...]) -> int:
-        """Embed the questions (from the cache where they are there) and make the predictor; returns their width."""
+    def begin(self, texts: tuple[str, ...], answers: tuple[str, ...]) -> None:
+        """Take these questions; nothing is embedded yet."""
+        self._questions = texts, answers
         backbone = backbone_of(self.config)
-        embedding_P = cached_embeddings(
-            backbone.inputs(texts, answers),
+        self._inputs = backbone.inputs(texts, answers)
+        self._embedding = embed_missing(
+            self._inputs,
             backbone,
             self.config.cache,
             device=self.config.device,
             batch_tokens=self.config.batch_tokens,
         )
+
+    @register(dispatch_mode=Dispatch.ONE_TO_ALL)
+    def embed(self) -> int:
+        """Embed for some seconds what the cache lacks; how many questions are left."""
+        began = time.monotonic()
+        for left in self._embedding:
+            if left and time.monotonic() - began >= PART_SECONDS:
+                logger.info(questions_left(left, len(self._inputs)))
+                return left
+        return 0
+
+    @register(dispatch_mode=Dispatch.ONE_TO_ALL)
+    def make(self) -> int:
+        """Make the predictor of the questions, which are all embedded; returns the embeddings' width."""
         if self.config.device == "cuda":
             # The backbone has gone; without this torch would keep its memory from the engine.
             torch.cuda.empty_cache()
-        self.predictor = make_predictor(self.config, inputs_of(self.config, embedding_P, texts, answers))
+        embedding_P = load_embeddings(self._inputs, backbone_of(self.config).id, self.config.cache)
+        self.predictor = make_predictor(self.config, inputs_of(self.config, embedding_P, *self._questions))
+        del self._questions, self._inputs, self._embedding
         return embedding_P.shape[1]
 
     @register(dispatch_mode=Dispatch.ONE_TO_ALL)
@@ -94,9 +117,18 @@ class DifficultyWorkerGroup:
         worker = RayClassWithInitArgs(cls=ray.remote(DifficultyWorker), config=config, threads=_threads(device_name))
         self._group = RayWorkerGroup(resource_pool=pool, ray_cls_with_init=worker, device_name=device_name)
 
-    def embed(self, texts: tuple[str, ...], answers: tuple[str, ...]) -> int:
-        """See DifficultyWorker; errors of the worker are raised here."""
-        return self._group.embed(texts, answers)[0]
+    def embed(self, texts: tuple[str, ...], answers: tuple[str, ...], news: Callable[[str], None]) -> int:
+        """Embed the questions of the run and make the predictor; returns their width.
+
+        Args:
+            news: told what is left, every few seconds.
+        """
+        self._group.begin(texts, answers)
+        left = len(texts)
+        while left:
+            news(f"{left} of {len(texts)} questions to be embedded; {BEFOREHAND}")
+            left = self._group.embed()[0]
+        return self._group.make()[0]
 
     def observe(self, step: int, question_N: np.ndarray, difficulty_N: np.ndarray, rollouts_N: np.ndarray) -> None:
         self._group.observe(step, question_N, difficulty_N, rollouts_N)
