@@ -27,7 +27,7 @@ TABLES: Mapping[str, tuple[Path, Mapping[str, Sequence[str]]]] = {
             **{f"% after {steps} steps' time": (column,) for column, steps in TIMES.items()},
             "steps to 71.4 %": ("steps_to_final",),
             "time to it": ("time_to_final",),
-            "generated tokens (k)": ("tokens_k",),
+            "tokens to it (k)": ("tokens_k",),
         },
     ),
     "way to the accuracy": (

@@ -10,6 +10,7 @@ from tests.launches import plain_config
 from tests.refusals import cases, changed, refused
 from verl_dots.engines.server import ENGINE_KWARGS
 from verl_dots.launch import start
+from verl_dots.launch.compose import compose
 from verl_dots.launch.start import validate
 from verl_dots.launch.verl_values import TABLE
 
@@ -229,3 +230,8 @@ def test_the_table_has_no_key_that_verl_does_not():
     optional |= {f"{R}.engine_kwargs.hf.{name}" for name in ENGINE_KWARGS}
     missing = {key for key in TABLE if OmegaConf.select(plain_config(), key, default=math.nan) is math.nan}
     assert missing == optional
+
+
+def test_a_run_on_gpus_whose_engine_nobody_named(inputs):
+    with refused("actor_rollout_ref.rollout.name", "missing", "choose vllm or sglang", "device=cpu"):
+        validate(compose([each for each in inputs.overrides() if not each.startswith("device")]))

@@ -57,6 +57,12 @@ def test_methods_differ_by_what_they_are():
     assert configs.split_by_method(keys) == (keys[2:], keys[:2])
 
 
+def test_the_form_of_the_loss_should_be_the_same_for_a_method_and_its_baseline():
+    same = ("algorithm.norm_adv_by_std_in_grpo", "actor_rollout_ref.actor.loss_agg_mode")
+    own = ("actor_rollout_ref.actor.policy_loss.loss_mode", "actor_rollout_ref.actor.clip_ratio_c")
+    assert configs.split_by_method((*same, *own)) == (same, own)
+
+
 def test_the_end_of_a_long_value_is_shown():
     assert configs.shortened("a" * 60) == "a" * 60
     assert configs.shortened("a" * 60 + "/val.parquet") == "..." + "a" * 45 + "/val.parquet"

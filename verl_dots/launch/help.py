@@ -17,7 +17,8 @@ Train a language model by reinforcement learning: verl's PPO trainer, with DOTS,
 usage: python -m verl_dots.main [device=cpu|gpu] [dots.preset=NAME] [dots.KEY=VALUE ...] [verl's KEY=VALUE ...]
 
   python -m verl_dots.main data.train_files=train.parquet data.val_files=val.parquet \\
-      actor_rollout_ref.model.path=Qwen/Qwen2.5-Math-1.5B actor_rollout_ref.rollout.name=vllm dots.preset=dots_rr
+      actor_rollout_ref.model.path=Qwen/Qwen2.5-Math-1.5B actor_rollout_ref.actor.use_dynamic_bsz=True \\
+      actor_rollout_ref.rollout.name=vllm actor_rollout_ref.rollout.tensor_model_parallel_size=1 dots.preset=dots_rr
   python -m verl_dots.main device=cpu data.train_files=train.parquet data.val_files=val.parquet \\
       actor_rollout_ref.model.path=models/tiny dots.preset=e3 trainer.total_training_steps=20
   python -m verl_dots.main ... dots.preset=dots_rr dots.selection.references=128 dots.replay.delta=0.25

@@ -3,6 +3,7 @@
 verl finds most wrong ones late, in a worker, or not at all.
 """
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import is_dataclass
@@ -26,6 +27,10 @@ KINDS: dict[type, Rule] = {
     str: Rule("must be a text", lambda value: isinstance(value, str)),
 }
 ABSENT = object()
+UNSET = re.compile(r"Missing mandatory value: (\S+)")
+WAYS_TO_SET = {
+    "actor_rollout_ref.rollout.name": "choose vllm or sglang; device=cpu, for a machine without a GPU, sets hf",
+}
 
 
 def check_values(config: DictConfig) -> None:
@@ -52,6 +57,10 @@ def resolving() -> Iterator[None]:
     try:
         yield
     except OmegaConfBaseException as error:
+        if unset := UNSET.search(str(error)):
+            key = unset[1]
+            words = f"{key} is not set: {WAYS_TO_SET.get(key, 'give it a value')}"
+            raise ConfigError(words, key=key, reason="missing") from error
         key = error.full_key or ""
         words = f"{key or 'the config'}: cannot be resolved: {str(error).splitlines()[0]}; name a key that is there"
         raise ConfigError(words, key=key, reason="unknown") from error

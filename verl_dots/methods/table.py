@@ -1,4 +1,4 @@
-"""The methods that there are. Nothing else of the package names one."""
+"""The stages of the methods that there are. `config.py` names their settings; nothing else names a method."""
 
 from omegaconf import DictConfig
 

@@ -36,6 +36,8 @@ BY_METHOD = (
     "actor_rollout_ref.actor.loss_", "actor_rollout_ref.actor.clip_ratio", "actor_rollout_ref.actor.use_kl_loss",
     "actor_rollout_ref.actor.kl_loss", "actor_rollout_ref.actor.entropy_coeff", "actor_rollout_ref.actor.tau_",
 )  # fmt: skip
+# In the form of the loss a method and its baseline should be the same, whoever sets it.
+LOSS_FORM = ("algorithm.norm_adv_by_std_in_grpo", "actor_rollout_ref.actor.loss_agg_mode")
 ABSENT = "–"
 _MOST_CHARACTERS = 60
 
@@ -79,7 +81,7 @@ def differences(settings: Sequence[Settings]) -> list[tuple[tuple[str, ...], tup
 
 def split_by_method(keys: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Return the keys in which methods should be the same, and those in which they differ by what they are."""
-    own = tuple(key for key in keys if key.startswith(BY_METHOD))
+    own = tuple(key for key in keys if key.startswith(BY_METHOD) and key not in LOSS_FORM)
     return tuple(key for key in keys if key not in own), own
 
 

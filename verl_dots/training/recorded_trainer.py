@@ -1,4 +1,4 @@
-"""verl's synchronous V1 trainer with a run folder beside its checkpoints, which are whole or not there.
+"""verl's V1 trainer with a run folder beside its checkpoints, which are whole or not there.
 
 It stops early when it is asked to.
 """

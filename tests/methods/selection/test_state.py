@@ -153,6 +153,16 @@ def test_too_few_questions_shorten_the_round_or_are_refused(caplog):
         rounds_batches(settings(), 20, 64)
 
 
+def test_more_references_than_they_select_are_told(caplog):
+    """The settings have 8 references."""
+    with caplog.at_level(logging.WARNING):
+        assert rounds_batches(settings(mu=2), 100, 4) == 2
+        assert not caplog.text
+        assert rounds_batches(settings(mu=1), 100, 4) == 1
+    assert "references=8 groups are rolled out to select 4 questions a round" in caplog.text
+    assert caplog.text.strip().endswith("here 1")
+
+
 def test_observed_difficulty_is_compared_with_the_prediction():
     one = curriculum(batch_size=2, mu=1)
     references, _ = plan_round(one, np.where(np.arange(100) < 50, 0.48, 0.54), measured=np.zeros(8))

@@ -226,6 +226,12 @@ def rounds_batches(settings: SelectionConfig, questions: int, batch_size: int) -
             "or add data"
         )
     batches = min(settings.mu, questions // batch_size)
+    if settings.references > batches * batch_size:
+        logger.warning(
+            "dots.selection.references=%d groups are rolled out to select %d questions a round. The paper has a quarter "
+            "as many as it selects, here %d",
+            settings.references, batches * batch_size, max(1, batches * batch_size // 4),
+        )  # fmt: skip
     if batches < settings.mu:
         logger.warning(
             "dots.selection.mu=%d batches of %d need more than the %d questions of the data: selecting %d a round",
