@@ -97,15 +97,22 @@ def many(options: argparse.Namespace, console: Console) -> None:
     )
 
 
+def _observe(predictor: OnlinePredictor, step: int, questions: np.ndarray, rng: np.random.Generator) -> None:
+    """Groups of 8 rollouts of these questions, of any difficulty."""
+    right_N = rng.integers(0, 9, len(questions))
+    effective_N = (right_N > 0) & (right_N < 8)
+    predictor.observe(step, questions, 1 - right_N / 8, np.full(len(questions), 8), effective_N)
+
+
 def many_online(options: argparse.Namespace, console: Console) -> None:
     """Part 3."""
     rng = np.random.default_rng(options.seed)
     predictor = OnlinePredictor(rng.standard_normal((options.million, WIDTH), dtype=np.float32), half_life=8.0)
     for step in range(4):
         chosen = rng.choice(options.million, 512, replace=False)
-        predictor.observe(step, chosen, rng.integers(0, 9, 512) / 8, np.full(512, 8))
+        _observe(predictor, step, chosen, rng)
     references = rng.choice(options.million, options.references, replace=False)
-    predictor.observe(4, references, rng.integers(0, 9, options.references) / 8, np.full(options.references, 8))
+    _observe(predictor, 4, references, rng)
     known = 4, references, np.zeros(options.references)
     took = [seconds(predictor.predict, *known)[0] for _ in range(3)]
     expect_s = [seconds(predictor.effectiveness, *known, 8)[0] for _ in range(3)]

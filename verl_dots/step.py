@@ -154,9 +154,18 @@ class Step:
         return [group for group in self.groups.values() if group.origin.new]
 
     @property
+    def chosen(self) -> list[Group]:
+        """New groups of questions that the step chose.
+
+        Of the references only those are trained on whose rewards differ. What these show stands neither for the
+        questions that were chosen nor for all questions.
+        """
+        return [group for group in self.new if group.origin is not Origin.REFERENCE]
+
+    @property
     def mean_reward(self) -> float:
-        """Mean reward of the new groups, each counting once; raises ValueError where there are none."""
-        return mean_reward(self.new, self.unbiased)
+        """Mean reward of the chosen groups, each counting once; raises ValueError where there are none."""
+        return mean_reward(self.chosen, self.unbiased)
 
     @contextmanager
     def timed(self, name: str) -> Iterator[None]:

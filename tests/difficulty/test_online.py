@@ -50,7 +50,8 @@ def roll(rng, rate, rollouts=8):
 
 
 def watch(predictor, step, questions, difficulty, rollouts=8):
-    predictor.observe(step, questions, difficulty, np.full(len(questions), rollouts))
+    differ = (difficulty > 0) & (difficulty < 1)
+    predictor.observe(step, questions, difficulty, np.full(len(questions), rollouts), differ)
 
 
 def test_it_generalises_to_questions_that_were_never_rolled_out():
@@ -205,6 +206,19 @@ def test_effectiveness_tells_what_is_always_or_never_solved_from_what_is_solved_
     assert abs(predicted[rest & ~decided].mean() - predicted[rest & decided].mean()) < 0.15
     # What was seen of a question itself counts as well.
     assert found[seen][decided[seen]].mean() < found[rest & decided].mean()
+
+
+def test_groups_of_equal_rewards_are_not_effective_whatever_the_reward_is():
+    """Half of the questions get 0.5 each time, the others 0 or 1 by chance: of these alone the groups are effective."""
+    rng = np.random.default_rng(0)
+    embedding = rng.normal(size=(600, 6)).astype(np.float32)
+    equal, seen = embedding[:, 0] > 0, np.arange(300)
+    predictor = OnlinePredictor(embedding, half_life=8.0)
+    difficulty = np.where(equal[seen], 0.5, roll(rng, np.full(300, 0.5)))
+    predictor.observe(1, seen, difficulty, np.full(300, 8), ~equal[seen])
+    predictor.predict(1, seen, difficulty)
+    found, rest = predictor.effectiveness(1, seen, difficulty, 8), np.arange(600) >= 300
+    assert found[rest & equal].mean() < 0.3 and found[rest & ~equal].mean() > 0.7
 
 
 def test_a_restored_predictor_expects_the_same_effectiveness_bit_for_bit(tmp_path):

@@ -35,7 +35,7 @@ def test_what_is_served_is_what_was_trained(served):
 def test_observations_change_nothing_and_the_state_names_kind_and_backbone(served, tmp_path):
     model, embedding, predictor = served
     before = predictor.predict(1, np.array([0, 1]), np.array([0.1, 0.9]))[0]
-    predictor.observe(1, np.array([5]), np.array([1.0]), np.array([8]))
+    predictor.observe(1, np.array([5]), np.array([1.0]), np.array([8]), np.array([False]))
     assert np.array_equal(before, predictor.predict(2, np.array([0, 1]), np.array([0.1, 0.9]))[0])
     save_state(tmp_path / "state", "predictor", predictor.state_dict())
     predictor.load_state_dict(load_state(tmp_path / "state", "predictor"))

@@ -32,7 +32,7 @@ FOLDS = 4
 SURFACE_SHARE = 0.5  # of the features' squared length
 RARE = 0.05  # least deviation of a surface column: a mark of 1 in 400 questions weighs no more
 # "expected": the success rate that the fit of its time gives, nan until there is one.
-OBSERVED = ("step", "question", "difficulty", "rollouts", "expected")
+OBSERVED = ("step", "question", "difficulty", "rollouts", "expected", "effective")
 
 
 def principal_components(embedding_P: np.ndarray, width: int = WIDTH, surface: int = 0) -> np.ndarray:
@@ -82,10 +82,14 @@ class OnlinePredictor:
         self.features_P = principal_components(embedding_P, surface=surface)
         self._observed = {name: np.empty(0) for name in OBSERVED}
 
-    def observe(self, step: int, question_N: np.ndarray, difficulty_N: np.ndarray, rollouts_N: np.ndarray) -> None:
-        """Take in groups rolled out in `step`: measured difficulties in [0, 1], and how many rollouts each."""
+    def observe(
+        self, step: int, question_N: np.ndarray, difficulty_N: np.ndarray, rollouts_N: np.ndarray,
+        effective_N: np.ndarray,
+    ) -> None:  # fmt: skip
+        """Take in groups rolled out in `step`: difficulty, rollouts, and whether the rewards differ, of each."""
         new = {"step": np.full(len(question_N), step), "question": question_N, "difficulty": difficulty_N}
         new |= {"rollouts": rollouts_N, "expected": np.full(len(question_N), np.nan)}
+        new |= {"effective": effective_N}
         keep = self._weight(step) > FORGOTTEN
         self._observed = {
             name: np.concatenate([self._observed[name][keep], np.asarray(new[name], dtype=np.float64)])
@@ -122,8 +126,7 @@ class OnlinePredictor:
         if not len(self._observed["step"]):
             raise ValueError("nothing was observed yet: roll out reference questions before predicting")
         everything = np.ones(len(self._observed["step"]), dtype=bool)
-        difficulty_N, question_N = self._observed["difficulty"], self._observed["question"].astype(np.int64)
-        effective_N = ((difficulty_N > 0) & (difficulty_N < 1)).astype(np.float64)
+        effective_N, question_N = self._observed["effective"], self._observed["question"].astype(np.int64)
         design_N, weight_N = self._design(step, everything), self._weight(step)
         rate_N = (effective_N + 0.25) / 1.5
         coefficients = fit_logistic(design_N, rate_N, weight_N, best_ridge(design_N, rate_N, weight_N))

@@ -25,8 +25,16 @@ class DifficultyPredictor(Protocol):
 
     kind: str
 
-    def observe(self, step: int, question_N: np.ndarray, difficulty_N: np.ndarray, rollouts_N: np.ndarray) -> None:
-        """Take in groups rolled out in `step`: questions, measured difficulties in [0, 1], rollouts of each."""
+    def observe(
+        self, step: int, question_N: np.ndarray, difficulty_N: np.ndarray, rollouts_N: np.ndarray,
+        effective_N: np.ndarray,
+    ) -> None:  # fmt: skip
+        """Take in groups rolled out in `step`.
+
+        Args:
+            question_N, difficulty_N, rollouts_N: question, measured difficulty in [0, 1] and rollouts of each.
+            effective_N: bool, whether the rewards of each differ.
+        """
 
     def predict(self, step: int, reference_K: np.ndarray, difficulty_K: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """[P] float32 predicted difficulties, and [K] the references' as predicted without their own new outcome."""
@@ -60,7 +68,10 @@ class TrainedPredictor:
         chunks = torch.from_numpy(np.ascontiguousarray(embedding_P)).split(PROJECTED_AT_ONCE)
         return torch.cat([projection(chunk.to(self.device)) for chunk in chunks])
 
-    def observe(self, step: int, question_N: np.ndarray, difficulty_N: np.ndarray, rollouts_N: np.ndarray) -> None:
+    def observe(
+        self, step: int, question_N: np.ndarray, difficulty_N: np.ndarray, rollouts_N: np.ndarray,
+        effective_N: np.ndarray,
+    ) -> None:  # fmt: skip
         """Nothing: this predictor was trained beforehand and looks at this round's references only."""
 
     def predict(self, step: int, reference_K: np.ndarray, difficulty_K: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -2,7 +2,8 @@
 
 A `Source` says which questions a step rolls out; a run has exactly one. A `Store` keeps rollouts for later steps; a run
 has at most one. Every other part of a method is a `Stage`. All three have the same hooks; the trainer's
-`_step_once` shows when each is called. A stage keeps to its own state and to the step that it is handed; none writes another's fields.
+`_step_once` shows when each is called. A stage keeps to its own state and to the step that it is handed; none writes
+another's fields.
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence

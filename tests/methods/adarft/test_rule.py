@@ -49,6 +49,14 @@ def test_no_question_comes_again_before_its_neighbourhood_is_exhausted():
     assert sorted(nearest_unused(difficulty, 2, 3, used, 3.0, generator)) == [1, 2, 3]
 
 
+def test_over_many_rounds_all_of_a_neighbourhood_have_as_many_turns():
+    difficulty, used, generator = np.arange(20.0), np.zeros(20, dtype=bool), rng()
+    turns = np.zeros(20, dtype=int)
+    for _ in range(700):  # 300 for each of the 7
+        turns[nearest_unused(difficulty, 10, 3, used, 3.0, generator)] += 1
+    assert turns.sum() == 2100 and (np.abs(turns[7:14] - 300) <= 1).all()
+
+
 def test_all_of_the_data_can_be_a_batch():
     used = np.array([True, True, False, True])
     assert sorted(nearest_unused(np.array([0.0, 1, 50, 99]), 0, 4, used, 2.0, rng())) == [0, 1, 2, 3]

@@ -100,6 +100,18 @@ def test_the_target_follows_what_stands_for_the_mean_of_a_group_whose_kind_stops
     assert taken_in(one, now)["adarft/reward"] == 0.75  # not 0.875
 
 
+def test_reused_references_do_not_move_the_target():
+    """They were drawn uniformly and kept because their rewards differ, whatever the target is."""
+    one = aim()
+    now = step(1, (2, (1.0, 1.0, 1.0, 0.0)), (5, (0.0, 0.0, 0.0, 1.0), Origin.REFERENCE))
+    figures = taken_in(one, now)
+    assert figures["adarft/reward"] == 0.75
+    assert one.target() == pytest.approx(2.9 + 2 * math.tanh(2 * (0.75 - 0.5)))
+    before = one.target()
+    assert taken_in(one, step(2, (5, (0.0, 1.0), Origin.REFERENCE))) == {}
+    assert one.target() == before
+
+
 def test_figures_of_the_source():
     one = source(coverage=100.0)
     now = step(1, (2, (1.0,)), (5, (0.0,), Origin.REFERENCE), (7, (0.0,), Origin.REPLAYED))

@@ -59,6 +59,8 @@ def test_only_groups_that_are_new_count():
     one = budget()
     assert shown(one, step_of(WHOLE, Origin.REPLAYED)) == {}
     assert one.sizes(Step(2), np.arange(4)).tolist() == [4, 4, 4, 4]
+    assert shown(one, step_of(WHOLE, Origin.REFERENCE)) == {}  # of which only effective groups are kept
+    assert one.sizes(Step(2), np.arange(4)).tolist() == [4, 4, 4, 4]
     shown(one, step_of(WHOLE, Origin.CACHED))
     assert one.sizes(Step(3), np.arange(4)).tolist() == [2, 3, 5, 6]
 
@@ -269,7 +271,7 @@ def test_the_first_epoch_has_no_penalty_and_the_easiest_are_those_of_the_last_on
 def test_ranked_before_each_step_by_what_was_seen_until_then():
     one = penalty(ranked="step", seen={0: (1.0,), 1: (0.0, 1.0)}, easiest=0.5)
     assert one.rewards(Step(2), EACH).tolist() == [0.5, 1.0, 1.0, 1.0]  # half of the two that were seen
-    one.observe(now := step_of({0: (0.0,) * 3, 1: (1.0,) * 8}, Origin.REFERENCE), None)
+    one.observe(now := step_of({0: (0.0,) * 3, 1: (1.0,) * 8}), None)
     assert one.rewards(now, EACH).tolist() == [0.5, 1.0, 1.0, 1.0]
     one.begin(Step(3))
     assert one.rewards(Step(3), EACH).tolist() == [1.0, 0.5, 1.0, 1.0]  # means 1/4 and 9/10
@@ -279,6 +281,7 @@ def test_ranked_before_each_step_by_what_was_seen_until_then():
 def test_a_restored_penalty_goes_on_in_its_epoch_and_replayed_groups_tell_nothing(ranked, tmp_path):
     one, restored = penalty(seen=EASY, ranked=ranked), penalty(ranked=ranked)
     one.observe(step_of({1: (1.0,) * 50}, Origin.REPLAYED), None)
+    one.observe(step_of({1: (1.0,) * 50}, Origin.REFERENCE), None)  # of which only effective groups are kept
     one.observe(Step(2), None)
     one.observe(step_of({0: (0.0,) * 3}), None)  # means 2/5 and 1/2, within an epoch
     carry_over(one, restored, tmp_path)

@@ -72,6 +72,13 @@ def test_an_entropy_that_is_none_stops_the_run(settings):
         controller(**settings).observe(float("nan"), 1)
 
 
+def test_annealing_begins_at_the_share_of_the_steps_that_is_written():
+    """0.7 * 90 is 62.99999999999999."""
+    settings = TemperatureConfig(enable=True, target=0.5, anneal_from=0.7)
+    one = TemperatureController(settings, 1.0, V, 90)
+    assert one.target(63) == 0.5 > one.target(64)
+
+
 def test_damping_follows_a_moving_average_of_the_entropy():
     one = controller(target=0.5, damping=0.75)
     one.observe(0.5, 1)

@@ -23,6 +23,14 @@ def test_advantages_by_hand():
     assert scaled[5] == 0  # verl's GRPO gives a group of one its reward, 7
 
 
+@pytest.mark.parametrize("by_std", [True, False])
+def test_equal_rewards_have_no_advantage_whatever_their_mean_rounds_to(by_std):
+    """The mean of eight times 0.7 in single precision is another number; over next to nothing it would be 0.06."""
+    for count in range(2, 17):
+        reward = torch.full((count,), 0.7)
+        assert group_advantages(reward, torch.zeros(count, dtype=torch.int64), by_std).tolist() == [0.0] * count
+
+
 def test_no_rollouts_have_no_advantages():
     assert group_advantages(torch.empty(0), torch.empty(0, dtype=torch.int64), True).shape == (0,)
 

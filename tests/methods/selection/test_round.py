@@ -120,3 +120,12 @@ def test_a_restored_round_goes_on_as_the_old_one(difficulty, tmp_path):
         assert whole.one.top_up(1, (), mine) == restored.one.top_up(1, (), theirs)
     with refused("selection round", "other run", "'unused'"):
         Round.from_state({name: value for name, value in whole.state_dict().items() if name != "unused"})
+
+
+def test_at_random_questions_come_first_that_the_round_has_neither_handed_out_nor_will():
+    for seed in range(20):
+        one = Round(None, ALL.copy(), ALL.copy())
+        one.fill(np.arange(6), [2, 2])  # the last two are the reserve
+        first = one.next_batch().tolist()
+        assert set(one.top_up(6, first, rng(seed))) == {4, 5, 6, 7, 8, 9}
+        assert set(one.top_up(2, first, rng(seed))) <= {2, 3, 4, 5, 6, 7, 8, 9}

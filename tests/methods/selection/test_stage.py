@@ -20,6 +20,7 @@ from verl_dots.step import Group, Origin, Step
 
 EMBEDDING = np.stack([np.linspace(-1, 1, 16), np.tile([1.0, -1.0], 8)], axis=1).astype(np.float32)
 REFERENCES, MEASURED = [12, 8, 10, 0], [1.0, 0.5, 0.75, 0.0]
+DIFFER = np.array([False, True, True, False])  # the rewards of each
 
 
 EFFECTIVENESS = {"selection/predicted_effective_groups", "selection/predicted_effective_groups/all"}
@@ -72,7 +73,7 @@ def observed(one):
 def predictions():
     """Of the first round, by a predictor of its own."""
     predictor = OnlinePredictor(EMBEDDING, 8.0)
-    predictor.observe(1, np.array(REFERENCES), np.array(MEASURED), np.full(4, 4))
+    predictor.observe(1, np.array(REFERENCES), np.array(MEASURED), np.full(4, 4), DIFFER)
     return predictor.predict(1, np.array(REFERENCES), np.array(MEASURED))
 
 
@@ -280,7 +281,7 @@ def test_by_effectiveness_the_questions_of_the_greatest_expected_share_are_chose
     one = make(score="effectiveness")
     step, first = plan(one)
     predictor = OnlinePredictor(EMBEDDING, 8.0)
-    predictor.observe(1, np.array(REFERENCES), np.array(MEASURED), np.full(4, 4))
+    predictor.observe(1, np.array(REFERENCES), np.array(MEASURED), np.full(4, 4), DIFFER)
     expected_P = predictor.effectiveness(1, np.array(REFERENCES), np.array(MEASURED), 2)
     others = [question for question in range(16) if question not in REFERENCES]
     best = sorted(others, key=lambda question: -expected_P[question])[:6]
@@ -371,3 +372,21 @@ def test_what_selection_without_references_asks_of_a_run(tmp_path):
         refuse(data__train_batch_size=1)
     with refused("dots.selection.references", "size"):
         refuse({"replay": {"enable": True, "delta": 0.25}})
+
+
+def test_a_state_of_version_1_is_brought_to_the_present_one(make):
+    one, restored = make(), make()
+    step, chosen = plan(one)
+    saved = {"questions": "", "state": one.state_dict()}
+    old = {
+        **saved["state"],
+        "curriculum": dict(saved["state"]["curriculum"]),
+        "predictor": dict(saved["state"]["predictor"]),
+    }
+    old["curriculum"]["trust"] = {name: old["curriculum"]["trust"][name] for name in ("window", "paused")}
+    observed = old["predictor"]["observed"]
+    old["predictor"]["observed"] = {name: observed[name] for name in observed if name != "effective"}
+    migrated = Selection.MIGRATIONS[1]({"questions": "", "state": old})["state"]
+    np.testing.assert_array_equal(migrated["predictor"]["observed"]["effective"], observed["effective"])
+    restored.load_state_dict(migrated)
+    assert plan(one, 2)[1] == plan(restored, 2)[1]

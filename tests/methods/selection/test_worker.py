@@ -50,6 +50,6 @@ def test_parts_of_a_long_embedding_are_told_and_the_predictor_is_that_of_one_par
     assert again.embed(TEXTS, ANSWERS, told.append) == width
     assert len(told) == 1  # all of it is in the cache
     for each in (group, again):
-        each.observe(1, np.arange(6), np.linspace(0, 1, 6), np.full(6, 4))
+        each.observe(1, np.arange(6), np.linspace(0, 1, 6), np.full(6, 4), np.arange(6) % 5 > 0)
     first, second = (each.predict(1, np.arange(6), np.linspace(0, 1, 6))[0] for each in (group, again))
     np.testing.assert_array_equal(first, second)

@@ -45,14 +45,17 @@ def nearest_unused(
     """
     near_P = np.abs(np.asarray(difficulty_P, dtype=np.float64) - target) <= width
     chosen = nearest(difficulty_P, target, min(count, int((near_P & ~used_P).sum())), rng, near_P & ~used_P)
-    if len(chosen) < count:
-        used_P[near_P] = False
-        rest_P = ~used_P
+    if len(chosen) == count:
+        used_P[chosen] = True
+        return chosen
+    # What was left of the neighbourhood ends its old turns, and has its new one still before it.
+    used_P[near_P] = False
+    rest_P = ~used_P
+    rest_P[chosen] = False
+    if rest_P.sum() < count - len(chosen):  # nearly all of the others have had their turn too
+        used_P[:] = False
+        rest_P[:] = True
         rest_P[chosen] = False
-        if rest_P.sum() < count - len(chosen):  # nearly all of the others have had their turn too
-            used_P[:] = False
-            rest_P[:] = True
-            rest_P[chosen] = False
-        chosen = np.concatenate([chosen, nearest(difficulty_P, target, count - len(chosen), rng, rest_P)])
-    used_P[chosen] = True
-    return chosen
+    anew = nearest(difficulty_P, target, count - len(chosen), rng, rest_P)
+    used_P[anew] = True
+    return np.concatenate([chosen, anew])

@@ -22,7 +22,7 @@ from verl_dots.step import Step
 SEED_STREAM = 2504_05520  # apart from every other generator that is seeded with dots.seed
 METRICS = {
     "target": "target difficulty of the step, in the unit of the difficulties",
-    "reward": "mean over the step's new questions of their mean reward, which moves the target",
+    "reward": "mean over the questions chosen for the step of their mean reward, which moves the target",
 }
 
 
@@ -50,11 +50,12 @@ class AdaRFTTarget(Stage):
         self._figures = {"adarft/target": self._target.value}
 
     def observe(self, step: Step, rows: Rows) -> None:
-        """Move the target by the mean reward of the step's new questions (section 3.2).
+        """Move the target by the mean reward of the questions that were chosen at it (section 3.2).
 
-        Each counts once: where the hard ones have more rollouts, these would have the target fall of itself.
+        Each counts once: where the hard ones have more rollouts, these would have the target fall of itself. Reused
+        references were drawn uniformly, and kept because their rewards differ: they say nothing of the target.
         """
-        if not step.new:
+        if not step.chosen:
             return
         reward = step.mean_reward
         self._figures["adarft/reward"] = reward

@@ -58,11 +58,11 @@ class Budget(Stage):
         return self.budget.allocate_by(np.clip(difficulty_B, 1e-3, None))
 
     def observe(self, step: Step, rows: Rows) -> None:
-        """Take in the step's new groups."""
-        if not step.new:
+        """Take in the groups of the questions that were chosen."""
+        if not step.chosen:
             return
         least, most = self.budget.caps  # that these were sampled within
-        questions_N, rewards_N, size_N = columns(step.new)
+        questions_N, rewards_N, size_N = columns(step.chosen)
         self.budget.observe(questions_N, rewards_N, size_N)
         figures = {"min": size_N.min(), "max": size_N.max(), "std": size_N.std(), "least": least, "most": most}
         quantiles = np.percentile(size_N, QUANTILES, method="inverted_cdf")  # each the size of a group
@@ -146,9 +146,9 @@ class LengthPenalty(Stage):
         self._easy_P = easiest(mean_P, self.settings.easiest)
 
     def observe(self, step: Step, rows: Rows) -> None:
-        """Take in the rewards of the step's new groups, without the penalty, for later steps."""
-        if step.new:
-            self.rewarded.observe(*columns(step.new))
+        """Take in the rewards of the questions that were chosen, without the penalty, for later steps."""
+        if step.chosen:
+            self.rewarded.observe(*columns(step.chosen))
 
     def rewards(self, step: Step, scores: Scores) -> np.ndarray:
         """[N] rewards, lower for long right responses to the easiest questions."""

@@ -1,5 +1,6 @@
 """E3: the sampling temperature of a run, driven by the policy's entropy."""
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -30,7 +31,7 @@ class TemperatureController:
         """Entropy to hold at a step, in nats; None while it is being measured."""
         if self._target is None or self.settings.anneal_from is None:
             return self._target
-        begin = int(self.settings.anneal_from * self.steps)
+        begin = math.floor(self.settings.anneal_from * self.steps + 1e-9)  # 0.7 * 90 is 62.99999999999999
         return annealed_target(self._target, step, begin, self.steps, self.settings.anneal_to)
 
     def observe(self, entropy: float, step: int) -> dict[str, float]:

@@ -22,14 +22,15 @@ def group_advantages(
         group_N: [N] int64, rollouts of one question share a number in 0..groups - 1.
         by_std: divide by the group's standard deviation plus `epsilon` (GRPO); GRPO-RR does not.
 
-    A group of one has nothing to compare with: its advantage is 0.
+    A group of one has nothing to compare with: its advantage is 0. So is that of equal rewards, exactly: of eight
+    rewards of 0.7 the mean is another number, and over a deviation of next to nothing their difference would count.
     """
     advantage_N = torch.zeros_like(reward_N)
     places = torch.split(group_N.argsort(stable=True), torch.bincount(group_N).tolist())
     # One group after another, with the reductions of verl's GRPO: the same to the last bit.
     for place in places:
-        if len(place) > 1:
-            reward_G = reward_N[place]
+        reward_G = reward_N[place]
+        if len(place) > 1 and reward_G.max() > reward_G.min():
             difference_G = reward_G - reward_G.mean()
             advantage_N[place] = difference_G / (reward_G.std() + epsilon) if by_std else difference_G
     return advantage_N

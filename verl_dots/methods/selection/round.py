@@ -38,9 +38,14 @@ class Round:
         return not self._queue
 
     @property
+    def planned(self) -> np.ndarray:
+        """Questions of the batches to come and of the reserve."""
+        return np.concatenate([*self._queue, self._reserve])
+
+    @property
     def drawn(self) -> np.ndarray:
-        """Questions of the batches to come, of the reserve, and the spare ones."""
-        return np.concatenate([*self._queue, self._reserve, self._spare])
+        """These, and the spare ones."""
+        return np.concatenate([self.planned, self._spare])
 
     def draw(
         self, sizes: Sequence[int], reserve: int, target: float, tau: float, rng: np.random.Generator, spare: int = 0
@@ -73,13 +78,19 @@ class Round:
         return batch
 
     def top_up(self, count: int, exclude: Collection[int], rng: np.random.Generator) -> np.ndarray:
-        """Up to `count` further questions, none of the excluded: the next best, then any at random."""
+        """Up to `count` further questions, none of the excluded: the next best, then any at random.
+
+        At random those come first that the round has not handed out and will not.
+        """
         rest = np.concatenate([self._reserve, self._spare])
         chosen = rest[~np.isin(rest, list(exclude))][:count]
         self._reserve, self._spare = (each[~np.isin(each, chosen)] for each in (self._reserve, self._spare))
         if len(chosen) < count:
             free = np.setdiff1d(np.arange(len(self._unused_P)), [*exclude, *chosen])
-            chosen = np.concatenate([chosen, rng.permutation(free)[: count - len(chosen)]])
+            without_turn = self._unused_P[free] & ~np.isin(free, self.planned)
+            for part in (free[without_turn], free[~without_turn]):
+                if len(chosen) < count:
+                    chosen = np.concatenate([chosen, rng.permutation(part)[: count - len(chosen)]])
         self._unused_P[chosen] = False
         return chosen
 

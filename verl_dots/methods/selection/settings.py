@@ -16,7 +16,7 @@ class SelectionConfig(Settings):
         enable: choose questions by difficulty; off, they come in verl's own order.
         references: K, questions drawn uniformly in every round and rolled out to measure their difficulty. 0 for none:
             the online predictor then learns from the rollouts of training alone.
-        explore: with references=0, share of each batch's questions that are drawn uniformly; the correlation that
+        explore: with references=0, share of the questions that a step rolls out which are drawn uniformly; the correlation that
             `rho_floor` asks for is taken over these.
         score: what questions are drawn by: "difficulty", as in the paper, or "effectiveness", the expected share e of
             groups whose rewards differ. The weight is exp(-|difficulty - alpha| / tau) or exp(-(1 - e) / tau). A
@@ -24,7 +24,7 @@ class SelectionConfig(Settings):
         alpha: target adaptive difficulty, 1 - mean reward. With score=effectiveness it only orders the references that
             are reused.
         tau: temperature of the draw; 0 takes the nearest questions, or the most effective. With score=effectiveness a
-            question whose e is lower by tau is drawn e times less often: 0.001 nearly takes the best, 0.05 is a draw.
+            question whose e is lower by tau is drawn 2.7 times less often: 0.001 nearly takes the best, 0.05 is a draw.
         mu: train batches chosen in one round; one prediction for all of them, each at the target of its own step.
         references_are_candidates: choose among the references as well, by their measured difficulty; off, only where
             there are too few others.

@@ -16,6 +16,7 @@ from verl_dots.methods.hooks import Source
 from verl_dots.methods.run import References, Run
 from verl_dots.methods.selection.checks import CACHE, refuse_selection, refuse_selection_questions
 from verl_dots.methods.selection.exploration import Exploration
+from verl_dots.methods.selection.migrations import to_version_2
 from verl_dots.methods.selection.state import SelectionCurriculum
 from verl_dots.state import require_equal, require_keys
 from verl_dots.step import Group, Origin, Step, columns, difficulty
@@ -46,6 +47,8 @@ class Selection(Source):
         "calibration_error": "mean distance of predicted from measured difficulty, by bins, of the round so far",
         "effective_groups": "share of the step's chosen questions whose rewards differ",
     }
+    STATE_VERSION = 2
+    MIGRATIONS = {1: to_version_2}
     knows_questions = True
     refuse = staticmethod(refuse_selection)
     refuse_questions = staticmethod(refuse_selection_questions)
@@ -123,7 +126,8 @@ class Selection(Source):
         measured_K = np.array([self._difficulty(group) for group in groups])
         effective_K = np.array([group.effective for group in groups])
         with step.timed("predict_difficulty"):
-            self.predictor.observe(step.number, references_K, measured_K, np.array([group.size for group in groups]))
+            sizes_K = np.array([group.size for group in groups])
+            self.predictor.observe(step.number, references_K, measured_K, sizes_K, effective_K)
             predicted_P, held_out_K = self.predictor.predict(step.number, references_K, measured_K)
             expected_P = self._expected_effectiveness(step, references_K, measured_K)
         reused_R = self.curriculum.plan(
@@ -176,12 +180,11 @@ class Selection(Source):
 
     def _expected_figures(self, expected_P: np.ndarray | None) -> dict[str, float]:
         """What is expected of all questions and of those that the round has drawn."""
-        if expected_P is None or not self.curriculum.predicted:
+        if expected_P is None or not len(self.curriculum.planned):
             return {}
-        of_drawn = expected_P[list(self.curriculum.predicted)]
         return {
             "predicted_effective_groups/all": float(expected_P.mean()),
-            "predicted_effective_groups": float(of_drawn.mean()),
+            "predicted_effective_groups": float(expected_P[self.curriculum.planned].mean()),
         }
 
     def _hand_over(self, rows: Rows, reused: list[Group], step: Step) -> Rows:
@@ -196,14 +199,14 @@ class Selection(Source):
 
     def observe(self, step: Step, rows: Rows) -> None:
         """Take in what the chosen questions' rollouts showed, each at the step that sampled them."""
-        chosen = [group for group in step.new if group.origin is not Origin.REFERENCE]
-        if not chosen:
+        if not (chosen := step.chosen):
             return
         for sampled in sorted({group.sampled for group in chosen}):
             groups = [group for group in chosen if group.sampled == sampled]
             questions_N, _, sizes_N = columns(groups)
             difficulty_N = np.array([self._difficulty(group) for group in groups])
-            self.predictor.observe(sampled, questions_N, difficulty_N, sizes_N)
+            effective_N = np.array([group.effective for group in groups])
+            self.predictor.observe(sampled, questions_N, difficulty_N, sizes_N, effective_N)
         questions_N, difficulty_N = columns(chosen)[0], np.array([self._difficulty(group) for group in chosen])
         if self.exploration:
             explored_N = self.exploration.observe(questions_N, difficulty_N)

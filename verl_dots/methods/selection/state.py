@@ -111,8 +111,8 @@ class SelectionCurriculum:
         unused_P[references_K[reused_R]] = False
         drawn_P = difficulty_P
         if expected_P is not None:
+            # Of the references, too: one outcome, 0 or 1, is no expected share.
             drawn_P, target = np.array(expected_P, dtype=np.float64), MOST_EFFECTIVE
-            drawn_P[references_K] = effective_K
         self._begin(Round(None if self.trust.paused else drawn_P, preferred_P, unused_P), references_K)
         sizes = [max(1, self.fresh - len(reused_R)), *[self.fresh] * (self.batches - 1)]
         reserve = self.batches * self.batch_size - len(reused_R) - sum(sizes)
@@ -141,6 +141,11 @@ class SelectionCurriculum:
     def predicted(self) -> Mapping[int, float]:
         """Predicted difficulty of the questions of this round that were not measured."""
         return self._predicted
+
+    @property
+    def planned(self) -> np.ndarray:
+        """Of these, questions of the batches to come and those kept in reserve for replay, not the spare ones."""
+        return np.array([question for question in self._round.planned.tolist() if question in self._predicted], int)
 
     def observe(self, questions_N: np.ndarray, difficulty_N: np.ndarray) -> dict[str, float]:
         """Take in the measured difficulty of questions of this round's batches and return the round's figures.
@@ -228,8 +233,8 @@ def rounds_batches(settings: SelectionConfig, questions: int, batch_size: int) -
     batches = min(settings.mu, questions // batch_size)
     if settings.references > batches * batch_size:
         logger.warning(
-            "dots.selection.references=%d groups are rolled out to select %d questions a round. The paper has a quarter "
-            "as many as it selects, here %d",
+            "dots.selection.references=%d groups are rolled out to select %d questions a round. The paper has a "
+            "quarter as many as it selects, here %d",
             settings.references, batches * batch_size, max(1, batches * batch_size // 4),
         )  # fmt: skip
     if batches < settings.mu:

@@ -62,8 +62,8 @@ class Trust:
         return sum(pairs.shape[1] for pairs in self._window)
 
     def state_dict(self) -> dict[str, Any]:
-        return {"window": list(self._window), "paused": self.paused}
+        return {"window": list(self._window), "paused": self.paused, "rho": self.rho}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        require_keys("trust in the predictions", state, {"window", "paused"})
-        self._window, self.paused = list(state["window"]), state["paused"]
+        require_keys("trust in the predictions", state, {"window", "paused", "rho"})
+        self._window, self.paused, self.rho = list(state["window"]), state["paused"], state["rho"]

@@ -74,9 +74,12 @@ class DifficultyWorker(Worker):
         return embedding_P.shape[1]
 
     @register(dispatch_mode=Dispatch.ONE_TO_ALL)
-    def observe(self, step: int, question_N: np.ndarray, difficulty_N: np.ndarray, rollouts_N: np.ndarray) -> None:
+    def observe(
+        self, step: int, question_N: np.ndarray, difficulty_N: np.ndarray, rollouts_N: np.ndarray,
+        effective_N: np.ndarray,
+    ) -> None:  # fmt: skip
         """Tell the predictor what rollouts of `step` showed."""
-        self.predictor.observe(step, question_N, difficulty_N, rollouts_N)
+        self.predictor.observe(step, question_N, difficulty_N, rollouts_N, effective_N)
 
     @register(dispatch_mode=Dispatch.ONE_TO_ALL)
     def predict(self, step: int, reference_K: np.ndarray, difficulty_K: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -130,8 +133,11 @@ class DifficultyWorkerGroup:
             left = self._group.embed()[0]
         return self._group.make()[0]
 
-    def observe(self, step: int, question_N: np.ndarray, difficulty_N: np.ndarray, rollouts_N: np.ndarray) -> None:
-        self._group.observe(step, question_N, difficulty_N, rollouts_N)
+    def observe(
+        self, step: int, question_N: np.ndarray, difficulty_N: np.ndarray, rollouts_N: np.ndarray,
+        effective_N: np.ndarray,
+    ) -> None:  # fmt: skip
+        self._group.observe(step, question_N, difficulty_N, rollouts_N, effective_N)
 
     def predict(self, step: int, reference_K: np.ndarray, difficulty_K: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         return self._group.predict(step, reference_K, difficulty_K)[0]

@@ -1,0 +1,15 @@
+"""What brings states of selection that earlier versions wrote to the present one."""
+
+from typing import Any
+
+import numpy as np
+
+
+def to_version_2(saved: dict[str, Any]) -> dict[str, Any]:
+    """Version 1 took groups for effective by their difficulty, and had forgotten the last correlation."""
+    state = saved["state"]
+    state["curriculum"]["trust"]["rho"] = float("nan")
+    if state["predictor"]["kind"] == "online":
+        observed = state["predictor"]["observed"]
+        observed["effective"] = ((observed["difficulty"] > 0) & (observed["difficulty"] < 1)).astype(np.float64)
+    return saved
