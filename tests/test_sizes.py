@@ -71,9 +71,10 @@ def test_a_checkpoint_is_weights_and_moments():
     assert sizes.checkpoint(1000, moments=0) == 4_000
 
 
-def test_a_hosts_memory_is_processes_and_what_is_read():
-    # 3 processes of 4 GB a GPU; tied weights are read by every rank, others by the first.
+def test_a_hosts_memory_is_processes_and_the_most_of_what_is_read_or_saved():
+    # 3 processes of 4 GB a GPU; tied weights are read by every rank, others by the first. A save takes 12 bytes each.
     untied = ModelShape(**vars(SMALL) | {"tied": False})
     assert sizes.host_memory(SMALL, gpus=8) == 96 * GB + 8 * 4_000
-    assert sizes.host_memory(untied, gpus=8) == 96 * GB + 4_000
-    assert sizes.host_memory(untied, gpus=8, reference=True) == 96 * GB + 8_000
+    assert sizes.host_memory(SMALL, gpus=2) == 24 * GB + 12_000
+    assert sizes.host_memory(untied, gpus=8) == 96 * GB + 12_000
+    assert sizes.host_memory(untied, gpus=8, reference=True) == 96 * GB + 16_000

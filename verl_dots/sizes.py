@@ -125,11 +125,13 @@ def checkpoint(parameters: int, stored: int = FP32, weights: bool = True, moment
 
 
 def host_memory(shape: ModelShape, gpus: int, reference: bool = False) -> int:
-    """RAM of a node: processes, and the weights in fp32 while they are read; for good with a reference policy.
+    """RAM of a node: processes, and the most of what passes through it; for good the weights of a reference policy.
 
+    A save copies the weights and both moments of all ranks there (verl's fsdp_checkpoint_manager.py, save_checkpoint).
     Each rank reads a model with tied embeddings, else the first alone does (verl's get_init_weight_context_manager).
     verl keeps a reference policy's weights in the host's memory (transformer_impl.py, _build_fsdp_module).
     Several models are read one after the other.
     """
     reading = FP32 * shape.parameters * (gpus if shape.tied else 1)
-    return gpus * PROCESSES_A_GPU * PROCESS + reading + (FP32 * shape.parameters if reference else 0)
+    passing = max(reading, checkpoint(shape.parameters))
+    return gpus * PROCESSES_A_GPU * PROCESS + passing + (FP32 * shape.parameters if reference else 0)

@@ -7,11 +7,11 @@
 # follows the reward of the last, as the paper says. The code also sets kl_coef=0.001, which counts with
 # algorithm.use_kl_in_reward=True only.
 # The training sets are parquet files in verl's schema that the authors made of DeepScaleR, with
-# extra_info.difficulty = 100 (1 - s / 128) for s right answers of Qwen2.5-Math-7B in 128; their code is
-# github.com/limenlp/verl, all difficulties are the hub's data set lime-nlp/DeepScaleR_Difficulty. In these files
-# questions repeat, and the paper trained on the repeats. data_prep.deepscaler writes each question once, and none that
-# has different answers: of the uniform set 7,577 of 10,000 rows, of the difficult one 9,805 of 9,995 (the easy one we
-# have not seen). The uniform one stays uniform.
+# extra_info.difficulty = 100 (1 - s / 128) for s right answers of Qwen2.5-Math-7B in 128. They are in
+# github.com/limenlp/verl, verl/data/deepscaler_{uniform,skew_difficult,skew_easy}_train.parquet; all difficulties are
+# the hub's data set lime-nlp/DeepScaleR_Difficulty. In these files questions repeat, and the paper trained on the
+# repeats. data_prep.deepscaler writes each question once, and none that has different answers: of the uniform set 7,577
+# of 10,000 rows, of the difficult one 9,805 of 9,995, of the easy one 9,841 of 10,000. The uniform one stays uniform.
 # The paper counts the steps that others need to be as good as AdaRFT is at step 60 (1.5B) or 40 (7B).
 source "$(dirname "${BASH_SOURCE[0]}")/../common.sh"
 STEPS=${STEPS:-100}

@@ -8,9 +8,9 @@
 # and nothing bounds the temperature. Here caps hold, one controller follows the whole batch, within 0.5 to 1.5.
 # DAPO's clip is that of DAPO's paper, the entropy bonus a usual one: both are our choices, not E3's.
 # The questions are files of the authors' repository, github.com/LiaoMengqi/E3-RL4LLMs, folder dataset; its scripts call
-# the first train_data_10k.parquet. Of its 10,240 rows (3,849 of MATH, 3,311 of Omni-MATH, 2,290 of AMC, 790 of AIME)
-# data_prep.e3 writes 9,812: each question once. Three epochs are then 3 x 153 batches of 64, where the paper's are 480.
-# Validation is on the held-out 512; recipes/README.md says how to get the table's pass@1 and pass@16.
+# train_data.parquet train_data_10k.parquet. Of its 10,240 rows (3,849 of MATH, 3,311 of Omni-MATH, 2,290 of AMC, 790
+# of AIME) data_prep.e3 writes 9,812: each question once. Three epochs are then 3 x 153 batches of 64, where the paper's are 480.
+# Validation is on 509 of the held-out 512, each once; recipes/README.md says how to get the table's pass@1 and pass@16.
 source "$(dirname "${BASH_SOURCE[0]}")/../common.sh"
 STEPS=${STEPS:-459}
 VALIDATION=${VALIDATION:-e3_valid}

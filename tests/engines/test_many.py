@@ -66,7 +66,7 @@ def test_engines_of_verl_are_loaded_so(monkeypatch, cpu_environment):
 
     from verl_dots.engines import plugin
 
-    loaded = plugin._serving_many(lambda: Replica)()
+    loaded = plugin._serving_many("sglang", lambda: Replica)()
     assert issubclass(loaded, Replica) and loaded.__name__ == "Replica"
     for name in ("vllm", "sglang"):
         assert RolloutReplicaRegistry._registry[name].__name__ == "load_serving_many"

@@ -55,6 +55,12 @@ def recommended(folder, rows, *overrides):
     return words[3:]
 
 
+def test_validation_questions_that_verl_leaves_out_are_told(folder, caplog):
+    with caplog.at_level(logging.WARNING):
+        checked(folder, [row("short"), row("x" * 90)], "data.max_prompt_length=64", "data.filter_overlong_prompts=True")
+    assert "1 of 2 questions have prompts of more than data.max_prompt_length=64 tokens and are left out" in caplog.text
+
+
 def test_the_command_finds_prompts_that_are_too_long_for_the_run(folder, capsys):
     words = recommended(folder, [row("short"), *[row("x" * (90 + i)) for i in range(30)]], "data.max_prompt_length=64")
     assert check.main(words) == 1

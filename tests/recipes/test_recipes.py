@@ -155,6 +155,15 @@ def test_a_dry_run_on_the_testbed_makes_no_data_and_no_model(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_overrides_of_a_job_go_to_the_labelling_whatever_the_data():
+    """run.sbatch appends them to every recipe."""
+    job = ("trainer.nnodes=2", "++ray_kwargs.ray_init.num_cpus=null")
+    for words, name in (((), "deepscaler"), (("math",), "math")):
+        collect, train = dry_run("dots/predictor.sh", *words, *job, LABELLERS="a/one")
+        assert collect[3] == f"data/{name}.parquet" and collect[-2:] == list(job)
+        assert not set(job) & set(train)
+
+
 def test_the_predictor_is_trained_on_the_labels_of_models_that_are_not():
     commands = dry_run("dots/predictor.sh", "math", "orz", LABELLERS="a/one b/two", PREDICTOR="my/predictor")
     assert [words[2] for words in commands] == ["verl_dots.difficulty.collect"] * 4 + ["verl_dots.difficulty.train"]

@@ -59,8 +59,9 @@ def train(
     """Fit a predictor on the questions where ``held_out_P`` [P] is false; the others choose the epoch.
 
     embedding_P [P, d]; success_rate_LP [L, P] in [0, 1], a row for each labeller, nan where it was not asked, or [P] of
-    one labeller; no two questions may be the same. An epoch takes each labeller's labels in whole batches, in an order of
-    its own; what does not fill one waits for another epoch. The same arguments give the same weights bit for bit on a CPU. Raises ValueError for shapes, values or too few questions on either side.
+    one labeller; no two questions may be the same. An epoch takes each labeller's labels in whole batches, in an
+    order of its own; what does not fill one waits for another epoch. The same arguments give the same weights bit for
+    bit on a CPU. Raises ValueError for shapes, values or too few questions on either side.
     """
     success_rate_LP = np.atleast_2d(success_rate_LP)
     _check(embedding_P, success_rate_LP, held_out_P)

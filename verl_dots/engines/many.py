@@ -62,11 +62,12 @@ def _put(ended: asyncio.Queue, index: int, task: asyncio.Task) -> None:
     ended.put_nowait((index, task))
 
 
-def serving_many(replica: type) -> type:
+def serving_many(replica: type, *also: type) -> type:
     """A replica class of verl whose servers are `ServesMany`, too.
 
     Args:
         replica: a RolloutReplica that keeps its servers' actor class in `server_class`.
+        also: further classes that come before it.
     """
     import ray
 
@@ -74,7 +75,7 @@ def serving_many(replica: type) -> type:
         def __init__(self, *args: Any, **kwargs: Any):
             super().__init__(*args, **kwargs)
             server = self.server_class.__ray_metadata__.modified_class
-            self.server_class = ray.remote(type(server.__name__, (ServesMany, server), {}))
+            self.server_class = ray.remote(type(server.__name__, (ServesMany, *also, server), {}))
 
     Replica.__name__ = Replica.__qualname__ = replica.__name__
     return Replica

@@ -12,13 +12,14 @@ from verl_dots.engines import cpu_platform
 cpu_platform.register()
 
 
-def _serving_many(load: Callable[[], type]) -> Callable[[], type]:
+def _serving_many(name: str, load: Callable[[], type]) -> Callable[[], type]:
     """verl's loader of an engine, whose servers then take many requests in a call."""
 
     def load_serving_many() -> type:
         from verl_dots.engines.many import serving_many
+        from verl_dots.engines.weight_sockets import OwnSockets
 
-        return serving_many(load())
+        return serving_many(load(), *([OwnSockets] if name == "vllm" else []))
 
     return load_serving_many
 
@@ -35,8 +36,9 @@ def _register_rollout() -> None:
 
     RolloutReplicaRegistry.register("hf", load)
     for name in ("vllm", "sglang"):
-        RolloutReplicaRegistry.register(name, _serving_many(RolloutReplicaRegistry._registry[name]))
+        RolloutReplicaRegistry.register(name, _serving_many(name, RolloutReplicaRegistry._registry[name]))
     base._ROLLOUT_REGISTRY[("hf", "async")] = "verl_dots.engines.replica.EngineAdapter"
+    base._ROLLOUT_REGISTRY[("vllm", "async")] = "verl_dots.engines.vllm_adapter.VLLMAdapter"
 
 
 _register_rollout()

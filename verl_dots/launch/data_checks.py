@@ -72,7 +72,7 @@ def check_data(config: DictConfig, train: bool = True) -> None:
         needed = config.data.train_batch_size if key == TRAIN and train and not config.trainer.get("val_only") else 1
         length = _length(config)
         command = command_of(config, files, counted=length is not None and not filters)
-        if filters and length is not None:
+        if filters and length is not None and key == TRAIN:
             length = _until(needed, length, config.data.max_prompt_length)
         try:
             if train and (problems := type_problems(files)):
@@ -166,6 +166,11 @@ def _count(config: DictConfig, key: str, reports: Sequence[FileReport], left_out
     limit = OmegaConf.select(config, limit_key) or -1
     left = min(rows - long, limit) if limit > 0 else rows - long
     if left >= needed:
+        if long and key != TRAIN:
+            logger.warning(
+                "%s: %d of %d questions have prompts of more than data.max_prompt_length=%d tokens and are left out: "
+                "the accuracy is of the others", key, long, rows, config.data.max_prompt_length,
+            )  # fmt: skip
         return
     why = f", {limit_key}={limit}" if 0 < limit < rows else ""
     if long:

@@ -16,8 +16,8 @@ class SelectionConfig(Settings):
         enable: choose questions by difficulty; off, they come in verl's own order.
         references: K, questions drawn uniformly in every round and rolled out to measure their difficulty. 0 for none:
             the online predictor then learns from the rollouts of training alone.
-        explore: with references=0, share of the questions that a step rolls out which are drawn uniformly; the correlation that
-            `rho_floor` asks for is taken over these.
+        explore: with references=0, share of the questions that a step rolls out which are drawn uniformly; the
+            correlation that `rho_floor` asks for is taken over these.
         score: what questions are drawn by: "difficulty", as in the paper, or "effectiveness", the expected share e of
             groups whose rewards differ. The weight is exp(-|difficulty - alpha| / tau) or exp(-(1 - e) / tau). A
             predicted difficulty near alpha may also mean that nothing is known.
