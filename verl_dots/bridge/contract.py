@@ -48,9 +48,10 @@ CONTRACT = (
         "_compute_metrics(batch metrics timing_raw global_steps epoch) _shutdown_dump_executor()",
         called="_fetch_one_gen_batch() _compute_reward_colocate(batch metrics) _compute_old_log_prob(batch metrics) "
         "_compute_ref_log_prob(batch metrics) _compute_values(batch metrics) _compute_advantage(batch metrics) "
-        "_update_critic(batch metrics) _update_actor(batch metrics) on_sample_begin() on_sample_end()",
-        attributes="config global_steps timing_raw replay_buffer actor_rollout_wg reward_loop_manager "
-        "checkpoint_manager agent_loop_manager processor",
+        "_update_critic(batch metrics) _update_actor(batch metrics) on_sample_begin() on_sample_end() "
+        "on_step_end()",
+        attributes="config global_steps timing_raw replay_buffer actor_rollout_wg reward_loop_manager processor "
+        "checkpoint_manager agent_loop_manager curr_step_profile total_training_steps",
     ),
     Part(
         TRAINER,

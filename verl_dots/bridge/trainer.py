@@ -25,6 +25,8 @@ from verl_dots.bridge.rows import TRAIN, Rows
 class BridgeTrainer(MiniBatchTrainer):
     """What a step is made of. Each part changes the rows in the TransferQueue, and `metrics` with their figures."""
 
+    engine_awake = True
+
     # --- prompts ---------------------------------------------------------------------------------------------
 
     def next_prompts(self, count: int | None) -> TensorDict:
@@ -77,7 +79,21 @@ class BridgeTrainer(MiniBatchTrainer):
         """For as long as the step rolls out; the engine then sleeps."""
         self.on_sample_begin()
         yield
-        self.on_sample_end()
+        if self.engine_awake or self.curr_step_profile:
+            self.on_sample_end()
+        self.engine_awake = False
+
+    def on_step_end(self) -> None:
+        """verl's: the engine awakes with the new weights. Where nobody asks it before the next step ends it sleeps."""
+        every, last = self.config.trainer.test_freq, self.global_steps >= self.total_training_steps
+        validates = every > 0 and (last or self.global_steps % every == 0)
+        if validates or self.samples_next():
+            super().on_step_end()
+            self.engine_awake = True
+
+    def samples_next(self) -> bool:
+        """Whether the next step asks the engine for rollouts."""
+        return True
 
     def wait_for_rollouts(self, groups: int, metrics: dict) -> Rows:
         """All rows of so many groups of the step, once they are there."""

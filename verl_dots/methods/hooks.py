@@ -191,6 +191,10 @@ class Store(Stage):
         """Questions that a step rolls out on average."""
         return batch_size
 
+    def samples_next(self) -> bool:
+        """Whether the next step rolls out anything; to be asked after a step."""
+        return True
+
     def fill(self, step: Step, source: Source) -> Sequence[np.ndarray]:
         """Put kept rollouts into the step; the batches of questions to roll out beside them, which may be none."""
         raise NotImplementedError

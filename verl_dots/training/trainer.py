@@ -207,6 +207,9 @@ class DotsTrainer(TolerantTrainer):
 
         self.set_actor_loss(partial(dots_loss, config=self.actor_settings()))
 
+    def samples_next(self) -> bool:
+        return self.pipeline.store is None or self.pipeline.store.samples_next()
+
     def next_question(self) -> int:
         """The number of the data loader's next question."""
         return self.questions.number_of(self.fetch_row())

@@ -52,6 +52,9 @@ def test_the_questions_of_each_step_are_the_same_however_many_are_sampled_at_onc
     rows = rows_of(tmp_path / "run")
     assert [rows[step]["preemptive/sampled_groups"] for step in sorted(rows)] == [24, 0, 0, 24, 0, 0]
     assert [rows[step]["preemptive/cached_groups"] for step in sorted(rows)] == [16, 8, 0, 16, 8, 0]
+    # The engine gets new weights only for steps that ask it for something.
+    assert ["timing_s/update_weights" in rows[step] for step in sorted(rows)] == [False, False, True] * 2
+    assert all("timing_s/update_weights" in row for row in rows_of(one_by_one / "run").values())
     # The first step has the policy, the questions and the seeds of the other run, so the same rollouts.
     first, alone = (rollouts_of(of / "rollouts", 1)[0] for of in (tmp_path, one_by_one))
     assert first == alone

@@ -43,6 +43,9 @@ class Preemptive(Store):
         """Where a step trains on rollouts of an earlier one; else it is verl's own way."""
         return dots.preemptive.off_policy(config.data.train_batch_size)
 
+    def samples_next(self) -> bool:
+        return self.cache.due
+
     def fill(self, step: Step, source: Source) -> Sequence[np.ndarray]:
         """Batches to sample; none where rollouts are there, of which the step gets the next batch."""
         if not self.cache.due:
