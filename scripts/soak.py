@@ -1,6 +1,6 @@
 """A long run with everything on: whether memory, open files, threads, disk and the time of a step stay as they are.
 
-    python -m scripts.soak [--steps 2000] [--out runs/soak] [--recipe recipes/cpu/all.sh] [OVERRIDE ...]
+    python -m scripts.soak [--steps 2000] [--out runs/soak] [--recipe recipes/cpu/all.sh] [--keep] [OVERRIDE ...]
 
 Runs the recipe on the tiny model with the smallest batch that has every method at work, and looks at all its processes.
 The same command resumes a run that has stopped, and judges one that is complete. It leaves in --out:
@@ -11,22 +11,27 @@ The same command resumes a run that has stopped, and judges one that is complete
 
 The last lines say how each figure changes in 1000 steps, with its interval, and whether it is flat. Exit 1 where one
 is not, or where the run fails. Memory counts what processes share in part for each (PSS). /dev/shm is the machine's.
+--keep puts the judgements and the figure into recipes/evidence, of which `scripts.reproduce.results --write` makes a
+section of RESULTS.md.
 """
 
 import argparse
+import json
 import os
 import subprocess
 import sys
 import time
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 
 import psutil
 
-from scripts.soak_flatness import Slope, draw, series_of, slopes
+from scripts.soak_flatness import STEP, TIME, Series, Slope, draw, series_of, slopes
+from scripts.soak_page import KEPT
 from scripts.soak_reading import append, look, read
 from verl_dots.reporting.rows import read_rows
-from verl_dots.reporting.runs import METRICS_FILE
+from verl_dots.reporting.runs import METRICS_FILE, read_run
 from verl_dots.terminal import output
 
 ROOT = Path(__file__).parents[1]
@@ -52,6 +57,8 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--after", type=int, help="step from which figures are judged (default: a quarter of the steps)"
     )
+    parser.add_argument("--keep", action="store_true", help="the judgements and the figure in recipes/evidence")
+    parser.add_argument("--note", default="", help="with --keep: what a reader must know of how the run was made")
     parser.add_argument("overrides", nargs="*", help="of the recipe")
     args = parser.parse_args(argv)
     args.after = args.steps // 4 if args.after is None else args.after
@@ -94,6 +101,17 @@ def train(args: argparse.Namespace, out: Path) -> int:
     return process.returncode
 
 
+def keep(found: list[Slope], series: Series, args: argparse.Namespace, run: Path) -> None:
+    """Put the judgements and the figure, without single samples, where the results page takes them from."""
+    info = read_run(run)
+    step_N = series[STEP, TIME][0]
+    told = {"steps": args.steps, "first": int(step_N[0]), "last": int(step_N[-1]), "after": args.after}
+    told |= {"machine": info.machine, "commit": info.commit, "note": args.note}
+    text = json.dumps(told | {"slopes": [asdict(slope) for slope in found]}, indent=1)
+    KEPT.write_text(text + "\n")
+    draw(series, KEPT.with_suffix(""), kinds=("svg",), samples=False)
+
+
 def verdict(found: list[Slope]) -> str:
     """The last line: what is not flat, or that all is."""
     lacking = [slope for slope in found if slope.verdict != "flat"]
@@ -116,6 +134,8 @@ def main(argv: list[str] | None = None) -> int:
     series = series_of(read(out / "samples.csv"), step_times(rows_of(out / "run")))
     found = slopes(series, args.after)
     draw(series, out / "soak")
+    if args.keep:
+        keep(found, series, args, out / "run")
     console = output()
     for slope in found:
         console.print(str(slope), soft_wrap=True, highlight=False)

@@ -107,8 +107,13 @@ def blocks(step_N: np.ndarray, value_N: np.ndarray, count: int = BLOCKS) -> tupl
     return tuple(np.array(medians).T)
 
 
-def draw(series: Series, stem: Path) -> None:
-    """Write `stem`.png and `stem`.svg: a panel for each quantity, a line for each role or folder."""
+def draw(series: Series, stem: Path, kinds: Sequence[str] = ("png", "svg"), samples: bool = True) -> None:
+    """Write `stem`.png and `stem`.svg: a panel for each quantity, a line for each role or folder.
+
+    Args:
+        kinds: of the files.
+        samples: show each one, faintly, behind the medians of blocks.
+    """
     quantities = list(dict.fromkeys(quantity for _, quantity in series))
     names = list(dict.fromkeys(of for of, _ in series))
     with rc_context(STYLE):
@@ -123,7 +128,8 @@ def draw(series: Series, stem: Path) -> None:
                 step_N, value_N = series[name, quantity]
                 look = {"color": COLOURS[place % len(COLOURS)], "marker": MARKERS[place % len(MARKERS)]}
                 dashes = DASHES[place // len(COLOURS) % len(DASHES)]
-                panel.plot(step_N, value_N, alpha=0.25, linewidth=1, color=look["color"])
+                if samples:
+                    panel.plot(step_N, value_N, alpha=0.25, linewidth=1, color=look["color"])
                 panel.plot(*blocks(step_N, value_N), label=name, linestyle=dashes, **look)
             panel.set(xlabel="step", ylabel=quantity)
             if quantity == DISK or (panel.get_lines() and min(panel.get_ylim()) < 0):
@@ -133,5 +139,7 @@ def draw(series: Series, stem: Path) -> None:
         bottom = 1.0 / figure.get_figheight()  # an inch, and the panels above it
         figure.legend([of_name[name] for name in shown], shown, loc="lower center", ncols=6)
         figure.set_layout_engine("constrained", rect=(0, bottom, 1, 1 - bottom))
-        save(figure, stem.with_name(f"{stem.name}.png"))
-        figure.savefig(stem.with_name(f"{stem.name}.svg"), format="svg", metadata={"Date": None})
+        if "png" in kinds:
+            save(figure, stem.with_name(f"{stem.name}.png"))
+        if "svg" in kinds:
+            figure.savefig(stem.with_name(f"{stem.name}.svg"), format="svg", metadata={"Date": None})

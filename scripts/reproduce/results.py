@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from scripts import soak_page
 from scripts.driver import page
 from scripts.reproduce import front
 from scripts.reproduce.matrix import Matrix, read_matrix
@@ -24,7 +25,7 @@ from verl_dots.evidence.records import Evidence
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "recipes/evidence"
-DRIVER = "driver.json"  # of scripts.bench_driver
+DRIVER, SOAK = "driver.json", soak_page.KEPT.name  # of scripts.bench_driver and scripts.soak
 KEPT, DOCUMENT, MATRIX, CLAIMS = FOLDER / "results", ROOT / "recipes/RESULTS.md", "cpu.yaml", "claims.yaml"
 FRONT, SCRIPT = ROOT / "README.md", "python -m scripts.reproduce.results"
 # Tables of the document; those of the papers are on the page.
@@ -71,14 +72,15 @@ def tables_of(evidence: Evidence, folder: Path) -> dict[str, Table]:
 
 
 def text_of(evidence: Evidence, made: Mapping[str, Table], folder: Path) -> str:
-    """The document of an evidence and its tables; `folder` holds the matrix, and what `bench_driver` has measured."""
+    """The document of an evidence and its tables; `folder` holds the matrix, and what other scripts have measured."""
     shown = [made[name] for name in SHOWN]
     shown.insert(1, combinations_table(read_matrix(folder / MATRIX), set(evidence.runs.combination)))
     told = "".join(f"- {name}: {text}\n" for name, text in results.facts(evidence).items())
     # Their notes stand on the page; here a reader has the README's.
     parts = [rendering.markdown(replace(table, notes=())).replace("### ", "## ", 1) for table in shown]
     driver = [page.section(folder / DRIVER)] if (folder / DRIVER).exists() else []
-    return "\n".join([BEGIN, told, *parts, *driver, *_notes(evidence)])
+    soak = [soak_page.section(folder / SOAK)] if (folder / SOAK).exists() else []
+    return "\n".join([BEGIN, told, *parts, *driver, *soak, *_notes(evidence)])
 
 
 def _notes(evidence: Evidence) -> list[str]:

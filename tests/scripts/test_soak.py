@@ -1,5 +1,6 @@
 """What a long run is judged by: slopes, their intervals, and what a look at processes finds."""
 
+import json
 import os
 import subprocess
 import sys
@@ -8,7 +9,7 @@ import numpy as np
 import psutil
 import pytest
 
-from scripts import soak
+from scripts import soak, soak_page
 from scripts.soak_flatness import Slope, blocks, series_of, slopes
 from scripts.soak_reading import (
     ALL,
@@ -121,6 +122,25 @@ def test_a_complete_run_is_judged_anew_without_another(tmp_path, capsys):
     append(tmp_path / "samples.csv", line(THREADS, change=50))
     assert soak.main(["--out", str(tmp_path)]) == 1
     assert "not flat: 1 of 4 figures: engine, threads grows" in capsys.readouterr().out
+
+
+def test_a_kept_run_is_a_section_of_the_results(tmp_path, monkeypatch):
+    (tmp_path / "run").mkdir()
+    rows = [
+        {"step": step, "wall_seconds": step, "timing_s/step": 2.0, "val-core/a/acc/mean@1": 0.5}
+        for step in (0, 1000, 2000)
+    ]
+    (tmp_path / "run" / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (tmp_path / "run" / "run.json").write_text(json.dumps({"name": "all", "seed": 1, "commit": "0123456789ab"}))
+    append(tmp_path / "samples.csv", line(MEMORY, of="all processes", change=100.0) + line(MEMORY) + line(THREADS))
+    monkeypatch.setattr(soak, "KEPT", tmp_path / "soak.json")
+    assert soak.main(["--out", str(tmp_path), "--keep", "--note", "Nothing ran beside it."]) == 1
+    assert (tmp_path / "soak.svg").stat().st_size > 1000
+    text = soak_page.section(tmp_path / "soak.json")
+    assert "commit 01234567." in text and "Nothing ran beside it." in text
+    assert "+100 (+100 to +100)" in text and "grows" in text
+    assert "| engine, memory (MiB)" in text and "engine, threads" not in text
+    assert text.endswith("3 of 4 figures are flat.\n")
 
 
 def test_seconds_of_a_step_are_without_its_checkpoint():
