@@ -12,7 +12,7 @@ from omegaconf import OmegaConf
 from tests.launches import PATIENCE_SECONDS, ROOT
 from tests.refusals import refused
 from verl_dots.config import PRESETS, DotsConfig
-from verl_dots.launch.compose import compose
+from verl_dots.launch.compose import compose, require_overrides
 from verl_dots.launch.help import help_text
 from verl_dots.main import main
 
@@ -39,6 +39,22 @@ def run(*arguments):
 def test_an_override_that_hydra_does_not_take_is_explained(override, key, reason):
     with refused(key, reason):
         compose(["device=cpu", override])
+
+
+@pytest.mark.parametrize(
+    ("word", "key", "reason"),
+    [
+        ("~actor_rollout_ref.rollout.n", "actor_rollout_ref.rollout.n", "missing"),
+        ("~dots.seed", "dots.seed", "missing"),
+        ("dots.selection.enable", "dots.selection.enable", "unknown"),
+    ],
+)
+def test_a_word_that_sets_nothing_is_refused(word, key, reason, monkeypatch):
+    with refused(key, reason):
+        require_overrides(["device=cpu", word])
+    monkeypatch.setattr("sys.argv", ["verl_dots", "device=cpu", word])
+    with pytest.raises(SystemExit, match=re.escape(word)):
+        main()
 
 
 def test_the_command_ends_before_ray_with_one_clear_line():

@@ -22,7 +22,7 @@ from omegaconf import DictConfig
 
 from verl_dots.engines.environment import prepare_environment
 from verl_dots.engines.warm_workers import WarmWorkers, warm_workers
-from verl_dots.launch.compose import CONFIG_MODULE, CONFIG_NAME, compose, with_preset
+from verl_dots.launch.compose import CONFIG_MODULE, CONFIG_NAME, compose, require_overrides, with_preset
 from verl_dots.settings import ConfigError
 
 # Whether `main` has validated the config already: hydra's own command line hides what a check would say.
@@ -33,8 +33,9 @@ _warm: list[WarmWorkers] = []
 
 def main() -> None:
     """Check the overrides, then hand over to hydra's own command line (--cfg, --multirun, --hydra-help ...)."""
-    overrides = [argument for argument in sys.argv[1:] if "=" in argument and not argument.startswith("-")]
     plain = not any(argument.startswith("-") for argument in sys.argv[1:])
+    # Behind an option of hydra's stand words that are no overrides.
+    overrides = [word for word in sys.argv[1:] if plain or ("=" in word and not word.startswith("-"))]
     # Importing verl (hydra does, to find verl's config) must already find the platform chosen.
     cpu = any(override.lstrip("+") in ("device=cpu", "trainer.device=cpu") for override in overrides)
     prepare_environment(cpu)
@@ -42,6 +43,7 @@ def main() -> None:
         OverridesParser.create().parse_overrides(overrides)
         sys.argv[1:] = with_preset(sys.argv[1:])
         if plain:
+            require_overrides(overrides)
             config = compose(overrides)
             _warm.extend(warm_workers(config))
             _check(config)

@@ -175,6 +175,13 @@ def test_a_damaged_file_says_so(tmp_path):
         read_questions([file])
 
 
+def test_an_empty_file_says_so(tmp_path):
+    for name in ("a.jsonl", "a.json", "a.parquet"):
+        (tmp_path / name).write_bytes(b"")
+        with refused(str(tmp_path / name), "file"):
+            read_questions([tmp_path / name])
+
+
 def test_the_fingerprint_changes_with_questions_and_order():
     prints = {questions_of(rows).fingerprint for rows in ([row("a"), row("b")], [row("b"), row("a")], [row("a")])}
     assert len(prints) == 3

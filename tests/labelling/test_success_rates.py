@@ -27,8 +27,9 @@ def test_a_reward_outside_the_range_names_the_question_and_the_fix(reward):
 def test_neither_a_question_without_rollouts_nor_a_range_of_nothing_has_a_success_rate():
     with pytest.raises(ValueError, match="question abc"):
         RewardRange().success_rate((), "abc")
-    with refused("--reward-range", "range", "1 1"):
-        RewardRange(1.0, 1.0)
+    for low, high in ((1.0, 1.0), (0.0, float("inf")), (-1e308, 1e308), (float("nan"), 1.0)):
+        with refused("--reward-range", "range", f"{low:g} {high:g}"):
+            RewardRange(low, high)
 
 
 def test_progress_is_read_back(tmp_path):

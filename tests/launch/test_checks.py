@@ -15,6 +15,7 @@ from verl_dots.config import DotsConfig
 from verl_dots.data.questions import read_questions
 from verl_dots.difficulty.embeddings import Backbone, EmbeddingCache, cached_embeddings
 from verl_dots.difficulty.model import AttentionPredictor, PredictorConfig
+from verl_dots.launch.reward_checks import check_reward
 from verl_dots.launch.start import validate
 from verl_dots.methods.dash.checks import filters_early
 
@@ -369,3 +370,21 @@ def test_rows_leave_early_only_where_their_rewards_decide(run_folder):
         "algorithm.adv_estimator=opo",  # whose baseline is weighted by lengths
     ):  # fmt: skip
         assert not early(model, override), override
+
+
+@pytest.mark.parametrize(
+    ("content", "key", "reason", "named"),
+    [
+        ("import sys; sys.exit(0)", "path", "file", "SystemExit: 0"),
+        ("raise KeyError('no key')", "path", "file", "KeyError"),
+        ("def compute_score(**kwargs):\n    yield 1.0", "name", "type", "yields"),
+        ("async def compute_score(**kwargs):\n    yield 1.0", "name", "type", "yields"),
+    ],
+)
+def test_a_file_of_a_reward_that_ends_the_process_or_gives_no_score(tmp_path, content, key, reason, named):
+    file = tmp_path / "reward.py"
+    file.write_text(content)
+    config = plain_config().copy()
+    OmegaConf.update(config, "reward.custom_reward_function", {"path": str(file), "name": "compute_score"}, merge=False)
+    with refused(f"reward.custom_reward_function.{key}", reason, named):
+        check_reward(config)

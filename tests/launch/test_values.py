@@ -105,6 +105,11 @@ trainer.nnodes,n_gpus_per_node,max_actor_ckpt_to_keep=0|-1
 trainer.n_gpus_per_node=3 -> {A}.ppo_mini_batch_size : size
 trainer.resume_mode=atuo|never|null
 trainer.resume_mode=resume_path -> trainer.resume_from_path : missing
+trainer.resume_from_path=runs/mine/global_step_5 : excluded
+trainer.val_only=true trainer.val_before_train=false : excluded
+trainer.critic_warmup=2 : excluded
+{A}.checkpoint.load_contents,save_contents=[extra]|[optimizer,extra] : missing
+dots.refill.within=[0,0]|[1,1] dots.refill.enable=true
 trainer.logger=[consol]|tensorbord|[console,mlflow]
 trainer.critic_warmup,log_val_generations,esi_redundant_time=-1|nan
 trainer.val_before_train,val_only,balance_batch=first|0|null

@@ -129,8 +129,9 @@ def _json(file: str | Path) -> Any:
     path = require_file(file)
     try:
         return datasets.load_dataset("json", data_files=str(path), split="train")
-    except (datasets.exceptions.DatasetsError, pa.ArrowException, OSError, ValueError) as error:
-        text = f"{file} is no JSON that verl can read, or damaged: {error.__cause__ or error}"
+    except (datasets.exceptions.DatasetsError, pa.ArrowException, OSError, ValueError, StopIteration) as error:
+        told = error.__cause__ or str(error) or "it is empty"
+        text = f"{file} is no JSON that verl can read, or damaged: {told}"
         raise QuestionError(text, key=str(file), reason="file") from error
 
 

@@ -4,6 +4,7 @@ The progress file lies beside the label file that is being made, `LABELS.parquet
 the settings, every other one a question that is done. What stops resumes from it.
 """
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -53,8 +54,8 @@ class RewardRange:
     high: float = 1.0
 
     def __post_init__(self):
-        if not self.low < self.high:
-            text = f"--reward-range {self.low:g} {self.high:g}: the first must be below the second"
+        if not (self.low < self.high and math.isfinite(self.high - self.low)):
+            text = f"--reward-range {self.low:g} {self.high:g}: the first must be below the second, both finite"
             raise ConfigError(text, key="--reward-range", reason="range")
 
     def check(self, reward: float, question_id: str) -> None:

@@ -13,6 +13,7 @@ from verl_dots.config import DotsConfig
 from verl_dots.launch.batch_checks import ACTOR, CRITIC, ENGINES, ULYSSES, check_batches, sequence_parallel
 from verl_dots.methods.refusals import LOSS_MODE, excluded
 from verl_dots.settings import ConfigError, require
+from verl_dots.training.parts import has_critic
 
 logger = logging.getLogger(__name__)
 
@@ -67,6 +68,7 @@ def check_together(config: DictConfig, dots: DotsConfig) -> None:
     check_batches(config)
     _check_devices(config)
     _check_resume(config)
+    _check_what_trains(config)
     rollout, estimator = config.actor_rollout_ref.rollout, config.algorithm.adv_estimator
     if rollout.temperature == 0:
         raise ConfigError(
@@ -153,11 +155,31 @@ def _check_devices(config: DictConfig) -> None:
         )
 
 
+def _check_what_trains(config: DictConfig) -> None:
+    """Refuse settings by which a run would do something else than they say."""
+    trainer, critic = config.trainer, has_critic(config)
+    if trainer.get("val_only") and not trainer.get("val_before_train", True):
+        why = "it would train; set trainer.val_before_train=True"
+        raise excluded("trainer.val_only", True, "trainer.val_before_train=False", why)
+    if trainer.critic_warmup and not critic:
+        why = "the actor would not be updated, and there is no critic that learns meanwhile; set it to 0"
+        raise excluded("trainer.critic_warmup", trainer.critic_warmup, "no critic", why)
+    for part, needed in (("actor_rollout_ref.actor", True), ("critic", critic)):
+        contents = OmegaConf.select(config, f"{part}.checkpoint") or {}
+        for name in ("save_contents", "load_contents") if needed else ():
+            given = contents.get(name)
+            there = given is None or "model" in given or (name == "save_contents" and "hf_model" in given)
+            rule = "must have 'model', or the weights would not be in a checkpoint, or not be taken from it"
+            require(f"{part}.checkpoint.{name}", given, there, rule, "missing")
+
+
 def _check_resume(config: DictConfig) -> None:
-    trainer = config.trainer
+    trainer, path = config.trainer, config.trainer.resume_from_path
     if trainer.resume_mode != "resume_path":
+        if path is not None:
+            why = "it is read with resume_path alone; set trainer.resume_mode=resume_path, or leave the path out"
+            raise excluded("trainer.resume_from_path", path, f"trainer.resume_mode={trainer.resume_mode}", why)
         return
-    path = trainer.resume_from_path
     if not isinstance(path, str) or "global_step_" not in path:
         raise ConfigError(
             f"trainer.resume_from_path={path}: trainer.resume_mode=resume_path needs the folder of a checkpoint, "

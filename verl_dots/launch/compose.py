@@ -1,7 +1,7 @@
 """The config for some overrides: verl's, with the group `dots` and its presets."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
@@ -24,6 +24,22 @@ OmegaConf.register_new_resolver(
 )
 # The group `dots` is the typed config's; hydra gets plain values, so that what is wrong is refused in our words.
 ConfigStore.instance().store(group="dots", name="default", node=plain_values(DotsConfig()))
+
+
+def require_overrides(words: Sequence[str]) -> None:
+    """Refuse words that set nothing, and those that take away a value which a run may not be without.
+
+    Raises:
+        ConfigError: the word, and what to give in its place.
+    """
+    for word in words:
+        if word.startswith("~"):
+            key = word[1:].partition("=")[0]
+            text = f"{word}: a run needs a value of {key}; set it by {key}=VALUE, to null where it may have none"
+            raise ConfigError(text, key=key, reason="missing")
+        if "=" not in word:
+            text = f"{word!r} is no override; give KEY=VALUE, in quotes where it has spaces or brackets"
+            raise ConfigError(text, key=word, reason="unknown")
 
 
 @contextmanager

@@ -53,7 +53,7 @@ def _load(path: str, name: str | None) -> object:
         module = load_module(str(path))
     except FileNotFoundError as error:
         raise ConfigError(f"{KEY}.path={path!r}: there is no such file", key=f"{KEY}.path", reason="file") from error
-    except (ImportError, RuntimeError, OSError, SyntaxError, ValueError) as error:
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever the user's file does
         cause = error.__cause__ or error
         words = f"{KEY}.path={path!r} cannot be imported: {type(cause).__name__}: {cause}"
         raise ConfigError(words, key=f"{KEY}.path", reason="file") from error
@@ -64,6 +64,9 @@ def _load(path: str, name: str | None) -> object:
     function = getattr(module, name)
     if not callable(function) or isinstance(function, type):
         words = f"{KEY}.name: {name!r} in {path} is no function, but a {type(function).__name__}"
+        raise ConfigError(words, key=f"{KEY}.name", reason="type")
+    if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+        words = f"{KEY}.name: {name!r} in {path} yields, so it returns a generator; return the score, once"
         raise ConfigError(words, key=f"{KEY}.name", reason="type")
     return function
 

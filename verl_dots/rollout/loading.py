@@ -36,7 +36,8 @@ def load_engine(
         random_weights: do not read the weights: somebody will send them (verl's load_format "dummy").
 
     Raises:
-        UnsupportedModel: the architecture's attention cannot be replaced, or gives other results in the engine.
+        UnsupportedModel: the architecture's attention cannot be replaced, or gives other results in the engine; or the
+            folder lacks weights of it.
     """
     options = {"dtype": dtype, "attn_implementation": attention.NAME, "trust_remote_code": trust_remote_code}
     try:
@@ -44,7 +45,8 @@ def load_engine(
             hf_config = AutoConfig.from_pretrained(path, trust_remote_code=trust_remote_code)
             model = AutoModelForCausalLM.from_config(hf_config, **options)
         else:
-            model = AutoModelForCausalLM.from_pretrained(path, **options)
+            model, found = AutoModelForCausalLM.from_pretrained(path, output_loading_info=True, **options)
+            _require_weights(path, sorted(found["missing_keys"]))
     except (ValueError, AttributeError) as error:
         if attention.NAME in str(error):
             raise UnsupportedModel(f"{path}: {error}; use rollout.name=vllm or sglang for this model") from error
@@ -52,6 +54,15 @@ def load_engine(
     model = model.to(device).eval()
     check_model(model)
     return Engine(model, config, eos_token_ids(path, model))
+
+
+def _require_weights(path: str, missing: list[str]) -> None:
+    """transformers draws what is not there at random, and says so in a table alone."""
+    if missing:
+        raise UnsupportedModel(
+            f"{path} lacks {len(missing)} weights of its model, {', '.join(missing[:3])} among them: responses would "
+            "be random; give a whole folder"
+        )
 
 
 def eos_token_ids(path: str, model: torch.nn.Module) -> set[int]:

@@ -4,6 +4,7 @@ from omegaconf import DictConfig
 
 from verl_dots.config import DotsConfig
 from verl_dots.methods.refusals import Fixed, refuse_without_groups_to_judge, require_fixed
+from verl_dots.settings import require
 
 ON = "dots.refill.enable=True"
 ONE_BY_ONE = Fixed("data.gen_batch_size", (None, 1), "the number of further questions differs from round to round")
@@ -18,3 +19,7 @@ def refuse_refill(config: DictConfig, dots: DotsConfig) -> None:
     if dots.refill.enable:
         require_fixed(config, ON, ONE_BY_ONE)
         refuse_without_groups_to_judge(config, dots, ON)
+        if dots.refill.within is not None:
+            least, most = dots.refill.within
+            rule = "must hold rates between 0 and 1: groups of 0 and 1 alone teach nothing"
+            require("dots.refill.within", list(dots.refill.within), most > 0 and least < 1, rule)
