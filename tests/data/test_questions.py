@@ -1,5 +1,6 @@
 """Texts of questions; duplicates, conflicts and rows that are no questions."""
 
+import json
 from pathlib import Path
 
 import datasets
@@ -11,6 +12,7 @@ import pytest
 from tests.data_files import row, write
 from tests.refusals import refused
 from verl_dots.data.questions import questions_of, read_questions
+from verl_dots.data.rows import read_rows
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
 CONFLICTS = "dots.selection.conflicting_answers"
@@ -180,6 +182,34 @@ def test_an_empty_file_says_so(tmp_path):
         (tmp_path / name).write_bytes(b"")
         with refused(str(tmp_path / name), "file"):
             read_questions([tmp_path / name])
+
+
+def test_json_whose_rows_differ_in_type_is_read_as_verl_reads_it(tmp_path):
+    """`datasets` keeps the text of such values, and gives what it says."""
+    rows = [row("a", "007"), row("b", "24"), row("c", "1")]
+    rows[0]["extra_info"], rows[1]["extra_info"], rows[2]["extra_info"] = (
+        {},
+        {"level": 3, "tags": ["x"]},
+        {"level": "3"},
+    )
+    rows[1]["reward_model"]["ground_truth"] = 24
+    (tmp_path / "a.jsonl").write_text("".join(json.dumps(each) + "\n" for each in rows))
+    verl = datasets.load_dataset("json", data_files=str(tmp_path / "a.jsonl"), split="train")
+    mine = list(read_rows(tmp_path / "a.jsonl"))
+    for place, theirs in enumerate(verl):
+        for name in ("reward_model", "extra_info"):
+            assert {key: value for key, value in mine[place][name].items() if value is not None} == {
+                key: value for key, value in theirs[name].items() if value is not None
+            }
+    assert read_questions([tmp_path / "a.jsonl"]).texts == ("a", "b", "c")
+
+
+@pytest.mark.parametrize("extra", [[1, 2], "text", 5])
+def test_a_row_of_json_whose_extra_info_is_no_dict_is_named(tmp_path, extra):
+    rows = [row("a") | {"extra_info": {"level": 1}}, row("b") | {"extra_info": extra}]
+    (tmp_path / "a.jsonl").write_text("".join(json.dumps(each) + "\n" for each in rows))
+    with refused("extra_info", "data", "row 1"):
+        read_questions([tmp_path / "a.jsonl"])
 
 
 def test_the_fingerprint_changes_with_questions_and_order():

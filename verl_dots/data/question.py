@@ -53,6 +53,10 @@ def read_question(row: Mapping[str, Any] | None, prompt_key: str = "prompt") -> 
     """
     if row is None:
         raise QuestionError(NOT_UTF8, reason="data")
+    for name in ("reward_model", "extra_info"):  # of a JSON file whose rows differ
+        if not isinstance(row.get(name), Mapping | None):
+            text = f"its {name} is {row[name]!r:.80} ({type(row[name]).__name__}); it must be a dict"
+            raise QuestionError(text, key=name, reason="type")
     prompt = _prompt_of(row, prompt_key)
     truth, answer = _truth_of(row)
     return Question(prompt, _text_of(row, prompt), answer, truth)

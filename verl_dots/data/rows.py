@@ -116,7 +116,7 @@ def require_structs(file: str | Path, schema: pa.Schema) -> None:
     """Raise QuestionError unless reward_model and extra_info hold fields: verl asks both for them by name."""
     for name in ("reward_model", "extra_info"):
         kind = schema.field(name).type if name in schema.names else pa.null()
-        if not pa.types.is_struct(kind) and not pa.types.is_null(kind):
+        if not (pa.types.is_struct(kind) or pa.types.is_null(kind) or _is_json(kind)):
             advice = "json.loads of each row's text, written again, makes one" if _is_text(kind) else "write it as one"
             text = f"{file}: {name} is {kind}; it must be a struct (a dict in each row). {advice}"
             raise QuestionError(text, key=name, reason="type")
@@ -151,12 +151,36 @@ def _rows_or_none(file: str | Path, columns: Sequence[str] | None) -> Iterator[d
 
 def _decoded(batch: pa.RecordBatch) -> list[dict[str, Any] | None]:
     try:
-        return batch.to_pylist()
+        rows = batch.to_pylist()
+        for field in batch.schema:
+            if _holds_json(field.type):
+                read = _as_read([row[field.name] for row in rows], field)
+                rows = [row | {field.name: value} for row, value in zip(rows, read, strict=True)]
+        return rows
     except UnicodeDecodeError:
         if len(batch) == 1:
             return [None]
         half = len(batch) // 2
         return _decoded(batch.slice(0, half)) + _decoded(batch.slice(half))
+
+
+def _is_json(kind: pa.DataType) -> bool:
+    """Whether `datasets` has kept the text of JSON whose rows differ in type: it gives verl what that text says."""
+    return getattr(kind, "extension_name", "") == "arrow.json"
+
+
+def _holds_json(kind: pa.DataType) -> bool:
+    if pa.types.is_struct(kind):
+        return any(_holds_json(field.type) for field in kind)
+    return _is_json(kind) or (pa.types.is_list(kind) and _holds_json(kind.value_type))
+
+
+def _as_read(column: list[Any], field: pa.Field) -> list[Any]:
+    """What verl reads of a column of such a type: of "007" among numbers 7."""
+    import datasets
+
+    features = datasets.Features.from_arrow_schema(pa.schema([field]))
+    return features.decode_column(column, field.name)
 
 
 def _is_text(kind: pa.DataType) -> bool:
@@ -167,4 +191,4 @@ def _has_field(schema: pa.Schema, column: str, field: str) -> bool:
     if column not in schema.names:
         return False
     kind = schema.field(column).type
-    return pa.types.is_struct(kind) and kind.get_field_index(field) >= 0
+    return _is_json(kind) or (pa.types.is_struct(kind) and kind.get_field_index(field) >= 0)
