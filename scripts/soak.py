@@ -58,7 +58,9 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
         "--after", type=int, help="step from which figures are judged (default: a quarter of the steps)"
     )
     parser.add_argument("--keep", action="store_true", help="the judgements and the figure in recipes/evidence")
-    parser.add_argument("--note", default="", help="with --keep: what a reader must know of how the run was made")
+    parser.add_argument(
+        "--note", default="", help="with --keep: what a reader must know of how the run was made (default: nothing)"
+    )
     parser.add_argument("overrides", nargs="*", help="of the recipe")
     args = parser.parse_args(argv)
     args.after = args.steps // 4 if args.after is None else args.after

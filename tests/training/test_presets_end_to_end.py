@@ -3,9 +3,11 @@
 from itertools import combinations
 
 import pytest
+from omegaconf import OmegaConf
 
 from tests.launches import GRPO_RR, assert_resumes, must_train, on, rows_of
 from tests.training.everything import everything
+from verl_dots.methods.adarft.rule import next_target
 
 pytestmark = pytest.mark.e2e
 
@@ -71,7 +73,13 @@ def test_everything_for_two_steps(two_steps):
     for step in (1, 2):
         for name in {name for names in LOGS.values() for name in names}:
             assert rows[step][name] == rows[step][name], name
-    assert rows[2]["replay/share"] > 0 and rows[2]["adarft/target"] != rows[1]["adarft/target"]
+    assert rows[2]["replay/share"] > 0
+    adarft = OmegaConf.load(two_steps / "run" / "config.yaml").dots.adarft
+    rule = {name: adarft[name] for name in ("eta", "sensitivity", "beta")} | dict(
+        zip(("low", "high"), adarft.range, strict=True)
+    )
+    followed = next_target(rows[1]["adarft/target"], rows[1]["adarft/reward"], **rule)
+    assert rows[2]["adarft/target"] == pytest.approx(followed)
     states = {file.name for file in (two_steps / "run" / "global_step_2").glob("*.safetensors")}
     names = ("selection", "adarft", "budget", "temperature", "length_penalty", "replay")
     assert states == {f"{name}.safetensors" for name in names}

@@ -124,7 +124,7 @@ def test_what_would_be_submitted_is_shown_and_what_is_submitted_is_that(tmp_path
     assert not (tmp_path / "told").exists() and not (tmp_path / "checkout/runs").exists()
     # 234 s x 0.125 x 2 x 4 x 2 x 459 steps are 59.7 h on 4 GPUs, twice as long as on 8.
     assert "grpo 239, e3 239" in shown and "1,432" in shown and "not measured here" in shown
-    assert "python -m data_prep.e3 --source train_data_10k.parquet" in shown
+    assert "python -m data_prep.e3 --source E3-RL4LLMs/dataset/train_data.parquet" in shown
     run("--methods", "grpo", "e3", "--submit")
     (told,) = (tmp_path / "told").read_text().splitlines()
     assert told in shown
