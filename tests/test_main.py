@@ -46,6 +46,7 @@ def test_an_override_that_hydra_does_not_take_is_explained(override, key, reason
     [
         ("~actor_rollout_ref.rollout.n", "actor_rollout_ref.rollout.n", "missing"),
         ("~dots.seed", "dots.seed", "missing"),
+        ("~trainer", "trainer", "missing"),
         ("dots.selection.enable", "dots.selection.enable", "unknown"),
     ],
 )
@@ -55,6 +56,12 @@ def test_a_word_that_sets_nothing_is_refused(word, key, reason, monkeypatch):
     monkeypatch.setattr("sys.argv", ["verl_dots", "device=cpu", word])
     with pytest.raises(SystemExit, match=re.escape(word)):
         main()
+
+
+def test_what_no_check_reads_can_be_taken_away():
+    words = ["device=cpu", "~actor_rollout_ref.rollout.engine_kwargs.vllm", "~reward.sandbox_fusion"]
+    require_overrides(words)
+    assert "vllm" not in compose(words).actor_rollout_ref.rollout.engine_kwargs
 
 
 def test_the_command_ends_before_ray_with_one_clear_line():

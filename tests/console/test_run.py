@@ -1,7 +1,9 @@
 """What a user sees of a run, with a process that trains nothing: it writes a run folder and a lot of noise."""
 
+import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -75,10 +77,20 @@ def test_a_request_that_a_dead_run_left_does_not_stop_the_next_one(tmp_path, how
     stop = tmp_path / "run" / "stop"
     stop.parent.mkdir()
     stop.touch()
+    os.utime(stop, (time.time() - 60,) * 2)
     status, lines, _, _ = train(tmp_path, how)
     assert status == 0
     assert f"removed {stop}: it asked an earlier run to stop, and that run has ended" in lines
     assert not stop.exists()
+
+
+def test_a_request_to_stop_during_the_start_is_kept(tmp_path):
+    stop = tmp_path / "run" / "stop"
+    stop.parent.mkdir()
+    stop.touch()
+    os.utime(stop, (time.time() + 60,) * 2)  # it comes while the command imports what it needs
+    _, lines, _, _ = train(tmp_path, "stops")
+    assert stop.exists() and not any("removed" in line for line in lines)
 
 
 def test_a_run_that_was_asked_to_stop_says_how_it_goes_on_and_then_shows_what_is_new(tmp_path):

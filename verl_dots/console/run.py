@@ -12,6 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+import psutil
 import yaml
 
 from verl_dots.console.errors import ErrorTally, first_cause
@@ -87,8 +88,13 @@ class RunConsole:
                 sys.exit(1)  # the console has told why
 
     def _stale_stop(self) -> list[str]:
-        """Take away the request to stop of a run that died before it could; this one would end after a step. A line."""
+        """Take away the request to stop of a run that died before it could; this one would end after a step. A line.
+
+        One that came since this command began is meant for it.
+        """
         try:
+            if (self.folder / STOP_FILE).stat().st_mtime >= psutil.Process().create_time():
+                return []
             (self.folder / STOP_FILE).unlink()
         except FileNotFoundError:
             return []

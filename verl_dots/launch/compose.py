@@ -13,6 +13,7 @@ from hydra.errors import HydraException, MissingConfigException
 from omegaconf import DictConfig, OmegaConf
 
 from verl_dots.config import PRESETS, DotsConfig
+from verl_dots.launch.verl_table import TABLE
 from verl_dots.settings import ConfigError, plain_values, renamed_key, renamed_keys, require_choice, unknown_key
 
 CONFIG_MODULE = "verl_dots.conf"
@@ -27,7 +28,7 @@ ConfigStore.instance().store(group="dots", name="default", node=plain_values(Dot
 
 
 def require_overrides(words: Sequence[str]) -> None:
-    """Refuse words that set nothing, and those that take away a value which a run may not be without.
+    """Refuse words that set nothing, and those that take away a value which is checked: it would go unchecked.
 
     Raises:
         ConfigError: the word, and what to give in its place.
@@ -35,9 +36,10 @@ def require_overrides(words: Sequence[str]) -> None:
     for word in words:
         if word.startswith("~"):
             key = word[1:].partition("=")[0]
-            text = f"{word}: a run needs a value of {key}; set it by {key}=VALUE, to null where it may have none"
-            raise ConfigError(text, key=key, reason="missing")
-        if "=" not in word:
+            if any(f"{known}.".startswith(f"{key}.") for known in TABLE) or key.split(".")[0] == "dots":
+                text = f"{word}: a run needs a value of {key}; set it by {key}=VALUE, to null where it may have none"
+                raise ConfigError(text, key=key, reason="missing")
+        elif "=" not in word:
             text = f"{word!r} is no override; give KEY=VALUE, in quotes where it has spaces or brackets"
             raise ConfigError(text, key=word, reason="unknown")
 
