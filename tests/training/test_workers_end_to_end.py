@@ -34,7 +34,7 @@ LOG_PROB = 1e-4  # absolute, of a token that is kept
 
 def unequal(inputs, folder: Path, workers: int) -> list[str]:
     """Selection, budgets of 2 to 8 rollouts, replay, and rows without an advantage left out."""
-    methods = on("selection", references=12, tau=0.1, mu=1) | on("replay", capacity=8) | on("filter")
+    methods = on("selection", references=8, tau=0.1, mu=1) | on("replay", capacity=8) | on("filter")
     methods |= on("budget", by="predicted", widen="null", least=2, most=8)
     return inputs.without_validation(folder / "run", STEPS, methods, {
         "actor_rollout_ref.actor.policy_loss.loss_mode": "grpo_rr",
