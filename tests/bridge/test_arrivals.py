@@ -10,6 +10,7 @@ from tests.methods.memory import put
 from verl_dots.bridge import arrivals
 from verl_dots.bridge.arrivals import arrived, keep_only, prompts_there
 from verl_dots.bridge.evictions import tell_evictions
+from verl_dots.bridge.looks import Looks
 from verl_dots.bridge.patience import Patience, WaitError
 from verl_dots.bridge.row_tags import age_figures, age_of, sampled_in
 from verl_dots.bridge.rows import TRAIN, announce
@@ -29,10 +30,10 @@ def asked(queue, monkeypatch):  # noqa: F811
 
 def test_named_groups_are_taken_and_the_others_stay(asked):
     said = []
-    rows = arrived(["c", "a"], TRAIN, 0.01, said.append)
+    rows = arrived(["c", "a"], TRAIN, Looks(0.01, said.append))
     assert sorted(rows.keys) == ["a_0_0", "a_1_0", "c_0_0", "c_1_0"] and rows.rewards().count(1.0) == 2
     assert prompts_there() == {"b"} and "b_0_0" in asked.tags[TRAIN]
-    assert len(arrived([], TRAIN, 0.01, said.append)) == 0 and said == []
+    assert len(arrived([], TRAIN, Looks(0.01, said.append))) == 0 and said == []
 
 
 @pytest.mark.parametrize("status", ["finished", "failure"])
@@ -40,7 +41,7 @@ def test_a_group_is_waited_for_until_it_has_ended_one_way_or_the_other(asked, st
     timer = threading.Timer(0.05, asked.kv_batch_put, [["b"], TRAIN], {"tags": [{"status": status}]})
     timer.start()
     said = []
-    assert sorted(arrived(["b"], TRAIN, 0.01, said.append).keys) == ["b_0_0", "b_1_0"]
+    assert sorted(arrived(["b"], TRAIN, Looks(0.01, said.append)).keys) == ["b_0_0", "b_1_0"]
     assert not timer.is_alive() and prompts_there() == {"a", "c"}
     assert said == ["rollouts: 0 groups are there, 1 are with the engine or the reward"]
 
@@ -49,7 +50,7 @@ def test_a_group_that_never_ends_is_waited_for_as_long_as_patience_lasts(asked):
     patience = Patience(0.2, "have more patience")
     told = "waited 0.2 s for rollouts: 1 groups are there, 1 are with"
     with pytest.raises(WaitError, match=told), patience.waiting("rollouts"):
-        arrived(["a", "b"], TRAIN, 0.01, patience.news)
+        arrived(["a", "b"], TRAIN, Looks(0.01, patience.news))
     assert prompts_there() == {"a", "b", "c"}
 
 

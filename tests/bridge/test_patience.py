@@ -3,11 +3,10 @@
 import signal
 import threading
 import time
-from types import SimpleNamespace
 
 import pytest
 
-from verl_dots.bridge.patience import Patience, WaitError, rollouts_told
+from verl_dots.bridge.patience import Patience, WaitError
 
 ADVICE = "have more patience"
 
@@ -83,30 +82,3 @@ def test_a_thread_that_no_signal_reaches_waits_as_long_as_it_likes():
     thread.start()
     thread.join(10)
     assert raised == [] and not thread.is_alive()
-
-
-class Buffer:
-    """As verl's replay buffer looks for rollouts; the first polls see one group more each."""
-
-    def __init__(self, groups):
-        self.pending_keys, self.running_keys = {"train": set()}, {"train": set(range(groups))}
-        self.finished_keys, self.failure_keys, self.partitions = {"train": set()}, {"train": set()}, {"train": {}}
-
-    def _wait_for_next_poll(self, partition_id, last_debug_time):
-        if self.running_keys["train"]:
-            self.finished_keys["train"].add(self.running_keys["train"].pop())
-        return last_debug_time + 1
-
-
-def test_what_has_come_is_news_and_a_poll_that_sees_nothing_new_is_none():
-    told, buffer = [], Buffer(2)
-    rollouts_told(buffer, told.append)
-    assert [buffer._wait_for_next_poll("train", at) for at in range(5)] == [1, 2, 3, 4, 5]
-    assert told == [
-        f"rollouts: {ended} groups are there, {2 - ended} are with the engine or the reward" for ended in range(3)
-    ]
-
-
-def test_a_sampler_that_waits_in_a_way_of_its_own_is_left_alone():
-    rollouts_told(sampler := SimpleNamespace(), print)
-    assert vars(sampler) == {}

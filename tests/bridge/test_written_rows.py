@@ -1,12 +1,17 @@
 """When groups that have ended are written, what is written, and what happens to the others where one cannot be."""
 
 import asyncio
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from transfer_queue.metadata import extract_field_schema
+from transfer_queue.storage.managers.simple_storage_manager import AsyncSimpleStorageManager
+from transfer_queue.utils.serial_utils import decode, encode
 from verl.utils.tensordict_utils import list_of_dict_to_tensordict
 
-from verl_dots.bridge.written_rows import GroupRows, RowWriter, wrapped
+from verl_dots.bridge.written_rows import Columns, GroupRows, RowWriter, batches_for
 
 
 class Queue:
@@ -38,7 +43,7 @@ def written(queue: Queue, ends: dict[str, float], hold_seconds: float = 60, neve
     Args:
         how: of some groups, by name: "partition" and "more" fields; `cancelled`: the group that is given up at once.
     """
-    writer = RowWriter(queue, list_of_dict_to_tensordict, hold_seconds)
+    writer = RowWriter(queue, Columns, hold_seconds)
 
     async def group(name: str, seconds: float) -> None:
         with writer.group():
@@ -110,10 +115,44 @@ def test_a_queue_that_is_cancelled_leaves_nobody_waiting():
     assert all(isinstance(result, asyncio.CancelledError) for result in results.values())
 
 
-def test_wrapped_values_are_those_of_their_own_row():
-    shared = {"level": 3}
-    rows = [{"uid": name, "extra": shared, "score": torch.ones(2), "turns": None} for name in "ab"]
-    found = wrapped(rows)
-    assert [one["uid"].data for one in found] == ["a", "b"] and [one["turns"].data for one in found] == [None, None]
-    assert found[0]["extra"] is found[1]["extra"] and found[0]["extra"].data == shared
-    assert found[0]["score"] is rows[0]["score"]
+ROWS = [
+    {
+        "uid": name,
+        "extra": {"level": 3, "of": (1, 2)},
+        "turns": None,
+        "number": np.int64(number),
+        "messages": np.array([{"role": "user", "content": name}], dtype=object),
+        "input_ids": torch.arange(2 + number),
+        "position": torch.arange(3) + number,
+        "scores": torch.ones(1 + number, 2),
+    }
+    for number, name in enumerate("abc")
+]
+
+
+def sent(fields: Any) -> tuple[dict, dict]:
+    """The schema that the TransferQueue's controller is told, and what its storage decodes of each field."""
+    of_unit = {name: AsyncSimpleStorageManager._select_by_positions(fields[name], [0, 2]) for name in fields.keys()}
+    return extract_field_schema(fields), decode(encode(of_unit))
+
+
+def test_columns_are_sent_as_the_tensordict_of_verl_is():
+    (schema, values), (of_verl, its_values) = sent(Columns(ROWS)), sent(list_of_dict_to_tensordict(ROWS))
+    assert schema == of_verl and schema["input_ids"]["per_sample_shapes"] == [(2,), (3,), (4,)]
+    assert list(values) == list(its_values) == list(ROWS[0])
+    for name in ROWS[0]:
+        for mine, of_its in zip(values[name], its_values[name], strict=True):
+            assert type(mine) is type(of_its) and np.array_equal(mine, of_its), name
+    assert values["uid"] == ["a", "c"] and values["turns"] == [None, None]
+    assert [one.tolist() for one in values["input_ids"]] == [[0, 1], [0, 1, 2, 3]]
+
+
+def test_one_row_is_a_batch_too():
+    schema, values = extract_field_schema(Columns(ROWS[:1])), Columns(ROWS[:1])
+    assert values.batch_size == (1,) and values["uid"] == ["a"] and values["input_ids"].tolist() == [[0, 1]]
+    assert schema == extract_field_schema(list_of_dict_to_tensordict(ROWS[:1]))
+
+
+def test_another_storage_gets_the_batch_of_verl():
+    assert batches_for("SimpleStorage", list_of_dict_to_tensordict) is Columns
+    assert batches_for("MooncakeStore", list_of_dict_to_tensordict) is list_of_dict_to_tensordict

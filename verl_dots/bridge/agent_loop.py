@@ -37,7 +37,7 @@ from verl_dots.bridge.responses import CheckedResponses
 from verl_dots.bridge.rewards import QuickRewards
 from verl_dots.bridge.seeds import DistinctRequests, own_randomness
 from verl_dots.bridge.single_turn import PromptTokens, SharedSingleTurn, is_single_turn
-from verl_dots.bridge.written_rows import GroupRows, RowWriter
+from verl_dots.bridge.written_rows import GroupRows, RowWriter, batches_for
 from verl_dots.rewards.limits import SilenceLimit, require_usable_reward
 
 # Fields of a prompt for this worker alone; they are not stored with its trajectories.
@@ -132,7 +132,8 @@ class SeededAgentLoopWorker(agent_loop_tq.AgentLoopWorkerTQ.__ray_metadata__.mod
         # verl's methods name the client and the function as globals of their module; this process runs nothing else
         # that does.
         if not isinstance(agent_loop_tq.tq, _GroupQueue):
-            writer = RowWriter(agent_loop_tq.tq, agent_loop_tq.list_of_dict_to_tensordict)
+            backend = self.config.transfer_queue.backend.storage_backend
+            writer = RowWriter(agent_loop_tq.tq, batches_for(backend, agent_loop_tq.list_of_dict_to_tensordict))
             agent_loop_tq.tq = _GroupQueue(agent_loop_tq.tq, writer)
             agent_loop_tq.list_of_dict_to_tensordict = list
         self._writer = agent_loop_tq.tq.writer
@@ -154,6 +155,10 @@ class SeededAgentLoopWorker(agent_loop_tq.AgentLoopWorkerTQ.__ray_metadata__.mod
             tools=ToolListWrap(self.tools),
             prompt_tokens=lambda: _group.get().tokens,
         )
+
+    async def all_written(self) -> None:
+        """Returns once nothing is left of the prompts that it was given."""
+        await self._writer.over()
 
     async def _run_prompt(self, prompt: dict, sampling_params: dict, trajectory: dict, trace: bool = False) -> None:
         _group.set(
@@ -212,6 +217,7 @@ class SeededAgentLoopManager(agent_loop_tq.AgentLoopManagerTQ):
         super().__init__(*args, **kwargs)
         self.agent_loop_workers_class = ray.remote(SeededAgentLoopWorker)
         self.temperature: float | None = None  # of training rollouts; None leaves the workers' own
+        self._unwritten: list[ray.ObjectRef] = []  # one a worker that may still write
 
     def generate_sequences(self, prompts: TensorDict) -> None:
         """verl's, at this step's temperature; validation keeps its own, and prompts that have one theirs."""
@@ -219,3 +225,11 @@ class SeededAgentLoopManager(agent_loop_tq.AgentLoopManagerTQ):
             column = np.array([self.temperature] * len(prompts), dtype=object)
             prompts[TEMPERATURE] = tu.get_tensordict({TEMPERATURE: column})[TEMPERATURE]
         super().generate_sequences(prompts)
+        self._unwritten = [worker.all_written.remote() for worker in self.agent_loop_workers]
+
+    def rest(self, seconds: float) -> None:
+        """Return after so many seconds, or as soon as the workers have written all that they were asked for."""
+        if self._unwritten:
+            _, self._unwritten = ray.wait(self._unwritten, num_returns=len(self._unwritten), timeout=seconds)
+        else:
+            time.sleep(seconds)

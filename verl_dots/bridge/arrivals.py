@@ -1,18 +1,17 @@
 """Groups of verl's TransferQueue by their names: those that are there, and those that a checkpoint has left behind."""
 
-import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 
 import transfer_queue as tq
 
-from verl_dots.bridge.patience import rollouts_text
+from verl_dots.bridge.looks import Looks
 from verl_dots.bridge.row_tags import place_of
 from verl_dots.bridge.rows import TRAIN, Rows
 
 ENDED = ("finished", "failure")
 
 
-def arrived(uids: Sequence[str], partition: str, poll_seconds: float, news: Callable[[str], None]) -> Rows:
+def arrived(uids: Sequence[str], partition: str, looks: Looks) -> Rows:
     """All rows of some groups, once each of these has ended; their prompts leave the queue.
 
     verl's replay buffer hands over the oldest groups that have ended, whichever these are.
@@ -20,19 +19,17 @@ def arrived(uids: Sequence[str], partition: str, poll_seconds: float, news: Call
     Args:
         uids: of the groups, whose prompts are in the queue.
         partition: that they are in.
-        poll_seconds: between two looks.
-        news: called with what is there and what is waited for, where that has changed.
+        looks: of the trainer.
     """
-    names, seen = set(uids), None
+    names = set(uids)
     while True:
-        tags = _tags(partition)
+        with looks.look():
+            tags = _tags(partition)
         keys = [key for key, tag in tags.items() if not tag.get("is_prompt") and place_of(key)[0] in names]
         ended = sum(tags[uid]["status"] in ENDED for uid in uids)
         if ended == len(uids):
             break
-        if seen != (seen := (ended, len(keys))):
-            news(rollouts_text(ended, len(uids) - ended))
-        time.sleep(poll_seconds)
+        looks.pause(ended, len(uids) - ended, partition, len(keys))
     if uids:
         tq.kv_clear(keys=list(uids), partition_id=partition)
     return Rows.of(keys, [tags[key] for key in keys], partition)

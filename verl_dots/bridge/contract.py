@@ -98,12 +98,11 @@ CONTRACT = (
     Part(f"{V1}.trainer_base", "training/modes.py", attributes="register_trainer TRAINER_REGISTRY"),
     Part("transfer_queue", "bridge/arrivals.py", called="kv_list(partition_id) kv_clear(keys partition_id)"),
     Part(BUFFER, "bridge/trainer.py", called="sample(global_steps partition_id batch_size)"),
-    Part(BUFFER, "training/trainer.py", attributes="poll_interval"),
     Part(
         BUFFER,
-        "bridge/patience.py",
-        overridden="_wait_for_next_poll(partition_id last_debug_time)",
-        attributes="partitions pending_keys running_keys finished_keys failure_keys",
+        "bridge/looks.py",
+        overridden="_wait_for_next_poll(partition_id last_debug_time) _sync_metadata_from_transfer_queue()",
+        attributes="partitions pending_keys running_keys finished_keys failure_keys poll_interval",
     ),
     Part(
         "verl.experimental.reward_loop.RewardLoopManager", "bridge/patient_trainer.py", attributes="reward_loop_workers"

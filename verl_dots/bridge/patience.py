@@ -6,44 +6,15 @@ interrupts whatever this process's main thread waits in; Ray lets such an interr
 
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, NoReturn
+from typing import NoReturn
 
 ADVICE = "raise dots.patience_seconds if it takes longer than that"
 
 
 class WaitError(RuntimeError):
     """Something was waited for too long; the message says what, how long, and how to wait longer."""
-
-
-def rollouts_text(ended: int, left: int) -> str:
-    """So many groups of rollouts have ended, so many others are waited for."""
-    return f"rollouts: {ended} groups are there, {left} are with the engine or the reward"
-
-
-def rollouts_told(buffer: Any, news: Callable[[str], None]) -> None:
-    """Have verl's replay buffer tell, as often as it looks for rollouts, what has come since it looked before.
-
-    Args:
-        buffer: verl's; a sampler of the user's that waits in another way tells nothing.
-        news: called with what is there and what is waited for, where that has changed.
-    """
-    if not hasattr(buffer, "_wait_for_next_poll"):
-        return
-    wait, seen = buffer._wait_for_next_poll, None
-
-    def wait_and_tell(partition: str, last: float) -> float:
-        nonlocal seen
-        ended = len(buffer.finished_keys[partition]) + len(buffer.failure_keys[partition])
-        left = len(buffer.pending_keys[partition]) + len(buffer.running_keys[partition])
-        now = (partition, ended, left, len(buffer.partitions[partition]))
-        if now != seen:
-            seen = now
-            news(rollouts_text(ended, left))
-        return wait(partition, last)
-
-    buffer._wait_for_next_poll = wait_and_tell
 
 
 class Patience:

@@ -10,7 +10,8 @@ from verl.trainer.ppo.v1.trainer_base import PPOTrainer
 from verl.utils.debug import marked_timer
 
 from verl_dots.bridge.failures import RolloutFailure
-from verl_dots.bridge.patience import ADVICE, Patience, WaitError, rollouts_told
+from verl_dots.bridge.looks import Looks, look_with
+from verl_dots.bridge.patience import ADVICE, Patience, WaitError
 from verl_dots.bridge.watch import Watch, ends_in_time, processes_of
 from verl_dots.bridge.workers import SEEDED
 from verl_dots.rewards.limits import limit_memory
@@ -29,7 +30,8 @@ class PatientTrainer(PPOTrainer):
     def __init__(self, config: DictConfig):
         self.patience = Patience(config.dots.patience_seconds, ADVICE)
         super().__init__(config)
-        rollouts_told(self.replay_buffer, self.patience.news)
+        self.looks = Looks(config.dots.poll_seconds, self.patience.news)
+        look_with(self.replay_buffer, self.looks)
 
     def init(self) -> None:
         """verl's: start the workers and load the checkpoint."""
@@ -50,6 +52,7 @@ class PatientTrainer(PPOTrainer):
 
     def fit(self, agent_loop_manager: Any) -> None:
         """verl's: train to the end, or until a process has died that it waits for."""
+        self.looks.rest = getattr(agent_loop_manager, "rest", self.looks.rest)  # one of the user's has none
         watch, wait = Watch(processes_of(self, agent_loop_manager)), self.patience.waiting("the first step")
         with ends_in_time(), watch as self.watch, wait:
             super().fit(agent_loop_manager)

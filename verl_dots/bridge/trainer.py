@@ -112,7 +112,7 @@ class BridgeTrainer(MiniBatchTrainer):
     def arrived(self, uids: list[str], partition: str = TRAIN) -> Rows:
         """All rows of these groups, once each has ended, whatever else there is."""
         with self.collecting():
-            return arrived(uids, partition, self.replay_buffer.poll_interval, self.patience.news)
+            return arrived(uids, partition, self.looks)
 
     @property
     def has_colocated_rewards(self) -> bool:

@@ -2,9 +2,13 @@
 
 verl's worker writes each trajectory alone, and the status of its group before and after. Here the rows of a group
 wait for its last one, and groups that end near each other travel together. A status is written after its rows.
+
+verl makes a TensorDict of them, which wraps each value of each row. The TransferQueue's own storage takes the columns
+apart again; `Columns` is what it reads of a TensorDict, and nothing more.
 """
 
 import asyncio
+import warnings
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,7 +16,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from tensordict import NonTensorData, TensorDict
 
 HOLD_SECONDS = 0.5
 
@@ -52,15 +55,16 @@ class RowWriter:
 
     Args:
         queue: module or client with TransferQueue's `async_kv_batch_put`.
-        together: makes a batch of rows' fields; verl's `list_of_dict_to_tensordict`.
+        together: makes a batch of rows' fields: `Columns`, or verl's `list_of_dict_to_tensordict`.
         hold_seconds: that an ended group waits for others at most.
     """
 
     def __init__(
-        self, queue: Any, together: Callable[[list[dict[str, Any]]], TensorDict], hold_seconds: float = HOLD_SECONDS
+        self, queue: Any, together: Callable[[list[dict[str, Any]]], Any], hold_seconds: float = HOLD_SECONDS
     ):
         self._queue, self._together, self._hold_seconds = queue, together, hold_seconds
         self._begun = 0  # groups that are not over, among them those that wait here or are being written
+        self._over = asyncio.Event()
         self._ended: list[_Ended] = []
         self._timer: asyncio.TimerHandle | None = None
         self._being_written = 0
@@ -70,11 +74,19 @@ class RowWriter:
     def group(self) -> Iterator[None]:
         """For as long as a group is rolled out and written: others wait for it."""
         self._begun += 1
+        self._over.clear()
         try:
             yield
         finally:
             self._begun -= 1
             self._write_if_none_is_left()
+            if not self._begun:
+                self._over.set()
+
+    async def over(self) -> None:
+        """Returns once every group that has begun has been rolled out and written, or has failed."""
+        if self._begun:
+            await self._over.wait()
 
     async def write(self, uid: str, partition: str, rows: GroupRows, tag: dict[str, Any]) -> None:
         """Write a group's rows, then its tag under `uid`. Returns, or raises, once it has been done."""
@@ -134,25 +146,37 @@ class RowWriter:
                 alike[tuple(sorted(fields))].add([key], [fields], [tag])
         for rows in alike.values():
             await self._queue.async_kv_batch_put(
-                keys=rows.keys, fields=self._together(wrapped(rows.fields)), tags=rows.tags, partition_id=partition
+                keys=rows.keys, fields=self._together(rows.fields), tags=rows.tags, partition_id=partition
             )
         await self._queue.async_kv_batch_put(
             keys=[group.uid for group in groups], partition_id=partition, tags=[group.tag for group in groups]
         )
 
 
-def wrapped(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Rows whose values other than tensors are wrapped as tensordict does it, once for all rows that share a value.
+class Columns(dict[str, Any]):
+    """Fields of rows by name, as the TransferQueue's SimpleStorage reads them of a batch.
 
-    The columns of a question are the same objects in all rows of its group.
+    A column of tensors is one tensor, nested where their shapes differ; any other is the list of its values.
+
+    Args:
+        rows: one dict of fields each, all with the same names.
     """
-    known: dict[int, NonTensorData] = {}
 
-    def wrap(value: Any) -> Any:
-        if isinstance(value, torch.Tensor):
-            return value
-        if (found := known.get(id(value))) is None:
-            found = known[id(value)] = NonTensorData(value)
-        return found
+    def __init__(self, rows: list[dict[str, Any]]):
+        super().__init__({name: _column([row[name] for row in rows]) for name in rows[0]})
+        self.batch_size = torch.Size([len(rows)])
 
-    return [{name: wrap(value) for name, value in row.items()} for row in rows]
+
+def _column(values: list[Any]) -> Any:
+    if not all(isinstance(value, torch.Tensor) for value in values):
+        return values
+    if all(value.shape == values[0].shape for value in values):
+        return torch.stack(values)
+    with warnings.catch_warnings():  # torch calls this layout a prototype; it is taken apart faster than the other
+        warnings.simplefilter("ignore", UserWarning)
+        return torch.nested.as_nested_tensor(values, layout=torch.strided)
+
+
+def batches_for(backend: str, of_verl: Callable[[list[dict[str, Any]]], Any]) -> Callable[[list[dict[str, Any]]], Any]:
+    """What makes a batch of rows' fields for a storage of the TransferQueue, by its name."""
+    return Columns if backend == "SimpleStorage" else of_verl

@@ -46,7 +46,6 @@ class DotsTrainer(TolerantTrainer):
             if one_by_one(self.stage_classes):
                 config.data.gen_batch_size = 1  # any number of questions can be asked for
         super().__init__(config, given)
-        self.replay_buffer.poll_interval = self.dots.poll_seconds
 
     # --- a step ----------------------------------------------------------------------------------------------
 
