@@ -5,7 +5,8 @@
 
 Runs the recipe, then its limits in this process: the bare engine on as many rollouts of the same questions by the
 same model, a forward and a backward pass over these rollouts with an optimizer step, and an import of verl's workers.
-With several `--tree` (checkouts of this project) they alternate, `--rounds` times. CPU seconds are by process.
+With several `--tree` (checkouts of this project) they alternate, `--rounds` times, and the limits are measured anew in
+each round. CPU seconds are by process.
 
     last lines, for each tree:
     generation: X of the bare engine    validation: X of the bare engine    update: X of bare
@@ -21,7 +22,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 from tempfile import mkdtemp
 
@@ -157,11 +158,13 @@ def last_lines(runs: list[Run], alone: Limits) -> str:
 def main(argv: list[str] | None = None) -> None:
     args = arguments(argv)
     runs: dict[str, list[Run]] = {tree: [] for tree in args.tree}
+    each: list[Limits] = []
     for number in range(args.rounds):
         for tree in args.tree:
             runs[tree].append(run(tree, args))
             errors().print(f"round {number + 1}, {tree}: step {runs[tree][-1].parts['step']:.2f} s")
-    alone = limits(args, round(runs[args.tree[0]][0].rollouts))
+        each.append(limits(args, round(runs[args.tree[0]][0].rollouts)))
+    alone = Limits(*(statistics.median(figures) for figures in zip(*map(astuple, each), strict=True)))
     console = output()
     for tree, of_tree in runs.items():
         console.print(*tables(tree, of_tree))

@@ -11,6 +11,7 @@ from transfer_queue.storage.managers.simple_storage_manager import AsyncSimpleSt
 from transfer_queue.utils.serial_utils import decode, encode
 from verl.utils.tensordict_utils import list_of_dict_to_tensordict
 
+from verl_dots.bridge import written_rows
 from verl_dots.bridge.written_rows import Columns, GroupRows, RowWriter, batches_for
 
 
@@ -73,6 +74,19 @@ def test_the_last_group_to_end_takes_all_others_with_it():
     for name in "abc":
         assert queue.put["train", f"{name}_0_0"] == {"uid": name, "score": [1.0, ord(name)], "tag": {"of": name}}
         assert queue.put["train", name] == {"tag": {"status": name}}
+
+
+def test_groups_are_written_once_as_many_have_ended_as_have_not(monkeypatch):
+    monkeypatch.setattr(written_rows, "LEAST_ROWS", 1)
+    queue = Queue()
+    written(queue, {name: 0.02 * place for place, name in enumerate("abcdefgh")})
+    assert [call for call in queue.calls if len(call[0]) == 1] == [[*"abcd"], ["e", "f"], ["g"], ["h"]]
+
+
+def test_few_rows_wait_for_the_last_group():
+    queue = Queue()
+    written(queue, {name: 0.02 * place for place, name in enumerate("abcdefgh")})
+    assert [call for call in queue.calls if len(call[0]) == 1] == [[*"abcdefgh"]]
 
 
 def test_a_group_waits_no_longer_than_it_may():

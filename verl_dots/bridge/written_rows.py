@@ -18,6 +18,7 @@ from typing import Any
 import torch
 
 HOLD_SECONDS = 0.5
+LEAST_ROWS = 16  # of a write while other groups are rolled out
 
 
 @dataclass
@@ -49,9 +50,10 @@ class _Ended:
 
 
 class RowWriter:
-    """Writes ended groups together: once no group is left that has not ended, or the first of them has waited enough.
+    """Writes ended groups together: once as many wait as are rolled out, or the first of them has waited enough.
 
-    A write costs most of its time for itself, whatever it holds, and in a step nobody reads a group before the last.
+    A write costs much of its time for itself, whatever it holds, and in a step nobody reads a group before the last.
+    So there are few of them; yet the last one, for which the trainer waits, is small.
 
     Args:
         queue: module or client with TransferQueue's `async_kv_batch_put`.
@@ -79,7 +81,7 @@ class RowWriter:
             yield
         finally:
             self._begun -= 1
-            self._write_if_none_is_left()
+            self._write_if_few_are_left()
             if not self._begun:
                 self._over.set()
 
@@ -95,11 +97,13 @@ class RowWriter:
         self._ended.append(_Ended(uid, partition, rows, tag, written))
         if self._timer is None:
             self._timer = loop.call_later(self._hold_seconds, self._write_now)
-        self._write_if_none_is_left()
+        self._write_if_few_are_left()
         await written
 
-    def _write_if_none_is_left(self) -> None:
-        if self._ended and len(self._ended) + self._being_written >= self._begun:
+    def _write_if_few_are_left(self) -> None:
+        left = self._begun - self._being_written - len(self._ended)
+        enough = left <= len(self._ended) and sum(len(group.rows.keys) for group in self._ended) >= LEAST_ROWS
+        if self._ended and (left <= 0 or enough):
             self._write_now()
 
     def _write_now(self) -> None:
