@@ -79,7 +79,7 @@ def test_a_worker_is_over_once_all_its_groups_are_written_or_have_failed(ends):
         writer, order = RowWriter(Refused(), Columns), []
 
         async def group(name, seconds):
-            with writer.group():
+            with writer.group(name):
                 await asyncio.sleep(seconds)
                 try:
                     await writer.write(name, "train", GroupRows(), {"status": "finished"})

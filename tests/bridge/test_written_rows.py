@@ -47,7 +47,7 @@ def written(queue: Queue, ends: dict[str, float], hold_seconds: float = 60, neve
     writer = RowWriter(queue, Columns, hold_seconds)
 
     async def group(name: str, seconds: float) -> None:
-        with writer.group():
+        with writer.group(name):
             await asyncio.sleep(seconds)
             rows = GroupRows()
             rows.add([f"{name}_0_0"], [row(name, **how.get(name, {}).get("more", {}))], [{"of": name}])
@@ -59,7 +59,7 @@ def written(queue: Queue, ends: dict[str, float], hold_seconds: float = 60, neve
         if "cancelled" in how:
             tasks[how["cancelled"]].cancel()
         if never is not None:
-            with writer.group():
+            with writer.group("never"):
                 await asyncio.sleep(never)
         done = await asyncio.wait_for(asyncio.gather(*tasks.values(), return_exceptions=True), 20)
         return dict(zip(ends, done, strict=True))

@@ -170,7 +170,7 @@ class SeededAgentLoopWorker(agent_loop_tq.AgentLoopWorkerTQ.__ray_metadata__.mod
                 first_session=int(prompt.pop(FIRST_SESSION, 0)),
             )
         )
-        with self._writer.group():
+        with self._writer.group(prompt["uid"]):
             await super()._run_prompt(prompt, sampling_params, trajectory, trace)
 
     async def _run_agent_loop(

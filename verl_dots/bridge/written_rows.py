@@ -67,20 +67,22 @@ class RowWriter:
         self._queue, self._together, self._hold_seconds = queue, together, hold_seconds
         self._begun = 0  # groups that are not over, among them those that wait here or are being written
         self._over = asyncio.Event()
+        self._rolled_out: set[str] = set()  # groups that have not ended
         self._ended: list[_Ended] = []
         self._timer: asyncio.TimerHandle | None = None
-        self._being_written = 0
         self._writing: set[asyncio.Task] = set()
 
     @contextmanager
-    def group(self) -> Iterator[None]:
+    def group(self, uid: str) -> Iterator[None]:
         """For as long as a group is rolled out and written: others wait for it."""
         self._begun += 1
+        self._rolled_out.add(uid)
         self._over.clear()
         try:
             yield
         finally:
             self._begun -= 1
+            self._rolled_out.discard(uid)
             self._write_if_few_are_left()
             if not self._begun:
                 self._over.set()
@@ -94,6 +96,7 @@ class RowWriter:
         """Write a group's rows, then its tag under `uid`. Returns, or raises, once it has been done."""
         loop = asyncio.get_running_loop()
         written = loop.create_future()
+        self._rolled_out.discard(uid)
         self._ended.append(_Ended(uid, partition, rows, tag, written))
         if self._timer is None:
             self._timer = loop.call_later(self._hold_seconds, self._write_now)
@@ -101,9 +104,8 @@ class RowWriter:
         await written
 
     def _write_if_few_are_left(self) -> None:
-        left = self._begun - self._being_written - len(self._ended)
-        enough = left <= len(self._ended) and sum(len(group.rows.keys) for group in self._ended) >= LEAST_ROWS
-        if self._ended and (left <= 0 or enough):
+        left, rows = len(self._rolled_out), sum(len(group.rows.keys) for group in self._ended)
+        if self._ended and (left == 0 or (left <= len(self._ended) and rows >= LEAST_ROWS)):
             self._write_now()
 
     def _write_now(self) -> None:
@@ -119,11 +121,9 @@ class RowWriter:
         by_partition = defaultdict(list)
         for group in ended:
             by_partition[group.partition].append(group)
-        self._being_written += len(ended)
         try:
             await asyncio.gather(*(self._write_or_raise(*one) for one in by_partition.items()))
         finally:
-            self._being_written -= len(ended)
             for group in ended:
                 if not group.written.done():  # the write was cancelled: nobody may wait for it for ever
                     group.written.cancel()
