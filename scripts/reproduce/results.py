@@ -38,7 +38,6 @@ A claim that failed is shown as missed. Nothing was measured on a GPU.
 A final accuracy is the mean of a run's last three validations. Brackets are 95 % bootstrap intervals.
 Of three seeds such an interval is their range; it shows how far they lie apart and is no test.
 Effective groups are those of a batch. Reused references, which are kept because they are effective, count.
-`all` was measured while these still moved AdaRFT's target, which they do no more.
 
 ```bash
 bash scripts/reproduce.sh --scale cpu --check              # make all runs, and compare their fingerprints with these

@@ -146,7 +146,7 @@ ROWS = [
 
 def sent(fields: Any) -> tuple[dict, dict]:
     """The schema that the TransferQueue's controller is told, and what its storage decodes of each field."""
-    of_unit = {name: AsyncSimpleStorageManager._select_by_positions(fields[name], [0, 2]) for name in fields.keys()}
+    of_unit = {name: AsyncSimpleStorageManager._select_by_positions(fields[name], [0, 2]) for name in ROWS[0]}
     return extract_field_schema(fields), decode(encode(of_unit))
 
 

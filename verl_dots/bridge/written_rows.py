@@ -61,9 +61,7 @@ class RowWriter:
         hold_seconds: that an ended group waits for others at most.
     """
 
-    def __init__(
-        self, queue: Any, together: Callable[[list[dict[str, Any]]], Any], hold_seconds: float = HOLD_SECONDS
-    ):
+    def __init__(self, queue: Any, together: Callable[[list[dict[str, Any]]], Any], hold_seconds: float = HOLD_SECONDS):
         self._queue, self._together, self._hold_seconds = queue, together, hold_seconds
         self._begun = 0  # groups that are not over, among them those that wait here or are being written
         self._over = asyncio.Event()
