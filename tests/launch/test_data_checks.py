@@ -118,6 +118,19 @@ def test_rows_that_cannot_be_asked_or_scored_never_start_a_run(folder, wrong, na
         checked(folder, [wrong])
 
 
+@pytest.mark.parametrize(("low", "high"), [(5, 6), (0, 0.5), (0.5, 1), (-1, 0)])
+def test_a_range_without_the_rewards_of_the_questions_never_starts_a_run(folder, low, high):
+    file = write_rows(folder / "a.parquet", [row(letter) for letter in "abcd"])
+    with refused("dots.reward_range", "range", "questions of arithmetic have the rewards 0 and 1"):
+        check_data(config_of(folder, file, dots__reward_range=[low, high]), train=True)
+
+
+@pytest.mark.parametrize(("low", "high"), [(0, 1), (-1, 1), (0, 2)])
+def test_a_range_may_hold_more_than_the_rewards(folder, low, high):
+    file = write_rows(folder / "a.parquet", [row(letter) for letter in "abcd"])
+    check_data(config_of(folder, file, dots__reward_range=[low, high]), train=True)
+
+
 def test_ground_truths_that_no_response_matches_are_counted_in_a_warning(folder, caplog):
     caplog.set_level(logging.WARNING)
     rows = [row("a"), row("b", "This problem has no solution, so that there is no answer here.")]

@@ -95,6 +95,8 @@ def check_data(config: DictConfig, train: bool = True) -> None:
             raise ConfigError(f"{key}: {error}", key=key, reason="data") from error
         _judge(key, reports, command, [kind for kind in ERRORS if kind not in left_out])
         _count(config, key, reports, left_out, needed)
+        if key == TRAIN and _ours(config):
+            _require_range(config, {source for report in reports for source in report.sources})
 
 
 def command_of(config: DictConfig, files: Sequence[str], counted: bool) -> str:
@@ -131,6 +133,14 @@ def _require_class(config: DictConfig) -> None:
 
 def _ours(config: DictConfig) -> bool:
     return config.reward.custom_reward_function.path == compute.PATH
+
+
+def _require_range(config: DictConfig, sources: set[str]) -> None:
+    """Refuse a range of rewards in which right or wrong answers to the questions would not be."""
+    low, high = config.dots.reward_range
+    known = ", ".join(sorted(filter(compute.is_right_or_wrong, sources)))
+    must = f"questions of {known} have the rewards 0 and 1, and the range must hold both: set it to [0,1]"
+    require("dots.reward_range", [low, high], not known or low <= 0 < 1 <= high, must, "range")
 
 
 def _judge(key: str, reports: Sequence[FileReport], command: str, errors: Sequence[str]) -> None:

@@ -105,6 +105,11 @@ READERS: dict[Scorer, Callable[[str], tuple[str, str] | None]] = {
 }
 
 
+def is_right_or_wrong(data_source: str) -> bool:
+    """Whether responses to questions of a source have the reward 0 or 1."""
+    return SCORERS.get(data_source) in READERS
+
+
 def register(data_source: str, scorer: Scorer, quick: bool = False) -> None:
     """Score responses to questions of `data_source` with `scorer`.
 
