@@ -11,6 +11,7 @@ from verl_dots.settings import ConfigError, require, unknown_key
 KEY = "reward.custom_reward_function"
 ARGUMENTS = f"{KEY}.reward_kwargs"
 ENTRIES = ("path", "name", "reward_kwargs")
+FILTERED_BY = ("reward", *compute.REPORTED)  # by verl's dynamic sampling, with the package's own reward
 # What verl's reward managers pass.
 PASSED = ("data_source", "solution_str", "ground_truth", "extra_info")
 
@@ -42,6 +43,8 @@ def check_reward(config: DictConfig) -> None:
             compute.options_of(arguments)
         except (TypeError, ValueError) as error:
             raise ConfigError(f"{ARGUMENTS}: {error}", key=ARGUMENTS, reason="range") from error
+        if config.algorithm.filter_groups.enable and config.reward.reward_manager.name == "naive":
+            require_name("algorithm.filter_groups.metric", config.algorithm.filter_groups.metric, FILTERED_BY)
 
 
 def _load(path: str, name: str | None) -> object:

@@ -126,6 +126,10 @@ def register(data_source: str, scorer: Scorer, quick: bool = False) -> None:
         QUICK.add(scorer)
 
 
+REPORTED = ("score", "acc")
+"""What `compute_score` returns, by name."""
+
+
 def compute_score(
     data_source: str,
     solution_str: str,
