@@ -34,8 +34,8 @@ class DotsConfig(Settings):
             train.log in the run folder), or "full" (all output of all processes).
         seed: of the whole run: order of the data, sampling of responses, mini-batches, selection. The same seed gives
             the same run on a CPU.
-        poll_seconds: between two looks for rollouts at least. A look comes at once where all have ended, and later where
-            looking would take more than a tenth of the time. Runs on GPUs begin with 0.5.
+        poll_seconds: between two looks for rollouts at least. A look comes at once when all have ended, and later
+            where looking would take more than a tenth of the time. Runs on GPUs begin with 0.5.
         patience_seconds: longest that a run waits without news: for its workers to start, the next group of rollouts, a
             part of a step, a checkpoint. Past it the run ends and says what it waited for. More than the longest group
             takes to be rolled out and scored.
