@@ -2,6 +2,7 @@
 
 import json
 import re
+import sys
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -36,7 +37,14 @@ class Endpoint:
             def log_message(self, *_):
                 pass
 
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        class Server(ThreadingHTTPServer):
+            def handle_error(
+                self, *_
+            ):  # a client that closes early: what a server prints of it is no message of the client
+                if not isinstance(sys.exception(), ConnectionError):
+                    super().handle_error(*_)
+
+        self.server = Server(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self.server.server_port}/v1"
         # By default it looks twice a second whether it is to end.
         threading.Thread(target=self.server.serve_forever, args=[0.01], daemon=True).start()

@@ -17,6 +17,7 @@ from verl_dots.bridge import arrivals
 from verl_dots.bridge import trainer as bridge
 from verl_dots.bridge.agent_loop import PARTITION, TEMPERATURE
 from verl_dots.bridge.evictions import tell_evictions
+from verl_dots.bridge.looks import Looks
 from verl_dots.bridge.failures import RolloutFailure
 from verl_dots.bridge.prompts import SIZE
 from verl_dots.bridge.questions import TrainQuestions
@@ -91,6 +92,7 @@ class MemoryAsync(MemoryTrainer, ColocateAsyncTrainer):
         self.replay_buffer = replay_buffer.ReplayBufferAsync(
             "colocate_async", {}, sampler.threshold, "drop", {}, poll_interval=0.01, refill_fn=self._more
         )
+        self.looks = Looks(0.01, self.patience.news)
         tell_evictions(self.replay_buffer, self.evicted)
         self.agent_loop_manager = Engine(queue)
         store = store_of(self.stage_classes)
