@@ -17,8 +17,8 @@ from verl_dots.bridge import arrivals
 from verl_dots.bridge import trainer as bridge
 from verl_dots.bridge.agent_loop import PARTITION, TEMPERATURE
 from verl_dots.bridge.evictions import tell_evictions
-from verl_dots.bridge.looks import Looks
 from verl_dots.bridge.failures import RolloutFailure
+from verl_dots.bridge.looks import Looks
 from verl_dots.bridge.prompts import SIZE
 from verl_dots.bridge.questions import TrainQuestions
 from verl_dots.bridge.rows import TRAIN, Rows
