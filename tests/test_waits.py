@@ -25,7 +25,6 @@ ENDED_OTHERWISE = {
     "scripts/mutate_stages.py": {"receiver.recv": "polled before"},
     "scripts/reproduce/__main__.py": {"subprocess.run": "the command itself, in the foreground, after its runs"},
     "verl_dots/bridge/patient_trainer.py": {"ray.get": "within a wait of `Patience`"},
-    "verl_dots/bridge/written_rows.py": {"self._over.wait": "the trainer asks, and looks after some time all the same"},
     "verl_dots/data/checks.py": {"future.result": "asks the grader, each of whose calls has a limit"},
     "verl_dots/doctor/context.py": {"subprocess.run": "makes 64 questions, before any check"},
     "verl_dots/doctor/life.py": {"subprocess.run": "within a check, whose process has a limit"},

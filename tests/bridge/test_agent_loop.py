@@ -2,11 +2,13 @@
 
 import copy
 from collections import Counter
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
+from verl.trainer.ppo.v1 import agent_loop_tq
 from verl.utils import tensordict_utils as tu
 
 from tests.bridge.workers import SO, AsyncQueue, Server, ServerOfMany, Workers, config_of
@@ -16,6 +18,7 @@ from verl_dots.bridge.agent_loop import (
     PARTITION,
     REPEATED,
     TEMPERATURE,
+    SeededAgentLoopManager,
     number_repeats,
     prompt_text,
 )
@@ -144,6 +147,33 @@ def test_further_rollouts_of_a_begun_group_are_those_that_it_would_have_had(roll
     assert indexes == [104, 105, 106, 107] * 3
     row = rest.queue.fields["train"]["u0_4_0"]
     assert FIRST_SESSION not in row and row["session_id"] == 4
+
+
+class Asked:
+    """A worker's handle that keeps what it is given."""
+
+    def __init__(self):
+        self.batches = []
+        self.generate_sequences = SimpleNamespace(remote=lambda batch: self.batches.append(list(batch["uid"])))
+        self.all_written = SimpleNamespace(remote=lambda: "written")
+
+
+@pytest.mark.parametrize(("count", "sizes"), [(3, [2, 1]), (128, [64, 64]), (130, [33, 32, 33, 32]), (300, [50] * 6)])
+@pytest.mark.parametrize("read_back", [False, True])
+def test_workers_get_prompts_in_parts_and_in_order(monkeypatch, count, sizes, read_back):
+    columns = {"uid": np.array([f"u{number}" for number in range(count)], dtype=object)}
+    batch = tu.get_tensordict(columns | {"dummy_tensor": torch.zeros(count, 1, dtype=torch.uint8)})
+    if read_back:  # from the queue, after a resume: what was one tensor is nested
+        batch["dummy_tensor"] = torch.nested.as_nested_tensor([torch.zeros(1)] * count, layout=torch.jagged)
+    monkeypatch.setattr(agent_loop_tq.ray, "get", list)
+    manager = object.__new__(SeededAgentLoopManager)
+    manager.agent_loop_workers, manager.temperature = [Asked(), Asked()], None
+    manager.generate_sequences(batch)
+    parts = [
+        part for each in zip(*(worker.batches for worker in manager.agent_loop_workers), strict=True) for part in each
+    ]
+    assert [len(part) for part in parts] == sizes and sum(parts, []) == list(columns["uid"])
+    assert manager._unwritten == ["written"] * 2
 
 
 def prompts(*questions):

@@ -42,7 +42,10 @@ def test_what_has_come_is_news_and_a_look_that_sees_nothing_new_is_none():
     assert told == [
         f"rollouts: {ended} groups are there, {2 - ended} are with the engine or the reward" for ended in range(3)
     ]
-    assert rests == [0.25] * 5
+    assert rests == [0.25] * 5 and buffer.poll_interval == 0.25
+    looks.begin()
+    buffer._wait_for_next_poll("train", 5)
+    assert len(told) == 4 and told[-1] == told[-2]
 
 
 def test_looking_takes_a_tenth_of_the_time_and_no_pause_is_long():
@@ -54,9 +57,11 @@ def test_looking_takes_a_tenth_of_the_time_and_no_pause_is_long():
     assert 0.18 <= rests[0] < LONGEST_SECONDS  # nine times what the look took, which is 0.02 s at least
     looks._took = 10.0
     looks.pause(0, 1)
+    looks.longest = 0.5
+    looks.pause(0, 1)
     looks.seconds = 7.0
     looks.pause(0, 1)
-    assert rests[1:] == [LONGEST_SECONDS, 7.0]
+    assert rests[1:] == [LONGEST_SECONDS, 0.5, 7.0]
 
 
 def test_a_sampler_that_waits_in_a_way_of_its_own_waits_the_seconds_of_the_config():
@@ -95,3 +100,18 @@ def test_a_worker_is_over_once_all_its_groups_are_written_or_have_failed(ends):
         return order
 
     assert asyncio.run(run()) == [*ends, "over"]
+
+
+def test_who_asked_before_is_answered_when_somebody_asks_again():
+    async def run():
+        writer = RowWriter(Refused(), Columns)
+        with writer.group("a"):
+            first = asyncio.ensure_future(writer.over())
+            await asyncio.sleep(0)
+            last = asyncio.ensure_future(writer.over())
+            await asyncio.wait_for(first, 20)
+            there = last.done()
+        await asyncio.wait_for(last, 20)
+        return there
+
+    assert asyncio.run(run()) is False

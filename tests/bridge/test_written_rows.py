@@ -170,3 +170,16 @@ def test_one_row_is_a_batch_too():
 def test_another_storage_gets_the_batch_of_verl():
     assert batches_for("SimpleStorage", list_of_dict_to_tensordict) is Columns
     assert batches_for("MooncakeStore", list_of_dict_to_tensordict) is list_of_dict_to_tensordict
+
+
+@pytest.mark.parametrize("kind", [torch.int64, torch.float32, torch.bfloat16, torch.bool, torch.int16, torch.uint16])
+def test_a_column_of_any_type_is_kept(kind):
+    column = Columns([{"x": torch.ones(2).to(kind)}, {"x": torch.ones(3).to(kind)}])["x"]
+    assert [(one.dtype, len(one)) for one in column.unbind()] == [(kind, 2), (kind, 3)]
+
+
+def test_a_column_of_several_types_is_refused_as_verl_does_it():
+    rows = [{"x": torch.tensor([1, 2, 3])}, {"x": torch.tensor([0.25, 0.75])}]
+    for together in (Columns, list_of_dict_to_tensordict):
+        with pytest.raises(RuntimeError, match="same dtype"):
+            together(rows)

@@ -17,6 +17,7 @@ Rollouts of verl's single-turn loop share one loop object; loops with tools, sev
 import contextvars
 import hashlib
 import json
+import math
 import time
 from collections import Counter
 from dataclasses import dataclass, field
@@ -225,7 +226,8 @@ class SeededAgentLoopManager(agent_loop_tq.AgentLoopManagerTQ):
         if self.temperature is not None and not {"validate", TEMPERATURE} & set(prompts.keys()):
             column = np.array([self.temperature] * len(prompts), dtype=object)
             prompts[TEMPERATURE] = tu.get_tensordict({TEMPERATURE: column})[TEMPERATURE]
-        for part in prompts.split(TOGETHER * len(self.agent_loop_workers)):
+        # By chunks: prompts that were read back from the queue are nested, and cannot be cut in another way.
+        for part in prompts.chunk(math.ceil(len(prompts) / (TOGETHER * len(self.agent_loop_workers)))):
             super().generate_sequences(part)
         self._unwritten = [worker.all_written.remote() for worker in self.agent_loop_workers]
 

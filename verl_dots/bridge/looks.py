@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import Any
 
 SHARE = 0.1  # of the time that looking may take
-LONGEST_SECONDS = 2.0  # that this makes a pause
+LONGEST_SECONDS = 2.0  # of a pause that this makes
 
 
 def rollouts_text(ended: int, left: int) -> str:
@@ -24,14 +24,19 @@ class Looks:
     Args:
         seconds: of a pause, `dots.poll_seconds`; more where a look takes long.
         news: called with what is there and what is waited for, where that has changed.
+        longest: seconds of a pause at most, unless `seconds` are more.
     """
 
-    def __init__(self, seconds: float, news: Callable[[str], None]):
-        self.seconds, self._news = seconds, news
+    def __init__(self, seconds: float, news: Callable[[str], None], longest: float = LONGEST_SECONDS):
+        self.seconds, self.longest, self._news = seconds, longest, news
         # Returns after so many seconds, or as soon as the rollouts that were asked for last have ended.
         self.rest: Callable[[float], None] = time.sleep
         self._took = 0.0
         self._seen: tuple | None = None
+
+    def begin(self) -> None:
+        """Other rollouts are waited for from now on: what is there of them is news."""
+        self._seen = None
 
     @contextmanager
     def look(self) -> Iterator[None]:
@@ -50,7 +55,7 @@ class Looks:
         if self._seen != (seen := (ended, left, *more)):
             self._seen = seen
             self._news(rollouts_text(ended, left))
-        seldom = min(LONGEST_SECONDS, self._took * (1 - SHARE) / SHARE)
+        seldom = min(self.longest, self._took * (1 - SHARE) / SHARE)
         self.rest(max(self.seconds, seldom))
 
 
@@ -58,14 +63,13 @@ def look_with(buffer: Any, looks: Looks) -> None:
     """Have verl's replay buffer look for rollouts when `looks` says so.
 
     Args:
-        buffer: verl's; a sampler of the user's that waits in another way waits `looks.seconds`.
+        buffer: verl's; a sampler of the user's that waits in another way may wait its `poll_interval`, `looks.seconds`.
         looks: of the trainer.
     """
+    buffer.poll_interval = looks.seconds
     if not hasattr(buffer, "_wait_for_next_poll"):
-        buffer.poll_interval = looks.seconds
         return
     list_all, wait = buffer._sync_metadata_from_transfer_queue, buffer._wait_for_next_poll
-    buffer.poll_interval = 0.0
 
     def listed() -> None:
         with looks.look():
@@ -75,6 +79,10 @@ def look_with(buffer: Any, looks: Looks) -> None:
         ended = len(buffer.finished_keys[partition]) + len(buffer.failure_keys[partition])
         left = len(buffer.pending_keys[partition]) + len(buffer.running_keys[partition])
         looks.pause(ended, left, partition, len(buffer.partitions[partition]))
-        return wait(partition, last)
+        buffer.poll_interval = 0.0  # it has rested
+        try:
+            return wait(partition, last)
+        finally:
+            buffer.poll_interval = looks.seconds
 
     buffer._sync_metadata_from_transfer_queue, buffer._wait_for_next_poll = listed, wait_and_tell

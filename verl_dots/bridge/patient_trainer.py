@@ -10,7 +10,7 @@ from verl.trainer.ppo.v1.trainer_base import PPOTrainer
 from verl.utils.debug import marked_timer
 
 from verl_dots.bridge.failures import RolloutFailure
-from verl_dots.bridge.looks import Looks, look_with
+from verl_dots.bridge.looks import LONGEST_SECONDS, Looks, look_with
 from verl_dots.bridge.patience import ADVICE, Patience, WaitError
 from verl_dots.bridge.watch import Watch, ends_in_time, processes_of
 from verl_dots.bridge.workers import SEEDED
@@ -30,7 +30,8 @@ class PatientTrainer(PPOTrainer):
     def __init__(self, config: DictConfig):
         self.patience = Patience(config.dots.patience_seconds, ADVICE)
         super().__init__(config)
-        self.looks = Looks(config.dots.poll_seconds, self.patience.news)
+        longest = min(LONGEST_SECONDS, config.dots.patience_seconds / 10)
+        self.looks = Looks(config.dots.poll_seconds, self.patience.news, longest)
         look_with(self.replay_buffer, self.looks)
 
     def init(self) -> None:
@@ -71,6 +72,7 @@ class PatientTrainer(PPOTrainer):
         Raises:
             RolloutFailure: there was no news of them for too long.
         """
+        self.looks.begin()
         try:
             with self.patience.waiting("rollouts"):
                 yield

@@ -173,6 +173,7 @@ class BridgeTrainer(MiniBatchTrainer):
 
     def validate(self) -> dict:
         """verl's validation; its figures."""
+        self.looks.begin()
         with self.patience.waiting(f"the validation at step {self.global_steps}"):
             return super()._validate()
 

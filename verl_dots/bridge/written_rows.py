@@ -11,7 +11,7 @@ import asyncio
 import warnings
 from collections import defaultdict
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -64,7 +64,7 @@ class RowWriter:
     def __init__(self, queue: Any, together: Callable[[list[dict[str, Any]]], Any], hold_seconds: float = HOLD_SECONDS):
         self._queue, self._together, self._hold_seconds = queue, together, hold_seconds
         self._begun = 0  # groups that are not over, among them those that wait here or are being written
-        self._over = asyncio.Event()
+        self._over: asyncio.Future | None = None  # of who asked last
         self._rolled_out: set[str] = set()  # groups that have not ended
         self._ended: list[_Ended] = []
         self._timer: asyncio.TimerHandle | None = None
@@ -75,7 +75,6 @@ class RowWriter:
         """For as long as a group is rolled out and written: others wait for it."""
         self._begun += 1
         self._rolled_out.add(uid)
-        self._over.clear()
         try:
             yield
         finally:
@@ -83,12 +82,21 @@ class RowWriter:
             self._rolled_out.discard(uid)
             self._write_if_few_are_left()
             if not self._begun:
-                self._over.set()
+                self._tell_over()
 
     async def over(self) -> None:
-        """Returns once every group that has begun has been rolled out and written, or has failed."""
+        """Returns once every group that has begun has been rolled out and written, or has failed.
+
+        Who asked before is answered now: where groups begin all the time, those who wait would become ever more.
+        """
+        self._tell_over()
         if self._begun:
-            await self._over.wait()
+            self._over = asyncio.get_running_loop().create_future()
+            await self._over
+
+    def _tell_over(self) -> None:
+        if self._over is not None and not self._over.done():
+            self._over.set_result(None)
 
     async def write(self, uid: str, partition: str, rows: GroupRows, tag: dict[str, Any]) -> None:
         """Write a group's rows, then its tag under `uid`. Returns, or raises, once it has been done."""
@@ -174,9 +182,14 @@ def _column(values: list[Any]) -> Any:
         return values
     if all(value.shape == values[0].shape for value in values):
         return torch.stack(values)
-    with warnings.catch_warnings():  # torch calls this layout a prototype; it is taken apart faster than the other
-        warnings.simplefilter("ignore", UserWarning)
-        return torch.nested.as_nested_tensor(values, layout=torch.strided)
+    if len({value.dtype for value in values}) == 1:
+        with suppress(RuntimeError), warnings.catch_warnings():
+            warnings.simplefilter(
+                "ignore", UserWarning
+            )  # torch calls this layout a prototype; it is taken apart faster
+            return torch.nested.as_nested_tensor(values, layout=torch.strided)
+    # verl's layout takes a few types more, and raises where types differ.
+    return torch.nested.as_nested_tensor(values, layout=torch.jagged)
 
 
 def batches_for(backend: str, of_verl: Callable[[list[dict[str, Any]]], Any]) -> Callable[[list[dict[str, Any]]], Any]:
