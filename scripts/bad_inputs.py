@@ -32,7 +32,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from scripts.sections import asked_to_write, settle
 from verl_dots.engines.environment import prepare_environment
-from verl_dots.launch.compose import compose, refused_override
+from verl_dots.launch.compose import compose, refused_override, require_new_keys
 from verl_dots.settings import ConfigError
 
 ROOT = Path(__file__).parents[1]
@@ -115,7 +115,9 @@ def refusal(config: DictConfig, where: str, given: str) -> ConfigError | None:
 
     try:
         if where == "settings":
-            validate(changed(config, given.split()))
+            with_them = changed(config, given.split())
+            require_new_keys(given.split(), with_them)
+            validate(with_them)
             return None
         write_rows(Path("changed.parquet"), _changed_rows(where, given))
         validate(changed(config, ["data.train_files=changed.parquet"]))

@@ -1,7 +1,10 @@
 """The config of a run as hydra composes it."""
 
+import pytest
 import yaml
+from omegaconf import OmegaConf
 
+from tests.refusals import refused
 from verl_dots.launch.compose import compose
 
 
@@ -10,3 +13,31 @@ def test_what_libyaml_reads_is_what_python_reads(monkeypatch):
     monkeypatch.delattr(yaml, "CSafeLoader")
     assert compose(["device=cpu", "dots.preset=all"]) == by_c
     assert yaml.SafeLoader is safe
+
+
+@pytest.mark.parametrize(
+    ("added", "meant"),
+    [
+        ("+trainer.save_frequ=5", "trainer.save_freq"),
+        ("+actor_rollout_ref.actor.clip_rato=0.3", "actor_rollout_ref.actor.clip_ratio"),
+    ],
+)
+def test_a_key_that_is_added_beside_one_of_nearly_its_name_is_refused(added, meant):
+    key = added[1:].partition("=")[0]
+    with refused(key, "unknown", f"did you mean {meant}?"):
+        compose(["device=cpu", added])
+    assert OmegaConf.select(compose(["device=cpu", f"+{added}"]), key) is not None
+
+
+@pytest.mark.parametrize(
+    "added",
+    [
+        "+actor_rollout_ref.model.override_config.max_position_embeddings=512",
+        "+actor_rollout_ref.rollout.engine_kwargs.vllm.kv_cache_memory_bytes=1",
+        "+data.apply_chat_template_kwargs.prefix=x",
+        "+mine.own=1",
+    ],
+)
+def test_other_keys_may_be_added(added):
+    key, value = added[1:].split("=")
+    assert str(OmegaConf.select(compose(["device=cpu", added]), key)) == value

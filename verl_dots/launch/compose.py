@@ -1,5 +1,6 @@
 """The config for some overrides: verl's, with the group `dots` and its presets."""
 
+import difflib
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -19,6 +20,7 @@ from verl_dots.settings import ConfigError, plain_values, renamed_key, renamed_k
 CONFIG_MODULE = "verl_dots.conf"
 CONFIG_NAME = "dots_trainer"
 PRESET = "dots.preset"
+NEARLY = 0.85  # of difflib's ratio, from which on two names are taken for one
 # Hydra's pkg:// would import verl to find its config: most of the time that it takes to refuse a misspelt key.
 OmegaConf.register_new_resolver(
     "config_of_verl", lambda: str(Path(find_spec("verl").submodule_search_locations[0], "trainer/config")), replace=True
@@ -82,7 +84,7 @@ def compose(overrides: list[str]) -> DictConfig:
     overrides = with_preset(overrides)
     with read_by_libyaml(), hydra.initialize_config_module(CONFIG_MODULE, version_base=None):
         try:
-            return hydra.compose(CONFIG_NAME, overrides=overrides)
+            config = hydra.compose(CONFIG_NAME, overrides=overrides)
         except MissingConfigException as error:
             group, _, name = (error.missing_cfg_file or "").rpartition("/")
             require_choice(group, name, tuple(error.options or ()))
@@ -92,6 +94,30 @@ def compose(overrides: list[str]) -> DictConfig:
         except HydraException as error:
             plain = hydra.compose(CONFIG_NAME, overrides=[o for o in overrides if o.startswith(("device=", "preset="))])
             raise refused_override(error, plain) from error
+    require_new_keys(overrides, config)
+    return config
+
+
+def require_new_keys(overrides: Sequence[str], config: DictConfig) -> None:
+    """Refuse a key that `+` adds beside one of nearly its name: nobody would read it.
+
+    Args:
+        config: with the overrides.
+
+    Raises:
+        ConfigError: the key, and the one that may be meant.
+    """
+    for override in overrides:
+        if not override.startswith("+") or override.startswith("++"):
+            continue
+        key = override[1:].partition("=")[0]
+        group, _, name = key.rpartition(".")
+        beside = OmegaConf.select(config, group) if group else config
+        others = [str(other) for other in beside if other != name] if isinstance(beside, DictConfig) else []
+        if near := difflib.get_close_matches(name, others, n=1, cutoff=NEARLY):
+            known = f"{group}.{near[0]}" if group else near[0]
+            text = f"{override}: nothing is called {key}; did you mean {known}? Where you mean it, write ++{key}=VALUE"
+            raise ConfigError(text, key=key, reason="unknown")
 
 
 def refused_override(error: Exception, config: DictConfig) -> ConfigError:
