@@ -22,7 +22,7 @@ from omegaconf import DictConfig
 
 from verl_dots.engines.environment import prepare_environment
 from verl_dots.engines.warm_workers import WarmWorkers, warm_workers
-from verl_dots.launch.compose import CONFIG_MODULE, CONFIG_NAME, compose, require_overrides, with_preset
+from verl_dots.launch.compose import CONFIG_MODULE, CONFIG_NAME, compose, require_overrides, with_home, with_preset
 from verl_dots.settings import ConfigError
 
 # Whether `main` has validated the config already: hydra's own command line hides what a check would say.
@@ -33,6 +33,7 @@ _warm: list[WarmWorkers] = []
 
 def main() -> None:
     """Check the overrides, then hand over to hydra's own command line (--cfg, --multirun, --hydra-help ...)."""
+    sys.argv[1:] = with_home(sys.argv[1:])
     plain = not any(argument.startswith("-") for argument in sys.argv[1:])
     # Behind an option of hydra's stand words that are no overrides.
     overrides = [word for word in sys.argv[1:] if plain or ("=" in word and not word.startswith("-"))]

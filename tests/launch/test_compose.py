@@ -41,3 +41,17 @@ def test_a_key_that_is_added_beside_one_of_nearly_its_name_is_refused(added, mea
 def test_other_keys_may_be_added(added):
     key, value = added[1:].split("=")
     assert str(OmegaConf.select(compose(["device=cpu", added]), key)) == value
+
+
+def test_the_folder_of_the_user_is_meant_wherever_a_path_is(monkeypatch):
+    monkeypatch.setenv("HOME", "/home/her")
+    config = compose(
+        [
+            "device=cpu", "trainer.default_local_dir=~/runs/mine", "trainer.resume_from_path='~/runs/global_step_5'",
+            "data.train_files=[~/a.parquet,~/b.parquet]", "+mine.note='a~/b'",
+        ]
+    )  # fmt: skip
+    assert config.trainer.default_local_dir == "/home/her/runs/mine"
+    assert config.trainer.resume_from_path == "/home/her/runs/global_step_5"
+    assert list(config.data.train_files) == ["/home/her/a.parquet", "/home/her/b.parquet"]
+    assert config.mine.note == "a~/b"

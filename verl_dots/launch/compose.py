@@ -1,6 +1,7 @@
 """The config for some overrides: verl's, with the group `dots` and its presets."""
 
 import difflib
+import os
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -75,13 +76,22 @@ def with_preset(overrides: list[str]) -> list[str]:
     return changed
 
 
+def with_home(overrides: Sequence[str]) -> list[str]:
+    """Overrides in which `~/`, which a shell leaves alone after a `=`, is the user's folder, in lists, too.
+
+    verl expands it in some of its settings alone, and makes a folder called `~` of others.
+    """
+    home = os.path.expanduser("~")
+    return [re.sub(r"(?<=[=\[,\"'])~(?=/)", lambda _: home, override) for override in overrides]
+
+
 def compose(overrides: list[str]) -> DictConfig:
     """The config for some overrides.
 
     Raises:
         ConfigError: hydra refuses one; the message names the nearest key that exists.
     """
-    overrides = with_preset(overrides)
+    overrides = with_home(with_preset(overrides))
     with read_by_libyaml(), hydra.initialize_config_module(CONFIG_MODULE, version_base=None):
         try:
             config = hydra.compose(CONFIG_NAME, overrides=overrides)
