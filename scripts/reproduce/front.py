@@ -15,7 +15,10 @@ from verl_dots.evidence.records import ACCURACY_RUN, Evidence
 
 SECTION, STEM = "results", "accuracy"
 AGAINST = ("steps", "tokens")  # time is there for runs that were timed alone
-SHOWN = ("method", "final accuracy (%)", "above GRPO (points)", "generated tokens (k)", "reached")
+SHOWN = (
+    "method", "final accuracy (%)", "above GRPO (points)", "above GRPO at equal tokens (points)",
+    "generated tokens (k)", "reached",
+)  # fmt: skip
 
 
 def table_of(overview: Table) -> str:

@@ -11,6 +11,7 @@ from verl_dots.evidence.records import RUN_COLUMNS, RUN_KEY, STEP_COLUMNS, Evide
 MEASURES = (
     "final_accuracy",
     "difference",
+    "difference_at_tokens",
     "generated_tokens",
     "steps",
     "step_seconds",

@@ -37,6 +37,16 @@ def test_costs_of_reaching_the_baselines_accuracies_by_hand():
     assert [grpo[cost_column("steps", 100, hold)] for hold in HOLDS] == [30, 30]
 
 
+def test_accuracy_above_the_baselines_at_equal_tokens_by_hand():
+    rows = rows_of({("grpo", 1): GRPO, ("dots", 1): DOTS, ("never", 1): NEVER})
+    # In all 1500 tokens, where GRPO is half of the way from 0.4 to 0.3.
+    assert rows["dots", 1]["difference_at_tokens"] == pytest.approx(0.8 - 0.35)
+    assert rows["never", 1]["difference_at_tokens"] == pytest.approx(rows["never", 1]["difference"])
+    assert rows["grpo", 1]["difference_at_tokens"] == 0
+    more = run({0: 0.2, 10: 0.3, 20: 0.7}, tokens=300)  # 6000 in all; GRPO's 3000 are at step 10
+    assert rows_of({("grpo", 1): GRPO, ("more", 1): more})["more", 1]["difference_at_tokens"] == pytest.approx(-0.3)
+
+
 def test_savings_by_hand():
     dots = rows_of({("grpo", 1): GRPO, ("dots", 1): DOTS})["dots", 1]
     assert (dots["step_seconds"], dots["step_ratio"], dots["saved_per_step"]) == (3.0, 1.5, -0.5)

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from verl_dots.evidence import measures
@@ -122,10 +123,18 @@ def _whole_run(steps: pd.DataFrame, curve: pd.DataFrame, base: pd.DataFrame) -> 
         "final_accuracy": final,
         "gain": final - first,
         "difference": final - of_base[1],
+        "difference_at_tokens": _ahead_at_equal_tokens(curve, base),
         **{target_column(share): target if climbs else math.nan for share, target in targets.items()},
         **{name: metric_means.mean_of(steps, key) for name, key in measures.OUTCOMES.items()},
         "rho": next((mean for mean in rhos if not math.isnan(mean)), math.nan),
     }
+
+
+def _ahead_at_equal_tokens(curve: pd.DataFrame, base: pd.DataFrame) -> float:
+    """Accuracy above the baseline's once both have generated as many tokens as the one that generates fewer."""
+    tokens_E, of_base_E = (of["generated_tokens"].to_numpy(float) for of in (curve, base))
+    end = min(tokens_E[-1], of_base_E[-1])
+    return float(np.interp(end, tokens_E, curve["accuracy"]) - np.interp(end, of_base_E, base["accuracy"]))
 
 
 def _between(first: float, final: float, share: float) -> float:

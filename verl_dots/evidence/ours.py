@@ -111,10 +111,14 @@ def _figure(measure: str, scale: float = 1.0) -> Measure:
     return lambda ours, asked: summary_cells.figure(ours.summary, asked.combination, asked.method, measure, scale)
 
 
-def _difference(ours: Ours, asked: Asked) -> Cell:
-    """Points of final accuracy above the baseline's run of the same seed."""
-    of_baseline = asked.method == BASELINE and asked.combination in set(ours.summary.combination)
-    return "baseline" if of_baseline else _figure("difference", 100.0)(ours, asked)
+def _difference(measure: str) -> Measure:
+    """Points of accuracy above the baseline's run of the same seed."""
+
+    def difference(ours: Ours, asked: Asked) -> Cell:
+        of_baseline = asked.method == BASELINE and asked.combination in set(ours.summary.combination)
+        return "baseline" if of_baseline else _figure(measure, 100.0)(ours, asked)
+
+    return difference
 
 
 def _seconds(ours: Ours, asked: Asked, scale: float = 1.0) -> Cell:
@@ -198,7 +202,7 @@ def _curve(rows: pd.DataFrame, smoothing: str) -> validation_curves.Curve:
 MEASURES: dict[str, Measure] = {
     **{name: _saving(name) for name in summary_cells.SAVINGS},
     "final_accuracy": _figure("final_accuracy", 100.0),
-    "difference": _difference,
+    **{name: _difference(name) for name in ("difference", "difference_at_tokens")},
     "thousand_tokens": _figure("generated_tokens", 1e-3),
     "seconds_per_step": _seconds,
     "hours": _training_time(3600.0),

@@ -21,6 +21,7 @@ SAVED = {
 }
 NOTES = (
     "Above GRPO: by how many points the final accuracy is above that of the baseline's run of the same seed.",
+    "At equal tokens: the same once both have generated as many tokens as the one that generates fewer.",
     "Saved: the share of the baseline's cost that a method needs less until it first has the baseline's final "
     "accuracy; below 0 it needs more. For good: until the accuracy stays.",
     "Reached: seeds that come to the baseline's final accuracy. Where one does not, nothing is averaged.",
@@ -30,7 +31,8 @@ NOTES = (
 def overview(ours: Ours, combinations: Combinations) -> Table:
     """A section for each combination, and one for the mean of them where the summary has it."""
     columns = [Column("method"), Column("reached"), Column("final accuracy", "%")]
-    columns += [Column("above GRPO", "points"), Column("generated tokens", "k", digits=1)]
+    columns += [Column("above GRPO", "points"), Column("above GRPO at equal tokens", "points")]
+    columns += [Column("generated tokens", "k", digits=1)]
     columns += [Column(heading, "%", digits=1) for heading in SAVED]
     names = sorted(set(ours.evidence.runs.combination))
     sections = [
@@ -49,5 +51,5 @@ def _rows(ours: Ours, combination: str, methods: list[str]) -> tuple[tuple[Cell,
 
 def _row(ours: Ours, asked: Asked) -> tuple[Cell, ...]:
     reached = summary_cells.reached(ours.summary, asked.combination, asked.method)
-    measures = ("final_accuracy", "difference", "thousand_tokens", *SAVED.values())
+    measures = ("final_accuracy", "difference", "difference_at_tokens", "thousand_tokens", *SAVED.values())
     return (label(asked.method), reached, *(ours.cell(measure, asked) for measure in measures))

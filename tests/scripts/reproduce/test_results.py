@@ -81,7 +81,8 @@ def test_the_readme_has_a_row_a_method_and_the_curves(places):
     assert cells[0] == list(front.SHOWN)
     assert [row[0] for row in cells[2:]] == ["GRPO", "DOTS + RR"] and [row[-1] for row in cells[2:]] == ["2 of 2"] * 2
     # Means of the three validations: (10 + 30 + 40) / 3, and 20 of GRPO.
-    assert cells[3][1].startswith("26.67") and cells[3][2].startswith("6.67") and cells[3][3].startswith("0.4")
+    assert cells[3][1].startswith("26.67") and cells[3][4].startswith("0.4")
+    assert cells[3][2].startswith("6.67") and cells[3][3].startswith("6.67"), "both generate as many tokens"
     assert text.startswith("before\n") and text.endswith("after\n")
     drawn = (places / "evidence/results/accuracy.svg").read_text()
     assert "2 runs a line" in drawn and "generated tokens" in drawn and "seeds" not in drawn
