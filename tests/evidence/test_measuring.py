@@ -47,6 +47,13 @@ def test_accuracy_above_the_baselines_at_equal_tokens_by_hand():
     assert rows_of({("grpo", 1): GRPO, ("more", 1): more})["more", 1]["difference_at_tokens"] == pytest.approx(-0.3)
 
 
+@pytest.mark.parametrize("without", ["grpo", "dots"])
+def test_where_tokens_are_not_recorded_nothing_is_said_of_equal_ones(without):
+    runs = {("grpo", 1): GRPO, ("dots", 1): DOTS}
+    runs[without, 1] = runs[without, 1].assign(generated_tokens=math.nan)
+    assert math.isnan(rows_of(runs)["dots", 1]["difference_at_tokens"])
+
+
 def test_savings_by_hand():
     dots = rows_of({("grpo", 1): GRPO, ("dots", 1): DOTS})["dots", 1]
     assert (dots["step_seconds"], dots["step_ratio"], dots["saved_per_step"]) == (3.0, 1.5, -0.5)

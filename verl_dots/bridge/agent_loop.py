@@ -46,8 +46,9 @@ PARTITION = "__partition__"
 FIRST_ROLLOUT = "__first_rollout__"  # index of the prompt's first session: two groups of one question differ by it
 FIRST_SESSION = "__first_session__"  # of a prompt of which earlier sessions are in the queue
 REPEATED = 10_000  # apart from each other: more than any group has rollouts
-TOGETHER = 64  # prompts that a worker is given at once: the engine begins with them while others are on their way
 TEMPERATURE = "__temperature__"  # of the step, where it is not the one of the workers' own config
+# Prompts that a worker is given at once: the engine begins with them while others are on their way.
+PROMPTS_TOGETHER = 64
 
 
 @dataclass
@@ -227,7 +228,7 @@ class SeededAgentLoopManager(agent_loop_tq.AgentLoopManagerTQ):
             column = np.array([self.temperature] * len(prompts), dtype=object)
             prompts[TEMPERATURE] = tu.get_tensordict({TEMPERATURE: column})[TEMPERATURE]
         # By chunks: prompts that were read back from the queue are nested, and cannot be cut in another way.
-        for part in prompts.chunk(math.ceil(len(prompts) / (TOGETHER * len(self.agent_loop_workers)))):
+        for part in prompts.chunk(math.ceil(len(prompts) / (PROMPTS_TOGETHER * len(self.agent_loop_workers)))):
             super().generate_sequences(part)
         self._unwritten = [worker.all_written.remote() for worker in self.agent_loop_workers]
 

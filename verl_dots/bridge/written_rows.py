@@ -110,8 +110,8 @@ class RowWriter:
         await written
 
     def _write_if_few_are_left(self) -> None:
-        left, rows = len(self._rolled_out), sum(len(group.rows.keys) for group in self._ended)
-        if self._ended and (left == 0 or (left <= len(self._ended) and rows >= LEAST_ROWS)):
+        left, ended = len(self._rolled_out), len(self._ended)
+        if ended and (left == 0 or (left <= ended and sum(len(one.rows.keys) for one in self._ended) >= LEAST_ROWS)):
             self._write_now()
 
     def _write_now(self) -> None:
@@ -183,10 +183,9 @@ def _column(values: list[Any]) -> Any:
     if all(value.shape == values[0].shape for value in values):
         return torch.stack(values)
     if len({value.dtype for value in values}) == 1:
+        # This layout is taken apart faster. torch warns once that it is a prototype.
         with suppress(RuntimeError), warnings.catch_warnings():
-            warnings.simplefilter(
-                "ignore", UserWarning
-            )  # torch calls this layout a prototype; it is taken apart faster
+            warnings.simplefilter("ignore", UserWarning)
             return torch.nested.as_nested_tensor(values, layout=torch.strided)
     # verl's layout takes a few types more, and raises where types differ.
     return torch.nested.as_nested_tensor(values, layout=torch.jagged)

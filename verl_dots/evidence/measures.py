@@ -9,7 +9,7 @@
                                 both ends of the smoothed validation curve, and what lies between
     difference                  final_accuracy less that of the baseline's run of the same seed
     difference_at_tokens        the same at equal tokens: of both curves, interpolated, where each run has generated as
-                                many as the one with fewer does in all
+                                many as the one with fewer does in all. nan: not recorded
     target_SHARE                accuracy at SHARE % of the gain of the baseline's run of the same seed: 50, 75, 90;
                                 100 is its final accuracy. nan where it ends no higher than it began
     COST_to_SHARE_HOLD          what it cost to get there, interpolated between validations. COST: of `COSTS`;

@@ -133,7 +133,7 @@ def _whole_run(steps: pd.DataFrame, curve: pd.DataFrame, base: pd.DataFrame) -> 
 def _ahead_at_equal_tokens(curve: pd.DataFrame, base: pd.DataFrame) -> float:
     """Accuracy above the baseline's once both have generated as many tokens as the one that generates fewer."""
     tokens_E, of_base_E = (of["generated_tokens"].to_numpy(float) for of in (curve, base))
-    end = min(tokens_E[-1], of_base_E[-1])
+    end = np.minimum(tokens_E[-1], of_base_E[-1])  # nan where one is not recorded
     return float(np.interp(end, tokens_E, curve["accuracy"]) - np.interp(end, of_base_E, base["accuracy"]))
 
 
