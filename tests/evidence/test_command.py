@@ -1,8 +1,12 @@
 """The command line of the evidence."""
 
+import pytest
+
+from tests.evidence.hand import evidence, run
 from tests.evidence.test_read import root  # noqa: F401  a fixture
 from tests.reporting.conftest import write_run  # noqa: F401  a fixture
 from verl_dots.evidence import __main__ as command
+from verl_dots.evidence import saved
 
 FILES = ["by_seed.csv", "notes.txt", "runs.csv", "steps.csv", "summary.csv"]
 
@@ -36,3 +40,21 @@ def test_what_cannot_be_measured_or_written_is_an_error(root, tmp_path, capsys):
     assert "--out" in capsys.readouterr().err
     assert command.main([str(tmp_path / "none"), "--out", str(tmp_path / "out"), "--baseline", "dots"]) == 2
     assert command.main([str(base), "--out", str(tmp_path / "out"), "--baseline", "dots"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("here", "status", "said"),
+    [
+        ({("grpo", 1): run({0: 0.2, 10: 0.6})}, 0, "1 of 1 runs have the kept fingerprint."),
+        ({("grpo", 1): run({0: 0.2, 10: 0.5})}, 1, "0 of 1 runs have the kept fingerprint: c/grpo-seed1 (accuracy)."),
+        # Too few runs for tables; they are compared all the same.
+        ({("dots", 1): run({0: 0.2, 10: 0.7})}, 2, "1 of 1 runs have the kept fingerprint."),
+    ],
+)
+def test_runs_are_compared_with_kept_ones_whether_or_not_there_are_tables(tmp_path, capsys, here, status, said):
+    kept = {("grpo", 1): run({0: 0.2, 10: 0.6}), ("dots", 1): run({0: 0.2, 10: 0.7})}
+    saved.save(evidence(kept), tmp_path / "kept")
+    saved.save(evidence(here), tmp_path / "here")
+    words = [str(tmp_path / "here"), "--out", str(tmp_path / "out"), "--check", str(tmp_path / "kept")]
+    assert command.main(words) == status
+    assert said in capsys.readouterr().out

@@ -52,28 +52,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     With --check 1 where a run has another fingerprint than the kept one.
     """
-    options = _parse(arguments)
+    options, console, status = _parse(arguments), output(), 0
     try:
         for name in (*OUTPUTS, PAGE_FILE):
             try_output(options.out / name)
         about = results.read_about(options.about, options.claims, options.made_by)
         evidence = saved.load(options.root) if saved.is_saved(options.root) else read(options)
+        if options.check:  # before the tables, which need the baseline's runs
+            found = agreement(evidence.runs, saved.load(options.check).runs)
+            console.print(f"{options.check}: {found.sentence}")
+            status = 1 if found.different else 0
         measured = measure(evidence, options.baseline, options.smoothing, options.tolerance)
         for name, write in OUTPUTS.items():
             write(evidence, measured, options.out / name)
         results.write_results(evidence, measured, options.out, about)
-        kept = saved.load(options.check) if options.check else None
     except Refusal as error:
         errors().print(f"error: {error}")
         return 2
-    console = output()
     _show(console, evidence, measured)
     console.print(f"\nPage: {options.out / PAGE_FILE}")
-    if kept is None:
-        return 0
-    found = agreement(evidence.runs, kept.runs)
-    console.print(f"{options.check}: {found.sentence}")
-    return 1 if found.different else 0
+    return status
 
 
 def read(options: argparse.Namespace) -> Evidence:
