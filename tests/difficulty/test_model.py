@@ -116,7 +116,7 @@ def test_left_out_prediction_ignores_the_own_difficulty():
         model.predict_left_out(query[:1], reference[:1], difficulty_K[:1])
 
 
-@pytest.mark.parametrize("model", [small(), paper(), paper(activate_last=False)])
+@pytest.mark.parametrize("model", [small(), paper(), paper(activate_last=False), paper(shared_adapter=True)])
 def test_saved_and_loaded_predicts_the_same(model, tmp_path):
     model.save(tmp_path)
     again = AttentionPredictor.load(tmp_path, backbone_id="")
@@ -136,6 +136,26 @@ def test_the_published_projection_ends_without_gelu_and_dropout():
     # LayerNorm leaves (1, -1), the linear layer gives (-4, -6), LayerNorm (1, -1); GELU would make almost 0 of both.
     found = model.project_queries(torch.tensor([[1.0, -1.0]]))[0, :2]
     torch.testing.assert_close(found, torch.tensor([1.0, -1.0]), rtol=1e-4, atol=1e-4)
+
+
+def test_one_adapter_projects_references_as_queries():
+    shared, apart = paper(shared_adapter=True), paper()
+    embedding_P, _, _ = inputs()
+    assert torch.equal(shared.project_queries(embedding_P), shared.project_references(embedding_P))
+    assert not torch.equal(apart.project_queries(embedding_P), apart.project_references(embedding_P))
+    sizes = [sum(value.numel() for value in one.query_adapter.parameters()) for one in (shared, apart)]
+    totals = [sum(value.numel() for value in one.parameters()) for one in (shared, apart)]
+    assert sizes[0] == sizes[1] == totals[1] - totals[0]
+
+
+def test_a_predictor_from_before_the_shared_adapter_loads(tmp_path):
+    model = paper()
+    model.save(tmp_path)
+    file = tmp_path / "config.json"
+    stored = json.loads(file.read_text())
+    del stored["shared_adapter"]
+    file.write_text(json.dumps(stored))
+    assert torch.equal(predict(AttentionPredictor.load(tmp_path), *inputs()), predict(model, *inputs()))
 
 
 def test_loading_is_strict(tmp_path):

@@ -60,6 +60,14 @@ def test_questions_seen_in_training_are_not_evaluated(trained):
     assert len(evaluate.unseen(labels, set(families))) == len(labels) - len(families) > 40
 
 
+def test_one_projection_is_trained_where_that_is_asked_for(tmp_path):
+    chosen = options(tmp_path, "--preset", "paper", "--shared-adapter", "--seeds", "3")
+    train.save(*train.run(*data(), "tiny-1", chosen), chosen)
+    loaded = AttentionPredictor.load(tmp_path, backbone_id="tiny-1")
+    assert loaded.config.shared_adapter and not hasattr(loaded, "reference_adapter")
+    assert json.loads((tmp_path / "training.json").read_text())["config"]["shared_adapter"]
+
+
 def test_table_by_hand():
     scores = {"predictor": {"rho": [0.4, 0.6], "calibration_error": [0.1, 0.1]}}
     console = Console(width=80)

@@ -50,7 +50,9 @@ class AttentionPredictor(nn.Module):
         super().__init__()
         self.config = config
         d = config.input_width
-        self.query_adapter, self.reference_adapter = self._adapter(), self._adapter()
+        self.query_adapter = self._adapter()
+        if not config.shared_adapter:
+            self.reference_adapter = self._adapter()
         if config.calibration == "group":
             self.calibrator = nn.Sequential(nn.Linear(2, 10), nn.ReLU(), nn.Linear(10, 2))
         if config.direct_head:
@@ -94,7 +96,8 @@ class AttentionPredictor(nn.Module):
 
     def project_references(self, embedding_K: torch.Tensor, prior_K: torch.Tensor | None = None) -> torch.Tensor:
         """[K, d] -> [K, h + 2]; see `project_queries`."""
-        return self._project(self.reference_adapter, embedding_K, prior_K)
+        adapter = self.query_adapter if self.config.shared_adapter else self.reference_adapter
+        return self._project(adapter, embedding_K, prior_K)
 
     def _project(self, adapter: nn.Module, embedding: torch.Tensor, prior: torch.Tensor | None) -> torch.Tensor:
         if embedding.ndim != 2 or embedding.shape[1] != self.config.input_width:

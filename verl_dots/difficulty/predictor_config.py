@@ -8,6 +8,7 @@ from verl_dots.difficulty import inputs
 
 CALIBRATIONS = ("group", "none")
 FORMAT = 1
+ADDED = {"shared_adapter": False}  # fields that folders of this format may lack, as they were before them
 
 
 @dataclass(frozen=True)
@@ -17,6 +18,7 @@ class PredictorConfig:
     embedding_width: int
     adapter_widths: tuple[int, ...] = (64,)  # layers of each adapter; the last is the projected width h
     activate_last: bool = True  # GELU and dropout follow the last of these layers, too; not as published
+    shared_adapter: bool = False  # references are projected as queries are: the paper's text, not its code
     dropout: float = 0.1
     direct_head: bool = True  # a prior per question from labelled questions, corrected by the references
     memory_size: int = 0  # labelled questions that the direct head holds; set by training
@@ -54,6 +56,7 @@ class PredictorConfig:
         content = json.loads((Path(folder) / "config.json").read_text())
         if not isinstance(content, dict) or content.pop("format", None) != FORMAT:
             raise ValueError(f"{folder}/config.json is not format {FORMAT}; train the predictor again")
+        content = ADDED | content
         known = {field.name for field in fields(cls)}
         if set(content) != known:
             differing = sorted(set(content) ^ known)

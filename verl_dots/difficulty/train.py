@@ -88,7 +88,7 @@ def run(labels: Labels, embedding_P: np.ndarray, backbone: str, options: argpars
     known, test = (training.take(np.flatnonzero(part_P)) for part_P in (~test_P, test_P))
     config = PRESETS[options.preset](
         embedding_P.shape[1], backbone_id=backbone, embedding_layers=options.layers, embedding_reads=options.reads,
-        surface=inputs.VERSION if options.surface else "",
+        surface=inputs.VERSION if options.surface else "", shared_adapter=options.shared_adapter,
     )  # fmt: skip
     settings = TrainingConfig(options.epochs, references=options.references, early_stopping=not options.last_epoch)
     trained = []

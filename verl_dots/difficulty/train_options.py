@@ -77,6 +77,11 @@ def _add_training(parser: argparse.ArgumentParser) -> None:
         help="size and training of the predictor: this project's or the paper's (default: %(default)s)",
     )
     parser.add_argument(
+        "--shared-adapter",
+        action="store_true",
+        help="one projection for queries and references, as in the paper's text (default: two, as in its code)",
+    )
+    parser.add_argument(
         "--seeds", nargs="+", type=int, default=[1], metavar="SEED", help="a predictor is trained for each (default: 1)"
     )
     parser.add_argument(
