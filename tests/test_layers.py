@@ -173,6 +173,18 @@ def test_imports_follow_the_arrows(file):
     assert not {name.split(".")[0] for name in found} & forbidden
 
 
+# Inside the bridge: the trainer reads and writes the queue, whose rows the agent loop workers have made.
+BRIDGE = {"agents": set(), "queue": {"agents"}, "trainer": {"agents", "queue"}, "contract": set()}
+
+
+@pytest.mark.parametrize("room", BRIDGE)
+def test_imports_follow_the_arrows_inside_the_bridge(room):
+    names = {name for file in (PACKAGE / "bridge" / room).glob("*.py") for name in imports(file)}
+    found = {name.split(".")[2] for name in names if name.startswith("verl_dots.bridge.")}
+    assert found <= BRIDGE[room] | {room}
+    assert {file.parent.name for file in (PACKAGE / "bridge").glob("*/*.py")} == set(BRIDGE)
+
+
 @pytest.mark.parametrize(
     "file", sorted((PACKAGE / "methods").glob("*/*.py")), ids=lambda file: "/".join(file.parts[-2:])
 )

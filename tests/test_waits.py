@@ -24,7 +24,7 @@ ENDED_OTHERWISE = {
     "scripts/faults/campaign.py": {"found.survivors.wait": "has a limit of its own"},
     "scripts/mutate_stages.py": {"receiver.recv": "polled before"},
     "scripts/reproduce/__main__.py": {"subprocess.run": "the command itself, in the foreground, after its runs"},
-    "verl_dots/bridge/patient_trainer.py": {"ray.get": "within a wait of `Patience`"},
+    "verl_dots/bridge/trainer/patient_trainer.py": {"ray.get": "within a wait of `Patience`"},
     "verl_dots/data/checks.py": {"future.result": "asks the grader, each of whose calls has a limit"},
     "verl_dots/doctor/context.py": {"subprocess.run": "makes 64 questions, before any check"},
     "verl_dots/doctor/life.py": {"subprocess.run": "within a check, whose process has a limit"},

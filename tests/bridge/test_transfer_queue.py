@@ -8,8 +8,8 @@ import torch
 import transfer_queue
 
 from tests.methods.memory import MemoryQueue
-from verl_dots.bridge import rows as bridge
-from verl_dots.bridge.rows import Rows, announce, put_rows
+from verl_dots.bridge.queue import rows as bridge
+from verl_dots.bridge.queue.rows import Rows, announce, put_rows
 from verl_dots.step import Origin
 
 

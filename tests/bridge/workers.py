@@ -164,7 +164,7 @@ class Workers:
         from verl.utils.tensordict_utils import list_of_dict_to_tensordict
         from verl.workers.rollout.llm_server import LLMServerClient
 
-        from verl_dots.bridge import agent_loop, failures
+        from verl_dots.bridge.agents import agent_loop, failures
 
         kind = (
             agent_loop.SeededAgentLoopWorker if own else agent_loop_tq.AgentLoopWorkerTQ.__ray_metadata__.modified_class

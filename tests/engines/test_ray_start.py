@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from verl_dots.bridge.worker_ports import LEAST, MOST, port_range
+from verl_dots.bridge.trainer.worker_ports import LEAST, MOST, port_range
 from verl_dots.engines.ray_start import GAVE_UP, TRIES, with_patience
 
 LATE = f"The current node {GAVE_UP}. This could happen because some of the raylet failed to startup"

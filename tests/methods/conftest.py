@@ -1,7 +1,7 @@
 import pytest
 
 from tests.methods.memory import MemoryQueue
-from verl_dots.bridge import rows
+from verl_dots.bridge.queue import rows
 
 
 @pytest.fixture(autouse=True)

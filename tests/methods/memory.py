@@ -1,7 +1,7 @@
 """A step without Ray: rows in memory, and a trainer that rolls out what a test says.
 
-The queue has the four functions of verl's TransferQueue that `verl_dots.bridge.rows` calls; a test compares the two
-(tests/bridge/test_transfer_queue.py).
+The queue has the four functions of verl's TransferQueue that `verl_dots.bridge.queue.rows` calls; a test compares the
+two (tests/bridge/test_transfer_queue.py).
 """
 
 from collections import defaultdict
@@ -18,10 +18,10 @@ import torch
 from omegaconf import OmegaConf
 from transfer_queue import KVBatchMeta
 
-from verl_dots.bridge import rows as bridge
-from verl_dots.bridge.questions import TrainQuestions
-from verl_dots.bridge.row_tags import ORIGIN, TEMPERATURE
-from verl_dots.bridge.rows import TRAIN, Rows
+from verl_dots.bridge.queue import rows as bridge
+from verl_dots.bridge.queue.questions import TrainQuestions
+from verl_dots.bridge.queue.row_tags import ORIGIN, TEMPERATURE
+from verl_dots.bridge.queue.rows import TRAIN, Rows
 from verl_dots.config import DotsConfig
 from verl_dots.methods.run import References, Run
 from verl_dots.state import load_state, save_state

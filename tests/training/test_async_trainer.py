@@ -13,15 +13,15 @@ from verl.trainer.ppo.v1 import replay_buffer, trainer_base
 from tests.methods.conftest import queue  # noqa: F401  for every test of this file
 from tests.methods.memory import CONFIG, DataSet, MemoryTrainer, put
 from tests.training.test_step import ALL, QUESTIONS, B, InProcess, N
-from verl_dots.bridge import arrivals
-from verl_dots.bridge import trainer as bridge
-from verl_dots.bridge.agent_loop import PARTITION, TEMPERATURE
-from verl_dots.bridge.evictions import tell_evictions
-from verl_dots.bridge.failures import RolloutFailure
-from verl_dots.bridge.looks import Looks
-from verl_dots.bridge.prompts import SIZE
-from verl_dots.bridge.questions import TrainQuestions
-from verl_dots.bridge.rows import TRAIN, Rows
+from verl_dots.bridge.agents.agent_loop import PARTITION, TEMPERATURE
+from verl_dots.bridge.agents.failures import RolloutFailure
+from verl_dots.bridge.queue import arrivals
+from verl_dots.bridge.queue.evictions import tell_evictions
+from verl_dots.bridge.queue.looks import Looks
+from verl_dots.bridge.queue.prompts import SIZE
+from verl_dots.bridge.queue.questions import TrainQuestions
+from verl_dots.bridge.queue.rows import TRAIN, Rows
+from verl_dots.bridge.trainer import bridge_trainer as bridge
 from verl_dots.config import DotsConfig
 from verl_dots.methods.run import Run
 from verl_dots.methods.selection import worker

@@ -6,8 +6,8 @@ from types import SimpleNamespace
 import pytest
 from ray.exceptions import ActorDiedError, ActorUnavailableError
 
-from verl_dots.bridge.failures import Failure, RolloutFailure, cause_of
-from verl_dots.bridge.patience import WaitError
+from verl_dots.bridge.agents.failures import Failure, RolloutFailure, cause_of
+from verl_dots.bridge.trainer.patience import WaitError
 from verl_dots.training.failures import UNKNOWN_CAUSE, WINDOW, FailureCount
 
 
@@ -55,7 +55,7 @@ ENGINE = [Failure("a_0", "OverflowError: too long")]
 @pytest.mark.parametrize("error", [ActorDiedError(), ActorUnavailableError("gone", None), OverflowError("too long")])
 def test_a_validation_in_which_a_process_died_has_no_accuracy(monkeypatch, error):
     """A rollout that failed is wrong; of one whose engine has died nothing is known, and the run ends."""
-    from verl_dots.bridge.trainer import BridgeTrainer
+    from verl_dots.bridge.trainer.bridge_trainer import BridgeTrainer
     from verl_dots.training.modes import SyncTrainer
 
     failed = [Failure("val_0", cause_of(error))]

@@ -10,11 +10,11 @@ from omegaconf import OmegaConf
 
 from tests.methods.conftest import queue  # noqa: F401  for every test of this file
 from tests.methods.memory import CONFIG, DataSet, MemoryTrainer, put
-from verl_dots.bridge.agent_loop import FIRST_SESSION
-from verl_dots.bridge.failures import RolloutFailure
-from verl_dots.bridge.prompts import StepPrompts
-from verl_dots.bridge.questions import TrainQuestions
-from verl_dots.bridge.rows import TRAIN, Rows
+from verl_dots.bridge.agents.agent_loop import FIRST_SESSION
+from verl_dots.bridge.agents.failures import RolloutFailure
+from verl_dots.bridge.queue.prompts import StepPrompts
+from verl_dots.bridge.queue.questions import TrainQuestions
+from verl_dots.bridge.queue.rows import TRAIN, Rows
 from verl_dots.config import DotsConfig
 from verl_dots.difficulty.online import OnlinePredictor
 from verl_dots.methods.run import Run

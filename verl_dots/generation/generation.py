@@ -20,7 +20,7 @@ from uuid import uuid4
 from omegaconf import DictConfig
 from tqdm import tqdm
 
-from verl_dots.bridge.seeds import own_randomness
+from verl_dots.bridge.agents.seeds import own_randomness
 from verl_dots.engines.environment import prepare_environment
 from verl_dots.generation.responses import Response
 from verl_dots.generation.standalone import (

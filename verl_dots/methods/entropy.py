@@ -4,8 +4,8 @@ from collections import Counter
 
 import torch
 
-from verl_dots.bridge.advantages import token_mean
-from verl_dots.bridge.rows import Rows
+from verl_dots.bridge.queue.advantages import token_mean
+from verl_dots.bridge.queue.rows import Rows
 
 
 def token_entropy(rows: Rows, measured: str = "recomputed") -> float | None:

@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from omegaconf import DictConfig
 
-from verl_dots.bridge.rows import Rows
+from verl_dots.bridge.queue.rows import Rows
 from verl_dots.config import DotsConfig
 from verl_dots.data.questions import Questions
 from verl_dots.methods.run import Run, Scores

@@ -57,7 +57,7 @@ CHOSEN_QUESTIONS = (
 )
 OWN_AGENT_LOOP = Fixed(
     "actor_rollout_ref.rollout.agent.agent_loop_manager_class",
-    ("verl_dots.bridge.agent_loop.SeededAgentLoopManager",),
+    ("verl_dots.bridge.agents.agent_loop.SeededAgentLoopManager",),
     "another agent loop manager knows no reference rollouts and no temperature of a step",
 )
 NO_DISTILLATION = Fixed("distillation.enabled", (None, False), "verl's distillation has a loss of its own")

@@ -7,8 +7,8 @@ from typing import Any, Protocol
 import numpy as np
 from omegaconf import DictConfig
 
-from verl_dots.bridge.questions import TrainQuestions
-from verl_dots.bridge.rows import Rows
+from verl_dots.bridge.queue.questions import TrainQuestions
+from verl_dots.bridge.queue.rows import Rows
 from verl_dots.config import DotsConfig
 from verl_dots.step import Step
 

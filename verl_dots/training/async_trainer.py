@@ -11,14 +11,14 @@ import numpy as np
 from omegaconf import DictConfig
 from tensordict import TensorDict
 
-from verl_dots.bridge.agent_loop import TEMPERATURE
-from verl_dots.bridge.arrivals import keep_only, prompts_there
-from verl_dots.bridge.evictions import tell_evictions
-from verl_dots.bridge.failures import RolloutFailure
-from verl_dots.bridge.prompts import column
-from verl_dots.bridge.row_tags import TEMPERATURE as SAMPLED_AT
-from verl_dots.bridge.rows import Rows, incomplete
-from verl_dots.bridge.temperatures import keep_temperatures
+from verl_dots.bridge.agents.agent_loop import TEMPERATURE
+from verl_dots.bridge.agents.failures import RolloutFailure
+from verl_dots.bridge.queue.arrivals import keep_only, prompts_there
+from verl_dots.bridge.queue.evictions import tell_evictions
+from verl_dots.bridge.queue.prompts import column
+from verl_dots.bridge.queue.row_tags import TEMPERATURE as SAMPLED_AT
+from verl_dots.bridge.queue.rows import Rows, incomplete
+from verl_dots.bridge.queue.temperatures import keep_temperatures
 from verl_dots.state import load_state, save_state
 from verl_dots.training.in_flight import Asked, InFlight
 from verl_dots.training.resume import QUEUE

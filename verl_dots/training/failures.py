@@ -3,7 +3,7 @@
 import math
 from collections import defaultdict
 
-from verl_dots.bridge.failures import Failure, RolloutFailure
+from verl_dots.bridge.agents.failures import Failure, RolloutFailure
 
 WINDOW = 20  # steps over which failures are counted
 UNKNOWN_CAUSE = "no cause was told; the agent loop worker may have died, see the log"

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from verl_dots.bridge.row_tags import is_padding
-from verl_dots.bridge.rows import Rows
+from verl_dots.bridge.queue.row_tags import is_padding
+from verl_dots.bridge.queue.rows import Rows
 from verl_dots.methods.hooks import Forward, Source, Stage, Store
 from verl_dots.methods.run import Run, Scores
 from verl_dots.methods.table import enabled, one_by_one, store_of

@@ -11,8 +11,8 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from verl_dots.bridge.rows import Rows
-from verl_dots.bridge.trainer import BridgeTrainer
+from verl_dots.bridge.queue.rows import Rows
+from verl_dots.bridge.trainer.bridge_trainer import BridgeTrainer
 from verl_dots.checkpoints import set_aside
 from verl_dots.training.fingerprints import fingerprints
 from verl_dots.training.resume import find_checkpoint, repair_tracker, saved_by

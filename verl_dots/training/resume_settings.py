@@ -40,7 +40,8 @@ UNTOLD = tuple(map(re.compile, (r"transfer_queue\..+", r"ray_kwargs\..+", r"hydr
 SWITCHED = {"dots.difficulty": "dots.selection.enable", "distillation": "distillation.enabled"}
 # Values that earlier versions wrote, and what they are now.
 MOVED = {
-    "verl_dots.integration.agent_loop.SeededAgentLoopManager": "verl_dots.bridge.agent_loop.SeededAgentLoopManager",
+    f"verl_dots.{room}.agent_loop.SeededAgentLoopManager": "verl_dots.bridge.agents.agent_loop.SeededAgentLoopManager"
+    for room in ("integration", "bridge")
 }
 
 

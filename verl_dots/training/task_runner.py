@@ -3,7 +3,7 @@
 from omegaconf import DictConfig, OmegaConf
 from verl.trainer.main_ppo import TaskRunnerV1
 
-from verl_dots.bridge.patience import ADVICE, Patience
+from verl_dots.bridge.trainer.patience import ADVICE, Patience
 from verl_dots.secrets import hidden
 
 
@@ -15,7 +15,7 @@ class DotsTaskRunner(TaskRunnerV1.__ray_metadata__.modified_class):
 
         From here on the config is printed, kept and sent to trackers; Ray has started with the secrets in it.
         """
-        from verl_dots.bridge.worker_ports import draw_ports
+        from verl_dots.bridge.trainer.worker_ports import draw_ports
         from verl_dots.training.modes import take_the_place_of_verls
 
         draw_ports()

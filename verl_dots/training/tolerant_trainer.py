@@ -10,11 +10,11 @@ from omegaconf import DictConfig
 from ray.exceptions import RayActorError, RayError
 from tensordict import TensorDict
 
-from verl_dots.bridge.failures import Failure, RolloutFailure, cause_of, take_failures
-from verl_dots.bridge.patience import WaitError
-from verl_dots.bridge.prompts import StepPrompts
-from verl_dots.bridge.questions import TrainQuestions
-from verl_dots.bridge.rows import Rows, incomplete
+from verl_dots.bridge.agents.failures import Failure, RolloutFailure, cause_of, take_failures
+from verl_dots.bridge.queue.prompts import StepPrompts
+from verl_dots.bridge.queue.questions import TrainQuestions
+from verl_dots.bridge.queue.rows import Rows, incomplete
+from verl_dots.bridge.trainer.patience import WaitError
 from verl_dots.config import DotsConfig
 from verl_dots.methods.run import References
 from verl_dots.step import Step

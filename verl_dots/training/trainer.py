@@ -12,11 +12,11 @@ import numpy as np
 from omegaconf import DictConfig, OmegaConf, open_dict
 from tensordict import TensorDict
 
-from verl_dots.bridge.failures import RolloutFailure
-from verl_dots.bridge.prompts import SIZE, StepPrompts, column
-from verl_dots.bridge.questions import TrainQuestions
-from verl_dots.bridge.row_tags import age_figures
-from verl_dots.bridge.rows import Rows
+from verl_dots.bridge.agents.failures import RolloutFailure
+from verl_dots.bridge.queue.prompts import SIZE, StepPrompts, column
+from verl_dots.bridge.queue.questions import TrainQuestions
+from verl_dots.bridge.queue.row_tags import age_figures
+from verl_dots.bridge.queue.rows import Rows
 from verl_dots.config import DotsConfig
 from verl_dots.methods.entropy import sampled_entropy
 from verl_dots.methods.table import enabled, one_by_one, source_of

@@ -4,7 +4,7 @@ import pytest
 
 from tests.methods.memory import batch, declared, make_run
 from tests.refusals import refused
-from verl_dots.bridge.failures import RolloutFailure
+from verl_dots.bridge.agents.failures import RolloutFailure
 from verl_dots.methods.dash.cache import RolloutCache
 from verl_dots.methods.dash.preemptive_stage import Preemptive
 from verl_dots.methods.loader import DataLoader

@@ -6,7 +6,7 @@ import pytest
 
 from tests.methods.memory import MemoryTrainer, declared, make_run, put, together
 from tests.refusals import refused
-from verl_dots.bridge.rows import Rows
+from verl_dots.bridge.queue.rows import Rows
 from verl_dots.methods.replay.loss_stage import GroupAdvantage, Loss
 from verl_dots.step import Origin, Step
 

@@ -9,9 +9,9 @@ from omegaconf import OmegaConf
 
 from tests.methods.memory import declared, make_run, put, together
 from tests.refusals import refused
-from verl_dots.bridge.advantages import advantages_of_rewards
-from verl_dots.bridge.row_tags import place_of
-from verl_dots.bridge.rows import Rows
+from verl_dots.bridge.queue.advantages import advantages_of_rewards
+from verl_dots.bridge.queue.row_tags import place_of
+from verl_dots.bridge.queue.rows import Rows
 from verl_dots.methods.loader import DataLoader
 from verl_dots.methods.replay.stage import Replay
 from verl_dots.step import Group, Origin, Step

@@ -127,7 +127,7 @@ def test_groups_of_which_the_rest_fails_are_gone_and_kept_ones_are_not_judged():
 
 def refuse(verls=None, **dots):
     own = {"stop_early": {"enable": True}, "mopps": {"enable": True}} | dots
-    known = {MANAGER: "verl_dots.bridge.agent_loop.SeededAgentLoopManager", "actor_rollout_ref__rollout__n": 4}
+    known = {MANAGER: "verl_dots.bridge.agents.agent_loop.SeededAgentLoopManager", "actor_rollout_ref__rollout__n": 4}
     run = make_run(own, trainer__v1__trainer_mode="dots", **known | (verls or {}))
     StopEarly.refuse(run.config, run.dots)
 

@@ -36,9 +36,10 @@ def test_batches_that_are_computed_in_pieces_pass_through_all_stages():
     """What happens at 33 million padded tokens, and at 4 million stored ones, with the bounds set to a few."""
     program = (
         "import sys\n"
-        "from verl_dots.bridge import lean, stored_rows, trainer\n"
+        "from verl_dots.bridge.queue import lean, stored_rows\n"
+        "from verl_dots.bridge.trainer import bridge_trainer\n"
         "from functools import partial\n"
-        "trainer.in_parts = partial(lean.in_parts, most=256)\n"
+        "bridge_trainer.in_parts = partial(lean.in_parts, most=256)\n"
         "stored_rows.PIECE_TOKENS = 128\n"
         "from scripts.driver import cell\n"
         "sys.argv[1:] = ['64', '64', '2', '1']\n"

@@ -6,8 +6,8 @@ import torch
 from scripts.driver.synthetic import LEAST_SHARE, group_rows, response_lengths
 from tests.methods.conftest import queue  # noqa: F401
 from tests.methods.memory import DataSet, TrainQuestions
-from verl_dots.bridge.rows import Rows, put_rows
-from verl_dots.bridge.stored_rows import pack_rows
+from verl_dots.bridge.queue.rows import Rows, put_rows
+from verl_dots.bridge.queue.stored_rows import pack_rows
 from verl_dots.step import Step
 
 QUESTION = {"raw_prompt": [{"role": "user", "content": "question 0"}], "reward_model": {}, "data_source": "synthetic"}

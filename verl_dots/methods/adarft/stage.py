@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from omegaconf import DictConfig
 
-from verl_dots.bridge.rows import Rows
+from verl_dots.bridge.queue.rows import Rows
 from verl_dots.config import DotsConfig
 from verl_dots.methods.adarft.checks import DIFFICULTY, refuse_adarft, refuse_adarft_questions
 from verl_dots.methods.adarft.state import Target, TargetCurriculum

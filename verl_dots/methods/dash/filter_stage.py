@@ -17,10 +17,10 @@ import numpy as np
 import torch
 from omegaconf import DictConfig
 
-from verl_dots.bridge.advantages import advantages_of_rewards
-from verl_dots.bridge.balance import balanced_part, cuts_of, forward_multiple
-from verl_dots.bridge.row_tags import is_padding, place_of
-from verl_dots.bridge.rows import Rows
+from verl_dots.bridge.queue.advantages import advantages_of_rewards
+from verl_dots.bridge.queue.balance import balanced_part, cuts_of, forward_multiple
+from verl_dots.bridge.queue.row_tags import is_padding, place_of
+from verl_dots.bridge.queue.rows import Rows
 from verl_dots.config import DotsConfig
 from verl_dots.methods.dash.checks import filters_early, refuse_filter
 from verl_dots.methods.dash.filter_rule import balanced, kept, reduce_mini_batches

@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 from omegaconf import DictConfig
 
-from verl_dots.bridge.balance import balanced_part, forward_multiple
-from verl_dots.bridge.failures import RolloutFailure
-from verl_dots.bridge.rows import Rows
-from verl_dots.bridge.stored_rows import pack_rows, put_back
+from verl_dots.bridge.agents.failures import RolloutFailure
+from verl_dots.bridge.queue.balance import balanced_part, forward_multiple
+from verl_dots.bridge.queue.rows import Rows
+from verl_dots.bridge.queue.stored_rows import pack_rows, put_back
 from verl_dots.config import DotsConfig
 from verl_dots.methods.dash.cache import RolloutCache
 from verl_dots.methods.dash.checks import refuse_preemptive

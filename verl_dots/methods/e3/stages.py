@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from verl_dots.bridge.rows import Rows
+from verl_dots.bridge.queue.rows import Rows
 from verl_dots.methods.e3.budget_state import RolloutBudget
 from verl_dots.methods.e3.checks import (
     refuse_budget,

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from verl_dots.bridge.rows import Rows
+from verl_dots.bridge.queue.rows import Rows
 from verl_dots.methods.entropy import token_entropy
 from verl_dots.methods.entropy_coefficient.checks import refuse_entropy_coefficient
 from verl_dots.methods.entropy_coefficient.rule import bonus, next_coefficient

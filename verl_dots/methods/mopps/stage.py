@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from verl_dots.bridge.rows import Rows
+from verl_dots.bridge.queue.rows import Rows
 from verl_dots.methods.hooks import Source
 from verl_dots.methods.mopps.checks import REFERENCE, refuse_mopps, refuse_mopps_questions
 from verl_dots.methods.mopps.state import MoPPSState

@@ -4,7 +4,7 @@ import logging
 
 import numpy as np
 
-from verl_dots.bridge.rows import Rows
+from verl_dots.bridge.queue.rows import Rows
 from verl_dots.methods.hooks import Source, Stage
 from verl_dots.methods.refill.checks import refuse_refill
 from verl_dots.methods.refill.rule import stays

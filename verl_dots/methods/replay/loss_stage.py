@@ -10,10 +10,10 @@ from collections.abc import Sequence
 import torch
 from omegaconf import DictConfig
 
-from verl_dots.bridge.balance import balanced_part, forward_multiple
-from verl_dots.bridge.row_tags import age_of, place_of
-from verl_dots.bridge.rows import Rows
-from verl_dots.bridge.temperatures import keep_temperatures
+from verl_dots.bridge.queue.balance import balanced_part, forward_multiple
+from verl_dots.bridge.queue.row_tags import age_of, place_of
+from verl_dots.bridge.queue.rows import Rows
+from verl_dots.bridge.queue.temperatures import keep_temperatures
 from verl_dots.config import DotsConfig
 from verl_dots.methods.hooks import Forward, Stage
 from verl_dots.methods.replay.checks import refuse_loss

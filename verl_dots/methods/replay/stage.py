@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from verl_dots.bridge.rows import Rows
-from verl_dots.bridge.stored_rows import pack_rows, put_back
+from verl_dots.bridge.queue.rows import Rows
+from verl_dots.bridge.queue.stored_rows import pack_rows, put_back
 from verl_dots.config import DotsConfig
 from verl_dots.methods.hooks import Source, Store
 from verl_dots.methods.replay.buffer import ReplayBuffer

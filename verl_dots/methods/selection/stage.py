@@ -9,7 +9,7 @@ from typing import Any, Self
 import numpy as np
 from omegaconf import DictConfig, OmegaConf
 
-from verl_dots.bridge.rows import TRAIN, Rows
+from verl_dots.bridge.queue.rows import TRAIN, Rows
 from verl_dots.config import DotsConfig
 from verl_dots.difficulty.predictors import DifficultyPredictor, identity_of
 from verl_dots.methods.hooks import Source

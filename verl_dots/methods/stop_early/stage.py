@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from verl_dots.bridge.rows import Rows
+from verl_dots.bridge.queue.rows import Rows
 from verl_dots.methods.hooks import Source, Stage
 from verl_dots.methods.run import Run
 from verl_dots.methods.stop_early.checks import refuse_stop_early
