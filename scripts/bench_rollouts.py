@@ -132,7 +132,7 @@ def main(argv: list[str] | None = None) -> None:
     from verl.utils.dataset.rl_dataset import RLHFDataset
     from verl.utils.tokenizer import hf_tokenizer
 
-    from verl_dots.bridge.agent_loop import SeededAgentLoopManager
+    from verl_dots.bridge.agents.agent_loop import SeededAgentLoopManager
 
     ray.init(num_cpus=32, include_dashboard=False, log_to_driver=False)
     OmegaConf.resolve(config)

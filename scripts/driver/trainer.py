@@ -13,9 +13,9 @@ from transformers import AutoTokenizer
 
 from scripts.driver.meters import Meters
 from scripts.driver.workers import WAIT_SECONDS, SyntheticActor, SyntheticEngine, no_replicas
-from verl_dots.bridge import rows as bridge
-from verl_dots.bridge.questions import TrainQuestions
-from verl_dots.bridge.rows import Rows
+from verl_dots.bridge.queue import rows as bridge
+from verl_dots.bridge.queue.questions import TrainQuestions
+from verl_dots.bridge.queue.rows import Rows
 from verl_dots.launch.compose import compose
 from verl_dots.methods.dash.filter_stage import Filter
 from verl_dots.training.modes import SyncTrainer

@@ -18,10 +18,10 @@ from tensordict import TensorDict
 from verl.utils.tensordict_utils import list_of_dict_to_tensordict
 
 from scripts.driver.synthetic import group_rows
-from verl_dots.bridge.agent_loop import FIRST_SESSION
-from verl_dots.bridge.prompts import SIZE
-from verl_dots.bridge.rows import TRAIN
-from verl_dots.bridge.written_rows import GroupRows, RowWriter
+from verl_dots.bridge.agents.agent_loop import FIRST_SESSION
+from verl_dots.bridge.agents.written_rows import GroupRows, RowWriter
+from verl_dots.bridge.queue.prompts import SIZE
+from verl_dots.bridge.queue.rows import TRAIN
 
 GROUPS_AT_ONCE = 8
 ROWS_AT_ONCE = 64
