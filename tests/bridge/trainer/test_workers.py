@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tests.launches import PATIENCE_SECONDS
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 BEGIN = """
 import json, os, random, sys
 import numpy as np
