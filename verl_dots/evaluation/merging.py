@@ -48,8 +48,8 @@ def merged(actor: Path, dtype: str, trust_remote_code: bool = False) -> Path:
     source = _source_of(actor)
     if _recorded(target) == source:
         return target
-    if os.path.lexists(target) and not (target / SOURCE).is_file():
-        text = f"{target} is there, and holds no model that was merged here ({SOURCE}); move it away"
+    if strange := _strange(actor, target):
+        text = f"{target} is there, and holds {strange}, which no merged model has; move it away"
         raise ConfigError(text, key=str(target), reason="excluded")
     logger.info("merging the shards in %s into %s", actor, target.name)
     partial = actor / f".{target.name}.{uuid.uuid4().hex}.partial"
@@ -155,6 +155,22 @@ def _recorded(target: Path) -> list[list] | None:
         return json.loads((target / SOURCE).read_text())
     except (OSError, ValueError, RecursionError):
         return None
+
+
+def _strange(actor: Path, target: Path) -> str:
+    """Name of something in the place of a merged model that no merge has left there; "" for nothing.
+
+    Where the record is missing, a machine that lost power may have left a part of the model.
+    """
+    if not os.path.lexists(target) or (target / SOURCE).is_file():
+        return ""
+    if not target.is_dir():
+        return "a file"
+    known = {file.name for file in (actor / "huggingface").glob("*")}
+    left = (
+        file for file in target.iterdir() if file.name not in known and file.suffix not in (".json", ".safetensors")
+    )
+    return next((file.name for file in left), "")
 
 
 def _move(partial: Path, target: Path, source: list[list]) -> None:
