@@ -60,9 +60,9 @@ def try_outputs(folder: Path, names: Sequence[str], made: Callable[[Path], bool]
     Args:
         made: whether the first of the files, where it is there, is the command's own; the others then are, too.
     """
-    require_own(folder, names, made, f"{option} {folder}")
     for name in names:
         try_output(folder / name, option=option)
+    require_own(folder, names, made, f"{option} {folder}")
 
 
 def require_own(folder: Path, names: Sequence[str], made: Callable[[Path], bool], what: str) -> None:
@@ -71,8 +71,9 @@ def require_own(folder: Path, names: Sequence[str], made: Callable[[Path], bool]
     Args:
         what: the option and its value, for the message.
     """
-    there = [folder / name for name in names if os.path.lexists(folder / name)]
-    if there and not (os.path.isfile(folder / names[0]) and made(folder / names[0])):
+    places = [folder / name for name in names]
+    there = [place for place in places if os.path.lexists(place)]
+    if there and not (os.path.isfile(places[0]) and made(places[0])):
         text = f"{what}: {there[0].name} is there, and this command did not make it; choose another place, or move it"
         raise OutputError(text, key=re.split("[ =]", what)[0], reason="excluded")
 
