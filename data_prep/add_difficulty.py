@@ -26,12 +26,12 @@ from data_prep.problems import SourceError
 from data_prep.schema import ROWS_PER_GROUP, batches, write_batches
 from verl_dots import __version__
 from verl_dots.data.file_lists import QuestionError
-from verl_dots.data.provenance import read_provenance
+from verl_dots.data.provenance import made_by, read_provenance
 from verl_dots.data.rows import require_columns
 from verl_dots.files import OutputError, try_output
 from verl_dots.terminal import output
 
-VERSION = 1
+GENERATOR, VERSION = "data_prep.add_difficulty", 1
 FIELD = "difficulty"
 SHOWN = 3
 
@@ -68,7 +68,7 @@ def add_difficulty(data: Path, labels: DifficultyLabels, out: Path, drop: bool, 
             reason="data",
         )
     provenance = {
-        "generator": "data_prep.add_difficulty",
+        "generator": GENERATOR,
         "version": VERSION,
         "verl_dots": __version__,
         "data": read_provenance(data) or data.name,
@@ -76,7 +76,11 @@ def add_difficulty(data: Path, labels: DifficultyLabels, out: Path, drop: bool, 
         **about,
     }
     groups = batches(_rated(data, labels), ROWS_PER_GROUP)
-    write_batches((pa.RecordBatch.from_pylist(rows, schema=schema) for rows in groups), out, schema, provenance)
+    try:
+        write_batches((pa.RecordBatch.from_pylist(rows, schema=schema) for rows in groups), out, schema, provenance)
+    except pa.ArrowException as error:  # of a JSON file whose rows differ
+        text = f"the rows of {data} differ in type ({error}); python -m verl_dots.check {data} --clean FOLDER mends it"
+        raise SourceError(text, key=str(data), reason="type") from error
     return counts
 
 
@@ -115,7 +119,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         parser.error(f"--range {options.range[0]:g} {options.range[1]:g}: both must be numbers")
     about = {"labels": [file.name for file in options.labels], "range": list(options.range)}
     try:
-        try_output(options.out, inputs=[options.data, *options.labels])
+        try_output(options.out, inputs=[options.data, *options.labels], made=made_by(GENERATOR))
         labels = read_difficulties(options.labels, *options.range)
         counts = add_difficulty(options.data, labels, options.out, options.unmatched == "drop", about)
     except (QuestionError, SourceError, OutputError) as error:

@@ -17,6 +17,7 @@ from data_prep.problems import SourceError
 from data_prep.selection import SelectionError
 from data_prep.sources import open_source
 from verl_dots.data.file_lists import QuestionError
+from verl_dots.data.provenance import made_by
 from verl_dots.data.questions import ON_CONFLICT
 from verl_dots.files import OutputError, try_output
 from verl_dots.terminal import output
@@ -76,7 +77,7 @@ def run(data_set: DataSet, arguments: Sequence[str] | None, description: str, ad
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
     try:
         inputs = [options.source] if options.source and Path(options.source).is_file() else []
-        try_output(options.out, inputs=[*inputs, *options.exclude])
+        try_output(options.out, [*inputs, *options.exclude], made=made_by(f"data_prep.{data_set.module}"))
         source = open_source(options.source, data_set.hub, options.split, options.config, options.revision)
         counts = prepare(data_set, source, options)
     except (QuestionError, SourceError, SelectionError, OutputError) as error:

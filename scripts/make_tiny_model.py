@@ -17,7 +17,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
 
-import pyarrow.parquet as pq
 import torch
 from tqdm import tqdm
 from transformers import PreTrainedTokenizerBase, Qwen2Config, Qwen2ForCausalLM
@@ -25,7 +24,9 @@ from transformers import PreTrainedTokenizerBase, Qwen2Config, Qwen2ForCausalLM
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from data_prep.byte_tokenizer import MAX_POSITIONS, VOCAB_SIZE, build_tokenizer, encode
-from data_prep.warmup import TEACHERS, Habit, Teacher, draw_demonstration
+from data_prep.warmup import TEACHERS, Habit, Teacher, draw_demonstration, validation_questions
+from verl_dots.files import require_own, try_output
+from verl_dots.settings import Refusal
 from verl_dots.terminal import output
 
 IGNORED = -100  # a label without loss
@@ -187,17 +188,6 @@ def train_step(
     return loss.item()
 
 
-def validation_questions(data: str, task: str) -> frozenset[str]:
-    """Questions that the warm-up must not see: those of ``data``/val.parquet, or none for "none"."""
-    if data.lower() == "none":
-        return frozenset()
-    path = Path(data) / "val.parquet"
-    if not path.is_file():
-        fix = f'run "python -m data_prep.{task} --out {data}", or pass --data none'
-        raise FileNotFoundError(f"{path} not found; {fix}")
-    return frozenset(row["question"] for row in pq.read_table(path, columns=["extra_info"])["extra_info"].to_pylist())
-
-
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True, help="folder for the model and its tokenizer")
@@ -218,7 +208,9 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
             parser.error(f"--{name} must be at least {least}, got {value}")
     try:
         args.forbidden = validation_questions(args.data, args.task)
-    except FileNotFoundError as error:
+        require_own(args.out, ("config.json", "model.safetensors"), lambda _: False, f"--out {args.out}")
+        try_output(args.out / "config.json")
+    except (FileNotFoundError, Refusal) as error:
         parser.error(str(error))
     return args
 

@@ -15,6 +15,7 @@ ready_testbed() {  # ready_testbed DATA MODEL: folders of questions and a model,
         models/ladder[12]) ladder_model "$model" "${model: -1}" ;;
         models/smollm2)
             if [ ! -d "$model" ]; then
+                rm -rf "$model.part"
                 attend python scripts/make_smollm2.py --out "$model.part"
                 mv "$model.part" "$model"
             fi ;;

@@ -16,6 +16,8 @@ from rich.table import Table
 from tqdm import tqdm
 from transformers import AutoTokenizer
 
+from verl_dots.data.file_lists import QuestionError
+from verl_dots.data.rows import read_rows, require_columns
 from verl_dots.rewards.compute import compute_score
 from verl_dots.rollout.loading import load_engine
 from verl_dots.rollout.request import Request, SamplingParams
@@ -63,7 +65,11 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1, help="of the draw and the responses (default: %(default)s)")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    frame = pd.read_parquet(options.data)
+    try:
+        require_columns(options.data, ["prompt", "reward_model", "data_source", "extra_info"])
+        frame = pd.DataFrame(list(read_rows(options.data)))
+    except QuestionError as error:
+        parser.error(str(error))
     if options.questions and options.questions < len(frame):
         frame = frame.sample(options.questions, random_state=options.seed).reset_index(drop=True)
     rates = success_rates(options, frame)

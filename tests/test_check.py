@@ -282,3 +282,23 @@ def test_questions_of_the_training_data_are_told_of_by_row(tmp_path):
     (report,) = check_files([val], prompts=prompts, progress=False)
     assert report.problems == {"also in the training data": [1]}
     assert report.messages["also in the training data"] == {"its prompt is that of train.parquet row 1": 1}
+
+
+@pytest.mark.parametrize(
+    ("given", "named"),
+    [
+        ("{", "is no JSON"),
+        ("[" * 100_000, "is no JSON"),
+        ("[1]", "is no JSON object"),
+        ('{"tokenize": false}', "tokenize is set by this command"),
+        ('{"chat_template": 3}', "cannot be used"),
+    ],
+)
+def test_options_that_no_template_takes_are_refused(tmp_path, capsys, given, named):
+    model = save_tokenizer(tmp_path / "model", REFUSES_SYSTEM)
+    arguments = [write(tmp_path / "a.parquet", [row()]), "--tokenizer", model, "--template-options", given]
+    try:
+        code = check.main(list(map(str, arguments)))
+    except SystemExit as end:
+        code = end.code
+    assert code == 2 and named in capsys.readouterr().err

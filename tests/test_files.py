@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.refusals import refused
-from verl_dots.files import try_output, write_atomically
+from verl_dots.files import holds_json, read_json, read_yaml, try_output, try_outputs, write_atomically
 
 
 def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path):
@@ -62,3 +62,46 @@ def test_a_place_where_nothing_can_be_written_is_refused(tmp_path, place, reason
 def test_a_folder_that_takes_no_files_is_refused():
     with refused("--out", "file", "/proc/self/file"):
         try_output(Path("/proc/self/file"))
+
+
+def test_a_file_that_a_command_did_not_make_stays(tmp_path):
+    made = holds_json("counts", "rows")
+    for text in ("mine", "[1]", '{"counts": 1}', "", "[" * 100_000):
+        (tmp_path / "out.json").write_text(text)
+        with refused("--json", "excluded", "out.json is there"):
+            try_output(tmp_path / "out.json", option="--json", made=made)
+        assert (tmp_path / "out.json").read_text() == text
+    (tmp_path / "out.json").write_text('{"counts": 1, "rows": 2}')
+    try_output(tmp_path / "out.json", option="--json", made=made)
+
+
+def test_files_of_a_folder_are_a_commands_own_by_the_first(tmp_path):
+    (tmp_path / "b.csv").write_text("mine")
+    with refused("--out", "excluded", "b.csv is there"):
+        try_outputs(tmp_path, ("a.json", "b.csv"), holds_json("rows"))
+    (tmp_path / "a.json").write_text('{"rows": 2}')
+    try_outputs(tmp_path, ("a.json", "b.csv"), holds_json("rows"))
+    assert sorted(os.listdir(tmp_path)) == ["a.json", "b.csv"]
+
+
+@pytest.mark.parametrize("read", [read_json, read_yaml])
+@pytest.mark.parametrize(
+    ("content", "reason", "named"),
+    [
+        (b"", None, "file"),
+        (b'{"a": [1, ', "file", "or damaged"),
+        (b"[1, 2]", "type", "a list where a dict must be"),
+        (b"\xff\xfe\x00", "file", "utf-8"),
+        (None, "file", "No such file"),
+        ("folder", "file", "Is a directory"),
+    ],
+)
+def test_a_file_of_another_kind_is_refused_in_one_sentence(tmp_path, read, content, reason, named):
+    file = tmp_path / "file"
+    if content == "folder":
+        file.mkdir()
+    elif content is not None:
+        file.write_bytes(content)
+    with refused(str(file), reason, named, "give another file") as caught:
+        read(file)
+    assert "\n" not in str(caught.value)

@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from jinja2 import TemplateError
 from rich.console import Console
 
 from verl_dots.data.checks import Length, check_files
@@ -29,6 +30,9 @@ from verl_dots.terminal import errors, output
 
 MOST_NUMBERS = 20  # rows of a kind that are named without --all
 MOST_SOURCES = 4
+EXAMPLE = """'{"enable_thinking": false}'"""
+# What the lengths of prompts are asked with.
+SET_HERE = ("conversation", "add_generation_prompt", "return_dict", "tokenize", "return_tensors", "padding")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -128,6 +132,13 @@ def _length(options: argparse.Namespace) -> Length:
         found = tokenizer.apply_chat_template(list(messages), add_generation_prompt=True, return_dict=True, **given)
         return len(found["input_ids"])
 
+    try:
+        length([{"role": "user", "content": "?"}])
+    except TemplateError:
+        pass  # it may take no such prompt; each row's own is told of
+    except (TypeError, ValueError, AttributeError, LookupError) as error:
+        text = f"--template-options {json.dumps(given):.200} cannot be used: {error}; name options of the chat template"
+        raise QuestionError(text, key="--template-options", reason="type") from error
     return length
 
 
@@ -163,10 +174,15 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 
 def _mapping(text: str) -> dict[str, Any]:
-    """A JSON object; argparse makes its own message of ValueError."""
-    value = json.loads(text)
+    """A JSON object that sets none of what is set here."""
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise argparse.ArgumentTypeError(f"{text:.200} is no JSON ({error}); give an object, {EXAMPLE}") from error
     if not isinstance(value, dict):
-        raise ValueError(text)
+        raise argparse.ArgumentTypeError(f"{text:.200} is no JSON object; give one, {EXAMPLE}")
+    if taken := sorted(set(value) & set(SET_HERE)):
+        raise argparse.ArgumentTypeError(f"{', '.join(taken)} is set by this command; leave it out")
     return value
 
 

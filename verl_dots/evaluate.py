@@ -39,6 +39,7 @@ from verl_dots.evaluation.data_sets import DataSet, read_data_sets
 from verl_dots.evaluation.grading import grader
 from verl_dots.evaluation.storage import Generation, GenerationJournal
 from verl_dots.evaluation.summary import Result
+from verl_dots.files import OutputError, holds_json, require_own
 from verl_dots.generation.generation import GenerationError, RolloutServers, Sampling
 from verl_dots.generation.responses import WholeGroups
 from verl_dots.generation.scoring import RewardError, RewardFunction
@@ -69,6 +70,7 @@ def evaluate(options: Namespace) -> tuple[list[Result], Path]:
             raise ConfigError(text, key="--out", reason="missing")
     out = options.out or checkpoint.folder / "evaluation"
     try_writing("--out", str(out))
+    require_own(out, (JSON_FILE, TEXT_FILE), holds_json("checkpoint", "results", "settings"), f"--out {out}")
     config = configure(options, checkpoint)
     data_sets = read_data_sets(options.data, config.data.prompt_key, options.limit)
     reward, reader = RewardFunction(config), AnswerReader()
@@ -188,7 +190,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
     try:
         results, out = evaluate(parse(arguments, __doc__))
-    except (ConfigError, QuestionError) as error:
+    except (ConfigError, QuestionError, OutputError) as error:
         errors().print(f"evaluate: {error}")
         return BAD_INPUT
     except (GenerationError, RewardError) as error:

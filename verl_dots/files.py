@@ -1,12 +1,14 @@
 """Files that are there whole or not at all, and places that are tried before the work that ends in them."""
 
 import errno
+import json
 import os
 import re
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from verl_dots.settings import Refusal
 
@@ -27,16 +29,19 @@ def is_path(name: str) -> bool:
     return like_a_path or in_folder or os.path.exists(os.path.expanduser(name))
 
 
-def try_output(path: Path, inputs: Sequence[str | Path] = (), option: str = "--out") -> None:
+def try_output(
+    path: Path, inputs: Sequence[str | Path] = (), option: str = "--out", made: Callable[[Path], bool] | None = None
+) -> None:
     """See whether a file can be written to a place, by writing one beside it that is removed again.
 
     Args:
         path: of the file; its folder is made if it is not there. A file that is there already stays as it is.
         inputs: files that are read for it, which it must not be.
         option: how the command line calls it.
+        made: whether a file that is there is an earlier one of the command, which alone it may write over.
 
     Raises:
-        OutputError: it is a folder or one of the inputs, or nothing can be written there.
+        OutputError: it is a folder, one of the inputs or another's file, or nothing can be written there.
     """
     if os.path.isdir(path):  # False for what is no path at all, where Path's raises
         raise OutputError(f"{option} {path} is a folder; name a file in it", key=option, reason="file")
@@ -44,7 +49,94 @@ def try_output(path: Path, inputs: Sequence[str | Path] = (), option: str = "--o
         if os.path.exists(path) and file.expanduser().exists() and path.samefile(file.expanduser()):
             text = f"{option} {path} is also read ({file}); choose another name"
             raise OutputError(text, key=option, reason="excluded")
+    if made is not None:
+        require_own(path.parent, [path.name], made, f"{option} {path}")
     try_folder(path.parent, f"{option} {path}", path.name)
+
+
+def try_outputs(folder: Path, names: Sequence[str], made: Callable[[Path], bool], option: str = "--out") -> None:
+    """See whether the files of a command can be written into a folder, as `try_output` sees of one.
+
+    Args:
+        made: whether the first of the files, where it is there, is the command's own; the others then are, too.
+    """
+    for name in names:
+        try_output(folder / name, option=option)
+    require_own(folder, names, made, f"{option} {folder}")
+
+
+def require_own(folder: Path, names: Sequence[str], made: Callable[[Path], bool], what: str) -> None:
+    """Raise OutputError where a folder has files of these names, and the first of them is none that was `made` here.
+
+    Args:
+        what: the option and its value, for the message.
+    """
+    places = [folder / name for name in names]
+    there = [place for place in places if os.path.lexists(place)]
+    if there and not (os.path.isfile(places[0]) and made(places[0])):
+        text = f"{what}: {there[0].name} is there, and this command did not make it; choose another place, or move it"
+        raise OutputError(text, key=re.split("[ =]", what)[0], reason="excluded")
+
+
+def begins_with(text: str) -> Callable[[Path], bool]:
+    """Whether a file does."""
+
+    def made(file: Path) -> bool:
+        with file.open("rb") as stream:
+            return stream.read(len(text.encode())) == text.encode()
+
+    return made
+
+
+def holds_json(*keys: str) -> Callable[[Path], bool]:
+    """Whether a file is a JSON object with all these keys."""
+
+    def made(file: Path) -> bool:
+        try:
+            return set(keys) <= set(read_json(file))
+        except Refusal:
+            return False
+
+    return made
+
+
+def read_json(file: Path, kind: type = dict, advice: str = "give another file") -> Any:
+    """What a JSON file holds, where it is of this kind.
+
+    Raises:
+        Refusal: it cannot be read, is no JSON, or of another kind; its key is the file.
+    """
+    return read_parsed(file, json.loads, "JSON", kind, advice)
+
+
+def read_yaml(file: Path, kind: type = dict, advice: str = "give another file") -> Any:
+    """The same of a YAML file."""
+    import yaml
+
+    def parse(text: str) -> Any:
+        try:
+            return yaml.safe_load(text)
+        except yaml.YAMLError as error:
+            raise ValueError(str(error)) from error
+
+    return read_parsed(file, parse, "YAML", kind, advice)
+
+
+def read_parsed(file: Path, parse: Callable[[str], Any], form: str, kind: type, advice: str) -> Any:
+    """The same of another form of text; `parse` raises ValueError for what is none."""
+    try:
+        found = parse(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise Refusal(f"{file} cannot be read: {error.strerror}; {advice}", key=str(file), reason="file") from error
+    except (ValueError, RecursionError) as error:  # numbers of thousands of digits, thousands of brackets
+        told = " ".join(str(error).split())
+        raise Refusal(
+            f"{file} is no {form}, or damaged ({told:.200}); {advice}", key=str(file), reason="file"
+        ) from error
+    if not isinstance(found, kind):
+        text = f"{file} holds a {type(found).__name__} where a {kind.__name__} must be; {advice}"
+        raise Refusal(text, key=str(file), reason="type")
+    return found
 
 
 def try_folder(folder: Path, what: str, name: str = "") -> None:

@@ -102,7 +102,7 @@ class Journal(Generic[Key, Value]):  # noqa: UP046  Python 3.11
 
 def require_same_settings(there: Mapping[str, Any], here: Mapping[str, Any], path: Path) -> None:
     """Raise ConfigError, naming what differs, unless what was made with `there` is what `here` would make."""
-    here = plain(here)
+    here, there = plain(here), there if isinstance(there, Mapping) else {}
     differing = [key for key in sorted({*there, *here}) if there.get(key) != here.get(key)]
     if differing:
         shown = "; ".join(f"{key}: {there.get(key)!r} there, {here.get(key)!r} now" for key in differing)

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from verl_dots.files import OutputError, try_output, write_atomically
+from verl_dots.files import OutputError, begins_with, try_outputs, write_atomically
 from verl_dots.reporting import document, drawing, export, figures, selection, summary, tables, trackers
 from verl_dots.reporting.comparison import Comparison
 from verl_dots.reporting.runs import METRICS_FILE, RunError
@@ -83,8 +83,7 @@ def prepare_output(folder: Path) -> list[Path]:
     """
     made = [path for path in (folder, *folder.parents) if not path.exists()]
     try:
-        for name in (REPORT_FILE, SUMMARY_FILE, *FIGURES):
-            try_output(folder / name)
+        try_outputs(folder, (REPORT_FILE, SUMMARY_FILE, *FIGURES), begins_with(document.FIRST_WORDS))
     except OutputError:
         _remove_empty(made)
         raise

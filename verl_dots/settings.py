@@ -62,7 +62,8 @@ class Settings:
         """Build from plain values.
 
         Raises:
-            ConfigError: an unknown key (the nearest known one is named), a value of another type or range.
+            ConfigError: an unknown key (the nearest known one is named), a value of another type or range, or none
+                for a setting without a default.
         """
         kinds = get_type_hints(cls)
         hints = {field.name: kinds[field.name] for field in fields(cls)}
@@ -73,6 +74,10 @@ class Settings:
             if key not in hints:
                 raise unknown_key(f"{name}.{key}", [f"{name}.{known}" for known in hints])
             values[key] = _typed(f"{name}.{key}", value, hints[key])
+        for field in fields(cls):
+            if field.name not in values and field.default is MISSING and field.default_factory is MISSING:
+                key = f"{name}.{field.name}"
+                raise ConfigError(f"{key} is missing; set it", key=key, reason="missing")
         return cls(**values)
 
 
@@ -204,8 +209,10 @@ def _typed(key: str, value: Any, kind: Any) -> Any:
         return kind.from_mapping(value, key)
     if isinstance(kind, UnionType):
         return None if value is None else _typed(key, value, get_args(kind)[0])
-    if get_args(kind):  # tuple[x, y]
+    if get_args(kind):  # tuple[x, y] or tuple[x, ...]
         parts = get_args(kind)
+        if parts[-1] is Ellipsis:
+            parts = parts[:1] * (len(value) if isinstance(value, list | tuple) else 1)
         if not isinstance(value, list | tuple) or len(value) != len(parts):
             raise ConfigError(f"{key}={value!r}: must be a list of {len(parts)} values", key=key, reason="type")
         return tuple(_typed(f"{key}[{place}]", part, parts[place]) for place, part in enumerate(value))

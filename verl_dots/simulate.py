@@ -22,7 +22,7 @@ import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from verl_dots.files import try_output, write_atomically
+from verl_dots.files import try_outputs, write_atomically
 from verl_dots.reporting import drawing
 from verl_dots.settings import ConfigError, Refusal, require
 from verl_dots.simulation import figures, results
@@ -48,8 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.ERROR)
     console = output()
     try:
-        for file in (CSV_FILE, CURVES_FILE, SWEEP_FILE):
-            try_output(options.out / file)
+        try_outputs(options.out, (CSV_FILE, CURVES_FILE, SWEEP_FILE), results.is_csv)
         _check(options)
         grid = parse_grid(options.grid)
         logs = [read_run_log(path) for path in options.runs]

@@ -16,3 +16,9 @@ def output(file: IO[str] | None = None) -> Console:
 def errors() -> Console:
     """For why a command ends without that: the standard error."""
     return Console(stderr=True, **AS_IT_IS)
+
+
+def sentence(error: Exception) -> str:
+    """Why a command ends: what an error says; of one of the system's the file and the reason."""
+    told = isinstance(error, OSError) and error.filename and error.strerror
+    return f"{error.filename}: {error.strerror}" if told else str(error)

@@ -210,5 +210,5 @@ def _require(where: str, given: Any, needed: set[str], allowed: set[str]) -> Non
 def _load(path: Path) -> Any:
     try:
         return yaml.safe_load(path.read_text())
-    except (OSError, yaml.YAMLError) as error:
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
         raise MatrixError(f"{path} cannot be read: {error}", key=str(path), reason="file") from error

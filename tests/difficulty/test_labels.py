@@ -4,6 +4,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.refusals import refused
+from verl_dots.data.file_lists import QuestionError
 from verl_dots.difficulty.labels import Labels, family, first_of_families, in_share, read_labels
 
 
@@ -115,3 +116,26 @@ def test_a_share_never_parts_a_family():
     assert np.array_equal(chosen, in_share(names, 0.25, seed=1)) and (chosen != in_share(names, 0.25, seed=2)).any()
     with pytest.raises(ValueError, match="between 0 and 1"):
         in_share(names, 1.0, seed=1)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("question_id", 3), ("question_id", None), ("question_id", ["a"]), ("text", None), ("text", 3), ("text", b"a"),
+        ("answer", None), ("answer", [1]), ("success_rate", None), ("success_rate", "0.5"), ("success_rate", [0.5]),
+        ("success_rate", True), ("success_rate", float("nan")), ("rollouts", 1.5), ("rollouts", "8"), ("labeller", 3),
+        ("labeller", ["a"]), ("labeller", {"a": 1}),
+    ],
+)  # fmt: skip
+def test_a_label_of_another_type_is_refused_with_its_row(tmp_path, name, value):
+    row = {"question_id": "a", "text": "1+1", "answer": "2", "success_rate": 0.5, "rollouts": 8, "labeller": "m"}
+    file = written(tmp_path / "hand.parquet", [row | {name: value}])
+    with pytest.raises(QuestionError, match=r"hand\.parquet") as caught:
+        read_labels([file])
+    assert "row 0" in str(caught.value) or value != value
+
+
+def test_a_data_set_without_extra_info_has_no_label(tmp_path):
+    rows = [{"prompt": [{"role": "user", "content": "1"}], "reward_model": {"ground_truth": "2"}, "extra_info": None}]
+    with pytest.raises(QuestionError, match=r"row 0: a label must be a number, got None"):
+        read_labels([written(tmp_path / "a.parquet", rows)])

@@ -4,6 +4,7 @@ from dataclasses import asdict
 import pytest
 import torch
 
+from tests.refusals import refused
 from verl_dots.difficulty import memory
 from verl_dots.difficulty.inputs import VERSION, widths
 from verl_dots.difficulty.model import AttentionPredictor, PredictorConfig, attention
@@ -252,3 +253,28 @@ def test_a_predictor_of_other_surface_columns_is_refused(tmp_path):
         AttentionPredictor.load(tmp_path)
     with pytest.raises(ValueError, match="direct head"):
         PredictorConfig.paper(6, surface=VERSION)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("embedding_width", "6"), ("embedding_width", 2**62), ("embedding_width", None), ("adapter_widths", 4),
+        ("adapter_widths", ["4"]), ("adapter_widths", []), ("activate_last", 1), ("dropout", "0.1"), ("dropout", 1),
+        ("memory_size", -1), ("memory_size", 10**30), ("sharpness", []), ("calibration", 3), ("embedding_layers", 2),
+        ("surface", None), ("format", [1]),
+    ],
+)  # fmt: skip
+def test_a_config_of_other_types_is_refused_by_its_file(tmp_path, name, value):
+    model = small()
+    model.save(tmp_path)
+    (tmp_path / "config.json").write_text(json.dumps({"format": 1, **asdict(model.config), name: value}))
+    with pytest.raises(ValueError, match=str(tmp_path)) as caught:
+        AttentionPredictor.load(tmp_path)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["", "[]", "3", "{", "{}", "\x00"])
+def test_a_config_that_is_no_config_is_refused(tmp_path, text):
+    (tmp_path / "config.json").write_text(text)
+    with refused(str(tmp_path / "config.json")):
+        AttentionPredictor.load(tmp_path)

@@ -5,7 +5,8 @@ from pathlib import Path
 from omegaconf import OmegaConf
 
 from tests.refusals import refused
-from verl_dots.evaluation.configure import check_sampling, parse
+from verl_dots.evaluation.checkpoints import Checkpoint
+from verl_dots.evaluation.configure import check_sampling, configure, parse
 from verl_dots.launch.combinations import check_room
 
 SAMPLING = {"n": 4, "temperature": 0.6, "top_p": 0.95, "top_k": -1}
@@ -40,3 +41,11 @@ def test_lengths_without_room_for_a_response():
     check_room(OmegaConf.create({**LENGTHS, "max_model_len": 1024}))
     with refused("actor_rollout_ref.rollout.max_model_len", "size", "1023", "1024 tokens"):
         check_room(OmegaConf.create({**LENGTHS, "max_model_len": 1023}))
+
+
+def test_overrides_behind_data_leave_no_file():
+    options = parse(["runs/mine", "--data", "device=cpu", "a=1"], "")
+    with refused("--data", "missing", "device=cpu, a=1"):
+        configure(options, Checkpoint("mine", "runs/mine"))
+    options = parse(["runs/mine", "--data", "runs/lr=1/gone.parquet"], "")  # a file, if one that is not there
+    assert (options.data, options.overrides) == (["runs/lr=1/gone.parquet"], [])

@@ -93,3 +93,27 @@ def test_a_folder_that_cannot_be_written_is_explained(actor, merged):
     with refused(str(actor), "file", "--local_dir"):
         merged(actor, "float32")
     actor.chmod(0o755)
+
+
+def test_a_folder_that_is_not_of_the_merger_stays(actor, merged):
+    mine = actor / "merged-float32"
+    mine.mkdir()
+    (mine / "notes.txt").write_text("mine")
+    with refused(str(mine), "excluded"):
+        merged(actor, "float32")
+    assert (mine / "notes.txt").read_text() == "mine"
+
+
+@pytest.mark.parametrize("content", [[1], 3, None, {}, {"a": 3}, torch.ones(2)])
+def test_a_shard_of_something_else_is_refused(actor, merged, content):
+    torch.save(content, actor / "model_world_size_3_rank_1.pt")
+    with refused(str(actor), "file"):
+        merged(actor, "float32")
+
+
+@pytest.mark.parametrize("text", ["[]", "3", "null", "{}", '{"architectures": 3}'])
+def test_a_model_config_of_something_else_is_refused(actor, merged, text):
+    (actor / "huggingface" / "config.json").write_text(text)
+    with refused(str(actor), "file"):
+        merged(actor, "float32")
+    assert not list(actor.glob("*merged*"))

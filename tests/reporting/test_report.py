@@ -160,6 +160,7 @@ def test_an_output_that_cannot_be_written_is_refused_before_the_runs_are_read(fo
 def test_figures_of_an_earlier_report_do_not_stay(folders, tmp_path):
     for name in ("replay.png", "mine.png"):
         (tmp_path / name).write_text("")
+    (tmp_path / "report.md").write_text("# Training report: grpo")
     assert report.main([*folders, "--out", str(tmp_path)]) == 0
     assert not (tmp_path / "replay.png").exists() and (tmp_path / "mine.png").exists()
 

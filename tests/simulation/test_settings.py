@@ -74,3 +74,22 @@ def test_stopping_early_is_simulated_and_refused_as_a_run_refuses_it():
     assert found.dots.stop_early.enable and found.dots.stop_early.first == 0.25
     with refused("dots.selection.enable", "excluded"):
         made("dots.stop_early.enable=True", policies=("grpo",))
+
+
+def test_what_would_be_simulated_twice_is_refused():
+    with refused("dots.replay.delta", "excluded", "0.50 is given twice"):
+        parse_grid(["dots.replay.delta=0.5,0.50"])
+    with refused("--policy", "excluded"):
+        made(policies=("dots", "dots"))
+    with refused("dots.selection.mu", "excluded", "dots.selection.mu=1"):
+        made("dots.selection.mu=1", grid={"dots.selection.mu": ["0.5"]})
+
+
+def test_a_temperature_that_is_no_number_is_refused():
+    with refused("actor_rollout_ref.rollout.temperature", "range", "=x"):
+        made(grid={"actor_rollout_ref.rollout.temperature": ["x"]})
+
+
+def test_keys_of_one_name_are_told_apart():
+    (found,) = made(grid={"dots.selection.enable": ["True"], "dots.replay.enable": ["False"]})
+    assert found.label == "dots selection.enable=True replay.enable=False"

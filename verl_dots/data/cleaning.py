@@ -15,6 +15,7 @@ from verl_dots.files import OutputError, try_output, write_atomically
 
 # Of a file's own types, which the cast changes.
 _STALE = (b"huggingface", b"pandas", b"ARROW:schema")
+CLEANED = b"verl_dots.cleaned"  # in the metadata of what is written here
 
 
 def places(files: Sequence[str | Path], folder: Path) -> dict[str, Path]:
@@ -30,7 +31,7 @@ def places(files: Sequence[str | Path], folder: Path) -> dict[str, Path]:
             raise OutputError(
                 f"two of the files would be written to {place}; rename one", key=str(place), reason="excluded"
             )
-        try_output(place, inputs=list(files), option="--clean")
+        try_output(place, inputs=list(files), option="--clean", made=_is_cleaned)
         found[file] = place
     return found
 
@@ -53,8 +54,15 @@ def write_clean(where: Mapping[str, Path], leave_out: Mapping[str, Collection[in
         counts[file] = sum(len(batch) for batch in _kept(file, leave_out[file]))
         if not counts[file]:
             raise QuestionError(f"nothing is left of {file} without its wrong rows", key=str(file), reason="data")
-        write_atomically(place, partial(_write, file, common.with_metadata(kept), leave_out[file]))
+        write_atomically(place, partial(_write, file, common.with_metadata(kept | {CLEANED: b"1"}), leave_out[file]))
     return counts
+
+
+def _is_cleaned(file: Path) -> bool:
+    try:
+        return CLEANED in (schema_of(file).metadata or {})
+    except QuestionError:
+        return False
 
 
 def _write(file: str, schema: pa.Schema, leave_out: Collection[int], place: Path) -> None:

@@ -1,13 +1,14 @@
 """Where a parquet file comes from, as JSON in its metadata."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from verl_dots.data.file_lists import QuestionError
 from verl_dots.data.rows import schema_of
 from verl_dots.files import write_atomically
 
@@ -26,5 +27,26 @@ def write_table(path: Path, table: pa.Table, provenance: Mapping[str, Any]) -> N
 
 
 def read_provenance(path: Path) -> dict[str, Any]:
-    """The provenance of a file; {} where it has none. Raises QuestionError for what is no parquet file."""
-    return json.loads((schema_of(path).metadata or {}).get(KEY, b"{}"))
+    """The provenance of a file; {} where it has none, or one that is not ours to read.
+
+    Raises QuestionError for what is no data file.
+    """
+    try:
+        found = json.loads((schema_of(path).metadata or {}).get(KEY, b"{}"))
+    except (ValueError, RecursionError) as error:
+        if isinstance(error, QuestionError):
+            raise
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def made_by(generator: str) -> Callable[[Path], bool]:
+    """Whether a file says that this generator wrote it; for `files.try_output`."""
+
+    def made(file: Path) -> bool:
+        try:
+            return read_provenance(file).get("generator") == generator
+        except QuestionError:
+            return False
+
+    return made

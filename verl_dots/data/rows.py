@@ -127,12 +127,21 @@ def _json(file: str | Path) -> Any:
     import datasets
 
     path = require_file(file)
+    if _begins_with_null(path):
+        text = f"{file} begins with null; each row must be an object, as verl's schema has it"
+        raise QuestionError(text, key=str(file), reason="file")
     try:
         return datasets.load_dataset("json", data_files=str(path), split="train")
     except (datasets.exceptions.DatasetsError, pa.ArrowException, OSError, ValueError, StopIteration) as error:
         told = error.__cause__ or str(error) or "it is empty"
         text = f"{file} is no JSON that verl can read, or damaged: {told}"
         raise QuestionError(text, key=str(file), reason="file") from error
+
+
+def _begins_with_null(path: Path) -> bool:
+    """Whether a JSON file's first row is null, on which pyarrow's reader ends the process (seen in 21.0)."""
+    with path.open("rb") as file:
+        return file.read(1 << 16).lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"null")
 
 
 @contextmanager

@@ -9,12 +9,14 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
+from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from verl_dots.difficulty.effectiveness import effectiveness
 from verl_dots.difficulty.surface import surface_columns
 from verl_dots.difficulty.words import hashed_words
 from verl_dots.files import write_atomically
+from verl_dots.settings import Refusal
 
 FILE = "baselines.safetensors"
 EMBEDDING, SURFACE, WORDS = "ridge regression", "ridge on surface columns", "ridge on words (TF-IDF)"
@@ -70,8 +72,12 @@ def save(folder: Path, fitted: Mapping[str, Ridge]) -> None:
 
 
 def load(folder: Path) -> dict[str, Ridge]:
-    """What `save` wrote. Raises FileNotFoundError."""
-    tensors = load_file(folder / FILE)
-    names = dict.fromkeys(key.rsplit("/", 1)[0] for key in sorted(tensors))
-    parts = [field.name for field in fields(Ridge)]
-    return {name: Ridge(*(tensors[f"{name}/{part}"] for part in parts)) for name in names}
+    """What `save` wrote. Raises Refusal where that is not there, or damaged."""
+    try:
+        tensors = load_file(folder / FILE)
+        names = dict.fromkeys(key.rsplit("/", 1)[0] for key in sorted(tensors))
+        parts = [field.name for field in fields(Ridge)]
+        return {name: Ridge(*(tensors[f"{name}/{part}"] for part in parts)) for name in names}
+    except (SafetensorError, OSError, KeyError) as error:
+        text = f"{folder / FILE} is damaged or missing ({error}); train the predictor again"
+        raise Refusal(text, key=str(folder / FILE), reason="damaged") from error

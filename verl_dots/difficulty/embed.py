@@ -25,7 +25,7 @@ from verl_dots.difficulty.embeddings import (
 )
 from verl_dots.difficulty.options import add, require_device, require_whole
 from verl_dots.files import try_folder
-from verl_dots.terminal import errors, output
+from verl_dots.terminal import errors, output, sentence
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -45,8 +45,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         found = cached_embeddings(
             inputs, backbone, options.cache, device=options.device, batch_tokens=options.batch_tokens
         )
-    except ValueError as error:
-        errors().print(f"error: {error}")
+    except (ValueError, OSError) as error:
+        errors().print(f"error: {sentence(error)}")
         return 2
     output().print(
         f"{len(questions)} questions, {new} of them new, width {found.shape[1]}, {time.monotonic() - began:.1f} s: "

@@ -29,9 +29,9 @@ from verl_dots.difficulty.method_scores import Draws, Scores, Seen, score_by_lab
 from verl_dots.difficulty.model import AttentionPredictor, PredictorConfig
 from verl_dots.difficulty.options import add, require_interval, require_whole
 from verl_dots.difficulty.prediction_scores import CHOSEN, truth
-from verl_dots.files import try_folder, try_output
+from verl_dots.files import holds_json, read_json, try_folder, try_output, write_atomically
 from verl_dots.settings import ConfigError
-from verl_dots.terminal import errors, output
+from verl_dots.terminal import errors, output, sentence
 
 FAMILIES_FILE = "training_families.json"
 
@@ -48,6 +48,15 @@ def seeds_of(folder: Path) -> list[Path]:
         text = f"{folder} holds no predictor (config.json); give the --out of verl_dots.difficulty.train"
         raise ConfigError(text, key=str(folder), reason="file")
     return [folder, *sorted(folder.glob("seed-*"))]
+
+
+def _families(file: Path) -> list[str]:
+    """What training saw. Raises Refusal for a file that is none of it."""
+    found = read_json(file, list, "train the predictor again")
+    if not all(isinstance(name, str) for name in found):
+        text = f"{file} must be a list of texts, as verl_dots.difficulty.train wrote it; train the predictor again"
+        raise ConfigError(text, key=str(file), reason="type")
+    return found
 
 
 def summary(scores: Mapping[str, Scores]) -> dict[str, dict[str, float]]:
@@ -124,12 +133,12 @@ def evaluate(options: argparse.Namespace) -> tuple[dict[str, Scores], dict[str, 
     require_whole("--draws", options.draws, 1)
     require_interval("--difficulty-range", options.difficulty_range)
     folders = seeds_of(options.predictor)
-    try_output(target_of(options), options.labels, "--json")
+    try_output(target_of(options), options.labels, "--json", holds_json("questions", "left_out", "methods"))
     try_folder(Path(options.cache).expanduser(), f"--cache {options.cache}")
     config = PredictorConfig.load(folders[0])
     backbone = Backbone(options.backbone, config.embedding_layers, reads=config.embedding_reads)
     models = [AttentionPredictor.load(folder, backbone.id) for folder in folders]
-    seen = {name for folder in folders for name in json.loads((folder / FAMILIES_FILE).read_text())}
+    seen = {name for folder in folders for name in _families(folder / FAMILIES_FILE)}
     labels = read_labels(options.labels, tuple(options.difficulty_range), options.labeller)
     merged = labels.one_per_family()
     kept = merged.take(unseen(merged, seen))
@@ -146,8 +155,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     console = output()
     try:
         scores, by_labeller, found, left_out = evaluate(options)
-    except (ValueError, FileNotFoundError) as error:
-        errors().print(f"error: {error}")
+    except (ValueError, OSError) as error:
+        errors().print(f"error: {sentence(error)}")
         return 2
     title = f"{found['questions']} questions, {options.references} references, {options.draws} draws"
     console.print(table(scores, title, found), soft_wrap=False)
@@ -155,7 +164,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     console.print(f"{left_out} labelled questions left out: seen in training, or repeated")
     target = target_of(options)
     content = {**found, "left_out": left_out, "references": options.references, "methods": summary(scores)}
-    target.write_text(json.dumps(content | {"scores": scores, "labellers": by_labeller}, indent=2) + "\n")
+    text = json.dumps(content | {"scores": scores, "labellers": by_labeller}, indent=2) + "\n"
+    write_atomically(target, lambda partial: partial.write_text(text))
     return 0
 
 

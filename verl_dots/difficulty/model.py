@@ -23,8 +23,9 @@ from torch import nn
 
 from verl_dots.difficulty import effectiveness, memory
 from verl_dots.difficulty.backbone import same_backbone
-from verl_dots.difficulty.predictor_config import FORMAT, PredictorConfig
+from verl_dots.difficulty.predictor_config import AGAIN, FORMAT, PredictorConfig
 from verl_dots.files import write_atomically
+from verl_dots.settings import ConfigError
 
 CHUNK = 2048  # questions x 256 references fit the cache of one core: three times as fast as 65,536
 EPSILON = 1e-4
@@ -218,18 +219,30 @@ class AttentionPredictor(nn.Module):
                 f"predictor {folder} was trained on backbone {config.backbone_id!r}, not {backbone_id!r}; give that "
                 "backbone (dots.difficulty.backbone)"
             )
-        model = cls(config)
+        file = Path(folder) / "model.safetensors"
         try:
-            stored = load_file(Path(folder) / "model.safetensors")
-        except SafetensorError as error:
-            raise ValueError(f"{folder}/model.safetensors is damaged ({error}); train the predictor again") from error
+            stored = load_file(file)
+        except (SafetensorError, OSError) as error:
+            raise ConfigError(
+                f"{file} is damaged or missing ({error}); {AGAIN}", key=str(file), reason="damaged"
+            ) from error
         broken = [name for name, value in stored.items() if not torch.isfinite(value).all()]
         if broken:
-            raise ValueError(f"{folder}/model.safetensors holds values that are not finite: {broken}; train it again")
+            raise ValueError(f"{file} holds values that are not finite: {broken}; train it again")
         found = {name: list(value.shape) for name, value in stored.items()}
-        wanted = {name: list(value.shape) for name, value in model.state_dict().items()}
+        wanted = _shapes(config)
         if found != wanted:
             differing = sorted(name for name in set(found) | set(wanted) if found.get(name) != wanted.get(name))
-            raise ValueError(f"{folder}/model.safetensors does not fit its config.json: {differing}")
+            raise ValueError(f"{file} does not fit its config.json: {differing}")
+        model = cls(config)
         model.load_state_dict(stored)
         return model.eval()
+
+
+def _shapes(config: PredictorConfig) -> dict[str, list[int]]:
+    """Shapes of a predictor's tensors by name, without their memory: a config may say anything. {} for no shapes."""
+    try:
+        with torch.device("meta"):
+            return {name: list(value.shape) for name, value in AttentionPredictor(config).state_dict().items()}
+    except (RuntimeError, OverflowError):
+        return {}

@@ -1,18 +1,21 @@
 """Shape of an attention predictor, and what its inputs are made of."""
 
-import json
+import math
 from dataclasses import dataclass, fields
 from pathlib import Path
 
 from verl_dots.difficulty import inputs
+from verl_dots.files import read_json
+from verl_dots.settings import ConfigError, Settings
 
 CALIBRATIONS = ("group", "none")
 FORMAT = 1
 ADDED = {"shared_adapter": False}  # fields that folders of this format may lack, as they were before them
+AGAIN = "train the predictor again"
 
 
 @dataclass(frozen=True)
-class PredictorConfig:
+class PredictorConfig(Settings):
     """Shape of an attention predictor; stored as JSON beside its weights."""
 
     embedding_width: int
@@ -33,6 +36,8 @@ class PredictorConfig:
         object.__setattr__(self, "adapter_widths", tuple(self.adapter_widths))
         if self.embedding_width < 1 or not self.adapter_widths or min(self.adapter_widths) < 1:
             raise ValueError(f"widths must be >= 1, got {self.embedding_width} and {self.adapter_widths}")
+        if self.memory_size < 0 or not 0 <= self.sharpness < math.inf:
+            raise ValueError(f"memory_size and sharpness must be >= 0, got {self.memory_size} and {self.sharpness}")
         if not 0 <= self.dropout < 1:
             raise ValueError(f"dropout must be in [0, 1), got {self.dropout}")
         if self.calibration not in CALIBRATIONS:
@@ -52,16 +57,25 @@ class PredictorConfig:
 
     @classmethod
     def load(cls, folder: Path) -> "PredictorConfig":
-        """Read the config of a saved predictor. Raises ValueError for another format or other fields."""
-        content = json.loads((Path(folder) / "config.json").read_text())
-        if not isinstance(content, dict) or content.pop("format", None) != FORMAT:
-            raise ValueError(f"{folder}/config.json is not format {FORMAT}; train the predictor again")
+        """Read the config of a saved predictor.
+
+        Raises:
+            Refusal: there is none, or one of another format, with other fields, or a value that cannot be.
+        """
+        file = Path(folder) / "config.json"
+        content = read_json(file, advice="give a folder that verl_dots.difficulty.train wrote")
+        if content.pop("format", None) != FORMAT:
+            raise ConfigError(f"{file} is not format {FORMAT}; {AGAIN}", key=str(file), reason="other run")
         content = ADDED | content
         known = {field.name for field in fields(cls)}
         if set(content) != known:
             differing = sorted(set(content) ^ known)
-            raise ValueError(f"{folder}/config.json differs in the fields {differing}; train the predictor again")
-        return cls(**content)
+            text = f"{file} differs in the fields {differing}; {AGAIN}"
+            raise ConfigError(text, key=str(file), reason="other run")
+        try:
+            return cls.from_mapping(content, "config")
+        except ValueError as error:
+            raise ConfigError(f"{file}: {error}; {AGAIN}", key=str(file), reason="damaged") from error
 
     @classmethod
     def paper(cls, embedding_width: int, **changes) -> "PredictorConfig":

@@ -155,10 +155,6 @@ def _named_errors(config: DifficultyConfig) -> Iterator[None]:
     """Errors of reading the checkpoint as errors of the setting."""
     try:
         yield
-    except FileNotFoundError as error:
-        where = str(_checkpoint(config))
-        text = f"dots.difficulty.checkpoint: no predictor in {where!r} ({error.filename})"
-        raise ConfigError(text, key="dots.difficulty.checkpoint", reason="file") from error
     except ValueError as error:
         raise ConfigError(
             f"dots.difficulty.checkpoint: {error}", key="dots.difficulty.checkpoint", reason="file"

@@ -32,7 +32,7 @@ from verl_dots.difficulty.prediction_scores import truth
 from verl_dots.difficulty.train_options import PRESETS, check
 from verl_dots.difficulty.training import Trained, TrainingConfig, train
 from verl_dots.settings import ConfigError
-from verl_dots.terminal import errors, output
+from verl_dots.terminal import errors, output, sentence
 
 TEST_SEED = 0
 
@@ -146,8 +146,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
         result = run(labels, embedding_P, backbone.id, options)
         save(*result, options)
-    except (ValueError, FileNotFoundError) as error:
-        errors().print(f"error: {error}")
+    except (ValueError, OSError) as error:
+        errors().print(f"error: {sentence(error)}")
         return 2
     title = f"{len(result.test_difficulty_P)} test questions, {options.references} references, {options.draws} draws, "
     title += f"seeds {options.seeds}, embeddings of {options.reads.replace('_', ' ')}"

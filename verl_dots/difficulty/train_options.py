@@ -14,7 +14,7 @@ from verl_dots.difficulty.options import (
     require_share,
     require_whole,
 )
-from verl_dots.files import try_folder
+from verl_dots.files import require_own, try_folder
 from verl_dots.settings import ConfigError
 
 PRESETS = {"default": PredictorConfig, "paper": PredictorConfig.paper}
@@ -124,5 +124,7 @@ def check(options: argparse.Namespace) -> None:
     if (options.out / "config.json").exists():
         text = f"{options.out} holds a predictor already; give another --out or remove it"
         raise ConfigError(text, key="--out", reason="excluded")
+    written = ("model.safetensors", "training.json", *(f"seed-{seed}" for seed in options.seeds[1:]))
+    require_own(options.out, written, lambda _: False, f"--out {options.out}")
     try_folder(options.out, f"--out {options.out}")
     try_folder(Path(options.cache).expanduser(), f"--cache {options.cache}")

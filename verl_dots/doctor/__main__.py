@@ -33,7 +33,7 @@ from verl_dots.doctor.context import ROOT, Context
 from verl_dots.doctor.rows import Row, as_json, table
 from verl_dots.doctor.running import chosen, run_check
 from verl_dots.engines.environment import prepare_environment
-from verl_dots.files import OutputError, try_output, write_atomically
+from verl_dots.files import OutputError, holds_json, try_output, write_atomically
 from verl_dots.launch.recipes import RecipeError, overrides_of
 from verl_dots.settings import ConfigError
 from verl_dots.terminal import errors
@@ -50,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         work.mkdir(parents=True, exist_ok=True)
         if options.json:
-            try_output(options.json, option="--json")
+            try_output(options.json, option="--json", made=holds_json("counts", "rows"))
         context = asked(options, work)
     except (RecipeError, ConfigError, HydraException, OutputError, OSError) as error:
         errors().print(f"doctor: {error}")

@@ -1,7 +1,6 @@
 """The command line of `python -m verl_dots.evaluate`, and the config and settings that it comes to."""
 
 import argparse
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ from verl_dots.evaluation.data_sets import DataSet
 from verl_dots.generation.conditions import conditions_of, digest
 from verl_dots.generation.generation import Sampling
 from verl_dots.launch.combinations import check_room
-from verl_dots.launch.generation_config import generation_config
+from verl_dots.launch.generation_config import files_and_overrides, generation_config
 from verl_dots.settings import ConfigError
 
 
@@ -31,8 +30,8 @@ def parse(arguments: Sequence[str] | None, description: str) -> argparse.Namespa
     parser.add_argument("--limit", type=int, metavar="N", help="only the first N questions of each data set")
     parser.add_argument("--out", type=Path, help="folder for the results (default: evaluation/ in CHECKPOINT's folder)")
     options = parser.parse_intermixed_args(arguments)
-    options.overrides = [word for word in options.data if "=" in word and not os.path.exists(word)] + options.words
-    options.data = [word for word in options.data if word not in options.overrides]
+    options.data, overrides = files_and_overrides(options.data)
+    options.overrides = overrides + options.words
     return options
 
 
@@ -45,6 +44,9 @@ def configure(options: argparse.Namespace, checkpoint: Checkpoint) -> DictConfig
     if stray := [word for word in options.overrides if "=" not in word]:
         text = f"{', '.join(stray)}: neither KEY=VALUE nor an option; data files follow --data"
         raise ConfigError(text, key=stray[0], reason="unknown")
+    if not options.data:
+        text = f"--data names no file, only {', '.join(options.overrides)}; name a data file behind it"
+        raise ConfigError(text, key="--data", reason="missing")
     for option, value in (("--rollouts", options.rollouts), ("--limit", options.limit)):
         if value is not None and value < 1:
             raise ConfigError(f"{option} {value}: must be at least 1", key=option, reason="range")

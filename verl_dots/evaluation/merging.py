@@ -8,11 +8,13 @@ import contextlib
 import io
 import json
 import logging
+import os
 import pickle
 import shutil
 import uuid
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch.distributed.tensor import DTensor
@@ -25,6 +27,11 @@ from verl_dots.settings import ConfigError
 logger = logging.getLogger(__name__)
 
 SOURCE = "merged_from.json"
+# What verl's merger and transformers raise of files that are no checkpoint's.
+UNREADABLE = (
+    OSError, RuntimeError, ValueError, TypeError, AttributeError, AssertionError, EOFError, LookupError,
+    pickle.UnpicklingError,
+)  # fmt: skip
 
 
 def merged(actor: Path, dtype: str, trust_remote_code: bool = False) -> Path:
@@ -41,6 +48,9 @@ def merged(actor: Path, dtype: str, trust_remote_code: bool = False) -> Path:
     source = _source_of(actor)
     if _recorded(target) == source:
         return target
+    if strange := _strange(actor, target):
+        text = f"{target} is there, and holds {strange}, which no merged model has; move it away"
+        raise ConfigError(text, key=str(target), reason="excluded")
     logger.info("merging the shards in %s into %s", actor, target.name)
     partial = actor / f".{target.name}.{uuid.uuid4().hex}.partial"
     try:
@@ -58,13 +68,22 @@ def merged(actor: Path, dtype: str, trust_remote_code: bool = False) -> Path:
         ) from error
     except ConfigError:
         raise
-    except (OSError, RuntimeError, ValueError, AssertionError, EOFError, KeyError, pickle.UnpicklingError) as error:
-        raise ConfigError(
-            f"the shards in {actor} cannot be merged: {type(error).__name__}: {error}", key=str(actor), reason="file"
-        ) from error
+    except UNREADABLE as error:
+        told = " ".join(f"{type(error).__name__}: {error}".split())
+        text = f"the shards in {actor} cannot be merged ({told:.300}); give an earlier checkpoint"
+        raise ConfigError(text, key=str(actor), reason="file") from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return target
+
+
+def _named_tensors(file: Path, found: Any) -> dict[str, torch.Tensor]:
+    """What a shard holds. Raises ValueError for anything but tensors by name."""
+    if not isinstance(found, dict) or not all(
+        isinstance(name, str) and isinstance(value, torch.Tensor) for name, value in found.items()
+    ):
+        raise ValueError(f"{file.name} does not hold tensors by name")
+    return found
 
 
 class DtypeMerger(FSDPModelMerger):
@@ -79,7 +98,9 @@ class DtypeMerger(FSDPModelMerger):
     ) -> dict[str, torch.Tensor]:
         folder = Path(self.config.local_dir)
         files = [folder / f"model_world_size_{world_size}_rank_{rank}.pt" for rank in range(total_shards)]
-        shards = [load(file) for file in files]
+        shards = [_named_tensors(file, load(file)) for file in files]
+        if any(shard.keys() != shards[0].keys() for shard in shards):
+            raise ValueError("they do not hold weights of the same names")
         if any("lora_" in name for name in shards[0]):
             raise ConfigError(
                 f"{folder} holds a LoRA adapter; merge it into its base model (verl.model_merger and peft's "
@@ -132,8 +153,24 @@ def _source_of(actor: Path) -> list[list]:
 def _recorded(target: Path) -> list[list] | None:
     try:
         return json.loads((target / SOURCE).read_text())
-    except (OSError, json.JSONDecodeError):
+    except (OSError, ValueError, RecursionError):
         return None
+
+
+def _strange(actor: Path, target: Path) -> str:
+    """Name of something in the place of a merged model that no merge has left there; "" for nothing.
+
+    Where the record is missing, a machine that lost power may have left a part of the model.
+    """
+    if not os.path.lexists(target) or (target / SOURCE).is_file():
+        return ""
+    if not target.is_dir():
+        return "a file"
+    known = {file.name for file in (actor / "huggingface").glob("*")}
+    left = (
+        file for file in target.iterdir() if file.name not in known and file.suffix not in (".json", ".safetensors")
+    )
+    return next((file.name for file in left), "")
 
 
 def _move(partial: Path, target: Path, source: list[list]) -> None:

@@ -23,11 +23,11 @@ from verl_dots.evidence.measuring import Measured, measure
 from verl_dots.evidence.methods import BASELINE
 from verl_dots.evidence.page import PAGE_FILE
 from verl_dots.evidence.read import read_evidence
-from verl_dots.evidence.records import Evidence
-from verl_dots.files import try_output
+from verl_dots.evidence.records import RUN_KEY, Evidence
+from verl_dots.files import begins_with, try_outputs
 from verl_dots.reporting.tables import NOTHING, markdown
 from verl_dots.settings import Refusal
-from verl_dots.terminal import errors, output
+from verl_dots.terminal import errors, output, sentence
 
 Write = Callable[[Evidence, Measured, Path], None]
 # File of --out -> how it is written there.
@@ -54,8 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     options, console, status = _parse(arguments), output(), 0
     try:
-        for name in (*OUTPUTS, PAGE_FILE):
-            try_output(options.out / name)
+        try_outputs(options.out, (*OUTPUTS, PAGE_FILE), begins_with(",".join(RUN_KEY)))
         about = results.read_about(options.about, options.claims, options.made_by)
         evidence = saved.load(options.root) if saved.is_saved(options.root) else read(options)
         if options.check:  # before the tables, which need the baseline's runs
@@ -66,8 +65,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for name, write in OUTPUTS.items():
             write(evidence, measured, options.out / name)
         results.write_results(evidence, measured, options.out, about)
-    except Refusal as error:
-        errors().print(f"error: {error}")
+    except (Refusal, OSError) as error:
+        errors().print(f"error: {sentence(error)}")
         return 2
     _show(console, evidence, measured)
     console.print(f"\nPage: {options.out / PAGE_FILE}")

@@ -8,17 +8,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
-import yaml
 
 from verl_dots.evidence.cells import Cell, Column, Figure, Missing, Section, Table, Why
 from verl_dots.evidence.measures import OVERALL
+from verl_dots.files import read_yaml
+from verl_dots.settings import ConfigError, Settings
 
 MET, MISSED, NOT_MEASURED = "met", "missed", "not measured"
 UNITS = {"percent": "%", "points": "points"}
 
 
 @dataclass(frozen=True)
-class Claim:
+class Claim(Settings):
     """A figure of a method that is said to be at least so large.
 
     Attributes:
@@ -30,7 +31,7 @@ class Claim:
         unit: "percent", or "points" of accuracy.
 
     Raises:
-        ValueError: an unknown unit.
+        ConfigError: an unknown unit.
     """
 
     claim: str
@@ -43,12 +44,16 @@ class Claim:
 
     def __post_init__(self):
         if self.unit not in UNITS:
-            raise ValueError(f"claim {self.claim!r}: unit is {self.unit!r}; give one of {', '.join(UNITS)}")
+            text = f"claim {self.claim!r}: unit is {self.unit!r}; give one of {', '.join(UNITS)}"
+            raise ConfigError(text, key="unit", reason="choice")
 
 
 def read_claims(file: Path) -> list[Claim]:
-    """The claims of a YAML file, in its order."""
-    return [Claim(**given) for given in yaml.safe_load(file.read_text())]
+    """The claims of a YAML file, in its order. Raises Refusal where it cannot be read, or holds something else."""
+    found = read_yaml(file, list, "recipes/evidence/claims.yaml shows what it holds")
+    if not all(isinstance(given, dict) for given in found):
+        raise ConfigError(f"--claims {file}: each claim must be a group", key="--claims", reason="type")
+    return [Claim.from_mapping(given, f"{file}[{place}]") for place, given in enumerate(found)]
 
 
 def verdict(claim: Claim, summary: pd.DataFrame) -> tuple[str, Cell]:

@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from verl_dots.evidence.records import ACCURACY_RUN, Evidence
-from verl_dots.files import write_atomically
+from verl_dots.evidence.records import ACCURACY_RUN, Evidence, EvidenceError
+from verl_dots.files import read_json, write_atomically
 
 AVERAGE = "average"
+AGAIN = "evaluate the checkpoint again"
 _STEP = re.compile(r"global_step_(\d+)")
 
 
@@ -45,15 +46,15 @@ def read_evaluations(evidence: Evidence) -> dict[tuple[str, str, int], Evaluatio
     """The evaluations in the folders of runs that count for accuracy; a run without one is left out.
 
     Raises:
-        json.JSONDecodeError: a file is damaged.
+        Refusal: a file is damaged, see `results_of`.
     """
     found = {}
     for run in evidence.runs[evidence.runs.kind == ACCURACY_RUN].itertuples():
         files = list(Path(run.path).glob("global_step_*/evaluation/evaluation.json")) if run.path else []
         if files:
-            newest = max(files, key=_step)
+            newest = max(files, key=step_of)
             key = (run.combination, run.method, int(run.seed))
-            found[key] = Evaluation(json.loads(newest.read_text())["results"])
+            found[key] = Evaluation(results_of(newest))
     return found
 
 
@@ -72,6 +73,32 @@ def load_evaluations(file: Path) -> dict[tuple[str, str, int], Evaluation]:
     return {(row["combination"], row["method"], row["seed"]): Evaluation(row["results"]) for row in rows}
 
 
-def _step(file: Path) -> int:
+def results_of(file: Path) -> dict[str, dict[str, Any]]:
+    """Label of a data set -> its results, of an evaluation.json.
+
+    Raises:
+        Refusal: it is damaged, or holds something else.
+    """
+    found = read_json(file, dict, AGAIN).get("results")
+    if not isinstance(found, dict) or not found or not all(map(_is_result, found.values())):
+        text = f"{file} does not hold what verl_dots.evaluate writes; {AGAIN}"
+        raise EvidenceError(text, key=str(file), reason="damaged")
+    return found
+
+
+def _is_result(of: Any) -> bool:
+    if not isinstance(of, dict) or type(of.get("questions")) is not int:
+        return False
+    estimates = [estimate for name, estimate in of.items() if name.startswith("pass@")]
+    return all(
+        isinstance(estimate, dict)
+        and isinstance(estimate.get("value"), int | float)
+        and all(isinstance(estimate.get(end), int | float | None) for end in ("low", "high"))
+        for estimate in estimates
+    )
+
+
+def step_of(file: Path) -> int:
+    """The step of the checkpoint that an evaluation.json is of; 0 where its folder has another name."""
     match = _STEP.fullmatch(file.parts[-3])
     return int(match[1]) if match else 0

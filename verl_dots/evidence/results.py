@@ -7,8 +7,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from verl_dots.evidence import tables
 from verl_dots.evidence.cells import Table
 from verl_dots.evidence.claims import Claim, claims_table, read_claims
@@ -19,8 +17,11 @@ from verl_dots.evidence.measuring import Measured
 from verl_dots.evidence.page import PAGE_FILE, page, write_page
 from verl_dots.evidence.per_seed import seeds_table
 from verl_dots.evidence.records import ACCURACY_RUN, TIMING_RUN, Evidence
+from verl_dots.files import read_yaml
+from verl_dots.settings import ConfigError
 
 TABLES, FIGURES = "tables", "figures"
+ABOUT = "recipes/evidence/cpu.yaml shows what it holds"
 TITLE = "Methods, combinations and seeds"
 
 
@@ -44,12 +45,24 @@ def read_about(matrix: Path | None, claims: Path | None, commands: str = "") -> 
 
     Args:
         matrix: has an entry `combinations`: name -> {title, row, ...}; `paper` is the recipe that one repeats.
+
+    Raises:
+        Refusal: a file cannot be read, or holds something else.
     """
-    given: Mapping[str, Mapping[str, Any]] = yaml.safe_load(matrix.read_text())["combinations"] if matrix else {}
-    combinations = {
-        name: Combination(of.get("title", ""), of.get("paper", ""), of.get("row", "")) for name, of in given.items()
-    }
+    given = read_yaml(matrix, dict, ABOUT).get("combinations", {}) if matrix else {}
+    if not isinstance(given, dict) or not all(isinstance(of, dict) for of in given.values()):
+        text = f"--about {matrix}: its combinations must be groups by name; {ABOUT}"
+        raise ConfigError(text, key="--about", reason="type")
+    combinations = {str(name): _combination(f"{matrix}: combinations.{name}", of) for name, of in given.items()}
     return About(combinations, read_claims(claims) if claims else (), commands)
+
+
+def _combination(where: str, of: Mapping[str, Any]) -> Combination:
+    texts = {name: of.get(name, "") for name in ("title", "paper", "row")}
+    for name, text in texts.items():
+        if not isinstance(text, str):
+            raise ConfigError(f"{where}.{name}={text!r:.80}: must be text", key=name, reason="type")
+    return Combination(*texts.values())
 
 
 def facts(evidence: Evidence) -> dict[str, str]:

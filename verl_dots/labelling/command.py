@@ -13,7 +13,6 @@ temperature=0.6 and top_p=0.95). What stops resumes when the same command is rep
 
 import argparse
 import logging
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -29,6 +28,7 @@ from verl_dots.generation.scoring import RewardError
 from verl_dots.labelling.from_logs import label_from_logs
 from verl_dots.labelling.from_model import ROLLOUTS, label_with_model
 from verl_dots.labelling.success_rates import RewardOutOfRange, RewardRange
+from verl_dots.launch.generation_config import files_and_overrides
 from verl_dots.settings import ConfigError
 from verl_dots.terminal import errors, output
 
@@ -62,9 +62,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--from-run", type=Path, metavar="RUN_FOLDER", help="the same, its folder and data by the run")
     parser.add_argument("--last-steps", type=int, metavar="N", help="with --from-*: only the newest N steps")
     options = parser.parse_intermixed_args(arguments)
-    given = options.data
-    options.overrides = [word for word in given if "=" in word and not os.path.exists(word)]
-    options.data = [word for word in given if word not in options.overrides]
+    options.data, options.overrides = files_and_overrides(options.data)
     return options
 
 

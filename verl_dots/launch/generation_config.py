@@ -1,5 +1,6 @@
 """The config of a command that generates and trains nothing, checked."""
 
+import os
 from collections.abc import Sequence
 
 from omegaconf import DictConfig, OmegaConf
@@ -9,6 +10,15 @@ from verl_dots.generation.standalone import STANDALONE
 from verl_dots.launch.compose import compose
 from verl_dots.launch.machine_checks import check_machine
 from verl_dots.launch.start import validate
+
+
+def files_and_overrides(words: Sequence[str]) -> tuple[list[str], list[str]]:
+    """(files, overrides KEY=VALUE) of words of a command line that may be either: what is there is a file, and so is
+    what has a folder before its first "="."""
+    overrides = [
+        word for word in words if "/" not in word.partition("=")[0] and "=" in word and not os.path.exists(word)
+    ]
+    return [word for word in words if word not in overrides], overrides
 
 
 def generation_config(model: str, files: Sequence[str], overrides: Sequence[str], data: bool) -> DictConfig:

@@ -9,6 +9,7 @@ from verl_dots.reporting import configs, fairness, figures, obstacles, tables
 from verl_dots.reporting.comparison import Comparison
 from verl_dots.reporting.runs import Run
 
+FIRST_WORDS = "# Training report: "
 ACCURACY_FILE = "accuracy.png"
 TRAINING_FILE = "training.png"
 EFFECTIVE_FILE = "effective.png"
@@ -27,7 +28,7 @@ _PHASES_NOTE = (
 def report_text(comparison: Comparison) -> str:
     """Return the report as markdown; it refers to the figures by file name."""
     names = ", ".join(method.name for method in comparison.methods)
-    lines = [f"# Training report: {names}", "", f"{comparison.label}: {_metric_text(comparison)}", ""]
+    lines = [f"{FIRST_WORDS}{names}", "", f"{comparison.label}: {_metric_text(comparison)}", ""]
     lines += _bullets("Runs left out", [one.sentence for one in comparison.left_out])
     lines += _bullets("To know before comparing", comparison.notes)
     lines += [

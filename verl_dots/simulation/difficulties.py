@@ -98,5 +98,5 @@ def _column(table: pa.Table, name: str, file: Path) -> np.ndarray:
     found = found.field(field) if field else found
     try:
         return np.asarray(found.cast(pa.float64()).to_numpy(zero_copy_only=False), dtype=np.float64)
-    except pa.ArrowInvalid as error:
+    except pa.ArrowException as error:
         raise QuestionError(f"{file}: {name} holds no numbers ({error})", key=str(file), reason="data") from error

@@ -152,6 +152,12 @@ def write_csv(path: Path, results: Sequence[Result]) -> None:
             writer.writerow([*given, max(one.count for one in result.figures.values()), *shown])
 
 
+def is_csv(path: Path) -> bool:
+    """Whether a file is what `write_csv` has written, by its header."""
+    with path.open(encoding="utf-8", errors="replace") as file:
+        return "seeds" in file.readline().rstrip().split(",")
+
+
 def table(results: Sequence[Result]) -> Table:
     """What the terminal shows: a column for each key of the grid, then figures, steps to every target among them."""
     keys = list(dict.fromkeys(key for result in results for key in result.values))

@@ -1,8 +1,12 @@
 """The settings that are simulated: presets, overrides and a grid, checked as a run checks them."""
 
 import itertools
+import math
+from collections import Counter
 from collections.abc import Sequence
+from typing import Any
 
+import yaml
 from omegaconf import DictConfig, OmegaConf
 
 from verl_dots.config import DotsConfig
@@ -51,6 +55,7 @@ def parse_grid(given: Sequence[str]) -> Grid:
         if key in grid:
             raise ConfigError(f"--grid {key} is given twice; give all its values at once", key=key, reason="excluded")
         _require_read(key)
+        _require_different(f"--grid {key}", key, found)
         grid[key] = found
     return grid
 
@@ -69,8 +74,13 @@ def settings_of(
     Raises:
         ConfigError: a preset, key or value that a run would refuse, or that the simulator has no model of.
     """
+    _require_different("--policy", "--policy", policies)
     for override in overrides:
-        _require_read(override.lstrip("+").partition("=")[0])
+        key = override.lstrip("+").partition("=")[0]
+        _require_read(key)
+        if key in grid:
+            text = f"{override} is also in --grid, which would win over it; leave one out"
+            raise ConfigError(text, key=key, reason="excluded")
     found = []
     for policy in policies:
         first = [f"{key}={values[0]}" for key, values in grid.items()]
@@ -112,16 +122,31 @@ def _setting(config: DictConfig, policy: str, chosen: dict[str, str], questions:
     for key, value, least in ((BATCH, batch_size, 1), (ROLLOUTS, rollouts, 2)):
         if not isinstance(value, int) or value < least:
             raise ConfigError(f"{key}={value}: must be a whole number of {least} or more", key=key, reason="range")
-    temperature = float(config.actor_rollout_ref.rollout.temperature)
-    if not temperature > 0:
-        raise ConfigError(f"{TEMPERATURE}={temperature:g}: must be above 0", key=TEMPERATURE, reason="range")
+    temperature = config.actor_rollout_ref.rollout.temperature
+    if not isinstance(temperature, int | float) or not 0 < temperature < math.inf:
+        raise ConfigError(f"{TEMPERATURE}={temperature}: must be a number above 0", key=TEMPERATURE, reason="range")
     if batch_size > questions:
         raise ConfigError(f"{BATCH}={batch_size} is more than the {questions} questions", key=BATCH, reason="size")
     if dots.selection.enable:
         with refused_as("dots.selection.references", "size"):
             rounds_batches(dots.selection, questions, batch_size)
-    names = [f"{key.rpartition('.')[2]}={value}" for key, value in chosen.items()]
-    return Setting(" ".join([policy, *names]), {"policy": policy, **chosen}, dots, batch_size, rollouts, temperature)
+    ends = Counter(key.rpartition(".")[2] for key in chosen)
+    short = {key: end if ends[end := key.rpartition(".")[2]] == 1 else key.removeprefix("dots.") for key in chosen}
+    label = " ".join([policy, *(f"{short[key]}={value}" for key, value in chosen.items())])
+    return Setting(label, {"policy": policy, **chosen}, dots, batch_size, rollouts, float(temperature))
+
+
+def _require_different(option: str, key: str, values: Sequence[str]) -> None:
+    """Raise ConfigError for a value that is given twice: 0.5 and 0.50 are one."""
+    known: list[Any] = []
+    for value in values:
+        try:
+            read = yaml.safe_load(value)
+        except yaml.YAMLError:
+            read = value
+        if any(type(read) is type(other) and read == other for other in known):
+            raise ConfigError(f"{option}: {value} is given twice; give each value once", key=key, reason="excluded")
+        known.append(read)
 
 
 def _require_read(key: str) -> None:

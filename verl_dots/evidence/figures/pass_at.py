@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -16,6 +15,7 @@ from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.ticker import NullLocator
 
+from verl_dots.evidence.evaluations import results_of, step_of
 from verl_dots.evidence.figures import panels
 from verl_dots.evidence.figures.panels import Drawn
 from verl_dots.evidence.figures.style import STYLE
@@ -99,7 +99,7 @@ def _of_runs(paths: Sequence[str]) -> PassAt | None:
     sizes = sorted(int(match[1]) for name in names if (match := re.fullmatch(r"pass@(\d+)", name)))
     mean = {
         bound: np.array([
-            np.mean([np.nan if (at := of[f"pass@{k}"][bound]) is None else at for of in of_seeds]) for k in sizes
+            np.mean([np.nan if (at := of[f"pass@{k}"].get(bound)) is None else at for of in of_seeds]) for k in sizes
         ])
         for bound in ("value", "low", "high")
     }  # fmt: skip
@@ -107,8 +107,8 @@ def _of_runs(paths: Sequence[str]) -> PassAt | None:
 
 
 def _newest(run: Path) -> dict[str, Any] | None:
-    files = sorted(run.glob(FILES), key=lambda file: int(file.parts[-3].removeprefix("global_step_")))
-    return json.loads(files[-1].read_text())["results"] if files else None
+    files = sorted(run.glob(FILES), key=step_of)
+    return results_of(files[-1]) if files else None
 
 
 def _data(questions: tuple[tuple[str, int], ...]) -> str:
