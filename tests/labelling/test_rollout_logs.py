@@ -60,6 +60,18 @@ def test_bad_folders_are_refused(tmp_path):
         (tmp_path / "3.jsonl").write_text(text)
         with refused(str(tmp_path / "3.jsonl"), "data", "line 1", named):
             read_rollouts(tmp_path)
+    for value, named in (
+        ({"input": 3, "score": 1}, "got 3 and 1"),
+        ({"input": "x", "score": "high"}, "'high'"),
+        ({"input": "x", "score": float("nan")}, "nan"),
+        ({"input": "x", "score": [1]}, "[1]"),
+    ):
+        (tmp_path / "3.jsonl").write_text(json.dumps({"gts": "2", **value}) + "\n")
+        with refused(str(tmp_path / "3.jsonl"), "data", "line 1: input must be text and score a finite number", named):
+            read_rollouts(tmp_path)
+    (tmp_path / "3.jsonl").write_text(json.dumps(["input", "gts", "score"]) + "\n")
+    with refused(str(tmp_path / "3.jsonl"), "data", "line 1: input must be text"):
+        read_rollouts(tmp_path)
     with refused("--last-steps", "range", "0"):
         read_rollouts(tmp_path, last_steps=0)
 

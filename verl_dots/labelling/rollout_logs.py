@@ -7,6 +7,7 @@ a trajectory belongs to the question whose ground truth it has and whose message
 
 import json
 import logging
+import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -135,11 +136,20 @@ def _read_step(step: int, path: Path) -> list[Rollout]:
         if missing:
             text = f"{path}, line {number + 1}: no {missing} in it, so it is none of verl's rollouts"
             raise ConfigError(text, key=str(path), reason="data")
+        rollout = _rollout(step, entry, f"{path}, line {number + 1}")
         key, output = _session(entry.get("uid"), number)
-        rollout = Rollout(step, entry["input"], ground_truth_text(entry["gts"]), float(entry["score"]))
         if key not in rollouts or output > rollouts[key][0]:
             rollouts[key] = (output, rollout)
     return [rollout for _, rollout in rollouts.values()]
+
+
+def _rollout(step: int, entry: Any, where: str) -> Rollout:
+    prompt, score = (entry["input"], entry["score"]) if isinstance(entry, dict) else (None, None)
+    number = isinstance(score, int | float) and math.isfinite(score)
+    if not isinstance(prompt, str) or not number:
+        text = f"{where}: input must be text and score a finite number, got {prompt!r:.40} and {score!r:.40}"
+        raise ConfigError(text, key=where.partition(",")[0], reason="data")
+    return Rollout(step, prompt, ground_truth_text(entry["gts"]), float(score))
 
 
 def _session(uid: Any, number: int) -> tuple[tuple, int]:
