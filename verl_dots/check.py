@@ -21,6 +21,7 @@ from rich.console import Console
 from verl_dots.data.checks import Length, check_files
 from verl_dots.data.cleaning import places, write_clean
 from verl_dots.data.column_types import type_problems
+from verl_dots.data.columns import require_free_columns
 from verl_dots.data.file_lists import QuestionError
 from verl_dots.data.file_report import ERRORS, KINDS, UNMATCHABLE, WARNINGS, FileReport
 from verl_dots.files import OutputError
@@ -44,6 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         where = places(options.data, options.clean) if options.clean else {}
         length = _length(options) if options.tokenizer else None
+        require_free_columns(options.data)
         apart = [] if options.apart else type_problems(options.data)
         reports = check_files(
             options.data,

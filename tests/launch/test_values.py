@@ -20,6 +20,7 @@ REF, PROFILER = "actor_rollout_ref.ref", f"{R}.profiler"
 A_MICRO = f"{A}.ppo_micro_batch_size_per_gpu"
 R_MICRO, REF_MICRO = (f"{part}.log_prob_micro_batch_size_per_gpu" for part in (R, REF))
 FIXED = f"{A}.use_dynamic_bsz=false {R}.log_prob_use_dynamic_bsz=false"  # micro-batches of so many rows
+CORRECT = "algorithm.rollout_correction"
 REWARD = "reward.custom_reward_function"
 # Overrides of one run, see `cases`.
 REFUSED = cases(f"""
@@ -55,6 +56,7 @@ critic.fsdp.ulysses_sequence_parallel_size=2 algorithm.adv_estimator=gae : size
 {A}.kl_loss_coef,optim.weight_decay=-0.1|nan
 {A}.use_kl_loss,shuffle=on_
 {A}.kl_loss_type,loss_agg_mode,policy_loss.loss_mode=low_var|mean|gpso
+{A}.kl_loss_type,policy_loss.loss_mode=null : choice
 {A}.loss_scale_factor,tau_pos,policy_loss.dro_beta,ulysses_sequence_parallel_size,fsdp_config.fsdp_size=0
 {A}.policy_loss.clip_cov_lb=6
 {A}.policy_loss.clip_cov_ratio,ppo_kl_coef=-1
@@ -69,11 +71,27 @@ critic.fsdp.ulysses_sequence_parallel_size=2 algorithm.adv_estimator=gae : size
 {A}.optim.lr_warmup_steps_ratio,min_lr_ratio=1.5|-0.1
 {A}.optim.betas=[0.9]|[0.9,1]|[0.9,nan]|0.9
 {A}.optim.lr_scheduler_type,warmup_style=linear
-{A}.optim.optimizer,optimizer_impl=AdamX
+{A}.optim.optimizer,optimizer_impl=AdamX|null
+{A}.optim.optimizer=Optimizer|LBFGS : choice
+{A}.optim.override_optimizer_config={{nosuch:1}}|{{eps:-1}} : range
+{A}.optim.override_optimizer_config=5
 {A}.fsdp_config.model_dtype,mixed_precision.param_dtype,param_offload=int8
 actor_rollout_ref.model.lora_rank=-1
 actor_rollout_ref.model.path=""|models/nope|tests/nope
 actor_rollout_ref.ref.log_prob_max_token_len_per_gpu=0
+actor_rollout_ref.model.lora_adapter_path=./nowhere : file
+{R}.agent.default_agent_loop=single_turn : choice
+{R}.agent.agent_loop_config_path=nowhere.yaml : file
+{R}.agent.agent_loop_manager_class=nowhere.Manager|Manager : file
++{R}.checkpoint_manager_class=nowhere.Manager : file
+{R}.multi_turn.tool_config_path,function_tool_path=nowhere.yaml : file
+{R}.multi_turn.format=hermess : choice
+data.tool_config_path,function_tool_path=nowhere.yaml : file
+trainer.checkpoint_callback_class=nowhere.Callback : file
+trainer.v1.sampler.custom_sampler.path=nowhere.py trainer.v1.sampler.custom_sampler.name=Sampler : file
+{A}.fsdp_config.entropy_from_logits_chunk_size=-1 : range
+reward.reward_model.nnodes=-1 : range
+reward.sandbox_fusion.max_concurrent,memory_limit_mb=-1|-5 : range
 {R}.name=vllm
 {R}.name,dtype,mode=sync
 {R}.n=0|-1|2.5|null
@@ -93,9 +111,16 @@ actor_rollout_ref.ref.log_prob_max_token_len_per_gpu=0
 {R}.over_sample_rate=1
 +{R}.repetition_penalty=0
 {V}.n,temperature,top_p,top_k,do_sample=-5|inf
-algorithm.adv_estimator=gropo|GRPO|null
+algorithm.adv_estimator=gropo|GRPO|null|remax|gdpo|optimal_token_baseline : choice
+algorithm.pf_ppo.reweight_method=null algorithm.use_pf_ppo=true : choice
 algorithm.gamma,lam=1.1|-0.1|nan
 algorithm.kl_penalty,kl_ctrl.type,rollout_correction.rollout_is,rollout_correction.bypass_mode=tokens
+{CORRECT}.rollout_is_threshold=-1|0|nan|abc|[2]|"3_2"|"2_3" {CORRECT}.rollout_is=token
+{CORRECT}.rollout_is_threshold=null {CORRECT}.rollout_is=token : missing
+{CORRECT}.rollout_rs_threshold=-1|0|nan|"1.2_5"|"5_0.5" {CORRECT}.rollout_rs=token_k1
+{CORRECT}.rollout_rs_threshold="0.5_2"|-0.5 {CORRECT}.rollout_rs=token_k2
+{CORRECT}.rollout_is=token {R}.calculate_log_probs=false -> {R}.calculate_log_probs : excluded
+{CORRECT}.bypass_mode=true {R}.calculate_log_probs=false -> {R}.calculate_log_probs : excluded
 algorithm.kl_ctrl.kl_coef=-1|nan
 algorithm.kl_ctrl.horizon,target_kl=0
 algorithm.use_kl_in_reward,norm_adv_by_std_in_grpo=2|std
@@ -151,6 +176,10 @@ data.filter_overlong_prompts=true {R}.max_model_len=96 {R}.gpu_memory_utilizatio
 {A}.optim.lr=1 {A}.optim.optimizer=SGD
 {R}.temperature=0.6 {R}.top_p=0.95 {R}.top_k=-1 {V}.n=16 {V}.temperature=0.6 {V}.do_sample=true
 {R}.temperature=1 {R}.top_p=1 {R}.top_k=20 +{R}.repetition_penalty=1.1 {V}.temperature=0
+{CORRECT}.rollout_is=token {CORRECT}.rollout_is_threshold="0.5_2"
+{CORRECT}.rollout_is=sequence {CORRECT}.rollout_rs=token_k1 {CORRECT}.rollout_rs_threshold="0.5_2"
+{CORRECT}.bypass_mode=true {R}.agent.default_agent_loop=tool_agent
+{A}.optim.optimizer=SGD {A}.optim.override_optimizer_config={{momentum:0.9}}
 algorithm.adv_estimator=rloo algorithm.gamma=0 algorithm.rollout_correction.rollout_is=token
 algorithm.adv_estimator=reinforce_plus_plus algorithm.kl_ctrl.type=adaptive
 algorithm.adv_estimator=gae critic.model.path=${{actor_rollout_ref.model.path}}
@@ -161,7 +190,6 @@ trainer.resume_mode=resume_path trainer.resume_from_path=runs/mine/global_step_5
 trainer.n_gpus_per_node=2 reward.reward_manager.name=dapo
 trainer.v1.trainer_mode=sync
 +{REWARD}.reward_kwargs.math_timeout_seconds=10 +{REWARD}.reward_kwargs.math_workers=2
-{REWARD}.path=null
 dots.reward_range=[-1,1] dots.adarft.beta=-0.5
 dots.filter.threshold=0.1 dots.filter.enable=true
 dots.filter.threshold=1.49 dots.filter.enable=true

@@ -23,6 +23,7 @@ from verl_dots.data.file_report import (
     TOO_LONG,
     UNKNOWN_ROLE,
     UNREADABLE,
+    UNUSABLE,
     WRONG_TYPE,
     FileReport,
 )
@@ -61,6 +62,7 @@ def check_files(
     length: Length | None = None,
     most_tokens: int | None = None,
     prompts: dict[bytes, str] | None = None,
+    cells: Mapping[str, Callable[[Any], str | None]] | None = None,
     progress: bool = True,
 ) -> list[FileReport]:
     """Check data files in verl's schema, row by row; a million different ones take about half a gigabyte.
@@ -72,6 +74,7 @@ def check_files(
         most_tokens: prompts that `length` finds longer are too long.
         prompts: digests of the training data's prompts and where they are; rows with one of them are told of. Those of
             these files are added at the end.
+        cells: column -> what is wrong with a value of it, or None; columns that are not there are left alone.
         progress: show a bar.
 
     Raises:
@@ -79,7 +82,9 @@ def check_files(
     """
     threads = ThreadPoolExecutor(ANSWER_THREADS)
     trained = {} if prompts is None else prompts
-    check = _Check(prompt_key, rewards, _Answers(rewards, threads) if rewards else None, length, most_tokens, trained)
+    check = _Check(
+        prompt_key, rewards, _Answers(rewards, threads) if rewards else None, length, most_tokens, trained, cells or {}
+    )
     try:
         reports = [check.file(Path(file), progress) for file in files]
     finally:
@@ -99,9 +104,10 @@ class _Check:
         length: Length | None,
         most: int | None,
         trained: Mapping[bytes, str],
+        cells: Mapping[str, Callable[[Any], str | None]],
     ):
         self._prompt_key, self._rewards, self._answers = prompt_key, rewards, answers
-        self._length, self._most, self._trained = length, most, trained
+        self._length, self._most, self._trained, self._cells = length, most, trained, cells
         self._seen: dict[bytes, str] = {}
         self._prompts: dict[bytes, tuple[bytes, str]] = {}
 
@@ -112,7 +118,9 @@ class _Check:
 
     def file(self, path: Path, progress: bool) -> FileReport:
         report = FileReport(path)
-        rows = read_question_rows([path], self._prompt_key, ("data_source",))
+        rows = read_question_rows(
+            [path], self._prompt_key, ("data_source", *(self._cells.keys() - {"data_source", self._prompt_key}))
+        )
         for number, row in enumerate(tqdm(rows, path.name, _rows(path), unit="row", disable=not progress)):
             report.rows += 1
             try:
@@ -124,6 +132,7 @@ class _Check:
             report.sources[str(source)] += 1
             self._check_roles(report, number, question)
             self._check_reward(report, number, question, source)
+            self._check_cells(report, number, row)
             self._check_repeats(report, number, question)
             self._check_length(report, number, question)
         if not report.rows:
@@ -150,6 +159,11 @@ class _Check:
             report.add(WRONG_TYPE, number, problem)
         elif self._rewards.reads_answers(source):
             self._answers.put(report, number, source, question.answer)
+
+    def _check_cells(self, report: FileReport, number: int, row: Mapping[str, Any]) -> None:
+        for column, problem_of in self._cells.items():
+            if column in row and (problem := problem_of(row[column])):
+                report.add(UNUSABLE, number, problem)
 
     def _check_repeats(self, report: FileReport, number: int, question: Question) -> None:
         identity, here = bytes.fromhex(question.id), f"{report.path.name} row {number}"

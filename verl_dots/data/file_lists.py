@@ -6,6 +6,8 @@ from typing import Any
 
 from verl_dots.settings import Refusal
 
+# verl reads a file with `datasets`, to which these are patterns of names, or a path inside another file.
+PATTERNS = ("*", "?", "[", "::")
 SUFFIXES = (".parquet", ".json", ".jsonl")  # what verl's data set reads
 
 
@@ -52,6 +54,11 @@ def require_file(file: str | Path, suffixes: Collection[str] | None = SUFFIXES) 
         raise QuestionError(text, key=str(file), reason="file")
     if not path.is_file():
         text = f"there is no file {str(file)!r}; data_prep/ has scripts that write data sets"
+        raise QuestionError(text, key=str(file), reason="file")
+    if suffixes is not None and (signs := [sign for sign in PATTERNS if sign in str(path.absolute())]):
+        text = (
+            f"{str(file)!r} has {' and '.join(signs)} in its path, by which verl would look for other files; rename it"
+        )
         raise QuestionError(text, key=str(file), reason="file")
     if suffixes is not None and not path.name.endswith(tuple(suffixes)):
         raise QuestionError(

@@ -10,8 +10,9 @@ from pathlib import Path
 UNREADABLE, UNKNOWN_ROLE, NO_REWARD = "no question", "unknown role", "no reward"
 WRONG_TYPE, REFUSED, TOO_LONG = "ground truth of a wrong type", "refused by the chat template", "too long"
 UNREADABLE_ANSWER, FRAGILE_ANSWER, PROSE_ANSWER = "unreadable answer", "fragile answer", "prose answer"
+UNUSABLE = "a cell that the run cannot use"  # by its settings, of which the data say nothing
 REPEATED, CONFLICTING, SHARED = "repeated question", "conflicting answers", "also in the training data"
-ERRORS = (UNREADABLE, UNKNOWN_ROLE, NO_REWARD, WRONG_TYPE, REFUSED, TOO_LONG)
+ERRORS = (UNREADABLE, UNKNOWN_ROLE, NO_REWARD, WRONG_TYPE, REFUSED, TOO_LONG, UNUSABLE)
 UNMATCHABLE = (UNREADABLE_ANSWER, FRAGILE_ANSWER, PROSE_ANSWER)
 WARNINGS = (REPEATED, CONFLICTING, SHARED)
 KINDS = (*ERRORS, *UNMATCHABLE, *WARNINGS)

@@ -11,9 +11,12 @@ from omegaconf import DictConfig, OmegaConf
 
 from verl_dots.data.checks import Length, check_files
 from verl_dots.data.column_types import type_problems
+from verl_dots.data.columns import require_free_columns
 from verl_dots.data.file_lists import SUFFIXES, QuestionError, file_list, require_file
-from verl_dots.data.file_report import ERRORS, REFUSED, SHARED, TOO_LONG, UNMATCHABLE, FileReport
+from verl_dots.data.file_report import ERRORS, REFUSED, SHARED, TOO_LONG, UNMATCHABLE, UNUSABLE, FileReport
 from verl_dots.generation.standalone import chat_tokenizer, load_tokenizer
+from verl_dots.launch.cell_checks import cells_of
+from verl_dots.launch.loaded import loaded
 from verl_dots.methods.refusals import refused_as
 from verl_dots.rewards import compute
 from verl_dots.settings import ConfigError, require
@@ -66,6 +69,7 @@ def check_data(config: DictConfig, train: bool = True) -> None:
     prompts: dict[bytes, str] = {}
     filters = bool(config.data.get("filter_overlong_prompts"))
     left_out = LEFT_OUT if filters else ()
+    cells = cells_of(config) if train else {}
     for key in ROLES:
         if not (files := file_list(OmegaConf.select(config, key))):
             continue
@@ -75,6 +79,8 @@ def check_data(config: DictConfig, train: bool = True) -> None:
         if filters and length is not None and key == TRAIN:
             length = _until(needed, length, config.data.max_prompt_length)
         try:
+            if train:
+                require_free_columns(files)
             if train and (problems := type_problems(files)):
                 raise ConfigError(
                     f"{key}: these files cannot be read as one data set, for a column has one type: "
@@ -89,6 +95,7 @@ def check_data(config: DictConfig, train: bool = True) -> None:
                 length=length,
                 most_tokens=config.data.max_prompt_length,
                 prompts=prompts,
+                cells=cells,
                 progress=sys.stderr.isatty(),
             )
         except QuestionError as error:
@@ -129,6 +136,10 @@ def _require_class(config: DictConfig) -> None:
     require(key, path, there, "must be a file of Python that is there, or pkg://MODULE", "file")
     name = config.data.custom_cls.get("name")
     require("data.custom_cls.name", "null", bool(name), f"must be the name of a class in {path}", "missing")
+    # It imports verl: not before the environment is set.
+    from verl.utils.dataset.rl_dataset import get_dataset_class
+
+    loaded(key, path, lambda: get_dataset_class(config.data))
 
 
 def _ours(config: DictConfig) -> bool:
@@ -146,6 +157,10 @@ def _require_range(config: DictConfig, sources: set[str]) -> None:
 def _judge(key: str, reports: Sequence[FileReport], command: str, errors: Sequence[str]) -> None:
     """Refuse rows that cannot be used, and tell of answers that no response may match and of questions seen before."""
     for report in reports:
+        if unusable := report.messages.get(UNUSABLE):
+            text, row = next(iter(unusable.items()))
+            words = f"{report.count([UNUSABLE])} of {report.rows} rows of {report.path} cannot be used in this run"
+            raise ConfigError(f"{key}: {words} (counted from 0): row {row}: {text}", key=key, reason="data")
         if wrong := report.count(errors):
             found = [f"row {row}: {text}" for kind in errors for text, row in report.messages.get(kind, {}).items()]
             raise ConfigError(

@@ -15,10 +15,12 @@ from verl_dots.launch import checks
 from verl_dots.launch.claim import claim_run
 from verl_dots.launch.combinations import check_by_verl, check_renamed, check_together
 from verl_dots.launch.data_checks import check_data, check_paths
+from verl_dots.launch.loaded import check_loaded
 from verl_dots.launch.machine_checks import check_machine
 from verl_dots.launch.remote_code import check_remote_code
 from verl_dots.launch.reward_checks import check_reward
 from verl_dots.launch.start_screen import run_console
+from verl_dots.launch.trials import check_by_trial
 from verl_dots.launch.verl_names import check_names
 from verl_dots.launch.verl_values import check_values, resolving
 from verl_dots.methods.refusals import refused_as
@@ -57,7 +59,7 @@ def _validate(config: DictConfig, data: bool, train: bool) -> DotsConfig:
             key=MODEL,
             reason="file",
         )
-    for name in ("tokenizer_path", "hf_config_path"):
+    for name in ("tokenizer_path", "hf_config_path", "lora_adapter_path"):
         _require_folder(f"actor_rollout_ref.model.{name}", config.actor_rollout_ref.model.get(name))
     use_v1 = config.trainer.use_v1
     require("trainer.use_v1", use_v1, use_v1, "verl_dots extends verl's V1 trainer only; leave it at True", "excluded")
@@ -67,8 +69,10 @@ def _validate(config: DictConfig, data: bool, train: bool) -> DotsConfig:
     check_reward(config)
     checks.check(config, dots)
     if train:
+        check_loaded(config)
         check_together(config, dots)
         check_by_verl(config)
+        check_by_trial(config)
     if data:
         with refused_as(MODEL, "file"):
             require_model(path)

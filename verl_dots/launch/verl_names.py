@@ -8,7 +8,7 @@ from importlib.util import find_spec
 
 from omegaconf import DictConfig, OmegaConf
 
-from verl_dots.launch.verl_values import shown
+from verl_dots.launch.verl_values import ABSENT, shown
 from verl_dots.methods.refusals import LOSS_MODE
 from verl_dots.settings import ConfigError, require, unknown_key
 
@@ -34,8 +34,8 @@ def check_names(config: DictConfig) -> None:
     """
     with warnings.catch_warnings(action="ignore"):  # verl's import has one for each engine that is not installed
         for key, known in _known().items():
-            value = OmegaConf.select(config, key)
-            if value is not None:
+            value = OmegaConf.select(config, key, default=ABSENT)
+            if value is not ABSENT and not (value is None and _may_be_null(config, key)):
                 require_name(key, value, known())
         _check_estimator(config)
         _check_strategies(config)
@@ -46,6 +46,13 @@ def check_names(config: DictConfig) -> None:
     _check_precisions(config)
     _check_loggers(config)
     _check_optimizers(config)
+
+
+def _may_be_null(config: DictConfig, key: str) -> bool:
+    """Whether null stands for no name of a key; a key of what is switched off is not looked up."""
+    if key == "algorithm.pf_ppo.reweight_method":
+        return not config.algorithm.use_pf_ppo
+    return key == "algorithm.rollout_correction.rollout_is"
 
 
 def require_name(key: str, value: object, known: Collection[str]) -> None:
@@ -69,6 +76,7 @@ def _known() -> dict[str, Callable[[], Collection[str]]]:
         "algorithm.kl_penalty": lambda: KL_NAMES,
         "algorithm.rollout_correction.rollout_is": lambda: IMPORTANCE,
         "algorithm.pf_ppo.reweight_method": lambda: REWEIGHTING,
+        "actor_rollout_ref.rollout.multi_turn.format": _tool_parsers,
         "trainer.v1.trainer_mode": _trainers,
     }
 
@@ -86,6 +94,12 @@ def _losses() -> Collection[str]:
 
     import_module("verl_dots.methods.replay.losses")  # registers those of this project
     return {*POLICY_LOSS_REGISTRY, BYPASS}
+
+
+def _tool_parsers() -> Collection[str]:
+    from verl.experimental.agent_loop.tool_parser import ToolParser
+
+    return [*ToolParser._registry]
 
 
 def _trainers() -> Collection[str]:
@@ -218,8 +232,8 @@ def _check_loggers(config: DictConfig) -> None:
 
 def _check_optimizers(config: DictConfig) -> None:
     for key in ("actor_rollout_ref.actor.optim", "critic.optim"):
-        module = OmegaConf.select(config, f"{key}.optimizer_impl")
-        if module is None:
+        module = OmegaConf.select(config, f"{key}.optimizer_impl", default=ABSENT)
+        if module is ABSENT:
             continue  # of an engine that has its own
         try:
             found = import_module(str(module))

@@ -41,6 +41,7 @@ OPTIMIZER: dict[str, Rule] = {
     "num_cycles": above(0),
     "lr_scheduler_type": choice("constant", "cosine"),
     "warmup_style": optional(choice("constant", "cosine")),
+    "override_optimizer_config": optional(GROUP),
 }
 BATCHES: dict[str, Rule] = {
     "ppo_mini_batch_size": COUNT,

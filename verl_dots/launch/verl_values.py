@@ -6,7 +6,7 @@ verl finds most wrong ones late, in a worker, or not at all.
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import is_dataclass
+from dataclasses import fields, is_dataclass
 from functools import cache
 from types import UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
@@ -16,7 +16,7 @@ from hydra.utils import get_class
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from verl_dots.launch.value_rules import FINITE, FLAG, GROUP, Rule, is_whole, optional
+from verl_dots.launch.value_rules import FINITE, FLAG, GROUP, Rule, at_least, is_number, is_whole, optional
 from verl_dots.launch.verl_table import PARTS, TABLE
 from verl_dots.settings import ConfigError, Reason, is_too_large, too_large
 
@@ -26,6 +26,7 @@ KINDS: dict[type, Rule] = {
     float: FINITE,
     str: Rule("must be a text", lambda value: isinstance(value, str)),
 }
+NOT_NEGATIVE = optional(at_least(0))
 ABSENT = object()
 UNSET = re.compile(r"Missing mandatory value: (\S+)")
 WAYS_TO_SET = {
@@ -89,21 +90,21 @@ def shown(value: Any) -> str:
 
 def _check_types(node: DictConfig, prefix: str) -> None:
     """Values of the groups that verl makes its dataclasses of (_target_), against the types of their fields."""
-    hints = _hints(node, prefix)
+    typed = _fields_of(node, prefix)
     for name in node:
         key, child = f"{prefix}{name}", node._get_node(name)
         if isinstance(child, DictConfig) and not child._is_none() and not child._is_interpolation():
             _check_types(child, f"{key}.")
             continue
-        rule = None if key in TABLE else _rule_of(hints.get(name))
-        if rule is None or OmegaConf.is_missing(node, name):
+        if key in TABLE or name not in typed or OmegaConf.is_missing(node, name):
             continue
         value = node[name]
         if not isinstance(value, DictConfig):
-            _require(key, value, rule, "type")
+            for rule, reason in typed[name]:
+                _require(key, value, rule, reason)
 
 
-def _hints(node: DictConfig, prefix: str) -> dict[str, Any]:
+def _fields_of(node: DictConfig, prefix: str) -> dict[str, list[tuple[Rule, Reason]]]:
     target = node.get("_target_")
     if not isinstance(target, str):
         return {}
@@ -112,12 +113,19 @@ def _hints(node: DictConfig, prefix: str) -> dict[str, Any]:
     except (HydraException, ImportError, ValueError) as error:
         words = f"{prefix}_target_={target}: verl's config names a class that cannot be imported: {error}"
         raise ConfigError(words, key=f"{prefix}_target_", reason="file") from error
-    return _field_types(found) if is_dataclass(found) else {}
+    return _rules_of(found) if is_dataclass(found) else {}
 
 
 @cache  # the config has several groups of a class, and reading its types is half of this check
-def _field_types(kind: type) -> dict[str, Any]:
-    return get_type_hints(kind)
+def _rules_of(kind: type) -> dict[str, list[tuple[Rule, Reason]]]:
+    """The rules of each field: of its type, and not to be below 0 where verl's own value is a number that is not."""
+    hints, found = get_type_hints(kind), {}
+    for field in fields(kind):
+        if (rule := _rule_of(hints[field.name])) is not None:
+            found[field.name] = [(rule, "type")]
+            if is_number(field.default) and field.default >= 0:
+                found[field.name].append((NOT_NEGATIVE, "range"))
+    return found
 
 
 def _rule_of(hint: Any) -> Rule | None:

@@ -1,0 +1,119 @@
+"""Columns and files that only a run with these settings cannot use."""
+
+import inspect
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.launches import plain_config, question_row, write_rows
+from tests.refusals import changed, refused
+from verl_dots.data.columns import COMPUTED, OF_THE_BRIDGE, STORED, TAKEN
+from verl_dots.data.file_lists import PATTERNS, QuestionError, require_file
+from verl_dots.launch.cell_checks import cells_of
+from verl_dots.launch.data_checks import check_data
+
+pytestmark = pytest.mark.usefixtures("cpu_environment")
+FUNCTION = "reward.custom_reward_function.path"
+
+
+def check(folder, *overrides, **columns):
+    """Check eight questions with further columns, of which each value is that of one row."""
+    rows = [question_row(f"What is {i} plus 1?", str(i + 1), extra_info={"index": i}) for i in range(8)]
+    rows = [row | {name: values[i] for name, values in columns.items()} for i, row in enumerate(rows)]
+    write_rows(folder / "train.parquet", rows)
+    files = [f"{key}='{folder}/train.parquet'" for key in ("data.train_files", "data.val_files")]
+    more = [f"actor_rollout_ref.model.path='{folder}/model'", "data.train_batch_size=4", *overrides]
+    check_data(changed(plain_config(), [*files, *more]))
+
+
+def test_an_agent_loop_that_is_not_registered(folder):
+    check(folder, agent_name=["tool_agent"] * 8)
+    with refused("data.train_files", "data", "1 of 8 rows", "row 5", "'tool'", "single_turn_agent, tool_agent"):
+        check(folder, agent_name=["tool_agent"] * 5 + ["tool"] + ["tool_agent"] * 2)
+    with refused("data.train_files", "data", "row 0", "None"):  # verl takes the default for none of them
+        check(folder, agent_name=[None] + ["tool_agent"] * 7)
+
+
+def test_sources_that_verls_own_reward_does_not_know(folder):
+    check(folder, f"{FUNCTION}=null", data_source=["openai/gsm8k"] * 8)
+    with refused("data.train_files", "data", "7 of 8 rows", "row 0", "'arithmetic'", FUNCTION):
+        check(folder, f"{FUNCTION}=null", data_source=["arithmetic"] * 7 + ["openai/gsm8k"])
+    check(folder, f"{FUNCTION}=null", "reward.reward_model.enable=True")  # a model gives the rewards
+
+
+def test_images_of_which_the_engine_or_the_model_reads_none(folder):
+    check(folder, images=[[]] * 7 + [None], videos=[None] * 8)
+    with refused("data.train_files", "data", "1 of 8 rows", "row 2", "rollout.name=hf"):
+        check(folder, images=[[], [], ["a.png"], [], [], [], [], []])
+    with refused("data.train_files", "data", "row 0", "no processor", f"{folder}/model"):
+        check(folder, "data.video_key=films", "actor_rollout_ref.rollout.name=vllm", films=[["a.mp4"]] * 8)
+    (folder / "model/preprocessor_config.json").write_text("{}")
+    config = changed(plain_config(), [f"actor_rollout_ref.model.path='{folder}/model'"])
+    assert "images" in cells_of(config)
+    assert "images" not in cells_of(changed(config, ["actor_rollout_ref.rollout.name=vllm"]))
+
+
+@pytest.mark.parametrize("name", ["session_id", "prompts", "responses", "values", "validate", "__partition__"])
+def test_columns_of_which_a_step_has_its_own(folder, name):
+    with refused("data.train_files", "data", "train.parquet", name):
+        check(folder, **{name: ["a"] * 8})
+
+
+@pytest.mark.parametrize("name", ["uid", "index", "raw_prompt", "level", "__index_level_0__", "global_steps"])
+def test_columns_that_verl_replaces_or_leaves_alone(folder, name):
+    check(folder, **{name: ["a"] * 8})
+
+
+def test_the_names_of_verls_agent_loop_and_of_what_it_stores():
+    from verl.experimental.agent_loop.agent_loop import AgentLoopOutput
+    from verl.trainer.ppo.v1 import agent_loop_tq
+
+    from verl_dots.bridge import agent_loop
+
+    worker = agent_loop_tq.AgentLoopWorkerTQ.__ray_metadata__.modified_class
+    methods = (worker._run_agent_loop, worker._agent_loop_postprocess)
+    arguments = {name for method in methods for name in inspect.signature(method).parameters}
+    assert arguments - {"agent_name", "_ray_trace_ctx", "kwargs"} <= TAKEN
+    whole = {name: None for name in AgentLoopOutput.model_fields} | {"metrics": {}, "num_turns": 2}
+    whole |= dict.fromkeys(("prompt_ids", "response_ids", "response_mask"), [1])
+    whole |= {"response_logprobs": [-1.0], "reward_score": 1.0, "routed_experts": [[1]]}
+    output = AgentLoopOutput(**whole | {"extra_fields": {"teacher_ids": [1], "teacher_logprobs": [-1.0]}})
+    assert {*output.as_dict()} <= {*STORED}
+    own = (agent_loop.PARTITION, agent_loop.FIRST_ROLLOUT, agent_loop.FIRST_SESSION, agent_loop.TEMPERATURE)
+    assert {*own} == {*OF_THE_BRIDGE}
+    code = inspect.getsource(inspect.getmodule(worker)) + Path(_trainer_file()).read_text()
+    unknown = [name for name in (*STORED, *COMPUTED) if f'"{name}"' not in code and name not in output.as_dict()]
+    assert unknown == []
+
+
+def _trainer_file() -> str:
+    from verl.trainer.ppo.v1 import trainer_base
+
+    return inspect.getfile(trainer_base)
+
+
+NAMES = ["a[1]", "b*", "c?", "d::e", "[f]/g", "h{1}", "i j", "~k", "l%20", "m#", "n(1)", ".o", "p=1", "q,r", "ä"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_paths_that_verls_reader_takes_for_patterns(tmp_path, name):
+    """Refused are those that `datasets` does not find, and those by which it finds others, too."""
+    from datasets.data_files import resolve_pattern
+
+    file = tmp_path / f"{name}.parquet"
+    file.parent.mkdir(exist_ok=True)
+    write_rows(file, [question_row("1 + 1?")])
+    other = file.with_name(file.name.replace("*", "xy").replace("?", "z"))
+    if not other.exists():
+        write_rows(other, [question_row("1 + 2?")])
+    try:
+        found = resolve_pattern(str(file), base_path=os.getcwd())
+    except FileNotFoundError:
+        found = []
+    if found == [str(file)]:
+        assert require_file(file) == file
+    else:
+        assert any(sign in str(file) for sign in PATTERNS)
+        with refused(str(file), "file", kind=QuestionError):
+            require_file(file)

@@ -1,0 +1,83 @@
+"""What verl loads by name: agent loops, tools and classes of the user's, found before Ray starts."""
+
+import sys
+
+import pytest
+
+from tests.launches import plain_config
+from tests.refusals import changed, refused
+from verl_dots.launch.loaded import DEFAULT_LOOP, LOOPS, ROLLOUT, agent_loops, check_loaded
+
+pytestmark = pytest.mark.usefixtures("cpu_environment")
+MINE = "- {name: mine, _target_: verl.experimental.agent_loop.single_turn_agent_loop.SingleTurnAgentLoop}\n"
+SAMPLER = "trainer.v1.sampler.custom_sampler"
+
+
+def config_of(**settings):
+    return changed(plain_config(), [f"{key}='{value}'" for key, value in settings.items()])
+
+
+def test_an_agent_loop_of_the_users_file(tmp_path):
+    (tmp_path / "loops.yaml").write_text(MINE)
+    config = config_of(**{LOOPS: tmp_path / "loops.yaml", DEFAULT_LOOP: "mine"})
+    check_loaded(config)
+    assert agent_loops(config) == {"single_turn_agent", "tool_agent", "mine"}
+    with refused(DEFAULT_LOOP, "choice", "mine"):
+        check_loaded(config_of(**{DEFAULT_LOOP: "mine"}))
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [("- {name: mine}", "type"), ("- mine", "type"), ("- {name: a, _target_: nowhere.Loop}", "file"), ("- [", "file")],
+)
+def test_a_file_of_agent_loops_that_names_none(tmp_path, text, reason):
+    (tmp_path / "loops.yaml").write_text(text)
+    with refused(LOOPS, reason, "loops.yaml"):
+        check_loaded(config_of(**{LOOPS: tmp_path / "loops.yaml"}))
+
+
+def test_a_module_of_the_model_may_register_agent_loops(tmp_path, monkeypatch):
+    from verl.experimental.agent_loop import agent_loop
+
+    monkeypatch.setattr(agent_loop, "_agent_loop_registry", dict(agent_loop._agent_loop_registry))
+    monkeypatch.syspath_prepend(tmp_path)
+    lines = (
+        "from verl.experimental.agent_loop.agent_loop import register\n\n\n@register('theirs')\nclass Loop:\n    pass\n"
+    )
+    (tmp_path / "loops_of_a_model.py").write_text(lines)
+    config = config_of(**{"actor_rollout_ref.model.external_lib": "loops_of_a_model", DEFAULT_LOOP: "theirs"})
+    check_loaded(config)
+    sys.modules.pop("loops_of_a_model")
+
+
+def test_a_manager_of_the_users_own_makes_whatever_loops_it_likes(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "own_manager.py").write_text("class Manager:\n    pass\n")
+    manager = {f"{ROLLOUT}.agent.agent_loop_manager_class": "own_manager.Manager"}
+    check_loaded(config_of(**manager, **{DEFAULT_LOOP: "whatever"}))
+    with refused(f"{ROLLOUT}.agent.agent_loop_manager_class", "file", "Other"):
+        check_loaded(config_of(**{f"{ROLLOUT}.agent.agent_loop_manager_class": "own_manager.Other"}))
+
+
+def test_tools_are_found_and_not_made(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    text = "class Tool:\n    def __init__(self, **_):\n        raise RuntimeError('made')\n"
+    (tmp_path / "own_tools.py").write_text(text)
+    file = tmp_path / "tools.yaml"
+    key = f"{ROLLOUT}.multi_turn.tool_config_path"
+    file.write_text("tools: [{class_name: own_tools.Tool, config: {type: native}}]")
+    check_loaded(config_of(**{key: file}))
+    file.write_text("tools: [{class_name: own_tools.Spoon, config: {type: native}}]")
+    with refused(key, "file", "Spoon"):
+        check_loaded(config_of(**{key: file}))
+    (tmp_path / "functions.py").write_text("raise ValueError('no such pan')\n")
+    key = f"{ROLLOUT}.multi_turn.function_tool_path"
+    with refused(key, "file", "no such pan"):
+        check_loaded(config_of(**{key: tmp_path / "functions.py"}))
+
+
+def test_a_sampler_of_the_users(tmp_path):
+    (tmp_path / "sampler.py").write_text("class Sampler:\n    pass\n")
+    check_loaded(config_of(**{f"{SAMPLER}.path": tmp_path / "sampler.py", f"{SAMPLER}.name": "Sampler"}))
+    with refused(f"{SAMPLER}.path", "file", "Other"):
+        check_loaded(config_of(**{f"{SAMPLER}.path": tmp_path / "sampler.py", f"{SAMPLER}.name": "Other"}))

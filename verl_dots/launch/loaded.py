@@ -1,0 +1,104 @@
+"""What verl loads by a name or a path of its config in a worker: classes, tools and agent loops, loaded here first."""
+
+from collections.abc import Callable, Collection
+from typing import Any
+
+from hydra.errors import HydraException
+from hydra.utils import get_class
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from verl_dots.launch.verl_names import require_name
+from verl_dots.methods.refusals import OWN_AGENT_LOOP
+from verl_dots.settings import ConfigError
+
+ROLLOUT = "actor_rollout_ref.rollout"
+LOOPS = f"{ROLLOUT}.agent.agent_loop_config_path"
+DEFAULT_LOOP = f"{ROLLOUT}.agent.default_agent_loop"
+SAMPLER = "trainer.v1.sampler.custom_sampler"
+# Classes by their full names.
+CLASSES = (
+    f"{ROLLOUT}.agent.agent_loop_manager_class",
+    f"{ROLLOUT}.checkpoint_manager_class",
+    "trainer.checkpoint_callback_class",
+)
+
+
+def check_loaded(config: DictConfig) -> None:
+    """Load what verl's workers will load.
+
+    Raises:
+        ConfigError: the key, and what is not there or cannot be loaded.
+    """
+    from verl.utils.import_utils import load_class_from_fqn, load_extern_object
+
+    for key in CLASSES:
+        if name := OmegaConf.select(config, key):
+            loaded(key, name, lambda name=name: load_class_from_fqn(str(name)))
+    sampler = OmegaConf.select(config, SAMPLER) or {}
+    if (path := sampler.get("path")) and (name := sampler.get("name")):
+        loaded(f"{SAMPLER}.path", path, lambda: load_extern_object(module_path=path, object_name=name))
+    for group in (f"{ROLLOUT}.multi_turn", "data"):
+        for name, load in TOOLS.items():
+            if path := OmegaConf.select(config, f"{group}.{name}"):
+                loaded(f"{group}.{name}", path, lambda path=path, load=load: load(path))
+    names = agent_loops(config)
+    if names is not None:
+        require_name(DEFAULT_LOOP, OmegaConf.select(config, DEFAULT_LOOP), names)
+
+
+def agent_loops(config: DictConfig) -> Collection[str] | None:
+    """Names of the agent loops of a run: verl's, those of the user's file and of the model's modules.
+
+    None where a class of the user's makes them.
+
+    Raises:
+        ConfigError: the file is not there, or names a class that is not.
+    """
+    if OmegaConf.select(config, OWN_AGENT_LOOP.key) not in (None, *OWN_AGENT_LOOP.allowed):
+        return None
+    from verl.experimental.agent_loop.agent_loop import _agent_loop_registry
+    from verl.utils.import_utils import import_external_libs, resolve_config_path
+
+    if libraries := OmegaConf.select(config, "actor_rollout_ref.model.external_lib"):
+        import_external_libs(libraries.split(","))
+    names = {*_agent_loop_registry}
+    if path := OmegaConf.select(config, LOOPS):
+        for entry in loaded(LOOPS, path, lambda: list(OmegaConf.load(resolve_config_path(path)))):
+            name, target = (entry.get(part) if isinstance(entry, DictConfig) else None for part in ("name", "_target_"))
+            if not isinstance(name, str) or not isinstance(target, str):
+                words = f"{LOOPS}={path!r}: must be a list of entries with name and _target_, got {entry}"
+                raise ConfigError(words, key=LOOPS, reason="type")
+            loaded(LOOPS, path, lambda target=target: get_class(target))
+            names.add(name)
+    return names
+
+
+def _tool_classes(path: str) -> None:
+    """Find the classes of a file of tools; a tool is not made here, for it may open connections or start Ray."""
+    from verl.utils.import_utils import resolve_config_path
+
+    for tool in OmegaConf.load(resolve_config_path(path)).tools:
+        get_class(tool.class_name)
+
+
+def _tool_functions(path: str) -> None:
+    from verl.tools.function_tool import load_function_tools_from_path
+    from verl.utils.import_utils import resolve_config_path
+
+    load_function_tools_from_path(resolve_config_path(path))
+
+
+TOOLS = {"tool_config_path": _tool_classes, "function_tool_path": _tool_functions}
+
+
+def loaded(key: str, value: Any, load: Callable[[], Any]) -> Any:
+    """What `load` gives; ConfigError of the key for whatever it raises."""
+    try:
+        return load()
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever the user's file does
+        cause = error.__cause__ if isinstance(error, HydraException | OmegaConfBaseException) else None
+        words = (
+            f"{key}={value!r} cannot be loaded: {type(error).__name__}: {cause or error}; mend it, or set it to null"
+        )
+        raise ConfigError(words, key=key, reason="file") from error
