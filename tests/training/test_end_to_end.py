@@ -193,3 +193,17 @@ def test_failed_rollouts_cost_their_groups_and_a_broken_reward_the_run(inputs, t
     # Nothing is lost: the step before is saved, and nothing is finished.
     assert (folder / "latest_checkpointed_iteration.txt").read_text() == "1"
     assert json.loads((folder / "run.json").read_text())["finished"] is None
+
+
+def test_groups_that_verls_dynamic_sampling_throws_away_are_counted(inputs, tmp_path):
+    """By its filter, and what it has asked for beyond a batch: all of it was sampled."""
+    must_train(inputs.without_validation(tmp_path, 2, {"algorithm.filter_groups.enable": True}))
+    thrown = []
+    for row in list(rows_of(tmp_path).values())[-2:]:
+        figures = ("evicted_samples", "discarded_surplus_samples")
+        thrown.append(sum(row.get(f"training/filter_groups/{name}", 0) for name in figures))
+        assert row["training/effective_groups"] == 1 and row["training/failed_rollouts"] == 0
+        assert row["training/generated_rollouts"] == 32 + 4 * thrown[-1]
+        # At least one token a rollout; those of the batch are told by verl.
+        assert row["training/generated_tokens"] >= round(32 * row["response_length/mean"]) + 4 * thrown[-1]
+    assert sum(thrown) > 0

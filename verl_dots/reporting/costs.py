@@ -6,7 +6,8 @@
     generated_rollouts  rows x response_length/mean. Rows are perf/total_num_tokens / (prompt_length/mean +
                         response_length/mean), where that is a whole number
 
-The batch tells nothing of a step in which verl has thrown groups away (a metric ".../evicted_samples" above 0).
+The batch tells nothing of a step in which verl has thrown groups away (a metric ".../evicted_samples" above 0,
+or one of surplus).
 A total is NaN from the first step on of which a part is not known. Nothing is filled in.
 """
 
@@ -20,7 +21,7 @@ from verl_dots.reporting.rows import TOTALS
 
 # Further from a whole number than single precision leaves a mean over thousands of rows.
 _ROUNDING = 0.01
-_EVICTED = "/evicted_samples"
+_EVICTED = ("/evicted_samples", "/discarded_surplus_samples")
 Row = dict[str, Any]
 
 

@@ -14,7 +14,6 @@ from tensordict import TensorDict
 from verl_dots.bridge.agents.agent_loop import TEMPERATURE
 from verl_dots.bridge.agents.failures import RolloutFailure
 from verl_dots.bridge.queue.arrivals import keep_only, prompts_there
-from verl_dots.bridge.queue.evictions import tell_evictions
 from verl_dots.bridge.queue.prompts import column
 from verl_dots.bridge.queue.row_tags import TEMPERATURE as SAMPLED_AT
 from verl_dots.bridge.queue.rows import Rows, incomplete
@@ -36,7 +35,6 @@ class AsyncTrainer(DotsTrainer):
         self.in_flight = InFlight()
         self._ahead = False  # while the groups are asked for that no step has trained on before the first
         super().__init__(config)
-        tell_evictions(self.replay_buffer, self.evicted)
 
     # --- asking for groups -----------------------------------------------------------------------------------
 

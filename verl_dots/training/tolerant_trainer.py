@@ -11,6 +11,7 @@ from ray.exceptions import RayActorError, RayError
 from tensordict import TensorDict
 
 from verl_dots.bridge.agents.failures import Failure, RolloutFailure, cause_of, take_failures
+from verl_dots.bridge.queue.evictions import tell_evictions
 from verl_dots.bridge.queue.prompts import StepPrompts
 from verl_dots.bridge.queue.questions import TrainQuestions
 from verl_dots.bridge.queue.rows import Rows, incomplete
@@ -41,6 +42,7 @@ class TolerantTrainer(RecordedTrainer):
         super().__init__(config, given)
         rollouts = config.data.train_batch_size * config.actor_rollout_ref.rollout.n
         self.failures = FailureCount(self.dots.max_failed_share, rollouts)
+        tell_evictions(self.replay_buffer, self.evicted)
 
     def submit(self, prompts: TensorDict) -> int:
         if not len(prompts):
@@ -93,6 +95,14 @@ class TolerantTrainer(RecordedTrainer):
         rows, dropped = rows.without(missing)
         self.count_missing(missing, dropped, metrics)
         return rows
+
+    def evicted(self, uids: set[str], rows: Rows) -> None:
+        """verl's buffer takes these groups out of the queue: by DAPO's filter, as surplus, or since they failed.
+
+        The rows that have come of them were sampled like all others; they count.
+        """
+        wanted = {uid: self._submitted.pop(uid, 0) for uid in uids}
+        self.count_missing(incomplete(rows.keys, wanted), rows, self.now.metrics)
 
     def count_missing(self, missing: Mapping[str, int], dropped: Rows, metrics: dict) -> None:
         """Count rollouts that did not come, uid -> how many, and the rows that the step gives up."""

@@ -1,4 +1,4 @@
-"""Groups that verl's asynchronous replay buffer takes out of the queue: too old, failed, or by DAPO's filter."""
+"""Groups that verl's replay buffer takes out of the queue: too old, failed, by DAPO's filter, or more than a batch."""
 
 from collections.abc import Callable
 from typing import Any
