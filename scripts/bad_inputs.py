@@ -101,12 +101,27 @@ def with_cell(row: Mapping[str, Any], path: str, value: Any) -> dict[str, Any]:
 def places() -> Iterator[DictConfig]:
     """The config of a run that starts, in a folder of its own with the data and the testbed's model."""
     with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
-        Path("model").symlink_to(ROOT / "recipes/cpu/tiny_model")
+        model = ROOT / "recipes/cpu/tiny_model"
+        Path("model").symlink_to(model)
+        _spoilt("model_cut", "model.safetensors", (model / "model.safetensors").read_bytes()[:-1])
+        _spoilt("model_other", "config.json", (model / "config.json").read_bytes().replace(b'"qwen2"', b'"qwen99"'))
+        _spoilt("model_mute", "tokenizer.json", None)
+        _spoilt("model_empty", "model.safetensors", None)
         write_rows(Path("train.parquet"), questions())
         write_rows(Path("val.parquet"), [question_row("What is 1 minus 1?", "0")])
         Path("notes.csv").write_text("prompt\n")
         Path("reward.py").write_text("def f(answer):\n    return 1.0\n")
         yield compose(["device=cpu", *RUN])
+
+
+def _spoilt(folder: str, name: str, content: bytes | None) -> None:
+    """The testbed's model with another content of one file, or without it."""
+    Path(folder).mkdir()
+    for file in (ROOT / "recipes/cpu/tiny_model").iterdir():
+        if file.name != name:
+            (Path(folder) / file.name).symlink_to(file)
+    if content is not None:
+        (Path(folder) / name).write_bytes(content)
 
 
 def refusal(config: DictConfig, where: str, given: str) -> ConfigError | None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 from omegaconf import DictConfig, OmegaConf
+from torchdata.stateful_dataloader import StatefulDataLoader
 
 from verl_dots.checkpoints import write_tracker
 from verl_dots.manifest import write_manifest
@@ -53,7 +54,7 @@ def stock_checkpoint(run: Path, step: int, ranks: int = 1, critic: bool = False)
             for kind in ("model", "optim", "extra_state"):
                 torch.save({"rank": rank, "kind": kind}, part / f"{kind}_world_size_{ranks}_rank_{rank}.pt")
         (part / "fsdp_config.json").write_text(json.dumps({"FSDP_version": 2, "world_size": ranks}))
-    torch.save({"place": step}, folder / "data.pt")
+    torch.save(StatefulDataLoader([step]).state_dict(), folder / "data.pt")
     (run / "latest_checkpointed_iteration.txt").write_text(str(step))
     return folder
 

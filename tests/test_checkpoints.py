@@ -156,6 +156,21 @@ def test_a_checkpoint_that_is_written_again_is_none_until_it_is_whole(tmp_path):
     assert "data.pt is missing" in checkpoints.faults(folder, WEIGHTS_AND_DATA)
 
 
+def test_a_link_to_a_checkpoint_elsewhere_is_removed_alone(tmp_path):
+    run, other = tmp_path / "run", tmp_path / "other"
+    kept = {step: own_checkpoint(other, step) for step in (2, 4, 6)}
+    own_checkpoint(run, 8)
+    for step in (2, 4, 6):
+        (run / f"global_step_{step}").symlink_to(f"../other/global_step_{step}")
+    assert checkpoints.faults(run / "global_step_4", RESUME) == []
+    assert names(checkpoints.prune(run, 3, RESUME)) == ["global_step_2"]
+    checkpoints.revoke(run / "global_step_4")  # which will be written again
+    place = checkpoints.set_aside(run, 4)
+    assert checkpoints.checkpoints_in(run) == []
+    assert (place / "global_step_6").resolve() == kept[6]
+    assert all(checkpoints.faults(folder, RESUME, checksums=True) == [] for folder in kept.values())
+
+
 def test_a_save_that_was_cut_off_after_its_last_file_is_no_checkpoint(tmp_path):
     """All of verl's files and ours are there; the list of them, which is written last, is not."""
     folder = own_checkpoint(tmp_path, 4)

@@ -4,6 +4,8 @@ runs/mine/latest_checkpointed_iteration.txt   verl's tracker: the step of the ne
 runs/mine/global_step_60/                     actor/ (critic/), data.pt, the stages' states; complete.json comes last
 runs/mine/superseded-TIME/global_step_80/     what a run that began again before step 80 has put aside
 
+A global_step_N may be a link to a checkpoint of step N elsewhere: a run resumes from it, and removes the link alone.
+
 complete.json lists every file with its size and checksum. A checkpoint of stock verl has none and is judged by its
 files alone; so is one that verl writes in the background, which ends after the step that began it.
 """
@@ -34,7 +36,7 @@ SHARDS = {
     "optimizer": "optim_world_size_{ranks}_rank_{rank}.pt",
     "extra": "extra_state_world_size_{ranks}_rank_{rank}.pt",
 }
-_STEP = re.compile(r"global_step_(\d+)")
+_STEP = re.compile(r"global_step_(0|[1-9][0-9]*)")  # as verl writes it, and no other way
 
 
 @dataclass(frozen=True)
@@ -79,6 +81,8 @@ def faults(folder: Path, needs: Needs, checksums: bool = False) -> list[str]:
         needs: what it must hold.
         checksums: compare the content of each file with its checksum, which reads all of them.
     """
+    if (other := step_of(folder.resolve())) not in (None, step_of(folder)):
+        return [f"it is a link to a checkpoint of step {other}"]
     try:
         listed = read_manifest(folder)
     except ManifestError as error:
@@ -132,7 +136,10 @@ def write_tracker(run: Path, step: int) -> None:
 
 
 def revoke(folder: Path) -> None:
-    """A checkpoint is about to be written again: until that is done it is none."""
+    """A checkpoint is about to be written again: until that is done it is none. Of a link only the link is removed."""
+    if folder.is_symlink():
+        folder.unlink()
+        return
     for name in (MANIFEST, DATA):
         (folder / name).unlink(missing_ok=True)
 
@@ -183,7 +190,11 @@ def set_aside(run: Path, after: int) -> Path | None:
     place = free_name(run / f"superseded-{time.strftime('%Y%m%d-%H%M%S')}")
     place.mkdir()
     for folder in newer:
-        folder.rename(place / folder.name)
+        if folder.is_symlink():  # which may be relative
+            (place / folder.name).symlink_to(folder.resolve())
+            folder.unlink()
+        else:
+            folder.rename(place / folder.name)
     left = checkpoints_in(run)
     if left:
         write_tracker(run, step_of(left[-1]))

@@ -44,7 +44,7 @@ from verl_dots.generation.generation import GenerationError, RolloutServers, Sam
 from verl_dots.generation.responses import WholeGroups
 from verl_dots.generation.scoring import RewardError, RewardFunction
 from verl_dots.launch.machine_checks import try_writing
-from verl_dots.launch.start import require_model
+from verl_dots.launch.model_checks import require_model
 from verl_dots.settings import ConfigError
 from verl_dots.terminal import errors, output
 from verl_dots.training.run_folder import versions, write_text

@@ -84,7 +84,10 @@ def load(file: Path) -> Any:
         ConfigError: see `require_harmless`.
     """
     with torch.serialization.safe_globals([*_named(file), *ARRAY_TYPES]):
-        return torch.load(file, map_location="cpu", weights_only=True)
+        try:
+            return torch.load(file, map_location="cpu", weights_only=True)
+        except Exception as error:  # noqa: BLE001 - bytes at random raise anything
+            raise _damaged(file, error) from error
 
 
 def _named(file: Path) -> list[Any]:

@@ -33,8 +33,10 @@ def files(random_model, tmp_path, monkeypatch, cached_model):
     rows = [row("What is 1+1?", "2"), row("What is 2+2?", "4")]
     pq.write_table(pa.Table.from_pylist(rows), tmp_path / "data.parquet")
     pq.write_table(pa.Table.from_pylist([row("What am I?", source="riddles")]), tmp_path / "new.parquet")
-    for name in ("model", "strict"):
+    for name in ("model", "strict", "cut"):
         shutil.copytree(random_model, tmp_path / name)
+    weights = tmp_path / "cut" / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1])
     (tmp_path / "strict" / "chat_template.jinja").write_text("{{ raise_exception('Roles must alternate') }}")
     for name in ("empty", "dumb"):
         (tmp_path / name).mkdir()
@@ -59,6 +61,7 @@ CUT = ["data.max_prompt_length=30", "data.truncation=left"]
         (["model", *DATA, "--rollouts", "4"], "all 4 responses to a question are the same at temperature 0"),
         (["model", "greedy", *DATA], "greedy: neither KEY=VALUE nor an option"),
         (["dumb", *DATA], "dumb has no tokenizer that loads"),  # it has no tokenizer
+        (["cut", *DATA], "cut/model.safetensors: it is damaged or cut short"),
         # Of data that may be cut verl's way the check of all commands says nothing.
         (["strict", *DATA, *CUT], "the tokenizer's chat template refuses a prompt: Roles must alternate"),
         (["model", *DATA, *CUT], "2 prompts (arithmetic) are longer than data.max_prompt_length=30, the longest"),

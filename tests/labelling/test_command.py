@@ -11,7 +11,7 @@ from transformers import AutoTokenizer
 
 from data_prep.schema import make_row
 from tests.labelling.test_rollout_logs import dump
-from tests.launches import must_train
+from tests.launches import must_train, save_untrained
 from verl_dots.data.asked_questions import read_asked_questions
 from verl_dots.labelling import command
 from verl_dots.labelling.from_model import configure, settings_of
@@ -46,6 +46,9 @@ def files(tmp_path, monkeypatch):
     pq.write_table(pa.table({"question": ["1+1?"]}), tmp_path / "columns.parquet")
     (tmp_path / "model").mkdir()
     (tmp_path / "model" / "config.json").write_text("{}")
+    save_untrained(tmp_path / "cut")
+    weights = tmp_path / "cut" / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1])
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(generation_config, "compose", lambda overrides: composed(*overrides).copy())
     return tmp_path
@@ -67,6 +70,7 @@ MODEL = ["data.parquet", "--model", "model"]
         (["data.parquet"], "--model is missing"),
         (["data.parquet", "--model", "./nowhere"], "'./nowhere' is not a model folder"),
         (MODEL, "model has no tokenizer that loads"),
+        (["data.parquet", "--model", "cut"], "cut/model.safetensors: it is damaged or cut short"),
         (["--model", "model"], "no data: name at least one file"),
         (["columns.parquet", "--model", "model"], "columns.parquet has no column ['prompt', 'reward_model']"),
         ([*MODEL, "data.max_length=3"], "unknown config key 'data.max_length'"),

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 from omegaconf import OmegaConf
+from torchdata.stateful_dataloader import StatefulDataLoader
 
 from scripts.faults.compare import differences, rows_of
 from tests.run_on_disk import run_config
@@ -74,7 +75,7 @@ class SmallRun:
             for kind in ("model", "optim", "extra_state"):
                 torch.save({"weight": self.weight}, actor / f"{kind}_world_size_1_rank_0.pt")
             (actor / "fsdp_config.json").write_text('{"world_size": 1}')
-            torch.save({"place": step}, folder / "data.pt")
+            torch.save(StatefulDataLoader([step]).state_dict(), folder / "data.pt")
 
         return write
 

@@ -4,7 +4,9 @@ import logging
 import shutil
 
 import pytest
+import torch
 from omegaconf import OmegaConf
+from torchdata.stateful_dataloader import StatefulDataLoader
 
 from tests.refusals import refused
 from tests.run_on_disk import own_checkpoint, run_config, stock_checkpoint
@@ -225,3 +227,54 @@ def test_a_given_checkpoint_is_taken_or_refused_by_name(saved):
     (saved / "global_step_4" / "data.pt").unlink()
     with refused("trainer.resume_from_path", "file", "global_step_4", "data.pt"):
         given(f"{saved}/global_step_4")
+
+
+@pytest.mark.parametrize("content", [{}, {"place": 4}, [1, 2], torch.ones(2), {"_snapshot": 3}])
+def test_a_file_in_the_data_loaders_place_that_is_not_its_state_makes_no_complete_checkpoint(run, content):
+    stock_checkpoint(run, 2)
+    folder = stock_checkpoint(run, 4)
+    torch.save(content, folder / "data.pt")
+    assert found_name(run) == "global_step_2"
+    given = {"trainer__resume_mode": "resume_path", "trainer__resume_from_path": str(folder)}
+    with refused("trainer.resume_from_path", "file", str(folder), "data.pt"):
+        found_name(run, **given, dots__trust_checkpoint=True)
+
+
+def test_a_data_loader_that_divides_its_work_otherwise_is_refused(run):
+    folder, key = stock_checkpoint(run, 4), "data__dataloader_num_workers"
+    assert found_name(run, **{key: 0}) == "global_step_4"
+    with refused("data.dataloader_num_workers", "other run", str(folder), "with 0"):
+        found_name(run, **{key: 1})
+    torch.save(StatefulDataLoader(range(4), num_workers=1).state_dict(), folder / "data.pt")
+    assert found_name(run, **{key: 1}) == "global_step_4"
+    for workers in (0, 2):
+        with refused("data.dataloader_num_workers", "other run", str(folder), "with 1"):
+            found_name(run, **{key: workers})
+
+
+def test_a_link_to_a_checkpoint_is_one_of_the_step_that_it_was_saved_at(saved):
+    for name in ("global_step_4", "global_step_6"):
+        stock_checkpoint(saved.parent / "elsewhere", int(name[-1]))
+    (saved / "global_step_6").symlink_to("../elsewhere/global_step_6")
+    assert found_name(saved) == "global_step_6"
+    (saved / "global_step_6").unlink()
+    (saved / "global_step_6").symlink_to("../elsewhere/global_step_4")
+    assert found_name(saved) == "global_step_4"
+    given = {"trainer__resume_mode": "resume_path", "trainer__resume_from_path": f"{saved}/global_step_6"}
+    with refused("trainer.resume_from_path", "file", "step 4"):
+        found_name(saved, **given)
+
+
+@pytest.mark.parametrize(
+    "name", ["global_step_04", "global_step_\u0664", "global_step_4/actor", "global_step_4/data.pt"]
+)
+def test_a_step_is_written_as_verl_reads_it(saved, name):
+    """verl looks for global_step_4 whatever the folder is called, and begins anew where that is not there."""
+    if "/" not in name:
+        (saved / "global_step_4").rename(saved / name)
+        assert found_name(saved.parent / "not there") is None
+        with refused(str(saved), "file", TRACKER, "4"):
+            found_name(saved)
+    given = {"trainer__resume_mode": "resume_path", "trainer__resume_from_path": f"{saved}/{name}"}
+    with refused("trainer.resume_from_path", "file", name):
+        found_name(saved, **given)

@@ -7,7 +7,8 @@ from verl_dots.doctor.rows import Row, judged, skipped
 from verl_dots.files import is_path
 from verl_dots.generation.standalone import load_tokenizer
 from verl_dots.launch.attention_checks import INSTALL, check_attention
-from verl_dots.launch.start import require_model, validate
+from verl_dots.launch.model_checks import require_model
+from verl_dots.launch.start import validate
 from verl_dots.settings import ConfigError
 
 ROWS = (5, 300, 64, 131)  # lengths of rows that are packed

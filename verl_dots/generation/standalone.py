@@ -77,9 +77,9 @@ def load_tokenizer(config: DictConfig) -> Any:
     try:
         path = copy_to_local(given)
         tokenizer = hf_tokenizer(path, trust_remote_code=bool(model.get("trust_remote_code", False)))
-    except (OSError, ValueError) as error:
-        text = f"actor_rollout_ref.model.path: {given} has no tokenizer that loads: {error}"
-        raise ConfigError(text, key="actor_rollout_ref.model.path", reason="file") from error
+    except Exception as error:  # noqa: BLE001 - transformers and tokenizers raise anything for files at random
+        key = f"actor_rollout_ref.model.{'tokenizer_path' if model.get('tokenizer_path') else 'path'}"
+        raise ConfigError(f"{key}: {given} has no tokenizer that loads: {error}", key=key, reason="file") from error
     if model.get("custom_chat_template"):
         tokenizer.chat_template = model.custom_chat_template
     return tokenizer

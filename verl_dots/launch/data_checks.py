@@ -70,11 +70,12 @@ def check_data(config: DictConfig, train: bool = True) -> None:
     filters = bool(config.data.get("filter_overlong_prompts"))
     left_out = LEFT_OUT if filters else ()
     cells = cells_of(config) if train else {}
+    counts = _length(config)
     for key in ROLES:
         if not (files := file_list(OmegaConf.select(config, key))):
             continue
         needed = config.data.train_batch_size if key == TRAIN and train and not config.trainer.get("val_only") else 1
-        length = _length(config)
+        length = counts
         command = command_of(config, files, counted=length is not None and not filters)
         if filters and length is not None and key == TRAIN:
             length = _until(needed, length, config.data.max_prompt_length)
@@ -227,10 +228,5 @@ def _length(config: DictConfig) -> Length | None:
     cut = not data.get("filter_overlong_prompts") and data.get("truncation", "error") != "error"
     if cut or not (path / "config.json").is_file() or (path / "preprocessor_config.json").is_file():
         return None
-    try:
-        tokenizer = load_tokenizer(config)
-    except (OSError, ValueError) as error:
-        words = f"actor_rollout_ref.model.path: {path} has no tokenizer that loads: {error}"
-        raise ConfigError(words, key="actor_rollout_ref.model.path", reason="file") from error
-    tokenize = chat_tokenizer(tokenizer, config)
+    tokenize = chat_tokenizer(load_tokenizer(config), config)
     return lambda messages: len(tokenize(messages))

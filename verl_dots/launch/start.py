@@ -1,7 +1,6 @@
 """From a composed config to a running trainer: checks, environment of the Ray processes, verl's `run_ppo`."""
 
 import logging
-from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
 
@@ -10,13 +9,13 @@ from verl_dots.console.redirect import HeldBack
 from verl_dots.engines.environment import prepare_environment
 from verl_dots.engines.ray_start import with_patience
 from verl_dots.engines.warm_workers import WarmWorkers
-from verl_dots.files import is_path
 from verl_dots.launch import checks
 from verl_dots.launch.claim import claim_run
 from verl_dots.launch.combinations import check_by_verl, check_renamed, check_together
 from verl_dots.launch.data_checks import check_data, check_paths
 from verl_dots.launch.loaded import check_loaded
 from verl_dots.launch.machine_checks import check_machine
+from verl_dots.launch.model_checks import MODEL, check_model, check_places, require_model
 from verl_dots.launch.remote_code import check_remote_code
 from verl_dots.launch.reward_checks import check_reward
 from verl_dots.launch.start_screen import run_console
@@ -29,14 +28,12 @@ from verl_dots.training.run_folder import versions
 
 logger = logging.getLogger(__name__)
 
-MODEL = "actor_rollout_ref.model.path"
-
 
 def validate(config: DictConfig, data: bool = True, train: bool = True) -> DotsConfig:
     """Check what verl does not, before anything starts.
 
     Args:
-        data: check every row of the data sets, too, and ask the hub for a model that is no folder.
+        data: check every row of the data sets, too, the model's folder, and ask the hub for a model that is none.
         train: the model will be trained; else it only generates.
 
     Raises:
@@ -51,16 +48,7 @@ def _validate(config: DictConfig, data: bool, train: bool) -> DotsConfig:
     check_renamed(config)
     check_values(config)
     check_paths(config, train)
-    path = config.actor_rollout_ref.model.path
-    if is_path(path) and not (Path(path).expanduser() / "config.json").is_file():
-        raise ConfigError(
-            f"{MODEL}: {path!r} is not a model folder (no config.json in it); give a folder or "
-            "a hub id, or make a tiny model with scripts/make_tiny_model.py",
-            key=MODEL,
-            reason="file",
-        )
-    for name in ("tokenizer_path", "hf_config_path", "lora_adapter_path"):
-        _require_folder(f"actor_rollout_ref.model.{name}", config.actor_rollout_ref.model.get(name))
+    check_places(config)
     use_v1 = config.trainer.use_v1
     require("trainer.use_v1", use_v1, use_v1, "verl_dots extends verl's V1 trainer only; leave it at True", "excluded")
     if config.trainer.device == "cpu":
@@ -75,17 +63,12 @@ def _validate(config: DictConfig, data: bool, train: bool) -> DotsConfig:
         check_by_trial(config)
     if data:
         with refused_as(MODEL, "file"):
-            require_model(path)
+            require_model(config.actor_rollout_ref.model.path)
         if train:
             check_remote_code(config)
+        check_model(config, train)
         check_data(config, train)
     return dots
-
-
-def _require_folder(key: str, path: str | None) -> None:
-    """Raise ConfigError for what looks like a folder and is none; a hub id is left to the hub."""
-    there = path is None or not is_path(path) or Path(path).expanduser().exists()
-    require(key, path, there, "must be a folder that is there, a hub id, or null for that of the model", "file")
 
 
 def _check_cpu_engine(rollout: DictConfig, train: bool) -> None:
@@ -107,38 +90,6 @@ def _check_cpu_engine(rollout: DictConfig, train: bool) -> None:
         key = "actor_rollout_ref.rollout.full_determinism"
         words = "vLLM's batch-invariant kernels need a GPU; on a CPU leave it out, or use rollout.name=hf"
         raise ConfigError(f"{key}=True: {words}", key=key, reason="excluded")
-
-
-def require_model(path: str) -> None:
-    """Find the config of a model that is no folder: in the local cache, else on the hub.
-
-    Raises:
-        ConfigError: there is none, or the hub cannot be reached or does not give it away.
-    """
-    if is_path(path):
-        if not Path(path).expanduser().exists():
-            raise ConfigError(
-                f"{path!r} is no folder here; give a folder or a hub id, or make a tiny model with "
-                "scripts/make_tiny_model.py",
-                reason="file",
-            )
-        return
-    from transformers.utils import cached_file
-
-    try:
-        cached_file(path, "config.json", local_files_only=True)
-        return
-    except OSError:
-        pass  # it may be on the hub
-    try:
-        cached_file(path, "config.json")
-    except OSError as error:
-        raise ConfigError(
-            f"{path!r} is neither a folder here nor a model of the hub, or the hub cannot be reached "
-            f"({str(error).splitlines()[0]}); give a folder or a hub id, or make a "
-            "tiny model with scripts/make_tiny_model.py",
-            reason="file",
-        ) from error
 
 
 def launch(config: DictConfig, checked: bool = False, warm: WarmWorkers | None = None) -> None:

@@ -26,6 +26,7 @@ from verl_dots.manifest import MANIFEST
 from verl_dots.settings import ConfigError
 from verl_dots.state import Kind, StateError
 from verl_dots.training.fingerprints import FILES, MODELS, fingerprints
+from verl_dots.training.loader_state import loader_fault, require_same_workers
 from verl_dots.training.parts import has_critic
 from verl_dots.training.resume_settings import changes, decisive
 from verl_dots.training.run_record import CONFIG, load_record, saved_settings
@@ -56,6 +57,7 @@ def find_checkpoint(config: DictConfig) -> Path | None:
     if found is not None:
         _require_same_run(found, config)
         _require_ranks(found, config)
+        require_same_workers(found, config)
         if not config.dots.trust_checkpoint:
             _require_harmless(found)
     return found
@@ -93,7 +95,7 @@ def _faults_at(folder: Path, config: DictConfig) -> list[str]:
         load_record(folder)
     except StateError as error:
         return [str(error)]
-    return faults(folder, needs, checksums=True)
+    return faults(folder, needs, checksums=True) or loader_fault(folder)
 
 
 def _needs_at(folder: Path, config: DictConfig) -> Needs:
