@@ -66,7 +66,7 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     "evaluation/configure": ({"evaluation", "generation", "launch", "settings"}, HEAVY - {"omegaconf"}),
     # Commands.
     "evaluate": (
-        {"data", "evaluation", "generation", "guard", "launch", "settings", "terminal", "training"},
+        {"data", "evaluation", "files", "generation", "guard", "launch", "settings", "terminal", "training"},
         {"torch", "ray", "verl", "hydra", "pandas"},
     ),
     "launch": (

@@ -69,7 +69,7 @@ def test_the_names_of_verls_agent_loop_and_of_what_it_stores():
     from verl.experimental.agent_loop.agent_loop import AgentLoopOutput
     from verl.trainer.ppo.v1 import agent_loop_tq
 
-    from verl_dots.bridge import agent_loop
+    from verl_dots.bridge.agents import agent_loop
 
     worker = agent_loop_tq.AgentLoopWorkerTQ.__ray_metadata__.modified_class
     methods = (worker._run_agent_loop, worker._agent_loop_postprocess)

@@ -14,6 +14,14 @@ KEY, RANK = f"{GROUP}.lora_adapter_path", f"{GROUP}.lora_rank"
 CONFIG = "adapter_config.json"
 
 
+def require_adapter_folder(config: DictConfig) -> None:
+    """Raise ConfigError where the adapter's path is no folder of one; hub ids are left to the hub."""
+    given = config.actor_rollout_ref.model.get("lora_adapter_path")
+    if given is not None and is_path(given) and not (Path(given).expanduser() / CONFIG).is_file():
+        text = f"{KEY}: {given!r} is not the folder of an adapter (no {CONFIG} in it); give one that peft has saved"
+        raise ConfigError(text, key=KEY, reason="file")
+
+
 def check_adapter(config: DictConfig, model: Any) -> None:
     """Refuse an adapter that is none, that is not of the model, or that verl would not load.
 
@@ -23,13 +31,11 @@ def check_adapter(config: DictConfig, model: Any) -> None:
     Raises:
         ConfigError: there is no such folder, it holds no adapter, or it has another rank or other shapes.
     """
+    require_adapter_folder(config)
     given, rank = config.actor_rollout_ref.model.get("lora_adapter_path"), config.actor_rollout_ref.model.lora_rank
     if given is None:
         return
     folder = Path(given).expanduser()
-    if is_path(given) and not (folder / CONFIG).is_file():
-        text = f"{KEY}: {given!r} is not the folder of an adapter (no {CONFIG} in it); give one that peft has saved"
-        raise ConfigError(text, key=KEY, reason="file")
     if not rank:
         # verl leaves it out, and then takes the policy itself for its reference.
         words = "verl loads an adapter with a rank alone; set it to that of the adapter, or leave the adapter out"

@@ -15,7 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from verl_dots.files import is_path
 from verl_dots.generation.standalone import load_tokenizer
-from verl_dots.launch.adapter_checks import check_adapter
+from verl_dots.launch.adapter_checks import check_adapter, require_adapter_folder
 from verl_dots.launch.weights_checks import Shapes, require_shapes, shapes_of, weights_in
 from verl_dots.settings import ConfigError, require
 from verl_dots.training.parts import has_critic
@@ -42,11 +42,12 @@ def check_places(config: DictConfig) -> None:
         )
     if is_path(path):
         _require_object(Path(path).expanduser() / "config.json")
-    for name in ("tokenizer_path", "hf_config_path", "lora_adapter_path"):
+    for name in ("tokenizer_path", "hf_config_path"):
         given = config.actor_rollout_ref.model.get(name)
         there = given is None or not is_path(given) or Path(given).expanduser().exists()
         rule = "must be a folder that is there, a hub id, or null for that of the model"
         require(f"{GROUP}.{name}", given, there, rule, "file")
+    require_adapter_folder(config)
 
 
 def _require_object(file: Path) -> None:
