@@ -35,6 +35,7 @@ PURPOSES = {
     "math-verify": "a second opinion in grading",
     "matplotlib": "figures",
     "packaging": "compares versions with pins",
+    "peft": "LoRA adapters, looked at before a run",
     "mpmath": "special functions in grading",
     "msgspec": "imported by the TransferQueue",
     "numpy": "arrays",

@@ -130,7 +130,10 @@ def test_before_training_is_the_baselines_first_validation():
 def evaluated(folder, seed, step, results) -> None:
     file = folder / f"seed{seed}" / f"global_step_{step}" / "evaluation" / "evaluation.json"
     file.parent.mkdir(parents=True)
-    shares = {label: {name: {"value": value} for name, value in of.items()} for label, of in results.items()}
+    shares = {
+        label: {"questions": 30} | {name: {"value": value} for name, value in of.items()}
+        for label, of in results.items()
+    }
     file.write_text(json.dumps({"checkpoint": "c", "results": shares, "settings": {}}))
 
 
