@@ -5,10 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+from matplotlib import rc_context
+from matplotlib.figure import Figure
+
 from verl_dots.evidence import rendering
 from verl_dots.evidence.cells import Table
 from verl_dots.evidence.figures.curves import draw
-from verl_dots.evidence.figures.style import looks, save
+from verl_dots.evidence.figures.style import STYLE, looks, save
 from verl_dots.evidence.figures.training import ACCURACY_AGAINST
 from verl_dots.evidence.measures import OVERALL
 from verl_dots.evidence.records import ACCURACY_RUN, Evidence
@@ -32,7 +35,13 @@ def table_of(overview: Table) -> str:
 
 
 def draw_curves(evidence: Evidence, folder: Path) -> Path:
-    """Write the accuracy against steps and tokens, over the runs of all combinations; the path of the SVG.
+    """Write `curves_of` as an SVG; its path."""
+    save(curves_of(evidence), folder / STEM).unlink()  # a repository keeps the smaller one
+    return folder / f"{STEM}.svg"
+
+
+def curves_of(evidence: Evidence) -> Figure:
+    """The accuracy against steps and tokens, over the runs of all combinations.
 
     A run of one combination and seed counts like any other. Points are means over the same step of all runs.
     """
@@ -44,6 +53,6 @@ def draw_curves(evidence: Evidence, folder: Path) -> Path:
     if drawn.figure is None:
         raise ValueError(drawn.text)
     title = drawn.figure.get_suptitle().replace("the seeds", "the runs").replace("seeds a", "runs a")
-    drawn.figure.suptitle(title)
-    save(drawn.figure, folder / STEM).unlink()  # a repository keeps the smaller one
-    return folder / f"{STEM}.svg"
+    with rc_context(STYLE):  # which has its size
+        drawn.figure.suptitle(title)
+    return drawn.figure

@@ -90,6 +90,13 @@ def test_the_readme_has_a_row_a_method_and_the_curves(places):
     assert results.main([]) == 1
 
 
+def test_the_title_of_the_curves_is_no_wider_than_they_are():
+    figure = front.curves_of(evidence())
+    figure.draw_without_rendering()
+    extent = figure._suptitle.get_window_extent()
+    assert figure.get_suptitle().endswith("2 runs a line") and 0 <= extent.x0 < extent.x1 <= figure.bbox.width
+
+
 def test_its_sentences_are_plain(places):
     results.main(["--write"])
     assert [one for one in sentences((places / "RESULTS.md").read_text()) if words(one) > MOST_WORDS] == []
