@@ -27,6 +27,7 @@ from verl_dots.training.run_record import RunRecord, load_record, save_record
 from verl_dots.training.saving import save_whole
 
 STEPS, TOKENS, MOST_KILLS = 4, 40, 12
+LOADER = StatefulDataLoader([0]).state_dict()  # made once: no process pays for it
 
 
 class SmallRun:
@@ -75,7 +76,7 @@ class SmallRun:
             for kind in ("model", "optim", "extra_state"):
                 torch.save({"weight": self.weight}, actor / f"{kind}_world_size_1_rank_0.pt")
             (actor / "fsdp_config.json").write_text('{"world_size": 1}')
-            torch.save(StatefulDataLoader([step]).state_dict(), folder / "data.pt")
+            torch.save(LOADER | {"_num_yielded": step}, folder / "data.pt")
 
         return write
 
