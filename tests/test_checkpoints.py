@@ -8,6 +8,7 @@ import pytest
 from tests.run_on_disk import own_checkpoint, stock_checkpoint
 from verl_dots import checkpoints
 from verl_dots.checkpoints import TRACKER, WEIGHTS_ONLY, Needs
+from verl_dots.files import partial_name
 from verl_dots.manifest import MANIFEST
 from verl_dots.state import Kind
 
@@ -154,6 +155,17 @@ def test_a_checkpoint_that_is_written_again_is_none_until_it_is_whole(tmp_path):
     checkpoints.revoke(folder)
     assert checkpoints.faults(folder, RESUME) == [f"{MANIFEST} is missing: it was not saved to its end"]
     assert "data.pt is missing" in checkpoints.faults(folder, WEIGHTS_AND_DATA)
+
+
+def test_what_a_killed_save_has_left_of_files_is_not_in_the_checkpoint_that_takes_its_place(tmp_path):
+    folder = own_checkpoint(tmp_path, 4)
+    kept = {file.name for file in folder.rglob("*")}
+    left = [folder / partial_name("data.pt"), folder / "actor" / ".tmpESHFel", folder / ".tmpX1y2Z3"]  # safetensors'
+    hidden = folder / ".tmp", folder / "actor" / ".nfs0001"  # of a file system, or of the user
+    for file in (*left, *hidden):
+        file.write_bytes(b"half")
+    checkpoints.revoke(folder)
+    assert {file.name for file in folder.rglob("*")} == kept - {MANIFEST, "data.pt"} | {".tmp", ".nfs0001"}
 
 
 def test_a_link_to_a_checkpoint_elsewhere_is_removed_alone(tmp_path):

@@ -20,7 +20,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from verl_dots.files import free_name, write_atomically
+from verl_dots.files import free_name, is_partial, write_atomically
 from verl_dots.manifest import MANIFEST, ManifestError, changed, files_below, read_manifest
 from verl_dots.state import Kind, StateError, load_state
 
@@ -136,12 +136,17 @@ def write_tracker(run: Path, step: int) -> None:
 
 
 def revoke(folder: Path) -> None:
-    """A checkpoint is about to be written again: until that is done it is none. Of a link only the link is removed."""
+    """A checkpoint is about to be written again: until that is done it is none. Of a link only the link is removed.
+
+    What a save that was cut off has left of its files leaves, too, or it would stay in the new checkpoint.
+    """
     if folder.is_symlink():
         folder.unlink()
         return
     for name in (MANIFEST, DATA):
         (folder / name).unlink(missing_ok=True)
+    for file in [file for file in folder.rglob(".*") if is_partial(file.name)]:
+        file.unlink(missing_ok=True)
 
 
 def size_of(folder: Path) -> int:
