@@ -136,16 +136,15 @@ def write_tracker(run: Path, step: int) -> None:
 
 
 def revoke(folder: Path) -> None:
-    """A checkpoint is about to be written again: until that is done it is none. Of a link only the link is removed.
+    """A checkpoint is about to be written again: until that is done it is none, and what a killed save left leaves.
 
-    What a save that was cut off has left of its files leaves, too, or it would stay in the new checkpoint.
+    Of a link only the link is removed.
     """
     if folder.is_symlink():
         folder.unlink()
         return
-    for name in (MANIFEST, DATA):
-        (folder / name).unlink(missing_ok=True)
-    for file in [file for file in folder.rglob(".*") if is_partial(file.name)]:
+    partial = [file for file in folder.rglob(".*") if is_partial(file.name)]
+    for file in (folder / MANIFEST, folder / DATA, *partial):
         file.unlink(missing_ok=True)
 
 
