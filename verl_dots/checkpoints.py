@@ -143,8 +143,7 @@ def revoke(folder: Path) -> None:
     if folder.is_symlink():
         folder.unlink()
         return
-    partial = [file for file in folder.rglob(".*") if is_partial(file.name)]
-    for file in (folder / MANIFEST, folder / DATA, *partial):
+    for file in (folder / MANIFEST, folder / DATA, *filter(lambda file: is_partial(file.name), folder.rglob(".*"))):
         file.unlink(missing_ok=True)
 
 
