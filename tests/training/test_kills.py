@@ -137,14 +137,14 @@ def plain(tmp_path_factory):
 def test_runs_that_are_killed_again_and_again_are_the_run_that_is_not(plain, tmp_path):
     folder, seconds = plain
     assert sorted(rows_of(folder)) == list(range(1, STEPS + 1))
-    generator, kills = np.random.default_rng(3), 0
-    for number in range(3):
-        run = tmp_path / f"run-{number}"
+    generator, kills, runs = np.random.default_rng(3), 0, 0
+    while runs < 3 or kills < 5:  # a run that is faster than the plain one was may end before it is killed
+        run, runs = tmp_path / f"run-{runs}", runs + 1
+        assert runs < 12
         kills += killed_often(run, seconds / 2, generator)
         assert differences(run, folder) == []
         last = rows_of(run)[STEPS]
         assert (last["generated_tokens"], last["train_seconds"]) == (STEPS * TOKENS, STEPS * 0.5)
-    assert kills >= 5
 
 
 def test_the_comparison_sees_what_a_resume_forgets(plain, tmp_path):
