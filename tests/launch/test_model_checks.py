@@ -12,7 +12,7 @@ from transformers import AutoModelForCausalLM, BertConfig, Qwen3MoeConfig, Qwen3
 from tests.data_files import save_tokenizer
 from tests.launches import plain_config, save_untrained
 from tests.refusals import changed, refused
-from verl_dots.launch.model_checks import check_model, check_places
+from verl_dots.launch.model_checks import check_model_folder, check_places
 from verl_dots.launch.start import validate
 
 pytestmark = pytest.mark.usefixtures("cpu_environment")
@@ -31,7 +31,7 @@ def model(tmp_path):
 def check(model, *overrides, train=True):
     config = changed(plain_config(), [f"{PATH}={model}", *overrides])
     check_places(config)
-    check_model(config, train)
+    check_model_folder(config, train)
 
 
 def with_config(model, **values):

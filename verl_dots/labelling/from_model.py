@@ -15,7 +15,7 @@ from verl_dots.generation.scoring import RewardFunction
 from verl_dots.journal import require_same_settings
 from verl_dots.labelling.success_rates import Outcome, ProgressFile, write_labels
 from verl_dots.launch.generation_config import generation_config
-from verl_dots.launch.model_checks import check_model
+from verl_dots.launch.model_checks import check_model_folder
 from verl_dots.settings import ConfigError
 from verl_dots.training.run_folder import versions
 
@@ -111,7 +111,7 @@ def roll_out(
     todo = [question for question in fitting if question.id not in progress.done]
     if not todo:
         return fitting
-    check_model(servers.config, train=False)
+    check_model_folder(servers.config, train=False)
 
     async def grade(question: AskedQuestion, response: Response) -> tuple[float, int]:
         found = await reward(question.row, response.text)

@@ -26,12 +26,12 @@ def check_adapter(config: DictConfig, model: Any) -> None:
     """Refuse an adapter that is none, that is not of the model, or that verl would not load.
 
     Args:
+        config: after `require_adapter_folder`.
         model: on torch's device meta; None where it is not known. An adapter is put into it.
 
     Raises:
-        ConfigError: there is no such folder, it holds no adapter, or it has another rank or other shapes.
+        ConfigError: the folder holds no weights of one, or it has another rank or other shapes.
     """
-    require_adapter_folder(config)
     given, rank = config.actor_rollout_ref.model.get("lora_adapter_path"), config.actor_rollout_ref.model.lora_rank
     if given is None:
         return

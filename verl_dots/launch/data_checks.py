@@ -82,13 +82,7 @@ def check_data(config: DictConfig, train: bool = True) -> None:
         try:
             if train:
                 require_free_columns(files)
-            if train and (problems := type_problems(files)):
-                raise ConfigError(
-                    f"{key}: these files cannot be read as one data set, for a column has one type: "
-                    f"{'; '.join(problems[:SHOWN])}. `{command} --clean FOLDER` writes them with the same types",
-                    key=key,
-                    reason="data",
-                )
+                _require_one_data_set(key, files, command)
             reports = check_files(
                 files,
                 prompt_key=config.data.prompt_key,
@@ -105,6 +99,16 @@ def check_data(config: DictConfig, train: bool = True) -> None:
         _count(config, key, reports, left_out, needed)
         if key == TRAIN and _ours(config):
             _require_range(config, {source for report in reports for source in report.sources})
+
+
+def _require_one_data_set(key: str, files: Sequence[str], command: str) -> None:
+    if problems := type_problems(files):
+        raise ConfigError(
+            f"{key}: these files cannot be read as one data set, for a column has one type: "
+            f"{'; '.join(problems[:SHOWN])}. `{command} --clean FOLDER` writes them with the same types",
+            key=key,
+            reason="data",
+        )
 
 
 def command_of(config: DictConfig, files: Sequence[str], counted: bool) -> str:

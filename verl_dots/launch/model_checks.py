@@ -5,7 +5,6 @@ Models of the hub are left to the hub, which compares checksums. No weights are 
 """
 
 import contextlib
-import json
 import textwrap
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,10 +12,11 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from verl_dots.files import is_path
+from verl_dots.files import is_path, read_json
 from verl_dots.generation.standalone import load_tokenizer
 from verl_dots.launch.adapter_checks import check_adapter, require_adapter_folder
 from verl_dots.launch.weights_checks import Shapes, require_shapes, shapes_of, weights_in
+from verl_dots.methods.refusals import refused_as
 from verl_dots.settings import ConfigError, require
 from verl_dots.training.parts import has_critic
 
@@ -41,23 +41,14 @@ def check_places(config: DictConfig) -> None:
             reason="file",
         )
     if is_path(path):
-        _require_object(Path(path).expanduser() / "config.json")
+        with refused_as(MODEL, "file"):
+            read_json(Path(path).expanduser() / "config.json", advice="copy the model's folder anew, or give another")
     for name in ("tokenizer_path", "hf_config_path"):
         given = config.actor_rollout_ref.model.get(name)
         there = given is None or not is_path(given) or Path(given).expanduser().exists()
         rule = "must be a folder that is there, a hub id, or null for that of the model"
         require(f"{GROUP}.{name}", given, there, rule, "file")
     require_adapter_folder(config)
-
-
-def _require_object(file: Path) -> None:
-    try:
-        found = json.loads(file.read_text())
-    except (OSError, ValueError) as error:
-        found = error
-    if not isinstance(found, dict):
-        words = "is no JSON object; copy the model's folder anew, or give another"
-        raise ConfigError(f"{MODEL}: {file} {words}", key=MODEL, reason="file")
 
 
 def require_model(path: str) -> None:
@@ -92,7 +83,7 @@ def require_model(path: str) -> None:
         ) from error
 
 
-def check_model(config: DictConfig, train: bool = True) -> None:
+def check_model_folder(config: DictConfig, train: bool = True) -> None:
     """Refuse a folder from which no worker could load the model, or from which it would load a part of it.
 
     Args:

@@ -15,7 +15,7 @@ from verl_dots.launch.combinations import check_by_verl, check_renamed, check_to
 from verl_dots.launch.data_checks import check_data, check_paths
 from verl_dots.launch.loaded import check_loaded
 from verl_dots.launch.machine_checks import check_machine
-from verl_dots.launch.model_checks import MODEL, check_model, check_places, require_model
+from verl_dots.launch.model_checks import MODEL, check_model_folder, check_places, require_model
 from verl_dots.launch.remote_code import check_remote_code
 from verl_dots.launch.reward_checks import check_reward
 from verl_dots.launch.start_screen import run_console
@@ -66,7 +66,7 @@ def _validate(config: DictConfig, data: bool, train: bool) -> DotsConfig:
             require_model(config.actor_rollout_ref.model.path)
         if train:
             check_remote_code(config)
-        check_model(config, train)
+        check_model_folder(config, train)
         check_data(config, train)
     return dots
 
