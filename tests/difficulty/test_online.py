@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from tests.refusals import refused
+from verl_dots.difficulty.inputs import online_inputs
 from verl_dots.difficulty.logistic import RIDGES, best_ridge, expit, fit_logistic
 from verl_dots.difficulty.online import OnlinePredictor, principal_components
 from verl_dots.state import load_state, save_state
@@ -167,12 +168,41 @@ def test_a_restored_predictor_predicts_the_same_bit_for_bit(tmp_path):
 def test_surface_columns_weigh_as_much_as_the_embedding_however_few():
     rng = np.random.default_rng(0)
     columns = np.concatenate([rng.normal(size=(5000, 30)), 7 + 2 * rng.normal(size=(5000, 2))], 1).astype(np.float32)
-    features = principal_components(columns, surface=2)
+    features = principal_components(columns, behind=[2])
     # The two columns have half of the squared length, 1/4 each; the 30 others 1/60 each.
     assert np.sort(features[:, :-1].var(0))[::-1] == pytest.approx([0.25] * 2 + [1 / 60] * 30, rel=0.15)
     # A mark of 1 in 2,500 questions does not count for more than its deviation over .05.
     columns[:, -1] = np.arange(5000) % 2500 == 0
-    assert np.isfinite(principal_components(columns, surface=2)).all()
+    assert np.isfinite(principal_components(columns, behind=[2])).all()
+
+
+def test_each_part_behind_the_embedding_weighs_as_much_as_all_before_it():
+    rng = np.random.default_rng(0)
+    columns = np.concatenate([rng.normal(size=(5000, 30)), 7 + 2 * rng.normal(size=(5000, 3))], 1).astype(np.float32)
+    features = principal_components(columns, behind=[2, 1])
+    # The last column has half of the squared length, the two before it 1/8 each, the 30 others 1/120 each.
+    length = np.sort(features[:, :-1].var(0))[::-1]
+    assert length[:3] == pytest.approx([0.5, 0.125, 0.125], rel=0.05) and length[3:].sum() == pytest.approx(
+        0.25, rel=0.05
+    )
+    columns[:, -1] = 7
+    assert np.isfinite(principal_components(columns, behind=[2, 1])).all()
+
+
+def test_a_difficulty_known_beforehand_tells_what_the_embedding_does_not():
+    rng = np.random.default_rng(0)
+    level = rng.integers(1, 9, 600)
+    rate = expit(4.5 - level)
+    embedding = rng.normal(size=(600, 32)).astype(np.float32)
+    found = {}
+    for name, known in (("embedding", None), ("field", level.astype(float))):
+        seen = online_inputs(embedding, None, None, known)
+        predictor = OnlinePredictor(seen, half_life=8.0, behind=[] if known is None else [2])
+        chosen = np.arange(64)
+        watch(predictor, 1, chosen, roll(np.random.default_rng(1), rate[chosen]))
+        predicted, _ = predictor.predict(1, chosen, 1 - rate[chosen])
+        found[name] = np.corrcoef(predicted[64:], 1 - rate[64:])[0, 1]
+    assert found["embedding"] < 0.2 and found["field"] > 0.95
 
 
 def test_the_penalty_follows_what_the_embedding_says():

@@ -77,6 +77,15 @@ def test_what_the_predictor_of_the_settings_sees(tmp_path):
     seen = inputs_of(DifficultyConfig(), embedding, texts, answers)
     assert seen.shape == (3, 6 + len(surface.COLUMNS)) and make_predictor(DifficultyConfig(), seen)
     assert inputs_of(DifficultyConfig(surface=False), embedding, texts, answers) is embedding
+    known = np.array([1.0, 1.0, 7.0])
+    for settings, width in ((DifficultyConfig(field="level"), 6 + len(surface.COLUMNS)),
+                            (DifficultyConfig(field="level", surface=False), 6)):  # fmt: skip
+        beside = inputs_of(settings, embedding, texts, answers, known)
+        assert beside.shape == (3, width + 2) and make_predictor(settings, beside)
+        # Standardised (the mean is 3, the deviation 2.83), and ranks of which the equal ones share theirs.
+        assert beside[:, width:] == pytest.approx(
+            np.array([[-0.7071, 1 / 3], [-0.7071, 1 / 3], [1.4142, 5 / 6]]), abs=1e-4
+        )
     for version in ("", inputs.VERSION):
         AttentionPredictor(PredictorConfig(6, (5,), surface=version)).save(tmp_path)
         trained = DifficultyConfig(predictor="attention", checkpoint=str(tmp_path), backbone="b", surface=False)

@@ -84,6 +84,7 @@ dots.selection.score=rho : choice
 dots.selection.score=effectiveness {N}=1 -> {N} : range
 data.prompt_key=question -> data.train_files : data
 dots.difficulty.device=cuda : excluded
+dots.difficulty.field=hardness|extra_info.hardness|extra_info.split : data
 {MANAGER}=null : excluded
 data.custom_cls.path=mine.py : excluded
 """,

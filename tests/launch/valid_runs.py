@@ -31,6 +31,7 @@ dots.selection.uniform_rounds whole 1 -
 dots.difficulty.layers name last all
 dots.difficulty.reads name question answer_and_question
 dots.difficulty.surface flag
+dots.difficulty.field name extra_info.level null
 dots.difficulty.batch_tokens whole 1 -
 dots.difficulty.half_life number (0 -
 dots.adarft.eta number 0 -

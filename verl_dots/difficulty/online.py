@@ -15,7 +15,7 @@ and 0.71 of nearest neighbours), and selected as well as any. Without c, predict
 questions turned out 0.11 easier than predicted, with it 0.03, and 63 instead of 59 % of their groups were effective.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -29,26 +29,31 @@ OWN_PRIOR = 8.0  # rollouts of its own at which half of a question's residual is
 TREND_SCALE = 0.5  # of ages in half-lives, against the ridge penalty on the progress
 FORGOTTEN = 1 / 256  # weight below which an observation is dropped
 FOLDS = 4
-SURFACE_SHARE = 0.5  # of the features' squared length
-RARE = 0.05  # least deviation of a surface column: a mark of 1 in 400 questions weighs no more
+SHARE = 0.5  # of the squared length of a part behind the embedding and all before it
+RARE = 0.05  # least deviation of a column behind the embedding: a mark of 1 in 400 questions weighs no more
 # "expected": the success rate that the fit of its time gives, nan until there is one.
 OBSERVED = ("step", "question", "difficulty", "rollouts", "expected", "effective")
 
 
-def principal_components(embedding_P: np.ndarray, width: int = WIDTH, surface: int = 0) -> np.ndarray:
+def principal_components(embedding_P: np.ndarray, width: int = WIDTH, behind: Sequence[int] = ()) -> np.ndarray:
     """Features [P, w + 1] of embeddings [P, d]: leading principal components of the standardised columns, and a 1.
 
     The components keep their spread, so that a ridge penalty on them is one on the embeddings; together they have a
-    mean squared length of 1. w is `width`, or less where the embeddings have less. The last `surface` columns have
-    `SURFACE_SHARE` of the squared length, however few they are.
+    mean squared length of 1. w is `width`, or less where the embeddings have less. `behind` are the widths of the
+    parts behind the embedding. The last part has `SHARE` of the squared length, however few its columns are, the one
+    before it that share of the rest, and the embedding what is left.
     """
     sample = embedding_P[np.linspace(0, len(embedding_P) - 1, min(SAMPLE, len(embedding_P))).astype(int)]
     mean, deviation = sample.mean(0, dtype=np.float64), sample.std(0, dtype=np.float64)
     scale = np.where(deviation > 1e-6 * max(deviation.max(), 1e-30), deviation, np.inf)
-    if surface:
-        scale[-surface:] = np.maximum(deviation[-surface:], RARE)
-        for part, share in ((slice(None, -surface), 1 - SURFACE_SHARE), (slice(-surface, None), SURFACE_SHARE)):
-            scale[part] *= np.sqrt(max(((deviation[part] / scale[part]) ** 2).sum(), 1e-30) / share)
+    end, left = len(scale), 1.0
+    for columns in reversed(behind):
+        part, end = slice(end - columns, end), end - columns
+        scale[part] = np.maximum(deviation[part], RARE)
+        _share_out(scale, deviation, part, SHARE * left)
+        left *= 1 - SHARE
+    if behind:
+        _share_out(scale, deviation, slice(0, end), left)
     standard = (sample - mean) / scale
     spread, axes = np.linalg.eigh(standard.T @ standard / len(sample))
     kept = np.argsort(spread)[::-1][:width]
@@ -61,6 +66,11 @@ def principal_components(embedding_P: np.ndarray, width: int = WIDTH, surface: i
     return features_P
 
 
+def _share_out(scale: np.ndarray, deviation: np.ndarray, part: slice, share: float) -> None:
+    """Scale some columns so that together they have a squared length of `share`."""
+    scale[part] *= np.sqrt(max(((deviation[part] / scale[part]) ** 2).sum(), 1e-30) / share)
+
+
 class _Fit(NamedTuple):
     ridge: float
     coefficients: np.ndarray
@@ -70,16 +80,16 @@ class OnlinePredictor:
     """Difficulty of every question from this run's observations so far.
 
     Args:
-        embedding_P: [P, d] frozen embeddings, perhaps with surface columns behind them.
+        embedding_P: [P, d] frozen embeddings, perhaps with further parts behind them.
         half_life: steps at which an observation counts half.
-        surface: how many columns those are.
+        behind: widths of those parts.
     """
 
     kind = "online"
 
-    def __init__(self, embedding_P: np.ndarray, half_life: float, surface: int = 0):
+    def __init__(self, embedding_P: np.ndarray, half_life: float, behind: Sequence[int] = ()):
         self.half_life = half_life
-        self.features_P = principal_components(embedding_P, surface=surface)
+        self.features_P = principal_components(embedding_P, behind=behind)
         self._observed = {name: np.empty(0) for name in OBSERVED}
 
     def observe(

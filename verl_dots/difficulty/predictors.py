@@ -129,13 +129,21 @@ def load_attention(config: DifficultyConfig) -> AttentionPredictor:
 
 
 def inputs_of(
-    config: DifficultyConfig, embedding_P: np.ndarray, texts: Sequence[str], answers: Sequence[str]
+    config: DifficultyConfig,
+    embedding_P: np.ndarray,
+    texts: Sequence[str],
+    answers: Sequence[str],
+    known_P: np.ndarray | None = None,
 ) -> np.ndarray:
-    """What the predictor of the settings sees: embeddings [P, d], and the columns behind them where it takes them."""
-    if not surface_of(config):
-        return embedding_P
-    make = inputs.online_inputs if config.predictor == "online" else inputs.trained_inputs
-    return make(embedding_P, texts, answers)
+    """What the predictor of the settings sees: embeddings [P, d], and the columns behind them where it takes them.
+
+    Args:
+        known_P: [P] difficulties known beforehand, where dots.difficulty.field names them.
+    """
+    if config.predictor == "online":
+        read = (texts, answers) if config.surface else (None, None)
+        return inputs.online_inputs(embedding_P, *read, known_P)
+    return inputs.trained_inputs(embedding_P, texts, answers) if surface_of(config) else embedding_P
 
 
 def surface_of(config: DifficultyConfig) -> str:
@@ -165,6 +173,8 @@ def identity_of(config: DifficultyConfig) -> dict[str, str]:
     """What a run's predictions depend on besides its own observations, for its checkpoints."""
     identity = {"predictor": config.predictor, "embeddings": backbone_of(config).id, "weights": ""}
     identity["surface"] = surface_of(config)
+    if config.field is not None:
+        identity["field"] = config.field
     if config.predictor == "attention":
         weights = _checkpoint(config) / "model.safetensors"
         identity["weights"] = hashlib.sha256(weights.read_bytes()).hexdigest()[:16]
@@ -174,5 +184,7 @@ def identity_of(config: DifficultyConfig) -> dict[str, str]:
 def make_predictor(config: DifficultyConfig, input_P: np.ndarray) -> DifficultyPredictor:
     """The predictor of the settings over what `inputs_of` gives [P, d]."""
     if config.predictor == "online":
-        return OnlinePredictor(input_P, config.half_life, len(surface.COLUMNS) if config.surface else 0)
+        behind = [len(surface.COLUMNS)] if config.surface else []
+        behind += [len(inputs.KNOWN)] if config.field is not None else []
+        return OnlinePredictor(input_P, config.half_life, behind)
     return TrainedPredictor(load_attention(config), input_P, config.device)

@@ -25,6 +25,8 @@ class DifficultyConfig(Settings):
         reads: what is embedded: the "question", or "answer_and_question".
         surface: whether the online predictor sees, beside the embedding, what question and ground truth look like:
             lengths, LaTeX, key words, the answer's kind and magnitude. A trained predictor knows for itself.
+        field: field of the data that holds a difficulty known beforehand, which the online predictor sees as well: a
+            column, or a field of one ("extra_info.difficulty"), in any unit, greater is harder; null for none.
         cache: folder in which embeddings are kept for later runs.
         device: where embeddings and predictor live: "cpu", or "cuda", a share of the trainer's first GPU, which is what
             runs on GPUs begin with.
@@ -38,6 +40,7 @@ class DifficultyConfig(Settings):
     layers: str = "last"
     reads: str = "question"
     surface: bool = True
+    field: str | None = None
     cache: str = "~/.cache/verl_dots/embeddings"
     device: str = "cpu"
     batch_tokens: int = 16384
@@ -51,6 +54,15 @@ class DifficultyConfig(Settings):
         require("dots.difficulty.cache", repr(self.cache), bool(self.cache.strip()), "must be a folder")
         require("dots.difficulty.batch_tokens", self.batch_tokens, self.batch_tokens >= 1, "must be 1 or more")
         require("dots.difficulty.half_life", self.half_life, self.half_life > 0, "must be above 0 steps")
+        named = self.field is None or bool(self.field.strip())
+        require("dots.difficulty.field", repr(self.field), named, "must name a field of the data, or be null")
+        if self.predictor == "attention" and self.field is not None:
+            raise ConfigError(
+                f"dots.difficulty.field={self.field} does not go with dots.difficulty.predictor=attention: it was "
+                "trained without that field; set dots.difficulty.predictor=online, or leave the field at null",
+                key="dots.difficulty.field",
+                reason="excluded",
+            )
         if self.predictor == "attention" and self.checkpoint is None:
             raise ConfigError(
                 "dots.difficulty.predictor=attention needs dots.difficulty.checkpoint=FOLDER, a predictor trained with "

@@ -24,10 +24,12 @@ LOOKS = {
     "mopps": Look("MoPPS", "#CC79A7", "-.", "v"),
     "dots": Look("DOTS", "#56B4E9", "-", "^"),
     "dots_rr": Look("DOTS + RR", "#0072B2", "-", "D"),
+    "dots_rr_levels": Look("DOTS + RR, levels known", "#0072B2", "--", "D"),
     "adarft": Look("AdaRFT", "#E69F00", "--", "<"),
     "e3": Look("E3", "#009E73", "-.", ">"),
     "dash": Look("DASH", "#999933", ":", "P"),
     "all": Look("all", "#D55E00", "-", "*"),
+    "all_levels": Look("all, levels known", "#D55E00", "--", "*"),
 }
 
 

@@ -12,6 +12,7 @@ from omegaconf import OmegaConf
 
 from tests.methods.memory import MemoryTrainer, carry_over, declared, make_run
 from tests.refusals import refused
+from verl_dots.bridge.queue.questions import TrainQuestions
 from verl_dots.difficulty.online import OnlinePredictor
 from verl_dots.methods.refusals import OWN_AGENT_LOOP
 from verl_dots.methods.selection import worker
@@ -37,7 +38,8 @@ class InProcess(OnlinePredictor):
     def __init__(self, settings, resources, device):
         self.settings, self.made_with = settings, (resources, device)
 
-    def embed(self, texts, answers, news):
+    def embed(self, texts, answers, news, known_P):
+        self.known_P = known_P
         assert texts == tuple(f"question {number}" for number in range(16)) and answers == tuple(map(str, range(16)))
         super().__init__(EMBEDDING, self.settings.half_life)
 
@@ -309,6 +311,19 @@ def test_a_state_of_other_surface_columns_is_refused(make):
     plan(one)
     with refused("difficulty predictor and embeddings", "other run", "'surface': ''"):
         make(difficulty={"surface": False}).load_state_dict(one.state_dict())
+
+
+def test_a_difficulty_that_is_in_the_data_reaches_the_predictor_and_belongs_to_its_state(make, monkeypatch):
+    levels = np.arange(16.0)
+    monkeypatch.setattr(TrainQuestions, "numbers", lambda self, field, key: {"rank.first": levels}[field])
+    one, without = make(difficulty={"field": "rank.first"}), make()
+    assert one.predictor.known_P is levels and without.predictor.known_P is None
+    for stage in (one, without):
+        plan(stage)
+    with refused("difficulty predictor and embeddings", "other run", "'field': 'rank.first'"):
+        make(difficulty={"field": "rank.first"}).load_state_dict(without.state_dict())
+    with refused("difficulty predictor and embeddings", "other run", "'field': 'rank.first'"):
+        without.load_state_dict(one.state_dict())
 
 
 def rolled_out(one, step, questions):

@@ -2,6 +2,7 @@
 
 import logging
 
+import numpy as np
 from omegaconf import DictConfig
 
 from verl_dots.config import DotsConfig
@@ -11,6 +12,7 @@ from verl_dots.methods.refusals import (
     OWN_AGENT_LOOP,
     excluded,
     keeps_going,
+    numbers_in_data,
     refused_as,
     require_fixed,
 )
@@ -22,6 +24,7 @@ logger = logging.getLogger(__name__)
 
 MANY = 2000  # questions: minutes on a CPU with a model of 1.5B
 CACHE = "dots.difficulty.cache"
+FIELD = "dots.difficulty.field"
 
 
 def refuse_selection(config: DictConfig, dots: DotsConfig) -> None:
@@ -68,6 +71,11 @@ def refuse_selection_questions(config: DictConfig, dots: DotsConfig, questions: 
             key="dots.preemptive.prompts",
             reason="size",
         )
+    if dots.difficulty.field is not None:
+        known_P = numbers_in_data(config, dots.difficulty.field, FIELD)[questions.rows]
+        if np.ptp(known_P) == 0:
+            text = f"{FIELD}={dots.difficulty.field} is {known_P[0]:g} for every question, which tells nothing; "
+            raise ConfigError(text + "name another field, or leave it at null", key=FIELD, reason="data")
     _refuse_predictor(dots, questions, has_gpus=config.trainer.device != "cpu")
 
 

@@ -14,7 +14,7 @@ from verl_dots.config import DotsConfig
 from verl_dots.difficulty.predictors import DifficultyPredictor, identity_of
 from verl_dots.methods.hooks import Source
 from verl_dots.methods.run import References, Run
-from verl_dots.methods.selection.checks import CACHE, refuse_selection, refuse_selection_questions
+from verl_dots.methods.selection.checks import CACHE, FIELD, refuse_selection, refuse_selection_questions
 from verl_dots.methods.selection.exploration import Exploration
 from verl_dots.methods.selection.migrations import to_version_2
 from verl_dots.methods.selection.state import SelectionCurriculum
@@ -84,7 +84,9 @@ class Selection(Source):
         rng = run.rng(SEED_STREAM)
         curriculum = SelectionCurriculum(settings, len(run.questions), batch_size, rng, fresh, spare)
         predictor = DifficultyWorkerGroup(run.dots.difficulty, run.resources, run.config.trainer.device)
-        predictor.embed(run.questions.known.texts, run.questions.known.answers, run.news)
+        field = run.dots.difficulty.field
+        known_P = None if field is None else run.questions.numbers(field, FIELD)
+        predictor.embed(run.questions.known.texts, run.questions.known.answers, run.news, known_P)
         return cls(run, curriculum, predictor, exploration)
 
     # --- a step ----------------------------------------------------------------------------------------------

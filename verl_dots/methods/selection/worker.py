@@ -39,9 +39,9 @@ class DifficultyWorker(Worker):
         torch.set_num_threads(threads)
 
     @register(dispatch_mode=Dispatch.ONE_TO_ALL)
-    def begin(self, texts: tuple[str, ...], answers: tuple[str, ...]) -> None:
-        """Take these questions; nothing is embedded yet."""
-        self._questions = texts, answers
+    def begin(self, texts: tuple[str, ...], answers: tuple[str, ...], known_P: np.ndarray | None) -> None:
+        """Take these questions and what is known of their difficulty; nothing is embedded yet."""
+        self._questions = texts, answers, known_P
         backbone = backbone_of(self.config)
         self._inputs = backbone.inputs(texts, answers)
         self._embedding = embed_missing(
@@ -120,13 +120,20 @@ class DifficultyWorkerGroup:
         worker = RayClassWithInitArgs(cls=ray.remote(DifficultyWorker), config=config, threads=_threads(device_name))
         self._group = RayWorkerGroup(resource_pool=pool, ray_cls_with_init=worker, device_name=device_name)
 
-    def embed(self, texts: tuple[str, ...], answers: tuple[str, ...], news: Callable[[str], None]) -> int:
+    def embed(
+        self,
+        texts: tuple[str, ...],
+        answers: tuple[str, ...],
+        news: Callable[[str], None],
+        known_P: np.ndarray | None = None,
+    ) -> int:
         """Embed the questions of the run and make the predictor; returns their width.
 
         Args:
             news: told what is left, every few seconds.
+            known_P: [P] difficulties known beforehand, where dots.difficulty.field names them.
         """
-        self._group.begin(texts, answers)
+        self._group.begin(texts, answers, known_P)
         left = len(texts)
         while left:
             news(f"{left} of {len(texts)} questions to be embedded; {BEFOREHAND}")
