@@ -1,16 +1,16 @@
-"""A LoRA adapter that training goes on with: verl's workers load it with peft, which draws what is missing."""
+"""A LoRA adapter, a new one or a saved one: verl's workers make it with peft, which draws what is missing."""
 
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from verl_dots.files import is_path
 from verl_dots.launch.weights_checks import ADAPTER_FILES, require_shapes, shapes_of, weights_in
 from verl_dots.settings import ConfigError
 
 GROUP = "actor_rollout_ref.model"
-KEY, RANK = f"{GROUP}.lora_adapter_path", f"{GROUP}.lora_rank"
+KEY, RANK, TARGETS = f"{GROUP}.lora_adapter_path", f"{GROUP}.lora_rank", f"{GROUP}.target_modules"
 CONFIG = "adapter_config.json"
 
 
@@ -30,10 +30,13 @@ def check_adapter(config: DictConfig, model: Any) -> None:
         model: on torch's device meta; None where it is not known. An adapter is put into it.
 
     Raises:
-        ConfigError: the folder holds no weights of one, or it has another rank or other shapes.
+        ConfigError: the folder holds no weights of one, or it has another rank or other shapes; or a new one has no
+            module of the model to stand beside.
     """
     given, rank = config.actor_rollout_ref.model.get("lora_adapter_path"), config.actor_rollout_ref.model.lora_rank
     if given is None:
+        if rank and model is not None:
+            _check_new(config.actor_rollout_ref.model, model)
         return
     folder = Path(given).expanduser()
     if not rank:
@@ -52,6 +55,23 @@ def check_adapter(config: DictConfig, model: Any) -> None:
         return
     wrong = {name: (found[name], shape) for name, shape in expected.items() if found.get(name, shape) != shape}
     require_shapes(KEY, folder, wrong, sorted(expected.keys() - found.keys()))
+
+
+def _check_new(settings: DictConfig, model: Any) -> None:
+    """Make the adapter as verl does."""
+    import torch
+    from peft import LoraConfig, get_peft_model
+
+    names = ("target_modules", "target_parameters", "exclude_modules")
+    modules = {name: OmegaConf.to_object(OmegaConf.create({"of": settings.get(name)}))["of"] for name in names}
+    try:
+        with torch.device("meta"):
+            get_peft_model(model, LoraConfig(r=settings.lora_rank, lora_alpha=settings.lora_alpha, **modules))
+    except Exception as error:  # noqa: BLE001 - names at random raise anything
+        told = " ".join(str(error).split())[:300]
+        shown = ", ".join(f"{name}={value}" for name, value in modules.items() if value is not None)
+        text = f"{TARGETS}: no LoRA adapter to this model can be made of {shown}: {type(error).__name__}: {told}. Name "
+        raise ConfigError(f"{text}modules of it, or leave it at all-linear", key=TARGETS, reason="choice") from error
 
 
 def _expected(given: str, folder: Path, rank: int, model: Any) -> dict[str, tuple[int, ...]] | None:

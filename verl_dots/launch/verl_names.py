@@ -222,7 +222,9 @@ def _check_loggers(config: DictConfig) -> None:
     from verl.utils.tracking import Tracking
 
     given = config.trainer.logger
-    names = [given] if isinstance(given, str) else list(given or [])
+    rule = "must be a name or a list of names; [] for none beside the run folder"
+    require("trainer.logger", given, given is not None, rule, "type")
+    names = [given] if isinstance(given, str) else list(given)
     for name in names:
         require_name("trainer.logger", name, Tracking.supported_backend)
         there = name not in TRACKERS or find_spec(name) is not None

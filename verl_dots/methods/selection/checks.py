@@ -74,8 +74,9 @@ def refuse_selection_questions(config: DictConfig, dots: DotsConfig, questions: 
     if dots.difficulty.field is not None:
         known_P = numbers_in_data(config, dots.difficulty.field, FIELD)[questions.rows]
         if np.ptp(known_P) == 0:
-            text = f"{FIELD}={dots.difficulty.field} is {known_P[0]:g} for every question, which tells nothing; "
-            raise ConfigError(text + "name another field, or leave it at null", key=FIELD, reason="data")
+            logger.warning(
+                "%s=%s is %g for every question, which tells nothing of any", FIELD, dots.difficulty.field, known_P[0]
+            )
     _refuse_predictor(dots, questions, has_gpus=config.trainer.device != "cpu")
 
 
