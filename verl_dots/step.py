@@ -1,7 +1,7 @@
 """The data types of a train step: what it is, its groups of rollouts, and where each group comes from."""
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import Enum
@@ -119,6 +119,7 @@ class Step:
         question_of: uid -> number of the question, of all groups of the step; empty where no method knows questions.
         batch_of: uid -> which of the batches that are rolled out at once; 0 is trained on in this step.
         predicted: question -> difficulty that the source predicts, as far as it does.
+        uniform: questions that the source drew uniformly for the step, whatever its target.
         groups: by uid, once all rollouts are there.
         dropped: groups that the step has rolled out and gives up, whatever their rollouts have shown.
         unbiased: uid -> what stands for the mean reward of a group in `mean_reward`: where which groups got all their
@@ -136,6 +137,7 @@ class Step:
     question_of: dict[str, int] = field(default_factory=dict)
     batch_of: dict[str, int] = field(default_factory=dict)
     predicted: Mapping[int, float] = field(default_factory=dict)
+    uniform: Set[int] = frozenset()
     groups: dict[str, Group] = field(default_factory=dict)
     dropped: list[Group] = field(default_factory=list)
     unbiased: dict[str, float] = field(default_factory=dict)
@@ -163,9 +165,14 @@ class Step:
         return [group for group in self.new if group.origin is not Origin.REFERENCE]
 
     @property
+    def aimed(self) -> list[Group]:
+        """Those of them whose questions were chosen at the step's target."""
+        return [group for group in self.chosen if group.question not in self.uniform]
+
+    @property
     def mean_reward(self) -> float:
-        """Mean reward of the chosen groups, each counting once; raises ValueError where there are none."""
-        return mean_reward(self.chosen, self.unbiased)
+        """Mean reward of these, each counting once; raises ValueError where there are none."""
+        return mean_reward(self.aimed, self.unbiased)
 
     @contextmanager
     def timed(self, name: str) -> Iterator[None]:

@@ -93,6 +93,7 @@ def check_model_folder(config: DictConfig, train: bool = True) -> None:
         ConfigError: config, weights, tokenizer or adapter are damaged, or do not belong together.
     """
     for key, path in _others(config) if train else ():
+        require(key, path, path is not None, "must be a model folder or hub id", "missing")
         if isinstance(path, str) and Path(path).expanduser().is_dir():
             weights_in(key, Path(path).expanduser())
     if not is_path(config.actor_rollout_ref.model.path):

@@ -23,10 +23,6 @@ def check_reward(config: DictConfig) -> None:
         ConfigError: which setting, and what is wrong with it.
     """
     _check_manager(config)
-    model = config.reward.reward_model
-    path = model.get("model_path")
-    rule = "must be a model folder or hub id, with reward.reward_model.enable=True"
-    require("reward.reward_model.model_path", path, not model.enable or bool(path), rule, "missing")
     settings = config.reward.get("custom_reward_function") or OmegaConf.create({})
     for name in settings:
         if name not in ENTRIES:

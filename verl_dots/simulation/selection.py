@@ -11,9 +11,10 @@ import numpy as np
 
 from verl_dots.difficulty.settings import DifficultyConfig
 from verl_dots.methods.selection.exploration import Exploration
+from verl_dots.methods.selection.round import rounds_batches
 from verl_dots.methods.selection.rule import select
 from verl_dots.methods.selection.settings import SelectionConfig
-from verl_dots.methods.selection.state import MOST_EFFECTIVE, rounds_batches
+from verl_dots.methods.selection.state import MOST_EFFECTIVE
 from verl_dots.methods.selection.trust import LEAST, Trust
 from verl_dots.simulation.prediction import Predictor
 from verl_dots.simulation.response import Policy

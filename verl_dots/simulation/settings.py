@@ -17,7 +17,7 @@ from verl_dots.methods.mopps.checks import refuse_mopps
 from verl_dots.methods.refusals import excluded, refused_as
 from verl_dots.methods.replay.checks import refuse_loss, refuse_replay
 from verl_dots.methods.selection.checks import refuse_selection
-from verl_dots.methods.selection.state import rounds_batches
+from verl_dots.methods.selection.round import rounds_batches
 from verl_dots.methods.stop_early.checks import refuse_stop_early
 from verl_dots.settings import ConfigError
 from verl_dots.simulation.run import Setting

@@ -112,6 +112,17 @@ def test_reused_references_do_not_move_the_target():
     assert one.target() == before
 
 
+def test_questions_that_were_drawn_uniformly_do_not_move_the_target():
+    one = aim()
+    now = step(1, (2, (1.0, 1.0, 1.0, 0.0)), (5, (0.0, 0.0, 0.0, 1.0)))
+    now.uniform = {5}
+    assert taken_in(one, now)["adarft/reward"] == 0.75
+    before = one.target()
+    later = step(2, (2, (1.0, 1.0)), (5, (0.0, 1.0)))
+    later.uniform = {2, 5}
+    assert taken_in(one, later) == {} and one.target() == before
+
+
 def test_figures_of_the_source():
     one = source(coverage=100.0)
     now = step(1, (2, (1.0,)), (5, (0.0,), Origin.REFERENCE), (7, (0.0,), Origin.REPLAYED))

@@ -169,10 +169,14 @@ def test_rounds_are_uniform_while_predictions_are_not_trusted(make, caplog):
         step, first = plan(one)
     assert one.metrics(step)["selection/trusted"] == 0 and "below dots.selection.rho_floor=1" in caplog.text
     assert step.predicted == {}  # what is distrusted is no ground for another method to act on
+    assert step.uniform == set(first)  # nor were these chosen at any target
+    further = one.top_up(step, 2, first)
+    assert len(further) == 2 and step.uniform == {*first, *further.tolist()}
     second = plan(one, 2)[1]
     assert set(first + second).isdisjoint(REFERENCES) and set(first + second) != set(nearest(0.5, 6))
     step, third = plan(one, 3)
     assert one.metrics(step) == {"selection/trusted": 0.0} and step.predicted == {} and step.other_tokens == 0
+    assert step.uniform == set(third)
     fourth = plan(one, 4)[1]
     assert len(third) == 4 == len(fourth) and len({*third, *fourth}) == 8
     assert len(one.run.trainer.references) == 1
@@ -277,6 +281,9 @@ def test_a_step_that_lacks_questions_gets_others_of_the_same_round(make):
     step, planned = plan(one)
     more = one.top_up(step, 3, planned).tolist()
     assert len(set(more)) == 3 and set(more) <= set(range(16)) - set(planned)
+    # The first are of the round's reserve; no more than these is known to be near the target.
+    reserve = [question for question in more if question in one.curriculum.predicted]
+    assert step.uniform == set(more) - set(reserve) and more[: len(reserve)] == reserve != more
 
 
 def test_by_effectiveness_the_questions_of_the_greatest_expected_share_are_chosen_and_the_rest_stays_the_same(make):
@@ -347,7 +354,7 @@ def test_without_references_the_predictor_learns_from_training_alone(make, tmp_p
         figures = rolled_out(one, step, chosen)
         assert figures["selection/trusted"] == 1 and len(set(chosen)) == 4
         explored = set(chosen) - set(one.curriculum.predicted)
-        assert len(explored) == 1 and set(step.predicted) == set(chosen)
+        assert len(explored) == 1 and set(step.predicted) == set(chosen) and step.uniform == explored
         # The other three are those predicted nearest to the target.
         difficulty_P = predicted.predict(number, np.empty(0, int), np.empty(0))[0]
         nearest_P = np.argsort(abs(difficulty_P - 0.5), kind="stable")[:3]

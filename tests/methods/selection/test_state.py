@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from tests.refusals import refused
+from verl_dots.methods.selection.round import rounds_batches
 from verl_dots.methods.selection.settings import SelectionConfig
-from verl_dots.methods.selection.state import SelectionCurriculum, rounds_batches
+from verl_dots.methods.selection.state import SelectionCurriculum
 from verl_dots.methods.selection.trust import Trust
 
 

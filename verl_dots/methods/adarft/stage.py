@@ -22,7 +22,7 @@ from verl_dots.step import Step
 SEED_STREAM = 2504_05520  # apart from every other generator that is seeded with dots.seed
 METRICS = {
     "target": "target difficulty of the step, in the unit of the difficulties",
-    "reward": "mean over the questions chosen for the step of their mean reward, which moves the target",
+    "reward": "mean over the questions chosen at the target of their mean reward, which moves it",
 }
 
 
@@ -52,10 +52,11 @@ class AdaRFTTarget(Stage):
     def observe(self, step: Step, rows: Rows) -> None:
         """Move the target by the mean reward of the questions that were chosen at it (section 3.2).
 
-        Each counts once: where the hard ones have more rollouts, these would have the target fall of itself. Reused
-        references were drawn uniformly, and kept because their rewards differ: they say nothing of the target.
+        Each counts once: where the hard ones have more rollouts, these would have the target fall of itself. Questions
+        that were drawn uniformly say nothing of the target: those of a uniform round, and reused references, which
+        moreover were kept because their rewards differ.
         """
-        if not step.chosen:
+        if not step.aimed:
             return
         reward = step.mean_reward
         self._figures["adarft/reward"] = reward

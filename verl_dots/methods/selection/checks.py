@@ -17,7 +17,7 @@ from verl_dots.methods.refusals import (
     require_fixed,
 )
 from verl_dots.methods.selection.exploration import Exploration
-from verl_dots.methods.selection.state import rounds_batches
+from verl_dots.methods.selection.round import rounds_batches
 from verl_dots.settings import ConfigError, require
 
 logger = logging.getLogger(__name__)

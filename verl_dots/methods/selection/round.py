@@ -1,12 +1,16 @@
 """The batches of one selection round: drawn together, and those to come once more when the target has moved."""
 
+import logging
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from verl_dots.methods.selection.rule import select
+from verl_dots.methods.selection.settings import SelectionConfig
 from verl_dots.state import require_keys
+
+logger = logging.getLogger(__name__)
 
 STATE = {"queue", "reserve", "spare", "target", "drawn_by", "preferred", "unused"}
 
@@ -130,3 +134,39 @@ class Round:
         found._queue, found._target = list(state["queue"]), state["target"]
         found._reserve, found._spare = state["reserve"], state["spare"]
         return found
+
+
+def rounds_batches(settings: SelectionConfig, questions: int, batch_size: int) -> int:
+    """Train batches of one round: mu, or as many as the questions are enough for. Says so where that matters.
+
+    Raises:
+        ValueError: fewer questions than references or than one batch.
+    """
+    if settings.references > questions:
+        raise ValueError(
+            f"dots.selection.references={settings.references} is more than the {questions} questions of the data; "
+            "lower it or add data"
+        )
+    if batch_size > questions:
+        raise ValueError(
+            f"data.train_batch_size={batch_size} is more than the {questions} questions that can be selected; lower it "
+            "or add data"
+        )
+    batches = min(settings.mu, questions // batch_size)
+    if settings.references > batches * batch_size:
+        logger.warning(
+            "dots.selection.references=%d groups are rolled out to select %d questions a round. The paper has a "
+            "quarter as many as it selects, here %d",
+            settings.references, batches * batch_size, max(1, batches * batch_size // 4),
+        )  # fmt: skip
+    if batches < settings.mu:
+        logger.warning(
+            "dots.selection.mu=%d batches of %d need more than the %d questions of the data: selecting %d a round",
+            settings.mu, batch_size, questions, batches,
+        )  # fmt: skip
+    elif not settings.references_are_candidates and questions - settings.references < batches * batch_size:
+        logger.warning(
+            "only %d questions: %d references and %d batches of %d overlap, so references can be selected too",
+            questions, settings.references, batches, batch_size,
+        )  # fmt: skip
+    return batches

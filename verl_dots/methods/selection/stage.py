@@ -111,12 +111,16 @@ class Selection(Source):
         if self.exploration:
             batch = self.exploration.mixed(batch, self.curriculum.rng)
             step.predicted = {**step.predicted, **self.exploration.predicted}
-        if self.curriculum.trust.paused:  # the round that lost the trust has predictions, for its figures alone
-            step.predicted = {}
+        step.uniform = frozenset(self.exploration.predicted if self.exploration else ())
+        if self.curriculum.uniform:  # the round that lost the trust has predictions, for its figures alone
+            step.predicted, step.uniform = {}, frozenset(batch.tolist())
         return batch
 
     def top_up(self, step: Step, count: int, exclude: Collection[int]) -> np.ndarray:
-        return self.curriculum.top_up(count, exclude)
+        chosen = self.curriculum.top_up(count, exclude)
+        known = () if self.curriculum.uniform else self.curriculum.predicted
+        step.uniform |= set(chosen.tolist()) - set(known)  # the others are those that the round had in reserve
+        return chosen
 
     def _plan_round(self, step: Step, references_K: np.ndarray) -> None:
         """A round by algorithm 1: measure the references, predict the others, choose; then hand over what is reused."""

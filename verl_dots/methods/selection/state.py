@@ -6,19 +6,17 @@ step, and `top_up` what replay could not fill; `observe` compares what was predi
 While the predictions are not worth their references (`Trust`), rounds draw uniformly instead.
 """
 
-import logging
 from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
 
 from verl_dots.difficulty.agreement import calibration_error, pearson
-from verl_dots.methods.selection.round import Round
+from verl_dots.methods.selection.round import Round, rounds_batches
 from verl_dots.methods.selection.settings import SelectionConfig
 from verl_dots.methods.selection.trust import LEAST, Trust
 from verl_dots.state import require_equal, require_keys
 
-logger = logging.getLogger(__name__)
 MOST_EFFECTIVE = 1.0  # share of effective groups that questions are drawn near, where they are drawn by it
 
 
@@ -57,6 +55,11 @@ class SelectionCurriculum:
         self._references = np.empty(0, dtype=np.int64)  # of this round, whose difficulty was measured
         self._predicted: dict[int, float] = {}  # of the questions that this round has drawn
         self._seen: list[tuple[float, float]] = []  # (predicted, measured) of this round's questions so far
+
+    @property
+    def uniform(self) -> bool:
+        """Whether the round was drawn without regard to difficulty."""
+        return self._round.drawn_by_P is None
 
     @property
     def round_due(self) -> bool:
@@ -212,39 +215,3 @@ class SelectionCurriculum:
         drawn = self._round.drawn
         drawn = drawn[~np.isin(drawn, self._references)]
         self._predicted |= dict(zip(drawn.tolist(), difficulty_P[drawn].tolist(), strict=True))
-
-
-def rounds_batches(settings: SelectionConfig, questions: int, batch_size: int) -> int:
-    """Train batches of one round: mu, or as many as the questions are enough for. Says so where that matters.
-
-    Raises:
-        ValueError: fewer questions than references or than one batch.
-    """
-    if settings.references > questions:
-        raise ValueError(
-            f"dots.selection.references={settings.references} is more than the {questions} questions of the data; "
-            "lower it or add data"
-        )
-    if batch_size > questions:
-        raise ValueError(
-            f"data.train_batch_size={batch_size} is more than the {questions} questions that can be selected; lower it "
-            "or add data"
-        )
-    batches = min(settings.mu, questions // batch_size)
-    if settings.references > batches * batch_size:
-        logger.warning(
-            "dots.selection.references=%d groups are rolled out to select %d questions a round. The paper has a "
-            "quarter as many as it selects, here %d",
-            settings.references, batches * batch_size, max(1, batches * batch_size // 4),
-        )  # fmt: skip
-    if batches < settings.mu:
-        logger.warning(
-            "dots.selection.mu=%d batches of %d need more than the %d questions of the data: selecting %d a round",
-            settings.mu, batch_size, questions, batches,
-        )  # fmt: skip
-    elif not settings.references_are_candidates and questions - settings.references < batches * batch_size:
-        logger.warning(
-            "only %d questions: %d references and %d batches of %d overlap, so references can be selected too",
-            questions, settings.references, batches, batch_size,
-        )  # fmt: skip
-    return batches
