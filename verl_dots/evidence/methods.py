@@ -26,6 +26,7 @@ LOOKS = {
     "dots_rr": Look("DOTS + RR", "#0072B2", "-", "D"),
     "dots_rr_levels": Look("DOTS + RR, levels known", "#0072B2", "--", "D"),
     "adarft": Look("AdaRFT", "#E69F00", "--", "<"),
+    "adarft_rr": Look("AdaRFT + RR", "#E69F00", "-", "<"),
     "e3": Look("E3", "#009E73", "-.", ">"),
     "dash": Look("DASH", "#999933", ":", "P"),
     "all": Look("all", "#D55E00", "-", "*"),
