@@ -30,7 +30,6 @@ LOOKS = {
     "e3": Look("E3", "#009E73", "-.", ">"),
     "dash": Look("DASH", "#999933", ":", "P"),
     "all": Look("all", "#D55E00", "-", "*"),
-    "all_levels": Look("all, levels known", "#D55E00", "--", "*"),
 }
 
 
