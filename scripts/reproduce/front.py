@@ -1,4 +1,7 @@
-"""What the README shows of the kept results: a row a method, the mean over all combinations, and the curves of it."""
+"""What the README shows of the kept results: a row a method, the mean over all combinations, and the curves of it.
+
+Ablations are left to recipes/RESULTS.md.
+"""
 
 from __future__ import annotations
 
@@ -14,10 +17,12 @@ from verl_dots.evidence.figures.curves import draw
 from verl_dots.evidence.figures.style import STYLE, looks, save
 from verl_dots.evidence.figures.training import ACCURACY_AGAINST
 from verl_dots.evidence.measures import OVERALL
+from verl_dots.evidence.methods import LOOKS
 from verl_dots.evidence.records import ACCURACY_RUN, Evidence
 
 SECTION, STEM = "results", "accuracy"
 AGAINST = ("steps", "tokens")  # time is there for runs that were timed alone
+ABLATIONS = ("dots_rr_levels",)
 SHOWN = (
     "method", "final accuracy (%)", "above GRPO (points)", "above GRPO at equal tokens (points)",
     "generated tokens (k)", "reached",
@@ -28,7 +33,9 @@ def table_of(overview: Table) -> str:
     """The last section of the table of all methods, some columns of it: the mean over the combinations, if several."""
     titles, section = [column.title for column in overview.columns], overview.sections[-1]
     places = [titles.index(name) for name in SHOWN]
-    rows = tuple(tuple(row[place] for place in places) for row in section.rows)
+    left_out = {LOOKS[name].label for name in ABLATIONS}
+    methods = [row for row in section.rows if row[titles.index("method")] not in left_out]
+    rows = tuple(tuple(row[place] for place in places) for row in methods)
     columns = tuple(overview.columns[place] for place in places)
     part = Table(SECTION, "", columns, (replace(section, heading="", rows=rows),))
     return rendering.markdown(part).partition("\n\n")[2].strip() + "\n"
@@ -45,11 +52,11 @@ def curves_of(evidence: Evidence) -> Figure:
 
     A run of one combination and seed counts like any other. Points are means over the same step of all runs.
     """
-    steps = evidence.steps[evidence.steps["kind"] == ACCURACY_RUN]
+    steps = evidence.steps[(evidence.steps["kind"] == ACCURACY_RUN) & ~evidence.steps["method"].isin(ABLATIONS)]
     of_run = steps.groupby(["combination", "seed"]).ngroup()
     together = steps.assign(combination=OVERALL, seed=of_run)
     curves = [curve for curve in ACCURACY_AGAINST if curve.name in AGAINST]
-    [drawn] = draw(together, looks(evidence.runs["method"]), STEM, curves).values()
+    [drawn] = draw(together, looks(together["method"]), STEM, curves).values()
     if drawn.figure is None:
         raise ValueError(drawn.text)
     title = drawn.figure.get_suptitle().replace("the seeds", "the runs").replace("seeds a", "runs a")

@@ -90,6 +90,15 @@ def test_the_readme_has_a_row_a_method_and_the_curves(places):
     assert results.main([]) == 1
 
 
+def test_ablations_are_left_to_the_document(places, monkeypatch):
+    more = made.evidence({("one", "dots_rr_levels", 1): {0: 0.1, 2: 0.2, 4: 0.3}})
+    monkeypatch.setattr(results, "read_evidence", lambda folder: Evidence(more.steps, more.runs))
+    assert results.main(["--keep", "/home/me/runs", "--write"]) == 0
+    assert "levels known" in (places / "RESULTS.md").read_text()
+    for shown in (places / "README.md", places / "evidence/results/accuracy.svg"):
+        assert "DOTS + RR" in shown.read_text() and "levels known" not in shown.read_text()
+
+
 def test_the_title_of_the_curves_is_no_wider_than_they_are():
     figure = front.curves_of(evidence())
     figure.draw_without_rendering()
