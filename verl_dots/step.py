@@ -137,7 +137,7 @@ class Step:
     question_of: dict[str, int] = field(default_factory=dict)
     batch_of: dict[str, int] = field(default_factory=dict)
     predicted: Mapping[int, float] = field(default_factory=dict)
-    uniform: Set[int] = frozenset()
+    uniform: Set[int] = field(default_factory=frozenset)
     groups: dict[str, Group] = field(default_factory=dict)
     dropped: list[Group] = field(default_factory=list)
     unbiased: dict[str, float] = field(default_factory=dict)

@@ -246,6 +246,16 @@ def test_each_source_rolls_out_ahead_and_every_batch_is_whole(make, dots):
         assert len(one.in_flight) == before and metrics["training/dropped_groups"] == 0
 
 
+def test_a_step_knows_which_of_the_questions_that_it_takes_were_drawn_uniformly(make):
+    uniform_first = ALL["selection"] | {"mu": 1, "uniform_start": 2, "reuse_references": False}
+    one = make({"selection": uniform_first, "loss": {"behaviour": "engine"}})
+    one.begin()
+    # Those of the two uniform rounds were asked for before the first step, and in it; a later step takes each.
+    for uniform in (True, True, False, False):
+        questions, _ = one.step_once()
+        assert one.now.uniform & set(questions.values()) == (set(questions.values()) if uniform else set())
+
+
 def test_failed_groups_give_way_to_others_and_are_counted(make):
     one = make({"adarft": {"enable": True, "difficulty": "extra_info.level"}, "loss": {"behaviour": "engine"}})
     one.agent_loop_manager.failing = {0, 1}

@@ -1,12 +1,16 @@
 """What an asynchronous trainer knows of the groups that it has asked for."""
 
+import numpy as np
 import pytest
 
 from tests.methods.memory import carry_over
 from tests.refusals import refused
 from verl_dots.training.in_flight import Asked, InFlight
 
-FIRST, SECOND = Asked(question=3, size=8, temperature=0.75, step=1), Asked(question=-1, size=4, temperature=1.0, step=2)
+FIRST, SECOND = (
+    Asked(question=3, size=8, temperature=0.75, step=1),
+    Asked(-1, size=4, temperature=1.0, step=2, uniform=True),
+)
 
 
 @pytest.fixture
@@ -34,6 +38,12 @@ def test_a_checkpoint_holds_all_of_it_in_its_order(two, tmp_path):
     restored = InFlight()
     carry_over(two, restored, tmp_path)
     assert list(restored) == ["a", "b"] and restored.take(["b", "a"]) == {"b": SECOND, "a": FIRST}
+    # One of before it was known which questions were drawn uniformly.
+    state = restored.state_dict() | {"uids": ["a"], "question": np.array([3]), "size": np.array([8])}
+    state |= {"temperature": np.array([0.75]), "step": np.array([1])}
+    del state["uniform"]
+    restored.load_state_dict(state)
+    assert restored.take(["a"]) == {"a": FIRST}
     carry_over(InFlight(), two, tmp_path)
     assert len(two) == 0
     with refused("groups in flight", "other run", "'step'"):

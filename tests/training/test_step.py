@@ -47,7 +47,7 @@ class InProcess(OnlinePredictor):
     def __init__(self, settings, resources, device):
         pass
 
-    def embed(self, texts, answers, news):
+    def embed(self, texts, answers, news, known_P=None):
         super().__init__(np.random.default_rng(1).normal(size=(QUESTIONS, 3)).astype(np.float32), 8.0)
 
 

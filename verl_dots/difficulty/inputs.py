@@ -16,7 +16,10 @@ KNOWN = ("value", "rank")  # columns of a difficulty known beforehand
 
 
 def online_inputs(
-    embedding_P: np.ndarray, texts: Sequence[str] | None, answers: Sequence[str] | None, known_P: np.ndarray | None
+    embedding_P: np.ndarray,
+    texts: Sequence[str] | None,
+    answers: Sequence[str] | None,
+    known_P: np.ndarray | None = None,
 ) -> np.ndarray:
     """[P, d + s + k] float32 from embeddings [P, d].
 

@@ -139,7 +139,13 @@ def inputs_of(
 
     Args:
         known_P: [P] difficulties known beforehand, where dots.difficulty.field names them.
+
+    Raises:
+        ValueError: such difficulties and no field, or the other way round.
     """
+    if (known_P is None) != (config.field is None):
+        given = "no difficulties" if known_P is None else "difficulties"
+        raise ValueError(f"dots.difficulty.field={config.field} and {given} of it; give both or neither")
     if config.predictor == "online":
         read = (texts, answers) if config.surface else (None, None)
         return inputs.online_inputs(embedding_P, *read, known_P)

@@ -1,5 +1,6 @@
 """A LoRA adapter, a new one or a saved one: verl's workers make it with peft, which draws what is missing."""
 
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -62,10 +63,15 @@ def _check_new(settings: DictConfig, model: Any) -> None:
     import torch
     from peft import LoraConfig, get_peft_model
 
-    names = ("target_modules", "target_parameters", "exclude_modules")
-    modules = {name: OmegaConf.to_object(OmegaConf.create({"of": settings.get(name)}))["of"] for name in names}
+    given = ("target_modules", "target_parameters", "exclude_modules")
+    modules = {name: OmegaConf.to_object(OmegaConf.create({"of": settings.get(name)}))["of"] for name in given}
+    names = [name for name, _ in model.named_modules()]
     try:
-        with torch.device("meta"):
+        if isinstance(wanted := modules["target_modules"], list):  # peft is content with one that it finds
+            missing = [each for each in wanted if not any(f".{name}".endswith(f".{each}") for name in names)]
+            if missing:
+                raise ValueError(f"the model has no module {', '.join(missing)}")
+        with torch.device("meta"), warnings.catch_warnings(action="ignore"):
             get_peft_model(model, LoraConfig(r=settings.lora_rank, lora_alpha=settings.lora_alpha, **modules))
     except Exception as error:  # noqa: BLE001 - names at random raise anything
         told = " ".join(str(error).split())[:300]

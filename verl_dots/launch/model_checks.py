@@ -6,7 +6,7 @@ Models of the hub are left to the hub, which compares checksums. No weights are 
 
 import contextlib
 import textwrap
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from verl_dots.generation.standalone import load_tokenizer
 from verl_dots.launch.adapter_checks import check_adapter, require_adapter_folder
 from verl_dots.launch.weights_checks import Shapes, require_shapes, shapes_of, weights_in
 from verl_dots.methods.refusals import refused_as
-from verl_dots.settings import ConfigError, require, unknown_key
+from verl_dots.settings import ConfigError, require
 from verl_dots.training.parts import has_critic
 
 GROUP = "actor_rollout_ref.model"
@@ -121,19 +121,13 @@ def _others(config: DictConfig) -> list[tuple[str, str | None]]:
     return [(key, OmegaConf.select(config, key)) for key in keys]
 
 
-def _require_known(found: Any, overrides: Mapping[str, Any]) -> None:
-    """Raise ConfigError for a key that the model's config does not have: nothing would read it."""
-    group = f"{GROUP}.override_config"
-    for name in overrides:
-        if not hasattr(found, name):
-            raise unknown_key(f"{group}.{name}", [f"{group}.{known}" for known in found.to_dict()])
-
-
 def _without_memory(config: DictConfig, folder: Path) -> Any:
     """The model as verl's workers make it, on torch's device meta; None where it is code of its own, or quantized."""
     import torch
     from transformers import AutoConfig
     from verl.utils.model import get_hf_auto_model_class, update_model_config
+
+    from verl_dots.launch.override_checks import require_read, unknown_keys
 
     given = config.actor_rollout_ref.model
     trusted = bool(given.get("trust_remote_code", False))
@@ -145,8 +139,7 @@ def _without_memory(config: DictConfig, folder: Path) -> Any:
         with quiet():
             found = AutoConfig.from_pretrained(str(Path(place).expanduser()) if is_path(place) else place,
                                                trust_remote_code=trusted)  # fmt: skip
-            if not getattr(found, "auto_map", None):
-                _require_known(found, overrides)
+            unknown = unknown_keys(found, overrides)
             update_model_config(found, overrides)
             if trusted and getattr(found, "auto_map", None) or getattr(found, "quantization_config", None):
                 return None
@@ -154,8 +147,6 @@ def _without_memory(config: DictConfig, folder: Path) -> Any:
                 raise ValueError(f"its config names {found.architectures!r} as architectures, and must name one")
             with torch.device("meta"):
                 model = get_hf_auto_model_class(found).from_config(found)
-    except ConfigError:
-        raise
     except Exception as error:  # noqa: BLE001 - a config at random raises anything
         raise ConfigError(
             f"{MODEL}: {place} has no config.json that transformers can make a model of: {_cause(error)}. "
@@ -163,6 +154,7 @@ def _without_memory(config: DictConfig, folder: Path) -> Any:
             key=MODEL,
             reason="file",
         ) from error
+    require_read(model, unknown)
     if not model.can_generate():
         raise ConfigError(
             f"{MODEL}: {place} is of a {type(model).__name__}, which cannot generate text; give the folder of a "

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection
 from importlib import import_module
 from importlib.util import find_spec
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from verl_dots.launch.verl_values import ABSENT, shown
 from verl_dots.methods.refusals import LOSS_MODE
@@ -223,7 +223,7 @@ def _check_loggers(config: DictConfig) -> None:
 
     given = config.trainer.logger
     rule = "must be a name or a list of names; [] for none beside the run folder"
-    require("trainer.logger", given, given is not None, rule, "type")
+    require("trainer.logger", given, isinstance(given, str | ListConfig), rule, "type")
     names = [given] if isinstance(given, str) else list(given)
     for name in names:
         require_name("trainer.logger", name, Tracking.supported_backend)

@@ -51,8 +51,8 @@ class AsyncTrainer(DotsTrainer):
         size, temperature = self.config.actor_rollout_ref.rollout.n, float(self.now.temperature)
         for uid, question in self.now.question_of.items():
             if uid not in self.in_flight:
-                self.in_flight.add(uid, Asked(question, size, temperature, self.now.number))
-        self.now.question_of = {}
+                self.in_flight.add(uid, self._asked(question, size, temperature))
+        self.now.question_of, self.now.uniform = {}, frozenset()
 
     def begin_step(self, timing: dict[str, float]) -> None:
         if getattr(self, "now", None) is not None and self.now.number == self.global_steps:
@@ -83,7 +83,12 @@ class AsyncTrainer(DotsTrainer):
         temperature = float(self.now.temperature)
         prompts[TEMPERATURE] = column([temperature] * len(prompts))  # is saved with a prompt that is rolled out anew
         for uid, size in zip(prompts["uid"], self.prompts.sizes(prompts), strict=True):
-            self.in_flight.add(uid, Asked(self.now.question_of.get(uid, -1), size, temperature, self.now.number))
+            question = self.now.question_of.get(uid, -1)
+            self.in_flight.add(uid, self._asked(question, size, temperature))
+            self.now.uniform -= {question}  # it is said of the groups that a step takes
+
+    def _asked(self, question: int, size: int, temperature: float) -> Asked:
+        return Asked(question, size, temperature, self.now.number, question in self.now.uniform)
 
     # --- taking them -----------------------------------------------------------------------------------------
 
@@ -110,6 +115,7 @@ class AsyncTrainer(DotsTrainer):
         asked = self.in_flight.take([uid for uid in self.in_flight if uid not in waiting])
         self._submitted |= {uid: one.size for uid, one in asked.items()}
         self.now.question_of |= {uid: one.question for uid, one in asked.items() if one.question >= 0}
+        self.now.uniform |= {one.question for one in asked.values() if one.uniform}
         for uid, tag in zip(rows.uids, rows.tags, strict=True):
             if asked[uid].temperature != self.now.temperature:
                 tag[SAMPLED_AT] = asked[uid].temperature

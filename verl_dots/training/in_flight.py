@@ -8,7 +8,7 @@ import numpy as np
 
 from verl_dots.state import StateError, require_keys
 
-COLUMNS = {"question": np.int64, "size": np.int64, "temperature": np.float64, "step": np.int64}
+COLUMNS = {"question": np.int64, "size": np.int64, "temperature": np.float64, "step": np.int64, "uniform": np.bool_}
 
 
 @dataclass(frozen=True)
@@ -20,12 +20,14 @@ class Asked:
         size: rollouts.
         temperature: that they are sampled at, however long they take.
         step: that asked for them.
+        uniform: whether the question was drawn uniformly, whatever the target of that step.
     """
 
     question: int
     size: int
     temperature: float
     step: int
+    uniform: bool = False
 
 
 class InFlight:
@@ -68,6 +70,7 @@ class InFlight:
         return {"uids": list(self._asked), **columns}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        state = {"uniform": np.zeros(len(state.get("uids", ())), bool), **state}  # of before it was known
         require_keys("groups in flight", state, {"uids", *COLUMNS})
         rows = zip(*(state[name].tolist() for name in COLUMNS), strict=True)
         self._asked = {uid: Asked(*row) for uid, row in zip(state["uids"], rows, strict=True)}

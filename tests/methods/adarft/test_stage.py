@@ -148,6 +148,10 @@ def test_a_schedule_rises_evenly_over_the_run(make):
     one = make(follow="schedule", initial=1.0)
     taken_in(one, step(3, (2, (1.0,))))
     assert taken_in(one, step(4, (2, (1.0,))))["adarft/target"] == pytest.approx(1 + 3 / 9 * 6)  # of 10 steps
+    # It does so in steps that show nothing of the target, too.
+    later = step(6, (2, (1.0,)))
+    later.uniform = {2}
+    assert taken_in(one, later) == {} and one.state_dict()["target"]["value"] == pytest.approx(1 + 6 / 9 * 6)
 
 
 def test_draws_are_of_the_runs_seed_and_a_stream_of_their_own():

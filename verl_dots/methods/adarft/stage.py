@@ -56,10 +56,9 @@ class AdaRFTTarget(Stage):
         that were drawn uniformly say nothing of the target: those of a uniform round, and reused references, which
         moreover were kept because their rewards differ.
         """
-        if not step.aimed:
-            return
-        reward = step.mean_reward
-        self._figures["adarft/reward"] = reward
+        reward = step.mean_reward if step.aimed else None
+        if reward is not None:
+            self._figures["adarft/reward"] = reward
         self._target.follow(reward, step.number)
 
     def metrics(self, step: Step) -> dict[str, float]:

@@ -29,11 +29,11 @@ class Target:
         self.value = settings.initial
         self._reward: float | None = None  # that the target follows: of the last step, or a moving average
 
-    def follow(self, reward: float, step: int) -> None:
+    def follow(self, reward: float | None, step: int) -> None:
         """Move on after a step.
 
         Args:
-            reward: mean reward of its new questions.
+            reward: mean reward of its new questions that were chosen at the target; None where it has none.
             step: its number, from 1.
 
         Raises:
@@ -43,7 +43,7 @@ class Target:
         low, high = settings.range
         if settings.follow == "schedule":
             self.value = settings.initial + min(1.0, step / max(1, self.steps - 1)) * (high - settings.initial)
-        elif settings.follow == "reward":
+        elif settings.follow == "reward" and reward is not None:
             self._reward = damped(self._reward, reward, settings.damping)
             rule = {"eta": settings.eta, "sensitivity": settings.sensitivity, "beta": settings.beta}
             self.value = next_target(self.value, self._reward, **rule, low=low, high=high)

@@ -31,6 +31,7 @@ class Exploration:
                 "drawn uniformly and one is selected; raise data.train_batch_size or dots.replay.delta"
             )
         self.count, self.questions = min(fresh - 1, max(1, round(share * fresh))), questions
+        self.drawn: frozenset[int] = frozenset()  # those of the last batch
         self.learnt = False  # whether there is anything that the predictor has learnt from
         self._predicted_P = np.empty(0)  # of this round; empty where nothing was predicted
         self._pending: dict[int, float] = {}  # predicted difficulty of those that were drawn and not measured yet
@@ -45,6 +46,7 @@ class Exploration:
         """A batch of the selected questions and `count` others, drawn uniformly, in random order."""
         others = np.setdiff1d(np.arange(self.questions), selected_B)
         drawn = rng.choice(others, min(self.count, len(others)), replace=False)
+        self.drawn = frozenset(drawn.tolist())
         if len(self._predicted_P):
             self._pending |= {question: float(self._predicted_P[question]) for question in drawn.tolist()}
         return rng.permutation(np.concatenate([selected_B, drawn]))

@@ -47,6 +47,11 @@ class Round:
         return np.concatenate([*self._queue, self._reserve])
 
     @property
+    def further(self) -> np.ndarray:
+        """Questions of no batch, in the order in which they fill one: the reserve and the spare ones."""
+        return np.concatenate([self._reserve, self._spare])
+
+    @property
     def drawn(self) -> np.ndarray:
         """These, and the spare ones."""
         return np.concatenate([self.planned, self._spare])
@@ -86,7 +91,7 @@ class Round:
 
         At random those come first that the round has not handed out and will not.
         """
-        rest = np.concatenate([self._reserve, self._spare])
+        rest = self.further
         chosen = rest[~np.isin(rest, list(exclude))][:count]
         self._reserve, self._spare = (each[~np.isin(each, chosen)] for each in (self._reserve, self._spare))
         if len(chosen) < count:

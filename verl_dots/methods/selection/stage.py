@@ -111,15 +111,16 @@ class Selection(Source):
         if self.exploration:
             batch = self.exploration.mixed(batch, self.curriculum.rng)
             step.predicted = {**step.predicted, **self.exploration.predicted}
-        step.uniform = frozenset(self.exploration.predicted if self.exploration else ())
+        drawn = self.exploration.drawn if self.exploration else frozenset()
         if self.curriculum.uniform:  # the round that lost the trust has predictions, for its figures alone
-            step.predicted, step.uniform = {}, frozenset(batch.tolist())
+            step.predicted, drawn = {}, frozenset(batch.tolist())
+        step.uniform = step.uniform - set(batch.tolist()) | drawn
         return batch
 
     def top_up(self, step: Step, count: int, exclude: Collection[int]) -> np.ndarray:
+        reserve = [] if self.curriculum.uniform else self.curriculum.reserve.tolist()
         chosen = self.curriculum.top_up(count, exclude)
-        known = () if self.curriculum.uniform else self.curriculum.predicted
-        step.uniform |= set(chosen.tolist()) - set(known)  # the others are those that the round had in reserve
+        step.uniform |= set(chosen.tolist()) - set(reserve)
         return chosen
 
     def _plan_round(self, step: Step, references_K: np.ndarray) -> None:

@@ -62,6 +62,11 @@ class SelectionCurriculum:
         return self._round.drawn_by_P is None
 
     @property
+    def reserve(self) -> np.ndarray:
+        """What `top_up` takes before it draws at random."""
+        return self._round.further
+
+    @property
     def round_due(self) -> bool:
         """Whether all planned batches are handed out."""
         return self._round.over
