@@ -33,12 +33,15 @@ def test_others_may_read_what_they_may_usually_read(tmp_path):
     assert stat.S_IMODE((tmp_path / "file").stat().st_mode) == 0o640
 
 
-def test_a_place_that_is_tried_has_its_folder_and_nothing_in_it(tmp_path):
+def test_a_place_that_is_tried_is_as_it_was(tmp_path):
     (tmp_path / "old").write_text("old")
-    for name in ("old", "new/er/file"):
+    (tmp_path / "there").mkdir()
+    for name in ("old", "new/er/file", "there/file"):
         try_output(tmp_path / name)
-    assert sorted(os.listdir(tmp_path)) == ["new", "old"] and (tmp_path / "old").read_text() == "old"
-    assert os.listdir(tmp_path / "new" / "er") == []
+    with refused("--out", "file"):
+        try_output(tmp_path / "old/er/file")
+    assert sorted(os.listdir(tmp_path)) == ["old", "there"] and (tmp_path / "old").read_text() == "old"
+    assert os.listdir(tmp_path / "there") == []
 
 
 @pytest.mark.parametrize(

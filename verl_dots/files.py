@@ -35,7 +35,7 @@ def try_output(
     """See whether a file can be written to a place, by writing one beside it that is removed again.
 
     Args:
-        path: of the file; its folder is made if it is not there. A file that is there already stays as it is.
+        path: of the file. A file that is there already stays as it is.
         inputs: files that are read for it, which it must not be.
         option: how the command line calls it.
         made: whether a file that is there is an earlier one of the command, which alone it may write over.
@@ -140,7 +140,8 @@ def read_parsed(file: Path, parse: Callable[[str], Any], form: str, kind: type, 
 
 
 def try_folder(folder: Path, what: str, name: str = "") -> None:
-    """See whether files can be written into a folder; it is made if it is not there.
+    """See whether files can be written into a folder. One that is made for it is removed again: who is refused later
+    leaves nothing behind.
 
     Args:
         what: the option and its value, for the message.
@@ -150,6 +151,7 @@ def try_folder(folder: Path, what: str, name: str = "") -> None:
         OutputError: nothing can be written there.
     """
     trial = folder / partial_name(name)
+    made = [each for each in (folder, *folder.parents) if not os.path.lexists(each)]
     try:
         folder.mkdir(parents=True, exist_ok=True)
         trial.write_bytes(b"\0")
@@ -160,6 +162,9 @@ def try_folder(folder: Path, what: str, name: str = "") -> None:
     finally:
         with suppress(OSError):
             trial.unlink(missing_ok=True)
+        for each in made:  # the innermost first; not what another process has put something into
+            with suppress(OSError):
+                each.rmdir()
 
 
 def partial_name(name: str) -> str:

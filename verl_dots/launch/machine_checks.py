@@ -35,7 +35,7 @@ def check_machine(config: DictConfig, train: bool = True) -> None:
 
 
 def try_writing(key: str, folder: str | None) -> None:
-    """Write a file into a folder and remove it again, with the folders that were made for it.
+    """Write a file into a folder and remove it again, see `try_folder`.
 
     Raises:
         ConfigError: it cannot be written.
@@ -43,17 +43,10 @@ def try_writing(key: str, folder: str | None) -> None:
     if not folder or "://" in str(folder):
         return
     path = Path(folder).expanduser()
-    made = [each for each in (path, *path.parents) if not os.path.lexists(each)]
     try:
         try_folder(path, f"{key}={folder}")
     except OutputError as error:
         raise ConfigError(str(error), key=key, reason="file") from error
-    finally:
-        for each in made:  # the innermost first
-            try:
-                each.rmdir()
-            except OSError:
-                break  # it was not made, or another process has put something there
 
 
 def _folders(config: DictConfig) -> list[str]:
