@@ -15,6 +15,7 @@ from scripts import soak_page
 from scripts.driver import page
 from scripts.reproduce import front
 from scripts.reproduce.matrix import Matrix, read_matrix
+from scripts.reproduce.pairs import pairs_table
 from scripts.sections import asked, settle, with_section
 from verl_dots.evidence import rendering, results, saved
 from verl_dots.evidence.cells import Column, Section, Table
@@ -29,7 +30,7 @@ DRIVER, SOAK = "driver.json", soak_page.KEPT.name  # of scripts.bench_driver and
 KEPT, DOCUMENT, MATRIX, CLAIMS = FOLDER / "results", ROOT / "recipes/RESULTS.md", "cpu.yaml", "claims.yaml"
 FRONT, SCRIPT = ROOT / "README.md", "python -m scripts.reproduce.results"
 # Tables of the document; those of the papers are on the page.
-SHOWN = ("claims", "overview", "seeds")
+SHOWN = ("claims", "overview", "pairs", "seeds")
 BEGIN = """<!-- made by python -m scripts.reproduce.results --write, of recipes/evidence/results; not to be edited -->
 # Results
 
@@ -67,13 +68,14 @@ def combinations_table(matrix: Matrix, there: set[str]) -> Table:
 def tables_of(evidence: Evidence, folder: Path) -> dict[str, Table]:
     """All tables of an evidence by their names; `folder` holds the matrix and the claims."""
     about = results.read_about(folder / MATRIX, folder / CLAIMS)
-    made = results.result_tables(evidence, measure(evidence, stand_in=False), about)
-    return {table.name: table for table in made}
+    measured = measure(evidence, stand_in=False)
+    made = [*results.result_tables(evidence, measured, about), pairs_table(measured.by_seed)]
+    return {table.name: table for table in made if any(section.rows for section in table.sections)}
 
 
 def text_of(evidence: Evidence, made: Mapping[str, Table], folder: Path) -> str:
     """The document of an evidence and its tables; `folder` holds the matrix, and what other scripts have measured."""
-    shown = [made[name] for name in SHOWN]
+    shown = [made[name] for name in SHOWN if name in made]
     shown.insert(1, combinations_table(read_matrix(folder / MATRIX), set(evidence.runs.combination)))
     told = "".join(f"- {name}: {text}\n" for name, text in results.facts(evidence).items())
     # Their notes stand on the page; here a reader has the README's.

@@ -1,0 +1,67 @@
+"""Two methods beside each other, run by run: what a part of a method brings, where each was measured against GRPO."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import pandas as pd
+
+from verl_dots.evidence import over_seeds
+from verl_dots.evidence.cells import Cell, Column, Figure, Missing, Section, Table, Why
+from verl_dots.evidence.methods import LOOKS
+
+RUN = ["combination", "seed"]
+
+
+class Pair(NamedTuple):
+    """`method` against `other`, and what the difference between them is."""
+
+    method: str
+    other: str
+    differ: str
+
+
+PAIRS = (
+    Pair("dots_rr", "dots", "half of each batch is replayed"),
+    Pair("adarft_rr", "adarft", "half of each batch is replayed"),
+    Pair("dots_rr_levels", "dots_rr", "the predictor knows the levels, and no round is uniform"),
+    Pair("dots", "adarft", "questions of predicted difficulty 0.5, in place of those nearest to a target level"),
+    Pair("all", "dots_rr", "a moving target difficulty, a moving temperature, and rows without advantage left out"),
+)
+
+
+def pairs_table(by_seed: pd.DataFrame) -> Table:
+    """The differences of final accuracy and of generated tokens, of the combinations and seeds that both have.
+
+    Args:
+        by_seed: of `verl_dots.evidence.measures`.
+    """
+    rows = tuple(row for pair in PAIRS if (row := _row(pair, by_seed)))
+    columns = (
+        Column("method"), Column("against"), Column("what differs"), Column("final accuracy", "points"),
+        Column("generated tokens", "%", digits=0), Column("better in"),
+    )  # fmt: skip
+    return Table("pairs", "What a part brings", columns, (Section("", rows),))
+
+
+def _row(pair: Pair, by_seed: pd.DataFrame) -> tuple[Cell, ...] | None:
+    """None where there are no runs of both."""
+    one, other = (by_seed[by_seed.method == name].set_index(RUN) for name in (pair.method, pair.other))
+    both = one.index.intersection(other.index)
+    if both.empty:
+        return None
+    points = 100 * (one.final_accuracy - other.final_accuracy).loc[both]
+    tokens = 100 * ((one.generated_tokens / other.generated_tokens).loc[both] - 1)
+    labels = (LOOKS[pair.method].label, LOOKS[pair.other].label)
+    better = f"{int((points > 0).sum())} of {len(points)}"
+    return (*labels, pair.differ, _figure(points), _figure(tokens), better)
+
+
+def _figure(difference: pd.Series) -> Cell:
+    """The mean of the combinations, each alike, and its interval over their seeds."""
+    if difference.isna().any():
+        return Missing(Why.NOT_RECORDED)
+    groups = [values.tolist() for _, values in difference.groupby(level="combination")]
+    low, high = over_seeds.interval(groups)
+    known = {"low": low, "high": high} if low == low else {}
+    return Figure(over_seeds.mean([over_seeds.mean(values) for values in groups]), seeds=len(difference), **known)

@@ -1,0 +1,33 @@
+"""Methods beside each other: differences by hand, of the runs that both have."""
+
+import pandas as pd
+
+from scripts.reproduce.pairs import PAIRS, pairs_table
+from verl_dots.evidence.cells import text_of
+from verl_dots.evidence.methods import LOOKS
+
+# combination, method, seed, final accuracy, tokens
+RUNS = [
+    ("a", "dots", 1, 0.50, 100.0), ("a", "dots", 2, 0.50, 100.0), ("b", "dots", 1, 0.40, 200.0),
+    ("b", "dots", 2, 0.60, 200.0), ("b", "dots", 3, 0.90, 200.0),
+    ("a", "dots_rr", 1, 0.52, 60.0), ("a", "dots_rr", 2, 0.48, 60.0), ("b", "dots_rr", 1, 0.44, 100.0),
+    ("b", "dots_rr", 2, 0.64, 100.0), ("c", "dots_rr", 1, 0.10, 100.0),
+]  # fmt: skip
+BY_SEED = pd.DataFrame(RUNS, columns=["combination", "method", "seed", "final_accuracy", "generated_tokens"])
+
+
+def test_a_pair_is_compared_on_what_both_have_each_combination_alike():
+    (row,) = pairs_table(BY_SEED).sections[0].rows
+    # Of a: 2 and -2 points; of b: 4 and 4. Tokens: -40 % and -50 %.
+    assert row[:2] == ("DOTS + RR", "DOTS") and row[-1] == "3 of 4"
+    assert text_of(row[3], 2) == "2.00 [1.00, 3.00]" and text_of(row[4], 0) == "-45 [-45, -45]"
+
+
+def test_one_run_has_no_interval_and_none_no_row():
+    (row,) = pairs_table(BY_SEED[(BY_SEED.seed == 1) & (BY_SEED.combination == "a")]).sections[0].rows
+    assert text_of(row[3], 2) == "2.00" and row[-1] == "1 of 1"
+    assert pairs_table(BY_SEED[BY_SEED.method == "dots"]).sections[0].rows == ()
+
+
+def test_all_pairs_are_of_known_methods():
+    assert {name for pair in PAIRS for name in pair[:2]} <= LOOKS.keys()
