@@ -125,12 +125,15 @@ def record_command(run: Planned, folder: Path) -> None:
 
 
 def seconds_taken(folder: Path) -> float | None:
-    """Seconds from the start to the end of a finished run that was never interrupted."""
-    info = _info(folder)
+    """Seconds from the command to the end of a finished run that was never interrupted.
+
+    A run calls itself started when its processes are up, half a minute after its command was kept.
+    """
+    info, command = _info(folder), folder / COMMAND_FILE
     if not info.get("finished") or info.get("resumed_step"):
         return None
-    began, ended = (datetime.fromisoformat(info[name]) for name in ("started", "finished"))
-    return (ended - began).total_seconds()
+    ended = datetime.fromisoformat(info["finished"]).timestamp()
+    return ended - (command.stat().st_mtime if command.exists() else datetime.fromisoformat(info["started"]).timestamp())
 
 
 def seconds_left(left: Sequence[Planned], done: Sequence[tuple[Planned, float]], jobs: int) -> float | None:

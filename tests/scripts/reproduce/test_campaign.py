@@ -1,11 +1,13 @@
 """Carrying a plan out: with recipes that stand in for a training, in a checkout of their own."""
 
 import json
+import os
 import shutil
 import signal
 import subprocess
 import sys
 import time
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -209,3 +211,13 @@ def test_a_run_is_finished_if_its_file_says_so(tmp_path, text, finished, seconds
     assert not plan.finished(tmp_path)
     (tmp_path / "run.json").write_text(text)
     assert (plan.finished(tmp_path), plan.seconds_taken(tmp_path)) == (finished, seconds)
+
+
+def test_a_run_takes_as_long_as_its_command(tmp_path):
+    """Half a minute of it is the start of its processes, before it calls itself started."""
+    times = {"started": "2026-01-01T00:00:30+00:00", "finished": "2026-01-01T00:01:00+00:00", "resumed_step": 0}
+    (tmp_path / "run.json").write_text(json.dumps(times))
+    plan.record_command(planned("grpo"), tmp_path)
+    began = datetime.fromisoformat("2026-01-01T00:00:00+00:00").timestamp()
+    os.utime(tmp_path / plan.COMMAND_FILE, (began, began))
+    assert plan.seconds_taken(tmp_path) == 60
