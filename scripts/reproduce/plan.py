@@ -132,8 +132,9 @@ def seconds_taken(folder: Path) -> float | None:
     info, command = _info(folder), folder / COMMAND_FILE
     if not info.get("finished") or info.get("resumed_step"):
         return None
-    ended = datetime.fromisoformat(info["finished"]).timestamp()
-    return ended - (command.stat().st_mtime if command.exists() else datetime.fromisoformat(info["started"]).timestamp())
+    began, ended = (datetime.fromisoformat(info[name]).timestamp() for name in ("started", "finished"))
+    # A copied folder may have a younger command.
+    return ended - min(began, command.stat().st_mtime if command.exists() else began)
 
 
 def seconds_left(left: Sequence[Planned], done: Sequence[tuple[Planned, float]], jobs: int) -> float | None:

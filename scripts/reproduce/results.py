@@ -38,6 +38,8 @@ Every figure here was measured on one machine, by the runs whose seeds are liste
 A claim that failed is shown as missed. Nothing was measured on a GPU.
 A final accuracy is the mean of a run's last three validations. Brackets are 95 % bootstrap intervals.
 Of three seeds such an interval is their range; it shows how far they lie apart and is no test.
+The time of a step is the mean over timing runs, each alone on the machine beside GRPO's of the same round.
+All seeds share it, so it has no interval, and a total has the spread of the steps alone.
 Effective groups are those of a batch. Reused references, which are kept because they are effective, count.
 
 ```bash

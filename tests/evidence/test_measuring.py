@@ -191,6 +191,20 @@ def test_timing_runs_count_for_time_alone():
     assert after[saved_column("time", 100, "first")] == pytest.approx(1 - 8 / 30 * 0.5)
 
 
+def test_times_that_all_seeds_share_have_no_interval():
+    runs = {(method, seed): rows for method, rows in (("grpo", GRPO), ("dots", DOTS)) for seed in (1, 2)}
+    alone = {
+        ("grpo", 1, "time"): run({0: 0.0, 4: 1.0}, seconds=1.0),
+        ("dots", 1, "time"): run({0: 1.0, 4: 0.0}, seconds=0.5),
+    }
+    summary = measure(evidence(runs | alone), smoothing="none").summary
+    of = summary[summary.method == "dots"].set_index("measure")
+    for name in ("step_seconds", "step_ratio", "saved_per_step"):
+        assert of["mean"][name] == 0.5 and math.isnan(of.low[name]) and math.isnan(of.high[name])
+    total = of.loc[saved_column("time", 100, "first")]
+    assert total.low == total["mean"] == total.high, "of steps that both seeds need alike"
+
+
 def test_without_timing_runs_accuracy_runs_may_be_forbidden_to_stand_in():
     by_seed = measure(evidence({("grpo", 1): GRPO, ("dots", 1): DOTS}), smoothing="none", stand_in=False).by_seed
     row = by_seed[by_seed.method == "dots"].iloc[0]

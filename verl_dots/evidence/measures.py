@@ -33,7 +33,9 @@
 `summary` has a row for each combination, method and measure (each numeric column of `by_seed` but the seed): `mean`,
 `std` (n - 1), `low` and `high` (95 % bootstrap interval, see `over_seeds.interval`) over `seeds` seeds, of which
 `reached` have a value. Where one has none, the four are nan: a mean of the others would favour the method that fails
-more often. A method's seeds are paired with the baseline's, so savings are means of savings.
+more often. A method's seeds are paired with the baseline's, so savings are means of savings. Times of a step have no
+interval where they are of timing runs: all seeds share their mean, and what is saved in total has the spread of the
+steps alone.
 
 With two combinations or more, rows of the combination `OVERALL` hold the mean over all of them, each alike, and its
 interval over their seeds; `std` is that between combinations. It is nan where a method lacks one of them.

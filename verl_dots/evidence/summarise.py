@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 
 from verl_dots.evidence import over_seeds
-from verl_dots.evidence.measures import OVERALL, SUMMARY_COLUMNS
+from verl_dots.evidence.measures import OVERALL, PART, SUMMARY_COLUMNS
+from verl_dots.evidence.records import TIMING_RUN
 
 Values = Mapping[tuple[str, str], pd.DataFrame]
 
@@ -17,7 +18,7 @@ def summarise(by_seed: pd.DataFrame) -> pd.DataFrame:
     """Return `summary`: combinations, methods and measures in the order of `by_seed`."""
     names = [name for name in by_seed.select_dtypes("number").columns if name != "seed"]
     groups: Values = dict(list(by_seed.groupby(["combination", "method"], sort=False)))
-    rows = [(*key, name, *_over_seeds(table[name])) for key, table in groups.items() for name in names]
+    rows = [(*key, name, *_over_seeds(table, name)) for key, table in groups.items() for name in names]
     combinations = list(dict.fromkeys(by_seed["combination"]))
     if len(combinations) > 1:
         for method in dict.fromkeys(by_seed["method"]):
@@ -26,13 +27,24 @@ def summarise(by_seed: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=list(SUMMARY_COLUMNS))
 
 
-def _over_seeds(values: pd.Series) -> tuple[float, float, float, float, int, int]:
+def _timed(name: str) -> bool:
+    return name in ("step_seconds", "step_ratio", "saved_per_step") or name.startswith(PART)
+
+
+def _of_rounds(table: pd.DataFrame) -> bool:
+    """Whether times of a step are means over rounds of timing runs, which all seeds share: that is no spread of 0."""
+    return bool((table["step_source"] == TIMING_RUN).any())
+
+
+def _over_seeds(table: pd.DataFrame, name: str) -> tuple[float, float, float, float, int, int]:
     """Mean, std, low, high, seeds and reached."""
+    values = table[name]
     reached = int(values.notna().sum())
     if reached < len(values):
         return np.nan, np.nan, np.nan, np.nan, len(values), reached
     found = values.tolist()
-    return over_seeds.mean(found), over_seeds.std(found), *over_seeds.interval([found]), len(found), reached
+    ends = (np.nan, np.nan) if _of_rounds(table) and _timed(name) else over_seeds.interval([found])
+    return over_seeds.mean(found), over_seeds.std(found), *ends, len(found), reached
 
 
 def _over_combinations(tables: Sequence[pd.DataFrame | None], name: str) -> tuple[float, float, float, float, int, int]:
@@ -43,4 +55,6 @@ def _over_combinations(tables: Sequence[pd.DataFrame | None], name: str) -> tupl
         return np.nan, np.nan, np.nan, np.nan, seeds, reached
     groups = [values.tolist() for values in there]
     means = [over_seeds.mean(values) for values in groups]
-    return over_seeds.mean(means), over_seeds.std(means), *over_seeds.interval(groups), seeds, reached
+    shared = _timed(name) and any(_of_rounds(table) for table in tables if table is not None)
+    ends = (np.nan, np.nan) if shared else over_seeds.interval(groups)
+    return over_seeds.mean(means), over_seeds.std(means), *ends, seeds, reached
