@@ -34,7 +34,7 @@ SHOWN = ("claims", "overview", "pairs", "seeds")
 BEGIN = """<!-- made by python -m scripts.reproduce.results --write, of recipes/evidence/results; not to be edited -->
 # Results
 
-Every figure here was measured on one machine, by the runs whose seeds are listed at the end.
+Every figure here was measured on the machines named below, by the runs whose seeds are listed at the end.
 A claim that failed is shown as missed. Nothing was measured on a GPU.
 A final accuracy is the mean of a run's last three validations. Brackets are 95 % bootstrap intervals.
 Of three seeds such an interval is their range; it shows how far they lie apart and is no test.
