@@ -120,7 +120,7 @@ def test_questions_that_were_drawn_uniformly_do_not_move_the_target():
     before = one.target()
     later = step(2, (2, (1.0, 1.0)), (5, (0.0, 1.0)))
     later.uniform = {2, 5}
-    assert taken_in(one, later) == {} and one.target() == before
+    assert taken_in(one, later) == {"adarft/target": before} and one.target() == before
 
 
 def test_figures_of_the_source():
@@ -151,7 +151,8 @@ def test_a_schedule_rises_evenly_over_the_run(make):
     # It does so in steps that show nothing of the target, too.
     later = step(6, (2, (1.0,)))
     later.uniform = {2}
-    assert taken_in(one, later) == {} and one.state_dict()["target"]["value"] == pytest.approx(1 + 6 / 9 * 6)
+    assert "adarft/reward" not in taken_in(one, later)
+    assert one.state_dict()["target"]["value"] == pytest.approx(1 + 6 / 9 * 6)
 
 
 def test_draws_are_of_the_runs_seed_and_a_stream_of_their_own():

@@ -59,10 +59,12 @@ class AdaRFTTarget(Stage):
         reward = step.mean_reward if step.aimed else None
         if reward is not None:
             self._figures["adarft/reward"] = reward
+        elif not step.chosen:
+            self._figures = {}
         self._target.follow(reward, step.number)
 
     def metrics(self, step: Step) -> dict[str, float]:
-        return self._figures if "adarft/reward" in self._figures else {}
+        return self._figures if "adarft/target" in self._figures else {}
 
     def state_dict(self) -> dict[str, Any]:
         return {"target": self._target.state_dict(), "curriculum": None}
