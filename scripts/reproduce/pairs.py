@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import pandas as pd
@@ -63,5 +64,5 @@ def _figure(difference: pd.Series) -> Cell:
         return Missing(Why.NOT_RECORDED)
     groups = [values.tolist() for _, values in difference.groupby(level="combination")]
     low, high = over_seeds.interval(groups)
-    known = {"low": low, "high": high} if low == low else {}
-    return Figure(over_seeds.mean([over_seeds.mean(values) for values in groups]), seeds=len(difference), **known)
+    ends = (low, high) if math.isfinite(low) else (None, None)
+    return Figure(over_seeds.mean([over_seeds.mean(values) for values in groups]), *ends, seeds=len(difference))

@@ -72,12 +72,12 @@ def tables_of(evidence: Evidence, folder: Path) -> dict[str, Table]:
     about = results.read_about(folder / MATRIX, folder / CLAIMS)
     measured = measure(evidence, stand_in=False)
     made = [*results.result_tables(evidence, measured, about), pairs_table(measured.by_seed)]
-    return {table.name: table for table in made if any(section.rows for section in table.sections)}
+    return {table.name: table for table in made}
 
 
 def text_of(evidence: Evidence, made: Mapping[str, Table], folder: Path) -> str:
     """The document of an evidence and its tables; `folder` holds the matrix, and what other scripts have measured."""
-    shown = [made[name] for name in SHOWN if name in made]
+    shown = [made[name] for name in SHOWN if any(section.rows for section in made[name].sections)]
     shown.insert(1, combinations_table(read_matrix(folder / MATRIX), set(evidence.runs.combination)))
     told = "".join(f"- {name}: {text}\n" for name, text in results.facts(evidence).items())
     # Their notes stand on the page; here a reader has the README's.

@@ -63,9 +63,6 @@ class AdaRFTTarget(Stage):
             self._figures = {}
         self._target.follow(reward, step.number)
 
-    def metrics(self, step: Step) -> dict[str, float]:
-        return self._figures if "adarft/target" in self._figures else {}
-
     def state_dict(self) -> dict[str, Any]:
         return {"target": self._target.state_dict(), "curriculum": None}
 
