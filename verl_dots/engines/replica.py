@@ -12,6 +12,7 @@ from verl.utils.device import get_resource_name
 from verl.workers.rollout.base import BaseRollout
 from verl.workers.rollout.replica import RolloutReplica
 
+from verl_dots.engines.carried_weights import carried
 from verl_dots.engines.server import EngineServer, engine_kwargs
 
 UPDATE_TIMEOUT_SECONDS = 600.0
@@ -115,7 +116,7 @@ class EngineAdapter(BaseRollout):
             raise NotImplementedError(f"rollout.name=hf takes whole weights, not {wire_format!r}")
         if peft_config is not None:
             raise NotImplementedError("rollout.name=hf takes merged LoRA weights: set model.lora.merge=True")
-        named = {name: tensor.detach().to("cpu", copy=True) for name, tensor in weights}
+        named = carried(weights)
         seconds = engine_kwargs(self.config).get("update_timeout_seconds", UPDATE_TIMEOUT_SECONDS)
         try:
             await asyncio.wait_for(self._handle().update_weights.remote(named, global_steps), seconds)

@@ -11,6 +11,7 @@ import torch
 from verl.plugin.platform import get_platform
 from verl.workers.rollout.replica import TokenOutput
 
+from verl_dots.engines.carried_weights import Carried, arrived
 from verl_dots.engines.many import ServesMany
 from verl_dots.rollout.loading import load_engine
 from verl_dots.rollout.request import Request, SamplingParams
@@ -85,9 +86,9 @@ class EngineServer(ServesMany):
             extra_fields={"global_steps": done.weights_version},
         )
 
-    async def update_weights(self, weights: dict[str, torch.Tensor], global_steps: int | None = None) -> None:
+    async def update_weights(self, weights: dict[str, Carried], global_steps: int | None = None) -> None:
         """Replace all weights; they are version `global_steps` from now on."""
-        await self.service.load_weights(weights, global_steps)
+        await self.service.load_weights(arrived(weights), global_steps)
 
     async def set_global_steps(self, global_steps: int) -> None:
         """Name the version of the present weights."""
