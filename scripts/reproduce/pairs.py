@@ -23,6 +23,8 @@ class Pair(NamedTuple):
 
 
 PAIRS = (
+    Pair("grpo_bypass", "grpo", "no second forward pass for the log-probs of rollouts, as in DOTS + RR here"),
+    Pair("dots_rr", "grpo_bypass", "all of DOTS and replay, where neither has that pass"),
     Pair("dots_rr", "dots", "half of each batch is replayed"),
     Pair("adarft_rr", "adarft", "half of each batch is replayed"),
     Pair("dots_rr_levels", "dots_rr", "the predictor knows the levels, and no round is uniform"),
@@ -32,7 +34,7 @@ PAIRS = (
 
 
 def pairs_table(by_seed: pd.DataFrame) -> Table:
-    """The differences of final accuracy and of generated tokens, of the combinations and seeds that both have.
+    """The differences of accuracy, tokens and time of a step, of the combinations and seeds that both have.
 
     Args:
         by_seed: of `verl_dots.evidence.measures`.
@@ -40,7 +42,7 @@ def pairs_table(by_seed: pd.DataFrame) -> Table:
     rows = tuple(row for pair in PAIRS if (row := _row(pair, by_seed)))
     columns = (
         Column("method"), Column("against"), Column("what differs"), Column("final accuracy", "points"),
-        Column("generated tokens", "%", digits=0), Column("better in"),
+        Column("generated tokens", "%", digits=0), Column("time of a step", "%", digits=0), Column("better in"),
     )  # fmt: skip
     return Table("pairs", "What a part brings", columns, (Section("", rows),))
 
@@ -55,7 +57,13 @@ def _row(pair: Pair, by_seed: pd.DataFrame) -> tuple[Cell, ...] | None:
     tokens = 100 * ((one.generated_tokens / other.generated_tokens).loc[both] - 1)
     labels = (LOOKS[pair.method].label, LOOKS[pair.other].label)
     better = f"{int((points > 0).sum())} of {len(points)}"
-    return (*labels, pair.differ, _figure(points), _figure(tokens), better)
+    return (*labels, pair.differ, _figure(points), _figure(tokens), _time(one.loc[both], other.loc[both]), better)
+
+
+def _time(one: pd.DataFrame, other: pd.DataFrame) -> Cell:
+    """By how much a step takes longer: each against the baseline's of its round, which no two rounds share."""
+    ratios = (one.step_ratio / other.step_ratio).groupby(level="combination").mean().dropna()
+    return Figure(100 * (over_seeds.mean(ratios.tolist()) - 1)) if len(ratios) else Missing(Why.NOT_MEASURED)
 
 
 def _figure(difference: pd.Series) -> Cell:

@@ -19,6 +19,7 @@ from scripts.reproduce.pairs import pairs_table
 from scripts.sections import asked, settle, with_section
 from verl_dots.evidence import rendering, results, saved
 from verl_dots.evidence.cells import Column, Section, Table
+from verl_dots.evidence.combinations import those_apart
 from verl_dots.evidence.measuring import measure
 from verl_dots.evidence.merging import merged
 from verl_dots.evidence.read import read_evidence
@@ -70,8 +71,13 @@ def combinations_table(matrix: Matrix, there: set[str]) -> Table:
 def tables_of(evidence: Evidence, folder: Path) -> dict[str, Table]:
     """All tables of an evidence by their names; `folder` holds the matrix and the claims."""
     about = results.read_about(folder / MATRIX, folder / CLAIMS)
-    measured = measure(evidence, stand_in=False)
-    made = [*results.result_tables(evidence, measured, about), pairs_table(measured.by_seed)]
+    apart = those_apart(about.combinations)
+    measured = measure(evidence, stand_in=False, apart=apart)
+    by_seed = measured.by_seed
+    made = [
+        *results.result_tables(evidence, measured, about),
+        pairs_table(by_seed[~by_seed.combination.isin(apart)]),
+    ]
     return {table.name: table for table in made}
 
 
@@ -105,7 +111,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     made = tables_of(evidence, FOLDER)
     differs = settle(DOCUMENT, text_of(evidence, made, FOLDER), options.write)
     if options.write:
-        front.draw_curves(evidence, KEPT)
+        front.draw_curves(evidence, KEPT, those_apart(results.read_about(FOLDER / MATRIX, None).combinations))
     table = front.table_of(made["overview"])
     return differs | settle(FRONT, with_section(FRONT, front.SECTION, SCRIPT, table), options.write)
 

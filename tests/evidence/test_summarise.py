@@ -67,3 +67,16 @@ def test_combinations_count_alike_whatever_their_seeds():
     runs["dots", 1, "accuracy", "b"] = run({0: 0.0, 10: 0.3})
     failed = row_of(measure(evidence(runs), smoothing="none"), "dots", combination=OVERALL)
     assert math.isnan(failed["mean"]) and (failed["seeds"], failed["reached"]) == (3, 2)
+
+
+def test_a_combination_that_stands_apart_is_no_part_of_the_mean():
+    runs = {("grpo", 1, "accuracy", name): GRPO for name in "abc"}
+    runs |= {("dots", 1, "accuracy", "a"): at(8), ("dots", 1, "accuracy", "b"): at(6)}
+    runs |= {("dots", 1, "accuracy", "c"): at(1), ("e3", 1, "accuracy", "c"): at(1)}
+    found = measure(evidence(runs), smoothing="none", apart=["c"])
+    assert row_of(found, "dots", combination=OVERALL)["mean"] == pytest.approx((0.2 + 0.4) / 2)
+    assert row_of(found, "dots", combination="c")["mean"] == pytest.approx(0.9)
+    overall = found.summary[found.summary.combination == OVERALL]
+    assert "e3" not in set(overall.method)  # which has no run of the others
+    alone = measure(evidence(runs), smoothing="none", apart=["b", "c"]).summary
+    assert OVERALL not in set(alone.combination)  # of one there is no mean

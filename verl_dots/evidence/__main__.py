@@ -17,6 +17,7 @@ from rich.console import Console
 
 from verl_dots.evidence import results, saved
 from verl_dots.evidence.agreement import agreement
+from verl_dots.evidence.combinations import those_apart
 from verl_dots.evidence.curves import DEFAULT_SMOOTHING, SMOOTHINGS
 from verl_dots.evidence.measures import cost_column, saved_column
 from verl_dots.evidence.measuring import Measured, measure
@@ -61,7 +62,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             found = agreement(evidence.runs, saved.load(options.check).runs)
             console.print(f"{options.check}: {found.sentence}")
             status = 1 if found.different else 0
-        measured = measure(evidence, options.baseline, options.smoothing, options.tolerance)
+        apart = those_apart(about.combinations)
+        measured = measure(evidence, options.baseline, options.smoothing, options.tolerance, apart=apart)
         for name, write in OUTPUTS.items():
             write(evidence, measured, options.out / name)
         results.write_results(evidence, measured, options.out, about)

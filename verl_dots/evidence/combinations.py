@@ -20,11 +20,13 @@ class Combination:
         title: for a reader; its name where empty.
         paper: the recipe of recipes/ that it repeats, `dots/math-1.5b_math`; empty for none.
         stands_for: the row of a paper that it imitates at another scale, in words; empty for none.
+        apart: whether it has sections of its own alone, and the mean of combinations leaves it out.
     """
 
     title: str = ""
     paper: str = ""
     stands_for: str = ""
+    apart: bool = False
 
 
 Combinations = Mapping[str, Combination]
@@ -49,6 +51,11 @@ def described(evidence: Evidence, given: Combinations) -> dict[str, Combination]
         if one.paper and repeated.setdefault(one.paper, name) != name:
             raise ValueError(f"{name!r} and {repeated[one.paper]!r} both repeat {one.paper!r}; let one do so")
     return known
+
+
+def those_apart(combinations: Combinations) -> frozenset[str]:
+    """Names of the combinations that the mean leaves out."""
+    return frozenset(name for name, one in combinations.items() if one.apart)
 
 
 def title(name: str, combinations: Combinations) -> str:

@@ -38,7 +38,8 @@ interval where they are of timing runs: all seeds share their mean, and what is 
 steps alone.
 
 With two combinations or more, rows of the combination `OVERALL` hold the mean over all of them, each alike, and its
-interval over their seeds; `std` is that between combinations. It is nan where a method lacks one of them.
+interval over their seeds; `std` is that between combinations. It is nan where a method lacks one of them. Combinations
+that stand apart do not count.
 
 `measuring.measure` makes both.
 """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,6 +39,7 @@ def measure(
     smoothing: str = DEFAULT_SMOOTHING,
     tolerance: float = 0.0,
     stand_in: bool = True,
+    apart: Collection[str] = (),
 ) -> Measured:
     """Return the measures of all accuracy runs, each against the baseline's of its combination and seed.
 
@@ -46,6 +48,7 @@ def measure(
         tolerance: how far below the target an accuracy that is kept may fall later; at least 0.
         stand_in: whether accuracy runs tell the time of a step where there are no timing runs. They do so only if
             nothing else ran beside them.
+        apart: combinations that the mean of combinations leaves out.
 
     Raises:
         EvidenceError: a combination without runs of the baseline, an unknown smoothing, or a tolerance below 0.
@@ -73,7 +76,7 @@ def measure(
     parts = sorted(name for name in by_seed.columns if name.startswith(PART))
     by_seed = by_seed[[*(name for name in by_seed.columns if name not in parts), *parts]]
     require_totals(by_seed)
-    return Measured(by_seed, summarise(by_seed), tuple(notes))
+    return Measured(by_seed, summarise(by_seed, apart), tuple(notes))
 
 
 def require_totals(by_seed: pd.DataFrame) -> None:

@@ -44,7 +44,8 @@ def read_about(matrix: Path | None, claims: Path | None, commands: str = "") -> 
     """Titles and rows of a matrix file (recipes/evidence), and the claims of another.
 
     Args:
-        matrix: has an entry `combinations`: name -> {title, row, ...}; `paper` is the recipe that one repeats.
+        matrix: has an entry `combinations`: name -> {title, row, ...}; `paper` is the recipe that one repeats, and
+            `apart` says that the mean of combinations leaves it out.
 
     Raises:
         Refusal: a file cannot be read, or holds something else.
@@ -62,7 +63,10 @@ def _combination(where: str, of: Mapping[str, Any]) -> Combination:
     for name, text in texts.items():
         if not isinstance(text, str):
             raise ConfigError(f"{where}.{name}={text!r:.80}: must be text", key=name, reason="type")
-    return Combination(*texts.values())
+    apart = of.get("apart", False)
+    if not isinstance(apart, bool):
+        raise ConfigError(f"{where}.apart={apart!r:.80}: must be true or false", key="apart", reason="type")
+    return Combination(*texts.values(), apart=apart)
 
 
 def facts(evidence: Evidence) -> dict[str, str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -14,14 +14,18 @@ from verl_dots.evidence.records import TIMING_RUN
 Values = Mapping[tuple[str, str], pd.DataFrame]
 
 
-def summarise(by_seed: pd.DataFrame) -> pd.DataFrame:
-    """Return `summary`: combinations, methods and measures in the order of `by_seed`."""
+def summarise(by_seed: pd.DataFrame, apart: Collection[str] = ()) -> pd.DataFrame:
+    """Return `summary`: combinations, methods and measures in the order of `by_seed`.
+
+    Args:
+        apart: combinations that the mean of combinations leaves out.
+    """
     names = [name for name in by_seed.select_dtypes("number").columns if name != "seed"]
     groups: Values = dict(list(by_seed.groupby(["combination", "method"], sort=False)))
     rows = [(*key, name, *_over_seeds(table, name)) for key, table in groups.items() for name in names]
-    combinations = list(dict.fromkeys(by_seed["combination"]))
+    combinations = [name for name in dict.fromkeys(by_seed["combination"]) if name not in apart]
     if len(combinations) > 1:
-        for method in dict.fromkeys(by_seed["method"]):
+        for method in dict.fromkeys(by_seed[by_seed["combination"].isin(combinations)]["method"]):
             tables = [groups.get((combination, method)) for combination in combinations]
             rows += [(OVERALL, method, name, *_over_combinations(tables, name)) for name in names]
     return pd.DataFrame(rows, columns=list(SUMMARY_COLUMNS))

@@ -1,9 +1,11 @@
 """Methods beside each other: differences by hand, of the runs that both have."""
 
+import math
+
 import pandas as pd
 
 from scripts.reproduce.pairs import PAIRS, pairs_table
-from verl_dots.evidence.cells import text_of
+from verl_dots.evidence.cells import Missing, Why, text_of
 from verl_dots.evidence.methods import LOOKS
 
 # combination, method, seed, final accuracy, tokens
@@ -14,6 +16,8 @@ RUNS = [
     ("b", "dots_rr", 2, 0.64, 100.0), ("c", "dots_rr", 1, 0.10, 100.0),
 ]  # fmt: skip
 BY_SEED = pd.DataFrame(RUNS, columns=["combination", "method", "seed", "final_accuracy", "generated_tokens"])
+# Seconds of a step over the baseline's; b was not timed.
+BY_SEED["step_ratio"] = [{("a", "dots"): 0.8, ("a", "dots_rr"): 0.6}.get(run[:2], math.nan) for run in RUNS]
 
 
 def test_a_pair_is_compared_on_what_both_have_each_combination_alike():
@@ -21,6 +25,12 @@ def test_a_pair_is_compared_on_what_both_have_each_combination_alike():
     # Of a: 2 and -2 points; of b: 4 and 4. Tokens: -40 % and -50 %.
     assert row[:2] == ("DOTS + RR", "DOTS") and row[-1] == "3 of 4"
     assert text_of(row[3], 2) == "2.00 [1.00, 3.00]" and text_of(row[4], 0) == "-45 [-45, -45]"
+    assert text_of(row[5], 0) == "-25"
+
+
+def test_the_time_of_steps_that_were_not_timed_is_not_measured():
+    (row,) = pairs_table(BY_SEED[BY_SEED.combination == "b"]).sections[0].rows
+    assert row[5] == Missing(Why.NOT_MEASURED)
 
 
 def test_one_run_has_no_interval_and_none_no_row():
