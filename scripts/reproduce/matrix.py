@@ -30,11 +30,12 @@ class Timing:
 
 @dataclass(frozen=True)
 class Method:
-    """A recipe of recipes/cpu and the overrides that make it this method."""
+    """A recipe of recipes/cpu, and the overrides that make it this method; `timed` are of its timing runs alone."""
 
     name: str
     recipe: str
     overrides: tuple[str, ...] = ()
+    timed: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -23,9 +23,7 @@ class Pair(NamedTuple):
 
 
 PAIRS = (
-    Pair("grpo_bypass", "grpo", "no second forward pass for the log-probs of rollouts, as in DOTS + RR here"),
-    Pair("dots_rr", "grpo_bypass", "all of DOTS and replay, where neither has that pass"),
-    Pair("dots_rr", "dots", "half of each batch is replayed"),
+    Pair("dots_rr", "dots", "half of a batch is replayed, less where references are trained on"),
     Pair("adarft_rr", "adarft", "half of each batch is replayed"),
     Pair("dots_rr_levels", "dots_rr", "the predictor knows the levels, and no round is uniform"),
     Pair("dots", "adarft", "questions of predicted difficulty 0.5, in place of those nearest to a target level"),

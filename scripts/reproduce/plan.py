@@ -71,9 +71,16 @@ def planned_runs(matrix: Matrix, kinds: Sequence[str], folder: Path) -> list[Pla
             triples = [(c, m, s) for s in matrix.seeds for m in methods for c in matrix.combinations.values()]
         else:
             rounds = range(1, matrix.time.rounds + 1)
-            triples = [(c, m, s) for s in rounds for c in matrix.combinations.values() for m in methods]
+            # Another method is first each time: none always follows the start, or the same one.
+            places = list(enumerate(matrix.combinations.values()))
+            triples = [(c, m, s) for s in rounds for place, c in places for m in _turned(methods, place + s - 1)]
         runs += [_planned(matrix, kind, *triple, folder) for triple in triples]
     return runs
+
+
+def _turned(methods: Sequence[Method], by: int) -> list[Method]:
+    by %= len(methods)
+    return [*methods[by:], *methods[:by]]
 
 
 def _planned(matrix: Matrix, kind: str, combination: Combination, method: Method, seed: int, folder: Path) -> Planned:
@@ -90,6 +97,7 @@ def _planned(matrix: Matrix, kind: str, combination: Combination, method: Method
     else:
         overrides += [f"trainer.test_freq={combination.test_freq}", f"trainer.save_freq={combination.save_freq}"]
     overrides += [*method.overrides, *combination.overrides, *combination.of_method.get(method.name, ())]
+    overrides += method.timed if timing else ()
     variables = {"DATA": combination.data, "MODEL": combination.model, "SEED": str(seed), "STEPS": str(steps)}
     place = folder / combination.name / (TIMED if timing else "") / f"{method.name}-seed{seed}"
     command = ("bash", f"recipes/cpu/{method.recipe}.sh", *overrides)

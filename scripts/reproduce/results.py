@@ -35,13 +35,16 @@ SHOWN = ("claims", "overview", "pairs", "seeds")
 BEGIN = """<!-- made by python -m scripts.reproduce.results --write, of recipes/evidence/results; not to be edited -->
 # Results
 
-Every figure here was measured on the machines named below, by the runs whose seeds are listed at the end.
+Every figure of a method was measured by the runs that "Every seed" lists, on the machines named here.
 A claim that failed is shown as missed. Nothing was measured on a GPU.
 A final accuracy is the mean of a run's last three validations. Brackets are 95 % bootstrap intervals.
 Of three seeds such an interval is their range; it shows how far they lie apart and is no test.
-The time of a step is the mean over timing runs, each alone on the machine beside GRPO's of the same round.
-All seeds share it, so it has no interval, and a total has the spread of the steps alone.
-Effective groups are those of a batch. Reused references, which are kept because they are effective, count.
+The time of a step is of timing runs, each alone on the machine beside GRPO's of the same round.
+Their rounds are few, and all seeds share them: a time of a step has no interval, and a total has that of its steps.
+All methods of timing runs recompute the log-probs of fresh rollouts, as verl does.
+Effective groups are of those that are trained on for the first time. Replayed ones, all effective, are left out.
+MoPPS and E3 learn a question's difficulty from its own rollouts: they train on 80 questions, the others on 4,096.
+DASH leaves out rows without advantage, so its updates and its accuracy are GRPO's.
 
 ```bash
 bash scripts/reproduce.sh --scale cpu --check              # make all runs, and compare their fingerprints with these

@@ -35,7 +35,7 @@
 `reached` have a value. Where one has none, the four are nan: a mean of the others would favour the method that fails
 more often. A method's seeds are paired with the baseline's, so savings are means of savings. Times of a step have no
 interval where they are of timing runs: all seeds share their mean, and what is saved in total has the spread of the
-steps alone.
+steps alone, and no interval where all seeds have the same steps.
 
 With two combinations or more, rows of the combination `OVERALL` hold the mean over all of them, each alike, and its
 interval over their seeds; `std` is that between combinations. It is nan where a method lacks one of them. Combinations

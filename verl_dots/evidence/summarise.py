@@ -11,6 +11,9 @@ from verl_dots.evidence import over_seeds
 from verl_dots.evidence.measures import OVERALL, PART, SUMMARY_COLUMNS
 from verl_dots.evidence.records import TIMING_RUN
 
+# Columns of `by_seed` that a time of a step is part of.
+IN_TOTAL = ("saved_time_", "time_ratio_")
+
 Values = Mapping[tuple[str, str], pd.DataFrame]
 
 
@@ -40,6 +43,13 @@ def _of_rounds(table: pd.DataFrame) -> bool:
     return bool((table["step_source"] == TIMING_RUN).any())
 
 
+def _ends(tables: Sequence[pd.DataFrame], name: str) -> tuple[float, float]:
+    """The interval of a mean; none of what all seeds share: a time of a step, or a total of equal steps."""
+    groups = [table[name].tolist() for table in tables]
+    shared = _timed(name) or (name.startswith(IN_TOTAL) and all(len(set(values)) == 1 for values in groups))
+    return (np.nan, np.nan) if shared and any(map(_of_rounds, tables)) else over_seeds.interval(groups)
+
+
 def _over_seeds(table: pd.DataFrame, name: str) -> tuple[float, float, float, float, int, int]:
     """Mean, std, low, high, seeds and reached."""
     values = table[name]
@@ -47,18 +57,14 @@ def _over_seeds(table: pd.DataFrame, name: str) -> tuple[float, float, float, fl
     if reached < len(values):
         return np.nan, np.nan, np.nan, np.nan, len(values), reached
     found = values.tolist()
-    ends = (np.nan, np.nan) if _of_rounds(table) and _timed(name) else over_seeds.interval([found])
-    return over_seeds.mean(found), over_seeds.std(found), *ends, len(found), reached
+    return over_seeds.mean(found), over_seeds.std(found), *_ends([table], name), len(found), reached
 
 
 def _over_combinations(tables: Sequence[pd.DataFrame | None], name: str) -> tuple[float, float, float, float, int, int]:
     """The same, of combinations that count alike; None where the method has no run in one."""
-    there = [table[name] for table in tables if table is not None]
-    seeds, reached = sum(map(len, there)), int(sum(values.notna().sum() for values in there))
+    there = [table for table in tables if table is not None]
+    seeds, reached = sum(map(len, there)), int(sum(table[name].notna().sum() for table in there))
     if len(there) < len(tables) or reached < seeds:
         return np.nan, np.nan, np.nan, np.nan, seeds, reached
-    groups = [values.tolist() for values in there]
-    means = [over_seeds.mean(values) for values in groups]
-    shared = _timed(name) and any(_of_rounds(table) for table in tables if table is not None)
-    ends = (np.nan, np.nan) if shared else over_seeds.interval(groups)
-    return over_seeds.mean(means), over_seeds.std(means), *ends, seeds, reached
+    means = [over_seeds.mean(table[name].tolist()) for table in there]
+    return over_seeds.mean(means), over_seeds.std(means), *_ends(there, name), seeds, reached

@@ -53,10 +53,18 @@ def test_accuracy_runs_come_seed_by_seed_with_grpo_of_each_combination_first(rea
     ]  # fmt: skip
 
 
-def test_timing_runs_come_in_rounds_with_the_methods_of_a_combination_side_by_side(read):
+def test_timing_runs_come_in_rounds_with_the_methods_of_a_combination_side_by_side_in_turn(read):
     assert words(read(), TIMING_RUN) == [
-        "one grpo 1", "one mine 1", "two grpo 1", "two mine 1", "one grpo 2", "one mine 2", "two grpo 2", "two mine 2",
+        "one grpo 1", "one mine 1", "two mine 1", "two grpo 1", "one mine 2", "one grpo 2", "two grpo 2", "two mine 2",
     ]  # fmt: skip
+
+
+def test_overrides_of_timing_runs_come_last_and_are_in_no_other(read):
+    method = {"recipe": "dots_rr", "overrides": ["a=1"], "timed": ["a=2"]}
+    matrix = read(methods={"mine": method, "grpo": {}})
+    of = {run.kind: run for run in planned_runs(matrix, [ACCURACY_RUN, TIMING_RUN], Path("r")) if run.method == "mine"}
+    assert of["time"].command[-1] == "a=2" and "a=1" in of["time"].command
+    assert "a=2" not in of["accuracy"].command
 
 
 def test_a_run_has_the_overrides_of_its_combination_and_method_last(read):
