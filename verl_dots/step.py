@@ -124,7 +124,7 @@ class Step:
         dropped: groups that the step has rolled out and gives up, whatever their rollouts have shown.
         unbiased: uid -> what stands for the mean reward of a group in `mean_reward`: where which groups got all their
             rollouts depends on the first ones, the groups' own means are too far out.
-        forwarded: whether the forward pass of the proximal policy took every row.
+        spared: keys of the rows that no forward pass of the proximal policy took; what stands in is not its.
         other_tokens: response tokens that the step has sampled and does not train on.
         other_rollouts: rollouts that they are of.
     """
@@ -141,9 +141,14 @@ class Step:
     groups: dict[str, Group] = field(default_factory=dict)
     dropped: list[Group] = field(default_factory=list)
     unbiased: dict[str, float] = field(default_factory=dict)
-    forwarded: bool = True
+    spared: Set[str] = field(default_factory=frozenset)
     other_tokens: int = 0
     other_rollouts: int = 0
+
+    @property
+    def forwarded(self) -> bool:
+        """Whether the forward pass of the proximal policy took every row."""
+        return not self.spared
 
     @property
     def new(self) -> list[Group]:

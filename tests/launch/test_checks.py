@@ -193,6 +193,7 @@ dots.entropy_coefficient.enable=True : excluded
 dots.selection.enable=True -> dots.selection.reuse_references : excluded
 dots.selection.mu=3 {WHOLE_ROUNDS} : excluded
 dots.preemptive.prompts=16 dots.selection.mu=8 {WHOLE_ROUNDS} : size
+dots.preemptive.prompts=12 dots.selection.references=0 dots.selection.mu=9 {WHOLE_ROUNDS} : size
 data.custom_cls.path=mine.py : excluded
 {R}.calculate_log_probs=False : excluded
 {R}.temperature=0 : excluded

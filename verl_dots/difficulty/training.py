@@ -5,6 +5,7 @@ served; so the references tell which labeller it is (DOTS, section 3).
 """
 
 import copy
+import logging
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -15,6 +16,8 @@ from verl_dots.difficulty.agreement import pearson
 from verl_dots.difficulty.direct_head import initial_model, remembering
 from verl_dots.difficulty.model import AttentionPredictor, PredictorConfig
 from verl_dots.difficulty.relative_difficulty import relative_difficulty
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -97,6 +100,12 @@ class _Labeller:
     def of(cls, difficulty_P: torch.Tensor, fit: torch.Tensor, dev: torch.Tensor, settings: TrainingConfig):
         fit, dev = (positions[~difficulty_P[positions].isnan()] for positions in (fit, dev))
         references = min(settings.references, len(fit) // 2, len(dev) // 2)
+        if references < settings.references:
+            logger.warning(
+                "%d references a batch, not the %d asked for: a labeller has labels of %d questions to train on and %d "
+                "held out, and half of either at most are references",
+                references, settings.references, len(fit), len(dev),
+            )  # fmt: skip
         return cls(difficulty_P, fit, dev, references, max(1, (len(fit) - references) // settings.batch_size))
 
 

@@ -43,7 +43,8 @@ class Selected:
     ):  # fmt: skip
         self.settings, self.predictor, self.policy, self.rng = settings, predictor, policy, rng
         self.questions, self.rollouts, self.spare = len(policy.difficulty_P), rollouts, spare
-        self.explored = 0 if settings.references else Exploration(settings.explore, fresh, self.questions).count
+        exploration = Exploration.of(settings, fresh, self.questions)
+        self.explored = exploration.count if exploration else 0
         self.batch_size, self.fresh = batch_size - self.explored, fresh - self.explored
         self.batches = rounds_batches(settings, self.questions, self.batch_size)
         least = 0 if settings.references else LEAST

@@ -60,3 +60,19 @@ def test_an_epoch_that_ends_in_a_step_repeats_nothing_in_it():
         batch = one.planned()
         assert len(set(batch)) == 8
         assert not set(one.top_up(2, batch.tolist())) & set(batch)
+
+
+def test_questions_that_a_step_excludes_keep_their_turn():
+    one = curriculum(fresh=4, follow="nothing", within=(1.0, 12.0))
+    got = []
+    for _ in range(9):  # three epochs of 12
+        planned = one.planned().tolist()
+        assert len(set(planned)) == 4
+        got += planned
+        assert one.top_up(0, {1, 2, 3, *planned}).tolist() == []  # as replay asks with nothing to fill
+    assert sorted(got) == sorted([*range(1, 13)] * 3)
+    # Excluded for a whole epoch, they have their turn of it later.
+    one = curriculum(fresh=2, follow="nothing", within=(1.0, 4.0))
+    early = [question for _ in range(3) for question in one.top_up(1, {3, 4}).tolist()]
+    late = [question for _ in range(5) for question in one.top_up(1, ()).tolist()]
+    assert sorted(early + late) == [1, 1, 2, 2, 3, 3, 4, 4]

@@ -1,14 +1,18 @@
 """Rollouts of several steps sampled at once, without Ray: forward passes give -0.25 a token, the engine gave -0.5."""
 
+from types import SimpleNamespace
+
 import pytest
 
 from tests.methods.memory import batch, declared, make_run
 from tests.refusals import refused
 from verl_dots.bridge.agents.failures import RolloutFailure
+from verl_dots.bridge.queue.rows import Rows
 from verl_dots.methods.dash.cache import RolloutCache
 from verl_dots.methods.dash.preemptive_stage import Preemptive
 from verl_dots.methods.loader import DataLoader
 from verl_dots.step import Origin, Step
+from verl_dots.training.trainer import DotsTrainer
 
 
 def stage(prompts=8, updates=None, behaviour="recomputed", **more):
@@ -182,9 +186,21 @@ def test_which_runs_sample_ahead_and_what_they_need():
 
     assert not on(enable=True) and not on(prompts=8) and on(enable=True, prompts=8) and on(enable=True, updates=2)
     assert Preemptive.fresh(make_run({}).dots, 4) == 4
-    assert Preemptive.keeps_ahead and Preemptive.knows_questions and not Preemptive.unequal_groups
+    assert Preemptive.keeps_ahead and Preemptive.knows_questions and Preemptive.unequal_groups
     run = stage()[0].run
     with refused("trainer.v1.trainer_mode"):  # without the trainer "dots"
         Preemptive.refuse(run.config, run.dots)
     with pytest.raises(ValueError, match="dots.preemptive.enable=True keeps text alone"):
         stage(text_only=False)
+
+
+def test_a_cached_batch_that_lost_groups_has_unequal_ones_in_the_step_that_trains_on_it(queue):
+    one, source = stage()
+    one.sampled(step := Step(1), sample(one, source, step, failed=(5, 6, 7)))
+    queue.tags["train"].clear()
+    fill(one, source, Step(2))
+    tags = queue.tags["train"]
+    keys = [key for key, tag in tags.items() if not tag.get("is_prompt")]
+    rows = Rows.of(keys, [tags[key] for key in keys])
+    trainer = SimpleNamespace(config=one.run.config, pipeline=SimpleNamespace(unequal_groups=one.unequal_groups))
+    assert len(rows) == 2 and DotsTrainer.has_unequal_groups(trainer, rows, {"training/dropped_groups": 0.0})

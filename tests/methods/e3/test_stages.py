@@ -76,6 +76,12 @@ def test_figures_of_the_budget_are_of_the_caps_that_the_step_was_sampled_within(
     assert shown(one, Step(3)) == {}
 
 
+def test_caps_are_not_told_of_rollouts_that_an_earlier_step_sampled():
+    figures = shown(budget(), step_of(WHOLE, Origin.CACHED))
+    assert figures["budget/rollouts/max"] == 4 and "budget/rollouts/least" not in figures
+    assert "budget/rollouts/most" not in figures
+
+
 def test_a_restored_budget_deals_the_same_and_belongs_to_its_n(tmp_path):
     one, restored = budget(), budget()
     shown(one, step_of(WHOLE))

@@ -193,3 +193,17 @@ def test_the_groups_advantage_compares_rollouts_of_one_output():
     one.observe(Step(1), Rows.of(["a_0_0", "a_1_0"], [{}, {}]))
     with pytest.raises(ValueError, match="adv_estimator=grpo_rr compares rollouts of one output each"):
         one.observe(Step(1), Rows.of(["a_0_0", "a_0_1"], [{}, {}]))
+
+
+def test_figures_of_the_weights_are_of_rows_whose_log_probs_were_computed():
+    one, (step, rows) = stage("grpo_rr_decoupled"), two_ages(fresh=0)
+    step.spared = frozenset(rows.keys[1:])  # as DASH's filter spares rows that leave the update
+    forward(one, step, rows, {})
+    rows.at([1]).put({"old_log_probs": rows.at([1]).get("rollout_log_probs")[0]})
+    one._write_weights(rows, set(), step.spared)
+    assert one.metrics(step)["loss/weights/max"] == pytest.approx(WEIGHT)
+    assert one.metrics(step)["loss/weights/effective_sample_size"] == pytest.approx(1.0)  # of equal weights
+    spared, (step, rows) = stage("grpo_rr_decoupled"), two_ages(fresh=0)
+    step.spared = frozenset(rows.keys)
+    forward(spared, step, rows, {})
+    assert spared.metrics(step) == {}

@@ -129,3 +129,16 @@ def test_at_random_questions_come_first_that_the_round_has_neither_handed_out_no
         first = one.next_batch().tolist()
         assert set(one.top_up(6, first, rng(seed))) == {4, 5, 6, 7, 8, 9}
         assert set(one.top_up(2, first, rng(seed))) <= {2, 3, 4, 5, 6, 7, 8, 9}
+
+
+def test_what_was_handed_out_comes_again_only_where_the_rest_does_not_fill_the_round():
+    for seed in range(20):
+        one = drawn(sizes=(4, 4), tau=0.1)
+        first = one.next_batch().tolist()
+        more = one.top_up(5, first, rng(seed)).tolist()  # one question is left, and a batch of 4 to come
+        (left,) = {*range(10)} - {*first, *more}
+        assert one.follow(0.9, 0.1, rng(seed)) and left in (again := one.next_batch().tolist())
+        assert len(set(again)) == 4
+    one.draw((4, 4), 2, 0.5, 0.1, rng())  # of a round that has handed out all: any, each once
+    batches = [*one.next_batch().tolist(), *one.next_batch().tolist()]
+    assert len(set(batches)) == 8

@@ -107,13 +107,12 @@ class TargetCurriculum:
         return float(self._used_P.mean())
 
     def _next_of_epoch(self, count: int, candidates: np.ndarray) -> np.ndarray:
-        self._order = self._order[np.isin(self._order, candidates)]
-        chosen, self._order = self._order[:count], self._order[count:]
-        if len(chosen) < count:
-            self._order = self.rng.permutation(self._allowed)
-            rest = self._order[np.isin(self._order, np.setdiff1d(candidates, chosen))][: count - len(chosen)]
-            self._order = self._order[~np.isin(self._order, rest)]
-            chosen = np.concatenate([chosen, rest])
+        """Those whose turn is next. What is no candidate keeps its turn, also when the next epoch begins."""
+        if len(np.intersect1d(self._order, candidates)) < count:
+            self._order = np.concatenate([self._order, self.rng.permutation(self._allowed)])
+        places = np.sort(np.unique(self._order, return_index=True)[1])  # the next turn of each question
+        places = places[np.isin(self._order[places], candidates)][:count]
+        chosen, self._order = self._order[places], np.delete(self._order, places)
         return chosen
 
     def state_dict(self) -> dict[str, Any]:

@@ -105,7 +105,7 @@ class Filter(Stage):
             inner(part, metrics)
         self._account(field, part, rows, time.perf_counter() - began)
         if self._leaving is not None:
-            step.forwarded = False
+            step.spared = self._leaving
             self._stand_in(rows, field)
 
     def _staying(self, rows: Rows) -> Rows:

@@ -29,6 +29,7 @@ class Preemptive(Store):
     }
 
     keeps_ahead = True
+    unequal_groups = True  # a batch that lost groups when it was sampled lacks them in each step that trains on it
     refuse = staticmethod(refuse_preemptive)
 
     def __init__(self, run: Run):

@@ -21,7 +21,7 @@ from verl_dots.methods.e3.temperature_state import TemperatureController
 from verl_dots.methods.entropy import token_entropy
 from verl_dots.methods.hooks import Stage
 from verl_dots.methods.run import Run, Scores
-from verl_dots.step import Step, columns
+from verl_dots.step import Origin, Step, columns
 
 QUANTILES = (10, 50, 90)
 
@@ -35,8 +35,8 @@ class Budget(Stage):
         "rollouts/max": "rollouts of the step's question with the most",
         "rollouts/std": "standard deviation over its questions",
         **{f"rollouts/p{share}": f"least number that {share} % of its questions do not exceed" for share in QUANTILES},
-        "rollouts/least": "fewest that the epoch's caps allow",
-        "rollouts/most": "most that they allow",
+        "rollouts/least": "fewest that the epoch's caps allow; absent where the rollouts were sampled in another step",
+        "rollouts/most": "most that they allow; absent likewise",
         "epoch": "epochs of rollouts so far, by which the caps widen",
     }
     knows_questions = True
@@ -61,10 +61,12 @@ class Budget(Stage):
         """Take in the groups of the questions that were chosen."""
         if not step.chosen:
             return
-        least, most = self.budget.caps  # that these were sampled within
+        least, most = self.budget.caps
         questions_N, rewards_N, size_N = columns(step.chosen)
         self.budget.observe(questions_N, rewards_N, size_N)
-        figures = {"min": size_N.min(), "max": size_N.max(), "std": size_N.std(), "least": least, "most": most}
+        figures = {"min": size_N.min(), "max": size_N.max(), "std": size_N.std()}
+        if all(group.origin is not Origin.CACHED for group in step.chosen):
+            figures |= {"least": least, "most": most}
         quantiles = np.percentile(size_N, QUANTILES, method="inverted_cdf")  # each the size of a group
         figures |= {f"p{share}": quantile for share, quantile in zip(QUANTILES, quantiles, strict=True)}
         self._figures = {f"budget/rollouts/{name}": float(value) for name, value in figures.items()}

@@ -5,7 +5,7 @@ unless the engine's log-probs are taken. grpo_rr_decoupled: old_log_probs are th
 rollout_is_weights are proximal / behaviour. Fresh rows whose behaviour is recomputed have weights of exactly 1.
 """
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 
 import torch
 from omegaconf import DictConfig
@@ -82,7 +82,7 @@ class Loss(Stage):
         if self.decoupled:
             if stored:
                 inner(self._part(rows, stored), {} if own else metrics)
-            self._write_weights(rows, set(own) if recompute else set())
+            self._write_weights(rows, set(own) if recompute else set(), step.spared)
         else:
             self._copy_behaviour(rows.at(stored if recompute else range(len(rows))))
         ages = [age_of(tag, step.number) for tag in rows.tags]
@@ -111,15 +111,19 @@ class Loss(Stage):
         if len(part):
             part.put({OLD: part.get("rollout_log_probs")[0]})
 
-    def _write_weights(self, rows: Rows, on_policy: set[int]) -> None:
+    def _write_weights(self, rows: Rows, on_policy: set[int], spared: Set[str]) -> None:
+        """Write each token's weight; its figures are of the rows whose log-probs were computed."""
         proximal, sampled, masks = rows.get(OLD, "rollout_log_probs", "response_mask")
         behaviour = [(proximal if place in on_policy else sampled)[place] for place in range(len(rows))]
         pairs = list(zip(proximal, behaviour, strict=True))
         weights = [behaviour_weights(*pair, self.settings.truncation) for pair in pairs]
         rows.put({"behaviour_log_probs": behaviour, "rollout_is_weights": weights})
-        weight_n = torch.cat(weights)
-        truncated_n = torch.cat([behaviour_weights(*pair) for pair in pairs]) > weight_n
-        sums, largest = ratio_sums(weight_n, truncated_n, torch.cat(masks))
+        counted = [place for place, key in enumerate(rows.keys) if key not in spared]
+        if not counted:
+            return
+        weight_n = torch.cat([weights[place] for place in counted])
+        truncated_n = torch.cat([behaviour_weights(*pairs[place]) for place in counted]) > weight_n
+        sums, largest = ratio_sums(weight_n, truncated_n, torch.cat([masks[place] for place in counted]))
         if figures := ratio_figures(sums):
             self._figures = {
                 "loss/weights/max": largest,

@@ -47,12 +47,17 @@ def refuse_selection(config: DictConfig, dots: DotsConfig) -> None:
         if dots.difficulty.predictor != "online":
             why = "it predicts from reference rollouts alone; set it to online"
             raise excluded("dots.difficulty.predictor", dots.difficulty.predictor, "dots.selection.references=0", why)
-        batch_size = config.data.train_batch_size
-        fresh = round(dots.replay.delta * batch_size) if dots.replay.enable else batch_size
         with refused_as("dots.selection.references", "size"):
-            Exploration(dots.selection.explore, fresh, questions=0)
+            _explored(dots, config.data.train_batch_size)
     if dots.difficulty.device == "cuda" and config.trainer.device == "cpu":
         raise excluded("dots.difficulty.device", "cuda", "device=cpu", "there is no GPU for it; set it to cpu")
+
+
+def _explored(dots: DotsConfig, batch_size: int) -> int:
+    """Questions of a batch that are drawn uniformly; raises ValueError where a step rolls out too few."""
+    fresh = round(dots.replay.delta * batch_size) if dots.replay.enable else batch_size
+    exploration = Exploration.of(dots.selection, fresh, questions=0)
+    return exploration.count if exploration else 0
 
 
 def refuse_selection_questions(config: DictConfig, dots: DotsConfig, questions: Questions, usable: int) -> None:
@@ -60,13 +65,14 @@ def refuse_selection_questions(config: DictConfig, dots: DotsConfig, questions: 
     if not dots.selection.enable:
         return
     batch_size = config.data.train_batch_size
+    selected = batch_size - _explored(dots, batch_size)
     with refused_as("dots.selection.references", "size"):
-        batches = rounds_batches(dots.selection, usable, batch_size)
+        batches = rounds_batches(dots.selection, usable, selected)
     sampled = dots.preemptive.batches(batch_size) if dots.preemptive.off_policy(batch_size) else 1
     if batches % sampled:
         raise ConfigError(
             f"dots.preemptive.prompts={dots.preemptive.prompts} is {sampled} batches, which do not divide a round of "
-            f"selection: with {usable} questions it is {batches} batches of {batch_size} (dots.selection.mu="
+            f"selection: with {usable} questions it is {batches} batches of {selected} (dots.selection.mu="
             f"{dots.selection.mu}); lower it, or add data",
             key="dots.preemptive.prompts",
             reason="size",

@@ -5,10 +5,11 @@ predicted alike; those drawn uniformly can.
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
+from verl_dots.methods.selection.settings import SelectionConfig
 from verl_dots.state import require_equal, require_keys
 
 
@@ -36,6 +37,11 @@ class Exploration:
         self._predicted_P = np.empty(0)  # of this round; empty where nothing was predicted
         self._pending: dict[int, float] = {}  # predicted difficulty of those that were drawn and not measured yet
         self._pairs: list[tuple[float, float]] = []  # (predicted, measured) of the round
+
+    @classmethod
+    def of(cls, settings: SelectionConfig, fresh: int, questions: int) -> Self | None:
+        """Of a run; None where there are references, which tell how good the predictions are."""
+        return None if settings.references else cls(settings.explore, fresh, questions)
 
     def begin_round(self, predicted_P: np.ndarray | None) -> None:
         """Take the predictions that a round is chosen by, None for a uniform one; forget what is not measured."""

@@ -59,7 +59,10 @@ class Round:
     def draw(
         self, sizes: Sequence[int], reserve: int, target: float, tau: float, rng: np.random.Generator, spare: int = 0
     ) -> None:
-        """Draw batches of some sizes, `reserve` further questions, and `spare` more, or as many as are left."""
+        """Draw batches of some sizes, `reserve` further questions, and `spare` more, or as many as are left.
+
+        What was handed out comes again only in a batch that the rest cannot fill.
+        """
         unused_P = self._unused_P.copy()
         chosen = self._draw(unused_P, sum(sizes), target, tau, rng)
         unused_P[chosen] = False
@@ -106,7 +109,10 @@ class Round:
     def _draw(
         self, unused_P: np.ndarray, count: int, target: float, tau: float, rng: np.random.Generator
     ) -> np.ndarray:
-        """Too few of the preferred: all that is unused are candidates."""
+        """Too few of the preferred: all that is unused are candidates; too few of these: all questions."""
+        if (left := int(unused_P.sum())) < count:
+            chosen = np.concatenate([np.flatnonzero(unused_P), self._draw(~unused_P, count - left, target, tau, rng)])
+            return rng.permutation(chosen)
         preferred_P = self._preferred_P & unused_P
         candidates = np.flatnonzero(preferred_P if preferred_P.sum() >= count else unused_P)
         if self.drawn_by_P is None:

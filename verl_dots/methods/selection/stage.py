@@ -76,7 +76,7 @@ class Selection(Source):
         from verl_dots.methods.selection.worker import DifficultyWorkerGroup
 
         settings = run.dots.selection
-        exploration = None if settings.references else Exploration(settings.explore, run.fresh, len(run.questions))
+        exploration = Exploration.of(settings, run.fresh, len(run.questions))
         explored = exploration.count if exploration else 0
         batch_size, fresh = run.batch_size - explored, run.fresh - explored
         further = run.dots.refill.enable or run.dots.stop_early.enable
