@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # From nothing to a table and figures: installs into .venv, makes the testbed and a tiny model, trains GRPO and DOTS with
-# rollout replay on the CPU and compares them. 6 and a half minutes on 2 cores. Run again, it resumes from what is there.
+# rollout replay on the CPU and compares them. 4 and a half to 8 minutes on 2 cores. Run again, it resumes from what is there.
 #   bash scripts/quickstart.sh --quick            runs of 12 steps, in folders of their own
-#   SEEDS="1"  STEPS=60  METHODS="grpo dots_rr"   (methods: the recipes of recipes/cpu)
+#   SEEDS="1"  METHODS="grpo dots_rr"             (methods: the recipes of recipes/cpu)
+#   STEPS=60                                      runs of another length, in folders of their own
 set -euo pipefail
 cd "$(dirname "$0")/.."
 name=quickstart steps=60
@@ -11,6 +12,7 @@ case "${1:-}" in
     --quick) name=quickstart-quick steps=12 ;;
     *) echo "quickstart.sh: unknown argument '$1'; give --quick or nothing" >&2; exit 2 ;;
 esac
+name=$name${STEPS:+-$STEPS}
 source scripts/attend.sh
 source scripts/ready.sh
 source scripts/install.sh

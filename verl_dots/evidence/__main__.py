@@ -1,6 +1,6 @@
 """Measure what methods save, over seeds and over combinations of model and data; tables, figures and a page of it.
 
-    python -m verl_dots.evidence ROOT --out FOLDER [--about MATRIX] [--claims FILE] [--check KEPT]
+    python -m verl_dots.evidence ROOT --out FOLDER [--about MATRIX] [--claims FILE] [--check KEPT] [--stand-in]
 
 ROOT holds run folders as COMBINATION/RUN, and timing runs as COMBINATION/time/RUN; or steps.csv and runs.csv, which an
 earlier call wrote. Written to FOLDER: steps.csv, runs.csv and notes.txt (the evidence), by_seed.csv and summary.csv
@@ -63,7 +63,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             console.print(f"{options.check}: {found.sentence}")
             status = 1 if found.different else 0
         apart = those_apart(about.combinations)
-        measured = measure(evidence, options.baseline, options.smoothing, options.tolerance, apart=apart)
+        settings = {"stand_in": options.stand_in, "apart": apart}
+        measured = measure(evidence, options.baseline, options.smoothing, options.tolerance, **settings)
         for name, write in OUTPUTS.items():
             write(evidence, measured, options.out / name)
         results.write_results(evidence, measured, options.out, about)
@@ -115,6 +116,11 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     )  # fmt: skip
     parser.add_argument("--metric", metavar="KEY", help="metric that counts as the accuracy (default: verl's own)")
     parser.add_argument("--timed", default="time", metavar="NAME", help="folder of timing runs (default: time)")
+    parser.add_argument(
+        "--stand-in", action="store_true",
+        help="take the time of a step from accuracy runs where no timing run tells it; right if each ran alone on "
+        "one machine (default: it is not measured)",
+    )  # fmt: skip
     parser.add_argument("--about", type=Path, metavar="MATRIX", help="file with titles and rows of the combinations")
     parser.add_argument("--claims", type=Path, metavar="FILE", help="what the figures are held against")
     parser.add_argument("--made-by", default="", metavar="TEXT", help="commands that the page names (default: none)")
