@@ -110,7 +110,18 @@ def test_the_newest_complete_one_is_found_whatever_the_tracker_says(tmp_path):
 
 @pytest.mark.parametrize(
     "content, named",
-    [(b"20", 20), (b"20\n", 20), (b"", ""), (b"\0\0", "\0\0"), (b"twenty", "twenty"), (b"-3", "-3"), (b"\xff", "�")],
+    [
+        (b"20", 20),
+        (b"20\n", 20),
+        (b"", ""),
+        (b"\0\0", "\0\0"),
+        (b"twenty", "twenty"),
+        (b"-3", "-3"),
+        (b"\xff", "�"),
+        ("٥".encode(), "٥"),
+        (b"9" * 5000, "9" * 40),
+        (b"123456789012345678", 123456789012345678),
+    ],
 )
 def test_what_the_tracker_says(tmp_path, content, named):
     assert checkpoints.tracked(tmp_path) is None

@@ -23,6 +23,12 @@ def prints(source: str) -> list[int]:
     return [call.lineno for call in calls if isinstance(call.func, ast.Name) and call.func.id == "print"]
 
 
+def reads_of_json(source: str) -> list[int]:
+    """Lines that use `json.load` or `json.loads`."""
+    uses = [node for node in ast.walk(parsed(source)) if isinstance(node, ast.Attribute)]
+    return [use.lineno for use in uses if ast.unparse(use) in ("json.load", "json.loads")]
+
+
 def test_a_long_function_is_named_wherever_it_is():
     lines = "\n".join(["        pass"] * MOST_FUNCTION_LINES)
     assert long_functions(f"class A:\n    async def one(self):\n{lines}\n") == ["one"]
@@ -47,3 +53,14 @@ def test_functions_are_short():
 def test_nothing_prints():
     """Commands write to `verl_dots.terminal`, all else to the log."""
     assert {str(file.relative_to(ROOT)): lines for file in FILES if (lines := prints(file.read_text()))} == {}
+
+
+def test_reads_of_json_are_found():
+    assert reads_of_json("import json\na = json.loads(b)\njson.dumps(a)\nc = map(json.load, d)\n") == [2, 4]
+
+
+def test_json_from_disk_is_read_by_one_function():
+    """`files.parse_json` raises ValueError for all that is wrong with it. Processes of ours tell each other no more."""
+    rooms = {str(file.relative_to(ROOT)) for file in FILES if file.is_relative_to(ROOT / "verl_dots")}
+    found = {name for name in rooms if reads_of_json((ROOT / name).read_text())}
+    assert found == {"verl_dots/files.py", "verl_dots/guard.py", "verl_dots/engines/warm_workers.py"}

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.refusals import refused
-from verl_dots.files import holds_json, read_json, read_yaml, try_output, try_outputs, write_atomically
+from verl_dots.files import holds_json, parse_json, read_json, read_yaml, try_output, try_outputs, write_atomically
 
 
 def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path):
@@ -31,6 +31,15 @@ def test_others_may_read_what_they_may_usually_read(tmp_path):
     finally:
         assert os.umask(before) == 0o027
     assert stat.S_IMODE((tmp_path / "file").stat().st_mode) == 0o640
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[", b"\xff", "[" * 100_000, '{"a":' * 100_000, "9" * 5000], ids=lambda text: text[:9]
+)
+def test_json_that_cannot_be_read_has_one_kind_of_error(text):
+    assert parse_json('{"a": [1, 2.5, null]}') == {"a": [1, 2.5, None]}
+    with pytest.raises(ValueError):
+        parse_json(text)
 
 
 def test_a_place_that_is_tried_is_as_it_was(tmp_path):
@@ -93,6 +102,7 @@ def test_files_of_a_folder_are_a_commands_own_by_the_first(tmp_path):
     [
         (b"", None, "file"),
         (b'{"a": [1, ', "file", "or damaged"),
+        (b"[" * 100_000, "file", "or damaged"),
         (b"[1, 2]", "type", "a list where a dict must be"),
         (b"\xff\xfe\x00", "file", "utf-8"),
         (None, "file", "No such file"),

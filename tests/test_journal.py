@@ -71,7 +71,9 @@ def test_a_journal_with_nothing_done_binds_nobody(path, rest):
 
 
 @pytest.mark.parametrize(
-    "content", ['{"a": 1}\n', "text\n", '[1]\n{"key": 1}\n', '{"settings": {}}\n{}\n', "\xff\xfe\n"]
+    "content",
+    ['{"a": 1}\n', "text\n", '[1]\n{"key": 1}\n', '{"settings": {}}\n{}\n', "\xff\xfe\n", "[" * 100_000 + "\n"],
+    ids=lambda content: content[:9],
 )
 def test_another_file_is_no_journal_and_is_kept(path, content):
     path.parent.mkdir()

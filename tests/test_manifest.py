@@ -67,12 +67,23 @@ def test_a_folder_without_a_list_has_none(folder):
         '{"files": {"data.pt": null}}', '{"version": 2, "files": {"data.pt": 5}}', '{"version": 0, "files": {}}',
         '{"version": 2, "files": {"data.pt": {"bytes": 5}}}', '{"version": "2", "files": {}}',
         '{"version": 2, "files": {"data.pt": {"bytes": true, "sha256": ""}}}', '{"version": [2], "files": {}}',
+        '{"version": true, "files": {"data.pt": 5}}', '{"version": 2.0, "files": {}}', '{"version": null, "files": {}}',
+        '{"files": {"data.pt": -5}}', '{"version": 2, "files": {"data.pt": {"bytes": -5, "sha256": ""}}}',
+        *(f'{{"files": {{"{name}": 5}}}}' for name in ("", "/etc/passwd", "..", "../data.pt", "actor/../../data.pt")),
+        "[" * 100_000, '{"files": {"data.pt": ' + "5" * 5000 + "}}",
     ],
+    ids=lambda content: content[:70],
 )  # fmt: skip
 def test_a_list_that_we_never_write_is_damaged(folder, content):
     (folder / MANIFEST).write_text(content)
     with pytest.raises(ManifestError, match=f"{MANIFEST} is damaged"):
         read_manifest(folder)
+
+
+def test_a_name_that_no_file_has_is_of_none_that_is_there(folder):
+    names = ("a\0b", "x" * 300)
+    (folder / MANIFEST).write_text(json.dumps({"files": dict.fromkeys(names, 5)}))
+    assert changed(folder, read_manifest(folder), checksums=True) == [f"{name} is missing" for name in names]
 
 
 def test_a_list_of_a_later_version_is_refused_by_its_version(folder):

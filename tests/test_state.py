@@ -26,6 +26,21 @@ def test_everything_comes_back_as_it_was(tmp_path):
     assert [array.dtype for array in (*found["queue"], found["inner"]["rows"])] == [np.int64, np.float32, np.float64]
 
 
+@pytest.mark.parametrize(
+    "array",
+    [
+        np.array(5), np.array(True), np.empty((2, 0, 3)), np.arange(6).reshape(2, 3).T, np.arange(6)[::-2],
+        np.broadcast_to(np.float32(1.5), (2, 3)), np.arange(3, dtype=">i8"), np.zeros(2, np.float16),
+    ],
+    ids=lambda array: f"{array.dtype} {array.shape}",
+)  # fmt: skip
+def test_an_array_keeps_its_shape_and_type_however_it_lies_in_memory(tmp_path, array):
+    save_state(tmp_path / "state", "test", {"a": array})
+    found = load_state(tmp_path / "state", "test")["a"]
+    assert (found.shape, found.dtype) == (array.shape, array.dtype.newbyteorder("="))
+    assert found.tolist() == array.tolist()
+
+
 def test_a_restored_generator_goes_on_the_same(tmp_path):
     generator = np.random.default_rng(7)
     generator.random(5)
@@ -99,7 +114,7 @@ def test_what_is_described_by_hand_as_we_do_it_is_read(tmp_path):
 @pytest.mark.parametrize(
     "header",
     [
-        None, "", "{", [], None, "null", "[]", '"text"', "3", {},
+        None, "", "{", "[" * 100_000, "9" * 5000, [], None, "null", "[]", '"text"', "3", {},
         {key: value for key, value in described(ARRAY).items() if key != "state"},
         *({**described(ARRAY), key: None} for key in ("format", "kind", "state", "checksum", "version")),
         *({**described(ARRAY), "version": version} for version in (0, -1, "1", 1.0, True, [1])),
@@ -111,6 +126,16 @@ def test_what_is_described_by_hand_as_we_do_it_is_read(tmp_path):
     ids=lambda header: json.dumps(header)[:60],
 )  # fmt: skip
 def test_a_header_that_we_never_write_is_refused_as_a_damaged_file(tmp_path, header):
+    path = handmade(tmp_path / "state", header)
+    with refused(str(path), "damaged"):
+        load_state(path, "test")
+
+
+@pytest.mark.parametrize("depth", range(100, 1200, 100))
+def test_a_header_that_is_too_deep_is_refused_wherever_that_is_noticed(tmp_path, depth):
+    """Reading its JSON, its checksum and its arrays each take some of the stack."""
+    state = '{"dict":{"a":' * depth + '{"dict":{}}' + "}}" * depth
+    header = json.dumps(described({})).replace('"state": {}', f'"state": {state}')
     path = handmade(tmp_path / "state", header)
     with refused(str(path), "damaged"):
         load_state(path, "test")

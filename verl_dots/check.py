@@ -24,7 +24,7 @@ from verl_dots.data.column_types import type_problems
 from verl_dots.data.columns import require_free_columns
 from verl_dots.data.file_lists import QuestionError
 from verl_dots.data.file_report import ERRORS, KINDS, UNMATCHABLE, WARNINGS, FileReport
-from verl_dots.files import OutputError
+from verl_dots.files import OutputError, parse_json
 from verl_dots.reporting.tables import NOTHING, markdown
 from verl_dots.rewards import compute
 from verl_dots.terminal import errors, output
@@ -178,8 +178,8 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 def _mapping(text: str) -> dict[str, Any]:
     """A JSON object that sets none of what is set here."""
     try:
-        value = json.loads(text)
-    except (ValueError, RecursionError) as error:
+        value = parse_json(text)
+    except ValueError as error:
         raise argparse.ArgumentTypeError(f"{text:.200} is no JSON ({error}); give an object, {EXAMPLE}") from error
     if not isinstance(value, dict):
         raise argparse.ArgumentTypeError(f"{text:.200} is no JSON object; give one, {EXAMPLE}")

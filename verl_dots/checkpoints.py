@@ -10,32 +10,25 @@ complete.json lists every file with its size and checksum. A checkpoint of stock
 files alone; so is one that verl writes in the background, which ends after the step that began it.
 """
 
-import json
 import logging
 import re
 import shutil
 import time
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from verl_dots.files import free_name, is_partial, write_atomically
 from verl_dots.manifest import MANIFEST, ManifestError, changed, files_below, read_manifest
+from verl_dots.model_files import SHARDS, archive_faults, model_faults
 from verl_dots.state import Kind, StateError, load_state
 
 logger = logging.getLogger(__name__)
 
 TRACKER = "latest_checkpointed_iteration.txt"
+SHOWN = 40  # characters of a tracker that names no step
 DATA = "data.pt"
 RECORD = "run.state"  # comes first of what a run of this package saves
-FSDP = "fsdp_config.json"  # beside the shards of every FSDP checkpoint
-MEGATRON = ("transformer_config.json", "ckpt_contents.json")  # the first is written early, the second last
-SHARDS = {
-    "model": "model_world_size_{ranks}_rank_{rank}.pt",
-    "optimizer": "optim_world_size_{ranks}_rank_{rank}.pt",
-    "extra": "extra_state_world_size_{ranks}_rank_{rank}.pt",
-}
 _STEP = re.compile(r"global_step_(0|[1-9][0-9]*)")  # as verl writes it, and no other way
 
 
@@ -91,9 +84,9 @@ def faults(folder: Path, needs: Needs, checksums: bool = False) -> list[str]:
         return [f"{MANIFEST} is missing: it was not saved to its end"]
     found = changed(folder, listed or {}, checksums)
     if needs.data:
-        found += _archive_fault(folder, DATA)
+        found += archive_faults(folder, DATA)
     for model in needs.models:
-        found += _model_faults(folder, model, needs.contents, by_list=listed is not None)
+        found += model_faults(folder, model, needs.contents, by_list=listed is not None)
     for kind in needs.states:
         try:
             load_state(folder / f"{kind.name}.safetensors", kind)
@@ -122,12 +115,12 @@ def describe(skipped: Mapping[Path, list[str]], most: int = 2) -> str:
 
 
 def tracked(run: Path) -> int | str | None:
-    """The step that the tracker names, its text where that is no number, None where there is no tracker."""
+    """The step that the tracker names, its text where that is no step, None where there is no tracker."""
     file = run / TRACKER
     if not file.is_file():
         return None
     text = file.read_bytes().decode(errors="replace").strip()
-    return int(text) if text.isascii() and text.isdigit() else text
+    return int(text) if re.fullmatch("[0-9]{1,18}", text) else text[:SHOWN]
 
 
 def write_tracker(run: Path, step: int) -> None:
@@ -206,45 +199,3 @@ def set_aside(run: Path, after: int) -> Path | None:
     names = ", ".join(folder.name for folder in newer)
     logger.warning("%s: the run begins after step %d; its earlier %s are kept in %s", run, after, names, place.name)
     return place
-
-
-def _archive_fault(folder: Path, name: str) -> list[str]:
-    """torch.save writes a zip archive, whose directory comes last: one cut short is none."""
-    file = folder / name
-    if not file.is_file():
-        return [f"{name} is missing"]
-    return [] if zipfile.is_zipfile(file) else [f"{name} is damaged or cut short"]
-
-
-def _model_faults(folder: Path, model: str, contents: tuple[str, ...], by_list: bool) -> list[str]:
-    """Of the actor or the critic. A list of files tells what this node saw; without one all ranks must be there."""
-    place = folder / model
-    if not place.is_dir():
-        return [f"{model}/ is missing"]
-    if not (place / FSDP).is_file():
-        started, done = (place / name for name in MEGATRON)
-        if started.is_file() and not done.is_file() and not by_list:
-            return [f"{model}/{done.name} is missing: it was not written to its end"]
-        if any(place.glob("*_world_size_*")):
-            return [f"{model}/{FSDP} is missing"]
-        return [] if any(file.stat().st_size for file in files_below(place)) else [f"{model}/ is empty"]
-    ranks = world_size(place)
-    if ranks is None:
-        return [f"{model}/{FSDP} is damaged"]
-    found = []
-    for kind in contents:
-        if kind not in SHARDS:
-            continue
-        names = [SHARDS[kind].format(ranks=ranks, rank=rank) for rank in range(ranks)]
-        if by_list:
-            names = [name for name in names if (place / name).exists()] or names[:1]
-        found += [fault for name in names for fault in _archive_fault(folder, f"{model}/{name}")]
-    return found
-
-
-def world_size(model: Path) -> int | None:
-    """Ranks of an FSDP checkpoint; None where its description cannot be read."""
-    try:
-        return int(json.loads((model / FSDP).read_text())["world_size"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return None

@@ -100,13 +100,21 @@ def holds_json(*keys: str) -> Callable[[Path], bool]:
     return made
 
 
+def parse_json(text: str | bytes) -> Any:
+    """What JSON from disk says. Raises ValueError for all that is none, and for thousands of brackets or digits."""
+    try:
+        return json.loads(text)
+    except RecursionError as error:
+        raise ValueError("its brackets are too deep") from error
+
+
 def read_json(file: Path, kind: type = dict, advice: str = "give another file") -> Any:
     """What a JSON file holds, where it is of this kind.
 
     Raises:
         Refusal: it cannot be read, is no JSON, or of another kind; its key is the file.
     """
-    return read_parsed(file, json.loads, "JSON", kind, advice)
+    return read_parsed(file, parse_json, "JSON", kind, advice)
 
 
 def read_yaml(file: Path, kind: type = dict, advice: str = "give another file") -> Any:
@@ -128,7 +136,7 @@ def read_parsed(file: Path, parse: Callable[[str], Any], form: str, kind: type, 
         found = parse(file.read_text(encoding="utf-8"))
     except OSError as error:
         raise Refusal(f"{file} cannot be read: {error.strerror}; {advice}", key=str(file), reason="file") from error
-    except (ValueError, RecursionError) as error:  # numbers of thousands of digits, thousands of brackets
+    except (ValueError, RecursionError) as error:  # the second of YAML
         told = " ".join(str(error).split())
         raise Refusal(
             f"{file} is no {form}, or damaged ({told:.200}); {advice}", key=str(file), reason="file"

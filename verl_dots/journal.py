@@ -10,7 +10,7 @@ from collections.abc import Hashable, Mapping
 from pathlib import Path
 from typing import Any, Generic, Self, TextIO, TypeVar
 
-from verl_dots.files import naming
+from verl_dots.files import naming, parse_json
 from verl_dots.settings import ConfigError
 
 SYNC_EVERY = 50
@@ -83,7 +83,7 @@ class Journal(Generic[Key, Value]):  # noqa: UP046  Python 3.11
         content = self.path.read_bytes()
         whole = content[: content.rfind(b"\n") + 1]
         try:
-            lines = [json.loads(line) for line in whole.decode("utf-8").splitlines()]
+            lines = [parse_json(line) for line in whole.decode("utf-8").splitlines()]
             found = lines[0]["settings"] if lines else {}
             if not isinstance(found, dict):
                 raise TypeError(f"its settings are {found!r:.40}, no object")
@@ -116,4 +116,4 @@ def require_same_settings(there: Mapping[str, Any], here: Mapping[str, Any], pat
 
 def plain(settings: Mapping[str, Any]) -> dict[str, Any]:
     """As the settings read back from JSON."""
-    return json.loads(json.dumps(dict(settings)))
+    return parse_json(json.dumps(dict(settings)))

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from verl_dots.files import sync_folder, write_atomically
+from verl_dots.files import parse_json, sync_folder, write_atomically
 
 MANIFEST = "complete.json"
 VERSION = 2
@@ -60,17 +60,20 @@ def read_manifest(folder: Path) -> dict[str, Listed] | None:
         ManifestError: it is damaged or of a later version.
     """
     try:
-        content = json.loads((folder / MANIFEST).read_text())
+        content = parse_json((folder / MANIFEST).read_text())
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as error:
         raise ManifestError(f"{MANIFEST} is damaged ({type(error).__name__})") from error
-    version = content.get("version", 1) if isinstance(content, dict) else None
-    if isinstance(version, int) and version > VERSION:
+    if not isinstance(content, dict):
+        raise ManifestError(f"{MANIFEST} is damaged (it holds no JSON object)")
+    version, files = content.get("version", 1), content.get("files")
+    if type(version) is int and version > VERSION:
         text = f"{MANIFEST} is of version {version}, and this verl_dots reads up to {VERSION}: resume with a later one"
         raise ManifestError(text)
-    files = content.get("files") if isinstance(content, dict) else None
-    if version not in (1, VERSION) or not isinstance(files, dict):
+    if type(version) is not int or version < 1:
+        raise ManifestError(f"{MANIFEST} is damaged (its version is {version!r:.40}, not a number from 1)")
+    if not isinstance(files, dict):
         raise ManifestError(f"{MANIFEST} is damaged (it lists no files)")
     return {name: _listed(name, said, version) for name, said in files.items()}
 
@@ -103,13 +106,15 @@ def files_below(folder: Path) -> list[Path]:
 
 def _listed(name: str, said: Any, version: int) -> Listed:
     size, checksum = (said, None) if version == 1 or not isinstance(said, dict) else map(said.get, ("bytes", "sha256"))
-    if type(size) is not int or (version > 1 and not isinstance(checksum, str)):
+    if type(size) is not int or size < 0 or (version > 1 and not isinstance(checksum, str)):
         raise ManifestError(f"{MANIFEST} is damaged (it says {said!r:.60} of {name})")
+    if os.path.isabs(name) or not name or ".." in name.split("/"):
+        raise ManifestError(f"{MANIFEST} is damaged (it names {name!r:.60}, which is no file of its folder)")
     return Listed(size, checksum)
 
 
 def _other_size(file: Path, size: int, name: str) -> str | None:
-    if not file.is_file():
+    if not os.path.isfile(file):  # False for what is no name of a file, where Path's raises
         return f"{name} is missing"
     there = file.stat().st_size
     return None if there == size else f"{name} has {there} of {size} bytes"

@@ -18,7 +18,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from verl_dots.files import write_atomically
+from verl_dots.files import parse_json, write_atomically
 from verl_dots.settings import Refusal
 
 FORMAT = 1
@@ -84,19 +84,20 @@ def load_state(path: Path, kind: Kind | str) -> dict[str, Any]:
         raise StateError(text, key=str(path), reason="file")
     try:
         with safe_open(path, framework="numpy") as file:
-            header = _checked(json.loads((file.metadata() or {})[HEADER]))
+            header = _checked(parse_json((file.metadata() or {})[HEADER]))
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  not a dict
-    except (SafetensorError, KeyError, ValueError, OSError) as error:
+        checksum = _checksum(header["state"], arrays)
+    except (SafetensorError, KeyError, TypeError, ValueError, OSError, RecursionError) as error:
         raise _damaged(path, error) from error
     found = (header["kind"], header["format"])
     if found != (kind.name, FORMAT):
         text = f"state file {path} holds {found[0]!r} in format {found[1]}, not {kind.name!r} in format {FORMAT}"
         raise StateError(text, key=str(path), reason="other run")
-    if header["checksum"] != _checksum(header["state"], arrays):
+    if header["checksum"] != checksum:
         raise _damaged(path, "checksum differs")
     try:
         state = _join(header["state"], arrays)
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
         raise _damaged(path, f"its header describes no state: {error!r}") from error
     return _migrated(path, state, header.get("version", 1), kind)
 
@@ -159,7 +160,8 @@ def require_keys(what: str, state: Mapping[str, Any], keys: set[str]) -> None:
 def _split(value: Any, name: str, arrays: dict[str, np.ndarray]) -> Any:
     """JSON of a value; arrays go into `arrays` and leave {"array": name} in their place."""
     if isinstance(value, np.ndarray):
-        arrays[name] = np.ascontiguousarray(value)
+        # As safetensors keeps it; of any shape, also of none.
+        arrays[name] = np.asarray(value, value.dtype.newbyteorder("="), order="C")
         return {"array": name}
     if isinstance(value, Mapping):
         for key in value:

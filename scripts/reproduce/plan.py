@@ -11,7 +11,7 @@ from pathlib import Path
 
 from scripts.reproduce.matrix import BASELINE, Combination, Matrix, Method
 from verl_dots.evidence.records import ACCURACY_RUN, TIMING_RUN
-from verl_dots.files import write_atomically
+from verl_dots.files import parse_json, write_atomically
 
 RUN_FILE, COMMAND_FILE = "run.json", "command.json"
 TIMED = "time"  # folder of a combination's timing runs
@@ -115,10 +115,10 @@ def of_other_settings(run: Planned, folder: Path) -> str | None:
     A finished run would else count for settings that the matrix no longer has.
     """
     try:
-        there = json.loads((folder / COMMAND_FILE).read_text())
-    except (OSError, ValueError):
+        there = parse_json((folder / COMMAND_FILE).read_text())
+        before = [*there["command"], *(f"{name}={value}" for name, value in there["variables"].items())]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
-    before = [*there["command"], *(f"{name}={value}" for name, value in there["variables"].items())]
     now = [*run.command, *(f"{name}={value}" for name, value in run.variables.items())]
     lost, new = [word for word in before if word not in now], [word for word in now if word not in before]
     if not lost and not new:
@@ -177,7 +177,7 @@ def seconds_left(left: Sequence[Planned], done: Sequence[tuple[Planned, float]],
 
 def _info(folder: Path) -> dict:
     try:
-        info = json.loads((folder / RUN_FILE).read_text())
+        info = parse_json((folder / RUN_FILE).read_text())
     except (OSError, ValueError):
         return {}
     return info if isinstance(info, dict) else {}

@@ -14,7 +14,7 @@ def test_rows_come_once_and_whole(tmp_path):
     assert rows.read() == []
     file.write_text(line(1) + line(2)[:9])
     assert [row["step"] for row in rows.read()] == [1]
-    file.write_text(line(1) + line(2) + "\0\0damaged\n" + line(3))
+    file.write_text(line(1) + line(2) + "\0\0damaged\n" + "[" * 100_000 + "\n" + line(3))
     assert [row["step"] for row in rows.read()] == [2, 3]
     assert rows.read() == []
 

@@ -181,6 +181,10 @@ def test_folders_that_are_no_models(qwen2, tmp_path):
     (copy / "model.safetensors.index.json").write_text(json.dumps(index))
     with refused(str(copy), "file", "model-00002-of-00002.safetensors"):
         backbone_id(copy)
+    for text in ("", "[" * 100_000, "[]", "{}", '{"weight_map": {"a": 1}}'):
+        (copy / "model.safetensors.index.json").write_text(text)
+        with refused(f"{copy}/model.safetensors.index.json", "file"):
+            backbone_id(copy)
     for file in copy.glob("model*"):
         file.unlink()
     with refused(str(copy), "file", "*.safetensors or"):
@@ -385,14 +389,18 @@ def test_a_shard_that_goes_while_it_is_in_use(qwen2, tmp_path):
         ({"backbone": "other-000000000000"}, "other run", "", ["'other-000000000000' in format 1", "'qwen2-"]),
         ({"format": 2}, "other run", "", ["format 2", "format 1"]),
         ({"width": 5}, "damaged", "*.safetensors", ["width 5"]),
-        (None, "damaged", "model.json", []),
+        ({"width": "5"}, "damaged", "model.json", ["'5'"]),
+        ({"width": True}, "damaged", "model.json", ["True"]),
+        ("{", "damaged", "model.json", []),
+        ("[" * 100_000, "damaged", "model.json", []),
     ],
+    ids=lambda value: str(value)[:20],
 )
 def test_a_cache_of_something_else(qwen2, tmp_path, change, reason, place, named):
     quiet(TEXTS, qwen2, tmp_path)
     cache = tmp_path / backbone_id(qwen2)
     file = cache / "model.json"
-    file.write_text("{" if change is None else json.dumps(json.loads(file.read_text()) | change))
+    file.write_text(change if isinstance(change, str) else json.dumps(json.loads(file.read_text()) | change))
     key = next(cache.glob(place)) if place else cache
     with refused(str(key), reason, *named):
         quiet(TEXTS, qwen2, tmp_path)

@@ -2,6 +2,8 @@
 
 import json
 
+import pytest
+
 from tests.refusals import refused
 from verl_dots.labelling.rollout_logs import Rollout, group_by_prompt, match_questions, read_rollouts
 from verl_dots.labelling.success_rates import Outcome
@@ -32,6 +34,12 @@ def test_of_several_outputs_of_a_rollout_the_last_counts(tmp_path):
     assert [rollout.reward for rollout in read_rollouts(tmp_path)] == [1.0, 0.5]
 
 
+@pytest.mark.parametrize("number", ["²", "9" * 5000], ids=lambda number: number[:9])
+def test_a_uid_that_ends_in_no_number_is_none(tmp_path, number):
+    dump(tmp_path, 1, [(f"p_0_{number}", "x", "2", 1.0), (f"p_0_{number}", "x", "2", 0.5)])
+    assert [rollout.reward for rollout in read_rollouts(tmp_path)] == [1.0, 0.5]
+
+
 def test_without_uids_every_line_is_a_rollout_and_ground_truths_are_text(tmp_path):
     lines = [json.dumps({"input": "x", "gts": truth, "score": 1.0}) for truth in (2, {"b": 1, "a": [2]})]
     (tmp_path / "1.jsonl").write_text("\n".join(lines) + "\n")
@@ -56,7 +64,11 @@ def test_bad_folders_are_refused(tmp_path):
     for folder in (tmp_path, tmp_path / "nowhere"):
         with refused(str(folder), "file", "STEP.jsonl"):
             read_rollouts(folder)
-    for text, named in (("broken\n{}\n", ""), ('{"input": "x", "score": 1}\n', "['gts']")):
+    for text, named in (
+        ("broken\n{}\n", ""),
+        ("[" * 100_000 + "\n{}\n", ""),
+        ('{"input": "x", "score": 1}\n', "['gts']"),
+    ):
         (tmp_path / "3.jsonl").write_text(text)
         with refused(str(tmp_path / "3.jsonl"), "data", "line 1", named):
             read_rollouts(tmp_path)

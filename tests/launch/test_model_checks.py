@@ -110,7 +110,9 @@ def test_a_pointer_of_git_lfs_is_refused_with_the_command_that_fetches_the_file(
         check(model)
 
 
-@pytest.mark.parametrize("index", ["{", "[]", "{}", '{"weight_map": {}}', '{"metadata": {}, "weight_map": {}}', "7"])
+@pytest.mark.parametrize(
+    "index", ["{", "[]", "{}", '{"weight_map": {}}', '{"metadata": {}, "weight_map": {}}', "7", "[" * 9999]
+)
 def test_an_index_that_is_none_is_refused(model, index):
     in_parts(model)
     (model / f"{WEIGHTS}.index.json").write_text(index)

@@ -34,7 +34,8 @@ def test_code_that_was_not_asked_for_is_refused(tmp_path, part, file, named):
 
 
 @pytest.mark.parametrize(
-    "text", ["{}", '{"auto_map": {}}', '{"auto_map": {"AutoModelForCausalLM": "code.Model"}}', "no json", "[]"]
+    "text",
+    ["{}", '{"auto_map": {}}', '{"auto_map": {"AutoModelForCausalLM": "code.Model"}}', "no json", "[]", "[" * 9999],
 )
 def test_a_model_without_code_is_none_of_its_affairs(tmp_path, text):
     for file in FILES:

@@ -105,6 +105,7 @@ def test_name_and_seed_fall_back_on_the_configuration(folder):
         ('{"name": "grpo", "se', "is damaged (Unterminated string"),
         ("[1]", "is damaged (it holds no JSON object)"),
         ("", "is damaged (Expecting value"),
+        ("[" * 100_000, "is damaged (its brackets are too deep)"),
         ('{"name": 5, "seed": 1, "finished": null}', "'name' is 5, which is no str; it is not used."),
         ('{"name": "grpo", "seed": "one", "finished": null}', "'seed' is 'one', which is no int; it is not used."),
         ('{"name": "grpo", "seed": true, "finished": null}', "'seed' is True, which is no int; it is not used."),

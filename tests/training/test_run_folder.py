@@ -96,10 +96,11 @@ def test_a_validation_that_a_crash_cut_off_is_missed(tmp_path):
 def test_damaged_lines_stop_no_resume(tmp_path, caplog):
     RunFolder(tmp_path, CONFIG, resumed_step=0).log({"training/generated_tokens": 10}, step=1)
     with (tmp_path / "metrics.jsonl").open("a") as file:
-        file.write("\0\0\0\n[1]\n{}\n")
+        file.write("\0\0\0\n[1]\n{}\n" + "[" * 100_000 + "\n")
+        file.writelines(f'{{"step": {step}}}\n' for step in ("Infinity", "1.5", "null"))
     resumed = RunFolder(tmp_path, CONFIG, resumed_step=1)
     assert resumed.totals_with(0, 5)["generated_tokens"] == 15
-    assert "line 2 is damaged" in caplog.text and "line 4 is damaged" in caplog.text
+    assert all(f"line {number} is damaged" in caplog.text for number in range(2, 9))
 
 
 def test_a_full_disk_is_named_with_its_file(tmp_path):

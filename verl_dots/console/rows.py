@@ -1,9 +1,10 @@
 """The rows that a run adds to its metrics.jsonl, as they come."""
 
-import json
 import os
 from pathlib import Path
 from typing import Any
+
+from verl_dots.files import parse_json
 
 
 class NewRows:
@@ -40,7 +41,7 @@ class NewRows:
 def _parsed(line: bytes) -> dict[str, Any] | None:
     """A row, or nothing for a line that a crash has damaged."""
     try:
-        row = json.loads(line)
+        row = parse_json(line)
     except ValueError:
         return None
     return row if isinstance(row, dict) and isinstance(row.get("step"), int) and "wall_seconds" in row else None

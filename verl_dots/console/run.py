@@ -1,7 +1,6 @@
 """The console of a training run, from before Ray starts to its end."""
 
 import contextlib
-import json
 import shlex
 import sys
 import threading
@@ -20,6 +19,7 @@ from verl_dots.console.lines import duration, seconds_left, step_line
 from verl_dots.console.progress import Progress
 from verl_dots.console.redirect import Redirect
 from verl_dots.console.rows import NewRows
+from verl_dots.files import parse_json
 from verl_dots.guard import tell
 from verl_dots.secrets import hidden_word
 from verl_dots.terminal import output
@@ -137,7 +137,7 @@ class RunConsole:
     def finished(self) -> bool:
         """Whether the run folder says that the run came to its end."""
         try:
-            return bool(json.loads((self.folder / "run.json").read_text())["finished"])
+            return bool(parse_json((self.folder / "run.json").read_text())["finished"])
         except (OSError, ValueError, KeyError, TypeError):
             return False
 

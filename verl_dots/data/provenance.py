@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 
 from verl_dots.data.file_lists import QuestionError
 from verl_dots.data.rows import schema_of
-from verl_dots.files import write_atomically
+from verl_dots.files import parse_json, write_atomically
 
 KEY = b"verl_dots.provenance"
 
@@ -32,8 +32,8 @@ def read_provenance(path: Path) -> dict[str, Any]:
     Raises QuestionError for what is no data file.
     """
     try:
-        found = json.loads((schema_of(path).metadata or {}).get(KEY, b"{}"))
-    except (ValueError, RecursionError) as error:
+        found = parse_json((schema_of(path).metadata or {}).get(KEY, b"{}"))
+    except ValueError as error:
         if isinstance(error, QuestionError):
             raise
         return {}

@@ -1,14 +1,13 @@
 """Which frozen model embeds the questions and how it is read, and one stable name for both."""
 
 import hashlib
-import json
 import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from verl_dots.files import is_path
+from verl_dots.files import is_path, parse_json
 from verl_dots.settings import Refusal
 
 DEFAULT_MAX_LENGTH = 1024
@@ -137,10 +136,19 @@ def _weights(folder: Path) -> list[Path]:
 def _lacking_weights(folder: Path) -> str:
     """Name of a weight file that is not there, or nothing."""
     for index in sorted(folder.glob("*.index.json")):
-        for name in sorted(set(json.loads(index.read_text())["weight_map"].values())):
-            if not (folder / name).is_file():
-                return name
+        for file in _indexed(index):
+            if not file.is_file():
+                return file.name
     return "" if _weights(folder) else " or ".join(WEIGHTS)
+
+
+def _indexed(index: Path) -> list[Path]:
+    """The files of weights that an index names."""
+    try:
+        return [index.parent / name for name in sorted(set(parse_json(index.read_text())["weight_map"].values()))]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        text = f"{index} is no index of weights ({error!r:.80}); copy the model's folder anew"
+        raise EmbeddingError(text, key=str(index), reason="file") from error
 
 
 def _snapshot(name: str) -> Path:

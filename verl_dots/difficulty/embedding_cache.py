@@ -16,7 +16,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from verl_dots.difficulty.backbone import EmbeddingError
-from verl_dots.files import write_atomically
+from verl_dots.files import parse_json, write_atomically
 
 FORMAT = 1
 KEY_BYTES = 16
@@ -109,9 +109,11 @@ class EmbeddingCache:
         if not file.is_file():
             return None
         try:
-            found = json.loads(file.read_text())
+            found = parse_json(file.read_text())
             content = (found["format"], found["backbone"], found["width"])
-        except (ValueError, TypeError, KeyError) as error:
+            if content[0] == FORMAT and (type(content[2]) is not int or content[2] < 1):
+                raise ValueError(f"its width is {content[2]!r:.40}")
+        except (OSError, ValueError, TypeError, KeyError) as error:
             text = f"{file} is damaged ({error!r}); delete {self.folder}, it is filled again"
             raise EmbeddingError(text, key=str(file), reason="damaged") from error
         if content[:2] != (FORMAT, self.backbone_id):

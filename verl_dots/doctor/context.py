@@ -12,7 +12,7 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 import verl_dots
-from verl_dots.files import write_atomically
+from verl_dots.files import read_json, write_atomically
 from verl_dots.launch.compose import compose
 
 ROOT = Path(verl_dots.__file__).parents[1]
@@ -93,7 +93,7 @@ class Context:
 
     @classmethod
     def load(cls, file: Path) -> "Context":
-        given = json.loads(file.read_text())
+        given = read_json(file)
         return cls(**given | {"overrides": tuple(given["overrides"])})
 
 

@@ -1,6 +1,5 @@
 """A run from its checkpoint to its evaluation, and how its seconds are spent."""
 
-import json
 import math
 import shutil
 import subprocess
@@ -13,6 +12,7 @@ from verl_dots.doctor.context import ROOT, CheckFailed, Context, environment
 from verl_dots.doctor.engine import engine_overrides
 from verl_dots.doctor.rows import Row, judged, skipped
 from verl_dots.doctor.runs import FIX, STEPS, memory, tiny_run, train
+from verl_dots.files import read_json
 
 STAGES = {
     "gen": "rollouts", "old_log_prob": "log-probs", "ref": "reference", "values": "values",
@@ -28,7 +28,7 @@ def life(context: Context) -> list[Row]:
     complete = saved.folder / "global_step_2" / "complete.json"
     rows = [judged("save", complete.is_file(), "a whole checkpoint" if complete.is_file() else "none", "whole", FIX)]
     resumed = tiny_run(context, "life", "grpo", steps=3)
-    from_step = json.loads((resumed.folder / "run.json").read_text())["resumed_step"]
+    from_step = read_json(resumed.folder / "run.json")["resumed_step"]
     good = from_step == 2 and sorted(resumed.rows) == [1, 2, 3]
     rows.append(judged("resume", good, f"from step {from_step}, rows {sorted(resumed.rows)}", "from step 2", FIX))
     return rows + _evaluated(context, resumed.folder)
@@ -46,7 +46,7 @@ def _evaluated(context: Context, run: Path) -> list[Row]:
     with log.open("w") as file:
         status = subprocess.run(command, cwd=ROOT, env=environment(), stdout=file, stderr=subprocess.STDOUT).returncode
     merged = sorted(run.glob("global_step_3/actor/merged-*/*.safetensors"))
-    results = json.loads((out / "evaluation.json").read_text())["results"] if status == 0 else []
+    results = read_json(out / "evaluation.json")["results"] if status == 0 else []
     return [
         judged("merge of shards", bool(merged), f"{len(merged)} files of weights", "1 or more", f"see {log}"),
         judged("evaluate", bool(results), f"{len(results)} results" if results else f"status {status}", "results",

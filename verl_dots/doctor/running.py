@@ -1,6 +1,5 @@
 """Each check in a process of its own, for as long as it may take."""
 
-import json
 import signal
 import subprocess
 import sys
@@ -11,6 +10,7 @@ from pathlib import Path
 
 from verl_dots.doctor.context import Context
 from verl_dots.doctor.rows import Row, skipped
+from verl_dots.files import read_json
 
 END_SECONDS = 20  # that a process has to end all below it
 
@@ -67,7 +67,7 @@ def run_check(check: Check, context: Context) -> list[Row]:
     if status or not found.exists():
         last = next((line.strip() for line in reversed(log.read_text().splitlines()) if line.strip()), "")
         return [Row(check.name, f"ended with status {status}: {last[:300]}", "a result", "fail", f"see {log}")]
-    return [Row(**row) for row in json.loads(found.read_text())]
+    return [Row(**row) for row in read_json(found, list)]
 
 
 def _end(process: subprocess.Popen) -> None:

@@ -9,9 +9,9 @@ import logging
 from dataclasses import dataclass
 from pathlib import Path
 
-from verl_dots.checkpoints import FSDP as SHARDS
 from verl_dots.checkpoints import TRACKER as NEWEST
 from verl_dots.checkpoints import WEIGHTS_ONLY, checkpoints_in, describe, newest_complete
+from verl_dots.model_files import FSDP as SHARDS
 from verl_dots.settings import ConfigError
 
 logger = logging.getLogger(__name__)

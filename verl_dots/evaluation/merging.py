@@ -21,6 +21,7 @@ from torch.distributed.tensor import DTensor
 from verl.model_merger.base_model_merger import ModelMergerConfig
 from verl.model_merger.fsdp_model_merger import FSDPModelMerger, merge_non_dtensor_shards
 
+from verl_dots.files import parse_json
 from verl_dots.pickles import load, require_harmless
 from verl_dots.settings import ConfigError
 
@@ -139,8 +140,8 @@ def _describe(target: Path, given: Path, dtype: torch.dtype | None) -> None:
         if file.is_file() and file.name != "config.json":
             shutil.copyfile(file, target / file.name)
     # verl calls them bfloat16 whatever they are; a loader that goes by the config would round them.
-    described = json.loads((target / "config.json").read_text())
-    own = json.loads((given / "config.json").read_text())
+    described = parse_json((target / "config.json").read_text())
+    own = parse_json((given / "config.json").read_text())
     described["dtype"] = str(dtype).removeprefix("torch.") if dtype else own.get("dtype", own.get("torch_dtype"))
     (target / "config.json").write_text(json.dumps(described, indent=2) + "\n")
 
@@ -152,8 +153,8 @@ def _source_of(actor: Path) -> list[list]:
 
 def _recorded(target: Path) -> list[list] | None:
     try:
-        return json.loads((target / SOURCE).read_text())
-    except (OSError, ValueError, RecursionError):
+        return parse_json((target / SOURCE).read_text())
+    except (OSError, ValueError):
         return None
 
 

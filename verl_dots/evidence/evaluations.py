@@ -69,7 +69,7 @@ def save_evaluations(evaluations: Evaluations, file: Path) -> None:
 
 def load_evaluations(file: Path) -> dict[tuple[str, str, int], Evaluation]:
     """Read what `save_evaluations` wrote."""
-    rows = json.loads(file.read_text(encoding="utf-8"))
+    rows = read_json(file, list, AGAIN)
     return {(row["combination"], row["method"], row["seed"]): Evaluation(row["results"]) for row in rows}
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
 
 from verl_dots.data.asked_questions import AskedQuestion, read_asked_questions
 from verl_dots.data.file_lists import file_list
@@ -104,7 +105,7 @@ def _sources(options: argparse.Namespace) -> tuple[Path, list[str], str]:
     path = options.from_run / "config.yaml"
     try:
         config = OmegaConf.load(path)
-    except (OSError, OmegaConfBaseException) as error:
+    except (OSError, ValueError, RecursionError, YAMLError, OmegaConfBaseException) as error:
         raise ConfigError(
             f"{str(options.from_run)!r} is no run folder: {error}", key=str(options.from_run), reason="file"
         ) from error

@@ -8,12 +8,14 @@ a trajectory belongs to the question whose ground truth it has and whose message
 import json
 import logging
 import math
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from verl_dots.files import parse_json
 from verl_dots.labelling.success_rates import Outcome
 from verl_dots.settings import ConfigError
 
@@ -124,9 +126,9 @@ def _read_step(step: int, path: Path) -> list[Rollout]:
     lines = path.read_text(encoding="utf-8", errors="replace").removesuffix("\n").split("\n")
     for number, line in enumerate(lines):
         try:
-            entry = json.loads(line)
+            entry = parse_json(line)
             missing = [name for name in FIELDS if name not in entry]
-        except (json.JSONDecodeError, TypeError) as error:
+        except (ValueError, TypeError) as error:
             if number == len(lines) - 1:
                 logger.warning("%s: the last line is cut short and left out", path)
                 break
@@ -155,6 +157,6 @@ def _rollout(step: int, entry: Any, where: str) -> Rollout:
 def _session(uid: Any, number: int) -> tuple[tuple, int]:
     """(prompt and session, index of the output) of a trajectory; without a uid each line stands for itself."""
     prompt, *numbers = uid.rsplit("_", 2) if isinstance(uid, str) else [None]
-    if len(numbers) == 2 and all(map(str.isdigit, numbers)):
+    if len(numbers) == 2 and all(re.fullmatch("[0-9]{1,18}", number) for number in numbers):
         return (prompt, numbers[0]), int(numbers[1])
     return (number,), 0

@@ -1,12 +1,13 @@
 """A run on GPUs without flash-attn: refused where verl needs it, and told of what it costs elsewhere."""
 
-import json
 import logging
 import os
 from importlib.util import find_spec
+from pathlib import Path
 
 from omegaconf import DictConfig
 
+from verl_dots.files import read_json
 from verl_dots.settings import ConfigError
 from verl_dots.sizes import GB, without_flash_attention
 from verl_dots.training.parts import attention_of, has_critic, tokens_of
@@ -53,8 +54,8 @@ def cost_without(config: DictConfig) -> str:
     from transformers.utils import cached_file
 
     tokens = tokens_of(config)
-    with open(cached_file(os.path.expanduser(config.actor_rollout_ref.model.path), "config.json")) as file:
-        words = json.load(file)["vocab_size"]
+    file = Path(cached_file(os.path.expanduser(config.actor_rollout_ref.model.path), "config.json"))
+    words = read_json(file, advice="give a whole model")["vocab_size"]
     more = without_flash_attention(words, tokens) / GB
     return (
         f"flash-attn is not installed: log-probs are computed token by token in Python, and a micro-batch of "

@@ -1,11 +1,10 @@
 """Code that comes with a model and would be run: only where it was asked for."""
 
-import json
 from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
 
-from verl_dots.files import is_path
+from verl_dots.files import is_path, parse_json
 from verl_dots.settings import ConfigError
 
 MODEL = "actor_rollout_ref.model"
@@ -41,7 +40,7 @@ def _code_of(model: str, file: str) -> str | None:
     """The code that a tokenizer's loading takes from a file of a model."""
     path = Path(model).expanduser() / file if is_path(model) else _cached(model, file)
     try:
-        found = json.loads(path.read_text()).get("auto_map") if path is not None and path.is_file() else None
+        found = parse_json(path.read_text()).get("auto_map") if path is not None and path.is_file() else None
     except (OSError, ValueError, AttributeError):  # told with its cause when it is loaded
         return None
     if isinstance(found, dict):

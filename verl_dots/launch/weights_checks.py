@@ -1,6 +1,5 @@
 """Files of weights, checked by their headers and sizes: no weight is read."""
 
-import json
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,6 +7,7 @@ from typing import Any
 
 from safetensors import SafetensorError, safe_open
 
+from verl_dots.files import parse_json
 from verl_dots.settings import ConfigError
 
 # What transformers looks for in a model's folder, in its order, and what peft looks for in an adapter's.
@@ -72,7 +72,7 @@ def require_shapes(key: str, folder: Path, wrong: Mapping[str, tuple[Any, Any]],
 
 def _parts(key: str, index: Path) -> list[Path]:
     try:
-        told = json.loads(index.read_text())
+        told = parse_json(index.read_text())
         names = sorted(set(told["weight_map"].values()))
         if not names or not isinstance(told["metadata"], dict):
             raise ValueError("it lists nothing")

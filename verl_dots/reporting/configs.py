@@ -48,7 +48,7 @@ def read_settings(file: Path) -> tuple[Settings | None, tuple[str, ...]]:
         config = yaml.load(file.read_text(encoding="utf-8"), _LOADER)
     except FileNotFoundError:
         return None, ()
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
         return None, (f"{file} cannot be read ({_one_line(error)}): its settings were not compared.",)
     if not isinstance(config, dict):
         return None, (f"{file} holds no settings: nothing of it was compared.",)

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from verl_dots.files import parse_json
 from verl_dots.settings import Refusal
 
 CUMULATIVE = ("wall_seconds", "train_seconds", "generated_tokens")
@@ -59,12 +60,12 @@ def parse(line: bytes) -> dict[str, Any]:
         ValueError: what is wrong, as the end of a sentence about the line.
     """
     try:
-        row = json.loads(line.decode("utf-8"))
+        row = parse_json(line.decode("utf-8"))
     except UnicodeDecodeError as error:
         raise ValueError(f"is not text ({error.reason})") from error
     except json.JSONDecodeError as error:
         raise ValueError(f"is not JSON ({error.msg} at character {error.colno}): {_excerpt(line)}") from error
-    except (ValueError, RecursionError) as error:  # numbers of thousands of digits, thousands of brackets
+    except ValueError as error:  # numbers of thousands of digits, thousands of brackets
         raise ValueError(f"is not JSON that can be read: {_excerpt(line)}") from error
     step = row.get("step") if isinstance(row, dict) else None
     if not isinstance(step, int) or isinstance(step, bool) or not 0 <= step <= MOST_STEPS:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from verl_dots.files import parse_json
 from verl_dots.reporting.configs import Settings
 
 INFO_FILE = "run.json"
@@ -19,7 +19,7 @@ def read_info(path: Path, settings: Settings | None) -> tuple[dict[str, Any], li
     """Return run.json's fields and notes; what it lacks comes from config.yaml, then from the folder's name."""
     file, notes, info = path / INFO_FILE, [], {}
     try:
-        info = json.loads(file.read_text(encoding="utf-8"))
+        info = parse_json(file.read_text(encoding="utf-8"))
         if not isinstance(info, dict):
             info = {}
             raise ValueError("it holds no JSON object")

@@ -22,7 +22,7 @@ from verl_dots.reporting.run_info import INFO_FILE, read_info
 
 METRICS_FILE = "metrics.jsonl"
 CONFIG_FILE = "config.yaml"
-_VALIDATION_KEY = re.compile(r"val-core/(?P<source>.+)/(?P<measure>acc|reward)/mean@(?P<samples>\d+)")
+_VALIDATION_KEY = re.compile(r"val-core/(?P<source>.+)/(?P<measure>acc|reward)/mean@(?P<samples>[0-9]{1,9})")
 
 
 class NothingRecordedError(RunError):

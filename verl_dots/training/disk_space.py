@@ -1,12 +1,12 @@
 """Room on the disk for a checkpoint."""
 
-import json
 import shutil
 from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
 
 from verl_dots.checkpoints import Needs, bytes_of, checkpoints_in, newest_complete, size_of
+from verl_dots.files import read_json
 from verl_dots.settings import ConfigError
 from verl_dots.sizes import MOMENTS, checkpoint
 from verl_dots.training.parts import has_critic
@@ -62,7 +62,7 @@ def _parameters(model: Path) -> int:
     weights = sum(file.stat().st_size for file in model.glob("*.safetensors"))
     if not weights:
         return 0
-    described = json.loads((model / "config.json").read_text())
+    described = read_json(model / "config.json", advice="give a whole model")
     return weights // BYTES.get(described.get("dtype") or described.get("torch_dtype"), 4)
 
 

@@ -10,7 +10,6 @@ from omegaconf.errors import OmegaConfBaseException
 
 from verl_dots.checkpoints import (
     DATA,
-    FSDP,
     TRACKER,
     Needs,
     checkpoints_in,
@@ -18,11 +17,11 @@ from verl_dots.checkpoints import (
     faults,
     step_of,
     tracked,
-    world_size,
     write_tracker,
 )  # fmt: skip
 from verl_dots.config import DotsConfig
 from verl_dots.manifest import MANIFEST
+from verl_dots.model_files import FSDP, world_size
 from verl_dots.settings import ConfigError
 from verl_dots.state import Kind, StateError
 from verl_dots.training.fingerprints import FILES, MODELS, fingerprints

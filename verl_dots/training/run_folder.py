@@ -14,12 +14,13 @@ import platform
 import time
 from collections.abc import Mapping
 from importlib import metadata
+from operator import index
 from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from verl_dots.files import free_name, naming, write_atomically
+from verl_dots.files import free_name, naming, parse_json, write_atomically
 from verl_dots.training import origin
 from verl_dots.training.run_record import SECONDS, TOTALS, RunRecord
 
@@ -145,9 +146,9 @@ class RunFolder:
         rows = []
         for number, line in enumerate(text.splitlines(), start=1):
             try:
-                row = json.loads(line)
+                row = parse_json(line)
                 row = {"generated_rollouts": None} | row  # rows of earlier versions do not tell it
-                rows.append(row | {"step": int(row["step"]), **{name: row[name] for name in TOTALS}})
+                rows.append(row | {"step": index(row["step"]), **{name: row[name] for name in TOTALS}})
             except (ValueError, TypeError, KeyError):
                 logger.warning("%s, line %d is damaged and left out: %.60r", self.metrics_file, number, line)
         return rows

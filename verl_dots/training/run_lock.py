@@ -15,6 +15,7 @@ import time
 from pathlib import Path
 from typing import IO
 
+from verl_dots.files import parse_json
 from verl_dots.settings import ConfigError
 from verl_dots.training.run_folder import now
 
@@ -91,7 +92,7 @@ def _take(path: Path, wait_seconds: float) -> IO[str]:
 
 def _holder(path: Path) -> str:
     try:
-        found = json.loads(path.read_text())
+        found = parse_json(path.read_text())
         return f"host {found['host']}, process {found['pid']}, since {found['since']}"
     except (OSError, ValueError, KeyError, TypeError):
         return "its process is unknown"

@@ -93,7 +93,7 @@ def saved_settings(checkpoint: Path) -> dict[str, Any] | None:
         if file.is_file():
             try:
                 found = OmegaConf.to_container(OmegaConf.load(file))
-            except (OSError, ValueError, YAMLError, OmegaConfBaseException) as error:
+            except (OSError, ValueError, RecursionError, YAMLError, OmegaConfBaseException) as error:
                 text = f"{file} is damaged ({type(error).__name__})"
                 raise StateError(text, key=str(file), reason="damaged") from error
             if not isinstance(found, dict) or "trainer" not in found:

@@ -14,7 +14,6 @@ from ray.exceptions import RayError
 from safetensors import SafetensorError
 
 from verl_dots.checkpoints import (
-    FSDP,
     Needs,
     describe,
     faults,
@@ -25,6 +24,7 @@ from verl_dots.checkpoints import (
     write_tracker,
 )  # fmt: skip
 from verl_dots.manifest import write_manifest
+from verl_dots.model_files import FSDP
 from verl_dots.training.disk_space import DiskFullError, expected_bytes, free_bytes, full, require_room
 
 logger = logging.getLogger(__name__)

@@ -96,7 +96,7 @@ def _of_runs(paths: Sequence[str]) -> PassAt | None:
         return None
     of_seeds = [results.get(AVERAGE, next(iter(results.values()))) for results in evaluated]
     names = set.intersection(*(set(of) for of in of_seeds))
-    sizes = sorted(int(match[1]) for name in names if (match := re.fullmatch(r"pass@(\d+)", name)))
+    sizes = sorted(int(match[1]) for name in names if (match := re.fullmatch(r"pass@([0-9]{1,9})", name)))
     mean = {
         bound: np.array([
             np.mean([np.nan if (at := of[f"pass@{k}"].get(bound)) is None else at for of in of_seeds]) for k in sizes
