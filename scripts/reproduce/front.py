@@ -23,7 +23,7 @@ from verl_dots.evidence.records import ACCURACY_RUN, Evidence
 
 SECTION, STEM = "results", "accuracy"
 AGAINST = ("steps", "tokens")  # time is there for runs that were timed alone
-ABLATIONS = ("dots_rr_levels",)
+ABLATIONS = ("grpo_few", "dots_rr_levels")
 SHOWN = (
     "method", "final accuracy (%)", "above GRPO (points)", "above GRPO at equal tokens (points)",
     "generated tokens (k)", "reached",

@@ -23,6 +23,9 @@ class Pair(NamedTuple):
 
 
 PAIRS = (
+    Pair("grpo_few", "grpo", "three epochs of 80 questions, in place of 240 of 4,096"),
+    Pair("mopps", "grpo_few", "of the same 80 questions those whose success rate may be near a half"),
+    Pair("e3", "grpo_few", "of the same 80 questions the hard ones have more rollouts, and the temperature moves"),
     Pair("dots_rr", "dots", "half of a batch is replayed, less where references are trained on"),
     Pair("adarft_rr", "adarft", "half of each batch is replayed"),
     Pair("dots_rr_levels", "dots_rr", "the predictor knows the levels, and no round is uniform"),

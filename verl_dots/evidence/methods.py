@@ -20,6 +20,7 @@ class Look:
 # Colours of Okabe and Ito, which people with a colour-blindness tell apart; dashes and markers for print.
 LOOKS = {
     "grpo": Look("GRPO", "#000000", "-", "o"),
+    "grpo_few": Look("GRPO, 80 questions", "#000000", ":", "o"),
     "dapo": Look("DAPO", "#000000", "--", "s"),
     "mopps": Look("MoPPS", "#CC79A7", "-.", "v"),
     "dots": Look("DOTS", "#56B4E9", "-", "^"),
