@@ -137,6 +137,23 @@ def function_value(name: str, parts: list[Value]) -> Value:
     return result
 
 
+def _of_fractions(exact: Callable[..., int]) -> Callable[..., Value]:
+    """The greatest common divisor or the least common multiple, of whole numbers or of fractions."""
+
+    def operation(*parts: Value) -> Value:
+        if not all(isinstance(part, Fraction) for part in parts):
+            raise Undefined("a common divisor of what is no fraction")
+        lower = math.lcm(*(part.denominator for part in parts))
+        return Fraction(exact(*(int(part * lower) for part in parts)), lower)
+
+    return operation
+
+
+def _extreme(select: Callable) -> Callable[..., Value]:
+    """The greatest or the least of real numbers."""
+    return lambda *parts: select(parts, key=as_float)
+
+
 OPERATIONS: dict[str, Callable] = {
     "add": _sum,
     "multiply": lambda left, right: both(lambda a, b: a * b, left, right),
@@ -150,5 +167,9 @@ OPERATIONS: dict[str, Callable] = {
     "abs": abs,
     "floor": _whole("floor"),
     "ceil": _whole("ceil"),
+    "gcd": _of_fractions(math.gcd),
+    "lcm": _of_fractions(math.lcm),
+    "max": _extreme(max),
+    "min": _extreme(min),
     "degree": lambda part: both(lambda a, b: a * b, part, +CONTEXT.pi / 180),
 }

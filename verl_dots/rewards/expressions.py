@@ -10,7 +10,7 @@ from __future__ import annotations
 from fractions import Fraction
 
 from verl_dots.rewards.expression_tokens import Tokens
-from verl_dots.rewards.expression_tree import FUNCTIONS, GREEK, ROUND, Node, ParseError, number
+from verl_dots.rewards.expression_tree import FUNCTIONS, GREEK, LIST_FUNCTIONS, ROUND, Node, ParseError, number
 
 _MOST_DEPTH = 60
 
@@ -153,6 +153,8 @@ class _Parser(Tokens):
             return {"\\frac": self.fraction, "\\sqrt": self.root, "\\binom": self.binomial}[token]()
         if token.startswith("\\") and command in FUNCTIONS:
             return self.function(command)
+        if token.startswith("\\") and command in LIST_FUNCTIONS:
+            return self.list_function(command)
         return self.letter(token)
 
     def plain_number(self) -> Node:
@@ -194,6 +196,20 @@ class _Parser(Tokens):
             return Node("function", node.parts, "arc" + name)
         return node if power is None else Node("power", (node, power))
 
+    def list_function(self, name: str) -> Node:
+        """A function of a list in brackets: the greatest common divisor of two numbers or more, for one."""
+        opening = self.take()
+        if opening not in ("(", "\\{"):
+            raise ParseError(f"{opening!r} stands where a list should")
+        bars, self._bars = self._bars, 0
+        parts = [self.sum()]
+        while self.peek() == ",":
+            self.take()
+            parts.append(self.sum())
+        self._bars = bars
+        self.take(ROUND[opening])
+        return Node(name, tuple(parts))
+
     def _function_argument(self) -> Node:
         if self.peek() in ("(", "[", "{"):
             node = self.group(self.peek())
@@ -224,5 +240,5 @@ class _Parser(Tokens):
         if token in ("(", "[", "{", "\\{", "\\lvert", "\\lfloor", "\\lceil", "\\frac", "\\sqrt", "\\binom"):
             return True
         command = token[1:] if token.startswith("\\") else ""
-        known = command in FUNCTIONS or command in GREEK or token in ("\\pi", "\\infty")
+        known = command in FUNCTIONS | LIST_FUNCTIONS | GREEK or token in ("\\pi", "\\infty")
         return token[0].isalnum() or token[0] == "." or known
