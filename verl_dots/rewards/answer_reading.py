@@ -36,6 +36,7 @@ _MATRIX = re.compile(
     r"\\begin\{(?:[pbvBV]?matrix|array|smallmatrix)\}(?:\{[^{}]*\})?(.*)\\end\{(?:[pbvBV]?matrix|array|smallmatrix)\}",
     re.DOTALL,
 )
+_CONTENT = re.compile(r"[^\s{}()\[\]\\.,;:$!?'\"`*~_-]")  # brackets and punctuation say nothing
 _MOST_MEMBERS = 2000
 _MOST_DEPTH = 60
 
@@ -51,7 +52,7 @@ def read(text: str) -> Answer | None:
         return Named(f"choice {letter}", Either((_read(letter), _read(value))))
     text = _NOTHING.sub(r"\\emptyset", text)
     text = _FOR_ALL.sub("", re.sub(r"\)\s*(?=\()", "), ", text) if _TUPLES.fullmatch(text) else text)
-    return _read(text) if re.search(r"[^\s{}\\.,;:$]", text) else None
+    return _read(text) if _CONTENT.search(text) else None
 
 
 def _read(text: str) -> Answer:

@@ -2,6 +2,7 @@ r"""Whether two answers are equal, by what they are. Tolerances: see `tolerance`
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -30,9 +31,9 @@ class Comparison:
     def equal(self, gold: Answer, answer: Answer) -> bool:
         """Whether `answer` is right where `gold` is the ground truth."""
         if gold == answer:
-            return True
+            return gold != Words("")
         if isinstance(gold, Either) or isinstance(answer, Either):
-            return any(self.equal(left, right) for left in _readings(gold) for right in _readings(answer))
+            return any(self.equal(left, right) for left in _meant(gold) for right in _readings(answer))
         if isinstance(gold, Named) or isinstance(answer, Named):
             return self._named(gold, answer)
         if isinstance(gold, Relation) or isinstance(answer, Relation):
@@ -165,11 +166,25 @@ def _readings(answer: Answer) -> tuple[Answer, ...]:
     return answer.readings if isinstance(answer, Either) else (answer,)
 
 
+def _meant(gold: Answer) -> tuple[Answer, ...]:
+    """A ground truth's readings: 9:30 is a time of day alone, for a ratio would be 19:60 or 3:10, in lowest terms."""
+    readings = _readings(gold)
+    if any(isinstance(reading, Clock) for reading in readings):
+        return tuple(reading for reading in readings if not (isinstance(reading, Ratio) and _reducible(reading)))
+    return readings
+
+
+def _reducible(ratio: Ratio) -> bool:
+    numbers = [part.node.value for part in ratio.parts if isinstance(part, Value) and part.node.kind == "number"]
+    whole = len(numbers) == len(ratio.parts) and all(number.denominator == 1 for number in numbers)
+    return whole and math.gcd(*map(int, numbers)) > 1
+
+
 def _plain(gold: Answer, answer: Answer) -> bool:
     if isinstance(gold, Based) and isinstance(answer, Based):
         return gold == answer
     if isinstance(gold, Based) or isinstance(answer, Based):
-        return _unbased(gold) == _unbased(answer) is not None
+        return _equals_based(gold, answer)
     if isinstance(gold, Clock) and isinstance(answer, Clock):
         return _minutes(gold, answer) == _minutes(answer, gold)
     if isinstance(gold, Words) and isinstance(answer, Words):
@@ -177,13 +192,13 @@ def _plain(gold: Answer, answer: Answer) -> bool:
     return False
 
 
-def _unbased(answer: Answer) -> str | None:
-    """The digits of a whole number, whether or not its base is written."""
-    if isinstance(answer, Based):
-        return answer.digits
-    if isinstance(answer, Value) and answer.node.kind == "number" and answer.node.value.denominator == 1:
-        return str(answer.node.value)
-    return None
+def _equals_based(gold: Answer, answer: Answer) -> bool:
+    """A plain ground truth equals a number with a base by value; one with a base asks for its digits."""
+    plain = answer if isinstance(gold, Based) else gold
+    if not isinstance(plain, Value) or plain.unit or plain.node.kind != "number":
+        return False
+    value = plain.node.value
+    return str(value) == gold.digits if isinstance(gold, Based) else value == answer.value
 
 
 def _minutes(clock: Clock, other: Clock) -> tuple[int, int, int]:

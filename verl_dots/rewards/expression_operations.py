@@ -12,6 +12,7 @@ DIGITS = 100
 CONTEXT = mpmath.mp.clone()
 CONTEXT.dps = DIGITS
 _MOST_BITS = 200_000  # of an exact power or factorial; beyond that it is a float
+_MOST_ARGUMENT = 1000  # of zeta and gamma
 _MOST_LOGARITHM = 10**7  # of a power's size
 
 Value = Fraction | mpmath.mpf | mpmath.mpc
@@ -127,8 +128,8 @@ def function_value(name: str, parts: list[Value]) -> Value:
     if name in ("ln", "log", "lg"):
         base = as_float(parts[1]) if len(parts) > 1 else 10
         return CONTEXT.log(argument) if name == "ln" else CONTEXT.log(argument) / CONTEXT.log(base)
-    if name == "exp" and abs(argument) > _MOST_LOGARITHM:
-        raise Undefined("the power is too large")
+    if abs(argument) > {"exp": _MOST_LOGARITHM, "zeta": _MOST_ARGUMENT, "gamma": _MOST_ARGUMENT}.get(name, CONTEXT.inf):
+        raise Undefined("the argument is too large")
     name = {"arcsin": "asin", "arccos": "acos", "arctan": "atan", "arccot": "acot", "arcsec": "asec",
             "arccsc": "acsc", "arcsinh": "asinh", "arccosh": "acosh", "arctanh": "atanh"}.get(name, name)  # fmt: skip
     result = getattr(CONTEXT, name)(argument)

@@ -10,7 +10,16 @@ from __future__ import annotations
 from fractions import Fraction
 
 from verl_dots.rewards.expression_tokens import Tokens
-from verl_dots.rewards.expression_tree import FUNCTIONS, GREEK, LIST_FUNCTIONS, ROUND, Node, ParseError, number
+from verl_dots.rewards.expression_tree import (
+    FUNCTION_LETTERS,
+    FUNCTIONS,
+    GREEK,
+    LIST_FUNCTIONS,
+    ROUND,
+    Node,
+    ParseError,
+    number,
+)
 
 _MOST_DEPTH = 60
 
@@ -229,10 +238,12 @@ class _Parser(Tokens):
                 return Node("constant", value=name)
         elif not (token.isalpha() or name in GREEK):
             raise ParseError(f"{token!r} is not known")
-        name += self.marks()
-        if name[0] in "fg" and self.peek() == "(":  # functions by convention; P(1 + r) is a product
-            return Node("apply", (self.group("("),), name)
-        return Node("variable", value=name)
+        marked = name + self.marks()
+        function = name in FUNCTION_LETTERS or (name in GREEK and self.brackets_one())  # P(1 + r) is a product
+        if not function or self.peek() != "(":
+            return Node("variable", value=marked)
+        kind, shown = ("function", name.lower()) if marked in ("zeta", "Gamma") else ("apply", marked)
+        return Node(kind, (self.group("("),), shown)
 
     def _starts_value(self, token: str) -> bool:
         if token == "|":

@@ -119,9 +119,9 @@ def read_based(text: str) -> Based | None:
     base = _BASE_WORDS.get(word) if not re.fullmatch(r"-?\d+", word) else int(word)
     digits = match["digits"].replace(" ", "").replace(",", "").upper()
     in_text = "\\text{" in text[: match.end("digits")]
-    if base is None or not 2 <= abs(base) <= 36 or not (in_text or any(digit.isdigit() for digit in digits)):
+    if base is None or not 2 <= abs(base) <= 36:
         return None
-    if digits[0].isalpha() and not in_text and len(digits) == 1:
+    if digits[0].isalpha() and not in_text and (len(digits) == 1 or match["digits"] != match["digits"].upper()):
         return None
     if any(int(digit, 16) >= abs(base) for digit in digits):
         return None
