@@ -134,12 +134,21 @@ class _Parser(Tokens):
         return self.letter(token)
 
     def group(self, opening: str) -> Node:
+        node, *others = self.members(opening)
+        if others:
+            raise ParseError("a list stands where a value should")
+        return node
+
+    def members(self, opening: str) -> tuple[Node, ...]:
         self.take(opening)
         bars, self._bars = self._bars, 0
-        node = self.sum()
+        nodes = [self.sum()]
+        while self.peek() == ",":
+            self.take()
+            nodes.append(self.sum())
         self._bars = bars
         self.take(ROUND[opening])
-        return node
+        return tuple(nodes)
 
     def value(self) -> Node:
         token = self.peek()
@@ -162,8 +171,8 @@ class _Parser(Tokens):
             return {"\\frac": self.fraction, "\\sqrt": self.root, "\\binom": self.binomial}[token]()
         if token.startswith("\\") and command in FUNCTIONS:
             return self.function(command)
-        if token.startswith("\\") and command in LIST_FUNCTIONS:
-            return self.list_function(command)
+        if command in LIST_FUNCTIONS and self.peek() in ("(", "\\{"):
+            return Node(command, self.members(self.peek()))
         return self.letter(token)
 
     def plain_number(self) -> Node:
@@ -204,20 +213,6 @@ class _Parser(Tokens):
         if power == Node("negative", (number(Fraction(1)),)):
             return Node("function", node.parts, "arc" + name)
         return node if power is None else Node("power", (node, power))
-
-    def list_function(self, name: str) -> Node:
-        """A function of a list in brackets: the greatest common divisor of two numbers or more, for one."""
-        opening = self.take()
-        if opening not in ("(", "\\{"):
-            raise ParseError(f"{opening!r} stands where a list should")
-        bars, self._bars = self._bars, 0
-        parts = [self.sum()]
-        while self.peek() == ",":
-            self.take()
-            parts.append(self.sum())
-        self._bars = bars
-        self.take(ROUND[opening])
-        return Node(name, tuple(parts))
 
     def _function_argument(self) -> Node:
         if self.peek() in ("(", "[", "{"):
