@@ -6,6 +6,7 @@ Ground truths and responses are read by the same rules. What nothing else fits i
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 from verl_dots.rewards import number_text
 from verl_dots.rewards.answers import Answer, Based, Collection, Either, Named, Ratio, Relation, Value
@@ -37,12 +38,14 @@ _MATRIX = re.compile(
     re.DOTALL,
 )
 _CONTENT = re.compile(r"[^\s{}()\[\]\\.,;:$!?'\"`*~_-]")  # brackets and punctuation say nothing
+_MONEY = re.compile(r"\s*(?:\$\s*\\\$\s*[\d.,]+\s*\$|\\?\$\s*[\d.,]+)\s*")
 _MOST_MEMBERS = 2000
 _MOST_DEPTH = 60
 
 
 def read(text: str) -> Answer | None:
     """Read an answer as it is written; None if nothing is in it."""
+    money = _MONEY.fullmatch(text)
     text = strip_end(clean(text))
     if depth(text) > _MOST_DEPTH:
         return words(text)
@@ -52,7 +55,10 @@ def read(text: str) -> Answer | None:
         return Named(f"choice {letter}", Either((_read(letter), _read(value))))
     text = _NOTHING.sub(r"\\emptyset", text)
     text = _FOR_ALL.sub("", re.sub(r"\)\s*(?=\()", "), ", text) if _TUPLES.fullmatch(text) else text)
-    return _read(text) if _CONTENT.search(text) else None
+    if not _CONTENT.search(text):
+        return None
+    answer = _read(text)
+    return replace(answer, unit="dollar") if isinstance(answer, Value) and not answer.unit and money else answer
 
 
 def _read(text: str) -> Answer:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from verl_dots.rewards import expression_values as values
@@ -13,7 +13,7 @@ from verl_dots.rewards.expression_tree import Node, number
 from verl_dots.rewards.intervals import as_pieces
 from verl_dots.rewards.relations import as_relation, asks_for, is_calculation, proportional
 from verl_dots.rewards.tolerance import within_tolerance
-from verl_dots.rewards.units import conflicting
+from verl_dots.rewards.units import conflicting, ratio
 
 _REVERSED = {"<": ">", ">": "<", "<=": ">=", ">=": "<=", "=": "=", "!=": "!="}
 
@@ -151,7 +151,8 @@ class Comparison:
 
     def _values(self, gold: Value, answer: Value) -> bool:
         if conflicting(gold.unit, answer.unit):
-            return False
+            times = ratio(gold.unit, answer.unit)
+            return times is not None and self._values(gold, _scaled(answer, times, gold.unit))
         if gold.node.kind == answer.node.kind == "variable" and "_" not in gold.node.value:
             return gold.node.value.lower() == answer.node.value.lower()
         pairs = values.pairs(gold.node, answer.node)
@@ -160,6 +161,13 @@ class Comparison:
         if all(values.close(left, right) for left, right in pairs):
             return len(pairs) > 1 or values.same_constant(gold.node, answer.node)
         return len(pairs) == 1 and within_tolerance(gold, answer, *pairs[0], self.measured)
+
+
+def _scaled(value: Value, times: Fraction, unit: str) -> Value:
+    """A value in another unit, which it is so many times of."""
+    if value.node.kind == "number":
+        return replace(value, node=number(value.node.value * times), unit=unit)
+    return replace(value, node=Node("multiply", (value.node, number(times))), unit=unit)
 
 
 def _readings(answer: Answer) -> tuple[Answer, ...]:

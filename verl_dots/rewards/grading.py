@@ -3,7 +3,8 @@
     final_answer.py           the text of the answer in a response
     latex_text.py             one way to write what LaTeX writes in many (`latex_tables`)
     number_text.py            numbers: separators, powers of ten, bases, clocks
-    units.py, word_text.py    units behind numbers; words, told apart from variables
+    units.py, unit_sizes.py   units behind numbers, and what they are worth in one another
+    word_text.py              words, told apart from variables
     answer_reading.py         text to lists, relations, values: `answers` (`bracket_text`)
     expressions.py            a value's text to a tree (`expression_tree`)
     expression_values.py      what a tree is worth (`expression_operations`)
