@@ -1,6 +1,6 @@
 """Compare the final answer of a response with the ground truth.
 
-    final_answer.py           the text of the answer in a response
+    final_answer.py           the text of the answer in a response (`plain_formula` where it has no delimiters)
     latex_text.py             one way to write what LaTeX writes in many (`latex_tables`)
     number_text.py            numbers: separators, powers of ten, bases, clocks
     units.py, unit_sizes.py   units behind numbers, and what they are worth in one another

@@ -27,7 +27,8 @@ _PREFIXES = {
     "T": 12, "G": 9, "M": 6, "k": 3, "d": -1, "c": -2, "m": -3, "u": -6, "n": -9, "p": -12,
     "tera": 12, "giga": 9, "mega": 6, "kilo": 3, "deci": -1, "centi": -2, "milli": -3, "micro": -6, "nano": -9,
 }  # fmt: skip
-_PREFIXED = frozenset("m s g l L Hz N J W Pa bar eV pc V A T mol K cal".split())
+_PREFIXED_NAMES = "m s g l L Hz N J W Pa bar eV pc V A T mol K cal"
+_PREFIXED = frozenset(_PREFIXED_NAMES.split())
 _NOT_PREFIXED = frozenset({"pm", "cd", "pt", "Pa"})
 _PREFIX = re.compile(rf"({'|'.join(sorted(_PREFIXES, key=len, reverse=True))})(\w+)")
 _TEMPERATURE = re.compile(r"(?:degrees?|°)\s*(?=(?:[FCK]|fahrenheit|celsius|kelvin)\b)", re.IGNORECASE)
