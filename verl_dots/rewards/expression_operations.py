@@ -127,12 +127,16 @@ def function_value(name: str, parts: list[Value]) -> Value:
     argument = as_float(parts[0])
     if name in ("ln", "log", "lg"):
         base = as_float(parts[1]) if len(parts) > 1 else 10
+        if argument == 0:
+            raise Undefined("the logarithm of zero")
         return CONTEXT.log(argument) if name == "ln" else CONTEXT.log(argument) / CONTEXT.log(base)
     if abs(argument) > {"exp": _MOST_LOGARITHM, "zeta": _MOST_ARGUMENT, "gamma": _MOST_ARGUMENT}.get(name, CONTEXT.inf):
         raise Undefined("the argument is too large")
     name = {"arcsin": "asin", "arccos": "acos", "arctan": "atan", "arccot": "acot", "arcsec": "asec",
             "arccsc": "acsc", "arcsinh": "asinh", "arccosh": "acosh", "arctanh": "atanh"}.get(name, name)  # fmt: skip
     result = getattr(CONTEXT, name)(argument)
+    if CONTEXT.isinf(result) and not CONTEXT.isinf(argument):
+        raise Undefined("a pole")
     if name in ("sin", "cos", "tan") and abs(result) < abs(argument) * CONTEXT.mpf(10) ** (20 - CONTEXT.dps):
         return Fraction(0)  # of a multiple of pi
     return result
