@@ -167,7 +167,7 @@ def _unwrapped(match: re.Match) -> str:
 
 def _code(text: str) -> str:
     """Python's and calculators' ways: `**`, `np.`, bare function names, a star or a caret with several digits."""
-    text = text.replace("**", "^")
+    text = re.sub(r"\+\s?/\s?-", r"\\pm ", text.replace("**", "^"))
     natural = "np.log(" in text or "math.log(" in text or "numpy.log(" in text
     text = _BARE_FUNCTION.sub(lambda match: _function_name(match[1], natural, match.end(), text), text)
     text = _MODULE.sub("", text)

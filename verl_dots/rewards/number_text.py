@@ -34,6 +34,7 @@ _BASE_WORDS = {
 _CLOCK = re.compile(
     r"(\d{1,2})\s*:\s*(\d{2})(?:\s*:\s*(\d{2}))?\s*(?:\\text\{)?\s*(?:([aApP])\.?\s*[mM]\.?|o'?clock)?\s*\}?"
 )
+_HOUR = re.compile(r"(\d{1,2})\s*(?:\\text\{)?\s*([aApP]\.?[mM]\.?|o'?clock)\s*\}?")
 _COUNT_WORDS = (
     "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
     "eighteen nineteen twenty"
@@ -134,3 +135,9 @@ def read_clock(text: str) -> Clock | None:
     if match is None or int(match[1]) > 24 or int(match[2]) > 59 or int(match[3] or 0) > 59:
         return None
     return Clock(int(match[1]), int(match[2]), int(match[3] or 0), (match[4] or "").lower())
+
+
+def read_hour(text: str) -> Clock | None:
+    """A time of day without minutes: `6 PM`, `3 o'clock`."""
+    match = _HOUR.fullmatch(text)
+    return None if match is None else read_clock(f"{match[1]}:00 {match[2]}")

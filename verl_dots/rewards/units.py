@@ -13,7 +13,7 @@ from verl_dots.rewards.unit_sizes import Size, size
 # Words that make a text more than a value with its unit.
 _NO_UNIT = re.compile(
     r"\b(?:if|for|when|where|with|or|and|more|less|fewer|than|least|most|not|no|is|are|from|between|such|that|only|all|any|"
-    r"some|each|every|otherwise|does|exist|exists|given|mod|to|by|if|then|even|odd|prime|both|whenever|otherwise|greater)\b",
+    r"some|every|otherwise|does|exist|exists|given|mod|to|by|if|then|even|odd|prime|both|whenever|otherwise|greater)\b",
     re.IGNORECASE,
 )
 _SHORT_UNITS = (
