@@ -12,7 +12,7 @@ _TEN = (
 )
 _TOKEN = re.compile(
     rf"(?P<number>(?<![\w.\\])[-−]?(?:\\?[$€£¥])?{_DIGITS}(?:{_TEN}|(?:\s?/\s?\d+)?%?))"
-    r"|(?P<operand>\d+(?:\.\d+)?|[√∛π∞°²³⁴⁵⁶⁷⁸⁹⁰¹⁻ⁿ]|\\[A-Za-z]+(?<!\\times)(?<!\\cdot)(?<!\\div)(?<!\\pm)"
+    r"|(?P<operand>\\(?:text|mathrm|textnormal|mbox)\s*\{[^{}]*\}|\d+(?:\.\d+)?|[√∛π∞°²³⁴⁵⁶⁷⁸⁹⁰¹⁻ⁿ]|\\[A-Za-z]+(?<!\\times)(?<!\\cdot)(?<!\\div)(?<!\\pm)"
     r"|(?<![A-Za-z\\])(?:sqrt|cbrt|arcsin|arccos|arctan|sin|cos|tan|log|ln|exp|pi|[A-Za-z])(?![A-Za-z]))"
     r"|(?P<word>[A-Za-z]+)"
     r"|(?P<operator>(?<=[\w)])\*\*(?=[\w({-])|\\(?:times|cdot|div|pm)|[-+*/^·⋅×÷−±_]|!(?=[ \t]*[-+*/^·×÷)]))"
@@ -74,6 +74,8 @@ def _joins(text: str, tokens: list[re.Match], index: int) -> bool:
         return False
     if before.lastgroup == "operator":
         return True
+    if after[0].endswith("}"):  # \text{ cm}
+        return True
     if after.lastgroup == "operator":
         return text[after.end() : after.end() + 1] in (" ", "\t") or after[0] not in "-+−±_"
     called = before.lastgroup == "operand" and _CALLED.fullmatch(before[0])
@@ -99,4 +101,7 @@ def _balanced(formula: str) -> str:
             if not opened:
                 return formula[:index]
             opened.pop()
-    return formula[opened[-1] + 1 :] if opened else formula
+    if not opened:
+        return formula
+    before, after = formula[: opened[0]], formula[opened[-1] + 1 :]
+    return after if re.search(r"\d", after) else before
