@@ -50,8 +50,9 @@ def same_text(left: str, right: str) -> bool:
 def grade(text: str, ground_truth: str, measured: bool = False) -> Verdict:
     r"""Compare the final answer in `text` with `ground_truth`.
 
-    0.5 equals \frac{1}{2}, {1,2} equals {2,1}, [1,2) equals 1 \le x < 2 but not [1,2], units are dropped, and 50 %
-    equals 50 (the gold is often written without the sign) but not 0.5. Tolerances: see `tolerance`.
+    0.5 equals \frac{1}{2}, {1,2} equals {2,1}, [1,2) equals 1 \le x < 2 but not [1,2], and 50 %
+    equals 50 (the gold is often written without the sign) but not 0.5. Units count where both sides name known ones.
+    Tolerances: see `tolerance`.
 
     Args:
         text: the end of a response.
