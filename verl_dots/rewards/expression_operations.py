@@ -22,6 +22,10 @@ class Undefined(ValueError):
     """An expression has no value: division by zero, infinity in a sum, too large."""
 
 
+class OutOfReach(Undefined):
+    """An expression's value takes too long to compute."""
+
+
 def as_float(value: Value) -> Value:
     """A value as a number of mpmath."""
     if isinstance(value, Fraction):
@@ -65,7 +69,7 @@ def _power(base: Value, exponent: Value) -> Value:
     if not CONTEXT.isfinite(abs(base)) or not CONTEXT.isfinite(abs(exponent)):
         raise Undefined("infinity in a power")
     if abs(exponent * CONTEXT.log(base)) > _MOST_LOGARITHM:
-        raise Undefined("the power is too large")
+        raise OutOfReach("the power is too large")
     return CONTEXT.power(base, exponent)
 
 
@@ -94,7 +98,7 @@ def _factorial(argument: Value) -> Value:
     if isinstance(argument, Fraction) and argument.denominator == 1 and 0 <= argument <= 20_000:
         return Fraction(math.factorial(int(argument)))
     if abs(as_float(argument)) > 10**9:
-        raise Undefined("the factorial is too large")
+        raise OutOfReach("the factorial is too large")
     return CONTEXT.factorial(as_float(argument))
 
 
@@ -109,7 +113,7 @@ def _binomial(upper: Value, lower: Value) -> Value:
     if whole:
         return Fraction(math.comb(int(upper), int(lower)))
     if max(abs(as_float(upper)), abs(as_float(lower))) > 10**6:
-        raise Undefined("the binomial is too large")
+        raise OutOfReach("the binomial is too large")
     return CONTEXT.binomial(as_float(upper), as_float(lower))
 
 
@@ -131,7 +135,7 @@ def function_value(name: str, parts: list[Value]) -> Value:
             raise Undefined("the logarithm of zero")
         return CONTEXT.log(argument) if name == "ln" else CONTEXT.log(argument) / CONTEXT.log(base)
     if abs(argument) > {"exp": _MOST_LOGARITHM, "zeta": _MOST_ARGUMENT, "gamma": _MOST_ARGUMENT}.get(name, CONTEXT.inf):
-        raise Undefined("the argument is too large")
+        raise OutOfReach("the argument is too large")
     name = {"arcsin": "asin", "arccos": "acos", "arctan": "atan", "arccot": "acot", "arcsec": "asec",
             "arccsc": "acsc", "arcsinh": "asinh", "arccosh": "acosh", "arctanh": "atanh"}.get(name, name)  # fmt: skip
     result = getattr(CONTEXT, name)(argument)

@@ -14,6 +14,7 @@ from fractions import Fraction
 from verl_dots.rewards.expression_operations import (
     CONTEXT,
     OPERATIONS,
+    OutOfReach,
     Undefined,
     Value,
     as_float,
@@ -40,7 +41,11 @@ def value(node: Node, point: int = 0) -> Value:
     """
     try:
         return _value(node, point)
-    except (ZeroDivisionError, OverflowError, TypeError, ValueError, RecursionError) as error:
+    except Undefined:
+        raise
+    except OverflowError as error:
+        raise OutOfReach(str(error)) from error
+    except (ZeroDivisionError, TypeError, ValueError, RecursionError) as error:
         raise Undefined(str(error)) from error
 
 

@@ -13,7 +13,8 @@ from verl_dots.rewards import problems
 from verl_dots.rewards.answer_reading import read
 from verl_dots.rewards.answers import Answer, Collection, Either, Named, Ratio, Relation, Value, Words
 from verl_dots.rewards.comparing import Comparison
-from verl_dots.rewards.expression_values import pairs
+from verl_dots.rewards.expression_operations import OutOfReach, Undefined
+from verl_dots.rewards.expression_values import value, variables
 from verl_dots.rewards.final_answer import boxed_answer
 from verl_dots.rewards.grading import ground_truth_answer, same_text
 
@@ -121,9 +122,17 @@ def is_prose(answer: str) -> bool:
 
 
 def _no_value(answer: Answer) -> bool:
-    """Whether some part of an answer is an expression without a value, in every way to read it."""
+    """Whether some part of an answer is an expression without a value, in every way to read it.
+
+    With variables, or out of reach, it may have one.
+    """
     if isinstance(answer, Value):
-        return pairs(answer.node, answer.node) is None
+        try:
+            return not variables(answer.node) and value(answer.node) is None
+        except OutOfReach:
+            return False
+        except Undefined:
+            return True
     if isinstance(answer, Named):
         return _no_value(answer.answer)
     if isinstance(answer, Either):
