@@ -11,7 +11,8 @@ from verl_dots.rewards.problems import FRAGILE, PROSE, UNREADABLE
     ["1/2", r"\frac{1}{2}", "(1, 2)", "[0,1)", r"\text{Tuesday}", "204_5", "x^2+1=0", r"90 \text{ mph}", "3, 5, 7",
      "none of these", r"2 \text{ and } 3", "1,234", r"\begin{pmatrix} 1 \\ 2 \end{pmatrix}", r"\$5.50", r"\text{None}",
      "no solution", r"\text{No solution}", r"\emptyset", "DNE", r"\text{does not exist}", "undefined", r"(-\infty, 3]",
-     r"\infty", "(2n-1)!!", r"\frac{1}{2014!^{2014}}", "n/a", "not", "given", r"\ln|x|", r"\frac{1}{x}", r"x = \sqrt{-1}"],
+     r"\infty",
+     "(2n-1)!!", r"\frac{1}{2014!^{2014}}", "n/a", "not", "given", r"\ln|x|", r"\frac{1}{x}", r"x = \sqrt{-1}"],
 )  # fmt: skip
 def test_answers_without_a_problem(answer):
     assert problem(answer) is None
