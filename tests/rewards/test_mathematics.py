@@ -79,6 +79,12 @@ def test_an_unreadable_ground_truth_is_logged(caplog):
     assert grading.grade(r"\boxed{1}", "") is grading.Verdict.UNREADABLE_GROUND_TRUTH
 
 
+@pytest.mark.parametrize("text", ["?", "!", "'", "()", "[]", "-", "$", r"\text{}", r"\,", "**", ".", "{}"])
+def test_a_ground_truth_without_content_equals_nothing(text):
+    assert grading.grade(r"\boxed{!}", text) is grading.Verdict.UNREADABLE_GROUND_TRUTH
+    assert mathematics.score(rf"\boxed{{{text}}}", text) == 0.0
+
+
 def test_there_must_be_a_worker():
     with pytest.raises(ValueError, match="workers is 0"):
         mathematics.score(r"\boxed{1}", "2", workers=0)

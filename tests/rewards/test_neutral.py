@@ -9,7 +9,10 @@ from verl_dots.rewards.problems import FRAGILE, PROSE, UNREADABLE
 @pytest.mark.parametrize(
     "answer",
     ["1/2", r"\frac{1}{2}", "(1, 2)", "[0,1)", r"\text{Tuesday}", "204_5", "x^2+1=0", r"90 \text{ mph}", "3, 5, 7",
-     "none of these", r"2 \text{ and } 3", "1,234", r"\begin{pmatrix} 1 \\ 2 \end{pmatrix}", r"\$5.50"],
+     "none of these", r"2 \text{ and } 3", "1,234", r"\begin{pmatrix} 1 \\ 2 \end{pmatrix}", r"\$5.50", r"\text{None}",
+     "no solution", r"\text{No solution}", r"\emptyset", "DNE", r"\text{does not exist}", "undefined", r"(-\infty, 3]",
+     r"\infty",
+     "(2n-1)!!", r"\frac{1}{2014!^{2014}}", "n/a", "not", "given", r"\ln|x|", r"\frac{1}{x}", r"x = \sqrt{-1}"],
 )  # fmt: skip
 def test_answers_without_a_problem(answer):
     assert problem(answer) is None
@@ -24,6 +27,35 @@ def test_answers_without_a_problem(answer):
         (" . ", UNREADABLE),
         ("The problem does not have a provided solution, so the final answer cannot be extracted.", PROSE),
         (r"The only function \( f \) that satisfies the conditions is \( f(n) = 1 \).", PROSE),
+        *(
+            (text, UNREADABLE)
+            for text in (
+                "No solution provided.",
+                "Solution not found.",
+                "N/A",
+                "?",
+                "1/0",
+                "0/0",
+                "not provided",
+                "answer missing",
+                "TBD",
+                "-",
+                "null",
+                "nan",
+                "[]",
+                "()",
+                r"\infty/\infty",
+                r"\log 0",
+                "Proof omitted",
+                r"\text{N/A}",
+                "See solution",
+                "no answer given",
+                "The answer is missing.",
+                r"(1, \frac{1}{0})",
+                r"x = \ln 0",
+                "solution is not yet available",
+            )
+        ),
         ("4.5e33", FRAGILE),
         ("np.arcsin(10/13)", FRAGILE),
         ("-3./2", FRAGILE),

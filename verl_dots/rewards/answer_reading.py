@@ -6,11 +6,13 @@ Ground truths and responses are read by the same rules. What nothing else fits i
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 from verl_dots.rewards import number_text
 from verl_dots.rewards.answers import Answer, Based, Collection, Either, Named, Ratio, Relation, Value
 from verl_dots.rewards.bracket_text import CLOSING, OPENING, depth, first_end, split, split_at, unwrapped
 from verl_dots.rewards.expression_tree import number
+from verl_dots.rewards.expression_values import variables
 from verl_dots.rewards.expressions import ParseError, parse_expression
 from verl_dots.rewards.latex_text import clean, strip_end
 from verl_dots.rewards.relation_text import bare_name, is_name, joined, split_signs
@@ -36,12 +38,16 @@ _MATRIX = re.compile(
     r"\\begin\{(?:[pbvBV]?matrix|array|smallmatrix)\}(?:\{[^{}]*\})?(.*)\\end\{(?:[pbvBV]?matrix|array|smallmatrix)\}",
     re.DOTALL,
 )
+_CONTENT = re.compile(r"[^\s{}()\[\]\\.,;:$!?'\"`*~_-]")  # brackets and punctuation say nothing
+_MONEY = re.compile(r"\s*(?:\$\s*\\\$\s*[\d.,]+\s*\$|\\?\$\s*[\d.,]+)\s*")
+_POINT = re.compile(r"(?<=^[A-Z])\s*(?=\([^()]*,[^()]*\)$)")  # P(3,4) is the point P=(3,4)
 _MOST_MEMBERS = 2000
 _MOST_DEPTH = 60
 
 
 def read(text: str) -> Answer | None:
     """Read an answer as it is written; None if nothing is in it."""
+    money = _MONEY.fullmatch(text)
     text = strip_end(clean(text))
     if depth(text) > _MOST_DEPTH:
         return words(text)
@@ -51,7 +57,10 @@ def read(text: str) -> Answer | None:
         return Named(f"choice {letter}", Either((_read(letter), _read(value))))
     text = _NOTHING.sub(r"\\emptyset", text)
     text = _FOR_ALL.sub("", re.sub(r"\)\s*(?=\()", "), ", text) if _TUPLES.fullmatch(text) else text)
-    return _read(text) if re.search(r"[^\s{}\\.,;:$]", text) else None
+    if not _CONTENT.search(text):
+        return None
+    answer = _read(text)
+    return replace(answer, unit="dollar") if isinstance(answer, Value) and not answer.unit and money else answer
 
 
 def _read(text: str) -> Answer:
@@ -96,6 +105,7 @@ def _read_part(text: str) -> Answer:
 
 
 def _read_member(text: str) -> Answer:
+    text = _POINT.sub("=", text)
     if _SIGN.search(text) and not (text.startswith("\\{") and first_end(text) == len(text)):
         return _both_signs(text)
     for reader in (_read_relation, _read_union, _read_matrix, _read_brackets):
@@ -133,6 +143,8 @@ def _read_relation(text: str) -> Answer | None:
     if all(sign == "=" for sign in signs) and is_name(parts[0]):
         return Named(bare_name(parts[0]), _read(parts[-1]))
     sides = tuple(_read_part(part) for part in parts)
+    if signs == ["="] and is_name(parts[1]) and isinstance(sides[0], Value) and not variables(sides[0].node):
+        return Named(bare_name(parts[1]), sides[0])
     return Relation(sides, tuple(signs), tuple(bare_name(part) if is_name(part) else "" for part in parts))
 
 
@@ -209,6 +221,8 @@ def _with_unit(value: Value, unit: str) -> Answer:
 
 
 def _read_time_or_ratio(text: str) -> Answer | None:
+    if (hour := number_text.read_hour(text)) is not None:
+        return Either((hour, Value(number(hour.hour))))
     clock = number_text.read_clock(text)
     parts = split(re.sub(r"^(\d+)\s*(?:\\text\{\s*to\s*\}|\bto\b)\s*(\d+)$", r"\1:\2", text), _COLON)
     ratio = None

@@ -38,6 +38,12 @@ class Based:
     digits: str
     base: int
 
+    @property
+    def value(self) -> int:
+        """What it is worth: 204_5 is 54."""
+        sign, digits = (-1, self.digits[1:]) if self.digits.startswith("-") else (1, self.digits)
+        return sign * sum(int(digit, 36) * self.base**place for place, digit in enumerate(reversed(digits)))
+
 
 @dataclass(frozen=True)
 class Clock:

@@ -1,4 +1,4 @@
-r"""Equality by math-verify, for mathematics beyond `expressions`: sums, products, integrals, gcd.
+r"""Equality by math-verify, for mathematics beyond `expressions`: sums, products, integrals.
 
 Its first call in a process imports sympy, which takes a second or two.
 """
@@ -8,9 +8,8 @@ from __future__ import annotations
 import logging
 import re
 
-_BEYOND = re.compile(r"\\(?:sum|prod|int|gcd|lcm)(?![A-Za-z])|\\text\{(?:gcd|lcm)\}")
-
-_UNSURE = re.compile(r"\\(?:min|max|ldots)(?![A-Za-z])")  # of these it drops parts
+_BEYOND = re.compile(r"\\(?:sum|prod|int)(?![A-Za-z])")
+_UNSURE = re.compile(r"\\(?:gcd|lcm|min|max|ldots)(?![A-Za-z])")  # of letters, gcd is 1 to it; of others it drops parts
 _GROUP = re.compile(r"[_^]\{[^{}]*\}")
 _RELATION = re.compile(r"[=<>]|\\(?:[lg]e|ne|in|equiv|approx|to)(?![A-Za-z])")
 

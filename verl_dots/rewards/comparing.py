@@ -2,8 +2,9 @@ r"""Whether two answers are equal, by what they are. Tolerances: see `tolerance`
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from verl_dots.rewards import expression_values as values
@@ -12,7 +13,7 @@ from verl_dots.rewards.expression_tree import Node, number
 from verl_dots.rewards.intervals import as_pieces
 from verl_dots.rewards.relations import as_relation, asks_for, is_calculation, proportional
 from verl_dots.rewards.tolerance import within_tolerance
-from verl_dots.rewards.units import conflicting
+from verl_dots.rewards.units import conflicting, ratio
 
 _REVERSED = {"<": ">", ">": "<", "<=": ">=", ">=": "<=", "=": "=", "!=": "!="}
 
@@ -30,9 +31,9 @@ class Comparison:
     def equal(self, gold: Answer, answer: Answer) -> bool:
         """Whether `answer` is right where `gold` is the ground truth."""
         if gold == answer:
-            return True
+            return gold != Words("")
         if isinstance(gold, Either) or isinstance(answer, Either):
-            return any(self.equal(left, right) for left in _readings(gold) for right in _readings(answer))
+            return any(self.equal(left, right) for left in _meant(gold) for right in _readings(answer))
         if isinstance(gold, Named) or isinstance(answer, Named):
             return self._named(gold, answer)
         if isinstance(gold, Relation) or isinstance(answer, Relation):
@@ -150,7 +151,8 @@ class Comparison:
 
     def _values(self, gold: Value, answer: Value) -> bool:
         if conflicting(gold.unit, answer.unit):
-            return False
+            times = ratio(gold.unit, answer.unit)
+            return times is not None and self._values(gold, _scaled(answer, times, gold.unit))
         if gold.node.kind == answer.node.kind == "variable" and "_" not in gold.node.value:
             return gold.node.value.lower() == answer.node.value.lower()
         pairs = values.pairs(gold.node, answer.node)
@@ -161,15 +163,36 @@ class Comparison:
         return len(pairs) == 1 and within_tolerance(gold, answer, *pairs[0], self.measured)
 
 
+def _scaled(value: Value, times: Fraction, unit: str) -> Value:
+    """A value in another unit, which it is so many times of."""
+    if value.node.kind == "number":
+        return replace(value, node=number(value.node.value * times), unit=unit)
+    return replace(value, node=Node("multiply", (value.node, number(times))), unit=unit)
+
+
 def _readings(answer: Answer) -> tuple[Answer, ...]:
     return answer.readings if isinstance(answer, Either) else (answer,)
+
+
+def _meant(gold: Answer) -> tuple[Answer, ...]:
+    """A ground truth's readings: 9:30 is a time of day alone, for a ratio would be 19:60 or 3:10, in lowest terms."""
+    readings = _readings(gold)
+    if any(isinstance(reading, Clock) for reading in readings):
+        return tuple(reading for reading in readings if not (isinstance(reading, Ratio) and _reducible(reading)))
+    return readings
+
+
+def _reducible(ratio: Ratio) -> bool:
+    numbers = [part.node.value for part in ratio.parts if isinstance(part, Value) and part.node.kind == "number"]
+    whole = len(numbers) == len(ratio.parts) and all(number.denominator == 1 for number in numbers)
+    return whole and math.gcd(*map(int, numbers)) > 1
 
 
 def _plain(gold: Answer, answer: Answer) -> bool:
     if isinstance(gold, Based) and isinstance(answer, Based):
         return gold == answer
     if isinstance(gold, Based) or isinstance(answer, Based):
-        return _unbased(gold) == _unbased(answer) is not None
+        return _equals_based(gold, answer)
     if isinstance(gold, Clock) and isinstance(answer, Clock):
         return _minutes(gold, answer) == _minutes(answer, gold)
     if isinstance(gold, Words) and isinstance(answer, Words):
@@ -177,13 +200,13 @@ def _plain(gold: Answer, answer: Answer) -> bool:
     return False
 
 
-def _unbased(answer: Answer) -> str | None:
-    """The digits of a whole number, whether or not its base is written."""
-    if isinstance(answer, Based):
-        return answer.digits
-    if isinstance(answer, Value) and answer.node.kind == "number" and answer.node.value.denominator == 1:
-        return str(answer.node.value)
-    return None
+def _equals_based(gold: Answer, answer: Answer) -> bool:
+    """A plain ground truth equals a number with a base by value; one with a base asks for its digits."""
+    plain = answer if isinstance(gold, Based) else gold
+    if not isinstance(plain, Value) or plain.unit or plain.node.kind != "number":
+        return False
+    value = plain.node.value
+    return str(value) == gold.digits if isinstance(gold, Based) else value == answer.value
 
 
 def _minutes(clock: Clock, other: Clock) -> tuple[int, int, int]:

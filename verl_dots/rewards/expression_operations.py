@@ -12,6 +12,7 @@ DIGITS = 100
 CONTEXT = mpmath.mp.clone()
 CONTEXT.dps = DIGITS
 _MOST_BITS = 200_000  # of an exact power or factorial; beyond that it is a float
+_MOST_ARGUMENT = 1000  # of zeta and gamma
 _MOST_LOGARITHM = 10**7  # of a power's size
 
 Value = Fraction | mpmath.mpf | mpmath.mpc
@@ -19,6 +20,10 @@ Value = Fraction | mpmath.mpf | mpmath.mpc
 
 class Undefined(ValueError):
     """An expression has no value: division by zero, infinity in a sum, too large."""
+
+
+class OutOfReach(Undefined):
+    """An expression's value takes too long to compute."""
 
 
 def as_float(value: Value) -> Value:
@@ -64,7 +69,7 @@ def _power(base: Value, exponent: Value) -> Value:
     if not CONTEXT.isfinite(abs(base)) or not CONTEXT.isfinite(abs(exponent)):
         raise Undefined("infinity in a power")
     if abs(exponent * CONTEXT.log(base)) > _MOST_LOGARITHM:
-        raise Undefined("the power is too large")
+        raise OutOfReach("the power is too large")
     return CONTEXT.power(base, exponent)
 
 
@@ -93,7 +98,7 @@ def _factorial(argument: Value) -> Value:
     if isinstance(argument, Fraction) and argument.denominator == 1 and 0 <= argument <= 20_000:
         return Fraction(math.factorial(int(argument)))
     if abs(as_float(argument)) > 10**9:
-        raise Undefined("the factorial is too large")
+        raise OutOfReach("the factorial is too large")
     return CONTEXT.factorial(as_float(argument))
 
 
@@ -108,7 +113,7 @@ def _binomial(upper: Value, lower: Value) -> Value:
     if whole:
         return Fraction(math.comb(int(upper), int(lower)))
     if max(abs(as_float(upper)), abs(as_float(lower))) > 10**6:
-        raise Undefined("the binomial is too large")
+        raise OutOfReach("the binomial is too large")
     return CONTEXT.binomial(as_float(upper), as_float(lower))
 
 
@@ -126,15 +131,36 @@ def function_value(name: str, parts: list[Value]) -> Value:
     argument = as_float(parts[0])
     if name in ("ln", "log", "lg"):
         base = as_float(parts[1]) if len(parts) > 1 else 10
+        if argument == 0:
+            raise Undefined("the logarithm of zero")
         return CONTEXT.log(argument) if name == "ln" else CONTEXT.log(argument) / CONTEXT.log(base)
-    if name == "exp" and abs(argument) > _MOST_LOGARITHM:
-        raise Undefined("the power is too large")
+    if abs(argument) > {"exp": _MOST_LOGARITHM, "zeta": _MOST_ARGUMENT, "gamma": _MOST_ARGUMENT}.get(name, CONTEXT.inf):
+        raise OutOfReach("the argument is too large")
     name = {"arcsin": "asin", "arccos": "acos", "arctan": "atan", "arccot": "acot", "arcsec": "asec",
             "arccsc": "acsc", "arcsinh": "asinh", "arccosh": "acosh", "arctanh": "atanh"}.get(name, name)  # fmt: skip
     result = getattr(CONTEXT, name)(argument)
+    if CONTEXT.isinf(result) and not CONTEXT.isinf(argument):
+        raise Undefined("a pole")
     if name in ("sin", "cos", "tan") and abs(result) < abs(argument) * CONTEXT.mpf(10) ** (20 - CONTEXT.dps):
         return Fraction(0)  # of a multiple of pi
     return result
+
+
+def _of_fractions(exact: Callable[..., int]) -> Callable[..., Value]:
+    """The greatest common divisor or the least common multiple, of whole numbers or of fractions."""
+
+    def operation(*parts: Value) -> Value:
+        if not all(isinstance(part, Fraction) for part in parts):
+            raise Undefined("a common divisor of what is no fraction")
+        lower = math.lcm(*(part.denominator for part in parts))
+        return Fraction(exact(*(int(part * lower) for part in parts)), lower)
+
+    return operation
+
+
+def _extreme(select: Callable) -> Callable[..., Value]:
+    """The greatest or the least of real numbers."""
+    return lambda *parts: select(parts, key=as_float)
 
 
 OPERATIONS: dict[str, Callable] = {
@@ -150,5 +176,9 @@ OPERATIONS: dict[str, Callable] = {
     "abs": abs,
     "floor": _whole("floor"),
     "ceil": _whole("ceil"),
+    "gcd": _of_fractions(math.gcd),
+    "lcm": _of_fractions(math.lcm),
+    "max": _extreme(max),
+    "min": _extreme(min),
     "degree": lambda part: both(lambda a, b: a * b, part, +CONTEXT.pi / 180),
 }

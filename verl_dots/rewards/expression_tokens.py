@@ -46,6 +46,11 @@ class Tokens:
                 return Fraction(upper, lower)
         return None
 
+    def brackets_one(self) -> bool:
+        r"""Whether one number or letter in brackets follows, as in `\phi(5)`: no factor is written so."""
+        tokens = self._tokens[self._at : self._at + 3]
+        return len(tokens) == 3 and tokens[0] == "(" and tokens[2] == ")" and tokens[1].lstrip("\\")[:1].isalnum()
+
     def marks(self) -> str:
         """Read a variable's subscript and primes."""
         marks = ""

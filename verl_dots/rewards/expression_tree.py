@@ -7,6 +7,8 @@ from fractions import Fraction
 
 _FUNCTIONS = "sin cos tan cot sec csc arcsin arccos arctan arccot arcsec arccsc sinh cosh tanh coth ln log lg exp"
 FUNCTIONS = frozenset(_FUNCTIONS.split())
+FUNCTION_LETTERS = frozenset({"f", "g", "zeta", "Gamma"})
+LIST_FUNCTIONS = frozenset({"gcd", "lcm", "max", "min"})
 ROUND = {"(": ")", "[": "]", "\\{": "\\}", "{": "}"}
 _GREEK = (
     "alpha beta gamma delta epsilon varepsilon zeta eta theta vartheta iota kappa lambda mu nu xi rho varrho sigma tau "

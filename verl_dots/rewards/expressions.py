@@ -10,7 +10,16 @@ from __future__ import annotations
 from fractions import Fraction
 
 from verl_dots.rewards.expression_tokens import Tokens
-from verl_dots.rewards.expression_tree import FUNCTIONS, GREEK, ROUND, Node, ParseError, number
+from verl_dots.rewards.expression_tree import (
+    FUNCTION_LETTERS,
+    FUNCTIONS,
+    GREEK,
+    LIST_FUNCTIONS,
+    ROUND,
+    Node,
+    ParseError,
+    number,
+)
 
 _MOST_DEPTH = 60
 
@@ -125,12 +134,21 @@ class _Parser(Tokens):
         return self.letter(token)
 
     def group(self, opening: str) -> Node:
+        node, *others = self.members(opening)
+        if others:
+            raise ParseError("a list stands where a value should")
+        return node
+
+    def members(self, opening: str) -> tuple[Node, ...]:
         self.take(opening)
         bars, self._bars = self._bars, 0
-        node = self.sum()
+        nodes = [self.sum()]
+        while self.peek() == ",":
+            self.take()
+            nodes.append(self.sum())
         self._bars = bars
         self.take(ROUND[opening])
-        return node
+        return tuple(nodes)
 
     def value(self) -> Node:
         token = self.peek()
@@ -153,6 +171,8 @@ class _Parser(Tokens):
             return {"\\frac": self.fraction, "\\sqrt": self.root, "\\binom": self.binomial}[token]()
         if token.startswith("\\") and command in FUNCTIONS:
             return self.function(command)
+        if command in LIST_FUNCTIONS and self.peek() in ("(", "\\{"):
+            return Node(command, self.members(self.peek()))
         return self.letter(token)
 
     def plain_number(self) -> Node:
@@ -213,10 +233,12 @@ class _Parser(Tokens):
                 return Node("constant", value=name)
         elif not (token.isalpha() or name in GREEK):
             raise ParseError(f"{token!r} is not known")
-        name += self.marks()
-        if name[0] in "fg" and self.peek() == "(":  # functions by convention; P(1 + r) is a product
-            return Node("apply", (self.group("("),), name)
-        return Node("variable", value=name)
+        marked = name + self.marks()
+        function = name in FUNCTION_LETTERS or (name in GREEK and self.brackets_one())  # P(1 + r) is a product
+        if not function or self.peek() != "(":
+            return Node("variable", value=marked)
+        kind, shown = ("function", name.lower()) if marked in ("zeta", "Gamma") else ("apply", marked)
+        return Node(kind, (self.group("("),), shown)
 
     def _starts_value(self, token: str) -> bool:
         if token == "|":
@@ -224,5 +246,5 @@ class _Parser(Tokens):
         if token in ("(", "[", "{", "\\{", "\\lvert", "\\lfloor", "\\lceil", "\\frac", "\\sqrt", "\\binom"):
             return True
         command = token[1:] if token.startswith("\\") else ""
-        known = command in FUNCTIONS or command in GREEK or token in ("\\pi", "\\infty")
+        known = command in FUNCTIONS | LIST_FUNCTIONS | GREEK or token in ("\\pi", "\\infty")
         return token[0].isalnum() or token[0] == "." or known

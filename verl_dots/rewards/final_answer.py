@@ -1,11 +1,13 @@
 r"""Which text of a response is its final answer: the last `\boxed{...}`, or what stands behind "the answer is".
 
-Only text is looked at here; what the answer means is read in `answer_structure`.
+Only text is looked at here; what the answer means is read in `answer_reading`.
 """
 
 from __future__ import annotations
 
 import re
+
+from verl_dots.rewards.plain_formula import last_formula
 
 _BOX = re.compile(r"\\(?:boxed|fbox)\s*\{")
 # A box without braces holds a number, a fraction or a choice's letter.
@@ -32,9 +34,8 @@ _FORMULA = re.compile(
     re.DOTALL,
 )
 _DOLLAR = re.compile(r"(?<!\\)\$")
-_NUMBER = re.compile(r"(?<![\w.\\])-?(?:\\?[$€£¥])?(?:\d{1,3}(?:,\d{3})+|\d+)?(?:\.\d+|(?<=\d))(?:\s?/\s?\d+)?%?")
 _SENTENCE_END = re.compile(
-    r"\n\s*\n|\n(?=\S)|(?<=[^.\s])\.(?=\s+[A-Z]|\s*$)|,?\s+(?=(?:because|since|which|where|as|so)\b)|</answer>|<\|"
+    r"\n\s*\n|\n(?=\S)|(?<=[^.\s])\.(?=\s+[A-Z]|\s*$)|,?\s+(?=(?:because|since|which|where|as|so)\b)|\s+\((?=(?:because|since|as|not)\b)|</\w+>|<\|"
 )
 _JOINT = re.compile(r"\s*(?:,?\s*\b(?:and|or)\b|[,;])\s*")
 
@@ -76,18 +77,16 @@ def boxed_answer(text: str) -> str | None:
 def unboxed_answer(text: str) -> str:
     """Return the answer of a response without a box.
 
-    That is what follows the last "final answer is", else the last "answer is" or "answer:", else the last formula or
-    number, whichever ends later.
+    That is what follows the last "final answer is", else the last "answer is" or "answer:", else the last formula,
+    with delimiters or round the last number, whichever ends later.
     """
     for cue in _CUES:
         for match in reversed(list(cue.finditer(text))):
             if answer := _first_statement(text[match.end() :]):
                 return answer
     formulas = list(_FORMULA.finditer(text))
-    numbers = [match for match in _NUMBER.finditer(text) if match[0]]
-    if formulas and (not numbers or numbers[-1].end() <= formulas[-1].end()):
-        return _joined_formulas(text, formulas)
-    return numbers[-1][0] if numbers else ""
+    plain, end = last_formula(text)
+    return _joined_formulas(text, formulas) if formulas and end <= formulas[-1].end() else plain
 
 
 def final_answer(text: str) -> str:

@@ -1,9 +1,10 @@
 """Compare the final answer of a response with the ground truth.
 
-    final_answer.py           the text of the answer in a response
+    final_answer.py           the text of the answer in a response (`plain_formula` where it has no delimiters)
     latex_text.py             one way to write what LaTeX writes in many (`latex_tables`)
     number_text.py            numbers: separators, powers of ten, bases, clocks
-    units.py, word_text.py    units behind numbers; words, told apart from variables
+    units.py, unit_sizes.py   units behind numbers, and what they are worth in one another
+    word_text.py              words, told apart from variables
     answer_reading.py         text to lists, relations, values: `answers` (`bracket_text`)
     expressions.py            a value's text to a tree (`expression_tree`)
     expression_values.py      what a tree is worth (`expression_operations`)
@@ -49,8 +50,9 @@ def same_text(left: str, right: str) -> bool:
 def grade(text: str, ground_truth: str, measured: bool = False) -> Verdict:
     r"""Compare the final answer in `text` with `ground_truth`.
 
-    0.5 equals \frac{1}{2}, {1,2} equals {2,1}, [1,2) equals 1 \le x < 2 but not [1,2], units are dropped, and 50 %
-    equals 50 (the gold is often written without the sign) but not 0.5. Tolerances: see `tolerance`.
+    0.5 equals \frac{1}{2}, {1,2} equals {2,1}, [1,2) equals 1 \le x < 2 but not [1,2], and 50 %
+    equals 50 (the gold is often written without the sign) but not 0.5. Units count where both sides name known ones.
+    Tolerances: see `tolerance`.
 
     Args:
         text: the end of a response.

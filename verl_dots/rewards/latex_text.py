@@ -59,6 +59,9 @@ _BARE_FUNCTION = re.compile(
     r"(arcsin|arccos|arctan|asin|acos|atan|sinh|cosh|tanh|sin|cos|tan|cot|sec|csc|log10|log2|log|ln|exp|sqrt|pi|infinity|infty|inf|abs)"
     r"(?![A-Za-z])"
 )
+_LIST_FUNCTION = re.compile(
+    r"(?:\\text\s*\{\s*|(?<![A-Za-z\\{]))(gcd|lcm|max|min)(?:\s*\}|(?![A-Za-z]))(?=\s*(?:\(|\\\{))"
+)
 _MODULE = re.compile(r"(?<![A-Za-z\\])(?:np|numpy|math|sp|sympy|scipy)\.(?:array(?=\())?")
 _DEGREES = re.compile(
     r"\^\s*\{?\s*\\*circ\s*\}?|(?<=\d)\^\s*\{?\s*o\s*\}?(?![A-Za-z])|\\degree\b|(?<=\d)\s*\\text\{\s*degrees?\s*\}|(?<=[\d}])\s*degrees?\b"
@@ -140,6 +143,7 @@ def _plain_words(text: str) -> str:
     r"""Unwrap `\text{...}` around numbers, formulas and single letters; trim the others."""
     text = re.sub(r"\\text\s*\{\s*(-?[\d.,:/\s]*\d[\d.,:/\s]*|[A-Za-z]|\([A-Za-z]\)|:|)\s*\}", _unwrapped, text)
     text = re.sub(r"\\text\s*\{\s*(arcsin|arccos|arctan|sin|cos|tan|cot|sec|csc|log|ln|exp)\s*\}", r"\\\1 ", text)
+    text = _LIST_FUNCTION.sub(r"\\\1", text)
     text = re.sub(r"\\text\s*\{\s*([^{}]*?)\s*\}", r"\\text{\1}", text)
     whole = re.fullmatch(r"\s*\\text\{([^{}]*)\}\s*([.,]?)\s*", text)
     return whole[1] if whole else text
@@ -163,7 +167,7 @@ def _unwrapped(match: re.Match) -> str:
 
 def _code(text: str) -> str:
     """Python's and calculators' ways: `**`, `np.`, bare function names, a star or a caret with several digits."""
-    text = text.replace("**", "^")
+    text = re.sub(r"\+\s?/\s?-", r"\\pm ", text.replace("**", "^"))
     natural = "np.log(" in text or "math.log(" in text or "numpy.log(" in text
     text = _BARE_FUNCTION.sub(lambda match: _function_name(match[1], natural, match.end(), text), text)
     text = _MODULE.sub("", text)

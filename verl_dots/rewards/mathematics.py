@@ -23,6 +23,7 @@ DEFAULT_WORKERS = 2
 TAIL_CHARACTERS = 4096
 
 _NUMBER = re.compile(r"-?\d+(\.\d+)?")
+_CONTENT = re.compile(r"(?<![\\A-Za-z])[A-Za-z]*\d|(?<![\\A-Za-z])[A-Za-z]")  # a digit or letter that is no command's
 _POOLS: dict[tuple[int, int], WorkerPool] = {}
 _POOLS_LOCK = threading.Lock()
 
@@ -56,7 +57,7 @@ def score(
     if not text.strip():
         return 0.0
     boxed = boxed_answer(text)
-    if boxed and bare(boxed) == bare(grading.ground_truth_answer(ground_truth)) != "":
+    if boxed and bare(boxed) == bare(grading.ground_truth_answer(ground_truth)) and _CONTENT.search(boxed):
         return 1.0
     outcome = _pool(workers).run(grading.grade, text, ground_truth, measured, limit_seconds=timeout_seconds)
     if outcome.failure is not None:

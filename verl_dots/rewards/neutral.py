@@ -11,15 +11,28 @@ from collections.abc import Callable
 
 from verl_dots.rewards import problems
 from verl_dots.rewards.answer_reading import read
-from verl_dots.rewards.answers import Answer, Collection, Either, Named, Ratio, Relation, Words
+from verl_dots.rewards.answers import Answer, Collection, Either, Named, Ratio, Relation, Value, Words
 from verl_dots.rewards.comparing import Comparison
+from verl_dots.rewards.expression_operations import OutOfReach, Undefined
+from verl_dots.rewards.expression_values import value, variables
 from verl_dots.rewards.final_answer import boxed_answer
 from verl_dots.rewards.grading import ground_truth_answer, same_text
 
 MOST_WORDS = 4
 _CODE = re.compile(r"\b(?:np|math|numpy|sympy)\.\w|\d\.\s*/|\*\*")
 _POWER = re.compile(r"[-+]?\d+(?:\.\d*)?[eE][-+]?\d+")
-_MATHEMATICS = re.compile(r"\\(?!text|mbox|mathrm|textbf|textit|quad|left|right|[,;:! ])[A-Za-z]+|[=<>^_+*/]|\d")
+_PARTS = {Collection: "members", Relation: "sides", Ratio: "parts"}
+_MISSING = re.compile(
+    r"N/A|n\.a\.|TB[DAC]|WIP|NaN|nan|(?i:null|\[\]|missing|omitted|(?:proof|solution|answer)"
+    r"|(?:see|as) (?:the )?(?:above|below|solution|proof|explanation|text)"
+    r"|no (?:final )?(?:answer|solution|proof|result)s? (?:(?:is|was|are) )?(?:yet )?(?:provided|given|available)"
+    r"|(?:(?:the )?(?:final )?(?:answer|solution|proof|result)s? (?:(?:is|was|are) )?(?:incomplete|missing|omitted))"
+    r"|(?:(?:the )?(?:final )?(?:answer|solution|proof|result)s? )?(?:(?:is|was|are) )?"
+    r"not (?:yet )?(?:provided|given|available|found|known|shown))"
+)
+_MATHEMATICS = re.compile(
+    r"\\(?!text|mbox|mathrm|textbf|textit|quad|left|right|emptyset|varnothing|[,;:! ])[A-Za-z]+|[=<>^_+*/]|\d"
+)
 
 
 def full_stop(answer: str) -> str:
@@ -73,6 +86,10 @@ def problem(ground_truth: str, measured: bool = False) -> tuple[str, str] | None
     answer = read(answer_text)
     if answer is None:
         return problems.UNREADABLE, f"the reward cannot read the answer {ground_truth!r:.80}"
+    if is_missing(answer_text):
+        return problems.UNREADABLE, f"{ground_truth!r:.80} says that there is no answer; leave the row out"
+    if _no_value(answer):
+        return problems.UNREADABLE, f"the answer {ground_truth!r:.80} has no value, as 1/0 has none"
     if is_prose(answer_text):
         return problems.PROSE, f"the answer is prose, not a value: {ground_truth!r:.80}"
     if _CODE.search(answer_text) or (not measured and _POWER.fullmatch(answer_text.strip(" $"))):
@@ -91,11 +108,36 @@ def problem(ground_truth: str, measured: bool = False) -> tuple[str, str] | None
     return None
 
 
+def is_missing(answer: str) -> bool:
+    """Whether a ground truth stands for one that is missing; "no solution" and "none" are answers of their own."""
+    plain = re.sub(r"\\(?:text|mbox|mathrm|textbf|textit)\b|[{}$]", "", answer).strip(" .!?*")
+    return _MISSING.fullmatch(plain) is not None
+
+
 def is_prose(answer: str) -> bool:
     """Whether an answer is a sentence: more than four words outside its formulas."""
     plain = re.sub(r"\\(?:text|mbox|textbf|mathrm|textit)\b|\\[(\[)\]]|[{}$]", " ", answer)
     plain = re.sub(r"\\[A-Za-z]+", " ", plain)
     return len(re.findall(r"(?<![\w^])[A-Za-z][a-z]+(?![\w^])|(?<![\w^])(?:a|I)(?=\s[a-z]{2})", plain)) > MOST_WORDS
+
+
+def _no_value(answer: Answer) -> bool:
+    """Whether some part of an answer is an expression without a value, in every way to read it.
+
+    With variables, or out of reach, it may have one.
+    """
+    if isinstance(answer, Value):
+        try:
+            return not variables(answer.node) and value(answer.node) is None
+        except OutOfReach:
+            return False
+        except Undefined:
+            return True
+    if isinstance(answer, Named):
+        return _no_value(answer.answer)
+    if isinstance(answer, Either):
+        return all(map(_no_value, answer.readings))
+    return any(map(_no_value, getattr(answer, _PARTS.get(type(answer), ""), ())))
 
 
 def _only_text(answer: Answer) -> bool:
@@ -104,5 +146,5 @@ def _only_text(answer: Answer) -> bool:
         return True
     if isinstance(answer, Named):
         return _only_text(answer.answer)
-    parts = {Collection: "members", Relation: "sides", Ratio: "parts", Either: "readings"}.get(type(answer))
+    parts = "readings" if isinstance(answer, Either) else _PARTS.get(type(answer))
     return parts is not None and any(map(_only_text, getattr(answer, parts)))

@@ -34,6 +34,7 @@ _BASE_WORDS = {
 _CLOCK = re.compile(
     r"(\d{1,2})\s*:\s*(\d{2})(?:\s*:\s*(\d{2}))?\s*(?:\\text\{)?\s*(?:([aApP])\.?\s*[mM]\.?|o'?clock)?\s*\}?"
 )
+_HOUR = re.compile(r"(\d{1,2})\s*(?:\\text\{)?\s*([aApP]\.?[mM]\.?|o'?clock)\s*\}?")
 _COUNT_WORDS = (
     "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
     "eighteen nineteen twenty"
@@ -119,9 +120,9 @@ def read_based(text: str) -> Based | None:
     base = _BASE_WORDS.get(word) if not re.fullmatch(r"-?\d+", word) else int(word)
     digits = match["digits"].replace(" ", "").replace(",", "").upper()
     in_text = "\\text{" in text[: match.end("digits")]
-    if base is None or not 2 <= abs(base) <= 36 or not (in_text or any(digit.isdigit() for digit in digits)):
+    if base is None or not 2 <= abs(base) <= 36:
         return None
-    if digits[0].isalpha() and not in_text and len(digits) == 1:
+    if digits[0].isalpha() and not in_text and (len(digits) == 1 or match["digits"] != match["digits"].upper()):
         return None
     if any(int(digit, 16) >= abs(base) for digit in digits):
         return None
@@ -134,3 +135,9 @@ def read_clock(text: str) -> Clock | None:
     if match is None or int(match[1]) > 24 or int(match[2]) > 59 or int(match[3] or 0) > 59:
         return None
     return Clock(int(match[1]), int(match[2]), int(match[3] or 0), (match[4] or "").lower())
+
+
+def read_hour(text: str) -> Clock | None:
+    """A time of day without minutes: `6 PM`, `3 o'clock`."""
+    match = _HOUR.fullmatch(text)
+    return None if match is None else read_clock(f"{match[1]}:00 {match[2]}")

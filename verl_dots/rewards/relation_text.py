@@ -10,7 +10,7 @@ import re
 from verl_dots.rewards.bracket_text import split_at
 
 _RELATION = re.compile(
-    r"\s*(:=|<=|>=|!=|\\le(?![a-z])|\\ge(?![a-z])|\\ne(?![a-z])|\\in(?![a-z])|\\approx(?![a-z])|\\equiv(?![a-z])|\\to(?![a-z])|=|<|>)\s*"
+    r"\s*(:=|<=|=<|>=|!=|\\le(?![a-z])|\\ge(?![a-z])|\\ne(?![a-z])|\\in(?![a-z])|\\approx(?![a-z])|\\equiv(?![a-z])|\\to(?![a-z])|=|<|>)\s*"
 )
 _SIGNS = {
     "\\le": "<=",

@@ -6,11 +6,14 @@ A single letter is a unit only inside `\text{...}` or `\mathrm{...}`.
 from __future__ import annotations
 
 import re
+from fractions import Fraction
+
+from verl_dots.rewards.unit_sizes import Size, size
 
 # Words that make a text more than a value with its unit.
 _NO_UNIT = re.compile(
     r"\b(?:if|for|when|where|with|or|and|more|less|fewer|than|least|most|not|no|is|are|from|between|such|that|only|all|any|"
-    r"some|each|every|otherwise|does|exist|exists|given|mod|to|by|if|then|even|odd|prime|both|whenever|otherwise|greater)\b",
+    r"some|every|otherwise|does|exist|exists|given|mod|to|by|if|then|even|odd|prime|both|whenever|otherwise|greater)\b",
     re.IGNORECASE,
 )
 _SHORT_UNITS = (
@@ -32,19 +35,11 @@ _WORD_UNIT = re.compile(
     rf"(?P<core>.*?[\d}})\]])(?P<space>\s*)-?(?P<unit>[A-Za-z][A-Za-z./ '-]*?{_EXPONENT})\s*\.?", re.DOTALL
 )
 _FUNCTION = re.compile(r"\\(?:sin|cos|tan|cot|sec|csc)(?![A-Za-z])")
-_SAME = {
-    "centimeter": "cm", "centimetre": "cm", "meter": "m", "metre": "m", "kilometer": "km", "kilometre": "km",
-    "inch": "in", "inche": "in", "feet": "ft", "foot": "ft", "yard": "yd", "mile": "mi", "millimeter": "mm",
-    "millimetre": "mm", "gram": "g", "kilogram": "kg", "second": "s", "sec": "s", "minute": "min", "hour": "h",
-    "hr": "h", "day": "day", "year": "year", "yr": "year", "pound": "lb", "ounce": "oz", "dollar": "dollar",
-    "cent": "cent", "week": "week", "month": "month", "liter": "l", "litre": "l", "milliliter": "ml", "gallon": "gal",
-    "ton": "ton", "°": "degree", "degree": "degree",
-}  # fmt: skip
 _SCALES = {
     "dozen": 12, "hundred": 100, "thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12,
 }  # fmt: skip
 _SCALE = re.compile(rf"^\W*(?:text\b\W*)?({'|'.join(_SCALES)})s?\b")
-_KNOWN = frozenset(_SAME.values()) | {"percent"}
+_DEGREES = Size(Fraction(1), (("degree", 1),))
 
 
 def split_unit(text: str) -> tuple[str, str]:
@@ -65,23 +60,23 @@ def split_unit(text: str) -> tuple[str, str]:
     return text, ""
 
 
-def known_unit(text: str) -> str | None:
-    """One name for a unit of length, time, mass, volume or money; None for any other word."""
-    plain = _plain(text).strip(" .^{}").lower().rstrip("0123456789").strip(" .^{}")
-    for name in (plain, plain.removesuffix("s"), plain.removesuffix("es")):
-        name = _SAME.get(name, name)
-        if name in _KNOWN:
-            return name
-    return None
-
-
 def conflicting(one: str, other: str) -> bool:
     """Whether two units are both known and differ, as cm and km do, or cm and cm^2."""
-    names = split_scale(one)[0], split_scale(other)[0]
-    if None not in names and names[0] != names[1]:
-        return True
-    names = known_unit(one), known_unit(other)
-    return None not in names and (names[0] != names[1] or _power(one) != _power(other))
+    return ratio(one, other) != 1
+
+
+def ratio(one: str, other: str) -> Fraction | None:
+    """How many of one unit the other is, 1 where either is not known; None where both are, and none of the other.
+
+    Degrees may be those of a temperature.
+    """
+    (scale, one), (other_scale, other) = split_scale(one), split_scale(other)
+    if None not in (scale, other_scale) and scale != other_scale:
+        return None
+    left, right = size(one), size(other)
+    if left is None or right is None or (_DEGREES in (left, right) and _temperature(left, right)):
+        return Fraction(1)
+    return right.number / left.number if left.powers == right.powers else None
 
 
 def split_scale(unit: str) -> tuple[int | None, str]:
@@ -90,11 +85,8 @@ def split_scale(unit: str) -> tuple[int | None, str]:
     return (None, unit) if match is None else (_SCALES[match[1]], unit[match.end() :])
 
 
-def _power(text: str) -> str:
-    match = re.search(r"\^\s*\{?\s*(-?\d)", text)
-    if match:
-        return match[1]
-    return "2" if re.search(r"\b(?:sq|square)\b", text) else "3" if re.search(r"\b(?:cu|cubic)\b", text) else "1"
+def _temperature(left: Size, right: Size) -> bool:
+    return bool({left.powers, right.powers} & {(("celsius", 1),), (("fahrenheit", 1),)})
 
 
 def _plain(text: str) -> str:
