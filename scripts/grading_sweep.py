@@ -22,7 +22,7 @@ FILES = {
     "deepscaler_difficulty_uniform.parquet": "github.com/limenlp/verl, verl/data/deepscaler_uniform_train.parquet",
     "deepscaler_difficulty_skew_difficult.parquet": "there, verl/data/deepscaler_skew_difficult_train.parquet",
     "e3_train.parquet": "dataset/train_data.parquet of E3-RL4LLMs, published with the paper",
-    "e3_valid.parquet": "E3's validation set, beside it",
+    "e3_valid.parquet": "dataset/valid_data.parquet of the same",
 }
 MEASUREMENTS = 60
 LIMIT_SECONDS = 5
