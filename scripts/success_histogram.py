@@ -11,7 +11,6 @@ import argparse
 import numpy as np
 import pandas as pd
 import torch
-from rich.console import Console
 from rich.table import Table
 from tqdm import tqdm
 from transformers import AutoTokenizer
@@ -83,8 +82,9 @@ def main() -> None:
         counts = np.bincount(np.rint(part * options.rollouts).astype(int), minlength=options.rollouts + 1)
         shares = (f"{100 * share:.1f} %" for share in counts / len(part))
         table.add_row(name, str(len(part)), *shares, f"{100 * part.mean():.1f} %")
-    Console(width=140).print(table)
-    output().print(f"all wrong: {100 * (rates == 0).mean():.1f} %   all right: {100 * (rates == 1).mean():.1f} %")
+    console = output()
+    console.print(table, soft_wrap=False)
+    console.print(f"all wrong: {100 * (rates == 0).mean():.1f} %   all right: {100 * (rates == 1).mean():.1f} %")
 
 
 if __name__ == "__main__":

@@ -38,7 +38,6 @@ from verl_dots.simulation.settings import BATCH, DEFAULTS, ROLLOUTS, TEMPERATURE
 from verl_dots.terminal import errors, output
 
 CSV_FILE, CURVES_FILE, SWEEP_FILE = "simulation.csv", "curves.png", "sweep.png"
-WIDE = 200  # characters of the table where it goes to a file
 UNMEASURED = 10_000  # questions of a pool of which only runs are known
 
 
@@ -63,8 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     compared = results.measured(real, found[0], options.target)
     _write(options.out, found, compared)
-    width = console.width if console.is_terminal else WIDE
-    Console(width=width, highlight=False).print(results.table([*found, *compared]))
+    console.print(results.table([*found, *compared]), soft_wrap=False)
     console.print(f"\nMean and 95 % interval over {options.seeds} seeds. {options.out / CSV_FILE} has all figures.")
     return 0
 
