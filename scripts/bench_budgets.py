@@ -74,7 +74,11 @@ def simulate(tau: float, rho: float, seed: int, rounds: int) -> dict[str, np.nda
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog="python scripts/bench_budgets.py",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("--tau", type=float, default=0.001, help="temperature of the selection (default: 0.001)")
     parser.add_argument(
         "--rho", type=float, default=0.4, help="correlation of predictions with the truth (default: 0.4)"

@@ -70,11 +70,13 @@ def shown(table: Any) -> Table:
 
 def arguments(given: Sequence[str] | None) -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument(
-        "--rows", type=int, nargs="+", default=[256, 1024, 4096], help="rollouts (default: %(default)s)"
+    parser = argparse.ArgumentParser(
+        prog="python -m scripts.bench_driver", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--tokens", type=int, nargs="+", default=[2048, 8192], help="longest (default: %(default)s)")
+    parser.add_argument(
+        "--rows", type=int, nargs="+", default=[256, 1024, 4096], help="rollouts (default: 256 1024 4096)"
+    )
+    parser.add_argument("--tokens", type=int, nargs="+", default=[2048, 8192], help="longest (default: 2048 8192)")
     parser.add_argument(
         "--most", type=int, default=1 << 26, help="leave sizes of more tokens out (default: %(default)s)"
     )

@@ -88,7 +88,9 @@ def run_engine(model: torch.nn.Module, work: list[tuple[list[int], int]], slots:
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog="python scripts/bench_engine.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--model", help="model folder; without it a random model of --parameters")
     parser.add_argument(
         "--parameters", choices=list(SIZES), default="0.2M", help="of the random model (default: %(default)s)"

@@ -15,15 +15,19 @@ from verl_dots.difficulty.prediction_scores import truth
 from verl_dots.terminal import output
 
 VARIANTS = {
-    "paper, last epoch": ["--preset", "paper"],
-    "paper, best epoch": ["--preset", "paper", "--no-last-epoch"],
-    "default without surface": ["--no-surface"],
+    "paper_last_epoch": ["--preset", "paper"],
+    "paper_best_epoch": ["--preset", "paper", "--no-last-epoch"],
+    "default_without_surface": ["--no-surface"],
     "default": [],
 }
 
 
 def parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog="python scripts/bench_predictor.py",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     add(parser, "labels")
     parser.add_argument("--backbone", required=True, help="folder of the frozen embedding model")
     add(parser, "--layers", "--cache")

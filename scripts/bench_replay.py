@@ -103,7 +103,9 @@ def same_tokens(ours: Sequence[Response], padded: DataProto) -> bool:
 
 
 def parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog="python scripts/bench_replay.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     for name, value, what in (
         ("groups", 512, "that both buffers hold"),
         ("rollouts", 8, "of a group"),

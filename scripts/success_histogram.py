@@ -51,7 +51,11 @@ def success_rates(options: argparse.Namespace, frame: pd.DataFrame) -> np.ndarra
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog="python scripts/success_histogram.py",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("--model", required=True, help="model folder")
     parser.add_argument("--data", required=True, help="parquet of the arithmetic testbed")
     parser.add_argument(

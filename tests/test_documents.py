@@ -192,3 +192,10 @@ def test_the_row_of_the_schema_can_be_trained_on(document, tmp_path):
     file.write_text(json.dumps(json.loads(row)) + "\n")
     (report,) = check_files([file], rewards=compute, progress=False)
     assert (report.rows, report.problems) == (1, {})
+
+
+def test_every_script_has_its_place():
+    told = (ROOT / "scripts/README.md").read_text()
+    lone = {path.name for path in (ROOT / "scripts").iterdir() if path.suffix in (".py", ".sh")} - {"__init__.py"}
+    parts = {path.name for path in (ROOT / "scripts").glob("*.py") if "__main__" not in path.read_text()}
+    assert {name for name in lone - parts if name not in told and name.removesuffix(".py") not in told} == set()

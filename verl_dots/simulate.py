@@ -181,7 +181,14 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     add("--out", type=Path, required=True, metavar="FOLDER", help="where to write")
     add("--questions", type=int, metavar="N", help="draw a pool of N questions from the measured ones")
     add("--tries", type=int, default=128, help="behind a success rate whose file does not say (default: 128)")
-    add("--difficulty-range", nargs=2, type=float, default=(0.0, 100.0), help="of rate 1 and 0 (default: 0 100)")
+    add(
+        "--difficulty-range",
+        nargs=2,
+        type=float,
+        default=(0.0, 100.0),
+        metavar=("EASY", "HARD"),
+        help="of rate 1 and 0 (default: 0 100)",
+    )
     add("--rate", type=float, default=Learning.rate, help="of learning (default: %(default)s); runs are fitted")
     add("--ceiling", type=float, default=Learning.ceiling, help="of the ability, logits (default: %(default)s)")
     add("--local", type=float, default=Learning.local, help="share learnt for like difficulties (default: %(default)s)")
