@@ -2,6 +2,8 @@
 
 import json
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from importlib import import_module
 from importlib.util import find_spec
@@ -159,6 +161,12 @@ def test_the_metrics_of_the_trainer_are_told():
     logged = {name for path in files for name in re.findall(r'"((?:training|val-aux)/\w+)"', path.read_text())}
     assert len(logged) > 3
     assert {name for name in logged if f"`{name}`" not in metrics_table.DOCUMENT.read_text()} == set()
+
+
+def test_the_metrics_are_told_without_verls_warnings():
+    command = [sys.executable, "-m", "scripts.metrics_table"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
 def test_a_table_of_metrics_names_stage_and_meaning():

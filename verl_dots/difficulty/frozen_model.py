@@ -1,5 +1,6 @@
 """The backbone at work: a frozen transformers model, and the means of its hidden states over a text's tokens."""
 
+import logging
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -7,6 +8,9 @@ import torch
 from safetensors import SafetensorError
 
 from verl_dots.difficulty.backbone import Backbone, EmbeddingError
+from verl_dots.terminal import quiet
+
+logger = logging.getLogger(__name__)
 
 SHOWN = 5  # questions named in a message
 TOKENIZERS = ("tokenizer*", "vocab*", "merges.txt", "*.model", "*.tiktoken")
@@ -31,11 +35,15 @@ class FrozenModel:
             raise EmbeddingError(text, key=backbone.path, reason="file")
         try:
             self.tokenizer = AutoTokenizer.from_pretrained(folder)
-            model = AutoModel.from_pretrained(folder, dtype=dtype)
+            with quiet():  # of the head, which is not used here, transformers says at length that it is left out
+                model, told = AutoModel.from_pretrained(folder, dtype=dtype, output_loading_info=True)
         except (SafetensorError, OSError, ValueError, KeyError) as error:
             raise EmbeddingError(
                 f"backbone {backbone.path!r} cannot be loaded: {error}", key=backbone.path, reason="file"
             ) from error
+        if lacking := sorted(name for name in told["missing_keys"] if "pooler" not in name):
+            text = "backbone %r lacks %d weights, which are drawn at random: %s"
+            logger.warning(text, backbone.path, len(lacking), ", ".join(lacking[:SHOWN]))
         self.model = model.to(self.device).eval().requires_grad_(False)
         self.max_length = min(backbone.max_length, _positions(model) or backbone.max_length)
         blocks = model.config.num_hidden_layers

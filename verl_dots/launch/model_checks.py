@@ -4,9 +4,7 @@ Models of the hub are left to the hub, which compares checksums. No weights are 
 (torch's device meta), and transformers' own loader puts the shapes of the files in it, renamed and merged as ever.
 """
 
-import contextlib
 import textwrap
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +16,7 @@ from verl_dots.launch.adapter_checks import check_adapter, require_adapter_folde
 from verl_dots.launch.weights_checks import Shapes, require_shapes, shapes_of, weights_in
 from verl_dots.methods.refusals import refused_as
 from verl_dots.settings import ConfigError, require
+from verl_dots.terminal import quiet
 from verl_dots.training.parts import has_critic
 
 GROUP = "actor_rollout_ref.model"
@@ -51,8 +50,11 @@ def check_places(config: DictConfig) -> None:
     require_adapter_folder(config)
 
 
-def require_model(path: str) -> None:
+def require_model(path: str, allowed: str = "a folder or a hub id") -> None:
     """Find the config of a model that is no folder: in the local cache, else on the hub.
+
+    Args:
+        allowed: what may be given in its place.
 
     Raises:
         ConfigError: there is none, or the hub cannot be reached or does not give it away.
@@ -60,8 +62,7 @@ def require_model(path: str) -> None:
     if is_path(path):
         if not Path(path).expanduser().exists():
             raise ConfigError(
-                f"{path!r} is no folder here; give a folder or a hub id, or make a tiny model with "
-                "scripts/make_tiny_model.py",
+                f"there is no folder {path!r}; give {allowed}",
                 reason="file",
             )
         return
@@ -212,22 +213,6 @@ def _check_tokenizer(config: DictConfig, tokenizer: Any, model: Any) -> None:
             key=key,
             reason="size",
         )
-
-
-@contextlib.contextmanager
-def quiet() -> Iterator[None]:
-    """transformers without its warnings and bars: what they tell is told in the refusal."""
-    from transformers.utils import logging
-
-    level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    logging.set_verbosity(logging.CRITICAL)
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        logging.set_verbosity(level)
-        if bars:
-            logging.enable_progress_bar()
 
 
 def _cause(error: Exception) -> str:
