@@ -1,8 +1,6 @@
 """Where commands write: rich's console, with texts as they are, neither markup nor emoji, nor wrapped or coloured."""
 
-import contextlib
 import os
-from collections.abc import Iterator
 from typing import IO, Any
 
 from rich.console import Console
@@ -32,19 +30,3 @@ def sentence(error: Exception) -> str:
     """Why a command ends: what an error says; of one of the system's the file and the reason."""
     told = isinstance(error, OSError) and error.filename and error.strerror
     return f"{error.filename}: {error.strerror}" if told else str(error)
-
-
-@contextlib.contextmanager
-def quiet() -> Iterator[None]:
-    """transformers without its warnings and bars: what matters of it is told by this package."""
-    from transformers.utils import logging
-
-    level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    logging.set_verbosity(logging.CRITICAL)
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        logging.set_verbosity(level)
-        if bars:
-            logging.enable_progress_bar()

@@ -2,13 +2,13 @@
 
 import logging
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import numpy as np
 import torch
 from safetensors import SafetensorError
 
 from verl_dots.difficulty.backbone import Backbone, EmbeddingError
-from verl_dots.terminal import quiet
 
 logger = logging.getLogger(__name__)
 
@@ -35,7 +35,7 @@ class FrozenModel:
             raise EmbeddingError(text, key=backbone.path, reason="file")
         try:
             self.tokenizer = AutoTokenizer.from_pretrained(folder)
-            with quiet():  # of the head, which is not used here, transformers says at length that it is left out
+            with _without_report():
                 model, told = AutoModel.from_pretrained(folder, dtype=dtype, output_loading_info=True)
         except (SafetensorError, OSError, ValueError, KeyError) as error:
             raise EmbeddingError(
@@ -103,6 +103,19 @@ class FrozenModel:
         weight = mask.unsqueeze(-1)
         means = [(state.float() * weight).sum(1) / weight.sum(1) for state in states]
         return torch.cat(means, dim=-1).cpu().numpy()
+
+
+@contextmanager
+def _without_report() -> Iterator[None]:
+    """transformers without its report of a loaded model, which is of the head that is not used here."""
+    from transformers.utils import logging as said
+
+    level = said.get_verbosity()
+    said.set_verbosity_error()
+    try:
+        yield
+    finally:
+        said.set_verbosity(level)
 
 
 def _device(name: str) -> torch.device:

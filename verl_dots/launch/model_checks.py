@@ -4,7 +4,9 @@ Models of the hub are left to the hub, which compares checksums. No weights are 
 (torch's device meta), and transformers' own loader puts the shapes of the files in it, renamed and merged as ever.
 """
 
+import contextlib
 import textwrap
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,6 @@ from verl_dots.launch.adapter_checks import check_adapter, require_adapter_folde
 from verl_dots.launch.weights_checks import Shapes, require_shapes, shapes_of, weights_in
 from verl_dots.methods.refusals import refused_as
 from verl_dots.settings import ConfigError, require
-from verl_dots.terminal import quiet
 from verl_dots.training.parts import has_critic
 
 GROUP = "actor_rollout_ref.model"
@@ -219,3 +220,19 @@ def _cause(error: Exception) -> str:
     """The first two lines of what transformers says, which may be a page."""
     lines = [line for line in str(error).splitlines() if line.strip()]
     return f"{type(error).__name__}: {textwrap.shorten(' '.join(lines[:2]), 200, placeholder=' ...')}"
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """transformers without its warnings and bars: what they tell is told in the refusal."""
+    from transformers.utils import logging
+
+    level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity(logging.CRITICAL)
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(level)
+        if bars:
+            logging.enable_progress_bar()
