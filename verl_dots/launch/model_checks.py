@@ -216,12 +216,6 @@ def _check_tokenizer(config: DictConfig, tokenizer: Any, model: Any) -> None:
         )
 
 
-def _cause(error: Exception) -> str:
-    """The first two lines of what transformers says, which may be a page."""
-    lines = [line for line in str(error).splitlines() if line.strip()]
-    return f"{type(error).__name__}: {textwrap.shorten(' '.join(lines[:2]), 200, placeholder=' ...')}"
-
-
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
     """transformers without its warnings and bars: what they tell is told in the refusal."""
@@ -236,3 +230,9 @@ def quiet() -> Iterator[None]:
         logging.set_verbosity(level)
         if bars:
             logging.enable_progress_bar()
+
+
+def _cause(error: Exception) -> str:
+    """The first two lines of what transformers says, which may be a page."""
+    lines = [line for line in str(error).splitlines() if line.strip()]
+    return f"{type(error).__name__}: {textwrap.shorten(' '.join(lines[:2]), 200, placeholder=' ...')}"
