@@ -13,10 +13,10 @@ from no budgets are in points, of the signal in percent: means over the seeds, w
 import argparse
 
 import numpy as np
-from rich.console import Console
 
 from verl_dots.methods.e3.budget_rule import allocate
 from verl_dots.methods.selection.rule import select
+from verl_dots.terminal import output
 
 QUESTIONS, BATCH, N, LEAST, MOST = 4096, 64, 8, 4, 12
 SPREAD, NOISE = 2.0, 0.5  # deviations of the logits, and of the logarithm of the noise
@@ -74,7 +74,11 @@ def simulate(tau: float, rho: float, seed: int, rounds: int) -> dict[str, np.nda
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog="python scripts/bench_budgets.py",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("--tau", type=float, default=0.001, help="temperature of the selection (default: 0.001)")
     parser.add_argument(
         "--rho", type=float, default=0.4, help="correlation of predictions with the truth (default: 0.4)"
@@ -83,7 +87,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=200, help="rounds of selection in each (default: 200)")
     options = parser.parse_args()
     runs = [simulate(options.tau, options.rho, seed, options.rounds) for seed in range(1, options.seeds + 1)]
-    console = Console(width=120, highlight=False)
+    console = output()
     none = np.array([run["none"] for run in runs])
     effective, wrong, signal = none.mean(axis=0)
     console.print(f"none: {effective:.1f} % effective, {wrong:.1f} % all wrong, signal {signal:.4f} a rollout")

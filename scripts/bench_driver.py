@@ -70,11 +70,13 @@ def shown(table: Any) -> Table:
 
 def arguments(given: Sequence[str] | None) -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument(
-        "--rows", type=int, nargs="+", default=[256, 1024, 4096], help="rollouts (default: %(default)s)"
+    parser = argparse.ArgumentParser(
+        prog="python -m scripts.bench_driver", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--tokens", type=int, nargs="+", default=[2048, 8192], help="longest (default: %(default)s)")
+    parser.add_argument(
+        "--rows", type=int, nargs="+", default=[256, 1024, 4096], help="rollouts (default: 256 1024 4096)"
+    )
+    parser.add_argument("--tokens", type=int, nargs="+", default=[2048, 8192], help="longest (default: 2048 8192)")
     parser.add_argument(
         "--most", type=int, default=1 << 26, help="leave sizes of more tokens out (default: %(default)s)"
     )
@@ -105,7 +107,7 @@ def main(given: Sequence[str] | None = None) -> int:
     if options.write:
         figure.write(cells, FIGURE)
     console = output()
-    console.print(shown(page.seconds_table(cells)), shown(page.memory_table(cells)))
+    console.print(shown(page.seconds_table(cells)), shown(page.memory_table(cells)), soft_wrap=False)
     for line in page.last_lines(cells):
         console.print(line, highlight=False)
     return int(bool(superlinear(growths(cells, stages_of(cells, [AWAY])), options.bound)))

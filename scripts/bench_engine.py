@@ -16,7 +16,6 @@ import time
 
 import numpy as np
 import torch
-from rich.console import Console
 from rich.table import Table
 from transformers import AutoModelForCausalLM, Qwen2Config, Qwen2ForCausalLM
 
@@ -24,6 +23,7 @@ from verl_dots.rollout import attention
 from verl_dots.rollout.engine import Engine
 from verl_dots.rollout.request import Request, SamplingParams
 from verl_dots.rollout.settings import EngineConfig
+from verl_dots.terminal import output
 
 GENERATE_BATCH = 128
 SIZES = {
@@ -88,7 +88,9 @@ def run_engine(model: torch.nn.Module, work: list[tuple[list[int], int]], slots:
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog="python scripts/bench_engine.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--model", help="model folder; without it a random model of --parameters")
     parser.add_argument(
         "--parameters", choices=list(SIZES), default="0.2M", help="of the random model (default: %(default)s)"
@@ -126,10 +128,10 @@ def main() -> None:
     table = Table("side", "tokens/s (median)", "min", "max")
     for name, values in rates.items():
         table.add_row(name, *(f"{value:,.0f}" for value in (statistics.median(values), min(values), max(values))))
-    console = Console()
+    console = output()
     size = sum(parameter.numel() for parameter in model.parameters())
     console.print(f"{size / 1e6:.2f}M parameters, {len(work)} requests, {tokens} tokens, {options.threads} threads")
-    console.print(table)
+    console.print(table, soft_wrap=False)
     medians = {name: statistics.median(values) for name, values in rates.items()}
     console.print(f"ratio: {medians['engine'] / medians['transformers.generate']:.2f}", highlight=False)
 

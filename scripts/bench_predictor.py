@@ -7,24 +7,27 @@ No question of a family (same text but for case, spaces and punctuation) lies on
 
 import argparse
 
-from rich.console import Console
-
 from verl_dots.difficulty import evaluate, train
 from verl_dots.difficulty.embeddings import Backbone, cached_embeddings
 from verl_dots.difficulty.labels import read_labels
 from verl_dots.difficulty.options import add
 from verl_dots.difficulty.prediction_scores import truth
+from verl_dots.terminal import output
 
 VARIANTS = {
-    "paper, last epoch": ["--preset", "paper"],
-    "paper, best epoch": ["--preset", "paper", "--no-last-epoch"],
-    "default without surface": ["--no-surface"],
+    "paper_last_epoch": ["--preset", "paper"],
+    "paper_best_epoch": ["--preset", "paper", "--no-last-epoch"],
+    "default_without_surface": ["--no-surface"],
     "default": [],
 }
 
 
 def parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog="python scripts/bench_predictor.py",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     add(parser, "labels")
     parser.add_argument("--backbone", required=True, help="folder of the frozen embedding model")
     add(parser, "--layers", "--cache")
@@ -55,7 +58,7 @@ def main() -> None:
         for method, value in result.scores.items():
             scores[f"{name if method.startswith('predictor') else method}, of {chosen.reads}"] = value
     title = f"{len(labels)} questions in all, layers {options.layers}, seeds {' '.join(options.seeds)}"
-    Console(width=160).print(evaluate.table(scores, title, truth(result.test_difficulty_P)))
+    output().print(evaluate.table(scores, title, truth(result.test_difficulty_P)), soft_wrap=False)
 
 
 if __name__ == "__main__":

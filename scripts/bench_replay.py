@@ -15,7 +15,6 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import torch
-from rich.console import Console
 from rich.table import Table
 from tensordict import TensorDict
 from tqdm import tqdm
@@ -24,6 +23,7 @@ from verl import DataProto
 from verl_dots.methods.replay.buffer import ReplayBuffer
 from verl_dots.methods.replay.sampling import freshest
 from verl_dots.stored import Response, pack
+from verl_dots.terminal import output
 
 PROMPT_TOKENS = 100
 
@@ -103,7 +103,9 @@ def same_tokens(ours: Sequence[Response], padded: DataProto) -> bool:
 
 
 def parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog="python scripts/bench_replay.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     for name, value, what in (
         ("groups", 512, "that both buffers hold"),
         ("rollouts", 8, "of a group"),
@@ -157,8 +159,8 @@ def report(
     for name, size in (("ours", ours.nbytes), ("padded", padded.nbytes)):
         cells = f"{size / 2**20:.1f}", f"{size / tokens:.2f}"
         table.add_row(name, *cells, *(f"{1000 * median[f'{what}, {name}']:.2f}" for what in ("put", "take")))
-    console = Console()
-    console.print(table)
+    console = output()
+    console.print(table, soft_wrap=False)
     console.print(f"bytes per response token: {ours.nbytes / tokens:.2f}", highlight=False)
     ratio = (median["put, padded"] + median["take, padded"]) / (median["put, ours"] + median["take, ours"])
     console.print(f"ratio: {ratio:.1f}", highlight=False)

@@ -27,7 +27,11 @@ SIDES = ("verl", "verl_dots")
 
 
 def arguments(argv: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog="python scripts/bench_rollouts.py",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("--model", required=True, help="folder of a model, for its tokenizer")
     parser.add_argument("--data", required=True, help="parquet file of questions")
     parser.add_argument("--questions", type=int, default=512, help="of a step (default: %(default)s)")
@@ -41,7 +45,11 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument("--rounds", type=int, default=3, help="that are counted (default: %(default)s)")
     parser.add_argument(
-        "--sides", nargs="+", choices=SIDES, default=SIDES, help="one alone, to profile it (default: %(default)s)"
+        "--sides",
+        nargs="+",
+        choices=SIDES,
+        default=SIDES,
+        help=f"one alone, to profile it (default: {' '.join(SIDES)})",
     )
     parser.add_argument("--validate", action="store_true", help="as validation does it: one rollout a question")
     return parser.parse_args(argv)
@@ -158,7 +166,7 @@ def main(argv: list[str] | None = None) -> None:
         table.add_row(name, *(f"{value:.2f}" for value in (statistics.median(each), min(each), max(each))))
     medians = ", ".join(f"{name} {statistics.median(each):.2f} ms" for name, each in taken.items())
     console = output()
-    console.print(table)
+    console.print(table, soft_wrap=False)
     console.print(f"overhead a rollout: {medians}")
 
 

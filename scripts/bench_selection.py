@@ -125,7 +125,11 @@ def many_online(options: argparse.Namespace, console: Console) -> None:
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog="python scripts/bench_selection.py",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("--questions", type=int, default=10240, help="of part 1 (default: %(default)s)")
     parser.add_argument(
         "--references", type=int, default=256, help="questions of known difficulty (default: %(default)s)"

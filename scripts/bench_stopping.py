@@ -95,7 +95,11 @@ def one_seed(measured: Measured, quality: Quality, cases: dict, first: int, n: i
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog="python scripts/bench_stopping.py",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     add = parser.add_argument
     add("--difficulties", nargs="+", type=Path, required=True, help="labels, or data with difficulties in 0..100")
     add("--tries", type=int, default=128, help="behind a success rate whose file does not say (default: 128)")

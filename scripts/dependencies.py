@@ -157,7 +157,9 @@ def told(document: str) -> list[list[str]]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Write the table with today's date, or compare its packages and pins."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog="python -m scripts.dependencies", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--write", action="store_true", help="write the document's table (default: compare)")
     options = parser.parse_args(arguments)
     found = rows()

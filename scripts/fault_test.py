@@ -35,7 +35,9 @@ WIDTH = 140  # of the table, in characters, at least
 
 
 def arguments(argv: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog="python -m scripts.fault_test", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--kills", type=int, default=100, help="in all (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=1, help="of the choice of moments (default: %(default)s)")
     parser.add_argument("--out", type=Path, default=Path("runs/faults"), help="folder (default: %(default)s)")

@@ -14,12 +14,16 @@ from scripts.answer_shapes import core
 from scripts.changed_forms import CHANGED
 from scripts.equal_forms import EQUAL
 
-DATA = Path(__file__).parents[2] / "shared" / "data"
-FILES = (
-    "math500.jsonl", "olympiadbench_oe_to_maths_en.json", "deepscaler_10240.parquet",
-    "deepscaler_difficulty_uniform.parquet", "deepscaler_difficulty_skew_difficult.parquet", "e3_train.parquet",
-    "e3_valid.parquet",
-)  # fmt: skip
+# Files of published data -> where each comes from.
+FILES = {
+    "math500.jsonl": "test.jsonl of the hub's HuggingFaceH4/MATH-500",
+    "olympiadbench_oe_to_maths_en.json": "OE_TO_maths_en_COMP.json, linked at github.com/OpenBMB/OlympiadBench",
+    "deepscaler_10240.parquet": "DOTS's training set of DeepScaleR, published with the paper's code (arXiv 2506.05316)",
+    "deepscaler_difficulty_uniform.parquet": "github.com/limenlp/verl, verl/data/deepscaler_uniform_train.parquet",
+    "deepscaler_difficulty_skew_difficult.parquet": "there, verl/data/deepscaler_skew_difficult_train.parquet",
+    "e3_train.parquet": "dataset/train_data.parquet of E3-RL4LLMs, published with the paper",
+    "e3_valid.parquet": "dataset/valid_data.parquet of the same",
+}
 MEASUREMENTS = 60
 LIMIT_SECONDS = 5
 
@@ -57,8 +61,14 @@ class Rates:
         return sorted(self.seconds)[int(share * (len(self.seconds) - 1))]
 
 
-def ground_truths(data: Path = DATA) -> list[str]:
-    """Every different ground truth of the published files."""
+def ground_truths(data: Path) -> list[str]:
+    """Every different ground truth of the published files in a folder.
+
+    Raises:
+        FileNotFoundError: files are missing; all of them are named.
+    """
+    if missing := [name for name in FILES if not (data / name).is_file()]:
+        raise FileNotFoundError(f"{data} lacks {', '.join(missing)}; --help says where they come from")
     found: dict[str, None] = {}
     for name in FILES:
         path = data / name

@@ -139,7 +139,9 @@ def differences(lock: Lock, locked: str) -> list[str]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Write or check locks; 1 where one is not what comes out."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog="python -m scripts.lock", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(LOCKS)} (default: all)")
     parser.add_argument("--write", action="store_true", help="write the files (default: compare)")
     parser.add_argument("--upgrade", action="store_true", help="to the newest versions (default: keep what fits)")

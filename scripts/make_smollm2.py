@@ -75,7 +75,9 @@ def convert(folder: Path, out: Path) -> int:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Command line entry; a package that is missing ends with a message and exit status 2."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog="python scripts/make_smollm2.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--out", type=Path, required=True, help="folder for the model and its tokenizer")
     args = parser.parse_args(arguments)
     try:

@@ -3,10 +3,12 @@
 Without --write: exit 1 if the table in verl_dots/training/METRICS.md is not the one that the stages declare now.
 """
 
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 
 from scripts.sections import asked_to_write, settle, with_section
+from verl_dots.engines.environment import prepare_environment
 
 DOCUMENT = Path(__file__).parents[1] / "verl_dots/training/METRICS.md"
 SECTION, SCRIPT = "metrics of the stages", "scripts/metrics_table.py"
@@ -14,7 +16,10 @@ SECTION, SCRIPT = "metrics of the stages", "scripts/metrics_table.py"
 
 def declared() -> Mapping[str, Mapping[str, str]]:
     """Stage -> metric -> what it means, as the stages have it."""
-    from verl_dots.methods.table import METHODS
+    prepare_environment(cpu=True)  # before verl is imported, which tells of devices and engines that are not there
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".* engine is not available")
+        from verl_dots.methods.table import METHODS
 
     found: dict[str, dict[str, str]] = {}
     for stage in METHODS:

@@ -159,7 +159,11 @@ def report(mutants: Sequence[Mutant], survived: Sequence[Mutant], console: Conso
 
 def main() -> None:
     """Make the mutants, run the tests on each, print what they notice."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog="python scripts/mutate_stages.py",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("files", nargs="*", type=Path, help="to change, from the project's root; default: all stages")
     parser.add_argument("--tests", nargs="+", help="files or folders; default: those of the room")
     parser.add_argument("--only", metavar="ROOM", help="of verl_dots/methods")

@@ -3,7 +3,7 @@
 # model first solves 40 % always, 40 % never and 20 % sometimes.
 #   bash scripts/savings.sh              accuracies and tokens, a seed after the other; run again, it resumes: 90 minutes
 #   bash scripts/savings.sh --time       seconds of a step, with nothing else on the machine: a minute a method and seed
-#   python -m scripts.savings_results --write                         the table and the figure of both
+#   python -m scripts.savings_results --measure --write               the table and the figure of both
 #   SEEDS="1 2 3"  STEPS=30  ONLY="grpo dots_rr"
 set -euo pipefail
 cd "$(dirname "$0")/.."

@@ -147,11 +147,22 @@ def draw(rows: Sequence[Mapping[str, str]], file: Path) -> None:
 
 def main(arguments: list[str] | None = None) -> int:
     """Measure, write, or compare the table."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--measure", action="store_true", help="read the runs into recipes/cpu/savings.csv")
-    parser.add_argument("--write", action="store_true", help="put the table into recipes/cpu/README.md and draw")
-    parser.add_argument("--runs", type=Path, default=RUNS, help="(default: %(default)s)")
-    parser.add_argument("--times", type=Path, default=RUNS / "time", help="(default: %(default)s)")
+    parser = argparse.ArgumentParser(prog="python -m scripts.savings_results", description=__doc__.splitlines()[0])
+    parser.add_argument(
+        "--measure", action="store_true", help="read the runs into recipes/cpu/savings.csv (default: take it as it is)"
+    )
+    parser.add_argument(
+        "--write", action="store_true", help="put the table into recipes/cpu/README.md and draw (default: compare)"
+    )
+    parser.add_argument(
+        "--runs", type=Path, default=RUNS, help="folder of the runs, with --measure (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--times",
+        type=Path,
+        default=RUNS / "time",
+        help="folder of the timing runs, with --measure (default: %(default)s)",
+    )
     options = parser.parse_args(arguments)
     if options.measure:
         rows = measure(options.runs, options.times)

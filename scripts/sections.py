@@ -1,6 +1,7 @@
 """Parts of a document that a script writes, each between two lines that name the script."""
 
 import argparse
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,11 +10,14 @@ def asked(about: str, arguments: Sequence[str] | None, keep: tuple[str, str] | N
     """The command line of such a script: whether it has --write and, where it keeps something, a folder behind --keep.
 
     Args:
-        about: its docstring.
+        about: its docstring, which names its command.
         arguments: None for those of this process.
         keep: what stands for the folder in the help, and what is done with it.
     """
-    parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
+    command = re.search(r"python (-m )?scripts[\w./]+", about)
+    parser = argparse.ArgumentParser(
+        prog=command and command[0], description=about, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     if keep:
         parser.add_argument("--keep", type=Path, metavar=keep[0], help=f"{keep[1]} (default: nothing is added)")
     parser.add_argument("--write", action="store_true", help="put what is made into its document (default: compare)")

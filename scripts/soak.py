@@ -49,7 +49,9 @@ EVERYTHING = (
 
 
 def arguments(argv: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog="python -m scripts.soak", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--steps", type=int, default=2000, help="of the run (default: %(default)s)")
     parser.add_argument("--out", default="runs/soak", help="folder for all of it (default: %(default)s)")
     parser.add_argument("--recipe", default="recipes/cpu/all.sh", help="that is run (default: %(default)s)")

@@ -15,8 +15,9 @@ TEXT = """## A long run
 `python -m scripts.soak --steps {steps} --keep` trains the tiny model with everything on that can be on together.
 Its steps have 8 questions of 4 rollouts; budgets, refill, early stops and the length penalty are added to `all`.
 It ran on {machine}, commit {commit}.
-The last start made the steps {first} to {last}, which are judged from {after} on.
-Each change is a median slope over blocks of steps, with its 95 % interval. It is flat where all of that is allowed.
+The longest start made the steps {first} to {last}, and {judged} judged.
+Each change is a median slope over blocks of steps, with its 95 % interval.
+It is flat where all of that interval is below what the figure may rise by.
 {note}
 
 ![memory, open files, threads, processes, disk and step time of a long run](evidence/soak.svg)
@@ -41,11 +42,12 @@ def section(path: Path) -> str:
         )
         for each in shown
     )
-    heads = ("figure", "median", f"change in {PER} steps", "allowed", "verdict")
+    heads = ("figure", "median", f"change in {PER} steps", "may rise by", "verdict")
     table = Table("soak", "Changes", tuple(map(Column, heads)), (Section("", rows),))
     flat = sum(each.verdict == "flat" for each in found)
+    judged = "all are" if kept["after"] <= kept["first"] else f"those from {kept['after']} on are"
     return (
-        TEXT.format(**kept | {"commit": kept["commit"][:8]})
+        TEXT.format(**kept | {"commit": kept["commit"][:8], "judged": judged})
         + markdown(table)
-        + f"\n{flat} of {len(found)} figures are flat.\n"
+        + f"\n{flat} of {len(found)} figures are flat; the table shows {len(shown)} of {len(found)}.\n"
     )

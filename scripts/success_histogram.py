@@ -11,7 +11,6 @@ import argparse
 import numpy as np
 import pandas as pd
 import torch
-from rich.console import Console
 from rich.table import Table
 from tqdm import tqdm
 from transformers import AutoTokenizer
@@ -52,7 +51,11 @@ def success_rates(options: argparse.Namespace, frame: pd.DataFrame) -> np.ndarra
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog="python scripts/success_histogram.py",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("--model", required=True, help="model folder")
     parser.add_argument("--data", required=True, help="parquet of the arithmetic testbed")
     parser.add_argument(
@@ -83,8 +86,9 @@ def main() -> None:
         counts = np.bincount(np.rint(part * options.rollouts).astype(int), minlength=options.rollouts + 1)
         shares = (f"{100 * share:.1f} %" for share in counts / len(part))
         table.add_row(name, str(len(part)), *shares, f"{100 * part.mean():.1f} %")
-    Console(width=140).print(table)
-    output().print(f"all wrong: {100 * (rates == 0).mean():.1f} %   all right: {100 * (rates == 1).mean():.1f} %")
+    console = output()
+    console.print(table, soft_wrap=False)
+    console.print(f"all wrong: {100 * (rates == 0).mean():.1f} %   all right: {100 * (rates == 1).mean():.1f} %")
 
 
 if __name__ == "__main__":

@@ -30,6 +30,15 @@ def test_good_data(tmp_path, capsys):
     assert "no reward" not in header
 
 
+def test_files_of_one_name_are_told_apart_by_their_paths(tmp_path, capsys):
+    files = []
+    for name in ("a/train.parquet", "b/train.parquet", "b/val.parquet"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        files.append(write(tmp_path / name, [row(f"What is 1 plus {len(files)}?", str(len(files) + 1))]))
+    _, out, _ = run(capsys, *files)
+    assert [line.split("|")[1].strip() for line in out.splitlines()[2:5]] == [*map(str, files[:2]), "val.parquet"]
+
+
 def test_everything_that_can_be_wrong_with_a_row_is_told_with_its_number(tmp_path, capsys):
     rows = [
         row("good", "1"),

@@ -2,6 +2,8 @@
 
 import json
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from importlib import import_module
 from importlib.util import find_spec
@@ -161,6 +163,12 @@ def test_the_metrics_of_the_trainer_are_told():
     assert {name for name in logged if f"`{name}`" not in metrics_table.DOCUMENT.read_text()} == set()
 
 
+def test_the_metrics_are_told_without_verls_warnings():
+    command = [sys.executable, "-m", "scripts.metrics_table"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
 def test_a_table_of_metrics_names_stage_and_meaning():
     stages = {"filter": {"filter/rows": "Rows with |a| of 0."}, "replay": {"replay/share": "Share."}}
     assert metrics_table.table(stages).splitlines()[2:] == [
@@ -192,3 +200,10 @@ def test_the_row_of_the_schema_can_be_trained_on(document, tmp_path):
     file.write_text(json.dumps(json.loads(row)) + "\n")
     (report,) = check_files([file], rewards=compute, progress=False)
     assert (report.rows, report.problems) == (1, {})
+
+
+def test_every_script_has_its_place():
+    told = (ROOT / "scripts/README.md").read_text()
+    lone = {path.name for path in (ROOT / "scripts").iterdir() if path.suffix in (".py", ".sh")} - {"__init__.py"}
+    parts = {path.name for path in (ROOT / "scripts").glob("*.py") if "__main__" not in path.read_text()}
+    assert {name for name in lone - parts if name not in told and name.removesuffix(".py") not in told} == set()

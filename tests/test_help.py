@@ -38,9 +38,15 @@ def test_every_option_is_described_with_its_default_and_there_is_an_example(path
         import_module(path.removesuffix(".py").replace("/", ".")).main()
     (parser,) = caught.value.args
     assert "python" in parser.description and (module in parser.description or path in parser.description)
+    shell = "bash scripts/reproduce.sh"  # which starts the module
+    assert parser.prog in parser.description and parser.prog in (f"python -m {module}", f"python {path}", shell)
     assert parser.description.splitlines()[0].strip().endswith((".", "`.", ":", ","))  # a sentence that says what for
     for action in parser._actions:
         assert action.help, f"{action.option_strings or action.dest} has no help"
+        assert "(default: (" not in parser.format_help() and "(default: [" not in parser.format_help()
+        pair = isinstance(action.nargs, int) and action.nargs > 1
+        assert not pair or isinstance(action.metavar, tuple), f"{action.option_strings}: each value has a name"
+        assert not any(set(str(name)) & set(", ") for name in action.choices or ()), action.choices
         silent = action.default in (None, False, True, argparse.SUPPRESS) or action.default in ([], ())
         assert not action.option_strings or silent or "default" in action.help, (
             f"{action.option_strings}: {action.help}"

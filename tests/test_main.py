@@ -13,8 +13,9 @@ from tests.launches import PATIENCE_SECONDS, ROOT
 from tests.refusals import refused
 from verl_dots.config import PRESETS, DotsConfig
 from verl_dots.launch.compose import compose, require_overrides
-from verl_dots.launch.help import help_text
+from verl_dots.launch.help import first_sentence, help_text
 from verl_dots.main import main
+from verl_dots.settings import choices_of, settings_table
 
 pytestmark = pytest.mark.usefixtures("cpu_environment")
 
@@ -92,13 +93,29 @@ def test_help_is_the_group_dots():
     done = run("--help")
     assert done.returncode == 0 and done.stderr == ""
     lines = done.stdout.splitlines()
-    assert len(lines) <= 180 and max(map(len, lines)) <= 120
+    assert len(lines) <= 220 and max(map(len, lines)) <= 120
     assert "  references = 256           K, questions drawn uniformly" in done.stdout
     assert "  least, most = 4, 12        rollouts of a question" in done.stdout
     for group in ("dots", *(f"dots.{name}" for name, kind in get_type_hints(DotsConfig).items() if is_dataclass(kind))):
         assert f"\n{group}: " in done.stdout
     for word in (*(f"\n  {preset:<8} " for preset in PRESETS), "device=cpu|gpu", "--cfg job", "verl.readthedocs.io"):
         assert word in done.stdout
+
+
+def test_the_help_tells_every_name_that_a_setting_takes_and_cuts_at_full_stops_alone():
+    flat = " ".join(help_text().split())
+    found = {}
+    for keys, _, text in settings_table(DotsConfig, "dots"):
+        group, _, name = keys[0].removeprefix("dots.").rpartition(".")
+        kind = get_type_hints(DotsConfig)[group] if group else DotsConfig
+        found[keys[0]] = choices_of(kind, name)
+        assert first_sentence(text) in flat
+        shown = flat[flat.index(first_sentence(text)) :][: len(text) + 100]
+        assert keys == ["dots.preset"] or all(name in shown for name in found[keys[0]]), keys
+    assert found["dots.replay.overlap"] == ("none", "batch", "buffer") and found["dots.console"] == ("lines", "full")
+    assert found["dots.difficulty.cache"] == found["dots.seed"] == ()
+    assert "where a question may be twice. One of: none, batch, buffer." in flat
+    assert first_sentence('x in (0, 1] ("a. B" too. C) [d. E]; f. Rest.') == 'x in (0, 1] ("a. B" too. C) [d. E]; f.'
 
 
 def test_the_examples_of_the_help_can_be_composed():

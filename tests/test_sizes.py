@@ -78,3 +78,9 @@ def test_a_hosts_memory_is_processes_and_the_most_of_what_is_read_or_saved():
     assert sizes.host_memory(SMALL, gpus=2) == 24 * GB + 12_000
     assert sizes.host_memory(untied, gpus=8) == 96 * GB + 12_000
     assert sizes.host_memory(untied, gpus=8, reference=True) == 96 * GB + 16_000
+
+
+def test_a_size_is_told_in_the_unit_that_fits_it():
+    assert [sizes.size_text(count) for count in (18_540_000_000, 10**9, 8_060_000, 0)] == [
+        "18.5 GB", "1.0 GB", "8.1 MB", "0.0 MB",
+    ]  # fmt: skip

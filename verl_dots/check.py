@@ -11,6 +11,7 @@ import json
 import logging
 import statistics
 import sys
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -88,8 +89,9 @@ def _of_types(problems: Sequence[str]) -> list[str]:
 
 
 def overview(reports: Sequence[FileReport]) -> str:
-    """A table with one row a file, columns of problems only where there are some."""
+    """A table with one row a file, by its path where names repeat; columns of problems only where there are some."""
     kinds = [kind for kind in KINDS if any(kind in report.problems for report in reports)]
+    names = Counter(report.path.name for report in reports)
     header = ["file", "rows", "questions", "data sources", "prompt characters (median, most)", "most tokens", *kinds]
     rows = []
     for report in reports:
@@ -97,7 +99,8 @@ def overview(reports: Sequence[FileReport]) -> str:
         sources = sorted(report.sources)
         more = f" and {len(sources) - MOST_SOURCES} more" if len(sources) > MOST_SOURCES else ""
         rows.append([
-            report.path.name, str(report.rows), str(report.questions), ", ".join(sources[:MOST_SOURCES]) + more,
+            report.path.name if names[report.path.name] == 1 else str(report.path),
+            str(report.rows), str(report.questions), ", ".join(sources[:MOST_SOURCES]) + more,
             f"{statistics.median(lengths):.0f}, {max(lengths)}",
             NOTHING if report.tokens is None else str(report.tokens),
             *(str(len(report.problems.get(kind, ()))) for kind in kinds),

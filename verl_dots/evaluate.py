@@ -64,7 +64,7 @@ def evaluate(options: Namespace) -> tuple[list[Result], Path]:
     """
     checkpoint = find_checkpoint(options.checkpoint)
     if checkpoint.folder is None:
-        require_model(checkpoint.model)
+        require_model(checkpoint.model, "a run folder, one of its global_step_N, a model folder or a hub id")
         if options.out is None:
             text = f"--out is missing: {options.checkpoint!r} is a hub id, which has no folder here"
             raise ConfigError(text, key="--out", reason="missing")

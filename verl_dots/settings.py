@@ -37,11 +37,14 @@ class Refusal(ValueError):
         key: what to look at: dotted name of a setting, a column, option, file, or entry of a state; of two that exclude
             each other, the first. "" where there is none.
         reason: which rule was broken, for whoever must not depend on the words.
+        choices: of a setting with names for values, those that it takes.
     """
 
-    def __init__(self, message: str, *, key: str = "", reason: Reason | Literal[""] = ""):
+    def __init__(
+        self, message: str, *, key: str = "", reason: Reason | Literal[""] = "", choices: tuple[str, ...] = ()
+    ):
         super().__init__(message)
-        self.key, self.reason = key, reason
+        self.key, self.reason, self.choices = key, reason, choices
 
 
 class ConfigError(Refusal):
@@ -146,7 +149,19 @@ def require(key: str, value: Any, holds: bool, rule: str, reason: Reason = "rang
 
 def require_choice(key: str, value: str, allowed: tuple[str, ...]) -> None:
     """Raise ConfigError unless the value is one of the allowed names."""
-    require(key, value, value in allowed, f"must be one of {', '.join(allowed)}", "choice")
+    if value not in allowed:
+        text = f"{key}={value}: must be one of {', '.join(allowed)}"
+        raise ConfigError(text, key=key, reason="choice", choices=allowed)
+
+
+def choices_of(kind: type[Settings], name: str) -> tuple[str, ...]:
+    """The names that a setting takes, as its refusal of another one has them; none where it takes any value."""
+    (field,) = (field for field in fields(kind) if field.name == name)
+    try:
+        kind(**{name: ""} if isinstance(field.default, str) else {})
+    except Refusal as refusal:
+        return refusal.choices
+    return ()
 
 
 def settings_table(kind: type[Settings], prefix: str) -> Iterator[tuple[list[str], list[Any], str]]:

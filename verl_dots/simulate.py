@@ -38,7 +38,6 @@ from verl_dots.simulation.settings import BATCH, DEFAULTS, ROLLOUTS, TEMPERATURE
 from verl_dots.terminal import errors, output
 
 CSV_FILE, CURVES_FILE, SWEEP_FILE = "simulation.csv", "curves.png", "sweep.png"
-WIDE = 200  # characters of the table where it goes to a file
 UNMEASURED = 10_000  # questions of a pool of which only runs are known
 
 
@@ -63,8 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     compared = results.measured(real, found[0], options.target)
     _write(options.out, found, compared)
-    width = console.width if console.is_terminal else WIDE
-    Console(width=width, highlight=False).print(results.table([*found, *compared]))
+    console.print(results.table([*found, *compared]), soft_wrap=False)
     console.print(f"\nMean and 95 % interval over {options.seeds} seeds. {options.out / CSV_FILE} has all figures.")
     return 0
 
@@ -183,7 +181,14 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     add("--out", type=Path, required=True, metavar="FOLDER", help="where to write")
     add("--questions", type=int, metavar="N", help="draw a pool of N questions from the measured ones")
     add("--tries", type=int, default=128, help="behind a success rate whose file does not say (default: 128)")
-    add("--difficulty-range", nargs=2, type=float, default=(0.0, 100.0), help="of rate 1 and 0 (default: 0 100)")
+    add(
+        "--difficulty-range",
+        nargs=2,
+        type=float,
+        default=(0.0, 100.0),
+        metavar=("EASY", "HARD"),
+        help="of rate 1 and 0 (default: 0 100)",
+    )
     add("--rate", type=float, default=Learning.rate, help="of learning (default: %(default)s); runs are fitted")
     add("--ceiling", type=float, default=Learning.ceiling, help="of the ability, logits (default: %(default)s)")
     add("--local", type=float, default=Learning.local, help="share learnt for like difficulties (default: %(default)s)")

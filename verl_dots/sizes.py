@@ -19,6 +19,12 @@ PROCESS = 4 * GB
 PROCESSES_A_GPU = 3  # a worker of the trainer, a server, and the engine's own process
 
 
+def size_text(count: float) -> str:
+    """Bytes in the greatest unit that leaves a 1 or more before the point: 8.1 MB; no unit below a MB."""
+    unit, name = next((pair for pair in ((GB, "GB"), (10**6, "MB")) if count >= pair[0]), (10**6, "MB"))
+    return f"{count / unit:.1f} {name}"
+
+
 @dataclass(frozen=True)
 class ModelShape:
     """What memory depends on.

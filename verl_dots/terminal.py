@@ -1,16 +1,24 @@
 """Where commands write: rich's console, with texts as they are, neither markup nor emoji, nor wrapped or coloured."""
 
+import os
 from typing import IO, Any
 
 from rich.console import Console
 
 AS_IT_IS: dict[str, Any] = {"soft_wrap": True, "highlight": False, "markup": False, "emoji": False}
+WIDTH = 180  # characters that a table may have where no terminal, and no COLUMNS, says how many there are
 PROGRESS = "progress: "  # lines of a run's log that begin with it are shown on its console, too, now and then
 
 
 def output(file: IO[str] | None = None) -> Console:
-    """For what a command has to say: the standard output, or a file in its place."""
-    return Console(file=file, **AS_IT_IS)
+    """For what a command has to say: the standard output, or a file in its place.
+
+    Tables are printed with `soft_wrap=False`, so that their cells are folded and not cut.
+    """
+    console = Console(file=file, **AS_IT_IS)
+    if not console.is_terminal and "COLUMNS" not in os.environ:
+        console.width = WIDTH
+    return console
 
 
 def errors() -> Console:

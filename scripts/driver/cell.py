@@ -75,7 +75,7 @@ ARGUMENTS = {
 
 def main() -> int:
     """Measure one size."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m scripts.driver.cell", description=__doc__)
     for name, meaning in ARGUMENTS.items():
         parser.add_argument(name, type=int, help=meaning)
     options = parser.parse_args()

@@ -102,7 +102,7 @@ def _evidence(folder: Path, options: argparse.Namespace) -> int:
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        prog="scripts/reproduce.sh", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog="bash scripts/reproduce.sh", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     scale = parser.add_mutually_exclusive_group(required=True)
     scale.add_argument("--scale", choices=["cpu", "gpu"], help="the matrix of recipes/evidence")

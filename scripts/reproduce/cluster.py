@@ -53,7 +53,7 @@ class Row:
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Those of --scale gpu; --methods, --combinations (recipes) and --seeds narrow it down, too."""
     parser.add_argument(
-        "--gpu", default="like", metavar="NAME", help="with --scale gpu: the GPU that you have (default: the papers')"
+        "--gpu", metavar="NAME", help="with --scale gpu: the GPU that you have, such as h100 (default: the papers')"
     )
     parser.add_argument("--submit", action="store_true", help="with --scale gpu: submit the jobs, in place of showing")
     parser.add_argument(
@@ -64,15 +64,15 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def read_rows(file: Path, gpu: str) -> tuple[list[Row], list[int]]:
-    """The rows with their hours on a GPU, and the seeds.
+def read_rows(file: Path, gpu: str | None) -> tuple[list[Row], list[int]]:
+    """The rows with their hours on a GPU, and the seeds; None stands for the papers' own GPUs.
 
     Raises:
         MatrixError: an unknown GPU, method or paper.
     """
     found = yaml.safe_load(file.read_text())
-    require_known("--gpu", [gpu], found["gpus"])
-    factors = found["gpus"][gpu]["factors"]
+    require_known("--gpu", [gpu] if gpu else [], found["gpus"])
+    factors = found["gpus"][gpu]["factors"] if gpu else {}
     rows = []
     for recipe, own in found["rows"].items():
         paper = recipe.split("/")[0]
@@ -156,7 +156,7 @@ def main(options: argparse.Namespace, file: Path, root: Path) -> int:
     rows = _narrowed(rows, options)
     seeds = options.seeds or seeds
     console = output()
-    console.print(hours_table(rows, seeds))
+    console.print(hours_table(rows, seeds), soft_wrap=False)
     console.print("Estimates, not measured here: three steps of a recipe tell more (recipes/slurm/README.md).")
     for source in dict.fromkeys(f"{row.recipe.split('/')[0]}: {row.source}." for row in rows):
         console.print(source)
@@ -166,11 +166,11 @@ def main(options: argparse.Namespace, file: Path, root: Path) -> int:
     text = "".join(task_line(*task) + "\n" for task in tasks)
     listed = tasks_file(text)
     commands = submissions(tasks, listed, root, shlex.split(options.sbatch))
+    write_atomically(root / listed, lambda partial: partial.write_text(text))
     if not options.submit:
-        console.print(f"\n{len(tasks)} runs, a line each in {listed}; what --submit would submit:\n")
+        console.print(f"\n{len(tasks)} runs, a line each in {listed}; --submit submits this:\n")
         console.print("\n".join(map(shlex.join, commands)) or "nothing: all runs are finished")
         return 0
-    write_atomically(root / listed, lambda partial: partial.write_text(text))
     return max(
         (subprocess.run(command, cwd=root, timeout=SUBMIT_SECONDS).returncode != 0 for command in commands), default=0
     )

@@ -72,6 +72,31 @@ def test_packages_that_do_not_fit_are_named():
     assert {"vllm", "torch"} <= {each.name for each in software.requirements("vllm")}
 
 
+def test_a_build_without_cuda_has_no_toolkit_and_no_driver_to_name(monkeypatch):
+    monkeypatch.setattr("torch.version.cuda", None)
+    assert software._toolkit().outcome == "skipped"
+    driver = software._driver()
+    assert (driver.outcome, driver.fix) == ("fail", "bash scripts/install_gpu.sh") and "no CUDA" in driver.value
+
+
+def test_packages_that_are_missing_are_installed_by_the_script_of_the_engine(monkeypatch):
+    monkeypatch.setattr(software, "requirements", lambda extra: [Requirement("no-such-package==1")])
+    monkeypatch.setattr(Context, "engine", property(lambda context: context.recipe))
+    found = {
+        name: software.versions(Context("", name, ("device=cpu",) if name == "hf" else (), 0))[0].fix
+        for name in ("hf", "vllm", "sglang")
+    }
+    script = "bash scripts/install_gpu.sh"
+    assert found == {"hf": "pip install -e .", "vllm": script, "sglang": f"LOCK=sglang {script}"}
+
+
+def test_questions_are_told_of_where_they_stay(tmp_path, capfd):
+    context = Context(str(tmp_path), "r", ("device=cpu",), 0)
+    assert (context.questions() / "train.parquet").is_file()
+    told = capfd.readouterr()
+    assert ".part" not in told.out + told.err
+
+
 def test_a_lock_is_read_without_hashes_and_options():
     text = "--index-url https://x\n# a\ntorch==2.11.0 --hash=sha256:1 \\\n    --hash=sha256:2\nray==2.60.0  # why\n\n"
     assert [str(each) for each in software.locked(text)] == ["torch==2.11.0", "ray==2.60.0"]

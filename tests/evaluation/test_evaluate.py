@@ -56,7 +56,7 @@ CUT = ["data.max_prompt_length=30", "data.truncation=left"]
         (["./nowhere", *DATA], "there is no folder './nowhere'"),
         (["empty", *DATA], "'empty' has a config.json but no weights"),
         (["owner/model", *DATA], "--out is missing: 'owner/model' is a hub id"),
-        (["models/nowhere", *DATA], "'models/nowhere' is no folder here"),
+        (["models/nowhere", *DATA], "there is no folder 'models/nowhere'; give a run folder"),
         (["model", "--data", "new.parquet"], "no reward function for data source 'riddles'"),
         (["model", *DATA, "--rollouts", "4"], "all 4 responses to a question are the same at temperature 0"),
         (["model", "greedy", *DATA], "greedy: neither KEY=VALUE nor an option"),

@@ -14,7 +14,8 @@ from tests.launches import plain_config, write_rows
 from tests.launches import question_row as row
 from tests.refusals import changed, refused
 from verl_dots import check
-from verl_dots.launch.data_checks import check_data, check_paths
+from verl_dots.launch.compose import compose
+from verl_dots.launch.data_checks import UNSET, check_data, check_paths
 
 pytestmark = pytest.mark.usefixtures("cpu_environment")
 TEMPLATE = "{{ prefix }}{% for message in messages %}{{ message.content }}{% endfor %}"
@@ -208,3 +209,12 @@ def test_what_is_accepted_is_read_by_verls_own_data_set(folder, monkeypatch):
     batch = collate_fn([data_set[i] for i in range(len(data_set))])
     assert [chat[0]["content"] for chat in batch["raw_prompt"]] == ["0", "1", "2", "3", "4"]
     assert list(batch["index"]) == [1, 2, None, 0, 4]
+
+
+def test_data_that_is_not_set_is_told_so_and_not_as_a_file_of_verls(monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    config = compose(["device=cpu"])
+    assert {key: OmegaConf.select(config, key) for key in UNSET} == UNSET
+    with refused("data.train_files", "missing") as caught:
+        check_paths(config)
+    assert "data.train_files is not set" in str(caught.value) and "data.train_files=FILE.parquet" in str(caught.value)

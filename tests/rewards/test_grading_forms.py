@@ -9,13 +9,14 @@ import pytest
 from scripts.answer_shapes import core, differs, members, number
 from scripts.changed_forms import CHANGED
 from scripts.equal_forms import EQUAL
-from scripts.grading_rates import rates_of
-from scripts.grading_sweep import DATA, FILES, ground_truths, measurements, sweep
+from scripts.grading_rates import main, rates_of
+from scripts.grading_sweep import FILES, ground_truths, measurements, sweep
 from verl_dots.rewards.compute import compute_score
 from verl_dots.rewards.grading import Verdict, grade
 from verl_dots.rewards.mathematics import close
 
-CASES = Path(__file__).parents[3] / "shared" / "cases" / "grading.jsonl"
+SHARED = Path(__file__).parents[3] / "shared"
+DATA, CASES = SHARED / "data", SHARED / "cases" / "grading.jsonl"
 needs_data = pytest.mark.skipif(
     not all((DATA / name).is_file() for name in FILES), reason="needs the published files in ../shared/data"
 )
@@ -47,7 +48,7 @@ def test_equal_and_changed_forms_of_every_kind_of_answer():
 
 @needs_data
 def test_a_sample_of_the_published_ground_truths():
-    golds = ground_truths()
+    golds = ground_truths(DATA)
     rates = sweep(value, random.Random(3).sample(golds, 40), golds)
     assert rates.errors == {}
 
@@ -55,9 +56,16 @@ def test_a_sample_of_the_published_ground_truths():
 @pytest.mark.long
 @needs_data
 def test_all_published_ground_truths():
-    rates = rates_of(value, DATA, sample=0, seed=0)
+    rates = rates_of(value, ground_truths(DATA), sample=0, seed=0)
     assert rates.rate(EQUAL) <= 0.003, {form: errors[:3] for form, errors in rates.errors.items()}
     assert rates.rate(CHANGED) <= 0.001, {form: errors[:3] for form, errors in rates.errors.items()}
+
+
+def test_a_folder_without_the_files_is_refused_with_all_that_it_lacks(tmp_path, capsys):
+    (tmp_path / "math500.jsonl").write_text("")
+    assert main(["--data", str(tmp_path)]) == 2
+    told = capsys.readouterr().err
+    assert "math500.jsonl" not in told and all(name in told for name in list(FILES)[1:]) and "--help" in told
 
 
 @pytest.mark.skipif(not CASES.is_file(), reason="needs ../shared/cases")

@@ -140,7 +140,11 @@ def test_a_kept_run_is_a_section_of_the_results(tmp_path, monkeypatch):
     assert "commit 01234567." in text and "Nothing ran beside it." in text
     assert "+100 (+100 to +100)" in text and "grows" in text
     assert "| engine, memory (MiB)" in text and "engine, threads" not in text
-    assert text.endswith("3 of 4 figures are flat.\n")
+    assert text.endswith("3 of 4 figures are flat; the table shows 3 of 4.\n") and "may rise by" in text
+    kept = json.loads((tmp_path / "soak.json").read_text())
+    for first, told in ((1, "those from 500 on are judged."), (602, "all are judged.")):
+        (tmp_path / "soak.json").write_text(json.dumps(kept | {"first": first, "last": 1999, "after": 500}))
+        assert f"made the steps {first} to 1999, and {told}" in soak_page.section(tmp_path / "soak.json")
 
 
 def test_seconds_of_a_step_are_without_its_checkpoint():

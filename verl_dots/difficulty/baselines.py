@@ -19,7 +19,8 @@ from verl_dots.files import write_atomically
 from verl_dots.settings import Refusal
 
 FILE = "baselines.safetensors"
-EMBEDDING, SURFACE, WORDS = "ridge regression", "ridge on surface columns", "ridge on words (TF-IDF)"
+EMBEDDING, SURFACE, WORDS = "ridge on embeddings", "ridge on surface columns", "ridge on words (TF-IDF)"
+STORED = {EMBEDDING: "ridge regression"}  # name in the files, where it is another
 PENALTY = {EMBEDDING: 1000.0, SURFACE: 100.0, WORDS: 10_000.0}
 WORDS_WIDTH = 2048
 
@@ -64,7 +65,7 @@ def save(folder: Path, fitted: Mapping[str, Ridge]) -> None:
     """Write the fitted baselines of a predictor's folder."""
     parts = [field.name for field in fields(Ridge)]
     tensors = {
-        f"{name}/{part}": np.ascontiguousarray(getattr(one, part), dtype=np.float32)
+        f"{STORED.get(name, name)}/{part}": np.ascontiguousarray(getattr(one, part), dtype=np.float32)
         for name, one in fitted.items()
         for part in parts
     }
@@ -75,9 +76,10 @@ def load(folder: Path) -> dict[str, Ridge]:
     """What `save` wrote. Raises Refusal where that is not there, or damaged."""
     try:
         tensors = load_file(folder / FILE)
-        names = dict.fromkeys(key.rsplit("/", 1)[0] for key in sorted(tensors))
+        stored = dict.fromkeys(key.rsplit("/", 1)[0] for key in sorted(tensors))
+        now = {earlier: name for name, earlier in STORED.items()}
         parts = [field.name for field in fields(Ridge)]
-        return {name: Ridge(*(tensors[f"{name}/{part}"] for part in parts)) for name in names}
+        return {now.get(name, name): Ridge(*(tensors[f"{name}/{part}"] for part in parts)) for name in stored}
     except (SafetensorError, OSError, KeyError) as error:
         text = f"{folder / FILE} is damaged or missing ({error}); train the predictor again"
         raise Refusal(text, key=str(folder / FILE), reason="damaged") from error

@@ -1,12 +1,16 @@
 """The backbone at work: a frozen transformers model, and the means of its hidden states over a text's tokens."""
 
+import logging
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import numpy as np
 import torch
 from safetensors import SafetensorError
 
 from verl_dots.difficulty.backbone import Backbone, EmbeddingError
+
+logger = logging.getLogger(__name__)
 
 SHOWN = 5  # questions named in a message
 TOKENIZERS = ("tokenizer*", "vocab*", "merges.txt", "*.model", "*.tiktoken")
@@ -31,11 +35,15 @@ class FrozenModel:
             raise EmbeddingError(text, key=backbone.path, reason="file")
         try:
             self.tokenizer = AutoTokenizer.from_pretrained(folder)
-            model = AutoModel.from_pretrained(folder, dtype=dtype)
+            with _without_report():
+                model, told = AutoModel.from_pretrained(folder, dtype=dtype, output_loading_info=True)
         except (SafetensorError, OSError, ValueError, KeyError) as error:
             raise EmbeddingError(
                 f"backbone {backbone.path!r} cannot be loaded: {error}", key=backbone.path, reason="file"
             ) from error
+        if lacking := sorted(name for name in told["missing_keys"] if "pooler" not in name):
+            text = "backbone %r lacks %d weights, which are drawn at random: %s"
+            logger.warning(text, backbone.path, len(lacking), ", ".join(lacking[:SHOWN]))
         self.model = model.to(self.device).eval().requires_grad_(False)
         self.max_length = min(backbone.max_length, _positions(model) or backbone.max_length)
         blocks = model.config.num_hidden_layers
@@ -95,6 +103,19 @@ class FrozenModel:
         weight = mask.unsqueeze(-1)
         means = [(state.float() * weight).sum(1) / weight.sum(1) for state in states]
         return torch.cat(means, dim=-1).cpu().numpy()
+
+
+@contextmanager
+def _without_report() -> Iterator[None]:
+    """transformers without its report of a loaded model, which is of the head that is not used here."""
+    from transformers.utils import logging as said
+
+    level = said.get_verbosity()
+    said.set_verbosity_error()
+    try:
+        yield
+    finally:
+        said.set_verbosity(level)
 
 
 def _device(name: str) -> torch.device:

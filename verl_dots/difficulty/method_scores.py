@@ -14,7 +14,7 @@ from verl_dots.difficulty.labels import Labels
 from verl_dots.difficulty.model import AttentionPredictor
 from verl_dots.difficulty.prediction_scores import off_the_shelf, score_draws
 
-OFF_THE_SHELF = "off-the-shelf attention"
+OFF_THE_SHELF = "attention over the untouched embeddings"
 Scores = dict[str, list[float]]
 
 

@@ -26,21 +26,19 @@ if __name__ == "__main__":
     guarded("doctor", "all checks of it have ended, too")
 
 from hydra.errors import HydraException
-from rich.console import Console
 
 from verl_dots.doctor.checks import CHECKS
-from verl_dots.doctor.context import ROOT, Context
+from verl_dots.doctor.context import ROOT, CheckFailed, Context
 from verl_dots.doctor.rows import Row, as_json, table
 from verl_dots.doctor.running import chosen, run_check
 from verl_dots.engines.environment import prepare_environment
 from verl_dots.files import OutputError, holds_json, try_output, write_atomically
 from verl_dots.launch.recipes import RecipeError, overrides_of
 from verl_dots.settings import ConfigError
-from verl_dots.terminal import errors
+from verl_dots.terminal import errors, output
 
 ON_GPUS, ON_CPU = "recipes/dots/math-1.5b_math.sh grpo", "recipes/cpu/grpo.sh"
 SETTLED = {"PREDICTOR": "online"}  # where the user has not said; it needs no file
-WIDTH = 180  # of the table, where the output is no terminal
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -52,18 +50,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.json:
             try_output(options.json, option="--json", made=holds_json("counts", "rows"))
         context = asked(options, work)
-    except (RecipeError, ConfigError, HydraException, OutputError, OSError) as error:
+    except (RecipeError, ConfigError, HydraException, OutputError, CheckFailed, OSError) as error:
         errors().print(f"doctor: {error}")
         return 2
-    console = Console(stderr=False) if Console().is_terminal else Console(width=WIDTH)
+    console = output()
     rows: list[Row] = []
     for check in chosen(CHECKS, options.only, options.quick):
         errors().print(f"doctor: {check.name}, at most {check.seconds * options.patience:.0f} s")
         rows += run_check(replace(check, seconds=int(check.seconds * options.patience)), context)
         if options.json:  # what is known so far, should the rest be ended
             _write(options.json, rows)
-    console.print(f"{context.recipe}: {context.model}, rollouts by {context.engine}; logs in {work}", soft_wrap=True)
-    console.print(table(rows))
+    console.print(f"{context.recipe}: {context.model}, rollouts by {context.engine}; logs in {work}")
+    console.print(table(rows), soft_wrap=False)
     counts = as_json(rows)["counts"]
     console.print(", ".join(f"{count} {outcome}" for outcome, count in counts.items()))
     return int(counts["fail"] > 0)

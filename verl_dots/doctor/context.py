@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -83,7 +84,9 @@ class Context:
 
         def make(partial: Path) -> None:
             command = [sys.executable, "-m", "data_prep.arithmetic", "--out", str(partial), *sizes]
-            subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+            done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+            if done.returncode:
+                raise CheckFailed(f"no questions could be made: {done.stderr.strip()}", f"run {shlex.join(command)}")
 
         return _made(Path(self.work) / "questions", make)
 

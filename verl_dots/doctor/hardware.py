@@ -11,7 +11,7 @@ from verl_dots.doctor.context import Context
 from verl_dots.doctor.footprint import CHECKPOINTS, Footprint, footprint_of
 from verl_dots.doctor.rows import Row, judged, skipped
 from verl_dots.doctor.shapes import shape_of
-from verl_dots.sizes import GB
+from verl_dots.sizes import GB, size_text
 from verl_dots.training.disk_space import free_bytes
 
 H100 = 85 * GB  # of an H100 with 80 GiB
@@ -147,9 +147,9 @@ def host(context: Context) -> list[Row]:
         rows.append(judged("CPUs", cores >= wanted, f"{cores:g}", f"{wanted}: 3 a GPU, and 10", fix))
     folder = Path(trainer.default_local_dir)
     there = free_bytes(folder.absolute())
-    limit = f"{needs.disk / GB:.2f} GB: {CHECKPOINTS} checkpoints of {needs.checkpoint / GB:.2f}"
+    limit = f"{size_text(needs.disk)}: {CHECKPOINTS} checkpoints of {size_text(needs.checkpoint)}"
     fix = f"make room at {folder}, or set RUN to a folder on another disk"
-    return [*rows, judged("disk", there >= needs.disk, f"{there / GB:.1f} GB are free", limit, fix)]
+    return [*rows, judged("disk", there >= needs.disk, f"{size_text(there)} are free", limit, fix)]
 
 
 def free_memory() -> int:

@@ -17,6 +17,7 @@ from verl_dots.launch.attention_checks import INSTALL, has_flash_attention
 
 # CUDA's major version of a build of torch -> least driver (docs.nvidia.com/deploy/cuda-compatibility, table 1).
 LEAST_DRIVER = {11: (450,), 12: (525,), 13: (580,)}
+INSTALL_ALL = "bash scripts/install_gpu.sh"
 LOCKS = {"vllm": "gpu", "sglang": "sglang"}  # engine -> lock of recipes/locks
 NAMED = 8  # packages that a row names
 SOURCE = "#include <Python.h>\nint main(void) { return 0; }\n"
@@ -25,7 +26,8 @@ SOURCE = "#include <Python.h>\nint main(void) { return 0; }\n"
 def versions(context: Context) -> list[Row]:
     """Packages beside the requirements of this package and of verl, and beside the lock of the engine."""
     extra = "" if context.cpu else context.engine
-    rows = [_fit("packages, by verl-dots and verl", requirements(extra), 'pip install -e ".[vllm]"')]
+    fix = "pip install -e ." if context.cpu else f"{'LOCK=sglang ' if extra == 'sglang' else ''}{INSTALL_ALL}"
+    rows = [_fit("packages, by verl-dots and verl", requirements(extra), fix)]
     lock = lock_of(context)
     if lock is None:
         return [*rows, skipped("packages, by the lock", f"there is no lock for {extra or 'a CPU'}")]
@@ -106,9 +108,7 @@ def _driver() -> Row:
 
     check, build = "driver", torch.version.cuda
     if build is None:
-        return judged(
-            check, False, f"torch {torch.__version__} has no CUDA", "a CUDA build", 'pip install -e ".[vllm]"'
-        )
+        return judged(check, False, f"torch {torch.__version__} has no CUDA", "a CUDA build", INSTALL_ALL)
     least = LEAST_DRIVER.get(int(build.split(".")[0]), (0,))
     limit = f"{'.'.join(map(str, least))} for CUDA {build}"
     tool = shutil.which("nvidia-smi")
@@ -126,8 +126,10 @@ def _toolkit() -> Row:
     """nvcc builds flash-attn; of a build that is there nothing needs it."""
     import torch
 
-    check, wanted = "CUDA toolkit", (torch.version.cuda or "").split(".")[0]
-    tool = shutil.which("nvcc")
+    check, build = "CUDA toolkit", torch.version.cuda
+    if build is None:
+        return skipped(check, f"torch {torch.__version__} has no CUDA")
+    wanted, tool = build.split(".")[0], shutil.which("nvcc")
     if tool is None and has_flash_attention():
         return skipped(check, "no nvcc; flash-attn is there, and nothing else is built")
     if tool is None:

@@ -25,6 +25,7 @@ logger = logging.getLogger(__name__)
 
 TRAIN = "data.train_files"
 ROLES = (TRAIN, "data.val_files")
+UNSET = {TRAIN: "~/data/rlhf/gsm8k/train.parquet", "data.val_files": "~/data/rlhf/gsm8k/test.parquet"}  # verl's
 LEFT_OUT = (TOO_LONG, REFUSED)  # by data.filter_overlong_prompts
 SHOWN = 5  # columns of different types in a message
 
@@ -45,6 +46,9 @@ def check_paths(config: DictConfig, train: bool = True) -> None:
         if train and not own and not files:
             words = f"{key} names no file, and a run needs one; data_prep/ has scripts that write data sets"
             raise ConfigError(words, key=key, reason="missing")
+        if not own and files == [UNSET[key]] and not Path(UNSET[key]).expanduser().exists():
+            words = f"{key} is not set, and verl's default {UNSET[key]} is not there; give {key}=FILE.parquet"
+            raise ConfigError(f"{words}; data_prep/ has scripts that write data sets", key=key, reason="missing")
         for file in files:
             if not own or "://" not in file:
                 with refused_as(key, "file"):

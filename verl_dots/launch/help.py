@@ -8,7 +8,7 @@ from itertools import groupby
 from pathlib import Path
 
 from verl_dots.config import PRESETS, DotsConfig
-from verl_dots.settings import settings_table, shown_default
+from verl_dots.settings import choices_of, settings_table, shown_default
 
 WIDTH, NAME, KEY = 120, 18, 28  # characters of a line, and of its first column: a preset, a key with its default
 USAGE = """\
@@ -27,9 +27,9 @@ device=cpu|gpu (default: gpu)   cpu: no GPU is needed, the engine is rollout.nam
 dots.preset=NAME                the settings of a paper, under every other override:
 """
 VERL = """\
-README.md says more of each setting. All else is verl's: `python -m verl_dots.main --cfg job` shows every key with its
-value, `--cfg job --package data` those of one group, `--hydra-help` the options of hydra's command line. verl's
-documentation explains its keys: https://verl.readthedocs.io/en/latest/examples/config.html
+verl_dots/conf/README.md says more of each setting. All else is verl's: `python -m verl_dots.main --cfg job` shows every
+key with its value, `--cfg job --package data` those of one group, `--hydra-help` the options of hydra's command line.
+verl's documentation explains its keys: https://verl.readthedocs.io/en/latest/examples/config.html
 """
 
 
@@ -52,20 +52,32 @@ def _settings() -> Iterator[str]:
     for group, entries in groupby(settings_table(DotsConfig, "dots"), lambda entry: entry[0][0].rpartition(".")[0]):
         yield f"{group}: {(kinds[group].__doc__ or '').splitlines()[0]}"
         for keys, defaults, text in entries:
-            names = ", ".join(key.rpartition(".")[2] for key in keys)
-            given = f"  {names} = {', '.join(map(shown_default, defaults))}"
-            yield from _columns(given, KEY, _first_part(text))
+            names = [key.rpartition(".")[2] for key in keys]
+            given = f"  {', '.join(names)} = {', '.join(map(shown_default, defaults))}"
+            yield from _columns(given, KEY, _with_choices(first_sentence(text), choices_of(kinds[group], names[0])))
 
 
 def _preset(name: str) -> str:
     """What a preset's file says of itself."""
     lines = (Path(__file__).parents[1] / "conf" / "preset" / f"{name}.yaml").read_text().splitlines()
-    return _first_part(" ".join(line[2:] for line in lines if line.startswith("# ") and not line.startswith("# @")))
+    return first_sentence(" ".join(line[2:] for line in lines if line.startswith("# ") and not line.startswith("# @")))
 
 
-def _first_part(text: str) -> str:
-    """A text up to its first full stop, semicolon or parenthesis; the config table has all of it."""
-    return re.split(r'(?<=\.) (?=[A-Z0-9"])|; | \((?!arXiv)', text)[0]
+def first_sentence(text: str) -> str:
+    """A text up to its first full stop outside of parentheses and quotes; the config table has all of it."""
+    for stop in re.finditer(r'(?<=\.) (?=[A-Z0-9"])', text):
+        before = text[: stop.start()]
+        depth = sum((mark in "([") - (mark in ")]") for mark in before)  # (0, 1] is closed, too
+        if depth == 0 and before.count('"') % 2 == 0:
+            return before
+    return text
+
+
+def _with_choices(text: str, choices: Sequence[str]) -> str:
+    """The text, and the names that a setting takes where it does not quote all of them."""
+    if all(f'"{name}"' in text for name in choices) or tuple(choices) == PRESETS:
+        return text
+    return f"{text} One of: {', '.join(choices)}."
 
 
 def _columns(cell: str, width: int, text: str) -> Iterator[str]:

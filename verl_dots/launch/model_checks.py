@@ -51,8 +51,11 @@ def check_places(config: DictConfig) -> None:
     require_adapter_folder(config)
 
 
-def require_model(path: str) -> None:
+def require_model(path: str, allowed: str = "a folder or a hub id") -> None:
     """Find the config of a model that is no folder: in the local cache, else on the hub.
+
+    Args:
+        allowed: what may be given in its place.
 
     Raises:
         ConfigError: there is none, or the hub cannot be reached or does not give it away.
@@ -60,8 +63,7 @@ def require_model(path: str) -> None:
     if is_path(path):
         if not Path(path).expanduser().exists():
             raise ConfigError(
-                f"{path!r} is no folder here; give a folder or a hub id, or make a tiny model with "
-                "scripts/make_tiny_model.py",
+                f"there is no folder {path!r}; give {allowed}",
                 reason="file",
             )
         return

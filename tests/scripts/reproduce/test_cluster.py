@@ -16,10 +16,10 @@ from tests.recipes.recipe_runs import METHODS, Recipe, settings
 from tests.slurm.test_arguments import refusal
 
 GPU = ROOT / "recipes/evidence/gpu.yaml"
-ROWS, SEEDS = cluster.read_rows(GPU, "like")
+ROWS, SEEDS = cluster.read_rows(GPU, None)
 FILE = {
     "seeds": [1, 2],
-    "gpus": {"like": {"factors": {}}, "fast": {"factors": {"slow": 0.25}}},
+    "gpus": {"fast": {"factors": {"slow": 0.25}}},
     "papers": {"dots": {"methods": ["grpo", "dots"], "gpus": 8, "steps": 60, "source": "the\npaper"}},
     "rows": {
         "dots/a": {"seconds": {"grpo": 120, "dots": 60}, "paper_gpu": "slow", "times": {"size": 2, "length": 1.5}},
@@ -36,13 +36,19 @@ def file(tmp_path):
 
 def test_hours_are_steps_times_seconds_times_factors(file):
     # 120 s x 60 steps are 2 h; twice the size and 1.5 times the length make it 6 h.
-    a, b = cluster.read_rows(file, "like")[0]
+    a, b = cluster.read_rows(file, None)[0]
     assert (a.hours, a.gpus, a.source) == ({"grpo": 6.0, "dots": 3.0}, 8, "the paper")
     assert (b.hours, b.gpus) == ({"grpo": 10.0, "dots": 8.0}, 4)
     a, b = cluster.read_rows(file, "fast")[0]
     assert a.hours == {"grpo": 1.5, "dots": 0.75} and b.hours["grpo"] == 10, "of that GPU nothing is known"
     with pytest.raises(MatrixError, match="--gpu: there is no 'fest'; did you mean fast?"):
         cluster.read_rows(file, "fest")
+    with pytest.raises(MatrixError, match="--gpu: there is no 'like'; did you mean fast?"):
+        cluster.read_rows(file, "like")
+
+
+def test_what_is_said_of_the_hours_names_no_key_of_the_file():
+    assert [row.source for row in ROWS if "`" in row.source] == []
 
 
 def test_on_an_h100_the_papers_hours_are_multiplied_by_the_factor_of_their_gpu():
@@ -54,7 +60,7 @@ def test_on_an_h100_the_papers_hours_are_multiplied_by_the_factor_of_their_gpu()
 
 
 def test_each_recipe_is_an_array_of_its_unfinished_tasks(file, tmp_path):
-    rows, seeds = cluster.read_rows(file, "like")
+    rows, seeds = cluster.read_rows(file, None)
     tasks = cluster.tasks_of(rows, seeds)
     assert [cluster.task_line(*task) for task in tasks[:5]] == [
         "1 recipes/dots/a.sh grpo", "1 recipes/dots/a.sh dots", "2 recipes/dots/a.sh grpo", "2 recipes/dots/a.sh dots",
@@ -121,7 +127,9 @@ def test_what_would_be_submitted_is_shown_and_what_is_submitted_is_that(tmp_path
         return done.stdout
 
     shown = run("--methods", "grpo", "e3")
-    assert not (tmp_path / "told").exists() and not (tmp_path / "checkout/runs").exists()
+    assert not (tmp_path / "told").exists()
+    (would,) = (tmp_path / "checkout/runs/reproduce-gpu").iterdir()  # what the shown commands name is there
+    assert f"TASKS=runs/reproduce-gpu/{would.name}" in shown
     # 234 s x 0.125 x 2 x 4 x 2 x 459 steps are 59.7 h on 4 GPUs, twice as long as on 8.
     assert "grpo 239, e3 239" in shown and "1,432" in shown and "not measured here" in shown
     assert "python -m data_prep.e3 --source E3-RL4LLMs/dataset/train_data.parquet" in shown
