@@ -32,7 +32,8 @@ COPIES = ("distillation.", "reward.reward_model.rollout.", "reward_model.rollout
           "actor_rollout_ref.actor.rollout_n", "critic.rollout_n")  # fmt: skip
 # In these methods differ by what they are.
 BY_METHOD = (
-    "dots.", "algorithm.", "critic.", "actor_rollout_ref.ref.", "actor_rollout_ref.actor.policy_loss.",
+    "dots.", "algorithm.", "critic.", "data.gen_batch_size",  # 1 where a method asks for single questions
+    "actor_rollout_ref.ref.", "actor_rollout_ref.actor.policy_loss.",
     "actor_rollout_ref.actor.loss_", "actor_rollout_ref.actor.clip_ratio", "actor_rollout_ref.actor.use_kl_loss",
     "actor_rollout_ref.actor.kl_loss", "actor_rollout_ref.actor.entropy_coeff", "actor_rollout_ref.actor.tau_",
 )  # fmt: skip
