@@ -53,6 +53,8 @@ def test_what_is_not_reached_is_a_mark_and_what_is_not_recorded_is_words():
     assert texts(time) == ["1 of 3 seeds"] and len(time.patches) == 1
     assert [line.get_marker() for line in time.lines] == ["x", "None"]  # one seed has no interval
     assert texts(tokens) == ["not recorded", "not recorded"]  # of DOTS one got there, by its steps
+    untimed = savings((MATH, "dots", "steps", 0.2, 0.1, 0.3, 3, 3), (MATH, "dots", "time", NAN, NAN, NAN, 3, 0)).figure
+    assert texts(untimed.axes[0]) == ["not measured"]
 
 
 def test_a_very_long_bar_is_cut_and_says_where_it_ends():

@@ -1,12 +1,14 @@
 """What is drawn over training: the data of the lines, what is named, what is left out."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from tests.evidence.figures.conftest import MATH, by_seed_of, evidence, rows
 from verl_dots.evidence.figures.style import looks
 from verl_dots.evidence.figures.training import training_figures, with_time
 from verl_dots.evidence.methods import LOOKS
+from verl_dots.evidence.records import TIMING_RUN
 
 ORZ = "Tiny on ORZ"
 
@@ -127,6 +129,15 @@ def test_a_method_that_was_not_timed_is_named_and_others_times_are():
     assert [one.get_label() for one in found.figure.axes[1].lines] == ["GRPO"]
     assert found.figure.axes[1].get_xlabel() == "training time (steps of GRPO),\nnot timed alone"
     assert found.text.endswith(f"Not recorded: DOTS ({MATH}, training time (steps of GRPO), not timed alone).")
+    timed = rows_of_seed("grpo", 1.0, TIMING_RUN), rows_of_seed("dots", np.nan, "")
+    _, labels = with_time(rows(), pd.DataFrame(timed))
+    assert set(labels.values()) == {"training time (steps of GRPO)"}, "what was not timed says nothing of the others"
+
+
+def rows_of_seed(method, ratio, source):
+    return {
+        "combination": MATH, "method": method, "baseline": "grpo", "step_ratio": ratio, "step_source": source,
+    }  # fmt: skip
 
 
 def test_time_is_steps_by_the_mean_ratio_of_the_seeds():

@@ -19,6 +19,7 @@ from verl_dots.evidence.methods import Look
 from verl_dots.reporting import drawing
 
 MEASURES = {"time": "total time", "steps": "steps", "tokens": "generated tokens"}
+UNKNOWN = {"time": "not measured"}  # which timing runs do; the others a run records
 BAR_HEIGHT = 0.14  # inches, with the space between
 LEAST = -100.0  # longer bars to the left are cut there, and say where they end
 LABEL = {"facecolor": "#ffffff", "edgecolor": "none", "pad": 0.5}
@@ -48,8 +49,9 @@ def savings_figure(summary: pd.DataFrame, by_seed: pd.DataFrame, looks: Mapping[
         for axes, (combination, methods) in zip(grid, methods_of.items(), strict=True):
             of = rows[rows["combination"] == combination]
             by_measure = {what: of[of["measure"] == saved_column(what)].set_index("method") for what in MEASURES}
-            for axis, one in zip(axes, by_measure.values(), strict=True):
-                _draw_panel(axis, one.reindex(methods), by_measure["steps"].reindex(methods)["reached"], looks)
+            reached = by_measure["steps"].reindex(methods)["reached"]
+            for axis, (what, one) in zip(axes, by_measure.items(), strict=True):
+                _draw_panel(axis, one.reindex(methods), reached, looks, unknown=UNKNOWN.get(what, "not recorded"))
             axes[0].set_yticks(range(len(methods)), [looks[method].label for method in methods])
             if len(methods_of) > 1:
                 axes[0].set_ylabel("\n".join(textwrap.wrap(drawing.escaped(combination), _ROW_CHARACTERS)))
@@ -72,11 +74,13 @@ def _baselines(by_seed: pd.DataFrame) -> str:
     return " or ".join(look.label for look in style.looks(by_seed["baseline"]).values())
 
 
-def _draw_panel(axis: Axes, rows: pd.DataFrame, steps_reached: pd.Series, looks: Mapping[str, Look]) -> None:
+def _draw_panel(
+    axis: Axes, rows: pd.DataFrame, steps_reached: pd.Series, looks: Mapping[str, Look], unknown: str
+) -> None:
     """Bars of one combination and measure, in the order of the rows, the first on top."""
     for place, (method, row) in enumerate(rows.iterrows()):
         if math.isnan(row["mean"]):
-            _mark(axis, place, row, steps_reached[method])
+            _mark(axis, place, row, steps_reached[method], unknown)
             continue
         mean, low, high = 100 * row["mean"], 100 * row["low"], 100 * row["high"]
         axis.barh(place, mean, height=0.72, color=looks[method].colour, alpha=0.55, zorder=2)
@@ -90,10 +94,10 @@ def _draw_panel(axis: Axes, rows: pd.DataFrame, steps_reached: pd.Series, looks:
     axis.grid(visible=False, axis="y")
 
 
-def _mark(axis: Axes, place: int, row: pd.Series, steps_reached: float) -> None:
+def _mark(axis: Axes, place: int, row: pd.Series, steps_reached: float, unknown: str) -> None:
     """Say why there is no bar."""
     if math.isnan(row["seeds"]) or steps_reached > row["reached"]:
-        axis.text(0, place, "  not recorded", va="center")
+        axis.text(0, place, f"  {unknown}", va="center")
         return
     axis.plot([0], [place], marker="x", color="#000000", markersize=5, zorder=4)
     reached, seeds = int(row["reached"]), int(row["seeds"])

@@ -83,7 +83,7 @@ def with_time(steps: pd.DataFrame, by_seed: pd.DataFrame) -> tuple[pd.DataFrame,
     labels = {}
     for combination, rows in by_seed.groupby("combination"):
         (baseline,) = looks(rows["baseline"].head(1)).values()
-        alone = (rows["step_source"] == TIMING_RUN).all()
+        alone = rows["step_source"].isin([TIMING_RUN, ""]).all()  # "": not timed at all
         labels[combination] = f"training time (steps of {baseline.label})" + ("" if alone else ",\nnot timed alone")
     return timed, labels
 
