@@ -107,7 +107,7 @@ def main(given: Sequence[str] | None = None) -> int:
     if options.write:
         figure.write(cells, FIGURE)
     console = output()
-    console.print(shown(page.seconds_table(cells)), shown(page.memory_table(cells)), soft_wrap=False)
+    console.print(shown(page.seconds_table(cells)), shown(page.memory_table(cells)))
     for line in page.last_lines(cells):
         console.print(line, highlight=False)
     return int(bool(superlinear(growths(cells, stages_of(cells, [AWAY])), options.bound)))

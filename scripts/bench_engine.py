@@ -131,7 +131,7 @@ def main() -> None:
     console = output()
     size = sum(parameter.numel() for parameter in model.parameters())
     console.print(f"{size / 1e6:.2f}M parameters, {len(work)} requests, {tokens} tokens, {options.threads} threads")
-    console.print(table, soft_wrap=False)
+    console.print(table)
     medians = {name: statistics.median(values) for name, values in rates.items()}
     console.print(f"ratio: {medians['engine'] / medians['transformers.generate']:.2f}", highlight=False)
 

@@ -58,7 +58,7 @@ def main() -> None:
         for method, value in result.scores.items():
             scores[f"{name if method.startswith('predictor') else method}, of {chosen.reads}"] = value
     title = f"{len(labels)} questions in all, layers {options.layers}, seeds {' '.join(options.seeds)}"
-    output().print(evaluate.table(scores, title, truth(result.test_difficulty_P)), soft_wrap=False)
+    output().print(evaluate.table(scores, title, truth(result.test_difficulty_P)))
 
 
 if __name__ == "__main__":

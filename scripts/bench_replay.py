@@ -160,7 +160,7 @@ def report(
         cells = f"{size / 2**20:.1f}", f"{size / tokens:.2f}"
         table.add_row(name, *cells, *(f"{1000 * median[f'{what}, {name}']:.2f}" for what in ("put", "take")))
     console = output()
-    console.print(table, soft_wrap=False)
+    console.print(table)
     console.print(f"bytes per response token: {ours.nbytes / tokens:.2f}", highlight=False)
     ratio = (median["put, padded"] + median["take, padded"]) / (median["put, ours"] + median["take, ours"])
     console.print(f"ratio: {ratio:.1f}", highlight=False)

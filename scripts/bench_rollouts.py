@@ -166,7 +166,7 @@ def main(argv: list[str] | None = None) -> None:
         table.add_row(name, *(f"{value:.2f}" for value in (statistics.median(each), min(each), max(each))))
     medians = ", ".join(f"{name} {statistics.median(each):.2f} ms" for name, each in taken.items())
     console = output()
-    console.print(table, soft_wrap=False)
+    console.print(table)
     console.print(f"overhead a rollout: {medians}")
 
 

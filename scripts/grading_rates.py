@@ -49,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _show(rates: Rates, wrong: bool) -> None:
     console = output()
-    console.print(table(rates), soft_wrap=False)
+    console.print(table(rates))
     for name, forms in (("equal", EQUAL), ("changed", CHANGED)):
         console.print(f"{name} forms graded wrong: {rates.rate(forms):.3%}")
     times = ", ".join(f"p{share:g} {rates.percentile(share / 100) * 1000:.1f} ms" for share in (50, 99, 99.9))

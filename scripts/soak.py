@@ -142,11 +142,11 @@ def main(argv: list[str] | None = None) -> int:
         keep(found, series, args, out / "run")
     console = output()
     for slope in found:
-        console.print(str(slope), soft_wrap=True, highlight=False)
+        console.print(str(slope))
     if not found:
         console.print(f"nothing to judge: no figure has two samples after step {args.after}; run more steps")
         return 1
-    console.print(verdict(found), soft_wrap=True, highlight=False)
+    console.print(verdict(found))
     return int(any(slope.verdict != "flat" for slope in found))
 
 

@@ -87,7 +87,7 @@ def main() -> None:
         shares = (f"{100 * share:.1f} %" for share in counts / len(part))
         table.add_row(name, str(len(part)), *shares, f"{100 * part.mean():.1f} %")
     console = output()
-    console.print(table, soft_wrap=False)
+    console.print(table)
     console.print(f"all wrong: {100 * (rates == 0).mean():.1f} %   all right: {100 * (rates == 1).mean():.1f} %")
 
 

@@ -23,7 +23,7 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     "sizes": (set(), HEAVY),
     "methods/settings": ({"settings"}, HEAVY),  # every room's settings.py
     "config": ({"difficulty", "methods", "settings"}, HEAVY),
-    "data": ({"files", "settings"}, HEAVY),
+    "data": ({"files", "number_text", "settings"}, HEAVY),
     "difficulty": ({"data", "files", "guard", "settings", "state", "terminal"}, {"ray", "verl", "hydra"}),
     "difficulty/collect": ({"guard", "labelling"}, HEAVY),  # a command of the room above
     # A step.
@@ -117,6 +117,7 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     "guard": (set(), {"torch", "ray", "verl", "transformers", "hydra", "omegaconf", "pandas", "numpy", "rich"}),
     "console": ({"files", "guard", "secrets", "terminal"}, HEAVY),
     "terminal": (set(), HEAVY),
+    "number_text": (set(), HEAVY),
     "rewards": (set(), {"torch", "ray", "transformers", "pandas", "hydra"}),
     "rollout": (set(), {"ray", "verl", "pandas", "hydra", "omegaconf"}),
     "reporting": ({"files", "settings"}, {"torch", "ray", "verl", "transformers", "hydra"}),
@@ -129,7 +130,10 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
         {"files", "reporting", "settings", "simulation", "terminal"},
         {"torch", "ray", "verl", "transformers", "hydra", "pandas"},
     ),
-    "evidence": ({"files", "reporting", "settings", "terminal"}, {"torch", "ray", "verl", "transformers", "hydra"}),
+    "evidence": (
+        {"files", "number_text", "reporting", "settings", "terminal"},
+        {"torch", "ray", "verl", "transformers", "hydra"},
+    ),
     "conf": (set(), set()),
     "__init__": (set(), set()),
 }

@@ -33,3 +33,12 @@ def test_a_file_takes_the_place_of_the_standard_output(capsys):
     file = io.StringIO()
     output(file).print(TEXT)
     assert (file.getvalue(), capsys.readouterr().out) == (f"{TEXT}\n", "")
+
+
+def test_a_table_is_folded_to_the_width_and_a_line_is_not(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "40")
+    table = Table("name", title="a title of more words than there is room for in a line")
+    output().print(table)
+    output().print("a line of more words than there is room for in forty columns")
+    *rows, line = capsys.readouterr().out.splitlines()
+    assert max(map(len, rows)) <= 40 < len(line)

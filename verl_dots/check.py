@@ -28,7 +28,7 @@ from verl_dots.data.file_report import ERRORS, KINDS, UNMATCHABLE, WARNINGS, Fil
 from verl_dots.files import OutputError, parse_json
 from verl_dots.reporting.tables import NOTHING, markdown
 from verl_dots.rewards import compute
-from verl_dots.terminal import errors, output
+from verl_dots.terminal import errors, output, sentence
 
 MOST_NUMBERS = 20  # rows of a kind that are named without --all
 MOST_SOURCES = 4
@@ -67,7 +67,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 console.print(f"{where[file]}: {counts[file]} of {report.rows} rows of {file}")
             return 0
     except (QuestionError, OutputError, OSError) as error:
-        errors().print(f"error: {error}")
+        errors().print(f"error: {sentence(error)}")
         return 2
     return _verdict(console, reports, wrong, apart)
 

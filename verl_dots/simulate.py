@@ -35,7 +35,7 @@ from verl_dots.simulation.results import Result
 from verl_dots.simulation.run import Setting, World, simulate
 from verl_dots.simulation.run_logs import RunLog, read_run_log
 from verl_dots.simulation.settings import BATCH, DEFAULTS, ROLLOUTS, TEMPERATURE, parse_grid, settings_of, uniform
-from verl_dots.terminal import errors, output
+from verl_dots.terminal import errors, output, sentence
 
 CSV_FILE, CURVES_FILE, SWEEP_FILE = "simulation.csv", "curves.png", "sweep.png"
 UNMEASURED = 10_000  # questions of a pool of which only runs are known
@@ -58,11 +58,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         real = [read_run_log(path) for path in options.measured]
         found = _simulate_all(world, settings, options)
     except (Refusal, OSError) as error:
-        errors().print(f"error: {error}")
+        errors().print(f"error: {sentence(error)}")
         return 2
     compared = results.measured(real, found[0], options.target)
     _write(options.out, found, compared)
-    console.print(results.table([*found, *compared]), soft_wrap=False)
+    console.print(results.table([*found, *compared]))
     console.print(f"\nMean and 95 % interval over {options.seeds} seeds. {options.out / CSV_FILE} has all figures.")
     return 0
 

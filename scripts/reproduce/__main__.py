@@ -25,7 +25,7 @@ from scripts.reproduce import cluster, plan  # noqa: E402
 from scripts.reproduce.campaign import Campaign, Stopped, needed_inputs  # noqa: E402
 from scripts.reproduce.matrix import Matrix, MatrixError, narrowed, quickened, read_matrix  # noqa: E402
 from verl_dots.evidence.records import ACCURACY_RUN, TIMING_RUN  # noqa: E402
-from verl_dots.terminal import errors, output  # noqa: E402
+from verl_dots.terminal import errors, output, sentence  # noqa: E402
 
 ROOT = Path(__file__).parents[2]
 MATRICES = ROOT / "recipes/evidence"
@@ -41,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         matrix = _matrix(options)
         inputs = needed_inputs(matrix)
     except MatrixError as error:
-        errors().print(f"error: {error}")
+        errors().print(f"error: {sentence(error)}")
         return 2
     folder = options.runs or Path("runs") / f"reproduce-{matrix.name}"
     runs = plan.planned_runs(matrix, _kinds(options), folder)

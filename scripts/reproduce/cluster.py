@@ -156,7 +156,7 @@ def main(options: argparse.Namespace, file: Path, root: Path) -> int:
     rows = _narrowed(rows, options)
     seeds = options.seeds or seeds
     console = output()
-    console.print(hours_table(rows, seeds), soft_wrap=False)
+    console.print(hours_table(rows, seeds))
     console.print("Estimates, not measured here: three steps of a recipe tell more (recipes/slurm/README.md).")
     for source in dict.fromkeys(f"{row.recipe.split('/')[0]}: {row.source}." for row in rows):
         console.print(source)

@@ -4,7 +4,7 @@ import pyarrow as pa
 import pytest
 
 from tests.refusals import refused
-from verl_dots.data.common_types import UnfitValueError, common_type, converted, number_text
+from verl_dots.data.common_types import UnfitValueError, common_type, converted
 
 INT, FLOAT, TEXT, LARGE, VIEW = pa.int64(), pa.float64(), pa.string(), pa.large_string(), pa.string_view()
 
@@ -90,11 +90,3 @@ def test_a_number_is_no_other_one_in_another_type(values, kind, other):
 def test_numbers_are_written_as_answers_are(kind):
     found = converted("a", pa.array([2.0, 0.5, -3.0, -0.0, None, 2048.0], kind), TEXT)
     assert found.to_pylist() == ["2", "0.5", "-3", "0", None, "2048"]
-
-
-@pytest.mark.parametrize(
-    ("value", "text"),
-    [(1e10, "10000000000"), (1e15, "1000000000000000"), (2.0**53, "9007199254740992"), (0.1, "0.1"), (1e22, "1e+22")],
-)
-def test_the_text_of_a_number_reads_back_as_the_same(value, text):
-    assert number_text(value) == text and float(text) == value

@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from verl_dots.data.file_lists import QuestionError
+from verl_dots.number_text import number_text
 
 _TEXTS = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)
 _BYTES = (pa.types.is_binary, pa.types.is_large_binary, pa.types.is_binary_view)
@@ -15,7 +16,6 @@ _LISTS = (
     *(pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list),
     *(pa.types.is_list_view, pa.types.is_large_list_view),
 )
-WHOLE_BELOW = 2**53  # from there on a float64 is not every whole number
 
 
 class UnfitValueError(Exception):
@@ -102,12 +102,6 @@ def converted(name: str, array: pa.Array, kind: pa.DataType) -> pa.Array:
         return array.cast(kind)
     except pa.ArrowException as error:
         raise UnfitValueError(name, error) from error
-
-
-def number_text(value: float) -> str:
-    """A number as an answer is written: 1e10 as 10000000000, 0.1 as 0.1; the shortest that reads back as the same."""
-    number = float(value)
-    return str(int(number)) if number.is_integer() and abs(number) <= WHOLE_BELOW else repr(number)
 
 
 def _plain(kind: Any) -> pa.DataType:

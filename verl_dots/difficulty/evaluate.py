@@ -159,8 +159,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         errors().print(f"error: {sentence(error)}")
         return 2
     title = f"{found['questions']} questions, {options.references} references, {options.draws} draws"
-    console.print(table(scores, title, found), soft_wrap=False)
-    console.print(labeller_table(by_labeller), soft_wrap=False)
+    console.print(table(scores, title, found))
+    console.print(labeller_table(by_labeller))
     console.print(f"{left_out} labelled questions left out: seen in training, or repeated")
     target = target_of(options)
     content = {**found, "left_out": left_out, "references": options.references, "methods": summary(scores)}

@@ -151,8 +151,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     title = f"{len(result.test_difficulty_P)} test questions, {options.references} references, {options.draws} draws, "
     title += f"seeds {options.seeds}, embeddings of {options.reads.replace('_', ' ')}"
-    output().print(evaluate.table(result.scores, title, truth(result.test_difficulty_P)), soft_wrap=False)
-    output().print(labeller_table(result.labellers, options.hold_out_labeller), soft_wrap=False)
+    output().print(evaluate.table(result.scores, title, truth(result.test_difficulty_P)))
+    output().print(labeller_table(result.labellers, options.hold_out_labeller))
     return 0
 
 

@@ -61,7 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.json:  # what is known so far, should the rest be ended
             _write(options.json, rows)
     console.print(f"{context.recipe}: {context.model}, rollouts by {context.engine}; logs in {work}")
-    console.print(table(rows), soft_wrap=False)
+    console.print(table(rows))
     counts = as_json(rows)["counts"]
     console.print(", ".join(f"{count} {outcome}" for outcome, count in counts.items()))
     return int(counts["fail"] > 0)

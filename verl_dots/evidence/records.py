@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from verl_dots.number_text import number_text
 from verl_dots.settings import Refusal
 
 RUN_KEY = ("combination", "method", "seed", "kind")
@@ -59,10 +60,3 @@ def fingerprint(steps: pd.DataFrame) -> str:
     columns = (steps[name] for name in ("step", "accuracy", "generated_tokens"))
     lines = ("{},{},{}\n".format(*map(number_text, row)) for row in zip(*columns, strict=True))
     return hashlib.sha256("".join(lines).encode()).hexdigest()[:16]
-
-
-def number_text(value: float) -> str:
-    """The shortest text of a number that reads back as the same; empty for nan, without ".0" for an integer."""
-    if value != value:
-        return ""
-    return str(int(value)) if abs(value) < 2**53 and int(value) == value else repr(float(value))

@@ -23,9 +23,9 @@ from verl_dots.evidence.records import (
     Evidence,
     EvidenceError,
     fingerprint,
-    number_text,
 )
 from verl_dots.files import write_atomically
+from verl_dots.number_text import number_text
 
 STEPS_FILE, RUNS_FILE, NOTES_FILE = "steps.csv", "runs.csv", "notes.txt"
 FILES = (STEPS_FILE, RUNS_FILE, NOTES_FILE)
@@ -69,7 +69,7 @@ def load(folder: str | Path) -> Evidence:
 
 
 def write_table(table: pd.DataFrame, file: Path) -> None:
-    """Write a table as CSV: numbers as `records.number_text` has them, a line end of one character."""
+    """Write a table as CSV: numbers as `number_text` has them, a line end of one character."""
 
     def write(path: Path) -> None:
         numeric = [pd.api.types.is_numeric_dtype(table[name]) for name in table.columns]

@@ -102,7 +102,7 @@ def show(path: Path, counts: dict[str, int], console: Console) -> None:
         ("in between", ((rate_P > 0) & (rate_P < 1)).mean()),
     ):
         table.add_row(name, f"{100 * share:.1f} %")
-    console.print(table, soft_wrap=False)
+    console.print(table)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

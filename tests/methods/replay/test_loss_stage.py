@@ -1,12 +1,14 @@
 """What the loss reads of the behaviour policy, without Ray: forward passes give -0.25 a token, the engine gave -0.5."""
 
 import math
+from functools import partial
 
 import pytest
 
 from tests.methods.memory import MemoryTrainer, declared, make_run, put, together
 from tests.refusals import refused
 from verl_dots.bridge.queue.rows import Rows
+from verl_dots.methods.dash.filter_stage import Filter
 from verl_dots.methods.replay.loss_stage import GroupAdvantage, Loss
 from verl_dots.step import Origin, Step
 
@@ -195,15 +197,18 @@ def test_the_groups_advantage_compares_rollouts_of_one_output():
         one.observe(Step(1), Rows.of(["a_0_0", "a_0_1"], [{}, {}]))
 
 
-def test_figures_of_the_weights_are_of_rows_whose_log_probs_were_computed():
-    one, (step, rows) = stage("grpo_rr_decoupled"), two_ages(fresh=0)
-    step.spared = frozenset(rows.keys[1:])  # as DASH's filter spares rows that leave the update
-    forward(one, step, rows, {})
-    rows.at([1]).put({"old_log_probs": rows.at([1]).get("rollout_log_probs")[0]})
-    one._write_weights(rows, set(), step.spared)
-    assert one.metrics(step)["loss/weights/max"] == pytest.approx(WEIGHT)
-    assert one.metrics(step)["loss/weights/effective_sample_size"] == pytest.approx(1.0)  # of equal weights
-    spared, (step, rows) = stage("grpo_rr_decoupled"), two_ages(fresh=0)
-    step.spared = frozenset(rows.keys)
-    forward(spared, step, rows, {})
-    assert spared.metrics(step) == {}
+def test_figures_of_the_weights_are_of_rows_whose_log_probs_were_computed(queue):
+    dots = {"preemptive": {"enable": True, "prompts": 8}, "filter": {"enable": True}, "loss": {"behaviour": "engine"}}
+    run = make_run(dots, questions=16, **{MODE: "grpo_rr_decoupled"})
+    loss, spares = Loss.make(run), Filter.make(run)
+    step = Step(2)
+    # One group is effective: the filter spares the rows of the others the pass, and the engine's log-probs stand in.
+    rewards = [(0.0, 1.0), (0.0, 0.0), (1.0, 1.0)]
+    rows = together(*(put(step, str(i), of, origin=Origin.CACHED, sampled=1) for i, of in enumerate(rewards)))
+    spares.complete(step, rows)
+    inner = partial(spares.forward, step, "old_log_probs", partial(run.trainer.forward, "old_log_probs"))
+    loss.forward(step, "old_log_probs", inner, rows, {})
+    assert written(rows, "rollout_is_weights") == [[WEIGHT] * 2 + [1] * 4]
+    figures = loss.metrics(step)
+    assert figures["loss/weights/max"] == pytest.approx(WEIGHT)
+    assert figures["loss/weights/effective_sample_size"] == pytest.approx(1.0)  # of two weights that are alike
