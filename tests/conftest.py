@@ -68,8 +68,8 @@ def own_environment(monkeypatch):
 def cpu_environment(own_environment):
     """The environment as `verl_dots.main` sets it before it composes a config; restored afterwards."""
     prepare_environment(cpu=True)
-    if "verl" in sys.modules:  # imported without the environment, by a module of other tests: it lacks the platform
-        import_module("verl_dots.engines.cpu_platform").register()
+    if "verl" in sys.modules:  # imported without the environment, by a module of other tests: it lacks the plugin
+        import_module("verl_dots.engines.plugin")
 
 
 @pytest.fixture
