@@ -74,7 +74,7 @@ def test_accuracy_runs_of_some_methods_are_evaluated_with_what_the_combination_s
 
 @pytest.mark.parametrize("asked, named", [
     ({"methods": ["mine"], "rollouts": 0}, "evaluate.rollouts is 0; give a number of 1 or more"),
-    ({"methods": ["nime"], "rollouts": 2}, "evaluate.methods: there is no 'nime'; did you mean mine"),
+    ({"methods": ["mines"], "rollouts": 2}, "evaluate.methods: there is no 'mines'; did you mean mine"),
     ({"methods": ["mine"]}, "evaluate lacks rollouts"),
 ])  # fmt: skip
 def test_a_wrong_evaluation_is_refused(read, asked, named):
