@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from verl_dots.evidence import over_seeds
+from verl_dots.evidence import over_rounds, over_seeds
 from verl_dots.evidence.cells import Cell, Column, Figure, Missing, Section, Table, Why
 from verl_dots.evidence.methods import LOOKS
 
@@ -34,13 +34,13 @@ PAIRS = (
 )
 
 
-def pairs_table(by_seed: pd.DataFrame) -> Table:
+def pairs_table(by_seed: pd.DataFrame, rounds: pd.DataFrame) -> Table:
     """The differences of accuracy, tokens and time of a step, of the combinations and seeds that both have.
 
     Args:
-        by_seed: of `verl_dots.evidence.measures`.
+        by_seed, rounds: of `verl_dots.evidence.measures`.
     """
-    rows = tuple(row for pair in PAIRS if (row := _row(pair, by_seed)))
+    rows = tuple(row for pair in PAIRS if (row := _row(pair, by_seed, rounds)))
     columns = (
         Column("method"), Column("against"), Column("what differs"), Column("final accuracy", "points"),
         Column("generated tokens", "%", digits=0), Column("time of a step", "%", digits=0), Column("better in"),
@@ -48,7 +48,7 @@ def pairs_table(by_seed: pd.DataFrame) -> Table:
     return Table("pairs", "What a part brings", columns, (Section("", rows),))
 
 
-def _row(pair: Pair, by_seed: pd.DataFrame) -> tuple[Cell, ...] | None:
+def _row(pair: Pair, by_seed: pd.DataFrame, rounds: pd.DataFrame) -> tuple[Cell, ...] | None:
     """None where there are no runs of both."""
     one, other = (by_seed[by_seed.method == name].set_index(RUN) for name in (pair.method, pair.other))
     both = one.index.intersection(other.index)
@@ -58,13 +58,24 @@ def _row(pair: Pair, by_seed: pd.DataFrame) -> tuple[Cell, ...] | None:
     tokens = 100 * ((one.generated_tokens / other.generated_tokens).loc[both] - 1)
     labels = (LOOKS[pair.method].label, LOOKS[pair.other].label)
     better = f"{int((points > 0).sum())} of {len(points)}"
-    return (*labels, pair.differ, _figure(points), _figure(tokens), _time(one.loc[both], other.loc[both]), better)
+    time = _time(pair, rounds[rounds.combination.isin(set(both.get_level_values("combination")))])
+    return (*labels, pair.differ, _figure(points), _figure(tokens), time, better)
 
 
-def _time(one: pd.DataFrame, other: pd.DataFrame) -> Cell:
-    """By how much a step takes longer: each against the baseline's of its round, which no two rounds share."""
-    ratios = (one.step_ratio / other.step_ratio).groupby(level="combination").mean().dropna()
-    return Figure(100 * (over_seeds.mean(ratios.tolist()) - 1)) if len(ratios) else Missing(Why.NOT_MEASURED)
+def _time(pair: Pair, rounds: pd.DataFrame) -> Cell:
+    """By how much a step takes longer, within the rounds that both have, and the interval of it."""
+    one, other = (
+        rounds[rounds.method == name].set_index(["combination", "round"]).step_ratio
+        for name in (pair.method, pair.other)
+    )
+    ratios = (one / other).dropna()
+    if ratios.empty:
+        return Missing(Why.NOT_MEASURED)
+    groups = [values.tolist() for _, values in ratios.groupby(level="combination")]
+    mean, half = over_seeds.mean([over_seeds.mean(values) for values in groups]), over_rounds.half_width(groups)
+    ends = (mean - half, mean + half) if math.isfinite(half) else ()
+    value, *ends = (100 * (ratio - 1) for ratio in (mean, *ends))
+    return Figure(value, *ends, remark=f"{len(ratios)} round{'s' if len(ratios) > 1 else ''}")
 
 
 def _figure(difference: pd.Series) -> Cell:

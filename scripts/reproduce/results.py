@@ -77,11 +77,8 @@ def tables_of(evidence: Evidence, folder: Path) -> dict[str, Table]:
     about = results.read_about(folder / MATRIX, folder / CLAIMS)
     apart = those_apart(about.combinations)
     measured = measure(evidence, stand_in=False, apart=apart)
-    by_seed = measured.by_seed
-    made = [
-        *results.result_tables(evidence, measured, about),
-        pairs_table(by_seed[~by_seed.combination.isin(apart)]),
-    ]
+    counted = (table[~table.combination.isin(apart)] for table in (measured.by_seed, measured.rounds))
+    made = [*results.result_tables(evidence, measured, about), pairs_table(*counted)]
     return {table.name: table for table in made}
 
 

@@ -4,7 +4,7 @@
     read.py        run folders -> evidence; saved.py: evidence <-> small CSV files, checked
     curves.py      validation curves, smoothed; step_time.py: seconds of a step, within rounds
     measures.py    the columns of the two tables of measures; measuring.py and summarise.py make them
-    over_seeds.py  means and intervals
+    over_seeds.py  means and intervals; over_rounds.py: those of times of a step
     methods.py     order, names and marks of the methods
     papers.yaml    the papers' figures; papers.py: as records
     tables.py      the papers' tables with ours beside them; overview.py: all methods in one

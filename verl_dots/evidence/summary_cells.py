@@ -46,7 +46,7 @@ def figure(summary: pd.DataFrame, combination: str, method: str, measure: str, s
         return Missing(Why.NOT_RECORDED, _of_seeds(row) if row["reached"] else "")
     mean, low, high = (float(row[end]) * scale for end in ("mean", "low", "high"))
     seeds = int(row["seeds"])
-    if seeds < 2 or not (math.isfinite(low) and math.isfinite(high)):
+    if not (math.isfinite(low) and math.isfinite(high)):
         return Figure(mean, seeds=seeds)
     return Figure(mean, low, high, seeds=seeds)
 
@@ -58,14 +58,14 @@ def reached(summary: pd.DataFrame, combination: str, method: str) -> Cell:
 
 
 def saving(summary: pd.DataFrame, combination: str, method: str, name: str) -> Cell:
-    """One of `SAVINGS`, in %. One that is none is marked: it is 0 or less, or its interval holds 0."""
+    """One of `SAVINGS`, in %. It is marked where it is 0 or less, and as unclear where its interval holds 0."""
     measure = SAVINGS[name]
     found = figure(summary, combination, method, measure, 100.0)
     if isinstance(found, Missing):
         return _why(summary, combination, method, measure, found)
     if found.value <= 0:
         return replace(found, remark="saves nothing")
-    return replace(found, remark="interval holds 0") if found.low is not None and found.low <= 0 else found
+    return replace(found, remark="unclear") if found.low is not None and found.low <= 0 else found
 
 
 def timed(cell: Cell, by_seed: pd.DataFrame, combination: str, method: str) -> Cell:
