@@ -86,14 +86,14 @@ def ends(row):
 
 def test_the_mean_time_of_a_step_has_the_interval_of_its_pairs_by_hand():
     found = timed_runs((5, 5), ([0.5], [0.7]))
-    # Deviation 0.1 sqrt(2) of both ratios, of their mean 0.1; t of one degree of freedom is 12.7062.
+    # Deviation 0.1 sqrt(2) of both ratios, of their mean 0.1; t of one degree of freedom is 12.706205.
     ratio = row_of(found, "dots", "step_ratio", OVERALL)
-    assert ends(ratio) == pytest.approx([0.6, 0.6 - 1.27062, 0.6 + 1.27062, 2])
+    assert ends(ratio) == pytest.approx([0.6, 0.6 - 1.2706205, 0.6 + 1.2706205, 2])
     saved = row_of(found, "dots", "saved_per_step", OVERALL)
-    assert ends(saved) == pytest.approx([0.4, 0.4 - 1.27062, 0.4 + 1.27062, 2])
+    assert ends(saved) == pytest.approx([0.4, 0.4 - 1.2706205, 0.4 + 1.2706205, 2])
     # Half of the steps, in every run: half of the noise, and none of the seeds.
     total = row_of(found, "dots", saved_column("time"), OVERALL)
-    assert ends(total) == pytest.approx([0.7, 0.7 - 1.27062 / 2, 0.7 + 1.27062 / 2, 2])
+    assert ends(total) == pytest.approx([0.7, 0.7 - 1.2706205 / 2, 0.7 + 1.2706205 / 2, 2])
     for name in ("step_ratio", "saved_per_step", saved_column("time")):
         row = row_of(found, "dots", name, "a")  # of a single round
         assert math.isnan(row["low"]) and math.isnan(row["high"]) and row["pairs"] == 1
@@ -116,7 +116,7 @@ def test_a_total_has_the_noise_of_seeds_and_of_pairs_by_hand():
     )
     # Of a alone: 0.4 and 0.6, deviation sqrt(0.02), of their mean 0.1.
     alone = row_of(found, "dots", "step_ratio", "a")
-    assert ends(alone) == pytest.approx([0.5, 0.5 - 1.27062, 0.5 + 1.27062, 2])
+    assert ends(alone) == pytest.approx([0.5, 0.5 - 1.2706205, 0.5 + 1.2706205, 2])
 
 
 def test_where_one_combination_was_not_timed_the_mean_has_no_interval():
