@@ -24,6 +24,8 @@ MEASURES = (
     "saved_time_100_kept",
     "saved_tokens_100_first",
     "saved_rollouts_100_first",
+    *(f"steps_to_{share}_first" for share in (50, 75, 90)),
+    *(f"saved_{what}_{share}_first" for what in ("steps", "time", "tokens") for share in (50, 75, 90)),
 )
 # mean, low, high, seeds, reached, and the pairs of a time where there are some
 Row = tuple[float, ...]
