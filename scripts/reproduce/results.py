@@ -65,7 +65,7 @@ def _causes() -> str:
     """Links to where it is told why targets are missed, from the document."""
     file = Path(claims.CAUSES).relative_to(DOCUMENT.parent.relative_to(ROOT))
     links = [f"[{name}]({file}#{name.lower().replace(' ', '-')})" for name in claims.SECTIONS]
-    return f"\nThe causes are told there: {'; '.join(links)}.\n"
+    return f"\nWhy targets are missed: {'; '.join(links)}.\n"
 
 
 CAUSES_AFTER = {"claims": _causes()}  # below a table
