@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from verl_dots.evidence import over_seeds
+from verl_dots.evidence import over_rounds, over_seeds
 from verl_dots.evidence.cells import Cell, Column, Figure, Missing, Section, Table, Why
 from verl_dots.evidence.methods import LOOKS
 
@@ -34,13 +34,13 @@ PAIRS = (
 )
 
 
-def pairs_table(by_seed: pd.DataFrame) -> Table:
+def pairs_table(by_seed: pd.DataFrame, rounds: pd.DataFrame) -> Table:
     """The differences of accuracy, tokens and time of a step, of the combinations and seeds that both have.
 
     Args:
-        by_seed: of `verl_dots.evidence.measures`.
+        by_seed, rounds: of `verl_dots.evidence.measures`.
     """
-    rows = tuple(row for pair in PAIRS if (row := _row(pair, by_seed)))
+    rows = tuple(row for pair in PAIRS if (row := _row(pair, by_seed, rounds)))
     columns = (
         Column("method"), Column("against"), Column("what differs"), Column("final accuracy", "points"),
         Column("generated tokens", "%", digits=0), Column("time of a step", "%", digits=0), Column("better in"),
@@ -48,7 +48,9 @@ def pairs_table(by_seed: pd.DataFrame) -> Table:
     return Table("pairs", "What a part brings", columns, (Section("", rows),))
 
 
-def beside(method: str, other: str, by_seed: pd.DataFrame) -> tuple[Cell, ...] | None:
+def beside(
+    method: str, other: str, by_seed: pd.DataFrame, rounds: pd.DataFrame | None = None
+) -> tuple[Cell, ...] | None:
     """By how much the final accuracy, tokens and time of a step of a method differ from another's, and in how many runs
     it ends higher, on the combinations and seeds that both have; None where there are none."""
     one, of_other = (by_seed[by_seed.method == name].set_index(RUN) for name in (method, other))
@@ -58,19 +60,32 @@ def beside(method: str, other: str, by_seed: pd.DataFrame) -> tuple[Cell, ...] |
     points = 100 * (one.final_accuracy - of_other.final_accuracy).loc[both]
     tokens = 100 * ((one.generated_tokens / of_other.generated_tokens).loc[both] - 1)
     better = f"{int((points > 0).sum())} of {len(points)}"
-    return _figure(points), _figure(tokens), _time(one.loc[both], of_other.loc[both]), better
+    time = Missing(Why.NOT_MEASURED)
+    if rounds is not None:
+        time = _time(method, other, rounds[rounds.combination.isin(set(both.get_level_values("combination")))])
+    return _figure(points), _figure(tokens), time, better
 
 
-def _row(pair: Pair, by_seed: pd.DataFrame) -> tuple[Cell, ...] | None:
+def _row(pair: Pair, by_seed: pd.DataFrame, rounds: pd.DataFrame) -> tuple[Cell, ...] | None:
     """None where there are no runs of both."""
-    found = beside(pair.method, pair.other, by_seed)
+    found = beside(pair.method, pair.other, by_seed, rounds)
     return found and (LOOKS[pair.method].label, LOOKS[pair.other].label, pair.differ, *found)
 
 
-def _time(one: pd.DataFrame, other: pd.DataFrame) -> Cell:
-    """By how much a step takes longer: each against the baseline's of its round, which no two rounds share."""
-    ratios = (one.step_ratio / other.step_ratio).groupby(level="combination").mean().dropna()
-    return Figure(100 * (over_seeds.mean(ratios.tolist()) - 1)) if len(ratios) else Missing(Why.NOT_MEASURED)
+def _time(method: str, of_other: str, rounds: pd.DataFrame) -> Cell:
+    """By how much a step takes longer, within the rounds that both have, and the interval of it."""
+    one, other = (
+        rounds[rounds.method == name].set_index(["combination", "round"]).step_ratio
+        for name in (method, of_other)
+    )
+    ratios = (one / other).dropna()
+    if ratios.empty:
+        return Missing(Why.NOT_MEASURED)
+    groups = [values.tolist() for _, values in ratios.groupby(level="combination")]
+    mean, half = over_seeds.mean([over_seeds.mean(values) for values in groups]), over_rounds.half_width(groups)
+    ends = (mean - half, mean + half) if math.isfinite(half) else ()
+    value, *ends = (100 * (ratio - 1) for ratio in (mean, *ends))
+    return Figure(value, *ends, remark=f"{len(ratios)} round{'s' if len(ratios) > 1 else ''}")
 
 
 def _figure(difference: pd.Series) -> Cell:

@@ -17,8 +17,8 @@ from scripts.reproduce import front
 from scripts.reproduce.matrix import Matrix, read_matrix
 from scripts.reproduce.pairs import pairs_table
 from scripts.sections import asked, settle, with_section
-from verl_dots.evidence import rendering, results, saved
-from verl_dots.evidence.cells import Column, Section, Table
+from verl_dots.evidence import claims, rendering, results, saved
+from verl_dots.evidence.cells import Column, Section, Table, has_rows
 from verl_dots.evidence.combinations import those_apart
 from verl_dots.evidence.measuring import measure
 from verl_dots.evidence.merging import merged
@@ -31,16 +31,22 @@ DRIVER, SOAK = "driver.json", soak_page.KEPT.name  # of scripts.bench_driver and
 KEPT, DOCUMENT, MATRIX, CLAIMS = FOLDER / "results", ROOT / "recipes/RESULTS.md", "cpu.yaml", "claims.yaml"
 FRONT, SCRIPT = ROOT / "README.md", "python -m scripts.reproduce.results"
 # Tables of the document; those of the papers are on the page.
-SHOWN = ("claims", "overview", "pairs", "seeds")
+SHOWN = ("claims", "overview", "shares", "parts", "pairs", "seeds")
 BEGIN = """<!-- made by python -m scripts.reproduce.results --write, of recipes/evidence/results; not to be edited -->
 # Results
 
 Every figure of a method was measured by the runs that "Every seed" lists, on the machines named here.
 A claim that failed is shown as missed. Nothing was measured on a GPU.
-A final accuracy is the mean of a run's last three validations. Brackets are 95 % bootstrap intervals.
-Of three seeds such an interval is their range; it shows how far they lie apart and is no test.
+A claim is met if its whole interval is at or above the target, and missed if all of it is below.
+It is unclear where the interval holds the target, or where there is none.
+A final accuracy is the mean of a run's last three validations.
+Brackets are 95 % intervals: bootstrap over seeds, and Student's t for a time of a step.
+Of three seeds the bootstrap's is their range; it shows how far they lie apart and is no test.
 The time of a step is of timing runs, each alone on the machine beside GRPO's of the same round.
-Their rounds are few, and all seeds share them: a time of a step has no interval, and a total has that of its steps.
+Each combination and round gives such a pair of runs, and the table of parts counts them.
+The interval of a mean time of a step is of all its pairs; that of a total is of seeds and pairs together.
+A single pair tells no spread: one combination with one round has neither interval.
+In the table of parts, selection contains the reference rollouts and the prediction.
 All methods of timing runs recompute the log-probs of fresh rollouts, as verl does.
 Effective groups are of those that are trained on for the first time. Replayed ones, all effective, are left out.
 MoPPS and E3 learn a question's difficulty from its own rollouts: they train on 80 questions, the others on 4,096.
@@ -53,6 +59,16 @@ python -m verl_dots.evidence recipes/evidence/results --out report/kept \\
 python -m scripts.reproduce.results --keep runs/reproduce-cpu --write         # your own runs take their place
 ```
 """
+
+
+def _causes() -> str:
+    """Links to where it is told why targets are missed, from the document."""
+    file = Path(claims.CAUSES).relative_to(DOCUMENT.parent.relative_to(ROOT))
+    links = [f"[{name}]({file}#{name.lower().replace(' ', '-')})" for name in claims.SECTIONS]
+    return f"\nWhy targets are missed: {'; '.join(links)}.\n"
+
+
+CAUSES_AFTER = {"claims": _causes()}  # below a table
 
 
 def without_root(evidence: Evidence, root: Path) -> Evidence:
@@ -77,21 +93,21 @@ def tables_of(evidence: Evidence, folder: Path) -> dict[str, Table]:
     about = results.read_about(folder / MATRIX, folder / CLAIMS)
     apart = those_apart(about.combinations)
     measured = measure(evidence, stand_in=False, apart=apart)
-    by_seed = measured.by_seed
-    made = [
-        *results.result_tables(evidence, measured, about),
-        pairs_table(by_seed[~by_seed.combination.isin(apart)]),
-    ]
+    counted = (table[~table.combination.isin(apart)] for table in (measured.by_seed, measured.rounds))
+    made = [*results.result_tables(evidence, measured, about), pairs_table(*counted)]
     return {table.name: table for table in made}
 
 
 def text_of(evidence: Evidence, made: Mapping[str, Table], folder: Path) -> str:
     """The document of an evidence and its tables; `folder` holds the matrix, and what other scripts have measured."""
-    shown = [made[name] for name in SHOWN if any(section.rows for section in made[name].sections)]
+    shown = [made[name] for name in SHOWN if name in made and has_rows(made[name])]
     shown.insert(1, combinations_table(read_matrix(folder / MATRIX), set(evidence.runs.combination)))
     told = "".join(f"- {name}: {text}\n" for name, text in results.facts(evidence).items())
     # Their notes stand on the page; here a reader has the README's.
-    parts = [rendering.markdown(replace(table, notes=())).replace("### ", "## ", 1) for table in shown]
+    parts = [
+        rendering.markdown(replace(table, notes=())).replace("### ", "## ", 1) + CAUSES_AFTER.get(table.name, "")
+        for table in shown
+    ]
     driver = [page.section(folder / DRIVER)] if (folder / DRIVER).exists() else []
     soak = [soak_page.section(folder / SOAK)] if (folder / SOAK).exists() else []
     return "\n".join([BEGIN, told, *parts, *driver, *soak, *_notes(evidence)])

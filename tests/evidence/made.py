@@ -24,9 +24,11 @@ MEASURES = (
     "saved_time_100_kept",
     "saved_tokens_100_first",
     "saved_rollouts_100_first",
+    *(f"steps_to_{share}_first" for share in (50, 75, 90)),
+    *(f"saved_{what}_{share}_first" for what in ("steps", "time", "tokens") for share in (50, 75, 90)),
 )
-# mean, low, high, seeds, reached
-Row = tuple[float, float, float, int, int]
+# mean, low, high, seeds, reached, and the pairs of a time where there are some
+Row = tuple[float, ...]
 NOTHING: Row = (np.nan, np.nan, np.nan, 3, 0)
 
 
@@ -49,8 +51,9 @@ def evidence(accuracies: Mapping[tuple[str, str, int], Mapping[int, float]], **o
 
 def summary(figures: Mapping[tuple[str, str], Mapping[str, Row]]) -> pd.DataFrame:
     """(combination, method) -> its measures; those that are not given have no value."""
-    columns = ("combination", "method", "measure", "mean", "low", "high", "seeds", "reached")
-    rows = [(*key, measure, *given.get(measure, NOTHING)) for key, given in figures.items() for measure in MEASURES]
+    columns = ("combination", "method", "measure", "mean", "low", "high", "seeds", "reached", "pairs")
+    filled = ((key, measure, given.get(measure, NOTHING)) for key, given in figures.items() for measure in MEASURES)
+    rows = [(*key, measure, *(*row, 0)[:6]) for key, measure, row in filled]
     return pd.DataFrame(rows, columns=columns)
 
 

@@ -1,4 +1,4 @@
-"""Claims held against a summary: met, missed, or not measured."""
+"""Claims held against a summary: met, missed, unclear, or not measured."""
 
 import math
 
@@ -7,23 +7,25 @@ import pytest
 
 from tests.launches import ROOT
 from verl_dots.evidence.cells import Figure, Missing, Why, text_of
-from verl_dots.evidence.claims import Claim, claims_table, read_claims, verdict
+from verl_dots.evidence.claims import CAUSES, SECTIONS, Claim, claims_table, read_claims, verdict
 from verl_dots.evidence.measures import OVERALL, SUMMARY_COLUMNS, saved_column
 from verl_dots.evidence.methods import LOOKS
 
 TIME, STEPS = (saved_column(what, hold="first") for what in ("time", "steps"))
 SUMMARY = pd.DataFrame(
     [
-        (OVERALL, "dots_rr", TIME, 0.45, 0.1, 0.3, 0.6, 3, 3),
-        (OVERALL, "dots", TIME, math.nan, math.nan, math.nan, math.nan, 3, 2),
-        (OVERALL, "e3", TIME, math.nan, math.nan, math.nan, math.nan, 3, 0),
-        (OVERALL, "e3", "saved_per_step", math.nan, math.nan, math.nan, math.nan, 3, 0),
-        (OVERALL, "all", TIME, math.nan, math.nan, math.nan, math.nan, 3, 0),
-        (OVERALL, "all", STEPS, math.nan, math.nan, math.nan, math.nan, 3, 2),
-        (OVERALL, "dash", TIME, math.nan, math.nan, math.nan, math.nan, 3, 0),
-        (OVERALL, "dash", STEPS, 0.2, 0.1, 0.1, 0.3, 3, 3),
-        (OVERALL, "mopps", TIME, math.nan, math.nan, math.nan, math.nan, 6, 6),
-        ("one", "dash", "difference", -0.004, math.nan, math.nan, math.nan, 1, 1),
+        (OVERALL, "dots_rr", TIME, 0.45, 0.1, 0.3, 0.6, 3, 3, 0),
+        (OVERALL, "dots", TIME, math.nan, math.nan, math.nan, math.nan, 3, 2, 0),
+        (OVERALL, "e3", TIME, math.nan, math.nan, math.nan, math.nan, 3, 0, 0),
+        (OVERALL, "e3", "saved_per_step", math.nan, math.nan, math.nan, math.nan, 3, 0, 0),
+        (OVERALL, "all", TIME, math.nan, math.nan, math.nan, math.nan, 3, 0, 0),
+        (OVERALL, "all", STEPS, math.nan, math.nan, math.nan, math.nan, 3, 2, 0),
+        (OVERALL, "dash", TIME, math.nan, math.nan, math.nan, math.nan, 3, 0, 0),
+        (OVERALL, "dash", STEPS, 0.2, 0.1, 0.1, 0.3, 3, 3, 0),
+        (OVERALL, "dash", "saved_per_step", 0.09, 0.1, -0.05, 0.24, 3, 3, 5),
+        (OVERALL, "mopps", TIME, math.nan, math.nan, math.nan, math.nan, 6, 6, 0),
+        ("one", "dash", "difference", -0.004, math.nan, math.nan, math.nan, 1, 1, 0),
+        ("one", "dash", "saved_per_step", 0.2, 0.0, math.nan, math.nan, 3, 3, 1),
     ],
     columns=list(SUMMARY_COLUMNS),
 )
@@ -34,8 +36,18 @@ def claim(method: str, at_least: float, measure: str = TIME, **more) -> Claim:
 
 
 @pytest.mark.parametrize("asked, word, cell", [
-    (claim("dots_rr", 0.45), "met", Figure(45.0, 30.0, 60.0, seeds=3)),
-    (claim("dots_rr", 0.451), "missed", Figure(45.0, 30.0, 60.0, seeds=3)),
+    # The mean alone decides nothing: the whole interval, from 0.3 to 0.6, has to be on one side.
+    (claim("dots_rr", 0.3), "met", Figure(45.0, 30.0, 60.0, seeds=3)),
+    (claim("dots_rr", 0.301), "unclear", Figure(45.0, 30.0, 60.0, seeds=3)),
+    (claim("dots_rr", 0.6), "unclear", Figure(45.0, 30.0, 60.0, seeds=3)),
+    (claim("dots_rr", 0.601), "missed", Figure(45.0, 30.0, 60.0, seeds=3)),
+    (claim("dash", 0.04, "saved_per_step"), "unclear",
+     Figure(9.0, -5.0, 24.0, seeds=3, remark="5 pairs of timing runs")),
+    # Without an interval nothing is decided, whatever the mean.
+    (claim("dash", 0.04, "saved_per_step", combination="one"), "unclear",
+     Figure(20.0, seeds=3, remark="1 pair of timing runs")),
+    (claim("dash", 0.3, "saved_per_step", combination="one"), "unclear",
+     Figure(20.0, seeds=3, remark="1 pair of timing runs")),
     (claim("dots", 0.1), "missed", Missing(Why.NOT_REACHED, "2 of 3 runs reach the accuracy")),
     (claim("e3", 0.1), "missed", Missing(Why.NOT_REACHED)),
     (claim("all", 0.1), "missed", Missing(Why.NOT_REACHED, "2 of 3 runs reach the accuracy")),  # not timed either
@@ -43,9 +55,9 @@ def claim(method: str, at_least: float, measure: str = TIME, **more) -> Claim:
     (claim("e3", 0.1, "saved_per_step"), "not measured", Missing(Why.NOT_RECORDED)),
     (claim("mopps", 0.1), "not measured", Missing(Why.NOT_RUN, "on every combination")),
     (claim("adarft", 0.1), "not measured", Missing(Why.NOT_RUN)),
-    (claim("dash", -0.01, "difference", combination="one", unit="points"), "met", Figure(-0.4, seeds=1)),
+    (claim("dash", -0.01, "difference", combination="one", unit="points"), "unclear", Figure(-0.4, seeds=1)),
 ])  # fmt: skip
-def test_a_claim_is_met_by_the_mean_alone(asked, word, cell):
+def test_a_claim_is_met_or_missed_by_the_whole_interval(asked, word, cell):
     assert verdict(asked, SUMMARY) == (word, cell)
 
 
@@ -56,6 +68,13 @@ def test_a_claim_that_fails_is_shown_as_failed():
         "dots_rr does", "somebody", "65 %", "45.0 [30.0, 60.0]", "missed",
     ]  # fmt: skip
     assert [text_of(cell, 1) for cell in second][2:] == ["-1 points", "not run", "not measured"]
+
+
+def test_the_causes_of_missed_targets_are_where_they_are_said_to_be():
+    headings = [line for line in (ROOT / CAUSES).read_text().splitlines() if line.startswith("## ")]
+    assert {f"## {name}" for name in SECTIONS} <= set(headings)
+    note = claims_table([], SUMMARY).notes[-1]
+    assert CAUSES in note and all(name in note for name in SECTIONS)
 
 
 def test_the_kept_claims_are_of_known_methods_and_measures():

@@ -8,7 +8,7 @@ from tests.reporting.conftest import write_run  # noqa: F401  a fixture
 from verl_dots.evidence import __main__ as command
 from verl_dots.evidence import saved
 
-FILES = ["by_seed.csv", "notes.txt", "runs.csv", "steps.csv", "summary.csv"]
+FILES = ["by_seed.csv", "notes.txt", "rounds.csv", "runs.csv", "steps.csv", "summary.csv"]
 
 
 def test_tables_are_written_from_runs_and_the_same_from_saved_ones(root, tmp_path, capsys):  # noqa: F811

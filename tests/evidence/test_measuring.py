@@ -5,7 +5,16 @@ import pytest
 
 from tests.evidence.hand import evidence, run
 from tests.refusals import refused
-from verl_dots.evidence.measures import COSTS, HOLDS, SHARES, cost_column, ratio_column, saved_column, target_column
+from verl_dots.evidence.measures import (
+    COSTS,
+    HOLDS,
+    ROUND_COLUMNS,
+    SHARES,
+    cost_column,
+    ratio_column,
+    saved_column,
+    target_column,
+)
 from verl_dots.evidence.measuring import measure, require_totals
 
 # Half of the gain is at 0.4: first at step 10, and for good a third of the way from 20 to 30.
@@ -191,11 +200,11 @@ def test_timing_runs_count_for_time_alone():
     assert after[saved_column("time", 100, "first")] == pytest.approx(1 - 8 / 30 * 0.5)
 
 
-def test_times_that_all_seeds_share_have_no_interval():
+def test_the_time_of_a_step_of_a_single_round_has_no_interval_and_no_total_of_it():
     runs = {(method, seed): rows for method, rows in (("grpo", GRPO), ("dots", DOTS)) for seed in (1, 2)}
     alone = {
         ("grpo", 1, "time"): run({0: 0.0, 4: 1.0}, seconds=1.0),
-        ("dots", 1, "time"): run({0: 1.0, 4: 0.0}, seconds=0.5),
+        ("dots", 1, "time"): run({0: 1.0, 4: 0.0}, seconds=0.5, **{"timing_s/gen": 0.25}),
     }
     summary = measure(evidence(runs | alone), smoothing="none").summary
     of = summary[summary.method == "dots"].set_index("measure")
@@ -203,11 +212,25 @@ def test_times_that_all_seeds_share_have_no_interval():
         assert of["mean"][name] == 0.5 and math.isnan(of.low[name]) and math.isnan(of.high[name])
     total = of.loc[saved_column("time", 100, "first")]
     assert total["mean"] == pytest.approx(1 - 8 / 30 * 0.5)
-    assert math.isnan(total.low) and math.isnan(total.high), "of steps that both seeds need alike there is no spread"
+    assert math.isnan(total.low) and math.isnan(total.high)
+    assert (of.pairs["saved_per_step"], total.pairs, of.pairs["timing_s/gen"], of.pairs["difference"]) == (1, 1, 1, 0)
     runs["dots", 2] = run({0: 0.0, 10: 0.3, 20: 0.6})
     of = measure(evidence(runs | alone), smoothing="none").summary
-    total = of[(of.method == "dots") & (of.measure == saved_column("time", 100, "first"))].iloc[0]
-    assert total.low < total["mean"] < total.high, "steps that differ have a spread, and the total has it, too"
+    of = of[of.method == "dots"].set_index("measure")
+    assert math.isnan(of.low[saved_column("time", 100, "first")]), "the seeds' spread is not all of its noise"
+    assert of.low[saved_column("steps", 100, "first")] < of.high[saved_column("steps", 100, "first")]
+
+
+def test_the_ratios_of_rounds_are_kept():
+    seconds = {("grpo", 1): 1.0, ("dots", 1): 0.5, ("grpo", 3): 2.0, ("dots", 3): 1.5, ("dots", 4): 1.5}
+    alone = {(*key, "time"): run({0: 0.0, 4: 1.0}, seconds=each) for key, each in seconds.items()}
+    runs = {(method, seed): rows for method, rows in (("grpo", GRPO), ("dots", DOTS)) for seed in (1, 2)}
+    rounds = measure(evidence(runs | alone)).rounds
+    assert rounds.columns.tolist() == list(ROUND_COLUMNS)
+    assert rounds.to_numpy().tolist() == [
+        ["c", "grpo", 1, 1.0], ["c", "grpo", 3, 1.0], ["c", "dots", 1, 0.5], ["c", "dots", 3, 0.75],
+    ]  # fmt: skip
+    assert measure(evidence(runs)).rounds.empty  # accuracy runs, which stand in, are no rounds
 
 
 def test_without_timing_runs_accuracy_runs_may_be_forbidden_to_stand_in():

@@ -11,7 +11,8 @@ from verl_dots.evidence.page import page, write_page
 
 TABLE = Table(
     "first", "A & B", (Column("method"), Column("saved", "%", digits=1), Column("verdict")),
-    (Section("<one>", (("GRPO", Figure(1.25, -1.0, 3.0), "missed"), ("DOTS", Missing(Why.NOT_RUN), "met"))),),
+    (Section("<one>", (("GRPO", Figure(1.25, -1.0, 3.0), "missed"), ("DOTS", Missing(Why.NOT_RUN), "met"),
+                        ("E3", Missing(Why.NOT_RUN), "unclear"))),),
     ("A note.",),
 )  # fmt: skip
 
@@ -51,9 +52,10 @@ def test_tables_are_shown_with_the_class_of_each_cell():
     assert found.unbalanced == [] == found.open
     assert found.cells == [
         "method", "saved (%)", "verdict", "<one>", "GRPO", "1.2 [-1.0, 3.0]", "missed", "DOTS", "not run", "met",
+        "E3", "not run", "unclear",
     ]  # fmt: skip
     classes = [value for tag, name, value in found.attributes if (tag, name) == ("td", "class")]
-    assert classes == ["text", "", "missed", "text", "missing", "met"]
+    assert classes == ["text", "", "missed", "text", "missing", "met", "text", "missing", "unclear"]
 
 
 def test_figures_are_inside_of_the_page_and_an_svg_wins_over_its_png(figure):

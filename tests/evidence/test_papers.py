@@ -108,6 +108,30 @@ def test_rows_that_several_tables_have_are_alike():
     assert of("dash_3")[("dash/0.5b", "dash_kl")] == of("dash_6")[("dash/0.5b", "dash_kl")] == [6.6, 27.2, 31.1]
 
 
+@pytest.mark.parametrize(
+    ("words", "method", "first"),
+    [
+        ("DOTS, table 1, Qwen2.5-Math-1.5B on ORZ", "dots_rr", 13.33),
+        ("DOTS, table 2, Qwen2.5-Math-1.5B on ORZ", "dots_rr", 13.33),
+        ("DOTS, table 1, Qwen2.5-Math-1.5B on ORZ", "dots", None),
+        ("DOTS, table 1, Qwen2.5-Math-1.5B", "dots_rr", None),
+        ("AdaRFT, table 1, Qwen2.5-Math-1.5B on ORZ", "dots_rr", None),
+        ("DOTS", "dots_rr", None),
+        ("", "dots_rr", None),
+    ],
+)
+def test_a_row_is_named_by_paper_and_model(words, method, first):
+    found = TABLES["dots_1"].row_named(words, method)
+    assert (found and found.cells[0].value) == first
+
+
+def test_every_combination_of_the_testbed_stands_for_a_row():
+    matrix = yaml.safe_load((RECIPES / "evidence/cpu.yaml").read_text())
+    for name in ("dots_1", "dots_2", "dots_8"):
+        found = [TABLES[name].row_named(of["row"], "dots_rr") for of in matrix["combinations"].values()]
+        assert None not in found and len({row.setting for row in found}) == 6
+
+
 def test_the_recipes_documents_say_the_same():
     scripts = {
         name: paper.get("scripts")

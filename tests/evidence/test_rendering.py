@@ -102,7 +102,7 @@ def test_csv_keeps_every_digit_and_commas_in_labels():
         (Figure(16.666), "16.67"),
         (Figure(-0.001), "0.00"),
         (Figure(0.7843, spread=0.0243), "0.78 ± 0.02"),
-        (Figure(5.0, -2.0, 12.0, remark="interval holds 0"), "5.00 [-2.00, 12.00] (interval holds 0)"),
+        (Figure(5.0, -2.0, 12.0, remark="unclear"), "5.00 [-2.00, 12.00] (unclear)"),
         (Missing(Why.NOT_REACHED, "2 of 3 seeds"), "not reached (2 of 3 seeds)"),
         (Missing(Why.NOT_MEASURED), "not measured"),
         (Missing(Why.NOT_RECORDED), "not recorded"),

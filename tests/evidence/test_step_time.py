@@ -20,7 +20,7 @@ def test_ratios_are_within_rounds():
     }  # fmt: skip
     found = step_time(evidence(runs), "c", "dots", 1, "grpo")
     assert (found.seconds, found.ratio, found.source) == (4.0, 0.625, "time")
-    assert found.parts == {"gen": 1.5, "ref": 0.5}
+    assert found.parts == {"gen": 1.5, "ref": 0.5} and found.rounds == {1: 0.5, 2: 0.75}
     base = step_time(evidence(runs), "c", "grpo", 1, "grpo")
     assert (base.seconds, base.ratio) == pytest.approx((28 / 3, 1.0))
 
@@ -32,7 +32,7 @@ def test_a_method_that_was_not_timed_has_the_time_of_its_accuracy_run_of_the_see
     }  # fmt: skip
     one, two = (step_time(evidence(runs), "c", "dots", seed, "grpo") for seed in (1, 2))
     assert (one.seconds, one.ratio, one.source, one.parts) == (3.0, 1.5, "accuracy", {"gen": 1.0})
-    assert (two.seconds, two.ratio, two.parts) == (2.0, 0.5, {})
+    assert (two.seconds, two.ratio, two.parts, two.rounds) == (2.0, 0.5, {}, {})
 
 
 def test_times_that_were_not_recorded_are_nan():

@@ -28,9 +28,9 @@ def test_mean_deviation_and_interval_over_paired_seeds():
     found = measure(evidence(runs), smoothing="none")
     assert tuple(found.summary.columns) == SUMMARY_COLUMNS
     # Mean 0.5, deviations -0.3, -0.1, 0.4: variance 0.26 / 2.
-    expected = {"mean": 0.5, "std": math.sqrt(0.13), "low": 0.2, "high": 0.9, "seeds": 3, "reached": 3}
+    expected = {"mean": 0.5, "std": math.sqrt(0.13), "low": 0.2, "high": 0.9, "seeds": 3, "reached": 3, "pairs": 0}
     assert row_of(found, "dots") == pytest.approx(expected)
-    assert row_of(found, "grpo") == {"mean": 0, "std": 0, "low": 0, "high": 0, "seeds": 3, "reached": 3}
+    assert row_of(found, "grpo") == {"mean": 0, "std": 0, "low": 0, "high": 0, "seeds": 3, "reached": 3, "pairs": 0}
     assert set(found.summary["combination"]) == {"c"}
 
 
@@ -67,6 +67,61 @@ def test_combinations_count_alike_whatever_their_seeds():
     runs["dots", 1, "accuracy", "b"] = run({0: 0.0, 10: 0.3})
     failed = row_of(measure(evidence(runs), smoothing="none"), "dots", combination=OVERALL)
     assert math.isnan(failed["mean"]) and (failed["seeds"], failed["reached"]) == (3, 2)
+
+
+def timed_runs(steps, seconds):
+    """Two seeds on a and b, which have 0.4 at these steps; timing runs of these seconds, of a's and of b's rounds."""
+    runs = {("grpo", seed, "accuracy", name): GRPO for name in "ab" for seed in (1, 2)}
+    runs |= {("dots", seed, "accuracy", name): at(step) for name in "ab" for seed, step in enumerate(steps, start=1)}
+    for name, of in zip("ab", seconds, strict=True):
+        for number, each in enumerate(of, start=1):
+            runs["grpo", number, "time", name] = run({0: 0.0, 4: 1.0}, seconds=1.0)
+            runs["dots", number, "time", name] = run({0: 0.0, 4: 1.0}, seconds=each)
+    return measure(evidence(runs), smoothing="none")
+
+
+def ends(row):
+    return [row[name] for name in ("mean", "low", "high", "pairs")]
+
+
+def test_the_mean_time_of_a_step_has_the_interval_of_its_pairs_by_hand():
+    found = timed_runs((5, 5), ([0.5], [0.7]))
+    # Deviation 0.1 sqrt(2) of both ratios, of their mean 0.1; t of one degree of freedom is 12.706205.
+    ratio = row_of(found, "dots", "step_ratio", OVERALL)
+    assert ends(ratio) == pytest.approx([0.6, 0.6 - 1.2706205, 0.6 + 1.2706205, 2])
+    saved = row_of(found, "dots", "saved_per_step", OVERALL)
+    assert ends(saved) == pytest.approx([0.4, 0.4 - 1.2706205, 0.4 + 1.2706205, 2])
+    # Half of the steps, in every run: half of the noise, and none of the seeds.
+    total = row_of(found, "dots", saved_column("time"), OVERALL)
+    assert ends(total) == pytest.approx([0.7, 0.7 - 1.2706205 / 2, 0.7 + 1.2706205 / 2, 2])
+    for name in ("step_ratio", "saved_per_step", saved_column("time")):
+        row = row_of(found, "dots", name, "a")  # of a single round
+        assert math.isnan(row["low"]) and math.isnan(row["high"]) and row["pairs"] == 1
+    seconds = row_of(found, "dots", "step_seconds", OVERALL)
+    assert math.isnan(seconds["low"]) and seconds["pairs"] == 2
+
+
+def test_a_total_has_the_noise_of_seeds_and_of_pairs_by_hand():
+    # Steps 0.3 and 0.7 of GRPO's: in mean 0.5. Of four ratios the deviation is sqrt(0.05 / 3); t of three is 3.182446.
+    found = timed_runs((3, 7), ([0.4, 0.6], [0.5, 0.7]))
+    half = 3.182446 * math.sqrt(0.05 / 3) / 2
+    ratio = row_of(found, "dots", "step_ratio", OVERALL)
+    assert ends(ratio) == pytest.approx([0.55, 0.55 - half, 0.55 + half, 4])
+    total, steps = (row_of(found, "dots", saved_column(what), OVERALL) for what in ("time", "steps"))
+    # The seeds' range: all four draws the same, 0.3 or 0.7 of 0.5 and 0.6; each is one of 16, more than 2.5 %.
+    assert (steps["low"], steps["high"]) == pytest.approx((0.3, 0.7))
+    seeds = 0.2 * 0.55
+    assert ends(total) == pytest.approx(
+        [1 - 0.275, 0.725 - math.hypot(seeds, half / 2), 0.725 + math.hypot(seeds, half / 2), 4]
+    )
+    # Of a alone: 0.4 and 0.6, deviation sqrt(0.02), of their mean 0.1.
+    alone = row_of(found, "dots", "step_ratio", "a")
+    assert ends(alone) == pytest.approx([0.5, 0.5 - 1.2706205, 0.5 + 1.2706205, 2])
+
+
+def test_where_one_combination_was_not_timed_the_mean_has_no_interval():
+    row = row_of(timed_runs((5, 5), ([0.5, 0.7], [])), "dots", "step_ratio", OVERALL)
+    assert row["mean"] == pytest.approx(0.8) and math.isnan(row["low"]) and row["pairs"] == 2
 
 
 def test_a_combination_that_stands_apart_is_no_part_of_the_mean():

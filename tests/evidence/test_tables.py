@@ -10,7 +10,7 @@ from verl_dots.evidence.cells import Figure, Missing, Section, Table, Why
 from verl_dots.evidence.combinations import Combination, described
 from verl_dots.evidence.ours import Ours
 from verl_dots.evidence.overview import overview
-from verl_dots.evidence.tables import HEADINGS, all_tables, paper_table, write_tables
+from verl_dots.evidence.tables import HEADINGS, IN_PLACE, all_tables, paper_table, write_tables
 
 CURVE = {0: 0.5, 10: 0.7}
 NAN = np.nan
@@ -95,6 +95,30 @@ def test_ours_without_a_row_in_the_paper_stand_below():
     assert row(table, "cpu", "DOTS + RR", 3)["steps saved, paper (%)"] == Missing(Why.NO_ROW)
 
 
+def test_ours_in_place_of_a_row_have_the_papers_figures_beside_them():
+    saved = {"saved_steps_100_first": (0.5, 0.4, 0.6, 3, 3)}
+    known = ours({("cpu", "dots_rr"): saved, ("cpu", "dots"): {}, ("two", "dots_rr"): {}})
+    given = {
+        "cpu": Combination("tiny", "", "DOTS, table 1, Qwen2.5-3B on DeepMath"),
+        "two": Combination("", "", "DOTS"),
+    }
+    table = table_of("dots_1", known, **given)
+    assert [section.heading for section in table.sections] == [
+        IN_PLACE, "DOTS and rollout replay: Sun et al., NeurIPS 2025, table 1", HEADINGS["other scale"],
+    ]  # fmt: skip
+    found = row(table, "tiny, for Qwen2.5-3B on DeepMath", "DOTS + RR")
+    assert found["steps saved, paper (%)"] == Figure(56.67, remark="other model and data")
+    assert found["total time saved, paper (%)"] == Figure(61.65, remark="other model and data")
+    assert found["steps saved, ours (%)"] == Figure(50.0, 40.0, 60.0, seeds=3)
+    models = [cells[0] for cells in table.sections[1].rows]
+    assert len(models) == 5 and "Qwen2.5-3B on DeepMath" not in models, "the rest of the paper's rows stays"
+    # The paper has no row of DOTS alone, and "DOTS" names none.
+    assert [cells[:2] for cells in table.sections[2].rows] == [("tiny", "DOTS"), ("two", "DOTS + RR")]
+    assert {cells[2] for cells in table.sections[2].rows} == {Missing(Why.NO_ROW)}
+    rho = row(table_of("dots_2", known, **given), "tiny, for Qwen2.5-3B on DeepMath", "DOTS + RR")
+    assert rho["rho, paper"] == Figure(0.7029, spread=0.0082, remark="other model and data")
+
+
 def test_failed_claims_are_shown():
     figures = {
         "saved_steps_100_first": (-0.1, -0.2, 0.05, 3, 3),
@@ -104,7 +128,7 @@ def test_failed_claims_are_shown():
     }
     found = row(table_of("dots_1", ours({("cpu", "dots_rr"): figures})), "cpu", "DOTS + RR", 1)
     assert found["steps saved, ours (%)"] == Figure(-10.0, -20.0, 5.0, seeds=3, remark="saves nothing")
-    assert found["time per step saved, ours (%)"] == Figure(10.0, -5.0, 30.0, seeds=3, remark="interval holds 0")
+    assert found["time per step saved, ours (%)"] == Figure(10.0, -5.0, 30.0, seeds=3, remark="unclear")
     assert found["total time saved, ours (%)"] == Figure(0.0, 0.0, 0.0, seeds=3, remark="saves nothing")
 
 
@@ -159,7 +183,7 @@ def test_written_files(tmp_path):
     known = ours({("cpu", "grpo"): {}, ("cpu", "dots_rr"): {"final_accuracy": (0.7, 0.6, 0.8, 3, 3)}}, data="a_b & c")
     arguments = (known.evidence, known.by_seed, known.summary, tmp_path / "made")
     paths = write_tables(*arguments)
-    names = ["overview", *papers.tables()]
+    names = ["overview", "shares", *papers.tables()]  # no parts of steps
     expected = {f"{name}.{kind}" for name in names for kind in ("md", "tex", "csv")} | {"tables.tex"}
     assert {path.name for path in paths} == {path.name for path in (tmp_path / "made").iterdir()} == expected
     before = {path: path.read_bytes() for path in paths}

@@ -3,8 +3,8 @@
     python -m verl_dots.evidence ROOT --out FOLDER [--about MATRIX] [--claims FILE] [--check KEPT] [--stand-in]
 
 ROOT holds run folders as COMBINATION/RUN, and timing runs as COMBINATION/time/RUN; or steps.csv and runs.csv, which an
-earlier call wrote. Written to FOLDER: steps.csv, runs.csv and notes.txt (the evidence), by_seed.csv and summary.csv
-(the measures), the folders `tables` and `figures`, and index.html, a page of all that stands alone.
+earlier call wrote. Written to FOLDER: steps.csv, runs.csv and notes.txt (the evidence), by_seed.csv, summary.csv
+and rounds.csv (the measures), the folders `tables` and `figures`, and index.html, a page of all that stands alone.
 """
 
 from __future__ import annotations
@@ -36,6 +36,7 @@ OUTPUTS: dict[str, Write] = {
     saved.STEPS_FILE: lambda evidence, measured, file: saved.save(evidence, file.parent),
     "by_seed.csv": lambda evidence, measured, file: saved.write_table(measured.by_seed, file),
     "summary.csv": lambda evidence, measured, file: saved.write_table(measured.summary, file),
+    "rounds.csv": lambda evidence, measured, file: saved.write_table(measured.rounds, file),
 }
 # Columns of what is printed: heading, measure, scale and digits.
 _SHOWN = (

@@ -101,6 +101,11 @@ class Table:
                     raise ValueError(f"{self.name}: a row has {len(row)} cells for {len(self.columns)} columns: {row}")
 
 
+def has_rows(table: Table) -> bool:
+    """Whether there is anything in a table."""
+    return any(section.rows for section in table.sections)
+
+
 def text_of(cell: Cell, digits: int) -> str:
     """A cell in plain text: "16.67 [12.10, 21.30]", "0.784 ± 0.024", "-3.2 (saves nothing)", "not reached"."""
     if isinstance(cell, str):

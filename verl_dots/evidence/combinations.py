@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from verl_dots.evidence import papers
+from verl_dots.evidence.measures import OVERALL
 from verl_dots.evidence.methods import LOOKS, in_order
 from verl_dots.evidence.records import ACCURACY_RUN, Evidence
 
@@ -61,6 +62,15 @@ def those_apart(combinations: Combinations) -> frozenset[str]:
 def title(name: str, combinations: Combinations) -> str:
     """A combination's name for a reader."""
     return (combinations[name].title if name in combinations else "") or name
+
+
+def mean_title(name: str, evidence: Evidence, combinations: Combinations) -> str:
+    """The name for a reader of what stands for all: the mean, and which it leaves out; or the only combination."""
+    if name != OVERALL:
+        return title(name, combinations)
+    apart = those_apart(combinations)
+    without = [title(one, combinations) for one in sorted(set(evidence.runs.combination)) if one in apart]
+    return f"{OVERALL}, without {', '.join(without)}" if without else OVERALL
 
 
 def label(method: str) -> str:

@@ -1,4 +1,4 @@
-"""What methods need to be as good as a baseline, and what they save: two tidy tables that tables and figures read.
+"""What methods need to be as good as a baseline, and what they save: tidy tables that tables and figures read.
 
 `by_seed` has a row for each combination, method and seed, and a column for each measure:
 
@@ -33,15 +33,20 @@
 `summary` has a row for each combination, method and measure (each numeric column of `by_seed` but the seed): `mean`,
 `std` (n - 1), `low` and `high` (95 % bootstrap interval, see `over_seeds.interval`) over `seeds` seeds, of which
 `reached` have a value. Where one has none, the four are nan: a mean of the others would favour the method that fails
-more often. A method's seeds are paired with the baseline's, so savings are means of savings. Times of a step have no
-interval where they are of timing runs: all seeds share their mean, and what is saved in total has the spread of the
-steps alone, and no interval where all seeds have the same steps.
+more often. A method's seeds are paired with the baseline's, so savings are means of savings.
+
+Where the time of a step is of timing runs, all seeds share it, and its noise is that of the `pairs` of runs that it is
+the mean of: a method's and the baseline's, of one combination and round. The interval of step_ratio and saved_per_step
+is a t interval over these (`over_rounds`). That of a total is the seeds' and the pairs' together. One pair alone tells
+no spread: neither has an interval then. Seconds have none. `pairs` is 0 of all else.
 
 With two combinations or more, rows of the combination `OVERALL` hold the mean over all of them, each alike, and its
 interval over their seeds; `std` is that between combinations. It is nan where a method lacks one of them. Combinations
 that stand apart do not count.
 
-`measuring.measure` makes both.
+`rounds` has a row for each such pair: combination, method, round and step_ratio.
+
+`measuring.measure` makes them.
 """
 
 from __future__ import annotations
@@ -62,7 +67,8 @@ OUTCOMES = {
 }
 PART = "timing_s/"
 OVERALL = "mean of combinations"
-SUMMARY_COLUMNS = ("combination", "method", "measure", "mean", "std", "low", "high", "seeds", "reached")
+SUMMARY_COLUMNS = ("combination", "method", "measure", "mean", "std", "low", "high", "seeds", "reached", "pairs")
+ROUND_COLUMNS = ("combination", "method", "round", "step_ratio")
 
 
 def target_column(share: int) -> str:

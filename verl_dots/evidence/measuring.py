@@ -26,10 +26,11 @@ _ROUNDING = 1e-9
 
 @dataclass(frozen=True)
 class Measured:
-    """Both tables, and notes on what they leave out."""
+    """The tables of `measures`, and notes on what they leave out."""
 
     by_seed: pd.DataFrame
     summary: pd.DataFrame
+    rounds: pd.DataFrame
     notes: tuple[str, ...]
 
 
@@ -60,7 +61,7 @@ def measure(
     _require_baseline(runs, baseline)
     steps = evidence.steps[evidence.steps["kind"] == ACCURACY_RUN]
     curves = {key[:3]: smoothed(rows, smoothing) for key, rows in steps.groupby(list(RUN_KEY), sort=False)}
-    rows, notes = [], []
+    rows, notes, timed = [], [], {}
     for key in runs[list(KEY)].itertuples(index=False, name=None):
         combination, method, seed = key
         base = (combination, baseline, seed)
@@ -71,12 +72,15 @@ def measure(
         row |= _whole_run(evidence.run(*key, ACCURACY_RUN), curves[key], curves[base])
         row |= _costs(curves[key], row, tolerance)
         time = step_time(evidence, *key, baseline, stand_in)
+        timed[key[:2]] = time.rounds
         rows.append(row | _savings(row, _costs(curves[base], row, tolerance), time) | _times(time))
     by_seed = pd.DataFrame(rows)
     parts = sorted(name for name in by_seed.columns if name.startswith(PART))
     by_seed = by_seed[[*(name for name in by_seed.columns if name not in parts), *parts]]
     require_totals(by_seed)
-    return Measured(by_seed, summarise(by_seed, apart), tuple(notes))
+    lines = [(*key, number, ratio) for key, ratios in timed.items() for number, ratio in ratios.items()]
+    rounds = pd.DataFrame(lines, columns=list(measures.ROUND_COLUMNS))
+    return Measured(by_seed, summarise(by_seed, rounds, apart), rounds, tuple(notes))
 
 
 def require_totals(by_seed: pd.DataFrame) -> None:

@@ -67,6 +67,15 @@ class Ours:
             raise KeyError(f"no measure is named {measure!r}; there are {', '.join(MEASURES)}")
         return MEASURES[name](self, asked)
 
+    def saving(self, measure: str, asked: Asked) -> Cell:
+        """A share of the baseline's cost, in %: one of the measures saved_*."""
+        key = (asked.combination, asked.method)
+        if asked.method == BASELINE and asked.combination in set(self.summary.combination):
+            return "baseline"
+        found = summary_cells.saving(self.summary, *key, measure)
+        of_time = measure == "saved_per_step" or measure.startswith("saved_time_")
+        return summary_cells.timed(found, self.by_seed, *key) if of_time else found
+
     def seeds(self, combination: str, method: str) -> dict[int, pd.DataFrame]:
         """Rows of each seed's accuracy run, by step; empty where there is no run."""
         steps = self.evidence.steps
@@ -141,12 +150,7 @@ def _training_time(unit_seconds: float) -> Measure:
 
 def _saving(name: str) -> Measure:
     def saving(ours: Ours, asked: Asked) -> Cell:
-        key = (asked.combination, asked.method)
-        if asked.method == BASELINE and asked.combination in set(ours.summary.combination):
-            return "baseline"
-        found = summary_cells.saving(ours.summary, *key, name)
-        of_time = name in ("seconds_per_step_saved", "total_saved", "total_saved_kept")
-        return summary_cells.timed(found, ours.by_seed, *key) if of_time else found
+        return ours.saving(summary_cells.SAVINGS[name], asked)
 
     return saving
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from verl_dots.evidence import summary_cells
 from verl_dots.evidence.cells import Cell, Column, Section, Table
-from verl_dots.evidence.combinations import Combinations, label, methods_run, scale_notes, those_apart, title
+from verl_dots.evidence.combinations import Combinations, label, mean_title, methods_run, scale_notes, title
 from verl_dots.evidence.measures import OVERALL
 from verl_dots.evidence.methods import in_order
 from verl_dots.evidence.ours import Asked, Ours
@@ -40,8 +40,7 @@ def overview(ours: Ours, combinations: Combinations) -> Table:
     ]
     summary = ours.summary
     if len(overall := summary[summary.combination == OVERALL]):
-        without = ", ".join(title(name, combinations) for name in names if name in those_apart(combinations))
-        heading = f"{OVERALL}, without {without}" if without else OVERALL
+        heading = mean_title(OVERALL, ours.evidence, combinations)
         sections.append(Section(heading, _rows(ours, OVERALL, in_order(sorted(set(overall.method))))))
     notes = (*NOTES, *scale_notes(ours.evidence, combinations, names))
     return Table(NAME, "All methods", tuple(columns), tuple(sections), notes)

@@ -9,12 +9,12 @@ from pathlib import Path
 from jinja2 import Environment, StrictUndefined
 
 from verl_dots.evidence.cells import Missing, Table, text_of
-from verl_dots.evidence.claims import MET, MISSED, NOT_MEASURED
+from verl_dots.evidence.claims import MET, MISSED, NOT_MEASURED, UNCLEAR
 from verl_dots.files import write_atomically
 
 PAGE_FILE = "index.html"
 _KINDS = {".svg": "image/svg+xml", ".png": "image/png"}
-_WORDS = {MET: "met", MISSED: "missed", NOT_MEASURED: "missing"}
+_WORDS = {MET: "met", MISSED: "missed", UNCLEAR: "unclear", NOT_MEASURED: "missing"}
 _TEMPLATE = """<!DOCTYPE html>
 <html lang="en">
 <head>
@@ -34,6 +34,7 @@ tr.section td { text-align: left; font-weight: 600; background: #f5f5f5; }
 td.missing { color: #767676; }
 td.met { color: #05603a; font-weight: 600; }
 td.missed { color: #b42318; font-weight: 600; }
+td.unclear { color: #92400e; font-weight: 600; }
 .notes { font-size: 13px; color: #444; }
 figure { margin: 1.5rem 0; }
 figure img { max-width: 100%; height: auto; }

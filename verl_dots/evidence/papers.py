@@ -88,6 +88,16 @@ class PaperTable:
         paper = self.paper
         return f"The paper's figures: {paper.title}, arXiv {paper.arxiv}, table {self.number}. Read: {paper.read}."
 
+    def row_named(self, words: str, method: str) -> PaperRow | None:
+        """The row of a method that `words` name: "DOTS, table 1, Qwen2.5-3B on DeepMath".
+
+        Each table of that paper has the same models and data; so the number of the table does not matter.
+        """
+        paper, _, model = (*words.split(", ", 2), "", "")[:3]
+        if paper.lower() != self.name.partition("_")[0]:
+            return None
+        return next((row for row in self.rows if (row.model, row.method) == (model, method)), None)
+
 
 @cache
 def tables(file: Path = FILE) -> Mapping[str, PaperTable]:

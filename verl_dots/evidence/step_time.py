@@ -7,8 +7,8 @@ are the nearest to that where a method was not timed.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 import pandas as pd
 
@@ -18,12 +18,20 @@ from verl_dots.reporting import metric_means
 
 @dataclass(frozen=True)
 class StepTime:
-    """Mean seconds of a step, their ratio to the baseline's, which kind of runs both are of, and seconds by part."""
+    """Seconds of a step.
+
+    Attributes:
+        seconds, ratio: means over the rounds; the ratio is to the baseline's.
+        source: which kind of runs both are of.
+        parts: mean seconds by part.
+        rounds: the ratio of each round of timing runs; empty of accuracy runs.
+    """
 
     seconds: float
     ratio: float
     source: str
     parts: dict[str, float]
+    rounds: Mapping[int, float] = field(default_factory=dict)
 
 
 NOT_TIMED = StepTime(math.nan, math.nan, "", {})
@@ -40,14 +48,11 @@ def step_time(
     """
     rounds = _seeds(evidence, combination, method) & _seeds(evidence, combination, baseline)
     if rounds:
-        pairs = [
-            [evidence.run(combination, name, number, TIMING_RUN) for name in (method, baseline)]
-            for number in sorted(rounds)
-        ]
-        return _mean(pairs, TIMING_RUN)
+        return _mean({number: _pair(evidence, combination, method, baseline, number) for number in sorted(rounds)})
     if not stand_in:
         return NOT_TIMED
-    return _mean([[evidence.run(combination, name, seed, ACCURACY_RUN) for name in (method, baseline)]], ACCURACY_RUN)
+    alone = _mean({seed: _pair(evidence, combination, method, baseline, seed, ACCURACY_RUN)})
+    return replace(alone, source=ACCURACY_RUN, rounds={})
 
 
 def _seeds(evidence: Evidence, combination: str, method: str) -> set[int]:
@@ -56,15 +61,25 @@ def _seeds(evidence: Evidence, combination: str, method: str) -> set[int]:
     return set(runs["seed"][of].tolist())
 
 
-def _mean(pairs: Sequence[Sequence[pd.DataFrame]], source: str) -> StepTime:
-    """Mean over pairs of a method's rows and the baseline's."""
-    seconds = [[metric_means.seconds_per_step(rows) for rows in pair] for pair in pairs]
-    ratios = [own / base if base > 0 else math.nan for own, base in seconds]
-    parts = [metric_means.seconds_by_phase(own.dropna(axis="columns", how="all")) for own, _ in pairs]
+Pair = tuple[pd.DataFrame, pd.DataFrame]
+
+
+def _pair(evidence: Evidence, combination: str, method: str, baseline: str, seed: int, kind: str = TIMING_RUN) -> Pair:
+    """Rows of a method and of the baseline."""
+    own, base = (evidence.run(combination, name, seed, kind) for name in (method, baseline))
+    return own, base
+
+
+def _mean(pairs: Mapping[int, Pair]) -> StepTime:
+    """Mean over the pairs of rounds."""
+    seconds = {number: tuple(map(metric_means.seconds_per_step, pair)) for number, pair in pairs.items()}
+    ratios = {number: own / base if base > 0 else math.nan for number, (own, base) in seconds.items()}
+    parts = [metric_means.seconds_by_phase(own.dropna(axis="columns", how="all")) for own, _ in pairs.values()]
     names = dict.fromkeys(name for one in parts for name in one)
     return StepTime(
-        seconds=sum(own for own, _ in seconds) / len(pairs),
-        ratio=sum(ratios) / len(pairs),
-        source=source,
+        seconds=sum(own for own, _ in seconds.values()) / len(pairs),
+        ratio=sum(ratios.values()) / len(pairs),
+        source=TIMING_RUN,
         parts={name: sum(one.get(name, 0.0) for one in parts) / len(pairs) for name in names},
+        rounds=ratios,
     )

@@ -2,69 +2,90 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+import math
+from collections.abc import Collection, Sequence
 
 import numpy as np
 import pandas as pd
 
-from verl_dots.evidence import over_seeds
+from verl_dots.evidence import over_rounds, over_seeds
 from verl_dots.evidence.measures import OVERALL, PART, SUMMARY_COLUMNS
-from verl_dots.evidence.records import TIMING_RUN
 
+RATIOS = ("step_ratio", "saved_per_step")
 # Columns of `by_seed` that a time of a step is part of.
 IN_TOTAL = ("saved_time_", "time_ratio_")
 
-Values = Mapping[tuple[str, str], pd.DataFrame]
+# Of a combination and a method: rows of `by_seed`, and the ratios of the rounds of its timing runs.
+Own = tuple[pd.DataFrame, Sequence[float]]
 
 
-def summarise(by_seed: pd.DataFrame, apart: Collection[str] = ()) -> pd.DataFrame:
+def summarise(by_seed: pd.DataFrame, rounds: pd.DataFrame, apart: Collection[str] = ()) -> pd.DataFrame:
     """Return `summary`: combinations, methods and measures in the order of `by_seed`.
 
     Args:
+        by_seed, rounds: of `measures`.
         apart: combinations that the mean of combinations leaves out.
     """
     names = [name for name in by_seed.select_dtypes("number").columns if name != "seed"]
-    groups: Values = dict(list(by_seed.groupby(["combination", "method"], sort=False)))
-    rows = [(*key, name, *_over_seeds(table, name)) for key, table in groups.items() for name in names]
+    groups = dict(list(by_seed.groupby(["combination", "method"], sort=False)))
+    ratios = {key: of["step_ratio"].tolist() for key, of in rounds.groupby(["combination", "method"])}
+    owns = {key: (table, ratios.get(key, [])) for key, table in groups.items()}
+    rows = [(*key, name, *_over_seeds(own, name)) for key, own in owns.items() for name in names]
     combinations = [name for name in dict.fromkeys(by_seed["combination"]) if name not in apart]
     if len(combinations) > 1:
         for method in dict.fromkeys(by_seed[by_seed["combination"].isin(combinations)]["method"]):
-            tables = [groups.get((combination, method)) for combination in combinations]
-            rows += [(OVERALL, method, name, *_over_combinations(tables, name)) for name in names]
+            there = [owns.get((combination, method)) for combination in combinations]
+            rows += [(OVERALL, method, name, *_over_combinations(there, name)) for name in names]
     return pd.DataFrame(rows, columns=list(SUMMARY_COLUMNS))
 
 
-def _timed(name: str) -> bool:
-    return name in ("step_seconds", "step_ratio", "saved_per_step") or name.startswith(PART)
+def _of_rounds(name: str) -> bool:
+    """Whether a measure is of seconds, which all seeds of a combination share where it was timed."""
+    return name in (*RATIOS, "step_seconds") or name.startswith((PART, *IN_TOTAL))
 
 
-def _of_rounds(table: pd.DataFrame) -> bool:
-    """Whether times of a step are means over rounds of timing runs, which all seeds share: that is no spread of 0."""
-    return bool((table["step_source"] == TIMING_RUN).any())
+def _ends(owns: Sequence[Own], name: str, mean: float) -> tuple[float, float]:
+    """The interval of a mean. A time of timing runs has that of their pairs, and a total that of seeds and pairs."""
+    groups, ratios = [table[name].tolist() for table, _ in owns], [of for _, of in owns]
+    if not any(ratios) or not _of_rounds(name):
+        return over_seeds.interval(groups)
+    if name in RATIOS:
+        half = over_rounds.half_width(ratios)
+        return mean - half, mean + half
+    if not name.startswith(IN_TOTAL):
+        return math.nan, math.nan
+    steps = [_ratio_of_steps(table, name) / len(owns) for table, _ in owns]
+    return over_rounds.widened(mean, over_seeds.interval(groups), over_rounds.half_width(ratios, steps))
 
 
-def _ends(tables: Sequence[pd.DataFrame], name: str) -> tuple[float, float]:
-    """The interval of a mean; none of what all seeds share: a time of a step, or a total of equal steps."""
-    groups = [table[name].tolist() for table in tables]
-    shared = _timed(name) or (name.startswith(IN_TOTAL) and all(len(set(values)) == 1 for values in groups))
-    return (np.nan, np.nan) if shared and any(map(_of_rounds, tables)) else over_seeds.interval(groups)
+def _ratio_of_steps(table: pd.DataFrame, name: str) -> float:
+    """Mean steps to a target over the baseline's: by so much a total follows the time of a step."""
+    totals = table[name] if name.startswith("time_ratio_") else 1 - table[name]
+    return over_seeds.mean((totals / table["step_ratio"]).tolist())
 
 
-def _over_seeds(table: pd.DataFrame, name: str) -> tuple[float, float, float, float, int, int]:
-    """Mean, std, low, high, seeds and reached."""
-    values = table[name]
+def _pairs(owns: Sequence[Own], name: str) -> int:
+    """Of how many pairs of timing runs a measure is."""
+    return sum(len(ratios) for _, ratios in owns) if _of_rounds(name) else 0
+
+
+def _over_seeds(own: Own, name: str) -> tuple[float, float, float, float, int, int, int]:
+    """Mean, std, low, high, seeds, reached and pairs."""
+    values, pairs = own[0][name], _pairs([own], name)
     reached = int(values.notna().sum())
     if reached < len(values):
-        return np.nan, np.nan, np.nan, np.nan, len(values), reached
-    found = values.tolist()
-    return over_seeds.mean(found), over_seeds.std(found), *_ends([table], name), len(found), reached
+        return np.nan, np.nan, np.nan, np.nan, len(values), reached, pairs
+    mean = over_seeds.mean(found := values.tolist())
+    return mean, over_seeds.std(found), *_ends([own], name, mean), len(found), reached, pairs
 
 
-def _over_combinations(tables: Sequence[pd.DataFrame | None], name: str) -> tuple[float, float, float, float, int, int]:
+def _over_combinations(owns: Sequence[Own | None], name: str) -> tuple[float, float, float, float, int, int, int]:
     """The same, of combinations that count alike; None where the method has no run in one."""
-    there = [table for table in tables if table is not None]
-    seeds, reached = sum(map(len, there)), int(sum(table[name].notna().sum() for table in there))
-    if len(there) < len(tables) or reached < seeds:
-        return np.nan, np.nan, np.nan, np.nan, seeds, reached
-    means = [over_seeds.mean(table[name].tolist()) for table in there]
-    return over_seeds.mean(means), over_seeds.std(means), *_ends(there, name), seeds, reached
+    there = [own for own in owns if own is not None]
+    values, pairs = [table[name] for table, _ in there], _pairs(there, name)
+    seeds, reached = sum(map(len, values)), int(sum(of.notna().sum() for of in values))
+    if len(there) < len(owns) or reached < seeds:
+        return np.nan, np.nan, np.nan, np.nan, seeds, reached, pairs
+    means = [over_seeds.mean(of.tolist()) for of in values]
+    mean = over_seeds.mean(means)
+    return mean, over_seeds.std(means), *_ends(there, name, mean), seeds, reached, pairs

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -10,7 +11,7 @@ import pandas as pd
 
 from verl_dots.evidence import over_seeds
 from verl_dots.evidence.cells import Cell, Figure, Missing, Why
-from verl_dots.evidence.measures import cost_column, saved_column
+from verl_dots.evidence.measures import OVERALL, cost_column, saved_column
 
 # Shares of the baseline's cost saved until its final accuracy is there for the first time; once, until it stays.
 SAVINGS = {
@@ -21,9 +22,15 @@ SAVINGS = {
     "rollouts_saved": saved_column("rollouts", 100, "first"),
     "total_saved_kept": saved_column("time", 100, "kept"),
 }
-STEPS_TO_TARGET = {hold: cost_column("steps", 100, hold) for hold in ("first", "kept")}
+_ON_THE_WAY = re.compile(r"saved_[a-z_]+_(\d+)_(first|kept)")
 STEP_SECONDS, STEPS = "step_seconds", "steps"
 NOT_ALONE = "of accuracy runs"  # whose steps were not timed with the machine to themselves
+
+
+def whole(summary: pd.DataFrame) -> str | None:
+    """The combination that stands for all: the mean of them, or the only one. None of several without a mean."""
+    names = list(dict.fromkeys(summary.combination))
+    return OVERALL if OVERALL in names else names[0] if len(names) == 1 else None
 
 
 def mean_figure(values: Sequence[float]) -> Figure:
@@ -46,26 +53,25 @@ def figure(summary: pd.DataFrame, combination: str, method: str, measure: str, s
         return Missing(Why.NOT_RECORDED, _of_seeds(row) if row["reached"] else "")
     mean, low, high = (float(row[end]) * scale for end in ("mean", "low", "high"))
     seeds = int(row["seeds"])
-    if seeds < 2 or not (math.isfinite(low) and math.isfinite(high)):
+    if not (math.isfinite(low) and math.isfinite(high)):
         return Figure(mean, seeds=seeds)
     return Figure(mean, low, high, seeds=seeds)
 
 
-def reached(summary: pd.DataFrame, combination: str, method: str) -> Cell:
-    """How many seeds come to the baseline's final accuracy: "2 of 3"."""
-    row = _row(summary, combination, method, STEPS_TO_TARGET["first"])
+def reached(summary: pd.DataFrame, combination: str, method: str, share: int = 100) -> Cell:
+    """How many seeds come to a share of the baseline's gain, all of it being its final accuracy: "2 of 3"."""
+    row = _row(summary, combination, method, cost_column("steps", share, "first"))
     return Missing(Why.NOT_RUN) if row is None else f"{int(row['reached'])} of {int(row['seeds'])}"
 
 
-def saving(summary: pd.DataFrame, combination: str, method: str, name: str) -> Cell:
-    """One of `SAVINGS`, in %. One that is none is marked: it is 0 or less, or its interval holds 0."""
-    measure = SAVINGS[name]
+def saving(summary: pd.DataFrame, combination: str, method: str, measure: str) -> Cell:
+    """A saving in %, such as one of `SAVINGS`. It is marked where it is 0 or less, and where its interval holds 0."""
     found = figure(summary, combination, method, measure, 100.0)
     if isinstance(found, Missing):
         return _why(summary, combination, method, measure, found)
     if found.value <= 0:
         return replace(found, remark="saves nothing")
-    return replace(found, remark="interval holds 0") if found.low is not None and found.low <= 0 else found
+    return replace(found, remark="unclear") if found.low is not None and found.low <= 0 else found
 
 
 def timed(cell: Cell, by_seed: pd.DataFrame, combination: str, method: str) -> Cell:
@@ -80,10 +86,10 @@ def timed(cell: Cell, by_seed: pd.DataFrame, combination: str, method: str) -> C
 
 def _why(summary: pd.DataFrame, combination: str, method: str, measure: str, found: Missing) -> Missing:
     """Whether a saving is missing because the accuracy was not reached, or because its cost is not known."""
-    hold = measure.rpartition("_")[2]
-    if found.why is Why.NOT_RUN or hold not in STEPS_TO_TARGET:
+    target = _ON_THE_WAY.fullmatch(measure)
+    if found.why is Why.NOT_RUN or target is None:
         return found
-    row = _row(summary, combination, method, STEPS_TO_TARGET[hold])
+    row = _row(summary, combination, method, cost_column("steps", int(target[1]), target[2]))
     if row is not None and row["reached"] < row["seeds"]:
         return Missing(Why.NOT_REACHED, _of_seeds(row))
     return found

@@ -1,18 +1,20 @@
 """The papers' tables with our figures beside theirs, and the files of all tables.
 
 A combination that repeats a row of a paper names its recipe (`Combination.paper`): its figures stand in that row. Those
-of other methods and combinations, such as the CPU testbed's, stand below under headings of their own.
+of other methods and combinations, such as the CPU testbed's, stand under headings of their own. One that stands for a
+row of the paper (`Combination.stands_for`) comes first, with that row's figures beside it, marked as of another model.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 
 from verl_dots.evidence import papers, rendering
-from verl_dots.evidence.cells import Cell, Column, Missing, Section, Table, Why
+from verl_dots.evidence.cells import Cell, Column, Figure, Missing, Section, Table, Why, has_rows
 from verl_dots.evidence.combinations import (
     BASE,
     Combination,
@@ -28,8 +30,10 @@ from verl_dots.evidence.evaluations import Evaluations, read_evaluations
 from verl_dots.evidence.methods import BASELINE
 from verl_dots.evidence.ours import Apart, Asked, Ours
 from verl_dots.evidence.overview import overview
-from verl_dots.evidence.papers import PaperTable
+from verl_dots.evidence.papers import PaperRow, PaperTable
+from verl_dots.evidence.parts import parts_table
 from verl_dots.evidence.records import Evidence
+from verl_dots.evidence.shares import shares_table
 from verl_dots.files import write_atomically
 
 # What our rows without a row of the paper are on, and the heading above them.
@@ -38,6 +42,8 @@ HEADINGS = {
     "other paper": "Ours: the same measure on another paper's model and data",
     "other scale": "Ours: the same measure at another scale",
 }
+IN_PLACE = "Ours, each in place of a row of the paper: model and data differ"
+OTHER = "other model and data"  # said of the paper's figure in such a row
 Rows = tuple[tuple[Cell, ...], ...]
 
 
@@ -48,11 +54,14 @@ def paper_table(name: str, ours: Ours, combinations: Combinations) -> Table:
         KeyError: papers.yaml has no such table.
     """
     table = papers.tables()[name]
-    sections = [Section(f"{table.paper.title}, table {table.number}", _paper_rows(table, ours, combinations))]
     own = list(_own(table, ours.evidence, combinations))
+    stands = {asked: row for asked, _ in own if (row := _stood_for(table, combinations, asked)) is not None}
+    rows = tuple(_own_row(table, ours, combinations, asked, row) for asked, row in stands.items())
+    others = _paper_rows(table, ours, combinations, without=tuple(stands.values()))
+    sections = [Section(IN_PLACE, rows), Section(f"{table.paper.title}, table {table.number}", others)]
     for place, heading in HEADINGS.items():
-        rows = tuple(_own_row(table, ours, combinations, asked) for asked, of in own if of == place)
-        sections += [Section(heading, rows)] if rows else []
+        left = [asked for asked, of in own if of == place and asked not in stands]
+        sections.append(Section(heading, tuple(_own_row(table, ours, combinations, asked) for asked in left)))
     columns = [Column("model and data"), Column("method")]
     for one in table.columns:
         digits = one.digits if one.ours_digits is None else one.ours_digits
@@ -60,17 +69,18 @@ def paper_table(name: str, ours: Ours, combinations: Combinations) -> Table:
     heading = f"{table.paper.title.split(':')[0]}, table {table.number}: {table.title}"
     shown = [*_repeated(table, combinations).values(), *(asked.combination for asked, _ in own)]
     notes = (*_notes(table, bool(shown)), *scale_notes(ours.evidence, combinations, shown))
-    return Table(name, heading, tuple(columns), tuple(sections), notes)
+    return Table(name, heading, tuple(columns), tuple(one for one in sections if one.rows), notes)
 
 
 def all_tables(ours: Ours, combinations: Combinations) -> list[Table]:
-    """The overview, then the papers' tables in the order of papers.yaml.
+    """The overview, shares and parts where there are some, then the papers' tables in the order of papers.yaml.
 
     Raises:
         ValueError: see `combinations.described`.
     """
     known = described(ours.evidence, combinations)
-    return [overview(ours, known), *(paper_table(name, ours, known) for name in papers.tables())]
+    more = [table for table in (shares_table(ours, known), parts_table(ours, known)) if has_rows(table)]
+    return [overview(ours, known), *more, *(paper_table(name, ours, known) for name in papers.tables())]
 
 
 def write_tables(
@@ -120,10 +130,11 @@ def _repeated(table: PaperTable, combinations: Combinations) -> dict[str, str]:
     return {one.paper: name for name, one in combinations.items() if one.paper in settings}
 
 
-def _paper_rows(table: PaperTable, ours: Ours, combinations: Combinations) -> Rows:
+def _paper_rows(table: PaperTable, ours: Ours, combinations: Combinations, without: tuple[PaperRow, ...]) -> Rows:
+    """The paper's rows, but those that stand beside ours."""
     repeated = _repeated(table, combinations)
     rows = []
-    for row in table.rows:
+    for row in (one for one in table.rows if one not in without or one.setting in repeated):
         cells: list[Cell] = [row.model, row.name]
         name, share = repeated.get(row.setting), table.share if row.share is None else row.share
         for quantity, cell in zip(table.columns, row.cells, strict=True):
@@ -146,8 +157,18 @@ def _own(table: PaperTable, evidence: Evidence, combinations: Combinations) -> I
                 yield Asked(name, method, table.reference, shares.get(setting, table.share)), place
 
 
-def _own_row(table: PaperTable, ours: Ours, combinations: Combinations, asked: Asked) -> tuple[Cell, ...]:
-    cells: list[Cell] = [title(asked.combination, combinations), label(asked.method)]
-    for quantity in table.columns:
-        cells += [Missing(Why.NO_ROW), ours.cell(quantity.ours, asked)]
+def _stood_for(table: PaperTable, combinations: Combinations, asked: Asked) -> PaperRow | None:
+    """The paper's row that ours stands for, of the same method."""
+    return table.row_named(combinations.get(asked.combination, Combination()).stands_for, asked.method)
+
+
+def _own_row(
+    table: PaperTable, ours: Ours, combinations: Combinations, asked: Asked, beside: PaperRow | None = None
+) -> tuple[Cell, ...]:
+    """Our figures; beside them those of a row of the paper on another model and other data, where there is one."""
+    name = title(asked.combination, combinations)
+    cells: list[Cell] = [f"{name}, for {beside.model}" if beside else name, label(asked.method)]
+    for place, quantity in enumerate(table.columns):
+        paper = beside.cells[place] if beside else Missing(Why.NO_ROW)
+        cells += [replace(paper, remark=OTHER) if isinstance(paper, Figure) else paper, ours.cell(quantity.ours, asked)]
     return tuple(cells)

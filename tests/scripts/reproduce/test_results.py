@@ -70,6 +70,14 @@ def test_the_document_is_written_from_the_kept_tables_and_compared_with_them(pla
     assert "50.0" in half and "50.0" in nearly
     assert fingerprint(evidence().run("one", "grpo", 1, "accuracy")) in text
     assert "one: a run is left out." in text
+    claims, combinations = text.index("## Claims"), text.index("## Combinations")
+    for file in ("evidence/README.md#why-dots-with-replay-misses-its-targets-here", "#why-e3-and-mopps-train-on-80-"):
+        assert claims < text.index(file) < combinations
+    # Half of the gain is there after one of two steps, and after two of four.
+    shares = text.split("## Savings until shares of the baseline's gain, the first")[1].split("##")[0]
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in shares.splitlines() if "DOTS + RR" in line]
+    assert [row[1] for row in rows] == ["2 of 2"] * 4 and {row[3] for row in rows} == {"not measured"}
+    assert rows[3][2] == "50.0 [50.0, 50.0]" == rows[3][4]
     (places / "RESULTS.md").write_text(text.replace("50.0", "60.0"))
     assert results.main([]) == 1
 
