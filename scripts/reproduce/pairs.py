@@ -75,8 +75,7 @@ def _row(pair: Pair, by_seed: pd.DataFrame, rounds: pd.DataFrame) -> tuple[Cell,
 def _time(method: str, of_other: str, rounds: pd.DataFrame) -> Cell:
     """By how much a step takes longer, within the rounds that both have, and the interval of it."""
     one, other = (
-        rounds[rounds.method == name].set_index(["combination", "round"]).step_ratio
-        for name in (method, of_other)
+        rounds[rounds.method == name].set_index(["combination", "round"]).step_ratio for name in (method, of_other)
     )
     ratios = (one / other).dropna()
     if ratios.empty:

@@ -7,9 +7,12 @@ import numpy as np
 import pytest
 
 from tests.evidence import made
+from verl_dots.evidence import saved
 from verl_dots.evidence.cells import Figure, Missing, Why
 from verl_dots.evidence.evaluations import load_evaluations, read_evaluations, save_evaluations
+from verl_dots.evidence.merging import merged
 from verl_dots.evidence.ours import Asked, Ours
+from verl_dots.evidence.records import EvidenceError
 from verl_dots.evidence.summary_cells import mean_figure
 
 # Trailing means: 0, 0.25, 0.36667, so 0.27333 after 60 % of the steps, which are 12.
@@ -140,7 +143,7 @@ def evaluated(folder, seed, step, results) -> None:
 def runs_in(folder, seeds) -> Ours:
     known = ours({("cpu", "e3", seed): LATER for seed in seeds})
     known.evidence.runs["path"] = [str(folder / f"seed{seed}") for seed in seeds]
-    return Ours(known.evidence, known.by_seed, known.summary, read_evaluations(known.evidence))
+    return Ours(known.evidence, known.by_seed, known.summary, read_evaluations(known.evidence.runs))
 
 
 def test_pass_at_k_of_the_newest_evaluation(tmp_path):
@@ -170,10 +173,28 @@ def test_evaluations_as_a_file(tmp_path):
     found = dict(runs_in(tmp_path, (1,)).evaluations)
     save_evaluations(found, tmp_path / "evaluations.json")
     assert load_evaluations(tmp_path / "evaluations.json") == found
+    rows = json.loads((tmp_path / "evaluations.json").read_text())
+    for wrong in ([1], [rows[0] | {"seed": "1"}], [rows[0] | {"results": {}}], [rows[0] | {"results": {"a": 1}}]):
+        (tmp_path / "wrong.json").write_text(json.dumps(wrong))
+        with pytest.raises(EvidenceError, match="wrong.json does not hold what save_evaluations writes"):
+            load_evaluations(tmp_path / "wrong.json")
+
+
+def test_evaluations_are_kept_with_the_runs_and_a_run_that_was_made_again_has_lost_its_own(tmp_path):
+    evaluated(tmp_path, 1, 10, {"aime24": {"pass@16": 0.5}})
+    of_runs = runs_in(tmp_path, (1,))
+    kept = replace(of_runs.evidence, evaluations=of_runs.evaluations)
+    saved.save(kept, tmp_path / "kept")
+    assert saved.load(tmp_path / "kept").evaluations == of_runs.evaluations != {}
+    other, again = (made.evidence({("cpu", "e3", seed): LATER}) for seed in (2, 1))
+    assert merged(kept, other).evaluations == of_runs.evaluations and merged(kept, again).evaluations == {}
+    assert merged(other, kept).evaluations == of_runs.evaluations
+    saved.save(again, tmp_path / "kept")
+    assert not (tmp_path / "kept/evaluations.json").exists()
 
 
 def test_a_run_without_a_folder_has_no_evaluation():
-    assert read_evaluations(made.evidence({("cpu", "e3", 1): LATER})) == {}
+    assert read_evaluations(made.evidence({("cpu", "e3", 1): LATER}).runs) == {}
 
 
 def test_the_interval_over_seeds_is_the_range_of_three():

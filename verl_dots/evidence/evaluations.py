@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from verl_dots.evidence.records import ACCURACY_RUN, Evidence, EvidenceError
+import pandas as pd
+
+from verl_dots.evidence.records import ACCURACY_RUN, EvidenceError
 from verl_dots.files import read_json, write_atomically
 
 AVERAGE = "average"
@@ -42,14 +44,17 @@ class Evaluation:
 Evaluations = Mapping[tuple[str, str, int], Evaluation]
 
 
-def read_evaluations(evidence: Evidence) -> dict[tuple[str, str, int], Evaluation]:
+def read_evaluations(runs: pd.DataFrame) -> dict[tuple[str, str, int], Evaluation]:
     """The evaluations in the folders of runs that count for accuracy; a run without one is left out.
+
+    Args:
+        runs: `Evidence.runs`.
 
     Raises:
         Refusal: a file is damaged, see `results_of`.
     """
     found = {}
-    for run in evidence.runs[evidence.runs.kind == ACCURACY_RUN].itertuples():
+    for run in runs[runs.kind == ACCURACY_RUN].itertuples():
         files = list(Path(run.path).glob("global_step_*/evaluation/evaluation.json")) if run.path else []
         if files:
             newest = max(files, key=step_of)
@@ -68,8 +73,15 @@ def save_evaluations(evaluations: Evaluations, file: Path) -> None:
 
 
 def load_evaluations(file: Path) -> dict[tuple[str, str, int], Evaluation]:
-    """Read what `save_evaluations` wrote."""
+    """Read what `save_evaluations` wrote.
+
+    Raises:
+        Refusal: it is damaged, or holds something else.
+    """
     rows = read_json(file, list, AGAIN)
+    if not all(map(_is_row, rows)):
+        text = f"{file} does not hold what save_evaluations writes; keep the runs again"
+        raise EvidenceError(text, key=str(file), reason="damaged")
     return {(row["combination"], row["method"], row["seed"]): Evaluation(row["results"]) for row in rows}
 
 
@@ -84,6 +96,13 @@ def results_of(file: Path) -> dict[str, dict[str, Any]]:
         text = f"{file} does not hold what verl_dots.evaluate writes; {AGAIN}"
         raise EvidenceError(text, key=str(file), reason="damaged")
     return found
+
+
+def _is_row(row: Any) -> bool:
+    if not isinstance(row, dict) or not isinstance(row.get("results"), dict) or type(row.get("seed")) is not int:
+        return False
+    named = all(isinstance(row.get(name), str) for name in ("combination", "method"))
+    return named and bool(row["results"]) and all(map(_is_result, row["results"].values()))
 
 
 def _is_result(of: Any) -> bool:

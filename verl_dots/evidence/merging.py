@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from verl_dots.evidence.methods import in_order
-from verl_dots.evidence.records import RUN_KEY, Evidence
+from verl_dots.evidence.records import ACCURACY_RUN, RUN_KEY, Evidence
 
 
 def merged(kept: Evidence, new: Evidence) -> Evidence:
@@ -20,7 +20,10 @@ def merged(kept: Evidence, new: Evidence) -> Evidence:
     )  # fmt: skip
     read_again = tuple(f"{name}: " for name in sorted(set(new.runs.combination)))
     notes = [note for note in kept.notes if not note.startswith(read_again)]
-    return Evidence(steps, runs, (*notes, *(note for note in new.notes if note not in notes)))
+    # A run that was made again is not the one that was evaluated.
+    again = {(run.combination, run.method, run.seed) for run in new.runs.itertuples() if run.kind == ACCURACY_RUN}
+    evaluations = {key: of for key, of in kept.evaluations.items() if key not in again} | dict(new.evaluations)
+    return Evidence(steps, runs, (*notes, *(note for note in new.notes if note not in notes)), evaluations)
 
 
 def _joined(kept: pd.DataFrame, new: pd.DataFrame) -> pd.DataFrame:

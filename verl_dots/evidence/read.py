@@ -17,6 +17,7 @@ from typing import Any
 
 import pandas as pd
 
+from verl_dots.evidence.evaluations import read_evaluations
 from verl_dots.evidence.methods import in_order
 from verl_dots.evidence.records import (
     ACCURACY_RUN,
@@ -155,10 +156,12 @@ def _evidence(found: dict[tuple, Run], metrics: Sequence[str], notes: Iterable[s
     steps = {key: _steps(found[key], names) for key in ordered}
     tables = [table.assign(**dict(zip(RUN_KEY, key, strict=True))) for key, table in steps.items()]
     about = [dict(zip(RUN_KEY, key, strict=True)) | _about(found[key], table) for key, table in steps.items()]
+    runs_read = pd.DataFrame(about)[[*RUN_KEY, *RUN_COLUMNS]]
     return Evidence(
         steps=pd.concat(tables, ignore_index=True)[[*RUN_KEY, *STEP_COLUMNS, *names]],
-        runs=pd.DataFrame(about)[[*RUN_KEY, *RUN_COLUMNS]],
+        runs=runs_read,
         notes=tuple(notes),
+        evaluations=read_evaluations(runs_read),
     )
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -35,6 +37,7 @@ class Evidence:
             step, of training alone.
         runs: a row for each run. Columns: `RUN_KEY`, `RUN_COLUMNS`. `fingerprint` is a hash of the accuracies and
             tokens by step, which another machine can compare.
+        evaluations: (combination, method, seed) -> `evaluations.Evaluation` of a run that was evaluated.
         notes: which runs were left out and why, and what a reader must know of the others; a sentence each.
 
     `kind` is "accuracy" for a run that counts for accuracy, steps, tokens and rollouts, and "time" for one that ran
@@ -45,6 +48,7 @@ class Evidence:
     steps: pd.DataFrame
     runs: pd.DataFrame
     notes: tuple[str, ...] = ()
+    evaluations: Mapping[tuple[str, str, int], Any] = field(default_factory=dict)
 
     def run(self, *key: str | int) -> pd.DataFrame:
         """The rows of `steps` of a run, by its `RUN_KEY`, ascending in step; empty where there is no such run."""

@@ -11,7 +11,6 @@ from verl_dots.evidence import tables
 from verl_dots.evidence.cells import Table
 from verl_dots.evidence.claims import Claim, claims_table, read_claims
 from verl_dots.evidence.combinations import Combination, Combinations
-from verl_dots.evidence.evaluations import read_evaluations
 from verl_dots.evidence.figures.write import write_figures
 from verl_dots.evidence.measuring import Measured
 from verl_dots.evidence.page import PAGE_FILE, page, write_page
@@ -86,7 +85,7 @@ def facts(evidence: Evidence) -> dict[str, str]:
 def result_tables(evidence: Evidence, measured: Measured, about: About) -> list[Table]:
     """The claims where there are some, the overview, the papers' tables, and every seed."""
     chosen = {name: of for name, of in about.combinations.items() if name in set(evidence.runs.combination)}
-    ours = tables.Ours(evidence, measured.by_seed, measured.summary, read_evaluations(evidence), {})
+    ours = tables.Ours(evidence, measured.by_seed, measured.summary, evidence.evaluations, {})
     held = [claims_table(about.claims, measured.summary)] if about.claims else []
     return [*held, *tables.all_tables(ours, chosen), seeds_table(measured.by_seed, evidence.runs, chosen)]
 

@@ -3,6 +3,7 @@
 steps.csv   `Evidence.steps`
 runs.csv    `Evidence.runs`
 notes.txt   `Evidence.notes`, a line each
+evaluations.json   `Evidence.evaluations`, where there are some
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from verl_dots.evidence.evaluations import load_evaluations, save_evaluations
 from verl_dots.evidence.records import (
     ACCURACY_RUN,
     RUN_COLUMNS,
@@ -27,7 +29,7 @@ from verl_dots.evidence.records import (
 from verl_dots.files import write_atomically
 from verl_dots.number_text import number_text
 
-STEPS_FILE, RUNS_FILE, NOTES_FILE = "steps.csv", "runs.csv", "notes.txt"
+STEPS_FILE, RUNS_FILE, NOTES_FILE, EVALUATIONS_FILE = "steps.csv", "runs.csv", "notes.txt", "evaluations.json"
 FILES = (STEPS_FILE, RUNS_FILE, NOTES_FILE)
 
 
@@ -39,6 +41,10 @@ def save(evidence: Evidence, folder: str | Path) -> None:
     write_table(evidence.runs, folder / RUNS_FILE)
     notes = "".join(" ".join(note.split()) + "\n" for note in evidence.notes)
     write_atomically(folder / NOTES_FILE, lambda path: path.write_text(notes, encoding="utf-8"))
+    if evidence.evaluations:
+        save_evaluations(evidence.evaluations, folder / EVALUATIONS_FILE)
+    else:
+        (folder / EVALUATIONS_FILE).unlink(missing_ok=True)
 
 
 def is_saved(folder: str | Path) -> bool:
@@ -65,7 +71,8 @@ def load(folder: str | Path) -> Evidence:
     _check_runs(folder, steps, runs)
     file = folder / NOTES_FILE
     notes = file.read_text(encoding="utf-8").splitlines() if file.exists() else ()
-    return Evidence(steps, runs, tuple(notes))
+    file = folder / EVALUATIONS_FILE
+    return Evidence(steps, runs, tuple(notes), load_evaluations(file) if file.exists() else {})
 
 
 def write_table(table: pd.DataFrame, file: Path) -> None:

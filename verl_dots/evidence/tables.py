@@ -26,7 +26,7 @@ from verl_dots.evidence.combinations import (
     title,
 )
 from verl_dots.evidence.curves import DEFAULT_SMOOTHING
-from verl_dots.evidence.evaluations import Evaluations, read_evaluations
+from verl_dots.evidence.evaluations import Evaluations
 from verl_dots.evidence.methods import BASELINE
 from verl_dots.evidence.ours import Apart, Asked, Ours
 from verl_dots.evidence.overview import overview
@@ -105,7 +105,7 @@ def write_tables(
     Raises:
         ValueError: see `combinations.described`.
     """
-    found = read_evaluations(evidence) if evaluations is None else evaluations
+    found = evidence.evaluations if evaluations is None else evaluations
     made = all_tables(Ours(evidence, by_seed, summary, found, apart or {}, smoothing), combinations or {})
     texts = {"tables.tex": rendering.document(table.name for table in made)}
     for table in made:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from tests.evidence.figures.conftest import MATH, by_seed_of, evidence, rows, summary_of
+from verl_dots.evidence.evaluations import read_evaluations
 from verl_dots.evidence.figures.budget import budget_figure
 from verl_dots.evidence.figures.calibration import calibration_figure, rounds
 from verl_dots.evidence.figures.pass_at import pass_at_figure
@@ -151,7 +152,7 @@ def evaluated(tmp_path):
                 results = {"results": {"MATH500": {"questions": questions} | values}}
                 (folder / "evaluation.json").write_text(json.dumps(results))
             found.runs.loc[place, "path"] = str(tmp_path / f"{method}-{seed}")
-        return pass_at_figure(found.runs, looks(found.runs["method"]))
+        return pass_at_figure(read_evaluations(found.runs), looks(found.runs["method"]))
 
     return made
 
@@ -178,5 +179,5 @@ def test_methods_that_were_evaluated_on_other_questions_are_left_out_and_named(e
 
 
 def test_without_evaluations_there_is_a_reason():
-    drawn = pass_at_figure(evidence(rows()).runs, looks(["grpo"]))
+    drawn = pass_at_figure({}, looks(["grpo"]))
     assert drawn.figure is None and "verl_dots.evaluate" in drawn.text

@@ -6,24 +6,20 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.ticker import NullLocator
 
-from verl_dots.evidence.evaluations import results_of, step_of
+from verl_dots.evidence.evaluations import Evaluations
 from verl_dots.evidence.figures import panels
 from verl_dots.evidence.figures.panels import Drawn
 from verl_dots.evidence.figures.style import STYLE
 from verl_dots.evidence.methods import Look
-from verl_dots.evidence.records import ACCURACY_RUN
 
 AVERAGE = "average"
-FILES = "global_step_*/evaluation/evaluation.json"
 SPREAD = 1.025  # markers of two methods that follow each other at the same k stand apart by this factor
 
 
@@ -45,23 +41,27 @@ class PassAt:
     questions: tuple[tuple[str, int], ...]
 
 
-def pass_at_figure(runs: pd.DataFrame, looks: Mapping[str, Look]) -> Drawn:
+def pass_at_figure(evaluations: Evaluations, looks: Mapping[str, Look]) -> Drawn:
     """A panel a combination, of the average over data sets where they are several.
 
     Args:
-        runs: `Evidence.runs`; of a run the newest checkpoint that was evaluated counts.
+        evaluations: `Evidence.evaluations`.
     """
     found: dict[str, dict[str, PassAt]] = {}
     other: list[str] = []
-    for combination, rows in runs[runs["kind"] == ACCURACY_RUN].groupby("combination", sort=False):
-        curves = {method: curve for method in looks if (curve := _of_runs(rows[rows["method"] == method]["path"]))}
+    for combination in dict.fromkeys(name for name, *_ in evaluations):
+        of = {
+            method: [one.results for (*run, _), one in evaluations.items() if run == [combination, method]]
+            for method in looks
+        }
+        curves = {method: curve for method, results in of.items() if (curve := _of_runs(results))}
         if not curves:
             continue
         ((most, _),) = Counter(curve.questions for curve in curves.values()).most_common(1)
         found[combination] = {method: curve for method, curve in curves.items() if curve.questions == most}
         other += [f"{looks[method].label} ({combination})" for method in curves if method not in found[combination]]
     if not found:
-        return Drawn(None, f"no run has {FILES}; python -m verl_dots.evaluate RUN --rollouts K writes it")
+        return Drawn(None, "no run was evaluated; python -m verl_dots.evaluate RUN --rollouts K does it")
     with rc_context(STYLE):
         figure, axes = panels.grid(len(found))
         for axis, (combination, curves) in zip(axes, found.items(), strict=True):
@@ -82,12 +82,11 @@ def pass_at_figure(runs: pd.DataFrame, looks: Mapping[str, Look]) -> Drawn:
     return Drawn(figure, text + (f" Evaluated on other data and left out: {', '.join(other)}." if other else ""))
 
 
-def _of_runs(paths: Sequence[str]) -> PassAt | None:
+def _of_runs(evaluated: Sequence[Mapping[str, Any]]) -> PassAt | None:
     """The mean over the seeds that were evaluated, at the k that all have; None where none was, or they differ in data.
 
     The interval is the mean of the seeds' own. They answer the same questions, so that of their mean is no wider.
     """
-    evaluated = [results for path in paths if path and (results := _newest(Path(path)))]
     questions = [
         tuple((label, int(of["questions"])) for label, of in results.items() if label != AVERAGE)
         for results in evaluated
@@ -104,11 +103,6 @@ def _of_runs(paths: Sequence[str]) -> PassAt | None:
         for bound in ("value", "low", "high")
     }  # fmt: skip
     return PassAt(np.array(sizes), mean["value"], mean["low"], mean["high"], len(of_seeds), questions[0])
-
-
-def _newest(run: Path) -> dict[str, Any] | None:
-    files = sorted(run.glob(FILES), key=step_of)
-    return results_of(files[-1]) if files else None
 
 
 def _data(questions: tuple[tuple[str, int], ...]) -> str:

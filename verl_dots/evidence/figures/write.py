@@ -31,7 +31,7 @@ def draw_figures(evidence: Evidence, by_seed: pd.DataFrame, summary: pd.DataFram
         **training_figures(steps, by_seed, of_method),
         "calibration": calibration_figure(steps, of_method),
         "budget": budget_figure(steps, of_method),
-        "pass_at_k": pass_at_figure(evidence.runs, of_method),
+        "pass_at_k": pass_at_figure(evidence.evaluations, of_method),
     }
 
 
