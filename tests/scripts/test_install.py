@@ -131,3 +131,34 @@ def test_flash_attn_is_built_for_no_other_torch(tmp_path):
     command = ["bash", str(ROOT / "scripts/flash_attn.sh")]
     done = subprocess.run(command, env={"PATH": "/usr/bin:/bin"}, text=True, capture_output=True)
     assert done.returncode == 2 and "has no torch of CUDA 13; bash scripts/install_gpu.sh makes" in done.stderr
+
+
+RETRIED = "WARNING: Retrying (Retry(total=0)) after connection broken by 'NewConnectionError(refused)': /flash-attn/"
+NO_MATCH = "ERROR: No matching distribution found for flash-attn==2.8.3"
+
+
+@pytest.mark.parametrize(
+    ("pip", "told", "told_not"),
+    [
+        (f"{RETRIED}\n{NO_MATCH}", f"http://wheels/ cannot be reached; a mirror of it may be given as WHEELHOUSE. pip: "
+                                   f"{RETRIED}", "fits"),
+        (NO_MATCH, f"no wheel of http://wheels/ fits Python 3.11.7 here. pip: {NO_MATCH}", "reached"),
+        ("", "does not work with this torch: ImportError: undefined symbol", "fits"),
+    ],
+)  # fmt: skip
+def test_a_wheelhouse_out_of_reach_is_told_from_one_without_a_fitting_wheel(tmp_path, pip, told, told_not):
+    python = tmp_path / "python"
+    (tmp_path / "said").write_text(f"{pip}\n")
+    python.write_text(f"""#!/bin/bash
+case "$*" in
+    --version) echo Python 3.11.7 ;;
+    *'import flash_attn'*) printf 'Traceback\nImportError: undefined symbol\n' >&2; exit 1 ;;
+    *'-m pip'*) cat {tmp_path}/said >&2; {"exit 1" if pip else "exit 0"} ;;
+esac
+""")
+    python.chmod(0o755)
+    environment = {"PATH": f"{tmp_path}:/usr/bin:/bin", "WHEELHOUSE": "http://wheels/", "CUDA_HOME": str(tmp_path)}
+    command = ["bash", str(ROOT / "scripts/flash_attn.sh")]
+    done = subprocess.run(command, env=environment, text=True, capture_output=True)
+    assert done.returncode == 1 and told in done.stderr and told_not not in done.stderr, done.stderr
+    assert "without a wheel it must be built, which needs the nvcc of CUDA 13" in done.stderr
