@@ -37,6 +37,7 @@ BEGIN = """<!-- made by python -m scripts.reproduce.results --write, of recipes/
 
 Every figure of a method was measured by the runs that "Every seed" lists, on the machines named here.
 A claim that failed is shown as missed. Nothing was measured on a GPU.
+Of [what ran on one](slurm/README.md#what-ran-on-a-gpu) no figure was kept.
 A final accuracy is the mean of a run's last three validations. Brackets are 95 % bootstrap intervals.
 Of three seeds such an interval is their range; it shows how far they lie apart and is no test.
 The time of a step is of timing runs, each alone on the machine beside GRPO's of the same round.
