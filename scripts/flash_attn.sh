@@ -3,12 +3,13 @@
 #   bash scripts/flash_attn.sh
 #   MAX_JOBS=N                     of a build; by default as the cores and the memory of this process's control group allow
 #   FLASH_ATTN_CUDA_ARCHS="80;90"  the architectures of a build
+#   WHEELHOUSE=URL                 where the wheel is looked for; by default verl's
 #   CGROUPS=/sys/fs/cgroup         where control groups are mounted
 # Without it `+actor_rollout_ref.model.override_config.attn_implementation=sdpa` trains, but for a critic.
 set -euo pipefail
 VERSION=2.8.3
 # verl's wheelhouse: built for CUDA 13, torch 2.11, CPython 3.12 on x86-64, as verl 0.9.1's pyproject.toml names it.
-WHEELHOUSE=https://verl-project.github.io/verl-wheelhouse/simple/
+WHEELHOUSE=${WHEELHOUSE:-https://verl-project.github.io/verl-wheelhouse/simple/}
 JOB_GB=10  # the most that a compiler takes which works on two architectures at once
 
 memory_limits() {  # bytes that are available here, and that each control group around this process may have
@@ -39,29 +40,43 @@ jobs() {  # compilers at once
     echo "$cores"
 }
 
-installed() { python -c "import flash_attn, sys; sys.exit(flash_attn.__version__ != '$VERSION')" 2>/dev/null; }
+installed() { python -c "import flash_attn, sys; sys.exit(flash_attn.__version__ != '$VERSION')"; }
+
+wheel() {  # install it; else tell why there is none, with the last words of what failed
+    local said unreached
+    if said=$("${pip[@]}" --only-binary=:all: --index-url "$WHEELHOUSE" "flash-attn==$VERSION" 2>&1); then
+        said=$(installed 2>&1) && return
+        echo "  the wheel of $WHEELHOUSE does not work with this torch: ${said##*$'\n'}" >&2
+        return 1
+    fi
+    # Of a place that it cannot reach pip says in the end, too, that no distribution matches.
+    unreached=$(grep -E 'Retrying|Could not fetch|[Cc]onnection|[Tt]imed out|HTTP error' <<< "$said" | tail -n 1) || true
+    if [ -n "$unreached" ]; then
+        echo "  $WHEELHOUSE cannot be reached; a mirror of it may be given as WHEELHOUSE. pip: $unreached" >&2
+    else
+        echo "  no wheel of $WHEELHOUSE fits $(python --version) here. pip: ${said##*$'\n'}" >&2
+    fi
+    return 1
+}
 
 main() {
     local pip=(python -m pip install --disable-pip-version-check --quiet --no-deps)
-    ! installed || return 0
+    ! installed 2>/dev/null || return 0
     python -c 'import sys, torch; sys.exit(not (torch.version.cuda or "").startswith("13."))' 2>/dev/null || {
         echo "flash_attn.sh: $(command -v python || echo "no python") has no torch of CUDA 13; bash scripts/install_gpu.sh" \
             "makes an environment that has it" >&2
         exit 2
     }
     echo "flash-attn $VERSION:"
-    if "${pip[@]}" --only-binary=:all: --index-url "$WHEELHOUSE" "flash-attn==$VERSION" 2>/dev/null && installed; then
-        echo "  verl's wheel"
-        return
-    fi
+    ! wheel || { echo "  verl's wheel"; return; }
     command -v nvcc >/dev/null || [ -x "${CUDA_HOME:-/usr/local/cuda}/bin/nvcc" ] || {
-        echo "  no wheel fits $(python --version) here, and a build needs the nvcc of CUDA 13: install the toolkit, load" \
-            "its module, or use the image of recipes/containers; without flash-attn add" \
+        echo "  without a wheel it must be built, which needs the nvcc of CUDA 13: install the toolkit, load its module," \
+            "or use the image of recipes/containers; without flash-attn add" \
             "+actor_rollout_ref.model.override_config.attn_implementation=sdpa to a recipe" >&2
         exit 1
     }
     export MAX_JOBS=${MAX_JOBS:-$(jobs)} NVCC_THREADS=2 FLASH_ATTN_CUDA_ARCHS=${FLASH_ATTN_CUDA_ARCHS:-80;90}
-    echo "  no wheel fits; building it for $FLASH_ATTN_CUDA_ARCHS with $MAX_JOBS compilers at once, an hour or so"
+    echo "  building it for $FLASH_ATTN_CUDA_ARCHS with $MAX_JOBS compilers at once, an hour or so"
     "${pip[@]}" wheel packaging ninja psutil einops
     FLASH_ATTENTION_FORCE_BUILD=TRUE "${pip[@]}" --no-build-isolation --no-binary=flash-attn "flash-attn==$VERSION"
 }
@@ -69,5 +84,5 @@ main() {
 case ${1:-} in
     '') main ;;
     jobs) jobs ;;
-    *) sed -n '2,7s/^# *//p' "$0" >&2; exit 2 ;;
+    *) sed -n '2,8s/^# *//p' "$0" >&2; exit 2 ;;
 esac

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Makes .venv for GPUs: CUDA 13 with vLLM and all else as recipes/locks/gpu.txt has it, then flash-attn.
 #   bash scripts/install_gpu.sh && source .venv/bin/activate
+#   VENV=.venv-gpu     another folder, beside the .venv of scripts/quickstart.sh, whose packages are those of CPUs
 #   PYTHON=python3.12  the interpreter (3.11 or 3.12; flash-attn has a wheel for 3.12 alone)
 #   LOCK=sglang        SGLang in vLLM's place
 #   DRIVER=any         do not ask for the driver: it is another machine's
@@ -22,10 +23,11 @@ check_driver() {
 }
 
 # There is a wheel of flash-attn for it, and none for 3.11.
-[ -n "${PYTHON:-}" ] || ! command -v python3.12 >/dev/null || PYTHON=python3.12
+[ -n "${PYTHON:-}" ] || [ -d "${VENV:-.venv}" ] || ! command -v python3.12 >/dev/null || PYTHON=python3.12
 LOCK=${LOCK:-gpu}
 [ "$LOCK" != cpu ] || { echo "LOCK=cpu is of scripts/quickstart.sh; give gpu or sglang" >&2; exit 2; }
 [ "${DRIVER:-}" = any ] || check_driver
 source scripts/install.sh
+check_cuda_torch
 bash scripts/flash_attn.sh
-echo "Ready: source .venv/bin/activate"
+echo "Ready: source $VENV/bin/activate"

@@ -9,7 +9,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 if [ -z "${VIRTUAL_ENV:-}" ]; then
     case " $* " in
-        *' gpu '*) source .venv/bin/activate ;;  # recipes/slurm/README.md says how it is made
+        *' gpu '*) source "${VENV:-.venv}/bin/activate" ;;  # recipes/slurm/README.md says how it is made
         *) source scripts/install.sh ;;
     esac
 fi

@@ -37,6 +37,7 @@ BEGIN = """<!-- made by python -m scripts.reproduce.results --write, of recipes/
 
 Every figure of a method was measured by the runs that "Every seed" lists, on the machines named here.
 A claim that failed is shown as missed. Nothing was measured on a GPU.
+Of [what ran on one](slurm/README.md#what-ran-on-a-gpu) no figure was kept.
 A claim is met if its whole interval is at or above the target, and missed if all of it is below.
 It is unclear where the interval holds the target, or where there is none.
 A final accuracy is the mean of a run's last three validations.

@@ -4,10 +4,10 @@ import json
 
 import pytest
 
-from tests.launches import plain_config
+from tests.launches import ROOT, plain_config
 from tests.refusals import changed, refused
 from verl_dots.launch import attention_checks
-from verl_dots.launch.attention_checks import KEY, check_attention
+from verl_dots.launch.attention_checks import KEY, SCRIPT, VERSION, WHEELHOUSE, check_attention, install_command
 
 pytestmark = pytest.mark.usefixtures("cpu_environment")
 ACTOR, SDPA = "actor_rollout_ref.actor", f"{KEY}=sdpa"
@@ -23,7 +23,7 @@ def config(tmp_path, monkeypatch):
 
 
 def test_flash_attention_must_be_installed_where_it_is_asked_for(config, monkeypatch):
-    with refused(KEY, "machine", "flash-attn==2.8.3", "sdpa"):
+    with refused(KEY, "machine", "not installed; bash scripts/flash_attn.sh, or", "sdpa"):
         check_attention(config)
     monkeypatch.setattr(attention_checks, "has_flash_attention", lambda: True)
     check_attention(config)
@@ -41,3 +41,11 @@ def test_another_attention_is_warned_of(config, caplog):
     caplog.clear()
     check_attention(changed(config, [SDPA, f"{ACTOR}.ppo_max_token_len_per_gpu=4096"]))
     assert "2.5 GB more" in caplog.text
+
+
+def test_the_advice_is_a_limited_build_or_a_wheel_and_of_the_scripts_version(tmp_path):
+    assert install_command(ROOT) == "bash scripts/flash_attn.sh"
+    text = (ROOT / SCRIPT).read_text()
+    assert f"\nVERSION={VERSION}\n" in text and WHEELHOUSE in text
+    wheel = install_command(tmp_path)  # as in site-packages, where no script is
+    assert wheel == f"pip install --no-deps --only-binary=:all: --index-url {WHEELHOUSE} flash-attn=={VERSION}"

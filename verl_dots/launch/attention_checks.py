@@ -15,7 +15,23 @@ from verl_dots.training.parts import attention_of, has_critic, tokens_of
 logger = logging.getLogger(__name__)
 
 KEY = "actor_rollout_ref.model.override_config.attn_implementation"
-INSTALL = "pip install --no-build-isolation flash-attn==2.8.3"
+SCRIPT = "scripts/flash_attn.sh"  # of a checkout: verl's wheel, or a build that the memory has room for
+# Both as that script has them.
+VERSION, WHEELHOUSE = "2.8.3", "https://verl-project.github.io/verl-wheelhouse/simple/"
+
+
+def install_command(root: Path) -> str:
+    """How flash-attn is installed without an unlimited build.
+
+    Args:
+        root: the folder that holds the package: a checkout, or site-packages.
+    """
+    if (root / SCRIPT).is_file():
+        return f"bash {SCRIPT}"
+    return f"pip install --no-deps --only-binary=:all: --index-url {WHEELHOUSE} flash-attn=={VERSION}"
+
+
+INSTALL = install_command(Path(__file__).parents[2])
 
 
 def has_flash_attention() -> bool:

@@ -1,11 +1,13 @@
 """The part of the results' document, and the figure, of measurements by hand."""
 
 import json
+import subprocess
+import sys
 
 import pytest
 
 from scripts.driver import figure, page
-from scripts.driver.meters import AWAY
+from scripts.driver.meters import AWAY, COLLECTION
 from tests.scripts.driver.test_growth import cell
 from tests.test_documents import MOST_WORDS, sentences, words
 
@@ -43,9 +45,56 @@ def test_stages_that_grow_faster_than_the_bound_are_named_in_plain_sentences(kep
     cells = [cell(rows, 2048, **{name: of(rows) for name, of in faster.items()}) for rows in (1024, 4096)]
     kept.write_text(json.dumps({"machine": "a processor, 2 cores", "cells": cells}))
     text = page.section(kept)
-    assert "Exponents above 1.3:\n\n- stage 0 (seconds with rows)\n" in text
-    assert text.count("- stage ") == 40 and "No stage's" not in text
+    told = text.partition("### Exponents above 1.3\n")[2]
+    assert told.count("\n| stage ") == 40 + 1 and "No stage's" not in text  # and the heads
+    (row,) = [line for line in told.splitlines() if line.startswith("| stage 0 ")]
+    # (1,024 / 1,024)^2 and (4,096 / 1,024)^2 seconds; 40 stages of 16 s make a step.
+    assert [each.strip() for each in row.split("|")[2:-1]] == [
+        "rollouts, at 2,048 tokens", "1,024: 1.000 s; 4,096: 16.000 s", "2.00", "2.00", "2.5%",
+    ]  # fmt: skip
     assert [each for each in sentences(text) if words(each) > MOST_WORDS] == []
+
+
+def test_memory_that_grows_faster_than_the_bound_is_told_in_gibibytes():
+    cells = [cell(rows, 2048, driver_peak=rows * rows << 8, a=1.0) for rows in (1024, 4096)]
+    (row,) = page.faster_table(cells).sections[0].rows
+    assert row == ("driver", "rollouts, at 2,048 tokens", "1,024: 0.250 GiB; 4,096: 4.000 GiB", "2.00", "2.00", "")
+    assert page.faster_table(CELLS) is None
+
+
+def test_growth_that_was_looked_into_has_its_reason(kept):
+    seconds = {COLLECTION: lambda rows: rows**2, "state: read": lambda rows: rows**1.5, "other": lambda rows: rows**2}
+    cells = [
+        cell(rows, 2048, replay=rows << 20, **{name: of(rows / 1024) for name, of in seconds.items()})
+        for rows in (1024, 4096)
+    ]
+    kept.write_text(json.dumps({"machine": "a processor, 2 cores", "cells": cells}))
+    text = page.section(kept)
+    assert text.count("\n- **") == 2 and f"- **{COLLECTION}**: a full pass looks at every container" in text
+    # 4^1.5 the seconds of 4 times the bytes.
+    assert "- **state: read**: over all sizes its seconds have an exponent of 1.50 with the bytes" in text
+    assert "1,024 to 4,096 MiB" in text
+    assert [one for one in sentences(text) if words(one) > MOST_WORDS] == []
+
+
+PASSES = """
+import gc
+def looked_at(made):
+    kept, looks = [], []
+    look = lambda moment, about: looks.append(len(kept)) if (moment, about["generation"]) == ("start", 2) else None
+    gc.collect(); gc.freeze(); gc.collect()
+    gc.callbacks.append(look)
+    for _ in range(made): kept.append([])
+    gc.callbacks.remove(look)
+    return sum(looks) / made
+print(looked_at(150_000), looked_at(600_000))
+"""
+
+
+def test_full_passes_look_at_more_of_more_containers_and_at_five_times_as_many_at_most():
+    done = subprocess.run([sys.executable, "-c", PASSES], capture_output=True, text=True, check=True)
+    few, many = map(float, done.stdout.split())
+    assert few == pytest.approx(0.6, abs=0.3) and many == pytest.approx(2.3, abs=0.7) and many <= 5
 
 
 def test_a_measured_size_is_not_reckoned(kept):
