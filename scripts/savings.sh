@@ -1,9 +1,8 @@
 #!/usr/bin/env bash
-# What each way to a cheaper step brings on the testbed: the runs of recipes/evidence/savings.yaml, on a pool of which the
-# model first solves 40 % always, 40 % never and 20 % sometimes.
-#   bash scripts/savings.sh              accuracies and tokens, a seed after the other; run again, it resumes: 90 minutes
-#   bash scripts/savings.sh --time       seconds of a step, with nothing else on the machine: a minute a method and seed
-#   python -m scripts.savings_results --measure --write               the table and the figure of both
+# What each way to a cheaper step brings on the testbed: the runs of recipes/evidence/savings.yaml.
+#   bash scripts/savings.sh              accuracies and tokens, a seed after the other; run again, it resumes: an hour
+#   bash scripts/savings.sh --time       seconds of a step, with nothing else on the machine: a minute a method and round
+#   python -m scripts.savings_results --keep runs/savings --write     the tables and the figure of both
 #   SEEDS="1 2 3"  STEPS=30  ONLY="grpo dots_rr"
 set -euo pipefail
 cd "$(dirname "$0")/.."

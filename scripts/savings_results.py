@@ -1,180 +1,163 @@
-"""Table and figure of scripts/savings.sh: `python -m scripts.savings_results [--measure] [--write]`.
+"""What each way to a cheaper step brings: `python -m scripts.savings_results [--keep RUNS] [--write]`.
 
---measure reads the runs and writes recipes/cpu/savings.csv. --write puts the table of that file into
-recipes/cpu/README.md and draws recipes/cpu/savings.svg. With neither: exit 1 if the table is not the one of the data.
+--keep reads run folders of scripts/savings.sh into recipes/evidence/savings, as small tables. Runs that are kept there
+stay, but for those of the same combination, method, seed and kind. --write puts their tables into
+recipes/evidence/SAVINGS.md and draws recipes/evidence/savings.svg. With neither: exit 1 if the document has others.
 
-A seed of a method is compared with the same seed of GRPO: the steps after which its validation, a trailing mean of
-three, first has 75 and 90 % of GRPO's gain, and GRPO's final accuracy. Seconds of a step are of the runs with --time.
-The time to an accuracy is steps times seconds of a step, as a multiple of GRPO's.
+The runs of cpu.yaml that are kept in recipes/evidence/results count as well: GRPO's are the baseline.
 """
 
-import argparse
-import csv
-from collections.abc import Mapping, Sequence
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
-from scripts.sections import settle, with_section
-from verl_dots.reporting import summary
-from verl_dots.reporting.comparison import MethodSummary
-from verl_dots.reporting.metric_means import seconds_per_step
-from verl_dots.reporting.runs import Run, group_by_name, read_run
-from verl_dots.reporting.selection import select
+from scripts.reproduce.matrix import Matrix, read_matrix
+from scripts.reproduce.pairs import beside
+from scripts.reproduce.results import without_root
+from scripts.savings_figure import draw
+from scripts.sections import asked, settle, with_section
+from verl_dots.evidence import rendering, saved, summary_cells
+from verl_dots.evidence.cells import Cell, Column, Figure, Missing, Section, Table, Why
+from verl_dots.evidence.curves import smoothed_curves
+from verl_dots.evidence.measures import OVERALL
+from verl_dots.evidence.measuring import Measured, measure
+from verl_dots.evidence.merging import merged
+from verl_dots.evidence.methods import BASELINE
+from verl_dots.evidence.read import read_evidence
+from verl_dots.evidence.records import ACCURACY_RUN, Evidence
+from verl_dots.reporting.validation_curves import crossing
 
-ROOT = Path(__file__).parents[1]
-FOLDER = ROOT / "recipes/cpu"
-DATA, FIGURE, DOCUMENT = FOLDER / "savings.csv", FOLDER / "savings.svg", FOLDER / "README.md"
-RUNS = Path("runs/savings/skewed")  # of scripts/savings.sh
-SCRIPT, SECTION, BASELINE = "scripts/savings_results.py", "savings", "grpo"
-NOTHING = "–"
-# heading -> columns of the data: a figure, its standard deviation, or of how many seeds it is
-COLUMNS = {
-    "method": ("method",),
-    "final (%)": ("final", "final_sd"),
-    "effective groups (%)": ("effective",),
-    "tokens of a step": ("step_tokens",),
-    "time of a step": ("step_time", "step_time_sd"),
-    "steps to 75 % of GRPO's gain": ("to_75", "to_75_sd"),
-    "to 90 %": ("to_90", "to_90_sd"),
-    "to its final accuracy": ("to_final", "to_final_sd"),
-    "time to 75 %": ("time_75",),
-    "time to 90 %": ("time_90",),
-    "tokens to 90 %": ("tokens_90",),
-}
-MILESTONES = {"75": 0.75, "90": 0.9}
+FOLDER = Path(__file__).parents[1] / "recipes/evidence"
+MATRIX, RESULTS, KEPT = FOLDER / "savings.yaml", FOLDER / "results", FOLDER / "savings"
+DOCUMENT, FIGURE = FOLDER / "SAVINGS.md", FOLDER / "savings.svg"
+SCRIPT = "python -m scripts.savings_results"
+TARGETS = {"75 % of GRPO's gain": 0.75, "GRPO's final accuracy": 1.0}
 
 
-def reached(method: MethodSummary) -> dict[str, float]:
-    """Steps and tokens of one seed until it has parts of the baseline's gain, and all of it; NaN for never."""
-    places = {name: next(m.reach for m in method.milestones if m.share == share) for name, share in MILESTONES.items()}
-    places["final"] = method.reach
-    steps = {f"to_{name}": reach.steps if reach else np.nan for name, reach in places.items()}
-    return steps | {f"tokens_{name}": reach.tokens if reach else np.nan for name, reach in places.items()}
-
-
-def by_seed(groups: Mapping[str, Sequence[Run]]) -> pd.DataFrame:
-    """A row for each method and seed, compared with the baseline's run of that seed."""
-    rows = []
-    for run in groups[BASELINE]:
-        same = {name: [other for other in runs if other.seed == run.seed] for name, runs in groups.items()}
-        for method in summary.compare({name: runs for name, runs in same.items() if runs}, BASELINE).methods:
-            figures = {"final": method.final.mean, "effective": method.effective_groups, "tokens": method.tokens}
-            rows.append({"method": method.name, "seed": run.seed, **figures, **reached(method)})
-    return pd.DataFrame(rows)
-
-
-def measure(runs: Path, times: Path) -> list[dict[str, str]]:
-    """The rows of the data. A figure that a seed has not is none of the method: a mean of the others would mislead."""
-    groups = select(sorted(path for path in runs.iterdir() if path.is_dir() and path != times)).groups
-    seeds = by_seed(groups)
-    timed = group_by_name([read_run(path) for path in sorted(times.iterdir()) if path.is_dir()])
-    seconds = {name: {run.seed: seconds_per_step(run.rows) for run in of_name} for name, of_name in timed.items()}
-    grpo = seeds[seeds.method == BASELINE]
-    found = []
-    for name in [BASELINE, *(name for name in groups if name != BASELINE)]:
-        of = seeds[seeds.method == name]
-        same = grpo[grpo.seed.isin(of.seed)]
-        ratios = [of_seed / seconds[BASELINE][seed] for seed, of_seed in seconds.get(name, {}).items()]
-        step_time = float(np.mean(ratios)) if ratios else np.nan
-        row = {"method": name, "seeds": str(len(of))}
-        row |= written("final", 100 * of.final, 1) | {"effective": number(100 * of.effective.mean(), 0)}
-        row |= {"step_tokens": number(of.tokens.mean() / same.tokens.mean(), 2)}
-        row |= written("step_time", pd.Series(ratios, dtype=float), 2)
-        for place in ("75", "90", "final"):
-            row |= written(f"to_{place}", of[f"to_{place}"], 1)
-            part = of[f"to_{place}"].mean(skipna=False) / same[f"to_{place}"].mean(skipna=False)
-            row[f"time_{place}"] = number(part * step_time, 2)
-            of_tokens = of[f"tokens_{place}"].mean(skipna=False) / same[f"tokens_{place}"].mean(skipna=False)
-            row[f"tokens_{place}"] = number(of_tokens, 2)
-        row["reached_final"] = str(int(of.to_final.notna().sum()))
-        found.append(row)
-    return found
-
-
-def number(value: float, digits: int) -> str:
-    """A figure as text; empty for none."""
-    return "" if np.isnan(value) else f"{value:.{digits}f}"
-
-
-def written(name: str, values: pd.Series, digits: int) -> dict[str, str]:
-    """Mean and sample standard deviation as texts."""
-    mean = values.mean(skipna=False) if len(values) else np.nan
-    return {name: number(mean, digits), f"{name}_sd": number(values.std(skipna=False), digits)}
-
-
-def table(rows: Sequence[Mapping[str, str]]) -> str:
-    """The markdown table; where not all seeds reach GRPO's final accuracy it says how many do."""
-    lines = ["| " + " | ".join(COLUMNS) + " |", "|---" + "|---:" * (len(COLUMNS) - 1) + "|"]
-    for row in rows:
-        cells = [" ± ".join(row[name] for name in names if row[name]) or NOTHING for names in COLUMNS.values()]
-        cells[0] = f"`{cells[0]}`"
-        if not row["to_final"]:
-            cells[list(COLUMNS).index("to its final accuracy")] = f"{row['reached_final']} of {row['seeds']} seeds"
-        lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join(lines) + "\n"
-
-
-def draw(rows: Sequence[Mapping[str, str]], file: Path) -> None:
-    """Time and tokens to 90 % of GRPO's gain, as multiples of GRPO's; a cross is one that not all seeds reach."""
-    from matplotlib import rc_context
-    from matplotlib.figure import Figure
-
-    with rc_context({"svg.fonttype": "none", "svg.hashsalt": "verl_dots", "font.size": 9}):
-        figure = Figure(figsize=(8, 3.8), layout="constrained")
-        axes = figure.subplots(1, 2, sharey=True)
-        names = [row["method"] for row in rows][::-1]
-        for panel, (what, colours) in zip(
-            axes, {"time": ("#a6cee3", "#1f78b4"), "tokens": ("#fdbf6f", "#ff7f00")}.items(), strict=True
-        ):
-            for place, share, colour in ((0.2, "75", colours[0]), (-0.2, "90", colours[1])):
-                values = [float(row[f"{what}_{share}"] or "nan") for row in rows][::-1]
-                lines = [line + place for line in range(len(rows))]
-                bars = panel.barh(lines, values, height=0.38, color=colour, label=f"to {share} % of GRPO's gain")
-                texts = ["" if np.isnan(value) else f"{value:.2f}" for value in values]
-                panel.bar_label(bars, texts, fontsize=6.5, padding=1)
-                never = [line for line, value in zip(lines, values, strict=True) if np.isnan(value)]
-                panel.plot([0.03] * len(never), never, "x", color=colour, markersize=5)
-            panel.axvline(1, color="#666666", linewidth=0.8)
-            panel.set(xlabel=f"{what}, GRPO = 1; x: not every seed gets there")
-            panel.legend(fontsize=7, frameon=False, loc="lower center", bbox_to_anchor=(0.5, 1), ncols=2)
-            panel.spines[["top", "right"]].set_visible(False)
-            panel.margins(x=0.12)
-        axes[0].set_yticks(range(len(rows)), names)
-        figure.savefig(file, metadata={"Date": None})
-
-
-def main(arguments: list[str] | None = None) -> int:
-    """Measure, write, or compare the table."""
-    parser = argparse.ArgumentParser(prog="python -m scripts.savings_results", description=__doc__.splitlines()[0])
-    parser.add_argument(
-        "--measure", action="store_true", help="read the runs into recipes/cpu/savings.csv (default: take it as it is)"
+def evidence_of(matrix: Matrix) -> Evidence:
+    """The kept runs of a matrix's methods and combinations: of cpu.yaml's those for accuracy, for times are compared
+    within the rounds of one machine."""
+    kept = saved.load(RESULTS)
+    kept = Evidence(*(table[table.kind == ACCURACY_RUN].reset_index(drop=True) for table in (kept.steps, kept.runs)))
+    kept = merged(kept, saved.load(KEPT)) if saved.is_saved(KEPT) else kept
+    steps, runs = (
+        table[table.method.isin(matrix.methods) & table.combination.isin(matrix.combinations)].reset_index(drop=True)
+        for table in (kept.steps, kept.runs)
     )
-    parser.add_argument(
-        "--write", action="store_true", help="put the table into recipes/cpu/README.md and draw (default: compare)"
-    )
-    parser.add_argument(
-        "--runs", type=Path, default=RUNS, help="folder of the runs, with --measure (default: %(default)s)"
-    )
-    parser.add_argument(
-        "--times",
-        type=Path,
-        default=RUNS / "time",
-        help="folder of the timing runs, with --measure (default: %(default)s)",
-    )
-    options = parser.parse_args(arguments)
-    if options.measure:
-        rows = measure(options.runs, options.times)
-        with DATA.open("w", newline="") as file:
-            writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(rows)
-    with DATA.open(newline="") as file:
-        rows = list(csv.DictReader(file))
+    return Evidence(steps, runs)
+
+
+def where(matrix: Matrix) -> str:
+    """The combination whose figures are shown: the mean of all, or the only one."""
+    return OVERALL if len(matrix.combinations) > 1 else next(iter(matrix.combinations))
+
+
+def base_of(name: str, matrix: Matrix) -> str:
+    """The method of the matrix that another is a change of: that of its recipe, otherwise the baseline."""
+    recipe = matrix.methods[name].recipe
+    return recipe if recipe in matrix.methods and recipe != name else BASELINE
+
+
+def accuracy_table(measured: Measured, matrix: Matrix) -> Table:
+    """What a change makes of accuracy, tokens and the time of a step."""
+    columns = (
+        Column("method"), Column("a change of"), Column("final accuracy", "%", digits=1),
+        Column("above that one", "points", digits=1), Column("better in"), Column("above GRPO", "points", digits=1),
+        Column("above GRPO at equal tokens", "points", digits=1), Column("effective groups", "%", digits=0),
+    )  # fmt: skip
+    rows = tuple(_accuracy_row(name, measured, matrix) for name in names_of(measured, matrix))
+    return Table("accuracy", "Accuracy", columns, (Section("", rows),))
+
+
+def _accuracy_row(name: str, measured: Measured, matrix: Matrix) -> tuple[Cell, ...]:
+    def cell(of: str) -> Cell:
+        return summary_cells.figure(measured.summary, where(matrix), name, of, 100.0)
+
+    final, effective = cell("final_accuracy"), _plain(cell("effective_groups"))
+    if name == BASELINE:
+        return f"`{name}`", "", final, "", "", "", "", effective
+    base = base_of(name, matrix)
+    points, *_, better = beside(name, base, measured.by_seed) or ("", "")
+    return (
+        f"`{name}`", f"`{base}`", final, points, better, cell("difference"), cell("difference_at_tokens"), effective,
+    )  # fmt: skip
+
+
+def _plain(cell: Cell) -> Cell:
+    return replace(cell, low=None, high=None) if isinstance(cell, Figure) else cell
+
+
+def mean_curves(evidence: Evidence) -> dict[str, pd.DataFrame]:
+    """Of each method the validation curve and what was generated until each step, as means over its runs."""
+    curves = smoothed_curves(evidence).groupby(["method", "step"], sort=False)
+    means = curves[["accuracy", "generated_tokens"]].mean().reset_index()
+    return {name: of.sort_values("step") for name, of in means.groupby("method")}
+
+
+def costs_to(share: float, curve: pd.DataFrame, of_baseline: pd.DataFrame) -> dict[str, float] | None:
+    """Steps and tokens that a mean curve takes to a share of the baseline's gain; None where it does not get there."""
+    first, final = of_baseline.accuracy.iloc[0], of_baseline.accuracy.iloc[-1]
+    # The end itself, not its sum, which may be above it by rounding.
+    place = crossing(curve.accuracy.to_numpy(float), final if share == 1 else first + share * (final - first))
+    return place and {name: place.of(curve[name].to_numpy(float)) for name in ("step", "generated_tokens")}
+
+
+def cost_table(evidence: Evidence, measured: Measured, matrix: Matrix) -> Table:
+    """What a method costs on the way to parts of what GRPO learns, as multiples of GRPO's cost, of the mean curves.
+
+    A curve of means, for a mean over the runs that get there would favour the method of which fewer do.
+    """
+    columns = [Column("method"), Column("tokens of a step"), Column("time of a step")]
+    for goal in TARGETS:
+        columns += [Column(f"{what} to {goal}") for what in ("steps", "time", "tokens")]
+    columns.append(Column("runs that get there"))
+    curves = mean_curves(evidence)
+    rows = tuple(_cost_row(name, curves, measured.summary, where(matrix)) for name in names_of(measured, matrix))
+    return Table("costs", "Costs", tuple(columns), (Section("", rows),))
+
+
+def _cost_row(name: str, curves: dict[str, pd.DataFrame], summary: pd.DataFrame, place: str) -> tuple[Cell, ...]:
+    time = _plain(summary_cells.figure(summary, place, name, "step_ratio"))
+    ends = [curves[one].generated_tokens.iloc[-1] for one in (name, BASELINE)]
+    cells = [Figure(ends[0] / ends[1]), time if isinstance(time, Figure) else Missing(Why.NOT_MEASURED)]
+    for share in TARGETS.values():
+        costs, of_grpo = (costs_to(share, curves[one], curves[BASELINE]) for one in (name, BASELINE))
+        if costs is None or of_grpo is None:
+            cells += [Missing(Why.NOT_REACHED)] * 3
+            continue
+        steps, tokens = (costs[of] / of_grpo[of] for of in ("step", "generated_tokens"))
+        cells += [Figure(steps), Figure(steps * time.value) if isinstance(time, Figure) else cells[1], Figure(tokens)]
+    return f"`{name}`", *cells, summary_cells.reached(summary, place, name)
+
+
+def names_of(measured: Measured, matrix: Matrix) -> Iterator[str]:
+    """Methods in the order of the matrix, of those that have runs of every combination."""
+    there = measured.by_seed.groupby("method").combination.nunique()
+    return (name for name in matrix.methods if there.get(name) == len(matrix.combinations))
+
+
+def text_of(tables: Sequence[Table]) -> str:
+    """The tables as the document has them, one below the other."""
+    return "\n".join(rendering.markdown(table).partition("\n\n")[2].strip() + "\n" for table in tables)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Keep, write, or compare."""
+    options = asked(__doc__, arguments, keep=("RUNS", "add these runs to recipes/evidence/savings"))
+    if options.keep:
+        new = without_root(read_evidence(options.keep), options.keep)
+        saved.save(merged(saved.load(KEPT), new) if saved.is_saved(KEPT) else new, KEPT)
+    matrix = read_matrix(MATRIX)
+    evidence = evidence_of(matrix)
+    measured = measure(evidence, stand_in=False)
+    tables = (accuracy_table(measured, matrix), cost_table(evidence, measured, matrix))
     if options.write:
-        draw(rows, FIGURE)
-    return settle(DOCUMENT, with_section(DOCUMENT, SECTION, SCRIPT, table(rows)), options.write)
+        draw(measured.summary, where(matrix), list(names_of(measured, matrix)), FIGURE)
+    return settle(DOCUMENT, with_section(DOCUMENT, "savings", SCRIPT, text_of(tables)), options.write)
 
 
 if __name__ == "__main__":

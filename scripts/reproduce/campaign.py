@@ -25,7 +25,7 @@ from verl_dots.guard import die_with_parent
 
 POLL_SECONDS = 0.5
 STOP_SECONDS = 3600.0  # that a run has for its step and its checkpoint
-STOP_FILE, LOG_FILE = "stop", "output.log"
+STOP_FILE, LOG_FILE, EVALUATION_LOG = "stop", "output.log", "evaluation.log"
 
 
 class Stopped(Exception):
@@ -50,6 +50,7 @@ class Campaign:
     jobs: int = 1
     keep_checkpoints: bool = False
     failed: dict[str, str] = field(default_factory=dict)
+    _evaluating: set[Planned] = field(default_factory=set)
 
     @property
     def stop_file(self) -> Path:
@@ -106,6 +107,9 @@ class Campaign:
                     active[run] = self._start_run(run)
                 for run in [run for run, process in active.items() if process.poll() is not None]:
                     status = active.pop(run).returncode
+                    if self._is_evaluated_next(run, status, stopping):
+                        active[run] = self._start_run(run)
+                        continue
                     rest = [*waiting, *active, *(run for run in others if not plan.finished(self.root / run.folder))]
                     left, there = self._left(rest, [*runs, *others]), len(runs) - len(waiting) - len(active)
                     bar.update(task, completed=there, left=left)
@@ -120,17 +124,27 @@ class Campaign:
         if (difference := plan.of_other_settings(run, self.root / run.folder)) is not None:
             self._fail(str(run), f"{run.folder} is of another run: {difference}; remove it to run it again")
             return False
-        return not plan.finished(self.root / run.folder)
+        folder = self.root / run.folder
+        return not plan.finished(folder) or plan.to_evaluate(run, folder)
+
+    def _is_evaluated_next(self, run: Planned, status: int, stopping: bool) -> bool:
+        """Whether what has ended was the training of a run that is to be evaluated, too."""
+        ended_well = not (status or stopping or run in self._evaluating)
+        return ended_well and plan.to_evaluate(run, self.root / run.folder)
 
     def _start_run(self, run: Planned) -> subprocess.Popen:
+        """Its training or, where that is finished, its evaluation."""
         folder = self.root / run.folder
+        if plan.finished(folder):
+            self._evaluating.add(run)
+            return self._start(list(run.evaluation), {}, folder / EVALUATION_LOG)
         (folder / STOP_FILE).unlink(missing_ok=True)
         plan.record_command(run, folder)
         return self._start(list(run.command), {**run.variables, "RUN": str(run.folder)}, folder / LOG_FILE)
 
     def _ended(self, run: Planned, status: int, stopping: bool, told: str) -> None:
-        folder = self.root / run.folder
-        if plan.finished(folder):
+        folder, evaluated = self.root / run.folder, run in self._evaluating
+        if plan.finished(folder) and not (evaluated and status):
             if not self.keep_checkpoints:
                 remove_checkpoints(folder)
             taken = plan.seconds_taken(folder)
@@ -138,10 +152,13 @@ class Campaign:
         elif stopping:
             self.console.print(f"{run}: stopped")
         else:
-            self._fail(str(run), f"status {status}: {_end_of(folder / LOG_FILE)} ({run.folder / LOG_FILE})")
+            log = EVALUATION_LOG if evaluated else LOG_FILE
+            self._fail(str(run), f"status {status}: {_end_of(folder / log)} ({run.folder / log})")
 
     def _ask_to_stop(self, active: Mapping[Planned, subprocess.Popen]) -> None:
-        for run in active:
+        for run, process in active.items():
+            if run in self._evaluating:  # which resumes, whatever ended it
+                process.terminate()
             (self.root / run.folder / STOP_FILE).touch()
 
     def _left(self, rest: Sequence[Planned], runs: Sequence[Planned]) -> str:
@@ -195,9 +212,16 @@ def needed_inputs(matrix: Matrix) -> list[Input]:
 
 
 def remove_checkpoints(folder: Path) -> None:
-    """Take verl's checkpoints out of the folder of a finished run."""
-    for checkpoint in folder.glob("global_step_*"):
-        shutil.rmtree(checkpoint)
+    """Take verl's checkpoints out of the folder of a finished run; what an evaluation came to stays."""
+    for checkpoint in folder.glob(plan.CHECKPOINTS):
+        kept = checkpoint / plan.EVALUATION
+        for path in [*checkpoint.iterdir(), *kept.parent.glob("*")]:
+            if path.is_dir() and path != kept.parent:
+                shutil.rmtree(path)
+            elif path.is_file() and path != kept:
+                path.unlink()
+        if not kept.exists():
+            shutil.rmtree(checkpoint)
     (folder / "latest_checkpointed_iteration.txt").unlink(missing_ok=True)
 
 

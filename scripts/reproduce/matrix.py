@@ -29,6 +29,18 @@ class Timing:
 
 
 @dataclass(frozen=True)
+class Evaluating:
+    """`methods` whose accuracy runs are evaluated at their end, by so many `rollouts` a validation question.
+
+    `overrides` are of `verl_dots.evaluate`, below those of a combination.
+    """
+
+    methods: tuple[str, ...]
+    rollouts: int
+    overrides: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Method:
     """A recipe of recipes/cpu, and the overrides that make it this method; `timed` are of its timing runs alone."""
 
@@ -85,7 +97,7 @@ class Input:
 
 @dataclass(frozen=True)
 class Matrix:
-    """A file: `name` is that of the file; `quick` narrows it down, see `quickened`."""
+    """A file: `name` is that of the file; `quick` narrows it down, see `quickened`; without `evaluate` no run is."""
 
     name: str
     methods: Mapping[str, Method]
@@ -94,6 +106,7 @@ class Matrix:
     time: Timing
     inputs: Mapping[str, Input]
     quick: Mapping[str, Any]
+    evaluate: Evaluating | None = None
 
 
 def read_matrix(path: Path) -> Matrix:
@@ -103,7 +116,7 @@ def read_matrix(path: Path) -> Matrix:
         MatrixError: an unknown or missing entry, or one of another type.
     """
     found = _load(path)
-    _require(str(path), found, {"seeds", "methods", "time", "combinations"}, {"quick"})
+    _require(str(path), found, {"seeds", "methods", "time", "combinations"}, {"quick", "evaluate"})
     inputs_file = path.with_name(INPUTS)
     methods = {
         name: Method(name, **_texts(f"{path}: methods.{name}", {"recipe": name} | (given or {}), Method, {"name"}))
@@ -121,7 +134,8 @@ def read_matrix(path: Path) -> Matrix:
         require_known(f"{inputs_file}: {one.path}.needs", one.needs, inputs)
     time = _texts(f"{path}: time", found["time"], Timing, set())
     quick = _quick(f"{path}: quick", found.get("quick") or {}, methods, combinations)
-    return Matrix(path.stem, methods, combinations, tuple(found["seeds"]), Timing(**time), inputs, quick)
+    evaluate = _evaluating(f"{path}: evaluate", found.get("evaluate"), methods)
+    return Matrix(path.stem, methods, combinations, tuple(found["seeds"]), Timing(**time), inputs, quick, evaluate)
 
 
 def narrowed(
@@ -159,7 +173,7 @@ def quickened(matrix: Matrix) -> Matrix:
     shorter = {
         name: replace(of, steps=quick["steps"], test_freq=quick["test_freq"]) for name, of in few.combinations.items()
     }
-    return replace(few, name=f"{few.name}-quick", combinations=shorter, time=Timing(**quick["time"]))
+    return replace(few, name=f"{few.name}-quick", combinations=shorter, time=Timing(**quick["time"]), evaluate=None)
 
 
 def require_known(where: str, names: Iterable[str], known: Collection[str]) -> None:
@@ -186,6 +200,17 @@ def _quick(where: str, given: Mapping[str, Any], methods: Mapping, combinations:
         require_known(f"{where}.methods", given["methods"], methods)
         require_known(f"{where}.combinations", given["combinations"], combinations)
     return given
+
+
+def _evaluating(where: str, given: Any, methods: Mapping) -> Evaluating | None:
+    if not given:
+        return None
+    values = _texts(where, given, Evaluating, set())
+    require_known(f"{where}.methods", values["methods"], methods)
+    if type(values["rollouts"]) is not int or values["rollouts"] < 1:
+        text = f"{where}.rollouts is {values['rollouts']!r}; give a number of 1 or more"
+        raise MatrixError(text, key="rollouts", reason="range")
+    return Evaluating(**values)
 
 
 def _texts(where: str, given: Mapping[str, Any], kind: type, without: set[str]) -> dict[str, Any]:

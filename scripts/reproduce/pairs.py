@@ -48,17 +48,23 @@ def pairs_table(by_seed: pd.DataFrame) -> Table:
     return Table("pairs", "What a part brings", columns, (Section("", rows),))
 
 
-def _row(pair: Pair, by_seed: pd.DataFrame) -> tuple[Cell, ...] | None:
-    """None where there are no runs of both."""
-    one, other = (by_seed[by_seed.method == name].set_index(RUN) for name in (pair.method, pair.other))
-    both = one.index.intersection(other.index)
+def beside(method: str, other: str, by_seed: pd.DataFrame) -> tuple[Cell, ...] | None:
+    """By how much the final accuracy, tokens and time of a step of a method differ from another's, and in how many runs
+    it ends higher, on the combinations and seeds that both have; None where there are none."""
+    one, of_other = (by_seed[by_seed.method == name].set_index(RUN) for name in (method, other))
+    both = one.index.intersection(of_other.index)
     if both.empty:
         return None
-    points = 100 * (one.final_accuracy - other.final_accuracy).loc[both]
-    tokens = 100 * ((one.generated_tokens / other.generated_tokens).loc[both] - 1)
-    labels = (LOOKS[pair.method].label, LOOKS[pair.other].label)
+    points = 100 * (one.final_accuracy - of_other.final_accuracy).loc[both]
+    tokens = 100 * ((one.generated_tokens / of_other.generated_tokens).loc[both] - 1)
     better = f"{int((points > 0).sum())} of {len(points)}"
-    return (*labels, pair.differ, _figure(points), _figure(tokens), _time(one.loc[both], other.loc[both]), better)
+    return _figure(points), _figure(tokens), _time(one.loc[both], of_other.loc[both]), better
+
+
+def _row(pair: Pair, by_seed: pd.DataFrame) -> tuple[Cell, ...] | None:
+    """None where there are no runs of both."""
+    found = beside(pair.method, pair.other, by_seed)
+    return found and (LOOKS[pair.method].label, LOOKS[pair.other].label, pair.differ, *found)
 
 
 def _time(one: pd.DataFrame, other: pd.DataFrame) -> Cell:

@@ -14,6 +14,7 @@ from verl_dots.evidence.records import ACCURACY_RUN, TIMING_RUN
 from verl_dots.files import parse_json, write_atomically
 
 RUN_FILE, COMMAND_FILE = "run.json", "command.json"
+CHECKPOINTS, EVALUATION = "global_step_*", "evaluation/evaluation.json"  # which is in the folder of a checkpoint
 TIMED = "time"  # folder of a combination's timing runs
 
 
@@ -26,6 +27,7 @@ class Planned:
         folder: of the run, from the root of the checkout.
         command: its words.
         variables: of its environment, beside RUN, which is the folder.
+        evaluation: words of what evaluates its checkpoint once it is finished; none where it is not evaluated.
     """
 
     combination: str
@@ -35,6 +37,7 @@ class Planned:
     folder: Path
     command: tuple[str, ...]
     variables: Mapping[str, str]
+    evaluation: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         return f"{self.kind}: {self.combination}, {self.method}, seed {self.seed}"
@@ -43,9 +46,8 @@ class Planned:
     def shown(self) -> str:
         """The command line for a shell."""
         variables = {**self.variables, "RUN": str(self.folder)}
-        return " ".join(
-            [*(f"{name}={shlex.quote(value)}" for name, value in variables.items()), shlex.join(self.command)]
-        )
+        words = [*(f"{name}={shlex.quote(value)}" for name, value in variables.items()), shlex.join(self.command)]
+        return " ".join([*words, *(["&&", shlex.join(self.evaluation)] if self.evaluation else [])])
 
     @property
     def recorded(self) -> dict[str, object]:
@@ -101,12 +103,29 @@ def _planned(matrix: Matrix, kind: str, combination: Combination, method: Method
     variables = {"DATA": combination.data, "MODEL": combination.model, "SEED": str(seed), "STEPS": str(steps)}
     place = folder / combination.name / (TIMED if timing else "") / f"{method.name}-seed{seed}"
     command = ("bash", f"recipes/cpu/{method.recipe}.sh", *overrides)
-    return Planned(combination.name, method.name, seed, kind, place, command, variables)
+    evaluation = () if timing else _evaluation(matrix, combination, method, place)
+    return Planned(combination.name, method.name, seed, kind, place, command, variables, evaluation)
+
+
+def _evaluation(matrix: Matrix, combination: Combination, method: Method, place: Path) -> tuple[str, ...]:
+    asked = matrix.evaluate
+    if asked is None or method.name not in asked.methods:
+        return ()
+    words = ("python", "-m", "verl_dots.evaluate", str(place), "--data", f"{combination.data}/val.parquet")
+    of_combination = [override for override in combination.overrides if override.startswith("data.")]
+    return (*words, "--rollouts", str(asked.rollouts), "device=cpu", *asked.overrides, *of_combination)
 
 
 def finished(folder: Path) -> bool:
     """Whether the run in a folder has come to its end, as its run.json says."""
     return bool(_info(folder).get("finished"))
+
+
+def to_evaluate(run: Planned, folder: Path) -> bool:
+    """Whether a finished run has yet to be evaluated, and has a checkpoint."""
+    if not run.evaluation or not finished(folder) or list(folder.glob(f"{CHECKPOINTS}/{EVALUATION}")):
+        return False
+    return any((checkpoint / "actor").is_dir() for checkpoint in folder.glob(CHECKPOINTS))
 
 
 def of_other_settings(run: Planned, folder: Path) -> str | None:

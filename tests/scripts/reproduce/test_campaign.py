@@ -111,6 +111,53 @@ def test_a_campaign_makes_its_inputs_and_runs_and_skips_them_the_next_time(check
     assert run()[0] == 0 and starts(checkout) == ALL
 
 
+# Takes note of it; fails where `how-evaluate` says so.
+EVALUATE = """#!/bin/bash
+[ "$1 $2" = "-m verl_dots.evaluate" ] || exit 2
+echo "evaluate $3 ${*:4}" >> starts
+[ "$(cat how-evaluate 2>/dev/null)" != fail ] || { echo no memory; exit 4; }
+mkdir -p "$3/global_step_5/evaluation"; echo '{}' > "$3/global_step_5/evaluation/evaluation.json"
+touch "$3/global_step_5/evaluation/generations.parquet"
+"""
+
+
+@pytest.fixture
+def evaluated(checkout, monkeypatch):
+    """The matrix evaluates one of its methods, by a stand-in of `python`."""
+    matrix = MATRIX | {"evaluate": {"methods": ["mine"], "rollouts": 16, "overrides": ["a=1"]}, "seeds": [1]}
+    (checkout / "recipes/evidence/mine.yaml").write_text(yaml.dump(matrix))
+    recipe = RECIPE.replace('mkdir -p "$RUN/global_step_5"', 'mkdir -p "$RUN/global_step_5/actor"')
+    (checkout / "recipes/cpu/mine.sh").write_text(recipe)
+    (checkout / "bin").mkdir()
+    (checkout / "bin/python").write_text(EVALUATE)
+    (checkout / "bin/python").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{checkout / 'bin'}:{os.environ['PATH']}")
+    return checkout / "runs/reproduce-mine/one/mine-seed1"
+
+
+def test_a_run_is_evaluated_before_its_checkpoint_is_removed(checkout, run, evaluated):
+    status, output = run("--no-time", "--combinations", "one")
+    assert status == 0, output
+    begun = (checkout / "starts").read_text().splitlines()
+    assert [line.split()[0] for line in begun] == ["grpo", "mine", "evaluate"]
+    folder = "runs/reproduce-mine/one/mine-seed1"
+    assert begun[-1] == f"evaluate {folder} --data data/one/val.parquet --rollouts 16 device=cpu a=1"
+    left = sorted(path.relative_to(evaluated).as_posix() for path in evaluated.rglob("*") if "step" in str(path))
+    assert left == ["global_step_5", "global_step_5/evaluation", "global_step_5/evaluation/evaluation.json"]
+    assert run("--no-time", "--combinations", "one")[0] == 0 and (checkout / "starts").read_text().count("\n") == 3
+
+
+def test_an_evaluation_that_fails_is_named_and_comes_again_alone(checkout, run, evaluated):
+    (checkout / "how-evaluate").write_text("fail")
+    status, output = run("--no-time", "--combinations", "one")
+    assert status == 1 and "accuracy: one, mine, seed 1: FAILED, status 4: no memory" in output
+    assert (evaluated / "global_step_5/actor").is_dir(), "what is evaluated next time stays"
+    (checkout / "how-evaluate").unlink()
+    assert run("--no-time", "--combinations", "one")[0] == 0
+    begun = [line.split()[0] for line in (checkout / "starts").read_text().splitlines()]
+    assert begun == ["grpo", "mine", "evaluate", "evaluate"]
+
+
 def test_a_failed_run_is_named_and_the_others_are_made(checkout, run):
     (checkout / "how-mine-1").write_text("fail")
     status, output = run("--no-time")

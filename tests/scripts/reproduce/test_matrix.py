@@ -59,6 +59,29 @@ def test_timing_runs_come_in_rounds_with_the_methods_of_a_combination_side_by_si
     ]  # fmt: skip
 
 
+def test_accuracy_runs_of_some_methods_are_evaluated_with_what_the_combination_says_of_data(read):
+    asked = {"methods": ["mine"], "rollouts": 16, "overrides": ["data.max_prompt_length=8"]}
+    one = COMBINATION | {"overrides": ["data.max_response_length=9", "b=2"]}
+    matrix = read(evaluate=asked, combinations={"one": one}, quick={})
+    runs = planned_runs(matrix, [ACCURACY_RUN, TIMING_RUN], Path("runs"))
+    found = {(run.kind, run.method): " ".join(run.evaluation) for run in runs if run.seed == 1}
+    assert found.pop(("accuracy", "mine")) == (
+        "python -m verl_dots.evaluate runs/one/mine-seed1 --data data/d/val.parquet --rollouts 16 device=cpu "
+        "data.max_prompt_length=8 data.max_response_length=9"
+    )
+    assert set(found.values()) == {""} and len(found) == 3
+
+
+@pytest.mark.parametrize("asked, named", [
+    ({"methods": ["mine"], "rollouts": 0}, "evaluate.rollouts is 0; give a number of 1 or more"),
+    ({"methods": ["mines"], "rollouts": 2}, "evaluate.methods: there is no 'mines'; did you mean mine"),
+    ({"methods": ["mine"]}, "evaluate lacks rollouts"),
+])  # fmt: skip
+def test_a_wrong_evaluation_is_refused(read, asked, named):
+    with pytest.raises(MatrixError, match=named):
+        read(evaluate=asked)
+
+
 def test_overrides_of_timing_runs_come_last_and_are_in_no_other(read):
     method = {"recipe": "dots_rr", "overrides": ["a=1"], "timed": ["a=2"]}
     matrix = read(methods={"mine": method, "grpo": {}})
