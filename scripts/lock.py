@@ -2,21 +2,27 @@
 
 Without --write: resolves again, with the locked versions where they still fit, and on each Python alone; exit 1 if a
 lock is not what comes out. It needs uv (pip install uv) and an index of packages; metadata alone are downloaded.
+With --keep it notes in recipes/evidence/locks.json how many packages each Python has, the day, and the uv.
 """
 
 import argparse
+import hashlib
+import json
 import shutil
 import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from verl_dots.terminal import errors, output
 
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "recipes/locks"
+KEPT = ROOT / "recipes/evidence/locks.json"
 PYTHONS = ("3.11", "3.12")
 HELD = (
     "sys_platform == 'linux'", "platform_python_implementation == 'CPython'", "implementation_name == 'cpython'",
@@ -123,18 +129,31 @@ def text_of(name: str, lines: Sequence[str]) -> str:
     return f"# {LOCKS[name].about}\n# Made by `python -m scripts.lock --write {name}`.\n" + "\n".join([*lines, ""])
 
 
-def differences(lock: Lock, locked: str) -> list[str]:
-    """What a resolution on each Python alone has that the lock has not: with the locked versions there is none."""
+def on_each_python(lock: Lock, locked: str) -> tuple[dict[str, int], list[str]]:
+    """Packages of a resolution on each Python alone, counted; and what one has that the lock has not, or nothing."""
     found, machine = set(locked.splitlines()), lock.machine or "x86_64"
     versions = {line.partition(" ; ")[0] for line in found}
+    packages: dict[str, int] = {}
     for python in PYTHONS:
         options = [f"--python-version={python}", f"--python-platform={machine}-manylinux_2_35"]
         lines = compiled(lock, locked, options)
         versions_here = {line.partition(" ; ")[0] for line in lines}
+        packages[python] = len(lines)
         output().print(f"  Python {python}: {len(lines)} packages")
         if more := sorted(versions_here - versions):
-            return [f"Python {python}: {', '.join(more)}"]
-    return []
+            return packages, [f"Python {python}: {', '.join(more)}"]
+    return packages, []
+
+
+def sha256(name: str) -> str:
+    """Of a lock's file."""
+    return hashlib.sha256((FOLDER / f"{name}.txt").read_bytes()).hexdigest()
+
+
+def keep(found: Mapping[str, Any]) -> None:
+    """Put what was found of some locks in the place of what was kept of them."""
+    kept = json.loads(KEPT.read_text()) if KEPT.exists() else {}
+    KEPT.write_text(json.dumps(kept | found, indent=1, sort_keys=True) + "\n")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -145,21 +164,29 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(LOCKS)} (default: all)")
     parser.add_argument("--write", action="store_true", help="write the files (default: compare)")
     parser.add_argument("--upgrade", action="store_true", help="to the newest versions (default: keep what fits)")
+    parser.add_argument(
+        "--keep",
+        action="store_true",
+        help="note it in recipes/evidence/locks.json (default: nothing is noted)",
+    )
     options = parser.parse_args(arguments)
     if unknown := set(options.names) - set(LOCKS):
         parser.error(f"{', '.join(sorted(unknown))}: there are {', '.join(LOCKS)}")
-    status = 0
+    found: dict[str, Any] = {}
     try:
         for name in options.names or LOCKS:
-            status |= _settle(name, options.write, options.upgrade)
+            if resolved := _settle(name, options.write, options.upgrade):
+                found[name] = resolved
     except LockError as error:
         errors().print(error)
         return 1
-    return status
+    if options.keep:
+        keep(found)
+    return int(set(found) != set(options.names or LOCKS))
 
 
-def _settle(name: str, write: bool, upgrade: bool) -> int:
-    """Resolve one lock and write or compare it."""
+def _settle(name: str, write: bool, upgrade: bool) -> dict[str, Any] | None:
+    """Resolve one lock, write or compare it, and tell what was found; None where it is not what comes out."""
     lock, file = LOCKS[name], FOLDER / f"{name}.txt"
     before = file.read_text() if file.exists() else ""
     output().print(f"{file.relative_to(ROOT)}:")
@@ -170,11 +197,16 @@ def _settle(name: str, write: bool, upgrade: bool) -> int:
     elif text != before:
         changed = sorted(set(text.splitlines()) ^ set(before.splitlines()))
         errors().print(f"  is not what comes out: {', '.join(changed)}; --write does it")
-        return 1
-    if more := differences(lock, text):
+        return None
+    packages, more = on_each_python(lock, text)
+    if more:
         errors().print(f"  resolves to others: {'; '.join(more)}")
-        return 1
-    return 0
+        return None
+    version = subprocess.run([*uv(), "--version"], text=True, capture_output=True, check=True).stdout.split()[:2]
+    return {
+        "sha256": sha256(name), "lines": len(lines), "packages": packages, "uv": version[-1],
+        "resolved": f"{datetime.now(UTC):%Y-%m-%d}", "platform": f"Linux, {lock.machine or 'any processor'}, CPython",
+    }  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -1,16 +1,19 @@
 """The lock files hold what setup.py and verl ask for, and the installation takes them."""
 
+import json
 import re
 import runpy
 import subprocess
 import sys
 from importlib import metadata
+from pathlib import Path
 
 import pytest
 from packaging.markers import default_environment
 from packaging.requirements import Requirement
 
 from scripts import lock as script
+from scripts import lock_difference
 from scripts.lock import LOCKS, PYTHONS, Lock, text_of, without
 from tests.launches import ROOT
 
@@ -102,6 +105,74 @@ def test_a_lock_cannot_be_made_without_uv(tmp_path, monkeypatch, capsys):
     with pytest.raises(SystemExit):
         script.main(["gpus"])
     assert "gpus: there are cpu, gpu, sglang" in capsys.readouterr().err
+
+
+UV = """#!/bin/bash
+case "$*" in
+    --version) echo "uv 1.2.3 (of a test)" ;;
+    *--python-version=3.12\ --python-platform*) printf '%s\n' {python312} > lock.txt ;;
+    *) printf '%s\n' a==1 'b==2 ; python_full_version < "3.12"' > lock.txt ;;
+esac
+"""
+
+
+@pytest.fixture
+def resolving(tmp_path, monkeypatch):
+    """Locks of two packages in a folder of their own, and a uv that finds the one or both again."""
+
+    def prepare(python312: str) -> Path:
+        for name in ("FOLDER", "ROOT"):
+            monkeypatch.setattr(script, name, tmp_path)
+        monkeypatch.setattr(script, "KEPT", tmp_path / "locks.json")
+        monkeypatch.setattr(script, "uv", lambda: [str(tmp_path / "uv")])
+        (tmp_path / "uv").write_text(UV.format(python312=python312))
+        (tmp_path / "uv").chmod(0o755)
+        for name in ("cpu", "gpu"):
+            (tmp_path / f"{name}.txt").write_text(text_of(name, ["a==1", 'b==2 ; python_full_version < "3.12"']))
+        return tmp_path / "locks.json"
+
+    return prepare
+
+
+def test_a_resolution_is_kept_with_its_pythons_and_tools(resolving, capsys):
+    kept = resolving("a==1")
+    kept.write_text(json.dumps({"sglang": {"lines": 7}}))
+    assert script.main(["cpu"]) == 0 and set(json.loads(kept.read_text())) == {"sglang"}
+    assert script.main(["cpu", "gpu", "--keep"]) == 0
+    found = json.loads(kept.read_text())
+    assert set(found) == {"cpu", "gpu", "sglang"}
+    assert re.fullmatch(r"20\d\d-\d\d-\d\d", found["gpu"].pop("resolved"))
+    assert found["gpu"] == {
+        "lines": 2, "packages": {"3.11": 2, "3.12": 1}, "platform": "Linux, x86_64, CPython", "uv": "1.2.3",
+        "sha256": script.sha256("gpu"),
+    }  # fmt: skip
+
+
+def test_a_python_that_resolves_to_others_is_kept_nowhere(resolving, capsys):
+    kept = resolving("a==1 c==3")
+    assert script.main(["cpu", "--keep"]) == 1 and json.loads(kept.read_text()) == {}
+    assert "resolves to others: Python 3.12: c==3" in capsys.readouterr().err
+
+
+def test_the_kept_resolutions_are_of_these_locks():
+    kept = json.loads(script.KEPT.read_text())
+    assert {name: each["sha256"] for name, each in kept.items()} == {name: script.sha256(name) for name in LOCKS}
+    assert all(set(each["packages"]) == set(PYTHONS) for each in kept.values()), "python -m scripts.lock --keep"
+    for name, each in kept.items():
+        assert each["packages"] == {python: len(locked(name, python)) for python in PYTHONS}
+
+
+@pytest.mark.parametrize(("python", "setuptools"), [("3.11", "81.0.0"), ("3.12", "80.10.2")])
+def test_the_tests_versions_are_the_gpus_but_for_these(capsys, python, setuptools):
+    """recipes/slurm/README.md names them."""
+    assert lock_difference.main(["cpu", "gpu", "--python", python, "--pins"]) == 0
+    pins = [Requirement(line) for line in capsys.readouterr().out.splitlines()]
+    assert [pin.name for pin in pins] == ["fastapi", "numpy", "setuptools"]
+    assert str(pins[2].specifier) == f"=={setuptools}"
+    assert {pin.name: str(pin.specifier)[2:] for pin in pins}.items() <= locked("gpu", python).items()
+    assert lock_difference.main([]) == 0
+    told = capsys.readouterr().out
+    assert "torch" in told and "0 in cpu alone" in told
 
 
 def test_the_images_install_as_a_machine_does():
