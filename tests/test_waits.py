@@ -28,10 +28,7 @@ ENDED_OTHERWISE = {
     "verl_dots/data/checks.py": {"future.result": "asks the grader, each of whose calls has a limit"},
     "verl_dots/doctor/context.py": {"subprocess.run": "makes 64 questions, before any check"},
     "verl_dots/doctor/life.py": {"subprocess.run": "within a check, whose process has a limit"},
-    "verl_dots/doctor/runs.py": {
-        "subprocess.run": "within a check, whose process has a limit",
-        "watching.join": "of a thread that was told to end",
-    },
+    "verl_dots/doctor/launching.py": {"process.wait": "within a check, whose process has a limit"},
     "verl_dots/engines/forked_worker.py": {"connection.recv": "the socket has a timeout"},
     "verl_dots/engines/many.py": {"task.result": "of a task that has ended"},
     "verl_dots/engines/warm_workers.py": {"connection.recv": "the socket has a timeout"},

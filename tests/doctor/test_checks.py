@@ -7,11 +7,12 @@ import pytest
 from omegaconf import OmegaConf
 from packaging.requirements import Requirement
 
-from verl_dots.doctor import hardware, life, rows, running, software
-from verl_dots.doctor.checks import CHECKS
+from verl_dots.doctor import control_groups, hardware, launching, life, rows, running, software
+from verl_dots.doctor.checks import CHECKS, needed_by
 from verl_dots.doctor.context import Context
 from verl_dots.doctor.footprint import Footprint
 from verl_dots.doctor.running import Check, chosen, run_check
+from verl_dots.doctor.stage_memory import Watched
 from verl_dots.sizes import GB
 
 CONTEXT = Context(work="", recipe="r", overrides=("device=cpu",), gpus=0)
@@ -24,18 +25,34 @@ def test_names_are_those_of_functions_and_no_two_are_alike():
         assert f"\ndef {name}(context: Context" in (Path(running.__file__).parent / f"{module}.py").read_text()
 
 
-def test_quick_leaves_runs_out_and_only_names_what_runs():
-    quick = {check.name for check in chosen(CHECKS, [], quick=True)}
-    assert "engine" in quick and not quick & {"sync", "life", "stages", "preset_grpo"}
-    assert [check.name for check in chosen(CHECKS, ["life", "host"], quick=True)] == ["host", "life"]
-    assert len(chosen(CHECKS, [], quick=False)) == len(CHECKS)
+def test_a_level_has_what_the_one_below_has_and_only_names_what_runs():
+    names = {level: [check.name for check in chosen(CHECKS, [], level, ["kl"])] for level in ("quick", "recipe", "all")}
+    assert "engine" in names["quick"] and not {*names["quick"]} & {"sync", "life", "stages", "preset_grpo", "kl"}
+    assert {*names["recipe"]} - {*names["quick"]} == {"sync", "kl", "life"}
+    assert names["all"] == [check.name for check in CHECKS]
+    assert [check.name for check in chosen(CHECKS, ["life", "host"], "quick")] == ["host", "life"]
+
+
+@pytest.mark.usefixtures("cpu_environment")
+@pytest.mark.parametrize(
+    ("overrides", "needed"),
+    [
+        ([], {"preset_grpo"}),
+        (["dots.preset=grpo", "dots.preset=dots_rr"], {"preset_dots_rr"}),
+        (["dots.preset=dash", "actor_rollout_ref.actor.use_kl_loss=True"], {"preset_dash", "kl"}),
+        (["dots.preset=adarft", "algorithm.adv_estimator=gae"], {"preset_adarft", "critic"}),
+    ],
+)
+def test_a_recipe_needs_its_preset_its_critic_and_its_reference(overrides, needed):
+    found = needed_by(Context("", "r", ("device=cpu", *overrides), 0))
+    assert found == needed <= {check.name for check in CHECKS if check.level == "all"}
 
 
 def test_a_row_tells_the_fix_only_where_it_failed():
     good, bad = (rows.judged("a", value, "1", "2", "do it") for value in (True, False))
     assert (good.outcome, good.fix, bad.outcome, bad.fix) == ("pass", "", "fail", "do it")
     told = rows.as_json([good, bad, rows.skipped("b", "no GPU")])
-    assert told["counts"] == {"pass": 1, "fail": 1, "skipped": 1, "measured": 0}
+    assert told["counts"] == {"pass": 1, "fail": 1, "warning": 0, "skipped": 1, "measured": 0}
     assert told["rows"][2] == {"check": "b", "value": "no GPU", "limit": "", "outcome": "skipped", "fix": ""}
 
 
@@ -112,13 +129,30 @@ def test_the_limits_of_all_control_groups_count(tmp_path, monkeypatch):
         (folder / "memory.max").write_text(f"{most}\n")
         (folder / "memory.current").write_text(f"{used}\n")
         (folder / "cpu.max").write_text(f"{cores} 100000\n")
-    found = hardware.control_groups(own, tmp_path / "top")
-    assert found == [step, step.parent, tmp_path / "top"]
-    assert hardware.control_groups(tmp_path / "none", tmp_path) == []
-    monkeypatch.setattr(hardware, "control_groups", lambda: found)
-    assert hardware.free_memory() == 3000
-    monkeypatch.setattr(hardware.os, "sched_getaffinity", lambda _: set(range(8)))
-    assert hardware.free_cores() == 1.5
+    assert [*control_groups.groups("cpu", own, tmp_path / "top")] == [step, step.parent, tmp_path / "top"]
+    assert control_groups.free_memory(own, tmp_path / "top") == 3000
+    monkeypatch.setattr(control_groups.os, "sched_getaffinity", lambda _: set(range(8)))
+    assert control_groups.free_cores(own, tmp_path / "top") == 1.5
+    assert control_groups.free_cores(tmp_path / "none", tmp_path) == 8
+
+
+def test_control_groups_of_version_1_count_each_in_its_tree(tmp_path, monkeypatch):
+    """As SLURM has them on older systems; without a limit memory has a number of its own, and cores have -1."""
+    own, top = tmp_path / "cgroup", tmp_path / "top"
+    own.write_text("9:memory:/slurm/job_1/step_0\n4:cpu,cpuacct:/slurm/job_1\n1:name=systemd:/\n0::/\n")
+    job, cores = top / "memory" / "slurm" / "job_1", top / "cpu,cpuacct" / "slurm" / "job_1"
+    for folder, most, used in ((job / "step_0", 9223372036854771712, 1000), (job, 7000, 3000)):
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "memory.limit_in_bytes").write_text(f"{most}\n")
+        (folder / "memory.usage_in_bytes").write_text(f"{used}\n")
+    cores.mkdir(parents=True)
+    (cores / "cpu.cfs_period_us").write_text("100000\n")
+    (cores / "cpu.cfs_quota_us").write_text("250000\n")
+    (cores.parent / "cpu.cfs_period_us").write_text("100000\n")
+    (cores.parent / "cpu.cfs_quota_us").write_text("-1\n")
+    monkeypatch.setattr(control_groups.os, "sched_getaffinity", lambda _: set(range(8)))
+    assert control_groups.free_memory(own, top) == 4000
+    assert control_groups.free_cores(own, top) == 2.5
 
 
 def test_memory_of_a_gpu_fails_where_a_need_is_above_it():
@@ -144,7 +178,7 @@ def test_time_is_shared_out_and_multiplied_without_the_first_step():
     trainer = OmegaConf.create({"total_training_steps": 60, "save_freq": 20, "test_freq": 2})
     step, saving, hours, signal = (row.value for row in life.time_rows("r", told, trainer))
     assert step == "25.0 s: rollouts 50%, update 30%"
-    assert saving == "10.0 s, 8.0 s"
+    assert saving == "10.00 s, 8.00 s"
     assert hours == "0.49 h"  # 60 x 25 + 3 x 10 + 30 x 8 = 1,770 s
     # 1.5 x (30 + 10 + 8) + 60 = 132 s, in whole minutes
     assert signal == "--signal=B:USR1@180"
@@ -155,6 +189,46 @@ def test_a_job_is_asked_to_stop_two_minutes_before_its_limit_at_least():
     assert life.signal_seconds(400.0, 60.0, 100.0) == 900  # 1.5 x 560 + 60
 
 
-def test_json_can_be_read_back(tmp_path):
-    found = rows.as_json([rows.Row("a", "b")])
-    assert json.loads(json.dumps(found)) == found
+def test_the_save_that_is_timed_lies_beside_the_recipes_run_folder():
+    folder = life.beside(Path("/disk/runs/grpo-seed1"))
+    assert folder == Path("/disk/runs/grpo-seed1.doctor")
+    context = Context("/tmp/work", "r", ("trainer.default_local_dir=runs/x", "trainer.save_freq=20"), 0)
+    for saves, often in ((True, 3), (False, -1)):
+        given = dict(each.split("=") for each in life.recipe_overrides(context, folder, saves))  # the last one counts
+        assert given["trainer.save_freq"] == str(often) and given["trainer.default_local_dir"] == str(folder)
+        assert given["trainer.total_training_steps"] == "3"
+
+
+@pytest.mark.usefixtures("cpu_environment")
+@pytest.mark.parametrize(("free", "saves"), [(10**9, True), (1000, False)])
+def test_a_disk_without_room_for_a_checkpoint_has_no_save_and_a_row_says_so(tmp_path, monkeypatch, free, saves):
+    """The tiny model's checkpoint has some MB."""
+    given = []
+    tiny = Context(str(tmp_path), "r", ("device=cpu",), 0).tiny_model()
+    context = Context(
+        str(tmp_path), "r",
+        ("device=cpu", f"actor_rollout_ref.model.path={tiny}", f"data.train_files={__file__}",
+         f"trainer.default_local_dir={tmp_path}/recipe", "trainer.total_training_steps=60"), 0,
+    )  # fmt: skip
+    steps = {step: {"timing_s/step": 20.0, "timing_s/save_checkpoint": 5.0 * (step == 3) * saves} for step in (1, 2, 3)}
+
+    def train(overrides, folder, log):
+        given.extend(overrides)
+        (folder / "global_step_3").mkdir(parents=True)
+        return launching.Run(folder, steps, Watched())
+
+    monkeypatch.setattr(life, "train", train)
+    monkeypatch.setattr(life, "free_bytes", lambda folder: free)
+    found = {row.check: row for row in life.stages(context)}
+    assert f"trainer.save_freq={3 if saves else -1}" in given
+    assert found["three steps of r: saving, validation"].value == f"{5 * saves:.2f} s, 0.00 s"
+    assert ("three steps of r: time of a save" in found) is not saves
+    if not saves:
+        told = found["three steps of r: time of a save"]
+        assert told.outcome == "skipped" and "neither hours nor --signal" in told.value
+    assert not (tmp_path / "recipe.doctor").exists()
+
+
+def test_json_can_be_read_back_and_tells_what_it_is_of():
+    found = rows.as_json([rows.Row("a", "b")], {"commit": "c"})
+    assert json.loads(json.dumps(found)) == found and found["about"] == {"commit": "c"}

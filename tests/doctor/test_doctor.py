@@ -33,17 +33,21 @@ def test_words_and_impatience_are_refused(tmp_path):
 @pytest.mark.e2e
 def test_the_quick_checks_pass_on_a_cpu_and_skip_what_needs_a_gpu(tmp_path):
     done = train(["device=cpu", "--quick", "--work", tmp_path, "--json", tmp_path / "d.json"], COMMAND)
-    rows = {row["check"]: row for row in json.loads((tmp_path / "d.json").read_text())["rows"]}
+    told = json.loads((tmp_path / "d.json").read_text())
+    assert told["about"].keys() == {"commit", "date", "machine", "recipe", "model", "engine", "checks"}
+    assert (told["about"]["engine"], told["about"]["checks"]) == ("hf", "quick")
+    rows = {row["check"]: row for row in told["rows"]}
     kinds = ("pass", "fail", "skipped")
     outcomes = {kind: {name for name, row in rows.items() if row["outcome"] == kind} for kind in kinds}
     # Another RAM, disk, or version of a package is no fault of the doctor's.
     machine = {"RAM", "/dev/shm", "disk", "packages, by the lock"}
     assert outcomes["fail"] <= machine and done.returncode == int(bool(outcomes["fail"])), done.stdout[-4000:]
-    assert {"driver", "GPUs", "flash-attn", "difficulty worker's embeddings, cuda against cpu"} <= outcomes["skipped"]
+    assert {"driver", "GPUs", "flash-attn", "difficulty worker, cuda against cpu"} <= outcomes["skipped"]
     assert {
         "C compiler and Python.h", "all-reduce by gloo, 2 ranks", "chat template", "stop token",
         "greedy, alone and among 64", "greedy, alone and beside three temperatures",
-        "other weights change greedy responses, and the first ones bring them back",
+        *(f"difficulty worker's {what}, cpu against cpu" for what in ("embeddings", "predictions")),
+        *(f"different responses of 16 to one question, temperature {heat}" for heat in (1.0, 1.3)),
         *(f"log-probs against a forward pass, temperature {heat}" for heat in (0.6, 1.0, 1.3)),
     } <= outcomes["pass"]  # fmt: skip
     assert rows["packages, by verl-dots and verl"]["outcome"] == "pass"
@@ -57,7 +61,12 @@ def test_the_quick_checks_pass_on_a_cpu_and_skip_what_needs_a_gpu(tmp_path):
     [
         (
             "sync",
-            {"engine against the trainer, temperature 1.0", *(f"weights reach the engine, step {n}" for n in (2, 3))},
+            {
+                "engine against the trainer, temperature 1.0",
+                *(f"weights reach the engine, step {n}" for n in (2, 3)),
+                "other weights change greedy responses",
+                "the first weights bring them back",
+            },  # fmt: skip
         ),
         ("critic", {"critic", "engine against the trainer, temperature 0.6"}),
         ("kl", {"KL term", "engine against the trainer, temperature 1.3"}),
@@ -67,7 +76,13 @@ def test_the_quick_checks_pass_on_a_cpu_and_skip_what_needs_a_gpu(tmp_path):
     ],
 )
 def test_a_run_passes(name, wanted, tmp_path):
-    done = train(["device=cpu", "--work", tmp_path, "--json", tmp_path / "d.json", "--only", name], COMMAND)
+    own = f"trainer.default_local_dir={tmp_path}/recipe"
+    done = train(["device=cpu", own, "--work", tmp_path, "--json", tmp_path / "d.json", "--only", name], COMMAND)
     rows = {row["check"]: row for row in json.loads((tmp_path / "d.json").read_text())["rows"]}
     assert done.returncode == 0 and not [row for row in rows.values() if row["outcome"] in ("fail", "skipped")]
     assert wanted <= set(rows)
+    if name == "stages":
+        saving = next(row["value"] for check, row in rows.items() if check.endswith(": saving, validation"))
+        assert float(saving.split(" s")[0]) > 0 and not (tmp_path / "recipe.doctor").exists()
+    if name == "preset_all":
+        assert all(stage in rows["preset all: peak memory"]["value"] for stage in ("rollouts", "update"))

@@ -1,12 +1,15 @@
 """Find out in minutes whether a run can succeed on this machine.
 
     python -m verl_dots.doctor --recipe "recipes/dots/math-1.5b_math.sh dots_rr" --quick
-    python -m verl_dots.doctor --recipe "recipes/dots/math-1.5b_math.sh dots_rr" --json doctor.json
+    python -m verl_dots.doctor --recipe "recipes/dots/math-1.5b_math.sh dots_rr"
+    python -m verl_dots.doctor --recipe "recipes/dots/math-1.5b_math.sh dots_rr" --all --json doctor.json
     python -m verl_dots.doctor device=cpu --quick
 
 Each check runs in a process of its own, with a time limit, and adds rows to one table: what was found, what it must
-be, and what to do. What cannot run is skipped, with the reason. Without --quick every preset trains for three steps
-with a tiny model, by the launch of every other run. Everything of the form KEY=VALUE is an override of the recipe's.
+be, and what to do. What cannot run is skipped, with the reason. Without --quick the recipe's preset trains for three
+steps with a tiny model, by the launch of every other run, takes new weights to the engine, saves and resumes; a critic
+and a KL term train where the recipe has them. --all is every preset, and three steps of the recipe itself.
+Everything of the form KEY=VALUE is an override of the recipe's.
 Exit: 0 when nothing failed, 1 when something did, 2 when the recipe cannot be read.
 """
 
@@ -16,9 +19,11 @@ import logging
 import os
 import shlex
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from verl_dots.guard import guarded
 
@@ -27,7 +32,7 @@ if __name__ == "__main__":
 
 from hydra.errors import HydraException
 
-from verl_dots.doctor.checks import CHECKS
+from verl_dots.doctor.checks import CHECKS, needed_by
 from verl_dots.doctor.context import ROOT, CheckFailed, Context
 from verl_dots.doctor.rows import Row, as_json, table
 from verl_dots.doctor.running import chosen, run_check
@@ -36,6 +41,7 @@ from verl_dots.files import OutputError, holds_json, try_output, write_atomicall
 from verl_dots.launch.recipes import RecipeError, overrides_of
 from verl_dots.settings import ConfigError
 from verl_dots.terminal import errors, output
+from verl_dots.training import origin
 
 ON_GPUS, ON_CPU = "recipes/dots/math-1.5b_math.sh grpo", "recipes/cpu/grpo.sh"
 SETTLED = {"PREDICTOR": "online"}  # where the user has not said; it needs no file
@@ -55,11 +61,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     console = output()
     rows: list[Row] = []
-    for check in chosen(CHECKS, options.only, options.quick):
+    about = about_of(context, options)
+    level = options.level
+    for check in chosen(CHECKS, options.only, level, needed_by(context) if level == "recipe" else ()):
         errors().print(f"doctor: {check.name}, at most {check.seconds * options.patience:.0f} s")
         rows += run_check(replace(check, seconds=int(check.seconds * options.patience)), context)
         if options.json:  # what is known so far, should the rest be ended
-            _write(options.json, rows)
+            _write(options.json, rows, about)
     console.print(f"{context.recipe}: {context.model}, rollouts by {context.engine}; logs in {work}")
     console.print(table(rows))
     counts = as_json(rows)["counts"]
@@ -67,9 +75,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return int(counts["fail"] > 0)
 
 
-def _write(file: Path, rows: Sequence[Row]) -> None:
-    text = json.dumps(as_json(rows), indent=2) + "\n"
+def _write(file: Path, rows: Sequence[Row], about: Mapping[str, Any]) -> None:
+    text = json.dumps(as_json(rows, about), indent=2) + "\n"
     write_atomically(file, lambda partial: partial.write_text(text))
+
+
+def about_of(context: Context, options: argparse.Namespace) -> dict[str, Any]:
+    """What a kept table is of: code, date, machine, and what was asked for."""
+    return {
+        "commit": origin.commit(), "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "machine": origin.machine(), "recipe": context.recipe, "model": context.model, "engine": context.engine,
+        "checks": options.only or options.level,
+    }  # fmt: skip
 
 
 def asked(options: argparse.Namespace, work: Path) -> Context:
@@ -120,10 +137,18 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         "--recipe", metavar="'R [METHOD]'", help=f"whose needs are looked at (default: {ON_GPUS}; on a CPU {ON_CPU})"
     )
     parser.add_argument("--model", metavar="M", help="a folder or hub id, in place of the recipe's (default: that)")
-    parser.add_argument("--quick", action="store_true", help="leave the training runs out (default: all checks)")
+    level = parser.add_mutually_exclusive_group()
+    level.add_argument(
+        "--quick", dest="level", action="store_const", const="quick", default="recipe",
+        help="train nothing (default: runs of the recipe's preset, too)",
+    )  # fmt: skip
+    level.add_argument(
+        "--all", dest="level", action="store_const", const="all", default="recipe",
+        help="every preset, a critic, a KL term, three steps of the recipe itself (default: what the recipe has)",
+    )  # fmt: skip
     parser.add_argument(
         "--only", nargs="+", default=[], choices=[check.name for check in CHECKS], metavar="NAME",
-        help="these checks alone (default: all): " + " ".join(check.name for check in CHECKS),
+        help="these checks alone (default: by the level): " + " ".join(check.name for check in CHECKS),
     )  # fmt: skip
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the rows there, too (default: nowhere)")
     parser.add_argument("--work", metavar="FOLDER", help="for logs and runs (default: a new one for temporary files)")

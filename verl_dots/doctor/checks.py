@@ -1,7 +1,9 @@
 """All checks, in the order in which they run: what costs least and explains most comes first."""
 
 from verl_dots.config import PRESETS
+from verl_dots.doctor.context import Context
 from verl_dots.doctor.running import Check
+from verl_dots.training.parts import has_critic, has_reference
 
 RUN_SECONDS = 600  # of a run of three steps; most of it is the start
 
@@ -15,12 +17,19 @@ CHECKS: tuple[Check, ...] = (
     Check("model", "model.model", 120),
     Check("attention", "model.attention", 120, device=True),
     Check("difficulty", "difficulty.difficulty", 120, device=True),
-    Check("weights", "engine.weights", 120),
     Check("engine", "engine.engine", 300, device=True),
-    Check("sync", "runs.sync", RUN_SECONDS, quick=False, device=True),
-    Check("critic", "runs.critic", RUN_SECONDS, quick=False, device=True),
-    Check("kl", "runs.penalty", RUN_SECONDS, quick=False, device=True),
-    Check("life", "life.life", 3 * RUN_SECONDS, quick=False, device=True),
-    Check("stages", "life.stages", 3 * RUN_SECONDS, quick=False, device=True),
-    *(Check(f"preset_{name}", "runs.preset", RUN_SECONDS, quick=False, device=True, given=(name,)) for name in PRESETS),
+    Check("sync", "runs.sync", RUN_SECONDS, "recipe", device=True),
+    Check("critic", "runs.critic", RUN_SECONDS, "all", device=True),
+    Check("kl", "runs.penalty", RUN_SECONDS, "all", device=True),
+    *(Check(f"preset_{name}", "runs.preset", RUN_SECONDS, "all", device=True, given=(name,)) for name in PRESETS),
+    Check("life", "life.life", 3 * RUN_SECONDS, "recipe", device=True),
+    Check("stages", "life.stages", 3 * RUN_SECONDS, "all", device=True),
 )
+
+
+def needed_by(context: Context) -> set[str]:
+    """Names of the checks of `all` that look at what a recipe trains: its preset, its critic, its KL term."""
+    given = [each.removeprefix("dots.preset=") for each in context.overrides if each.startswith("dots.preset=")]
+    names = {f"preset_{(given or ['grpo'])[-1]}"}
+    names |= {"critic"} if has_critic(context.config) else set()
+    return names | ({"kl"} if has_reference(context.config) else set())

@@ -1,13 +1,13 @@
 """GPUs, the network between them, and the host's memory, cores and disk, beside what the run needs."""
 
 import os
-import shutil
 import time
 from pathlib import Path
 
 import psutil
 
 from verl_dots.doctor.context import Context
+from verl_dots.doctor.control_groups import free_cores, free_memory
 from verl_dots.doctor.footprint import CHECKPOINTS, Footprint, footprint_of
 from verl_dots.doctor.rows import Row, judged, skipped
 from verl_dots.doctor.shapes import shape_of
@@ -16,7 +16,6 @@ from verl_dots.training.disk_space import free_bytes
 
 H100 = 85 * GB  # of an H100 with 80 GiB
 CPU_RUN = 6 * GB  # RAM of a run of the tiny model, measured on two cores
-CGROUPS = Path("/sys/fs/cgroup")
 INFINIBAND = Path("/sys/class/infiniband")
 # Of Ray's store of objects, as it takes them by itself: share of the RAM, and the most (ray/_private/ray_constants.py).
 STORE_SHARE, MOST_STORE = 0.3, 200 * GB
@@ -150,48 +149,3 @@ def host(context: Context) -> list[Row]:
     limit = f"{size_text(needs.disk)}: {CHECKPOINTS} checkpoints of {size_text(needs.checkpoint)}"
     fix = f"make room at {folder}, or set RUN to a folder on another disk"
     return [*rows, judged("disk", there >= needs.disk, f"{size_text(there)} are free", limit, fix)]
-
-
-def free_memory() -> int:
-    """RAM that this process may still take: of the machine, and of each control group that it is in."""
-    rooms = [psutil.virtual_memory().available]
-    for folder in control_groups():
-        limit, used = (_number(folder / name) for name in ("memory.max", "memory.current"))
-        if limit is not None and used is not None:
-            rooms.append(limit - used)
-    return max(0, min(rooms))
-
-
-def free_cores() -> float:
-    """Cores that this process may use."""
-    found = [float(len(os.sched_getaffinity(0)))]
-    for folder in control_groups():
-        file = folder / "cpu.max"
-        words = file.read_text().split() if file.is_file() else ["max"]
-        if words[0] != "max":
-            found.append(int(words[0]) / int(words[1]))
-    return min(found)
-
-
-def control_groups(own: Path = Path("/proc/self/cgroup"), top: Path = CGROUPS) -> list[Path]:
-    """Folders of the control groups (version 2) of this process, innermost first; SLURM's limits are in an outer."""
-    lines = own.read_text().splitlines() if own.is_file() else []
-    names = [line.removeprefix("0::/") for line in lines if line.startswith("0::/")]
-    return [folder for name in names for folder in (top / name, *(top / name).parents) if folder.is_relative_to(top)]
-
-
-def _number(file: Path) -> int | None:
-    text = file.read_text().strip() if file.is_file() else ""
-    return int(text) if text.isdigit() else None
-
-
-def memory_of_gpus() -> int | None:
-    """Most bytes that are taken of any GPU now; None where there are none."""
-    import subprocess
-
-    tool = shutil.which("nvidia-smi")
-    if tool is None:
-        return None
-    asked = [tool, "--query-gpu=memory.used", "--format=csv,noheader,nounits"]
-    said = subprocess.run(asked, capture_output=True, text=True, timeout=30).stdout.split()
-    return max((int(number) for number in said), default=0) * 2**20

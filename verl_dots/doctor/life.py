@@ -10,14 +10,16 @@ from pathlib import Path
 from verl_dots.data.file_lists import file_list
 from verl_dots.doctor.context import ROOT, CheckFailed, Context, environment
 from verl_dots.doctor.engine import engine_overrides
+from verl_dots.doctor.footprint import footprint_of
+from verl_dots.doctor.launching import FIX, STEPS, tiny_run, train
 from verl_dots.doctor.rows import Row, judged, skipped
-from verl_dots.doctor.runs import FIX, STEPS, memory, tiny_run, train
+from verl_dots.doctor.shapes import shape_of
+from verl_dots.doctor.stage_memory import STAGES
 from verl_dots.files import read_json
+from verl_dots.sizes import size_text
+from verl_dots.training.disk_space import free_bytes
 
-STAGES = {
-    "gen": "rollouts", "old_log_prob": "log-probs", "ref": "reference", "values": "values",
-    "update_actor": "update", "update_critic": "critic's update", "update_weights": "weights to the engine",
-}  # fmt: skip
+MEASURED = ("gen", "old_log_prob", "ref", "values", "update_actor", "update_critic", "update_weights")
 KILL_SECONDS = 60  # recipes/slurm/run.sbatch ends a run so long before the job's limit
 MARGIN = 1.5  # a step may be longer than those that were seen
 
@@ -61,23 +63,41 @@ def stages(context: Context) -> list[Row]:
     missing = [file for file in file_list(config.data.train_files) if not Path(file).is_file()]
     if missing:
         return [skipped(check, f"{', '.join(missing)} is not there: the recipe names the command that makes it")]
-    folder = Path(context.work) / "runs" / "recipe"
-    shutil.rmtree(folder, ignore_errors=True)
-    own = [
-        f"trainer.default_local_dir={folder}", f"trainer.total_training_steps={STEPS}",
-        "trainer.val_before_train=False", f"trainer.test_freq={STEPS}", "trainer.save_freq=-1",
-    ]  # fmt: skip
-    run = train([*context.overrides, *own], folder, Path(context.work) / "recipe.train.log")
+    folder = beside(ROOT / str(config.trainer.default_local_dir))
+    shutil.rmtree(folder, ignore_errors=True)  # of a doctor that was ended
+    needed, free = footprint_of(config, shape_of(context.model), 0).checkpoint, free_bytes(folder)
+    saves = free > needed
+    try:
+        run = train(recipe_overrides(context, folder, saves), folder, Path(context.work) / "recipe.train.log")
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
     if STEPS not in run.rows:
         raise CheckFailed(f"{check}: rows {sorted(run.rows)}", FIX)
-    return [Row(f"{check}: peak memory", memory(run)), *time_rows(check, run.rows, config.trainer)]
+    rows = [Row(f"{check}: peak memory", run.memory), *time_rows(check, run.rows, config.trainer)]
+    if not saves:
+        why = f"a checkpoint takes {size_text(needed)}, {size_text(free)} are free at {folder.parent}"
+        rows.append(skipped(f"{check}: time of a save", f"{why}: neither hours nor --signal count it"))
+    return rows
+
+
+def beside(run: Path) -> Path:
+    """A folder on the disk of a recipe's run folder, for a run that must not touch it."""
+    return run.with_name(f"{run.name}.doctor")
+
+
+def recipe_overrides(context: Context, folder: Path, saves: bool) -> list[str]:
+    """Of three steps of the recipe in a folder of their own; the last is validated, and saved where there is room."""
+    return [
+        *context.overrides, f"trainer.default_local_dir={folder}", f"trainer.total_training_steps={STEPS}",
+        "trainer.val_before_train=False", f"trainer.test_freq={STEPS}", f"trainer.save_freq={STEPS if saves else -1}",
+    ]  # fmt: skip
 
 
 def time_rows(check: str, rows: Mapping[int, Mapping[str, float]], trainer) -> list[Row]:
     """What the seconds of steps 2 and 3 say; the first warms up.
 
     Args:
-        rows: metrics by step; the last step is saved and validated.
+        rows: metrics by step; the last step is validated, and saved where its disk had room for it.
         trainer: `trainer` of the recipe's config.
     """
     late = [rows[step] for step in sorted(rows) if step >= 2]
@@ -85,13 +105,13 @@ def time_rows(check: str, rows: Mapping[int, Mapping[str, float]], trainer) -> l
     test = max(row.get("timing_s/testing") or 0.0 for row in late)
     steps = [row["timing_s/step"] - (row.get("timing_s/save_checkpoint") or 0.0) for row in late]
     step = sum(steps) / len(steps)
-    shares = {name: sum(row.get(f"timing_s/{key}") or 0.0 for row in late) / sum(steps) for key, name in STAGES.items()}
+    shares = {STAGES[key]: sum(row.get(f"timing_s/{key}") or 0.0 for row in late) / sum(steps) for key in MEASURED}
     told = ", ".join(f"{name} {share:.0%}" for name, share in shares.items() if share >= 0.01)
     total = int(trainer.total_training_steps or 0)
     hours = (total * step + _times(total, trainer.save_freq) * save + _times(total, trainer.test_freq) * test) / 3600
     return [
         Row(f"{check}: time of a step", f"{step:.1f} s: {told}"),
-        Row(f"{check}: saving, validation", f"{save:.1f} s, {test:.1f} s"),
+        Row(f"{check}: saving, validation", f"{save:.2f} s, {test:.2f} s"),
         Row(f"{check}: {total} steps take", f"{hours:.2f} h"),
         Row("suggested option of sbatch", f"--signal=B:USR1@{signal_seconds(max(steps), save, test)}"),
     ]

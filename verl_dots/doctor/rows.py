@@ -7,8 +7,10 @@ from typing import Any, Literal
 from rich import box
 from rich.table import Table
 
-Outcome = Literal["pass", "fail", "skipped", "measured"]
-STYLES: Mapping[str, str] = {"pass": "green", "fail": "bold red", "skipped": "dim", "measured": ""}
+Outcome = Literal["pass", "fail", "warning", "skipped", "measured"]
+STYLES: Mapping[str, str] = {
+    "pass": "green", "fail": "bold red", "warning": "yellow", "skipped": "dim", "measured": "",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -19,8 +21,9 @@ class Row:
         check: what.
         value: what was found; of a skipped check why it did not run.
         limit: what it must be; none where a figure is only told.
-        outcome: `measured` where there is no limit. What could not run is `skipped`, never `pass`.
-        fix: what to do, of one that failed.
+        outcome: `measured` where there is no limit. What could not run is `skipped`, never `pass`. A `warning` is of
+            what this recipe does not need.
+        fix: what to do, of one that failed or warns.
     """
 
     check: str
@@ -33,6 +36,11 @@ class Row:
 def judged(check: str, good: bool, value: str, limit: str, fix: str) -> Row:
     """A row that passes or fails; `fix` is told where it fails."""
     return Row(check, value, limit, "pass" if good else "fail", "" if good else fix)
+
+
+def warned(check: str, value: str, fix: str) -> Row:
+    """A row of what other recipes than the one that was asked for would lack."""
+    return Row(check, value, outcome="warning", fix=fix)
 
 
 def skipped(check: str, why: str) -> Row:
@@ -50,7 +58,11 @@ def table(rows: Sequence[Row]) -> Table:
     return shown
 
 
-def as_json(rows: Sequence[Row]) -> dict[str, Any]:
-    """The same, with how many there are of each outcome."""
+def as_json(rows: Sequence[Row], about: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """The same, with how many there are of each outcome.
+
+    Args:
+        about: what the table is of.
+    """
     counts = {outcome: sum(row.outcome == outcome for row in rows) for outcome in STYLES}
-    return {"counts": counts, "rows": [asdict(row) for row in rows]}
+    return {"about": dict(about or {}), "counts": counts, "rows": [asdict(row) for row in rows]}

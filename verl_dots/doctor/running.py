@@ -3,15 +3,17 @@
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
+from typing import Literal
 
 from verl_dots.doctor.context import Context
 from verl_dots.doctor.rows import Row, skipped
 from verl_dots.files import read_json
 
+Level = Literal["quick", "recipe", "all"]
 END_SECONDS = 20  # that a process has to end all below it
 
 
@@ -24,7 +26,8 @@ class Check:
         function: MODULE.FUNCTION of this room, which takes the context and gives rows. Its module is imported in the
             check's process alone.
         seconds: that it may take.
-        quick: `--quick` runs it.
+        level: the least at which it runs: `quick` ones train nothing, those of `recipe` look at what every run needs,
+            and those of `all` at what one recipe or another needs.
         device: it computes on GPUs, and is skipped where there are none and none was renounced.
         given: further arguments of the function.
     """
@@ -32,7 +35,7 @@ class Check:
     name: str
     function: str
     seconds: int
-    quick: bool = True
+    level: Level = "quick"
     device: bool = False
     given: tuple[str, ...] = ()
 
@@ -82,6 +85,14 @@ def _end(process: subprocess.Popen) -> None:
         process.wait(END_SECONDS)
 
 
-def chosen(checks: Sequence[Check], only: Sequence[str], quick: bool) -> list[Check]:
-    """The checks that were asked for, in their order."""
-    return [check for check in checks if (check.name in only if only else check.quick or not quick)]
+def chosen(checks: Sequence[Check], only: Collection[str], level: Level, needed: Collection[str] = ()) -> list[Check]:
+    """The checks that were asked for, in their order.
+
+    Args:
+        only: names, whatever the level.
+        needed: names of those of `all` which the recipe needs, for `recipe`.
+    """
+    levels = {"quick": ("quick",), "recipe": ("quick", "recipe"), "all": ("quick", "recipe", "all")}[level]
+    if only:
+        return [check for check in checks if check.name in only]
+    return [check for check in checks if check.level in levels or (level == "recipe" and check.name in needed)]

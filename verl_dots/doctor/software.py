@@ -33,7 +33,7 @@ def versions(context: Context) -> list[Row]:
         return [*rows, skipped("packages, by the lock", f"there is no lock for {extra or 'a CPU'}")]
     # What is missing is told above: a build of torch for CPUs leaves CUDA's packages out, which the lock names.
     there = [each for each in locked(lock.read_text()) if installed(each.name)]
-    return [*rows, _fit("packages, by the lock", there, f"pip install -r {lock}")]
+    return [*rows, _fit("packages, by the lock", there, f"pip install --no-deps -r {lock}")]
 
 
 def requirements(extra: str) -> list[Requirement]:
