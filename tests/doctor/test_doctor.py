@@ -16,6 +16,7 @@ COMMAND = "verl_dots.doctor"
         ["device=cpu", "--recipe", "recipes/none.sh"],
         ["--recipe", "recipes/dots/math-1.5b_math.sh no_method"],
         ["device=cpu", "--json", "/dev/null/doctor.json"],
+        ["device=cpu", "no.such.key=1"],
     ],
 )
 def test_what_cannot_be_read_or_written_is_refused_at_once(arguments, tmp_path, capsys, own_environment):

@@ -56,14 +56,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.json:
             try_output(options.json, option="--json", made=holds_json("counts", "rows"))
         context = asked(options, work)
+        about, needed = about_of(context, options), needed_by(context)
     except (RecipeError, ConfigError, HydraException, OutputError, CheckFailed, OSError) as error:
         errors().print(f"doctor: {error}")
         return 2
     console = output()
     rows: list[Row] = []
-    about = about_of(context, options)
-    level = options.level
-    for check in chosen(CHECKS, options.only, level, needed_by(context) if level == "recipe" else ()):
+    for check in chosen(CHECKS, options.only, options.level, needed):
         errors().print(f"doctor: {check.name}, at most {check.seconds * options.patience:.0f} s")
         rows += run_check(replace(check, seconds=int(check.seconds * options.patience)), context)
         if options.json:  # what is known so far, should the rest be ended
