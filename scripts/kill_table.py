@@ -6,6 +6,7 @@ makes the table of that file. With neither: exit 1 if the table is not that of t
 
 import csv
 import json
+import time
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,12 +17,15 @@ from scripts.sections import asked, settle, with_section
 ROOT = Path(__file__).parents[1]
 KEPT, DOCUMENT = ROOT / "recipes/evidence/results/kills.csv", ROOT / "verl_dots/training/FAULTS.md"
 SECTION, SCRIPT = "kills", "python -m scripts.kill_table"
-COLUMNS = ("killed", "in", "seen_in_it", "after_step", "seconds_to_end", "seconds_left_over", "outcome", "commit")
+COLUMNS = ("killed", "in", "seen_in_it", "after_step", "seconds_to_end", "seconds_left_over", "pause")
+COLUMNS += ("outcome", "commit", "date")
 
 
 def rows_of(out: Path) -> list[dict[str, str]]:
     """One a kill that came at its moment, in the columns of the kept file."""
-    commit = json.loads((out / "kills.jsonl").read_text().splitlines()[0])["settings"]["commit"] or "not recorded"
+    file = out / "kills.jsonl"
+    commit = json.loads(file.read_text().splitlines()[0])["settings"]["commit"] or "not recorded"
+    date = time.strftime("%Y-%m-%d", time.gmtime(file.stat().st_mtime))
     return [
         {
             "killed": kill["target"],
@@ -30,31 +34,44 @@ def rows_of(out: Path) -> list[dict[str, str]]:
             "after_step": str(kill["step"]),
             "seconds_to_end": f"{kill['seconds']:.1f}",
             "seconds_left_over": f"{kill['survived']['seconds']:.1f}",
+            "pause": f"{kill['pause']:.2f}",
             "outcome": outcome,
             "commit": commit,
+            "date": date,
         }
         for _, kill, outcome in outcomes_in(out)
     ]
 
 
 def table(rows: Sequence[Mapping[str, str]]) -> str:
-    """A row for each process that was killed, and a last sentence with both counts."""
+    """A row for each process that was killed, and last sentences with both counts, the commit and the date."""
     of: dict[str, list[Mapping[str, str]]] = defaultdict(list)
     for row in rows:
         of[row["killed"]].append(row)
-    lines = ["| killed | in | kills | identical | ended within (s) |", "|---|---|---:|---:|---:|"]
+    lines = [
+        "| killed | in | kills | identical | ended within (s) | started again after (s) |",
+        "|---|---|---:|---:|---:|---:|",
+    ]
     for killed, its in sorted(of.items(), key=lambda item: -len(item[1])):
         counts = Counter(sorted(row["in"] for row in its)).most_common()
         during = ", ".join(f"{name} {count}" for name, count in counts)
         same = sum(row["outcome"] == IDENTICAL for row in its)
         longest = max(float(row["seconds_to_end"]) for row in its)
-        lines.append(f"| {killed} | {during} | {len(its)} | {same} | {longest:.0f} |")
+        lines.append(f"| {killed} | {during} | {len(its)} | {same} | {longest:.0f} | {_range(its)} |")
     same = sum(row["outcome"] == IDENTICAL for row in rows)
     seen = sum(row["seen_in_it"] == "yes" for row in rows)
     told = (
         f"{len(rows)} kills, {same} identical. In {seen} of them the run was seen in that part of its work as it died."
     )
+    of_code = sorted({(row["commit"][:7], row["date"]) for row in rows})
+    told += f" Killed were runs of {', '.join(f'commit {commit} on {date}' for commit, date in of_code)}."
     return "\n".join([*lines, "", told, ""])
+
+
+def _range(rows: Sequence[Mapping[str, str]]) -> str:
+    """Shortest and longest pause before the next start."""
+    pauses = sorted(float(row["pause"]) for row in rows if row["pause"])
+    return f"{pauses[0]:.2f} to {pauses[-1]:.2f}" if pauses else "not kept"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

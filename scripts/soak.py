@@ -27,6 +27,7 @@ from pathlib import Path
 
 import psutil
 
+from scripts.everything import EVERYTHING
 from scripts.soak_flatness import STEP, TIME, Series, Slope, draw, series_of, slopes
 from scripts.soak_page import KEPT
 from scripts.soak_reading import append, look, read
@@ -36,16 +37,7 @@ from verl_dots.terminal import output
 
 ROOT = Path(__file__).parents[1]
 SAVING_SECONDS = 600.0  # in which a run that is told to end saves its step
-# Everything that goes together, on 8 questions of 4 rollouts: the fewest of which groups can stop early, be refilled
-# and differ in size.
-EVERYTHING = (
-    "data.train_batch_size=8", "actor_rollout_ref.actor.ppo_mini_batch_size=8", "actor_rollout_ref.rollout.n=4",
-    "data.max_response_length=24", "data.val_max_samples=32", "trainer.test_freq=50", "trainer.save_freq=50",
-    "dots.budget.enable=True", "dots.budget.by=predicted", "dots.budget.least=2", "dots.budget.most=8",
-    "dots.length_penalty.enable=True", "dots.length_penalty.ranked=step", "dots.refill.enable=True",
-    "dots.refill.at_the_limit=train", "dots.stop_early.enable=True", "dots.stop_early.strength=1",
-    "dots.selection.references=8",
-)  # fmt: skip
+LOOKS = ("data.val_max_samples=32", "trainer.test_freq=50", "trainer.save_freq=50")
 
 
 def arguments(argv: list[str] | None = None) -> argparse.Namespace:
@@ -89,7 +81,7 @@ def train(args: argparse.Namespace, out: Path) -> int:
     run, samples = out / "run", out / "samples.csv"
     launch = 1 + max((sample.launch for sample in read(samples)), default=-1) if samples.exists() else 0
     variables = dict(os.environ, PYTHONPATH=str(ROOT), RUN=str(run), STEPS=str(args.steps), CACHE=str(out / "cache"))
-    command = ["bash", args.recipe, *EVERYTHING, *args.overrides]
+    command = ["bash", args.recipe, *EVERYTHING, *LOOKS, *args.overrides]
     with (out / "log").open("a") as log:
         process = subprocess.Popen(command, cwd=ROOT, env=variables, stdout=log, stderr=subprocess.STDOUT)
         try:

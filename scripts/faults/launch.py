@@ -13,18 +13,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from data_prep import arithmetic
+from scripts.everything import EVERYTHING
 from scripts.faults.moments import STOP, TERMINATE, Clock, Kill, Sight
 from scripts.faults.tree import Survivors, Tree, below, end_all, forget_ended, waits_for
 
 ROOT = Path(__file__).parents[2]
 RECIPE = "recipes/cpu/all.sh"
 POLL_SECONDS = 0.003
-# A step that takes as little as it can: 4 questions with 4 rollouts, a selection in each, replay from the second on.
+# All methods, a selection in each step, replay from the second on.
 # A run that resumes validates first: the undisturbed one validates after each step, so that there is a row for it.
 SMALL = (
-    "data.train_batch_size=4", "actor_rollout_ref.actor.ppo_mini_batch_size=4", "actor_rollout_ref.rollout.n=4",
-    "data.max_response_length=24", "dots.selection.references=4", "dots.selection.mu=1", "dots.replay.capacity=4",
-    "dots.temperature.warm_up=2", "trainer.test_freq=1", "trainer.save_freq=1", "trainer.max_actor_ckpt_to_keep=2",
+    *EVERYTHING, "dots.selection.mu=1", "dots.replay.capacity=8", "dots.temperature.warm_up=2",
+    "trainer.test_freq=1", "trainer.save_freq=1", "trainer.max_actor_ckpt_to_keep=2",
 )  # fmt: skip
 QUESTIONS = ("--train", "48", "--val", "8")
 GRACE_SECONDS = 8.0  # of SLURM between SIGTERM and SIGKILL, at most

@@ -8,7 +8,7 @@ import pytest
 
 from tests.launches import plain_config, question_row, write_rows
 from tests.refusals import changed, refused
-from verl_dots.data.columns import COMPUTED, OF_THE_BRIDGE, STORED, TAKEN
+from verl_dots.data.columns import COMPUTED, GIVEN, OF_THE_BRIDGE, STORED, TAKEN
 from verl_dots.data.file_lists import PATTERNS, QuestionError, require_file
 from verl_dots.launch.cell_checks import cells_of
 from verl_dots.launch.data_checks import check_data
@@ -60,7 +60,7 @@ def test_columns_of_which_a_step_has_its_own(folder, name):
         check(folder, **{name: ["a"] * 8})
 
 
-@pytest.mark.parametrize("name", ["uid", "index", "raw_prompt", "level", "__index_level_0__", "global_steps"])
+@pytest.mark.parametrize("name", ["index", "raw_prompt", "level", "__index_level_0__"])
 def test_columns_that_verl_replaces_or_leaves_alone(folder, name):
     check(folder, **{name: ["a"] * 8})
 
@@ -83,7 +83,9 @@ def test_the_names_of_verls_agent_loop_and_of_what_it_stores():
     own = (agent_loop.PARTITION, agent_loop.FIRST_ROLLOUT, agent_loop.FIRST_SESSION, agent_loop.TEMPERATURE)
     assert {*own} == {*OF_THE_BRIDGE}
     code = inspect.getsource(inspect.getmodule(worker)) + Path(_trainer_file()).read_text()
-    unknown = [name for name in (*STORED, *COMPUTED) if f'"{name}"' not in code and name not in output.as_dict()]
+    code += inspect.getsource(inspect.getmodule(AgentLoopOutput))
+    names = (*STORED, *COMPUTED, *GIVEN)
+    unknown = [name for name in names if f'"{name}"' not in code and name not in output.as_dict()]
     assert unknown == []
 
 

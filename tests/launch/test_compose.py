@@ -29,6 +29,12 @@ def test_a_key_that_is_added_beside_one_of_nearly_its_name_is_refused(added, mea
     assert OmegaConf.select(compose(["device=cpu", f"+{added}"]), key) is not None
 
 
+def test_a_value_beside_all_groups_is_refused_where_it_is_not_meant():
+    with refused("foo", "unknown", "+foo=1", "write ++foo=1"):
+        compose(["device=cpu", "+foo=1"])
+    assert compose(["device=cpu", "++foo=1"]).foo == 1
+
+
 @pytest.mark.parametrize(
     "added",
     [

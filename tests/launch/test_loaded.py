@@ -4,9 +4,9 @@ import sys
 
 import pytest
 
-from tests.launches import plain_config
+from tests.launches import plain_config, question_row, write_rows
 from tests.refusals import changed, refused
-from verl_dots.launch.loaded import DEFAULT_LOOP, LOOPS, ROLLOUT, agent_loops, check_loaded
+from verl_dots.launch.loaded import DEFAULT_LOOP, LOOPS, ROLLOUT, agent_loops, check_loaded, check_turns
 
 pytestmark = pytest.mark.usefixtures("cpu_environment")
 MINE = "- {name: mine, _target_: verl.experimental.agent_loop.single_turn_agent_loop.SingleTurnAgentLoop}\n"
@@ -81,3 +81,21 @@ def test_a_sampler_of_the_users(tmp_path):
     check_loaded(config_of(**{f"{SAMPLER}.path": tmp_path / "sampler.py", f"{SAMPLER}.name": "Sampler"}))
     with refused(f"{SAMPLER}.path", "file", "Other"):
         check_loaded(config_of(**{f"{SAMPLER}.path": tmp_path / "sampler.py", f"{SAMPLER}.name": "Other"}))
+
+
+def test_turns_are_those_of_an_agent_loop_that_takes_them(tmp_path):
+    """verl itself reads multi_turn.enable no more: a run of single turns would say nothing."""
+    turns, file = f"{ROLLOUT}.multi_turn", write_rows(tmp_path / "a.parquet", [question_row("1 + 1?")])
+
+    def check(enable=True, **settings):
+        check_turns(changed(config_of(**{"data.train_files": file}, **settings), [f"{turns}.enable={enable}"]))
+
+    with refused(f"{turns}.enable", "excluded", DEFAULT_LOOP):
+        check()
+    with refused(f"{turns}.tool_config_path", "missing", "tool_agent"):
+        check(**{DEFAULT_LOOP: "tool_agent"})
+    check(**{DEFAULT_LOOP: "tool_agent", f"{turns}.function_tool_path": "tools.py"})
+    check(**{DEFAULT_LOOP: "mine"})
+    check(enable=False)
+    write_rows(file, [question_row("1 + 1?", agent_name="tool_agent")])
+    check()

@@ -61,6 +61,20 @@ def test_a_folder_is_tried_and_left_as_it_was(tmp_path):
     try_writing("trainer.rollout_data_dir", None)
 
 
+def test_the_folder_of_rays_timeline_must_be_there_before_the_run_whose_end_writes_it(tmp_path, monkeypatch):
+    monkeypatch.setenv("RAY_ADDRESS", "10.0.0.1:6379")
+    config = machine(1, default_local_dir=str(tmp_path / "run"))
+    (tmp_path / "file").write_text("kept")
+    for wrong in (tmp_path / "nope" / "x", tmp_path / "file" / "x", tmp_path):
+        config.ray_kwargs = {"timeline_json_file": str(wrong)}
+        with refused("ray_kwargs.timeline_json_file", "file", str(wrong)):
+            check_machine(config)
+    for right in (tmp_path / "x", tmp_path / "file", "x", None):
+        config.ray_kwargs.timeline_json_file = right and str(right)
+        check_machine(config)
+    assert list(tmp_path.iterdir()) == [tmp_path / "file"] and (tmp_path / "file").read_text() == "kept"
+
+
 def machine(gpus: int, nodes: int = 1, **trainer):
     settings = {"device": "cuda", "n_gpus_per_node": gpus, "nnodes": nodes, **trainer}
     return OmegaConf.create({"trainer": settings, "dots": {"selection": {"enable": False}}})

@@ -86,6 +86,16 @@ actor_rollout_ref.model.lora_adapter_path=./nowhere : file
 +{R}.checkpoint_manager_class=nowhere.Manager : file
 {R}.multi_turn.tool_config_path,function_tool_path=nowhere.yaml : file
 {R}.multi_turn.format=hermess : choice
+{R}.multi_turn.enable=true : excluded
+{R}.multi_turn.enable=true {R}.agent.default_agent_loop=tool_agent -> {R}.multi_turn.tool_config_path : missing
+{R}.load_format=zz|gguf : choice
+{R}.checkpoint_engine.backend=zz|nccl|null : excluded
+{R}.trace.backend=zz : choice
+global_profiler.tool=zz : choice
+transfer_queue.backend.storage_backend=zz|null : choice
+trainer.v1.sampler.max_off_policy_threshold=0 : range
+trainer.v1.sampler.max_off_policy_threshold=0 trainer.v1.trainer_mode=colocate_async : range
+trainer.v1.trainer_mode=separate_async : excluded
 data.tool_config_path,function_tool_path=nowhere.yaml : file
 trainer.checkpoint_callback_class=nowhere.Callback : file
 trainer.v1.sampler.custom_sampler.path=nowhere.py trainer.v1.sampler.custom_sampler.name=Sampler : file

@@ -57,6 +57,28 @@ def test_agent_loops_that_stand_still_end_the_run_with_what_it_waited_for(inputs
     assert "waited 150 s for" in output and "raise dots.patience_seconds" in output
 
 
+REWARD = """
+import os
+answered = []
+
+def compute_score(data_source, solution_str, ground_truth, extra_info=None, **kwargs):
+    answered.append(1)
+    if len(answered) > 32:  # of the first step
+        os._exit(1)
+    return float(len(answered) % 2)
+"""
+
+
+def test_a_reward_that_ends_its_process_ends_the_run_which_is_saved(inputs, tmp_path):
+    (tmp_path / "reward.py").write_text(REWARD)
+    more = {"reward__custom_reward_function__path": tmp_path / "reward.py", "reward__num_workers": 1}
+    run = Disturbed(inputs, tmp_path / "run", **more)
+    run.wait_for_row(1)
+    status, output = run.end()
+    assert status == 1 and run.saved() == 1, output
+    assert "failed: RolloutFailure" in output and "ActorDied" in output
+
+
 @pytest.fixture(autouse=True)
 def nothing_is_left():
     yield

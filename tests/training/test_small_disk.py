@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import threading
 import time
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -14,6 +15,7 @@ from omegaconf import OmegaConf
 
 from tests.refusals import refused
 from tests.run_on_disk import own_checkpoint, run_config, stock_checkpoint
+from verl_dots.bridge.trainer.patience import ADVICE, Patience, WaitError
 from verl_dots.checkpoints import Needs, checkpoints_in, faults, set_aside, tracked
 from verl_dots.journal import Journal
 from verl_dots.launch.machine_checks import try_writing
@@ -157,6 +159,27 @@ def test_a_slow_disk_is_waited_for(tmp_path):
     save_whole(run, 2, run_config(run), Needs(), write)
     thread.join(10)
     assert (run / "global_step_2" / "actor" / "slow").stat().st_size == 2000
+    assert faults(run / "global_step_2", Needs()) == [] and tracked(run) == 2
+
+
+@pytest.mark.usefixtures("cpu_environment")
+def test_a_disk_that_stands_still_ends_the_run_at_its_patience_and_the_last_checkpoint_stays(tmp_path):
+    from verl_dots.bridge.trainer.patient_trainer import PatientTrainer
+
+    run, pipe = tmp_path / "run", tmp_path / "pipe"
+    own_checkpoint(run, 2)
+    os.mkfifo(pipe)  # of which nobody writes the other end
+
+    def write(folder):
+        (folder / "actor").mkdir(parents=True)
+        (folder / "actor" / "model_world_size_1_rank_0.pt").write_bytes(pipe.read_bytes())
+
+    trainer = SimpleNamespace(global_steps=4, watch=None, patience=Patience(0.5, ADVICE))
+    told, began = f"waited 0.5 s for the checkpoint of step 4 to be written; {ADVICE}", time.monotonic()
+    with pytest.raises(WaitError) as raised, PatientTrainer.saving(trainer):
+        save_whole(run, 4, run_config(run), Needs(), write)
+    assert str(raised.value) == told and time.monotonic() - began < 30
+    assert faults(run / "global_step_4", Needs()) != []
     assert faults(run / "global_step_2", Needs()) == [] and tracked(run) == 2
 
 

@@ -19,9 +19,11 @@ COMPUTED = (
     *("old_log_probs", "ref_log_prob", "log_probs", "entropy", "values", "advantages", "returns"),
     *("token_level_scores", "token_level_rewards", "rollout_is_weights"),
 )
+# What verl gives a prompt: a column of that name is lost, or decides how its question is rolled out.
+GIVEN = ("uid", "global_steps", "__rollout_n__", "__do_sample__", "__num_turns__", "tool_extra_fields")
 # How the bridge to verl has a question rolled out.
 OF_THE_BRIDGE = ("__partition__", "__first_rollout__", "__first_session__", "__temperature__")
-TAKEN = frozenset((*ARGUMENTS, *STORED, *COMPUTED, *OF_THE_BRIDGE))
+TAKEN = frozenset((*ARGUMENTS, *STORED, *COMPUTED, *GIVEN, *OF_THE_BRIDGE))
 
 
 def require_free_columns(files: Sequence[str | Path]) -> None:

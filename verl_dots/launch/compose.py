@@ -3,7 +3,7 @@
 import difflib
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
@@ -109,7 +109,7 @@ def compose(overrides: list[str]) -> DictConfig:
 
 
 def require_new_keys(overrides: Sequence[str], config: DictConfig) -> None:
-    """Refuse a key that `+` adds beside one of nearly its name: nobody would read it.
+    """Refuse a key that `+` adds beside one of nearly its name, or beside all groups: nobody would read it.
 
     Args:
         config: with the overrides.
@@ -127,6 +127,9 @@ def require_new_keys(overrides: Sequence[str], config: DictConfig) -> None:
         if near := difflib.get_close_matches(name, others, n=1, cutoff=NEARLY):
             known = f"{group}.{near[0]}" if group else near[0]
             text = f"{override}: nothing is called {key}; did you mean {known}? Where you mean it, write ++{key}=VALUE"
+            raise ConfigError(text, key=key, reason="unknown")
+        if not group and not isinstance(config.get(key, {}), Mapping):
+            text = f"{override}: nothing reads {key}; leave it out. Where code of your own reads it, write +{override}"
             raise ConfigError(text, key=key, reason="unknown")
 
 

@@ -8,9 +8,11 @@ from hydra.utils import get_class
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from verl_dots.data.file_lists import file_list
+from verl_dots.data.rows import schema_of
 from verl_dots.launch.verl_names import require_name
-from verl_dots.methods.refusals import OWN_AGENT_LOOP
-from verl_dots.settings import ConfigError
+from verl_dots.methods.refusals import OWN_AGENT_LOOP, excluded, refused_as
+from verl_dots.settings import ConfigError, require
 
 ROLLOUT = "actor_rollout_ref.rollout"
 LOOPS = f"{ROLLOUT}.agent.agent_loop_config_path"
@@ -45,6 +47,31 @@ def check_loaded(config: DictConfig) -> None:
     names = agent_loops(config)
     if names is not None:
         require_name(DEFAULT_LOOP, OmegaConf.select(config, DEFAULT_LOOP), names)
+
+
+def check_turns(config: DictConfig) -> None:
+    """Refuse turns that no rollout would take: verl does not read multi_turn.enable, each row's agent loop decides.
+
+    Raises:
+        ConfigError: no agent loop of several turns, or one of tools without a tool.
+    """
+    turns, key = config.actor_rollout_ref.rollout.multi_turn, f"{ROLLOUT}.multi_turn"
+    if not turns.enable or OmegaConf.select(config, OWN_AGENT_LOOP.key) not in (None, *OWN_AGENT_LOOP.allowed):
+        return
+    default = OmegaConf.select(config, DEFAULT_LOOP)
+    if default == "single_turn_agent" and not _rows_name_loops(config):
+        why = "it takes one turn; set it to tool_agent, or name each row's agent loop in a column agent_name"
+        raise excluded(f"{key}.enable", True, f"{DEFAULT_LOOP}={default}", why)
+    tools = any(turns.get(name) for name in TOOLS)
+    rule = f"{DEFAULT_LOOP}=tool_agent needs tools here, or in {key}.function_tool_path; else set {key}.enable=False"
+    require(f"{key}.tool_config_path", "null", tools or default != "tool_agent", rule, "missing")
+
+
+def _rows_name_loops(config: DictConfig) -> bool:
+    if (config.data.get("custom_cls") or {}).get("path"):
+        return True  # nobody knows before it is loaded
+    with refused_as("data.train_files", "data"):
+        return any("agent_name" in schema_of(file).names for file in file_list(config.data.train_files))
 
 
 def agent_loops(config: DictConfig) -> Collection[str] | None:

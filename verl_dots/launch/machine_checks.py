@@ -11,6 +11,8 @@ from verl_dots.launch.attention_checks import check_attention
 from verl_dots.launch.environment import check_temporary_folder, repair_devices
 from verl_dots.settings import ConfigError, require
 
+TIMELINE = "ray_kwargs.timeline_json_file"
+
 
 def check_machine(config: DictConfig, train: bool = True) -> None:
     """Refuse a run that this machine cannot hold.
@@ -32,6 +34,7 @@ def check_machine(config: DictConfig, train: bool = True) -> None:
     if train:
         for key in _folders(config):
             try_writing(key, OmegaConf.select(config, key))
+        _check_timeline(OmegaConf.select(config, TIMELINE))
 
 
 def try_writing(key: str, folder: str | None) -> None:
@@ -47,6 +50,19 @@ def try_writing(key: str, folder: str | None) -> None:
         try_folder(path, f"{key}={folder}")
     except OutputError as error:
         raise ConfigError(str(error), key=key, reason="file") from error
+
+
+def _check_timeline(file: str | None) -> None:
+    """Raise ConfigError for a file that cannot be written: Ray writes it when the training is over."""
+    if file is None:
+        return
+    folder = Path(file).parent
+    rule = f"the folder {folder} is not there, and Ray makes none at the end of the run; make it"
+    require(TIMELINE, file, folder.is_dir(), rule, "file")
+    require(TIMELINE, file, not Path(file).is_dir(), "it is a folder; name a file", "file")
+    if Path(file).exists():
+        require(TIMELINE, file, os.access(file, os.W_OK), "it is there and cannot be written; name another", "file")
+    try_writing(TIMELINE, str(folder))
 
 
 def _folders(config: DictConfig) -> list[str]:

@@ -13,13 +13,14 @@ from verl_dots.launch import checks
 from verl_dots.launch.claim import claim_run
 from verl_dots.launch.combinations import check_by_verl, check_renamed, check_together
 from verl_dots.launch.data_checks import check_data, check_paths
-from verl_dots.launch.loaded import check_loaded
+from verl_dots.launch.loaded import check_loaded, check_turns
 from verl_dots.launch.machine_checks import check_machine
 from verl_dots.launch.model_checks import MODEL, check_model_folder, check_places, require_model
 from verl_dots.launch.remote_code import check_remote_code
 from verl_dots.launch.reward_checks import check_reward
 from verl_dots.launch.start_screen import run_console
 from verl_dots.launch.trials import check_by_trial
+from verl_dots.launch.verl_choices import check_choices
 from verl_dots.launch.verl_names import check_names
 from verl_dots.launch.verl_values import check_values, resolving
 from verl_dots.methods.refusals import refused_as
@@ -54,6 +55,7 @@ def _validate(config: DictConfig, data: bool, train: bool) -> DotsConfig:
     if config.trainer.device == "cpu":
         _check_cpu_engine(config.actor_rollout_ref.rollout, train)
     check_names(config)
+    check_choices(config)
     check_reward(config)
     checks.check(config, dots)
     if train:
@@ -66,6 +68,7 @@ def _validate(config: DictConfig, data: bool, train: bool) -> DotsConfig:
             require_model(config.actor_rollout_ref.model.path)
         if train:
             check_remote_code(config)
+            check_turns(config)
         check_model_folder(config, train)
         check_data(config, train)
     return dots

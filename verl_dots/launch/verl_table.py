@@ -229,7 +229,7 @@ PARTS: dict[str, dict[str, Rule]] = {
     },
     "trainer.v1.sampler": {
         "sync_refill_failed_groups": FLAG,
-        "max_off_policy_threshold": optional(NATURAL),
+        "max_off_policy_threshold": optional(COUNT),
         "max_off_policy_strategy": choice("drop", "wait"),
     },
     "transfer_queue.backend.SimpleStorage": {"total_storage_size": COUNT, "num_data_storage_units": COUNT},
@@ -246,4 +246,3 @@ PARTS: dict[str, dict[str, Rule]] = {
     },
 }
 TABLE: dict[str, Rule] = {f"{part}.{name}": rule for part, rules in PARTS.items() for name, rule in rules.items()}
-# Kinds of verl's own typed groups, with the words for them.

@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from ray.exceptions import ActorDiedError
 from verl.trainer.ppo.v1 import agent_loop_tq
 from verl.utils import tensordict_utils as tu
 
-from tests.bridge.workers import SO, AsyncQueue, Server, ServerOfMany, Workers, config_of
+from tests.bridge import workers
+from tests.bridge.workers import SO, AsyncQueue, Method, Server, ServerOfMany, Workers, config_of
 from verl_dots.bridge.agents.agent_loop import (
     FIRST_ROLLOUT,
     FIRST_SESSION,
@@ -22,6 +24,7 @@ from verl_dots.bridge.agents.agent_loop import (
     number_repeats,
     prompt_text,
 )
+from verl_dots.bridge.agents.failures import Failure
 from verl_dots.bridge.agents.seeds import DistinctRequests
 
 pytestmark = pytest.mark.usefixtures("cpu_environment")
@@ -34,9 +37,9 @@ def rolled_out(tmp_path, monkeypatch):
     """Rolls out QUESTIONS, 4 times each."""
 
     def run(own: bool, *servers: Server, source: str = "arithmetic", config: dict | None = None, **fields) -> Workers:
-        workers = Workers(config_of(tmp_path, **(config or {})), own, list(servers) or [ServerOfMany()], monkeypatch)
-        workers.roll_out(QUESTIONS, source, **fields)
-        return workers
+        made = Workers(config_of(tmp_path, **(config or {})), own, list(servers) or [ServerOfMany()], monkeypatch)
+        made.roll_out(QUESTIONS, source, **fields)
+        return made
 
     return run
 
@@ -94,6 +97,27 @@ def test_a_group_of_which_a_request_fails_is_marked_and_keeps_what_arrived(rolle
     assert own.rows() == verl.rows() and len(own.rows()) == 9
     told = own.tags("failures")
     assert [told[name]["cause"] for name in ("u0_2", "u1_2", "u2_2")] == ["OverflowError: too long"] * 3
+
+
+class Dead:
+    """A reward worker that is gone: its function has ended its process, and Ray says so to whoever asks."""
+
+    calls = 0
+
+    def __init__(self, config):
+        self.compute_score = Method(self._asked, self)
+
+    async def _asked(self, data):
+        raise ActorDiedError()
+
+
+def test_a_reward_that_ends_its_process_fails_each_rollout_that_asks_for_it(rolled_out, monkeypatch):
+    """At once, and with the cause by which the run ends: none waits for `dots.reward_seconds`."""
+    monkeypatch.setattr(workers, "RewardWorker", Dead)
+    own = rolled_out(True, source="math")
+    assert {own.tags()[uid]["status"] for uid in ("u0", "u1", "u2")} == {"failure"} and own.rows() == {}
+    causes = [tag["cause"] for tag in own.tags("failures").values()]
+    assert len(causes) == 12 and all(Failure("", cause).died for cause in causes)
 
 
 class Silent(ServerOfMany):
