@@ -48,7 +48,7 @@ def test_vllm_computes_a_token_of_each_sequence_at_least():
 def test_a_profiler_that_verl_would_take_for_none(part):
     with refused(f"{part}.tool", "choice", "torch_memory"):
         check(f"{part}.tool=zz")
-    check(f"{part}.tool=torch", f"{part}.enable=True")
+    check(f"{part}.tool=torch")
 
 
 def test_packages_that_a_name_needs(monkeypatch):
