@@ -242,7 +242,16 @@ def test_a_given_checkpoint_is_taken_or_refused_by_name(saved):
         given(f"{saved}/global_step_4")
 
 
-@pytest.mark.parametrize("content", [{}, {"place": 4}, [1, 2], torch.ones(2), {"_snapshot": 3}])
+PLACE = StatefulDataLoader([4]).state_dict()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {}, {"place": 4}, [1, 2], torch.ones(2), {"_snapshot": 3}, PLACE | {"_num_yielded": -1},
+        PLACE | {"_num_yielded": "x"}, PLACE | {"_iterator_finished": None},
+    ],
+)  # fmt: skip
 def test_a_file_in_the_data_loaders_place_that_is_not_its_state_makes_no_complete_checkpoint(run, content):
     stock_checkpoint(run, 2)
     folder = stock_checkpoint(run, 4)
