@@ -55,8 +55,14 @@ def found(run: Path) -> str:
     return find_checkpoint(run_config(run, **SETTINGS)).name
 
 
+def named(name: str) -> str:
+    """How the message begins: of a list that can be read, and says something else, it names what it says it of."""
+    return "" if name == MANIFEST else name
+
+
 def cut(file: Path) -> None:
-    file.write_bytes(file.read_bytes()[:-1])
+    content = file.read_bytes()
+    file.write_bytes(content[: len(content) // 2])
 
 
 def empty(file: Path) -> None:
@@ -118,14 +124,14 @@ def test_these_are_all_files_of_a_checkpoint(original):
 def test_a_damaged_file_is_named_and_the_checkpoint_before_is_taken(run, name, damage, caplog):
     damage(run / "global_step_4" / name)
     assert found(run) == "global_step_2"
-    assert f"left out: global_step_4 ({name}" in caplog.text
+    assert f"left out: global_step_4 ({named(name)}" in caplog.text
 
 
 @pytest.mark.parametrize("name", FILES)
 def test_where_no_other_is_there_the_file_is_named_in_the_refusal(run, name):
     shutil.rmtree(run / "global_step_2")
     flip(0.5)(run / "global_step_4" / name)
-    with refused(str(run), "file", f"global_step_4 ({name}"):
+    with refused(str(run), "file", f"global_step_4 ({named(name)}"):
         found(run)
 
 
@@ -134,8 +140,10 @@ def test_wherever_a_bit_of_the_text_is_flipped(run, name, caplog):
     """The text may still be read, and say something else: of settings, an unknown one."""
     file = run / "global_step_4" / name
     whole = file.read_bytes()
-    for place in range(0, len(whole), 5):
+    # The list's step is for readers; its last byte ends a line. All else is read.
+    unread = range(*(whole.index(part) for part in (b'"step"', b'"files"'))) if name == MANIFEST else ()
+    for place in set(range(0, len(whole) - 1, 5)) - set(unread):
         file.write_bytes(whole[:place] + bytes([whole[place] ^ 1 << place % 7]) + whole[place + 1 :])
         caplog.clear()
         assert (place, found(run)) == (place, "global_step_2")
-        assert f"left out: global_step_4 ({name}" in caplog.text or name == MANIFEST
+        assert f"left out: global_step_4 ({named(name)}" in caplog.text
