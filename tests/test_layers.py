@@ -16,7 +16,7 @@ UNUSED = {"pandas", "matplotlib"}
 ROOMS: dict[str, tuple[set[str], set[str]]] = {
     # Data types and settings.
     "step": (set(), HEAVY),
-    "stored": ({"settings"}, HEAVY),
+    "stored": ({"settings", "state_values"}, HEAVY),
     "settings": (set(), HEAVY),
     "secrets": (set(), HEAVY),
     "pickles": ({"settings"}, HEAVY - {"torch"}),
@@ -24,12 +24,15 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     "methods/settings": ({"settings"}, HEAVY),  # every room's settings.py
     "config": ({"difficulty", "methods", "settings"}, HEAVY),
     "data": ({"files", "number_text", "settings"}, HEAVY),
-    "difficulty": ({"data", "files", "guard", "settings", "state", "terminal"}, {"ray", "verl", "hydra"}),
+    "difficulty": (
+        {"data", "files", "guard", "settings", "state", "state_values", "terminal"},
+        {"ray", "verl", "hydra"},
+    ),
     "difficulty/collect": ({"guard", "labelling"}, HEAVY),  # a command of the room above
     # A step.
     "bridge": ({"data", "difficulty", "rewards", "step", "stored"}, UNUSED),
     "methods": (
-        {"bridge", "config", "data", "difficulty", "settings", "state", "step", "stored"},
+        {"bridge", "config", "data", "difficulty", "settings", "state", "state_values", "step", "stored"},
         UNUSED | {"transfer_queue", "ray"},
     ),
     "methods/selection/worker": ({"difficulty"}, UNUSED | {"transfer_queue"}),  # a process of its own
@@ -48,6 +51,7 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
             "settings",
             "sizes",
             "state",
+            "state_values",
             "step",
         },
         UNUSED | {"transfer_queue"},
@@ -109,6 +113,7 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     "main": ({"engines", "guard", "launch", "settings"}, set()),
     "files": ({"settings"}, HEAVY),
     "state": ({"files", "settings"}, HEAVY),
+    "state_values": ({"settings", "state"}, HEAVY),
     "manifest": ({"files"}, HEAVY),
     "model_files": ({"files", "manifest"}, HEAVY),
     "checkpoints": ({"files", "manifest", "model_files", "state"}, HEAVY),

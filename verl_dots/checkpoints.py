@@ -14,7 +14,7 @@ import logging
 import re
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -87,12 +87,18 @@ def faults(folder: Path, needs: Needs, checksums: bool = False) -> list[str]:
         found += archive_faults(folder, DATA)
     for model in needs.models:
         found += model_faults(folder, model, needs.contents, by_list=listed is not None)
-    for kind in needs.states:
+    return list(dict.fromkeys(found + state_faults(folder, needs.states)))
+
+
+def state_faults(folder: Path, states: Iterable[Kind]) -> list[str]:
+    """What is wrong with the states of a checkpoint's stages."""
+    found = []
+    for kind in states:
         try:
             load_state(folder / f"{kind.name}.safetensors", kind)
         except StateError as error:
             found.append(str(error))
-    return list(dict.fromkeys(found))
+    return found
 
 
 def newest_complete(run: Path, needs: Needs) -> tuple[Path | None, dict[Path, list[str]]]:

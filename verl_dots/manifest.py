@@ -91,11 +91,8 @@ def changed(folder: Path, listed: Mapping[str, Listed], checksums: bool) -> list
     if checksums:
         named = {name: said.sha256 for name, said in listed.items() if said.sha256 and not by_size[name]}
         with ThreadPoolExecutor(_at_once(len(named))) as pool:
-            there = pool.map(lambda name: _checksum(folder / name), named)
-            pairs = list(zip(named.items(), there, strict=True))
-        found += [
-            f"{name} has changed since it was saved (checksum)" for (name, said), is_now in pairs if said != is_now
-        ]
+            told = pool.map(lambda name: _other_content(folder / name, named[name], name), named)
+            found += [fault for fault in told if fault]
     return found
 
 
@@ -118,6 +115,14 @@ def _other_size(file: Path, size: int, name: str) -> str | None:
         return f"{name} is missing"
     there = file.stat().st_size
     return None if there == size else f"{name} has {there} of {size} bytes"
+
+
+def _other_content(file: Path, checksum: str, name: str) -> str | None:
+    try:
+        same = _checksum(file) == checksum
+    except OSError as error:
+        return f"{name} cannot be read ({error.strerror})"
+    return None if same else f"{name} has changed since it was saved (checksum)"
 
 
 def _checksum(file: Path) -> str:

@@ -138,13 +138,25 @@ def _damaged(path: Path, why: object) -> StateError:
 
 def require_equal(what: str, saved: Any, here: Any) -> None:
     """Raise StateError unless a saved value is the one that this run has."""
-    if saved != here:
+    if not _same(saved, here):
         raise StateError(
             f"{what}: the checkpoint has {saved!r}, this run has {here!r}; resume with its own settings and data, "
             "or begin anew in another folder",
             key=what,
             reason="other run",
         )
+
+
+def _same(saved: Any, here: Any) -> bool:
+    """Whether two values without arrays are equal; nothing is equal to an array."""
+    if isinstance(here, Mapping):
+        return (
+            isinstance(saved, Mapping) and set(saved) == set(here) and all(_same(saved[key], here[key]) for key in here)
+        )
+    if isinstance(here, list | tuple):
+        alike = isinstance(saved, list | tuple) and len(saved) == len(here)
+        return alike and all(map(_same, saved, here))
+    return isinstance(saved, bool | int | float | str | None) and saved == here
 
 
 def require_keys(what: str, state: Mapping[str, Any], keys: set[str]) -> None:

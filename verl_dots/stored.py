@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from verl_dots.settings import Refusal
+from verl_dots.settings import LARGEST, Refusal
+from verl_dots.state_values import ANY, COUNT, POSITIVE, Values, Within
 
 ROUNDING = 1e-5  # by which a log-prob may be above 0
 
@@ -93,7 +94,17 @@ class ReplayGroup:
         ]
 
 
-ARRAYS = ("prompt_N", "lengths_G", "rewards_G", "turns_G", "tokens_N", "log_probs_N", "mask_bits")
+# Of a group -> its type, and what it holds.
+ARRAYS = {
+    "prompt_N": (np.int32, COUNT),
+    "lengths_G": (np.int32, POSITIVE),
+    "rewards_G": (np.float64, ANY),
+    "turns_G": (np.int32, COUNT),
+    "tokens_N": (np.int32, COUNT),
+    "log_probs_N": (np.float32, Within(most=0)),
+    "mask_bits": (np.uint8, ANY),
+}
+GROUPS = {"questions", "steps", "temperatures", "sizes", "arrays"}  # keys of `groups_state`
 
 
 def groups_state(groups: Sequence[ReplayGroup]) -> dict[str, Any]:
@@ -109,21 +120,35 @@ def groups_state(groups: Sequence[ReplayGroup]) -> dict[str, Any]:
 
 
 def groups_from_state(state: Mapping[str, Any]) -> list[ReplayGroup]:
-    """The groups that `groups_state` wrote."""
-    questions = state["questions"]
-    columns = {
-        name: np.split(state["arrays"][name], np.cumsum(state["sizes"][name])[:-1]) if questions else []
-        for name in ARRAYS
-    }
-    return [
-        ReplayGroup(
-            question,
-            int(state["steps"][place]),
-            float(state["temperatures"][place]),
-            **{name: columns[name][place].copy() for name in ARRAYS},
-        )
-        for place, question in enumerate(questions)
+    """The groups that `groups_state` wrote. Raises StateError for what it never writes; other keys are let be."""
+    own = {name: state[name] for name in GROUPS & set(state)} if isinstance(state, Mapping) else state
+    saved = Values("kept groups", own, GROUPS)
+    questions = saved.texts("questions")
+    steps = saved.array("steps", np.int64, (len(questions),), COUNT).tolist()
+    temperatures = saved.array("temperatures", np.float64, (len(questions),), POSITIVE).tolist()
+    sizes = Values("sizes of kept groups", saved.raw("sizes"), set(ARRAYS))
+    arrays = Values("arrays of kept groups", saved.raw("arrays"), set(ARRAYS) if questions else set())
+    columns = {}
+    for name, (kind, within) in ARRAYS.items():
+        size_N = sizes.array(name, np.int64, (len(questions),), Within(0, LARGEST // 2**32))
+        if questions:
+            columns[name] = np.split(arrays.array(name, kind, (int(size_N.sum()),), within), np.cumsum(size_N)[:-1])
+    groups = [
+        ReplayGroup(question, step, temperature, **{name: columns[name][place].copy() for name in ARRAYS})
+        for place, (question, step, temperature) in enumerate(zip(questions, steps, temperatures, strict=True))
     ]
+    for group in groups:
+        if not _fits(group):
+            raise sizes.wrong("tokens_N", f"those of whole responses, as lengths_G of question {group.question} says")
+    return groups
+
+
+def _fits(group: ReplayGroup) -> bool:
+    """Whether its arrays are of the same responses and tokens."""
+    responses, tokens = len(group.lengths_G), int(group.lengths_G.sum())
+    sizes = (len(group.rewards_G), len(group.turns_G), len(group.tokens_N), len(group.log_probs_N))
+    mask = len(group.mask_bits) in (0, -(-tokens // 8))
+    return responses > 0 and sizes == (responses, responses, tokens, tokens) and mask
 
 
 def pack(

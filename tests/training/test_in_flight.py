@@ -5,6 +5,7 @@ import pytest
 
 from tests.methods.memory import carry_over
 from tests.refusals import refused
+from tests.wrong_values import accepted
 from verl_dots.training.in_flight import Asked, InFlight
 
 FIRST, SECOND = (
@@ -48,6 +49,13 @@ def test_a_checkpoint_holds_all_of_it_in_its_order(two, tmp_path):
     assert len(two) == 0
     with refused("groups in flight", "other run", "'step'"):
         two.load_state_dict({"uids": []})
+
+
+def test_a_wrong_value_is_refused_by_its_name(two, tmp_path):
+    """-1 is a question that the run does not know."""
+    assert accepted(two, tmp_path) == {"question: all negative"}
+    with refused("uids", "damaged"):
+        two.load_state_dict(two.state_dict() | {"uids": ["a", "a"]})
 
 
 @pytest.mark.parametrize("there", ["a", "abc", ""])

@@ -91,6 +91,19 @@ def test_settings_that_no_run_has_written_make_no_complete_checkpoint(run, text)
     assert found_name(run) == "global_step_2"
 
 
+@pytest.mark.parametrize("listed", [False, True])
+def test_a_wrong_key_of_saved_settings_is_damage_of_the_file_and_no_fault_of_the_command(run, listed, caplog):
+    config = run_config(run, dots__replay__enable=True)
+    for step in (2, 4):
+        folder = own_checkpoint(run, step, config, states=("replay",))
+    settings = folder / "config.yaml"
+    settings.write_text(settings.read_text().replace("enable: true", "dnable: true"))
+    if listed:
+        write_manifest(folder, 4)
+    assert find_checkpoint(config).name == "global_step_2"
+    assert "left out: global_step_4 (config.yaml" in caplog.text
+
+
 @pytest.mark.parametrize("left", ["nothing", "replay.safetensors", "run.state", "data.pt"])
 def test_a_run_that_was_killed_in_its_first_save_begins_anew(run, left, caplog):
     """Neither the list of files nor the tracker is there, which come last: no checkpoint was ever complete."""
@@ -229,7 +242,16 @@ def test_a_given_checkpoint_is_taken_or_refused_by_name(saved):
         given(f"{saved}/global_step_4")
 
 
-@pytest.mark.parametrize("content", [{}, {"place": 4}, [1, 2], torch.ones(2), {"_snapshot": 3}])
+PLACE = StatefulDataLoader([4]).state_dict()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {}, {"place": 4}, [1, 2], torch.ones(2), {"_snapshot": 3}, PLACE | {"_num_yielded": -1},
+        PLACE | {"_num_yielded": "x"}, PLACE | {"_iterator_finished": None},
+    ],
+)  # fmt: skip
 def test_a_file_in_the_data_loaders_place_that_is_not_its_state_makes_no_complete_checkpoint(run, content):
     stock_checkpoint(run, 2)
     folder = stock_checkpoint(run, 4)

@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from verl_dots.difficulty.logistic import best_ridge, expit, fit_logistic
-from verl_dots.state import require_equal, require_keys
+from verl_dots.state_values import COUNT, POSITIVE, Values, Within
 
 WIDTH = 256  # principal components
 SAMPLE = 16384  # questions that they are computed from
@@ -33,6 +33,8 @@ SHARE = 0.5  # of the squared length of a part behind the embedding and all befo
 RARE = 0.05  # least deviation of a column behind the embedding: a mark of 1 in 400 questions weighs no more
 # "expected": the success rate that the fit of its time gives, nan until there is one.
 OBSERVED = ("step", "question", "difficulty", "rollouts", "expected", "effective")
+RATE = Within(0, 1)
+WITHIN = {"step": COUNT, "difficulty": RATE, "rollouts": POSITIVE, "expected": Within(nan=True), "effective": RATE}
 
 
 def principal_components(embedding_P: np.ndarray, width: int = WIDTH, behind: Sequence[int] = ()) -> np.ndarray:
@@ -199,8 +201,10 @@ class OnlinePredictor:
         return {"kind": self.kind, "half_life": self.half_life, "observed": dict(self._observed)}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        require_keys("online predictor", state, {"kind", "half_life", "observed"})
-        require_equal("dots.difficulty.predictor", state["kind"], self.kind)
-        require_equal("dots.difficulty.half_life", state["half_life"], self.half_life)
-        require_keys("online predictor's observations", state["observed"], set(OBSERVED))
-        self._observed = {name: np.array(state["observed"][name]) for name in OBSERVED}
+        saved = Values("online predictor", state, {"kind", "half_life", "observed"})
+        saved.same("kind", "dots.difficulty.predictor", self.kind)
+        saved.same("half_life", "dots.difficulty.half_life", self.half_life)
+        observed = Values("online predictor's observations", saved.raw("observed"), set(OBSERVED))
+        length = observed.array("step", np.float64, (None,)).shape
+        within = WITHIN | {"question": Within(0, len(self.features_P) - 1)}
+        self._observed = {name: observed.array(name, np.float64, length, within[name]) for name in OBSERVED}

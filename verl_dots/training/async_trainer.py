@@ -19,6 +19,7 @@ from verl_dots.bridge.queue.row_tags import TEMPERATURE as SAMPLED_AT
 from verl_dots.bridge.queue.rows import Rows, incomplete
 from verl_dots.bridge.queue.temperatures import keep_temperatures
 from verl_dots.state import load_state, save_state
+from verl_dots.state_values import restoring
 from verl_dots.training.in_flight import Asked, InFlight
 from verl_dots.training.resume import QUEUE
 from verl_dots.training.trainer import DotsTrainer
@@ -173,6 +174,8 @@ class AsyncTrainer(DotsTrainer):
         if self.checkpoint is None:
             return
         if (self.checkpoint / FILE).exists():
-            self.in_flight.load_state_dict(load_state(self.checkpoint / FILE, KIND))
+            state = load_state(self.checkpoint / FILE, KIND)
+            with restoring(self.checkpoint / FILE, "an asynchronous trainer"):
+                self.in_flight.load_state_dict(state)
         self.in_flight.require_there(prompts_there(), str(self.checkpoint / QUEUE))
         keep_only(set(self.in_flight))

@@ -6,9 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from verl_dots.state import StateError, require_keys
+from verl_dots.state import StateError
+from verl_dots.state_values import ANY, COUNT, Values, Within
 
 COLUMNS = {"question": np.int64, "size": np.int64, "temperature": np.float64, "step": np.int64, "uniform": np.bool_}
+WITHIN = {"question": Within(-1), "size": COUNT, "temperature": COUNT, "step": COUNT, "uniform": ANY}
 
 
 @dataclass(frozen=True)
@@ -70,10 +72,17 @@ class InFlight:
         return {"uids": list(self._asked), **columns}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        state = {"uniform": np.zeros(len(state.get("uids", ())), bool), **state}  # of before it was known
-        require_keys("groups in flight", state, {"uids", *COLUMNS})
-        rows = zip(*(state[name].tolist() for name in COLUMNS), strict=True)
-        self._asked = {uid: Asked(*row) for uid, row in zip(state["uids"], rows, strict=True)}
+        known = set(COLUMNS)
+        if isinstance(state, Mapping) and "uniform" not in state:
+            known -= {"uniform"}  # of before it was known
+        saved = Values("groups in flight", state, {"uids", *known})
+        uids = saved.texts("uids")
+        if len(set(uids)) < len(uids):
+            raise saved.wrong("uids", "names that differ")
+        columns = {name: saved.array(name, COLUMNS[name], (len(uids),), WITHIN[name]) for name in known}
+        columns = {"uniform": np.zeros(len(uids), dtype=bool), **columns}
+        rows = zip(*(columns[name].tolist() for name in COLUMNS), strict=True)
+        self._asked = {uid: Asked(*row) for uid, row in zip(uids, rows, strict=True)}
 
     def require_there(self, uids: set[str], what: str) -> None:
         """Raise StateError unless exactly these groups are in flight; `what` holds them."""

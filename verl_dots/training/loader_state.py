@@ -13,6 +13,7 @@ WORKERS = "data.dataloader_num_workers"
 ALONE = frozenset(
     {"_num_yielded", "_sampler_iter_yielded", "_sampler_iter_state", "dataset_state", "_iterator_finished"}
 )
+KINDS = {"_num_yielded": int, "_sampler_iter_yielded": int, "_steps_since_snapshot": int, "_iterator_finished": bool}
 MANY = frozenset({"_snapshot", "_steps_since_snapshot", "_iterator_finished"})
 
 
@@ -22,10 +23,19 @@ def loader_fault(folder: Path) -> list[str]:
         state = _read(folder)
     except ConfigError:
         return [f"{DATA} is damaged"]
-    if state is None or (isinstance(state, dict) and (state.keys() >= ALONE or _snapshot(state) is not None)):
+    if state is None:
         return []
+    if isinstance(state, dict) and (state.keys() >= ALONE or _snapshot(state) is not None):
+        wrong = [f"{name} {state[name]!r:.40}" for name, kind in KINDS.items() if not _fits(state, name, kind)]
+        return [f"{DATA} is not the state of a data loader (it has {', '.join(wrong)})"] if wrong else []
     told = f"the keys {', '.join(sorted(map(str, state))[:3]) or '(none)'}" if isinstance(state, dict) else "no dict"
     return [f"{DATA} is not the state of a data loader ({told})"]
+
+
+def _fits(state: dict[str, Any], name: str, kind: type) -> bool:
+    """Whether the state lacks a value, or it is of this kind, and no number below 0."""
+    value = state.get(name, kind())
+    return type(value) is kind and value >= 0
 
 
 def require_same_workers(folder: Path, config: DictConfig) -> None:

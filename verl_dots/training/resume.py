@@ -15,6 +15,7 @@ from verl_dots.checkpoints import (
     checkpoints_in,
     describe,
     faults,
+    state_faults,
     step_of,
     tracked,
     write_tracker,
@@ -89,24 +90,31 @@ def _needs(config: DictConfig, contents_key: str, states: tuple[Kind, ...]) -> N
 
 
 def _faults_at(folder: Path, config: DictConfig) -> list[str]:
+    """What keeps this run from resuming there. No file is believed before it is seen to be as it was saved."""
+    if found := faults(folder, _needs(config, "load_contents", states=()), checksums=True):
+        return found
     try:
-        needs = _needs_at(folder, config)
+        states = _states_at(folder, config)
         load_record(folder)
     except StateError as error:
         return [str(error)]
-    return faults(folder, needs, checksums=True) or loader_fault(folder)
+    return state_faults(folder, states) or loader_fault(folder)
 
 
-def _needs_at(folder: Path, config: DictConfig) -> Needs:
-    """What this run loads, with the stages of the checkpoint's own settings: others are told apart as settings."""
+def _states_at(folder: Path, config: DictConfig) -> tuple[Kind, ...]:
+    """Of the stages of the checkpoint's own settings: others are told apart as settings.
+
+    Raises:
+        StateError: its settings are none of a run; none of the user's own is meant, so no ConfigError.
+    """
     saved = saved_settings(folder)
     if saved is None or "dots" not in saved:
-        return _needs(config, "load_contents", states=())
+        return ()
     try:
         known = {key: value for key, value in saved["dots"].items() if key in config.dots}
-        return _needs(config, "load_contents", _states(known, OmegaConf.create(saved)))
-    except (AttributeError, TypeError, OmegaConfBaseException) as error:
-        text = f"{CONFIG} does not hold the settings of a run ({' '.join(str(error).split())[:80]})"
+        return _states(known, OmegaConf.create(saved))
+    except (AttributeError, TypeError, ConfigError, OmegaConfBaseException) as error:
+        text = f"{CONFIG} does not hold the settings of a run ({' '.join(str(error).split()):.120})"
         raise StateError(text, key=str(folder / CONFIG), reason="damaged") from error
 
 

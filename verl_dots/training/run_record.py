@@ -16,7 +16,8 @@ from verl_dots.checkpoints import RECORD
 from verl_dots.config import DotsConfig
 from verl_dots.files import write_atomically
 from verl_dots.settings import with_new_names
-from verl_dots.state import Kind, StateError, load_state, require_equal, require_keys, save_state
+from verl_dots.state import Kind, StateError, load_state, require_equal, save_state
+from verl_dots.state_values import COUNT, Values
 
 CONFIG = "config.yaml"
 SECONDS = ("wall_seconds", "train_seconds")
@@ -70,15 +71,20 @@ def load_record(folder: Path) -> RunRecord | None:
     if not file.is_file():
         return None
     state = load_state(file, KIND)
-    require_keys(str(file), state, {"step", "totals", "row", "fingerprints"})
-    require_keys(f"{file}: totals", state["totals"], set(TOTALS))
-    require_equal(f"{file}: step", f"global_step_{state['step']}", folder.resolve().name)
-    try:
-        row, fingerprints = dict(map(tuple, state["row"])), dict(state["fingerprints"])
-    except (TypeError, ValueError) as error:
-        text = f"{file} holds no row or no fingerprints ({error}); resume from an earlier checkpoint"
-        raise StateError(text, key=str(file), reason="damaged") from error
-    return RunRecord(state["step"], state["totals"], row, fingerprints)
+    saved = Values(str(file), state, {"step", "totals", "row", "fingerprints"})
+    counted = Values(f"{file}: totals", saved.raw("totals"), set(TOTALS))
+    require_equal(f"{file}: step", f"global_step_{saved.whole('step')}", folder.resolve().name)
+    totals = {name: counted.number(name, COUNT) if counted.given(name) else None for name in TOTALS}
+    row, fingerprints = saved.raw("row"), saved.raw("fingerprints")
+    if not isinstance(row, list) or not all(_is_figure(pair) for pair in row):
+        raise saved.wrong("row", "pairs of a name and a number, or none")
+    if not isinstance(fingerprints, dict) or not all(isinstance(one, str | None) for one in fingerprints.values()):
+        raise saved.wrong("fingerprints", "texts by their names")
+    return RunRecord(state["step"], totals, dict(map(tuple, row)), fingerprints)
+
+
+def _is_figure(pair: Any) -> bool:
+    return isinstance(pair, list) and list(map(type, pair)) in ([str, int], [str, float], [str, type(None)])
 
 
 def saved_settings(checkpoint: Path) -> dict[str, Any] | None:

@@ -6,6 +6,7 @@ from pathlib import Path
 from verl_dots.methods.hooks import Stage
 from verl_dots.methods.table import METHODS
 from verl_dots.state import StateError, load_state, require_equal, require_keys, save_state
+from verl_dots.state_values import restoring
 
 
 def save_stages(folder: Path, stages: Sequence[Stage], questions: str | None) -> None:
@@ -41,12 +42,8 @@ def load_stages(folder: Path, stages: Sequence[Stage], questions: str | None) ->
         require_keys(str(_file(folder, name)), state, {"questions", "state"})
         require_equal("fingerprint of the training questions", state["questions"], questions)
     for name, state in states.items():
-        file = _file(folder, name)
-        try:
+        with restoring(_file(folder, name), name):
             remembering[name].load_state_dict(state["state"])
-        except (AttributeError, IndexError, KeyError, TypeError) as error:
-            text = f"state file {file} does not hold what {name} remembers ({error!r}); resume from another checkpoint"
-            raise StateError(text, key=str(file), reason="other run") from error
 
 
 def _file(folder: Path, name: str) -> Path:

@@ -106,7 +106,7 @@ class Kept:
         return self.one.state_dict()
 
     def load_state_dict(self, state):
-        self.one = Round.from_state(state)
+        self.one = Round.from_state(state, len(ALL))
 
 
 @pytest.mark.parametrize("difficulty", [DIFFICULTY, None])
@@ -119,7 +119,7 @@ def test_a_restored_round_goes_on_as_the_old_one(difficulty, tmp_path):
         assert handed_out(whole.one, target, 0.1, mine) == handed_out(restored.one, target, 0.1, theirs)
         assert whole.one.top_up(1, (), mine) == restored.one.top_up(1, (), theirs)
     with refused("selection round", "other run", "'unused'"):
-        Round.from_state({name: value for name, value in whole.state_dict().items() if name != "unused"})
+        Round.from_state({name: value for name, value in whole.state_dict().items() if name != "unused"}, 10)
 
 
 def test_at_random_questions_come_first_that_the_round_has_neither_handed_out_nor_will():

@@ -13,7 +13,7 @@ from verl_dots.methods.adarft.rule import nearest_unused, next_target
 from verl_dots.methods.adarft.settings import AdaRFTConfig
 from verl_dots.methods.damping import damped
 from verl_dots.methods.nearest import nearest
-from verl_dots.state import require_equal, require_keys
+from verl_dots.state_values import Values, Within
 
 
 class Target:
@@ -52,8 +52,9 @@ class Target:
         return {"value": self.value, "reward": self._reward}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        require_keys("target difficulty", state, {"value", "reward"})
-        self.value, self._reward = state["value"], state["reward"]
+        saved = Values("target difficulty", state, {"value", "reward"})
+        value, reward = saved.number("value"), saved.number("reward") if saved.given("reward") else None
+        self.value, self._reward = value, reward
 
 
 class TargetCurriculum:
@@ -125,8 +126,9 @@ class TargetCurriculum:
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        require_keys("AdaRFT", state, set(self.state_dict()))
-        require_equal("questions to choose from", state["questions"], len(self.difficulty_P))
-        require_equal("fresh questions of a step", state["fresh"], self.fresh)
-        self._used_P, self._order = state["used"].copy(), state["order"].copy()
-        self.rng.bit_generator.state = state["rng"]
+        saved, questions = Values("AdaRFT", state, set(self.state_dict())), len(self.difficulty_P)
+        saved.same("questions", "questions to choose from", questions)
+        saved.same("fresh", "fresh questions of a step", self.fresh)
+        used_P, rng = saved.array("used", bool, (questions,)), saved.generator("rng", self.rng)
+        self._order = saved.array("order", np.int64, (None,), Within(0, questions - 1))
+        self._used_P, self.rng.bit_generator.state = used_P, rng

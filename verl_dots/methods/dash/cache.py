@@ -1,9 +1,12 @@
 """Rollouts of several steps that are sampled at once (DASH's preemptive sampling, arXiv 2505.17218)."""
 
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import Any
 
-from verl_dots.state import require_equal, require_keys
+import numpy as np
+
+from verl_dots.state_values import Values, Within
 from verl_dots.stored import ReplayGroup, groups_from_state, groups_state
 
 
@@ -61,8 +64,12 @@ class RolloutCache:
         return {"passes": self.passes, "used": self._used, "batches": sizes, "groups": groups_state(groups)}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        require_keys("rollout cache", state, {"passes", "used", "batches", "groups"})
-        require_equal("steps for each batch of dots.preemptive", state["passes"], self.passes)
-        groups = iter(groups_from_state(state["groups"]))
-        self._batches = [[next(groups) for _ in range(size)] for size in state["batches"]]
-        self._used = state["used"]
+        saved = Values("rollout cache", state, {"passes", "used", "batches", "groups"})
+        saved.same("passes", "steps for each batch of dots.preemptive", self.passes)
+        groups, sizes = groups_from_state(saved.raw("groups")), saved.wholes("batches")
+        if sum(sizes) != len(groups):
+            raise saved.wrong("batches", f"sizes of batches of {len(groups)} groups in all")
+        used = saved.whole("used", Within(0, self.passes * len(sizes)))
+        ends = np.cumsum([0, *sizes]).tolist()
+        self._batches = [groups[start:end] for start, end in pairwise(ends)]
+        self._used = used

@@ -26,7 +26,7 @@ from verl_dots.methods.dash.checks import filters_early, refuse_filter
 from verl_dots.methods.dash.filter_rule import balanced, kept, reduce_mini_batches
 from verl_dots.methods.hooks import Forward, Stage
 from verl_dots.methods.run import Run
-from verl_dots.state import require_keys
+from verl_dots.state_values import Values
 from verl_dots.step import Step
 
 SEED_STREAM = 2504_13818  # apart from every other generator that is seeded with dots.seed
@@ -228,8 +228,7 @@ class BalancedFilter(Filter):
         return {"rng": self._rng.bit_generator.state}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        require_keys("filter", state, {"rng"})
-        self._rng.bit_generator.state = state["rng"]
+        self._rng.bit_generator.state = Values("filter", state, {"rng"}).generator("rng", self._rng)
 
 
 def _greatest(value_T: torch.Tensor) -> float:

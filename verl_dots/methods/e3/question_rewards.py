@@ -5,7 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from verl_dots.state import require_equal, require_keys
+from verl_dots.state import require_equal
+from verl_dots.state_values import COUNT, Values, Within
 
 
 class QuestionRewards:
@@ -38,9 +39,10 @@ class QuestionRewards:
         return {"reward": self._reward_P.copy(), "count": self._count_P.copy()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        require_keys("rewards of the questions", state, {"reward", "count"})
-        require_equal("questions with a reward", len(state["count"]), len(self))
-        self._reward_P, self._count_P = state["reward"].copy(), state["count"].copy()
+        saved = Values("rewards of the questions", state, {"reward", "count"})
+        count_P = saved.array("count", np.int64, (None,), COUNT)
+        require_equal("questions with a reward", len(count_P), len(self))
+        self._reward_P, self._count_P = saved.array("reward", np.float64, (len(self),)), count_P
 
 
 class EpochRewards:
@@ -69,7 +71,8 @@ class EpochRewards:
         return {"rewards": self.seen.state_dict(), "mean": self.mean_P.copy(), "epoch": self.epoch, "n": self.n}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        require_keys("rewards of the epochs", state, {"rewards", "mean", "epoch", "n"})
-        require_equal("actor_rollout_ref.rollout.n", state["n"], self.n)
-        self.seen.load_state_dict(state["rewards"])
-        self.mean_P, self.epoch = state["mean"].copy(), state["epoch"]
+        saved = Values("rewards of the epochs", state, {"rewards", "mean", "epoch", "n"})
+        saved.same("n", "actor_rollout_ref.rollout.n", self.n)
+        mean_P, epoch = saved.array("mean", np.float64, (len(self.seen),), Within(nan=True)), saved.whole("epoch")
+        self.seen.load_state_dict(saved.raw("rewards"))
+        self.mean_P, self.epoch = mean_P, epoch

@@ -7,7 +7,7 @@ from typing import Any
 from verl_dots.methods.damping import damped
 from verl_dots.methods.e3.settings import TemperatureConfig
 from verl_dots.methods.e3.temperature_rule import annealed_target, next_temperature, require_entropy
-from verl_dots.state import require_keys
+from verl_dots.state_values import COUNT, POSITIVE, Values
 
 
 class TemperatureController:
@@ -60,6 +60,10 @@ class TemperatureController:
         return {"value": self.value, "first": list(self._first), "target": self._target, "mean": self._mean}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        require_keys("temperature controller", state, {"value", "first", "target", "mean"})
-        self.value, self._first = state["value"], list(state["first"])
-        self._target, self._mean = state["target"], state["mean"]
+        saved = Values("temperature controller", state, {"value", "first", "target", "mean"})
+        value, first = saved.number("value", POSITIVE), saved.numbers("first", COUNT)
+        target = saved.number("target", POSITIVE) if saved.given("target") else None
+        if target is None and (self.settings.target is not None or len(first) >= self.settings.warm_up):
+            raise saved.wrong("target", "an entropy above 0: it is given, or the steps that measure it are over")
+        self._mean = saved.number("mean", COUNT) if saved.given("mean") else None
+        self.value, self._first, self._target = value, first, target

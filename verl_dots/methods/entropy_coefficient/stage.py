@@ -9,7 +9,7 @@ from verl_dots.methods.entropy_coefficient.checks import refuse_entropy_coeffici
 from verl_dots.methods.entropy_coefficient.rule import bonus, next_coefficient
 from verl_dots.methods.hooks import Stage
 from verl_dots.methods.run import Run
-from verl_dots.state import require_keys
+from verl_dots.state_values import COUNT, Values
 from verl_dots.step import Step
 
 
@@ -50,5 +50,4 @@ class EntropyCoefficient(Stage):
         return {"value": self.value}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        require_keys("entropy coefficient", state, {"value"})
-        self.value = state["value"]
+        self.value = Values("entropy coefficient", state, {"value"}).number("value", COUNT)

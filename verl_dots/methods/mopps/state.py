@@ -9,7 +9,7 @@ from verl_dots.difficulty.agreement import pearson
 from verl_dots.methods.damping import damped
 from verl_dots.methods.mopps.rule import capability, evidence, fused, interpolated, mean_success, posterior, thompson
 from verl_dots.methods.mopps.settings import MoPPSConfig
-from verl_dots.state import require_equal, require_keys
+from verl_dots.state_values import POSITIVE, Values
 
 
 class MoPPSState:
@@ -125,13 +125,15 @@ class MoPPSState:
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        require_keys("MoPPS", state, set(self.state_dict()))
-        require_equal("questions to choose from", state["questions"], self.questions)
-        require_equal("fresh questions of a step", state["fresh"], self.fresh)
-        require_equal("success rates of dots.mopps.reference", state["reference"], self._reference_P2 is not None)
-        self._counts_P2, self._measured_P = state["counts"].copy(), state["measured"].copy()
-        self._capability = state["capability"]
-        self.rng.bit_generator.state = state["rng"]
+        saved = Values("MoPPS", state, set(self.state_dict()))
+        saved.same("questions", "questions to choose from", self.questions)
+        saved.same("fresh", "fresh questions of a step", self.fresh)
+        saved.same("reference", "success rates of dots.mopps.reference", self._reference_P2 is not None)
+        counts_P2 = saved.array("counts", np.float64, (self.questions, 2), POSITIVE)
+        measured_P = saved.array("measured", bool, (self.questions,))
+        capability = saved.number("capability") if saved.given("capability") else None
+        self.rng.bit_generator.state = saved.generator("rng", self.rng)
+        self._counts_P2, self._measured_P, self._capability = counts_P2, measured_P, capability
 
 
 def _checked(reference_P2: np.ndarray, questions: int) -> np.ndarray:

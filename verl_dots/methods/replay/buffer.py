@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 
 from verl_dots.methods.replay.sampling import Sampling
-from verl_dots.state import require_equal, require_keys
+from verl_dots.state_values import Values
 from verl_dots.step import effective
-from verl_dots.stored import ReplayError, ReplayGroup, groups_from_state, groups_state
+from verl_dots.stored import GROUPS, ReplayError, ReplayGroup, groups_from_state, groups_state
 
 # Share of the rewards' range by which one may lie outside it: engines give them in float32.
 ROUNDING = 1e-6
@@ -130,8 +130,8 @@ class ReplayBuffer:
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        require_keys("replay buffer", state, set(self.state_dict()))
-        require_equal("dots.replay.capacity", state["capacity"], self.capacity)
-        require_equal("dots.reward_range", state["reward_range"], list(self.reward_range))
-        self.rng.bit_generator.state = state["rng"]
-        self._groups = groups_from_state(state)
+        saved = Values("replay buffer", state, {"rng", "capacity", "reward_range", *GROUPS})
+        saved.same("capacity", "dots.replay.capacity", self.capacity)
+        saved.same("reward_range", "dots.reward_range", list(self.reward_range))
+        groups, rng = groups_from_state(state), saved.generator("rng", self.rng)
+        self._groups, self.rng.bit_generator.state = groups, rng

@@ -10,7 +10,7 @@ from typing import Any, Self
 import numpy as np
 
 from verl_dots.methods.selection.settings import SelectionConfig
-from verl_dots.state import require_equal, require_keys
+from verl_dots.state_values import Values, Within
 
 
 class Exploration:
@@ -87,9 +87,14 @@ class Exploration:
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        require_keys("exploration", state, set(self.state_dict()))
-        require_equal("questions a batch that are drawn uniformly", state["count"], self.count)
-        self.learnt, self._predicted_P = state["learnt"], state["predicted"]
-        pending = (state[f"pending_{name}"].tolist() for name in ("questions", "difficulty"))
-        self._pending = dict(zip(*pending, strict=True))
-        self._pairs = [tuple(pair) for pair in state["pairs"].tolist()]
+        saved = Values("exploration", state, set(self.state_dict()))
+        saved.same("count", "questions a batch that are drawn uniformly", self.count)
+        learnt, predicted_P = saved.flag("learnt"), saved.array("predicted", np.float64, (None,))
+        if len(predicted_P) not in (0, self.questions):
+            raise saved.wrong("predicted", f"a difficulty of each of {self.questions} questions, or of none")
+        question_K = saved.array("pending_questions", np.int64, (None,), Within(0, self.questions - 1))
+        difficulty_K = saved.array("pending_difficulty", np.float64, question_K.shape)
+        pairs_K2 = saved.array("pairs", np.float64, (None, 2))
+        self.learnt, self._predicted_P = learnt, predicted_P
+        self._pending = dict(zip(question_K.tolist(), difficulty_K.tolist(), strict=True))
+        self._pairs = [tuple(pair) for pair in pairs_K2.tolist()]

@@ -8,7 +8,7 @@ import numpy as np
 
 from verl_dots.methods.selection.rule import select
 from verl_dots.methods.selection.settings import SelectionConfig
-from verl_dots.state import require_keys
+from verl_dots.state_values import Values, Within
 
 logger = logging.getLogger(__name__)
 
@@ -138,12 +138,15 @@ class Round:
         }
 
     @classmethod
-    def from_state(cls, state: Mapping[str, Any]) -> "Round":
-        """The round of such a state."""
-        require_keys("selection round", state, STATE)
-        found = cls(state["drawn_by"], state["preferred"], state["unused"].copy())
-        found._queue, found._target = list(state["queue"]), state["target"]
-        found._reserve, found._spare = state["reserve"], state["spare"]
+    def from_state(cls, state: Mapping[str, Any], questions: int) -> "Round":
+        """The round of such a state, over P questions."""
+        saved, known = Values("selection round", state, STATE), Within(0, questions - 1)
+        drawn_by_P = saved.array("drawn_by", np.float64, (questions,)) if saved.given("drawn_by") else None
+        found = cls(drawn_by_P, *(saved.array(name, bool, (questions,)) for name in ("preferred", "unused")))
+        found._queue = saved.arrays("queue", np.int64, (None,), known)
+        found._reserve, found._spare = (saved.array(name, np.int64, (None,), known) for name in ("reserve", "spare"))
+        # What was drawn by difficulty was drawn at a target.
+        found._target = saved.number("target") if saved.given("target") or drawn_by_P is not None else None
         return found
 
 

@@ -15,7 +15,7 @@ from verl_dots.difficulty.agreement import calibration_error, pearson
 from verl_dots.methods.selection.round import Round, rounds_batches
 from verl_dots.methods.selection.settings import SelectionConfig
 from verl_dots.methods.selection.trust import LEAST, Trust
-from verl_dots.state import require_equal, require_keys
+from verl_dots.state_values import Values, Within
 
 MOST_EFFECTIVE = 1.0  # share of effective groups that questions are drawn near, where they are drawn by it
 
@@ -190,18 +190,18 @@ class SelectionCurriculum:
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        require_keys("selection", state, set(self.state_dict()))
-        require_equal("questions to select from", state["questions"], self.questions)
-        require_equal("data.train_batch_size", state["batch_size"], self.batch_size)
-        require_equal("fresh questions a batch (dots.replay.delta)", state["fresh"], self.fresh)
-        self._round = Round.from_state(state["round"])
-        self.trust.load_state_dict(state["trust"])
-        self.rng.bit_generator.state = state["rng"]
-        self._references = state["references"]
-        self._predicted = dict(
-            zip(state["predicted_questions"].tolist(), state["predicted_difficulty"].tolist(), strict=True)
-        )
-        self._seen = [tuple(pair) for pair in state["seen"].tolist()]
+        saved, known = Values("selection", state, set(self.state_dict())), Within(0, self.questions - 1)
+        saved.same("questions", "questions to select from", self.questions)
+        saved.same("batch_size", "data.train_batch_size", self.batch_size)
+        saved.same("fresh", "fresh questions a batch (dots.replay.delta)", self.fresh)
+        self._round = Round.from_state(saved.raw("round"), self.questions)
+        self.trust.load_state_dict(saved.raw("trust"))
+        self.rng.bit_generator.state = saved.generator("rng", self.rng)
+        self._references = saved.array("references", np.int64, (None,), known)
+        question_K = saved.array("predicted_questions", np.int64, (None,), known)
+        difficulty_K = saved.array("predicted_difficulty", np.float64, question_K.shape)
+        self._predicted = dict(zip(question_K.tolist(), difficulty_K.tolist(), strict=True))
+        self._seen = [tuple(pair) for pair in saved.array("seen", np.float64, (None, 2)).tolist()]
 
     def _reusable(self, measured_K: np.ndarray, effective_K: np.ndarray, target: float) -> np.ndarray:
         """Positions of the effective references nearest to the target; at least one question of a batch stays fresh."""

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from verl_dots.difficulty.agreement import pearson
-from verl_dots.state import require_keys
+from verl_dots.state_values import Values, Within
 
 logger = logging.getLogger(__name__)
 
@@ -65,5 +65,7 @@ class Trust:
         return {"window": list(self._window), "paused": self.paused, "rho": self.rho}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        require_keys("trust in the predictions", state, {"window", "paused", "rho"})
-        self._window, self.paused, self.rho = list(state["window"]), state["paused"], state["rho"]
+        saved = Values("trust in the predictions", state, {"window", "paused", "rho"})
+        window, paused = saved.arrays("window", np.float64, (2, None)), saved.whole("paused")
+        self.rho = saved.number("rho", Within(-1.001, 1.001, nan=True))
+        self._window, self.paused = window, paused
