@@ -24,7 +24,7 @@ EMBEDDING = np.stack([np.linspace(-1, 1, 16), np.tile([1.0, -1.0], 8)], axis=1).
 # What is another value, and one that a run can have saved: rewards and targets have any sign, what is not known is
 # None or NaN, and a list may be empty.
 OF_GROUPS = {"rewards_G: all negative", "log_probs_N: all negative"}
-OF_EPOCHS = {"mean: all NaN", "mean: all negative", "rewards.reward: all negative"}
+OF_EPOCHS = {"mean: all negative", "rewards.reward: all negative"}
 OF_SELECTION = {
     "curriculum.predicted_difficulty: all negative", "curriculum.references: shorter",
     "curriculum.round.drawn_by: all negative", "curriculum.round.drawn_by: none", "curriculum.round.queue: no list",
@@ -108,7 +108,10 @@ def table():
     return {
         "selection": (selection, OF_SELECTION),
         "adarft": (adarft, {"target.value: negative", "target.reward: none", "target.reward: negative"}),
-        "adarft by epochs": (lambda: adarft(follow="nothing"), {"curriculum.order: shorter", "target.value: negative"}),
+        "adarft by epochs": (
+            lambda: adarft(follow="nothing"),
+            {"curriculum.order: shorter", "target.reward: negative", "target.value: negative"},
+        ),
         "adarft target": (
             lambda: adarft(AdaRFTTarget, selection={"enable": True}),
             {"target.value: negative", "target.reward: none", "target.reward: negative"},
