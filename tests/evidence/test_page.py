@@ -73,3 +73,11 @@ def test_the_page_needs_no_other_file_and_no_network(figure):
     assert not re.search(r"url\(|@import|<script|<link", text)
     write_page(figure / "index.html", text)
     assert (figure / "index.html").read_text(encoding="utf-8") == text
+
+
+def test_figures_that_are_not_there_are_named_with_the_reason():
+    text = page("Title", {}, [], not_drawn={"pass_at_k": "no run was <evaluated>"})
+    found = Tags(text)
+    assert found.unbalanced == [] == found.open
+    assert "<li>pass_at_k: no run was &lt;evaluated&gt;</li>" in text and '<a href="#not-drawn">' in text
+    assert "not-drawn" not in page("Title", {}, [])

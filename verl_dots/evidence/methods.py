@@ -9,7 +9,11 @@ BASELINE = "grpo"
 
 @dataclass(frozen=True)
 class Look:
-    """`label`: in tables and legends. `colour`, `dash`, `marker`: matplotlib's; no two methods share all three."""
+    """`label`: in tables and legends. `colour`, `dash`, `marker`: matplotlib's; no two methods share a colour or a
+    marker.
+
+    The marker alone tells methods apart, as points have no dash, and grey print has no colour.
+    """
 
     label: str
     colour: str
@@ -17,21 +21,24 @@ class Look:
     marker: str
 
 
-# Colours of Okabe and Ito, which people with a colour-blindness tell apart; dashes and markers for print.
+# Colours of Okabe and Ito, and of Tol where these end, which people with a colour-blindness tell apart. In `MAIN`, two
+# with the same dashes differ in lightness, too.
 LOOKS = {
     "grpo": Look("GRPO", "#000000", "-", "o"),
-    "grpo_few": Look("GRPO, 80 questions", "#000000", ":", "o"),
-    "dapo": Look("DAPO", "#000000", "--", "s"),
+    "grpo_few": Look("GRPO, 80 questions", "#888888", ":", "x"),
+    "dapo": Look("DAPO", "#882255", "--", "s"),
     "mopps": Look("MoPPS", "#CC79A7", "-.", "v"),
     "dots": Look("DOTS", "#56B4E9", "-", "^"),
-    "dots_rr": Look("DOTS + RR", "#0072B2", "-", "D"),
-    "dots_rr_levels": Look("DOTS + RR, levels known", "#0072B2", "--", "D"),
+    "dots_rr": Look("DOTS + RR", "#0072B2", "-.", "D"),
+    "dots_rr_levels": Look("DOTS + RR, levels known", "#332288", "--", "p"),
     "adarft": Look("AdaRFT", "#E69F00", "--", "<"),
-    "adarft_rr": Look("AdaRFT + RR", "#E69F00", "-", "<"),
-    "e3": Look("E3", "#009E73", "-.", ">"),
+    "adarft_rr": Look("AdaRFT + RR", "#7A4B00", "-.", ">"),
+    "e3": Look("E3", "#009E73", ":", "X"),
     "dash": Look("DASH", "#999933", ":", "P"),
     "all": Look("all", "#D55E00", "-", "*"),
 }
+# One of each paper, and all together: what a figure shows that cannot show every method.
+MAIN = ("grpo", "dapo", "dots_rr", "adarft", "e3", "all")
 
 
 def in_order(names: list[str]) -> list[str]:

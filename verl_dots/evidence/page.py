@@ -46,7 +46,8 @@ pre { background: #f5f5f5; padding: .6rem; overflow-x: auto; }
 <body>
 <h1>{{ title }}</h1>
 <nav>{% for table in tables %}<a href="#{{ table.name }}">{{ table.title }}</a> {% endfor -%}
-{% if figures %}<a href="#figures">Figures</a>{% endif %}</nav>
+{% if figures %}<a href="#figures">Figures</a> {% endif -%}
+{% if not_drawn %}<a href="#not-drawn">Not drawn</a>{% endif %}</nav>
 <dl>{% for name, text in facts.items() %}<dt>{{ name }}</dt><dd>{{ text }}</dd>{% endfor %}</dl>
 {% if commands %}<pre>{{ commands }}</pre>{% endif %}
 {% for table in tables %}
@@ -69,6 +70,8 @@ pre { background: #f5f5f5; padding: .6rem; overflow-x: auto; }
 {% for figure in figures %}
 <figure><img alt="{{ figure.caption }}" src="{{ figure.source }}"><figcaption>{{ figure.caption }}</figcaption></figure>
 {% endfor %}
+{% if not_drawn %}<h3 id="not-drawn">Figures that are not drawn</h3>
+<ul class="notes">{% for name, why in not_drawn.items() %}<li>{{ name }}: {{ why }}</li>{% endfor %}</ul>{% endif %}
 </body>
 </html>
 """
@@ -80,6 +83,7 @@ def page(
     tables: Sequence[Table],
     figures: Sequence[tuple[Path, str]] = (),
     commands: str = "",
+    not_drawn: Mapping[str, str] | None = None,
 ) -> str:
     """The page as HTML.
 
@@ -88,6 +92,7 @@ def page(
         tables: in order.
         figures: files with their captions; an SVG beside a PNG of the same name is taken in its place.
         commands: by which all of it is made again.
+        not_drawn: figures that are not there, and why.
 
     Raises:
         ValueError: a figure is neither PNG nor SVG.
@@ -95,7 +100,12 @@ def page(
     environment = Environment(autoescape=True, undefined=StrictUndefined)
     shown = [{"source": _inlined(file), "caption": caption} for file, caption in figures]
     return environment.from_string(_TEMPLATE).render(
-        title=title, facts=facts, tables=list(map(_plain, tables)), figures=shown, commands=commands
+        title=title,
+        facts=facts,
+        tables=list(map(_plain, tables)),
+        figures=shown,
+        commands=commands,
+        not_drawn=not_drawn or {},
     )
 
 

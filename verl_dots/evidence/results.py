@@ -95,11 +95,12 @@ def write_results(evidence: Evidence, measured: Measured, folder: Path, about: A
     """Write `tables`, `figures` and the page into a folder; return the paths of the figures and of the page."""
     chosen = {name: of for name, of in about.combinations.items() if name in set(evidence.runs.combination)}
     tables.write_tables(evidence, measured.by_seed, measured.summary, folder / TABLES, chosen)
-    figures = write_figures(evidence, measured.by_seed, measured.summary, folder / FIGURES)
+    titles = {name: of.title for name, of in chosen.items()}
+    figures = write_figures(evidence, measured.by_seed, measured.summary, folder / FIGURES, titles)
     told = facts(evidence) | {f"Note {number}": note for number, note in _notes(evidence, measured)}
-    text = page(TITLE, told, result_tables(evidence, measured, about), figures, about.commands)
+    text = page(TITLE, told, result_tables(evidence, measured, about), figures.drawn, about.commands, figures.reasons)
     write_page(folder / PAGE_FILE, text)
-    return [*(file for file, _ in figures), folder / PAGE_FILE]
+    return [*(file for file, _ in figures.drawn), folder / PAGE_FILE]
 
 
 def _notes(evidence: Evidence, measured: Measured) -> list[tuple[int, str]]:

@@ -36,6 +36,23 @@ STYLE = {
     "figure.constrained_layout.w_pad": 0.12,
     "figure.constrained_layout.h_pad": 0.10,
 }
+# In print, with text of 8 points: a figure as wide as a page, in inches, which must not be shrunk.
+PRINT_WIDTH = 7.0
+PRINT_CHARACTERS = 105  # in a line as wide as the figure
+PRINT_STYLE = STYLE | {
+    "font.size": 8,
+    "axes.titlesize": 8.5,
+    "axes.labelsize": 8,
+    "xtick.labelsize": 8,
+    "ytick.labelsize": 8,
+    "legend.fontsize": 8,
+    "legend.handlelength": 3.0,
+    "figure.titlesize": 8.5,
+    "lines.linewidth": 1.3,
+    "lines.markersize": 4,
+    "figure.constrained_layout.w_pad": 0.04,
+    "figure.constrained_layout.h_pad": 0.04,
+}
 
 
 def save(figure: Figure, path: Path) -> None:
@@ -60,13 +77,13 @@ def band(panel: Axes, x, middle, deviation, colour: str) -> None:
     panel.fill_between(x, middle - deviation, middle + deviation, color=colour, alpha=0.16, linewidth=0)
 
 
-def legend(figure: Figure, *panels: Axes) -> None:
-    """Put one legend below the panels, where it covers no line."""
+def legend(figure: Figure, *panels: Axes, characters: int = LEGEND_CHARACTERS) -> None:
+    """Put one legend below the panels, where it covers no line; see `legend_below`."""
     entries = {}
     for panel in panels:
         for handle, label in zip(*panel.get_legend_handles_labels(), strict=True):
             entries.setdefault(label, handle)
-    legend_below(figure, entries)
+    legend_below(figure, entries, characters)
 
 
 def legend_below(figure: Figure, entries: Mapping[str, Any], characters: int = LEGEND_CHARACTERS) -> None:

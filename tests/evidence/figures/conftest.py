@@ -2,6 +2,8 @@
 
 import pandas as pd
 
+from verl_dots.evidence.figures.style import looks
+from verl_dots.evidence.figures.training import training_figures
 from verl_dots.evidence.measures import saved_column
 from verl_dots.evidence.records import RUN_COLUMNS, Evidence
 
@@ -40,3 +42,26 @@ def summary_of(*saved):
     """Rows (combination, method, what, mean, low, high, seeds, reached) of `summary`."""
     names = ("combination", "method", "measure", "mean", "low", "high", "seeds", "reached")
     return pd.DataFrame([(one, two, saved_column(what), *rest) for one, two, what, *rest in saved], columns=names)
+
+
+def drawn(*runs, ratios=None, source="time"):
+    """All figures over training of runs' rows, by name."""
+    found = evidence(*runs)
+    steps = found.steps[found.steps["kind"] == "accuracy"]
+    return training_figures(steps, by_seed_of(found, ratios, source), looks(found.runs["method"]))
+
+
+def line(axis, label):
+    """(x, y) of a method's line."""
+    (found,) = [one for one in axis.lines if one.get_label() == label]
+    return found.get_xdata().tolist(), found.get_ydata().tolist()
+
+
+def legend(figure):
+    """The labels of a figure's legend."""
+    return [text.get_text() for text in figure.legends[0].get_texts()]
+
+
+def above(figure):
+    """The lines above a figure."""
+    return figure.get_suptitle().split("\n")

@@ -9,7 +9,7 @@ from tests.evidence.figures.conftest import MATH, by_seed_of, evidence, rows, su
 from verl_dots.evidence.figures.budget import budget_figure
 from verl_dots.evidence.figures.calibration import calibration_figure, rounds
 from verl_dots.evidence.figures.pass_at import pass_at_figure
-from verl_dots.evidence.figures.savings import savings_figure
+from verl_dots.evidence.figures.savings import savings_figures
 from verl_dots.evidence.figures.style import looks
 
 ORZ = "Tiny on ORZ"
@@ -25,7 +25,7 @@ def texts(axis):
 
 def savings(*saved, methods=("grpo", "dots", "e3")):
     found = evidence(*[rows(method) for method in methods])
-    return savings_figure(summary_of(*saved), by_seed_of(found), looks(methods))
+    return savings_figures(summary_of(*saved), by_seed_of(found), looks(methods))["savings"]
 
 
 def test_savings_are_bars_with_intervals_on_one_scale():
@@ -48,9 +48,9 @@ def test_what_is_not_reached_is_a_mark_and_what_is_not_recorded_is_words():
         (MATH, "dots", "tokens", NAN, NAN, NAN, 3, 0),
     ).figure  # fmt: skip
     time, steps, tokens = figure.axes
-    assert not steps.patches and texts(steps) == ["1 of 3 seeds", "not reached"]
+    assert not steps.patches and texts(steps) == ["1 of 3", "0 of 3"]
     assert [line.get_marker() for line in steps.lines] == ["x", "x", "None"]  # the last is at 0 %
-    assert texts(time) == ["1 of 3 seeds"] and len(time.patches) == 1
+    assert texts(time) == ["1 of 3"] and len(time.patches) == 1
     assert [line.get_marker() for line in time.lines] == ["x", "None"]  # one seed has no interval
     assert texts(tokens) == ["not recorded", "not recorded"]  # of DOTS one got there, by its steps
     untimed = savings((MATH, "dots", "steps", 0.2, 0.1, 0.3, 3, 3), (MATH, "dots", "time", NAN, NAN, NAN, 3, 0)).figure
@@ -65,8 +65,34 @@ def test_a_very_long_bar_is_cut_and_says_where_it_ends():
 def test_combinations_are_rows_and_the_summarys_own_is_the_last():
     of = [(name, "dots", "time", 0.1, 0.0, 0.2, 3, 3) for name in (MATH, ORZ, "mean of combinations")]
     figure = savings(*of).figure
-    assert [axis.get_ylabel() for axis in figure.axes[::3]] == [MATH, ORZ, "mean of combinations"]
+    assert [texts(axis)[-1] for axis in figure.axes[::3]] == [MATH, ORZ, "mean of combinations"]
     assert len(figure.axes) == 9
+
+
+def test_what_is_saved_nowhere_is_a_dot_that_can_be_seen():
+    zero = [(MATH, "dots", what, 0.0, 0.0, 0.0, 3, 3) for what in ("time", "steps", "tokens")]
+    drawn = savings(*zero)
+    assert [axis.lines[0].get_marker() for axis in drawn.figure.axes] == ["o"] * 3
+    assert "dots: nothing saved" in drawn.text
+
+
+def test_more_combinations_than_a_page_has_room_for_are_several_figures_of_one_scale():
+    methods = ["grpo", "dots", *(f"run_{number}" for number in range(9))]
+    of = [(f"place {place}", method, "time", 0.1 * place, 0.0, 0.9, 15, 15) for place in range(6) for method in methods]
+    found = savings_figures(summary_of(*of), by_seed_of(evidence(rows())), looks(methods))
+    assert list(found) == ["savings", "savings_2"]
+    assert all(one.figure.get_size_inches()[1] < 9 for one in found.values())
+    assert len({axis.get_xlim() for one in found.values() for axis in one.figure.axes}) == 1
+    assert found["savings_2"].text.endswith("part 2 of 2, by combinations.")
+
+
+def test_words_of_a_row_end_inside_of_their_panel():
+    figure = savings(
+        (MATH, "dots", "steps", NAN, NAN, NAN, 15, 13), (MATH, "dots", "time", NAN, NAN, NAN, 15, 0)
+    ).figure
+    figure.draw_without_rendering()
+    for axis in figure.axes:
+        assert all(text.get_window_extent().x1 < axis.get_window_extent().x1 for text in axis.texts)
 
 
 def test_a_summary_without_another_method_has_no_savings():
@@ -122,15 +148,37 @@ def test_budgets_are_quantiles_and_of_old_runs_the_ends_alone():
     found = evidence(rows(), rows("e3", **ends, **middle))
     figure = budget_figure(found.steps, looks(found.runs["method"])).figure
     (axis,) = figure.axes
-    assert sorted(line.get_ydata()[0] for line in axis.lines) == [4, 8, 12]
-    (band,) = axis.collections
-    assert {y for _, y in band.get_paths()[0].vertices} == {5, 10}
+    assert {line.get_ydata()[0] for line in axis.lines} == {8}
+    ends_of = [{y for _, y in band.get_paths()[0].vertices} for band in axis.collections]
+    assert ends_of == [{4, 12}, {5, 10}]
     assert "line: median" in figure.get_suptitle() and axis.get_ylim()[0] == 0
+    assert "darker: 10 % to 90 %" in figure.get_suptitle().replace("\n", " ")
     old = evidence(rows("e3", **ends))
     figure = budget_figure(old.steps, looks(["e3"])).figure
-    assert sorted(line.get_ydata()[0] for line in figure.axes[0].lines) == [4, 12] and not figure.axes[0].collections
+    assert len(figure.axes[0].collections) == 1 and not figure.axes[0].lines
     assert "no quantiles were recorded" in figure.get_suptitle()
     assert budget_figure(evidence(rows()).steps, looks(["grpo"])).figure is None
+
+
+def test_quantiles_that_are_the_ends_are_no_band_of_their_own_and_the_caps_are_lines():
+    """Of eight questions the one with the fewest is the 10 % quantile."""
+    same = {
+        f"budget__rollouts__{name}": lambda step, at=at: at
+        for name, at in (
+            ("min", 6.0),
+            ("p10", 6.0),
+            ("p50", 8.0),
+            ("p90", 10.0),
+            ("max", 10.0),
+            ("least", 4.0),
+            ("most", 12.0),
+        )
+    }
+    figure = budget_figure(evidence(rows("e3", **same)).steps, looks(["e3"])).figure
+    (axis,) = figure.axes
+    assert len(axis.collections) == 1 and {line.get_ydata()[0] for line in axis.lines} == {4, 8, 12}
+    told = figure.get_suptitle().replace("\n", " ")
+    assert "darker" not in told and "thin lines: the fewest and the most that are allowed" in told
 
 
 # --- pass@k ----------------------------------------------------------------------------------------------------------

@@ -51,6 +51,13 @@ def test_a_line_is_broken_where_steps_are_missing_and_no_mean_goes_across():
     equal(line.mean_E, [2, 3, 5, NAN, 8, 10])  # 8 is alone behind the break
 
 
+def test_steps_that_had_nothing_to_measure_are_left_out_of_a_mean_and_break_no_line():
+    line = over_seeds(seeds([2, None, 4, None, None, 8], [2, 2, 4, 4, 4, 8]), "metric", window=2, now_and_then=True)
+    equal(line.x_E, [0, 1, 2, 3, NAN, 5])  # at 4 the first seed had none of two steps
+    equal(line.low_E, [2, 2, 3, 4, NAN, 6])
+    equal(line.high_E, [2, 2, 4, 4, NAN, 8])
+
+
 def test_what_is_measured_at_even_distances_is_not_broken_and_the_last_may_come_early():
     line = over_seeds(seeds([1, None, None, 2, None, None, 3, 4]), "metric")
     equal(line.x_E, [0, 3, 6, 7])

@@ -1,7 +1,5 @@
 """The files of all figures."""
 
-import logging
-
 from matplotlib.image import imread
 
 from tests.evidence.figures.conftest import MATH, by_seed_of, evidence, rows, summary_of
@@ -13,18 +11,26 @@ def made():
     return found, by_seed_of(found), summary_of((MATH, "dots", "time", 0.4, 0.3, 0.5, 1, 1))
 
 
-def test_pngs_and_svgs_are_written_with_their_captions_and_the_rest_has_reasons(tmp_path, caplog):
-    caplog.set_level(logging.INFO)
+def test_pngs_and_svgs_are_written_with_their_captions_and_the_rest_has_reasons(tmp_path):
     written = write_figures(*made(), tmp_path / "figures")
-    assert [file.name for file, _ in written] == ["savings.png", "accuracy.png", "effective.png"]
+    assert [file.name for file, _ in written.drawn] == ["savings.png", "accuracy.png", "effective.png"]
     drawn = draw_figures(*made())
-    assert [text for _, text in written] == [drawn[file.stem].text for file, _ in written]
+    assert [text for _, text in written.drawn] == [drawn[file.stem].text for file, _ in written.drawn]
     assert sorted(path.name for path in (tmp_path / "figures").iterdir()) == sorted(
-        file.with_suffix(suffix).name for file, _ in written for suffix in (".png", ".svg")
+        file.with_suffix(suffix).name for file, _ in written.drawn for suffix in (".png", ".svg")
     )
     missing = {name for name, one in drawn.items() if one.figure is None}
     assert {"rho", "replay", "entropy", "temperature", "adarft", "calibration", "budget", "pass_at_k"} == missing
-    assert {name for name in missing if f"no figure {name}: " in caplog.text} == missing
+    assert written.reasons == {name: drawn[name].text for name in missing}
+
+
+def test_combinations_are_called_by_their_titles_as_in_the_tables():
+    drawn = draw_figures(*made(), {MATH: "a short name"})
+    assert drawn["accuracy"].text.startswith("Validation accuracy: a short name;")
+    found = evidence(rows(), rows(combination="other"))
+    same = draw_figures(found, by_seed_of(found), made()[2], {MATH: "same", "other": "same"})
+    titles = [axis.get_title() for axis in same["accuracy_steps"].figure.axes]
+    assert titles == [MATH, "other"], "two of one title keep their names"
 
 
 def test_files_repeat_byte_for_byte_and_are_as_wide_as_a_page(tmp_path):

@@ -54,12 +54,17 @@ def calibration_figure(steps: pd.DataFrame, looks: Mapping[str, Look]) -> Drawn:
         names = " or ".join(predicted for predicted, *_ in MEANS)
         return Drawn(None, f"no run has recorded {names} with the measured difficulty")
     with rc_context(STYLE):
-        figure, axes = panels.grid(len(found), HEIGHT)
+        titles = list(found) if len(found) > 1 else ()
+        figure, axes = panels.grid(len(found), HEIGHT, share_x=True, share_y=True, title=titles)
         counts = [f"rounds: {_counts(points, looks)}" for points in found.values()]
         alike = len(set(counts)) == 1
         for axis, (combination, points), count in zip(axes, found.items(), counts, strict=True):
             _draw_panel(axis, points, looks)
             panels.name_panel(axis, "\n".join([combination] * (len(found) > 1) + [count] * (not alike)))
+        every = np.concatenate([of for points in found.values() for of in points.values()])
+        least, most = every.min(axis=0) - ROOM, every.max(axis=0) + ROOM  # the dotted line has no part in it
+        axes[0].set_xlim(least[0], most[0])  # of all panels, which have one scale
+        axes[0].set_ylim(least[1], most[1])
         panels.label_left(axes)
         panels.legend(figure, looks, [method for points in found.values() for method in points], lines=False)
         text = panels.title(
@@ -74,7 +79,7 @@ def calibration_figure(steps: pd.DataFrame, looks: Mapping[str, Look]) -> Drawn:
 
 
 def _counts(points: Mapping[str, np.ndarray], looks: Mapping[str, Look]) -> str:
-    return ", ".join(f"{looks[method].label} {len(of)}" for method, of in points.items())
+    return " / ".join(f"{looks[method].label} {len(of)}" for method, of in points.items())
 
 
 def _draw_panel(axis: Axes, points: Mapping[str, np.ndarray], looks: Mapping[str, Look]) -> None:
@@ -85,8 +90,4 @@ def _draw_panel(axis: Axes, points: Mapping[str, np.ndarray], looks: Mapping[str
             markeredgecolor=look.colour, markeredgewidth=0.8, label=look.label, zorder=3,
         )  # fmt: skip
     axis.axline((0, 0), slope=1, color="#000000", linestyle=":", linewidth=1.2, zorder=2)
-    every = np.concatenate(list(points.values()))
-    least, most = every.min(axis=0) - ROOM, every.max(axis=0) + ROOM  # the dotted line has no part in it
-    axis.set_xlim(least[0], most[0])
-    axis.set_ylim(least[1], most[1])
     axis.set(xlabel="predicted difficulty", ylabel="measured difficulty")

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-import numpy as np
 import pandas as pd
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.ticker import EngFormatter
 
 from verl_dots.evidence.figures import panels
+from verl_dots.evidence.figures.marks import pages, same_lines
 from verl_dots.evidence.figures.panels import Drawn
 from verl_dots.evidence.figures.seeds import Line, over_seeds, trailing
 from verl_dots.evidence.figures.style import STYLE
@@ -34,8 +34,9 @@ class Curve:
         x_labels: combination -> label, where they differ.
         scale: from the metric to the unit.
         smoothed: share of the steps that a trailing mean takes; 0 for none. Validations are smoothed as in reports.
-        limits: of the vertical axis, each as long as no value is outside; None fits it to the values.
         of_all: whether every method has it, so that one without it is named.
+        unknown: what such a method is said to be.
+        now_and_then: whether steps may have nothing to measure, see `seeds.over_seeds`.
     """
 
     name: str
@@ -47,8 +48,9 @@ class Curve:
     x_labels: Mapping[str, str] = field(default_factory=dict)
     scale: float = 1.0
     smoothed: float = 0.0
-    limits: tuple[float, float] | None = None
     of_all: bool = False
+    unknown: str = "not recorded"
+    now_and_then: bool = False
 
 
 @dataclass(frozen=True)
@@ -64,11 +66,19 @@ class _Panel:
     def smoothing(self) -> str:
         """What a reader must know of trailing means; empty where there are none."""
         unit = "validations" if self.curve.columns == (ACCURACY,) else "steps"
-        return f"trailing means of {self.window} {unit}" if self.window > 1 else ""
+        without = ", without those that have none" if self.curve.now_and_then else ""
+        return f"trailing means of {self.window} {unit}{without}" if self.window > 1 else ""
+
+    @property
+    def x_label(self) -> str:
+        """The label of the horizontal axis."""
+        return self.curve.x_labels.get(self.combination, self.curve.x_label)
 
 
 def draw(steps: pd.DataFrame, looks: Mapping[str, Look], stem: str, curves: Sequence[Curve]) -> dict[str, Drawn]:
     """File name -> figure: of one combination all curves in one figure, of several a figure a curve.
+
+    Of more methods than a panel can show there are several figures, see `marks.pages`: STEM, STEM_2, ...
 
     Args:
         steps: rows of `Evidence.steps` that count, with columns of their own where curves name them.
@@ -77,37 +87,72 @@ def draw(steps: pd.DataFrame, looks: Mapping[str, Look], stem: str, curves: Sequ
     """
     combinations = list(dict.fromkeys(steps["combination"]))
     if len(combinations) == 1:
-        return {stem: _figure(steps, looks, [(combinations[0], curve) for curve in curves])}
+        return _figures(steps, looks, stem, [(combinations[0], curve) for curve in curves])
     return {
-        stem if len(curves) == 1 else f"{stem}_{curve.name}": _figure(
-            steps, looks, [(combination, curve) for combination in combinations]
-        )
+        name: drawn
         for curve in curves
-    }
+        for name, drawn in _figures(
+            steps, looks, stem if len(curves) == 1 else f"{stem}_{curve.name}",
+            [(combination, curve) for combination in combinations],
+        ).items()
+    }  # fmt: skip
 
 
-def _figure(steps: pd.DataFrame, looks: Mapping[str, Look], places: Sequence[tuple[str, Curve]]) -> Drawn:
-    """One figure of panels that differ in the combination or in the curve."""
+def _figures(
+    steps: pd.DataFrame, looks: Mapping[str, Look], stem: str, places: Sequence[tuple[str, Curve]]
+) -> dict[str, Drawn]:
+    """Panels that differ in the combination or in the curve, as one figure or several that differ in the methods."""
     found = [panel for panel in (_panel(steps, looks, *place) for place in places) if panel.lines]
     if not found:
         names = list(dict.fromkeys(name for _, curve in places for name in curve.columns))
-        return Drawn(None, f"no run has recorded {' or '.join(names)} with what it is drawn against")
+        return {stem: Drawn(None, f"no run has recorded {' or '.join(names)} with what it is drawn against")}
+    same = same_lines([{name: panel.lines[name] for name in looks if name in panel.lines} for panel in found])
+    shown = {name: named(name, looks, same) for name in looks if name not in same}
+    methods = [name for name in shown if any(name in panel.lines for panel in found)]
+    of_pages = pages(methods)
+    drawn = {}
+    for number, page in enumerate(of_pages, start=1):
+        told = f"part {number} of {len(of_pages)}, by methods" if len(of_pages) > 1 else ""
+        those = [replace(panel, lines={name: panel.lines[name] for name in page if name in panel.lines})
+                 for panel in found]  # fmt: skip
+        lacking = _lacking(steps, looks, found) if number == 1 else ""
+        drawn[stem if number == 1 else f"{stem}_{number}"] = _figure(those, shown, [told, lacking])
+    return drawn
+
+
+def named(name: str, looks: Mapping[str, Look], same: Mapping[str, str]) -> Look:
+    """The look of a method, which is named with those that have the same line."""
+    others = [looks[other].label for other, of in same.items() if of == name]
+    label = " = ".join([looks[name].label, *others])
+    return replace(looks[name], label=f"{label} (same line)") if others else looks[name]
+
+
+def _figure(found: Sequence[_Panel], looks: Mapping[str, Look], more: Sequence[str]) -> Drawn:
+    """One figure. `more`: what else stands above it."""
     with rc_context(STYLE):
-        one_scale = len({(panel.combination, panel.curve.label) for panel in found}) == 1
-        figure, axes = panels.grid(len(found), share_y=one_scale)
         titles, details = _titles(found)
+        alike = len({panel.curve.label for panel in found}) == 1
+        figure, axes = panels.grid(
+            len(found),
+            share_x=len({(panel.curve.x, panel.x_label) for panel in found}) == 1,
+            share_y=alike,
+            title=titles,
+        )
         spread = panels.spread_of([list(panel.lines.values()) for panel in found])
         for axis, panel, title in zip(axes, found, titles, strict=True):
             _draw_panel(axis, panel, looks, spread)
             panels.name_panel(axis, title)
-        panels.label_left([axis for axis in axes if len({panel.curve.label for panel in found}) == 1])
+        for axis in axes:  # after all of them, as they may have one scale
+            axis.set_xlim(left=min(0.0, axis.get_xlim()[0]))
+        panels.label_left(axes if alike else [])
         panels.legend(figure, looks, [name for panel in found for name in panel.lines])
         lines = [line for panel in found for line in panel.lines.values()]
         whole = list(dict.fromkeys(panel.curve.title for panel in found))
         if len(whole) > 1:  # of one combination, and above each panel
             details, whole = details[1:], [*whole, details[0]]
-        text = panels.title(figure, whole[-1], *details, spread, panels.seeds_told([line.seeds for line in lines]))
-    return Drawn(figure, " ".join([*(f"{name}." for name in whole[:-1]), text, *_lacking(steps, looks, found)]))
+        told = [*details, spread, panels.seeds_told([line.seeds for line in lines]), *more]
+        text = panels.title(figure, whole[-1], *told)
+    return Drawn(figure, " ".join([*(f"{name}." for name in whole[:-1]), text]))
 
 
 def _titles(found: Sequence[_Panel]) -> tuple[list[str], list[str]]:
@@ -137,7 +182,7 @@ def _panel(steps: pd.DataFrame, looks: Mapping[str, Look], combination: str, cur
     lines = {}
     for method in looks:
         of_method = rows[rows["method"] == method]
-        found = (over_seeds(of_method, column, curve.x, window) for column in recorded)
+        found = (over_seeds(of_method, column, curve.x, window, curve.now_and_then) for column in recorded)
         line = next((line for line in found if line is not None), None)
         if line is not None:
             lines[method] = line
@@ -146,30 +191,25 @@ def _panel(steps: pd.DataFrame, looks: Mapping[str, Look], combination: str, cur
 
 def _draw_panel(axis: Axes, panel: _Panel, looks: Mapping[str, Look], spread: str) -> None:
     curve = panel.curve
-    for place, (method, look) in enumerate(looks.items()):
-        if method in panel.lines:
-            panels.draw_line(axis, panel.lines[method], look, place, curve.scale, spread)
-    axis.set(xlabel=curve.x_labels.get(panel.combination, curve.x_label), ylabel=curve.label)
+    panels.draw_lines(axis, panel.lines, looks, curve.scale, spread)
+    axis.set(xlabel=panel.x_label, ylabel=curve.label)
     axis.xaxis.set_major_locator(drawing.locator(integer=curve.x == "step"))
     if curve.x == "generated_tokens":
         axis.xaxis.set_major_formatter(EngFormatter(sep=""))
-    axis.margins(x=0.03)
-    axis.set_xlim(left=min(0.0, axis.get_xlim()[0]))
-    if curve.limits is not None:
-        least = min(curve.scale * np.nanmin(line.low_E) for line in panel.lines.values())
-        most = max(curve.scale * np.nanmax(line.high_E) for line in panel.lines.values())
-        low, high = curve.limits
-        axis.set_ylim(low if least >= low else None, high if most <= high else None)
+    axis.margins(x=0.04, y=0.08)
 
 
-def _lacking(steps: pd.DataFrame, looks: Mapping[str, Look], found: Sequence[_Panel]) -> list[str]:
-    """A sentence on the methods without what every method has."""
-    lacking = []
+def _lacking(steps: pd.DataFrame, looks: Mapping[str, Look], found: Sequence[_Panel]) -> str:
+    """Which methods lack what every method has; where, if not everywhere."""
+    where: dict[tuple[str, str], list[str]] = {}
     for panel in found:
         methods = set(steps.loc[steps["combination"] == panel.combination, "method"])
         names = [look.label for name, look in looks.items() if name in methods - set(panel.lines)]
         if panel.curve.of_all and names:
-            against = panel.curve.x_labels.get(panel.combination, panel.curve.x_label).replace("\n", " ")
-            where = f"{panel.combination}, {against}"
-            lacking.append(f"{', '.join(names)} ({where})")
-    return [f"Not recorded: {'; '.join(lacking)}."] if lacking else []
+            alone = len({one.curve.name for one in found}) == 1
+            place = panel.combination if alone else panel.x_label.replace("\n", " ")
+            where.setdefault((panel.curve.unknown, " / ".join(names)), []).append(place)
+    return "; ".join(
+        f"{unknown}: {names}" + (f" ({', '.join(at)})" if len(at) < len(found) else "")
+        for (unknown, names), at in where.items()
+    )

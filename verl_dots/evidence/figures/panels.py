@@ -7,22 +7,22 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from verl_dots.evidence.figures.marks import marks
 from verl_dots.evidence.figures.seeds import Line
 from verl_dots.evidence.figures.style import COLUMNS, LEGEND_CHARACTERS, PANEL_HEIGHT, WIDTH
 from verl_dots.evidence.methods import Look
 from verl_dots.reporting import drawing
 
-MARKERS_OF_A_LINE = 6
 BAND = "bands: least to greatest of the seeds"
-BARS = "bars at markers: least to greatest of the seeds"
+BARS = "bars at markers, side by side at one step: least to greatest of the seeds"
 MOST_BANDS = 4  # of a panel; of more lines the range stands at the markers alone
 _TITLE_CHARACTERS = 105
-_PANEL_CHARACTERS = 84  # in a line of panels' titles
+_PANEL_CHARACTERS = 90  # in a line of panels' titles
+_LINE_HEIGHT = 0.13  # inches, of a panel's title beyond its first line
 
 
 @dataclass(frozen=True)
@@ -33,33 +33,46 @@ class Drawn:
     text: str
 
 
-def grid(count: int, height: float = PANEL_HEIGHT, *, share_y: bool = False) -> tuple[Figure, list[Axes]]:
-    """A figure as wide as a page, and so many panels in rows of up to three."""
+def grid(
+    count: int, height: float = PANEL_HEIGHT, *, share_x: bool = False, share_y: bool = False, title: Sequence[str] = ()
+) -> tuple[Figure, list[Axes]]:
+    """A figure as wide as a page, and so many panels in rows of up to three.
+
+    Args:
+        share_x, share_y: one scale for all panels.
+        title: of the panels, for which there is room.
+    """
     columns = min(COLUMNS, count)
     rows = math.ceil(count / columns)
-    figure = Figure(figsize=(WIDTH, (1.25 * height if count == 1 else height) * rows + 0.75))
-    panels = figure.subplots(rows, columns, squeeze=False, sharey=share_y).ravel()
+    lines = max((len(title_lines(text, columns)) for text in title), default=1)
+    height = (1.25 * height if count == 1 else height) + _LINE_HEIGHT * (lines - 1)
+    figure = Figure(figsize=(WIDTH, height * rows + 0.75))
+    panels = figure.subplots(rows, columns, squeeze=False, sharex=share_x, sharey=share_y).ravel()
+    for panel in panels[:count]:
+        panel.tick_params(labelbottom=True)  # the one below may not be there
     for panel in panels[count:]:
         panel.remove()
     return figure, list(panels[:count])
 
 
-def draw_line(panel: Axes, line: Line, look: Look, place: int, scale: float = 1.0, spread: str = "") -> None:
-    """The mean as a line, and the range over its seeds where there are several and `spread` says how.
+def draw_lines(
+    panel: Axes, lines: Mapping[str, Line], looks: Mapping[str, Look], scale: float = 1.0, spread: str = ""
+) -> None:
+    """Means as lines with markers, and the range over the seeds where there are several and `spread` says how.
 
     Args:
-        place: of the method among all; markers of methods with the same values stand beside each other by it.
+        lines: by method, in the order in which methods are shown.
         spread: `BAND`, `BARS`, or "" for none.
     """
-    marked, low_E, high_E = _marked(line.mean_E, place), scale * line.low_E, scale * line.high_E
-    panel.plot(
-        line.x_E, scale * line.mean_E, color=look.colour, linestyle=look.dash, marker=look.marker, markevery=marked,
-        label=look.label, zorder=3,
-    )  # fmt: skip
-    if spread == BAND and line.seeds > 1:
-        panel.fill_between(line.x_E, low_E, high_E, color=look.colour, alpha=0.12, linewidth=0, zorder=2)
-    elif spread == BARS and line.seeds > 1:
-        panel.vlines(line.x_E[marked], low_E[marked], high_E[marked], color=look.colour, linewidth=0.8, zorder=2)
+    for name, (marked, x_M) in marks(lines).items() if lines else ():
+        line, look = lines[name], looks[name]
+        mean_E, low_E, high_E = scale * line.mean_E, scale * line.low_E, scale * line.high_E
+        panel.plot(line.x_E, mean_E, color=look.colour, linestyle=look.dash, label=look.label, zorder=3)
+        panel.plot(x_M, mean_E[marked], color=look.colour, linestyle="", marker=look.marker, zorder=3.5)
+        if spread == BAND and line.seeds > 1:
+            panel.fill_between(line.x_E, low_E, high_E, color=look.colour, alpha=0.12, linewidth=0, zorder=2)
+        elif spread == BARS and line.seeds > 1:
+            panel.vlines(x_M, low_E[marked], high_E[marked], color=look.colour, linewidth=0.8, zorder=2)
 
 
 def spread_of(panels: Sequence[Sequence[Line]]) -> str:
@@ -67,16 +80,6 @@ def spread_of(panels: Sequence[Sequence[Line]]) -> str:
     if not any(line.seeds > 1 for lines in panels for line in lines):
         return ""
     return BAND if max(map(len, panels)) <= MOST_BANDS else BARS
-
-
-def _marked(values_E: np.ndarray, place: int) -> list[int]:
-    """Places of a line's markers: some at even distances, the last, and each point that no line leads to."""
-    known_E = np.isfinite(values_E)
-    beside_E = np.concatenate([[False], known_E[:-1]]) | np.concatenate([known_E[1:], [False]])
-    every = max(1, math.ceil(len(values_E) / MARKERS_OF_A_LINE))
-    at_E = (np.arange(len(values_E)) + place) % every == 0
-    last_E = np.arange(len(values_E)) == len(values_E) - 1
-    return np.flatnonzero(known_E & (at_E | last_E | ~beside_E)).tolist()
 
 
 def legend(figure: Figure, looks: Mapping[str, Look], drawn: Sequence[str], lines: bool = True) -> None:
@@ -93,9 +96,12 @@ def legend(figure: Figure, looks: Mapping[str, Look], drawn: Sequence[str], line
 
 def name_panel(panel: Axes, text: str) -> None:
     """A panel's title, in lines as wide as the panel."""
-    columns = panel.get_gridspec().ncols
-    lines = [part for line in text.split("\n") for part in textwrap.wrap(line, _PANEL_CHARACTERS // columns)]
-    panel.set_title("\n".join(map(drawing.escaped, lines)))
+    panel.set_title("\n".join(map(drawing.escaped, title_lines(text, panel.get_gridspec().ncols))))
+
+
+def title_lines(text: str, columns: int) -> list[str]:
+    """The lines of a panel's title where there are so many panels in a row."""
+    return [part for line in text.split("\n") for part in textwrap.wrap(line, _PANEL_CHARACTERS // columns)]
 
 
 def label_left(panels: Sequence[Axes]) -> None:

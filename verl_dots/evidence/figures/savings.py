@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-import textwrap
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
+import numpy as np
 import pandas as pd
 from matplotlib import rc_context
 from matplotlib.axes import Axes
@@ -22,14 +22,17 @@ MEASURES = {"time": "total time", "steps": "steps", "tokens": "generated tokens"
 UNKNOWN = {"time": "not measured"}  # which timing runs do; the others a run records
 BAR_HEIGHT = 0.14  # inches, with the space between
 LEAST = -100.0  # longer bars to the left are cut there, and say where they end
+MOST_HEIGHT = 6.5  # of a figure's rows, in inches: with what stands around them they fit on a page
+ROW_ROOM = 0.45  # of a row beside its bars: its title, and the space below
+VISIBLE = 0.5  # a shorter bar, in per cent, is a dot
 LABEL = {"facecolor": "#ffffff", "edgecolor": "none", "pad": 0.5}
-_ROW_CHARACTERS = 20
 
 
-def savings_figure(summary: pd.DataFrame, by_seed: pd.DataFrame, looks: Mapping[str, Look]) -> Drawn:
-    """A row of panels a combination, a panel a measure; the panels of a measure have one scale.
+def savings_figures(summary: pd.DataFrame, by_seed: pd.DataFrame, looks: Mapping[str, Look]) -> dict[str, Drawn]:
+    """File name -> figure: a row of panels a combination, a panel a measure, all panels with one scale.
 
-    A method some of whose seeds never get to the accuracy has a mark and their number, but no bar.
+    More rows than fit on a page are several figures. A method some of whose seeds never get to the accuracy has a mark
+    and their number, but no bar.
 
     Args:
         summary, by_seed: see `measures`.
@@ -37,41 +40,79 @@ def savings_figure(summary: pd.DataFrame, by_seed: pd.DataFrame, looks: Mapping[
     rows = summary[summary["measure"].isin([saved_column(what) for what in MEASURES])]
     rows = rows[rows["method"].isin(set(looks) - set(by_seed["baseline"]))]
     if rows.empty:
-        return Drawn(None, f"the summary has no {saved_column('time')}, and the like, of a method beside the baseline")
+        reason = f"the summary has no {saved_column('time')}, and the like, of a method beside the baseline"
+        return {"savings": Drawn(None, reason)}
     methods_of = {
         combination: [method for method in looks if method in set(of["method"])]
         for combination, of in rows.groupby("combination", sort=False)
     }
+    ends = 100 * rows[["mean", "low"]].min().min(), 100 * rows[["mean", "high"]].max().max()
+    scale = max(LEAST, min(-5.0, 1.08 * ends[0])), max(105.0, 1.08 * ends[1])
+    parts = _parts(methods_of)
+    baselines, drawn = " or ".join(look.label for look in style.looks(by_seed["baseline"]).values()), {}
+    for number, names in enumerate(parts, start=1):
+        more = [names[0]] if len(methods_of) == 1 else []
+        more += [f"part {number} of {len(parts)}, by combinations"] if len(parts) > 1 else []
+        of = {name: methods_of[name] for name in names}
+        drawn["savings" if number == 1 else f"savings_{number}"] = _figure(rows, of, looks, scale, baselines, more)
+    return drawn
+
+
+def _parts(methods_of: Mapping[str, Sequence[str]]) -> list[list[str]]:
+    """The combinations of each figure, as even as they get."""
+    names = list(methods_of)
+    heights = np.cumsum([BAR_HEIGHT * len(methods_of[name]) + ROW_ROOM for name in names])
+    count = min(len(names), math.ceil(heights[-1] / MOST_HEIGHT))
+    return [part.tolist() for part in np.array_split(np.array(names, dtype=object), count)]
+
+
+def _figure(
+    rows: pd.DataFrame,
+    methods_of: Mapping[str, Sequence[str]],
+    looks: Mapping[str, Look],
+    scale: tuple[float, float],
+    baselines: str,
+    more: Sequence[str],
+) -> Drawn:
+    """The figure of some combinations. `more`: what else stands above it."""
     with rc_context(STYLE):
-        heights = [BAR_HEIGHT * len(methods) + 0.2 for methods in methods_of.values()]
-        figure = Figure(figsize=(WIDTH, sum(heights) + 1.1))
+        heights = [BAR_HEIGHT * len(methods) + ROW_ROOM for methods in methods_of.values()]
+        figure = Figure(figsize=(WIDTH, sum(heights) + 1.0))
         grid = figure.subplots(len(methods_of), len(MEASURES), sharex=True, squeeze=False, height_ratios=heights)
-        for axes, (combination, methods) in zip(grid, methods_of.items(), strict=True):
-            of = rows[rows["combination"] == combination]
+        for row, (combination, methods) in enumerate(methods_of.items()):
+            axes, of = grid[row], rows[rows["combination"] == combination]
             by_measure = {what: of[of["measure"] == saved_column(what)].set_index("method") for what in MEASURES}
             reached = by_measure["steps"].reindex(methods)["reached"]
             for axis, (what, one) in zip(axes, by_measure.items(), strict=True):
                 _draw_panel(axis, one.reindex(methods), reached, looks, unknown=UNKNOWN.get(what, "not recorded"))
             axes[0].set_yticks(range(len(methods)), [looks[method].label for method in methods])
-            if len(methods_of) > 1:
-                axes[0].set_ylabel("\n".join(textwrap.wrap(drawing.escaped(combination), _ROW_CHARACTERS)))
-        for axis, name in zip(grid[0], MEASURES.values(), strict=True):
-            axis.set_title(name)
-        for axis in grid[-1]:
-            axis.set_xlabel("saved (%)")
-            axis.set_xlim(left=max(LEAST, axis.get_xlim()[0]))
+            if more[:1] != [combination]:
+                _name_row(axes[0], combination, above_titles=row == 0)
+        for row, axes in enumerate(grid):
+            for axis, name in zip(axes, MEASURES.values(), strict=True):
+                axis.set_title(" " if row else name if more[:1] == list(methods_of) else f"\n{name}")
+        for axis, name in zip(grid[-1], MEASURES.values(), strict=True):
+            axis.set_xlabel(f"{name} saved (%)")
+        grid[0][0].set_xlim(*scale)
         text = panels.title(
             figure,
-            f"Saved on the way to the final accuracy of {_baselines(by_seed)}",
-            *([next(iter(methods_of))] if len(methods_of) == 1 else []),
+            f"Saved on the way to the final accuracy of {baselines}",
             "bars: mean over seeds, with its 95 % interval",
-            "x: not all seeds get there, so there is no mean",
+            "dots: nothing saved",
+            "x: so many of the seeds get there, and there is no mean",
+            *more,
         )
     return Drawn(figure, text)
 
 
-def _baselines(by_seed: pd.DataFrame) -> str:
-    return " or ".join(look.label for look in style.looks(by_seed["baseline"]).values())
+def _name_row(axis: Axes, text: str, above_titles: bool) -> None:
+    """Write the name of a combination above its first panel, in the room that the titles of its panels leave."""
+    line = axis.title.get_fontsize() * 1.25
+    named = axis.annotate(
+        drawing.escaped(text), (0, 1), (0, 4 + line * above_titles), xycoords="axes fraction",
+        textcoords="offset points", ha="left", va="bottom", annotation_clip=False,
+    )  # fmt: skip
+    named.set_in_layout(False)
 
 
 def _draw_panel(
@@ -84,6 +125,8 @@ def _draw_panel(
             continue
         mean, low, high = 100 * row["mean"], 100 * row["low"], 100 * row["high"]
         axis.barh(place, mean, height=0.72, color=looks[method].colour, alpha=0.55, zorder=2)
+        if abs(mean) < VISIBLE:
+            axis.plot([mean], [place], marker="o", markersize=4, color=looks[method].colour, linestyle="", zorder=5)
         if low < high:
             axis.plot([low, high], [place, place], color="#000000", linewidth=1.2, zorder=3)
         if min(mean, low) < LEAST:
@@ -99,6 +142,5 @@ def _mark(axis: Axes, place: int, row: pd.Series, steps_reached: float, unknown:
     if math.isnan(row["seeds"]) or steps_reached > row["reached"]:
         axis.text(0, place, f"  {unknown}", va="center")
         return
-    axis.plot([0], [place], marker="x", color="#000000", markersize=5, zorder=4)
-    reached, seeds = int(row["reached"]), int(row["seeds"])
-    axis.text(0, place, f"   {f'{reached} of {seeds} seeds' if reached else 'not reached'}", va="center")
+    axis.plot([0], [place], marker="x", color="#000000", markersize=5, linestyle="", zorder=4)
+    axis.text(0, place, f"   {int(row['reached'])} of {int(row['seeds'])}", va="center")

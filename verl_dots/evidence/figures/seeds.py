@@ -30,7 +30,9 @@ class Line:
     seeds: int
 
 
-def over_seeds(rows: pd.DataFrame, column: str, x: str = "step", window: int = 1) -> Line | None:
+def over_seeds(
+    rows: pd.DataFrame, column: str, x: str = "step", window: int = 1, now_and_then: bool = False
+) -> Line | None:
     """The line of a metric against steps or a cost; None where no seed recorded it, or they share no step.
 
     Seeds are compared at the steps that all of them have, the seeds without the metric left out. The line is broken
@@ -41,10 +43,15 @@ def over_seeds(rows: pd.DataFrame, column: str, x: str = "step", window: int = 1
         rows: of one method and combination; one row a seed and step.
         x: column of the horizontal axis.
         window: how many values of a seed a trailing mean takes; 1 leaves them as they are.
+        now_and_then: whether a step may have no value because there was nothing to measure. A trailing mean then takes
+            the values that are there of as many steps, and the line is broken where a seed has none of them.
     """
     if column not in rows or x not in rows:
         return None
-    values = rows.pivot(index="step", columns="seed", values=column).dropna(axis=1, how="all").dropna().sort_index()
+    values = rows.pivot(index="step", columns="seed", values=column).dropna(axis=1, how="all").sort_index()
+    if now_and_then:
+        values, window = values.rolling(window, min_periods=1).mean(), 1
+    values = values.dropna()
     if values.empty:
         return None
     if x == "step":

@@ -13,28 +13,14 @@ from verl_dots.evidence.methods import LOOKS, Look, in_order
 from verl_dots.reporting import drawing
 
 # Of a printed page, in inches. Text has its size in points there: a figure must not be shrunk.
-WIDTH = 7.0
-PANEL_HEIGHT = 1.85
+WIDTH = drawing.PRINT_WIDTH
+PANEL_HEIGHT = 2.05
 COLUMNS = 3
-LEGEND_CHARACTERS = 105  # in a line as wide as the figure
-STYLE = drawing.STYLE | {
-    "font.size": 8,
-    "axes.titlesize": 8.5,
-    "axes.labelsize": 8,
-    "xtick.labelsize": 8,
-    "ytick.labelsize": 8,
-    "legend.fontsize": 8,
-    "legend.handlelength": 3.0,
-    "figure.titlesize": 8.5,
-    "lines.linewidth": 1.3,
-    "lines.markersize": 4,
-    "figure.constrained_layout.w_pad": 0.04,
-    "figure.constrained_layout.h_pad": 0.04,
-    "svg.hashsalt": "verl_dots",  # names of an SVG's parts, otherwise random
-}
+LEGEND_CHARACTERS = drawing.PRINT_CHARACTERS
+STYLE = drawing.PRINT_STYLE | {"svg.hashsalt": "verl_dots"}  # names of an SVG's parts, otherwise random
 DOTS_PER_INCH = 200
 # Methods that have no look of their own: no marker of `LOOKS`, so that none is taken for one of these.
-_OTHER_MARKERS = ("X", "p", "h", "d", "8", "x", "+")
+_OTHER_MARKERS = ("h", "d", "8", "+", "1", "2", "|")
 _OTHER_COLOURS = ("#7f7f7f", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00")
 _OTHER_DASHES = (":", "--", "-.", "-")
 

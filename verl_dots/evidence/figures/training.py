@@ -11,12 +11,14 @@ from verl_dots.evidence.figures.curves import ACCURACY, Curve, draw
 from verl_dots.evidence.figures.panels import Drawn
 from verl_dots.evidence.figures.style import looks
 from verl_dots.evidence.methods import Look
-from verl_dots.evidence.records import TIMING_RUN
+from verl_dots.evidence.records import RUN_KEY, TIMING_RUN
 
 TIME = "time"  # column that `with_time` adds
 ACCURACY_AGAINST = (
     Curve("steps", (ACCURACY,), "Validation accuracy", "accuracy (%)", scale=100, of_all=True),
-    Curve("time", (ACCURACY,), "Validation accuracy", "accuracy (%)", TIME, scale=100, of_all=True),
+    Curve(
+        "time", (ACCURACY,), "Validation accuracy", "accuracy (%)", TIME, scale=100, of_all=True, unknown="not timed",
+    ),
     Curve(
         "tokens", (ACCURACY,), "Validation accuracy", "accuracy (%)", "generated_tokens", "generated tokens", scale=100,
         of_all=True,
@@ -24,16 +26,16 @@ ACCURACY_AGAINST = (
 )  # fmt: skip
 EFFECTIVE = Curve(
     "effective", ("training/effective_groups",), "Effective questions, of those trained on for the first time",
-    "questions (%)", scale=100, smoothed=0.1, limits=(0, 100), of_all=True,
+    "questions (%)", scale=100, smoothed=0.1, of_all=True,
 )  # fmt: skip
 RHO = Curve(
     "rho", ("selection/reference/rho", "selection/explored/rho", "mopps/rho"),
-    "Correlation of predicted and measured difficulty", "Pearson's rho", limits=(0, 1),
+    "Correlation of predicted and measured difficulty", "Pearson's rho",
 )  # fmt: skip
 REPLAY = (
-    Curve("share", ("replay/share",), "Replayed groups of a batch", "groups (%)", scale=100, smoothed=0.1,
-          limits=(0, 100)),
-    Curve("age", ("replay/age/mean",), "Mean age of replayed groups", "steps", smoothed=0.1, limits=(0, 1)),
+    Curve("share", ("replay/share",), "Replayed groups of a batch", "groups (%)", scale=100, smoothed=0.1),
+    Curve("age", ("replay/age/mean",), "Mean age of replayed groups", "steps", smoothed=0.1,
+          now_and_then=True),
 )  # fmt: skip
 # The first that most methods have; the two are not compared with each other.
 ENTROPIES = (
@@ -43,8 +45,14 @@ ENTROPIES = (
           smoothed=0.1, of_all=True),
 )  # fmt: skip
 TEMPERATURE = Curve("temperature", ("temperature/temperature",), "Sampling temperature", "temperature")
+PREDICTED_TARGET = "target by prediction"  # column that `by_unit` adds
 ADARFT = (
-    Curve("target", ("adarft/target",), "Target difficulty", "difficulty (unit of the data)"),
+    Curve(
+        "target", ("adarft/target",), "Target, in the unit of the difficulties that the data have", "difficulty given"
+    ),
+    Curve(
+        "predicted_target", (PREDICTED_TARGET,), "Target, a predicted share of wrong rollouts", "predicted difficulty"
+    ),
     Curve("reward", ("adarft/reward",), "Reward that moves the target", "mean reward", smoothed=0.1),
 )
 
@@ -67,8 +75,20 @@ def training_figures(steps: pd.DataFrame, by_seed: pd.DataFrame, of_method: Mapp
         **draw(steps, of_method, "replay", REPLAY),
         **draw(steps, of_method, "entropy", [entropy]),
         **draw(steps, of_method, "temperature", [TEMPERATURE]),
-        **draw(steps, of_method, "adarft", ADARFT),
+        **draw(by_unit(steps), of_method, "adarft", ADARFT),
     }
+
+
+def by_unit(steps: pd.DataFrame) -> pd.DataFrame:
+    """Steps with AdaRFT's targets in two columns: in the unit of the data, and as predicted difficulty in [0, 1].
+
+    A run that predicts difficulties has its target in them.
+    """
+    target, predicted = "adarft/target", "selection/predicted_difficulty"
+    if target not in steps or predicted not in steps:
+        return steps
+    predicts = steps[predicted].notna().groupby([steps[name] for name in RUN_KEY]).transform("any")
+    return steps.assign(**{target: steps[target].mask(predicts), PREDICTED_TARGET: steps[target].where(predicts)})
 
 
 def with_time(steps: pd.DataFrame, by_seed: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, str]]:

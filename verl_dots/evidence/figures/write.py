@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-import logging
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
@@ -11,45 +13,63 @@ from verl_dots.evidence.figures.budget import budget_figure
 from verl_dots.evidence.figures.calibration import calibration_figure
 from verl_dots.evidence.figures.panels import Drawn
 from verl_dots.evidence.figures.pass_at import pass_at_figure
-from verl_dots.evidence.figures.savings import savings_figure
+from verl_dots.evidence.figures.savings import savings_figures
 from verl_dots.evidence.figures.style import looks, save
 from verl_dots.evidence.figures.training import training_figures
 from verl_dots.evidence.records import ACCURACY_RUN, Evidence
 
-logger = logging.getLogger(__name__)
+
+@dataclass(frozen=True)
+class Written:
+    """`drawn`: the PNGs with their captions, in the order of the figures. `reasons`: name -> why it is not drawn."""
+
+    drawn: list[tuple[Path, str]]
+    reasons: dict[str, str]
 
 
-def draw_figures(evidence: Evidence, by_seed: pd.DataFrame, summary: pd.DataFrame) -> dict[str, Drawn]:
+def draw_figures(
+    evidence: Evidence, by_seed: pd.DataFrame, summary: pd.DataFrame, titles: Mapping[str, str] | None = None
+) -> dict[str, Drawn]:
     """File name -> figure and caption, or why there is no figure.
 
     Args:
         by_seed, summary: see `measures`.
+        titles: combination -> what it is called; its name where it has none, or where another has the same.
     """
-    steps, of_method = evidence.steps[evidence.steps["kind"] == ACCURACY_RUN], looks(evidence.runs["method"])
+    counts = Counter((titles or {}).values())
+    names = {name: title for name, title in (titles or {}).items() if title and counts[title] == 1}
+    runs, steps, by_seed, summary = (
+        table.assign(combination=table["combination"].replace(names))
+        for table in (evidence.runs, evidence.steps[evidence.steps["kind"] == ACCURACY_RUN], by_seed, summary)
+    )
+    of_method = looks(runs["method"])
     return {
-        "savings": savings_figure(summary, by_seed, of_method),
+        **savings_figures(summary, by_seed, of_method),
         **training_figures(steps, by_seed, of_method),
         "calibration": calibration_figure(steps, of_method),
         "budget": budget_figure(steps, of_method),
-        "pass_at_k": pass_at_figure(evidence.runs, of_method),
+        "pass_at_k": pass_at_figure(runs, of_method),
     }
 
 
 def write_figures(
-    evidence: Evidence, by_seed: pd.DataFrame, summary: pd.DataFrame, folder: Path
-) -> list[tuple[Path, str]]:
-    """Write each figure as PNG and SVG; the PNGs with their captions, in the order of the figures.
-
-    What is not drawn is logged with the reason; `draw_figures` returns both.
+    evidence: Evidence,
+    by_seed: pd.DataFrame,
+    summary: pd.DataFrame,
+    folder: Path,
+    titles: Mapping[str, str] | None = None,
+) -> Written:
+    """Write each figure as PNG and SVG.
 
     Args:
         folder: made if it is not there.
+        titles: see `draw_figures`.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    written = []
-    for name, drawn in draw_figures(evidence, by_seed, summary).items():
+    written = Written([], {})
+    for name, drawn in draw_figures(evidence, by_seed, summary, titles).items():
         if drawn.figure is None:
-            logger.info("no figure %s: %s", name, drawn.text)
+            written.reasons[name] = drawn.text
         else:
-            written.append((save(drawn.figure, folder / name), drawn.text))
+            written.drawn.append((save(drawn.figure, folder / name), drawn.text))
     return written
