@@ -93,7 +93,7 @@ def test_the_readme_has_a_row_a_method_and_the_curves(places):
     assert cells[3][2].startswith("6.67") and cells[3][3].startswith("6.67"), "both generate as many tokens"
     assert text.startswith("before\n") and text.endswith("after\n")
     drawn = (places / "evidence/results/accuracy.svg").read_text()
-    assert "2 runs a line" in drawn and "generated tokens" in drawn and "seeds" not in drawn
+    assert "2 runs a line" in drawn and "generated tokens" in drawn and "seeds a line" not in drawn
     (places / "README.md").write_text(text.replace("26.67", "27.67"))
     assert results.main([]) == 1
 
