@@ -94,5 +94,5 @@ def test_without_flash_attention_a_critic_fails_where_the_recipe_has_one(gpus, o
 
 def test_a_run_that_ends_badly_is_told_with_its_last_line(tmp_path):
     context = Context(str(tmp_path), "r", ("device=cpu",), 0)
-    with pytest.raises(CheckFailed, match="status 1: .*unknown config key 'no'"):
+    with pytest.raises(CheckFailed, match="status 1: verl_dots: unknown config key 'no'"):
         launching.train([*context.overrides, "no.such.key=1"], tmp_path, tmp_path / "log")
