@@ -96,11 +96,12 @@ def _why(summary: pd.DataFrame, combination: str, method: str, measure: str, fou
 
 
 def _row(summary: pd.DataFrame, combination: str, method: str, measure: str) -> pd.Series | None:
+    mine = (summary.combination == combination) & (summary.method == method) & (summary.measure == measure)
+    if mine.any():
+        return summary[mine].iloc[0]
     if len(summary) and measure not in set(summary.measure):
         raise KeyError(f"the summary has no measure {measure!r}; it has {_some(sorted(set(summary.measure)))}")
-    mine = (summary.combination == combination) & (summary.method == method) & (summary.measure == measure)
-    rows = summary[mine]
-    return None if rows.empty else rows.iloc[0]
+    return None
 
 
 def _of_seeds(row: pd.Series) -> str:
