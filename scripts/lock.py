@@ -202,7 +202,8 @@ def _settle(name: str, write: bool, upgrade: bool) -> dict[str, Any] | None:
     if more:
         errors().print(f"  resolves to others: {'; '.join(more)}")
         return None
-    version = subprocess.run([*uv(), "--version"], text=True, capture_output=True, check=True).stdout.split()[:2]
+    asked = subprocess.run([*uv(), "--version"], text=True, capture_output=True, check=True, timeout=RESOLVE_SECONDS)
+    version = asked.stdout.split()[:2]
     return {
         "sha256": sha256(name), "lines": len(lines), "packages": packages, "uv": version[-1],
         "resolved": f"{datetime.now(UTC):%Y-%m-%d}", "platform": f"Linux, {lock.machine or 'any processor'}, CPython",
