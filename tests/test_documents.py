@@ -152,7 +152,7 @@ def test_every_method_and_recipe_has_its_place():
 
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.__name__)
-def test_what_a_script_makes_of_a_document_stands_there(script):
+def test_what_a_script_makes_of_a_document_stands_there(script, cpu_environment):
     assert script.main([]) == 0, f"run python -m {script.__name__} --write"
 
 
