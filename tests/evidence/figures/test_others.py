@@ -74,7 +74,7 @@ def test_what_is_saved_nowhere_is_a_dot_that_can_be_seen():
     zero = [(MATH, "dots", what, 0.0, 0.0, 0.0, 3, 3) for what in ("time", "steps", "tokens")]
     drawn = savings(*zero)
     assert [axis.lines[0].get_marker() for axis in drawn.figure.axes] == ["o"] * 3
-    assert "dots: nothing saved" in drawn.text
+    assert "dots: less than 0.5 % saved or lost" in drawn.text
 
 
 def test_more_combinations_than_a_page_has_room_for_are_several_figures_of_one_scale():

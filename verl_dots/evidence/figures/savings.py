@@ -97,8 +97,8 @@ def _figure(
         text = panels.title(
             figure,
             f"Saved on the way to the final accuracy of {baselines}",
-            "bars: mean over seeds, with its 95 % interval",
-            "dots: nothing saved",
+            "bars: mean over seeds; black lines: its 95 % interval, where one is known",
+            f"dots: less than {VISIBLE:g} % saved or lost",
             "x: so many of the seeds get there, and there is no mean",
             *more,
         )
