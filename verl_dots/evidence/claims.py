@@ -74,12 +74,15 @@ def verdict(claim: Claim, summary: pd.DataFrame) -> tuple[str, Cell]:
     if not math.isfinite(row["mean"]) and row.reached == row.seeds:
         return NOT_MEASURED, Missing(Why.NOT_RUN, "on every combination")
     if not math.isfinite(row["mean"]):
-        if not row.reached:
-            if (steps := _steps_of(claim.measure, summary[of])) is not None and steps.reached:
-                return _came_there(steps)
-            never = claim.measure.startswith("saved_") and claim.measure != "saved_per_step"
-            return (MISSED, Missing(Why.NOT_REACHED)) if never else (NOT_MEASURED, Missing(Why.NOT_RECORDED))
-        return _came_there(row)
+        if claim.measure == "saved_per_step":
+            timed = f"{int(row.reached)} of {int(row.seeds)} runs" if row.reached else ""
+            return NOT_MEASURED, Missing(Why.NOT_MEASURED if timed else Why.NOT_RECORDED, timed)
+        if (steps := _steps_of(claim.measure, summary[of])) is not None:
+            row = steps  # which tell whether it came there, also where no time was measured
+        if row.reached:
+            return _came_there(row)
+        never = claim.measure.startswith("saved_")
+        return (MISSED, Missing(Why.NOT_REACHED)) if never else (NOT_MEASURED, Missing(Why.NOT_RECORDED))
     mean, low, high = (100 * float(row[end]) for end in ("mean", "low", "high"))
     with_interval = math.isfinite(low) and math.isfinite(high)
     of = f"{int(row.pairs)} pair{'s' if row.pairs > 1 else ''} of timing runs" if row.pairs else ""
