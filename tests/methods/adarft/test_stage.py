@@ -108,7 +108,7 @@ def test_reused_references_do_not_move_the_target():
     assert figures["adarft/reward"] == 0.75
     assert one.target() == pytest.approx(2.9 + 2 * math.tanh(2 * (0.75 - 0.5)))
     before = one.target()
-    assert taken_in(one, step(2, (5, (0.0, 1.0), Origin.REFERENCE))) == {}
+    assert taken_in(one, step(2, (5, (0.0, 1.0), Origin.REFERENCE))) == {"adarft/target": before}
     assert one.target() == before
 
 
@@ -135,12 +135,12 @@ def test_figures_of_the_source():
 
 
 @pytest.mark.parametrize("make", [source, aim])
-def test_a_step_that_shows_nothing_new_moves_and_tells_nothing(make):
+def test_a_step_that_shows_nothing_new_moves_nothing_and_tells_where_the_target_stands(make):
     one = make()
-    assert taken_in(one, step(1, (2, (1.0,)))) != {}
+    assert taken_in(one, step(1, (2, (1.0,)))).keys() >= {"adarft/target", "adarft/reward"}
     before = one.state_dict()["target"]
-    assert taken_in(one, step(2, (7, (0.0,), Origin.REPLAYED))) == {}
-    assert one.state_dict()["target"] == before
+    assert taken_in(one, step(2, (7, (0.0,), Origin.REPLAYED))) == {"adarft/target": before["value"]}
+    assert one.state_dict()["target"] == before and before["value"] > SETTINGS["initial"]
 
 
 @pytest.mark.parametrize("make", [source, aim])

@@ -59,8 +59,6 @@ class AdaRFTTarget(Stage):
         reward = step.mean_reward if step.aimed else None
         if reward is not None:
             self._figures["adarft/reward"] = reward
-        elif not step.chosen:
-            self._figures = {}
         self._target.follow(reward, step.number)
 
     def state_dict(self) -> dict[str, Any]:
