@@ -52,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.pins:
         for name, (_, version) in found.items():
             if not OF_GPUS.fullmatch(name):
-                output().print(f"{name}=={version}", highlight=False)
+                output().print(f"{name}=={version}")
         return 0
     table = Table("package", options.one, options.other, "", title=f"Python {options.python}")
     for name, both in found.items():

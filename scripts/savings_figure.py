@@ -46,7 +46,7 @@ def figure_of(summary: pd.DataFrame, combination: str, methods: Sequence[str]) -
 
 def draw(summary: pd.DataFrame, combination: str, methods: Sequence[str], file: Path) -> None:
     """Write `figure_of` as an SVG."""
-    style.save(figure_of(summary, combination, methods), file.with_suffix("")).unlink()
+    style.save_svg(figure_of(summary, combination, methods), file.with_suffix(""))
 
 
 def _draw(axis: Axes, place: int, row: pd.Series) -> None:

@@ -24,7 +24,7 @@ from verl_dots.evidence import rendering, saved, summary_cells
 from verl_dots.evidence.cells import Cell, Column, Figure, Missing, Section, Table, Why
 from verl_dots.evidence.curves import smoothed_curves
 from verl_dots.evidence.measures import OVERALL
-from verl_dots.evidence.measuring import Measured, measure
+from verl_dots.evidence.measuring import Measured, measure, target_at
 from verl_dots.evidence.merging import merged
 from verl_dots.evidence.methods import BASELINE
 from verl_dots.evidence.read import read_evidence
@@ -35,7 +35,7 @@ FOLDER = Path(__file__).parents[1] / "recipes/evidence"
 MATRIX, RESULTS, KEPT = FOLDER / "savings.yaml", FOLDER / "results", FOLDER / "savings"
 DOCUMENT, FIGURE = FOLDER / "SAVINGS.md", FOLDER / "savings.svg"
 SCRIPT = "python -m scripts.savings_results"
-TARGETS = {"75 % of GRPO's gain": 0.75, "GRPO's final accuracy": 1.0}
+TARGETS = {"75 % of GRPO's gain": 75, "GRPO's final accuracy": 100}
 
 
 def evidence_of(matrix: Matrix) -> Evidence:
@@ -98,11 +98,10 @@ def mean_curves(evidence: Evidence) -> dict[str, pd.DataFrame]:
     return {name: of.sort_values("step") for name, of in means.groupby("method")}
 
 
-def costs_to(share: float, curve: pd.DataFrame, of_baseline: pd.DataFrame) -> dict[str, float] | None:
-    """Steps and tokens that a mean curve takes to a share of the baseline's gain; None where it does not get there."""
+def costs_to(share: int, curve: pd.DataFrame, of_baseline: pd.DataFrame) -> dict[str, float] | None:
+    """Steps and tokens of a mean curve to `share` % of the baseline's gain; None where it does not get there."""
     first, final = of_baseline.accuracy.iloc[0], of_baseline.accuracy.iloc[-1]
-    # The end itself, not its sum, which may be above it by rounding.
-    place = crossing(curve.accuracy.to_numpy(float), final if share == 1 else first + share * (final - first))
+    place = crossing(curve.accuracy.to_numpy(float), target_at(first, final, share))
     return place and {name: place.of(curve[name].to_numpy(float)) for name in ("step", "generated_tokens")}
 
 

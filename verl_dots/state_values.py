@@ -1,7 +1,7 @@
 """Values of a saved state, read by name: each must be what a run can have saved, or the state is refused.
 
-The checksum of a file tells that it holds what was written, not that this makes sense. Who takes a state over reads
-every value of it here, before anything of its own changes.
+The checksum of a file tells that it holds what was written, not that this makes sense. A refused state ends the start
+of the run that reads it.
 """
 
 import math

@@ -120,9 +120,8 @@ def groups_state(groups: Sequence[ReplayGroup]) -> dict[str, Any]:
 
 
 def groups_from_state(state: Mapping[str, Any]) -> list[ReplayGroup]:
-    """The groups that `groups_state` wrote. Raises StateError for what it never writes; other keys are let be."""
-    own = {name: state[name] for name in GROUPS & set(state)} if isinstance(state, Mapping) else state
-    saved = Values("kept groups", own, GROUPS)
+    """The groups that `groups_state` wrote. Raises StateError for what it never writes."""
+    saved = Values("kept groups", state, GROUPS)
     questions = saved.texts("questions")
     steps = saved.array("steps", np.int64, (len(questions),), COUNT).tolist()
     temperatures = saved.array("temperatures", np.float64, (len(questions),), POSITIVE).tolist()

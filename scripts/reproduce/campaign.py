@@ -159,7 +159,8 @@ class Campaign:
         for run, process in active.items():
             if run in self._evaluating:  # which resumes, whatever ended it
                 process.terminate()
-            (self.root / run.folder / STOP_FILE).touch()
+            else:
+                (self.root / run.folder / STOP_FILE).touch()
 
     def _left(self, rest: Sequence[Planned], runs: Sequence[Planned]) -> str:
         times = {run: plan.seconds_taken(self.root / run.folder) for run in runs}

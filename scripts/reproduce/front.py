@@ -24,7 +24,7 @@ from verl_dots.evidence.figures import panels
 from verl_dots.evidence.figures.curves import named
 from verl_dots.evidence.figures.marks import same_lines
 from verl_dots.evidence.figures.seeds import Line
-from verl_dots.evidence.figures.style import STYLE, looks, save
+from verl_dots.evidence.figures.style import STYLE, looks, save_svg
 from verl_dots.evidence.methods import BASELINE, LOOKS, MAIN, Look
 from verl_dots.evidence.over_seeds import interval
 from verl_dots.evidence.records import ACCURACY_RUN, Evidence
@@ -66,8 +66,7 @@ def table_of(overview: Table) -> str:
 
 def draw_curves(evidence: Evidence, folder: Path, apart: Collection[str] = ()) -> Path:
     """Write `curves_of` as an SVG; its path."""
-    save(curves_of(evidence, apart), folder / STEM).unlink()  # a repository keeps the smaller one
-    return folder / f"{STEM}.svg"
+    return save_svg(curves_of(evidence, apart), folder / STEM)
 
 
 def curves_of(evidence: Evidence, apart: Collection[str] = ()) -> Figure:

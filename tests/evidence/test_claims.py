@@ -63,7 +63,8 @@ def test_a_claim_is_met_or_missed_by_the_whole_interval(asked, word, cell):
 
 def test_a_combination_that_was_not_timed_is_no_accuracy_that_was_not_reached():
     """Two thirds of the runs were timed; of three two come to the accuracy, and one of these was not timed."""
-    rows = [("saved_per_step", 2), (STEPS, 2), (TIME, 1)]
+    tokens = saved_column("tokens", hold="first")
+    rows = [("saved_per_step", 2), (STEPS, 2), (TIME, 1), (tokens, 1)]
     nothing = (math.nan, math.nan, math.nan, math.nan)
     partly = pd.DataFrame(
         [(OVERALL, "all", name, *nothing, 3, came, 2) for name, came in rows], columns=SUMMARY.columns
@@ -72,7 +73,7 @@ def test_a_combination_that_was_not_timed_is_no_accuracy_that_was_not_reached():
         "not measured", Missing(Why.NOT_MEASURED, "2 of 3 runs")
     )  # fmt: skip
     told = Missing(Why.NOT_REACHED, "2 of 3 runs reach the accuracy")
-    assert verdict(claim("all", 0.1), partly) == ("missed", told)
+    assert verdict(claim("all", 0.1), partly) == verdict(claim("all", 0.1, tokens), partly) == ("missed", told)
 
 
 def test_a_claim_that_fails_is_shown_as_failed():

@@ -7,8 +7,8 @@
 
 Each check runs in a process of its own, with a time limit, and adds rows to one table: what was found, what it must
 be, and what to do. What cannot run is skipped, with the reason. Without --quick the recipe's preset trains for three
-steps with a tiny model, by the launch of every other run, takes new weights to the engine, saves and resumes; a critic
-and a KL term train where the recipe has them. --all is every preset, and three steps of the recipe itself.
+steps with a tiny model, by the launch of every other run. GRPO takes new weights to the engine, saves and resumes; a
+critic and a KL term train where the recipe has them. --all is every preset, and three steps of the recipe itself.
 Everything of the form KEY=VALUE is an override of the recipe's.
 Exit: 0 when nothing failed, 1 when something did, 2 when the recipe cannot be read.
 """

@@ -29,7 +29,6 @@ CHECKS: tuple[Check, ...] = (
 
 def needed_by(context: Context) -> set[str]:
     """Names of the checks of `all` that look at what a recipe trains: its preset, its critic, its KL term."""
-    given = [each.removeprefix("dots.preset=") for each in context.overrides if each.startswith("dots.preset=")]
-    names = {f"preset_{(given or ['grpo'])[-1]}"}
+    names = {f"preset_{context.config.dots.preset}"}
     names |= {"critic"} if has_critic(context.config) else set()
     return names | ({"kl"} if has_reference(context.config) else set())

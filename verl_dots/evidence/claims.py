@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -78,7 +79,7 @@ def verdict(claim: Claim, summary: pd.DataFrame) -> tuple[str, Cell]:
             timed = f"{int(row.reached)} of {int(row.seeds)} runs" if row.reached else ""
             return NOT_MEASURED, Missing(Why.NOT_MEASURED if timed else Why.NOT_RECORDED, timed)
         if (steps := _steps_of(claim.measure, summary[of])) is not None:
-            row = steps  # which tell whether it came there, also where no time was measured
+            row = steps  # which tell whether it came there, also where its cost is not known
         if row.reached:
             return _came_there(row)
         never = claim.measure.startswith("saved_")
@@ -93,9 +94,9 @@ def verdict(claim: Claim, summary: pd.DataFrame) -> tuple[str, Cell]:
 
 
 def _steps_of(measure: str, summary: pd.DataFrame) -> pd.Series | None:
-    """The steps saved on the way to which a saving of time is; None of another measure."""
-    rows = summary[summary.measure == measure.replace("saved_time_", "saved_steps_")]
-    return None if rows.empty or not measure.startswith("saved_time_") else rows.iloc[0]
+    """The steps saved on the way to the target of a saving; None of another measure."""
+    rows = summary[summary.measure == re.sub(r"^saved_[a-z_]+_(?=\d)", "saved_steps_", measure)]
+    return None if rows.empty or not measure.startswith("saved_") else rows.iloc[0]
 
 
 def _came_there(row: pd.Series) -> tuple[str, Cell]:

@@ -121,8 +121,7 @@ def _whole_run(steps: pd.DataFrame, curve: pd.DataFrame, base: pd.DataFrame) -> 
     first, final = float(curve["accuracy"].iloc[0]), float(curve["accuracy"].iloc[-1])
     of_base = float(base["accuracy"].iloc[0]), float(base["accuracy"].iloc[-1])
     climbs = of_base[1] > of_base[0]
-    # The end itself, not its sum, which may be above it by rounding.
-    targets = {share: of_base[1] if share == 100 else _between(*of_base, share / 100) for share in SHARES}
+    targets = {share: target_at(*of_base, share) for share in SHARES}
     rhos = [metric_means.mean_of(steps, key) for key in measures.RHO]
     return {
         **{cost: float(steps[_column(cost)].iloc[-1]) for cost in measures.COSTS},
@@ -144,8 +143,9 @@ def _ahead_at_equal_tokens(curve: pd.DataFrame, base: pd.DataFrame) -> float:
     return float(np.interp(end, tokens_E, curve["accuracy"]) - np.interp(end, of_base_E, base["accuracy"]))
 
 
-def _between(first: float, final: float, share: float) -> float:
-    return first + share * (final - first)
+def target_at(first: float, final: float, share: int) -> float:
+    """The accuracy at `share` % of a gain; of all of it the end itself, for a sum may be above it by rounding."""
+    return final if share == 100 else first + share / 100 * (final - first)
 
 
 def _costs(curve: pd.DataFrame, targets: Row, tolerance: float) -> Row:

@@ -20,7 +20,7 @@ def run_console(config: DictConfig, said: str = "") -> RunConsole:
     dots = DotsConfig.from_mapping(OmegaConf.to_container(config.dots, resolve=True))
     folder, trainer = Path(config.trainer.default_local_dir), config.trainer
     lines = [f"verl_dots trains {trainer.experiment_name}", *start_lines(start_facts(config, dots))]
-    lines.append("Ray and its workers start; the first step comes in about a minute.")
+    lines.append("Ray and its workers start; the first step comes within a minute or so.")
     return RunConsole(
         folder,
         lines,

@@ -40,10 +40,18 @@ def looks(names: Iterable[str]) -> dict[str, Look]:
     return found
 
 
+def save_svg(figure: Figure, stem: Path) -> Path:
+    """Write `stem`.svg, the same bytes for the same figure; its path."""
+    svg = stem.with_name(f"{stem.name}.svg")
+    with rc_context(STYLE):
+        figure.savefig(svg, format="svg", metadata={"Date": None})
+    return svg
+
+
 def save(figure: Figure, stem: Path) -> Path:
     """Write `stem`.png and `stem`.svg, the same bytes for the same figure; the path of the PNG."""
+    save_svg(figure, stem)
     with rc_context(STYLE):
-        figure.savefig(stem.with_name(f"{stem.name}.svg"), format="svg", metadata={"Date": None})
         png = stem.with_name(f"{stem.name}.png")
         figure.savefig(png, format="png", dpi=DOTS_PER_INCH)
     return png

@@ -38,12 +38,12 @@ def draw_figures(
     """
     counts = Counter((titles or {}).values())
     names = {name: title for name, title in (titles or {}).items() if title and counts[title] == 1}
-    runs, steps, by_seed, summary = (
+    steps, by_seed, summary = (
         table.assign(combination=table["combination"].replace(names))
-        for table in (evidence.runs, evidence.steps[evidence.steps["kind"] == ACCURACY_RUN], by_seed, summary)
+        for table in (evidence.steps[evidence.steps["kind"] == ACCURACY_RUN], by_seed, summary)
     )
     evaluations = {(names.get(place, place), *run): of for (place, *run), of in evidence.evaluations.items()}
-    of_method = looks(runs["method"])
+    of_method = looks(evidence.runs["method"])
     return {
         **savings_figures(summary, by_seed, of_method),
         **training_figures(steps, by_seed, of_method),

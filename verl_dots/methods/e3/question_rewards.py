@@ -73,7 +73,6 @@ class EpochRewards:
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         saved = Values("rewards of the epochs", state, {"rewards", "mean", "epoch", "n"})
         saved.same("n", "actor_rollout_ref.rollout.n", self.n)
-        seen = QuestionRewards(len(self.seen))
-        seen.load_state_dict(saved.raw("rewards"))  # which tells whether it is of as many questions
-        mean_P, epoch = saved.array("mean", np.float64, (len(seen),), Within(nan=True)), saved.whole("epoch")
-        self.seen, self.mean_P, self.epoch = seen, mean_P, epoch
+        self.seen.load_state_dict(saved.raw("rewards"))  # which tells whether it is of as many questions
+        self.mean_P = saved.array("mean", np.float64, (len(self.seen),), Within(nan=True))
+        self.epoch = saved.whole("epoch")

@@ -133,5 +133,5 @@ class ReplayBuffer:
         saved = Values("replay buffer", state, {"rng", "capacity", "reward_range", *GROUPS})
         saved.same("capacity", "dots.replay.capacity", self.capacity)
         saved.same("reward_range", "dots.reward_range", list(self.reward_range))
-        groups, rng = groups_from_state(state), saved.generator("rng", self.rng)
+        groups, rng = groups_from_state({name: saved.raw(name) for name in GROUPS}), saved.generator("rng", self.rng)
         self._groups, self.rng.bit_generator.state = groups, rng
