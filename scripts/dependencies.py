@@ -1,7 +1,10 @@
-"""The table of direct dependencies in scripts/DEPENDENCIES.md: `python -m scripts.dependencies [--write]`.
+"""The table of direct dependencies in scripts/DEPENDENCIES.md.
+
+    python -m scripts.dependencies [--write [--advisories CLONE]]
 
 Direct are the packages that setup.py requires, and those that the code imports though only others require them.
 Versions and licences are those of this environment. Without --write: exit 1 if the packages or pins have changed since.
+CLONE is one of github.com/pypa/advisory-database: known advisories are looked up there, without a network.
 """
 
 import argparse
@@ -15,12 +18,13 @@ from pathlib import Path
 
 from packaging.requirements import Requirement
 
+from scripts.advisories import told_of
 from scripts.sections import begin_of, end_of, settle, with_section
 
 ROOT = Path(__file__).parents[1]
 DOCUMENT, SECTION, SCRIPT = ROOT / "scripts/DEPENDENCIES.md", "dependencies", "scripts/dependencies.py"
 CODE = ("verl_dots", "data_prep")
-THROUGH = "through others"
+THROUGH, NOT_HERE = "through others", "not installed here"
 # What each is for; a package that is not here is refused.
 PURPOSES = {
     "cachetools": "imported by verl's trainer",
@@ -136,15 +140,15 @@ def rows() -> list[list[str]]:
             about = metadata.metadata(name)
             here = [metadata.version(name), PURPOSES[name], keeper_of(about), licence_of(about)]
         except metadata.PackageNotFoundError:
-            here = ["not installed here", PURPOSES[name], "not looked up", "not looked up"]
+            here = [NOT_HERE, PURPOSES[name], "not looked up", "not looked up"]
         found.append([name, asked[name] or "any", *here])
     return found
 
 
-def table(found: Sequence[Sequence[str]], date: str) -> str:
-    """The rows as markdown, with their date."""
+def table(found: Sequence[Sequence[str]], date: str, advisories: str) -> str:
+    """The rows as markdown, with their date and what is told of advisories."""
     head = ["package", "asked for", "version", "for", "kept by", "licence"]
-    lines = [f"Seen on {date}.", "", f"| {' | '.join(head)} |", f"|{'---|' * len(head)}"]
+    lines = [f"Seen on {date}. {advisories}", "", f"| {' | '.join(head)} |", f"|{'---|' * len(head)}"]
     return "\n".join([*lines, *(f"| {' | '.join(row)} |" for row in found)]) + "\n"
 
 
@@ -161,12 +165,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         prog="python -m scripts.dependencies", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--write", action="store_true", help="write the document's table (default: compare)")
+    parser.add_argument("--advisories", type=Path, help="with --write: the clone (default: they are not looked up)")
     options = parser.parse_args(arguments)
     found = rows()
     if not options.write:
         return int([row[:2] for row in found] != told(DOCUMENT.read_text()))
     today = datetime.date.today().isoformat()
-    return settle(DOCUMENT, with_section(DOCUMENT, SECTION, SCRIPT, table(found, today)), write=True)
+    known = "Advisories were not looked up."
+    if options.advisories:
+        known = told_of(options.advisories, {row[0]: row[2] for row in found if row[2] != NOT_HERE})
+    return settle(DOCUMENT, with_section(DOCUMENT, SECTION, SCRIPT, table(found, today, known)), write=True)
 
 
 if __name__ == "__main__":
