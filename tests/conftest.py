@@ -1,16 +1,22 @@
 """Shared by all tests."""
 
+import gc
 import os
 import sys
+from functools import cache
 from importlib import import_module
 
 import huggingface_hub
+import omegaconf.base
 import pytest
 import torch
 from transformers import Qwen2Config, Qwen2ForCausalLM
 
 from tests.launches import Inputs, make_inputs
 from verl_dots.engines.environment import prepare_environment
+
+# Thousands of configs hold the same interpolations, which OmegaConf parses each time: half of what a check of one takes.
+omegaconf.base.parse = cache(omegaconf.base.parse)
 
 MOST_SECONDS = 7200  # of a test with training runs and of the fixtures that it shares with others
 
@@ -24,6 +30,12 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if "e2e" in item.keywords and item.get_closest_marker("timeout") is None:
             item.add_marker(pytest.mark.timeout(MOST_SECONDS))
+
+
+def pytest_collection_finish():
+    """Fewer collections of garbage: configs are cycles, and a full one looks at all of torch, transformers and verl."""
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
 
 
 @pytest.fixture(autouse=True)

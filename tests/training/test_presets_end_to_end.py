@@ -1,11 +1,15 @@
-"""Methods together through Ray and verl: all at once, with a resume, and each pair for three steps."""
+"""Methods together through Ray and verl: all at once, killed and resumed, and each pair for three steps."""
 
+import sys
 from itertools import combinations
 
 import pytest
 from omegaconf import OmegaConf
 
-from tests.launches import GRPO_RR, assert_resumes, must_train, on, rows_of
+from scripts.faults.launch import Launch
+from scripts.faults.moments import Kill, Moment, seconds_of
+from scripts.faults.tree import leave_alone
+from tests.launches import GRPO_RR, SILENT_SECONDS, assert_same_rows, cut_off, must_train, on, rows_of
 from tests.training.everything import everything
 from verl_dots.methods.adarft.rule import next_target
 
@@ -85,9 +89,22 @@ def test_everything_for_two_steps(two_steps):
     assert states == {f"{name}.safetensors" for name in names}
 
 
-def test_everything_resumed_after_the_first_step_is_the_same_bit_for_bit(inputs, two_steps, tmp_path):
-    resumed = {"trainer.save_freq": -1, "dots.difficulty.cache": two_steps / "embeddings"}
-    assert_resumes(two_steps / "run", 1, tmp_path / "run", everything(inputs, tmp_path, steps=2, **resumed))
+def test_everything_resumed_and_killed_in_its_update_and_resumed_is_the_same_bit_for_bit(inputs, two_steps, tmp_path):
+    """SIGKILL to verl's worker in the second step. `scripts.fault_test` has the other processes and moments."""
+    whole, run = two_steps / "run", tmp_path / "run"
+    resumed = {"trainer.save_freq": -1, "dots.console": "lines", "dots.difficulty.cache": two_steps / "embeddings"}
+    overrides = everything(inputs, tmp_path, steps=2, **resumed)
+    cut_off(whole, 1, run)
+    leave_alone()
+    kill = Kill(1, Moment("worker", "update"), share=0.5, steps=0, pause=0)
+    launch = Launch([sys.executable, "-m", "verl_dots.main", *overrides], run, SILENT_SECONDS)
+    found = launch.kill(kill, seconds_of(whole, start=0))
+    assert (found.came, found.fault, found.survivors.wait()) == (True, "", [])
+    assert found.said.startswith("failed: ") and "died" in found.said
+    assert not (run / "metrics.jsonl").exists()
+    must_train(overrides)
+    assert sorted(rows_of(run)) == [1, 2]  # the first is in the checkpoint, too
+    assert_same_rows(run, whole, [1, 2])
 
 
 @pytest.mark.long
