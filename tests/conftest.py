@@ -15,7 +15,7 @@ from transformers import Qwen2Config, Qwen2ForCausalLM
 from tests.launches import Inputs, make_inputs
 from verl_dots.engines.environment import prepare_environment
 
-# Thousands of configs hold the same interpolations, which OmegaConf parses each time: half of what a check of one takes.
+# Thousands of configs hold the same interpolations. To parse them each time is half of what a check of a config takes.
 omegaconf.base.parse = cache(omegaconf.base.parse)
 
 MOST_SECONDS = 7200  # of a test with training runs and of the fixtures that it shares with others

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import NamedTuple
 
 import pandas as pd
@@ -82,9 +81,8 @@ def _time(method: str, of_other: str, rounds: pd.DataFrame) -> Cell:
         return Missing(Why.NOT_MEASURED)
     groups = [values.tolist() for _, values in ratios.groupby(level="combination")]
     mean, half = over_seeds.mean([over_seeds.mean(values) for values in groups]), over_rounds.half_width(groups)
-    ends = (mean - half, mean + half) if math.isfinite(half) else ()
-    value, *ends = (100 * (ratio - 1) for ratio in (mean, *ends))
-    return Figure(value, *ends, remark=f"{len(ratios)} round{'s' if len(ratios) > 1 else ''}")
+    ends = (100 * (ratio - 1) for ratio in (mean, mean - half, mean + half))
+    return Figure.between(*ends, remark=f"{len(ratios)} round{'s' if len(ratios) > 1 else ''}")
 
 
 def _figure(difference: pd.Series) -> Cell:
@@ -92,6 +90,5 @@ def _figure(difference: pd.Series) -> Cell:
     if difference.isna().any():
         return Missing(Why.NOT_RECORDED)
     groups = [values.tolist() for _, values in difference.groupby(level="combination")]
-    low, high = over_seeds.interval(groups)
-    ends = (low, high) if math.isfinite(low) else (None, None)
-    return Figure(over_seeds.mean([over_seeds.mean(values) for values in groups]), *ends, seeds=len(difference))
+    mean = over_seeds.mean([over_seeds.mean(values) for values in groups])
+    return Figure.between(mean, *over_seeds.interval(groups), seeds=len(difference))

@@ -52,6 +52,12 @@ class Figure:
         if (self.low is None) != (self.high is None):
             raise ValueError(f"{self} has one end of an interval; give both or none")
 
+    @classmethod
+    def between(cls, value: float, low: float, high: float, **more: int | str) -> Figure:
+        """With an interval, unless an end of it is not finite: then it is not known. `more` are other attributes."""
+        known = math.isfinite(low) and math.isfinite(high)
+        return cls(value, low if known else None, high if known else None, **more)
+
 
 # A text is a label.
 Cell = str | Figure | Missing

@@ -84,10 +84,9 @@ def verdict(claim: Claim, summary: pd.DataFrame) -> tuple[str, Cell]:
             return _came_there(row)
         never = claim.measure.startswith("saved_")
         return (MISSED, Missing(Why.NOT_REACHED)) if never else (NOT_MEASURED, Missing(Why.NOT_RECORDED))
-    mean, low, high = (100 * float(row[end]) for end in ("mean", "low", "high"))
-    with_interval = math.isfinite(low) and math.isfinite(high)
     of = f"{int(row.pairs)} pair{'s' if row.pairs > 1 else ''} of timing runs" if row.pairs else ""
-    cell = Figure(mean, *((low, high) if with_interval else (None, None)), seeds=int(row.seeds), remark=of)
+    ends = (100 * float(row[end]) for end in ("mean", "low", "high"))
+    cell = Figure.between(*ends, seeds=int(row.seeds), remark=of)
     if row["low"] >= claim.at_least:
         return MET, cell
     return (MISSED if row["high"] < claim.at_least else UNCLEAR), cell  # nan is neither

@@ -35,9 +35,7 @@ def whole(summary: pd.DataFrame) -> str | None:
 
 def mean_figure(values: Sequence[float]) -> Figure:
     """The mean of one value a seed, with the interval of `over_seeds`; of a single seed there is none."""
-    low, high = over_seeds.interval([values])
-    known = math.isfinite(low)
-    return Figure(over_seeds.mean(values), low if known else None, high if known else None, seeds=len(values))
+    return Figure.between(over_seeds.mean(values), *over_seeds.interval([values]), seeds=len(values))
 
 
 def figure(summary: pd.DataFrame, combination: str, method: str, measure: str, scale: float = 1.0) -> Cell:
@@ -51,11 +49,7 @@ def figure(summary: pd.DataFrame, combination: str, method: str, measure: str, s
         return Missing(Why.NOT_RUN)
     if not math.isfinite(row["mean"]):
         return Missing(Why.NOT_RECORDED, _of_seeds(row) if row["reached"] else "")
-    mean, low, high = (float(row[end]) * scale for end in ("mean", "low", "high"))
-    seeds = int(row["seeds"])
-    if not (math.isfinite(low) and math.isfinite(high)):
-        return Figure(mean, seeds=seeds)
-    return Figure(mean, low, high, seeds=seeds)
+    return Figure.between(*(float(row[end]) * scale for end in ("mean", "low", "high")), seeds=int(row["seeds"]))
 
 
 def reached(summary: pd.DataFrame, combination: str, method: str, share: int = 100) -> Cell:
