@@ -61,6 +61,7 @@ class AsyncTrainer(DotsTrainer):
             self.now.timing = timing
         else:
             super().begin_step(timing)
+            self.prompts.name_after(self.in_flight)  # of this step, where it has broken and is resumed
 
     def plan(self, count: int | None) -> Sequence[np.ndarray] | None:
         """Questions of the step; those that are rolled out ahead of it; or others for groups that verl has evicted."""
@@ -159,6 +160,14 @@ class AsyncTrainer(DotsTrainer):
         return batch
 
     # --- checkpoints -----------------------------------------------------------------------------------------
+
+    def give_up_step(self) -> None:
+        """What the step had taken, brought with it or not yet asked for is no longer in flight, nor in the queue."""
+        super().give_up_step()
+        there = prompts_there()
+        self.in_flight.take([uid for uid in self.in_flight if uid not in there])
+        unknown = sorted(there.difference(self.in_flight))
+        Rows.of(unknown, [{} for _ in unknown]).clear()
 
     def save_stages(self, folder: Path) -> None:
         super().save_stages(folder)

@@ -151,9 +151,13 @@ class TolerantTrainer(RecordedTrainer):
         try:
             if not (self.run / f"global_step_{self.global_steps}").exists():
                 with self.saving():
+                    self.give_up_step()
                     self.save()
         finally:
             self.global_steps += 1
+
+    def give_up_step(self) -> None:
+        """A step has broken, and the steps before it are about to be saved."""
 
     def _failed_validation(self, failures: list[Failure]) -> RolloutFailure:
         return RolloutFailure(
