@@ -28,9 +28,8 @@ from verl_dots.methods.selection import worker
 from verl_dots.methods.table import enabled, store_of
 from verl_dots.state import load_state
 from verl_dots.step import Step
-from verl_dots.training.async_trainer import FILE, KIND
 from verl_dots.training.failures import FailureCount
-from verl_dots.training.in_flight import InFlight
+from verl_dots.training.in_flight import FILE, KIND, InFlight
 from verl_dots.training.modes import ColocateAsyncTrainer
 from verl_dots.training.pipeline import Pipeline
 

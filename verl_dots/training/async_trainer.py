@@ -18,13 +18,11 @@ from verl_dots.bridge.queue.prompts import column
 from verl_dots.bridge.queue.row_tags import TEMPERATURE as SAMPLED_AT
 from verl_dots.bridge.queue.rows import Rows, incomplete
 from verl_dots.bridge.queue.temperatures import keep_temperatures
-from verl_dots.state import load_state, save_state
+from verl_dots.state import save_state
 from verl_dots.state_values import restoring
-from verl_dots.training.in_flight import Asked, InFlight
+from verl_dots.training.in_flight import FILE, KIND, Asked, InFlight, load_in_flight
 from verl_dots.training.resume import QUEUE
 from verl_dots.training.trainer import DotsTrainer
-
-FILE, KIND = "in_flight.safetensors", "groups in flight"
 
 
 class AsyncTrainer(DotsTrainer):
@@ -182,8 +180,7 @@ class AsyncTrainer(DotsTrainer):
         super().load()
         if self.checkpoint is None:
             return
-        if (self.checkpoint / FILE).exists():
-            state = load_state(self.checkpoint / FILE, KIND)
+        if (state := load_in_flight(self.checkpoint)) is not None:
             with restoring(self.checkpoint / FILE, "an asynchronous trainer"):
                 self.in_flight.load_state_dict(state)
         self.in_flight.require_there(prompts_there(), str(self.checkpoint / QUEUE))
