@@ -22,6 +22,7 @@ from verl_dots.step import Step
 from verl_dots.training.failures import FailureCount
 from verl_dots.training.pipeline import Pipeline
 from verl_dots.training.recorded_trainer import RecordedTrainer
+from verl_dots.training.run_record import Failed
 
 logger = logging.getLogger(__name__)
 
@@ -142,6 +143,14 @@ class TolerantTrainer(RecordedTrainer):
                 "step %d: %d rollouts failed, %d groups are dropped; the first cause: %s",
                 self.global_steps, rollouts, groups, cause,
             )  # fmt: skip
+
+    def failed(self) -> Failed:
+        return self.failures.until(self.global_steps)
+
+    def load(self) -> None:
+        super().load()
+        if self._record is not None:
+            self.failures.resume(self._record.failed)
 
     def _save_the_step_before(self) -> None:
         """Save what the steps before this one have learnt, unless their checkpoint is there."""
