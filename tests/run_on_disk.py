@@ -36,7 +36,7 @@ def run_config(run: Path, **changes: Any) -> DictConfig:
         "trainer": {
             "default_local_dir": str(run), "resume_mode": "auto", "resume_from_path": None, "save_freq": 2,
             "total_training_steps": 4, "nnodes": 1, "n_gpus_per_node": 1, "experiment_name": "grpo",
-            "max_actor_ckpt_to_keep": None, "max_critic_ckpt_to_keep": None,
+            "max_actor_ckpt_to_keep": None, "max_critic_ckpt_to_keep": None, "v1": {"trainer_mode": "dots"},
         },
     })  # fmt: skip
     for key, value in changes.items():

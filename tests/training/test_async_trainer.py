@@ -28,9 +28,8 @@ from verl_dots.methods.selection import worker
 from verl_dots.methods.table import enabled, store_of
 from verl_dots.state import load_state
 from verl_dots.step import Step
-from verl_dots.training.async_trainer import FILE, KIND
 from verl_dots.training.failures import FailureCount
-from verl_dots.training.in_flight import InFlight
+from verl_dots.training.in_flight import FILE, KIND, InFlight
 from verl_dots.training.modes import ColocateAsyncTrainer
 from verl_dots.training.pipeline import Pipeline
 
@@ -278,6 +277,53 @@ def test_a_run_whose_every_rollout_fails_ends(make):
     one.begin()
     with pytest.raises(RolloutFailure, match="rollouts failed in the last 20 steps"):
         one.step_once()
+
+
+def resumed_where_it_broke(one, error, folder):
+    """Have such a step save, and go on from there as a resumed run does. Names of the groups that are in flight."""
+    one.run, one.saving, one.save = folder / "run", nullcontext, lambda: one.save_stages(folder)
+    assert str(one._ended(error)).startswith(f"step {one.global_steps}: ")
+    restored = InFlight()
+    restored.load_state_dict(load_state(folder / FILE, KIND))
+    restored.require_there(arrivals.prompts_there(), "transfer_queue")
+    arrivals.keep_only(kept := set(restored))
+    one.in_flight, one._restored_tq_prompt_count, one.now = restored, len(kept), None
+    one.global_steps -= 1
+    one.agent_loop_manager.waiting = [asked for asked in one.agent_loop_manager.waiting if asked[0] in kept]
+    one.agent_loop_manager.failing = set()
+    one.failures = FailureCount(1.0, B * N)
+    one.begin()
+    questions, _ = one.step_once()
+    assert len(questions) == B == len({key.split("_")[0] for key, _ in one.trained[-1]})
+    assert set(one.in_flight) - kept  # what it asks for anew has a name of its own
+    return kept
+
+
+@pytest.mark.parametrize("dots", [{"mopps": {"enable": True}, "loss": {"behaviour": "engine"}}, EVERYTHING])
+def test_what_a_step_saves_in_which_too_many_rollouts_failed_can_be_resumed_from(make, tmp_path, dots):
+    one = make(dots)
+    one.begin()
+    one.step_once()
+    one.failures = FailureCount(0.0, 0)
+    one.agent_loop_manager.failing = set(range(QUESTIONS))
+    with pytest.raises(RolloutFailure, match="rollouts failed in the last 20 steps") as raised:
+        one.step_once()
+    resumed_where_it_broke(one, raised.value, tmp_path)
+
+
+def test_what_a_step_saves_that_broke_before_it_took_its_stored_groups_can_be_resumed_from(make, tmp_path):
+    one = make(EVERYTHING)
+    one.begin()
+    for _ in range(3):
+        one.step_once()
+    one.timing_raw = {}
+    one.prepare_step()
+    stored = set(one.now.question_of) - set(one.in_flight)
+    assert stored and stored <= arrivals.prompts_there()
+    lost = next(iter(one.in_flight))
+    one.queue.kv_clear([lost], TRAIN)  # verl's buffer had taken it when a process died
+    there = set(one.in_flight) - {lost}
+    assert resumed_where_it_broke(one, RolloutFailure("waited 9 s for rollouts"), tmp_path) == there
 
 
 def test_what_is_too_old_is_given_up_and_its_tokens_are_counted(make):

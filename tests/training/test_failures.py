@@ -1,14 +1,22 @@
 """How many rollouts of a run may fail; a run that outlives some is in test_end_to_end.py."""
 
 import re
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
 from ray.exceptions import ActorDiedError, ActorUnavailableError
 
+from tests.run_on_disk import run_config, stock_checkpoint
 from verl_dots.bridge.agents.failures import Failure, RolloutFailure, cause_of
 from verl_dots.bridge.trainer.patience import WaitError
+from verl_dots.checkpoints import RECORD
+from verl_dots.state import StateError, load_state, save_state
 from verl_dots.training.failures import UNKNOWN_CAUSE, WINDOW, FailureCount
+from verl_dots.training.run_folder import RunFolder
+from verl_dots.training.run_record import KIND, Failed, RunRecord, load_record, save_record
+
+TOTALS = {"wall_seconds": 9.0, "train_seconds": 6.0, "generated_tokens": 30, "generated_rollouts": 12}
 
 
 def test_a_share_is_of_the_rollouts_of_the_window():
@@ -46,6 +54,83 @@ def test_how_many_may_fail_in_the_first_step(share, rollouts, failed, exceeded):
     failures = FailureCount(share, rollouts)
     failures.add(1, failed, [])
     assert failures.exceeded == exceeded and (UNKNOWN_CAUSE in str(failures.error())) == (failed > 0)
+
+
+@pytest.mark.parametrize("cut", [1, 3, 20, 21, 30])
+def test_a_run_that_was_cut_off_counts_on_as_one_that_was_not(tmp_path, cut):
+    whole, resumed = FailureCount(0.01, 64), FailureCount(0.01, 64)
+    for step in range(1, 40):
+        failed = [Failure("a_0", f"KeyError: {step}")] * (step % 7 == 1 or step == cut)
+        for one in (whole, resumed):
+            one.add(step, len(failed), failed)
+        if step == cut:
+            resumed.add(step + 1, 9, [])  # of the step in which it is cut off, and which is repeated
+            folder = tmp_path / f"global_step_{step}"
+            save_record(folder, RunRecord(step, TOTALS, {}, {}, resumed.until(step)), {"trainer": {}})
+            (resumed := FailureCount(0.01, 64)).resume(load_record(folder).failed)
+        else:
+            assert (resumed.failed, resumed.first) == (whole.failed, whole.first) and whole.first is not None
+    assert whole.failed >= 3
+
+
+def test_a_run_that_failures_have_ended_may_go_on_once_their_cause_is_mended(caplog):
+    ended, resumed = FailureCount(0.01, 64), FailureCount(0.01, 64)
+    ended.add(4, 13, [Failure("a_0", "KeyError: no such reward")])
+    assert ended.exceeded
+    resumed.resume(ended.until(4))
+    assert resumed.failed == 0 and "counted anew" in caplog.text and "no such reward" in caplog.text
+    (patient := FailureCount(0.02, 64)).resume(ended.until(4))
+    assert patient.failed == 13 and patient.first == "KeyError: no such reward"
+
+
+@pytest.mark.parametrize(
+    ("name", "wrong"),
+    [("steps", [2, 1]), ("steps", [1, 5]), ("steps", [1, 1]), ("steps", [1]), ("rollouts", [3, 0]), ("first", 7)],
+)
+def test_a_count_that_no_run_has_saved_is_refused(tmp_path, name, wrong):
+    folder = tmp_path / "global_step_4"
+    save_record(folder, RunRecord(4, TOTALS, {}, {}, Failed({1: 3, 2: 1}, "KeyError: a")), {"trainer": {}})
+    state = load_state(folder / RECORD, KIND)
+    state["failed"][name] = wrong
+    save_state(folder / RECORD, KIND, state)
+    with pytest.raises(StateError, match="the checkpoint has (steps|rollouts|first)="):
+        load_record(folder)
+
+
+def test_a_record_of_a_version_that_did_not_keep_them_has_none(tmp_path):
+    folder = tmp_path / "global_step_4"
+    state = {"step": 4, "totals": TOTALS, "row": [], "fingerprints": {}}
+    save_state(folder / RECORD, replace(KIND, version=2), state)
+    assert load_record(folder).failed == Failed()
+
+
+@pytest.mark.usefixtures("cpu_environment")
+def test_a_checkpoint_of_the_trainer_holds_the_count(monkeypatch, tmp_path):
+    from verl_dots.bridge.trainer.bridge_trainer import BridgeTrainer
+    from verl_dots.training.modes import SyncTrainer
+    from verl_dots.training.tolerant_trainer import TolerantTrainer
+
+    config = run_config(tmp_path / "run", trainer__v1__trainer_mode="sync")
+
+    def made(step):
+        trainer = object.__new__(SyncTrainer)
+        trainer.given, trainer.config, trainer.run = config, config, tmp_path / "run"
+        trainer.failures, trainer.global_steps = FailureCount(0.1, 64), step
+        trainer._record = trainer.checkpoint = trainer._fingerprints = trainer._this_step = None
+        trainer.checkpoint_callback, trainer.saved = None, lambda folder: None
+        trainer._step_began, trainer.save_stages = 0.0, lambda folder: None
+        trainer.logger = SimpleNamespace(logger={"run_folder": RunFolder(trainer.run, config, 0)})
+        return trainer
+
+    monkeypatch.setattr(BridgeTrainer, "save", lambda trainer: stock_checkpoint(trainer.run, trainer.global_steps))
+    monkeypatch.setattr(BridgeTrainer, "load", lambda trainer: None)
+    one, other = made(4), made(0)
+    one.failures.add(3, 5, [Failure("a_0", "KeyError: a")])
+    one.save()
+    TolerantTrainer.load(other)
+    assert other.checkpoint.name == "global_step_4"
+    assert (other.failures.failed, other.failures.first) == (5, "KeyError: a")
+    assert other.failures.until(4) == Failed({3: 5}, "KeyError: a")
 
 
 ENGINE = [Failure("a_0", "OverflowError: too long")]

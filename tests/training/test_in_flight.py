@@ -1,12 +1,14 @@
 """What an asynchronous trainer knows of the groups that it has asked for."""
 
-import numpy as np
+from dataclasses import replace
+
 import pytest
 
 from tests.methods.memory import carry_over
 from tests.refusals import refused
 from tests.wrong_values import accepted
-from verl_dots.training.in_flight import Asked, InFlight
+from verl_dots.state import save_state
+from verl_dots.training.in_flight import FILE, KIND, Asked, InFlight, load_in_flight
 
 FIRST, SECOND = (
     Asked(question=3, size=8, temperature=0.75, step=1),
@@ -39,16 +41,28 @@ def test_a_checkpoint_holds_all_of_it_in_its_order(two, tmp_path):
     restored = InFlight()
     carry_over(two, restored, tmp_path)
     assert list(restored) == ["a", "b"] and restored.take(["b", "a"]) == {"b": SECOND, "a": FIRST}
-    # One of before it was known which questions were drawn uniformly.
-    state = restored.state_dict() | {"uids": ["a"], "question": np.array([3]), "size": np.array([8])}
-    state |= {"temperature": np.array([0.75]), "step": np.array([1])}
-    del state["uniform"]
-    restored.load_state_dict(state)
-    assert restored.take(["a"]) == {"a": FIRST}
     carry_over(InFlight(), two, tmp_path)
     assert len(two) == 0
     with refused("groups in flight", "other run", "'step'"):
         two.load_state_dict({"uids": []})
+
+
+@pytest.mark.parametrize("known", [False, True])
+def test_a_state_of_version_1_may_not_know_which_questions_were_drawn_uniformly(two, tmp_path, known):
+    state = two.state_dict()
+    if not known:
+        del state["uniform"]
+    save_state(tmp_path / FILE, "groups in flight", state)
+    restored = InFlight()
+    restored.load_state_dict(load_in_flight(tmp_path))
+    assert restored.take(["b", "a"]) == {"b": replace(SECOND, uniform=known), "a": FIRST}
+    save_state(tmp_path / FILE, KIND, state)
+    if not known:
+        with refused("groups in flight", "other run", "lacks ['uniform']"):
+            restored.load_state_dict(load_in_flight(tmp_path))
+    save_state(tmp_path / FILE, "groups in flight", {})
+    with refused("groups in flight", "other run", "lacks"):
+        restored.load_state_dict(load_in_flight(tmp_path))
 
 
 def test_a_wrong_value_is_refused_by_its_name(two, tmp_path):

@@ -2,6 +2,7 @@
 
 import logging
 import shutil
+from dataclasses import replace
 
 import pytest
 import torch
@@ -12,6 +13,8 @@ from tests.refusals import refused
 from tests.run_on_disk import own_checkpoint, run_config, stock_checkpoint
 from verl_dots.checkpoints import TRACKER, tracked, write_tracker
 from verl_dots.manifest import write_manifest
+from verl_dots.state import save_state
+from verl_dots.training.in_flight import FILE, KIND, InFlight
 from verl_dots.training.resume import find_checkpoint, repair_tracker
 
 
@@ -240,6 +243,30 @@ def test_a_given_checkpoint_is_taken_or_refused_by_name(saved):
     (saved / "global_step_4" / "data.pt").unlink()
     with refused("trainer.resume_from_path", "file", "global_step_4", "data.pt"):
         given(f"{saved}/global_step_4")
+
+
+def test_a_synchronous_run_is_refused_a_checkpoint_with_groups_in_flight(run):
+    key, asynchronous = "trainer.v1.trainer_mode", {"trainer__v1__trainer_mode": "colocate_async"}
+    folder = own_checkpoint(run, 4, run_config(run, **asynchronous))
+    save_state(folder / FILE, KIND, InFlight().state_dict())
+    write_manifest(folder, 4)
+    assert found_name(run, **asynchronous) == "global_step_4"
+    for mode in ("dots", "sync"):
+        with refused(key, "other run", f"{key}={mode} would", f"resume with {key}=colocate_async"):
+            found_name(run, trainer__v1__trainer_mode=mode)
+    assert found_name(run, trainer__resume_mode="disable") is None
+    # The other way nothing is lost.
+    own_checkpoint(run, 6)
+    assert found_name(run, **asynchronous) == "global_step_6" == found_name(run)
+
+
+def test_groups_in_flight_of_a_later_version_make_no_checkpoint_to_resume_from(run, caplog):
+    for step in (2, 4):
+        folder = own_checkpoint(run, step)
+    save_state(folder / FILE, replace(KIND, version=KIND.version + 1), InFlight().state_dict())
+    write_manifest(folder, 4)
+    assert found_name(run) == "global_step_2"
+    assert f"left out: global_step_4 (state file {folder / FILE} is of version" in caplog.text
 
 
 PLACE = StatefulDataLoader([4]).state_dict()

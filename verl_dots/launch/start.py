@@ -113,7 +113,7 @@ def launch(config: DictConfig, checked: bool = False, warm: WarmWorkers | None =
         from verl.trainer.main_ppo import run_ppo
         from verl.utils.device import auto_set_device
 
-        from verl_dots.training.task_runner import DotsTaskRunner
+        from verl_dots.training.task_runner import DotsTaskRunner, PlacedTaskRunner
 
         auto_set_device(config)
     for name, value in environment.items():
@@ -122,10 +122,11 @@ def launch(config: DictConfig, checked: bool = False, warm: WarmWorkers | None =
             OmegaConf.update(config, key, value, force_add=True)
     if warm is not None:
         OmegaConf.update(config, "ray_kwargs.ray_init.runtime_env.py_executable", warm.executable, force_add=True)
+    runner = PlacedTaskRunner(ray.remote(DotsTaskRunner), config.dots.patience_seconds)
     joined = ray.is_initialized()
     with run_console(config, said.text):
         try:
-            with_patience(lambda: run_ppo(config, task_runner_class=ray.remote(DotsTaskRunner)), ray.is_initialized)
+            with_patience(lambda: run_ppo(config, task_runner_class=runner), ray.is_initialized)
         finally:
             if not joined:
                 ray.shutdown()  # the last words of its workers belong to the log, too

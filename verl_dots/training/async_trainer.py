@@ -18,13 +18,11 @@ from verl_dots.bridge.queue.prompts import column
 from verl_dots.bridge.queue.row_tags import TEMPERATURE as SAMPLED_AT
 from verl_dots.bridge.queue.rows import Rows, incomplete
 from verl_dots.bridge.queue.temperatures import keep_temperatures
-from verl_dots.state import load_state, save_state
+from verl_dots.state import save_state
 from verl_dots.state_values import restoring
-from verl_dots.training.in_flight import Asked, InFlight
+from verl_dots.training.in_flight import FILE, KIND, Asked, InFlight, load_in_flight
 from verl_dots.training.resume import QUEUE
 from verl_dots.training.trainer import DotsTrainer
-
-FILE, KIND = "in_flight.safetensors", "groups in flight"
 
 
 class AsyncTrainer(DotsTrainer):
@@ -61,6 +59,7 @@ class AsyncTrainer(DotsTrainer):
             self.now.timing = timing
         else:
             super().begin_step(timing)
+            self.prompts.name_after(self.in_flight)  # of this step, where it has broken and is resumed
 
     def plan(self, count: int | None) -> Sequence[np.ndarray] | None:
         """Questions of the step; those that are rolled out ahead of it; or others for groups that verl has evicted."""
@@ -160,6 +159,14 @@ class AsyncTrainer(DotsTrainer):
 
     # --- checkpoints -----------------------------------------------------------------------------------------
 
+    def give_up_step(self) -> None:
+        """What the step had taken, brought with it or not yet asked for is no longer in flight, nor in the queue."""
+        super().give_up_step()
+        there = prompts_there()
+        self.in_flight.take([uid for uid in self.in_flight if uid not in there])
+        unknown = sorted(there.difference(self.in_flight))
+        Rows.of(unknown, [{} for _ in unknown]).clear()
+
     def save_stages(self, folder: Path) -> None:
         super().save_stages(folder)
         save_state(folder / FILE, KIND, self.in_flight.state_dict())
@@ -173,8 +180,7 @@ class AsyncTrainer(DotsTrainer):
         super().load()
         if self.checkpoint is None:
             return
-        if (self.checkpoint / FILE).exists():
-            state = load_state(self.checkpoint / FILE, KIND)
+        if (state := load_in_flight(self.checkpoint)) is not None:
             with restoring(self.checkpoint / FILE, "an asynchronous trainer"):
                 self.in_flight.load_state_dict(state)
         self.in_flight.require_there(prompts_there(), str(self.checkpoint / QUEUE))

@@ -1,9 +1,13 @@
 """How many rollouts of a run may fail."""
 
+import logging
 import math
 from collections import defaultdict
 
 from verl_dots.bridge.agents.failures import Failure, RolloutFailure
+from verl_dots.training.run_record import Failed
+
+logger = logging.getLogger(__name__)
 
 WINDOW = 20  # steps over which failures are counted
 UNKNOWN_CAUSE = "no cause was told; the agent loop worker may have died, see the log"
@@ -47,6 +51,17 @@ class FailureCount:
             self.first = self.first or (failures[0].cause if failures else UNKNOWN_CAUSE)
         for old in [number for number in self._failed if number <= step - WINDOW]:
             del self._failed[old]
+
+    def until(self, step: int) -> Failed:
+        """For the checkpoint of a step: what is counted of a later one, which has broken, is counted anew."""
+        return Failed({number: self._failed[number] for number in sorted(self._failed) if number <= step}, self.first)
+
+    def resume(self, failed: Failed) -> None:
+        """Count on from a checkpoint; anew where these alone end the run, which has ended by them and shall go on."""
+        self.first, self._failed = failed.first, defaultdict(int, failed.by_step)
+        if self.exceeded:
+            logger.warning("failed rollouts are counted anew, as those before the resume end a run: %s", self.error())
+            self.first, self._failed = None, defaultdict(int)
 
     def error(self) -> RolloutFailure:
         """What ends the run."""

@@ -2,13 +2,25 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+from omegaconf import DictConfig
 
-from verl_dots.state import StateError
+from verl_dots.methods.refusals import ASYNCHRONOUS, keeps_going
+from verl_dots.settings import ConfigError
+from verl_dots.state import Kind, StateError, load_state
 from verl_dots.state_values import ANY, COUNT, Values, Within
 
+
+def _with_uniform(state: dict[str, Any]) -> dict[str, Any]:
+    """Of version 2; version 1 did not always know which questions were drawn uniformly."""
+    uids = state.get("uids")
+    return {"uniform": np.zeros(len(uids), dtype=bool)} | state if isinstance(uids, list) else state
+
+
+FILE, KIND = "in_flight.safetensors", Kind("groups in flight", 2, {1: _with_uniform})
 COLUMNS = {"question": np.int64, "size": np.int64, "temperature": np.float64, "step": np.int64, "uniform": np.bool_}
 WITHIN = {"question": Within(-1), "size": COUNT, "temperature": COUNT, "step": COUNT, "uniform": ANY}
 
@@ -72,15 +84,11 @@ class InFlight:
         return {"uids": list(self._asked), **columns}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        known = set(COLUMNS)
-        if isinstance(state, Mapping) and "uniform" not in state:
-            known -= {"uniform"}  # of before it was known
-        saved = Values("groups in flight", state, {"uids", *known})
+        saved = Values(KIND.name, state, {"uids", *COLUMNS})
         uids = saved.texts("uids")
         if len(set(uids)) < len(uids):
             raise saved.wrong("uids", "names that differ")
-        columns = {name: saved.array(name, COLUMNS[name], (len(uids),), WITHIN[name]) for name in known}
-        columns = {"uniform": np.zeros(len(uids), dtype=bool), **columns}
+        columns = {name: saved.array(name, COLUMNS[name], (len(uids),), WITHIN[name]) for name in COLUMNS}
         rows = zip(*(columns[name].tolist() for name in COLUMNS), strict=True)
         self._asked = {uid: Asked(*row) for uid, row in zip(uids, rows, strict=True)}
 
@@ -94,3 +102,24 @@ class InFlight:
                 key="transfer_queue",
                 reason="damaged",
             )
+
+
+def load_in_flight(checkpoint: Path) -> dict[str, Any] | None:
+    """State of the groups that a checkpoint has in flight; None for one of a synchronous run.
+
+    Raises:
+        StateError: it is damaged, or of a later version.
+    """
+    return load_state(checkpoint / FILE, KIND) if (checkpoint / FILE).exists() else None
+
+
+def require_same_mode(checkpoint: Path, config: DictConfig) -> None:
+    """Raise ConfigError for a synchronous run of a checkpoint with groups in flight, which would be lost."""
+    if (checkpoint / FILE).exists() and not keeps_going(config):
+        raise ConfigError(
+            f"{checkpoint} has groups in flight, and trainer.v1.trainer_mode={config.trainer.v1.trainer_mode} would "
+            f"lose them; resume with trainer.v1.trainer_mode={' or '.join(ASYNCHRONOUS)}, or begin anew in another "
+            "folder (trainer.default_local_dir) or with trainer.resume_mode=disable",
+            key="trainer.v1.trainer_mode",
+            reason="other run",
+        )

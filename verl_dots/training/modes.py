@@ -9,8 +9,7 @@
 from verl.trainer.ppo.v1 import PPOTrainerColocateAsync, PPOTrainerSync, register_trainer
 from verl.trainer.ppo.v1.trainer_base import TRAINER_REGISTRY
 
-from verl_dots.state import StateError
-from verl_dots.training.async_trainer import FILE, AsyncTrainer
+from verl_dots.training.async_trainer import AsyncTrainer
 from verl_dots.training.trainer import DotsTrainer
 
 
@@ -19,17 +18,6 @@ class SyncTrainer(DotsTrainer, PPOTrainerSync):
     """Synchronous; with `dots` at its defaults it trains exactly as verl's own."""
 
     mode = "sync"
-
-    def load(self) -> None:
-        """Raises StateError for a checkpoint of an asynchronous run: what was in flight would be lost."""
-        super().load()
-        if self.checkpoint is not None and (self.checkpoint / FILE).exists():
-            raise StateError(
-                f"{self.checkpoint} has groups in flight, of a run with trainer.v1.trainer_mode=colocate_async; resume "
-                "with that, or begin anew in another folder",
-                key="trainer.v1.trainer_mode",
-                reason="other run",
-            )
 
 
 class ColocateAsyncTrainer(AsyncTrainer, PPOTrainerColocateAsync):

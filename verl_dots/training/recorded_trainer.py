@@ -18,7 +18,7 @@ from verl_dots.training.fingerprints import fingerprints
 from verl_dots.training.resume import find_checkpoint, repair_tracker, saved_by
 from verl_dots.training.run_folder import ROLLOUTS, TOKENS, RunFolder, numbers
 from verl_dots.training.run_lock import TRAINER, hold
-from verl_dots.training.run_record import RunRecord, load_record, save_record
+from verl_dots.training.run_record import Failed, RunRecord, load_record, save_record
 from verl_dots.training.saving import save_whole
 
 
@@ -75,6 +75,10 @@ class RecordedTrainer(BridgeTrainer):
         """Both, as the step's metrics."""
         return {TOKENS: self.generated_tokens(rows), ROLLOUTS: self.generated_rollouts(rows)}
 
+    def failed(self) -> Failed:
+        """Rollouts that failed in the steps up to the one at hand."""
+        raise NotImplementedError
+
     def save(self) -> None:
         save_whole(self.run, self.global_steps, self.config, saved_by(self.given), self._write_checkpoint, self.saved)
 
@@ -86,7 +90,8 @@ class RecordedTrainer(BridgeTrainer):
         tokens, rollouts = (int(row.get(name) or 0) for name in (TOKENS, ROLLOUTS))
         totals = self.logger.logger["run_folder"].totals_with(seconds if row else 0.0, tokens, rollouts)
         settings: dict[str, Any] = OmegaConf.to_container(self.given, resolve=True)
-        save_record(folder, RunRecord(self.global_steps, totals, row, self._fingerprints), settings)
+        record = RunRecord(self.global_steps, totals, row, self._fingerprints, self.failed())
+        save_record(folder, record, settings)
         super().save()
 
     def _row_so_far(self) -> dict[str, float | None]:

@@ -26,6 +26,7 @@ from verl_dots.model_files import FSDP, world_size
 from verl_dots.settings import ConfigError
 from verl_dots.state import Kind, StateError
 from verl_dots.training.fingerprints import FILES, MODELS, fingerprints
+from verl_dots.training.in_flight import load_in_flight, require_same_mode
 from verl_dots.training.loader_state import loader_fault, require_same_workers
 from verl_dots.training.parts import has_critic
 from verl_dots.training.resume_settings import changes, decisive
@@ -56,6 +57,7 @@ def find_checkpoint(config: DictConfig) -> Path | None:
         return None
     if found is not None:
         _require_same_run(found, config)
+        require_same_mode(found, config)
         _require_ranks(found, config)
         require_same_workers(found, config)
         if not config.dots.trust_checkpoint:
@@ -96,6 +98,7 @@ def _faults_at(folder: Path, config: DictConfig) -> list[str]:
     try:
         states = _states_at(folder, config)
         load_record(folder)
+        load_in_flight(folder)
     except StateError as error:
         return [str(error)]
     return state_faults(folder, states) or loader_fault(folder)

@@ -1,10 +1,10 @@
 """What a checkpoint says about its run: the settings, what they stood for, the totals and the step's own row.
 
 global_step_60/config.yaml   the resolved settings, as they were given
-global_step_60/run.state     totals, figures of the step and fingerprints; written atomically, read strictly
+global_step_60/run.state     totals, figures of the step, fingerprints and failed rollouts; written whole, read strictly
 """
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from verl_dots.config import DotsConfig
 from verl_dots.files import write_atomically
 from verl_dots.settings import with_new_names
 from verl_dots.state import Kind, StateError, load_state, require_equal, save_state
-from verl_dots.state_values import COUNT, Values
+from verl_dots.state_values import COUNT, Values, Within
 
 CONFIG = "config.yaml"
 SECONDS = ("wall_seconds", "train_seconds")
@@ -31,7 +31,25 @@ def _with_rollouts(state: dict[str, Any]) -> dict[str, Any]:
     return state | {"totals": {"generated_rollouts": None} | totals} if isinstance(totals, dict) else state
 
 
-KIND = Kind("run", 2, {1: _with_rollouts})
+def _with_failed(state: dict[str, Any]) -> dict[str, Any]:
+    """Of version 3; version 2 did not keep them."""
+    return {"failed": {"steps": [], "rollouts": [], "first": None}} | state
+
+
+KIND = Kind("run", 3, {1: _with_rollouts, 2: _with_failed})
+
+
+@dataclass(frozen=True)
+class Failed:
+    """Rollouts that failed in the last steps.
+
+    Attributes:
+        by_step: step -> how many, in ascending order, without steps in which none failed.
+        first: cause of the first one of the run; None where none has failed.
+    """
+
+    by_step: dict[int, int] = field(default_factory=dict)
+    first: str | None = None
 
 
 @dataclass(frozen=True)
@@ -43,12 +61,14 @@ class RunRecord:
         totals: of `TOTALS`, with this step's.
         row: what is known of the step's figures when it is saved; the validation of the step comes later.
         fingerprints: see `fingerprints.fingerprints`.
+        failed: of this step and those before it.
     """
 
     step: int
     totals: dict[str, float | None]
     row: dict[str, float | None]
     fingerprints: dict[str, str | None]
+    failed: Failed = field(default_factory=Failed)
 
 
 def save_record(folder: Path, record: RunRecord, settings: dict[str, Any]) -> None:
@@ -58,6 +78,8 @@ def save_record(folder: Path, record: RunRecord, settings: dict[str, Any]) -> No
     state = asdict(record)
     # Names of metrics hold "/", which no key of a state does.
     state["row"] = [[name, value] for name, value in record.row.items()]
+    steps, rollouts = list(record.failed.by_step), list(record.failed.by_step.values())
+    state["failed"] = {"steps": steps, "rollouts": rollouts, "first": record.failed.first}
     save_state(folder / RECORD, KIND, state)
 
 
@@ -71,7 +93,7 @@ def load_record(folder: Path) -> RunRecord | None:
     if not file.is_file():
         return None
     state = load_state(file, KIND)
-    saved = Values(str(file), state, {"step", "totals", "row", "fingerprints"})
+    saved = Values(str(file), state, {"step", "totals", "row", "fingerprints", "failed"})
     counted = Values(f"{file}: totals", saved.raw("totals"), set(TOTALS))
     require_equal(f"{file}: step", f"global_step_{saved.whole('step')}", folder.resolve().name)
     totals = {name: counted.number(name, COUNT) if counted.given(name) else None for name in TOTALS}
@@ -80,7 +102,18 @@ def load_record(folder: Path) -> RunRecord | None:
         raise saved.wrong("row", "pairs of a name and a number, or none")
     if not isinstance(fingerprints, dict) or not all(isinstance(one, str | None) for one in fingerprints.values()):
         raise saved.wrong("fingerprints", "texts by their names")
-    return RunRecord(state["step"], totals, dict(map(tuple, row)), fingerprints)
+    failed = _failed(f"{file}: failed", saved.raw("failed"), state["step"])
+    return RunRecord(state["step"], totals, dict(map(tuple, row)), fingerprints, failed)
+
+
+def _failed(what: str, state: Any, step: int) -> Failed:
+    saved = Values(what, state, {"steps", "rollouts", "first"})
+    steps, rollouts = saved.wholes("steps", Within(0, step)), saved.wholes("rollouts", Within(1))
+    if steps != sorted(set(steps)):
+        raise saved.wrong("steps", "steps in ascending order")
+    if len(rollouts) != len(steps):
+        raise saved.wrong("rollouts", f"{len(steps)} whole numbers, one a step")
+    return Failed(dict(zip(steps, rollouts, strict=True)), saved.text("first") if saved.given("first") else None)
 
 
 def _is_figure(pair: Any) -> bool:

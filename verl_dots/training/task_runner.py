@@ -1,9 +1,13 @@
 """The remote task that builds and runs the trainer: verl's, with our trainers in its process."""
 
+from typing import Any, Self
+
+import ray
 from omegaconf import DictConfig, OmegaConf
+from ray.exceptions import GetTimeoutError
 from verl.trainer.main_ppo import TaskRunnerV1
 
-from verl_dots.bridge.trainer.patience import ADVICE, Patience
+from verl_dots.bridge.trainer.patience import ADVICE, Patience, WaitError
 from verl_dots.secrets import hidden
 
 
@@ -24,3 +28,38 @@ class DotsTaskRunner(TaskRunnerV1.__ray_metadata__.modified_class):
         # A trainer's own waits are parts of this one.
         with Patience(config.dots.patience_seconds, ADVICE).waiting("the TransferQueue and the agent loops to start"):
             super().run(config)
+
+
+class PlacedTaskRunner:
+    """What `run_ppo` takes for the class of a task runner. verl waits for ever where Ray has no place for it.
+
+    Args:
+        actor_class: such as `ray.remote(DotsTaskRunner)`.
+        seconds: that Ray has to place and start it.
+    """
+
+    def __init__(self, actor_class: Any, seconds: float):
+        self._actor_class, self._seconds = actor_class, seconds
+
+    def options(self, **given: Any) -> Self:
+        """The same with Ray's options for an actor."""
+        return type(self)(self._actor_class.options(**given), self._seconds)
+
+    def remote(self) -> Any:
+        """The handle of a task runner that has started.
+
+        Raises:
+            WaitError: it has not, in that time; it will not start later.
+        """
+        runner = self._actor_class.remote()
+        try:
+            ray.get(runner.__ray_ready__.remote(), timeout=self._seconds)
+        except GetTimeoutError as error:
+            ray.kill(runner)
+            there, free = (found().get("CPU", 0) for found in (ray.cluster_resources, ray.available_resources))
+            raise WaitError(
+                f"waited {self._seconds:g} s for Ray to start the task runner, which needs a free CPU of a node; "
+                f"{free:g} of {there:g} are free. `ray status` tells what has them: wait for its end, add a node, or "
+                f"{ADVICE}"
+            ) from error
+        return runner

@@ -22,6 +22,7 @@ from verl_dots.step import Step
 from verl_dots.training.failures import FailureCount
 from verl_dots.training.pipeline import Pipeline
 from verl_dots.training.recorded_trainer import RecordedTrainer
+from verl_dots.training.run_record import Failed
 
 logger = logging.getLogger(__name__)
 
@@ -143,6 +144,14 @@ class TolerantTrainer(RecordedTrainer):
                 self.global_steps, rollouts, groups, cause,
             )  # fmt: skip
 
+    def failed(self) -> Failed:
+        return self.failures.until(self.global_steps)
+
+    def load(self) -> None:
+        super().load()
+        if self._record is not None:
+            self.failures.resume(self._record.failed)
+
     def _save_the_step_before(self) -> None:
         """Save what the steps before this one have learnt, unless their checkpoint is there."""
         if (self.pipeline.store and self.pipeline.store.keeps_ahead) or self.global_steps < 2:
@@ -151,9 +160,13 @@ class TolerantTrainer(RecordedTrainer):
         try:
             if not (self.run / f"global_step_{self.global_steps}").exists():
                 with self.saving():
+                    self.give_up_step()
                     self.save()
         finally:
             self.global_steps += 1
+
+    def give_up_step(self) -> None:
+        """A step has broken, and the steps before it are about to be saved."""
 
     def _failed_validation(self, failures: list[Failure]) -> RolloutFailure:
         return RolloutFailure(

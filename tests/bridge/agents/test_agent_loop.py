@@ -137,6 +137,28 @@ def test_a_response_without_tokens_fails_and_one_that_is_too_long_is_cut(rolled_
     assert {len(row["rollout_log_probs"]) for row in cut.rows().values()} == {3}
 
 
+class WithoutLogProbs(ServerOfMany):
+    """Answers a prompt's second request without log-probs; the others with them where they are asked for."""
+
+    async def generate(self, **request):
+        output = await super().generate(**request)
+        left_out = SO in output.token_ids[:1] or not request["sampling_params"]["logprobs"]
+        return output.model_copy(update={"log_probs": None}) if left_out else output
+
+
+def test_a_response_without_log_probs_fails_where_they_are_asked_for(rolled_out):
+    own = rolled_out(True, WithoutLogProbs(), config={"rollout.calculate_log_probs": True})
+    assert {own.tags()[uid]["status"] for uid in ("u0", "u1", "u2")} == {"failure"}
+    assert all("rollout_log_probs" in row for row in own.rows().values())
+    causes = {tag["cause"] for tag in own.tags("failures").values()}
+    assert {cause.partition(" tokens ")[2] for cause in causes} == {
+        "and no log-probs, which actor_rollout_ref.rollout.calculate_log_probs=True asks for"
+    }
+    own = rolled_out(True, WithoutLogProbs(), config={"rollout.calculate_log_probs": False})
+    assert {own.tags()[uid]["status"] for uid in ("u0", "u1", "u2")} == {"finished"}
+    assert not any("rollout_log_probs" in row for row in own.rows().values())
+
+
 def test_a_group_whose_rows_are_refused_fails_alone(rolled_out, monkeypatch):
     put = AsyncQueue.async_kv_batch_put
 
@@ -219,6 +241,10 @@ def test_a_prompt_that_comes_again_in_a_step_has_rollouts_of_its_own_numbers():
     number_repeats(second, seen)
     assert list(first[FIRST_ROLLOUT]) == [0, 0, REPEATED]
     assert list(second[FIRST_ROLLOUT]) == [0, 2 * REPEATED]
+    # In a step that is resumed since it broke none has those of one that it had asked for.
+    resumed = prompts("1 + 1")
+    number_repeats(resumed, Counter(), before=5)
+    assert list(resumed[FIRST_ROLLOUT]) == [5 * REPEATED]
 
 
 def test_an_image_is_told_by_its_content():

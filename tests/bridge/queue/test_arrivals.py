@@ -70,6 +70,10 @@ def test_evictions_are_told_with_their_rows_before_they_happen(asked):
     buffer._clear_groups(TRAIN, {"a"})
     buffer._clear_groups("val", {"v"})
     assert said == [(["a"], ["a_0_0", "a_1_0"]), (TRAIN, ["a"]), ("val", ["v"])]
+    tell_evictions(buffer, lambda uids, rows: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        buffer._clear_groups(TRAIN, {"b"})
+    assert said[-1] == (TRAIN, ["b"])  # whoever is told may end the run: the group is taken out all the same
     tell_evictions(object(), said.append)  # a buffer of the user's that has no such method
 
 

@@ -31,10 +31,16 @@ class CheckedResponses(AroundClient):
         """verl's.
 
         Raises:
-            EngineError: see `require_usable_response`.
+            EngineError: see `require_usable_response`; or it lacks the log-probs that the request asks for.
         """
+        asked = bool(kwargs.get("sampling_params", {}).get("logprobs"))
         output = await self._client.generate(request_id, **kwargs)
         require_usable_response(output.token_ids, output.log_probs, self._vocabulary)
+        if asked and not output.log_probs:
+            raise EngineError(
+                f"the engine returned {len(output.token_ids)} tokens and no log-probs, which "
+                "actor_rollout_ref.rollout.calculate_log_probs=True asks for"
+            )
         return output
 
 

@@ -18,9 +18,11 @@ def tell_evictions(buffer: Any, told: Callable[[set[str], Rows], None]) -> None:
     clear = buffer._clear_groups
 
     def clear_told(partition_id: str, uids: set[str]) -> None:
-        if partition_id == TRAIN and uids:
-            there = Rows.of(list(buffer.partitions[TRAIN]), list(buffer.partitions[TRAIN].values()))
-            told(uids, there.at([place for place, uid in enumerate(there.uids) if uid in uids]))
-        clear(partition_id, uids)
+        try:
+            if partition_id == TRAIN and uids:
+                there = Rows.of(list(buffer.partitions[TRAIN]), list(buffer.partitions[TRAIN].values()))
+                told(uids, there.at([place for place, uid in enumerate(there.uids) if uid in uids]))
+        finally:  # what is told of is taken out, whether the run ends for it or not
+            clear(partition_id, uids)
 
     buffer._clear_groups = clear_told
