@@ -168,6 +168,8 @@ reward_model.reward_manager,enable=true : renamed
 sandbox_fusion.url=http://localhost : renamed
 transfer_queue.backend.SimpleStorage.num_data_storage_units=0
 ray_kwargs.ray_init.num_cpus=0
++ray_kwargs.ray_init.runtime_env.env_vars=text -> ray_kwargs.ray_init.runtime_env.env_vars
++ray_kwargs.ray_init.runtime_env.env_vars.HF_TOKEN=5|null -> ray_kwargs.ray_init.runtime_env.env_vars.HF_TOKEN
 """)
 # Overrides of a run each.
 ACCEPTED = f"""

@@ -1,10 +1,32 @@
 """The remote task that builds and runs the trainer: verl's, with our trainers in its process."""
 
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
 from omegaconf import DictConfig, OmegaConf
+from verl.trainer import main_ppo
 from verl.trainer.main_ppo import TaskRunnerV1
 
 from verl_dots.bridge.trainer.patience import ADVICE, Patience
-from verl_dots.secrets import hidden
+from verl_dots.secrets import hidden, secret_values, without
+
+
+@contextmanager
+def secrets_unseen(config: DictConfig) -> Iterator[None]:
+    """While verl starts Ray, what it prints hides the secrets of `ray_kwargs`: it prints all that Ray starts with."""
+    ray = config.get("ray_kwargs") or OmegaConf.create({})
+    values = [text for resolve in (False, True) for text in secret_values(OmegaConf.to_container(ray, resolve=resolve))]
+
+    def masked(*words: Any) -> None:
+        sys.stdout.write(without(" ".join(map(str, words)), values) + "\n")
+
+    main_ppo.print = masked  # in place of the builtin, in this module alone
+    try:
+        yield
+    finally:
+        del main_ppo.print
 
 
 class DotsTaskRunner(TaskRunnerV1.__ray_metadata__.modified_class):
