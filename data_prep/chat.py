@@ -4,6 +4,7 @@ Neither the key nor the address is in any message, whatever the server answers: 
 """
 
 import asyncio
+import json
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -145,7 +146,8 @@ class Chat:
         for part in filter(
             None, (settings.api_key, settings.address, settings.endpoint, address.netloc, address.hostname)
         ):
-            told = told.replace(part, HIDDEN)
+            for form in (part, repr(part)[1:-1], json.dumps(part)[1:-1]):  # as an exception and as a server may say it
+                told = told.replace(form, HIDDEN)
         return told[:LONGEST_SHOWN]
 
 

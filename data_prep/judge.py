@@ -18,6 +18,7 @@ import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pyarrow as pa
 from rich.table import Table
@@ -135,9 +136,33 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
             parser.error(f"--{name.replace('_', '-')} {getattr(options, name):g}: must be a number of at least 0")
     if not math.isfinite(options.temperature):
         parser.error(f"--temperature {options.temperature:g}: must be a number")
-    if not options.endpoint.startswith(("http://", "https://")):
-        parser.error(f"--endpoint {options.endpoint} is no address; it begins with http:// or https://")
+    if not _is_address(options.endpoint):
+        parser.error("--endpoint is no address; it begins with http:// or https://, and a host follows")
     return options
+
+
+def _is_address(endpoint: str) -> bool:
+    """Whether requests can be sent there. It is in no message: it may hold a password."""
+    try:
+        address = urlsplit(endpoint)
+        return address.scheme in ("http", "https") and bool(address.hostname) and (address.port or 1) > 0
+    except ValueError:  # a port or a host that is none
+        return False
+
+
+def read_key(name: str) -> str | None:
+    """The key in a variable of the environment; None where it is not set.
+
+    Raises:
+        SourceError: no header can hold it. The message names the variable alone.
+    """
+    key = os.environ.get(name)
+    places = [place for place, letter in enumerate(key or "", start=1) if not "!" <= letter <= "~"]
+    if places:
+        text = f"the key in {name} has a character at place {places[0]} that no header may have"
+        words = "keys are of ASCII, without spaces and line ends; set it anew"
+        raise SourceError(f"{text}: {words}", key=name, reason="data")
+    return key
 
 
 def _settings(options: argparse.Namespace) -> dict[str, object]:
@@ -157,7 +182,7 @@ def judge(options: argparse.Namespace) -> Counter:
     settings = ChatSettings(
         endpoint=options.endpoint,
         model=options.model,
-        api_key=os.environ.get(options.api_key_env),
+        api_key=read_key(options.api_key_env),
         requests_per_minute=options.requests_per_minute,
         concurrency=options.concurrency,
         retries=options.retries,

@@ -2,7 +2,8 @@
 
     python -m scripts.dependencies [--write [--advisories CLONE]]
 
-Direct are the packages that setup.py requires, and those that the code imports though only others require them.
+Direct are the packages that setup.py requires, those that install_gpu.sh adds, and those that the code imports though
+only others require them.
 Versions and licences are those of this environment. Without --write: exit 1 if the packages or pins have changed since.
 CLONE is one of github.com/pypa/advisory-database: known advisories are looked up there, without a network.
 """
@@ -25,6 +26,11 @@ ROOT = Path(__file__).parents[1]
 DOCUMENT, SECTION, SCRIPT = ROOT / "scripts/DEPENDENCIES.md", "dependencies", "scripts/dependencies.py"
 CODE = ("verl_dots", "data_prep")
 THROUGH, NOT_HERE = "through others", "not installed here"
+# What pip cannot install as an extra, and install_gpu.sh does: the file that has the version, and where in it.
+BY_SCRIPTS = {
+    "flash-attn": ("scripts/flash_attn.sh", r"^VERSION=(\S+)$"),
+    "sglang": ("recipes/locks/sglang.txt", r"^sglang==(\S+)$"),
+}
 # What each is for; a package that is not here is refused.
 PURPOSES = {
     "cachetools": "imported by verl's trainer",
@@ -93,8 +99,22 @@ def required(setup: str) -> dict[str, str]:
     return found
 
 
+def by_scripts(root: Path) -> dict[str, str]:
+    """Packages that only scripts install -> their versions there, and the file that names them."""
+    found = {}
+    for name, (file, place) in BY_SCRIPTS.items():
+        version = re.search(place, (root / file).read_text(), re.MULTILINE)
+        if version is None:
+            raise SystemExit(f"{SCRIPT}: {file} names no version of {name}; mend BY_SCRIPTS")
+        found[name] = f"=={version[1]} [{file}]"
+    return found
+
+
 def imported(root: Path) -> set[str]:
-    """Packages that the code imports, without those of this project and of Python."""
+    """Packages that the code imports, without those of this project and of Python.
+
+    One that is not installed here is found where its package has the same name and a purpose.
+    """
     tops = set()
     for file in (file for folder in CODE for file in (root / folder).rglob("*.py")):
         for node in ast.walk(ast.parse(file.read_text())):
@@ -104,7 +124,8 @@ def imported(root: Path) -> set[str]:
                 tops.add(node.module.partition(".")[0])
     known = metadata.packages_distributions()
     foreign = {top for top in tops if top not in sys.stdlib_module_names and top not in (*CODE, "scripts", "tests")}
-    return {name_of(known[top][0]) for top in foreign if top in known}
+    absent = {name_of(top) for top in foreign if top not in known}
+    return {name_of(known[top][0]) for top in foreign if top in known} | (absent & set(PURPOSES))
 
 
 def licence_of(about: metadata.PackageMetadata) -> str:
@@ -130,7 +151,7 @@ def keeper_of(about: metadata.PackageMetadata) -> str:
 
 def rows() -> list[list[str]]:
     """Name, version asked for, version here, purpose, keeper and licence of each package, by name."""
-    asked = required((ROOT / "setup.py").read_text())
+    asked = required((ROOT / "setup.py").read_text()) | by_scripts(ROOT)
     asked |= dict.fromkeys(imported(ROOT) - set(asked), THROUGH)
     found = []
     for name in sorted(asked):

@@ -1,6 +1,8 @@
 """The typed group `dots`: its defaults in the composed config, and wrong values of it."""
 
 import ast
+import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
@@ -8,6 +10,7 @@ from typing import get_args
 import pytest
 from omegaconf import OmegaConf
 
+from tests.launches import environment
 from tests.refusals import cases, changed, refused
 from tests.source import parsed
 from verl_dots.config import DotsConfig
@@ -44,7 +47,9 @@ dots.preset,adarft.follow,budget.by,temperature.entropy,filter.kind,replay.sampl
 dots.difficulty.predictor=attention : missing
 dots.seed=-1|2147483648 : range
 dots.poll_seconds=0|61 : range
-dots.patience_seconds,reward_seconds,reward_memory_gib=0|-1 : range
+dots.patience_seconds,reward_seconds,reward_memory_gib=0|-1|1e10|1e300 : range
+dots.patience_seconds,reward_seconds=1000000000.1 : range
+dots.reward_memory_gib=1e-6|0.99|1048577 : range
 dots.max_failed_share=-0.1|1.1 : range
 dots.reward_range=[1,0]|[0,inf] : range
 dots.selection.alpha=-0.1|1.5 : range
@@ -97,6 +102,22 @@ def test_a_wrong_setting_is_refused(overrides, key, reason):
     given = changed(OmegaConf.create(), overrides.split())
     with refused(key, reason):
         DotsConfig.from_mapping(OmegaConf.to_container(given.dots))
+
+
+def test_the_greatest_limits_work_where_they_are_set():
+    """In a process of its own, which has them afterwards."""
+    program = (
+        "from verl_dots.bridge.trainer.patience import Patience\n"
+        "from verl_dots.config import LONGEST_SECONDS, MEMORY_GIB\n"
+        "from verl_dots.rewards.limits import limit_memory\n"
+        "from verl_dots.rewards.worker_pool import WorkerPool\n"
+        "from verl_dots.rewards.compute import LONGEST_SECONDS as OF_AN_ANSWER\n"
+        "if __name__ == '__main__':\n"
+        "    with Patience(LONGEST_SECONDS, '').waiting('nothing'):\n        pass\n"
+        "    assert WorkerPool(1).run(abs, -3, limit_seconds=OF_AN_ANSWER).value == 3\n"
+        "    limit_memory(MEMORY_GIB[1])\n    bytearray(2**20)\n"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True, env=environment(), timeout=120)
 
 
 def test_errors_say_what_was_given_and_what_is_allowed():

@@ -70,6 +70,8 @@ def test_a_folder_without_a_list_has_none(folder):
         '{"version": true, "files": {"data.pt": 5}}', '{"version": 2.0, "files": {}}', '{"version": null, "files": {}}',
         '{"files": {"data.pt": -5}}', '{"version": 2, "files": {"data.pt": {"bytes": -5, "sha256": ""}}}',
         *(f'{{"files": {{"{name}": 5}}}}' for name in ("", "/etc/passwd", "..", "../data.pt", "actor/../../data.pt")),
+        '{"version": 2, "files": {}}', '{"version": 2, "stfp": 4, "files": {}}',
+        *(f'{{"step": {step}, "files": {{}}}}' for step in ('"4"', "true", "4.0", "-4", "[4]", "{}")),
         "[" * 100_000, '{"files": {"data.pt": ' + "5" * 5000 + "}}",
     ],
     ids=lambda content: content[:70],
@@ -84,6 +86,22 @@ def test_a_name_that_no_file_has_is_of_none_that_is_there(folder):
     names = ("a\0b", "x" * 300)
     (folder / MANIFEST).write_text(json.dumps({"files": dict.fromkeys(names, 5)}))
     assert changed(folder, read_manifest(folder), checksums=True) == [f"{name} is missing" for name in names]
+
+
+@pytest.mark.parametrize("content", [{"version": 2, "step": 4, "files": {}}, {"step": 4, "files": {}}])
+def test_a_list_of_another_step_than_its_folder_is_refused(tmp_path, content):
+    for name in ("global_step_4", "global_step_5", "global_step_04", "copied"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / MANIFEST).write_text(json.dumps(content))
+    with pytest.raises(ManifestError, match="is of step 4, not of step 5"):
+        read_manifest(tmp_path / "global_step_5")
+    # Whose name tells no step is judged by the rest, and so is a list that tells none.
+    assert [read_manifest(tmp_path / name) for name in ("global_step_4", "global_step_04", "copied")] == [{}] * 3
+    (tmp_path / "linked").mkdir()
+    (tmp_path / "linked" / "global_step_4").symlink_to(tmp_path / "copied")
+    assert read_manifest(tmp_path / "linked" / "global_step_4") == {}
+    (tmp_path / "global_step_5" / MANIFEST).write_text(json.dumps(content | {"step": None}))
+    assert read_manifest(tmp_path / "global_step_5") == {}
 
 
 def test_a_list_of_a_later_version_is_refused_by_its_version(folder):

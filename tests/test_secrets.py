@@ -2,7 +2,7 @@
 
 import pytest
 
-from verl_dots.secrets import hidden, hidden_word, is_secret, without_secrets
+from verl_dots.secrets import hidden, hidden_word, is_secret, secret_values, without, without_secrets
 
 
 @pytest.mark.parametrize(
@@ -33,3 +33,30 @@ def test_what_is_nested_and_words_of_a_command_line():
     assert hidden(given) == {"ray_init": [{"env_vars": {"WANDB_API_KEY": "***", "EMPTY_KEY": "", "A": 1}}]}
     assert hidden_word("+ray_kwargs.ray_init.runtime_env.env_vars.HF_TOKEN=abc=d").endswith("HF_TOKEN=***")
     assert hidden_word("data.prompt_key=prompt") == "data.prompt_key=prompt" and hidden_word("--key") == "--key"
+
+
+@pytest.mark.parametrize(
+    "word",
+    [
+        "+ray_kwargs.ray_init.runtime_env.env_vars={WANDB_API_KEY:abc}",
+        "ray_kwargs.ray_init.runtime_env.env_vars={A: 1, WANDB_API_KEY : 'a,}bc'}",
+        '+ray_kwargs.ray_init={runtime_env:{env_vars:{A:1,HF_TOKEN:"abc"}}}',
+        "++x=[{judge.api_key:abc}]",
+    ],
+)
+def test_a_dict_on_a_command_line_that_holds_a_secret_is_hidden(word):
+    assert hidden_word(word) == f"{word.partition('=')[0]}=***"
+
+
+def test_a_dict_without_a_secret_is_shown():
+    word = "+ray_kwargs.ray_init.runtime_env.env_vars={A:1,PATH:/x:/y}"
+    assert hidden_word(word) == word and hidden_word("a=${oc.env:KEY}") == "a=${oc.env:KEY}"
+
+
+def test_values_are_found_and_hidden_in_a_text_in_each_form():
+    values = secret_values(
+        {"env_vars": {"A_KEY": "a'b\"\n", "B_TOKEN": 7, "C_KEY": "", "D": "x"}, "l": [{"password": "p"}]}
+    )
+    assert values == ["a'b\"\n", "7", "p"] and secret_values("text") == []
+    assert without(str({"A_KEY": values[0]}) + values[0], values[:1]) == "{'A_KEY': '***'}***"
+    assert without("abc ab", ["ab", "abc", ""]) == "*** ***"

@@ -6,7 +6,10 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
+from tests.data_files import BITS, tensor_of
 from tests.refusals import refused
+from verl_dots.checkpoints import state_faults
+from verl_dots.methods.selection.migrations import to_version_2
 from verl_dots.state import HEADER, Kind, _checksum, load_state, require_equal, require_keys, save_state
 
 STATE = {
@@ -105,6 +108,59 @@ def described(plain, **more):
 
 
 ARRAY = {"dict": {"a": {"array": "/a"}}}
+
+
+@pytest.mark.parametrize("dtype", BITS)
+def test_a_type_that_numpy_does_not_know_is_refused_as_a_damaged_file(tmp_path, dtype):
+    path = tmp_path / "test.safetensors"
+    path.write_bytes(tensor_of("/a", dtype, 16, {HEADER: json.dumps(described(ARRAY))}))
+    with refused(str(path), "damaged", "resume from an earlier checkpoint"):
+        load_state(path, "test")
+    (told,) = state_faults(tmp_path, [Kind("test")])
+    assert "is damaged" in told
+
+
+@pytest.mark.parametrize(
+    "migration",
+    [
+        lambda state: {"half": state["rate"] / 2},
+        lambda state: {"half": state["a"]["rate"] / 2},
+        lambda state: {"rows": [row + 1 for row in state["step"]]},
+        lambda state: {"rows": state["a"].rows},
+        lambda state: {"share": 1 / (state["step"] - 3)},
+    ],
+)
+def test_a_state_that_its_migration_cannot_read_is_refused_as_a_damaged_file(tmp_path, migration):
+    path = tmp_path / "test.safetensors"
+    save_state(path, "test", {"a": np.arange(3), "step": 3})
+    kind = Kind("test", 2, {1: migration})
+    with refused(str(path), "damaged", "version 1", "resume from an earlier checkpoint"):
+        load_state(path, kind)
+    assert len(state_faults(tmp_path, [kind])) == 1
+
+
+@pytest.mark.parametrize(
+    "state",
+    [{}, {"state": 3}, {"state": {"curriculum": {"trust": {}}}}, {"state": {"curriculum": [], "predictor": {}}}],
+)
+def test_a_state_of_selection_that_lacks_its_keys_is_damaged(tmp_path, state):
+    save_state(tmp_path / "state", "selection", state)
+    with refused(str(tmp_path / "state"), "damaged"):
+        load_state(tmp_path / "state", Kind("selection", 2, {1: to_version_2}))
+
+
+def test_no_message_is_longer_than_what_it_is_about(tmp_path):
+    path = handmade(tmp_path / "state", described(ARRAY, kind="x" * 100_000))
+    with refused(str(path), "other run", "'xxx") as caught:
+        load_state(path, "test")
+    assert len(str(caught.value)) < 1000
+    long = {"dict": {"a": {"array": "y" * 100_000}}}
+    with refused(str(handmade(path, described(long))), "damaged") as caught:
+        load_state(path, "test")
+    assert len(str(caught.value)) < 1000
+    with refused("seed", "other run", "this run has 1") as caught:
+        require_equal("seed", "x" * 100_000, 1)
+    assert len(str(caught.value)) < 1000
 
 
 def test_what_is_described_by_hand_as_we_do_it_is_read(tmp_path):

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from verl_dots.files import free_name, is_partial, write_atomically
-from verl_dots.manifest import MANIFEST, ManifestError, changed, files_below, read_manifest
+from verl_dots.manifest import MANIFEST, ManifestError, changed, files_below, read_manifest, step_of
 from verl_dots.model_files import SHARDS, archive_faults, model_faults
 from verl_dots.state import Kind, StateError, load_state
 
@@ -29,7 +29,6 @@ TRACKER = "latest_checkpointed_iteration.txt"
 SHOWN = 40  # characters of a tracker that names no step
 DATA = "data.pt"
 RECORD = "run.state"  # comes first of what a run of this package saves
-_STEP = re.compile(r"global_step_(0|[1-9][0-9]*)")  # as verl writes it, and no other way
 
 
 @dataclass(frozen=True)
@@ -52,12 +51,6 @@ class Needs:
 
 
 WEIGHTS_ONLY = Needs(contents=("model",), data=False, listed=False)
-
-
-def step_of(folder: Path) -> int | None:
-    """N of global_step_N; None for a folder of another name."""
-    match = _STEP.fullmatch(folder.name)
-    return int(match[1]) if match else None
 
 
 def checkpoints_in(run: Path) -> list[Path]:

@@ -19,6 +19,8 @@ from verl_dots.methods.selection.settings import SelectionConfig
 from verl_dots.methods.stop_early.settings import StopEarlyConfig
 from verl_dots.settings import Settings, require, require_choice
 
+LONGEST_SECONDS = 10**9  # timers of Python take nine times as much
+MEMORY_GIB = (1, 2**20)  # the kernel takes 2^33
 CONSOLES = ("lines", "full")
 # Files of conf/preset: the methods, all of them together, and variants of which the papers report.
 PRESETS = tuple(sorted(file.stem for file in (Path(__file__).parent / "conf" / "preset").glob("*.yaml")))
@@ -41,8 +43,8 @@ class DotsConfig(Settings):
             takes to be rolled out and scored.
         reward_seconds: longest that rewards may take without one of those asked for being there. Past it these rollouts
             have failed.
-        reward_memory_gib: memory of a reward worker, in GiB. A reward that would take more raises, and its rollout has
-            failed.
+        reward_memory_gib: memory of a reward worker, in GiB, at least 1. A reward that would take more raises, and its
+            rollout has failed.
         trust_checkpoint: resume from a checkpoint although its files name more than tensors: reading them may run any
             program. Only for one of your own.
         max_failed_share: share of the rollouts of 20 steps that may fail. Groups of which one failed are dropped; above
@@ -99,8 +101,12 @@ class DotsConfig(Settings):
             0 < self.poll_seconds <= 60,
             "must be above 0 and at most 60 seconds",
         )
-        for name in ("patience_seconds", "reward_seconds", "reward_memory_gib"):
-            require(f"dots.{name}", getattr(self, name), getattr(self, name) > 0, "must be above 0")
+        for name in ("patience_seconds", "reward_seconds"):
+            rule = f"must be above 0 and at most {LONGEST_SECONDS} seconds"
+            require(f"dots.{name}", getattr(self, name), 0 < getattr(self, name) <= LONGEST_SECONDS, rule)
+        low, high = MEMORY_GIB
+        rule = f"must be in {low}..{high} GiB; a reward worker takes half of one before its first reward"
+        require("dots.reward_memory_gib", self.reward_memory_gib, low <= self.reward_memory_gib <= high, rule)
         share = self.max_failed_share
         require("dots.max_failed_share", share, 0 <= share <= 1, "must be a share in 0..1")
         low, high = self.reward_range

@@ -8,6 +8,7 @@ Version 1 held the bytes of each file alone: {"step": 60, "files": {"data.pt": 1
 import hashlib
 import json
 import os
+import re
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from verl_dots.files import parse_json, sync_folder, write_atomically
 MANIFEST = "complete.json"
 VERSION = 2
 MOST_AT_ONCE = 8  # files that are read for their checksums
+_STEP = re.compile(r"global_step_(0|[1-9][0-9]*)")  # as verl writes it, and no other way
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,12 @@ class Listed:
 
 class ManifestError(ValueError):
     """There is a list, and it cannot be used; the message says why."""
+
+
+def step_of(folder: Path) -> int | None:
+    """N of global_step_N; None for a folder of another name."""
+    match = _STEP.fullmatch(folder.name)
+    return int(match[1]) if match else None
 
 
 def write_manifest(folder: Path, step: int | None) -> None:
@@ -57,7 +65,7 @@ def read_manifest(folder: Path) -> dict[str, Listed] | None:
     """The files of a checkpoint by name; None where it has no list.
 
     Raises:
-        ManifestError: it is damaged or of a later version.
+        ManifestError: it is damaged, of a later version, or of another step than the folder's name says.
     """
     try:
         content = parse_json((folder / MANIFEST).read_text())
@@ -75,6 +83,7 @@ def read_manifest(folder: Path) -> dict[str, Listed] | None:
         raise ManifestError(f"{MANIFEST} is damaged (its version is {version!r:.40}, not a number from 1)")
     if not isinstance(files, dict):
         raise ManifestError(f"{MANIFEST} is damaged (it lists no files)")
+    _require_step(content, version, step_of(folder))
     return {name: _listed(name, said, version) for name, said in files.items()}
 
 
@@ -99,6 +108,15 @@ def changed(folder: Path, listed: Mapping[str, Listed], checksums: bool) -> list
 def files_below(folder: Path) -> list[Path]:
     """All files below a folder."""
     return [file for file in folder.rglob("*") if file.is_file()]
+
+
+def _require_step(content: Mapping[str, Any], version: int, here: int | None) -> None:
+    """Raise ManifestError for a step that is none, or another one than `here`, where that is known."""
+    step = content.get("step")
+    if (version > 1 and "step" not in content) or not (step is None or (type(step) is int and step >= 0)):
+        raise ManifestError(f"{MANIFEST} is damaged (its step is {step!r:.40}, not a number from 0)")
+    if step is not None and here not in (None, step):
+        raise ManifestError(f"{MANIFEST} is of step {step!r:.40}, not of step {here}")
 
 
 def _listed(name: str, said: Any, version: int) -> Listed:

@@ -1,11 +1,12 @@
 """What must not be written down: values of variables and settings that open doors."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 HIDDEN = "***"
 # Variables are upper case. Settings such as data.prompt_key are none; these are.
+_NAME_WITHIN = re.compile(r"([\w.]+)[\"']?\s*:")  # of a setting in a dict on a command line
 _SECRET = re.compile(r"(.*_)?(KEY|TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIALS?)|api_key|hf_token|password|secret")
 
 
@@ -26,7 +27,26 @@ def hidden(settings: Any) -> Any:
     return [hidden(value) for value in settings] if isinstance(settings, list | tuple) else settings
 
 
+def secret_values(settings: Any) -> list[str]:
+    """The values that `hidden` hides, as texts."""
+    if isinstance(settings, Mapping):
+        given = [str(value) for name, value in settings.items() if value and is_secret(str(name))]
+        return given + [
+            text for name, value in settings.items() if not is_secret(str(name)) for text in secret_values(value)
+        ]
+    return [text for value in settings for text in secret_values(value)] if isinstance(settings, list | tuple) else []
+
+
+def without(text: str, values: Iterable[str]) -> str:
+    """A text in which these values are hidden, also where it holds them as Python writes them."""
+    forms = {form for value in values for form in (value, repr(value)[1:-1]) if form}
+    for form in sorted(forms, key=len, reverse=True):
+        text = text.replace(form, HIDDEN)
+    return text
+
+
 def hidden_word(word: str) -> str:
-    """A word of a command line: NAME=VALUE without the value of a secret."""
-    name, given, _ = word.partition("=")
-    return f"{name}={HIDDEN}" if given and is_secret(name.lstrip("+")) else word
+    """A word of a command line: NAME=VALUE without the value of a secret, or of a dict that holds one."""
+    name, given, value = word.partition("=")
+    within = _NAME_WITHIN.findall(value) if "{" in value else []
+    return f"{name}={HIDDEN}" if given and any(map(is_secret, [name.lstrip("+"), *within])) else word

@@ -26,6 +26,8 @@ HEADER = "verl_dots"
 # A character that no key of a state holds.
 JOIN = "/"
 FIELDS = {"format": int, "kind": str, "state": dict, "checksum": str}
+# What reading raises of values that we never write: numpy has no name for some types of safetensors.
+UNREADABLE = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError)
 # Brings a state of an earlier version to the next one, or raises StateError.
 Migration = Callable[[dict[str, Any]], dict[str, Any]]
 
@@ -87,18 +89,18 @@ def load_state(path: Path, kind: Kind | str) -> dict[str, Any]:
             header = _checked(parse_json((file.metadata() or {})[HEADER]))
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  not a dict
         checksum = _checksum(header["state"], arrays)
-    except (SafetensorError, KeyError, TypeError, ValueError, OSError, RecursionError) as error:
+    except (SafetensorError, OSError, *UNREADABLE) as error:
         raise _damaged(path, error) from error
     found = (header["kind"], header["format"])
     if found != (kind.name, FORMAT):
-        text = f"state file {path} holds {found[0]!r} in format {found[1]}, not {kind.name!r} in format {FORMAT}"
+        text = f"state file {path} holds {found[0]!r:.60} in format {found[1]}, not {kind.name!r} in format {FORMAT}"
         raise StateError(text, key=str(path), reason="other run")
     if header["checksum"] != checksum:
         raise _damaged(path, "checksum differs")
     try:
         state = _join(header["state"], arrays)
-    except (KeyError, TypeError, ValueError, RecursionError) as error:
-        raise _damaged(path, f"its header describes no state: {error!r}") from error
+    except UNREADABLE as error:
+        raise _damaged(path, f"its header describes no state: {error!r:.200}") from error
     return _migrated(path, state, header.get("version", 1), kind)
 
 
@@ -127,12 +129,17 @@ def _migrated(path: Path, state: dict[str, Any], found: int, kind: Kind) -> dict
         if version not in kind.migrations:
             text = f"{where}: what version {version} held is too little for version {version + 1}. {ways_out}"
             raise StateError(text, key=str(path), reason="other run")
-        state = kind.migrations[version](state)
+        try:
+            state = kind.migrations[version](state)
+        except StateError:
+            raise
+        except UNREADABLE as error:
+            raise _damaged(path, f"it is no state of version {version}: {error!r:.200}") from error
     return state
 
 
 def _damaged(path: Path, why: object) -> StateError:
-    text = f"state file {path} is damaged ({why}); resume from an earlier checkpoint"
+    text = f"state file {path} is damaged ({why!s:.300}); resume from an earlier checkpoint"
     return StateError(text, key=str(path), reason="damaged")
 
 
@@ -140,8 +147,8 @@ def require_equal(what: str, saved: Any, here: Any) -> None:
     """Raise StateError unless a saved value is the one that this run has."""
     if not _same(saved, here):
         raise StateError(
-            f"{what}: the checkpoint has {saved!r}, this run has {here!r}; resume with its own settings and data, "
-            "or begin anew in another folder",
+            f"{what}: the checkpoint has {saved!r:.200}, this run has {here!r:.200}; resume with its own settings "
+            "and data, or begin anew in another folder",
             key=what,
             reason="other run",
         )

@@ -1,5 +1,6 @@
 """The judge against a stand-in endpoint: real requests over a socket."""
 
+import asyncio
 import json
 import re
 import sys
@@ -11,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from data_prep import add_difficulty, deepscaler, judge
+from data_prep.chat import Chat, ChatSettings, EndpointError
 from tests.data_prep.script_runs import infos_of, prepared, problems, refusal
 from verl_dots.data.provenance import read_provenance
 
@@ -192,6 +194,47 @@ def test_neither_the_key_nor_the_address_is_in_any_message(endpoint, data, capfd
     assert not [part for part in (KEY, "127.0.0.1", str(endpoint.server.server_port)) if part in told]
 
 
+@pytest.mark.parametrize(
+    "key", ["sk-verysecret\r", "sk-very secret", "sk-verys\u00e9cret", "sk-verysecret\n", "\tsk-very"]
+)
+def test_a_key_that_no_header_can_hold_is_refused_by_the_name_of_its_variable(endpoint, data, capfd, monkeypatch, key):
+    monkeypatch.setenv("JUDGE_KEY", key)
+    code, out = run(endpoint, data, "--api-key-env", "JUDGE_KEY")
+    told = "".join(capfd.readouterr())
+    place = next(place for place, letter in enumerate(key, start=1) if letter in "\r\n\t \u00e9")
+    assert code == 2 and not endpoint.requests and not out.exists()
+    assert f"the key in JUDGE_KEY has a character at place {place} that no header may have" in told
+    assert "sk-very" not in told
+
+
+def test_a_key_is_hidden_as_a_server_writes_it_in_its_json(endpoint, data, capfd, monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", 'sk-\\very"secret')
+    endpoint.failures = [(401, {})]
+    assert run(endpoint, data, "--concurrency", 1)[0] == 1
+    told = "".join(capfd.readouterr())
+    assert "Bearer ***" in told and "secret" not in told
+
+
+def test_a_key_is_hidden_as_an_exception_writes_it(endpoint):
+    async def ask():
+        async with Chat(ChatSettings(endpoint.url, "m", api_key="sk-verysecret\r", retries=0)) as chat:
+            await chat.ask([{"role": "user", "content": "What is 3?"}])
+
+    with pytest.raises(EndpointError, match=r"Illegal header value b'Bearer \*\*\*'"):
+        asyncio.run(ask())
+
+
+@pytest.mark.parametrize(
+    "endpoint",
+    ["user:secret@here", "http://", "http://secret:x/v1", "http://[secret", "ftp://secret", "localhost:8000"],
+)
+def test_an_address_that_is_none_is_not_told(tmp_path, capsys, endpoint):
+    given = ["gone.parquet", f"--endpoint={endpoint}", "--model", "m", "--out", tmp_path / "out.parquet"]
+    told = refusal(capsys, judge.main, *given)
+    assert "--endpoint is no address; it begins with http:// or https://" in told
+    assert "secret" not in told and "localhost" not in told
+
+
 def test_nobody_there(data, endpoint, capsys):
     endpoint.url = "http://127.0.0.1:9/v1"
     assert run(endpoint, data, "--retries", 1)[0] == 1
@@ -248,7 +291,6 @@ def test_other_settings_do_not_mix(endpoint, data, capsys):
         ("--retries", "-1", "must be a number of at least 0"),
         ("--first-wait", "inf", "must be a number of at least 0"),
         ("--temperature", "nan", "must be a number"),
-        ("--endpoint", "localhost:8000", "is no address; it begins with http:// or https://"),
     ],
 )
 def test_options_are_checked_before_anything_is_read(tmp_path, capsys, option, value, message):

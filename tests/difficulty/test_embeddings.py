@@ -11,6 +11,7 @@ import torch
 from safetensors.numpy import load_file, save
 from transformers import AutoModel, AutoTokenizer
 
+from tests.data_files import BITS, tensor_of
 from tests.difficulty.tiny_backbones import WIDTH, save_encoder, save_qwen2
 from tests.refusals import refused
 from verl_dots.difficulty import embeddings, frozen_model
@@ -357,6 +358,9 @@ DAMAGED = {
     "width": lambda key, rows: save({"key": key, "embedding": rows[:, :5].copy()}),
     "rows": lambda key, rows: save({"key": key, "embedding": rows[:3]}),
     "type": lambda key, rows: save({"key": key, "embedding": rows.astype(np.float16)}),
+    **{dtype: lambda key, rows, dtype=dtype: tensor_of("embedding", dtype, 8) for dtype in BITS},
+    "bool": lambda key, rows: save({"key": key, "embedding": rows > 0}),
+    "one number": lambda key, rows: save({"key": key, "embedding": np.array(1.0, np.float32)}),
     "nan": lambda key, rows: save({"key": key, "embedding": np.where(np.eye(*rows.shape), np.nan, rows)}),
 }
 
@@ -374,10 +378,17 @@ def test_a_damaged_shard_is_named_and_can_be_deleted(qwen2, tmp_path, how):
     np.testing.assert_array_equal(quiet(TEXTS, qwen2, tmp_path), found)
 
 
-def test_a_shard_that_goes_while_it_is_in_use(qwen2, tmp_path):
+def test_a_shard_that_goes_or_changes_while_it_is_in_use(qwen2, tmp_path):
     quiet(TEXTS, qwen2, tmp_path)
     store = EmbeddingCache(tmp_path, backbone_id(qwen2))
     [gone] = shards(tmp_path)
+    for dtype in BITS:
+        gone.write_bytes(tensor_of("embedding", dtype, 8))
+        with refused(str(gone), "damaged"):
+            store.get(TEXTS)
+    gone.write_bytes(save({"embedding": np.zeros((1, WIDTH), np.float32)}))  # of fewer rows
+    with refused(str(gone), "damaged"):
+        store.get(TEXTS)
     gone.unlink()
     with refused(str(gone), "damaged"):
         store.get(TEXTS)

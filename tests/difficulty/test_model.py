@@ -4,6 +4,7 @@ from dataclasses import asdict
 import pytest
 import torch
 
+from tests.data_files import BITS, tensor_of
 from tests.refusals import refused
 from verl_dots.difficulty import memory
 from verl_dots.difficulty.inputs import VERSION, widths
@@ -206,6 +207,10 @@ def test_damaged_weights_and_weights_that_are_not_finite(tmp_path):
     model.save(tmp_path)
     with pytest.raises(ValueError, match="holds values that are not finite"):
         AttentionPredictor.load(tmp_path)
+    for dtype in BITS:
+        weights.write_bytes(tensor_of("weight", dtype, 16))
+        with pytest.raises(ValueError, match=r"no float32: \['weight'\]|is damaged"):
+            AttentionPredictor.load(tmp_path)
 
 
 def test_effectiveness_of_a_shifted_prior_by_hand():

@@ -6,6 +6,7 @@ import pyarrow.parquet as pq
 import pytest
 from rich.console import Console
 
+from tests.data_files import BITS, tensor_of
 from tests.difficulty.tiny_backbones import save_encoder
 from tests.refusals import refused
 from verl_dots.difficulty import baselines, evaluate, train
@@ -135,6 +136,15 @@ def test_saved_baselines_predict_the_same(trained):
     for name, column_P in baselines.columns_of(embedding_P, labels.texts, labels.answers).items():
         expected = result.baselines[name](column_P)
         assert expected.shape == (400, 2) and loaded[name](column_P) == pytest.approx(expected, abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    "content", [*(tensor_of(f"{baselines.SURFACE}/mean", dtype, 8) for dtype in BITS), b"", b"x" * 99]
+)
+def test_damaged_baselines_are_refused(tmp_path, content):
+    (tmp_path / baselines.FILE).write_bytes(content)
+    with refused(str(tmp_path / baselines.FILE), "damaged", "train the predictor again"):
+        baselines.load(tmp_path)
 
 
 def test_training_says_what_its_scores_depend_on(trained):

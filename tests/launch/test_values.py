@@ -160,7 +160,7 @@ reward.reward_manager.source=importlib -> reward.reward_manager.module.path
 {REWARD}.path=nowhere.py|pkg://nowhere.rewards
 {REWARD}.name=compute_scores|null|SCORERS
 +{REWARD}.reward_kwarg.math_workers=2 -> {REWARD}.reward_kwarg : unknown
-+{REWARD}.reward_kwargs.math_timeout_seconds=-1|nan|long -> {REWARD}.reward_kwargs
++{REWARD}.reward_kwargs.math_timeout_seconds=-1|nan|long|1e10|1000001 -> {REWARD}.reward_kwargs
 +{REWARD}.reward_kwargs.math_timeout,math_workers=0 -> {REWARD}.reward_kwargs
 +{REWARD}.reward_kwargs=5 -> {REWARD}.reward_kwargs
 custom_reward_function.path,name=mine.py : renamed
@@ -168,6 +168,8 @@ reward_model.reward_manager,enable=true : renamed
 sandbox_fusion.url=http://localhost : renamed
 transfer_queue.backend.SimpleStorage.num_data_storage_units=0
 ray_kwargs.ray_init.num_cpus=0
++ray_kwargs.ray_init.runtime_env.env_vars=text -> ray_kwargs.ray_init.runtime_env.env_vars
++ray_kwargs.ray_init.runtime_env.env_vars.HF_TOKEN=5|null -> ray_kwargs.ray_init.runtime_env.env_vars.HF_TOKEN
 """)
 # Overrides of a run each.
 ACCEPTED = f"""

@@ -14,6 +14,9 @@ N = "actor_rollout_ref.rollout.n"
 KEYS = """
 dots.seed whole 0 2147483647
 dots.poll_seconds number (0 60
+dots.patience_seconds number (0 1000000000
+dots.reward_seconds number (0 1000000000
+dots.reward_memory_gib number 1 1048576
 dots.max_failed_share number 0 1
 dots.selection.references whole 2 -
 dots.selection.explore number (0 1)

@@ -2,7 +2,9 @@
 
 import re
 
-from scripts.dependencies import DOCUMENT, imported, main, required, table, told
+import pytest
+
+from scripts.dependencies import DOCUMENT, PURPOSES, by_scripts, imported, main, required, table, told
 
 SETUP = """
 setup(
@@ -25,6 +27,30 @@ def test_what_is_imported_is_found_by_the_names_of_packages(tmp_path):
         (tmp_path / folder).mkdir()
         (tmp_path / folder / "a.py").write_text(text)
     assert imported(tmp_path) == {"pyyaml", "httpx"}
+
+
+def test_what_is_imported_and_not_installed_is_found_where_it_has_a_purpose(tmp_path):
+    for folder in ("verl_dots", "data_prep"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "verl_dots" / "a.py").write_text("import flash_attn\nimport no_package_of_this_name\n")
+    assert imported(tmp_path) == {"flash-attn"}
+
+
+def test_what_scripts_install_is_of_the_version_there(tmp_path):
+    (tmp_path / "scripts").mkdir()
+    (tmp_path / "recipes" / "locks").mkdir(parents=True)
+    (tmp_path / "scripts" / "flash_attn.sh").write_text("#!/bin/bash\nVERSION=2.8.3\n")
+    lock = tmp_path / "recipes" / "locks" / "sglang.txt"
+    lock.write_text("six==1\nsglang==0.5.12\nsglang-kernel==0.4\n")
+    found = {"flash-attn": "==2.8.3 [scripts/flash_attn.sh]", "sglang": "==0.5.12 [recipes/locks/sglang.txt]"}
+    assert by_scripts(tmp_path) == found
+    lock.write_text("six==1\n")
+    with pytest.raises(SystemExit, match="names no version of sglang"):
+        by_scripts(tmp_path)
+
+
+def test_the_table_has_a_row_of_each_package_that_has_a_purpose():
+    assert {name for name, _ in told(DOCUMENT.read_text())} == set(PURPOSES)
 
 
 def test_a_document_tells_names_and_pins():

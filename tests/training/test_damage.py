@@ -140,9 +140,9 @@ def test_wherever_a_bit_of_the_text_is_flipped(run, name, caplog):
     """The text may still be read, and say something else: of settings, an unknown one."""
     file = run / "global_step_4" / name
     whole = file.read_bytes()
-    # The list's step is for readers; its last byte ends a line. All else is read.
-    unread = range(*(whole.index(part) for part in (b'"step"', b'"files"'))) if name == MANIFEST else ()
-    for place in set(range(0, len(whole) - 1, 5)) - set(unread):
+    # The list's last byte ends a line. All else is read, and each byte of its step.
+    step = range(*(whole.index(part) for part in (b'"step"', b'"files"'))) if name == MANIFEST else ()
+    for place in {*range(0, len(whole) - 1, 5), *step}:
         file.write_bytes(whole[:place] + bytes([whole[place] ^ 1 << place % 7]) + whole[place + 1 :])
         caplog.clear()
         assert (place, found(run)) == (place, "global_step_2")

@@ -17,6 +17,7 @@ from verl_dots.difficulty.surface import surface_columns
 from verl_dots.difficulty.words import hashed_words
 from verl_dots.files import write_atomically
 from verl_dots.settings import Refusal
+from verl_dots.state import UNREADABLE
 
 FILE = "baselines.safetensors"
 EMBEDDING, SURFACE, WORDS = "ridge on embeddings", "ridge on surface columns", "ridge on words (TF-IDF)"
@@ -80,6 +81,6 @@ def load(folder: Path) -> dict[str, Ridge]:
         now = {earlier: name for name, earlier in STORED.items()}
         parts = [field.name for field in fields(Ridge)]
         return {now.get(name, name): Ridge(*(tensors[f"{name}/{part}"] for part in parts)) for name in stored}
-    except (SafetensorError, OSError, KeyError) as error:
+    except (SafetensorError, OSError, *UNREADABLE) as error:
         text = f"{folder / FILE} is damaged or missing ({error}); train the predictor again"
         raise Refusal(text, key=str(folder / FILE), reason="damaged") from error

@@ -17,6 +17,7 @@ from safetensors.numpy import save_file
 
 from verl_dots.difficulty.backbone import EmbeddingError
 from verl_dots.files import parse_json, write_atomically
+from verl_dots.state import UNREADABLE
 
 FORMAT = 1
 KEY_BYTES = 16
@@ -77,7 +78,7 @@ class EmbeddingCache:
             try:
                 with safe_open(self._shards[number], framework="numpy") as file:
                     embedding_P[chosen] = file.get_tensor("embedding")[found[chosen, 1]]
-            except (SafetensorError, OSError) as error:
+            except (SafetensorError, OSError, *UNREADABLE) as error:
                 text = f"{self._shards[number]} cannot be read any more ({error}); {AGAIN}"
                 raise EmbeddingError(text, key=str(self._shards[number]), reason="damaged") from error
         return embedding_P
@@ -118,7 +119,7 @@ class EmbeddingCache:
             raise EmbeddingError(text, key=str(file), reason="damaged") from error
         if content[:2] != (FORMAT, self.backbone_id):
             raise EmbeddingError(
-                f"{self.folder} holds embeddings of {content[1]!r} in format {content[0]}, not of "
+                f"{self.folder} holds embeddings of {content[1]!r:.60} in format {content[0]!r:.20}, not of "
                 f"{self.backbone_id!r} in format {FORMAT}; give another cache folder or delete this one",
                 key=str(self.folder),
                 reason="other run",
@@ -145,7 +146,7 @@ def _checked_keys(shard: Path, width: int) -> np.ndarray:
             shape, kind = tuple(embedding.get_shape()), embedding.get_dtype()
             starts = range(0, shape[0], CHECKED_ROWS)
             finite = all(np.isfinite(embedding[start : min(start + CHECKED_ROWS, shape[0])]).all() for start in starts)
-    except (SafetensorError, OSError) as error:
+    except (SafetensorError, OSError, *UNREADABLE) as error:
         raise EmbeddingError(f"{shard} is damaged ({error}); {AGAIN}", key=str(shard), reason="damaged") from error
     if key.dtype != np.uint8 or key.shape[1:] != (KEY_BYTES,) or (shape, kind) != ((len(key), width), "F32"):
         raise EmbeddingError(

@@ -226,9 +226,10 @@ class AttentionPredictor(nn.Module):
             raise ConfigError(
                 f"{file} is damaged or missing ({error}); {AGAIN}", key=str(file), reason="damaged"
             ) from error
-        broken = [name for name, value in stored.items() if not torch.isfinite(value).all()]
+        whole = {name: value.dtype == torch.float32 and torch.isfinite(value).all() for name, value in stored.items()}
+        broken = [name for name in stored if not whole[name]]
         if broken:
-            raise ValueError(f"{file} holds values that are not finite: {broken}; train it again")
+            raise ValueError(f"{file} holds values that are not finite or no float32: {broken}; {AGAIN}")
         found = {name: list(value.shape) for name, value in stored.items()}
         wanted = _shapes(config)
         if found != wanted:

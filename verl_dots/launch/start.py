@@ -113,7 +113,7 @@ def launch(config: DictConfig, checked: bool = False, warm: WarmWorkers | None =
         from verl.trainer.main_ppo import run_ppo
         from verl.utils.device import auto_set_device
 
-        from verl_dots.training.task_runner import DotsTaskRunner, PlacedTaskRunner
+        from verl_dots.training.task_runner import DotsTaskRunner, PlacedTaskRunner, secrets_unseen
 
         auto_set_device(config)
     for name, value in environment.items():
@@ -124,7 +124,7 @@ def launch(config: DictConfig, checked: bool = False, warm: WarmWorkers | None =
         OmegaConf.update(config, "ray_kwargs.ray_init.runtime_env.py_executable", warm.executable, force_add=True)
     runner = PlacedTaskRunner(ray.remote(DotsTaskRunner), config.dots.patience_seconds)
     joined = ray.is_initialized()
-    with run_console(config, said.text):
+    with run_console(config, said.text), secrets_unseen(config):
         try:
             with_patience(lambda: run_ppo(config, task_runner_class=runner), ray.is_initialized)
         finally:

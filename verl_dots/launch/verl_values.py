@@ -28,6 +28,7 @@ KINDS: dict[type, Rule] = {
 }
 NOT_NEGATIVE = optional(at_least(0))
 ABSENT = object()
+VARIABLES = "ray_kwargs.ray_init.runtime_env.env_vars"
 UNSET = re.compile(r"Missing mandatory value: (\S+)")
 WAYS_TO_SET = {
     "actor_rollout_ref.rollout.name": "choose vllm or sglang; device=cpu, for a machine without a GPU, sets hf",
@@ -50,6 +51,7 @@ def check_values(config: DictConfig) -> None:
         elif _is_given(config, key):  # as ???, which stands for a value that is yet to be set
             raise ConfigError(f"{key} is not set: {rule.words}", key=key, reason="missing")
     _check_types(config, "")
+    _check_variables(OmegaConf.select(config, VARIABLES))
 
 
 @contextmanager
@@ -65,6 +67,16 @@ def resolving() -> Iterator[None]:
         key = error.full_key or ""
         words = f"{key or 'the config'}: cannot be resolved: {str(error).splitlines()[0]}; name a key that is there"
         raise ConfigError(words, key=key, reason="unknown") from error
+
+
+def _check_variables(given: Any) -> None:
+    """Ray would refuse these too, and tell the value, which may be a secret."""
+    if given is not None and not isinstance(given, DictConfig):
+        raise ConfigError(f"{VARIABLES} is of type {type(given).__name__}: {GROUP.words}", key=VARIABLES, reason="type")
+    for name, value in (given or {}).items():
+        if not isinstance(value, str):
+            words = f"is of type {type(value).__name__}: must be a text; put it in quotes: {name}='\"VALUE\"'"
+            raise ConfigError(f"{VARIABLES}.{name} {words}", key=f"{VARIABLES}.{name}", reason="type")
 
 
 def _is_given(config: DictConfig, key: str) -> bool:

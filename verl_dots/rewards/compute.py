@@ -15,13 +15,14 @@ A source that is not in the dict is scored by verl's own function, if verl knows
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from functools import partial
 from typing import Any
 
 from verl_dots.rewards import by_verl, exact, mathematics
+
+LONGEST_SECONDS = 10**6
 
 
 @dataclass(frozen=True)
@@ -35,8 +36,9 @@ class ScoringOptions:
 
     def __post_init__(self):
         seconds, workers = self.math_timeout_seconds, self.math_workers
-        if not _is_number(seconds) or not 0 < seconds < math.inf:
-            raise ValueError(f"math_timeout_seconds={seconds!r}: must be a number of seconds above 0")
+        if not _is_number(seconds) or not 0 < seconds <= LONGEST_SECONDS:
+            words = f"must be a number of seconds above 0 and at most {LONGEST_SECONDS}"
+            raise ValueError(f"math_timeout_seconds={seconds!r}: {words}")
         if not _is_number(workers) or workers != int(workers) or workers < 1:
             raise ValueError(f"math_workers={workers!r}: must be a whole number of 1 or more")
 

@@ -1,14 +1,35 @@
 """The remote task that builds and runs the trainer: verl's, with our trainers in its process."""
 
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Self
 
 import ray
 from omegaconf import DictConfig, OmegaConf
 from ray.exceptions import GetTimeoutError
+from verl.trainer import main_ppo
 from verl.trainer.main_ppo import TaskRunnerV1
 
 from verl_dots.bridge.trainer.patience import ADVICE, Patience, WaitError
-from verl_dots.secrets import hidden
+from verl_dots.secrets import hidden, secret_values, without
+
+
+@contextmanager
+def secrets_unseen(config: DictConfig) -> Iterator[None]:
+    """While verl starts Ray, what it prints hides the secrets of `ray_kwargs`: it prints all that Ray starts with."""
+    given = config.get("ray_kwargs") or OmegaConf.create({})
+    plain = (OmegaConf.to_container(given, resolve=resolve) for resolve in (False, True))
+    values = [text for one in plain for text in secret_values(one)]
+
+    def masked(*words: Any) -> None:
+        sys.stdout.write(without(" ".join(map(str, words)), values) + "\n")
+
+    main_ppo.print = masked  # in place of the builtin, in this module alone
+    try:
+        yield
+    finally:
+        del main_ppo.print
 
 
 class DotsTaskRunner(TaskRunnerV1.__ray_metadata__.modified_class):
