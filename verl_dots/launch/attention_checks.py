@@ -17,7 +17,7 @@ logger = logging.getLogger(__name__)
 KEY = "actor_rollout_ref.model.override_config.attn_implementation"
 SCRIPT = "scripts/flash_attn.sh"  # of a checkout: verl's wheel, or a build that the memory has room for
 # Both as that script has them.
-VERSION, WHEELHOUSE = "2.8.3", "https://verl-project.github.io/verl-wheelhouse/simple/"
+VERSION, WHEELHOUSE = "2.8.3", "https://verl-project.github.io/verl-wheelhouse/cu130/torch2.11/simple/"
 
 
 def install_command(root: Path) -> str:
