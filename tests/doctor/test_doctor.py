@@ -5,7 +5,8 @@ import json
 import pytest
 
 from tests.launches import train
-from verl_dots.doctor.__main__ import main
+from verl_dots.doctor import model
+from verl_dots.doctor.__main__ import _parse, asked, main
 
 COMMAND = "verl_dots.doctor"
 
@@ -22,6 +23,33 @@ COMMAND = "verl_dots.doctor"
 def test_what_cannot_be_read_or_written_is_refused_at_once(arguments, tmp_path, capsys, own_environment):
     assert main([*arguments, "--work", str(tmp_path)]) == 2
     assert capsys.readouterr().err.startswith("doctor: ")
+
+
+@pytest.mark.parametrize(
+    ("method", "variables", "settled"),
+    [
+        ("dots_rr", {}, "PREDICTOR=online"),
+        ("grpo", {}, ""),  # it has no predictor
+        ("dots_rr", {"PREDICTOR": "online"}, ""),
+        ("dots_rr", {"PREDICTOR": "none"}, ""),  # which `recipe` refuses
+    ],
+)
+def test_a_variable_that_a_run_would_need_is_told_of(
+    method, variables, settled, tmp_path, monkeypatch, own_environment
+):
+    monkeypatch.delenv("PREDICTOR", raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    options = _parse(["--recipe", f"recipes/dots/math-1.5b_math.sh {method}"])
+    context = asked(options, tmp_path)
+    assert context.settled == settled
+    checkpoint = [each for each in context.overrides if each.startswith("dots.difficulty.checkpoint=")]
+    assert checkpoint == (["dots.difficulty.checkpoint=none"] if variables.get("PREDICTOR") == "none" else [])
+    row = model.recipe(context)[0]
+    assert (row.check == "PREDICTOR") == bool(settled)
+    if settled:
+        assert row.outcome == "fail" and "not set" in row.value
+        assert "export PREDICTOR=online" in row.fix and "recipes/dots/predictor.sh" in row.fix
 
 
 def test_words_and_impatience_are_refused(tmp_path):

@@ -1,5 +1,6 @@
 """Find out in minutes whether a run can succeed on this machine.
 
+    export PREDICTOR=online
     python -m verl_dots.doctor --recipe "recipes/dots/math-1.5b_math.sh dots_rr" --quick
     python -m verl_dots.doctor --recipe "recipes/dots/math-1.5b_math.sh dots_rr"
     python -m verl_dots.doctor --recipe "recipes/dots/math-1.5b_math.sh dots_rr" --all --json doctor.json
@@ -44,7 +45,8 @@ from verl_dots.terminal import errors, output
 from verl_dots.training import origin
 
 ON_GPUS, ON_CPU = "recipes/dots/math-1.5b_math.sh grpo", "recipes/cpu/grpo.sh"
-SETTLED = {"PREDICTOR": "online"}  # where the user has not said; it needs no file
+PREDICTOR, WITHOUT_FILES = "PREDICTOR", "online"
+CHECKPOINT = "dots.difficulty.checkpoint="  # of the paper's predictor, which a recipe takes where PREDICTOR is not set
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -101,10 +103,10 @@ def asked(options: argparse.Namespace, work: Path) -> Context:
     if not path.is_file():
         raise RecipeError(f"--recipe: there is no {path}; recipes/README.md names them")
     model = {"MODEL": options.model} if options.model else {}
-    given = overrides_of(path, *words, **_unset(SETTLED), **model)
+    given, settled = _given(path, words, model)
     # A recipe names its device itself, or is for GPUs.
     more = [override for override in options.overrides if override not in given]
-    context = Context(str(work), recipe, (*given, *more), 0)
+    context = Context(str(work), recipe, (*given, *more), 0, settled)
     prepare_environment(context.cpu)
     logging.basicConfig(level=logging.WARNING)
     if model or not cpu or options.recipe:
@@ -123,8 +125,16 @@ def _gpus(context: Context) -> int:
     return min(torch.cuda.device_count(), context.config.trainer.n_gpus_per_node)
 
 
-def _unset(variables: dict[str, str]) -> dict[str, str]:
-    return {name: value for name, value in variables.items() if name not in os.environ}
+def _given(recipe: Path, words: Sequence[str], model: Mapping[str, str]) -> tuple[list[str], str]:
+    """The overrides of a recipe, and NAME=VALUE of the variable that had to be set for them.
+
+    A run would be refused without it. The other checks can look at the recipe all the same.
+    """
+    own = overrides_of(recipe, *words, **model)
+    folders = [override.removeprefix(CHECKPOINT) for override in own if override.startswith(CHECKPOINT)]
+    if PREDICTOR in os.environ or all((ROOT / folder).is_dir() for folder in folders):
+        return own, ""
+    return overrides_of(recipe, *words, **model, PREDICTOR=WITHOUT_FILES), f"{PREDICTOR}={WITHOUT_FILES}"
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:

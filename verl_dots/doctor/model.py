@@ -19,11 +19,16 @@ MOST_DIFFERENCE = 0.02  # of outputs and gradients in bf16, as a share of the gr
 def recipe(context: Context) -> list[Row]:
     """Whether a run would be accepted, data included."""
     check, limit = f"recipe {context.recipe}", "accepted"
+    rows = []
+    if context.settled:
+        name, _, value = context.settled.partition("=")
+        fix = f"export {context.settled}, or make the paper's predictor: bash recipes/dots/predictor.sh"
+        rows = [judged(name, False, f"not set; the doctor looks at the recipe with {value}", "set", fix)]
     try:
         validate(context.config)
     except ConfigError as error:
-        return [judged(check, False, str(error), limit, "as it says")]
-    return [judged(check, True, "accepted, data and model included", limit, "")]
+        return [*rows, judged(check, False, str(error), limit, "as it says")]
+    return [*rows, judged(check, True, "accepted, data and model included", limit, "")]
 
 
 def model(context: Context) -> list[Row]:
