@@ -1,14 +1,17 @@
 """The command: what it refuses, and all that `--quick` runs without a GPU, through Ray once."""
 
 import json
+import socket
 
 import pytest
 
 from tests.launches import train
+from verl_dots.config import PRESETS
 from verl_dots.doctor import model
 from verl_dots.doctor.__main__ import _parse, asked, main
 
 COMMAND = "verl_dots.doctor"
+CHANGING = ("all", "e3", "e3_annealing", "e3_short", "e3_temperature")  # presets that set the temperature themselves
 
 
 @pytest.mark.parametrize(
@@ -50,6 +53,21 @@ def test_a_variable_that_a_run_would_need_is_told_of(
     if settled:
         assert row.outcome == "fail" and "not set" in row.value
         assert "export PREDICTOR=online" in row.fix and "recipes/dots/predictor.sh" in row.fix
+
+
+def test_logs_stay_below_the_folder_of_the_call_and_a_refusal_leaves_none(
+    tmp_path, monkeypatch, capsys, own_environment
+):
+    monkeypatch.chdir(tmp_path)
+    assert main(["device=cpu", "no.such.key=1"]) == 2
+    assert list((tmp_path / "runs/doctor").iterdir()) == []
+    assert main(["device=cpu", "--only", "toolchain"]) == 0
+    [work] = (tmp_path / "runs/doctor").iterdir()
+    assert work.name.startswith("20") and f"-{socket.gethostname()}-" in work.name
+    assert (work / "toolchain.log").is_file() and str(work) in capsys.readouterr().err.replace("\n", "")
+    (tmp_path / "file").touch()
+    assert main(["device=cpu", "--work", str(tmp_path / "file/x")]) == 2
+    assert "--work" in capsys.readouterr().err
 
 
 def test_words_and_impatience_are_refused(tmp_path):
@@ -101,7 +119,14 @@ def test_the_quick_checks_pass_on_a_cpu_and_skip_what_needs_a_gpu(tmp_path):
         ("kl", {"KL term", "engine against the trainer, temperature 1.3"}),
         ("life", {"save", "resume", "merge of shards", "evaluate"}),
         ("stages", {"suggested option of sbatch"}),
-        ("preset_all", {"preset all", "preset all: peak memory"}),
+        *(
+            (
+                f"preset_{preset}",
+                {f"preset {preset}", f"preset {preset}: peak memory"}
+                | ({"engine against the trainer, temperature 1.0"} if preset not in CHANGING else set()),
+            )
+            for preset in PRESETS
+        ),
     ],
 )
 def test_a_run_passes(name, wanted, tmp_path):

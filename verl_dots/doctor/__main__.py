@@ -19,6 +19,8 @@ import json
 import logging
 import os
 import shlex
+import shutil
+import socket
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -33,17 +35,18 @@ if __name__ == "__main__":
 
 from hydra.errors import HydraException
 
-from verl_dots.doctor.checks import CHECKS, needed_by
+from verl_dots.doctor.checks import CHECKS, needed_by, seconds_of
 from verl_dots.doctor.context import ROOT, CheckFailed, Context
 from verl_dots.doctor.rows import Row, as_json, table
 from verl_dots.doctor.running import chosen, run_check
 from verl_dots.engines.environment import prepare_environment
-from verl_dots.files import OutputError, holds_json, try_output, write_atomically
+from verl_dots.files import OutputError, holds_json, try_folder, try_output, write_atomically
 from verl_dots.launch.recipes import RecipeError, overrides_of
 from verl_dots.settings import ConfigError
 from verl_dots.terminal import errors, output
 from verl_dots.training import origin
 
+RUNS = Path("runs") / "doctor"
 ON_GPUS, ON_CPU = "recipes/dots/math-1.5b_math.sh grpo", "recipes/cpu/grpo.sh"
 PREDICTOR, WITHOUT_FILES = "PREDICTOR", "online"
 CHECKPOINT = "dots.difficulty.checkpoint="  # of the paper's predictor, which a recipe takes where PREDICTOR is not set
@@ -52,21 +55,25 @@ CHECKPOINT = "dots.difficulty.checkpoint="  # of the paper's predictor, which a 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
     options = _parse(arguments)
-    work = Path(options.work or tempfile.mkdtemp(prefix="verl_dots_doctor_")).absolute()
+    work = None
     try:
-        work.mkdir(parents=True, exist_ok=True)
+        work = _work(options.work)
         if options.json:
             try_output(options.json, option="--json", made=holds_json("counts", "rows"))
         context = asked(options, work)
         about, needed = about_of(context, options), needed_by(context)
     except (RecipeError, ConfigError, HydraException, OutputError, CheckFailed, OSError) as error:
         errors().print(f"doctor: {error}")
+        if work and not options.work:
+            shutil.rmtree(work, ignore_errors=True)  # who is refused leaves nothing behind
         return 2
     console = output()
+    errors().print(f"doctor: logs and runs in {work}")
     rows: list[Row] = []
     for check in chosen(CHECKS, options.only, options.level, needed):
-        errors().print(f"doctor: {check.name}, at most {check.seconds * options.patience:.0f} s")
-        rows += run_check(replace(check, seconds=int(check.seconds * options.patience)), context)
+        seconds = int(seconds_of(check, context) * options.patience)
+        errors().print(f"doctor: {check.name}, at most {seconds} s")
+        rows += run_check(replace(check, seconds=seconds), context)
         if options.json:  # what is known so far, should the rest be ended
             _write(options.json, rows, about)
     console.print(f"{context.recipe}: {context.model}, rollouts by {context.engine}; logs in {work}")
@@ -74,6 +81,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     counts = as_json(rows)["counts"]
     console.print(", ".join(f"{count} {outcome}" for outcome, count in counts.items()))
     return int(counts["fail"] > 0)
+
+
+def _work(given: str | None) -> Path:
+    """The folder for logs and runs: on a node of a cluster one for temporary files would end with the job.
+
+    Raises:
+        OutputError: nothing can be written there.
+    """
+    place = Path(given) if given else RUNS
+    try_folder(place, f"--work {place}")
+    place.mkdir(parents=True, exist_ok=True)
+    if given:
+        return place.absolute()
+    began = datetime.now(UTC).strftime("%Y-%m-%dT%H%M%S")
+    return Path(tempfile.mkdtemp(prefix=f"{began}-{socket.gethostname()}-", dir=place)).absolute()
 
 
 def _write(file: Path, rows: Sequence[Row], about: Mapping[str, Any]) -> None:
@@ -160,7 +182,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         help="these checks alone (default: by the level): " + " ".join(check.name for check in CHECKS),
     )  # fmt: skip
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the rows there, too (default: nowhere)")
-    parser.add_argument("--work", metavar="FOLDER", help="for logs and runs (default: a new one for temporary files)")
+    parser.add_argument("--work", metavar="FOLDER", help=f"for logs and runs (default: a new one below {RUNS})")
     parser.add_argument(
         "--patience", type=float, default=1.0, metavar="X", help="multiplies every time limit (default: %(default)s)"
     )

@@ -26,6 +26,7 @@ def environment() -> dict[str, str]:
 
 
 QUESTIONS = 512
+STEPS = 3  # of a run that trains
 
 
 class CheckFailed(RuntimeError):

@@ -39,6 +39,11 @@ def has_flash_attention() -> bool:
     return find_spec("flash_attn") is not None
 
 
+def needs_flash_attention(config: DictConfig) -> bool:
+    """Whether a run on GPUs cannot do without flash-attn."""
+    return attention_of(config).startswith("flash_attention") or has_critic(config)
+
+
 def check_attention(config: DictConfig) -> None:
     """Refuse a run on GPUs that would miss flash-attn in a worker, and warn of one that does without.
 
