@@ -8,8 +8,9 @@
 # Without it `+actor_rollout_ref.model.override_config.attn_implementation=sdpa` trains, but for a critic.
 set -euo pipefail
 VERSION=2.8.3
-# verl's wheelhouse: built for CUDA 13, torch 2.11, CPython 3.12 on x86-64, as verl 0.9.1's pyproject.toml names it.
-WHEELHOUSE=${WHEELHOUSE:-https://verl-project.github.io/verl-wheelhouse/simple/}
+# verl's wheelhouse: built for CUDA 13, torch 2.11, CPython 3.12 on x86-64. Each torch has an index of its own, with the
+# same names and versions; the index that names no torch is of verl's newest.
+WHEELHOUSE=${WHEELHOUSE:-https://verl-project.github.io/verl-wheelhouse/cu130/torch2.11/simple/}
 JOB_GB=10  # the most that a compiler takes which works on two architectures at once
 
 memory_limits() {  # bytes that are available here, and that each control group around this process may have
@@ -47,6 +48,8 @@ wheel() {  # install it; else tell why there is none, with the last words of wha
     if said=$("${pip[@]}" --only-binary=:all: --index-url "$WHEELHOUSE" "flash-attn==$VERSION" 2>&1); then
         said=$(installed 2>&1) && return
         echo "  the wheel of $WHEELHOUSE does not work with this torch: ${said##*$'\n'}" >&2
+        # A start would count on what is installed.
+        python -m pip uninstall --disable-pip-version-check --quiet --yes flash-attn >&2 || true
         return 1
     fi
     # Of a place that it cannot reach pip says in the end, too, that no distribution matches.

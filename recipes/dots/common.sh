@@ -13,6 +13,14 @@ source "$(dirname "${BASH_SOURCE[0]}")/../common.sh"
 STEPS=${STEPS:-60}
 VALIDATION=${VALIDATION:-gsm8k_test math500 minerva olympiadbench}
 
+check_predictor() {  # before anything starts; a command that is only told needs no files
+    [ -d "$PREDICTOR" ] || [ -n "${DRY_RUN:-}${NOTHING_STARTS:-}" ] || {
+        echo "$SETTING.sh: PREDICTOR=$PREDICTOR is no folder here; set PREDICTOR=online for this project's predictor," \
+            "which needs no file, or make the paper's by recipes/dots/predictor.sh and name its folder" >&2
+        exit 2
+    }
+}
+
 dots() {  # dots MODEL TRAIN RESPONSE_LENGTH METHOD [OVERRIDE ...]
     local model=$1 train=$2 response=$3 settings=()
     shift 3
@@ -22,6 +30,7 @@ dots() {  # dots MODEL TRAIN RESPONSE_LENGTH METHOD [OVERRIDE ...]
             actor_rollout_ref.actor.loss_agg_mode=seq-mean-token-mean) ;;
         dots | dots_rr | dots_rr_code)
             if [ "${PREDICTOR:=predictors/dots}" != online ]; then
+                check_predictor
                 settings=(dots.difficulty.predictor=attention dots.difficulty.checkpoint="$PREDICTOR"
                     dots.difficulty.backbone="${BACKBONE:-Qwen/Qwen2.5-Math-1.5B-Instruct}")
             fi ;;

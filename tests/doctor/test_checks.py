@@ -1,18 +1,26 @@
 """What the checks make of what they find; each part without a run."""
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from omegaconf import OmegaConf
 from packaging.requirements import Requirement
+from ray._private.utils import resolve_object_store_memory
 
-from verl_dots.doctor import control_groups, hardware, launching, life, rows, running, software
-from verl_dots.doctor.checks import CHECKS, needed_by
-from verl_dots.doctor.context import Context
+from scripts.reproduce.cluster import read_rows
+from tests.launches import ROOT, environment
+from verl_dots.doctor import control_groups, engine, hardware, launching, life, model, rows, running, software
+from verl_dots.doctor.checks import CHECKS, needed_by, seconds_of
+from verl_dots.doctor.context import CheckFailed, Context
 from verl_dots.doctor.footprint import Footprint
 from verl_dots.doctor.running import Check, chosen, run_check
 from verl_dots.doctor.stage_memory import Watched
+from verl_dots.doctor.step_seconds import TABLE, step_seconds
+from verl_dots.launch import attention_checks
 from verl_dots.sizes import GB
 
 CONTEXT = Context(work="", recipe="r", overrides=("device=cpu",), gpus=0)
@@ -91,20 +99,152 @@ def test_packages_that_do_not_fit_are_named():
 
 def test_a_build_without_cuda_has_no_toolkit_and_no_driver_to_name(monkeypatch):
     monkeypatch.setattr("torch.version.cuda", None)
-    assert software._toolkit().outcome == "skipped"
+    assert software._toolkit(CONTEXT).outcome == "skipped"
     driver = software._driver()
-    assert (driver.outcome, driver.fix) == ("fail", "bash scripts/install_gpu.sh") and "no CUDA" in driver.value
+    assert driver.outcome == "fail" and "no CUDA" in driver.value
+    assert "activate" in driver.fix and "VENV=.venv-gpu bash scripts/install_gpu.sh" in driver.fix
 
 
-def test_packages_that_are_missing_are_installed_by_the_script_of_the_engine(monkeypatch):
+@pytest.fixture
+def driver_of(tmp_path):
+    """The row of a machine with such a libcuda, which is compiled, and such an nvidia-smi."""
+    tool = tmp_path / "nvidia-smi"
+    tool.write_text("#!/bin/sh\necho 535.104.05\n")
+    tool.chmod(0o755)
+
+    def row(version: int | None, status: int = 0, build: str = "13.0") -> rows.Row:
+        if version:
+            made = ["-shared", "-x", "c", "-", "-o", str(tmp_path / "libcuda.so.1")]
+            text = f"int cuInit(int f) {{ return {status}; }} "
+            text += f"int cuDriverGetVersion(int *n) {{ *n = {version}; return 0; }}"
+            subprocess.run(["gcc", *made], input=text, text=True, check=True)
+        program = "import dataclasses, json, torch; from verl_dots.doctor import software; "
+        program += f"torch.version.cuda = {build!r}; print(json.dumps(dataclasses.asdict(software._driver())))"
+        paths = {"PATH": f"{tmp_path}:/usr/bin:/bin", "LD_LIBRARY_PATH": str(tmp_path)}
+        done = subprocess.run([sys.executable, "-c", program], env=environment(**paths), text=True, capture_output=True)
+        return rows.Row(**json.loads(done.stdout.splitlines()[-1]))
+
+    return row
+
+
+@pytest.mark.parametrize(
+    ("version", "status", "build", "outcome", "told"),
+    [
+        (13000, 0, "13.0", "pass", "CUDA 13.0; driver 535.104.05"),  # compatibility libraries, as in our images
+        (13000, 100, "13.0", "pass", "CUDA 13.0; driver 535.104.05"),  # no GPU here, which another row tells
+        (12020, 0, "13.0", "fail", "CUDA 12.2; driver 535.104.05"),
+        (12020, 0, "12.8", "pass", "CUDA 12.2; driver 535.104.05"),  # of one major version all fit
+        (13000, 804, "13.0", "fail", "this GPU is not served by CUDA's compatibility libraries"),
+        (13000, 803, "13.0", "fail", "its driver is too old for it"),
+        (None, 0, "13.0", "fail", "no libcuda.so.1; driver 535.104.05"),
+    ],
+)
+def test_what_the_loaded_libcuda_offers_counts_and_not_the_drivers_number(
+    driver_of, version, status, build, outcome, told
+):
+    row = driver_of(version, status, build)
+    assert (row.check, row.outcome) == ("driver", outcome) and told in row.value, row
+    assert row.limit == ("CUDA 13; a driver of 580 has it" if build == "13.0" else "CUDA 12; a driver of 525 has it")
+    assert ("recipes/containers" in row.fix) == (outcome == "fail" and version is not None)
+
+
+FLASH, SDPA = (f"+{attention_checks.KEY}={name}" for name in ("flash_attention_2", "sdpa"))
+
+
+@pytest.mark.usefixtures("cpu_environment")
+@pytest.mark.parametrize(
+    ("overrides", "toolkit", "attention"),
+    [
+        ((SDPA,), "warning", "warning"),
+        ((FLASH,), "fail", "fail"),
+        ((SDPA, "algorithm.adv_estimator=gae"), "fail", "fail"),
+    ],
+)
+def test_without_flash_attention_a_recipe_that_does_without_it_is_warned(
+    overrides, toolkit, attention, tmp_path, monkeypatch
+):
+    for module in (attention_checks, model, software):
+        monkeypatch.setattr(module, "has_flash_attention", lambda: False)
+    monkeypatch.setattr("torch.version.cuda", "13.0")
+    monkeypatch.setenv("PATH", str(tmp_path))  # no nvcc
+    tiny = f"actor_rollout_ref.model.path={Context(str(tmp_path), '', (), 0).tiny_model()}"
+    context = Context(str(tmp_path), "r", (tiny, "actor_rollout_ref.rollout.name=vllm", *overrides), 1)
+    [row] = model.attention(context)
+    assert (row.check, row.outcome) == ("flash-attn", attention) and ("installed" in row.value or "critic" in row.value)
+    assert "flash_attn.sh" in row.fix
+    row = software._toolkit(context)
+    assert (row.check, row.outcome) == ("CUDA toolkit", toolkit) and "no nvcc" in row.value and "nvcc" in row.fix
+
+
+@pytest.mark.parametrize("free", [8 * GB, 32 * GB, 128 * GB, 1000 * GB])
+def test_with_as_much_of_dev_shm_rays_store_is_in_it_and_with_less_it_is_not(free, monkeypatch):
+    least = hardware.least_shared(free)
+    assert least == {8: 2.4, 32: 9.6, 128: 10, 1000: 10}[free // GB] * GB
+    for shared in (least, 2 * least, 64 * GB, 500 * GB):
+        monkeypatch.setattr("ray._private.utils.get_shared_memory_bytes", lambda shared=shared: shared)
+        assert resolve_object_store_memory(free) <= shared
+    monkeypatch.setattr("ray._private.utils.get_shared_memory_bytes", lambda: least - 1)
+    assert resolve_object_store_memory(free) > least - 1
+
+
+def test_the_limit_of_three_steps_follows_the_table_of_hours():
+    """133 h of 87 steps: 3 x 1.5 x 133 x 3,600 / 87 + 1,200."""
+    stages = next(check for check in CHECKS if check.name == "stages")
+    limits = {
+        recipe: seconds_of(stages, Context("", recipe, (), 4))
+        for recipe in ("recipes/dash/3b.sh grpo", f"{ROOT}/recipes/dash/3b.sh grpo", "recipes/dash/3b.sh multi",
+                       "recipes/adarft/7b_easy.sh adarft", "recipes/cpu/grpo.sh", "own.sh")
+    }  # fmt: skip
+    assert list(limits.values()) == [25966, 25966, 25966, 2314, 1800, 1800]
+    sync = next(check for check in CHECKS if check.name == "sync")
+    assert seconds_of(sync, Context("", "recipes/dash/3b.sh grpo", (), 4)) == 600
+
+
+def test_seconds_of_a_step_are_those_of_the_campaigns_hours():
+    steps = {"dots": 60, "adarft": 100, "e3": 459, "dash": 87}
+    campaign, _ = read_rows(TABLE, None)
+    for row in campaign:
+        for method, hours in row.hours.items():
+            found = step_seconds(f"recipes/{row.recipe}.sh {method}")
+            assert found * steps[row.recipe.split("/")[0]] / 3600 == pytest.approx(hours)
+
+
+def test_what_a_start_refuses_of_the_environment_fails_the_engine_too(tmp_path, monkeypatch, own_environment):
+    """SLURM sets two variables that hide devices, which a start puts right before it looks at the folder."""
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
+    monkeypatch.setenv("ROCR_VISIBLE_DEVICES", "0")
+    monkeypatch.setenv("RAY_TMPDIR", "/no/such/folder")
+    with pytest.raises(CheckFailed, match="RAY_TMPDIR=/no/such/folder: there is no such folder") as failed:
+        engine.engine(Context(str(tmp_path), "r", ("device=cpu",), 0))
+    assert failed.value.fix and "ROCR_VISIBLE_DEVICES" not in os.environ
+
+
+def test_packages_that_are_missing_are_installed_by_the_lock_of_the_engine(monkeypatch):
     monkeypatch.setattr(software, "requirements", lambda extra: [Requirement("no-such-package==1")])
     monkeypatch.setattr(Context, "engine", property(lambda context: context.recipe))
     found = {
         name: software.versions(Context("", name, ("device=cpu",) if name == "hf" else (), 0))[0].fix
         for name in ("hf", "vllm", "sglang")
     }
-    script = "bash scripts/install_gpu.sh"
-    assert found == {"hf": "pip install -e .", "vllm": script, "sglang": f"LOCK=sglang {script}"}
+    lock = "pip install --no-deps -r recipes/locks"
+    assert found == {
+        "hf": "pip install --constraint recipes/locks/cpu.txt --editable .",
+        "vllm": f"{lock}/gpu.txt", "sglang": f"{lock}/sglang.txt",
+    }  # fmt: skip
+
+
+def test_packages_of_a_lock_that_are_absent_are_told_on_gpus_where_all_of_it_is_installed(tmp_path, monkeypatch):
+    lock = tmp_path / "recipes/locks/gpu.txt"
+    lock.parent.mkdir(parents=True)
+    lock.write_text("no-such-package==1\nother-machine==1 ; platform_machine == 'none'\n")
+    monkeypatch.setattr(software, "ROOT", tmp_path)
+    monkeypatch.setattr(software, "lock_of", lambda context: lock)
+    monkeypatch.setattr(Context, "engine", property(lambda context: "vllm"))
+    outcomes = {}
+    for device, overrides in (("cpu", ("device=cpu",)), ("cuda", ())):
+        row = software.versions(Context("", "r", overrides, 0))[1]
+        outcomes[device] = (row.outcome, row.value)
+    assert outcomes == {"cpu": ("pass", "0 fit"), "cuda": ("fail", "no-such-package==1 is missing")}
 
 
 def test_questions_are_told_of_where_they_stay(tmp_path, capfd):

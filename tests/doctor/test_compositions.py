@@ -10,7 +10,7 @@ from verl_dots.doctor import launching, life, runs
 from verl_dots.doctor.checks import CHECKS
 from verl_dots.doctor.context import CheckFailed, Context
 from verl_dots.doctor.engine import engine_overrides
-from verl_dots.launch import attention_checks
+from verl_dots.launch import attention_checks, machine_checks
 from verl_dots.launch.compose import compose
 from verl_dots.launch.machine_checks import check_machine
 from verl_dots.launch.recipes import overrides_of
@@ -59,9 +59,17 @@ def composed(monkeypatch) -> list[list[str]]:
     return found
 
 
+def machine_with(gpus: int, monkeypatch) -> None:
+    """This machine as one with GPUs and packages for them, where there are none. Nothing of them is used here."""
+    monkeypatch.setattr("torch.cuda.device_count", lambda: gpus)
+    if gpus:
+        monkeypatch.setattr("torch.version.cuda", "13.0")
+        monkeypatch.setattr(machine_checks, "is_installed", lambda name: name == "vllm")
+
+
 @pytest.mark.parametrize(("gpus", "flash_attention"), [(0, False), (1, False), (8, True)])
 def test_every_run_is_accepted(gpus, flash_attention, work, composed, monkeypatch):
-    monkeypatch.setattr("torch.cuda.device_count", lambda: gpus)
+    machine_with(gpus, monkeypatch)
     for module in (attention_checks, launching, runs):
         monkeypatch.setattr(module, "has_flash_attention", lambda: flash_attention)
     context = of_machine(gpus, work)

@@ -1,13 +1,17 @@
 """The command: what it refuses, and all that `--quick` runs without a GPU, through Ray once."""
 
 import json
+import socket
 
 import pytest
 
 from tests.launches import train
-from verl_dots.doctor.__main__ import main
+from verl_dots.config import PRESETS
+from verl_dots.doctor import model
+from verl_dots.doctor.__main__ import _parse, asked, main
 
 COMMAND = "verl_dots.doctor"
+CHANGING = ("all", "e3", "e3_annealing", "e3_short", "e3_temperature")  # presets that set the temperature themselves
 
 
 @pytest.mark.parametrize(
@@ -22,6 +26,48 @@ COMMAND = "verl_dots.doctor"
 def test_what_cannot_be_read_or_written_is_refused_at_once(arguments, tmp_path, capsys, own_environment):
     assert main([*arguments, "--work", str(tmp_path)]) == 2
     assert capsys.readouterr().err.startswith("doctor: ")
+
+
+@pytest.mark.parametrize(
+    ("method", "variables", "settled"),
+    [
+        ("dots_rr", {}, "PREDICTOR=online"),
+        ("grpo", {}, ""),  # it has no predictor
+        ("dots_rr", {"PREDICTOR": "online"}, ""),
+        ("dots_rr", {"PREDICTOR": "none"}, ""),  # which `recipe` refuses
+    ],
+)
+def test_a_variable_that_a_run_would_need_is_told_of(
+    method, variables, settled, tmp_path, monkeypatch, own_environment
+):
+    monkeypatch.delenv("PREDICTOR", raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    options = _parse(["--recipe", f"recipes/dots/math-1.5b_math.sh {method}"])
+    context = asked(options, tmp_path)
+    assert context.settled == settled
+    checkpoint = [each for each in context.overrides if each.startswith("dots.difficulty.checkpoint=")]
+    assert checkpoint == (["dots.difficulty.checkpoint=none"] if variables.get("PREDICTOR") == "none" else [])
+    row = model.recipe(context)[0]
+    assert (row.check == "PREDICTOR") == bool(settled)
+    if settled:
+        assert row.outcome == "fail" and "not set" in row.value
+        assert "export PREDICTOR=online" in row.fix and "recipes/dots/predictor.sh" in row.fix
+
+
+def test_logs_stay_below_the_folder_of_the_call_and_a_refusal_leaves_none(
+    tmp_path, monkeypatch, capsys, own_environment
+):
+    monkeypatch.chdir(tmp_path)
+    assert main(["device=cpu", "no.such.key=1"]) == 2
+    assert list((tmp_path / "runs/doctor").iterdir()) == []
+    assert main(["device=cpu", "--only", "toolchain"]) == 0
+    [work] = (tmp_path / "runs/doctor").iterdir()
+    assert work.name.startswith("20") and f"-{socket.gethostname()}-" in work.name
+    assert (work / "toolchain.log").is_file() and str(work) in capsys.readouterr().err.replace("\n", "")
+    (tmp_path / "file").touch()
+    assert main(["device=cpu", "--work", str(tmp_path / "file/x")]) == 2
+    assert "--work" in capsys.readouterr().err
 
 
 def test_words_and_impatience_are_refused(tmp_path):
@@ -73,7 +119,14 @@ def test_the_quick_checks_pass_on_a_cpu_and_skip_what_needs_a_gpu(tmp_path):
         ("kl", {"KL term", "engine against the trainer, temperature 1.3"}),
         ("life", {"save", "resume", "merge of shards", "evaluate"}),
         ("stages", {"suggested option of sbatch"}),
-        ("preset_all", {"preset all", "preset all: peak memory"}),
+        *(
+            (
+                f"preset_{preset}",
+                {f"preset {preset}", f"preset {preset}: peak memory"}
+                | ({"engine against the trainer, temperature 1.0"} if preset not in CHANGING else set()),
+            )
+            for preset in PRESETS
+        ),
     ],
 )
 def test_a_run_passes(name, wanted, tmp_path):

@@ -7,6 +7,7 @@ import torch
 from omegaconf import OmegaConf
 
 from tests.refusals import refused
+from verl_dots.launch import attention_checks, machine_checks
 from verl_dots.launch.environment import check_temporary_folder, repair_devices
 from verl_dots.launch.machine_checks import check_machine, try_writing
 
@@ -63,7 +64,7 @@ def test_a_folder_is_tried_and_left_as_it_was(tmp_path):
 
 def test_the_folder_of_rays_timeline_must_be_there_before_the_run_whose_end_writes_it(tmp_path, monkeypatch):
     monkeypatch.setenv("RAY_ADDRESS", "10.0.0.1:6379")
-    config = machine(1, default_local_dir=str(tmp_path / "run"))
+    config = machine(1, device="cpu", default_local_dir=str(tmp_path / "run"))
     (tmp_path / "file").write_text("kept")
     for wrong in (tmp_path / "nope" / "x", tmp_path / "file" / "x", tmp_path):
         config.ray_kwargs = {"timeline_json_file": str(wrong)}
@@ -77,11 +78,13 @@ def test_the_folder_of_rays_timeline_must_be_there_before_the_run_whose_end_writ
 
 def machine(gpus: int, nodes: int = 1, **trainer):
     settings = {"device": "cuda", "n_gpus_per_node": gpus, "nnodes": nodes, **trainer}
-    return OmegaConf.create({"trainer": settings, "dots": {"selection": {"enable": False}}})
+    given = {"trainer": settings, "dots": {"selection": {"enable": False}}}
+    return OmegaConf.create({**given, "actor_rollout_ref": {"rollout": {"name": "hf"}}})
 
 
 def test_more_devices_than_there_are_are_refused(monkeypatch):
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    monkeypatch.setattr(torch.version, "cuda", "13.0")
     for there, config, key in (
         (0, machine(8), "trainer.n_gpus_per_node"),
         (2, machine(4), "trainer.n_gpus_per_node"),
@@ -96,11 +99,51 @@ def test_more_devices_than_there_are_are_refused(monkeypatch):
     check_machine(machine(8, nodes=2), train=False)
 
 
+@pytest.mark.parametrize("joined", [False, True])
+def test_packages_of_cpus_are_refused_for_gpus_here_and_in_a_cluster(joined, monkeypatch):
+    """In a job of SLURM a cluster runs already."""
+    if joined:
+        monkeypatch.setenv("RAY_ADDRESS", "10.0.0.1:6379")
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 8)
+    config = machine(8)
+    monkeypatch.setattr(torch.version, "cuda", None)
+    with refused("trainer.device", "machine", torch.__version__, "scripts/install_gpu.sh", "device=cpu"):
+        check_machine(config, train=False)
+    monkeypatch.setattr(torch.version, "hip", "6.4")  # AMD's, which verl names cuda as well
+    check_machine(config, train=False)
+    monkeypatch.setattr(torch.version, "cuda", "13.0")
+    for engine in ("vllm", "sglang"):
+        config.actor_rollout_ref.rollout.name = engine
+        monkeypatch.setattr(machine_checks, "is_installed", lambda name: False)
+        with refused("actor_rollout_ref.rollout.name", "machine", engine, "not installed"):
+            check_machine(config, train=False)
+        monkeypatch.setattr(machine_checks, "is_installed", lambda name, engine=engine: name == engine)
+        check_machine(config, train=False)
+    monkeypatch.undo()
+    assert machine_checks.is_installed("torch") and not machine_checks.is_installed("no_such_package")
+
+
+@pytest.mark.parametrize("joined", [False, True])
+def test_attention_is_asked_for_in_a_cluster_too(joined, monkeypatch):
+    if joined:
+        monkeypatch.setenv("RAY_ADDRESS", "10.0.0.1:6379")
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 8)
+    monkeypatch.setattr(torch.version, "cuda", "13.0")
+    monkeypatch.setattr(attention_checks, "has_flash_attention", lambda: False)
+    config = machine(8)
+    config.actor_rollout_ref.model = {"override_config": {"attn_implementation": "flash_attention_2"}}
+    with refused(attention_checks.KEY, "machine", "flash-attn is not installed"):
+        check_machine(config)
+    check_machine(config, train=False)
+
+
 def test_the_folders_of_a_run_are_tried(tmp_path, monkeypatch):
     monkeypatch.setenv("RAY_ADDRESS", "10.0.0.1:6379")
     (tmp_path / "file").write_text("kept")
     for key, place in (("default_local_dir", "x"), ("rollout_data_dir", ""), ("validation_data_dir", "x")):
-        config = machine(1, **{"default_local_dir": str(tmp_path / "run"), key: str(tmp_path / "file" / place)})
+        config = machine(
+            1, device="cpu", **{"default_local_dir": str(tmp_path / "run"), key: str(tmp_path / "file" / place)}
+        )
         with refused(f"trainer.{key}", "file"):
             check_machine(config)
     config.trainer.validation_data_dir = None

@@ -51,6 +51,29 @@ def test_dots_predicts_by_the_papers_predictor_or_by_this_projects():
     assert not any(key.startswith("dots.difficulty") for key in recipe.given(PREDICTOR="online"))
 
 
+@pytest.mark.parametrize("method", ["dots", "dots_rr", "dots_rr_code", "grpo"])
+def test_a_predictor_that_is_not_there_is_refused_before_anything_starts(method, tmp_path):
+    """No python is started: there is none."""
+    for name in ("bash", "dirname", "basename"):
+        (tmp_path / name).symlink_to(f"/usr/bin/{name}")
+    command = ["/bin/bash", str(RECIPES / "dots/math-1.5b_math.sh"), method]
+
+    def ended(**variables: str) -> tuple[int, str]:
+        done = subprocess.run(command, env={"PATH": str(tmp_path), **variables}, capture_output=True, text=True)
+        return done.returncode, done.stderr
+
+    for given, value in (({}, "predictors/dots"), ({"PREDICTOR": "/none"}, "/none")):
+        status, told = ended(**given)
+        if method == "grpo":  # it has none
+            assert (status, "PREDICTOR" in told) == (127, False), told
+        else:
+            assert status == 2 and told.startswith(f"math-1.5b_math.sh: PREDICTOR={value} is no folder here"), told
+            assert "PREDICTOR=online" in told and "recipes/dots/predictor.sh" in told and told.count("\n") == 1
+    for there in ("online", str(tmp_path)):
+        status, told = ended(PREDICTOR=there)
+        assert (status, "PREDICTOR" in told) == (127, False), told
+
+
 @pytest.mark.parametrize("folder", ["dots", "cpu"])
 def test_an_unknown_ablation_is_refused_with_those_there_are(folder):
     for arguments, told in ((("tou", "1"), "NAME is 'tou'"), ((), "NAME is ''"), (("a=1",), "NAME is 'a=1'")):

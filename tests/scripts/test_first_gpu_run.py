@@ -106,6 +106,17 @@ def test_the_script_is_the_block_of_the_readme():
     assert head.endswith("\nset -euo pipefail") and "&&" not in lines
 
 
+@pytest.mark.parametrize(("given", "gpus"), [({}, 8), ({"GPUS": "4"}, 4), ({"PREDICTOR": "/tmp"}, 8)])
+def test_variables_of_the_user_stand_above_those_of_the_block(given, gpus):
+    variables = {key: value for key, value in environment(DRY_RUN=1).items() if key not in ("GPUS", "PREDICTOR")}
+    runs = "export PREDICTOR=" + SCRIPT.read_text().partition("\nexport PREDICTOR=")[2]
+    done = subprocess.run(["bash", "-ec", runs], cwd=ROOT, env=variables | given, text=True, capture_output=True)
+    assert done.returncode == 0, done.stderr
+    grpo, dots_rr = (shlex.split(line) for line in done.stdout.splitlines())
+    assert f"trainer.n_gpus_per_node={gpus}" in grpo and f"trainer.n_gpus_per_node={gpus}" in dots_rr
+    assert ("dots.difficulty.checkpoint=/tmp" in dots_rr) == ("PREDICTOR" in given)
+
+
 def test_the_block_runs_on_stand_ins_up_to_the_first_gpu(checkout, monkeypatch, cpu_environment):
     variables = environment(
         DRY_RUN=1, HF_HUB_OFFLINE=1, HF_HOME=checkout / "cache", MODEL="model", OMP_NUM_THREADS=1,

@@ -226,7 +226,7 @@ def test_a_wheelhouse_out_of_reach_is_told_from_one_without_a_fitting_wheel(tmp_
 case "$*" in
     --version) echo Python 3.11.7 ;;
     *'import flash_attn'*) printf 'Traceback\nImportError: undefined symbol\n' >&2; exit 1 ;;
-    *'-m pip'*) cat {tmp_path}/said >&2; {"exit 1" if pip else "exit 0"} ;;
+    *'-m pip'*) echo "${{@:3}}" >> {tmp_path}/asked; cat {tmp_path}/said >&2; {"exit 1" if pip else "exit 0"} ;;
 esac
 """)
     python.chmod(0o755)
@@ -235,3 +235,5 @@ esac
     done = subprocess.run(command, env=environment, text=True, capture_output=True)
     assert done.returncode == 1 and told in done.stderr and told_not not in done.stderr, done.stderr
     assert "without a wheel it must be built, which needs the nvcc of CUDA 13" in done.stderr
+    removed = [line for line in asked(tmp_path) if line.startswith("uninstall")]  # what does not work is not left there
+    assert removed == ([] if pip else ["uninstall --disable-pip-version-check --quiet --yes flash-attn"])

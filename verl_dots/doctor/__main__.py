@@ -1,5 +1,6 @@
 """Find out in minutes whether a run can succeed on this machine.
 
+    export PREDICTOR=online
     python -m verl_dots.doctor --recipe "recipes/dots/math-1.5b_math.sh dots_rr" --quick
     python -m verl_dots.doctor --recipe "recipes/dots/math-1.5b_math.sh dots_rr"
     python -m verl_dots.doctor --recipe "recipes/dots/math-1.5b_math.sh dots_rr" --all --json doctor.json
@@ -18,6 +19,8 @@ import json
 import logging
 import os
 import shlex
+import shutil
+import socket
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -32,39 +35,45 @@ if __name__ == "__main__":
 
 from hydra.errors import HydraException
 
-from verl_dots.doctor.checks import CHECKS, needed_by
+from verl_dots.doctor.checks import CHECKS, needed_by, seconds_of
 from verl_dots.doctor.context import ROOT, CheckFailed, Context
 from verl_dots.doctor.rows import Row, as_json, table
 from verl_dots.doctor.running import chosen, run_check
 from verl_dots.engines.environment import prepare_environment
-from verl_dots.files import OutputError, holds_json, try_output, write_atomically
+from verl_dots.files import OutputError, holds_json, try_folder, try_output, write_atomically
 from verl_dots.launch.recipes import RecipeError, overrides_of
 from verl_dots.settings import ConfigError
 from verl_dots.terminal import errors, output
 from verl_dots.training import origin
 
+RUNS = Path("runs") / "doctor"
 ON_GPUS, ON_CPU = "recipes/dots/math-1.5b_math.sh grpo", "recipes/cpu/grpo.sh"
-SETTLED = {"PREDICTOR": "online"}  # where the user has not said; it needs no file
+PREDICTOR, WITHOUT_FILES = "PREDICTOR", "online"
+CHECKPOINT = "dots.difficulty.checkpoint="  # of the paper's predictor, which a recipe takes where PREDICTOR is not set
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
     options = _parse(arguments)
-    work = Path(options.work or tempfile.mkdtemp(prefix="verl_dots_doctor_")).absolute()
+    work = None
     try:
-        work.mkdir(parents=True, exist_ok=True)
+        work = _work(options.work)
         if options.json:
             try_output(options.json, option="--json", made=holds_json("counts", "rows"))
         context = asked(options, work)
         about, needed = about_of(context, options), needed_by(context)
     except (RecipeError, ConfigError, HydraException, OutputError, CheckFailed, OSError) as error:
         errors().print(f"doctor: {error}")
+        if work and not options.work:
+            shutil.rmtree(work, ignore_errors=True)  # who is refused leaves nothing behind
         return 2
     console = output()
+    errors().print(f"doctor: logs and runs in {work}")
     rows: list[Row] = []
     for check in chosen(CHECKS, options.only, options.level, needed):
-        errors().print(f"doctor: {check.name}, at most {check.seconds * options.patience:.0f} s")
-        rows += run_check(replace(check, seconds=int(check.seconds * options.patience)), context)
+        seconds = int(seconds_of(check, context) * options.patience)
+        errors().print(f"doctor: {check.name}, at most {seconds} s")
+        rows += run_check(replace(check, seconds=seconds), context)
         if options.json:  # what is known so far, should the rest be ended
             _write(options.json, rows, about)
     console.print(f"{context.recipe}: {context.model}, rollouts by {context.engine}; logs in {work}")
@@ -72,6 +81,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     counts = as_json(rows)["counts"]
     console.print(", ".join(f"{count} {outcome}" for outcome, count in counts.items()))
     return int(counts["fail"] > 0)
+
+
+def _work(given: str | None) -> Path:
+    """The folder for logs and runs: on a node of a cluster one for temporary files would end with the job.
+
+    Raises:
+        OutputError: nothing can be written there.
+    """
+    place = Path(given) if given else RUNS
+    try_folder(place, f"--work {place}")
+    place.mkdir(parents=True, exist_ok=True)
+    if given:
+        return place.absolute()
+    began = datetime.now(UTC).strftime("%Y-%m-%dT%H%M%S")
+    return Path(tempfile.mkdtemp(prefix=f"{began}-{socket.gethostname()}-", dir=place)).absolute()
 
 
 def _write(file: Path, rows: Sequence[Row], about: Mapping[str, Any]) -> None:
@@ -101,10 +125,10 @@ def asked(options: argparse.Namespace, work: Path) -> Context:
     if not path.is_file():
         raise RecipeError(f"--recipe: there is no {path}; recipes/README.md names them")
     model = {"MODEL": options.model} if options.model else {}
-    given = overrides_of(path, *words, **_unset(SETTLED), **model)
+    given, settled = _given(path, words, model)
     # A recipe names its device itself, or is for GPUs.
     more = [override for override in options.overrides if override not in given]
-    context = Context(str(work), recipe, (*given, *more), 0)
+    context = Context(str(work), recipe, (*given, *more), 0, settled)
     prepare_environment(context.cpu)
     logging.basicConfig(level=logging.WARNING)
     if model or not cpu or options.recipe:
@@ -123,8 +147,16 @@ def _gpus(context: Context) -> int:
     return min(torch.cuda.device_count(), context.config.trainer.n_gpus_per_node)
 
 
-def _unset(variables: dict[str, str]) -> dict[str, str]:
-    return {name: value for name, value in variables.items() if name not in os.environ}
+def _given(recipe: Path, words: Sequence[str], model: Mapping[str, str]) -> tuple[list[str], str]:
+    """The overrides of a recipe, and NAME=VALUE of the variable that had to be set for them.
+
+    A run would be refused without it. The other checks can look at the recipe all the same.
+    """
+    own = overrides_of(recipe, *words, **model)
+    folders = [override.removeprefix(CHECKPOINT) for override in own if override.startswith(CHECKPOINT)]
+    if PREDICTOR in os.environ or all((ROOT / folder).is_dir() for folder in folders):
+        return own, ""
+    return overrides_of(recipe, *words, **model, PREDICTOR=WITHOUT_FILES), f"{PREDICTOR}={WITHOUT_FILES}"
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -150,7 +182,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         help="these checks alone (default: by the level): " + " ".join(check.name for check in CHECKS),
     )  # fmt: skip
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the rows there, too (default: nowhere)")
-    parser.add_argument("--work", metavar="FOLDER", help="for logs and runs (default: a new one for temporary files)")
+    parser.add_argument("--work", metavar="FOLDER", help=f"for logs and runs (default: a new one below {RUNS})")
     parser.add_argument(
         "--patience", type=float, default=1.0, metavar="X", help="multiplies every time limit (default: %(default)s)"
     )

@@ -1,11 +1,16 @@
 """All checks, in the order in which they run: what costs least and explains most comes first."""
 
+import math
+
 from verl_dots.config import PRESETS
-from verl_dots.doctor.context import Context
+from verl_dots.doctor.context import STEPS, Context
 from verl_dots.doctor.running import Check
+from verl_dots.doctor.step_seconds import step_seconds
 from verl_dots.training.parts import has_critic, has_reference
 
 RUN_SECONDS = 600  # of a run of three steps; most of it is the start
+LARGE_START_SECONDS = 1200  # of a recipe's own run: model, engine, a validation and a save
+MARGIN = 1.5  # a step may be longer than the paper's
 
 CHECKS: tuple[Check, ...] = (
     Check("versions", "software.versions", 60),
@@ -32,3 +37,11 @@ def needed_by(context: Context) -> set[str]:
     names = {f"preset_{context.config.dots.preset}"}
     names |= {"critic"} if has_critic(context.config) else set()
     return names | ({"kl"} if has_reference(context.config) else set())
+
+
+def seconds_of(check: Check, context: Context) -> int:
+    """What a check may take. Three steps of a recipe take longer where those of its paper did."""
+    known = step_seconds(context.recipe) if check.name == "stages" else None
+    if known is None:
+        return check.seconds
+    return max(check.seconds, math.ceil(STEPS * MARGIN * known + LARGE_START_SECONDS))

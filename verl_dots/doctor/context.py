@@ -26,6 +26,7 @@ def environment() -> dict[str, str]:
 
 
 QUESTIONS = 512
+STEPS = 3  # of a run that trains
 
 
 class CheckFailed(RuntimeError):
@@ -49,12 +50,14 @@ class Context:
         recipe: as a user names it, with its method.
         overrides: that the recipe and the user give to `verl_dots.main`.
         gpus: of this node that the checks may use; 0 with device=cpu.
+        settled: NAME=VALUE of a variable that the recipe needs and the user has not set; nothing where there is none.
     """
 
     work: str
     recipe: str
     overrides: tuple[str, ...]
     gpus: int
+    settled: str = ""
 
     @property
     def cpu(self) -> bool:

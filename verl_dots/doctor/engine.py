@@ -5,11 +5,13 @@ from collections import Counter
 
 import pyarrow.parquet as pq
 
-from verl_dots.doctor.context import Context
+from verl_dots.doctor.context import CheckFailed, Context
 from verl_dots.doctor.rows import Row, judged
 from verl_dots.generation.generation import RolloutServers
 from verl_dots.launch.compose import compose
+from verl_dots.launch.machine_checks import check_machine
 from verl_dots.rollout.loading import eos_token_ids
+from verl_dots.settings import ConfigError
 
 TEMPERATURES = (0.6, 1.0, 1.3)
 ROLLOUTS = 16  # of one question, at each temperature
@@ -37,9 +39,14 @@ def engine_overrides(context: Context) -> list[str]:
 
 def engine(context: Context) -> list[Row]:
     """Greedy responses alone and in company, three temperatures in one batch, the stop token, and log-probs."""
+    config = compose(engine_overrides(context))
+    try:
+        check_machine(config, train=False)  # as every start does; it puts variables of SLURM's right, too
+    except ConfigError as error:
+        raise CheckFailed(str(error), "as it says") from error
     questions = pq.read_table(context.questions() / "val.parquet").column("prompt").to_pylist()[:COMPANY]
     tiny = str(context.tiny_model())
-    with RolloutServers(compose(engine_overrides(context))) as servers:
+    with RolloutServers(config) as servers:
         prompts = [servers.tokenize(messages) for messages in questions]
         prompts.append(servers.tokenize([{"role": "user", "content": UNCLEAR}]))
         ends = eos_token_ids(tiny, _loaded(tiny))

@@ -1,10 +1,9 @@
 """GPUs, the network between them, and the host's memory, cores and disk, beside what the run needs."""
 
 import os
+import tempfile
 import time
 from pathlib import Path
-
-import psutil
 
 from verl_dots.doctor.context import Context
 from verl_dots.doctor.control_groups import free_cores, free_memory
@@ -17,8 +16,10 @@ from verl_dots.training.disk_space import free_bytes
 H100 = 85 * GB  # of an H100 with 80 GiB
 CPU_RUN = 6 * GB  # RAM of a run of the tiny model, measured on two cores
 INFINIBAND = Path("/sys/class/infiniband")
-# Of Ray's store of objects, as it takes them by itself: share of the RAM, and the most (ray/_private/ray_constants.py).
-STORE_SHARE, MOST_STORE = 0.3, 200 * GB
+# Ray's store takes this share of the free RAM, and of /dev/shm as much as is there. Only where that is below this size
+# the store may be larger than it, and is then on the disk (resolve_object_store_memory in ray/_private/utils.py,
+# determine_plasma_store_config in services.py).
+STORE_SHARE, LEAST_SHARED = 0.3, 10 * GB
 REDUCED = {"nccl": 64 * 2**20, "gloo": 2**20}  # numbers of 4 bytes
 
 
@@ -74,10 +75,10 @@ def network(context: Context) -> list[Row]:
         return [skipped("all-reduce by nccl", f"{ranks} GPU"), _infiniband(context)]
     import torch.multiprocessing as processes
 
-    meeting, found = Path(context.work) / "all_reduce", Path(context.work) / "all_reduce.txt"
-    meeting.unlink(missing_ok=True)
-    processes.spawn(_reduce, args=(ranks, backend, str(meeting), str(found)), nprocs=ranks)
-    total, rate = map(float, found.read_text().split())
+    with tempfile.TemporaryDirectory() as folder:  # torch locks the file, which not every shared disk allows
+        meeting, found = Path(folder) / "all_reduce", Path(folder) / "all_reduce.txt"
+        processes.spawn(_reduce, args=(ranks, backend, str(meeting), str(found)), nprocs=ranks)
+        total, rate = map(float, found.read_text().split())
     right = ranks * (ranks - 1) / 2
     return [
         judged(
@@ -119,6 +120,11 @@ def _infiniband(context: Context) -> Row:
     return judged(check, active > 0, f"{active} of {len(states)} ports are active", "1 or more", fix)
 
 
+def least_shared(free: int) -> int:
+    """Bytes of /dev/shm with which Ray's store of objects is in it, by the free RAM."""
+    return min(LEAST_SHARED, int(STORE_SHARE * free))
+
+
 def host(context: Context) -> list[Row]:
     """RAM, shared memory, cores and disk of this node."""
     config, trainer = context.config, context.config.trainer
@@ -132,7 +138,7 @@ def host(context: Context) -> list[Row]:
         )
     ]  # fmt: skip
     asked = config.ray_kwargs.ray_init.get("object_store_memory")
-    store = asked or min(MOST_STORE, int(STORE_SHARE * psutil.virtual_memory().total))
+    store = asked or least_shared(room)
     shared = free_bytes(Path("/dev/shm"))
     fix = "start the container with --shm-size, or set +ray_kwargs.ray_init.object_store_memory=BYTES"
     rows.append(judged("/dev/shm", shared >= store, f"{shared / GB:.1f} GB are free", f"{store / GB:.1f} GB", fix))

@@ -6,14 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from verl_dots.doctor.context import ROOT, CheckFailed, Context, environment
+from verl_dots.doctor.context import ROOT, STEPS, CheckFailed, Context, environment
 from verl_dots.doctor.stage_memory import Watched, memory_text, watching
 from verl_dots.launch.attention_checks import KEY, has_flash_attention
 from verl_dots.launch.recipes import overrides_of
 from verl_dots.reporting.rows import read_rows
 from verl_dots.reporting.runs import METRICS_FILE
 
-STEPS = 3
 FIX = "see the log; with device=cpu the same preset tells whether the machine or the recipe is at fault"
 
 

@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from verl_dots.data.file_lists import file_list
-from verl_dots.doctor.context import ROOT, CheckFailed, Context, environment
+from verl_dots.doctor.context import ROOT, STEPS, CheckFailed, Context, environment
 from verl_dots.doctor.engine import engine_overrides
 from verl_dots.doctor.footprint import footprint_of
-from verl_dots.doctor.launching import FIX, STEPS, tiny_run, train
+from verl_dots.doctor.launching import FIX, tiny_run, train
 from verl_dots.doctor.rows import Row, judged, skipped
 from verl_dots.doctor.shapes import shape_of
 from verl_dots.doctor.stage_memory import STAGES

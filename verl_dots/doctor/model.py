@@ -3,13 +3,14 @@
 from pathlib import Path
 
 from verl_dots.doctor.context import Context
-from verl_dots.doctor.rows import Row, judged, skipped
+from verl_dots.doctor.rows import Row, judged, skipped, warned
 from verl_dots.files import is_path
 from verl_dots.generation.standalone import load_tokenizer
-from verl_dots.launch.attention_checks import INSTALL, check_attention
+from verl_dots.launch.attention_checks import INSTALL, check_attention, has_flash_attention
 from verl_dots.launch.model_checks import require_model
 from verl_dots.launch.start import validate
 from verl_dots.settings import ConfigError
+from verl_dots.training.parts import attention_of
 
 ROWS = (5, 300, 64, 131)  # lengths of rows that are packed
 HEADS, KEY_HEADS, WIDTH = 12, 2, 128  # of Qwen2.5-1.5B
@@ -19,11 +20,16 @@ MOST_DIFFERENCE = 0.02  # of outputs and gradients in bf16, as a share of the gr
 def recipe(context: Context) -> list[Row]:
     """Whether a run would be accepted, data included."""
     check, limit = f"recipe {context.recipe}", "accepted"
+    rows = []
+    if context.settled:
+        name, _, value = context.settled.partition("=")
+        fix = f"export {context.settled}, or make the paper's predictor: bash recipes/dots/predictor.sh"
+        rows = [judged(name, False, f"not set; the doctor looks at the recipe with {value}", "set", fix)]
     try:
         validate(context.config)
     except ConfigError as error:
-        return [judged(check, False, str(error), limit, "as it says")]
-    return [judged(check, True, "accepted, data and model included", limit, "")]
+        return [*rows, judged(check, False, str(error), limit, "as it says")]
+    return [*rows, judged(check, True, "accepted, data and model included", limit, "")]
 
 
 def model(context: Context) -> list[Row]:
@@ -60,6 +66,9 @@ def attention(context: Context) -> list[Row]:
         if context.cpu:
             return [skipped("flash-attn", "device=cpu: needs a GPU")]
         check_attention(context.config)
+        if not has_flash_attention():
+            takes = f"{context.recipe} has {attention_of(context.config)}, which is slower and needs more memory"
+            return [warned("flash-attn", f"not installed; {takes}", INSTALL)]
         from flash_attn import flash_attn_varlen_func
     except ConfigError as error:
         return [judged("flash-attn", False, str(error), "installed", INSTALL)]

@@ -1,5 +1,6 @@
 """Versions of packages, the driver, and what kernels are compiled with at run time."""
 
+import ctypes
 import re
 import shutil
 import subprocess
@@ -12,12 +13,15 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from verl_dots.doctor.context import ROOT, Context
-from verl_dots.doctor.rows import Row, judged, skipped
-from verl_dots.launch.attention_checks import INSTALL, has_flash_attention
+from verl_dots.doctor.rows import Row, judged, skipped, warned
+from verl_dots.launch.attention_checks import INSTALL, has_flash_attention, needs_flash_attention
+from verl_dots.launch.machine_checks import ENVIRONMENT
 
 # CUDA's major version of a build of torch -> least driver (docs.nvidia.com/deploy/cuda-compatibility, table 1).
-LEAST_DRIVER = {11: (450,), 12: (525,), 13: (580,)}
-INSTALL_ALL = "bash scripts/install_gpu.sh"
+LEAST_DRIVER = {11: 450, 12: 525, 13: 580}
+LIBCUDA = "libcuda.so.1"  # the driver's, or that of CUDA's compatibility libraries
+# CUDA's errors: the driver is too old for compatibility libraries, or the GPU is none that they serve.
+MISMATCHES = {803: "its driver is too old for it", 804: "this GPU is not served by CUDA's compatibility libraries"}
 LOCKS = {"vllm": "gpu", "sglang": "sglang"}  # engine -> lock of recipes/locks
 NAMED = 8  # packages that a row names
 SOURCE = "#include <Python.h>\nint main(void) { return 0; }\n"
@@ -26,14 +30,24 @@ SOURCE = "#include <Python.h>\nint main(void) { return 0; }\n"
 def versions(context: Context) -> list[Row]:
     """Packages beside the requirements of this package and of verl, and beside the lock of the engine."""
     extra = "" if context.cpu else context.engine
-    fix = "pip install -e ." if context.cpu else f"{'LOCK=sglang ' if extra == 'sglang' else ''}{INSTALL_ALL}"
-    rows = [_fit("packages, by verl-dots and verl", requirements(extra), fix)]
     lock = lock_of(context)
+    fix = "pip install -e ." if lock is None else install_command(context, lock)
+    rows = [_fit("packages, by verl-dots and verl", requirements(extra), fix)]
     if lock is None:
         return [*rows, skipped("packages, by the lock", f"there is no lock for {extra or 'a CPU'}")]
-    # What is missing is told above: a build of torch for CPUs leaves CUDA's packages out, which the lock names.
-    there = [each for each in locked(lock.read_text()) if installed(each.name)]
-    return [*rows, _fit("packages, by the lock", there, f"pip install --no-deps -r {lock}")]
+    wanted = locked(lock.read_text())
+    if context.cpu:  # a build of torch for CPUs leaves CUDA's packages out, which the lock names
+        wanted = [each for each in wanted if installed(each.name)]
+    return [*rows, _fit("packages, by the lock", wanted, fix)]
+
+
+def install_command(context: Context, lock: Path) -> str:
+    """How the environment that runs this becomes that of a lock.
+
+    All of a lock for GPUs is installed. On a CPU pip takes what is needed, lest it fetch CUDA's packages.
+    """
+    name = lock.relative_to(ROOT)
+    return f"pip install --constraint {name} --editable ." if context.cpu else f"pip install --no-deps -r {name}"
 
 
 def requirements(extra: str) -> list[Requirement]:
@@ -86,7 +100,7 @@ def installed(name: str) -> str | None:
 
 def toolchain(context: Context) -> list[Row]:
     """The driver, CUDA's compiler, and a C compiler with Python's headers."""
-    return [_compiler(), *([skipped("driver", "device=cpu")] if context.cpu else [_driver(), _toolkit()])]
+    return [_compiler(), *([skipped("driver", "device=cpu")] if context.cpu else [_driver(), _toolkit(context)])]
 
 
 def _compiler() -> Row:
@@ -108,21 +122,34 @@ def _driver() -> Row:
 
     check, build = "driver", torch.version.cuda
     if build is None:
-        return judged(check, False, f"torch {torch.__version__} has no CUDA", "a CUDA build", INSTALL_ALL)
-    least = LEAST_DRIVER.get(int(build.split(".")[0]), (0,))
-    limit = f"{'.'.join(map(str, least))} for CUDA {build}"
+        return judged(check, False, f"torch {torch.__version__} has no CUDA", "a CUDA build", ENVIRONMENT)
+    major = int(build.split(".")[0])
+    limit = f"CUDA {major}; a driver of {LEAST_DRIVER.get(major, '?')} has it"
+    try:
+        library = ctypes.CDLL(LIBCUDA)
+    except OSError:
+        return judged(check, False, f"no {LIBCUDA}; {_driver_version()}", limit, "run this on a node with GPUs")
+    number = ctypes.c_int()
+    library.cuDriverGetVersion(ctypes.byref(number))
+    wrong = MISMATCHES.get(library.cuInit(0))
+    found = f"CUDA {number.value // 1000}.{number.value % 1000 // 10}; {_driver_version()}"
+    good = number.value >= 1000 * major and wrong is None
+    fix = "ask for a newer driver, or use an image of recipes/containers: on data-centre GPUs it does with an older one"
+    return judged(check, good, f"{found}; {wrong}" if wrong else found, limit, fix)
+
+
+def _driver_version() -> str:
+    """What nvidia-smi says of the driver of the system, which compatibility libraries stand above."""
     tool = shutil.which("nvidia-smi")
     if tool is None:
-        return judged(check, False, "no nvidia-smi", limit, "run this on a node with GPUs")
+        return "no nvidia-smi"
     asked = [tool, "--query-gpu=driver_version", "--format=csv,noheader"]
     done = subprocess.run(asked, capture_output=True, text=True, timeout=30)
-    found = re.match(r"(\d+)\.", done.stdout)
-    good = found is not None and (int(found[1]),) >= least
     said = (done.stdout or done.stderr).strip().splitlines()
-    return judged(check, good, said[0] if said else "nothing", limit, "ask the administrator for a newer driver")
+    return f"driver {said[0]}" if said else "nvidia-smi says nothing"
 
 
-def _toolkit() -> Row:
+def _toolkit(context: Context) -> Row:
     """nvcc builds flash-attn; of a build that is there nothing needs it."""
     import torch
 
@@ -133,7 +160,10 @@ def _toolkit() -> Row:
     if tool is None and has_flash_attention():
         return skipped(check, "no nvcc; flash-attn is there, and nothing else is built")
     if tool is None:
-        return judged(check, False, "no nvcc", f"CUDA {wanted}", f"load a module with nvcc, then {INSTALL}")
+        fix = f"load a module with nvcc, then {INSTALL}"
+        if needs_flash_attention(context.config):
+            return judged(check, False, "no nvcc, and no flash-attn", f"CUDA {wanted}", fix)
+        return warned(check, f"no nvcc; {context.recipe} does without flash-attn, which it would build", fix)
     said = subprocess.run([tool, "--version"], capture_output=True, text=True, timeout=30).stdout
     found = re.search(r"release (\d+)\.(\d+)", said)
     good = found is not None and found[1] == wanted

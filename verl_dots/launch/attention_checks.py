@@ -17,7 +17,7 @@ logger = logging.getLogger(__name__)
 KEY = "actor_rollout_ref.model.override_config.attn_implementation"
 SCRIPT = "scripts/flash_attn.sh"  # of a checkout: verl's wheel, or a build that the memory has room for
 # Both as that script has them.
-VERSION, WHEELHOUSE = "2.8.3", "https://verl-project.github.io/verl-wheelhouse/simple/"
+VERSION, WHEELHOUSE = "2.8.3", "https://verl-project.github.io/verl-wheelhouse/cu130/torch2.11/simple/"
 
 
 def install_command(root: Path) -> str:
@@ -37,6 +37,11 @@ INSTALL = install_command(Path(__file__).parents[2])
 def has_flash_attention() -> bool:
     """Whether flash-attn is installed; whether it works is another question, which the doctor asks."""
     return find_spec("flash_attn") is not None
+
+
+def needs_flash_attention(config: DictConfig) -> bool:
+    """Whether a run on GPUs cannot do without flash-attn."""
+    return attention_of(config).startswith("flash_attention") or has_critic(config)
 
 
 def check_attention(config: DictConfig) -> None:

@@ -1,6 +1,8 @@
-"""What a run needs of the machine: devices, and folders that can be written. Asked when it is about to start."""
+"""What a run needs of the machine: devices, packages for them, folders to write. Asked when it is about to start."""
 
 import os
+import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
@@ -12,6 +14,9 @@ from verl_dots.launch.environment import check_temporary_folder, repair_devices
 from verl_dots.settings import ConfigError, require
 
 TIMELINE = "ray_kwargs.timeline_json_file"
+ENGINE = "actor_rollout_ref.rollout.name"
+ENGINES = ("vllm", "sglang")  # whose packages have their names
+ENVIRONMENT = "activate the environment for GPUs; VENV=.venv-gpu bash scripts/install_gpu.sh makes it"
 
 
 def check_machine(config: DictConfig, train: bool = True) -> None:
@@ -21,16 +26,20 @@ def check_machine(config: DictConfig, train: bool = True) -> None:
         train: the run leaves a run folder behind; else it only generates.
 
     Raises:
-        ConfigError: a variable of the environment, more devices than there are, a folder that cannot be written.
+        ConfigError: a variable of the environment, more devices than there are, packages that cannot use them, a folder
+            that cannot be written.
     """
     repair_devices(os.environ)
     init = OmegaConf.select(config, "ray_kwargs.ray_init") or {}
-    if not joins_cluster(init.get("address"), os.environ):
+    joined = joins_cluster(init.get("address"), os.environ)  # then devices and Ray's folder are of other processes
+    if not joined:
         check_temporary_folder(os.environ, init.get("_temp_dir"))
-        if config.trainer.device == "cuda":
+    if config.trainer.device == "cuda":
+        if not joined:
             _check_devices(config)
-            if train:
-                check_attention(config)
+        _check_packages(config)
+        if train:
+            check_attention(config)
     if train:
         for key in _folders(config):
             try_writing(key, OmegaConf.select(config, key))
@@ -77,7 +86,8 @@ def _check_devices(config: DictConfig) -> None:
     import torch
 
     key, wanted, there = "trainer.n_gpus_per_node", config.trainer.n_gpus_per_node, torch.cuda.device_count()
-    rule = "this machine has no GPU that torch sees; set device=cpu to run without, or RAY_ADDRESS to join a cluster"
+    seen = f"this machine has no GPU that torch {torch.__version__} sees"
+    rule = f"{seen}; set device=cpu to run without, or RAY_ADDRESS to join a cluster"
     require(key, wanted, there > 0, rule, "machine")
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     of = f" (CUDA_VISIBLE_DEVICES={visible})" if visible is not None else ""
@@ -85,3 +95,20 @@ def _check_devices(config: DictConfig) -> None:
     nodes = config.trainer.nnodes
     rule = "Ray started here has one node; start it on all nodes and set RAY_ADDRESS, or set trainer.nnodes=1"
     require("trainer.nnodes", nodes, nodes == 1, rule, "machine")
+
+
+def _check_packages(config: DictConfig) -> None:
+    """Refuse packages of a machine without GPUs. Those of a cluster are taken to be the same, as in a job of SLURM."""
+    import torch
+
+    build = torch.version.cuda or torch.version.hip
+    rule = f"torch {torch.__version__} of {sys.prefix} is a build for CPUs; {ENVIRONMENT}, or set device=cpu"
+    require("trainer.device", config.trainer.device, build is not None, rule, "machine")
+    engine = config.actor_rollout_ref.rollout.name
+    rule = f"the package {engine} is not installed in {sys.prefix}; {ENVIRONMENT}"
+    require(ENGINE, engine, engine not in ENGINES or is_installed(engine), rule, "machine")
+
+
+def is_installed(package: str) -> bool:
+    """Whether a package can be found; nothing of it is imported."""
+    return find_spec(package) is not None

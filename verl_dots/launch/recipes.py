@@ -10,6 +10,7 @@ NOTE = """
 python() { [ "$1 $2" != "-m verl_dots.main" ] || printf '%s\\0' "${@:3}"; }
 exec() { "$@"; exit; }
 export -f python exec
+export NOTHING_STARTS=yes  # to the recipes: what a run would read need not be there
 builtin exec bash "$@"
 """
 
