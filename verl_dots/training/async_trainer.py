@@ -160,7 +160,7 @@ class AsyncTrainer(DotsTrainer):
     # --- checkpoints -----------------------------------------------------------------------------------------
 
     def give_up_step(self) -> None:
-        """What the step had taken, brought with it or not yet asked for is no longer in flight, nor in the queue."""
+        """What the step had taken, brought with it or failed to ask for is no longer in flight, nor in the queue."""
         super().give_up_step()
         there = prompts_there()
         self.in_flight.take([uid for uid in self.in_flight if uid not in there])
