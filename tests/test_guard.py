@@ -21,7 +21,7 @@ from verl_dots.guard import guarded, tell
 guard.GRACE_SECONDS = 0.3
 guarded("work", "the same command continues")
 
-import pathlib, signal, subprocess, time
+import os, pathlib, signal, subprocess, threading, time
 folder, status, stops = pathlib.Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3] == "stops"
 sleeper = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(600)"
 daemon = subprocess.Popen(["sh", "-c", f'{sys.executable} -c "{sleeper}" & echo $! > {folder}/partial'])
@@ -35,6 +35,16 @@ while time.monotonic() < deadline and not (folder / "go").exists():
         tell(resumes="the same command resumes from step 3")
         sys.exit(status)
     time.sleep(0.02)
+if (folder / "short").exists():
+    threading.Thread(target=os._exit, args=[status]).start()
+    time.sleep(60)
+if (folder / "forks").exists() and os.fork() == 0:
+    sys.exit(0)
+if (folder / "forks").exists():
+    os.wait()
+    os._exit(status)
+if (folder / "raises").exists():
+    raise ValueError("told")
 tell(complete=True)
 sys.exit(status)
 """
@@ -131,3 +141,21 @@ def test_a_command_that_is_killed_is_named(tmp_path):
     child = next(p for p in psutil.Process(work.process.pid).children() if p.pid != work.daemon)
     child.kill()
     assert work.end() == (137, "work: the process died of SIGKILL; the same command continues\n")
+
+
+@pytest.mark.parametrize("how", ["short", "forks"])
+@pytest.mark.parametrize(("status", "expected"), [(1, 1), (7, 7), (0, 1)])
+def test_a_command_that_a_function_ends_without_a_word_is_told_of(tmp_path, how, status, expected):
+    (tmp_path / how).touch()
+    work = Work(tmp_path, status)
+    (tmp_path / "go").touch()
+    told = f"the process ended itself with status {status}, as os._exit() in a function of yours does"
+    assert work.end() == (expected, f"work: {told}; the same command continues\n")
+
+
+def test_a_command_that_has_said_why_it_ends_is_left_its_words(tmp_path):
+    (tmp_path / "raises").touch()
+    work = Work(tmp_path)
+    (tmp_path / "go").touch()
+    status, text = work.end()
+    assert status == 1 and text.endswith("ValueError: told\n") and "ended itself" not in text

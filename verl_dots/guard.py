@@ -15,6 +15,7 @@ SIGKILL         the kernel kills the child, too; Ray's daemons follow it in the 
 Whatever is left of the child's processes once it has ended is ended, too.
 """
 
+import atexit
 import contextlib
 import ctypes
 import json
@@ -65,6 +66,13 @@ def guarded(name: str, resumes: str) -> None:
     if os.getppid() != parent:  # it died before the line above
         sys.exit(128 + signal.SIGKILL)
     _channel.append(writing)
+    atexit.register(_leave, os.getpid())
+
+
+def _leave(child: int) -> None:
+    """Tell that the interpreter comes to its end, as it does after any error; os._exit() knows no such end."""
+    if os.getpid() == child:  # a fork of it may end like this, too
+        tell(left=True)
 
 
 def adopt_orphans() -> None:
@@ -82,7 +90,7 @@ def tell(**facts: str | bool) -> None:
 
     Args:
         facts: `stop_file` (SIGTERM makes it; empty for none), `resumes` (in place of that of `guarded`), `complete`
-            (all work is done).
+            (all work is done), `left` (the interpreter has come to its end).
     """
     for channel in _channel:
         os.write(channel, json.dumps(facts).encode() + b"\n")
@@ -128,7 +136,16 @@ class _Guard:
                 if code < 0:
                     self._listen()
                     self._say(f"the process died of {signal.Signals(-code).name}; {self.facts['resumes']}")
-                return code if code >= 0 else 128 - code
+                return self._judged(code) if code >= 0 else 128 - code
+
+    def _judged(self, code: int) -> int:
+        """The status of a process that ended itself; 1 in place of 0 where that came before its work was done."""
+        self._listen()
+        if self.facts.get("left") or self.facts.get("complete"):
+            return code
+        why = "as os._exit() in a function of yours does"
+        self._say(f"the process ended itself with status {code}, {why}; {self.facts['resumes']}")
+        return code or 1
 
     def _end(self, number: int, frame: object) -> None:
         if not self.ending:  # a second signal that comes before this one is through changes nothing

@@ -1,6 +1,7 @@
 """The configured reward function, loaded as verl loads it."""
 
 import asyncio
+import resource
 import threading
 import time
 
@@ -97,6 +98,17 @@ def test_a_function_that_hangs_ends_or_raises_holds_nobody_up(with_function, bod
     assert time.monotonic() - began < 60
     threads = [thread for thread in threading.enumerate() if thread.name.startswith("reward_")]
     assert all(thread.daemon for thread in threads)  # no exit of a process waits for them
+
+
+@pytest.mark.parametrize("kind", ["def", "async def"])
+def test_a_greedy_function_meets_an_error_and_the_process_has_its_memory_back(with_function, kind):
+    config = with_function(f"{kind} compute_score(**kwargs):\n    return float(len(bytearray(3 * 2**30)) > 0)\n")
+    before = resource.getrlimit(resource.RLIMIT_DATA)
+    assert asked(config, (ROW, "text")) == [1.0]
+    config.dots.reward_memory_gib = 1
+    with pytest.raises(RewardError, match="dots.reward_memory_gib=1 "):
+        asked(config, (ROW, "text"))
+    assert resource.getrlimit(resource.RLIMIT_DATA) == before
 
 
 def test_a_reward_model_is_refused(on_cpu):

@@ -3,16 +3,18 @@
 import asyncio
 import inspect
 import queue
+import resource
 import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from functools import partial
 from typing import Any
 
+import psutil
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from verl_dots.rewards import compute
-from verl_dots.rewards.limits import RewardError, SilenceLimit, require_usable_reward
+from verl_dots.rewards.limits import RewardError, SilenceLimit, limit_memory, require_usable_reward
 from verl_dots.rewards.mathematics import DEFAULT_WORKERS
 from verl_dots.settings import ConfigError
 
@@ -22,6 +24,8 @@ class RewardFunction:
 
     A function that is no coroutine runs in a thread, as in verl. Ours grades mathematics in worker processes under
     a time limit (rewards/mathematics.py): as many as a training run's reward workers have together.
+
+    From the first response on, until `close`, this process gets dots.reward_memory_gib more than it has then, at most.
 
     Args:
         config: a composed config; it is copied.
@@ -49,6 +53,7 @@ class RewardFunction:
         self._is_async = inspect.iscoroutinefunction(function)
         # Most of them wait for a worker process; two more keep the others busy meanwhile.
         self._threads = _Threads(workers + 2)
+        self._memory, self._before = config.dots.reward_memory_gib, None
         seconds = config.dots.reward_seconds
         self._in_time = SilenceLimit(seconds, "the reward function", "raise dots.reward_seconds if it takes longer")
 
@@ -64,8 +69,9 @@ class RewardFunction:
 
         Raises:
             RewardError: the function returned no finite number, an `acc` that is none, or nothing for so long as
-                dots.reward_seconds.
+                dots.reward_seconds, or it wanted more memory than dots.reward_memory_gib.
         """
+        self._limit_memory()
         call = partial(
             self._function,
             data_source=row["data_source"],
@@ -73,7 +79,12 @@ class RewardFunction:
             ground_truth=row["reward_model"]["ground_truth"],
             extra_info={**(row.get("extra_info") or {}), "num_turns": 2, "rollout_reward_scores": {}},
         )
-        result = await self._in_time.wait_for(call() if self._is_async else self._threads.run(call))
+        try:
+            result = await self._in_time.wait_for(call() if self._is_async else self._threads.run(call))
+        except MemoryError as error:
+            gib = f"dots.reward_memory_gib={self._memory:g}"
+            text = f"the reward function wanted more memory than {gib} allows; raise it, or let it take less"
+            raise RewardError(text) from error
         if isinstance(result, Mapping) and "score" not in result:
             raise RewardError(f"the reward function returned {result!r:.200}; a dict must have a number 'score'")
         score, beside = (result["score"], result) if isinstance(result, Mapping) else (result, {})
@@ -84,8 +95,17 @@ class RewardFunction:
         return reward, float(reward >= 1.0 if acc is None else acc)
 
     def close(self) -> None:
-        """Drop calls that have not begun."""
+        """Drop calls that have not begun, and give the process its memory back."""
         self._threads.close()
+        if self._before is not None:
+            resource.setrlimit(resource.RLIMIT_DATA, self._before)
+            self._before = None
+
+    def _limit_memory(self) -> None:
+        """Once. By now Ray's processes are there, which would inherit it."""
+        if self._before is None:
+            self._before = resource.getrlimit(resource.RLIMIT_DATA)
+            limit_memory(self._memory + psutil.Process().memory_info().data / 2**30)
 
 
 class _Threads:
