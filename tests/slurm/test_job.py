@@ -221,7 +221,7 @@ def test_a_folder_that_is_named_comes_before_an_active_environment(job):
 )
 def test_a_torch_for_cpus_ends_a_job_with_gpus_before_ray_starts(job, recipe, variables, status):
     ended, output = job.run(recipe, **SINGLE, **variables)
-    told = f"the job has 8 GPU(s) a node, and torch of {job.folder}/ray/python is no build for them" in output
+    told = f"torch of {job.folder}/ray/python is no build for the job's 8 GPU(s) a node: activate" in output
     assert (ended, told) == (status, status == 2), output
     assert any(call.startswith("srun ") for call in job.calls()) == (status == 3)
 

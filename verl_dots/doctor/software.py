@@ -124,7 +124,7 @@ def _driver() -> Row:
     if build is None:
         return judged(check, False, f"torch {torch.__version__} has no CUDA", "a CUDA build", ENVIRONMENT)
     major = int(build.split(".")[0])
-    limit = f"CUDA {major}; a driver of {LEAST_DRIVER.get(major, '?')} has it"
+    limit = f"CUDA {major}" + (f"; a driver of {LEAST_DRIVER[major]} has it" if major in LEAST_DRIVER else "")
     try:
         library = ctypes.CDLL(LIBCUDA)
     except OSError:
