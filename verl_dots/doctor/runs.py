@@ -32,8 +32,8 @@ def preset(context: Context, name: str) -> list[Row]:
     heat = context.config.actor_rollout_ref.rollout.temperature
     # The testbed takes the engine's log-probs for the behaviour's: no forward pass gives the entropy that `all` holds.
     more = ["dots.temperature.entropy=engine"] if name == "all" else []
-    if not changes:
-        more.append(f"{TEMPERATURE}={heat}")
+    if not changes:  # the trainer's own log-probs are those that the engine's are compared with
+        more += [f"{TEMPERATURE}={heat}", "dots.loss.behaviour=recomputed"]
     run = tiny_run(context, f"preset_{name}", "grpo", f"dots.preset={name}", *more)
     return [*trained(f"preset {name}", run), *([] if changes else [_agrees(context, run, heat)])]
 
