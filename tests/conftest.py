@@ -14,6 +14,7 @@ from transformers import Qwen2Config, Qwen2ForCausalLM
 
 from tests.launches import Inputs, make_inputs
 from verl_dots.engines.environment import prepare_environment
+from verl_dots.guard import adopt_orphans
 
 # Thousands of configs hold the same interpolations. To parse them each time is half of what a check of a config takes.
 omegaconf.base.parse = cache(omegaconf.base.parse)
@@ -63,6 +64,13 @@ def random_qwen2() -> Qwen2ForCausalLM:
 def inputs(tmp_path_factory) -> Inputs:
     """For end-to-end runs: 64 training and 16 validation questions, and the testbed's tiny model."""
     return make_inputs(tmp_path_factory.mktemp("inputs"), questions=64)
+
+
+@pytest.fixture
+def orphans_left_again():
+    """After a test that watches the processes of a run: who loses a parent is the system's again, which buries it."""
+    yield
+    adopt_orphans(False)
 
 
 @pytest.fixture

@@ -75,9 +75,9 @@ def _leave(child: int) -> None:
         tell(left=True)
 
 
-def adopt_orphans() -> None:
-    """Become the parent of every process below this one that loses its own."""
-    _prctl(SET_CHILD_SUBREAPER, 1)
+def adopt_orphans(adopt: bool = True) -> None:
+    """Become the parent of every process below this one that loses its own, or no longer."""
+    _prctl(SET_CHILD_SUBREAPER, int(adopt))
 
 
 def die_with_parent() -> None:

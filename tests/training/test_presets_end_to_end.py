@@ -89,6 +89,7 @@ def test_everything_for_two_steps(two_steps):
     assert states == {f"{name}.safetensors" for name in names}
 
 
+@pytest.mark.usefixtures("orphans_left_again")
 def test_everything_resumed_and_killed_in_its_update_and_resumed_is_the_same_bit_for_bit(inputs, two_steps, tmp_path):
     """SIGKILL to verl's worker in the second step. `scripts.fault_test` has the other processes and moments."""
     whole, run = two_steps / "run", tmp_path / "run"

@@ -79,8 +79,7 @@ class PlacedTaskRunner:
             ray.kill(runner)
             there, free = (found().get("CPU", 0) for found in (ray.cluster_resources, ray.available_resources))
             raise WaitError(
-                f"waited {self._seconds:g} s for Ray to start the task runner, which needs a free CPU of a node; "
-                f"{free:g} of {there:g} are free. `ray status` tells what has them: wait for its end, add a node, or "
-                f"{ADVICE}"
+                f"waited {self._seconds:g} s for Ray to start the task runner; {free:g} of {there:g} CPUs are free. "
+                f"`ray status` tells what has them: wait for its end, add a node, or {ADVICE}"
             ) from error
         return runner

@@ -15,6 +15,7 @@ from scripts.faults import campaign, launch, moments, tree
 from scripts.faults.campaign import IDENTICAL, Campaign, outcomes_in
 from scripts.faults.moments import Kill, Moment
 
+pytestmark = pytest.mark.usefixtures("orphans_left_again")
 ROOT = launch.ROOT
 # Four steps: a number that grows by a random one. A process has the engine's name.
 PROGRAM = """

@@ -11,6 +11,8 @@ from scripts.faults.moments import MOMENTS, WHEN, Clock, Kill, Moment, Sight, pl
 from scripts.faults.tree import ROLES, Tree
 from verl_dots.manifest import write_manifest
 
+pytestmark = pytest.mark.usefixtures("orphans_left_again")
+
 
 def test_every_moment_comes_once_a_round_in_an_order_of_the_seed():
     count = len(MOMENTS)
