@@ -63,9 +63,8 @@ fetch() {  # fetch WHAT ARGUMENT ...: pip install, with the package at hand in a
 
 # pip would compile all of it on one core, which takes longer than to download it. Tests, and models that no recipe has,
 # are left to whoever imports them.
-compile() {
-    echo "  compiling them, on all cores"
-    "$VENV/bin/python" -m compileall -qq -j 0 -x '/tests?/|/transformers/models/(?!auto|qwen2)' \
+compile() {  # compile CORES: what is not compiled yet; 0 for all cores
+    "$VENV/bin/python" -m compileall -qq -j "$1" -x '/tests?/|/transformers/models/(?!auto|qwen2)' \
         "$VENV"/lib/python*/site-packages verl_dots || true  # packages hold files for other Pythons, too
 }
 
@@ -79,10 +78,12 @@ install_cpu() {  # install_cpu PYTHON: by the lock, but for torch where there is
         torch=there
     else
         fetch "torch, the largest part" "${torch:-$(grep '^torch==' "$lock")}"
+        compile 1 &  # on the core that pip leaves
     fi
     # What a torch needs is its own matter.
     [ -z "$torch" ] || grep -vE '^(torch|triton|cuda-[a-z]+|nvidia-[a-z0-9-]+)==' "$lock" > "$constraints"
     fetch "verl, transformers, Ray and what they need" --constraint "$constraints" --editable '.[test]'
+    wait
 }
 
 install_lock() {  # install_lock NAME: all of it, and nothing else
@@ -129,7 +130,8 @@ install_verl_dots() {
         echo "Installing into $VENV with $("$VENV/bin/python" --version) ..."
         echo "$lock unfinished" > "$STAMP"
         if [ "$lock" = cpu ]; then install_cpu "$python"; else install_lock "$lock"; fi
-        compile
+        echo "  compiling them, on all cores"
+        compile 0
         echo "$wanted" > "$STAMP"
         echo "Installed in $((SECONDS - began)) s."
     fi
