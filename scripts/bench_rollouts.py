@@ -142,7 +142,7 @@ def main(argv: list[str] | None = None) -> None:
 
     from verl_dots.bridge.agents.agent_loop import SeededAgentLoopManager
 
-    ray.init(num_cpus=32, include_dashboard=False, log_to_driver=False)
+    ray.init(address="local", num_cpus=32, include_dashboard=False, log_to_driver=False)
     OmegaConf.resolve(config)
     config.transfer_queue.enable = True
     tq.init(config.transfer_queue)

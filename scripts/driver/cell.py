@@ -83,7 +83,9 @@ def main() -> int:
     import ray
 
     with_patience(
-        lambda: ray.init(num_cpus=8, include_dashboard=False, log_to_driver=False, object_store_memory=OBJECT_STORE),
+        lambda: ray.init(
+            address="local", num_cpus=8, include_dashboard=False, log_to_driver=False, object_store_memory=OBJECT_STORE
+        ),
         ray.is_initialized,
     )
     try:

@@ -16,7 +16,7 @@ from verl_dots.step import Origin
 @pytest.fixture
 def real_queue():
     # A controller and two storage units have a logical CPU each.
-    ray.init(num_cpus=8, include_dashboard=False, log_to_driver=False)
+    ray.init(address="local", num_cpus=8, include_dashboard=False, log_to_driver=False)
     transfer_queue.init()
     yield transfer_queue
     transfer_queue.close()

@@ -14,6 +14,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from tests.launches import PATIENCE_SECONDS, environment, plain_config
+from verl_dots.engines.environment import joins_cluster
 from verl_dots.engines.warm_workers import MODULES, WarmWorkers, warm_workers
 
 SCRIPT = """
@@ -123,6 +124,8 @@ def test_workers_of_a_plain_run_on_a_cpu_are_forked(cpu_environment):
 def test_workers_of_a_ray_that_others_have_started_are_not_forked(monkeypatch):
     monkeypatch.setenv("RAY_ADDRESS", "auto")
     assert warm_workers(config_with()) == []
+    assert joins_cluster("10.0.0.1:6379", {}) and joins_cluster(None, {"RAY_ADDRESS": "auto"})
+    assert not joins_cluster("local", {"RAY_ADDRESS": "auto"}) and not joins_cluster(None, {"RAY_ADDRESS": "local"})
 
 
 def test_without_room_for_a_socket_ray_starts_the_workers(monkeypatch, tmp_path):

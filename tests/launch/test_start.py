@@ -33,4 +33,5 @@ def test_no_value_of_a_secret_is_in_the_log(folder):
     assert done.returncode == 1 and "no_keyword_of_ray" in done.stdout
     assert "ray init kwargs: " in log and "'WANDB_API_KEY': '***'" in log and "'HF_TOKEN': '***'" in log
     assert "'SHOWN': 'as-it-is'" in log
+    assert "'address': 'local'" in log  # else it would join a Ray that anybody has started on the machine
     assert "planted" not in log and "planted" not in done.stdout

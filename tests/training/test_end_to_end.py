@@ -85,6 +85,7 @@ def test_equals_stock_verl(inputs, straight, tmp_path, forked):
     del config["dots"]
     del config.actor_rollout_ref.rollout.agent["agent_loop_manager_class"]
     config.trainer.v1.trainer_mode = "sync"
+    config.ray_kwargs.ray_init.address = "local"  # by itself it joins one that anybody has started here
     config.ray_kwargs.ray_init.runtime_env.env_vars = environment = prepare_environment(cpu=True)
     with ExitStack() as opened:
         if forked:

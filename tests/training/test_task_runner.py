@@ -34,7 +34,7 @@ def runner_class():
 @pytest.fixture
 def held():
     """A Ray whose only CPU somebody has, and who."""
-    ray.init(num_cpus=1, include_dashboard=False, log_to_driver=False)
+    ray.init(address="local", num_cpus=1, include_dashboard=False, log_to_driver=False)
     holder = runner_class().remote()
     ray.get(holder.__ray_ready__.remote(), timeout=120)
     yield holder

@@ -5,6 +5,8 @@ import os
 from collections.abc import Mapping
 
 PLUGIN = "verl_dots.engines.plugin"
+# What `ray.init` is given for a Ray of its own: without an address it joins one that anybody has started here.
+LOCAL = "local"
 # Forwarded to the Ray processes of every node; set before verl is imported. A value that the user has set stays.
 COMMON_ENVIRONMENT = {
     "TQ_LOGGING_LEVEL": "ERROR",
@@ -55,7 +57,7 @@ def prepare_environment(cpu: bool, nnodes: int = 1) -> dict[str, str]:
 
 def joins_cluster(config_address: str | None, environment: Mapping[str, str]) -> bool:
     """Whether Ray runs already, so that its folders and devices are those of another process."""
-    return bool(config_address or environment.get("RAY_ADDRESS"))
+    return (config_address or environment.get("RAY_ADDRESS") or LOCAL) != LOCAL
 
 
 def _is_warning(record: logging.LogRecord) -> bool:

@@ -1,12 +1,13 @@
 """From a composed config to a running trainer: checks, environment of the Ray processes, verl's `run_ppo`."""
 
 import logging
+import os
 
 from omegaconf import DictConfig, OmegaConf
 
 from verl_dots.config import DotsConfig
 from verl_dots.console.redirect import HeldBack
-from verl_dots.engines.environment import prepare_environment
+from verl_dots.engines.environment import LOCAL, joins_cluster, prepare_environment
 from verl_dots.engines.ray_start import with_patience
 from verl_dots.engines.warm_workers import WarmWorkers
 from verl_dots.launch import checks
@@ -122,6 +123,8 @@ def launch(config: DictConfig, checked: bool = False, warm: WarmWorkers | None =
             OmegaConf.update(config, key, value, force_add=True)
     if warm is not None:
         OmegaConf.update(config, "ray_kwargs.ray_init.runtime_env.py_executable", warm.executable, force_add=True)
+    if not joins_cluster(OmegaConf.select(config, "ray_kwargs.ray_init.address"), os.environ):
+        OmegaConf.update(config, "ray_kwargs.ray_init.address", LOCAL, force_add=True)
     runner = PlacedTaskRunner(ray.remote(DotsTaskRunner), config.dots.patience_seconds)
     joined = ray.is_initialized()
     with run_console(config, said.text), secrets_unseen(config):

@@ -20,7 +20,7 @@ from verl_dots.bridge.trainer.watch import ProcessDied, Watch, queue_processes
 
 @pytest.fixture(scope="module")
 def local_ray():
-    ray.init(num_cpus=8, include_dashboard=False, log_to_driver=False)
+    ray.init(address="local", num_cpus=8, include_dashboard=False, log_to_driver=False)
     yield ray
     ray.shutdown()
 
