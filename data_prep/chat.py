@@ -4,7 +4,6 @@ Neither the key nor the address is in any message, whatever the server answers: 
 """
 
 import asyncio
-import json
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from verl_dots.secrets import HIDDEN
+from verl_dots.secrets import without
 
 logger = logging.getLogger(__name__)
 
@@ -141,14 +140,9 @@ class Chat:
 
     def _told(self, text: object) -> str:
         """The beginning of what a server or the client says, without the key and the address."""
-        told, settings = str(text), self._settings
-        address = urlsplit(settings.address)
-        for part in filter(
-            None, (settings.api_key, settings.address, settings.endpoint, address.netloc, address.hostname)
-        ):
-            for form in (part, repr(part)[1:-1], json.dumps(part)[1:-1]):  # as an exception and as a server may say it
-                told = told.replace(form, HIDDEN)
-        return told[:LONGEST_SHOWN]
+        settings, address = self._settings, urlsplit(self._settings.address)
+        parts = (settings.api_key, settings.address, settings.endpoint, address.netloc, address.hostname)
+        return without(str(text), filter(None, parts))[:LONGEST_SHOWN]
 
 
 def _retry_after(response: httpx.Response) -> float:

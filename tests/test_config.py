@@ -111,7 +111,7 @@ def test_the_greatest_limits_work_where_they_are_set():
         "from verl_dots.config import LONGEST_SECONDS, MEMORY_GIB\n"
         "from verl_dots.rewards.limits import limit_memory\n"
         "from verl_dots.rewards.worker_pool import WorkerPool\n"
-        "from verl_dots.rewards.compute import LONGEST_SECONDS as OF_AN_ANSWER\n"
+        "from verl_dots.rewards.compute import LONGEST_GRADING_SECONDS as OF_AN_ANSWER\n"
         "if __name__ == '__main__':\n"
         "    with Patience(LONGEST_SECONDS, '').waiting('nothing'):\n        pass\n"
         "    assert WorkerPool(1).run(abs, -3, limit_seconds=OF_AN_ANSWER).value == 3\n"

@@ -1,5 +1,7 @@
 """Secrets that are not written down."""
 
+import json
+
 import pytest
 
 from verl_dots.secrets import hidden, hidden_word, is_secret, secret_values, without, without_secrets
@@ -59,4 +61,5 @@ def test_values_are_found_and_hidden_in_a_text_in_each_form():
     )
     assert values == ["a'b\"\n", "7", "p"] and secret_values("text") == []
     assert without(str({"A_KEY": values[0]}) + values[0], values[:1]) == "{'A_KEY': '***'}***"
+    assert without(json.dumps({"A_KEY": values[0]}), values[:1]) == '{"A_KEY": "***"}'
     assert without("abc ab", ["ab", "abc", ""]) == "*** ***"

@@ -1,12 +1,13 @@
 """What must not be written down: values of variables and settings that open doors."""
 
+import json
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 HIDDEN = "***"
-# Variables are upper case. Settings such as data.prompt_key are none; these are.
 _NAME_WITHIN = re.compile(r"([\w.]+)[\"']?\s*:")  # of a setting in a dict on a command line
+# Variables are upper case. Settings such as data.prompt_key are none; these are.
 _SECRET = re.compile(r"(.*_)?(KEY|TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIALS?)|api_key|hf_token|password|secret")
 
 
@@ -38,8 +39,8 @@ def secret_values(settings: Any) -> list[str]:
 
 
 def without(text: str, values: Iterable[str]) -> str:
-    """A text in which these values are hidden, also where it holds them as Python writes them."""
-    forms = {form for value in values for form in (value, repr(value)[1:-1]) if form}
+    """A text in which these values are hidden, also where it holds them as Python or JSON writes them."""
+    forms = {form for value in values for form in (value, repr(value)[1:-1], json.dumps(value)[1:-1]) if form}
     for form in sorted(forms, key=len, reverse=True):
         text = text.replace(form, HIDDEN)
     return text

@@ -14,7 +14,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from tests.launches import PATIENCE_SECONDS, environment, plain_config
-from verl_dots.engines.environment import joins_cluster
+from verl_dots.engines.environment import joins_cluster, ray_address
 from verl_dots.engines.warm_workers import MODULES, WarmWorkers, warm_workers
 
 SCRIPT = """
@@ -125,6 +125,8 @@ def test_workers_of_a_ray_that_others_have_started_are_not_forked(monkeypatch):
     monkeypatch.setenv("RAY_ADDRESS", "auto")
     assert warm_workers(config_with()) == []
     assert joins_cluster("10.0.0.1:6379", {}) and joins_cluster(None, {"RAY_ADDRESS": "auto"})
+    assert ray_address("10.0.0.1:6379", {}) == "10.0.0.1:6379" and ray_address(None, {"RAY_ADDRESS": "auto"}) is None
+    assert ray_address(None, {}) == "local"  # without any it would join one that anybody has started here
     assert not joins_cluster("local", {"RAY_ADDRESS": "auto"}) and not joins_cluster(None, {"RAY_ADDRESS": "local"})
 
 

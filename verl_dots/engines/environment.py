@@ -55,6 +55,11 @@ def prepare_environment(cpu: bool, nnodes: int = 1) -> dict[str, str]:
     return {name: os.environ[name] for name in ("VERL_USE_EXTERNAL_MODULES", *wanted)}
 
 
+def ray_address(config_address: str | None, environment: Mapping[str, str]) -> str | None:
+    """What `ray.init` is given; None where it takes that of RAY_ADDRESS."""
+    return config_address or (None if environment.get("RAY_ADDRESS") else LOCAL)
+
+
 def joins_cluster(config_address: str | None, environment: Mapping[str, str]) -> bool:
     """Whether Ray runs already, so that its folders and devices are those of another process."""
     return (config_address or environment.get("RAY_ADDRESS") or LOCAL) != LOCAL

@@ -7,7 +7,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from verl_dots.engines.environment import LOCAL, joins_cluster
+from verl_dots.engines.environment import ray_address
 from verl_dots.engines.ray_start import with_patience
 from verl_dots.engines.warm_workers import warm_workers
 from verl_dots.settings import ConfigError
@@ -142,8 +142,7 @@ def _start_ray(config: DictConfig, environment: dict[str, str], how: dict[str, s
     given = OmegaConf.to_container(config.ray_kwargs.get("ray_init") or OmegaConf.create({}), resolve=True)
     runtime_env = get_ppo_ray_runtime_env(config) | (given.pop("runtime_env", None) or {}) | how
     runtime_env["env_vars"] = {**environment, **(runtime_env.get("env_vars") or {})}
-    if not joins_cluster(given.get("address"), os.environ):
-        given["address"] = LOCAL
+    given["address"] = ray_address(given.get("address"), os.environ)
     with_patience(lambda: ray.init(runtime_env=runtime_env, **given), ray.is_initialized)
 
 

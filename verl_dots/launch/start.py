@@ -7,7 +7,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from verl_dots.config import DotsConfig
 from verl_dots.console.redirect import HeldBack
-from verl_dots.engines.environment import LOCAL, joins_cluster, prepare_environment
+from verl_dots.engines.environment import prepare_environment, ray_address
 from verl_dots.engines.ray_start import with_patience
 from verl_dots.engines.warm_workers import WarmWorkers
 from verl_dots.launch import checks
@@ -23,12 +23,13 @@ from verl_dots.launch.start_screen import run_console
 from verl_dots.launch.trials import check_by_trial
 from verl_dots.launch.verl_choices import check_choices
 from verl_dots.launch.verl_names import check_names
-from verl_dots.launch.verl_values import check_values, resolving
+from verl_dots.launch.verl_values import VARIABLES, check_values, resolving
 from verl_dots.methods.refusals import refused_as
 from verl_dots.settings import ConfigError, require
 from verl_dots.training.run_folder import versions
 
 logger = logging.getLogger(__name__)
+ADDRESS = "ray_kwargs.ray_init.address"
 
 
 def validate(config: DictConfig, data: bool = True, train: bool = True) -> DotsConfig:
@@ -118,13 +119,13 @@ def launch(config: DictConfig, checked: bool = False, warm: WarmWorkers | None =
 
         auto_set_device(config)
     for name, value in environment.items():
-        key = f"ray_kwargs.ray_init.runtime_env.env_vars.{name}"
+        key = f"{VARIABLES}.{name}"
         if OmegaConf.select(config, key) is None:
             OmegaConf.update(config, key, value, force_add=True)
     if warm is not None:
         OmegaConf.update(config, "ray_kwargs.ray_init.runtime_env.py_executable", warm.executable, force_add=True)
-    if not joins_cluster(OmegaConf.select(config, "ray_kwargs.ray_init.address"), os.environ):
-        OmegaConf.update(config, "ray_kwargs.ray_init.address", LOCAL, force_add=True)
+    address = ray_address(OmegaConf.select(config, ADDRESS), os.environ)
+    OmegaConf.update(config, ADDRESS, address, force_add=True)
     runner = PlacedTaskRunner(ray.remote(DotsTaskRunner), config.dots.patience_seconds)
     joined = ray.is_initialized()
     with run_console(config, said.text), secrets_unseen(config):

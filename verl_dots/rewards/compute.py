@@ -22,7 +22,7 @@ from typing import Any
 
 from verl_dots.rewards import by_verl, exact, mathematics
 
-LONGEST_SECONDS = 10**6
+LONGEST_GRADING_SECONDS = 10**6
 
 
 @dataclass(frozen=True)
@@ -36,8 +36,8 @@ class ScoringOptions:
 
     def __post_init__(self):
         seconds, workers = self.math_timeout_seconds, self.math_workers
-        if not _is_number(seconds) or not 0 < seconds <= LONGEST_SECONDS:
-            words = f"must be a number of seconds above 0 and at most {LONGEST_SECONDS}"
+        if not _is_number(seconds) or not 0 < seconds <= LONGEST_GRADING_SECONDS:
+            words = f"must be a number of seconds above 0 and at most {LONGEST_GRADING_SECONDS}"
             raise ValueError(f"math_timeout_seconds={seconds!r}: {words}")
         if not _is_number(workers) or workers != int(workers) or workers < 1:
             raise ValueError(f"math_workers={workers!r}: must be a whole number of 1 or more")
