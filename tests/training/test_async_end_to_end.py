@@ -10,10 +10,9 @@ from tests.training.everything import everything
 
 pytestmark = pytest.mark.e2e
 
-LOGS = (
-    "replay/share", "adarft/target", "budget/rollouts/max", "temperature/temperature", "length_penalty/share",
-    "filter/share",
-)  # fmt: skip
+LOGS = ("replay/share", "adarft/target", "temperature/temperature", "length_penalty/share", "filter/share")
+# Of the questions that were chosen: a step whose groups are references and replayed ones alone has none.
+OF_CHOSEN = ("budget/rollouts/max", "budget/rollouts/std", "budget/epoch")
 
 
 def overrides(inputs, folder, steps, **more):
@@ -37,11 +36,13 @@ def test_everything_while_rollouts_go_on(three_steps):
     assert sorted(rows) == [1, 2, 3]
     for row in rows.values():
         assert all(row[name] == row[name] for name in LOGS)
+        assert len({name in row for name in OF_CHOSEN}) == 1
         # Of fresh and replayed rows alike, and the figure that verl has of them.
         for of in ("mean", "max"):
             worst = row[f"training/off_policy/trajectory_staleness_worst/{of}"]
             assert row[f"training/age/{of}"] == pytest.approx(worst)
         assert row["training/in_flight_groups"] > 0 == row["training/dropped_groups"]
+    assert any(OF_CHOSEN[0] in row for row in rows.values())
     assert rows[3]["training/age/max"] >= 1 and rows[3]["replay/share"] > 0
     # The engine's log-probs are those of the policy that sampled: a ratio of 1 where that is the current one.
     assert "loss/age_1/ratio/log_difference" in rows[2] | rows[3]

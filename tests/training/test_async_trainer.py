@@ -32,6 +32,8 @@ from verl_dots.training.failures import FailureCount
 from verl_dots.training.in_flight import FILE, KIND, InFlight
 from verl_dots.training.modes import ColocateAsyncTrainer
 from verl_dots.training.pipeline import Pipeline
+from verl_dots.training.tolerant_trainer import REFERENCE_PARTITION
+from verl_dots.training.trainer import DotsTrainer
 
 # The engine's log-probs are -0.5: the temperature rises towards an entropy of 1.
 HOLDS = {"entropy": "engine", "target": 1.0}
@@ -361,3 +363,21 @@ def test_a_checkpoint_holds_what_is_in_flight(make, tmp_path):
     there = set(restored)
     assert restored.take(sorted(there)) == {uid: one.in_flight.take([uid])[uid] for uid in sorted(there)} != {}
     assert arrivals.prompts_there() == there
+
+
+def test_a_resumed_run_trains_on_its_groups_in_flight_and_keeps_nothing_of_the_step_that_broke(
+    make, tmp_path, monkeypatch
+):
+    one = make(EVERYTHING)
+    one.begin()
+    one.step_once()
+    one.save_stages(tmp_path)
+    there = set(one.in_flight)
+    # Of a group whose prompt a step had taken, and of references that were being rolled out.
+    one.queue.kv_batch_put(["taken_0_0"], TRAIN, tags=[{}])
+    one.queue.kv_batch_put(["r1", "r1_0_0"], REFERENCE_PARTITION, tags=[{"is_prompt": True}, {}])
+    monkeypatch.setattr(DotsTrainer, "load", lambda self: setattr(self, "checkpoint", tmp_path))
+    ColocateAsyncTrainer.load(one)
+    assert set(one.in_flight) == there == arrivals.prompts_there()
+    assert not arrivals.prompts_there(REFERENCE_PARTITION)
+    assert not any(key.startswith(("taken", "r1")) for kept in one.queue.kv_list().values() for key in kept)

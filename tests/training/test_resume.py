@@ -260,6 +260,19 @@ def test_a_synchronous_run_is_refused_a_checkpoint_with_groups_in_flight(run):
     assert found_name(run, **asynchronous) == "global_step_6" == found_name(run)
 
 
+def test_an_asynchronous_checkpoint_of_stock_verl_is_refused_by_either_mode_before_the_start(run):
+    key = "trainer.v1.trainer_mode"
+    folder = own_checkpoint(run, 4)
+    (folder / "transfer_queue").mkdir()
+    write_manifest(folder, 4)
+    for mode in ("dots", "colocate_async"):
+        with refused(
+            key, "other run", "global_step_4 is of an asynchronous run of stock verl", f"{key}={mode} cannot train"
+        ):
+            found_name(run, trainer__v1__trainer_mode=mode)
+    assert found_name(run, trainer__resume_mode="disable") is None
+
+
 def test_groups_in_flight_of_a_later_version_make_no_checkpoint_to_resume_from(run, caplog):
     for step in (2, 4):
         folder = own_checkpoint(run, step)

@@ -7,6 +7,8 @@ from typing import Any
 
 from verl_dots.settings import is_too_large
 
+MOST_PROCESSES = 1024  # on a machine; more is a slip of the pen that would bring it down
+
 
 @dataclass(frozen=True)
 class Rule:
@@ -39,6 +41,12 @@ def whole(least: int, instead: tuple[int, ...] = (), meaning: str = "") -> Rule:
         f"must be a whole number of {least} or more{others}",
         lambda value: is_whole(value) and (value >= least or value in instead),
     )
+
+
+def whole_in(least: int, most: int) -> Rule:
+    """A whole number of an interval, whose ends belong to it."""
+    words = f"must be a whole number in {least}..{most}"
+    return Rule(words, lambda value: is_whole(value) and least <= value <= most)
 
 
 def above(low: float) -> Rule:
@@ -88,7 +96,8 @@ NAME = Rule("must be a text that is not empty", lambda value: isinstance(value, 
 GROUP = Rule("must be a group of settings, name by name", lambda value: isinstance(value, Mapping))
 COUNT = whole(1)
 NATURAL = whole(0)
-SEED = Rule("must be a whole number in 0..2147483647", lambda value: is_whole(value) and 0 <= value < 2**31)
+PROCESSES = whole_in(1, MOST_PROCESSES)
+SEED = whole_in(0, 2**31 - 1)
 
 
 def _is_pair_of_shares(value: Any) -> bool:

@@ -23,6 +23,7 @@ from typing import Any
 from verl_dots.rewards import by_verl, exact, mathematics
 
 LONGEST_GRADING_SECONDS = 10**6
+MOST_WORKERS = 1024
 
 
 @dataclass(frozen=True)
@@ -39,8 +40,8 @@ class ScoringOptions:
         if not _is_number(seconds) or not 0 < seconds <= LONGEST_GRADING_SECONDS:
             words = f"must be a number of seconds above 0 and at most {LONGEST_GRADING_SECONDS}"
             raise ValueError(f"math_timeout_seconds={seconds!r}: {words}")
-        if not _is_number(workers) or workers != int(workers) or workers < 1:
-            raise ValueError(f"math_workers={workers!r}: must be a whole number of 1 or more")
+        if not _is_number(workers) or workers != int(workers) or not 1 <= workers <= MOST_WORKERS:
+            raise ValueError(f"math_workers={workers!r}: must be a whole number in 1..{MOST_WORKERS}")
 
 
 def _is_number(value: Any) -> bool:

@@ -13,15 +13,15 @@ from tensordict import TensorDict
 
 from verl_dots.bridge.agents.agent_loop import TEMPERATURE
 from verl_dots.bridge.agents.failures import RolloutFailure
-from verl_dots.bridge.queue.arrivals import keep_only, prompts_there
+from verl_dots.bridge.queue.arrivals import empty, keep_only, prompts_there
 from verl_dots.bridge.queue.prompts import column
 from verl_dots.bridge.queue.row_tags import TEMPERATURE as SAMPLED_AT
 from verl_dots.bridge.queue.rows import Rows, incomplete
 from verl_dots.bridge.queue.temperatures import keep_temperatures
 from verl_dots.state import save_state
 from verl_dots.state_values import restoring
-from verl_dots.training.in_flight import FILE, KIND, Asked, InFlight, load_in_flight
-from verl_dots.training.resume import QUEUE
+from verl_dots.training.in_flight import FILE, KIND, QUEUE, Asked, InFlight, load_in_flight
+from verl_dots.training.tolerant_trainer import REFERENCE_PARTITION
 from verl_dots.training.trainer import DotsTrainer
 
 
@@ -185,3 +185,4 @@ class AsyncTrainer(DotsTrainer):
                 self.in_flight.load_state_dict(state)
         self.in_flight.require_there(prompts_there(), str(self.checkpoint / QUEUE))
         keep_only(set(self.in_flight))
+        empty(REFERENCE_PARTITION)  # of the step in which the run broke

@@ -20,6 +20,7 @@ def _with_uniform(state: dict[str, Any]) -> dict[str, Any]:
     return {"uniform": np.zeros(len(uids), dtype=bool)} | state if isinstance(uids, list) else state
 
 
+QUEUE = "transfer_queue"  # what verl saves of its queue in an asynchronous mode
 FILE, KIND = "in_flight.safetensors", Kind("groups in flight", 2, {1: _with_uniform})
 COLUMNS = {"question": np.int64, "size": np.int64, "temperature": np.float64, "step": np.int64, "uniform": np.bool_}
 WITHIN = {"question": Within(-1), "size": COUNT, "temperature": COUNT, "step": COUNT, "uniform": ANY}
@@ -114,12 +115,14 @@ def load_in_flight(checkpoint: Path) -> dict[str, Any] | None:
 
 
 def require_same_mode(checkpoint: Path, config: DictConfig) -> None:
-    """Raise ConfigError for a synchronous run of a checkpoint with groups in flight, which would be lost."""
-    if (checkpoint / FILE).exists() and not keeps_going(config):
-        raise ConfigError(
-            f"{checkpoint} has groups in flight, and trainer.v1.trainer_mode={config.trainer.v1.trainer_mode} would "
-            f"lose them; resume with trainer.v1.trainer_mode={' or '.join(ASYNCHRONOUS)}, or begin anew in another "
-            "folder (trainer.default_local_dir) or with trainer.resume_mode=disable",
-            key="trainer.v1.trainer_mode",
-            reason="other run",
-        )
+    """Raise ConfigError for a run that would lose the groups that a checkpoint has in flight, or cannot know them."""
+    key, known, there = "trainer.v1.trainer_mode", (checkpoint / FILE).exists(), (checkpoint / QUEUE).exists()
+    given = f"{key}={config.trainer.v1.trainer_mode}"
+    anew = "begin anew in another folder (trainer.default_local_dir) or with trainer.resume_mode=disable"
+    if there and not known:
+        text = f"{checkpoint} is of an asynchronous run of stock verl, which saves no question of a group in flight"
+        raise ConfigError(f"{text}; {given} cannot train on these; {anew}", key=key, reason="other run")
+    if known and not keeps_going(config):
+        text = f"{checkpoint} has groups in flight, and {given} would lose them"
+        resume = f"resume with {key}={' or '.join(ASYNCHRONOUS)}"
+        raise ConfigError(f"{text}; {resume}, or {anew}", key=key, reason="other run")

@@ -26,7 +26,7 @@ from verl_dots.model_files import FSDP, world_size
 from verl_dots.settings import ConfigError
 from verl_dots.state import Kind, StateError
 from verl_dots.training.fingerprints import FILES, MODELS, fingerprints
-from verl_dots.training.in_flight import load_in_flight, require_same_mode
+from verl_dots.training.in_flight import QUEUE, load_in_flight, require_same_mode
 from verl_dots.training.loader_state import loader_fault, require_same_workers
 from verl_dots.training.parts import has_critic
 from verl_dots.training.resume_settings import changes, decisive
@@ -38,7 +38,6 @@ WAYS_OUT = (
     "To begin anew: trainer.resume_mode=disable, which keeps them aside, or another trainer.default_local_dir. "
     "To resume from a certain one: trainer.resume_mode=resume_path trainer.resume_from_path=FOLDER/global_step_N"
 )
-QUEUE = "transfer_queue"  # in a checkpoint of an asynchronous mode
 SHOWN = 12  # changed settings named in the log
 
 

@@ -47,5 +47,11 @@ def keep_only(uids: Collection[str], partition: str = TRAIN) -> None:
     Rows.of(keys, [tags[key] for key in keys], partition).clear()
 
 
+def empty(partition: str) -> None:
+    """Take everything of a partition out of the queue, prompts among it."""
+    tags = _tags(partition)
+    Rows.of(list(tags), list(tags.values()), partition).clear()
+
+
 def _tags(partition: str) -> dict[str, dict]:
     return (tq.kv_list(partition_id=partition) or {}).get(partition) or {}

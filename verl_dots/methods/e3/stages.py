@@ -31,10 +31,10 @@ class Budget(Stage):
 
     name = "budget"
     METRICS = {
-        "rollouts/min": "rollouts of the step's question with the fewest",
-        "rollouts/max": "rollouts of the step's question with the most",
-        "rollouts/std": "standard deviation over its questions",
-        **{f"rollouts/p{share}": f"least number that {share} % of its questions do not exceed" for share in QUANTILES},
+        "rollouts/min": "rollouts of the chosen question with the fewest; absent where references alone are trained on",
+        "rollouts/max": "rollouts of the chosen question with the most; absent likewise",
+        "rollouts/std": "standard deviation over the chosen questions",
+        **{f"rollouts/p{share}": f"least number that {share} % of these do not exceed" for share in QUANTILES},
         "rollouts/least": "fewest that the epoch's caps allow; absent where the rollouts were sampled in another step",
         "rollouts/most": "most that they allow; absent likewise",
         "epoch": "epochs of rollouts so far, by which the caps widen",
