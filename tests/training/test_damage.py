@@ -9,12 +9,14 @@ import pytest
 from tests.refusals import refused
 from tests.run_on_disk import own_checkpoint, run_config
 from verl_dots.manifest import MANIFEST, files_below, write_manifest
+from verl_dots.state import save_state
+from verl_dots.training.in_flight import FILE, KIND, InFlight
 from verl_dots.training.resume import find_checkpoint
 
 # Wherever the run lies.
 SETTINGS = {
     "dots__replay__enable": True, "data__train_files": "/nowhere/train.parquet",
-    "actor_rollout_ref__model__path": "/nowhere/model",
+    "actor_rollout_ref__model__path": "/nowhere/model", "trainer__v1__trainer_mode": "colocate_async",
 }  # fmt: skip
 FILES = (
     "actor/extra_state_world_size_1_rank_0.pt",
@@ -25,6 +27,7 @@ FILES = (
     "complete.json",
     "config.yaml",
     "data.pt",
+    "in_flight.safetensors",
     "replay.safetensors",
     "run.state",
     "transfer_queue/state.json",
@@ -40,6 +43,7 @@ def original(tmp_path_factory):
         folder = own_checkpoint(run, step, run_config(run, **SETTINGS), states=("replay",))
         (folder / "transfer_queue").mkdir()
         (folder / "transfer_queue" / "state.json").write_text("{}")
+        save_state(folder / FILE, KIND, InFlight().state_dict())
         write_manifest(folder, step)
     return run
 

@@ -9,7 +9,7 @@ from verl_dots.doctor.launching import FIX, Run, tiny_run
 from verl_dots.doctor.rows import Row, judged, warned
 from verl_dots.files import parse_json
 from verl_dots.launch.attention_checks import INSTALL, has_flash_attention
-from verl_dots.launch.compose import compose
+from verl_dots.launch.compose import preset_settings
 from verl_dots.training.parts import has_critic
 
 TEMPERATURE = "actor_rollout_ref.rollout.temperature"
@@ -28,7 +28,7 @@ def trained(check: str, run: Run, *keys: str, steps: int = STEPS) -> list[Row]:
 
 def preset(context: Context, name: str) -> list[Row]:
     """Three steps of a preset, at the recipe's temperature where the preset does not set it itself."""
-    changes = compose(["device=cpu", f"dots.preset={name}"]).dots.temperature.enable
+    changes = preset_settings(name).temperature.enable
     heat = context.config.actor_rollout_ref.rollout.temperature
     # The testbed takes the engine's log-probs for the behaviour's: no forward pass gives the entropy that `all` holds.
     more = ["dots.temperature.entropy=engine"] if name == "all" else []

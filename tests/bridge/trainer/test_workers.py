@@ -1,12 +1,17 @@
-"""Seeds of verl's workers: weights that begin at random are those of the seed, in every process."""
+"""verl's workers: weights that begin at random are those of the seed, in every process; free memory is given back."""
 
+import ctypes
 import json
 import os
 import subprocess
 import sys
 from pathlib import Path
 
+import psutil
+import pytest
+
 from tests.launches import PATIENCE_SECONDS
+from verl_dots.bridge.trainer.workers import return_free_memory
 
 ROOT = Path(__file__).parents[3]
 BEGIN = """
@@ -55,3 +60,20 @@ def test_a_worker_begins_as_its_seed_says():
     first, second, other = begun
     assert again == begun and first == second and first[0] > 0
     assert all(one != two for one, two in zip(first, other, strict=True))
+
+
+def test_free_memory_between_what_is_held_is_given_back():
+    libc = ctypes.CDLL(None)
+    if not hasattr(libc, "malloc_trim"):
+        pytest.skip("the C library is not glibc")
+    libc.malloc.restype, libc.free.argtypes = ctypes.c_void_p, [ctypes.c_void_p]
+    size, memory = 64 * 1024, psutil.Process().memory_info
+    blocks = [libc.malloc(size) for _ in range(2000)]
+    for block in blocks:
+        ctypes.memset(block, 1, size)
+    for block in blocks[:-1]:  # the last one keeps the end of the heap where it is
+        libc.free(block)
+    before = memory().rss
+    return_free_memory()
+    assert before - memory().rss > 1500 * size
+    libc.free(blocks[-1])

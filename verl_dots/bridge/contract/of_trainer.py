@@ -83,8 +83,14 @@ PARTS = (
     Part(
         f"{WORKERS}.TrainingWorker",
         "bridge/trainer/workers.py",
-        overridden="__init__(config)",
+        overridden="__init__(config) save_checkpoint(local_path hdfs_path global_step max_ckpt_to_keep)",
         attributes="engine_config",
+    ),
+    Part(
+        "verl.single_controller.base.decorator",
+        "bridge/trainer/workers.py",
+        called="register(dispatch_mode)",
+        attributes="Dispatch",
     ),
     Part("verl.single_controller.ray.ResourcePoolManager", "training/pipeline.py", attributes="resource_pool_dict"),
     Part(f"{V1}.trainer_base", "bridge/trainer/worker_ports.py", attributes="RayWorkerGroup"),

@@ -1,15 +1,17 @@
-"""verl's workers, whose generators of random numbers begin with the seed of their engine.
+"""verl's workers: their generators begin with the seed of their engine, and a save leaves no free memory with them.
 
 Torch begins every process with a seed of its own: weights that begin at random, of LoRA and of a critic's head, and
 dropout would differ between runs of one seed. verl seeds its engines with `full_determinism` alone, which also changes
 kernels. `fsdp_config.seed` and its like, verl's own, are read here in any case.
 """
 
+import ctypes
 import random
 from typing import Any
 
 import numpy as np
 import torch
+from verl.single_controller.base.decorator import Dispatch, register
 from verl.workers.engine_workers import ActorRolloutRefWorker, TrainingWorker, TrainingWorkerConfig
 
 
@@ -25,6 +27,18 @@ class SeededTrainingWorker(TrainingWorker):
         random.seed(seed)
         np.random.seed(seed)
         torch.manual_seed(seed)
+
+    @register(dispatch_mode=Dispatch.ONE_TO_ALL)
+    def save_checkpoint(self, local_path, hdfs_path=None, global_step=0, max_ckpt_to_keep=None):
+        """verl's. What is free in the heap is then the system's: in pieces it would grow for thousands of steps."""
+        super().save_checkpoint(local_path, hdfs_path, global_step, max_ckpt_to_keep)
+        return_free_memory()
+
+
+def return_free_memory() -> None:
+    """Give the system the pages of the heap that hold nothing; by itself glibc gives those at its end alone."""
+    if trim := getattr(ctypes.CDLL(None), "malloc_trim", None):  # glibc's
+        trim(0)
 
 
 class SeededActorWorker(ActorRolloutRefWorker):
