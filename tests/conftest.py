@@ -1,20 +1,26 @@
-"""Shared by all tests."""
+"""Shared by all tests.
+
+The process that deals tests to others imports this too, and none of torch and transformers, which take seconds.
+"""
 
 import gc
 import os
 import sys
 from functools import cache
 from importlib import import_module
+from typing import TYPE_CHECKING
 
 import huggingface_hub
 import omegaconf.base
 import pytest
-import torch
-from transformers import Qwen2Config, Qwen2ForCausalLM
 
-from tests.launches import Inputs, make_inputs
 from verl_dots.engines.environment import prepare_environment
 from verl_dots.guard import adopt_orphans
+
+if TYPE_CHECKING:
+    from transformers import Qwen2ForCausalLM
+
+    from tests.launches import Inputs
 
 # Thousands of configs hold the same interpolations. To parse them each time is half of what a check of a config takes.
 omegaconf.base.parse = cache(omegaconf.base.parse)
@@ -42,6 +48,8 @@ def pytest_collection_finish():
 @pytest.fixture(autouse=True)
 def one_thread():
     """A fixed thread count: what is compared bit for bit must not depend on the machine's cores."""
+    import torch
+
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -49,8 +57,11 @@ def one_thread():
 
 
 @pytest.fixture
-def random_qwen2() -> Qwen2ForCausalLM:
+def random_qwen2() -> "Qwen2ForCausalLM":
     """A random Qwen2 of 64 tokens, 2 layers, 4 heads over 2 key-value heads; float32, eval mode. A new one a test."""
+    import torch
+    from transformers import Qwen2Config, Qwen2ForCausalLM
+
     torch.manual_seed(0)
     config = Qwen2Config(
         vocab_size=64, hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=4,
@@ -61,8 +72,10 @@ def random_qwen2() -> Qwen2ForCausalLM:
 
 
 @pytest.fixture(scope="session")
-def inputs(tmp_path_factory) -> Inputs:
+def inputs(tmp_path_factory) -> "Inputs":
     """For end-to-end runs: 64 training and 16 validation questions, and the testbed's tiny model."""
+    from tests.launches import make_inputs
+
     return make_inputs(tmp_path_factory.mktemp("inputs"), questions=64)
 
 

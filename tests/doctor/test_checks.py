@@ -118,8 +118,10 @@ def driver_of(tmp_path):
             text = f"int cuInit(int f) {{ return {status}; }} "
             text += f"int cuDriverGetVersion(int *n) {{ *n = {version}; return 0; }}"
             subprocess.run(["gcc", *made], input=text, text=True, check=True)
-        program = "import dataclasses, json, torch; from verl_dots.doctor import software; "
-        program += f"torch.version.cuda = {build!r}; print(json.dumps(dataclasses.asdict(software._driver())))"
+        # Of torch it needs what it was built for, and nothing that takes seconds to import.
+        program = "import dataclasses, json, sys, types; torch = sys.modules['torch'] = types.ModuleType('torch'); "
+        program += f"torch.version = types.SimpleNamespace(cuda={build!r}); from verl_dots.doctor import software; "
+        program += "print(json.dumps(dataclasses.asdict(software._driver())))"
         paths = {"PATH": f"{tmp_path}:/usr/bin:/bin", "LD_LIBRARY_PATH": str(tmp_path)}
         done = subprocess.run([sys.executable, "-c", program], env=environment(**paths), text=True, capture_output=True)
         return rows.Row(**json.loads(done.stdout.splitlines()[-1]))
