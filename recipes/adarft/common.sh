@@ -5,7 +5,8 @@
 # that alone, for ppo) it trains with that algorithm: grpo, adarft_grpo, adarft_reinforce_plus_plus, ...
 # In the paper's code the data loader draws the batches of an epoch before it has seen their rewards; here each batch
 # follows the reward of the last, as the paper says. The code also sets kl_coef=0.001, which counts with
-# algorithm.use_kl_in_reward=True only.
+# algorithm.use_kl_in_reward=True only. Its verl adds an entropy bonus of 0.001 by default, of which the paper says
+# nothing; verl's default is now 0, and so is ours: actor_rollout_ref.actor.entropy_coeff=0.001 has it.
 # The training sets are parquet files in verl's schema that the authors made of DeepScaleR, with
 # extra_info.difficulty = 100 (1 - s / 128) for s right answers of Qwen2.5-Math-7B in 128. They are in
 # github.com/limenlp/verl, verl/data/deepscaler_{uniform,skew_difficult,skew_easy}_train.parquet; all difficulties are

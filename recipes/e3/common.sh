@@ -6,7 +6,7 @@
 # or budget (it alone), or short (e3 with the code's length penalty).
 # In the paper's code the proportional part of a budget can exceed its cap, each worker follows an entropy of its own,
 # and nothing bounds the temperature. Here caps hold, one controller follows the whole batch, within 0.5 to 1.5.
-# DAPO's clip is that of DAPO's paper, the entropy bonus a usual one: both are our choices, not E3's.
+# DAPO's clip is that of DAPO's paper, which is our choice. The entropy bonus is E3's.
 # The questions are files of the authors' repository, github.com/LiaoMengqi/E3-RL4LLMs, folder dataset; its scripts call
 # train_data.parquet train_data_10k.parquet. Of its 10,240 rows (3,849 of MATH, 3,311 of Omni-MATH, 2,290 of AMC, 790
 # of AIME) data_prep.e3 writes 9,812: each question once. Three epochs are then 3 x 153 batches of 64, where the paper's are 480.

@@ -22,7 +22,7 @@ def small(**changes) -> AttentionPredictor:
 
 
 def paper(**changes) -> AttentionPredictor:
-    return small(direct_head=False, calibration="group", memory_size=0, **changes)
+    return small(**({"direct_head": False, "calibration": "group", "memory_size": 0} | changes))
 
 
 def inputs(P=7, K=5):
@@ -56,6 +56,24 @@ def test_group_calibration_by_hand():
         model.calibrator[2].bias.copy_(torch.tensor([1.8545866, 0.0]))
         found = model._calibrate(torch.tensor([0.75, 0.5]), torch.tensor([0.2, 0.4]))
     torch.testing.assert_close(found, torch.tensor([0.9, 0.5]))
+
+
+def test_group_calibration_of_the_papers_code_by_hand():
+    """It divides by the softplus, within [0.01, 10], and takes the deviation of a sample."""
+    model = paper(calibration="group_code")
+    with torch.no_grad():
+        for value in model.calibrator.parameters():
+            value.zero_()
+        model.calibrator[2].bias.copy_(torch.tensor([1.8545866, 0.0]))  # softplus 2
+        difficulty, labels = torch.tensor([0.9, 0.5]), torch.tensor([0.2, 0.4])
+        torch.testing.assert_close(model._calibrate(difficulty, labels), torch.tensor([0.75, 0.5]))
+        model.calibrator[2].bias.copy_(torch.tensor([20.0, 0.0]))  # at most 10: sigmoid(logit(0.9) / 10)
+        torch.testing.assert_close(model._calibrate(difficulty, labels), torch.tensor([0.5547, 0.5]), atol=1e-4, rtol=0)
+        # The offset is the tanh of the deviation, 0.2 / sqrt(2) = 0.1414 (of all labels 0.1).
+        model.calibrator[0].weight[0, 1] = model.calibrator[2].weight[1, 0] = 1.0
+        offset = torch.tanh(torch.tensor(0.2 / 2**0.5))
+        torch.testing.assert_close(model._calibrate(difficulty, labels)[1], torch.sigmoid(offset))
+        assert model._calibrate(difficulty, labels[:1]).isfinite().all()
 
 
 def test_shift_to_mean_by_hand():

@@ -62,10 +62,11 @@ def test_questions_seen_in_training_are_not_evaluated(trained):
 
 
 def test_one_projection_is_trained_where_that_is_asked_for(tmp_path):
-    chosen = options(tmp_path, "--preset", "paper", "--shared-adapter", "--seeds", "3")
+    chosen = options(tmp_path, "--preset", "paper", "--shared-adapter", "--calibration", "group_code", "--seeds", "3")
     train.save(*train.run(*data(), "tiny-1", chosen), chosen)
     loaded = AttentionPredictor.load(tmp_path, backbone_id="tiny-1")
     assert loaded.config.shared_adapter and not hasattr(loaded, "reference_adapter")
+    assert loaded.config.calibration == "group_code"
     assert json.loads((tmp_path / "training.json").read_text())["config"]["shared_adapter"]
 
 

@@ -23,12 +23,12 @@ from torch import nn
 
 from verl_dots.difficulty import effectiveness, memory
 from verl_dots.difficulty.backbone import same_backbone
+from verl_dots.difficulty.calibration import calibrated
 from verl_dots.difficulty.predictor_config import AGAIN, FORMAT, PredictorConfig
 from verl_dots.files import write_atomically
 from verl_dots.settings import ConfigError
 
 CHUNK = 2048  # questions x 256 references fit the cache of one core: three times as fast as 65,536
-EPSILON = 1e-4
 PRIORS = 2  # columns behind the projected width: prior logit and log spread
 
 
@@ -54,7 +54,7 @@ class AttentionPredictor(nn.Module):
         self.query_adapter = self._adapter()
         if not config.shared_adapter:
             self.reference_adapter = self._adapter()
-        if config.calibration == "group":
+        if config.calibration != "none":
             self.calibrator = nn.Sequential(nn.Linear(2, 10), nn.ReLU(), nn.Linear(10, 2))
         if config.direct_head:
             self.gate = nn.Parameter(torch.zeros(()))
@@ -140,13 +140,9 @@ class AttentionPredictor(nn.Module):
         return self._calibrate(attended_P, difficulty_K)
 
     def _calibrate(self, difficulty_P: torch.Tensor, difficulty_K: torch.Tensor) -> torch.Tensor:
-        """sigmoid(w * logit(d) + b), (w, b) = MLP([mean, std]), softplus and tanh (equation 3); or d itself."""
         if self.config.calibration == "none":
             return difficulty_P
-        statistics = torch.stack([difficulty_K.mean(), difficulty_K.std(correction=0)])
-        scale, offset = self.calibrator(statistics)
-        logit_P = torch.logit(difficulty_P.clamp(EPSILON, 1 - EPSILON))
-        return torch.sigmoid(nn.functional.softplus(scale) * logit_P + torch.tanh(offset))
+        return calibrated(difficulty_P, difficulty_K, self.calibrator, self.config.calibration == "group_code")
 
     def _check(self, query_P: torch.Tensor, reference_K: torch.Tensor, difficulty_K: torch.Tensor) -> None:
         for name, projection in (("query", query_P), ("reference", reference_K)):

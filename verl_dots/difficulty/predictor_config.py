@@ -8,7 +8,7 @@ from verl_dots.difficulty import inputs
 from verl_dots.files import read_json
 from verl_dots.settings import ConfigError, Settings
 
-CALIBRATIONS = ("group", "none")
+CALIBRATIONS = ("group", "group_code", "none")
 FORMAT = 1
 ADDED = {"shared_adapter": False}  # fields that folders of this format may lack, as they were before them
 AGAIN = "train the predictor again"
@@ -26,7 +26,8 @@ class PredictorConfig(Settings):
     direct_head: bool = True  # a prior per question from labelled questions, corrected by the references
     memory_size: int = 0  # labelled questions that the direct head holds; set by training
     sharpness: float = 5.0  # of the direct head's kernel
-    calibration: str = "none"  # "group": sigmoid(w * logit + b) from mean and std of the references, as published
+    calibration: str = "none"  # sigmoid(w * logit + b) from the references' mean and std: "group" as in the paper's
+    # text, "group_code" as in its code, see `AttentionPredictor`
     backbone_id: str = ""
     embedding_layers: str = "last"
     embedding_reads: str = "question"

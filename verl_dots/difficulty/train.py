@@ -89,6 +89,7 @@ def run(labels: Labels, embedding_P: np.ndarray, backbone: str, options: argpars
     config = PRESETS[options.preset](
         embedding_P.shape[1], backbone_id=backbone, embedding_layers=options.layers, embedding_reads=options.reads,
         surface=inputs.VERSION if options.surface else "", shared_adapter=options.shared_adapter,
+        **({} if options.calibration is None else {"calibration": options.calibration}),
     )  # fmt: skip
     settings = TrainingConfig(options.epochs, references=options.references, early_stopping=not options.last_epoch)
     trained = []

@@ -14,6 +14,7 @@ from verl_dots.difficulty.options import (
     require_share,
     require_whole,
 )
+from verl_dots.difficulty.predictor_config import CALIBRATIONS
 from verl_dots.files import require_own, try_folder
 from verl_dots.settings import ConfigError
 
@@ -80,6 +81,11 @@ def _add_training(parser: argparse.ArgumentParser) -> None:
         "--shared-adapter",
         action="store_true",
         help="one projection for queries and references, as in the paper's text (default: two, as in its code)",
+    )
+    parser.add_argument(
+        "--calibration",
+        choices=CALIBRATIONS,
+        help="of predictions by the references' labels: as in the paper's text (group) or code (default: the preset's)",
     )
     parser.add_argument(
         "--seeds", nargs="+", type=int, default=[1], metavar="SEED", help="a predictor is trained for each (default: 1)"
