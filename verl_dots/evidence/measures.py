@@ -31,7 +31,7 @@
     timing_s/PART               mean seconds a step of a part of the step, verl's names, of the runs of `step_source`
 
 `summary` has a row for each combination, method and measure (each numeric column of `by_seed` but the seed): `mean`,
-`std` (n - 1), `low` and `high` (95 % bootstrap interval, see `over_seeds.interval`) over `seeds` seeds, of which
+`std` (n - 1), `low` and `high` (95 % interval, see `over_seeds.interval`) over `seeds` seeds, of which
 `reached` have a value. Where one has none, the four are nan: a mean of the others would favour the method that fails
 more often. A method's seeds are paired with the baseline's, so savings are means of savings.
 
