@@ -16,7 +16,7 @@ def table_of(alone, **more):
     runs = {(method, 1, "accuracy", name): timed(gen=9.0) for method in ("grpo", "dots", "e3") for name in "ab"}
     known = evidence(runs | {(method, 1, "time", name): rows for (method, name), rows in alone.items()})
     measured = measure(known, **more)
-    return parts_table(Ours(known, measured.by_seed, measured.summary), {})
+    return parts_table(Ours(known, measured), {})
 
 
 GRPO = {("grpo", "a"): timed(step=4.0, gen=2.0), ("grpo", "b"): timed(step=3.0, gen=1.0)}

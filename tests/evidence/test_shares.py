@@ -15,7 +15,7 @@ WHOLE = run({0: 0.0, 5: 0.4, 10: 0.4}, tokens=50)  # 0.2 after 2.5, 0.3 after 3.
 def table_of(runs, combinations=None, apart=(), stand_in=False):
     known = evidence(runs)
     measured = measure(known, smoothing="none", stand_in=stand_in, apart=apart)
-    return shares_table(Ours(known, measured.by_seed, measured.summary), combinations or {})
+    return shares_table(Ours(known, measured), combinations or {})
 
 
 def two_seeds(second, **more):

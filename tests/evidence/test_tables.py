@@ -8,6 +8,7 @@ from tests.evidence.latex import unbalanced
 from verl_dots.evidence import papers, rendering
 from verl_dots.evidence.cells import Figure, Missing, Section, Table, Why
 from verl_dots.evidence.combinations import Combination, described
+from verl_dots.evidence.measuring import Measured
 from verl_dots.evidence.ours import Ours
 from verl_dots.evidence.overview import overview
 from verl_dots.evidence.tables import HEADINGS, IN_PLACE, all_tables, paper_table, write_tables
@@ -21,7 +22,7 @@ def ours(figures, source="time", evaluations=None, **of_run) -> Ours:
     """Three seeds of each (combination, method), with these measures in the summary."""
     runs = {(*key, seed): CURVE for key in figures for seed in (1, 2, 3)}
     evidence = made.evidence(runs, **of_run)
-    return Ours(evidence, made.by_seed(source, *runs), made.summary(figures), evaluations or {})
+    return Ours(evidence, Measured(made.by_seed(source, *runs), made.summary(figures)), evaluations or {})
 
 
 def table_of(name: str, known: Ours, **given: Combination) -> Table:
@@ -158,12 +159,12 @@ def test_overview_has_a_mean_of_combinations_where_the_summary_has_one():
     summary = made.summary(
         {("a", "grpo"): {}, ("mean of combinations", "dots"): {"final_accuracy": (0.5, 0.4, 0.6, 3, 3)}}
     )
-    table = overview(Ours(known.evidence, known.by_seed, summary), {"a": Combination("first")})
+    table = overview(Ours(known.evidence, Measured(known.by_seed, summary)), {"a": Combination("first")})
     assert [section.heading for section in table.sections] == ["first", "b", "mean of combinations"]
     assert [cells[0] for cells in table.sections[0].rows] == ["GRPO", "E3"]
     assert table.sections[2].rows[0][2] == Figure(50.0, 40.0, 60.0, seeds=3)
     apart = {"a": Combination("first", apart=True)}
-    table = overview(Ours(known.evidence, known.by_seed, summary), apart)
+    table = overview(Ours(known.evidence, Measured(known.by_seed, summary)), apart)
     assert table.sections[2].heading == "mean of combinations, without first"
 
 
@@ -181,7 +182,7 @@ def test_a_combination_repeats_one_recipe_that_there_is(given, message):
 
 def test_written_files(tmp_path):
     known = ours({("cpu", "grpo"): {}, ("cpu", "dots_rr"): {"final_accuracy": (0.7, 0.6, 0.8, 3, 3)}}, data="a_b & c")
-    arguments = (known.evidence, known.by_seed, known.summary, tmp_path / "made")
+    arguments = (known.evidence, known.measured, tmp_path / "made")
     paths = write_tables(*arguments)
     names = ["overview", "shares", *papers.tables()]  # no parts of steps
     expected = {f"{name}.{kind}" for name in names for kind in ("md", "tex", "csv")} | {"tables.tex"}

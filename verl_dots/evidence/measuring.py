@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -26,12 +26,18 @@ _ROUNDING = 1e-9
 
 @dataclass(frozen=True)
 class Measured:
-    """The tables of `measures`, and notes on what they leave out."""
+    """The tables of `measures`.
+
+    Attributes:
+        notes: what they leave out.
+        smoothing: how validations were smoothed, of `curves.SMOOTHINGS`: tables and figures of them do the same.
+    """
 
     by_seed: pd.DataFrame
     summary: pd.DataFrame
-    rounds: pd.DataFrame
-    notes: tuple[str, ...]
+    rounds: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(measures.ROUND_COLUMNS)))
+    notes: tuple[str, ...] = ()
+    smoothing: str = DEFAULT_SMOOTHING
 
 
 def measure(
@@ -80,7 +86,7 @@ def measure(
     require_totals(by_seed)
     lines = [(*key, number, ratio) for key, ratios in timed.items() for number, ratio in ratios.items()]
     rounds = pd.DataFrame(lines, columns=list(measures.ROUND_COLUMNS))
-    return Measured(by_seed, summarise(by_seed, rounds, apart), rounds, tuple(notes))
+    return Measured(by_seed, summarise(by_seed, rounds, apart), rounds, tuple(notes), smoothing)
 
 
 def require_totals(by_seed: pd.DataFrame) -> None:

@@ -27,7 +27,7 @@ def interval(groups: Sequence[Sequence[float]]) -> tuple[float, float]:
 
     Several groups: Student's t, with the variance within the groups pooled. A bootstrap within groups of n values has
     (n - 1) / n of the variance: for six groups of three it holds the true mean in 87 % of cases, and widened by
-    sqrt(n / (n - 1)) in 92.5 %. This one does in 95 % where all groups have the same spread, in 94.7 % where three of
+    sqrt(n / (n - 1)) in 92.5 %. This one does in 95 % where all groups have the same spread, in 94.5 % where three of
     the six have twice the others', and in 91 % where one has four times the others'.
 
     Args:

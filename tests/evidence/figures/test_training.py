@@ -21,7 +21,7 @@ def test_the_accuracy_of_one_combination_is_drawn_against_steps_time_and_tokens(
         "training step", "training time (steps of GRPO)", "generated tokens",
     ]  # fmt: skip
     assert steps.get_ylabel() == "accuracy (%)" and legend(figure) == ["GRPO", "DOTS"]
-    assert above(figure) == ["Validation accuracy", f"{MATH}; 1 seed a line"]  # four validations are not smoothed
+    assert above(figure) == ["Validation accuracy", f"{MATH}; validations as measured; 1 seed a line"]
     assert not steps.collections  # one seed has no band
 
 
@@ -65,7 +65,8 @@ def test_steps_without_replay_do_not_break_the_line_of_its_age():
 
 
 def test_many_validations_and_noisy_metrics_are_smoothed_and_the_figure_says_how():
-    found = drawn(rows(steps=20, training__effective_groups=lambda step: (step % 2) if step else None))
+    run = rows(steps=20, training__effective_groups=lambda step: (step % 2) if step else None)
+    found = drawn(run, smoothing="trailing")
     accuracy, effective = found["accuracy"].figure, found["effective"].figure
     assert "trailing means of 3 validations" in above(accuracy)[1]
     # 0.1, 0.2, 0.3, ...: of three the one in the middle.
