@@ -104,7 +104,7 @@ def test_unknown_names_are_refused():
     with pytest.raises(KeyError, match="no measure is named 'speed'; there are steps_saved"):
         known.cell("speed", asked("dots"))
     known.summary.measure = known.summary.measure.replace("rho", "r")
-    with pytest.raises(KeyError, match="the summary has no measure 'rho'; it has difference"):
+    with pytest.raises(KeyError, match="the summary has no measure 'rho'; it has bound_rollouts_100_first"):
         known.cell("rho", asked("dots"))
 
 

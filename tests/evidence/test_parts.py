@@ -42,7 +42,7 @@ def test_a_row_a_timed_method_a_column_a_part():
 def test_a_method_that_was_timed_on_one_of_two_combinations_has_no_mean():
     table = table_of(GRPO | {("dots", "a"): timed(step=2.0)}, stand_in=False)
     assert table.sections[0].rows[1] == (
-        "DOTS", "1", Missing(Why.NOT_MEASURED, "1 of 2 seeds"), Missing(Why.NO_ROW),
+        "DOTS", "1", Missing(Why.NOT_MEASURED, "1 of 2 runs"), Missing(Why.NO_ROW),
     )  # fmt: skip
 
 

@@ -138,7 +138,10 @@ def test_not_reached_not_measured_and_not_recorded_are_told_apart():
         "steps_to_100_first": (20, 18, 22, 3, 3), "difference": (0.02, -0.01, 0.05, 3, 3),
         "generated_tokens": (39_500, 39_000, 40_000, 3, 3), "saved_steps_100_first": (0.1, 0.05, 0.2, 3, 3),
     }  # fmt: skip
-    missed = {"steps_to_100_first": NOT_ALL, "saved_steps_100_first": NOT_ALL, "saved_per_step": (0.1, 0.05, 0.2, 3, 3)}
+    missed = {
+        "steps_to_100_first": NOT_ALL, "saved_steps_100_first": NOT_ALL, "saved_per_step": (0.1, 0.05, 0.2, 3, 3),
+        "saved_tokens_100_first": NOT_ALL, "bound_tokens_100_first": (0.3, 0.2, 0.4, 3, 3),
+    }  # fmt: skip
     known = ours({("cpu", "grpo"): {}, ("cpu", "dots"): reached, ("cpu", "dots_rr"): missed})
     table = overview(known, {})
     columns = [column.heading for column in table.columns]
@@ -148,6 +151,8 @@ def test_not_reached_not_measured_and_not_recorded_are_told_apart():
     assert cells["DOTS"]["tokens saved"] == Missing(Why.NOT_RECORDED)
     assert cells["DOTS + RR"]["steps saved"] == Missing(Why.NOT_REACHED, "2 of 3 seeds")
     assert cells["DOTS + RR"]["total time saved"] == Missing(Why.NOT_REACHED, "2 of 3 seeds")
+    bound = Figure(30.0, 20.0, 40.0, seeds=3, remark="2 of 3 seeds", at_most=True)
+    assert cells["DOTS + RR"]["tokens saved"] == bound
     assert cells["DOTS + RR"]["time per step saved"] == Figure(10.0, 5.0, 20.0, seeds=3)
     assert cells["GRPO"]["steps saved"] == "baseline" == cells["GRPO"]["above GRPO"]
     assert cells["DOTS"]["above GRPO"] == Figure(2.0, -1.0, 5.0, seeds=3)
