@@ -216,9 +216,24 @@ def test_pass_at_k_is_the_mean_over_seeds_of_the_newest_checkpoints(evaluated):
     line = axis.containers[0].lines[0]
     assert line.get_xdata().tolist() == [1, 4] and line.get_ydata() == pytest.approx([55, 80])
     (bars,) = axis.containers[0].lines[2]
-    np.testing.assert_allclose([segment[:, 1] for segment in bars.get_segments()], [[40, 70], [70, 90]])
+    np.testing.assert_allclose([segment[:, 1] for segment in bars.get_segments()], [[50, 60], [70, 90]])
     assert axis.get_xscale() == "log" and [label.get_text() for label in axis.get_xticklabels()] == ["1", "4"]
-    assert "MATH500, 500 questions; bars: 95 % over questions" in figure.get_suptitle().replace("\n", " ")
+    assert "MATH500, 500 questions; bars: least to greatest of the seeds; points" in figure.get_suptitle().replace(
+        "\n", " "
+    )
+
+
+def test_pass_at_k_of_one_seed_has_the_interval_of_its_questions(evaluated):
+    one, three = {1: (0.5, 0.4, 0.7)}, {1: (0.6, 0.1, 0.9)}
+    figure = evaluated(("grpo", 1, one, 500)).figure
+    (bars,) = figure.axes[0].containers[0].lines[2]
+    np.testing.assert_allclose([segment[:, 1] for segment in bars.get_segments()], [[40, 70]])
+    assert "bars: 95 % over questions; points" in figure.get_suptitle().replace("\n", " ")
+    both = evaluated(("dots", 1, one, 500), ("e3", 1, one, 500), ("e3", 2, three, 500)).figure
+    told = both.get_suptitle().replace("\n", " ")
+    assert "bars: least to greatest of the seeds, of one seed 95 % over questions; points" in told
+    ends = [container.lines[2][0].get_segments()[0][:, 1] for container in both.axes[0].containers]
+    np.testing.assert_allclose(ends, [[40, 70], [50, 60]])
 
 
 def test_methods_that_were_evaluated_on_other_questions_are_left_out_and_named(evaluated):
