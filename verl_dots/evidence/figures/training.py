@@ -90,13 +90,18 @@ def training_figures(
 def by_unit(steps: pd.DataFrame) -> pd.DataFrame:
     """Steps with AdaRFT's targets in two columns: in the unit of the data, and as predicted difficulty in [0, 1].
 
-    A run that predicts difficulties has its target in them.
+    A run that predicts difficulties has its target in them, from its first prediction on: before it some runs log a
+    target that nothing is held against, and others none.
     """
     target, predicted = "adarft/target", "selection/predicted_difficulty"
     if target not in steps or predicted not in steps:
         return steps
-    predicts = steps[predicted].notna().groupby([steps[name] for name in RUN_KEY]).transform("any")
-    return steps.assign(**{target: steps[target].mask(predicts), PREDICTED_TARGET: steps[target].where(predicts)})
+    runs = [steps[name] for name in RUN_KEY]
+    first = steps["step"].where(steps[predicted].notna()).groupby(runs).transform("min")  # nan: predicts nothing
+    in_data, among_predictions = first.isna(), steps["step"] >= first
+    return steps.assign(
+        **{target: steps[target].where(in_data), PREDICTED_TARGET: steps[target].where(among_predictions)}
+    )
 
 
 def with_time(steps: pd.DataFrame, by_seed: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, str]]:
