@@ -20,6 +20,7 @@ from matplotlib.ticker import EngFormatter
 
 from verl_dots.evidence import rendering
 from verl_dots.evidence.cells import Table
+from verl_dots.evidence.curves import DEFAULT_SMOOTHING, SMOOTHING_TOLD, with_smoothed
 from verl_dots.evidence.figures import panels
 from verl_dots.evidence.figures.curves import named
 from verl_dots.evidence.figures.marks import same_lines
@@ -28,7 +29,6 @@ from verl_dots.evidence.figures.style import STYLE, looks, save_svg
 from verl_dots.evidence.methods import BASELINE, LOOKS, MAIN, Look
 from verl_dots.evidence.over_seeds import interval
 from verl_dots.evidence.records import ACCURACY_RUN, Evidence
-from verl_dots.reporting import validation_curves
 
 SECTION, STEM = "results", "accuracy"
 ABLATIONS = ("grpo_few", "dots_rr_levels")
@@ -69,7 +69,7 @@ def draw_curves(evidence: Evidence, folder: Path, apart: Collection[str] = ()) -
     return save_svg(curves_of(evidence, apart), folder / STEM)
 
 
-def curves_of(evidence: Evidence, apart: Collection[str] = ()) -> Figure:
+def curves_of(evidence: Evidence, apart: Collection[str] = (), smoothing: str = DEFAULT_SMOOTHING) -> Figure:
     """Accuracy by step, and how far it is above GRPO's by step and at equal tokens.
 
     A run is compared with GRPO's of the same combination and seed, and all such differences are averaged. Combinations
@@ -79,6 +79,7 @@ def curves_of(evidence: Evidence, apart: Collection[str] = ()) -> Figure:
         ValueError: no run of GRPO has been validated.
     """
     steps = evidence.steps[(evidence.steps["kind"] == ACCURACY_RUN) & ~evidence.steps["combination"].isin(apart)]
+    steps = with_smoothed(steps, smoothing)
     found = {name: _runs(steps[steps["method"] == name]) for name in looks(steps["method"]) if name in
              (*MAIN, SAME_AS_GRPO)}  # fmt: skip
     found = {name: runs for name, runs in found.items() if runs is not None}
@@ -93,10 +94,10 @@ def curves_of(evidence: Evidence, apart: Collection[str] = ()) -> Figure:
     pairs = {name: pair for name, pair in pairs.items() if pair[0].keys}
     by_step = {name: _above(*pair) for name, pair in pairs.items()}
     by_tokens = {name: _above_at_tokens(*pair) for name, pair in pairs.items()}
-    return _figure([{name: means[name] for name in shown}, by_step, by_tokens], of_method)
+    return _figure([{name: means[name] for name in shown}, by_step, by_tokens], of_method, SMOOTHING_TOLD[smoothing])
 
 
-def _figure(of_panels: Sequence[Mapping[str, Line]], of_method: Mapping[str, Look]) -> Figure:
+def _figure(of_panels: Sequence[Mapping[str, Line]], of_method: Mapping[str, Look], smoothing: str) -> Figure:
     heads = ("accuracy", "above GRPO", "above GRPO at equal tokens")
     with rc_context(STYLE):
         figure, axes = panels.grid(len(heads), title=heads)
@@ -110,7 +111,7 @@ def _figure(of_panels: Sequence[Mapping[str, Line]], of_method: Mapping[str, Loo
         panels.title(
             figure,
             "Validation accuracy, mean over all combinations and seeds",
-            "trailing means of validations, as in the table",
+            f"{smoothing}, as in the table",
             "bars: 95 % interval of the mean difference to GRPO's run of the same combination and seed",
             _counted(of_panels[0]),
         )
@@ -139,9 +140,7 @@ def _runs(rows: pd.DataFrame) -> _Runs | None:
     step_E = sorted(set.intersection(*(set(of.index) for of in runs.values()))) if runs else []
     if not step_E:
         return None
-    window = validation_curves.default_window(min(map(len, runs.values())))
-    accuracy = [pd.Series(validation_curves.smooth(of["accuracy"], window), of.index)[step_E] for of in runs.values()]
-    tokens = [of["generated_tokens"][step_E] for of in runs.values()]
+    accuracy, tokens = ([of[name][step_E] for of in runs.values()] for name in ("accuracy", "generated_tokens"))
     return _Runs(np.array(step_E, dtype=float), tuple(runs), 100 * np.array(accuracy), np.array(tokens, dtype=float))
 
 

@@ -40,8 +40,11 @@ A claim that failed is shown as missed. Nothing was measured on a GPU.
 Of [what ran on one](slurm/README.md#what-ran-on-a-gpu) no figure was kept.
 A claim is met if its whole interval is at or above the target, and missed if all of it is below.
 It is unclear where the interval holds the target, or where there is none.
+A run that never reaches the accuracy counts with the most that it may save. Such a mean is "at most", and its claim is
+missed if the whole interval of this bound is below the target, and otherwise unclear.
 A final accuracy is the mean of a run's last three validations.
-Brackets are 95 % intervals: bootstrap over seeds, and Student's t for a time of a step.
+Brackets are 95 % intervals. Of means of combinations, and of times of a step, they are Student's t.
+Of one combination they are a bootstrap over seeds.
 Of three seeds the bootstrap's is their range; it shows how far they lie apart and is no test.
 The time of a step is of timing runs, each alone on the machine beside GRPO's of the same round.
 Each combination and round gives such a pair of runs, and the table of parts counts them.

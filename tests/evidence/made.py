@@ -26,6 +26,9 @@ MEASURES = (
     "saved_rollouts_100_first",
     *(f"steps_to_{share}_first" for share in (50, 75, 90)),
     *(f"saved_{what}_{share}_first" for what in ("steps", "time", "tokens") for share in (50, 75, 90)),
+    *(f"bound_{what}_{share}_first" for what in ("steps", "time", "tokens") for share in (50, 75, 90, 100)),
+    "bound_time_100_kept",
+    "bound_rollouts_100_first",
 )
 # mean, low, high, seeds, reached, and the pairs of a time where there are some
 Row = tuple[float, ...]

@@ -5,10 +5,12 @@ import math
 import pandas as pd
 import pytest
 
+from tests.evidence import hand
 from tests.launches import ROOT
 from verl_dots.evidence.cells import Figure, Missing, Why, text_of
 from verl_dots.evidence.claims import CAUSES, SECTIONS, Claim, claims_table, read_claims, verdict
-from verl_dots.evidence.measures import OVERALL, SUMMARY_COLUMNS, saved_column
+from verl_dots.evidence.measures import OVERALL, SUMMARY_COLUMNS, bound_of, saved_column
+from verl_dots.evidence.measuring import measure
 from verl_dots.evidence.methods import LOOKS
 
 TIME, STEPS = (saved_column(what, hold="first") for what in ("time", "steps"))
@@ -17,9 +19,13 @@ SUMMARY = pd.DataFrame(
         (OVERALL, "dots_rr", TIME, 0.45, 0.1, 0.3, 0.6, 3, 3, 0),
         (OVERALL, "dots", TIME, math.nan, math.nan, math.nan, math.nan, 3, 2, 0),
         (OVERALL, "e3", TIME, math.nan, math.nan, math.nan, math.nan, 3, 0, 0),
+        (OVERALL, "e3", STEPS, math.nan, math.nan, math.nan, math.nan, 3, 0, 0),
         (OVERALL, "e3", "saved_per_step", math.nan, math.nan, math.nan, math.nan, 3, 0, 0),
         (OVERALL, "all", TIME, math.nan, math.nan, math.nan, math.nan, 3, 0, 0),
         (OVERALL, "all", STEPS, math.nan, math.nan, math.nan, math.nan, 3, 2, 0),
+        (OVERALL, "all", bound_of(STEPS), 0.1, 0.1, -0.05, 0.25, 3, 3, 0),
+        ("one", "e3", STEPS, math.nan, math.nan, math.nan, math.nan, 1, 0, 0),
+        ("one", "e3", bound_of(STEPS), 0.1, math.nan, math.nan, math.nan, 1, 1, 0),
         (OVERALL, "dash", TIME, math.nan, math.nan, math.nan, math.nan, 3, 0, 0),
         (OVERALL, "dash", STEPS, 0.2, 0.1, 0.1, 0.3, 3, 3, 0),
         (OVERALL, "dash", "saved_per_step", 0.09, 0.1, -0.05, 0.24, 3, 3, 5),
@@ -48,9 +54,19 @@ def claim(method: str, at_least: float, measure: str = TIME, **more) -> Claim:
      Figure(20.0, seeds=3, remark="1 pair of timing runs")),
     (claim("dash", 0.3, "saved_per_step", combination="one"), "unclear",
      Figure(20.0, seeds=3, remark="1 pair of timing runs")),
-    (claim("dots", 0.1), "missed", Missing(Why.NOT_REACHED, "2 of 3 runs reach the accuracy")),
-    (claim("e3", 0.1), "missed", Missing(Why.NOT_REACHED)),
-    (claim("all", 0.1), "missed", Missing(Why.NOT_REACHED, "2 of 3 runs reach the accuracy")),  # not timed either
+    # Without a bound nothing is decided.
+    (claim("dots", 0.1), "unclear", Missing(Why.NOT_REACHED, "2 of 3 runs reach the accuracy, not timed")),
+    (claim("e3", 0.1, STEPS), "unclear", Missing(Why.NOT_REACHED, "0 of 3 runs reach the accuracy")),
+    (claim("all", 0.1), "unclear", Missing(Why.NOT_REACHED, "2 of 3 runs reach the accuracy, not timed")),
+    # The whole interval of the bound, from -5 to 25, has to be below the target: its mean alone decides nothing.
+    (claim("all", 0.251, STEPS), "missed",
+     Figure(10.0, -5.0, 25.0, seeds=3, remark="2 of 3 runs reach the accuracy", at_most=True)),
+    (claim("all", 0.25, STEPS), "unclear",
+     Figure(10.0, -5.0, 25.0, seeds=3, remark="2 of 3 runs reach the accuracy", at_most=True)),
+    (claim("all", -0.1, STEPS), "unclear",
+     Figure(10.0, -5.0, 25.0, seeds=3, remark="2 of 3 runs reach the accuracy", at_most=True)),
+    (claim("e3", 0.2, STEPS, combination="one"), "unclear",
+     Figure(10.0, seeds=1, remark="0 of 1 runs reach the accuracy", at_most=True)),
     (claim("dash", 0.1), "not measured", Missing(Why.NOT_RECORDED)),
     (claim("e3", 0.1, "saved_per_step"), "not measured", Missing(Why.NOT_RECORDED)),
     (claim("mopps", 0.1), "not measured", Missing(Why.NOT_RUN, "on every combination")),
@@ -72,8 +88,9 @@ def test_a_combination_that_was_not_timed_is_no_accuracy_that_was_not_reached():
     assert verdict(claim("all", 0.1, "saved_per_step"), partly) == (
         "not measured", Missing(Why.NOT_MEASURED, "2 of 3 runs")
     )  # fmt: skip
-    told = Missing(Why.NOT_REACHED, "2 of 3 runs reach the accuracy")
-    assert verdict(claim("all", 0.1), partly) == verdict(claim("all", 0.1, tokens), partly) == ("missed", told)
+    told = "2 of 3 runs reach the accuracy"
+    assert verdict(claim("all", 0.1, tokens), partly) == ("unclear", Missing(Why.NOT_REACHED, told))
+    assert verdict(claim("all", 0.1), partly) == ("unclear", Missing(Why.NOT_REACHED, f"{told}, not timed"))
 
 
 def test_a_claim_that_fails_is_shown_as_failed():
@@ -83,6 +100,34 @@ def test_a_claim_that_fails_is_shown_as_failed():
         "dots_rr does", "somebody", "65 %", "45.0 [30.0, 60.0]", "missed",
     ]  # fmt: skip
     assert [text_of(cell, 1) for cell in second][2:] == ["-1 points", "not run", "not measured"]
+
+
+@pytest.mark.parametrize("seconds, words", [
+    # Two combinations of two seeds, and one run of four that never comes there: its 10 steps are all of GRPO's. Steps
+    # saved: 0.5, 0.5, 0.5, and 0 at most. Means 0.5 and 0.25, variance 0.125 / 2, t of two 4.302653: 0.375 +- 0.537832.
+    (None, {"steps": "at most 37.5 [-16.3, 91.3] (3 of 4 runs reach the accuracy)",
+            "time": "not reached (3 of 4 runs reach the accuracy, not timed)"}),
+    # A step takes 0.8 of GRPO's: 0.6, 0.6, 0.6, and 0.2 at most. Mean 0.5, squares 0.08, and no noise of the pairs:
+    # 0.5 +- 4.302653 sqrt(0.04) / 2.
+    (1.6, {"time": "at most 50.0 [7.0, 93.0] (3 of 4 runs reach the accuracy)"}),
+])  # fmt: skip
+def test_a_bound_of_measured_runs_by_hand(seconds, words):
+    grpo, there = hand.run({0: 0.0, 10: 0.4}), hand.run({0: 0.0, 5: 0.4, 10: 0.4})
+    keys = [(seed, "accuracy", name) for name in "ab" for seed in (1, 2)]
+    runs = {("grpo", *key): grpo for key in keys} | {("dots", *key): there for key in keys}
+    runs["dots", 2, "accuracy", "b"] = hand.run({0: 0.0, 10: 0.3})
+    for name in "ab" if seconds else "":
+        runs["grpo", 1, "time", name] = hand.run({0: 0.0, 10: 0.4}, seconds=2.0)
+        runs["dots", 1, "time", name] = hand.run({0: 0.0, 10: 0.4}, seconds=seconds)
+    summary = measure(hand.evidence(runs), smoothing="none", stand_in=False).summary
+    for what, expected in words.items():
+        word, cell = verdict(claim("dots", 0.95, saved_column(what, hold="first")), summary)
+        assert text_of(cell, 1) == expected and word == ("missed" if cell_is_bound(cell) else "unclear")
+        assert verdict(claim("dots", 0.9, saved_column(what, hold="first")), summary)[0] == "unclear"
+
+
+def cell_is_bound(cell):
+    return isinstance(cell, Figure) and cell.at_most
 
 
 def test_the_causes_of_missed_targets_are_where_they_are_said_to_be():

@@ -10,6 +10,7 @@ from verl_dots.evidence.measures import (
     HOLDS,
     ROUND_COLUMNS,
     SHARES,
+    bound_of,
     cost_column,
     ratio_column,
     saved_column,
@@ -105,6 +106,34 @@ def test_without_a_reach_there_is_no_cost_and_no_saving():
     assert row["saved_per_step"] == 0
 
 
+def bounds(row, share=100, hold="first"):
+    """The most that is saved: of steps, tokens, rollouts and time."""
+    return [row[bound_of(saved_column(what, share, hold))] for what in ("steps", "tokens", "rollouts", "time")]
+
+
+def test_a_run_that_never_comes_there_saves_at_most_what_its_whole_cost_leaves_by_hand():
+    # GRPO first has 0.5 at 20 + 10 * 2/3 steps; this one has 0.45 at most, in 20 steps of 4 s, 50 tokens, 6 rollouts.
+    short = run({0: 0.2, 10: 0.45, 20: 0.4}, seconds=4.0, tokens=50, rollouts=6)
+    row = rows_of({("grpo", 1): GRPO, ("dots", 1): short})["dots", 1]
+    steps = 20 / (80 / 3)  # of GRPO's
+    assert bounds(row, share=75) == pytest.approx([1 - steps, 1 - steps / 2, 1 - steps * 6 / 4, 1 - steps * 2])
+    # To the final accuracy GRPO needs 30.
+    assert bounds(row) == pytest.approx([1 / 3, 1 - 1 / 3, 0, 1 - 4 / 3])
+    assert bounds(row, hold="kept") == bounds(row)
+    # Where it comes there, it is what it saves: 0.4 of the way to 0.45 and to the half of the gain.
+    assert bounds(row, share=50) == [row[saved_column(what, 50, "first")] for what in
+                                     ("steps", "tokens", "rollouts", "time")]  # fmt: skip
+    never = rows_of({("grpo", 1): GRPO, ("dots", 1): NEVER})["dots", 1]
+    assert bounds(never)[0] == 0, "GRPO has its own final accuracy at its last step"
+
+
+def test_without_a_target_or_a_known_first_reach_there_is_no_bound():
+    flat = run({0: 0.4, 10: 0.5, 20: 0.4})
+    assert all(map(math.isnan, bounds(rows_of({("grpo", 1): flat, ("dots", 1): NEVER})["dots", 1])))
+    late = DOTS[DOTS["step"] >= 10]  # it was there earlier, and nobody knows when
+    assert all(map(math.isnan, bounds(rows_of({("grpo", 1): GRPO, ("dots", 1): late})["dots", 1])))
+
+
 def test_a_baseline_that_does_not_climb_gives_no_target():
     flat = run({0: 0.4, 10: 0.5, 20: 0.4})
     rows = rows_of({("grpo", 1): flat, ("dots", 1): DOTS})
@@ -194,7 +223,7 @@ def test_timing_runs_count_for_time_alone():
     before, after = rows_of(runs)["dots", 1], rows_of(runs | alone)["dots", 1]
     changed = {name for name in before if before[name] == before[name] != after[name]}
     of_time = {saved_column("time", share, hold) for share in SHARES for hold in HOLDS}
-    of_time |= {ratio_column(share, hold) for share in SHARES for hold in HOLDS}
+    of_time |= {bound_of(name) for name in of_time} | {ratio_column(share, hold) for share in SHARES for hold in HOLDS}
     assert changed == of_time | {"step_seconds", "step_ratio", "step_source", "saved_per_step"}
     assert (after["step_source"], after["saved_per_step"]) == ("time", 0.5)
     assert after[saved_column("time", 100, "first")] == pytest.approx(1 - 8 / 30 * 0.5)

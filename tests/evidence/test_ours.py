@@ -10,6 +10,7 @@ from tests.evidence import made
 from verl_dots.evidence import saved
 from verl_dots.evidence.cells import Figure, Missing, Why
 from verl_dots.evidence.evaluations import load_evaluations, read_evaluations, save_evaluations
+from verl_dots.evidence.measuring import Measured
 from verl_dots.evidence.merging import merged
 from verl_dots.evidence.ours import Asked, Ours
 from verl_dots.evidence.records import EvidenceError
@@ -25,7 +26,8 @@ SECONDS = {"step_seconds": (2.0, 1.0, 3.0, 3, 3), "steps": (30.0, 30.0, 30.0, 3,
 def ours(curves, figures=None, source="time", evaluations=None, apart=None) -> Ours:
     keys = {key[:2] for key in curves}
     summary = made.summary({key: (figures or {}).get(key, {}) for key in keys})
-    return Ours(made.evidence(curves), made.by_seed(source, *curves), summary, evaluations or {}, apart or {})
+    measured = Measured(made.by_seed(source, *curves), summary)
+    return Ours(made.evidence(curves), measured, evaluations or {}, apart or {})
 
 
 def asked(method: str, combination: str = "cpu") -> Asked:
@@ -48,7 +50,8 @@ def test_extra_steps_are_below_zero_where_the_baseline_was_first():
 def test_extra_steps_of_curves_as_measured():
     known = ours({("cpu", "adarft", 1): REFERENCE, ("cpu", "grpo", 1): {0: 0.0, 10: 0.44, 20: 0.54}})
     # 0.52 after 12 steps, which the other has after 18
-    found = replace(known, smoothing="none").cell("extra_steps", asked("grpo"))
+    as_measured = replace(known, measured=replace(known.measured, smoothing="none"))
+    found = as_measured.cell("extra_steps", asked("grpo"))
     assert found.value == pytest.approx(6.0)
 
 
@@ -101,7 +104,7 @@ def test_unknown_names_are_refused():
     with pytest.raises(KeyError, match="no measure is named 'speed'; there are steps_saved"):
         known.cell("speed", asked("dots"))
     known.summary.measure = known.summary.measure.replace("rho", "r")
-    with pytest.raises(KeyError, match="the summary has no measure 'rho'; it has difference"):
+    with pytest.raises(KeyError, match="the summary has no measure 'rho'; it has bound_rollouts_100_first"):
         known.cell("rho", asked("dots"))
 
 
@@ -143,7 +146,7 @@ def evaluated(folder, seed, step, results) -> None:
 def runs_in(folder, seeds) -> Ours:
     known = ours({("cpu", "e3", seed): LATER for seed in seeds})
     known.evidence.runs["path"] = [str(folder / f"seed{seed}") for seed in seeds]
-    return Ours(known.evidence, known.by_seed, known.summary, read_evaluations(known.evidence.runs))
+    return Ours(known.evidence, known.measured, read_evaluations(known.evidence.runs))
 
 
 def test_pass_at_k_of_the_newest_evaluation(tmp_path):

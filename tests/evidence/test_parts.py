@@ -16,7 +16,7 @@ def table_of(alone, **more):
     runs = {(method, 1, "accuracy", name): timed(gen=9.0) for method in ("grpo", "dots", "e3") for name in "ab"}
     known = evidence(runs | {(method, 1, "time", name): rows for (method, name), rows in alone.items()})
     measured = measure(known, **more)
-    return parts_table(Ours(known, measured.by_seed, measured.summary), {})
+    return parts_table(Ours(known, measured), {})
 
 
 GRPO = {("grpo", "a"): timed(step=4.0, gen=2.0), ("grpo", "b"): timed(step=3.0, gen=1.0)}
@@ -42,7 +42,7 @@ def test_a_row_a_timed_method_a_column_a_part():
 def test_a_method_that_was_timed_on_one_of_two_combinations_has_no_mean():
     table = table_of(GRPO | {("dots", "a"): timed(step=2.0)}, stand_in=False)
     assert table.sections[0].rows[1] == (
-        "DOTS", "1", Missing(Why.NOT_MEASURED, "1 of 2 seeds"), Missing(Why.NO_ROW),
+        "DOTS", "1", Missing(Why.NOT_MEASURED, "1 of 2 runs"), Missing(Why.NO_ROW),
     )  # fmt: skip
 
 

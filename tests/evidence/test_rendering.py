@@ -94,6 +94,9 @@ def test_csv_keeps_every_digit_and_commas_in_labels():
     (line,) = csv.DictReader(io.StringIO(rendering.table_csv(table)))
     assert float(line["value"]) == third
     assert (line["section"], line["method"]) == ("a, b", "c, d")
+    bound = Table("t", "t", (Column("saved"),), (Section("", ((Figure(0.5, remark="1 of 2 seeds", at_most=True),),)),))
+    (line,) = csv.DictReader(io.StringIO(rendering.table_csv(bound)))
+    assert (line["value"], line["remark"]) == ("0.5", "at most; 1 of 2 seeds")
 
 
 @pytest.mark.parametrize(
@@ -104,6 +107,7 @@ def test_csv_keeps_every_digit_and_commas_in_labels():
         (Figure(0.7843, spread=0.0243), "0.78 ± 0.02"),
         (Figure(5.0, -2.0, 12.0, remark="unclear"), "5.00 [-2.00, 12.00] (unclear)"),
         (Missing(Why.NOT_REACHED, "2 of 3 seeds"), "not reached (2 of 3 seeds)"),
+        (Figure(8.12, 3.0, 13.25, remark="2 of 3 seeds", at_most=True), "at most 8.12 [3.00, 13.25] (2 of 3 seeds)"),
         (Missing(Why.NOT_MEASURED), "not measured"),
         (Missing(Why.NOT_RECORDED), "not recorded"),
         (Missing(Why.NOT_GIVEN), "not given"),

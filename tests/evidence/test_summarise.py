@@ -108,9 +108,11 @@ def test_a_total_has_the_noise_of_seeds_and_of_pairs_by_hand():
     ratio = row_of(found, "dots", "step_ratio", OVERALL)
     assert ends(ratio) == pytest.approx([0.55, 0.55 - half, 0.55 + half, 4])
     total, steps = (row_of(found, "dots", saved_column(what), OVERALL) for what in ("time", "steps"))
-    # The seeds' range: all four draws the same, 0.3 or 0.7 of 0.5 and 0.6; each is one of 16, more than 2.5 %.
-    assert (steps["low"], steps["high"]) == pytest.approx((0.3, 0.7))
-    seeds = 0.2 * 0.55
+    # Seeds: 0.3 and 0.7 in both combinations, squares 0.08 each, two degrees of freedom; t of two is 4.302653.
+    of_steps = 4.302653 * math.sqrt(0.08) / 2
+    assert (steps["low"], steps["high"]) == pytest.approx((0.5 - of_steps, 0.5 + of_steps))
+    # Totals 0.85 and 0.65, 0.82 and 0.58: squares 0.02 and 0.0288.
+    seeds = 4.302653 * math.sqrt(0.0488 / 2) / 2
     assert ends(total) == pytest.approx(
         [1 - 0.275, 0.725 - math.hypot(seeds, half / 2), 0.725 + math.hypot(seeds, half / 2), 4]
     )

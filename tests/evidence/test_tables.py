@@ -8,6 +8,7 @@ from tests.evidence.latex import unbalanced
 from verl_dots.evidence import papers, rendering
 from verl_dots.evidence.cells import Figure, Missing, Section, Table, Why
 from verl_dots.evidence.combinations import Combination, described
+from verl_dots.evidence.measuring import Measured
 from verl_dots.evidence.ours import Ours
 from verl_dots.evidence.overview import overview
 from verl_dots.evidence.tables import HEADINGS, IN_PLACE, all_tables, paper_table, write_tables
@@ -21,7 +22,7 @@ def ours(figures, source="time", evaluations=None, **of_run) -> Ours:
     """Three seeds of each (combination, method), with these measures in the summary."""
     runs = {(*key, seed): CURVE for key in figures for seed in (1, 2, 3)}
     evidence = made.evidence(runs, **of_run)
-    return Ours(evidence, made.by_seed(source, *runs), made.summary(figures), evaluations or {})
+    return Ours(evidence, Measured(made.by_seed(source, *runs), made.summary(figures)), evaluations or {})
 
 
 def table_of(name: str, known: Ours, **given: Combination) -> Table:
@@ -137,7 +138,10 @@ def test_not_reached_not_measured_and_not_recorded_are_told_apart():
         "steps_to_100_first": (20, 18, 22, 3, 3), "difference": (0.02, -0.01, 0.05, 3, 3),
         "generated_tokens": (39_500, 39_000, 40_000, 3, 3), "saved_steps_100_first": (0.1, 0.05, 0.2, 3, 3),
     }  # fmt: skip
-    missed = {"steps_to_100_first": NOT_ALL, "saved_steps_100_first": NOT_ALL, "saved_per_step": (0.1, 0.05, 0.2, 3, 3)}
+    missed = {
+        "steps_to_100_first": NOT_ALL, "saved_steps_100_first": NOT_ALL, "saved_per_step": (0.1, 0.05, 0.2, 3, 3),
+        "saved_tokens_100_first": NOT_ALL, "bound_tokens_100_first": (0.3, 0.2, 0.4, 3, 3),
+    }  # fmt: skip
     known = ours({("cpu", "grpo"): {}, ("cpu", "dots"): reached, ("cpu", "dots_rr"): missed})
     table = overview(known, {})
     columns = [column.heading for column in table.columns]
@@ -147,6 +151,8 @@ def test_not_reached_not_measured_and_not_recorded_are_told_apart():
     assert cells["DOTS"]["tokens saved"] == Missing(Why.NOT_RECORDED)
     assert cells["DOTS + RR"]["steps saved"] == Missing(Why.NOT_REACHED, "2 of 3 seeds")
     assert cells["DOTS + RR"]["total time saved"] == Missing(Why.NOT_REACHED, "2 of 3 seeds")
+    bound = Figure(30.0, 20.0, 40.0, seeds=3, remark="2 of 3 seeds", at_most=True)
+    assert cells["DOTS + RR"]["tokens saved"] == bound
     assert cells["DOTS + RR"]["time per step saved"] == Figure(10.0, 5.0, 20.0, seeds=3)
     assert cells["GRPO"]["steps saved"] == "baseline" == cells["GRPO"]["above GRPO"]
     assert cells["DOTS"]["above GRPO"] == Figure(2.0, -1.0, 5.0, seeds=3)
@@ -158,12 +164,12 @@ def test_overview_has_a_mean_of_combinations_where_the_summary_has_one():
     summary = made.summary(
         {("a", "grpo"): {}, ("mean of combinations", "dots"): {"final_accuracy": (0.5, 0.4, 0.6, 3, 3)}}
     )
-    table = overview(Ours(known.evidence, known.by_seed, summary), {"a": Combination("first")})
+    table = overview(Ours(known.evidence, Measured(known.by_seed, summary)), {"a": Combination("first")})
     assert [section.heading for section in table.sections] == ["first", "b", "mean of combinations"]
     assert [cells[0] for cells in table.sections[0].rows] == ["GRPO", "E3"]
     assert table.sections[2].rows[0][2] == Figure(50.0, 40.0, 60.0, seeds=3)
     apart = {"a": Combination("first", apart=True)}
-    table = overview(Ours(known.evidence, known.by_seed, summary), apart)
+    table = overview(Ours(known.evidence, Measured(known.by_seed, summary)), apart)
     assert table.sections[2].heading == "mean of combinations, without first"
 
 
@@ -181,7 +187,7 @@ def test_a_combination_repeats_one_recipe_that_there_is(given, message):
 
 def test_written_files(tmp_path):
     known = ours({("cpu", "grpo"): {}, ("cpu", "dots_rr"): {"final_accuracy": (0.7, 0.6, 0.8, 3, 3)}}, data="a_b & c")
-    arguments = (known.evidence, known.by_seed, known.summary, tmp_path / "made")
+    arguments = (known.evidence, known.measured, tmp_path / "made")
     paths = write_tables(*arguments)
     names = ["overview", "shares", *papers.tables()]  # no parts of steps
     expected = {f"{name}.{kind}" for name in names for kind in ("md", "tex", "csv")} | {"tables.tex"}

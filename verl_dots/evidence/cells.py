@@ -18,6 +18,9 @@ class Why(Enum):
     NO_ROW = "–"  # the paper has no such row
 
 
+AT_MOST = "at most"
+
+
 @dataclass(frozen=True)
 class Missing:
     """A figure that is not there; `detail` says more than `why`."""
@@ -36,6 +39,7 @@ class Figure:
         spread: standard deviation, of a paper that gives ±; None of our figures.
         seeds: how many it is the mean of; None of a paper's.
         remark: a short word that is printed with it, such as "saves nothing".
+        at_most: whether the value is not known, but a bound above it.
     """
 
     value: float
@@ -44,6 +48,7 @@ class Figure:
     spread: float | None = None
     seeds: int | None = None
     remark: str = ""
+    at_most: bool = False
 
     def __post_init__(self):
         given = [number for number in (self.value, self.low, self.high, self.spread) if number is not None]
@@ -113,12 +118,15 @@ def has_rows(table: Table) -> bool:
 
 
 def text_of(cell: Cell, digits: int) -> str:
-    """A cell in plain text: "16.67 [12.10, 21.30]", "0.784 ± 0.024", "-3.2 (saves nothing)", "not reached"."""
+    """A cell in plain text: "16.67 [12.10, 21.30]", "0.784 ± 0.024", "-3.2 (saves nothing)", "not reached".
+
+    A bound is "at most 8.1 [3.0, 13.2] (2 of 3 seeds)".
+    """
     if isinstance(cell, str):
         return cell
     if isinstance(cell, Missing):
         return f"{cell.why.value} ({cell.detail})" if cell.detail else cell.why.value
-    text = number(cell.value, digits)
+    text = f"{AT_MOST} {number(cell.value, digits)}" if cell.at_most else number(cell.value, digits)
     if cell.spread is not None:
         text += f" ± {number(cell.spread, digits)}"
     if cell.low is not None:

@@ -23,6 +23,8 @@
     saved_per_step              1 - step_ratio
     saved_WHAT_SHARE_HOLD       share of the baseline's own cost to the target that is saved, negative where it is more.
                                 WHAT: of `SAVED`, and "time", which is 1 - (1 - steps) (1 - saved_per_step)
+    bound_WHAT_SHARE_HOLD       the same share; of a run that never comes to the target the most that it may save: its
+                                whole cost stands for what it would need at least
     time_ratio_SHARE_HOLD       time to the target over the baseline's: ratio of steps times step_ratio
     effective_groups, all_wrong, all_right
                                 mean share of such groups over the steps
@@ -31,9 +33,10 @@
     timing_s/PART               mean seconds a step of a part of the step, verl's names, of the runs of `step_source`
 
 `summary` has a row for each combination, method and measure (each numeric column of `by_seed` but the seed): `mean`,
-`std` (n - 1), `low` and `high` (95 % bootstrap interval, see `over_seeds.interval`) over `seeds` seeds, of which
+`std` (n - 1), `low` and `high` (95 % interval, see `over_seeds.interval`) over `seeds` seeds, of which
 `reached` have a value. Where one has none, the four are nan: a mean of the others would favour the method that fails
-more often. A method's seeds are paired with the baseline's, so savings are means of savings.
+more often. The mean of a bound is at least that of the savings, so it tells what they cannot be. A method's seeds are
+paired with the baseline's, so savings are means of savings.
 
 Where the time of a step is of timing runs, all seeds share it, and its noise is that of the `pairs` of runs that it is
 the mean of: a method's and the baseline's, of one combination and round. The interval of step_ratio and saved_per_step
@@ -84,6 +87,11 @@ def cost_column(cost: str, share: int = 100, hold: str = "kept") -> str:
 def saved_column(what: str, share: int = 100, hold: str = "kept") -> str:
     """The column of what is saved on the way to a target: `saved_column("time")` is "saved_time_100_kept"."""
     return f"saved_{what}_{share}_{hold}"
+
+
+def bound_of(saved: str) -> str:
+    """The column of the most that is saved: of "saved_time_100_first" it is "bound_time_100_first"."""
+    return f"bound_{saved.removeprefix('saved_')}"
 
 
 def ratio_column(share: int = 100, hold: str = "kept") -> str:

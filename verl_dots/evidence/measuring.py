@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,17 @@ import pandas as pd
 
 from verl_dots.evidence import measures
 from verl_dots.evidence.curves import DEFAULT_SMOOTHING, smoothed
-from verl_dots.evidence.measures import HOLDS, KEY, PART, SHARES, cost_column, ratio_column, saved_column, target_column
+from verl_dots.evidence.measures import (
+    HOLDS,
+    KEY,
+    PART,
+    SHARES,
+    bound_of,
+    cost_column,
+    ratio_column,
+    saved_column,
+    target_column,
+)
 from verl_dots.evidence.methods import BASELINE
 from verl_dots.evidence.records import ACCURACY_RUN, RUN_KEY, Evidence, EvidenceError
 from verl_dots.evidence.step_time import StepTime, step_time
@@ -26,12 +36,18 @@ _ROUNDING = 1e-9
 
 @dataclass(frozen=True)
 class Measured:
-    """The tables of `measures`, and notes on what they leave out."""
+    """The tables of `measures`.
+
+    Attributes:
+        notes: what they leave out.
+        smoothing: how validations were smoothed, of `curves.SMOOTHINGS`: tables and figures of them do the same.
+    """
 
     by_seed: pd.DataFrame
     summary: pd.DataFrame
-    rounds: pd.DataFrame
-    notes: tuple[str, ...]
+    rounds: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(measures.ROUND_COLUMNS)))
+    notes: tuple[str, ...] = ()
+    smoothing: str = DEFAULT_SMOOTHING
 
 
 def measure(
@@ -80,7 +96,7 @@ def measure(
     require_totals(by_seed)
     lines = [(*key, number, ratio) for key, ratios in timed.items() for number, ratio in ratios.items()]
     rounds = pd.DataFrame(lines, columns=list(measures.ROUND_COLUMNS))
-    return Measured(by_seed, summarise(by_seed, rounds, apart), rounds, tuple(notes))
+    return Measured(by_seed, summarise(by_seed, rounds, apart), rounds, tuple(notes), smoothing)
 
 
 def require_totals(by_seed: pd.DataFrame) -> None:
@@ -163,15 +179,21 @@ def _costs(curve: pd.DataFrame, targets: Row, tolerance: float) -> Row:
 
 
 def _savings(own: Row, base: Row, time: StepTime) -> Row:
-    """Shares of the baseline's costs that are saved on the way to each target."""
+    """Shares of the baseline's costs that are saved on the way to each target, and at most."""
     found = {"saved_per_step": 1 - time.ratio}
     for share in SHARES:
         for hold in HOLDS:
-            ratios = {}
+            ratios, least = {}, {}
+            never = math.isnan(own[cost_column("steps", share, hold)])
+            never &= own["first_accuracy"] < own[target_column(share)]  # else it was there at an unknown cost
             for what, cost in measures.SAVED.items():
                 column = cost_column(cost, share, hold)
-                ratios[what] = own[column] / base[column] if base[column] > 0 else math.nan
+                of_base = base[column] if base[column] > 0 else math.nan
+                ratios[what] = own[column] / of_base
+                least[what] = own[cost] / of_base if never else ratios[what]
                 found[saved_column(what, share, hold)] = 1 - ratios[what]
+                found[bound_of(saved_column(what, share, hold))] = 1 - least[what]
+            found[bound_of(saved_column("time", share, hold))] = 1 - least["steps"] * time.ratio
             found[ratio_column(share, hold)] = ratios["steps"] * time.ratio
             found[saved_column("time", share, hold)] = 1 - ratios["steps"] * time.ratio
     return found

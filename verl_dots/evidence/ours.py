@@ -16,6 +16,7 @@ from verl_dots.evidence import curves, summary_cells
 from verl_dots.evidence.cells import Cell, Figure, Missing, Why
 from verl_dots.evidence.combinations import BASE
 from verl_dots.evidence.evaluations import Evaluations
+from verl_dots.evidence.measuring import Measured
 from verl_dots.evidence.methods import BASELINE
 from verl_dots.evidence.records import ACCURACY_RUN, Evidence
 from verl_dots.evidence.summary_cells import mean_figure
@@ -41,14 +42,22 @@ Measure = Callable[["Ours", Asked], Cell]
 
 @dataclass(frozen=True)
 class Ours:
-    """What is known of our runs; `by_seed` and `summary` are those of `measures`, made with this smoothing."""
+    """What is known of our runs."""
 
     evidence: Evidence
-    by_seed: pd.DataFrame
-    summary: pd.DataFrame
+    measured: Measured
     evaluations: Evaluations = field(default_factory=dict)
     apart: Apart = field(default_factory=dict)
-    smoothing: str = curves.DEFAULT_SMOOTHING
+
+    @property
+    def by_seed(self) -> pd.DataFrame:
+        """See `measures`."""
+        return self.measured.by_seed
+
+    @property
+    def summary(self) -> pd.DataFrame:
+        """See `measures`."""
+        return self.measured.summary
 
     def cell(self, measure: str, asked: Asked) -> Cell:
         """The figure that `measure` names.
@@ -169,9 +178,9 @@ def _extra_steps(ours: Ours, asked: Asked) -> list[tuple[float, float]] | Missin
     found = []
     for seed in both:
         after = asked.share * float(references[seed].step.max())
-        target = _curve(references[seed], ours.smoothing)
+        target = _curve(references[seed], ours.measured.smoothing)
         accuracy = float(np.interp(after, target.step_E, target.accuracy_E))
-        if (reach := validation_curves.first_reach(_curve(runs[seed], ours.smoothing), accuracy)) is not None:
+        if (reach := validation_curves.first_reach(_curve(runs[seed], ours.measured.smoothing), accuracy)) is not None:
             found.append((reach.steps - after, after))
     return found if len(found) == len(both) else Missing(Why.NOT_REACHED, f"{len(found)} of {len(both)} seeds")
 

@@ -24,7 +24,9 @@ NOTES = (
     "At equal tokens: the same once both have generated as many tokens as the one that generates fewer.",
     "Saved: the share of the baseline's cost that a method needs less until it first has the baseline's final "
     "accuracy; below 0 it needs more. For good: until the accuracy stays.",
-    "Reached: seeds that come to the baseline's final accuracy. Where one does not, nothing is averaged.",
+    "Reached: seeds that come to the baseline's final accuracy; of the mean of combinations, runs.",
+    "At most: one that never comes there counts with the most that it may save. All that it cost stands for what it "
+    "would need at least.",
 )
 
 

@@ -8,7 +8,7 @@ import itertools
 import re
 from collections.abc import Iterable, Sequence
 
-from verl_dots.evidence.cells import Cell, Column, Figure, Missing, Table, text_of
+from verl_dots.evidence.cells import AT_MOST, Cell, Column, Figure, Missing, Table, text_of
 from verl_dots.reporting.tables import markdown as padded
 
 NEEDS = r"% needs \usepackage{booktabs} and \usepackage{graphicx}"
@@ -120,7 +120,8 @@ def escaped(text: str) -> str:
 def _values(cell: Cell) -> list[object]:
     if isinstance(cell, Figure):
         exact = [repr(float(one)) if one is not None else "" for one in (cell.value, cell.low, cell.high, cell.spread)]
-        return [*exact, "" if cell.seeds is None else cell.seeds, "", cell.remark]
+        remark = "; ".join(filter(None, (AT_MOST * cell.at_most, cell.remark)))
+        return [*exact, "" if cell.seeds is None else cell.seeds, "", remark]
     if isinstance(cell, Missing):
         return [*[""] * 5, cell.why.name.lower(), cell.detail]
     return [*[""] * 6, cell]

@@ -85,7 +85,7 @@ def facts(evidence: Evidence) -> dict[str, str]:
 def result_tables(evidence: Evidence, measured: Measured, about: About) -> list[Table]:
     """The claims where there are some, the overview, the papers' tables, and every seed."""
     chosen = {name: of for name, of in about.combinations.items() if name in set(evidence.runs.combination)}
-    ours = tables.Ours(evidence, measured.by_seed, measured.summary, evidence.evaluations, {})
+    ours = tables.Ours(evidence, measured, evidence.evaluations)
     held = [claims_table(about.claims, measured.summary)] if about.claims else []
     return [*held, *tables.all_tables(ours, chosen), seeds_table(measured.by_seed, evidence.runs, chosen)]
 
@@ -93,9 +93,9 @@ def result_tables(evidence: Evidence, measured: Measured, about: About) -> list[
 def write_results(evidence: Evidence, measured: Measured, folder: Path, about: About) -> list[Path]:
     """Write `tables`, `figures` and the page into a folder; return the paths of the figures and of the page."""
     chosen = {name: of for name, of in about.combinations.items() if name in set(evidence.runs.combination)}
-    tables.write_tables(evidence, measured.by_seed, measured.summary, folder / TABLES, chosen)
+    tables.write_tables(evidence, measured, folder / TABLES, chosen)
     titles = {name: of.title for name, of in chosen.items()}
-    figures = write_figures(evidence, measured.by_seed, measured.summary, folder / FIGURES, titles)
+    figures = write_figures(evidence, measured, folder / FIGURES, titles)
     told = facts(evidence) | {f"Note {number}": note for number, note in _notes(evidence, measured)}
     text = page(TITLE, told, result_tables(evidence, measured, about), figures.drawn, about.commands, figures.reasons)
     write_page(folder / PAGE_FILE, text)

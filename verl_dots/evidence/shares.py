@@ -14,7 +14,8 @@ SAVED = ("steps", "time", "tokens")
 NOTES = (
     "The target is the accuracy at a share of the gain of the baseline's run of the same seed; 100 % is its final one.",
     "Saved: the share of the baseline's cost that a method needs less until it has this accuracy for the first time.",
-    "Where a run never comes there, nothing is averaged, and the cell says how many do.",
+    "At most: a run that never comes there counts with the most that it may save, and the cell says how many do come. "
+    "All that it cost stands for what it would need at least.",
 )
 
 

@@ -13,7 +13,7 @@ from verl_dots.evidence.measures import OVERALL, PART, SUMMARY_COLUMNS
 
 RATIOS = ("step_ratio", "saved_per_step")
 # Columns of `by_seed` that a time of a step is part of.
-IN_TOTAL = ("saved_time_", "time_ratio_")
+IN_TOTAL = ("saved_time_", "bound_time_", "time_ratio_")
 
 # Of a combination and a method: rows of `by_seed`, and the ratios of the rounds of its timing runs.
 Own = tuple[pd.DataFrame, Sequence[float]]

@@ -11,7 +11,7 @@ import pandas as pd
 
 from verl_dots.evidence import over_seeds
 from verl_dots.evidence.cells import Cell, Figure, Missing, Why
-from verl_dots.evidence.measures import OVERALL, cost_column, saved_column
+from verl_dots.evidence.measures import OVERALL, bound_of, cost_column, saved_column
 
 # Shares of the baseline's cost saved until its final accuracy is there for the first time; once, until it stays.
 SAVINGS = {
@@ -59,7 +59,10 @@ def reached(summary: pd.DataFrame, combination: str, method: str, share: int = 1
 
 
 def saving(summary: pd.DataFrame, combination: str, method: str, measure: str) -> Cell:
-    """A saving in %, such as one of `SAVINGS`. It is marked where it is 0 or less, and where its interval holds 0."""
+    """A saving in %, such as one of `SAVINGS`. It is marked where it is 0 or less, and where its interval holds 0.
+
+    Where not all runs reach the accuracy it is a bound: each that does not counts with the most that it may save.
+    """
     found = figure(summary, combination, method, measure, 100.0)
     if isinstance(found, Missing):
         return _why(summary, combination, method, measure, found)
@@ -78,14 +81,23 @@ def timed(cell: Cell, by_seed: pd.DataFrame, combination: str, method: str) -> C
     return cell
 
 
-def _why(summary: pd.DataFrame, combination: str, method: str, measure: str, found: Missing) -> Missing:
+def at_most(bound: pd.Series | None, remark: str) -> Figure | None:
+    """A bound of a saving, in %, of its row of `summary`; None where it has no value."""
+    if bound is None or not math.isfinite(bound["mean"]):
+        return None
+    ends = (100 * float(bound[end]) for end in ("mean", "low", "high"))
+    return Figure.between(*ends, seeds=int(bound["seeds"]), remark=remark, at_most=True)
+
+
+def _why(summary: pd.DataFrame, combination: str, method: str, measure: str, found: Missing) -> Cell:
     """Whether a saving is missing because the accuracy was not reached, or because its cost is not known."""
     target = _ON_THE_WAY.fullmatch(measure)
     if found.why is Why.NOT_RUN or target is None:
         return found
     row = _row(summary, combination, method, cost_column("steps", int(target[1]), target[2]))
     if row is not None and row["reached"] < row["seeds"]:
-        return Missing(Why.NOT_REACHED, _of_seeds(row))
+        bound = at_most(_row(summary, combination, method, bound_of(measure)), _of_seeds(row))
+        return bound or Missing(Why.NOT_REACHED, _of_seeds(row))
     return found
 
 
@@ -99,8 +111,8 @@ def _row(summary: pd.DataFrame, combination: str, method: str, measure: str) -> 
 
 
 def _of_seeds(row: pd.Series) -> str:
-    """How many seeds have a value: "2 of 3 seeds"."""
-    return f"{int(row['reached'])} of {int(row['seeds'])} seeds"
+    """How many seeds have a value, or runs of all combinations: "2 of 3 seeds", "11 of 18 runs"."""
+    return f"{int(row['reached'])} of {int(row['seeds'])} {'runs' if row['combination'] == OVERALL else 'seeds'}"
 
 
 def _some(names: Sequence[str], most: int = 12) -> str:

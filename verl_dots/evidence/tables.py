@@ -11,8 +11,6 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-import pandas as pd
-
 from verl_dots.evidence import papers, rendering
 from verl_dots.evidence.cells import Cell, Column, Figure, Missing, Section, Table, Why, has_rows
 from verl_dots.evidence.combinations import (
@@ -25,8 +23,8 @@ from verl_dots.evidence.combinations import (
     scale_notes,
     title,
 )
-from verl_dots.evidence.curves import DEFAULT_SMOOTHING
 from verl_dots.evidence.evaluations import Evaluations
+from verl_dots.evidence.measuring import Measured
 from verl_dots.evidence.methods import BASELINE
 from verl_dots.evidence.ours import Apart, Asked, Ours
 from verl_dots.evidence.overview import overview
@@ -85,28 +83,24 @@ def all_tables(ours: Ours, combinations: Combinations) -> list[Table]:
 
 def write_tables(
     evidence: Evidence,
-    by_seed: pd.DataFrame,
-    summary: pd.DataFrame,
+    measured: Measured,
     folder: Path,
     combinations: Combinations | None = None,
     evaluations: Evaluations | None = None,
     apart: Apart | None = None,
-    smoothing: str = DEFAULT_SMOOTHING,
 ) -> list[Path]:
     """Write NAME.md, NAME.tex and NAME.csv of every table, and tables.tex, a document of them all; return the paths.
 
     Args:
-        by_seed, summary: of `measures`.
         combinations: what the combinations are, see `combinations.described`.
         evaluations: those in the runs' folders where None.
         apart: figures measured apart from runs: (combination, method, measure) -> figure.
-        smoothing: with which the measures were made, of `curves.SMOOTHINGS`.
 
     Raises:
         ValueError: see `combinations.described`.
     """
     found = evidence.evaluations if evaluations is None else evaluations
-    made = all_tables(Ours(evidence, by_seed, summary, found, apart or {}, smoothing), combinations or {})
+    made = all_tables(Ours(evidence, measured, found, apart or {}), combinations or {})
     texts = {"tables.tex": rendering.document(table.name for table in made)}
     for table in made:
         texts[f"{table.name}.md"] = rendering.markdown(table)

@@ -39,16 +39,18 @@ def by_seed_of(found, ratios=None, source="time"):
 
 
 def summary_of(*saved):
-    """Rows (combination, method, what, mean, low, high, seeds, reached) of `summary`."""
+    """Rows (combination, method, what, mean, low, high, seeds, reached) of `summary`, for the first reach."""
     names = ("combination", "method", "measure", "mean", "low", "high", "seeds", "reached")
-    return pd.DataFrame([(one, two, saved_column(what), *rest) for one, two, what, *rest in saved], columns=names)
+    return pd.DataFrame(
+        [(one, two, saved_column(what, hold="first"), *rest) for one, two, what, *rest in saved], columns=names
+    )
 
 
-def drawn(*runs, ratios=None, source="time"):
+def drawn(*runs, ratios=None, source="time", smoothing="none"):
     """All figures over training of runs' rows, by name."""
     found = evidence(*runs)
     steps = found.steps[found.steps["kind"] == "accuracy"]
-    return training_figures(steps, by_seed_of(found, ratios, source), looks(found.runs["method"]))
+    return training_figures(steps, by_seed_of(found, ratios, source), looks(found.runs["method"]), smoothing)
 
 
 def line(axis, label):

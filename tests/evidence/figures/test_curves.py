@@ -23,8 +23,9 @@ def test_seeds_are_a_mean_with_a_band_that_the_figure_names():
     (band,) = axis.collections
     at_six = [y for x, y in band.get_paths()[0].vertices if x == 6]
     assert (min(at_six), max(at_six)) == (pytest.approx(40), pytest.approx(46))
-    assert above(drawn_as.figure)[1] == f"{MATH}; bands: least to greatest of the seeds; 3 seeds a line"
-    assert drawn_as.text == (f"Validation accuracy: {MATH}; bands: least to greatest of the seeds; 3 seeds a line.")
+    told = "validations as measured; bands: least to greatest of the seeds; 3 seeds a line"
+    assert above(drawn_as.figure)[1] == f"{MATH}; {told}"
+    assert drawn_as.text == f"Validation accuracy: {MATH}; {told}."
 
 
 def test_of_many_methods_the_range_stands_at_the_markers():

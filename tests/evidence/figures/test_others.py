@@ -26,7 +26,7 @@ def texts(axis):
 
 def savings(*saved, methods=("grpo", "dots", "e3")):
     found = evidence(*[rows(method) for method in methods])
-    return savings_figures(summary_of(*saved), by_seed_of(found), looks(methods))["savings"]
+    return savings_figures(summary_of(*saved), by_seed_of(found), looks(methods), "trailing")["savings"]
 
 
 def test_savings_are_bars_with_intervals_on_one_scale():
@@ -39,7 +39,9 @@ def test_savings_are_bars_with_intervals_on_one_scale():
     assert figure.axes[0].lines[0].get_xdata() == pytest.approx([30, 60])
     assert len({axis.get_xlim() for axis in figure.axes}) == 1
     assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == ["DOTS"]
-    assert figure.get_suptitle().startswith("Saved on the way to the final accuracy of GRPO")
+    title, *told = figure.get_suptitle().split("\n")
+    assert title == "Saved until the final accuracy of GRPO is there for the first time"
+    assert "trailing means of 3 validations" in " ".join(told)
 
 
 def test_what_is_not_reached_is_a_mark_and_what_is_not_recorded_is_words():
@@ -53,7 +55,9 @@ def test_what_is_not_reached_is_a_mark_and_what_is_not_recorded_is_words():
     assert [line.get_marker() for line in steps.lines] == ["x", "x", "None"]  # the last is at 0 %
     assert texts(time) == ["1 of 3"] and len(time.patches) == 1
     assert [line.get_marker() for line in time.lines] == ["x", "None"]  # one seed has no interval
-    assert texts(tokens) == ["not recorded", "not recorded"]  # of DOTS one got there, by its steps
+    assert texts(tokens) == ["1 of 3", "0 of 3"]  # which comes before that they were not recorded
+    unrecorded = [(MATH, "dots", "steps", 0.2, 0.1, 0.3, 3, 3), (MATH, "dots", "tokens", NAN, NAN, NAN, 3, 0)]
+    assert texts(savings(*unrecorded).figure.axes[2]) == ["not recorded"]
     untimed = savings((MATH, "dots", "steps", 0.2, 0.1, 0.3, 3, 3), (MATH, "dots", "time", NAN, NAN, NAN, 3, 0)).figure
     assert texts(untimed.axes[0]) == ["not measured"]
 
@@ -80,7 +84,7 @@ def test_what_is_saved_nowhere_is_a_dot_that_can_be_seen():
 def test_more_combinations_than_a_page_has_room_for_are_several_figures_of_one_scale():
     methods = ["grpo", "dots", *(f"run_{number}" for number in range(9))]
     of = [(f"place {place}", method, "time", 0.1 * place, 0.0, 0.9, 15, 15) for place in range(6) for method in methods]
-    found = savings_figures(summary_of(*of), by_seed_of(evidence(rows())), looks(methods))
+    found = savings_figures(summary_of(*of), by_seed_of(evidence(rows())), looks(methods), "none")
     assert list(found) == ["savings", "savings_2"]
     assert all(one.figure.get_size_inches()[1] < 9 for one in found.values())
     assert len({axis.get_xlim() for one in found.values() for axis in one.figure.axes}) == 1
@@ -98,7 +102,7 @@ def test_words_of_a_row_end_inside_of_their_panel():
 
 def test_a_summary_without_another_method_has_no_savings():
     drawn = savings((MATH, "grpo", "time", 0.0, 0.0, 0.0, 3, 3))
-    assert drawn.figure is None and "saved_time_100_kept" in drawn.text
+    assert drawn.figure is None and "saved_time_100_first" in drawn.text
 
 
 # --- predictions -----------------------------------------------------------------------------------------------------
@@ -212,9 +216,24 @@ def test_pass_at_k_is_the_mean_over_seeds_of_the_newest_checkpoints(evaluated):
     line = axis.containers[0].lines[0]
     assert line.get_xdata().tolist() == [1, 4] and line.get_ydata() == pytest.approx([55, 80])
     (bars,) = axis.containers[0].lines[2]
-    np.testing.assert_allclose([segment[:, 1] for segment in bars.get_segments()], [[40, 70], [70, 90]])
+    np.testing.assert_allclose([segment[:, 1] for segment in bars.get_segments()], [[50, 60], [70, 90]])
     assert axis.get_xscale() == "log" and [label.get_text() for label in axis.get_xticklabels()] == ["1", "4"]
-    assert "MATH500, 500 questions; bars: 95 % over questions" in figure.get_suptitle().replace("\n", " ")
+    assert "MATH500, 500 questions; bars: least to greatest of the seeds; points" in figure.get_suptitle().replace(
+        "\n", " "
+    )
+
+
+def test_pass_at_k_of_one_seed_has_the_interval_of_its_questions(evaluated):
+    one, three = {1: (0.5, 0.4, 0.7)}, {1: (0.6, 0.1, 0.9)}
+    figure = evaluated(("grpo", 1, one, 500)).figure
+    (bars,) = figure.axes[0].containers[0].lines[2]
+    np.testing.assert_allclose([segment[:, 1] for segment in bars.get_segments()], [[40, 70]])
+    assert "bars: 95 % over questions; points" in figure.get_suptitle().replace("\n", " ")
+    both = evaluated(("dots", 1, one, 500), ("e3", 1, one, 500), ("e3", 2, three, 500)).figure
+    told = both.get_suptitle().replace("\n", " ")
+    assert "bars: least to greatest of the seeds, of one seed 95 % over questions; points" in told
+    ends = [container.lines[2][0].get_segments()[0][:, 1] for container in both.axes[0].containers]
+    np.testing.assert_allclose(ends, [[40, 70], [50, 60]])
 
 
 def test_methods_that_were_evaluated_on_other_questions_are_left_out_and_named(evaluated):

@@ -21,7 +21,7 @@ def test_the_accuracy_of_one_combination_is_drawn_against_steps_time_and_tokens(
         "training step", "training time (steps of GRPO)", "generated tokens",
     ]  # fmt: skip
     assert steps.get_ylabel() == "accuracy (%)" and legend(figure) == ["GRPO", "DOTS"]
-    assert above(figure) == ["Validation accuracy", f"{MATH}; 1 seed a line"]  # four validations are not smoothed
+    assert above(figure) == ["Validation accuracy", f"{MATH}; validations as measured; 1 seed a line"]
     assert not steps.collections  # one seed has no band
 
 
@@ -47,6 +47,22 @@ def test_targets_of_another_unit_have_an_axis_of_their_own():
     assert (target.get_ylabel(), of_prediction.get_ylabel()) == ("difficulty given", "predicted difficulty")
 
 
+def test_a_target_among_predictions_begins_at_the_first_of_them_whether_or_not_it_is_logged_before():
+    """Steps 1 to 3 are uniform, and step 5 of another round has no prediction."""
+
+    def predicted(step):
+        return 0.5 if step in (4, 6) else None
+
+    columns = {"adarft__reward": lambda step: 0.4, "selection__predicted_difficulty": predicted}
+    early = rows("all", adarft__target=lambda step: 0.1 * step, **columns)
+    late = rows("all", combination=ORZ, adarft__target=lambda step: 0.1 * step if step >= 4 else None, **columns)
+    given = rows("adarft", adarft__target=lambda step: 5.0, adarft__reward=lambda step: 0.5)
+    figure = drawn(given, early, late)["adarft_predicted_target"].figure
+    for axis in figure.axes:
+        assert line(axis, "all") == ([4, 5, 6], pytest.approx([0.4, 0.5, 0.6]))
+    assert line(drawn(given, early, late)["adarft_target"].figure.axes[0], "AdaRFT")[0] == list(range(7))
+
+
 def test_steps_without_replay_do_not_break_the_line_of_its_age():
     """0.1 of 30 steps: a trailing mean takes three steps, and of these the ones that replayed."""
     runs = [
@@ -65,7 +81,8 @@ def test_steps_without_replay_do_not_break_the_line_of_its_age():
 
 
 def test_many_validations_and_noisy_metrics_are_smoothed_and_the_figure_says_how():
-    found = drawn(rows(steps=20, training__effective_groups=lambda step: (step % 2) if step else None))
+    run = rows(steps=20, training__effective_groups=lambda step: (step % 2) if step else None)
+    found = drawn(run, smoothing="trailing")
     accuracy, effective = found["accuracy"].figure, found["effective"].figure
     assert "trailing means of 3 validations" in above(accuracy)[1]
     # 0.1, 0.2, 0.3, ...: of three the one in the middle.

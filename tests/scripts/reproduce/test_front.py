@@ -15,11 +15,12 @@ CURVES = {
 }  # fmt: skip
 
 
-def figure(curves=CURVES, tokens_of=None):
+def figure(curves=CURVES, tokens_of=None, smoothing="none"):
     """Of runs with 100 tokens a step; `tokens_of`: method -> tokens a step of its own."""
     found = made.evidence(curves)
     each = found.steps.method.map(lambda method: (tokens_of or {}).get(method, 100.0))
-    return front.curves_of(Evidence(found.steps.assign(generated_tokens=found.steps.step * each), found.runs))
+    steps = found.steps.assign(generated_tokens=found.steps.step * each)
+    return front.curves_of(Evidence(steps, found.runs), smoothing=smoothing)
 
 
 def drawn(axis, label):
@@ -35,6 +36,13 @@ def test_a_method_is_compared_with_the_run_of_the_same_seed():
     ends = np.array([segment[:, 1] for segment in above.collections[0].get_segments()])
     assert ends[-1] == pytest.approx([20, 40]), "of two seeds the interval is their range"
     assert not accuracy.collections
+
+
+def test_validations_are_smoothed_as_in_the_table():
+    """Seeds 0.5 and 0.9 at the end: means of three 0.3 and 0.5667."""
+    found = figure(smoothing="trailing")
+    assert drawn(found.axes[0], "DOTS + RR") == ([0, 2, 4], pytest.approx([20, 30, 43.3333]))
+    assert "trailing means of 3 validations, as in the table" in found.get_suptitle().replace("\n", " ")
 
 
 def test_at_equal_tokens_grpo_is_interpolated_and_not_beyond_its_end():

@@ -27,7 +27,8 @@ def test_a_pair_is_compared_on_what_both_have_each_combination_alike():
     (row,) = pairs_table(BY_SEED, ROUNDS).sections[0].rows
     # Of a: 2 and -2 points; of b: 4 and 4. Tokens: -40 % and -50 %.
     assert row[:2] == ("DOTS + RR", "DOTS") and row[-1] == "3 of 4"
-    assert text_of(row[3], 2) == "2.00 [1.00, 3.00]" and text_of(row[4], 0) == "-45 [-45, -45]"
+    # Squares of a about 0: 8, two degrees of freedom, so the standard error is sqrt(4) / 2; t of two is 4.302653.
+    assert text_of(row[3], 2) == "2.00 [-2.30, 6.30]" and text_of(row[4], 0) == "-45 [-45, -45]"
     assert text_of(row[5], 0) == "-25 (1 round)"
 
 

@@ -16,9 +16,7 @@ from verl_dots.evidence.figures.panels import Drawn
 from verl_dots.evidence.figures.seeds import Line, over_seeds, trailing
 from verl_dots.evidence.figures.style import STYLE
 from verl_dots.evidence.methods import Look
-from verl_dots.reporting import drawing, validation_curves
-
-ACCURACY = "accuracy"
+from verl_dots.reporting import drawing
 
 
 @dataclass(frozen=True)
@@ -33,7 +31,8 @@ class Curve:
         x, x_label: column and label of the horizontal axis.
         x_labels: combination -> label, where they differ.
         scale: from the metric to the unit.
-        smoothed: share of the steps that a trailing mean takes; 0 for none. Validations are smoothed as in reports.
+        smoothed: share of the steps that a trailing mean takes; 0 for none.
+        told: how the columns were smoothed before.
         of_all: whether every method has it, so that one without it is named.
         unknown: what such a method is said to be.
         now_and_then: whether steps may have nothing to measure, see `seeds.over_seeds`.
@@ -48,6 +47,7 @@ class Curve:
     x_labels: Mapping[str, str] = field(default_factory=dict)
     scale: float = 1.0
     smoothed: float = 0.0
+    told: str = ""
     of_all: bool = False
     unknown: str = "not recorded"
     now_and_then: bool = False
@@ -64,10 +64,9 @@ class _Panel:
 
     @property
     def smoothing(self) -> str:
-        """What a reader must know of trailing means; empty where there are none."""
-        unit = "validations" if self.curve.columns == (ACCURACY,) else "steps"
+        """What a reader must know of it; empty where nothing was smoothed."""
         without = ", without those that have none" if self.curve.now_and_then else ""
-        return f"trailing means of {self.window} {unit}{without}" if self.window > 1 else ""
+        return f"trailing means of {self.window} steps{without}" if self.window > 1 else self.curve.told
 
     @property
     def x_label(self) -> str:
@@ -176,9 +175,6 @@ def _panel(steps: pd.DataFrame, looks: Mapping[str, Look], combination: str, cur
     columns = list(dict.fromkeys(["method", "seed", "step", *recorded, *[curve.x] * (curve.x in steps)]))
     rows = steps.loc[steps["combination"] == combination, columns]
     window = trailing(curve.smoothed, rows)
-    if curve.columns == (ACCURACY,):
-        evaluations = rows.dropna(subset=recorded).groupby(["method", "seed"]).size()
-        window = validation_curves.default_window(int(evaluations.min())) if len(evaluations) else 1
     lines = {}
     for method in looks:
         of_method = rows[rows["method"] == method]

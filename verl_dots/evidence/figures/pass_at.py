@@ -1,4 +1,7 @@
-"""pass@k of the evaluations of runs, against k."""
+"""pass@k of the evaluations of runs, against k.
+
+Axis suffixes: `_K` values of k, `_S` seeds.
+"""
 
 from __future__ import annotations
 
@@ -20,6 +23,8 @@ from verl_dots.evidence.figures.style import STYLE
 from verl_dots.evidence.methods import Look
 
 AVERAGE = "average"
+OVER_QUESTIONS = "95 % over questions"
+OVER_SEEDS = "least to greatest of the seeds"
 SPREAD = 1.025  # markers of two methods that follow each other at the same k stand apart by this factor
 
 
@@ -29,7 +34,8 @@ class PassAt:
 
     Attributes:
         k_K: ascending.
-        low_K, high_K: 95 % interval over questions; nan where it is not known.
+        low_K, high_K: least and greatest of the seeds; of one seed the 95 % interval over questions, nan where it
+            is not known.
         questions: what was evaluated: the data sets with their numbers of questions.
     """
 
@@ -75,7 +81,7 @@ def pass_at_figure(evaluations: Evaluations, looks: Mapping[str, Look]) -> Drawn
             "Questions solved in one of k tries, pass@k, after training",
             *([next(iter(found))] if len(found) == 1 else []),
             *sorted({_data(curve.questions) for curve in every}),
-            "bars: 95 % over questions",
+            _bars([curve.seeds for curve in every]),
             "points of a k stand side by side",
             panels.seeds_told([curve.seeds for curve in every]),
         )
@@ -85,7 +91,7 @@ def pass_at_figure(evaluations: Evaluations, looks: Mapping[str, Look]) -> Drawn
 def _of_runs(evaluated: Sequence[Mapping[str, Any]]) -> PassAt | None:
     """The mean over the seeds that were evaluated, at the k that all have; None where none was, or they differ in data.
 
-    The interval is the mean of the seeds' own. They answer the same questions, so that of their mean is no wider.
+    Of several seeds there is their range, as in the other figures; of one alone the interval over its questions.
     """
     questions = [
         tuple((label, int(of["questions"])) for label, of in results.items() if label != AVERAGE)
@@ -96,13 +102,23 @@ def _of_runs(evaluated: Sequence[Mapping[str, Any]]) -> PassAt | None:
     of_seeds = [results.get(AVERAGE, next(iter(results.values()))) for results in evaluated]
     names = set.intersection(*(set(of) for of in of_seeds))
     sizes = sorted(int(match[1]) for name in names if (match := re.fullmatch(r"pass@([0-9]{1,9})", name)))
-    mean = {
-        bound: np.array([
-            np.mean([np.nan if (at := of[f"pass@{k}"].get(bound)) is None else at for of in of_seeds]) for k in sizes
-        ])
-        for bound in ("value", "low", "high")
-    }  # fmt: skip
-    return PassAt(np.array(sizes), mean["value"], mean["low"], mean["high"], len(of_seeds), questions[0])
+
+    def values(name: str) -> np.ndarray:
+        """Of each seed and k."""
+        found = [[of[f"pass@{k}"].get(name) for k in sizes] for of in of_seeds]
+        return np.array(found, dtype=float)  # None is nan
+
+    value_SK = values("value")
+    alone = len(of_seeds) == 1
+    low_K, high_K = (values("low")[0], values("high")[0]) if alone else (value_SK.min(axis=0), value_SK.max(axis=0))
+    return PassAt(np.array(sizes), value_SK.mean(axis=0), low_K, high_K, len(of_seeds), questions[0])
+
+
+def _bars(counts: Sequence[int]) -> str:
+    """What the bars are, where lines are of so many seeds."""
+    if max(counts) == 1:
+        return f"bars: {OVER_QUESTIONS}"
+    return f"bars: {OVER_SEEDS}" + (f", of one seed {OVER_QUESTIONS}" if min(counts) == 1 else "")
 
 
 def _data(questions: tuple[tuple[str, int], ...]) -> str:

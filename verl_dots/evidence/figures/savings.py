@@ -11,6 +11,7 @@ from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from verl_dots.evidence.curves import SMOOTHING_TOLD
 from verl_dots.evidence.figures import panels, style
 from verl_dots.evidence.figures.panels import Drawn
 from verl_dots.evidence.figures.style import STYLE, WIDTH
@@ -19,6 +20,7 @@ from verl_dots.evidence.methods import Look
 from verl_dots.reporting import drawing
 
 MEASURES = {"time": "total time", "steps": "steps", "tokens": "generated tokens"}
+COLUMNS = {what: saved_column(what, hold="first") for what in MEASURES}  # as in the tables
 UNKNOWN = {"time": "not measured"}  # which timing runs do; the others a run records
 BAR_HEIGHT = 0.14  # inches, with the space between
 LEAST = -100.0  # longer bars to the left are cut there, and say where they end
@@ -28,19 +30,22 @@ VISIBLE = 0.5  # a shorter bar, in per cent, is a dot
 LABEL = {"facecolor": "#ffffff", "edgecolor": "none", "pad": 0.5}
 
 
-def savings_figures(summary: pd.DataFrame, by_seed: pd.DataFrame, looks: Mapping[str, Look]) -> dict[str, Drawn]:
+def savings_figures(
+    summary: pd.DataFrame, by_seed: pd.DataFrame, looks: Mapping[str, Look], smoothing: str
+) -> dict[str, Drawn]:
     """File name -> figure: a row of panels a combination, a panel a measure, all panels with one scale.
 
-    More rows than fit on a page are several figures. A method some of whose seeds never get to the accuracy has a mark
-    and their number, but no bar.
+    More rows than fit on a page are several figures. A method some of whose runs never get to the accuracy has a mark
+    and the number of those that do, but no bar.
 
     Args:
         summary, by_seed: see `measures`.
+        smoothing: of validations, see `measuring.Measured`.
     """
-    rows = summary[summary["measure"].isin([saved_column(what) for what in MEASURES])]
+    rows = summary[summary["measure"].isin(COLUMNS.values())]
     rows = rows[rows["method"].isin(set(looks) - set(by_seed["baseline"]))]
     if rows.empty:
-        reason = f"the summary has no {saved_column('time')}, and the like, of a method beside the baseline"
+        reason = f"the summary has no {COLUMNS['time']}, and the like, of a method beside the baseline"
         return {"savings": Drawn(None, reason)}
     methods_of = {
         combination: [method for method in looks if method in set(of["method"])]
@@ -52,6 +57,7 @@ def savings_figures(summary: pd.DataFrame, by_seed: pd.DataFrame, looks: Mapping
     baselines, drawn = " or ".join(look.label for look in style.looks(by_seed["baseline"]).values()), {}
     for number, names in enumerate(parts, start=1):
         more = [names[0]] if len(methods_of) == 1 else []
+        more += [SMOOTHING_TOLD[smoothing]]
         more += [f"part {number} of {len(parts)}, by combinations"] if len(parts) > 1 else []
         of = {name: methods_of[name] for name in names}
         drawn["savings" if number == 1 else f"savings_{number}"] = _figure(rows, of, looks, scale, baselines, more)
@@ -81,10 +87,10 @@ def _figure(
         grid = figure.subplots(len(methods_of), len(MEASURES), sharex=True, squeeze=False, height_ratios=heights)
         for row, (combination, methods) in enumerate(methods_of.items()):
             axes, of = grid[row], rows[rows["combination"] == combination]
-            by_measure = {what: of[of["measure"] == saved_column(what)].set_index("method") for what in MEASURES}
-            reached = by_measure["steps"].reindex(methods)["reached"]
+            by_measure = {what: of[of["measure"] == name].set_index("method") for what, name in COLUMNS.items()}
+            steps = by_measure["steps"].reindex(methods)
             for axis, (what, one) in zip(axes, by_measure.items(), strict=True):
-                _draw_panel(axis, one.reindex(methods), reached, looks, unknown=UNKNOWN.get(what, "not recorded"))
+                _draw_panel(axis, one.reindex(methods), steps, looks, unknown=UNKNOWN.get(what, "not recorded"))
             axes[0].set_yticks(range(len(methods)), [looks[method].label for method in methods])
             if more[:1] != [combination]:
                 _name_row(axes[0], combination, above_titles=row == 0)
@@ -96,10 +102,10 @@ def _figure(
         grid[0][0].set_xlim(*scale)
         text = panels.title(
             figure,
-            f"Saved on the way to the final accuracy of {baselines}",
+            f"Saved until the final accuracy of {baselines} is there for the first time",
             "bars: mean over seeds; black lines: its 95 % interval, where one is known",
             f"dots: less than {VISIBLE:g} % saved or lost",
-            "x: so many of the seeds get there, and there is no mean",
+            "x: not reached by all runs, and there is no mean; so many of them get there",
             *more,
         )
     return Drawn(figure, text)
@@ -115,13 +121,11 @@ def _name_row(axis: Axes, text: str, above_titles: bool) -> None:
     named.set_in_layout(False)
 
 
-def _draw_panel(
-    axis: Axes, rows: pd.DataFrame, steps_reached: pd.Series, looks: Mapping[str, Look], unknown: str
-) -> None:
-    """Bars of one combination and measure, in the order of the rows, the first on top."""
+def _draw_panel(axis: Axes, rows: pd.DataFrame, steps: pd.DataFrame, looks: Mapping[str, Look], unknown: str) -> None:
+    """Bars of one combination and measure, in the order of the rows, the first on top; `steps`: rows of the steps."""
     for place, (method, row) in enumerate(rows.iterrows()):
         if math.isnan(row["mean"]):
-            _mark(axis, place, row, steps_reached[method], unknown)
+            _mark(axis, place, steps.loc[method], unknown)
             continue
         mean, low, high = 100 * row["mean"], 100 * row["low"], 100 * row["high"]
         axis.barh(place, mean, height=0.72, color=looks[method].colour, alpha=0.55, zorder=2)
@@ -137,10 +141,10 @@ def _draw_panel(
     axis.grid(visible=False, axis="y")
 
 
-def _mark(axis: Axes, place: int, row: pd.Series, steps_reached: float, unknown: str) -> None:
-    """Say why there is no bar."""
-    if math.isnan(row["seeds"]) or steps_reached > row["reached"]:
+def _mark(axis: Axes, place: int, steps: pd.Series, unknown: str) -> None:
+    """Say why there is no bar: not all runs came to the accuracy, as their steps tell, or its cost is not known."""
+    if not steps["reached"] < steps["seeds"]:  # also where they tell nothing
         axis.text(0, place, f"  {unknown}", va="center")
         return
     axis.plot([0], [place], marker="x", color="#000000", markersize=5, linestyle="", zorder=4)
-    axis.text(0, place, f"   {int(row['reached'])} of {int(row['seeds'])}", va="center")
+    axis.text(0, place, f"   {int(steps['reached'])} of {int(steps['seeds'])}", va="center")

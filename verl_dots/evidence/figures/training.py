@@ -7,12 +7,14 @@ from dataclasses import replace
 
 import pandas as pd
 
-from verl_dots.evidence.figures.curves import ACCURACY, Curve, draw
+from verl_dots.evidence.curves import SMOOTHING_TOLD, with_smoothed
+from verl_dots.evidence.figures.curves import Curve, draw
 from verl_dots.evidence.figures.panels import Drawn
 from verl_dots.evidence.figures.style import looks
 from verl_dots.evidence.methods import Look
 from verl_dots.evidence.records import RUN_KEY, TIMING_RUN
 
+ACCURACY = "accuracy"
 TIME = "time"  # column that `with_time` adds
 ACCURACY_AGAINST = (
     Curve("steps", (ACCURACY,), "Validation accuracy", "accuracy (%)", scale=100, of_all=True),
@@ -57,16 +59,22 @@ ADARFT = (
 )
 
 
-def training_figures(steps: pd.DataFrame, by_seed: pd.DataFrame, of_method: Mapping[str, Look]) -> dict[str, Drawn]:
+def training_figures(
+    steps: pd.DataFrame, by_seed: pd.DataFrame, of_method: Mapping[str, Look], smoothing: str
+) -> dict[str, Drawn]:
     """File name -> figure or reason, of all that is drawn over training.
 
     Args:
         steps: rows of `Evidence.steps` that count for accuracy.
         by_seed: see `measures`.
         of_method: looks of all methods.
+        smoothing: of validations, see `measuring.Measured`.
     """
-    timed, labels = with_time(steps, by_seed)
-    against = [replace(curve, x_labels=labels) if curve.x == TIME else curve for curve in ACCURACY_AGAINST]
+    timed, labels = with_time(with_smoothed(steps, smoothing), by_seed)
+    against = [
+        replace(curve, told=SMOOTHING_TOLD[smoothing], x_labels=labels if curve.x == TIME else {})
+        for curve in ACCURACY_AGAINST
+    ]
     entropy = max(ENTROPIES, key=lambda curve: _methods_with(steps, curve.columns[0]))
     return {
         **draw(timed, of_method, "accuracy", against),
@@ -82,13 +90,18 @@ def training_figures(steps: pd.DataFrame, by_seed: pd.DataFrame, of_method: Mapp
 def by_unit(steps: pd.DataFrame) -> pd.DataFrame:
     """Steps with AdaRFT's targets in two columns: in the unit of the data, and as predicted difficulty in [0, 1].
 
-    A run that predicts difficulties has its target in them.
+    A run that predicts difficulties has its target in them, from its first prediction on: before it some runs log a
+    target that nothing is held against, and others none.
     """
     target, predicted = "adarft/target", "selection/predicted_difficulty"
     if target not in steps or predicted not in steps:
         return steps
-    predicts = steps[predicted].notna().groupby([steps[name] for name in RUN_KEY]).transform("any")
-    return steps.assign(**{target: steps[target].mask(predicts), PREDICTED_TARGET: steps[target].where(predicts)})
+    runs = [steps[name] for name in RUN_KEY]
+    first = steps["step"].where(steps[predicted].notna()).groupby(runs).transform("min")  # nan: predicts nothing
+    in_data, among_predictions = first.isna(), steps["step"] >= first
+    return steps.assign(
+        **{target: steps[target].where(in_data), PREDICTED_TARGET: steps[target].where(among_predictions)}
+    )
 
 
 def with_time(steps: pd.DataFrame, by_seed: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, str]]:
