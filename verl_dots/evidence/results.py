@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from verl_dots.evidence import tables
+from verl_dots.evidence import against, tables
 from verl_dots.evidence.cells import Table
 from verl_dots.evidence.claims import Claim, claims_table, read_claims
-from verl_dots.evidence.combinations import Combination, Combinations
+from verl_dots.evidence.combinations import Combination, Combinations, those_apart
 from verl_dots.evidence.figures.write import write_figures
 from verl_dots.evidence.measuring import Measured
+from verl_dots.evidence.methods import BASELINE
 from verl_dots.evidence.page import PAGE_FILE, page, write_page
 from verl_dots.evidence.per_seed import seeds_table
 from verl_dots.evidence.records import ACCURACY_RUN, TIMING_RUN, Evidence
@@ -86,8 +87,14 @@ def result_tables(evidence: Evidence, measured: Measured, about: About) -> list[
     """The claims where there are some, the overview, the papers' tables, and every seed."""
     chosen = {name: of for name, of in about.combinations.items() if name in set(evidence.runs.combination)}
     ours = tables.Ours(evidence, measured.by_seed, measured.summary, evidence.evaluations, {})
-    held = [claims_table(about.claims, measured.summary)] if about.claims else []
+    held = [_held(about.claims, measured, those_apart(chosen))] if about.claims else []
     return [*held, *tables.all_tables(ours, chosen), seeds_table(measured.by_seed, evidence.runs, chosen)]
+
+
+def _held(claims: Sequence[Claim], measured: Measured, apart: Collection[str]) -> Table:
+    names = {claim.against for claim in claims} - {BASELINE}
+    others = {name: against.differences(measured.by_seed, name, apart) for name in sorted(names)}
+    return claims_table(claims, measured.summary, others)
 
 
 def write_results(evidence: Evidence, measured: Measured, folder: Path, about: About) -> list[Path]:
