@@ -59,14 +59,18 @@ def read_about(matrix: Path | None, claims: Path | None, commands: str = "") -> 
 
 
 def _combination(where: str, of: Mapping[str, Any]) -> Combination:
-    texts = {name: of.get(name, "") for name in ("title", "paper", "row")}
+    texts = {name: of.get(name, "") for name in ("title", "paper")}
     for name, text in texts.items():
         if not isinstance(text, str):
             raise ConfigError(f"{where}.{name}={text!r:.80}: must be text", key=name, reason="type")
+    row = of.get("row", "")
+    rows = tuple(row) if isinstance(row, list) else (row,)
+    if not all(isinstance(one, str) for one in rows):
+        raise ConfigError(f"{where}.row={row!r:.80}: must be text, or a list of texts", key="row", reason="type")
     apart = of.get("apart", False)
     if not isinstance(apart, bool):
         raise ConfigError(f"{where}.apart={apart!r:.80}: must be true or false", key="apart", reason="type")
-    return Combination(*texts.values(), apart=apart)
+    return Combination(*texts.values(), stands_for=rows, apart=apart)
 
 
 def facts(evidence: Evidence) -> dict[str, str]:

@@ -7,7 +7,9 @@ import yaml
 from scripts.reproduce import front, results
 from scripts.sections import begin_of, end_of
 from tests.evidence import made
+from tests.refusals import refused
 from tests.test_documents import MOST_WORDS, sentences, words
+from verl_dots.evidence import results as kept_results
 from verl_dots.evidence import saved
 from verl_dots.evidence.records import Evidence, fingerprint
 
@@ -99,6 +101,19 @@ def test_columns_are_told_below_their_table_and_combinations_are_linked(places):
     combinations = text.split("## Combinations\n")[1].split("\n## ")[0]
     assert "[The combinations](evidence/README.md#the-combinations)" in combinations
     assert "\n- Ours" not in text, "what combinations ran on has tables of its own"
+
+
+def test_a_combination_may_stand_for_rows_of_several_papers(places, tmp_path):
+    matrix = yaml.safe_load((places / "evidence/cpu.yaml").read_text())
+    matrix["combinations"]["one"]["row"] = ["DOTS, table 1, x", "AdaRFT, table 1, y"]
+    (places / "evidence/cpu.yaml").write_text(yaml.dump(matrix))
+    results.main(["--write"])
+    (row,) = table_rows((places / "RESULTS.md").read_text(), "Combinations")
+    assert row[-1] == "DOTS, table 1, x; AdaRFT, table 1, y"
+    matrix["combinations"]["one"]["row"] = ["DOTS, table 1, x", 2]
+    (file := tmp_path / "wrong.yaml").write_text(yaml.dump(matrix))
+    with refused("row", "type", "combinations.one.row=", "must be text, or a list of texts"):
+        kept_results.read_about(file, None)
 
 
 def test_the_readme_has_a_row_a_method_and_the_curves(places):
