@@ -90,7 +90,7 @@ def facts(evidence: Evidence) -> dict[str, str]:
 def result_tables(evidence: Evidence, measured: Measured, about: About) -> list[Table]:
     """The claims where there are some, the overview, the papers' tables, and every seed."""
     chosen = {name: of for name, of in about.combinations.items() if name in set(evidence.runs.combination)}
-    ours = tables.Ours(evidence, measured.by_seed, measured.summary, evidence.evaluations, {})
+    ours = tables.Ours(evidence, measured.by_seed, measured.summary, evidence.evaluations, evidence.apart)
     held = [_held(about.claims, measured, those_apart(chosen))] if about.claims else []
     return [*held, *tables.all_tables(ours, chosen), seeds_table(measured.by_seed, evidence.runs, chosen)]
 

@@ -14,6 +14,7 @@ from pathlib import Path
 import pandas as pd
 
 from verl_dots.evidence import papers, rendering
+from verl_dots.evidence.apart import Apart
 from verl_dots.evidence.cells import Cell, Column, Figure, Missing, Section, Table, Why, has_rows
 from verl_dots.evidence.combinations import (
     BASE,
@@ -28,7 +29,7 @@ from verl_dots.evidence.combinations import (
 from verl_dots.evidence.curves import DEFAULT_SMOOTHING
 from verl_dots.evidence.evaluations import Evaluations
 from verl_dots.evidence.methods import BASELINE
-from verl_dots.evidence.ours import Apart, Asked, Ours
+from verl_dots.evidence.ours import Asked, Ours
 from verl_dots.evidence.overview import overview
 from verl_dots.evidence.papers import PaperRow, PaperTable, Quantity
 from verl_dots.evidence.parts import parts_table
@@ -100,14 +101,15 @@ def write_tables(
         by_seed, summary: of `measures`.
         combinations: what the combinations are, see `combinations.described`.
         evaluations: those in the runs' folders where None.
-        apart: figures measured apart from runs: (combination, method, measure) -> figure.
+        apart: figures measured apart from runs, (combination, method, measure) -> figure; those kept where None.
         smoothing: with which the measures were made, of `curves.SMOOTHINGS`.
 
     Raises:
         ValueError: see `combinations.described`.
     """
     found = evidence.evaluations if evaluations is None else evaluations
-    made = all_tables(Ours(evidence, by_seed, summary, found, apart or {}, smoothing), combinations or {})
+    alone = evidence.apart if apart is None else apart
+    made = all_tables(Ours(evidence, by_seed, summary, found, alone, smoothing), combinations or {})
     texts = {"tables.tex": rendering.document(table.name for table in made)}
     for table in made:
         texts[f"{table.name}.md"] = rendering.markdown(table)
