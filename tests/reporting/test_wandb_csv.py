@@ -5,6 +5,8 @@ import csv
 import pytest
 
 from tests.refusals import refused
+from tests.reporting.conftest import load_run
+from verl_dots.reporting.runs import NothingRecordedError
 from verl_dots.reporting.wandb_csv import read_csv
 
 ACCURACY = "val-core/x/acc/mean@1"
@@ -62,3 +64,11 @@ def test_cells_that_are_no_numbers_are_named_and_do_not_count(tmp_path):
         "line 2 (step 0): loss is inf", "line 2 (step 0): tokens is '1,234.5'", "line 2 (step 0): share is '10%'",
         f"line 3 (step 3): {ACCURACY} is '50%'",
     ]  # fmt: skip
+
+
+def test_an_accuracy_without_any_number_says_what_stands_in_its_place(tmp_path):
+    file = written(tmp_path, f"_step,{ACCURACY}\n0,25%\n3,50%\n")
+    with pytest.raises(
+        NothingRecordedError, match="without any value.*line 2 .step 0.: val-core/x/acc/mean@1 is '25%'"
+    ):
+        load_run(file)
