@@ -11,6 +11,12 @@ from verl_dots.evidence.cells import Cell, Column, Figure, Missing, Section, Tab
 from verl_dots.evidence.methods import LOOKS
 
 RUN = ["combination", "seed"]
+TIME = Column("time of a step", "%", digits=0)
+NOTES = (
+    "Each figure is by how much the method has more than the one that it is held against, or less.",
+    "Better in: runs that end higher, of the same combination and seed.",
+)
+NOT_TIMED = "No two methods of a pair were timed in the same round."
 
 
 class Pair(NamedTuple):
@@ -22,7 +28,7 @@ class Pair(NamedTuple):
 
 
 PAIRS = (
-    Pair("grpo_few", "grpo", "three epochs of 80 questions, in place of 240 of 4,096"),
+    Pair("grpo_few", "grpo", "three epochs of 80 questions, in place of 240 of the whole pool"),
     Pair("mopps", "grpo_few", "of the same 80 questions those whose success rate may be near a half"),
     Pair("e3", "grpo_few", "of the same 80 questions the hard ones have more rollouts, and the temperature moves"),
     Pair("dots_rr", "dots", "half of a batch is replayed, less where references are trained on"),
@@ -42,9 +48,13 @@ def pairs_table(by_seed: pd.DataFrame, rounds: pd.DataFrame) -> Table:
     rows = tuple(row for pair in PAIRS if (row := _row(pair, by_seed, rounds)))
     columns = (
         Column("method"), Column("against"), Column("what differs"), Column("final accuracy", "points"),
-        Column("generated tokens", "%", digits=0), Column("time of a step", "%", digits=0), Column("better in"),
+        Column("generated tokens", "%", digits=0), TIME, Column("better in"),
     )  # fmt: skip
-    return Table("pairs", "What a part brings", columns, (Section("", rows),))
+    notes = NOTES
+    if all(isinstance(row[columns.index(TIME)], Missing) for row in rows):
+        place, notes = columns.index(TIME), (*NOTES, NOT_TIMED)
+        columns, *rows = (tuple(cells[:place] + cells[place + 1 :]) for cells in (columns, *rows))
+    return Table("pairs", "What a part brings", columns, (Section("", tuple(rows)),), notes)
 
 
 def beside(

@@ -16,6 +16,7 @@ from scripts.driver import page
 from scripts.reproduce import front
 from scripts.reproduce.matrix import Matrix, read_matrix
 from scripts.reproduce.pairs import pairs_table
+from scripts.reproduce.provenance import made_table, timing_table
 from scripts.sections import asked, settle, with_section
 from verl_dots.evidence import claims, rendering, results, saved
 from verl_dots.evidence.cells import Column, Section, Table, has_rows
@@ -29,13 +30,17 @@ ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "recipes/evidence"
 DRIVER, SOAK = "driver.json", soak_page.KEPT.name  # of scripts.bench_driver and scripts.soak
 KEPT, DOCUMENT, MATRIX, CLAIMS = FOLDER / "results", ROOT / "recipes/RESULTS.md", "cpu.yaml", "claims.yaml"
+TOLD = ("Runs", "Made")  # of `results.facts`; the others have a table
+OF_SCALE = "Ours"  # begins the notes of `combinations.scale_notes`
 FRONT, SCRIPT = ROOT / "README.md", "python -m scripts.reproduce.results"
 # Tables of the document; those of the papers are on the page.
-SHOWN = ("claims", "overview", "shares", "parts", "pairs", "seeds")
+SHOWN = ("claims", "overview", "shares", "parts", "pairs", "made", "timed", "seeds")
 BEGIN = """<!-- made by python -m scripts.reproduce.results --write, of recipes/evidence/results; not to be edited -->
 # Results
 
-Every figure of a method was measured by the runs that "Every seed" lists, on the machines named here.
+Every accuracy was measured by the runs that "Every seed" lists, and every time of a step by those of "Timing runs".
+A method and its GRPO may be of different commits and machines; "Machines and commits" lists them.
+Of 20 runs that were made on both machines, 19 [generated the same tokens](evidence/README.md#the-combinations).
 A claim that failed is shown as missed. Nothing was measured on a GPU.
 Of [what ran on one](slurm/README.md#what-ran-on-a-gpu) no figure was kept.
 A claim is met if its whole interval is at or above the target, and missed if all of it is below.
@@ -50,10 +55,11 @@ The time of a step is of timing runs, each alone on the machine beside GRPO's of
 Each combination and round gives such a pair of runs, and the table of parts counts them.
 The interval of a mean time of a step is of all its pairs; that of a total is of seeds and pairs together.
 A single pair tells no spread: one combination with one round has neither interval.
-In the table of parts, selection contains the reference rollouts and the prediction.
 All methods of timing runs recompute the log-probs of fresh rollouts, as verl does.
 Effective groups are of those that are trained on for the first time. Replayed ones, all effective, are left out.
-MoPPS and E3 learn a question's difficulty from its own rollouts: they train on 80 questions, the others on 4,096.
+MoPPS and E3 learn a question's difficulty from its own rollouts: they train on 80 questions of a pool.
+The others draw from all of it: 727 questions in `ladder1_skewed`, 4,096 in the other pools.
+AdaRFT and "levels known" are given each question's true level. Real data tell it less exactly.
 DASH leaves out rows without advantage, so its updates and its accuracy are GRPO's.
 
 ```bash
@@ -72,7 +78,11 @@ def _causes() -> str:
     return f"\nWhy targets are missed: {'; '.join(links)}.\n"
 
 
-CAUSES_AFTER = {"claims": _causes()}  # below a table
+# What stands below a table, in place of its notes.
+BELOW = {
+    "claims": _causes(),
+    "combinations": "\n[The combinations](evidence/README.md#the-combinations) says what ladder and warm-up are.\n",
+}
 
 
 def without_root(evidence: Evidence, root: Path) -> Evidence:
@@ -85,11 +95,15 @@ def without_root(evidence: Evidence, root: Path) -> Evidence:
 def combinations_table(matrix: Matrix, there: set[str]) -> Table:
     """What was trained on what, with which settings, and why."""
     rows = tuple(
-        (name, of.title, of.model, of.learning_rate, str(of.batch), str(of.steps), of.chosen, of.row)
+        (name, of.title, of.model, of.learning_rate, str(of.batch), str(of.steps), of.chosen, _rows(of.row))
         for name, of in matrix.combinations.items() if name in there
     )  # fmt: skip
     heads = ("combination", "what it is", "model", "learning rate", "questions a step", "steps", "chosen", "stands for")
     return Table("combinations", "Combinations", tuple(map(Column, heads)), (Section("", rows),))
+
+
+def _rows(of: str | tuple[str, ...]) -> str:
+    return of if isinstance(of, str) else "; ".join(of)
 
 
 def tables_of(evidence: Evidence, folder: Path) -> dict[str, Table]:
@@ -98,7 +112,8 @@ def tables_of(evidence: Evidence, folder: Path) -> dict[str, Table]:
     apart = those_apart(about.combinations)
     measured = measure(evidence, stand_in=False, apart=apart)
     counted = (table[~table.combination.isin(apart)] for table in (measured.by_seed, measured.rounds))
-    made = [*results.result_tables(evidence, measured, about), pairs_table(*counted)]
+    made = [*results.result_tables(evidence, measured, about), pairs_table(*counted), made_table(evidence.runs)]
+    made.append(timing_table(evidence, measured.rounds, about.combinations))
     return {table.name: table for table in made}
 
 
@@ -106,15 +121,19 @@ def text_of(evidence: Evidence, made: Mapping[str, Table], folder: Path) -> str:
     """The document of an evidence and its tables; `folder` holds the matrix, and what other scripts have measured."""
     shown = [made[name] for name in SHOWN if name in made and has_rows(made[name])]
     shown.insert(1, combinations_table(read_matrix(folder / MATRIX), set(evidence.runs.combination)))
-    told = "".join(f"- {name}: {text}\n" for name, text in results.facts(evidence).items())
-    # Their notes stand on the page; here a reader has the README's.
+    told = "".join(f"- {name}: {text}\n" for name, text in results.facts(evidence).items() if name in TOLD)
     parts = [
-        rendering.markdown(replace(table, notes=())).replace("### ", "## ", 1) + CAUSES_AFTER.get(table.name, "")
+        rendering.markdown(replace(table, notes=_notes_of(table))).replace("### ", "## ", 1) + BELOW.get(table.name, "")
         for table in shown
     ]
     driver = [page.section(folder / DRIVER)] if (folder / DRIVER).exists() else []
     soak = [soak_page.section(folder / SOAK)] if (folder / SOAK).exists() else []
     return "\n".join([BEGIN, told, *parts, *driver, *soak, *_notes(evidence)])
+
+
+def _notes_of(table: Table) -> tuple[str, ...]:
+    """What its columns are. What combinations ran on has tables of its own here."""
+    return () if table.name in BELOW else tuple(note for note in table.notes if not note.startswith(OF_SCALE))
 
 
 def _notes(evidence: Evidence) -> list[str]:

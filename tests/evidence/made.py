@@ -9,6 +9,7 @@ from verl_dots.evidence.records import RUN_COLUMNS, RUN_KEY, STEP_COLUMNS, Evide
 
 # What the tables read of the summary.
 MEASURES = (
+    "first_accuracy",
     "final_accuracy",
     "difference",
     "difference_at_tokens",

@@ -12,6 +12,7 @@ from verl_dots.evidence.claims import CAUSES, SECTIONS, Claim, claims_table, rea
 from verl_dots.evidence.measures import OVERALL, SUMMARY_COLUMNS, bound_of, saved_column
 from verl_dots.evidence.measuring import measure
 from verl_dots.evidence.methods import LOOKS
+from verl_dots.settings import ConfigError
 
 TIME, STEPS = (saved_column(what, hold="first") for what in ("time", "steps"))
 SUMMARY = pd.DataFrame(
@@ -130,6 +131,18 @@ def cell_is_bound(cell):
     return isinstance(cell, Figure) and cell.at_most
 
 
+def test_a_claim_may_be_against_another_method_than_the_baseline():
+    few = pd.DataFrame(
+        [(OVERALL, "e3", "difference", -0.0094, 0.01, -0.0152, -0.003, 18, 18, 0)], columns=SUMMARY.columns
+    )
+    asked = claim("e3", 0.014, "difference", unit="points", against="grpo_few")
+    (row,) = claims_table([asked], SUMMARY, {"grpo_few": few}).sections[0].rows
+    assert [text_of(cell, 2) for cell in row[2:]] == ["1.4 points", "-0.94 [-1.52, -0.30]", "missed"]
+    with pytest.raises(ConfigError, match="against grpo_few there is difference alone, not saved_per_step") as error:
+        claim("e3", 0.1, "saved_per_step", against="grpo_few")
+    assert (error.value.key, error.value.reason) == ("measure", "choice")
+
+
 def test_the_causes_of_missed_targets_are_where_they_are_said_to_be():
     headings = [line for line in (ROOT / CAUSES).read_text().splitlines() if line.startswith("## ")]
     assert {f"## {name}" for name in SECTIONS} <= set(headings)
@@ -139,7 +152,9 @@ def test_the_causes_of_missed_targets_are_where_they_are_said_to_be():
 
 def test_the_kept_claims_are_of_known_methods_and_measures():
     claims = read_claims(ROOT / "recipes/evidence/claims.yaml")
-    assert {one.method for one in claims} <= set(LOOKS) and {one.combination for one in claims} == {OVERALL}
+    assert {one.method for one in claims} | {one.against for one in claims} <= set(LOOKS) and {
+        one.combination for one in claims
+    } == {OVERALL}
     measures = {TIME, saved_column("steps", hold="first"), "saved_per_step", "difference"}
     assert {one.measure for one in claims} == measures
     with pytest.raises(ValueError, match="unit is 'shares'; give one of percent, points"):

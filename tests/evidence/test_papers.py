@@ -9,6 +9,7 @@ import yaml
 from verl_dots.evidence import papers
 from verl_dots.evidence.cells import Figure, Missing, Why
 from verl_dots.evidence.ours import MEASURES
+from verl_dots.evidence.results import read_about
 
 RECIPES = Path(__file__).parents[2] / "recipes"
 TABLES = papers.tables()
@@ -60,7 +61,7 @@ def test_a_row_stands_once_and_names_a_recipe(table):
 
 @every_table
 def test_every_column_is_measured_of_our_runs(table):
-    for column in table.columns:
+    for column in (*table.columns, *table.ours_only):
         assert column.ours in MEASURES or re.fullmatch(r"(accuracy|pass@\d+)/\w+", column.ours)
 
 
@@ -125,11 +126,40 @@ def test_a_row_is_named_by_paper_and_model(words, method, first):
     assert (found and found.cells[0].value) == first
 
 
+def test_ours_of_another_name_stands_for_the_papers_method():
+    words = "AdaRFT, table 1, Qwen2.5-Math-1.5B, uniform"
+    assert TABLES["adarft_1"].row_named(words, "grpo").name == "PPO"
+    assert TABLES["adarft_1"].row_named(words, "adarft").name == "AdaRFT"
+    assert TABLES["dash_3"].row_named("DASH, table 1, Qwen2.5-0.5B", "grpo").name == "DASH without filter"
+    assert TABLES["dash_6"].row_named("DASH, table 1, Qwen2.5-0.5B", "dash").name == "DASH"
+
+
+@every_table
+def test_what_stands_for_a_method_is_listed_and_the_method_is_the_papers(table):
+    assert set(table.stands) <= set(table.own) and set(table.stands.values()) <= {row.method for row in table.rows}
+
+
 def test_every_combination_of_the_testbed_stands_for_a_row():
-    matrix = yaml.safe_load((RECIPES / "evidence/cpu.yaml").read_text())
+    about = read_about(RECIPES / "evidence/cpu.yaml", None).combinations
     for name in ("dots_1", "dots_2", "dots_8"):
-        found = [TABLES[name].row_named(of["row"], "dots_rr") for of in matrix["combinations"].values()]
+        found = [TABLES[name].row_named(of.rows[0], "dots_rr") for of in about.values()]
         assert None not in found and len({row.setting for row in found}) == 6
+    settings = {
+        name: [
+            row.setting for of in about.values() for words in of.rows if (row := TABLES[name].row_named(words, method))
+        ]
+        for name, method in {"adarft_1": "grpo", "e3_1": "e3", "dash_1": "dash", "dash_5": "dash"}.items()
+    }
+    assert settings == {
+        "adarft_1": ["adarft/math-1.5b_uniform", "adarft/math-1.5b_difficult", "adarft/math-1.5b_easy",
+                     "adarft/7b_uniform", "adarft/7b_difficult"],
+        "e3_1": ["e3/7b", "e3/1.5b"], "dash_1": ["dash/0.5b", "dash/1.5b"], "dash_5": ["dash/0.5b", "dash/1.5b"],
+    }  # fmt: skip
+    every = {words for of in about.values() for words in of.rows}
+    named = {
+        words for words in every for table in TABLES.values() for method in table.own if table.row_named(words, method)
+    }
+    assert every == named, "each names a row that there is"
 
 
 def test_the_recipes_documents_say_the_same():

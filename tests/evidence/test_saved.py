@@ -29,6 +29,16 @@ def test_what_is_saved_comes_back_and_is_the_same_byte_for_byte(one, tmp_path):
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
 
 
+def test_a_table_that_is_no_csv_in_utf_8_is_refused(one, tmp_path):
+    saved.save(one, tmp_path)
+    (tmp_path / "runs.csv").write_text((tmp_path / "runs.csv").read_text(), encoding="utf-16")
+    with refused(str(tmp_path / "runs.csv"), "damaged", "is no CSV in UTF-8", "save it as CSV UTF-8"):
+        saved.load(tmp_path)
+    (tmp_path / "steps.csv").write_text(f'combination\n"{"1" * 140_000}"\n')
+    with refused(str(tmp_path / "steps.csv"), "damaged", "is no CSV in UTF-8", "field larger than field limit"):
+        saved.load(tmp_path)
+
+
 def test_numbers_are_as_short_as_they_can_be(one, tmp_path):
     saved.save(one, tmp_path)
     lines = (tmp_path / "steps.csv").read_text().split("\n")

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 
+from verl_dots.evidence import against
 from verl_dots.evidence.cells import Cell, Column, Figure, Missing, Section, Table, Why
 from verl_dots.evidence.measures import OVERALL, bound_of
+from verl_dots.evidence.methods import BASELINE
 from verl_dots.evidence.summary_cells import at_most
 from verl_dots.files import read_yaml
 from verl_dots.settings import ConfigError, Settings
@@ -34,9 +36,10 @@ class Claim(Settings):
         source: whose claim it is.
         combination: by default the mean of combinations.
         unit: "percent", or "points" of accuracy.
+        against: the method that it is compared with; another than the baseline for a `difference` alone.
 
     Raises:
-        ConfigError: an unknown unit.
+        ConfigError: an unknown unit, or a measure that is of the baseline alone.
     """
 
     claim: str
@@ -46,11 +49,15 @@ class Claim(Settings):
     source: str
     combination: str = OVERALL
     unit: str = "percent"
+    against: str = BASELINE
 
     def __post_init__(self):
         if self.unit not in UNITS:
             text = f"claim {self.claim!r}: unit is {self.unit!r}; give one of {', '.join(UNITS)}"
             raise ConfigError(text, key="unit", reason="choice")
+        if self.against != BASELINE and self.measure != against.MEASURE:
+            text = f"claim {self.claim!r}: against {self.against} there is {against.MEASURE} alone, not {self.measure}"
+            raise ConfigError(text, key="measure", reason="choice")
 
 
 def read_claims(file: Path) -> list[Claim]:
@@ -108,11 +115,18 @@ def _row(mine: pd.DataFrame, measure: str) -> pd.Series | None:
     return None if rows.empty else rows.iloc[0]
 
 
-def claims_table(claims: Sequence[Claim], summary: pd.DataFrame) -> Table:
-    """Each claim with its target, what was measured, and whether that meets it."""
+def claims_table(
+    claims: Sequence[Claim], summary: pd.DataFrame, others: Mapping[str, pd.DataFrame] | None = None
+) -> Table:
+    """Each claim with its target, what was measured, and whether that meets it.
+
+    Args:
+        summary: of `measures`, against the baseline.
+        others: method -> the same against it (`against.differences`), of claims that name another than the baseline.
+    """
     rows = []
     for claim in claims:
-        word, measured = verdict(claim, summary)
+        word, measured = verdict(claim, summary if claim.against == BASELINE else (others or {})[claim.against])
         target = f"{100 * claim.at_least:g} {UNITS[claim.unit]}"
         rows.append((claim.claim, claim.source, target, measured, word))
     columns = (Column("claim"), Column("of"), Column("at least"), Column("measured", "%", digits=1), Column("verdict"))

@@ -20,14 +20,20 @@ class Combination:
     Attributes:
         title: for a reader; its name where empty.
         paper: the recipe of recipes/ that it repeats, `dots/math-1.5b_math`; empty for none.
-        stands_for: the row of a paper that it imitates at another scale, in words; empty for none.
+        stands_for: the rows of papers that it imitates at another scale, one of each paper, in words; empty for none.
         apart: whether it has sections of its own alone, and the mean of combinations leaves it out.
     """
 
     title: str = ""
     paper: str = ""
-    stands_for: str = ""
+    stands_for: str | tuple[str, ...] = ""
     apart: bool = False
+
+    @property
+    def rows(self) -> tuple[str, ...]:
+        """`stands_for`, each row by itself."""
+        given = (self.stands_for,) if isinstance(self.stands_for, str) else self.stands_for
+        return tuple(filter(None, given))
 
 
 Combinations = Mapping[str, Combination]
@@ -101,7 +107,7 @@ def scale_notes(evidence: Evidence, combinations: Combinations, names: Iterable[
         for column in ("model", "data", "machine"):
             values = sorted({str(value) for value in runs[column] if value})
             parts.append(f"{column} {', '.join(values) or 'not recorded'}")
-        if name in combinations and combinations[name].stands_for:
-            parts.append(f"stands for {combinations[name].stands_for}")
+        if name in combinations and combinations[name].rows:
+            parts.append(f"stands for {' and for '.join(combinations[name].rows)}")
         notes.append(f"Ours, {'; '.join(parts)}.")
     return [INTERVALS, *notes] if notes else []

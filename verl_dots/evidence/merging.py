@@ -23,7 +23,8 @@ def merged(kept: Evidence, new: Evidence) -> Evidence:
     # A run that was made again is not the one that was evaluated.
     again = {(run.combination, run.method, run.seed) for run in new.runs.itertuples() if run.kind == ACCURACY_RUN}
     evaluations = {key: of for key, of in kept.evaluations.items() if key not in again} | dict(new.evaluations)
-    return Evidence(steps, runs, (*notes, *(note for note in new.notes if note not in notes)), evaluations)
+    notes += [note for note in new.notes if note not in notes]
+    return Evidence(steps, runs, tuple(notes), evaluations, {**kept.apart, **new.apart})
 
 
 def _joined(kept: pd.DataFrame, new: pd.DataFrame) -> pd.DataFrame:

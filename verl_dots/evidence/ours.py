@@ -6,13 +6,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
 
 from verl_dots.evidence import curves, summary_cells
+from verl_dots.evidence.apart import Apart
 from verl_dots.evidence.cells import Cell, Figure, Missing, Why
 from verl_dots.evidence.combinations import BASE
 from verl_dots.evidence.evaluations import Evaluations
@@ -23,8 +24,6 @@ from verl_dots.evidence.summary_cells import mean_figure
 from verl_dots.reporting import validation_curves
 
 _VALIDATION = "val-core/{}/acc/mean@"
-# Figures that are measured apart from runs: (combination, method, measure) -> figure.
-Apart = Mapping[tuple[str, str, str], Figure]
 
 
 @dataclass(frozen=True)
@@ -93,6 +92,8 @@ class Ours:
 
     def _before_training(self, combination: str, name: str, benchmark: str) -> Cell:
         """Validation of the baseline's runs at step 0."""
+        if name == "final_accuracy":
+            return summary_cells.figure(self.summary, combination, BASELINE, "first_accuracy", 100.0)
         runs = self.seeds(combination, BASELINE)
         if name != "accuracy":
             return Missing(Why.NOT_MEASURED if runs else Why.NOT_RUN)
@@ -221,7 +222,7 @@ MEASURES: dict[str, Measure] = {
     "hours": _training_time(3600.0),
     "minutes": _training_time(60.0),
     "rho": _figure("rho"),
-    "rho_off_the_shelf": lambda ours, asked: Missing(Why.NOT_MEASURED),  # no run has it: see `Apart`
+    "rho_off_the_shelf": lambda ours, asked: Missing(Why.NOT_MEASURED),  # no run has it: see apart.py
     "extra_steps": _extra(lambda steps, _: steps),
     "extra_steps_share": _extra(lambda steps, after: 100 * steps / after),
     "extra_seconds": _extra_seconds,

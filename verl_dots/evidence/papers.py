@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -65,7 +65,9 @@ class PaperTable:
         name: of the table here, and of its files.
         measured, hardware: what its figures are, and of which machines.
         differs: what is measured in another way here.
-        own: methods whose runs at another scale are listed below the paper's rows.
+        own: methods whose runs at another scale are listed with the paper's rows.
+        stands: of these -> the paper's method that they stand for, where it has another name.
+        ours_only: columns of ours alone, behind the others.
         reference, share: AdaRFT's: the method whose accuracy others are to reach, that after this share of its steps.
     """
 
@@ -81,6 +83,8 @@ class PaperTable:
     rows: tuple[PaperRow, ...]
     reference: str = ""
     share: float = 1.0
+    stands: Mapping[str, str] = field(default_factory=dict)
+    ours_only: tuple[Quantity, ...] = ()
 
     @property
     def source(self) -> str:
@@ -89,14 +93,15 @@ class PaperTable:
         return f"The paper's figures: {paper.title}, arXiv {paper.arxiv}, table {self.number}. Read: {paper.read}."
 
     def row_named(self, words: str, method: str) -> PaperRow | None:
-        """The row of a method that `words` name: "DOTS, table 1, Qwen2.5-3B on DeepMath".
+        """The row that `words` name, "DOTS, table 1, Qwen2.5-3B on DeepMath", of the method that ours stands for.
 
         Each table of that paper has the same models and data; so the number of the table does not matter.
         """
         paper, _, model = (*words.split(", ", 2), "", "")[:3]
         if paper.lower() != self.name.partition("_")[0]:
             return None
-        return next((row for row in self.rows if (row.model, row.method) == (model, method)), None)
+        theirs = self.stands.get(method, method)
+        return next((row for row in self.rows if (row.model, row.method) == (model, theirs)), None)
 
 
 @cache
@@ -117,10 +122,12 @@ def settings() -> set[str]:
 
 
 def _table(name: str, given: dict[str, Any], papers: Mapping[str, Paper]) -> PaperTable:
-    columns = tuple(Quantity(**column) for column in given.pop("columns"))
+    columns, ours_only = (
+        tuple(Quantity(**column) for column in given.pop(name, ())) for name in ("columns", "ours_only")
+    )
     rows = tuple(_row(f"table {name}", row, len(columns)) for row in given.pop("rows"))
     paper, own = papers[given.pop("paper")], tuple(given.pop("own"))
-    return PaperTable(name=name, paper=paper, own=own, columns=columns, rows=rows, **given)
+    return PaperTable(name=name, paper=paper, own=own, columns=columns, ours_only=ours_only, rows=rows, **given)
 
 
 def _row(where: str, given: dict[str, Any], columns: int) -> PaperRow:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from verl_dots.evidence import tables
+from verl_dots.evidence import against, tables
 from verl_dots.evidence.cells import Table
 from verl_dots.evidence.claims import Claim, claims_table, read_claims
-from verl_dots.evidence.combinations import Combination, Combinations
+from verl_dots.evidence.combinations import Combination, Combinations, those_apart
 from verl_dots.evidence.figures.write import write_figures
 from verl_dots.evidence.measuring import Measured
+from verl_dots.evidence.methods import BASELINE
 from verl_dots.evidence.page import PAGE_FILE, page, write_page
 from verl_dots.evidence.per_seed import seeds_table
 from verl_dots.evidence.records import ACCURACY_RUN, TIMING_RUN, Evidence
@@ -58,14 +59,18 @@ def read_about(matrix: Path | None, claims: Path | None, commands: str = "") -> 
 
 
 def _combination(where: str, of: Mapping[str, Any]) -> Combination:
-    texts = {name: of.get(name, "") for name in ("title", "paper", "row")}
+    texts = {name: of.get(name, "") for name in ("title", "paper")}
     for name, text in texts.items():
         if not isinstance(text, str):
             raise ConfigError(f"{where}.{name}={text!r:.80}: must be text", key=name, reason="type")
+    row = of.get("row", "")
+    rows = tuple(row) if isinstance(row, list) else (row,)
+    if not all(isinstance(one, str) for one in rows):
+        raise ConfigError(f"{where}.row={row!r:.80}: must be text, or a list of texts", key="row", reason="type")
     apart = of.get("apart", False)
     if not isinstance(apart, bool):
         raise ConfigError(f"{where}.apart={apart!r:.80}: must be true or false", key="apart", reason="type")
-    return Combination(*texts.values(), apart=apart)
+    return Combination(*texts.values(), stands_for=rows, apart=apart)
 
 
 def facts(evidence: Evidence) -> dict[str, str]:
@@ -85,9 +90,15 @@ def facts(evidence: Evidence) -> dict[str, str]:
 def result_tables(evidence: Evidence, measured: Measured, about: About) -> list[Table]:
     """The claims where there are some, the overview, the papers' tables, and every seed."""
     chosen = {name: of for name, of in about.combinations.items() if name in set(evidence.runs.combination)}
-    ours = tables.Ours(evidence, measured, evidence.evaluations)
-    held = [claims_table(about.claims, measured.summary)] if about.claims else []
+    ours = tables.Ours(evidence, measured, evidence.evaluations, evidence.apart)
+    held = [_held(about.claims, measured, those_apart(chosen))] if about.claims else []
     return [*held, *tables.all_tables(ours, chosen), seeds_table(measured.by_seed, evidence.runs, chosen)]
+
+
+def _held(claims: Sequence[Claim], measured: Measured, apart: Collection[str]) -> Table:
+    names = {claim.against for claim in claims} - {BASELINE}
+    others = {name: against.differences(measured.by_seed, name, apart) for name in sorted(names)}
+    return claims_table(claims, measured.summary, others)
 
 
 def write_results(evidence: Evidence, measured: Measured, folder: Path, about: About) -> list[Path]:

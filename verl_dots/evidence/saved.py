@@ -3,7 +3,7 @@
 steps.csv   `Evidence.steps`
 runs.csv    `Evidence.runs`
 notes.txt   `Evidence.notes`, a line each
-evaluations.json   `Evidence.evaluations`, where there are some
+evaluations.json   `Evidence.evaluations`, where there are some; apart.json `Evidence.apart`, likewise
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from verl_dots.evidence.apart import load_apart, save_apart
 from verl_dots.evidence.evaluations import load_evaluations, save_evaluations
 from verl_dots.evidence.records import (
     ACCURACY_RUN,
@@ -30,6 +31,7 @@ from verl_dots.files import write_atomically
 from verl_dots.number_text import number_text
 
 STEPS_FILE, RUNS_FILE, NOTES_FILE, EVALUATIONS_FILE = "steps.csv", "runs.csv", "notes.txt", "evaluations.json"
+APART_FILE = "apart.json"
 FILES = (STEPS_FILE, RUNS_FILE, NOTES_FILE)
 
 
@@ -41,10 +43,13 @@ def save(evidence: Evidence, folder: str | Path) -> None:
     write_table(evidence.runs, folder / RUNS_FILE)
     notes = "".join(" ".join(note.split()) + "\n" for note in evidence.notes)
     write_atomically(folder / NOTES_FILE, lambda path: path.write_text(notes, encoding="utf-8"))
-    if evidence.evaluations:
-        save_evaluations(evidence.evaluations, folder / EVALUATIONS_FILE)
-    else:
-        (folder / EVALUATIONS_FILE).unlink(missing_ok=True)
+    for what, write, name in (
+        (evidence.evaluations, save_evaluations, EVALUATIONS_FILE), (evidence.apart, save_apart, APART_FILE),
+    ):  # fmt: skip
+        if what:
+            write(what, folder / name)
+        else:
+            (folder / name).unlink(missing_ok=True)
 
 
 def is_saved(folder: str | Path) -> bool:
@@ -71,8 +76,11 @@ def load(folder: str | Path) -> Evidence:
     _check_runs(folder, steps, runs)
     file = folder / NOTES_FILE
     notes = file.read_text(encoding="utf-8").splitlines() if file.exists() else ()
-    file = folder / EVALUATIONS_FILE
-    return Evidence(steps, runs, tuple(notes), load_evaluations(file) if file.exists() else {})
+    evaluations, apart = (
+        read(folder / name) if (folder / name).exists() else {}
+        for read, name in ((load_evaluations, EVALUATIONS_FILE), (load_apart, APART_FILE))
+    )
+    return Evidence(steps, runs, tuple(notes), evaluations, apart)
 
 
 def write_table(table: pd.DataFrame, file: Path) -> None:
@@ -96,8 +104,12 @@ def _read(file: Path, columns: Sequence[str]) -> pd.DataFrame:
     """A table of texts, with the columns that it must begin with."""
     if not file.is_file():
         raise EvidenceError(f"there is no {file}; evidence is {', '.join(FILES)}.", key=str(file), reason="missing")
-    with file.open(newline="", encoding="utf-8-sig") as stream:
-        header, *lines = list(csv.reader(stream)) or [[]]
+    try:
+        with file.open(newline="", encoding="utf-8-sig") as stream:
+            header, *lines = list(csv.reader(stream)) or [[]]
+    except (UnicodeDecodeError, csv.Error) as error:
+        text = f"{file} is no CSV in UTF-8 ({error}); make it again, or save it as CSV UTF-8."
+        raise EvidenceError(text, key=str(file), reason="damaged") from error
     if tuple(header[: len(columns)]) != tuple(columns) or len(set(header)) < len(header):
         text = f"{file} has the columns {header[:12]}; it must begin with {list(columns)}, each name once."
         raise EvidenceError(text, key=str(file), reason="file")

@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from verl_dots.evidence import papers, rendering
+from verl_dots.evidence.apart import Apart
 from verl_dots.evidence.cells import Cell, Column, Figure, Missing, Section, Table, Why, has_rows
 from verl_dots.evidence.combinations import (
     BASE,
@@ -26,9 +27,9 @@ from verl_dots.evidence.combinations import (
 from verl_dots.evidence.evaluations import Evaluations
 from verl_dots.evidence.measuring import Measured
 from verl_dots.evidence.methods import BASELINE
-from verl_dots.evidence.ours import Apart, Asked, Ours
+from verl_dots.evidence.ours import Asked, Ours
 from verl_dots.evidence.overview import overview
-from verl_dots.evidence.papers import PaperRow, PaperTable
+from verl_dots.evidence.papers import PaperRow, PaperTable, Quantity
 from verl_dots.evidence.parts import parts_table
 from verl_dots.evidence.records import Evidence
 from verl_dots.evidence.shares import shares_table
@@ -64,6 +65,7 @@ def paper_table(name: str, ours: Ours, combinations: Combinations) -> Table:
     for one in table.columns:
         digits = one.digits if one.ours_digits is None else one.ours_digits
         columns += [Column(one.heading, one.unit, "paper", one.digits), Column(one.heading, one.unit, "ours", digits)]
+    columns += [Column(one.heading, one.unit, "ours", one.digits) for one in table.ours_only]
     heading = f"{table.paper.title.split(':')[0]}, table {table.number}: {table.title}"
     shown = [*_repeated(table, combinations).values(), *(asked.combination for asked, _ in own)]
     notes = (*_notes(table, bool(shown)), *scale_notes(ours.evidence, combinations, shown))
@@ -94,13 +96,14 @@ def write_tables(
     Args:
         combinations: what the combinations are, see `combinations.described`.
         evaluations: those in the runs' folders where None.
-        apart: figures measured apart from runs: (combination, method, measure) -> figure.
+        apart: figures measured apart from runs, (combination, method, measure) -> figure; those kept where None.
 
     Raises:
         ValueError: see `combinations.described`.
     """
     found = evidence.evaluations if evaluations is None else evaluations
-    made = all_tables(Ours(evidence, measured, found, apart or {}), combinations or {})
+    alone = evidence.apart if apart is None else apart
+    made = all_tables(Ours(evidence, measured, found, alone), combinations or {})
     texts = {"tables.tex": rendering.document(table.name for table in made)}
     for table in made:
         texts[f"{table.name}.md"] = rendering.markdown(table)
@@ -130,18 +133,18 @@ def _paper_rows(table: PaperTable, ours: Ours, combinations: Combinations, witho
     rows = []
     for row in (one for one in table.rows if one not in without or one.setting in repeated):
         cells: list[Cell] = [row.model, row.name]
-        name, share = repeated.get(row.setting), table.share if row.share is None else row.share
+        name = repeated.get(row.setting)
+        asked = None if name is None else Asked(name, row.method, table.reference, _share(table, row))
         for quantity, cell in zip(table.columns, row.cells, strict=True):
-            asked = None if name is None else Asked(name, row.method, table.reference, share)
-            cells += [cell, Missing(Why.NOT_RUN) if asked is None else ours.cell(quantity.ours, asked)]
-        rows.append(tuple(cells))
+            cells += [cell, _cell(ours, quantity, asked)]
+        rows.append((*cells, *(_cell(ours, quantity, asked) for quantity in table.ours_only)))
     return tuple(rows)
 
 
 def _own(table: PaperTable, evidence: Evidence, combinations: Combinations) -> Iterator[tuple[Asked, str]]:
     """What was run that the paper has no row of, and where: a key of `HEADINGS`."""
     keys = {(row.setting, row.method) for row in table.rows}
-    shares = {row.setting: table.share if row.share is None else row.share for row in table.rows}
+    shares = {row.setting: _share(table, row) for row in table.rows}
     for name in sorted(set(evidence.runs.combination)):
         setting = combinations.get(name, Combination()).paper
         place = "same" if setting in shares else "other paper" if setting else "other scale"
@@ -151,9 +154,18 @@ def _own(table: PaperTable, evidence: Evidence, combinations: Combinations) -> I
                 yield Asked(name, method, table.reference, shares.get(setting, table.share)), place
 
 
+def _share(table: PaperTable, row: PaperRow) -> float:
+    return table.share if row.share is None else row.share
+
+
+def _cell(ours: Ours, quantity: Quantity, asked: Asked | None) -> Cell:
+    return Missing(Why.NOT_RUN) if asked is None else ours.cell(quantity.ours, asked)
+
+
 def _stood_for(table: PaperTable, combinations: Combinations, asked: Asked) -> PaperRow | None:
-    """The paper's row that ours stands for, of the same method."""
-    return table.row_named(combinations.get(asked.combination, Combination()).stands_for, asked.method)
+    """The paper's row that ours stands for."""
+    named = (table.row_named(words, asked.method) for words in combinations.get(asked.combination, Combination()).rows)
+    return next((row for row in named if row is not None), None)
 
 
 def _own_row(
@@ -162,7 +174,11 @@ def _own_row(
     """Our figures; beside them those of a row of the paper on another model and other data, where there is one."""
     name = title(asked.combination, combinations)
     cells: list[Cell] = [f"{name}, for {beside.model}" if beside else name, label(asked.method)]
+    remark = OTHER
+    if beside is not None:
+        asked = replace(asked, share=_share(table, beside))
+        remark = OTHER if beside.method == asked.method else f"{beside.name}, {OTHER}"
     for place, quantity in enumerate(table.columns):
         paper = beside.cells[place] if beside else Missing(Why.NO_ROW)
-        cells += [replace(paper, remark=OTHER) if isinstance(paper, Figure) else paper, ours.cell(quantity.ours, asked)]
-    return tuple(cells)
+        cells += [replace(paper, remark=remark) if isinstance(paper, Figure) else paper, _cell(ours, quantity, asked)]
+    return (*cells, *(_cell(ours, quantity, asked) for quantity in table.ours_only))

@@ -1,7 +1,8 @@
 """Reports on finished or running training runs.
 
     rows.py        metrics.jsonl -> rows; damaged lines are skipped and named
-    trackers.py    what verl's own trackers have kept -> rows; costs.py: their totals, of verl's metrics
+    trackers.py    what verl's own trackers have kept -> rows; wandb_csv.py: those of a .csv
+    costs.py       totals of these, of verl's metrics
     configs.py     config.yaml -> settings, and where they differ
     runs.py        run folders -> `Run` records with one table of rows each
     selection.py   which runs count: unfinished, shorter and repeated ones are left out by name

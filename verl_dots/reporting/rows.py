@@ -24,6 +24,7 @@ CUMULATIVE = ("wall_seconds", "train_seconds", "generated_tokens")
 TOTALS = (*CUMULATIVE, "generated_rollouts")
 MOST_STEPS = 10**9
 HUGE = 1e300
+NO_NUMBER = "not a number; it does not count"  # ends a note on a value
 _MOST_NAMED = 5
 _TIMING = "timing_s/"
 _VALIDATION = "val-core/"
@@ -178,7 +179,7 @@ def _check_values(row: dict[str, Any], place: str) -> list[str]:
         expected = value is None or value != value
         if not expected or key in CUMULATIVE or key.startswith(_VALIDATION):
             shown = "null" if value is None else repr(value)[:40]
-            found.append(f"{place} (step {row['step']}): {key} is {shown}, not a number; it does not count")
+            found.append(f"{place} (step {row['step']}): {key} is {shown}, {NO_NUMBER}")
     return found
 
 

@@ -17,7 +17,7 @@ import pandas as pd
 from verl_dots.reporting import configs, trackers
 from verl_dots.reporting.configs import Settings
 from verl_dots.reporting.costs import with_costs
-from verl_dots.reporting.rows import TOTALS, Rows, RunError, as_table, read_rows
+from verl_dots.reporting.rows import NO_NUMBER, TOTALS, Rows, RunError, as_table, read_rows
 from verl_dots.reporting.run_info import INFO_FILE, read_info
 
 METRICS_FILE = "metrics.jsonl"
@@ -173,7 +173,11 @@ def with_metric(run: Run, metric: str | None = None) -> Run:
     Raises:
         NothingRecordedError: there is none, or no row has all of the keys.
     """
-    run = replace(run, metric_keys=find_metric_keys(run.rows, run.path, metric))
+    try:
+        run = replace(run, metric_keys=find_metric_keys(run.rows, run.path, metric))
+    except NothingRecordedError as error:
+        odd = next((f" {note}" for note in run.notes if note.endswith(f"{NO_NUMBER}.")), "")
+        raise NothingRecordedError(f"{error}{odd}", key=error.key, reason=error.reason) from None
     known = run.rows[list(run.metric_keys)].notna()
     if not known.all(axis=1).any():
         keys = list(run.metric_keys)

@@ -2,8 +2,7 @@
 
     file         a .jsonl file; each line {"step": 3, "data": {metric: value}}
     tensorboard  a folder with events.out.tfevents* files, or one of them
-    wandb        a .csv file: a run's history (a column a metric, and _step), or the export of a chart (Step, and
-                 "RUN - METRIC" for each of its metrics)
+    wandb        a .csv file: a run's history, or the export of a chart; see wandb_csv.py
 
 The name of the method is the file's or folder's name, and of a chart that of its run. A name that ends in "-seed3" or
 "_seed3" tells the seed.
@@ -11,7 +10,6 @@ The name of the method is the file's or folder's name, and of a chart that of it
 
 from __future__ import annotations
 
-import csv
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,11 +17,10 @@ from pathlib import Path
 from typing import Any
 
 from verl_dots.reporting.rows import Rows, RunError, merged, parse, read_rows
+from verl_dots.reporting.wandb_csv import read_csv
 
 EVENTS = "events.out.tfevents"
-HISTORY_STEP, CHART_STEP = "_step", "Step"
 _SEED = re.compile(r"(?P<name>.+)[-_]seed(?P<seed>\d+)")
-_BOUNDS = ("__MIN", "__MAX")  # of a chart over several runs or steps
 
 Told = Iterator[tuple[str, dict[str, Any]]]
 
@@ -52,7 +49,7 @@ def read_tracked(path: Path) -> Tracked:
     """
     name = path.resolve().name if path.is_dir() else path.stem
     if path.suffix == ".csv":
-        name, rows = _wandb(path)
+        name, rows = read_csv(path)
     elif path.suffix == ".jsonl":
         rows = read_rows(path, _of_file_logger)
     else:
@@ -97,56 +94,3 @@ def _events(path: Path) -> Told:
                 row |= {"step": int(event.step), value.tag: float(array.item())}
     if row:
         yield f"row {number}", row
-
-
-def _wandb(path: Path) -> tuple[str, Rows]:
-    """The name of the run, and its rows."""
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        lines = csv.DictReader(file)
-        columns = list(lines.fieldnames or ())
-        if HISTORY_STEP in columns:
-            step, name, keys = HISTORY_STEP, path.stem, {column: column for column in columns}
-        elif CHART_STEP in columns:
-            step = CHART_STEP
-            name, keys = _of_chart(path, columns)
-        else:
-            text = (
-                f"{path} is no export of wandb: it has neither a column {HISTORY_STEP!r} (a run's history) nor "
-                f"{CHART_STEP!r} (a chart over steps). Its columns: {columns[:8]}."
-            )
-            raise RunError(text, key=str(path), reason="file")
-        return name, merged(path, _csv_rows(lines, step, keys, path))
-
-
-def _of_chart(path: Path, columns: list[str]) -> tuple[str, dict[str, str]]:
-    """The run of a chart, and the metric of each of its columns."""
-    found = [column.rpartition(" - ") for column in columns if column != CHART_STEP and not column.endswith(_BOUNDS)]
-    names = sorted({run for run, dash, _ in found if dash})
-    if len(names) != 1:
-        text = (
-            f"{path} is a chart of {len(names)} runs ({', '.join(names[:5])}), and a report reads one run from a "
-            "file. Export a chart of each run alone, or its history."
-        )
-        raise RunError(text, key=str(path), reason="file")
-    return names[0], {f"{run}{dash}{metric}": metric for run, dash, metric in found if dash}
-
-
-def _csv_rows(lines: csv.DictReader, step: str, keys: dict[str, str], path: Path) -> Told:
-    """Rows of numbers; cells without a number, and columns of text, are not told."""
-    for line in lines:
-        place = f"line {lines.line_num}"
-        numbers = {key: _number(line[column]) for column, key in keys.items() if column != step}
-        at = _number(line[step])
-        if at is None or at != int(at) or at < 0:
-            text = f"{path}, {place}: {step} is {line[step]!r}, not a step: an integer of at least 0."
-            raise RunError(text, key=str(path), reason="damaged")
-        yield place, {"step": int(at)} | {key: value for key, value in numbers.items() if value is not None}
-
-
-def _number(text: str | None) -> float | None:
-    """The number of a cell; None for an empty one, for text and for NaN and infinity."""
-    try:
-        value = float(text or "")
-    except ValueError:
-        return None
-    return value if abs(value) < float("inf") else None

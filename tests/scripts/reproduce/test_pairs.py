@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from scripts.reproduce.pairs import PAIRS, pairs_table
+from scripts.reproduce.pairs import NOT_TIMED, PAIRS, beside, pairs_table
 from verl_dots.evidence.cells import Missing, Why, text_of
 from verl_dots.evidence.measures import ROUND_COLUMNS
 from verl_dots.evidence.methods import LOOKS
@@ -40,8 +40,16 @@ def test_the_time_of_a_step_has_the_interval_of_its_rounds_by_hand():
 
 
 def test_the_time_of_steps_that_were_not_timed_is_not_measured():
-    (row,) = pairs_table(BY_SEED[BY_SEED.combination == "b"], ROUNDS).sections[0].rows
-    assert row[5] == Missing(Why.NOT_MEASURED)
+    on_b = BY_SEED[BY_SEED.combination == "b"]
+    assert beside("dots_rr", "dots", on_b, ROUNDS)[2] == Missing(Why.NOT_MEASURED)
+    headings = [column.heading for column in pairs_table(BY_SEED, ROUNDS).columns]
+    assert "time of a step" in headings
+    # A column of nothing is left out, with a word on it.
+    table = pairs_table(on_b, ROUNDS)
+    assert [column.heading for column in table.columns] == [name for name in headings if name != "time of a step"]
+    assert table.notes[-1] == NOT_TIMED and NOT_TIMED not in pairs_table(BY_SEED, ROUNDS).notes
+    (row,) = table.sections[0].rows
+    assert text_of(row[3], 2) == "4.00 [4.00, 4.00]" and text_of(row[4], 0) == "-50 [-50, -50]" and row[5] == "2 of 2"
 
 
 def test_one_run_has_no_interval_and_none_no_row():

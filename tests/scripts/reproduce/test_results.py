@@ -7,7 +7,9 @@ import yaml
 from scripts.reproduce import front, results
 from scripts.sections import begin_of, end_of
 from tests.evidence import made
+from tests.refusals import refused
 from tests.test_documents import MOST_WORDS, sentences, words
+from verl_dots.evidence import results as kept_results
 from verl_dots.evidence import saved
 from verl_dots.evidence.records import Evidence, fingerprint
 
@@ -38,6 +40,12 @@ def evidence() -> Evidence:
     return Evidence(steps, found.runs.assign(fingerprint=prints), ("one: a run is left out.",))
 
 
+def table_rows(text: str, heading: str) -> list[list[str]]:
+    """Cells of a table of the document, below its head."""
+    lines = [line for line in text.split(f"## {heading}\n")[1].split("\n## ")[0].splitlines() if line[:1] == "|"]
+    return [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines[2:]]
+
+
 @pytest.fixture
 def places(monkeypatch, tmp_path):
     """The folder of matrix and claims, with kept results, and the place of the document."""
@@ -63,7 +71,8 @@ def test_the_document_is_written_from_the_kept_tables_and_compared_with_them(pla
     assert results.main([]) == 1, "there is no document yet"
     assert results.main(["--write"]) == 0 == results.main([])
     text = (places / "RESULTS.md").read_text()
-    assert "- Machine: two cores\n" in text and "- Commit: abc\n" in text
+    assert table_rows(text, "Machines and commits") == [["all 2 methods", "one", "accuracy", "4", "abc", "two cores"]]
+    assert "- Machine:" not in text and "- Commit:" not in text
     assert "the first" in text and "two" not in text.split("## Combinations")[1].split("##")[0].split()
     half, nearly = [line for line in text.splitlines() if "steps are saved" in line]
     assert half.rstrip(" |").endswith("met") and nearly.rstrip(" |").endswith("missed")
@@ -74,12 +83,37 @@ def test_the_document_is_written_from_the_kept_tables_and_compared_with_them(pla
     for file in ("evidence/README.md#why-dots-with-replay-misses-its-targets-here", "#why-e3-and-mopps-train-on-80-"):
         assert claims < text.index(file) < combinations
     # Half of the gain is there after one of two steps, and after two of four.
-    shares = text.split("## Savings until shares of the baseline's gain, the first")[1].split("##")[0]
-    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in shares.splitlines() if "DOTS + RR" in line]
+    shares = table_rows(text, "Savings until shares of the baseline's gain, the first")
+    rows = [row for row in shares if row[0] == "DOTS + RR"]
     assert [row[1] for row in rows] == ["2 of 2"] * 4 and {row[3] for row in rows} == {"not measured"}
     assert rows[3][2] == "50.0 [50.0, 50.0]" == rows[3][4]
     (places / "RESULTS.md").write_text(text.replace("50.0", "60.0"))
     assert results.main([]) == 1
+
+
+def test_columns_are_told_below_their_table_and_combinations_are_linked(places):
+    results.main(["--write"])
+    text = (places / "RESULTS.md").read_text()
+    methods = text.split("## All methods\n")[1].split("\n## ")[0]
+    for told in ("- At equal tokens: ", "For good: until the accuracy stays.", "- Saves nothing: "):
+        assert told in methods
+    assert "- Fingerprint: " in text and "- A dash: never reached" in text
+    combinations = text.split("## Combinations\n")[1].split("\n## ")[0]
+    assert "[The combinations](evidence/README.md#the-combinations)" in combinations
+    assert "\n- Ours" not in text, "what combinations ran on has tables of its own"
+
+
+def test_a_combination_may_stand_for_rows_of_several_papers(places, tmp_path):
+    matrix = yaml.safe_load((places / "evidence/cpu.yaml").read_text())
+    matrix["combinations"]["one"]["row"] = ["DOTS, table 1, x", "AdaRFT, table 1, y"]
+    (places / "evidence/cpu.yaml").write_text(yaml.dump(matrix))
+    results.main(["--write"])
+    (row,) = table_rows((places / "RESULTS.md").read_text(), "Combinations")
+    assert row[-1] == "DOTS, table 1, x; AdaRFT, table 1, y"
+    matrix["combinations"]["one"]["row"] = ["DOTS, table 1, x", 2]
+    (file := tmp_path / "wrong.yaml").write_text(yaml.dump(matrix))
+    with refused("row", "type", "combinations.one.row=", "must be text, or a list of texts"):
+        kept_results.read_about(file, None)
 
 
 def test_the_readme_has_a_row_a_method_and_the_curves(places):
@@ -132,7 +166,9 @@ def test_runs_are_added_to_those_that_are_kept(places, monkeypatch):
     assert [(run.method, run.seed) for run in kept.itertuples()] == [
         ("grpo", 1), ("grpo", 2), ("grpo", 3), ("dots_rr", 1), ("dots_rr", 2),
     ]  # fmt: skip
-    assert "- Commit: abc, def\n" in (places / "RESULTS.md").read_text()
+    assert [row[-3:] for row in table_rows((places / "RESULTS.md").read_text(), "Machines and commits")] == [
+        ["4", "abc", "two cores"], ["1", "def", "four cores"],
+    ]  # fmt: skip
 
 
 def test_without_kept_results_there_is_no_document(places, monkeypatch):
