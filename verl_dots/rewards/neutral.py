@@ -51,8 +51,8 @@ def display_fractions(answer: str) -> str:
 
 
 def spaces(answer: str) -> str:
-    r"""Thin spaces round the operators outside braces."""
-    return re.sub(r"(?<=[\w)}]) ?([+=]) ?(?=[\w(\\])(?![^{]*\})", r"\\,\1\\,", answer)
+    r"""Thin spaces round the operators outside braces; 1e+3 stays as it is."""
+    return re.sub(r"(?<=[\w)}])(?<!\d[eE]) ?([+=]) ?(?=[\w(\\])(?![^{]*\})", r"\\,\1\\,", answer)
 
 
 def sized_brackets(answer: str) -> str:
