@@ -241,6 +241,8 @@ class _Parser(Tokens):
         return Node(kind, (self.group("("),), shown)
 
     def _starts_value(self, token: str) -> bool:
+        if token[0].isdigit() and self.behind_digits():  # 3 4 is no product
+            return False
         if token == "|":
             return self._bars == 0
         if token in ("(", "[", "{", "\\{", "\\lvert", "\\lfloor", "\\lceil", "\\frac", "\\sqrt", "\\binom"):

@@ -82,4 +82,5 @@ def _equal_beyond(gold: str, answer: str) -> bool:
 
 
 def _compact(text: str) -> str:
-    return "".join(re.sub(r"\\text\{([^{}]*)\}", r"\1", strip_end(clean(text))).split())
+    plain = re.sub(r"\\text\{([^{}]*)\}", r"\1", strip_end(clean(text)))
+    return "".join(re.sub(r"(?<=[\d.])\s+(?=[\d.])", "_", plain).split())  # 3 4 is not 34
