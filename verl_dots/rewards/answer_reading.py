@@ -140,7 +140,7 @@ def _read_relation(text: str) -> Answer | None:
         return Either((_read(left), _read(right)))
     if signs[0] == "in" and len(signs) == 1:
         return Named(bare_name(parts[0]), _read(parts[1]))
-    if all(sign == "=" for sign in signs) and is_name(parts[0]):
+    if all(sign == "=" for sign in signs) and is_name(parts[0], parts[-1]):
         return Named(bare_name(parts[0]), _read(parts[-1]))
     sides = tuple(_read_part(part) for part in parts)
     if signs == ["="] and is_name(parts[1]) and isinstance(sides[0], Value) and not variables(sides[0].node):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from verl_dots.rewards import expression_values as values
-from verl_dots.rewards.answers import Answer, Named, Relation, Value
+from verl_dots.rewards.answers import Answer, Either, Named, Relation, Value
 from verl_dots.rewards.expression_tree import Node
 
 
@@ -24,15 +24,28 @@ def is_calculation(relation: Relation) -> bool:
 
 
 def asks_for(sides: Sequence[Answer]) -> bool:
-    """Whether a chain gives the value of a combination of letters, as in m + n = 7 + 11 = 18; 2x = 18 does not."""
+    """Whether a chain gives the value of a combination of letters, as in m + n = 18; 2x = 18 and -x = 18 do not."""
     first, *rest = sides
-    return _only_letters(first) and all(isinstance(side, Value) and not values.variables(side.node) for side in rest)
+    readings = first.readings if isinstance(first, Either) else (first,)
+    asked = any(
+        isinstance(reading, Value) and _only_letters(reading.node, len(values.variables(reading.node)) > 1)
+        for reading in readings
+    )
+    return asked and all(isinstance(side, Value) and not values.variables(side.node) for side in rest)
 
 
-def _only_letters(side: Answer | Node) -> bool:
-    if isinstance(side, Value):
-        return _only_letters(side.node)
-    return isinstance(side, Node) and side.kind not in ("number", "constant") and all(map(_only_letters, side.parts))
+def _only_letters(node: Node, several: bool) -> bool:
+    """Whether a tree combines letters and values of functions; of several letters also powers, as in a^2 + b^2."""
+    if node.kind in ("number", "constant", "negative"):
+        return False
+    if node.kind == "apply" and not values.variables(node.parts[0]):
+        return True
+    parts = node.parts
+    if node.kind == "power" and several and parts[1].kind == "number" and parts[1].value > 0:
+        parts = parts[:1]
+    if node.kind == "add":
+        parts = tuple(part.parts[0] if part.kind == "negative" else part for part in parts)
+    return all(_only_letters(part, several) for part in parts)
 
 
 def proportional(gold: Relation, answer: Relation, positive: bool) -> bool:
