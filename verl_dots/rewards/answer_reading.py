@@ -15,6 +15,7 @@ from verl_dots.rewards.expression_tree import number
 from verl_dots.rewards.expression_values import variables
 from verl_dots.rewards.expressions import ParseError, parse_expression
 from verl_dots.rewards.latex_text import clean, strip_end
+from verl_dots.rewards.list_text import both_signs, conjunction, round_ends
 from verl_dots.rewards.relation_text import bare_name, is_name, joined, split_signs
 from verl_dots.rewards.units import split_scale, split_unit
 from verl_dots.rewards.word_text import has_words, is_prose, split_choice, without_option, words
@@ -22,7 +23,6 @@ from verl_dots.rewards.word_text import has_words, is_prose, split_choice, witho
 _AND = re.compile(
     r"\s*,?\s*(?:\\text\{\s*,?\s*(?:and|or|AND|OR|And|Or|&)\s*,?\s*\}|(?<![A-Za-z\\])(?:and|or|AND|OR)(?![A-Za-z]))\s*|\s*;\s*|,\s+|\s*\\text\{,\s*\}\s*|\s*\\lor\s*|\s*\\vee\s*"
 )
-_OR = re.compile(r"(?<![A-Za-z])or(?![A-Za-z])|\\lor|\\vee", re.IGNORECASE)
 _FOR_ALL = re.compile(
     r"\s*,?\s*(?:\\text\{\s*,?\s*for (?:all|any|every|each)(?: (?:real|positive|integer|number)s?)*\s*\}|\\forall)"
     r"\s*[a-z]?\s*(?:\\in\s*\\mathbb\s*\{?\s*[A-Z]\s*\}?(?:\s*[_^]\s*(?:\{[^{}]*\}|[+\d*]))*)?$"
@@ -32,6 +32,7 @@ _LEAD = re.compile(r"^(?:(?:\\approx|\\sim)(?![a-z])|=|:|(?:about|approximately|
 _TUPLES = re.compile(r"(?:\([^()]*,[^()]*\)\s*){2,}")
 _COMMA = re.compile(r"\s*[,;]\s*")
 _CUP = re.compile(r"\s*\\cup(?![a-z])\s*")
+_WITHOUT = re.compile(r"\s*(?:\\(?:small)?setminus(?![a-z])|-(?=\s*\\\{))\s*")
 _SIGN = re.compile(r"\\(?:pm|mp)(?![a-z])")
 _COLON = re.compile(r"\s*:\s*")
 _MATRIX = re.compile(
@@ -48,7 +49,7 @@ _MOST_DEPTH = 60
 def read(text: str) -> Answer | None:
     """Read an answer as it is written; None if nothing is in it."""
     money = _MONEY.fullmatch(text)
-    text = strip_end(clean(text))
+    text = round_ends(strip_end(clean(text)))
     if depth(text) > _MOST_DEPTH:
         return words(text)
     text = without_option(_LEAD.sub("", unwrapped(text)))
@@ -73,7 +74,7 @@ def _read(text: str) -> Answer:
         return number
     members, separators = split_at(text, _AND)
     if len(members) > 1 and not is_prose(text):
-        return _collection("list", members, "or" if all(_OR.search(mark[0]) for mark in separators) else "")
+        return _collection("list", members, conjunction([mark[0] for mark in separators]))
     members = split(text, _COMMA)
     if len(members) > 1 and not number_text.is_grouped(_bare(text)):
         return _collection("list", members)
@@ -108,7 +109,7 @@ def _read_member(text: str) -> Answer:
     text = _POINT.sub("=", text)
     if _SIGN.search(text) and not (text.startswith("\\{") and first_end(text) == len(text)):
         return _both_signs(text)
-    for reader in (_read_relation, _read_union, _read_matrix, _read_brackets):
+    for reader in (_read_relation, _read_union, _read_difference, _read_matrix, _read_brackets):
         if (answer := reader(text)) is not None:
             return answer
     return _read_single(text)
@@ -116,16 +117,7 @@ def _read_member(text: str) -> Answer:
 
 def _both_signs(text: str) -> Answer:
     r"""`1 \pm x` is the list of 1 + x and 1 - x."""
-    if len(_SIGN.findall(text)) > 6:
-        return words(text)
-    upper = re.sub(r"\\mp(?![a-z])", "-", re.sub(r"\\pm(?![a-z])", "+", text))
-    lower = re.sub(r"\\mp(?![a-z])", "+", re.sub(r"\\pm(?![a-z])", "-", text))
-    if "\\mp" not in text and len(_SIGN.findall(text)) == 2:  # independent of each other
-        first, second, third = re.split(r"\\pm(?![a-z])", text)
-        texts = [f"{first}{a}{second}{b}{third}" for a in "+-" for b in "+-"]
-    else:
-        texts = [upper, lower]
-    return _collection("list", texts)
+    return words(text) if len(_SIGN.findall(text)) > 6 else _collection("list", both_signs(text))
 
 
 def _read_relation(text: str) -> Answer | None:
@@ -156,6 +148,13 @@ def _read_union(text: str) -> Answer | None:
     if all(isinstance(part, Collection) and part.kind == "set" for part in union.members):
         return Collection("set", tuple(member for part in union.members for member in part.members))
     return union
+
+
+def _read_difference(text: str) -> Answer | None:
+    parts = split(text, _WITHOUT)
+    if len(parts) != 2 or not all(parts):
+        return None
+    return Collection("difference", tuple(map(_read_part, parts)))
 
 
 def _read_matrix(text: str) -> Answer | None:

@@ -5,10 +5,11 @@
     number_text.py            numbers: separators, powers of ten, bases, clocks
     units.py, unit_sizes.py   units behind numbers, and what they are worth in one another
     word_text.py              words, told apart from variables
-    answer_reading.py         text to lists, relations, values: `answers` (`bracket_text`)
+    answer_reading.py         text to lists, relations, values: `answers` (`bracket_text`, `list_text`)
     expressions.py            a value's text to a tree (`expression_tree`)
     expression_values.py      what a tree is worth (`expression_operations`)
-    comparing.py              equality (`intervals` for sets of numbers) and its `tolerance`
+    comparing.py              equality and its `tolerance`
+    comparing_collections.py  equality of lists and sets (`intervals` and `pieces` for sets of numbers)
     by_math_verify.py         equality of sums, integrals and the like
 
 Both sides are read by the same rules. The functions here have no time limit of their own: `mathematics` calls `grade`

@@ -17,6 +17,7 @@ from verl_dots.rewards.expression_operations import OutOfReach, Undefined
 from verl_dots.rewards.expression_values import value, variables
 from verl_dots.rewards.final_answer import boxed_answer
 from verl_dots.rewards.grading import ground_truth_answer, same_text
+from verl_dots.rewards.intervals import as_pieces
 
 MOST_WORDS = 4
 _CODE = re.compile(r"\b(?:np|math|numpy|sympy)\.\w|\d\.\s*/|\*\*")
@@ -94,7 +95,7 @@ def problem(ground_truth: str, measured: bool = False) -> tuple[str, str] | None
         return problems.PROSE, f"the answer is prose, not a value: {ground_truth!r:.80}"
     if _CODE.search(answer_text) or (not measured and _POWER.fullmatch(answer_text.strip(" $"))):
         return problems.FRAGILE, f"the answer {ground_truth!r:.80} is written as program code; write it in LaTeX"
-    if _only_text(answer) and _MATHEMATICS.search(answer_text):
+    if _only_text(answer) and as_pieces(answer) is None and _MATHEMATICS.search(answer_text):
         return (
             problems.FRAGILE,
             f"the answer {ground_truth!r:.80} is compared as text, for it cannot be read as a value",
