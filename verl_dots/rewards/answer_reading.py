@@ -17,7 +17,7 @@ from verl_dots.rewards.expressions import ParseError, parse_expression
 from verl_dots.rewards.latex_text import clean, strip_end
 from verl_dots.rewards.list_text import both_signs, conjunction, round_ends
 from verl_dots.rewards.relation_text import bare_name, is_name, joined, split_signs
-from verl_dots.rewards.units import split_scale, split_unit
+from verl_dots.rewards.units import currency, split_scale, split_unit
 from verl_dots.rewards.word_text import has_words, is_prose, split_choice, without_option, words
 
 _AND = re.compile(
@@ -40,7 +40,6 @@ _MATRIX = re.compile(
     re.DOTALL,
 )
 _CONTENT = re.compile(r"[^\s{}()\[\]\\.,;:$!?'\"`*~_-]")  # brackets and punctuation say nothing
-_MONEY = re.compile(r"\s*(?:\$\s*\\\$\s*[\d.,]+\s*\$|\\?\$\s*[\d.,]+)\s*")
 _POINT = re.compile(r"(?<=^[A-Z])\s*(?=\([^()]*,[^()]*\)$)")  # P(3,4) is the point P=(3,4)
 _MOST_MEMBERS = 2000
 _MOST_DEPTH = 60
@@ -48,7 +47,7 @@ _MOST_DEPTH = 60
 
 def read(text: str) -> Answer | None:
     """Read an answer as it is written; None if nothing is in it."""
-    money = _MONEY.fullmatch(text)
+    money = currency(text)
     text = round_ends(strip_end(clean(text)))
     if depth(text) > _MOST_DEPTH:
         return words(text)
@@ -61,7 +60,7 @@ def read(text: str) -> Answer | None:
     if not _CONTENT.search(text):
         return None
     answer = _read(text)
-    return replace(answer, unit="dollar") if isinstance(answer, Value) and not answer.unit and money else answer
+    return replace(answer, unit=money) if isinstance(answer, Value) and not answer.unit and money else answer
 
 
 def _read(text: str) -> Answer:

@@ -26,6 +26,7 @@ from verl_dots.rewards.answer_reading import read
 from verl_dots.rewards.comparing import Comparison
 from verl_dots.rewards.final_answer import boxed_answer, final_answer
 from verl_dots.rewards.latex_text import clean, strip_end
+from verl_dots.rewards.units import currency
 
 
 class Verdict(enum.Enum):
@@ -43,7 +44,9 @@ def ground_truth_answer(ground_truth: str) -> str:
 
 
 def same_text(left: str, right: str) -> bool:
-    """Whether two answers are the same text but for spacing, delimiters, fonts and a full stop."""
+    """Whether two answers are the same text but for spacing, delimiters, fonts, a full stop and one's currency."""
+    if len({currency(left), currency(right)} - {""}) > 1:
+        return False
     left, right = _compact(left), _compact(right)
     return left == right != ""
 
