@@ -7,11 +7,12 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from verl_dots.rewards import expression_values as values
+from verl_dots.rewards.angles import in_radians
 from verl_dots.rewards.answers import Answer, Based, Clock, Collection, Either, Named, Ratio, Relation, Value, Words
 from verl_dots.rewards.comparing_collections import equal_collections, equal_pieces, matched
 from verl_dots.rewards.expression_tree import Node, number
 from verl_dots.rewards.intervals import as_pieces
-from verl_dots.rewards.relations import as_relation, asks_for, is_calculation, proportional
+from verl_dots.rewards.relations import as_relation, asks_for, is_calculation, is_false, proportional
 from verl_dots.rewards.tolerance import within_tolerance
 from verl_dots.rewards.units import conflicting, ratio
 
@@ -64,7 +65,7 @@ class Comparison:
             return False
         if not (isinstance(gold, Relation) and isinstance(answer, Relation)):
             if isinstance(answer, Relation) and set(answer.signs) == {"="} and isinstance(gold, Value):
-                known = is_calculation(answer) or asks_for(answer.sides)
+                known = (is_calculation(answer) and not is_false(answer)) or asks_for(answer.sides)
                 return known and not values.variables(gold.node) and self.equal(gold, answer.sides[-1])
             if isinstance(gold, Relation) and set(gold.signs) == {"="} and isinstance(answer, Value):
                 return is_calculation(gold) and self.equal(gold.sides[-1], answer)
@@ -98,6 +99,9 @@ class Comparison:
         )
 
     def _values(self, gold: Value, answer: Value) -> bool:
+        turned = in_radians(gold, answer)
+        if turned is not None and self._values(gold, turned):
+            return True
         if conflicting(gold.unit, answer.unit):
             times = ratio(gold.unit, answer.unit)
             return times is not None and self._values(gold, _scaled(answer, times, gold.unit))
@@ -160,7 +164,7 @@ def _equals_based(gold: Answer, answer: Answer) -> bool:
 def _minutes(clock: Clock, other: Clock) -> tuple[int, int, int]:
     """A time of the day; where one of two leaves its half open, both are taken as written."""
     hour = clock.hour
-    if clock.half and (other.half or other.hour > 12):
+    if clock.half and (other.half or not 0 < other.hour <= 12):
         hour = hour % 12 + (12 if clock.half == "p" else 0)
     return hour, clock.minute, clock.second
 

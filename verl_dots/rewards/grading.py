@@ -8,7 +8,7 @@
     answer_reading.py         text to lists, relations, values: `answers` (`bracket_text`, `list_text`)
     expressions.py            a value's text to a tree (`expression_tree`)
     expression_values.py      what a tree is worth (`expression_operations`)
-    comparing.py              equality and its `tolerance`
+    comparing.py              equality and its `tolerance` (`angles` in degrees and radians)
     comparing_collections.py  equality of lists and sets (`intervals` and `pieces` for sets of numbers)
     by_math_verify.py         equality of sums, integrals and the like
 

@@ -8,6 +8,8 @@ from verl_dots.rewards import expression_values as values
 from verl_dots.rewards.answers import Answer, Either, Named, Relation, Value
 from verl_dots.rewards.expression_tree import Node
 
+_ROUGHLY = 0.01
+
 
 def as_relation(named: Answer) -> Relation | None:
     """`y = 2x` as an equation of two sides; None where the name is no letter."""
@@ -21,6 +23,15 @@ def as_relation(named: Answer) -> Relation | None:
 def is_calculation(relation: Relation) -> bool:
     """Whether all sides are numbers, as in 2 + 2 = 4."""
     return all(isinstance(side, Value) and not values.variables(side.node) for side in relation.sides)
+
+
+def is_false(calculation: Relation) -> bool:
+    """Whether sides of a calculation without units are more than 1 % apart, as in 7 = 6."""
+    first, *rest = calculation.sides
+    if any(side.unit for side in calculation.sides):
+        return False
+    pairs = [values.pairs(first.node, side.node) for side in rest]
+    return any(found is not None and not values.close(*found[0], _ROUGHLY) for found in pairs)
 
 
 def asks_for(sides: Sequence[Answer]) -> bool:

@@ -21,8 +21,8 @@ def has_words(text: str) -> bool:
 
 
 def without_option(text: str) -> str:
-    """The letter alone of "Option A"."""
-    return _OPTION.sub("", text)
+    """The letter alone of "Option A" and "A)"."""
+    return re.sub(r"^([A-J])\)$", r"\1", _OPTION.sub("", text))
 
 
 def split_choice(text: str) -> tuple[str, str]:
