@@ -38,25 +38,23 @@ def asks_for(sides: Sequence[Answer]) -> bool:
     """Whether a chain gives the value of a combination of letters, as in m + n = 18; 2x = 18 and -x = 18 do not."""
     first, *rest = sides
     readings = first.readings if isinstance(first, Either) else (first,)
-    asked = any(
-        isinstance(reading, Value) and _only_letters(reading.node, len(values.variables(reading.node)) > 1)
-        for reading in readings
-    )
+    asked = any(isinstance(reading, Value) and _only_letters(reading.node) for reading in readings)
     return asked and all(isinstance(side, Value) and not values.variables(side.node) for side in rest)
 
 
-def _only_letters(node: Node, several: bool) -> bool:
-    """Whether a tree combines letters and values of functions; of several letters also powers, as in a^2 + b^2."""
+def _only_letters(node: Node, powers: bool = False) -> bool:
+    """Whether a tree combines letters and values of functions; in sums of several letters also powers: a^2 + b^2."""
     if node.kind in ("number", "constant", "negative"):
         return False
     if node.kind == "apply" and not values.variables(node.parts[0]):
         return True
     parts = node.parts
-    if node.kind == "power" and several and parts[1].kind == "number" and parts[1].value > 0:
+    if node.kind == "power" and powers and parts[1].kind == "number" and parts[1].value > 0:
         parts = parts[:1]
     if node.kind == "add":
+        powers = len(values.variables(node)) > 1
         parts = tuple(part.parts[0] if part.kind == "negative" else part for part in parts)
-    return all(_only_letters(part, several) for part in parts)
+    return all(_only_letters(part, powers) for part in parts)
 
 
 def proportional(gold: Relation, answer: Relation, positive: bool) -> bool:
