@@ -14,6 +14,7 @@ from verl_dots.rewards.bracket_text import CLOSING, OPENING, depth, first_end, s
 from verl_dots.rewards.expression_tree import number
 from verl_dots.rewards.expression_values import variables
 from verl_dots.rewards.expressions import ParseError, parse_expression
+from verl_dots.rewards.intervals import as_pieces
 from verl_dots.rewards.latex_text import clean, strip_end
 from verl_dots.rewards.list_text import both_signs, conjunction, round_ends
 from verl_dots.rewards.relation_text import bare_name, is_name, joined, split_signs
@@ -186,8 +187,8 @@ def _read_brackets(text: str) -> Answer | None:
 def _read_set(inner: str) -> Answer:
     condition = re.split(r"\s*(?<!\\)[|:]\s*", inner, maxsplit=1)
     if len(condition) == 2 and split_signs(condition[1])[1]:
-        relation = _read_part(condition[1])
-        if isinstance(relation, Relation):
+        relation = _read(condition[1])
+        if isinstance(relation, Relation) or as_pieces(relation) is not None:
             return relation
     return _collection("set", [part for member in split(inner, _AND) for part in split(member, _COMMA)])
 

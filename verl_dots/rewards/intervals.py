@@ -14,7 +14,10 @@ from verl_dots.rewards.pieces import HIGHEST, LOWEST, Piece, common, infinite, l
 
 _ZERO = Value(number(Fraction(0)))
 _REALS = frozenset({"mathbbr", "allrealnumbers", "allreals", "realnumbers", "allrealx", "setofallrealnumbers"})
-_POSITIVE = frozenset({"mathbbr^+", "mathbbr_+^*", "mathbbr_>0", "positiverealnumbers", "allpositiverealnumbers"})
+_POSITIVE = frozenset(
+    {"mathbbr^+", "mathbbr_+^*", "mathbbr_>0"}
+    | {f"{every}positive{reals}" for every in ("", "all") for reals in ("reals", "realnumbers")}
+)
 
 
 def as_pieces(answer: Answer, meant: bool = False) -> list[Piece] | None:
