@@ -3,6 +3,7 @@
 import pytest
 
 from verl_dots.rewards.answer_reading import read
+from verl_dots.rewards.answers import Collection
 from verl_dots.rewards.comparing import Comparison
 from verl_dots.rewards.comparing_collections import equal_collections
 from verl_dots.rewards.intervals import as_pieces
@@ -69,6 +70,7 @@ def test_pieces():
 def test_bounds_that_hold_at_once_are_one_piece():
     assert as_pieces(read("x > 1, x < 2")) == as_pieces(read("1 < x < 2"))
     assert len(as_pieces(read("x < 1, x > 2"))) == len(as_pieces(read(r"x > 1 \text{ or } x < 2"))) == 2
+    assert as_pieces(Collection("list", ())) is None
     exclusive = read(r"x < 1 \text{ and } x > 2")
     assert as_pieces(exclusive) is None and len(as_pieces(exclusive, meant=True)) == 2
 

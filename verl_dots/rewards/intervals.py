@@ -74,6 +74,8 @@ def _of_list(answer: Collection, meant: bool) -> list[Piece] | None:
         if (pieces := as_pieces(member)) is None:
             return None
         parts.append(pieces)
+    if not parts:
+        return None
     every = _joined(parts)
     some_excluded = any(isinstance(member, Relation) and "!=" in member.signs for member in answer.members)
     half_lines = all(infinite(piece.low) or infinite(piece.high) for piece in every)
