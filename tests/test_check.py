@@ -30,6 +30,20 @@ def test_good_data(tmp_path, capsys):
     assert "no reward" not in header
 
 
+@pytest.mark.parametrize(
+    ("name", "column", "twice"),
+    [
+        ("data_source", pa.array(["math"]), "data_source"),
+        ("extra_info", pa.StructArray.from_arrays([pa.array([1])] * 2, ["index"] * 2), "extra_info.index"),
+    ],
+)
+def test_a_column_that_is_there_twice_is_refused_by_its_name(tmp_path, capsys, name, column, twice):
+    file = write(tmp_path / "a.parquet", [row()])
+    pq.write_table(pq.read_table(file).append_column(name, column), file)
+    code, _, err = run(capsys, file)
+    assert code == 2 and f"a.parquet has the column {twice!r} twice" in " ".join(err.split())
+
+
 def test_files_of_one_name_are_told_apart_by_their_paths(tmp_path, capsys):
     files = []
     for name in ("a/train.parquet", "b/train.parquet", "b/val.parquet"):

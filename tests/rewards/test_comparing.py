@@ -3,8 +3,11 @@
 import pytest
 
 from verl_dots.rewards.answer_reading import read
+from verl_dots.rewards.answers import Collection
 from verl_dots.rewards.comparing import Comparison
+from verl_dots.rewards.comparing_collections import equal_collections
 from verl_dots.rewards.intervals import as_pieces
+from verl_dots.rewards.pieces import common
 
 
 def equal(gold, answer, measured=False):
@@ -62,3 +65,38 @@ def test_pieces():
     assert len(as_pieces(read(r"x \ne 3"))) == 2 and as_pieces(read("3")) is as_pieces(read("(1, 2, 3)")) is None
     assert as_pieces(read(r"(-\infty, \infty)"))[0].open == as_pieces(read(r"\mathbb{R}"))[0].open == (True, True)
     assert as_pieces(read("x + 1 > 2")) is None  # nothing is solved
+
+
+def test_bounds_that_hold_at_once_are_one_piece():
+    assert as_pieces(read("x > 1, x < 2")) == as_pieces(read("1 < x < 2"))
+    assert len(as_pieces(read("x < 1, x > 2"))) == len(as_pieces(read(r"x > 1 \text{ or } x < 2"))) == 2
+    assert as_pieces(Collection("list", ())) is None
+    exclusive = read(r"x < 1 \text{ and } x > 2")
+    assert as_pieces(exclusive) is None and len(as_pieces(exclusive, meant=True)) == 2
+
+
+@pytest.mark.parametrize(
+    ("sets", "ends"),
+    [
+        (["[0, 2]", "(1, 3)"], [("1", "2", (True, False))]),
+        (["[0, 1]", "[1, 2]"], [("1", "1", (False, False))]),
+        (["[0, 1)", "[1, 2]"], []),
+        (
+            ["[0, 9]", r"x \ne 1", r"x \ne 2"],
+            [("0", "1", (False, True)), ("1", "2", (True, True)), ("2", "9", (True, False))],
+        ),
+        (["(0, a)", "(1, 2)"], None),
+    ],
+)
+def test_what_sets_have_in_common(sets, ends):
+    found = common([as_pieces(read(text)) for text in sets])
+    expected = ends and [(read(low), read(high), opened) for low, high, opened in ends]
+    assert (found and [(piece.low, piece.high, piece.open) for piece in found]) == expected
+
+
+def test_a_long_set_is_compared_with_as_many_members_as_the_short_one_has():
+    calls = []
+    short, long = read(r"\{1, 2\}"), read(r"\{" + ", ".join(map(str, range(1000))) + r"\}")
+    for gold, answer in ((short, long), (long, short)):
+        assert not equal_collections(gold, answer, lambda one, two: calls.append(one) or one == two)
+    assert len(calls) <= 4

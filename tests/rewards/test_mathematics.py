@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from verl_dots.rewards import grading, mathematics
+from verl_dots.rewards import grading, mathematics, problems
 
 
 @pytest.mark.parametrize(
@@ -65,6 +65,16 @@ def test_only_the_tail_of_a_long_response_is_read():
     filler = "x" * 5000
     assert mathematics.score(filler + r"\boxed{\frac12}", "0.5") == 1.0
     assert mathematics.score(r"\boxed{\frac12}" + filler, "0.5") == 0.0
+
+
+@pytest.mark.parametrize("digit", ["1", "x"])
+def test_a_ground_truth_whose_box_no_tail_holds_is_a_problem(digit):
+    longest = digit * mathematics.MOST_CHARACTERS
+    assert mathematics.score(rf"so \boxed{{{longest}}}", longest) == 1.0
+    assert mathematics.score(rf"so \boxed{{{digit * 4400}}}", digit * 4400) == 0.0
+    kind, message = mathematics.answer_problem(longest + digit)
+    assert kind == problems.UNREADABLE and "4,089 characters" in message
+    assert mathematics.answer_problem("1" * mathematics.MOST_CHARACTERS) is None
 
 
 def test_the_same_text_is_right_without_a_worker(monkeypatch):

@@ -12,7 +12,9 @@ from verl_dots.rewards.problems import FRAGILE, PROSE, UNREADABLE
      "none of these", r"2 \text{ and } 3", "1,234", r"\begin{pmatrix} 1 \\ 2 \end{pmatrix}", r"\$5.50", r"\text{None}",
      "no solution", r"\text{No solution}", r"\emptyset", "DNE", r"\text{does not exist}", "undefined", r"(-\infty, 3]",
      r"\infty",
-     "(2n-1)!!", r"\frac{1}{2014!^{2014}}", "n/a", "not", "given", r"\ln|x|", r"\frac{1}{x}", r"x = \sqrt{-1}"],
+     "(2n-1)!!", r"\frac{1}{2014!^{2014}}",
+     "n/a", "not", "given", "depends on n", "see", "complete", "f'(x)", "(a')", "(f'', g')",
+     r"\ln|x|", r"\frac{1}{x}", r"x = \sqrt{-1}"],
 )  # fmt: skip
 def test_answers_without_a_problem(answer):
     assert problem(answer) is None
@@ -54,11 +56,27 @@ def test_answers_without_a_problem(answer):
                 r"(1, \frac{1}{0})",
                 r"x = \ln 0",
                 "solution is not yet available",
+                "Work in progress",
+                "TODO",
+                "TODO: ask",
+                "to be determined",
+                "not applicable",
+                "No answer",
+                "Answers may vary.",
+                r"\text{Answers will vary}",
+                "It depends",
+                "see figure",
+                "See the diagram below",
+                "proof: see above",
+                "The solution is complete.",
             )
         ),
         ("4.5e33", FRAGILE),
         ("np.arcsin(10/13)", FRAGILE),
         ("-3./2", FRAGILE),
+        ("float('inf')", FRAGILE),
+        ("['a']", FRAGILE),
+        ('("a", "b")', FRAGILE),
         (r"1 + 2 + \ldots + n", FRAGILE),
         (r"3 \mid n", FRAGILE),
         ("12 or more", FRAGILE),
@@ -70,7 +88,8 @@ def test_problems(answer, kind):
 
 
 def test_powers_of_ten_are_usual_for_measurements():
-    assert problem("4.5e33", measured=True) is None and problem("np.pi", measured=True)[0] == FRAGILE
+    assert problem("4.5e33", measured=True) is problem("4.5e+33", measured=True) is None
+    assert problem("np.pi", measured=True)[0] == FRAGILE
 
 
 def test_rewrites_keep_the_meaning_and_differ():

@@ -1,6 +1,6 @@
 """Rows of data files, read piece by piece: parquet, or JSON as verl's own reader takes it."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -79,13 +79,30 @@ def schema_of(file: str | Path) -> pa.Schema:
     """Columns and types of a data file.
 
     Raises:
-        QuestionError: it is missing, of another kind, or damaged.
+        QuestionError: it is missing, of another kind, or damaged, or has a column twice.
     """
     path = require_file(file)
-    if is_parquet(path):
-        with _errors(file):
-            return pq.read_schema(path)
-    return _json(file).features.arrow_schema
+    if not is_parquet(path):
+        return _json(file).features.arrow_schema
+    with _errors(file):
+        schema = pq.read_schema(path)
+    if twice := _repeated(schema):
+        text = f"{file} has the column {twice!r} twice, and no reader knows which one is meant; leave one of them out"
+        raise QuestionError(text, key=twice, reason="data")
+    return schema
+
+
+def _repeated(fields: Iterable[pa.Field]) -> str | None:
+    """The first name that is there twice among fields, or among those inside of one."""
+    seen = set()
+    for field in fields:
+        if field.name in seen:
+            return field.name
+        seen.add(field.name)
+        inside = [field.type.field(index) for index in range(field.type.num_fields)]
+        if inner := _repeated(inside):
+            return f"{field.name}.{inner}"
+    return None
 
 
 def require_columns(file: str | Path, columns: Sequence[str], advice: str = "") -> pa.Schema:

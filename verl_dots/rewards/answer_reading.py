@@ -14,15 +14,16 @@ from verl_dots.rewards.bracket_text import CLOSING, OPENING, depth, first_end, s
 from verl_dots.rewards.expression_tree import number
 from verl_dots.rewards.expression_values import variables
 from verl_dots.rewards.expressions import ParseError, parse_expression
+from verl_dots.rewards.intervals import as_pieces
 from verl_dots.rewards.latex_text import clean, strip_end
+from verl_dots.rewards.list_text import both_signs, conjunction, round_ends
 from verl_dots.rewards.relation_text import bare_name, is_name, joined, split_signs
-from verl_dots.rewards.units import split_scale, split_unit
+from verl_dots.rewards.units import currency, split_scale, split_unit
 from verl_dots.rewards.word_text import has_words, is_prose, split_choice, without_option, words
 
 _AND = re.compile(
     r"\s*,?\s*(?:\\text\{\s*,?\s*(?:and|or|AND|OR|And|Or|&)\s*,?\s*\}|(?<![A-Za-z\\])(?:and|or|AND|OR)(?![A-Za-z]))\s*|\s*;\s*|,\s+|\s*\\text\{,\s*\}\s*|\s*\\lor\s*|\s*\\vee\s*"
 )
-_OR = re.compile(r"(?<![A-Za-z])or(?![A-Za-z])|\\lor|\\vee", re.IGNORECASE)
 _FOR_ALL = re.compile(
     r"\s*,?\s*(?:\\text\{\s*,?\s*for (?:all|any|every|each)(?: (?:real|positive|integer|number)s?)*\s*\}|\\forall)"
     r"\s*[a-z]?\s*(?:\\in\s*\\mathbb\s*\{?\s*[A-Z]\s*\}?(?:\s*[_^]\s*(?:\{[^{}]*\}|[+\d*]))*)?$"
@@ -32,6 +33,7 @@ _LEAD = re.compile(r"^(?:(?:\\approx|\\sim)(?![a-z])|=|:|(?:about|approximately|
 _TUPLES = re.compile(r"(?:\([^()]*,[^()]*\)\s*){2,}")
 _COMMA = re.compile(r"\s*[,;]\s*")
 _CUP = re.compile(r"\s*\\cup(?![a-z])\s*")
+_WITHOUT = re.compile(r"\s*(?:\\(?:small)?setminus(?![a-z])|-(?=\s*\\\{))\s*")
 _SIGN = re.compile(r"\\(?:pm|mp)(?![a-z])")
 _COLON = re.compile(r"\s*:\s*")
 _MATRIX = re.compile(
@@ -39,7 +41,6 @@ _MATRIX = re.compile(
     re.DOTALL,
 )
 _CONTENT = re.compile(r"[^\s{}()\[\]\\.,;:$!?'\"`*~_-]")  # brackets and punctuation say nothing
-_MONEY = re.compile(r"\s*(?:\$\s*\\\$\s*[\d.,]+\s*\$|\\?\$\s*[\d.,]+)\s*")
 _POINT = re.compile(r"(?<=^[A-Z])\s*(?=\([^()]*,[^()]*\)$)")  # P(3,4) is the point P=(3,4)
 _MOST_MEMBERS = 2000
 _MOST_DEPTH = 60
@@ -47,8 +48,8 @@ _MOST_DEPTH = 60
 
 def read(text: str) -> Answer | None:
     """Read an answer as it is written; None if nothing is in it."""
-    money = _MONEY.fullmatch(text)
-    text = strip_end(clean(text))
+    money = currency(text)
+    text = round_ends(strip_end(clean(text)))
     if depth(text) > _MOST_DEPTH:
         return words(text)
     text = without_option(_LEAD.sub("", unwrapped(text)))
@@ -60,7 +61,7 @@ def read(text: str) -> Answer | None:
     if not _CONTENT.search(text):
         return None
     answer = _read(text)
-    return replace(answer, unit="dollar") if isinstance(answer, Value) and not answer.unit and money else answer
+    return replace(answer, unit=money) if isinstance(answer, Value) and not answer.unit and money else answer
 
 
 def _read(text: str) -> Answer:
@@ -73,7 +74,7 @@ def _read(text: str) -> Answer:
         return number
     members, separators = split_at(text, _AND)
     if len(members) > 1 and not is_prose(text):
-        return _collection("list", members, "or" if all(_OR.search(mark[0]) for mark in separators) else "")
+        return _collection("list", members, conjunction([mark[0] for mark in separators]))
     members = split(text, _COMMA)
     if len(members) > 1 and not number_text.is_grouped(_bare(text)):
         return _collection("list", members)
@@ -108,7 +109,7 @@ def _read_member(text: str) -> Answer:
     text = _POINT.sub("=", text)
     if _SIGN.search(text) and not (text.startswith("\\{") and first_end(text) == len(text)):
         return _both_signs(text)
-    for reader in (_read_relation, _read_union, _read_matrix, _read_brackets):
+    for reader in (_read_relation, _read_union, _read_difference, _read_matrix, _read_brackets):
         if (answer := reader(text)) is not None:
             return answer
     return _read_single(text)
@@ -116,16 +117,7 @@ def _read_member(text: str) -> Answer:
 
 def _both_signs(text: str) -> Answer:
     r"""`1 \pm x` is the list of 1 + x and 1 - x."""
-    if len(_SIGN.findall(text)) > 6:
-        return words(text)
-    upper = re.sub(r"\\mp(?![a-z])", "-", re.sub(r"\\pm(?![a-z])", "+", text))
-    lower = re.sub(r"\\mp(?![a-z])", "+", re.sub(r"\\pm(?![a-z])", "-", text))
-    if "\\mp" not in text and len(_SIGN.findall(text)) == 2:  # independent of each other
-        first, second, third = re.split(r"\\pm(?![a-z])", text)
-        texts = [f"{first}{a}{second}{b}{third}" for a in "+-" for b in "+-"]
-    else:
-        texts = [upper, lower]
-    return _collection("list", texts)
+    return words(text) if len(_SIGN.findall(text)) > 6 else _collection("list", both_signs(text))
 
 
 def _read_relation(text: str) -> Answer | None:
@@ -140,7 +132,7 @@ def _read_relation(text: str) -> Answer | None:
         return Either((_read(left), _read(right)))
     if signs[0] == "in" and len(signs) == 1:
         return Named(bare_name(parts[0]), _read(parts[1]))
-    if all(sign == "=" for sign in signs) and is_name(parts[0]):
+    if all(sign == "=" for sign in signs) and is_name(parts[0], parts[-1]):
         return Named(bare_name(parts[0]), _read(parts[-1]))
     sides = tuple(_read_part(part) for part in parts)
     if signs == ["="] and is_name(parts[1]) and isinstance(sides[0], Value) and not variables(sides[0].node):
@@ -156,6 +148,13 @@ def _read_union(text: str) -> Answer | None:
     if all(isinstance(part, Collection) and part.kind == "set" for part in union.members):
         return Collection("set", tuple(member for part in union.members for member in part.members))
     return union
+
+
+def _read_difference(text: str) -> Answer | None:
+    parts = split(text, _WITHOUT)
+    if len(parts) != 2 or not all(parts):
+        return None
+    return Collection("difference", tuple(map(_read_part, parts)))
 
 
 def _read_matrix(text: str) -> Answer | None:
@@ -188,8 +187,8 @@ def _read_brackets(text: str) -> Answer | None:
 def _read_set(inner: str) -> Answer:
     condition = re.split(r"\s*(?<!\\)[|:]\s*", inner, maxsplit=1)
     if len(condition) == 2 and split_signs(condition[1])[1]:
-        relation = _read_part(condition[1])
-        if isinstance(relation, Relation):
+        relation = _read(condition[1])
+        if isinstance(relation, Relation) or as_pieces(relation) is not None:
             return relation
     return _collection("set", [part for member in split(inner, _AND) for part in split(member, _COMMA)])
 

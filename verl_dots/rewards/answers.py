@@ -64,10 +64,12 @@ class Ratio:
 
 @dataclass(frozen=True)
 class Collection:
-    """Several answers: a "list" or a "set" in any order, a "tuple" or a "matrix" in this one.
+    """Several answers: a "list" or a "set" in any order, a "tuple" or a "matrix" in this one, sets in a "union".
+
+    A "difference" is of a set and what is left out of it.
 
     Attributes:
-        brackets: of a tuple, "()" or of an interval also "[)" and so on.
+        brackets: of a tuple, "()" or of an interval also "[)" and so on; of a list, the "or" or "and" between members.
     """
 
     kind: str

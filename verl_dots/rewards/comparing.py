@@ -3,15 +3,16 @@ r"""Whether two answers are equal, by what they are. Tolerances: see `tolerance`
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from verl_dots.rewards import expression_values as values
+from verl_dots.rewards.angles import in_radians
 from verl_dots.rewards.answers import Answer, Based, Clock, Collection, Either, Named, Ratio, Relation, Value, Words
+from verl_dots.rewards.comparing_collections import equal_collections, equal_pieces, matched
 from verl_dots.rewards.expression_tree import Node, number
 from verl_dots.rewards.intervals import as_pieces
-from verl_dots.rewards.relations import as_relation, asks_for, is_calculation, proportional
+from verl_dots.rewards.relations import as_relation, asks_for, is_calculation, is_false, proportional
 from verl_dots.rewards.tolerance import within_tolerance
 from verl_dots.rewards.units import conflicting, ratio
 
@@ -39,7 +40,7 @@ class Comparison:
         if isinstance(gold, Relation) or isinstance(answer, Relation):
             return self._relations(gold, answer)
         if isinstance(gold, Collection) or isinstance(answer, Collection):
-            return self._collections(gold, answer)
+            return equal_collections(gold, answer, self.equal)
         if isinstance(gold, Ratio) or isinstance(answer, Ratio):
             return self._ratios(gold, answer)
         if isinstance(gold, Value) and isinstance(answer, Value):
@@ -64,28 +65,18 @@ class Comparison:
             return False
         if not (isinstance(gold, Relation) and isinstance(answer, Relation)):
             if isinstance(answer, Relation) and set(answer.signs) == {"="} and isinstance(gold, Value):
-                known = is_calculation(answer) or asks_for(answer.sides)
+                known = (is_calculation(answer) and not is_false(answer)) or asks_for(answer.sides)
                 return known and not values.variables(gold.node) and self.equal(gold, answer.sides[-1])
             if isinstance(gold, Relation) and set(gold.signs) == {"="} and isinstance(answer, Value):
                 return is_calculation(gold) and self.equal(gold.sides[-1], answer)
-            return self._pieces(gold, answer)
-        return self._pieces(gold, answer) or self._same_relation(gold, answer)
-
-    def _pieces(self, gold: Answer, answer: Answer) -> bool:
-        """Compare unions of intervals, however they are written."""
-        left, right = as_pieces(gold), as_pieces(answer)
-        if left is None or right is None or len({piece.name for piece in [*left, *right] if piece.name}) > 1:
-            return False
-        return _matched(
-            left, right,
-            lambda one, two: one.open == two.open and self.equal(one.low, two.low) and self.equal(one.high, two.high),
-        )  # fmt: skip
+            return equal_pieces(gold, answer, self.equal)
+        return equal_pieces(gold, answer, self.equal) or self._same_relation(gold, answer)
 
     def _same_relation(self, gold: Relation, answer: Relation) -> bool:
         if len(gold.signs) != len(answer.signs):
             return False
         if set(gold.signs) | set(answer.signs) <= {"="} and len(gold.signs) > 1:
-            return _matched(gold.sides, answer.sides, self.equal)
+            return matched(gold.sides, answer.sides, self.equal)
         flipped = Relation(answer.sides[::-1], tuple(_REVERSED.get(sign, "") for sign in answer.signs[::-1]))
         for other in (answer, flipped):
             if gold.signs == other.signs and all(map(self.equal, gold.sides, other.sides)):
@@ -96,48 +87,6 @@ class Comparison:
             gold.signs == other.signs and proportional(gold, other, positive=gold.signs[0] not in ("=", "!="))
             for other in (answer, flipped)
         )
-
-    def _collections(self, gold: Answer, answer: Answer) -> bool:
-        if not (isinstance(gold, Collection) and isinstance(answer, Collection)):
-            return self._single_in(gold, answer) if isinstance(gold, Collection) else self._single_in(answer, gold)
-        kinds = {gold.kind, answer.kind}
-        if "union" in kinds or (kinds == {"list"} and as_pieces(gold) is not None):
-            return self._pieces(gold, answer)
-        if "matrix" in kinds and kinds != {"matrix"}:
-            return False
-        if kinds == {"tuple"} or kinds == {"matrix"}:
-            return gold.brackets == answer.brackets and self._in_order(gold.members, answer.members)
-        if "tuple" in kinds:
-            if "()" not in (gold.brackets, answer.brackets):
-                return False
-            return self._in_order(gold.members, answer.members) or (
-                gold.kind != "tuple" and _matched(gold.members, answer.members, self.equal)
-            )
-        if kinds == {"set"}:
-            return _matched(self._different(gold.members), self._different(answer.members), self.equal)
-        return _matched(gold.members, answer.members, self.equal)
-
-    def _single_in(self, collection: Collection, single: Answer) -> bool:
-        """A collection of one equals it, and so does a list of nothing but other ways to write it."""
-        if collection.kind == "matrix":
-            return False
-        pieces = as_pieces(collection)
-        if pieces is not None and as_pieces(single) is not None:
-            return self._pieces(collection, single)
-        alternatives = collection.kind == "list" and collection.brackets == "or"
-        if len(collection.members) != 1 and not alternatives:
-            return False
-        return all(self.equal(member, single) for member in collection.members)
-
-    def _in_order(self, gold: Sequence[Answer], answer: Sequence[Answer]) -> bool:
-        return len(gold) == len(answer) and all(map(self.equal, gold, answer))
-
-    def _different(self, members: Sequence[Answer]) -> list[Answer]:
-        kept: list[Answer] = []
-        for member in members:
-            if not any(self.equal(other, member) for other in kept):
-                kept.append(member)
-        return kept
 
     def _ratios(self, gold: Answer, answer: Answer) -> bool:
         left, right = _ratio_parts(gold), _ratio_parts(answer)
@@ -150,6 +99,9 @@ class Comparison:
         )
 
     def _values(self, gold: Value, answer: Value) -> bool:
+        turned = in_radians(gold, answer)
+        if turned is not None and self._values(gold, turned):
+            return True
         if conflicting(gold.unit, answer.unit):
             times = ratio(gold.unit, answer.unit)
             return times is not None and self._values(gold, _scaled(answer, times, gold.unit))
@@ -212,7 +164,7 @@ def _equals_based(gold: Answer, answer: Answer) -> bool:
 def _minutes(clock: Clock, other: Clock) -> tuple[int, int, int]:
     """A time of the day; where one of two leaves its half open, both are taken as written."""
     hour = clock.hour
-    if clock.half and (other.half or other.hour > 12):
+    if clock.half and (other.half or not 0 < other.hour <= 12):
         hour = hour % 12 + (12 if clock.half == "p" else 0)
     return hour, clock.minute, clock.second
 
@@ -221,18 +173,3 @@ def _ratio_parts(answer: Answer) -> tuple[Value, ...] | None:
     if isinstance(answer, Ratio):
         return answer.parts
     return (answer, Value(number(Fraction(1)))) if isinstance(answer, Value) else None
-
-
-def _matched(left: Sequence, right: Sequence, equal: Callable) -> bool:
-    """Whether the members of two sequences can be paired, in any order, each with an equal one."""
-    if len(left) != len(right):
-        return False
-    rest = list(right)
-    for member in left:
-        found = rest.index(member) if member in rest else None
-        if found is None:
-            found = next((index for index, other in enumerate(rest) if equal(member, other)), None)
-        if found is None:
-            return False
-        del rest[found]
-    return True

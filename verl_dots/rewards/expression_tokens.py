@@ -36,6 +36,10 @@ class Tokens:
         """Unread the last token."""
         self._at -= 1
 
+    def behind_digits(self) -> bool:
+        """Whether the token read last is a number in digits."""
+        return self._at > 0 and self._tokens[self._at - 1][0].isdigit()
+
     def proper_fraction(self) -> Fraction | None:
         r"""Read the fraction of a mixed number, as in `3\frac{1}{2}`, if one follows."""
         tokens = self._tokens[self._at : self._at + 7]

@@ -22,6 +22,7 @@ from verl_dots.rewards.expression_tree import (
 )
 
 _MOST_DEPTH = 60
+_STARTS = FUNCTIONS | LIST_FUNCTIONS | GREEK | {"pi", "infty", "lvert", "lfloor", "lceil", "frac", "sqrt", "binom"}
 
 
 def parse_expression(text: str, tight: bool = False) -> Node:
@@ -243,8 +244,6 @@ class _Parser(Tokens):
     def _starts_value(self, token: str) -> bool:
         if token == "|":
             return self._bars == 0
-        if token in ("(", "[", "{", "\\{", "\\lvert", "\\lfloor", "\\lceil", "\\frac", "\\sqrt", "\\binom"):
-            return True
-        command = token[1:] if token.startswith("\\") else ""
-        known = command in FUNCTIONS | LIST_FUNCTIONS | GREEK or token in ("\\pi", "\\infty")
-        return token[0].isalnum() or token[0] == "." or known
+        if token[0].isdigit() or token[0] == ".":
+            return not self.behind_digits()  # 3 4 is no product
+        return token[0].isalpha() or token in ROUND or token[1:] in _STARTS

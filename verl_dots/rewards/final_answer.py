@@ -90,9 +90,12 @@ def unboxed_answer(text: str) -> str:
 
 
 def final_answer(text: str) -> str:
-    """Return the final answer of a response as it is written, "" where there is none."""
+    """Return the final answer of a response as it is written, "" where there is none.
+
+    Where the response was cut within its only box, what stands before the box is read: half a number is no answer.
+    """
     boxed = boxed_answer(text)
-    return unboxed_answer(text) if boxed is None else boxed
+    return unboxed_answer(text[: _open_box(text)]) if boxed is None else boxed
 
 
 def bare(answer: str) -> str:
@@ -115,6 +118,12 @@ def _boxes(text: str) -> list[tuple[int, int, str]]:
     found += [(match.start(), match.end(), match[1]) for match in _BARE_BOX.finditer(text)]
     found.sort(key=lambda box: box[0])
     return [box for box in found if not any(box[0] < other[0] and other[1] < box[1] for other in found)]
+
+
+def _open_box(text: str) -> int | None:
+    """Where the first box that is never closed starts, or None."""
+    opened = [match.start() for match in _BOX.finditer(text) if _closing_brace(text, match.end()) is None]
+    return opened[0] if opened else None
 
 
 def _closing_brace(text: str, start: int) -> int | None:

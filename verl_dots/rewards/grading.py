@@ -5,10 +5,11 @@
     number_text.py            numbers: separators, powers of ten, bases, clocks
     units.py, unit_sizes.py   units behind numbers, and what they are worth in one another
     word_text.py              words, told apart from variables
-    answer_reading.py         text to lists, relations, values: `answers` (`bracket_text`)
+    answer_reading.py         text to lists, relations, values: `answers` (`bracket_text`, `list_text`)
     expressions.py            a value's text to a tree (`expression_tree`)
     expression_values.py      what a tree is worth (`expression_operations`)
-    comparing.py              equality (`intervals` for sets of numbers) and its `tolerance`
+    comparing.py              equality and its `tolerance` (`angles` in degrees and radians)
+    comparing_collections.py  equality of lists and sets (`intervals` and `pieces` for sets of numbers)
     by_math_verify.py         equality of sums, integrals and the like
 
 Both sides are read by the same rules. The functions here have no time limit of their own: `mathematics` calls `grade`
@@ -25,6 +26,7 @@ from verl_dots.rewards.answer_reading import read
 from verl_dots.rewards.comparing import Comparison
 from verl_dots.rewards.final_answer import boxed_answer, final_answer
 from verl_dots.rewards.latex_text import clean, strip_end
+from verl_dots.rewards.units import currency
 
 
 class Verdict(enum.Enum):
@@ -42,7 +44,9 @@ def ground_truth_answer(ground_truth: str) -> str:
 
 
 def same_text(left: str, right: str) -> bool:
-    """Whether two answers are the same text but for spacing, delimiters, fonts and a full stop."""
+    """Whether two answers are the same text but for spacing, delimiters, fonts, a full stop and one's currency."""
+    if len({currency(left), currency(right)} - {""}) > 1:
+        return False
     left, right = _compact(left), _compact(right)
     return left == right != ""
 
@@ -82,4 +86,5 @@ def _equal_beyond(gold: str, answer: str) -> bool:
 
 
 def _compact(text: str) -> str:
-    return "".join(re.sub(r"\\text\{([^{}]*)\}", r"\1", strip_end(clean(text))).split())
+    plain = re.sub(r"\\text\{([^{}]*)\}", r"\1", strip_end(clean(text)))
+    return "".join(re.sub(r"(?<=[\d.])\s+(?=[\d.])", "_", plain).split())  # 3 4 is not 34

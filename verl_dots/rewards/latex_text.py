@@ -37,6 +37,7 @@ _NOISE = (
     (re.compile(r"\\m?(?:left|right)\s*(?=[\[\](){}|\\])"), ""),
     (re.compile(r"\\(?:hspace|vspace|phantom|hphantom|vphantom|label|tag|color|textcolor)\*?\s*\{[^{}]*\}"), " "),
     (re.compile(r"\\!"), ""),
+    (re.compile(r"(?<=\d)\s*\\q?quad\s*(?=[-+]?\d|[A-Za-z]\s*=)"), ", "),
     (re.compile(r"(?<!\\)\\(?:[,;: ]|(?:q?quad|en(?:space|skip)|(?:thin|med|thick)space)(?![A-Za-z]))"), " "),
     (re.compile(r"(?<!\\)~(?!=)"), " "),
 )  # fmt: skip
@@ -50,10 +51,17 @@ _OLD_FONTS = re.compile(r"\{?\\(?:rm|bf|it|sf|tt)\s+([A-Za-z]+)\}?")
 _LEFT, _RIGHT = re.compile(r"(?<!\\)\{"), re.compile(r"(?<!\\)\}")
 _CURRENCY = re.compile(r"^\s*(?:\\text\{\s*)?(?:Rs\.?|USD|EUR|GBP|INR|US)\s*\}?\s*(?=-?[\d.])", re.IGNORECASE)
 _COMMAND = re.compile(r"\\([A-Za-z]+)")
+_SHORT = r"\d|[A-Za-z]|\\pi"
 _SHORT_FRACTION = re.compile(
-    r"\\frac\s*(\{(?:[^{}]|\{(?:[^{}]|\{[^{}]*\})*\})*\}|\d|[A-Za-z]|\\pi)\s*(\d|[A-Za-z]|\\pi|(?=\{))"
+    rf"\\frac\s*(?:(?P<above>\{{(?:[^{{}}]|\{{(?:[^{{}}]|\{{[^{{}}]*\}})*\}})*\}})\s*(?P<below>{_SHORT})"
+    rf"|(?P<short>{_SHORT})\s*(?P<under>{_SHORT}|(?=\{{)))"
 )
-_SHORT_ROOT = re.compile(r"\\sqrt\s*((?:\[[^\[\]]*\])?)\s*(\d+|[A-Za-z]|\\[a-z]+)(?![A-Za-z])")
+_SHORT_ROOT = re.compile(
+    r"\\sqrt\s*((?:\[[^\[\]]*\])?)\s*(\d+|[A-Za-z]|\\(?!(?:frac|sqrt|binom)(?![a-z]))[a-z]+)(?![A-Za-z])"
+)
+_ROOT_OF_FRACTION = re.compile(
+    r"(\\sqrt\s*(?:\[[^\[\]]*\])?)\s*(\\(?:frac|binom)\{[^{}]*\}\{[^{}]*\}|\\sqrt\{[^{}]*\})"
+)
 _BARE_FUNCTION = re.compile(
     r"(?<![A-Za-z\\])(?<!\\text\{)(?:np\.|math\.|numpy\.|sp\.|sympy\.)?"
     r"(arcsin|arccos|arctan|asin|acos|atan|sinh|cosh|tanh|sin|cos|tan|cot|sec|csc|log10|log2|log|ln|exp|sqrt|pi|infinity|infty|inf|abs)"
@@ -197,12 +205,10 @@ def _groups(text: str) -> str:
     previous = None
     while previous != text:
         previous = text
-        text = _SHORT_FRACTION.sub(
-            lambda match: rf"\frac{_braced(match[1])}" + (f"{{{match[2]}}}" if match[2] else ""), text
-        )
+        text = _SHORT_FRACTION.sub(_full_fraction, text)
         if len(text) > 8192:
             break
-    text = _SHORT_ROOT.sub(r"\\sqrt\1{\2}", text)
+    text = _ROOT_OF_FRACTION.sub(r"\1{\2}", _SHORT_ROOT.sub(r"\\sqrt\1{\2}", text))
     text = _round_roots(text)
     text = re.sub(r"\\binom\s*(\w)\s*(\w)", r"\\binom{\1}{\2}", text)
     text = re.sub(r"\{\s*([^{}]+?)\s*\\over(?![a-z])\s*([^{}]+?)\s*\}", r"\\frac{\1}{\2}", text)
@@ -210,8 +216,11 @@ def _groups(text: str) -> str:
     return re.sub(r"\\(frac|sqrt|binom)\s+(?=[{\[])", r"\\\1", re.sub(r"\}\s+\{", "}{", text))
 
 
-def _braced(part: str) -> str:
-    return part if part.startswith("{") else f"{{{part}}}"
+def _full_fraction(match: re.Match) -> str:
+    r"""A fraction with braces round the parts that had none; in `\frac1{12}` the lower one has them."""
+    if match["above"]:
+        return rf"\frac{match['above']}{{{match['below']}}}"
+    return rf"\frac{{{match['short']}}}" + (f"{{{match['under']}}}" if match["under"] else "")
 
 
 def _round_roots(text: str) -> str:

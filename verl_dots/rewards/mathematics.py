@@ -21,6 +21,7 @@ logger = logging.getLogger(__name__)
 DEFAULT_TIMEOUT_SECONDS = 5.0
 DEFAULT_WORKERS = 2
 TAIL_CHARACTERS = 4096
+MOST_CHARACTERS = TAIL_CHARACTERS - len(r"\boxed{}")
 
 _NUMBER = re.compile(r"-?\d+(\.\d+)?")
 _CONTENT = re.compile(r"(?<![\\A-Za-z])[A-Za-z]*\d|(?<![\\A-Za-z])[A-Za-z]")  # a digit or letter that is no command's
@@ -77,8 +78,11 @@ def answer_problem(
 ) -> tuple[str, str] | None:
     """Why right responses may score 0 against a ground truth, or None; see `neutral.problem`.
 
-    Plain numbers have no problem. Errors as in `score`.
+    Plain numbers have no problem, unless they are too long. Errors as in `score`.
     """
+    if (characters := len(bare(grading.ground_truth_answer(ground_truth)))) > MOST_CHARACTERS:
+        text = f"the answer {ground_truth!r:.80} has {characters:,} characters; of a response the last"
+        return problems.UNREADABLE, f"{text} {TAIL_CHARACTERS:,} are read, which cannot hold it in a box"
     if _NUMBER.fullmatch(ground_truth.strip()):
         return None
     outcome = _pool(workers).run(neutral.problem, ground_truth, measured, limit_seconds=timeout_seconds)

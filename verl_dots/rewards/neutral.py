@@ -17,18 +17,24 @@ from verl_dots.rewards.expression_operations import OutOfReach, Undefined
 from verl_dots.rewards.expression_values import value, variables
 from verl_dots.rewards.final_answer import boxed_answer
 from verl_dots.rewards.grading import ground_truth_answer, same_text
+from verl_dots.rewards.intervals import as_pieces
 
 MOST_WORDS = 4
-_CODE = re.compile(r"\b(?:np|math|numpy|sympy)\.\w|\d\.\s*/|\*\*")
+_CODE = re.compile(
+    r"\b(?:np|math|numpy|sympy)\.\w|\d\.\s*/|\*\*|\bfloat\s*\(|^\s*[\[({]\s*(?:'[^']*'|\"[^\"]*\")\s*[\])},:]"
+)
 _POWER = re.compile(r"[-+]?\d+(?:\.\d*)?[eE][-+]?\d+")
 _PARTS = {Collection: "members", Relation: "sides", Ratio: "parts"}
+_SUBJECT = r"(?:(?:the )?(?:final )?(?:answer|solution|proof|result)s?)"
 _MISSING = re.compile(
-    r"N/A|n\.a\.|TB[DAC]|WIP|NaN|nan|(?i:null|\[\]|missing|omitted|(?:proof|solution|answer)"
-    r"|(?:see|as) (?:the )?(?:above|below|solution|proof|explanation|text)"
-    r"|no (?:final )?(?:answer|solution|proof|result)s? (?:(?:is|was|are) )?(?:yet )?(?:provided|given|available)"
-    r"|(?:(?:the )?(?:final )?(?:answer|solution|proof|result)s? (?:(?:is|was|are) )?(?:incomplete|missing|omitted))"
-    r"|(?:(?:the )?(?:final )?(?:answer|solution|proof|result)s? )?(?:(?:is|was|are) )?"
-    r"not (?:yet )?(?:provided|given|available|found|known|shown))"
+    r"N/A|n\.a\.|TB[DAC]|WIP|NaN|nan|(?i:null|\[\]|missing|omitted|not applicable|(?:proof|solution|answer)"
+    r"|(?:todo|fixme)(?:\W.*)?|work in progress|to be (?:determined|added|announced|confirmed|done)"
+    rf"|(?:{_SUBJECT}:? )?(?:see|as|refer to) (?:in )?(?:the )?"
+    r"(?:above|below|solution|proof|explanation|text|figure|diagram|graph|image|picture|table)(?: above| below)?"
+    rf"|no (?:final )?(?:answer|proof)s?|no {_SUBJECT} (?:(?:is|was|are) )?(?:yet )?(?:provided|given|available)"
+    rf"|(?:{_SUBJECT}:? (?:(?:is|was|are) )?(?:complete|incomplete|missing|omitted|above|below))"
+    rf"|{_SUBJECT} (?:(?:may|might|can|could|will) )?vary|(?:it|{_SUBJECT}) depends?"
+    rf"|(?:{_SUBJECT} )?(?:(?:is|was|are) )?not (?:yet )?(?:provided|given|available|found|known|shown))"
 )
 _MATHEMATICS = re.compile(
     r"\\(?!text|mbox|mathrm|textbf|textit|quad|left|right|emptyset|varnothing|[,;:! ])[A-Za-z]+|[=<>^_+*/]|\d"
@@ -51,8 +57,8 @@ def display_fractions(answer: str) -> str:
 
 
 def spaces(answer: str) -> str:
-    r"""Thin spaces round the operators outside braces."""
-    return re.sub(r"(?<=[\w)}]) ?([+=]) ?(?=[\w(\\])(?![^{]*\})", r"\\,\1\\,", answer)
+    r"""Thin spaces round the operators outside braces; 1e+3 stays as it is."""
+    return re.sub(r"(?<=[\w)}])(?<!\d[eE]) ?([+=]) ?(?=[\w(\\])(?![^{]*\})", r"\\,\1\\,", answer)
 
 
 def sized_brackets(answer: str) -> str:
@@ -94,7 +100,7 @@ def problem(ground_truth: str, measured: bool = False) -> tuple[str, str] | None
         return problems.PROSE, f"the answer is prose, not a value: {ground_truth!r:.80}"
     if _CODE.search(answer_text) or (not measured and _POWER.fullmatch(answer_text.strip(" $"))):
         return problems.FRAGILE, f"the answer {ground_truth!r:.80} is written as program code; write it in LaTeX"
-    if _only_text(answer) and _MATHEMATICS.search(answer_text):
+    if _only_text(answer) and as_pieces(answer) is None and _MATHEMATICS.search(answer_text):
         return (
             problems.FRAGILE,
             f"the answer {ground_truth!r:.80} is compared as text, for it cannot be read as a value",

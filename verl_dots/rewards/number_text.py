@@ -18,7 +18,7 @@ _SPACED = re.compile(r"(?<![\d.,])(\d{1,3}(?: \d{3})+)(?![\d])")
 _PLAIN = re.compile(r"[-+]?\s*(?:\d+(?:\.\d*)?|\.\d+)")
 _SCIENTIFIC = re.compile(
     r"(?P<sign>[-+]?)\s*(?:(?P<mantissa>\d+(?:\.\d*)?|\.\d+)\s*(?:\\times|\\cdot|\*|x)\s*)?10\s*\^\s*\{?\s*(?P<power>[-+]?\s*\d+)\s*\}?"
-    r"|(?P<esign>[-+]?)\s*(?P<emantissa>\d+(?:\.\d*)?|\.\d+)\s*[eE]\s*\^?\{?\s*(?P<epower>[-+]?\s*\d+)\s*\}?"
+    r"|(?P<esign>[-+]?)\s*(?P<emantissa>\d+(?:\.\d*)?|\.\d+)[eE](?P<epower>[-+]?\d+)"  # 3e^2 and 2e - 1 hold e
 )
 _REPEATING = re.compile(
     r"(?<!\d)(\d*+)\.(\d*+)\s*(?:\\overline|\\bar|\\dot)\s*(?:\{\s*(\d+)\s*\}|(\d))|(?<!\d)(\d++)\.(\d*+)\((\d++)\)"

@@ -27,6 +27,16 @@ _NAME = re.compile(
     r"(?>\\[A-Za-z]+|[A-Za-z' ,;|()\[\]{}]|_\{[^{}]*\}|_\w|\^\s*\{?\s*(?:\\prime|\*|')\s*\}?|(?<=[A-Za-z])\d"
     r"|(?<=[({,])\d+(?=[)},]))++"
 )
+_ARGUMENT = (
+    r"[-+]?(?:\d+(?:\.\d+)?(?:\s*/\s*\d+)?|\\frac\{[^{}]+\}\{[^{}]+\}|\\sqrt\{[^{}]+\}|\\(?:pi|infty)|e|[a-z](?![a-z]))"
+)
+_CALL = re.compile(
+    r"(?:[A-Zfghpq]|\\(?:phi|varphi|psi|sigma|tau|mu))\s*(?:_(?:\{[^{}]*\}|\w))?"
+    r"(?:'+|\^\s*\{\s*(?:-1|\\prime|'|\([a-z\d]\))\s*\}|\^\s*\\prime)?"
+    rf"\s*\(\s*{_ARGUMENT}(?:\s*[,;]\s*{_ARGUMENT})*\s*\)"
+)
+_CHANCE = re.compile(r"(?:P|\\Pr|\\text\{Pr?\})\s*\([^()]*(?:[<>=]|\\(?:ge|le|ne)(?![a-z]))[^()]*\)")
+_MATRICES = re.compile(r"(?:[A-Z]\s*(?:\^\s*(?:\{\s*(?:-?\d+|T|\\top)\s*\}|T|\\top)\s*)?)+")
 _RATIO_NAME = re.compile(r"\\frac\{([^{}]+)\}\{([^{}]+)\}|([^/]+)/([^/]+)")
 
 
@@ -41,9 +51,15 @@ def joined(parts: list[str], signs: list[str]) -> str:
     return parts[0] + "".join(f" {sign} {part}" for sign, part in zip(signs, parts[1:], strict=True))
 
 
-def is_name(text: str) -> bool:
-    """Whether a text only names a value: `x`, `f(x)`, `AB`, a ratio of names, words."""
+def is_name(text: str, value: str = "") -> bool:
+    r"""Whether a text only names a value: `x`, `f(-2)`, `f^{-1}(x)`, `P(X > 2)`, `AB`, a ratio of names, words.
+
+    Args:
+        value: what it is said to be; `A^{-1}` names a matrix alone.
+    """
     text = text.strip()
+    if _CALL.fullmatch(text) or _CHANCE.fullmatch(text) or ("\\begin" in value and _MATRICES.fullmatch(text)):
+        return True
     if _NAME.fullmatch(text) and not re.search(r"\\(?:frac|sqrt|pi|cdot|times)(?![a-z])", text):
         return not re.fullmatch(r"[a-z]{2,3}|[ei]|\d+", text)
     ratio = _RATIO_NAME.fullmatch(text)

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from verl_dots.rewards import expression_values as values
-from verl_dots.rewards.answers import Answer, Named, Relation, Value
+from verl_dots.rewards.answers import Answer, Either, Named, Relation, Value
 from verl_dots.rewards.expression_tree import Node
+
+_ROUGHLY = 0.01
 
 
 def as_relation(named: Answer) -> Relation | None:
@@ -23,16 +25,36 @@ def is_calculation(relation: Relation) -> bool:
     return all(isinstance(side, Value) and not values.variables(side.node) for side in relation.sides)
 
 
+def is_false(calculation: Relation) -> bool:
+    """Whether sides of a calculation without units are more than 1 % apart, as in 7 = 6."""
+    first, *rest = calculation.sides
+    if any(side.unit for side in calculation.sides):
+        return False
+    pairs = [values.pairs(first.node, side.node) for side in rest]
+    return any(found is not None and not values.close(*found[0], _ROUGHLY) for found in pairs)
+
+
 def asks_for(sides: Sequence[Answer]) -> bool:
-    """Whether a chain gives the value of a combination of letters, as in m + n = 7 + 11 = 18; 2x = 18 does not."""
+    """Whether a chain gives the value of a combination of letters, as in m + n = 18; 2x = 18 and -x = 18 do not."""
     first, *rest = sides
-    return _only_letters(first) and all(isinstance(side, Value) and not values.variables(side.node) for side in rest)
+    readings = first.readings if isinstance(first, Either) else (first,)
+    asked = any(isinstance(reading, Value) and _only_letters(reading.node) for reading in readings)
+    return asked and all(isinstance(side, Value) and not values.variables(side.node) for side in rest)
 
 
-def _only_letters(side: Answer | Node) -> bool:
-    if isinstance(side, Value):
-        return _only_letters(side.node)
-    return isinstance(side, Node) and side.kind not in ("number", "constant") and all(map(_only_letters, side.parts))
+def _only_letters(node: Node, powers: bool = False) -> bool:
+    """Whether a tree combines letters and values of functions; in sums of several letters also powers: a^2 + b^2."""
+    if node.kind in ("number", "constant", "negative"):
+        return False
+    if node.kind == "apply" and not values.variables(node.parts[0]):
+        return True
+    parts = node.parts
+    if node.kind == "power" and powers and parts[1].kind == "number" and parts[1].value > 0:
+        parts = parts[:1]
+    if node.kind == "add":
+        powers = len(values.variables(node)) > 1
+        parts = tuple(part.parts[0] if part.kind == "negative" else part for part in parts)
+    return all(_only_letters(part, powers) for part in parts)
 
 
 def proportional(gold: Relation, answer: Relation, positive: bool) -> bool:

@@ -34,12 +34,22 @@ _TEXT_UNIT = re.compile(
 _WORD_UNIT = re.compile(
     rf"(?P<core>.*?[\d}})\]])(?P<space>\s*)-?(?P<unit>[A-Za-z][A-Za-z./ '-]*?{_EXPONENT})\s*\.?", re.DOTALL
 )
+_CURRENCIES = {
+    "dollar": re.compile(r"\s*(?:\$\s*\\\$\s*[\d.,]+\s*\$|\\?\$\s*[\d.,]+)\s*"),
+    "cent": re.compile(r"[\s$]*[\d.,]+[\s$]*¢[\s$.]*"),
+    "euro": re.compile(r"[\s$]*(?:€\s*[\d.,]+|[\d.,]+\s*€)[\s$.]*"),
+}
 _FUNCTION = re.compile(r"\\(?:sin|cos|tan|cot|sec|csc)(?![A-Za-z])")
 _SCALES = {
     "dozen": 12, "hundred": 100, "thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12,
 }  # fmt: skip
 _SCALE = re.compile(rf"^\W*(?:text\b\W*)?({'|'.join(_SCALES)})s?\b")
 _DEGREES = Size(Fraction(1), (("degree", 1),))
+
+
+def currency(text: str) -> str:
+    """The unit that a sign beside a number stands for, as in "$5" and "50¢"; "" for other texts than these."""
+    return next((unit for unit, amount in _CURRENCIES.items() if amount.fullmatch(text)), "")
 
 
 def split_unit(text: str) -> tuple[str, str]:

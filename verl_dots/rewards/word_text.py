@@ -21,8 +21,8 @@ def has_words(text: str) -> bool:
 
 
 def without_option(text: str) -> str:
-    """The letter alone of "Option A"."""
-    return _OPTION.sub("", text)
+    """The letter alone of "Option A" and "A)"."""
+    return re.sub(r"^([A-J])\)$", r"\1", _OPTION.sub("", text))
 
 
 def split_choice(text: str) -> tuple[str, str]:
@@ -35,6 +35,7 @@ def words(text: str) -> Words:
     """A text without its case, spaces, punctuation and leading article."""
     plain = re.sub(r"\\text|\\degree", " ", text).lower()
     plain = re.sub(r"^\W*(?:(?:the|a|an|option|choice)\s+)+", "", plain)
+    plain = plain if re.search("[a-z]", plain) else re.sub(r"(?<=\d)\s+(?=\d)", "_", plain)  # 3 4 is not 34
     return Words(re.sub(r"[\s{}\\.,;:!?\"'`*~]|(?<=\d)\.0+(?!\d)", "", plain).replace("(", "").replace(")", ""))
 
 
