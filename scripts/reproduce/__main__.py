@@ -70,7 +70,7 @@ def _matrix(options: argparse.Namespace) -> Matrix:
     matrix = read_matrix(options.matrix or MATRICES / f"{options.scale}.yaml")
     if options.quick:
         matrix = quickened(matrix)
-    return narrowed(matrix, options.methods, options.combinations, options.seeds, options.steps)
+    return narrowed(matrix, options.methods, options.combinations, options.seeds, options.steps, options.rounds)
 
 
 def _kinds(options: argparse.Namespace) -> list[str]:
@@ -114,6 +114,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     for name in ("methods", "combinations"):
         parser.add_argument(f"--{name}", nargs="+", default=[], metavar="NAME", help=f"some of the {name}")
     parser.add_argument("--seeds", nargs="+", type=int, default=[], metavar="N", help="other seeds")
+    parser.add_argument("--rounds", nargs="+", type=int, default=[], metavar="N", help="some rounds of timing runs")
     parser.add_argument("--steps", type=int, metavar="N", help="steps of every run, in place of the matrix's")
     parser.add_argument("--dry-run", action="store_true", help="print the commands, and nothing else")
     parser.add_argument("--keep-checkpoints", action="store_true", help="of finished runs, which are removed otherwise")

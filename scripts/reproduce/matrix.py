@@ -22,10 +22,19 @@ class MatrixError(Refusal):
 
 @dataclass(frozen=True)
 class Timing:
-    """Runs that count for the time of a step: `steps` of each, `rounds` times, with seeds 1 to `rounds`."""
+    """Runs that count for the time of a step: `steps` of each, in rounds 1 to `rounds`, or in `some` of them alone.
+
+    The number of a round is its seed.
+    """
 
     steps: int
     rounds: int
+    some: tuple[int, ...] = ()
+
+    @property
+    def numbers(self) -> Sequence[int]:
+        """Of the rounds."""
+        return self.some or range(1, self.rounds + 1)
 
 
 @dataclass(frozen=True)
@@ -144,8 +153,11 @@ def narrowed(
     combinations: Sequence[str] = (),
     seeds: Sequence[int] = (),
     steps: int | None = None,
+    rounds: Sequence[int] = (),
 ) -> Matrix:
     """The matrix with some of its methods and combinations, without a list with all; with other seeds and steps.
+
+    Of its rounds of timing runs some, or without a list all.
 
     Raises:
         MatrixError: a name is unknown.
@@ -160,7 +172,7 @@ def narrowed(
         methods={name: of for name, of in matrix.methods.items() if name in methods or not methods},
         combinations=chosen,
         seeds=tuple(seeds) or matrix.seeds,
-        time=matrix.time if steps is None else replace(matrix.time, steps=steps),
+        time=replace(matrix.time, steps=matrix.time.steps if steps is None else steps, some=tuple(rounds)),
     )
 
 

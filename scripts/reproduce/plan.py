@@ -72,9 +72,9 @@ def planned_runs(matrix: Matrix, kinds: Sequence[str], folder: Path) -> list[Pla
         if kind == ACCURACY_RUN:
             triples = [(c, m, s) for s in matrix.seeds for m in methods for c in matrix.combinations.values()]
         else:
-            rounds = range(1, matrix.time.rounds + 1)
             # Another method is first each time: none always follows the start, or the same one.
             places = list(enumerate(matrix.combinations.values()))
+            rounds = matrix.time.numbers
             triples = [(c, m, s) for s in rounds for place, c in places for m in _turned(methods, place + s - 1)]
         runs += [_planned(matrix, kind, *triple, folder) for triple in triples]
     return runs

@@ -115,6 +115,8 @@ def test_the_quick_matrix_is_a_part_with_fewer_steps_in_a_folder_of_its_own(read
 
 def test_a_matrix_is_narrowed_by_names_that_it_knows(read):
     assert words(narrowed(read(), ["mine"], ["one"], [5])) == ["one mine 5"]
+    second = narrowed(read(), combinations=["one"], rounds=[2])
+    assert words(second, TIMING_RUN) == ["one mine 2", "one grpo 2"]
     with pytest.raises(MatrixError, match="--methods: there is no 'mime'; did you mean mine?"):
         narrowed(read(), ["mime"])
 
