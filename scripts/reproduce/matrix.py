@@ -22,10 +22,7 @@ class MatrixError(Refusal):
 
 @dataclass(frozen=True)
 class Timing:
-    """Runs that count for the time of a step: `steps` of each, in rounds 1 to `rounds`, or in `some` of them alone.
-
-    The number of a round is its seed.
-    """
+    """Runs that count for the time of a step: `steps` of each, in rounds 1 to `rounds`, or in `some` of them alone."""
 
     steps: int
     rounds: int
@@ -33,7 +30,7 @@ class Timing:
 
     @property
     def numbers(self) -> Sequence[int]:
-        """Of the rounds."""
+        """Of the rounds, each the seed of its runs."""
         return self.some or range(1, self.rounds + 1)
 
 
@@ -155,9 +152,7 @@ def narrowed(
     steps: int | None = None,
     rounds: Sequence[int] = (),
 ) -> Matrix:
-    """The matrix with some of its methods and combinations, without a list with all; with other seeds and steps.
-
-    Of its rounds of timing runs some, or without a list all.
+    """The matrix with some methods, combinations and rounds, without a list with all; with other seeds and steps.
 
     Raises:
         MatrixError: a name is unknown.
