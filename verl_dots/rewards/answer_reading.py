@@ -107,7 +107,8 @@ def _read_part(text: str) -> Answer:
 
 def _read_member(text: str) -> Answer:
     text = _POINT.sub("=", text)
-    if _SIGN.search(text) and not (text.startswith("\\{") and first_end(text) == len(text)):
+    parted = len(split(text, _CUP)) > 1 or len(split(text, _WITHOUT)) > 1
+    if _SIGN.search(text) and not parted and not (text.startswith("\\{") and first_end(text) == len(text)):
         return _both_signs(text)
     for reader in (_read_relation, _read_union, _read_difference, _read_matrix, _read_brackets):
         if (answer := reader(text)) is not None:

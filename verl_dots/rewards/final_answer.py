@@ -9,6 +9,7 @@ import re
 
 from verl_dots.rewards.plain_formula import last_formula
 
+_FORMULA_END = re.compile(r"(?<![\\{])\$|\\\]|\\\)")  # a dollar just behind the brace begins one
 _BOX = re.compile(r"\\(?:boxed|fbox)\s*\{")
 # A box without braces holds a number, a fraction or a choice's letter.
 _BARE_BOX = re.compile(
@@ -121,9 +122,11 @@ def _boxes(text: str) -> list[tuple[int, int, str]]:
 
 
 def _open_box(text: str) -> int | None:
-    """Where the first box that is never closed starts, or None."""
-    opened = [match.start() for match in _BOX.finditer(text) if _closing_brace(text, match.end()) is None]
-    return opened[0] if opened else None
+    """Where the last box starts that the end of the text cuts off, or None: behind a malformed one the formula ends."""
+    opened = [match for match in _BOX.finditer(text) if _closing_brace(text, match.end()) is None]
+    if not opened or _FORMULA_END.search(text, opened[-1].end()):
+        return None
+    return opened[-1].start()
 
 
 def _closing_brace(text: str, start: int) -> int | None:

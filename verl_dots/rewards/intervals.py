@@ -64,6 +64,7 @@ def _of_list(answer: Collection, meant: bool) -> list[Piece] | None:
     """Bounds of one variable hold at once, or each by itself where "or" is between them or they exclude each other."""
     parts: list[list[Piece]] = []
     excluding = False
+    bounded = any(isinstance(member, Relation) for member in answer.members)
     for member in answer.members:
         if isinstance(member, Collection):
             return None  # a list of points, or of intervals
@@ -71,7 +72,8 @@ def _of_list(answer: Collection, meant: bool) -> list[Piece] | None:
             parts.append(without_point(member))  # x != 1, 2
             continue
         excluding = isinstance(member, Relation) and member.signs == ("!=",)
-        if (pieces := as_pieces(member)) is None:
+        pieces = _point(member) if bounded else None
+        if pieces is None and (pieces := as_pieces(member)) is None:
             return None
         parts.append(pieces)
     if not parts:
@@ -85,6 +87,13 @@ def _of_list(answer: Collection, meant: bool) -> list[Piece] | None:
     if not shared and shared is not None and answer.brackets == "and" and not meant:
         return None
     return shared or every
+
+
+def _point(member: Answer) -> list[Piece] | None:
+    """`x = 0` beside bounds."""
+    if not (isinstance(member, Named) and isinstance(member.answer, Value)) or _has_variables(member.answer):
+        return None
+    return [Piece(member.answer, member.answer, (False, False), member.name)]
 
 
 def _pair(answer: Collection) -> Piece:

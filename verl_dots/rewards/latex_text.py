@@ -37,7 +37,7 @@ _NOISE = (
     (re.compile(r"\\m?(?:left|right)\s*(?=[\[\](){}|\\])"), ""),
     (re.compile(r"\\(?:hspace|vspace|phantom|hphantom|vphantom|label|tag|color|textcolor)\*?\s*\{[^{}]*\}"), " "),
     (re.compile(r"\\!"), ""),
-    (re.compile(r"(?<=\d)\s*\\q?quad\s*(?=[-+]?\d|[A-Za-z]\s*=)"), ", "),
+    (re.compile(r"(?:(?<=\d)|(?<=\d\}))\s*\\q?quad\s*(?=[-+]?(?:\d|\\[dt]?frac|\\sqrt)|[A-Za-z]\s*=)"), ", "),
     (re.compile(r"(?<!\\)\\(?:[,;: ]|(?:q?quad|en(?:space|skip)|(?:thin|med|thick)space)(?![A-Za-z]))"), " "),
     (re.compile(r"(?<!\\)~(?!=)"), " "),
 )  # fmt: skip

@@ -19,7 +19,7 @@ _SIGNS = {
     ":=": "=",
     "\\in": "in",
     "\\approx": "~",
-    "\\equiv": "=",
+    "\\equiv": "~",
     "\\to": "=",
     "=<": "<=",
 }
@@ -35,9 +35,9 @@ _CALL = re.compile(
     r"(?:'+|\^\s*\{\s*(?:-1|\\prime|'|\([a-z\d]\))\s*\}|\^\s*\\prime)?"
     rf"\s*\(\s*{_ARGUMENT}(?:\s*[,;]\s*{_ARGUMENT})*\s*\)"
 )
-_CHANCE = re.compile(r"(?:P|\\Pr|\\text\{Pr?\})\s*\([^()]*(?:[<>=]|\\(?:ge|le|ne)(?![a-z]))[^()]*\)")
+_CHANCE = re.compile(r"(?:P|\\mathbb\{?P\}?|\\Pr|\\text\{Pr?\})\s*\([^()]*(?:[<>=]|\\(?:ge|le|ne)(?![a-z]))[^()]*\)")
 _MATRICES = re.compile(r"(?:[A-Z]\s*(?:\^\s*(?:\{\s*(?:-?\d+|T|\\top)\s*\}|T|\\top)\s*)?)+")
-_RATIO_NAME = re.compile(r"\\frac\{([^{}]+)\}\{([^{}]+)\}|([^/]+)/([^/]+)")
+_RATIO_NAME = re.compile(r"\\frac\{([^{}]+)\}\{([^{}]+)\}|([^/]+)/([^/]+)|([^:]+):([^:]+)")
 
 
 def split_signs(text: str) -> tuple[list[str], list[str]]:

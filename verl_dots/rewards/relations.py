@@ -9,6 +9,8 @@ from verl_dots.rewards.answers import Answer, Either, Named, Relation, Value
 from verl_dots.rewards.expression_tree import Node
 
 _ROUGHLY = 0.01
+_LETTERS = (("constant", "e"), ("constant", "i"))
+_OF_ANGLES = ("sin", "cos", "tan", "arcsin", "arccos", "arctan")
 
 
 def as_relation(named: Answer) -> Relation | None:
@@ -26,12 +28,23 @@ def is_calculation(relation: Relation) -> bool:
 
 
 def is_false(calculation: Relation) -> bool:
-    """Whether sides of a calculation without units are more than 1 % apart, as in 7 = 6."""
-    first, *rest = calculation.sides
-    if any(side.unit for side in calculation.sides):
+    """Whether the last two sides of a calculation without units are more than 1 % and a rounding apart, as in 7 = 6.
+
+    e and i may name a value, and sin 30 may be of degrees: such a calculation is none to judge.
+    """
+    *_, left, right = calculation.sides
+    first = calculation.sides[0].node
+    if any(side.unit or _turns(side.node) for side in calculation.sides) or (first.kind, first.value) in _LETTERS:
         return False
-    pairs = [values.pairs(first.node, side.node) for side in rest]
-    return any(found is not None and not values.close(*found[0], _ROUGHLY) for found in pairs)
+    found = values.pairs(left.node, right.node)
+    if found is None or values.close(*found[0], _ROUGHLY):
+        return False
+    half = 0.5 * 10.0 ** -(right.places or 0)
+    return not (right.node.kind == "number" and abs(complex(found[0][0]) - complex(found[0][1])) <= half)
+
+
+def _turns(node: Node) -> bool:
+    return node.kind == "function" and str(node.value) in _OF_ANGLES or any(map(_turns, node.parts))
 
 
 def asks_for(sides: Sequence[Answer]) -> bool:
@@ -44,7 +57,7 @@ def asks_for(sides: Sequence[Answer]) -> bool:
 
 def _only_letters(node: Node, powers: bool = False) -> bool:
     """Whether a tree combines letters and values of functions; in sums of several letters also powers: a^2 + b^2."""
-    if node.kind in ("number", "constant", "negative"):
+    if node.kind in ("number", "constant", "negative", "factorial", "double factorial"):
         return False
     if node.kind == "apply" and not values.variables(node.parts[0]):
         return True
@@ -54,6 +67,8 @@ def _only_letters(node: Node, powers: bool = False) -> bool:
     if node.kind == "add":
         powers = len(values.variables(node)) > 1
         parts = tuple(part.parts[0] if part.kind == "negative" else part for part in parts)
+        if powers:  # e and i are letters among others
+            parts = tuple(part for part in parts if (part.kind, part.value) not in _LETTERS)
     return all(_only_letters(part, powers) for part in parts)
 
 
