@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # The paper's difficulty predictor, predictors/dots, for the other recipes of this folder.
 #   bash recipes/dots/predictor.sh [TRAIN ...] [OVERRIDE ...]      on data/TRAIN.parquet, by default deepscaler
-# Success rates of seven models that are not trained here (the paper names the families, not each size), then attention
-# over frozen embeddings; a batch and its references are of one of them. It has the code's two adapters and the text's
-# calibration. 7 x 10,240 x 8 responses, then minutes. The
-# same command resumes what was interrupted. Overrides are of the labelling. The paper: rho 0.70 to 0.78 on its runs.
+# Success rates of seven models that are not trained here (the paper names the families, not each size), then
+# attention over frozen embeddings; a batch and its references are of one of them. It has the code's two adapters and
+# the text's calibration. 7 x 10,240 x 8 responses, then minutes. The same command resumes what was interrupted.
+# Overrides are of the labelling. The paper: rho 0.70 to 0.78 on its runs.
 #   LABELLERS  ROLLOUTS=8  DATA=data  LABELS=labels  PREDICTOR=predictors/dots  GPUS=8  DRY_RUN=
 set -euo pipefail
 cd "$(dirname "$0")/../.."

@@ -80,12 +80,13 @@ def _add_training(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--shared-adapter",
         action="store_true",
-        help="one projection for queries and references, as in the paper's text (default: two, as in its code)",
+        help="one projection, as in the paper's text (default: two)",
     )
     parser.add_argument(
         "--calibration",
         choices=CALIBRATIONS,
-        help="of predictions by the references' labels: as in the paper's text (group) or code (default: the preset's)",
+        metavar="WAY",
+        help=f"{', '.join(CALIBRATIONS)} (default: the preset's own)",
     )
     parser.add_argument(
         "--seeds", nargs="+", type=int, default=[1], metavar="SEED", help="a predictor is trained for each (default: 1)"
