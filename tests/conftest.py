@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING
 import huggingface_hub
 import omegaconf.base
 import pytest
+from hydra._internal.config_repository import ConfigRepository
 
+from tests.config_files import read_once
 from verl_dots.engines.environment import prepare_environment
 from verl_dots.guard import adopt_orphans
 
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 
 # Thousands of configs hold the same interpolations. To parse them each time is half of what a check of a config takes.
 omegaconf.base.parse = cache(omegaconf.base.parse)
+ConfigRepository.load_config = read_once(ConfigRepository.load_config)
 
 MOST_SECONDS = 7200  # of a test with training runs and of the fixtures that it shares with others
 

@@ -31,7 +31,7 @@ from verl_dots.evidence.over_seeds import interval
 from verl_dots.evidence.records import ACCURACY_RUN, Evidence
 
 SECTION, STEM = "results", "accuracy"
-ABLATIONS = ("grpo_few", "dots_rr_levels")
+ABLATIONS = ("grpo_few", "dots_rr_levels")  # those on some combinations alone have no mean
 SAME_AS_GRPO = "dash"  # its updates are GRPO's: it is named with it, as long as the runs agree
 SHOWN = (
     "method", "final accuracy (%)", "above GRPO (points)", "above GRPO at equal tokens (points)",

@@ -48,12 +48,22 @@ class Evaluating:
 
 @dataclass(frozen=True)
 class Method:
-    """A recipe of recipes/cpu, and the overrides that make it this method; `timed` are of its timing runs alone."""
+    """A recipe of recipes/cpu, and the overrides that make it this method.
+
+    Attributes:
+        timed: overrides of its timing runs alone.
+        only: combinations on which it is run, for a table of a paper; all where empty.
+    """
 
     name: str
     recipe: str
     overrides: tuple[str, ...] = ()
     timed: tuple[str, ...] = ()
+    only: tuple[str, ...] = ()
+
+    def runs_on(self, combination: str) -> bool:
+        """Whether it is run on a combination."""
+        return not self.only or combination in self.only
 
 
 @dataclass(frozen=True)
@@ -132,6 +142,8 @@ def read_matrix(path: Path) -> Matrix:
         name: _combination(f"{path}: combinations.{name}", name, given, methods)
         for name, given in found["combinations"].items()
     }
+    for name, method in methods.items():
+        require_known(f"{path}: methods.{name}.only", method.only, combinations)
     inputs = {
         name: Input(name, **_texts(f"{inputs_file}: {name}", given, Input, {"path"}))
         for name, given in _load(inputs_file).items()

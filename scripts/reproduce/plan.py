@@ -76,7 +76,7 @@ def planned_runs(matrix: Matrix, kinds: Sequence[str], folder: Path) -> list[Pla
             places = list(enumerate(matrix.combinations.values()))
             rounds = matrix.time.numbers
             triples = [(c, m, s) for s in rounds for place, c in places for m in _turned(methods, place + s - 1)]
-        runs += [_planned(matrix, kind, *triple, folder) for triple in triples]
+        runs += [_planned(matrix, kind, c, m, seed, folder) for c, m, seed in triples if m.runs_on(c.name)]
     return runs
 
 

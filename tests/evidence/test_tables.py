@@ -207,11 +207,16 @@ def test_not_reached_not_measured_and_not_recorded_are_told_apart():
 def test_overview_has_a_mean_of_combinations_where_the_summary_has_one():
     known = ours({("b", "dots"): {}, ("a", "grpo"): {}, ("a", "e3"): {}})
     summary = made.summary(
-        {("a", "grpo"): {}, ("mean of combinations", "dots"): {"final_accuracy": (0.5, 0.4, 0.6, 3, 3)}}
+        {
+            ("a", "grpo"): {},
+            ("mean of combinations", "dots"): {"final_accuracy": (0.5, 0.4, 0.6, 3, 3)},
+            ("mean of combinations", "e3"): {"final_accuracy": (NAN, NAN, NAN, 3, 3)},  # b has none
+        }
     )
     table = overview(Ours(known.evidence, Measured(known.by_seed, summary)), {"a": Combination("first")})
     assert [section.heading for section in table.sections] == ["first", "b", "mean of combinations"]
     assert [cells[0] for cells in table.sections[0].rows] == ["GRPO", "E3"]
+    assert [row[0] for row in table.sections[2].rows] == ["DOTS"]
     assert table.sections[2].rows[0][2] == Figure(50.0, 40.0, 60.0, seeds=3)
     apart = {"a": Combination("first", apart=True)}
     table = overview(Ours(known.evidence, Measured(known.by_seed, summary)), apart)

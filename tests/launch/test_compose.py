@@ -2,6 +2,7 @@
 
 import pytest
 import yaml
+from hydra._internal.config_repository import ConfigRepository
 from omegaconf import OmegaConf
 
 from tests.refusals import refused
@@ -9,9 +10,12 @@ from verl_dots.launch.compose import compose
 
 
 def test_what_libyaml_reads_is_what_python_reads(monkeypatch):
+    again = compose(["device=cpu", "dots.preset=all"])
+    # conftest.py keeps what was read before.
+    monkeypatch.setattr(ConfigRepository, "load_config", ConfigRepository.load_config.__wrapped__)
     by_c, safe = compose(["device=cpu", "dots.preset=all"]), yaml.SafeLoader
     monkeypatch.delattr(yaml, "CSafeLoader")
-    assert compose(["device=cpu", "dots.preset=all"]) == by_c
+    assert compose(["device=cpu", "dots.preset=all"]) == by_c == again
     assert yaml.SafeLoader is safe
 
 

@@ -185,6 +185,7 @@ def test_a_run_ends_with_the_cause_and_the_steps_before_are_saved(monkeypatch, t
 
     trainer.failures, trainer.global_steps, trainer.run = FailureCount(0.01, 8), 3, tmp_path
     trainer.pipeline, trainer.save = SimpleNamespace(store=None), save
+    trainer._whole, trainer._under_way = 2, True  # the third step has begun
     ended = trainer._ended(error)
     if told is None:
         assert ended is None and saved == []

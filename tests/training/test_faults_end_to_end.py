@@ -79,6 +79,31 @@ def test_a_reward_that_ends_its_process_ends_the_run_which_is_saved(inputs, tmp_
     assert "failed: RolloutFailure" in output and "ActorDied" in output
 
 
+KILLS = """
+import signal
+import psutil
+answered = []
+
+def compute_score(data_source, solution_str, ground_truth, extra_info=None, **kwargs):
+    answered.append(1)
+    if len(answered) == 65:  # the first of the validation after two steps of 32
+        for process in psutil.Process().parent().children():
+            if "EngineServer" in " ".join(process.cmdline()):
+                process.send_signal(signal.SIGKILL)
+    return float(len(answered) % 2)
+"""
+
+
+def test_an_engine_that_dies_in_a_validation_ends_the_run_with_its_step_saved(inputs, tmp_path):
+    (tmp_path / "reward.py").write_text(KILLS)
+    more = {"reward__custom_reward_function__path": tmp_path / "reward.py", "reward__num_workers": 1}
+    run = Disturbed(inputs, tmp_path / "run", trainer__test_freq=2, **more)
+    run.wait_for_row(1)
+    status, output = run.end()
+    assert status == 1 and run.saved() == 2, output
+    assert "the same command resumes from step 2" in output and "ActorDied" in output
+
+
 @pytest.fixture(autouse=True)
 def nothing_is_left():
     yield

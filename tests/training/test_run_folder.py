@@ -1,5 +1,6 @@
 import json
 import math
+import os
 
 import numpy as np
 import pytest
@@ -32,6 +33,19 @@ def test_rows_carry_totals_and_numbers_only(tmp_path):
     assert (two["train_seconds"], two["generated_tokens"], two["t"]) == (5.0, 15, 1.5)
     assert [row["generated_rollouts"] for row in (zero, one, two)] == [0, 4, 7]
     assert two["wall_seconds"] >= one["wall_seconds"] >= zero["wall_seconds"] >= 0
+
+
+def test_rows_are_on_the_disk_before_a_checkpoint_is(tmp_path, monkeypatch):
+    """The machine may lose its power: a row that has no checkpoint behind it could not be made again."""
+    synced = []
+    monkeypatch.setattr("os.fsync", lambda place: synced.append(os.readlink(f"/proc/self/fd/{place}")))
+    folder = RunFolder(tmp_path, CONFIG, resumed_step=0)
+    folder.sync()  # without a row there is nothing
+    before = list(synced)
+    folder.log({"timing_s/step": 1.0}, step=1)
+    assert synced == before
+    folder.sync()
+    assert synced == [*before, str(tmp_path / "metrics.jsonl")]
 
 
 def log(folder, step, seconds, tokens):

@@ -33,7 +33,12 @@ LOOKS = {
     "dots_rr_levels": Look("DOTS + RR, levels known", "#332288", "--", "p"),
     "adarft": Look("AdaRFT", "#E69F00", "--", "<"),
     "adarft_rr": Look("AdaRFT + RR", "#7A4B00", "-.", ">"),
+    "adarft_filter": Look("filter by level", "#DDCC77", "-.", "h"),
+    "adarft_schedule": Look("fixed curriculum", "#CC6677", ":", "d"),
     "e3": Look("E3", "#009E73", ":", "X"),
+    "e3_entropy": Look("GRPO, 80 questions, entropy bonus", "#AA4499", "-", "+"),
+    "e3_temperature": Look("E3, temperature alone", "#44AA99", "--", "1"),
+    "e3_annealing": Look("E3, temperature annealed", "#117733", "-.", "2"),
     "dash": Look("DASH", "#999933", ":", "P"),
     "all": Look("all", "#D55E00", "-", "*"),
 }

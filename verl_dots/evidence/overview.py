@@ -43,7 +43,9 @@ def overview(ours: Ours, combinations: Combinations) -> Table:
         Section(title(name, combinations), _rows(ours, name, methods_run(ours.evidence, name))) for name in names
     ]
     summary = ours.summary
-    if len(overall := summary[summary.combination == OVERALL]):
+    # Of a method that lacks a combination there is no mean.
+    overall = summary[(summary.combination == OVERALL) & (summary.measure == "final_accuracy")].dropna(subset="mean")
+    if len(overall):
         heading = mean_title(OVERALL, ours.evidence, combinations)
         sections.append(Section(heading, _rows(ours, OVERALL, in_order(sorted(set(overall.method))))))
     notes = (*NOTES, *scale_notes(ours.evidence, combinations, names))

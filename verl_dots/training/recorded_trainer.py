@@ -31,7 +31,10 @@ class RecordedTrainer(BridgeTrainer):
 
     Attributes:
         checkpoint: what the run resumes from.
+        saving_step: the last one that this start has saved, or tried to.
     """
+
+    saving_step: int | None = None
 
     def __init__(self, config: DictConfig, given: DictConfig):
         self.given = given
@@ -80,9 +83,11 @@ class RecordedTrainer(BridgeTrainer):
         raise NotImplementedError
 
     def save(self) -> None:
+        self.saving_step = self.global_steps
         save_whole(self.run, self.global_steps, self.config, saved_by(self.given), self._write_checkpoint, self.saved)
 
     def _write_checkpoint(self, folder: Path) -> None:
+        self.logger.logger["run_folder"].sync()
         self.save_stages(folder)
         if self._fingerprints is None:
             self._fingerprints = fingerprints(self.given)

@@ -20,7 +20,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from verl_dots.files import free_name, naming, parse_json, write_atomically
+from verl_dots.files import free_name, naming, parse_json, sync_file, write_atomically
 from verl_dots.training import origin
 from verl_dots.training.run_record import SECONDS, TOTALS, RunRecord
 
@@ -92,6 +92,11 @@ class RunFolder:
     def _append(self, row: dict[str, Any]) -> None:
         with naming(self.metrics_file), self.metrics_file.open("a") as file:
             file.write(json.dumps(row) + "\n")
+
+    def sync(self) -> None:
+        """Have the rows so far outlive the machine: a checkpoint of a later step is about to be the newest."""
+        if self.metrics_file.exists():
+            sync_file(self.metrics_file)
 
     def stop_requested(self) -> bool:
         """Whether the file `stop` is there. It is taken away: the run ends without being finished."""

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 from omegaconf import DictConfig
-from ray.exceptions import RayActorError, RayError
+from ray.exceptions import RayActorError
 from tensordict import TensorDict
 
 from verl_dots.bridge.agents.failures import Failure, RolloutFailure, cause_of, take_failures
@@ -20,8 +20,7 @@ from verl_dots.config import DotsConfig
 from verl_dots.methods.run import References
 from verl_dots.step import Step
 from verl_dots.training.failures import FailureCount
-from verl_dots.training.pipeline import Pipeline
-from verl_dots.training.recorded_trainer import RecordedTrainer
+from verl_dots.training.rescued_trainer import RescuedTrainer
 from verl_dots.training.run_record import Failed
 
 logger = logging.getLogger(__name__)
@@ -29,11 +28,10 @@ logger = logging.getLogger(__name__)
 REFERENCE_PARTITION = "reference"
 
 
-class TolerantTrainer(RecordedTrainer):
+class TolerantTrainer(RescuedTrainer):
     """Counts the rollouts that were asked for and those that came; see `failures` for how many may be missing."""
 
     dots: DotsConfig
-    pipeline: Pipeline
     questions: TrainQuestions | None
     now: Step  # at hand
     prompts: StepPrompts  # of it
@@ -80,10 +78,7 @@ class TolerantTrainer(RecordedTrainer):
         if not failures and not died and not isinstance(error, RolloutFailure):
             return None
         self.failures.add(self.global_steps, 0, failures)
-        try:
-            self._save_the_step_before()
-        except (RuntimeError, RayError, OSError) as unsaved:
-            logger.warning("the steps before could not be saved: %s", cause_of(unsaved))
+        self.save_the_step_before()
         what = str(error) if isinstance(error, RolloutFailure) else "no group is complete"
         cause = self.failures.first or (cause_of(error) if died else None)
         told = f". The first cause: {cause}" if cause else ""
@@ -144,6 +139,12 @@ class TolerantTrainer(RecordedTrainer):
                 self.global_steps, rollouts, groups, cause,
             )  # fmt: skip
 
+    def generated_tokens(self, rows: Rows) -> int:
+        return rows.own.real.tokens + self.now.other_tokens
+
+    def generated_rollouts(self, rows: Rows) -> int:
+        return rows.own.real.rollouts + self.now.other_rollouts
+
     def failed(self) -> Failed:
         return self.failures.until(self.global_steps)
 
@@ -151,22 +152,6 @@ class TolerantTrainer(RecordedTrainer):
         super().load()
         if self._record is not None:
             self.failures.resume(self._record.failed)
-
-    def _save_the_step_before(self) -> None:
-        """Save what the steps before this one have learnt, unless their checkpoint is there."""
-        if (self.pipeline.store and self.pipeline.store.keeps_ahead) or self.global_steps < 2:
-            return  # what the step has taken from its store, or put there, is half done; nothing has been learnt
-        self.global_steps -= 1
-        try:
-            if not (self.run / f"global_step_{self.global_steps}").exists():
-                with self.saving():
-                    self.give_up_step()
-                    self.save()
-        finally:
-            self.global_steps += 1
-
-    def give_up_step(self) -> None:
-        """A step has broken, and the steps before it are about to be saved."""
 
     def _failed_validation(self, failures: list[Failure]) -> RolloutFailure:
         return RolloutFailure(

@@ -87,6 +87,14 @@ class DotsTrainer(TolerantTrainer):
         metrics |= age_figures(rows.tags, step.number)
         methods.complete(step, rows)
 
+        with self.undisturbed():
+            self._train_on(rows, metrics)
+        metrics |= methods.metrics(step)
+        return rows.meta
+
+    def _train_on(self, rows: Rows, metrics: dict) -> None:
+        """Forward passes, advantages and updates."""
+        step, methods = self.now, self.pipeline
         with self.timed("old_log_prob"):
             methods.forward(step, rows, "old_log_probs", partial(self.forward, "old_log_probs"))
         if self.use_reference_policy:
@@ -111,9 +119,6 @@ class DotsTrainer(TolerantTrainer):
             with self.timed("update_actor"):
                 self.cut_if_unequal(rows, self.actor_updates)
                 self.update_actor(methods.reduce(step, rows), metrics)
-
-        metrics |= methods.metrics(step)
-        return rows.meta
 
     # --- its parts -------------------------------------------------------------------------------------------
 
@@ -237,12 +242,6 @@ class DotsTrainer(TolerantTrainer):
     def log_rollouts(self, rows: Rows, timing: dict, folder: str) -> None:
         """Each rollout is logged once, in the step that first trains on it; what pads the batch is none."""
         super().log_rollouts(rows.new.real, timing, folder)
-
-    def generated_tokens(self, rows: Rows) -> int:
-        return rows.own.real.tokens + self.now.other_tokens
-
-    def generated_rollouts(self, rows: Rows) -> int:
-        return rows.own.real.rollouts + self.now.other_rollouts
 
     def add_figures(self, rows: Rows, metrics: dict, timing: dict, step: int, epoch: int) -> None:
         super().add_figures(rows, metrics, timing, step, epoch)

@@ -14,7 +14,11 @@ import ray
 import transfer_queue
 
 from tests.launches import PATIENCE_SECONDS, ROOT
+from verl_dots.bridge.agents.failures import RolloutFailure
+from verl_dots.bridge.queue.looks import Looks
 from verl_dots.bridge.trainer import watch
+from verl_dots.bridge.trainer.patience import Patience
+from verl_dots.bridge.trainer.patient_trainer import PatientTrainer
 from verl_dots.bridge.trainer.watch import ProcessDied, Watch, queue_processes
 
 
@@ -81,6 +85,19 @@ def test_a_run_that_saves_what_it_has_learnt_is_left_alone_until_it_has(two):
             saved.append("all of it")
         time.sleep(60)
     assert saved == ["all of it"]
+
+
+@pytest.mark.parametrize("name", ["rollout server", "agent loop worker", "worker of the actor"])
+def test_who_waits_for_rollouts_is_told_that_they_have_failed_where_the_weights_are_safe(two, name):
+    actors, pid = two
+    trainer = object.__new__(PatientTrainer)
+    trainer.patience = Patience(PATIENCE_SECONDS, "have more")
+    trainer.looks = Looks(0.01, trainer.patience.news)
+    kind = ProcessDied if name == "worker of the actor" else RolloutFailure
+    told = pytest.raises(kind, match=f"^the {name} has died, which the run waits for: ")
+    with told, Watch({name: actors}, patience=0.2) as trainer.watch, trainer.collecting():
+        os.kill(pid, signal.SIGKILL)
+        time.sleep(60)
 
 
 def test_one_that_is_busy_is_not_dead_and_after_the_end_nobody_is_told(two):
@@ -155,7 +172,7 @@ def fails_and_closes():
 
 def is_told_of_a_death():
     seen = watch.Watch({}, patience=0.2)
-    seen._death = "the queue has died"
+    seen.death = watch.ProcessDied("queue", "it is gone")
     with seen:
         time.sleep(0.1)
         keeps_the_lock()

@@ -50,13 +50,17 @@ def many(*methods):
 
 def test_more_methods_than_a_panel_can_show_are_two_figures_with_the_baseline_in_both():
     found = drawn(*many(*LOOKS))
-    shown = [legend(found[name].figure) for name in ("accuracy", "accuracy_2", "accuracy_3")]
+    shown = [legend(found[name].figure) for name in ("accuracy", "accuracy_2", "accuracy_3", "accuracy_4")]
     assert shown == [
         ["GRPO", "DAPO", "DOTS + RR", "AdaRFT", "E3", "all"],
         ["GRPO", "GRPO, 80 questions", "MoPPS", "DOTS", "DOTS + RR, levels known", "AdaRFT + RR"],
+        [
+            "GRPO", "filter by level", "fixed curriculum", "GRPO, 80 questions, entropy bonus",
+            "E3, temperature alone", "E3, temperature annealed",
+        ],
         ["GRPO", "DASH"],
-    ]
-    assert found["accuracy_2"].text.endswith("part 2 of 3, by methods.")
+    ]  # fmt: skip
+    assert found["accuracy_2"].text.endswith("part 2 of 4, by methods.")
 
 
 def test_a_method_with_the_line_of_another_is_named_beside_it():

@@ -59,6 +59,17 @@ def test_timing_runs_come_in_rounds_with_the_methods_of_a_combination_side_by_si
     ]  # fmt: skip
 
 
+def test_a_method_of_some_combinations_is_run_on_these_alone(read):
+    methods = {"mine": {"recipe": "dots_rr", "only": ["two"]}, "grpo": {}}
+    matrix = read(methods=methods)
+    assert words(matrix)[:3] == ["one grpo 1", "two grpo 1", "two mine 1"] and "one mine 1" not in words(matrix)
+    assert words(matrix, TIMING_RUN)[:3] == ["one grpo 1", "two mine 1", "two grpo 1"]
+    assert "one mine 2" not in words(matrix, TIMING_RUN)
+    methods["mine"]["only"] = ["tow"]
+    with pytest.raises(MatrixError, match="methods.mine.only: there is no 'tow'; did you mean two?"):
+        read(methods=methods)
+
+
 def test_accuracy_runs_of_some_methods_are_evaluated_with_what_the_combination_says_of_data(read):
     asked = {"methods": ["mine"], "rollouts": 16, "overrides": ["data.max_prompt_length=8"]}
     one = COMBINATION | {"overrides": ["data.max_response_length=9", "b=2"]}

@@ -1,7 +1,7 @@
 """verl's V1 trainer, of whichever mode, whose waits end, by verl's public names alone."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import ray
@@ -55,14 +55,23 @@ class PatientTrainer(PPOTrainer):
         """verl's: train to the end, or until a process has died that it waits for."""
         self.looks.rest = getattr(agent_loop_manager, "rest", self.looks.rest)  # one of the user's has none
         watch, wait = Watch(processes_of(self, agent_loop_manager)), self.patience.waiting("the first step")
-        with ends_in_time(), watch as self.watch, wait:
+        with ends_in_time(), self.kept(), watch as self.watch, wait:
             super().fit(agent_loop_manager)
+
+    @contextmanager
+    def kept(self) -> Iterator[None]:
+        """The training. What an error that leaves it would lose can be saved here, with nobody watching any more."""
+        yield
+
+    def undisturbed(self) -> AbstractContextManager:
+        """A part that needs no rollouts, or makes up for them: the death of what generates ends the run behind it."""
+        return self.watch.held() if self.watch else nullcontext()
 
     @contextmanager
     def saving(self) -> Iterator[None]:
         """A checkpoint is written, for no longer than the run may wait, and no death that is known by now ends it."""
         what = f"the checkpoint of step {self.global_steps} to be written"
-        with self.watch.held() if self.watch else nullcontext(), self.patience.waiting(what):
+        with self.undisturbed(), self.patience.waiting(what):
             yield
 
     @contextmanager
@@ -70,7 +79,7 @@ class PatientTrainer(PPOTrainer):
         """For as long as rollouts are waited for, or agent loops that take them on.
 
         Raises:
-            RolloutFailure: there was no news of them for too long.
+            RolloutFailure: there was no news of them for too long, or a process has died that generates them.
         """
         self.looks.begin()
         try:
@@ -78,6 +87,10 @@ class PatientTrainer(PPOTrainer):
                 yield
         except WaitError as error:
             raise RolloutFailure(str(error)) from error
+        except KeyboardInterrupt as error:
+            if self.watch and (death := self.watch.death) and death.only_rolled_out:
+                raise RolloutFailure(str(death)) from error
+            raise
 
     @contextmanager
     def timed(self, name: str) -> Iterator[None]:

@@ -25,11 +25,26 @@ PATIENCE_SECONDS = 10.0  # in which whoever waits for a process may tell of its 
 CLOSING_SECONDS = 30.0  # in which the run may end in order, once it is told
 SIGNAL = signal.SIGUSR2  # to this process alone; Ray and verl use it for nothing
 STANDARD_ERROR = 2
+GENERATING = SERVER, AGENT_LOOP = "rollout server", "agent loop worker"
 QUEUE = CONTROLLER, STORAGE = "controller of the TransferQueue", "storage of the TransferQueue"
 
 
 class ProcessDied(RuntimeError):
-    """A process that a step needs has died; the message names it."""
+    """A process that a step needs has died; the message names it.
+
+    Args:
+        name: what it was for.
+        told: Ray's words.
+    """
+
+    def __init__(self, name: str, told: str):
+        super().__init__(f"the {name} has died, which the run waits for: {told}")
+        self.name = name
+
+    @property
+    def only_rolled_out(self) -> bool:
+        """Whether all that the run has learnt is in other processes."""
+        return self.name in GENERATING
 
 
 class Watch:
@@ -47,10 +62,9 @@ class Watch:
             actor.__ray_ready__.remote(): (name, actor) for name, handles in actors.items() for actor in handles
         }
         self._over = threading.Event()
-        self._death = ""
+        self.death: ProcessDied | None = None
         self._holds = 0
         self._told = False  # the main thread, of the death
-        self._queue_died = False
         self._thread = threading.Thread(target=self._watch, name="watch", daemon=True)
 
     def __enter__(self) -> Self:
@@ -63,8 +77,8 @@ class Watch:
         self._thread.join(CLOSING_SECONDS)
         faulthandler.cancel_dump_traceback_later()
         signal.signal(SIGNAL, self._before)
-        if kind is KeyboardInterrupt and self._death:
-            raise ProcessDied(self._death) from None
+        if kind is KeyboardInterrupt and self.death:
+            raise self.death from None
 
     @contextmanager
     def held(self) -> Iterator[None]:
@@ -79,11 +93,11 @@ class Watch:
             self._holds -= 1
 
     def _watch(self) -> None:
-        while not self._death:
+        while not self.death:
             if self._over.wait(EVERY_SECONDS):
                 return
             self._look()
-        logger.error("%s", self._death)
+        logger.error("%s", self.death)
         self._allow(self._patience + CLOSING_SECONDS)
         while not self._over.wait(self._patience):
             if self._holds:
@@ -106,9 +120,7 @@ class Watch:
             try:
                 ray.get(question, timeout=EVERY_SECONDS)  # the answer is there
             except ActorDiedError as error:
-                told = " ".join(str(error).split())
-                self._queue_died = name in QUEUE
-                self._death = f"the {name} has died, which the run waits for: {told}"
+                self.death = ProcessDied(name, " ".join(str(error).split()))
                 return
             except RayError as error:
                 logger.warning("the %s cannot be reached: %s", name, error)
@@ -117,7 +129,7 @@ class Watch:
     def _raise(self, number: int, frame: FrameType | None) -> None:
         if self._over.is_set() or self._told:
             return
-        if not self._holds or (self._queue_died and _asks_queue(frame)):
+        if not self._holds or (self.death and self.death.name in QUEUE and _asks_queue(frame)):
             self._told = True
             raise KeyboardInterrupt  # the only exception that Ray lets through while it waits
 
@@ -153,8 +165,8 @@ def processes_of(trainer: Any, agent_loop_manager: Any) -> dict[str, list[Any]]:
     if trainer.use_critic:
         found["worker of the critic"] = list(trainer.critic_wg.workers)
     replicas = trainer.llm_server_manager.get_replicas()
-    found["rollout server"] = [server for replica in replicas for server in replica.servers]
-    found["agent loop worker"] = list(agent_loop_manager.agent_loop_workers)
+    found[SERVER] = [server for replica in replicas for server in replica.servers]
+    found[AGENT_LOOP] = list(agent_loop_manager.agent_loop_workers)
     return found | queue_processes()
 
 

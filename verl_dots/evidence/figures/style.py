@@ -20,7 +20,7 @@ LEGEND_CHARACTERS = drawing.PRINT_CHARACTERS
 STYLE = drawing.PRINT_STYLE | {"svg.hashsalt": "verl_dots"}  # names of an SVG's parts, otherwise random
 DOTS_PER_INCH = 200
 # Methods that have no look of their own: no marker of `LOOKS`, so that none is taken for one of these.
-_OTHER_MARKERS = ("h", "d", "8", "+", "1", "2", "|")
+_OTHER_MARKERS = ("8", "3", "4", "|", "_", "H", "$a$")
 _OTHER_COLOURS = ("#7f7f7f", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00")
 _OTHER_DASHES = (":", "--", "-.", "-")
 
