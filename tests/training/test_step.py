@@ -295,6 +295,23 @@ def test_a_round_of_which_no_rollout_comes_counts_as_failed_and_the_next_one_is_
     assert one.failures.failed == metrics["training/failed_rollouts"] >= waits[1] * N
 
 
+def test_a_round_that_was_waited_for_too_long_ends_the_step(make):
+    """What stands still, or has died, is no rollout that failed: the next round would be waited for as long."""
+    one, waits = make({"refill": REFILL, "budget": BUDGET}), []
+    wait = one.wait_for_rollouts
+
+    def stands_still(groups, metrics):
+        waits.append(groups)
+        if len(waits) == 2:
+            raise RolloutFailure("waited 9 s for rollouts")
+        return wait(groups, metrics)
+
+    one.wait_for_rollouts = stands_still
+    with pytest.raises(RolloutFailure, match="^waited 9 s for rollouts$"):
+        one.step_once()
+    assert len(waits) == 2 and not one.trained
+
+
 def test_where_every_group_fails_nothing_more_is_rolled_out(make, monkeypatch):
     monkeypatch.setattr("tests.training.test_step.FAILING", set(range(QUESTIONS)))
     one = make({"refill": REFILL, "budget": BUDGET})

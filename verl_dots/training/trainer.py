@@ -164,6 +164,8 @@ class DotsTrainer(TolerantTrainer):
             self.expect(whole)
         try:
             rows = self.wait_for(uids, step.metrics)
+        except RolloutFailure:  # nothing comes any more
+            raise
         except RuntimeError:  # verl's, where not one rollout has come: the prompts are still in the queue
             Rows.of(uids, [{} for _ in uids]).clear()
             rows = Rows.of([], [])
