@@ -87,10 +87,16 @@ def test_a_run_that_saves_what_it_has_learnt_is_left_alone_until_it_has(two):
     assert saved == ["all of it"]
 
 
+class Waiting(PatientTrainer):
+    """One of a mode that does nothing around its waits."""
+
+    on_sample_end = on_step_end = None
+
+
 @pytest.mark.parametrize("name", ["rollout server", "agent loop worker", "worker of the actor"])
 def test_who_waits_for_rollouts_is_told_that_they_have_failed_where_the_weights_are_safe(two, name):
     actors, pid = two
-    trainer = object.__new__(PatientTrainer)
+    trainer = object.__new__(Waiting)
     trainer.patience = Patience(PATIENCE_SECONDS, "have more")
     trainer.looks = Looks(0.01, trainer.patience.news)
     kind = ProcessDied if name == "worker of the actor" else RolloutFailure
