@@ -90,6 +90,27 @@ def orphans_left_again():
 
 
 @pytest.fixture
+def ray_elsewhere(tmp_path, monkeypatch):
+    """Folders of a Ray that runs already, whose address RAY_ADDRESS is, and of this process: two different ones."""
+    import ray
+    from ray.cluster_utils import Cluster
+
+    folders = tmp_path / "ray", tmp_path / "command"
+    for folder in folders:
+        folder.mkdir()
+    monkeypatch.chdir(folders[0])
+    options = {"num_cpus": 2, "include_dashboard": False, "object_store_memory": 100_000_000}
+    cluster = Cluster(initialize_head=True, head_node_args=options)
+    try:
+        monkeypatch.chdir(folders[1])
+        monkeypatch.setenv("RAY_ADDRESS", cluster.address)
+        yield folders
+    finally:
+        ray.shutdown()
+        cluster.shutdown()
+
+
+@pytest.fixture
 def own_environment(monkeypatch):
     """The environment without variables for verl, restored after commands that set them."""
     for name in ("VERL_USE_EXTERNAL_MODULES", "VERL_PLATFORM", "VERL_ENGINE_DEVICE"):

@@ -6,10 +6,12 @@ import pytest
 import ray
 import torch
 import transfer_queue
+from transfer_queue.storage.simple_storage import StorageUnitData
 
 from tests.methods.memory import MemoryQueue
 from verl_dots.bridge.queue import rows as bridge
 from verl_dots.bridge.queue.rows import Rows, announce, put_rows
+from verl_dots.launch.compose import compose
 from verl_dots.step import Origin
 
 
@@ -82,3 +84,16 @@ def test_the_queue_in_memory_shows_what_the_real_one_shows(real_queue, monkeypat
         monkeypatch.setattr(bridge, "tq", queue)
         found.append(all_calls())
     assert [pair for pair in zip(*found, strict=True) if pair[0] != pair[1]] == []
+
+
+@pytest.mark.usefixtures("cpu_environment")
+@pytest.mark.parametrize("device", [["device=cpu"], []])
+def test_a_validation_of_more_rows_than_verls_limit_finds_room(device):
+    """3,200 questions x 32 responses, which is one batch by default. A row without room is a wrong answer."""
+    rows = list(range(3200 * 32))
+    limits = [compose(device).transfer_queue.backend.SimpleStorage.total_storage_size, 100_000]
+    ours, verls = (StorageUnitData(limit) for limit in limits)
+    ours.put_data({"uid": rows}, rows)
+    assert ours.active_key_count == 102_400
+    with pytest.raises(ValueError, match="Storage capacity exceeded"):
+        verls.put_data({"uid": rows}, rows)

@@ -14,9 +14,8 @@ import json, os, pathlib, sys, time
 from verl_dots.console.run import RunConsole
 
 folder, how = pathlib.Path(sys.argv[1]) / "run", sys.argv[2]
-console = RunConsole(
-    folder, ["starts"], lines="full" not in how, validates_first=True, resumes=True, said="said before" + chr(10)
-)
+shown, said = {"lines": "full" not in how, "resumes": "anew" not in how}, "said before" + chr(10)
+console = RunConsole(folder, ["starts"], validates_first=True, said=said, **shown)
 with console:
     print("noise of Python")
     os.system("echo noise of a child; echo noise of its errors >&2")
@@ -28,7 +27,8 @@ with console:
     (folder / "run.json").write_text(json.dumps({"finished": None}))
     for step in (0, 1, 2):
         if "stops" in how and step == 2:
-            (folder / "latest_checkpointed_iteration.txt").write_text("1")
+            if "unsaved" not in how:
+                (folder / "latest_checkpointed_iteration.txt").write_text("1")
             break
         if "fails" in how and step == 2:
             raise RuntimeError("the trainer has lost " + how)
@@ -102,6 +102,21 @@ def test_a_run_that_was_asked_to_stop_says_how_it_goes_on_and_then_shows_what_is
     assert log.count("=== ") == 2
     assert len([line for line in lines if line.startswith("step ")]) == 3
     assert "  2 times: OSError: rollout 1 is lost" in lines  # not 4: the first start had its own
+
+
+@pytest.mark.parametrize(
+    ("how", "told"),
+    [
+        ("stops unsaved", "nothing was saved yet: the same command starts from the beginning"),
+        ("stops anew unsaved", "nothing was saved yet: the same command begins where this one did"),
+        ("stops anew", "to resume from step 1 in {run} leave out trainer.resume_mode and trainer.resume_from_path; the "
+         "same command begins where this one did"),
+    ],
+)  # fmt: skip
+def test_what_the_same_command_does_is_told_of_each_mode(tmp_path, how, told):
+    """With resume_mode=disable or resume_path it does not resume, whatever this run has saved."""
+    _, lines, _, _ = train(tmp_path, how)
+    assert lines[-2] == f"stopped after step 1 of 2, as asked; {told.format(run=tmp_path / 'run')}"
 
 
 def test_a_failure_shows_its_cause_and_the_log_its_traceback(tmp_path):

@@ -1,11 +1,14 @@
 """What is decided before any server starts. Generation itself: tests/difficulty/test_collect.py."""
 
+import os
+
 import pytest
+import ray
 
 from data_prep.byte_tokenizer import build_tokenizer
 from tests.refusals import changed, refused
 from verl_dots.generation.generation import Sampling, sampling_params
-from verl_dots.generation.standalone import chat_tokenizer, count_replicas, load_tokenizer, standalone_config
+from verl_dots.generation.standalone import chat_tokenizer, count_replicas, load_tokenizer, ray_of, standalone_config
 
 ROLLOUT = "actor_rollout_ref.rollout"
 
@@ -88,3 +91,9 @@ def test_a_prompt_is_tokenized_by_its_chat_template(on_cpu, tmp_path):
     tokenizer.chat_template = None
     with refused("actor_rollout_ref.model.custom_chat_template", "missing"):
         chat_tokenizer(tokenizer, on_cpu)
+
+
+def test_workers_of_a_ray_that_was_started_elsewhere_work_in_the_folder_of_the_command(on_cpu, ray_elsewhere):
+    sizes = [f"ray_kwargs.ray_init.{name}=null" for name in ("num_cpus", "num_gpus", "object_store_memory")]
+    with ray_of(changed(on_cpu, sizes), {}):
+        assert ray.get(ray.remote(lambda: os.getcwd()).remote(), timeout=120) == str(ray_elsewhere[1])

@@ -170,6 +170,7 @@ custom_reward_function.path,name=mine.py : renamed
 reward_model.reward_manager,enable=true : renamed
 sandbox_fusion.url=http://localhost : renamed
 transfer_queue.backend.SimpleStorage.num_data_storage_units=0|1025
+transfer_queue.backend.SimpleStorage.total_storage_size=0|100000|1000000|true : range
 ray_kwargs.ray_init.num_cpus=0
 +ray_kwargs.ray_init.runtime_env.env_vars=text -> ray_kwargs.ray_init.runtime_env.env_vars
 +ray_kwargs.ray_init.runtime_env.env_vars.HF_TOKEN=5|null -> ray_kwargs.ray_init.runtime_env.env_vars.HF_TOKEN

@@ -30,6 +30,9 @@ def refusal(*arguments: str, cwd: Path = ROOT, **variables: str) -> str:
     ([RECIPE, "trainer.default_local_dir=runs/x"], "name the run folder by RUN=FOLDER sbatch ..."),
     ([RECIPE, "dots.seed=2"], "set the seed by SEED=NUMBER sbatch ..., or several by sbatch --array=1-3 ..."),
     ([RECIPE, "trainer.nnodes=2"], "the nodes are the job's, sbatch --nodes=NUMBER"),
+    ([RECIPE, "++trainer.nnodes=2"], "'++trainer.nnodes=2': the nodes are the job's, sbatch --nodes=NUMBER"),
+    ([RECIPE, "trainer.resume_mode=disable"], "'trainer.resume_mode=disable': a job that is requeued would begin"),
+    ([RECIPE, "++trainer.resume_mode=resume_path"], "and to fork a run link its checkpoint into that one first: ln -s"),
     (["recipes/e3/1.5b.sh", "dops"], "METHOD is 'dops'; give one of grpo dapo entropy"),
     (["recipes/e3/1.5b.sh", "dops"], "recipes/e3/1.5b.sh does not take dops"),
 ])  # fmt: skip
@@ -39,6 +42,7 @@ def test_refused_with_what_to_do(arguments, message):
 
 @pytest.mark.parametrize("words, environment, folder", [
     ([RECIPE, "trainer.save_freq=5", "~trainer.logger"], {}, "runs/cpu/grpo-seed1"),
+    ([RECIPE, "trainer.resume_mode=auto"], {}, "runs/cpu/grpo-seed1"),
     ([RECIPE], {"SEED": "4"}, "runs/cpu/grpo-seed4"),
     ([RECIPE], {"METHOD": "ppo"}, "runs/cpu/grpo-seed1"),
     ([str(ROOT / RECIPE)], {}, "runs/cpu/grpo-seed1"),
@@ -69,6 +73,16 @@ def test_a_recipe_that_does_not_know_dry_run_is_not_asked(tmp_path, words, envir
     file.write_text(f"touch {tmp_path}/was_run\n")
     assert f"this trains in {folder}, as a job of SLURM" in refusal(str(file), *words, **environment)
     assert not (tmp_path / "was_run").exists()
+
+
+@pytest.mark.parametrize("line, refused", [
+    ("python -m verl_dots.main trainer.resume_mode=disable", True),
+    ("python -m verl_dots.main trainer.resume_mode=auto  # trainer.resume_mode=disable begins anew", False),
+])  # fmt: skip
+def test_a_recipe_of_ones_own_resumes_too(tmp_path, line, refused):
+    file = tmp_path / "own.sh"
+    file.write_text(f"{line}\n")
+    assert ("'trainer.resume_mode=disable': a job that is requeued" in refusal(str(file))) == refused
 
 
 def test_must_begin_in_the_root_of_the_checkout(tmp_path):

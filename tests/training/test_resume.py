@@ -327,6 +327,19 @@ def test_a_link_to_a_checkpoint_is_one_of_the_step_that_it_was_saved_at(saved):
         found_name(saved, **given)
 
 
+def test_a_link_to_a_checkpoint_that_is_gone_is_refused_where_it_is_the_newest(run):
+    """Else a run that was to begin at that step begins at another one, and nobody sees it."""
+    link = run / "global_step_6"
+    link.symlink_to("elsewhere/global_step_6")
+    with refused(str(link), "file", "elsewhere/global_step_6", str(run)):
+        found_name(run)
+    own_checkpoint(run, 4)
+    with refused(str(link), "file", "elsewhere/global_step_6"):
+        found_name(run)
+    own_checkpoint(run, 8)
+    assert found_name(run) == "global_step_8"
+
+
 @pytest.mark.parametrize(
     "name", ["global_step_04", "global_step_\u0664", "global_step_4/actor", "global_step_4/data.pt"]
 )

@@ -1,5 +1,6 @@
 """Several workers: two data-parallel ones train as one does, and a run is spread over two nodes of Ray."""
 
+import contextlib
 import os
 import sys
 from pathlib import Path
@@ -90,14 +91,15 @@ def test_two_workers_keep_the_groups_of_one(one_and_two):
 
 
 @pytest.fixture(scope="module")
-def two_nodes():
-    """The address of a Ray of two nodes, each with one logical device."""
+def two_nodes(tmp_path_factory):
+    """The address of a Ray of two nodes, each with one logical device, that was started in a folder of its own."""
     from ray.cluster_utils import Cluster
 
     cluster = Cluster()
     try:
-        for _ in range(2):
-            cluster.add_node(num_cpus=16, num_gpus=1, object_store_memory=500_000_000, include_dashboard=False)
+        with contextlib.chdir(tmp_path_factory.mktemp("ray")):
+            for _ in range(2):
+                cluster.add_node(num_cpus=16, num_gpus=1, object_store_memory=500_000_000, include_dashboard=False)
         cluster.wait_for_nodes(timeout=300)
         yield cluster.address
     finally:
@@ -106,9 +108,9 @@ def two_nodes():
 
 @pytest.mark.parametrize("recipe", ["grpo", "dots_rr"])
 def test_the_first_command_on_two_nodes(inputs, two_nodes, tmp_path, recipe):
-    """The recipes of scripts/quickstart.sh, a worker on each node, for three steps."""
-    variables = {
-        "DATA": inputs.data, "MODEL": inputs.model, "RUN": tmp_path / "run", "CACHE": tmp_path / "cache",
+    """The recipes of scripts/quickstart.sh, a worker on each node, for three steps; all paths are relative."""
+    paths = {"DATA": inputs.data, "MODEL": inputs.model, "RUN": tmp_path / "run", "CACHE": tmp_path / "cache"}
+    variables = {name: os.path.relpath(path, ROOT) for name, path in paths.items()} | {
         "STEPS": STEPS, "SEED": 1, "RAY_ADDRESS": two_nodes,
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
     }  # fmt: skip

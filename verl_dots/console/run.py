@@ -40,7 +40,7 @@ class RunConsole:
         start: the start screen.
         lines: see above.
         validates_first: whether a row of validation comes before training begins.
-        resumes: whether the same command, given again, takes up the run.
+        resumes: whether the same command, given again, takes up the run; else it begins where this run did.
         said: output from before, which belongs to the rest.
     """
 
@@ -111,12 +111,13 @@ class RunConsole:
     def how_to_resume(self) -> str:
         """What the same command does after the run has been ended."""
         tracker = self.folder / "latest_checkpointed_iteration.txt"
-        if not self.resumes:
-            return "the same command starts anew (trainer.resume_mode)"
+        again = "starts from the beginning" if self.resumes else "begins where this one did"
         if not tracker.exists():
-            return "nothing was saved yet: the same command starts from the beginning"
-        step = tracker.read_text(errors="replace").strip()
-        return f"the same command resumes from step {step} in {self.folder}"
+            return f"nothing was saved yet: the same command {again}"
+        place = f"from step {tracker.read_text(errors='replace').strip()} in {self.folder}"
+        if self.resumes:
+            return f"the same command resumes {place}"
+        return f"to resume {place} leave out trainer.resume_mode and trainer.resume_from_path; the same command {again}"
 
     def ending(self, error: BaseException | None) -> list[str]:
         """The last lines."""

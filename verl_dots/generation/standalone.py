@@ -7,9 +7,10 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from verl_dots.engines.environment import ray_address
+from verl_dots.engines.environment import joins_cluster, ray_address
 from verl_dots.engines.ray_start import with_patience
 from verl_dots.engines.warm_workers import warm_workers
+from verl_dots.engines.working_folder import ENTER, FOLDER, HOOK
 from verl_dots.settings import ConfigError
 
 # Servers that stand alone: the weights are the model's own, and nothing else needs the GPU's memory.
@@ -141,6 +142,8 @@ def _start_ray(config: DictConfig, environment: dict[str, str], how: dict[str, s
         os.environ.update(flags)
     given = OmegaConf.to_container(config.ray_kwargs.get("ray_init") or OmegaConf.create({}), resolve=True)
     runtime_env = get_ppo_ray_runtime_env(config) | (given.pop("runtime_env", None) or {}) | how
+    if joins_cluster(given.get("address"), os.environ):
+        runtime_env, environment = {HOOK: ENTER} | runtime_env, environment | {FOLDER: os.getcwd()}
     runtime_env["env_vars"] = {**environment, **(runtime_env.get("env_vars") or {})}
     given["address"] = ray_address(given.get("address"), os.environ)
     with_patience(lambda: ray.init(runtime_env=runtime_env, **given), ray.is_initialized)

@@ -2,14 +2,17 @@
 
 import logging
 import os
+from collections.abc import Mapping
+from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
 
 from verl_dots.config import DotsConfig
 from verl_dots.console.redirect import HeldBack
-from verl_dots.engines.environment import prepare_environment, ray_address
+from verl_dots.engines.environment import joins_cluster, prepare_environment, ray_address
 from verl_dots.engines.ray_start import with_patience
 from verl_dots.engines.warm_workers import WarmWorkers
+from verl_dots.engines.working_folder import ENTER, FOLDER, HOOK
 from verl_dots.launch import checks
 from verl_dots.launch.claim import claim_run
 from verl_dots.launch.combinations import check_by_verl, check_renamed, check_together
@@ -30,6 +33,7 @@ from verl_dots.training.run_folder import versions
 
 logger = logging.getLogger(__name__)
 ADDRESS = "ray_kwargs.ray_init.address"
+RUNTIME = "ray_kwargs.ray_init.runtime_env"
 
 
 def validate(config: DictConfig, data: bool = True, train: bool = True) -> DotsConfig:
@@ -118,15 +122,11 @@ def launch(config: DictConfig, checked: bool = False, warm: WarmWorkers | None =
         from verl_dots.training.task_runner import DotsTaskRunner, PlacedTaskRunner, secrets_unseen
 
         auto_set_device(config)
-    for name, value in environment.items():
-        key = f"{VARIABLES}.{name}"
-        if OmegaConf.select(config, key) is None:
-            OmegaConf.update(config, key, value, force_add=True)
+    prepare_workers(config, environment)
     if warm is not None:
-        OmegaConf.update(config, "ray_kwargs.ray_init.runtime_env.py_executable", warm.executable, force_add=True)
-    address = ray_address(OmegaConf.select(config, ADDRESS), os.environ)
-    OmegaConf.update(config, ADDRESS, address, force_add=True)
-    runner = PlacedTaskRunner(ray.remote(DotsTaskRunner), config.dots.patience_seconds)
+        OmegaConf.update(config, f"{RUNTIME}.py_executable", warm.executable, force_add=True)
+    folder = Path(config.trainer.default_local_dir)
+    runner = PlacedTaskRunner(ray.remote(DotsTaskRunner), config.dots.patience_seconds, folder)
     joined = ray.is_initialized()
     with run_console(config, said.text), secrets_unseen(config):
         try:
@@ -134,3 +134,18 @@ def launch(config: DictConfig, checked: bool = False, warm: WarmWorkers | None =
         finally:
             if not joined:
                 ray.shutdown()  # the last words of its workers belong to the log, too
+
+
+def prepare_workers(config: DictConfig, environment: Mapping[str, str]) -> None:
+    """Say in `ray_kwargs` which Ray the run has, and give its workers these variables and the command's folder.
+
+    What the user has set stays.
+    """
+    address = OmegaConf.select(config, ADDRESS)
+    given = {f"{VARIABLES}.{name}": value for name, value in environment.items()}
+    if joins_cluster(address, os.environ):
+        given |= {f"{VARIABLES}.{FOLDER}": os.getcwd(), f"{RUNTIME}.{HOOK}": ENTER}
+    for key, value in given.items():
+        if OmegaConf.select(config, key) is None:
+            OmegaConf.update(config, key, value, force_add=True)
+    OmegaConf.update(config, ADDRESS, ray_address(address, os.environ), force_add=True)

@@ -26,7 +26,7 @@ def run_console(config: DictConfig, said: str = "") -> RunConsole:
         lines,
         lines=dots.console == "lines",
         validates_first=bool(trainer.get("val_before_train", True)),
-        resumes=trainer.resume_mode != "disable",
+        resumes=trainer.resume_mode == "auto",
         said=said,
     )
 

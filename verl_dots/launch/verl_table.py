@@ -68,12 +68,12 @@ SHARDS: dict[str, Rule] = {
     "fsdp_size": whole(1, (-1,), "for all devices"),
     "ulysses_sequence_parallel_size": COUNT,
 }
+# TransferQueue's is one of rows: those that come to a full storage unit are lost, as failed rollouts are.
+NO_LIMIT = Rule("must be null: rows beyond a limit are lost, or counted as wrong", lambda value: value is None)
 CONTENTS = names_of("model", "optimizer", "extra", "hf_model")
 MODEL: dict[str, Rule] = {
     "path": NAME,
-    "tokenizer_path": optional(NAME),
-    "hf_config_path": optional(NAME),
-    "external_lib": optional(NAME),
+    **dict.fromkeys(("tokenizer_path", "hf_config_path", "external_lib"), optional(NAME)),
     "override_config": optional(GROUP),
     "lora_rank": NATURAL,
     "lora_alpha": above(0),
@@ -234,7 +234,7 @@ PARTS: dict[str, dict[str, Rule]] = {
         "max_off_policy_threshold": optional(COUNT),
         "max_off_policy_strategy": choice("drop", "wait"),
     },
-    "transfer_queue.backend.SimpleStorage": {"total_storage_size": COUNT, "num_data_storage_units": PROCESSES},
+    "transfer_queue.backend.SimpleStorage": {"total_storage_size": NO_LIMIT, "num_data_storage_units": PROCESSES},
     "transfer_queue": {"enable": FLAG},
     "transfer_queue.metrics": {"enabled": FLAG, "port": NATURAL},
     **{f"skip.{part}": {"enable": FLAG} for part in ("rollout", "rollout_tq", "async_rollout")},

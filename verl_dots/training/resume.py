@@ -52,6 +52,7 @@ def find_checkpoint(config: DictConfig) -> Path | None:
         found = _given(config)
     elif trainer.resume_mode == "auto":
         found = _newest(Path(trainer.default_local_dir), config)
+        _require_links(Path(trainer.default_local_dir), found)
     else:
         return None
     if found is not None:
@@ -160,6 +161,15 @@ def _newest(run: Path, config: DictConfig) -> Path | None:
     elif named != step_of(folder):
         logger.warning("%s: %s is the newest complete checkpoint, %s says %r", run, folder.name, TRACKER, named)
     return folder
+
+
+def _require_links(run: Path, found: Path | None) -> None:
+    """Refuse a link to a checkpoint that is not there: what begins at another step is not what it was made for."""
+    for link in run.glob("global_step_*"):
+        newer = (step_of(link) or 0) > (step_of(found) if found else 0)
+        if newer and link.is_symlink() and not link.exists():
+            words = f"is a link to {link.readlink()}, which is not there; mend it (a relative one begins in {run})"
+            raise ConfigError(f"{link} {words}, or remove it", key=str(link), reason="file")
 
 
 def _require_ranks(folder: Path, config: DictConfig) -> None:

@@ -105,7 +105,7 @@ class RunFolder:
         except FileNotFoundError:
             return False
         self._stopped = True
-        logger.warning("stop was requested: the run is saved after this step, and resumes when it is started again")
+        logger.warning("stop was requested: the run is saved after this step, and ends")
         return True
 
     def finish(self) -> None:

@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, Self
 
 import ray
@@ -13,6 +14,7 @@ from verl.trainer.main_ppo import TaskRunnerV1
 
 from verl_dots.bridge.trainer.patience import ADVICE, Patience, WaitError
 from verl_dots.secrets import hidden, secret_values, without
+from verl_dots.settings import ConfigError
 
 
 @contextmanager
@@ -57,20 +59,22 @@ class PlacedTaskRunner:
     Args:
         actor_class: such as `ray.remote(DotsTaskRunner)`.
         seconds: that Ray has to place and start it.
+        folder: of the run, as the settings name it.
     """
 
-    def __init__(self, actor_class: Any, seconds: float):
-        self._actor_class, self._seconds = actor_class, seconds
+    def __init__(self, actor_class: Any, seconds: float, folder: Path):
+        self._actor_class, self._seconds, self._folder = actor_class, seconds, folder
 
     def options(self, **given: Any) -> Self:
         """The same with Ray's options for an actor."""
-        return type(self)(self._actor_class.options(**given), self._seconds)
+        return type(self)(self._actor_class.options(**given), self._seconds, self._folder)
 
     def remote(self) -> Any:
         """The handle of a task runner that has started.
 
         Raises:
             WaitError: it has not, in that time; it will not start later.
+            ConfigError: the run folder is another one where it works.
         """
         runner = self._actor_class.remote()
         try:
@@ -82,4 +86,20 @@ class PlacedTaskRunner:
                 f"waited {self._seconds:g} s for Ray to start the task runner; {free:g} of {there:g} CPUs are free. "
                 f"`ray status` tells what has them: wait for its end, add a node, or {ADVICE}"
             ) from error
+        self._require_same_folder(runner)
         return runner
+
+    def _require_same_folder(self, runner: Any) -> None:
+        """The command's lock, its `stop` and its search for checkpoints are of no use in another folder."""
+        folder = self._folder
+        here = str(folder.absolute())
+        there = ray.get(runner.__ray_call__.remote(lambda _: str(folder.absolute())), timeout=self._seconds)
+        if here != there:
+            ray.kill(runner)
+            key = "trainer.default_local_dir"
+            raise ConfigError(
+                f"{key}={folder}: is {here} for this command and {there} for the trainer, which works in another "
+                "folder; give an absolute path that all machines see",
+                key=key,
+                reason="machine",
+            )
