@@ -21,7 +21,7 @@ setup(
     package_data={
         "verl_dots.conf": ["*.yaml", "*/*.yaml"],
         "verl_dots.evidence": ["papers.yaml"],
-        "verl_dots.doctor": ["models.yaml"],
+        "verl_dots.training": ["models.yaml"],
     },
     install_requires=[
         # torch is not named: the extras, the machine or scripts/install.sh choose its build (CPU or CUDA).

@@ -35,7 +35,7 @@ memory_limits() {  # bytes that are available here, and that each control group 
 jobs() {  # compilers at once
     local cores gigabytes
     cores=$(env -u OMP_NUM_THREADS nproc)
-    gigabytes=$(($(memory_limits | grep -E '^[0-9]+$' | sort -n | head -n 1) / 1024 ** 3))
+    gigabytes=$(($(memory_limits | grep -E '^[0-9]+$' | sort -n | head -n 1) / 10 ** 9))
     [ $((gigabytes / JOB_GB)) -ge "$cores" ] || cores=$((gigabytes / JOB_GB))
     [ "$cores" -ge 1 ] || { cores=1; echo "  $gigabytes GB of memory may be too little: one compiler takes $JOB_GB" >&2; }
     echo "$cores"

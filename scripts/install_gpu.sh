@@ -10,10 +10,11 @@ cd "$(dirname "$0")/.."
 LEAST_DRIVER=580  # of CUDA 13
 
 check_driver() {
-    local version
+    local version  # where there is none, nvidia-smi says so in its place
     version=$(nvidia-smi --query-gpu=driver_version --format=csv,noheader 2>/dev/null | head -n 1) || true
-    if [ -z "$version" ]; then
-        echo "nvidia-smi tells of no driver here; the machines that train need $LEAST_DRIVER or newer, for CUDA 13."
+    if [[ $version != [0-9]* ]]; then
+        echo "nvidia-smi tells of no driver here${version:+ ($version)}; the machines that train need" \
+            "$LEAST_DRIVER or newer, for CUDA 13."
     elif [ "${version%%.*}" -lt "$LEAST_DRIVER" ]; then
         echo "The driver is $version; CUDA 13 needs $LEAST_DRIVER or newer. Have it updated, or use the image of" \
             "recipes/containers, which brings what a data-centre GPU needs under an older one. For another machine:" \

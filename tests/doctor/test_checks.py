@@ -77,6 +77,15 @@ def test_a_check_that_does_not_end_well_is_a_row_that_failed(tmp_path, check, fo
     assert row.value.startswith(found) and str(tmp_path / f"{check.name}.log") in row.fix
 
 
+def test_relative_paths_are_of_the_checkout_wherever_the_doctor_was_started(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    there = "recipes/cpu/tiny_model"
+    context = Context(str(tmp_path), "r", ("device=cpu", f"actor_rollout_ref.model.path={there}"), 0)
+    rows = run_check(Check("model", "model.model", 120), context)
+    assert [(row.check, row.outcome) for row in rows] == [(f"model {there}", "pass"), ("chat template", "pass")]
+    assert (tmp_path / "model.log").is_file()
+
+
 def test_what_computes_on_gpus_is_skipped_where_there_are_none(tmp_path):
     [row] = run_check(Check("engine", "engine.engine", 1, device=True), Context(str(tmp_path), "r", (), gpus=0))
     assert (row.outcome, row.check) == ("skipped", "engine") and "no GPU" in row.value
@@ -150,6 +159,21 @@ def test_what_the_loaded_libcuda_offers_counts_and_not_the_drivers_number(
     assert ("recipes/containers" in row.fix) == (outcome == "fail" and version is not None)
 
 
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ("echo 535.104.05", "driver 535.104.05"),
+        ("echo 'NVIDIA-SMI has failed'; exit 9", "nvidia-smi: NVIDIA-SMI has failed"),  # where a version would be
+        ("exit 9", "nvidia-smi says nothing"),
+    ],
+)
+def test_what_nvidia_smi_says_is_a_version_only_where_it_is_a_number(said, told, tmp_path, monkeypatch):
+    (tmp_path / "nvidia-smi").write_text(f"#!/bin/sh\n{said}\n")
+    (tmp_path / "nvidia-smi").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    assert software._driver_version() == told
+
+
 FLASH, SDPA = (f"+{attention_checks.KEY}={name}" for name in ("flash_attention_2", "sdpa"))
 
 
@@ -176,6 +200,40 @@ def test_without_flash_attention_a_recipe_that_does_without_it_is_warned(
     assert "flash_attn.sh" in row.fix
     row = software._toolkit(context)
     assert (row.check, row.outcome) == ("CUDA toolkit", toolkit) and "no nvcc" in row.value and "nvcc" in row.fix
+
+
+@pytest.mark.usefixtures("cpu_environment")
+@pytest.mark.parametrize(
+    ("release", "overrides", "there", "outcome", "value"),
+    [
+        ("12.4", (FLASH,), True, "skipped", "flash-attn is there, and nothing else is built"),
+        ("12.4", (FLASH,), False, "fail", "nvcc of CUDA 12.4, and no flash-attn"),
+        (
+            "12.4",
+            (SDPA,),
+            False,
+            "warning",
+            "nvcc of CUDA 12.4; r does without flash-attn, which one of CUDA 13 builds",
+        ),
+        ("13.0", (FLASH,), False, "pass", "nvcc of CUDA 13.0, and no flash-attn"),
+        ("1.31", (FLASH,), False, "fail", "nvcc of CUDA 1.31, and no flash-attn"),
+        (None, (FLASH,), True, "skipped", "flash-attn is there, and nothing else is built"),
+    ],
+)
+def test_nvcc_must_be_torchs_only_where_flash_attention_has_to_be_built(
+    release, overrides, there, outcome, value, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(software, "has_flash_attention", lambda: there)
+    monkeypatch.setattr("torch.version.cuda", "13.0")
+    if release:
+        tool = tmp_path / "nvcc"
+        tool.write_text(f"#!/bin/sh\necho 'Cuda compilation tools, release {release}, V{release}.131'\n")
+        tool.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    tiny = f"actor_rollout_ref.model.path={ROOT}/recipes/cpu/tiny_model"
+    row = software._toolkit(Context("", "r", (tiny, "actor_rollout_ref.rollout.name=vllm", *overrides), 1))
+    assert (row.check, row.outcome, row.value) == ("CUDA toolkit", outcome, value)
+    assert ("nvcc of CUDA 13" in row.fix) == (outcome in ("fail", "warning"))
 
 
 @pytest.mark.parametrize("free", [8 * GB, 32 * GB, 128 * GB, 1000 * GB])
@@ -270,8 +328,11 @@ def test_the_limits_of_all_control_groups_count(tmp_path, monkeypatch):
     for folder, most, used, cores in ((step, "max", 1000, "max"), (step.parent, "5000", 2000, "150000")):
         (folder / "memory.max").write_text(f"{most}\n")
         (folder / "memory.current").write_text(f"{used}\n")
+        (folder / "memory.stat").write_text("anon 800\nfile 1000\nshmem 300\ninactive_file 600\nactive_file 100\n")
         (folder / "cpu.max").write_text(f"{cores} 100000\n")
     assert [*control_groups.groups("cpu", own, tmp_path / "top")] == [step, step.parent, tmp_path / "top"]
+    assert control_groups.free_memory(own, tmp_path / "top") == 3700  # 5,000 - (2,000 - 700 of files)
+    (step.parent / "memory.stat").unlink()
     assert control_groups.free_memory(own, tmp_path / "top") == 3000
     monkeypatch.setattr(control_groups.os, "sched_getaffinity", lambda _: set(range(8)))
     assert control_groups.free_cores(own, tmp_path / "top") == 1.5
@@ -287,13 +348,15 @@ def test_control_groups_of_version_1_count_each_in_its_tree(tmp_path, monkeypatc
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "memory.limit_in_bytes").write_text(f"{most}\n")
         (folder / "memory.usage_in_bytes").write_text(f"{used}\n")
+        own_and_below = "inactive_file 1\nactive_file 2\ntotal_inactive_file 500\ntotal_active_file 250\n"
+        (folder / "memory.stat").write_text(own_and_below)
     cores.mkdir(parents=True)
     (cores / "cpu.cfs_period_us").write_text("100000\n")
     (cores / "cpu.cfs_quota_us").write_text("250000\n")
     (cores.parent / "cpu.cfs_period_us").write_text("100000\n")
     (cores.parent / "cpu.cfs_quota_us").write_text("-1\n")
     monkeypatch.setattr(control_groups.os, "sched_getaffinity", lambda _: set(range(8)))
-    assert control_groups.free_memory(own, top) == 4000
+    assert control_groups.free_memory(own, top) == 4750  # 7,000 - (3,000 - 750 of files)
     assert control_groups.free_cores(own, top) == 2.5
 
 

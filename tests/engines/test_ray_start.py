@@ -1,12 +1,14 @@
 """Ray's start, given up by Ray and tried again; and ports that nobody else is given."""
 
+import os
 from itertools import count
 from pathlib import Path
 
 import pytest
+import ray
 
 from verl_dots.bridge.trainer.worker_ports import LEAST, MOST, port_range
-from verl_dots.engines.ray_start import GAVE_UP, TRIES, with_patience
+from verl_dots.engines.ray_start import GAVE_UP, TRIES, counted_cpus, with_patience
 
 LATE = f"The current node {GAVE_UP}. This could happen because some of the raylet failed to startup"
 
@@ -45,6 +47,17 @@ def test_ray_still_raises_what_is_waited_for():
     import ray._private.node
 
     assert GAVE_UP in " ".join(Path(ray._private.node.__file__).read_text().replace('"', "").split())
+
+
+def test_cpus_are_counted_as_ray_counts_them_whatever_cores_it_may_use():
+    allowed = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(allowed)})
+    try:
+        ray.init(address="local", include_dashboard=False, log_to_driver=False)
+        assert ray.cluster_resources()["CPU"] == counted_cpus() > 0
+    finally:
+        ray.shutdown()
+        os.sched_setaffinity(0, allowed)
 
 
 def test_ports_of_workers_are_drawn_apart_from_those_that_the_system_gives_away():

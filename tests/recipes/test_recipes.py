@@ -1,6 +1,7 @@
 """The recipes' scripts: their arguments and variables, what they refuse, and how they begin a training."""
 
 import os
+import re
 import shlex
 import subprocess
 from pathlib import Path
@@ -49,6 +50,16 @@ def test_dots_predicts_by_the_papers_predictor_or_by_this_projects():
         "dots.difficulty.backbone": "Qwen/Qwen2.5-Math-1.5B-Instruct",
     }
     assert not any(key.startswith("dots.difficulty") for key in recipe.given(PREDICTOR="online"))
+
+
+@pytest.mark.usefixtures("cpu_environment")
+@pytest.mark.parametrize("predictor", ["online", "predictors/dots"])
+def test_the_readme_embeds_beforehand_by_the_backbone_of_the_run(predictor):
+    readme = (RECIPES / "README.md").read_text()
+    told = re.findall(r"^python -m verl_dots.difficulty.embed data/math.parquet --backbone (\S+)", readme, re.MULTILINE)
+    given = Recipe("dots/math-1.5b_math.sh", ("dots_rr",)).given(PREDICTOR=predictor)
+    backbone = compose([f"{key}={value}" for key, value in given.items()]).dots.difficulty.backbone
+    assert told[["online", "predictors/dots"].index(predictor)] == backbone
 
 
 @pytest.mark.parametrize("method", ["dots", "dots_rr", "dots_rr_code", "grpo"])

@@ -172,27 +172,37 @@ def test_an_unknown_lock_is_refused(checkout, script, lock, told):
     assert (done.returncode, told in done.stderr) == (2, True) and asked(checkout) == []
 
 
+NO_DRIVER = (
+    "NVIDIA-SMI has failed because it couldn't communicate with the NVIDIA driver. Make sure that the latest NVIDIA "
+    "driver is installed and running."
+)
+
+
 @pytest.mark.parametrize(
-    ("driver", "status", "told"),
+    ("said", "ends", "status", "told"),
     [
-        ("570.86.15", 2, "The driver is 570.86.15; CUDA 13 needs 580 or newer"),
-        ("580.65.06", 0, ""),
-        (None, 0, "nvidia-smi tells of no driver here; the machines that train need 580 or newer"),
+        ("570.86.15", 0, 2, "The driver is 570.86.15; CUDA 13 needs 580 or newer"),
+        ("580.65.06", 0, 0, ""),
+        # As the tool ends: its sentence is where the version would be.
+        (NO_DRIVER, 9, 0, f"tells of no driver here ({NO_DRIVER}); the machines that train need 580 or newer"),
+        ("", 9, 0, "tells of no driver here; the machines that train need 580 or newer"),
     ],
 )
-def test_the_driver_must_know_cuda_13(checkout, driver, status, told):
+def test_the_driver_must_know_cuda_13(checkout, said, ends, status, told):
     smi = checkout / "bin/nvidia-smi"
-    smi.write_text(f"#!/bin/sh\n{f'echo {driver}; echo {driver}' if driver else 'exit 9'}\n")
+    lines = f'echo "{said}"\n' * 2 if said else ""
+    smi.write_text(f"#!/bin/sh\n{lines}exit {ends}\n")
     smi.chmod(0o755)
     done = install(checkout, "install_gpu.sh")
     assert (done.returncode, told in done.stderr + done.stdout) == (status, True), done.stderr
+    assert "integer" not in done.stderr
     assert bool(asked(checkout)) == (status == 0)
 
 
 def test_a_build_of_flash_attn_has_as_many_compilers_as_its_control_group_has_memory_for(tmp_path):
     for name in ("memory.max", "memory/memory.limit_in_bytes"):  # of either version of control groups
         (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_text(f"{2 * 1024**3}\n")
+        (tmp_path / name).write_text("2000000000\n")
     command = ["bash", str(ROOT / "scripts/flash_attn.sh"), "jobs"]
     environment = {"CGROUPS": str(tmp_path), "PATH": "/usr/bin:/bin"}
     done = subprocess.run(command, env=environment, text=True, capture_output=True)

@@ -125,6 +125,7 @@ def test_a_job_requeues_itself_and_none_of_its_array(job, ids, name, run):
     output, _ = process.communicate(timeout=PATIENCE_SECONDS)
     assert process.returncode == 0, output
     assert [call for call in job.calls() if "requeue" in call] == [f"scontrol requeue {name}"]
+    assert [call for call in job.calls() if call.startswith("scancel")] == [f"scancel --signal=TERM {name}.0"]
     assert f"squeue -h -j {name} -o %e" in job.calls()
     # KILL_SECONDS=60 before the end that squeue tells of this task; not an hour from now, as without an answer.
     assert f"save and stop, until {end - timedelta(seconds=60):%T}" in output
@@ -163,9 +164,10 @@ def test_a_run_that_fails_is_requeued_where_it_has_a_checkpoint_and_twice(job):
 
 
 def test_a_job_tells_its_memory(job):
-    assert "1 node(s), 0 GPU(s) each, 64 GB of memory" in job.run(FAILS, **SINGLE, SLURM_MEM_PER_NODE="65536")[1]
+    """SLURM's MiB, in GB of 10^9 bytes."""
+    assert "1 node(s), 0 GPU(s) each, 68 GB of memory" in job.run(FAILS, **SINGLE, SLURM_MEM_PER_NODE="65536")[1]
     by_core = {"SLURM_MEM_PER_CPU": "4096", "SLURM_CPUS_ON_NODE": "8"}
-    assert "0 GPU(s) each, 32 GB of memory" in job.run(FAILS, **SINGLE, **by_core)[1]
+    assert "0 GPU(s) each, 34 GB of memory" in job.run(FAILS, **SINGLE, **by_core)[1]
     assert "0 GPU(s) each\n" in job.run(FAILS, **SINGLE)[1]
 
 

@@ -7,6 +7,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from tests.launches import ROOT
 from tests.run_on_disk import own_checkpoint, run_config, stock_checkpoint
 from verl_dots.checkpoints import Needs, checkpoints_in, faults, tracked
 from verl_dots.manifest import MANIFEST
@@ -142,3 +143,25 @@ def test_the_first_checkpoint_is_estimated_by_the_model(tmp_path):
     assert disk_space.expected_bytes(run, run_config(run), NEEDS) == (2000 + header) // 2 * 12
     lora = run_config(run, actor_rollout_ref__model__lora_rank=8)
     assert disk_space.expected_bytes(run, lora, NEEDS) is None
+
+
+def test_the_first_checkpoint_of_a_model_of_the_hub_is_estimated_by_its_config(tmp_path, cached_model):
+    """12 bytes for each of the 494,032,768 parameters of Qwen2.5-0.5B, and of the 356,064 of the testbed's model."""
+    run, config = tmp_path / "run", tmp_path / "hub/models--owner--model/snapshots/1/config.json"
+
+    def expected(path, **changes):
+        return disk_space.expected_bytes(run, run_config(run, actor_rollout_ref__model__path=path, **changes), NEEDS)
+
+    assert expected("Qwen/Qwen2.5-0.5B") == 5_928_393_216
+    assert expected("Qwen/Qwen2.5-0.5B", algorithm__adv_estimator="gae") == 11_856_786_432
+    assert expected("owner/model") is None  # its config names no kind of model
+    config.write_text((ROOT / "recipes/cpu/tiny_model/config.json").read_text())
+    assert expected("owner/model") == 4_272_768
+    assert expected("owner/other") is None
+
+
+def test_a_folder_whose_weights_are_no_safetensors_is_estimated_by_its_config(tmp_path):
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model/config.json").write_text((ROOT / "recipes/cpu/tiny_model/config.json").read_text())
+    run = tmp_path / "run"
+    assert disk_space.expected_bytes(run, run_config(run), NEEDS) == 4_272_768

@@ -20,7 +20,7 @@ from verl_dots.checkpoints import Needs, checkpoints_in, faults, set_aside, trac
 from verl_dots.journal import Journal
 from verl_dots.launch.machine_checks import try_writing
 from verl_dots.state import save_state
-from verl_dots.training.disk_space import DiskFullError
+from verl_dots.training.disk_space import DiskFullError, require_room_to_begin
 from verl_dots.training.run_folder import RunFolder
 from verl_dots.training.saving import save_whole
 
@@ -85,6 +85,16 @@ def test_a_checkpoint_that_the_disk_has_no_room_for_is_none_and_the_last_one_sta
         save_whole(run, 4, run_config(run), Needs(), write)
     assert [folder.name for folder in checkpoints_in(run)] == ["global_step_2"]
     assert faults(run / "global_step_2", Needs()) == []
+
+
+def test_a_start_is_refused_where_the_first_checkpoint_of_a_model_of_the_hub_has_no_room(disk):
+    """494,032,768 parameters of 12 bytes; a run that saves nothing needs none of them."""
+    run = disk / "run"
+    config = run_config(run, actor_rollout_ref__model__path="Qwen/Qwen2.5-0.5B")
+    with refused("trainer.default_local_dir", "machine", str(run), "5,928,393,216 bytes"):
+        require_room_to_begin(run, config, Needs())
+    OmegaConf.update(config, "trainer.save_freq", -1)
+    require_room_to_begin(run, config, Needs())
 
 
 def test_a_state_and_a_journal_on_a_full_disk_stay_as_they_were(disk):

@@ -12,14 +12,20 @@ CGROUPS = Path("/sys/fs/cgroup")
 
 @dataclass(frozen=True)
 class Version:
-    """Names of files; a limit that is no number is none."""
+    """Names of files; a limit that is no number is none.
+
+    Attributes:
+        file_cache: lines of memory.stat, of a group and all below it. The kernel takes these bytes back before a group
+            is out of memory.
+    """
 
     memory_limit: str
     memory_used: str
+    file_cache: tuple[str, ...]
 
 
-V1 = Version("memory.limit_in_bytes", "memory.usage_in_bytes")
-V2 = Version("memory.max", "memory.current")
+V1 = Version("memory.limit_in_bytes", "memory.usage_in_bytes", ("total_inactive_file", "total_active_file"))
+V2 = Version("memory.max", "memory.current", ("inactive_file", "active_file"))
 
 
 def free_memory(own: Path = Path("/proc/self/cgroup"), top: Path = CGROUPS) -> int:
@@ -29,7 +35,7 @@ def free_memory(own: Path = Path("/proc/self/cgroup"), top: Path = CGROUPS) -> i
         for version in (V1, V2):
             limit, used = _number(folder / version.memory_limit), _number(folder / version.memory_used)
             if limit is not None and used is not None:
-                rooms.append(limit - used)
+                rooms.append(limit - used + _file_cache(folder, version))
     return max(0, min(rooms))
 
 
@@ -67,6 +73,13 @@ def groups(controller: str, own: Path, top: Path) -> Iterator[Path]:
             continue
         folder = root / group.removeprefix("/")
         yield from (each for each in (folder, *folder.parents) if each.is_relative_to(root))
+
+
+def _file_cache(folder: Path, version: Version) -> int:
+    """Bytes of files that a group has in memory, which count as used."""
+    file = folder / "memory.stat"
+    lines = map(str.split, file.read_text().splitlines() if file.is_file() else ())
+    return sum(int(number) for name, number in lines if name in version.file_cache)
 
 
 def _number(file: Path) -> int | None:

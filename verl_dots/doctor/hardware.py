@@ -1,5 +1,6 @@
 """GPUs, the network between them, and the host's memory, cores and disk, beside what the run needs."""
 
+import ctypes
 import os
 import tempfile
 import time
@@ -8,19 +9,23 @@ from pathlib import Path
 from verl_dots.doctor.context import Context
 from verl_dots.doctor.control_groups import free_cores, free_memory
 from verl_dots.doctor.footprint import CHECKPOINTS, Footprint, footprint_of
-from verl_dots.doctor.rows import Row, judged, skipped
-from verl_dots.doctor.shapes import shape_of
+from verl_dots.doctor.rows import Row, judged, skipped, warned
+from verl_dots.engines.ray_start import counted_cpus
 from verl_dots.sizes import GB, size_text
 from verl_dots.training.disk_space import free_bytes
+from verl_dots.training.shapes import shape_of
 
 H100 = 85 * GB  # of an H100 with 80 GiB
 CPU_RUN = 6 * GB  # RAM of a run of the tiny model, measured on two cores
-INFINIBAND = Path("/sys/class/infiniband")
+INFINIBAND = Path("/sys/class/infiniband")  # of the host, in a container, too
+VERBS = Path("/dev/infiniband")  # a device for each adapter, by which a process uses it
+LIBIBVERBS = "libibverbs.so.1"  # which NCCL loads
 # Ray's store takes this share of the free RAM, and of /dev/shm as much as is there. Only where that is below this size
 # the store may be larger than it, and is then on the disk (resolve_object_store_memory in ray/_private/utils.py,
 # determine_plasma_store_config in services.py).
 STORE_SHARE, LEAST_SHARED = 0.3, 10 * GB
 REDUCED = {"nccl": 64 * 2**20, "gloo": 2**20}  # numbers of 4 bytes
+REDUCTIONS = 6  # of which the first is not timed: it connects the ranks and loads kernels
 
 
 def gpus(context: Context) -> list[Row]:
@@ -97,16 +102,20 @@ def _reduce(rank: int, ranks: int, backend: str, meeting: str, found: str) -> No
     device = torch.device("cpu") if backend == "gloo" else torch.device("cuda", rank)
     if backend == "nccl":
         torch.cuda.set_device(device)
-    distributed.all_reduce(torch.ones(1, device=device))  # connects them
-    numbers = torch.full((REDUCED[backend],), float(rank), device=device)
-    distributed.barrier()
-    began = time.monotonic()
-    distributed.all_reduce(numbers)
-    total = numbers.unique().tolist()  # waits for the GPU
-    seconds = time.monotonic() - began
+    finish = torch.cuda.synchronize if backend == "nccl" else lambda: None
+    numbers, seconds = torch.empty(REDUCED[backend], device=device), []
+    for _ in range(REDUCTIONS):
+        numbers.fill_(float(rank))
+        finish()
+        distributed.barrier()
+        began = time.monotonic()
+        distributed.all_reduce(numbers)
+        finish()
+        seconds.append(time.monotonic() - began)
     if rank == 0:
-        summed = total[0] if len(total) == 1 else float("nan")
-        Path(found).write_text(f"{summed} {numbers.nbytes / seconds / GB}")
+        least, most = (each.item() for each in numbers.aminmax())
+        summed = least if least == most else float("nan")
+        Path(found).write_text(f"{summed} {numbers.nbytes / min(seconds[1:]) / GB}")
     distributed.destroy_process_group()
 
 
@@ -116,8 +125,26 @@ def _infiniband(context: Context) -> Row:
         return skipped(check, "one node")
     states = {str(file.parent): file.read_text().strip() for file in INFINIBAND.glob("*/ports/*/state")}
     active = sum(state.endswith("ACTIVE") for state in states.values())
-    fix = "without it NCCL talks over TCP, many times slower: ask the administrator, or train on one node"
-    return judged(check, active > 0, f"{active} of {len(states)} ports are active", "1 or more", fix)
+    usable = sum(os.access(file, os.R_OK | os.W_OK) for file in VERBS.glob("uverbs*"))
+    loads = _loads(LIBIBVERBS)
+    found = f"{active} of {len(states)} ports are active, {usable} devices can be opened, "
+    found += f"{LIBIBVERBS} {'loads' if loads else 'does not load'}"
+    if not active:
+        advice = "ask the administrator, or train on one node"
+    elif not usable:
+        advice = f"start the container with --device={VERBS} --ulimit memlock=-1 --cap-add=IPC_LOCK"
+    else:
+        advice = "install libibverbs1 and ibverbs-providers, or use an image of recipes/containers"
+    fix = f"without it NCCL talks over TCP, many times slower: {advice}"
+    return judged(check, bool(active and usable and loads), found, "a port, a device, the library", fix)
+
+
+def _loads(library: str) -> bool:
+    try:
+        ctypes.CDLL(library)
+    except OSError:
+        return False
+    return True
 
 
 def least_shared(free: int) -> int:
@@ -142,16 +169,31 @@ def host(context: Context) -> list[Row]:
     shared = free_bytes(Path("/dev/shm"))
     fix = "start the container with --shm-size, or set +ray_kwargs.ray_init.object_store_memory=BYTES"
     rows.append(judged("/dev/shm", shared >= store, f"{shared / GB:.1f} GB are free", f"{store / GB:.1f} GB", fix))
-    cores = free_cores()
-    rows.append(Row("load", f"{os.getloadavg()[0]:.1f} processes compute, on {cores:g} CPUs"))
-    if context.cpu:
-        rows.append(Row("CPUs", f"{cores:g}; Ray counts logical ones with device=cpu"))
-    else:
-        wanted = 3 * trainer.n_gpus_per_node + 10
-        fix = f"sbatch --cpus-per-task={8 * trainer.n_gpus_per_node}; with fewer Ray waits for them for ever"
-        rows.append(judged("CPUs", cores >= wanted, f"{cores:g}", f"{wanted}: 3 a GPU, and 10", fix))
+    rows.append(Row("load", f"{os.getloadavg()[0]:.1f} processes compute, on {free_cores():g} CPUs"))
+    rows.append(_cpus(context, free_cores()))
     folder = Path(trainer.default_local_dir)
     there = free_bytes(folder.absolute())
     limit = f"{size_text(needs.disk)}: {CHECKPOINTS} checkpoints of {size_text(needs.checkpoint)}"
     fix = f"make room at {folder}, or set RUN to a folder on another disk"
-    return [*rows, judged("disk", there >= needs.disk, f"{size_text(there)} are free", limit, fix)]
+    found = f"{size_text(there)} are free; a quota is not seen"
+    return [*rows, judged("disk", there >= needs.disk, found, limit, fix)]
+
+
+def _cpus(context: Context, cores: float) -> Row:
+    """Whether Ray counts the CPUs that a run asks it for, and whether there are as many cores.
+
+    A job of SLURM is told that there are (recipes/slurm/node.sh), and trains on the cores that it has.
+    """
+    check, gpus = "CPUs", context.config.trainer.n_gpus_per_node
+    if context.cpu:
+        return Row(check, f"{cores:g}; Ray counts logical ones with device=cpu")
+    wanted = 3 * gpus + 10
+    limit, told = f"{wanted}: 3 a GPU, and 10", "SLURM_JOB_ID" in os.environ
+    counted = context.config.ray_kwargs.ray_init.num_cpus or counted_cpus()
+    if counted < wanted and not told:
+        fix = f"add ray_kwargs.ray_init.num_cpus={wanted}; else a run waits for CPUs until dots.patience_seconds end it"
+        return judged(check, False, f"Ray counts {counted}", limit, fix)
+    if cores < wanted:
+        value = f"{cores:g}, fewer than the {wanted} that a run asks Ray for: its processes wait for each other"
+        return warned(check, value, f"sbatch --cpus-per-task={8 * gpus}")
+    return judged(check, True, f"{cores:g}", limit, "")

@@ -13,11 +13,11 @@ from verl_dots.doctor.engine import engine_overrides
 from verl_dots.doctor.footprint import footprint_of
 from verl_dots.doctor.launching import FIX, tiny_run, train
 from verl_dots.doctor.rows import Row, judged, skipped
-from verl_dots.doctor.shapes import shape_of
 from verl_dots.doctor.stage_memory import STAGES
 from verl_dots.files import read_json
 from verl_dots.sizes import size_text
 from verl_dots.training.disk_space import free_bytes
+from verl_dots.training.shapes import shape_of
 
 MEASURED = ("gen", "old_log_prob", "ref", "values", "update_actor", "update_critic", "update_weights")
 KILL_SECONDS = 60  # recipes/slurm/run.sbatch ends a run so long before the job's limit

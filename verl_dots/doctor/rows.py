@@ -22,7 +22,7 @@ class Row:
         value: what was found; of a skipped check why it did not run.
         limit: what it must be; none where a figure is only told.
         outcome: `measured` where there is no limit. What could not run is `skipped`, never `pass`. A `warning` is of
-            what this recipe does not need.
+            what this recipe can do without.
         fix: what to do, of one that failed or warns.
     """
 
@@ -39,7 +39,7 @@ def judged(check: str, good: bool, value: str, limit: str, fix: str) -> Row:
 
 
 def warned(check: str, value: str, fix: str) -> Row:
-    """A row of what other recipes than the one that was asked for would lack."""
+    """A row of what the recipe can do without: another would lack it, or this one is slower."""
     return Row(check, value, outcome="warning", fix=fix)
 
 

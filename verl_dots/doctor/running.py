@@ -9,7 +9,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Literal
 
-from verl_dots.doctor.context import Context
+from verl_dots.doctor.context import ROOT, Context
 from verl_dots.doctor.rows import Row, skipped
 from verl_dots.files import read_json
 
@@ -59,7 +59,8 @@ def run_check(check: Check, context: Context) -> list[Row]:
     found.unlink(missing_ok=True)
     command = [sys.executable, "-m", "verl_dots.doctor.process", str(given), check.name, str(found)]
     with log.open("w") as file:
-        process = subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT)
+        # Relative paths are of the checkout, as in a run: recipes change to it.
+        process = subprocess.Popen(command, cwd=ROOT, stdout=file, stderr=subprocess.STDOUT)
         try:
             status = process.wait(check.seconds)
         except subprocess.TimeoutExpired:

@@ -146,26 +146,32 @@ def _driver_version() -> str:
     asked = [tool, "--query-gpu=driver_version", "--format=csv,noheader"]
     done = subprocess.run(asked, capture_output=True, text=True, timeout=30)
     said = (done.stdout or done.stderr).strip().splitlines()
-    return f"driver {said[0]}" if said else "nvidia-smi says nothing"
+    if not said:
+        return "nvidia-smi says nothing"
+    return f"driver {said[0]}" if said[0][0].isdigit() else f"nvidia-smi: {said[0]}"
 
 
 def _toolkit(context: Context) -> Row:
-    """nvcc builds flash-attn; of a build that is there nothing needs it."""
+    """nvcc builds flash-attn. Where flash-attn is there, any version of nvcc does, and none."""
     import torch
 
     check, build = "CUDA toolkit", torch.version.cuda
     if build is None:
         return skipped(check, f"torch {torch.__version__} has no CUDA")
-    wanted, tool = build.split(".")[0], shutil.which("nvcc")
-    if tool is None and has_flash_attention():
-        return skipped(check, "no nvcc; flash-attn is there, and nothing else is built")
+    if has_flash_attention():
+        return skipped(check, "flash-attn is there, and nothing else is built")
+    wanted, found = build.split(".")[0], _nvcc()
+    good, fix = found.startswith(f"nvcc of CUDA {wanted}."), f"load a module with nvcc of CUDA {wanted}, then {INSTALL}"
+    if good or needs_flash_attention(context.config):
+        return judged(check, good, f"{found}, and no flash-attn", f"nvcc of CUDA {wanted}, torch's", fix)
+    return warned(check, f"{found}; {context.recipe} does without flash-attn, which one of CUDA {wanted} builds", fix)
+
+
+def _nvcc() -> str:
+    """The compiler of CUDA in PATH."""
+    tool = shutil.which("nvcc")
     if tool is None:
-        fix = f"load a module with nvcc, then {INSTALL}"
-        if needs_flash_attention(context.config):
-            return judged(check, False, "no nvcc, and no flash-attn", f"CUDA {wanted}", fix)
-        return warned(check, f"no nvcc; {context.recipe} does without flash-attn, which it would build", fix)
+        return "no nvcc"
     said = subprocess.run([tool, "--version"], capture_output=True, text=True, timeout=30).stdout
-    found = re.search(r"release (\d+)\.(\d+)", said)
-    good = found is not None and found[1] == wanted
-    shown = f"{found[1]}.{found[2]}" if found else said[:80]
-    return judged(check, good, shown, f"CUDA {wanted}, torch's", f"load a module of CUDA {wanted}")
+    found = re.search(r"release (\d+\.\d+)", said)
+    return f"nvcc of CUDA {found[1]}" if found else f"an nvcc that says {said[:80]!r}"

@@ -10,6 +10,16 @@ GAVE_UP = "timed out during startup"
 TRIES = 3
 
 
+def counted_cpus() -> int:
+    """CPUs that Ray finds here where nobody tells it how many: the machine's, or a container's limit.
+
+    It does not ask which cores its processes may use.
+    """
+    from ray._private.utils import get_num_cpus
+
+    return int(get_num_cpus(override_docker_cpu_warning=True))
+
+
 def with_patience(start: Callable[[], None], started: Callable[[], bool]) -> None:
     """Call what starts Ray, once more and a third time where Ray gave up its start.
 

@@ -10,6 +10,7 @@ from verl_dots.files import read_json
 from verl_dots.settings import ConfigError
 from verl_dots.sizes import MOMENTS, checkpoint
 from verl_dots.training.parts import has_critic
+from verl_dots.training.shapes import shape_of
 
 BYTES = {"fp32": 4, "float32": 4, "bf16": 2, "bfloat16": 2, "fp16": 2, "float16": 2}
 
@@ -43,11 +44,12 @@ def free_bytes(run: Path) -> int:
 
 
 def _estimate(config: DictConfig) -> int | None:
-    """Parameters by the size of its weights, times what AdamW and the contents make of each; twice with a critic."""
-    model = Path(str(config.actor_rollout_ref.model.path)).expanduser()
+    """The model's parameters, times what AdamW and the contents make of each; twice with a critic."""
     actor = config.actor_rollout_ref.actor
-    parameters = _parameters(model)
-    if not parameters or OmegaConf.select(config, "actor_rollout_ref.model.lora_rank"):
+    if OmegaConf.select(config, "actor_rollout_ref.model.lora_rank"):
+        return None
+    parameters = _parameters(str(config.actor_rollout_ref.model.path))
+    if parameters is None:
         return None
     kept = BYTES.get(OmegaConf.select(actor, "fsdp_config.model_dtype"), 2)
     contents = OmegaConf.select(actor, "checkpoint.save_contents") or Needs.contents
@@ -57,13 +59,17 @@ def _estimate(config: DictConfig) -> int | None:
     return one * (2 if has_critic(config) else 1)
 
 
-def _parameters(model: Path) -> int:
-    """Of the weights in a folder; none of a model that is not here."""
-    weights = sum(file.stat().st_size for file in model.glob("*.safetensors"))
-    if not weights:
-        return 0
-    described = read_json(model / "config.json", advice="give a whole model")
-    return weights // BYTES.get(described.get("dtype") or described.get("torch_dtype"), 4)
+def _parameters(model: str) -> int | None:
+    """By the size of the weights in a folder; else, as of a hub id that is not fetched yet, by the config."""
+    folder = Path(model).expanduser()
+    weights = sum(file.stat().st_size for file in folder.glob("*.safetensors"))
+    if weights:
+        described = read_json(folder / "config.json", advice="give a whole model")
+        return weights // BYTES.get(described.get("dtype") or described.get("torch_dtype"), 4)
+    try:
+        return shape_of(model).parameters
+    except ConfigError:
+        return None
 
 
 def full(folder: Path, needed: int, written: int = 0) -> DiskFullError:

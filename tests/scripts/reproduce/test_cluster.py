@@ -95,9 +95,12 @@ def test_a_task_of_the_array_is_the_line_of_its_number(tmp_path):
     tasks = cluster.tasks_of([Row("e3/1.5b", 4, {"grpo": 1.0, "dapo": 1.0}, "")], [1, 2])
     listed = tmp_path / "tasks.txt"
     listed.write_text("".join(cluster.task_line(*task) + "\n" for task in tasks))
+    cut = tmp_path / "cut.txt"  # as an editor may leave it: the last line does not end
+    cut.write_text(listed.read_text().rstrip("\n"))
     for number, folder in enumerate(("grpo-seed1", "dapo-seed1", "grpo-seed2", "dapo-seed2"), start=1):
-        told = refusal(TASKS=str(listed), SLURM_ARRAY_TASK_ID=str(number))
-        assert f"this trains in runs/e3/1.5b/{folder}, as a job of SLURM" in told
+        for file in (listed, cut):
+            told = refusal(TASKS=str(file), SLURM_ARRAY_TASK_ID=str(number))
+            assert f"this trains in runs/e3/1.5b/{folder}, as a job of SLURM" in told
     assert "has no line 5" in refusal(TASKS=str(listed), SLURM_ARRAY_TASK_ID="5")
     assert "has no line : submit it by sbatch --array=1-LINES" in refusal(TASKS=str(listed))
     assert "names the recipes; 'recipes/e3/7b.sh' was given as well" in refusal("recipes/e3/7b.sh", TASKS=str(listed))

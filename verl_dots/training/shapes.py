@@ -16,7 +16,7 @@ def shape_of(model: str) -> ModelShape:
     """The shape of a folder's model or of a hub id; weights are not read.
 
     Raises:
-        ConfigError: there is no such model here, and the recipes name no such one.
+        ConfigError: there is no such model here or on the hub, or it is no language model that transformers knows.
     """
     from transformers import AutoConfig
 
@@ -24,14 +24,13 @@ def shape_of(model: str) -> ModelShape:
     if model in known:
         return _shape(AutoConfig.for_model("qwen2", **known[model]))
     folder = Path(model).expanduser()
-    try:
-        found = AutoConfig.from_pretrained(str(folder) if is_path(model) or folder.exists() else model)
-    except (OSError, ValueError) as error:
-        text = (
-            f"actor_rollout_ref.model.path: {model!r} has no config that can be read ({str(error).splitlines()[0]}); "
-        )
+    place = str(folder) if is_path(model) or folder.exists() else model
+    try:  # without the last argument transformers asks at the terminal whether to run a model's own code
+        return _shape(AutoConfig.from_pretrained(place, trust_remote_code=False))
+    except Exception as error:  # noqa: BLE001 - a config at random raises anything
+        cause = str(error).partition("\n")[0]
+        text = f"actor_rollout_ref.model.path: {model!r} has no config of a language model that can be read ({cause}); "
         raise ConfigError(text + f"give a folder, or one of {', '.join(known)}", key=model, reason="file") from error
-    return _shape(found)
 
 
 def _shape(config: Any) -> ModelShape:
