@@ -52,10 +52,19 @@ def test_a_line_that_a_crash_cut_short_is_done_again(begun, cut):
 
 def test_a_journal_of_other_settings_is_refused_with_what_differs(begun):
     before = begun.read_bytes()
-    told = "(model: 'tiny, sha256 ab' there, 'tiny, sha256 cd' now; top_p: None there, 1.0 now)"
+    told = "(model: 'tiny, sha256 ab' there, 'tiny, sha256 cd' now; top_p: not noted there, 1.0 now)"
     with refused("model", "other run", told, "--out"):
         Numbers(begun, {**SETTINGS, "model": "tiny, sha256 cd", "top_p": 1.0})
     assert begun.read_bytes() == before
+
+
+def test_a_journal_of_a_version_that_noted_less_is_refused_as_such(begun):
+    before = begun.read_bytes()
+    with refused("tokenizer", "other run", "version", "(tokenizer: not noted there, 'sha256 ef' now)", "--out"):
+        Numbers(begun, {**SETTINGS, "tokenizer": "sha256 ef"})
+    assert begun.read_bytes() == before
+    # What is not set decides nothing.
+    assert Numbers(begun, {**SETTINGS, "quantization": None}).done
 
 
 @pytest.mark.parametrize("rest", ["", '{"key": "ar'])

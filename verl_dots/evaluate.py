@@ -26,7 +26,6 @@ if __name__ == "__main__":
     guarded("evaluate", "the same command continues where it was")
 
 import pyarrow as pa
-from jinja2 import TemplateError
 from omegaconf import DictConfig, OmegaConf
 
 from verl_dots.data.asked_questions import AskedQuestion
@@ -43,6 +42,7 @@ from verl_dots.files import OutputError, holds_json, require_own
 from verl_dots.generation.generation import GenerationError, RolloutServers, Sampling
 from verl_dots.generation.responses import WholeGroups
 from verl_dots.generation.scoring import RewardError, RewardFunction
+from verl_dots.generation.standalone import tokenized
 from verl_dots.launch.machine_checks import try_writing
 from verl_dots.launch.model_checks import require_model
 from verl_dots.settings import ConfigError
@@ -126,13 +126,13 @@ def generate(
     """Roll out the questions that the journal lacks.
 
     Raises:
-        ConfigError: the model cannot be read, or a prompt is too long; nothing was started.
+        ConfigError: the model cannot be read, or a prompt is too long or refused; nothing was started.
         GenerationError: a server failed.
     """
     servers = RolloutServers(config)
     rollout = servers.config.actor_rollout_ref.rollout
     questions = [(each.label, question) for each in data_sets for question in each.questions]
-    tokens = _tokenized(servers, questions)
+    tokens = tokenized(servers.tokenize, [question.row["prompt"] for _, question in questions])
     _check_prompts(questions, tokens, rollout.prompt_length)
     todo = [place for place, (label, question) in enumerate(questions) if (label, question.id) not in journal.done]
     if len(todo) < len(questions):
@@ -162,15 +162,6 @@ def ending_tokens(path: str, tokenizer: Any) -> set[int]:
         given = None
     found = [*(given if isinstance(given, list | tuple) else [given]), tokenizer.eos_token_id]
     return {int(token) for token in found if token is not None}
-
-
-def _tokenized(servers: RolloutServers, questions: Sequence[tuple[str, AskedQuestion]]) -> list[list[int]]:
-    try:
-        return [servers.tokenize(question.row["prompt"]) for _, question in questions]
-    except TemplateError as error:
-        raise ConfigError(
-            f"the tokenizer's chat template refuses a prompt: {error}", key="prompt", reason="data"
-        ) from error
 
 
 def _check_prompts(questions: Sequence[tuple[str, AskedQuestion]], tokens: Sequence[list[int]], most: int) -> None:

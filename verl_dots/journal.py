@@ -105,13 +105,20 @@ def require_same_settings(there: Mapping[str, Any], here: Mapping[str, Any], pat
     here, there = plain(here), there if isinstance(there, Mapping) else {}
     differing = [key for key in sorted({*there, *here}) if there.get(key) != here.get(key)]
     if differing:
-        shown = "; ".join(f"{key}: {there.get(key)!r} there, {here.get(key)!r} now" for key in differing)
+        shown = "; ".join(f"{key}: {_shown(there, key)} there, {_shown(here, key)} now" for key in differing)
+        known = any(key in there for key in differing)
+        wrong = "was made with other settings" if known else "is of a version that did not note all settings"
+        way = "the old ones" if known else "that version"
         raise ConfigError(
-            f"{path} was made with other settings ({shown}); repeat the command with the old ones to continue, choose "
-            "another --out, or delete the file",
+            f"{path} {wrong} ({shown}); repeat the command with {way} to continue, choose another --out, or delete "
+            "the file",
             key=differing[0],
             reason="other run",
         )
+
+
+def _shown(settings: Mapping[str, Any], key: str) -> str:
+    return repr(settings[key]) if key in settings else "not noted"
 
 
 def plain(settings: Mapping[str, Any]) -> dict[str, Any]:

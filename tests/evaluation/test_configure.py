@@ -2,11 +2,15 @@
 
 from pathlib import Path
 
+import pytest
 from omegaconf import OmegaConf
 
+from tests.launches import plain_config
 from tests.refusals import refused
+from verl_dots.data.asked_questions import AskedQuestion
 from verl_dots.evaluation.checkpoints import Checkpoint
-from verl_dots.evaluation.configure import check_sampling, configure, parse
+from verl_dots.evaluation.configure import check_sampling, configure, parse, settings_for
+from verl_dots.evaluation.data_sets import DataSet
 from verl_dots.launch.combinations import check_room
 
 SAMPLING = {"n": 4, "temperature": 0.6, "top_p": 0.95, "top_k": -1}
@@ -41,6 +45,20 @@ def test_lengths_without_room_for_a_response():
     check_room(OmegaConf.create({**LENGTHS, "max_model_len": 1024}))
     with refused("actor_rollout_ref.rollout.max_model_len", "size", "1023", "1024 tokens"):
         check_room(OmegaConf.create({**LENGTHS, "max_model_len": 1023}))
+
+
+@pytest.mark.usefixtures("cpu_environment")
+def test_a_row_of_another_scorer_is_another_setting():
+    def settings(**row):
+        question = AskedQuestion("a", "1+1?", "2", {"data_source": "arithmetic", "extra_info": {"level": 1}} | row)
+        return settings_for(config, [DataSet("mine", (question,))])
+
+    config = plain_config().copy()
+    config.actor_rollout_ref.model.path = "owner/model"
+    first = settings()
+    assert first["scorers"]["mine"].startswith("arithmetic, sha256 ")
+    for other in (settings(data_source="openai/gsm8k"), settings(extra_info={"level": 2})):
+        assert [name for name in first if first[name] != other[name]] == ["scorers"]
 
 
 def test_overrides_behind_data_leave_no_file():

@@ -49,6 +49,8 @@ def files(tmp_path, monkeypatch):
     save_untrained(tmp_path / "cut")
     weights = tmp_path / "cut" / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-1])
+    save_untrained(tmp_path / "strict")
+    (tmp_path / "strict" / "chat_template.jinja").write_text("{{ raise_exception('Roles must alternate') }}")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(generation_config, "compose", lambda overrides: composed(*overrides).copy())
     return tmp_path
@@ -71,6 +73,7 @@ MODEL = ["data.parquet", "--model", "model"]
         (["data.parquet", "--model", "./nowhere"], "'./nowhere' is not a model folder"),
         (MODEL, "model has no tokenizer that loads"),
         (["data.parquet", "--model", "cut"], "cut/model.safetensors: it is damaged or cut short"),
+        (["data.parquet", "--model", "strict"], "the tokenizer's chat template refuses a prompt: Roles must"),
         (["--model", "model"], "no data: name at least one file"),
         (["columns.parquet", "--model", "model"], "columns.parquet has no column ['prompt', 'reward_model']"),
         ([*MODEL, "data.max_length=3"], "unknown config key 'data.max_length'"),
@@ -86,6 +89,32 @@ def test_bad_input_ends_with_code_2_and_says_why(files, capsys, arguments, words
     assert words in capsys.readouterr().err
     assert not ray.is_initialized()
     assert not list(files.glob("labels.parquet*"))
+
+
+def test_finished_labels_of_other_scorers_or_of_an_earlier_version_are_refused(files, capsys):
+    arguments = ["data.parquet", "--model", "cut", "--device", "cpu"]
+    options = command.parse([*arguments, "--out", "labels.parquet"])
+
+    def settings():
+        return settings_of(configure(options), read_asked_questions(options.data, "prompt"), options.rollouts)
+
+    provenance = {"settings": settings(), "labeller": "cut", "reward_range": [0, 1], "counts": {"questions": 3}}
+    write_labels(files / "labels.parquet", [("a", "1+1?", "2", Outcome((1.0,)))], RewardRange(), provenance)
+    assert collect(*arguments) == 0
+    rows = pq.read_table("data.parquet").to_pylist()
+    pq.write_table(pa.Table.from_pylist([{**row, "data_source": "openai/gsm8k"} for row in rows]), "data.parquet")
+    assert collect(*arguments) == 2
+    told = capsys.readouterr().err
+    assert "(scorers: 'arithmetic, sha256 " in told and "'openai/gsm8k, sha256 " in told
+    earlier = {name: value for name, value in settings().items() if name not in ("scorers", "tokenizer")}
+    write_labels(
+        files / "labels.parquet", [("a", "1+1?", "2", Outcome((1.0,)))], RewardRange(),
+        {**provenance, "settings": earlier},
+    )  # fmt: skip
+    assert collect(*arguments) == 2
+    told = capsys.readouterr().err
+    assert "is of a version that did not note all settings (scorers: not noted there, " in told
+    assert "tokenizer: not noted there, " in told
 
 
 def test_finished_labels_of_other_settings_are_not_overwritten(files, capsys):

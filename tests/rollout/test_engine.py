@@ -164,6 +164,22 @@ def test_weights_are_replaced_whole_or_not_at_all(model):
     assert torch.equal(model.state_dict()["lm_head.weight"], weights["lm_head.weight"])
 
 
+def test_a_request_that_waits_over_an_update_is_of_the_weights_that_generate_it(model):
+    old = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    new = {name: tensor.flip(0) for name, tensor in old.items()}
+    held, fresh = make_engine(model), make_engine(model)
+    held.load_weights(old, version=1)
+    held.add(Request("a", (9, 8, 7), SamplingParams(max_tokens=12)))
+    held.load_weights(new, version=2)
+    fresh.version = 2
+    [done] = held.run()
+    assert done.weights_version == 2
+    assert done == respond(fresh)
+    # Its seed is the version's first: who waits does not count twice.
+    assert respond(held) != done
+    assert respond(held, rollout_index=0) == done
+
+
 def test_under_running_requests_weights_and_cache_stay(model):
     engine = make_engine(model)
     engine.add(Request("a", (1, 2), SamplingParams(max_tokens=9, ignore_eos=True)))

@@ -9,7 +9,7 @@ from omegaconf import DictConfig
 
 from verl_dots.evaluation.checkpoints import Checkpoint
 from verl_dots.evaluation.data_sets import DataSet
-from verl_dots.generation.conditions import conditions_of, digest
+from verl_dots.generation.conditions import conditions_of, digest, scorers
 from verl_dots.generation.generation import Sampling
 from verl_dots.launch.combinations import check_room
 from verl_dots.launch.generation_config import files_and_overrides, generation_config
@@ -64,6 +64,7 @@ def settings_for(config: DictConfig, data_sets: Sequence[DataSet]) -> dict[str, 
     return conditions_of(config, int(val.n), Sampling.of(val)) | {
         "source": "evaluation",
         "data_sets": {data_set.label: digest(data_set.questions) for data_set in data_sets},
+        "scorers": {data_set.label: scorers(data_set.questions) for data_set in data_sets},
     }
 
 

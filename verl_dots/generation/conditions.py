@@ -1,7 +1,9 @@
 """Under which conditions responses were generated and scored, as plain values: model, sampling, lengths, reward."""
 
 import hashlib
-from collections.abc import Sequence
+import json
+from collections.abc import Callable, Iterable, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -11,19 +13,31 @@ from verl_dots.data.asked_questions import AskedQuestion
 from verl_dots.generation.generation import Sampling
 
 SAMPLE_BYTES = 2**20
-WEIGHTS = ("*.safetensors", "*.bin", "*.pt")
+PACKAGE = "pkg://"
+MODEL = ("config.json", "*.py", "*.safetensors", "*.bin", "*.pt")
+TOKENIZER = (
+    "tokenizer*", "chat_template*", "vocab*", "merges.txt", "*.model", "added_tokens.json", "special_tokens_map.json",
+)  # fmt: skip
+GENERATION = ("generation_config.json",)
 
 
 def conditions_of(config: DictConfig, rollouts: int, sampling: Sampling) -> dict[str, Any]:
     """Everything that decides the responses to a question and their rewards: only equal ones belong together."""
     model, rollout = config.actor_rollout_ref.model, config.actor_rollout_ref.rollout
-    reward = config.reward.custom_reward_function
+    reward, hf_config = config.reward.custom_reward_function, model.get("hf_config_path")
     return {
         "model": model_fingerprint(model.path),
+        "model_config": hf_config and files_fingerprint(hf_config, ("config.json", *GENERATION)),
+        "override_config": _plain(model.get("override_config")),
+        "generation_config": files_fingerprint(model.path, GENERATION),
+        "tokenizer": files_fingerprint(model.get("tokenizer_path") or model.path, TOKENIZER),
         "custom_chat_template": model.get("custom_chat_template"),
         "apply_chat_template_kwargs": _plain(config.data.get("apply_chat_template_kwargs")),
         "rollouts": rollouts,
         "engine": f"{rollout.name} {rollout.dtype}",
+        "engine_kwargs": _plain((rollout.get("engine_kwargs") or {}).get(rollout.name)),
+        "quantization": rollout.get("quantization"),
+        "full_determinism": bool(rollout.full_determinism),
         "temperature": sampling.temperature,
         "top_p": sampling.top_p,
         "top_k": sampling.top_k,
@@ -31,6 +45,7 @@ def conditions_of(config: DictConfig, rollouts: int, sampling: Sampling) -> dict
         "max_response_length": int(rollout.response_length),
         "seed": int(rollout.seed),
         "reward": f"{reward.path}:{reward.name}",
+        "reward_code": code_fingerprint(reward.path),
         "reward_kwargs": _plain(reward.get("reward_kwargs")),
     }
 
@@ -41,26 +56,61 @@ def digest(questions: Sequence[AskedQuestion]) -> str:
     return f"{len(questions)} questions, sha256 {hashlib.sha256(ids.encode()).hexdigest()[:16]}"
 
 
-def model_fingerprint(path: str) -> str:
-    """Name of a model folder and a hash over its config and samples of its weights; a hub id is its own.
+def scorers(questions: Sequence[AskedQuestion]) -> str:
+    """Names of the data sources, and a hash of what else of the rows a reward function is given beside the answers."""
+    sources = sorted({str(question.row.get("data_source")) for question in questions})
+    hasher = hashlib.sha256()
+    for question in questions:
+        given = [question.row.get("data_source"), question.row.get("extra_info")]
+        hasher.update(json.dumps(given, sort_keys=True, default=repr).encode() + b"\n")
+    return f"{', '.join(sources)}, sha256 {hasher.hexdigest()[:16]}"
 
-    Hashed are the sizes, and the first and last MiB of each weight file: reading all of a large model would take
-    minutes.
+
+def model_fingerprint(path: str) -> str:
+    """Name of a model folder and a hash over its config, its code and samples of its weights; a hub id is its own.
+
+    Hashed are the sizes, and the first and last MiB of each file: reading all of a large model would take minutes.
     """
+    return _fingerprint(path, MODEL, _ends)
+
+
+def files_fingerprint(path: str, globs: Sequence[str]) -> str:
+    """Name of a model folder and a hash over all of some of its files; a hub id is its own."""
+    return _fingerprint(path, globs, Path.read_bytes)
+
+
+def code_fingerprint(path: str | None) -> str | None:
+    """A hash of the module that `reward.custom_reward_function.path` names, and of those beside it in its package."""
+    if not path:
+        return None
+    if not path.startswith(PACKAGE):
+        return _hashed([Path(path.removeprefix("file://"))], Path.read_bytes)
+    spec = find_spec(path.removeprefix(PACKAGE).replace("/", "."))
+    file = Path(spec.origin)
+    return _hashed(file.parent.glob("*.py") if spec.parent else [file], Path.read_bytes)
+
+
+def _fingerprint(path: str, globs: Sequence[str], content: Callable[[Path], bytes]) -> str:
     folder = Path(path).expanduser()
     if not folder.is_dir():
         return path
+    files = {found for glob in globs for found in folder.glob(glob)}
+    return f"{folder.resolve().name}, {_hashed(files, content)}"
+
+
+def _hashed(files: Iterable[Path], content: Callable[[Path], bytes]) -> str:
     hasher = hashlib.sha256()
-    for file in sorted({folder / "config.json", *(found for glob in WEIGHTS for found in folder.glob(glob))}):
-        if not file.is_file():
-            continue
-        size = file.stat().st_size
-        hasher.update(f"{file.name}|{size}|".encode())
-        with file.open("rb") as stream:
-            hasher.update(stream.read(SAMPLE_BYTES))
-            stream.seek(max(0, size - SAMPLE_BYTES))
-            hasher.update(stream.read(SAMPLE_BYTES))
-    return f"{folder.resolve().name}, sha256 {hasher.hexdigest()[:16]}"
+    for file in sorted(file for file in files if file.is_file()):
+        hasher.update(f"{file.name}|{file.stat().st_size}|".encode())
+        hasher.update(content(file))
+    return f"sha256 {hasher.hexdigest()[:16]}"
+
+
+def _ends(file: Path) -> bytes:
+    with file.open("rb") as stream:
+        start = stream.read(SAMPLE_BYTES)
+        stream.seek(max(0, file.stat().st_size - SAMPLE_BYTES))
+        return start + stream.read(SAMPLE_BYTES)
 
 
 def _plain(node: DictConfig | None) -> dict[str, Any]:

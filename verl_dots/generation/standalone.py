@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from jinja2 import TemplateError
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from verl_dots.engines.environment import joins_cluster, ray_address
@@ -112,6 +113,22 @@ def chat_tokenizer(tokenizer: Any, config: DictConfig) -> Callable[[Sequence[Map
         )
 
     return tokenize
+
+
+def tokenized(
+    tokenize: Callable[[Sequence[Mapping[str, str]]], list[int]], chats: Sequence[Sequence[Mapping[str, str]]]
+) -> list[list[int]]:
+    """Token ids of chats of a data set, in their order.
+
+    Raises:
+        ConfigError: the chat template refuses one of them, such as Gemma's a message of the system.
+    """
+    try:
+        return [tokenize(chat) for chat in chats]
+    except TemplateError as error:
+        raise ConfigError(
+            f"the tokenizer's chat template refuses a prompt: {error}", key="prompt", reason="data"
+        ) from error
 
 
 @contextmanager

@@ -8,10 +8,11 @@ from omegaconf import DictConfig
 
 from verl_dots.data.asked_questions import AskedQuestion, drawn, read_asked_questions
 from verl_dots.data.provenance import read_provenance
-from verl_dots.generation.conditions import conditions_of, digest
+from verl_dots.generation.conditions import conditions_of, digest, scorers
 from verl_dots.generation.generation import RolloutServers, Sampling
 from verl_dots.generation.responses import Response, WholeGroups
 from verl_dots.generation.scoring import RewardFunction
+from verl_dots.generation.standalone import tokenized
 from verl_dots.journal import require_same_settings
 from verl_dots.labelling.success_rates import Outcome, ProgressFile, write_labels
 from verl_dots.launch.generation_config import generation_config
@@ -41,11 +42,9 @@ def label_with_model(options: argparse.Namespace) -> dict[str, int]:
     labeller = options.labeller or options.model
     interval = [options.reward_range.low, options.reward_range.high]
     if options.out.exists():
-        there = read_provenance(options.out)
-        finished = {**there.get("settings", {}), "reward_range": there.get("reward_range")}
-        # Files from before labellers had names hold none; they are complete all the same.
-        finished["labeller"] = there.get("labeller", labeller)
-        require_same_settings(finished, {**settings, "reward_range": interval, "labeller": labeller}, options.out)
+        there, beside = read_provenance(options.out), {"reward_range": interval, "labeller": labeller}
+        finished = there.get("settings", {}) | {name: there[name] for name in beside if name in there}
+        require_same_settings(finished, settings | beside, options.out)
         logger.info("%s is complete already", options.out)
         return there["counts"]
     progress = ProgressFile(options.out.with_name(options.out.name + ".progress.jsonl"), settings)
@@ -71,7 +70,8 @@ def label_with_model(options: argparse.Namespace) -> dict[str, int]:
 def settings_of(config: DictConfig, questions: Sequence[AskedQuestion], rollouts: int) -> dict[str, object]:
     """What labels depend on; those of a progress file must be the command's."""
     sampling = Sampling.of(config.actor_rollout_ref.rollout)
-    return {"source": "rollouts", "questions": digest(questions), **conditions_of(config, rollouts, sampling)}
+    asked = {"questions": digest(questions), "scorers": scorers(questions)}
+    return {"source": "rollouts", **asked, **conditions_of(config, rollouts, sampling)}
 
 
 def configure(options: argparse.Namespace) -> DictConfig:
@@ -100,7 +100,8 @@ def roll_out(
     """Ask what the progress file lacks; the questions whose prompts are short enough."""
     reward, servers = RewardFunction(config), RolloutServers(config)
     most = servers.config.actor_rollout_ref.rollout.prompt_length
-    tokens = {question.id: servers.tokenize(question.row["prompt"]) for question in questions}
+    ids = tokenized(servers.tokenize, [question.row["prompt"] for question in questions])
+    tokens = {question.id: of_question for question, of_question in zip(questions, ids, strict=True)}
     fitting = [question for question in questions if len(tokens[question.id]) <= most]
     if not fitting:
         text = f"all {len(questions)} prompts are longer than data.max_prompt_length={most}; raise it"

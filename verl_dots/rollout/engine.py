@@ -45,7 +45,7 @@ class Engine:
         self._cache = SlotCache()
         self._seeds = SeedBook(config.seed)
         self._table = SlotTable()
-        self._waiting: deque[Admission] = deque()
+        self._waiting: deque[Request] = deque()
         self._params: tuple[torch.Tensor | None, ...] | None = None
 
     @property
@@ -74,7 +74,7 @@ class Engine:
         Raises:
             BadRequest: an empty or too long prompt, or a token outside the vocabulary.
         """
-        prompt, params = request.prompt_ids, request.params
+        prompt = request.prompt_ids
         if not prompt:
             raise BadRequest(f"request {request.request_id}: the prompt is empty; it needs at least one token")
         if min(prompt) < 0 or max(prompt) >= self.vocabulary:
@@ -86,9 +86,7 @@ class Engine:
                 f"request {request.request_id}: a prompt of {len(prompt)} tokens leaves no room in max_model_len="
                 f"{self.config.max_model_len}; shorten it or raise rollout.prompt_length or response_length"
             )
-        seed = self._seeds.seed_of(prompt, params, self.version)
-        uniform = np.random.Generator(np.random.PCG64(seed)).random(min(params.max_tokens, room))
-        self._waiting.append(Admission(request, uniform, self.version))
+        self._waiting.append(request)
 
     @torch.inference_mode()
     def step(self) -> list[Completion]:
@@ -116,10 +114,10 @@ class Engine:
             if admission is not None and request_id in (None, admission.request.request_id)
         ]
         ended = [table.take(slot, "aborted") for slot in hits]
-        kept: deque[Admission] = deque()
+        kept: deque[Request] = deque()
         for waiting in self._waiting:
-            if request_id in (None, waiting.request.request_id):
-                ended.append(Completion(waiting.request.request_id, [], [], "aborted", waiting.version))
+            if request_id in (None, waiting.request_id):
+                ended.append(Completion(waiting.request_id, [], [], "aborted", self.version))
             else:
                 kept.append(waiting)
         self._waiting = kept
@@ -170,7 +168,7 @@ class Engine:
         copies: list[tuple[int, int]] = []
         longest = 0
         for slot in table.free_slots(len(self._waiting), most):
-            prompt = self._waiting[0].request.prompt_ids
+            prompt = self._waiting[0].prompt_ids
             if prompt not in source:
                 length = max(longest, aligned(len(prompt) - 1))
                 if fresh and (len(fresh) + 1) * length > self.config.max_prefill_tokens:
@@ -180,7 +178,8 @@ class Engine:
             else:
                 copies.append((source[prompt], slot))
                 self.stats.shared_prompt_tokens += len(prompt)
-            table.admit(slot, self._waiting.popleft())
+            request = self._waiting.popleft()
+            table.admit(slot, Admission.of(request, self._seeds, self.version, self.config.max_model_len))
         if not fresh and not copies:
             return False
         self._params = None

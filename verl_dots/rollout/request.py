@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-MAX_SEED = 2**63 - 1
+MOST = 2**63 - 1  # of 64 bits, which the engine's arrays have
 
 
 class BadRequest(ValueError):
@@ -31,7 +31,7 @@ class SamplingParams:
         top_k: keep this many most likely tokens; -1 or 0 keeps all.
         seed: seed of this response's random numbers; None lets the engine derive it.
         rollout_index: which of several responses to the same prompt this is (the engine's derived
-            seeds differ by it); None counts them in order of arrival.
+            seeds differ by it); None counts them in order of admission.
         stop_token_ids: tokens that end the response, beside the model's own end-of-sequence tokens.
         ignore_eos: go on past the model's end-of-sequence tokens.
         logprobs: return the log-probability of every token.
@@ -55,8 +55,8 @@ class SamplingParams:
             ("max_tokens", _is_int(self.max_tokens) and self.max_tokens >= 1, "an integer of at least 1"),
             ("temperature", _is_finite(self.temperature) and self.temperature >= 0, "a finite number of at least 0"),
             ("top_p", _is_finite(self.top_p) and 0 < self.top_p <= 1, "a number in (0, 1]"),
-            ("top_k", _is_int(self.top_k) and self.top_k >= -1, "-1 or 0 (all tokens) or a positive integer"),
-            ("seed", self.seed is None or (_is_int(self.seed) and 0 <= self.seed <= MAX_SEED), "null or 0..2^63-1"),
+            ("top_k", _is_int(self.top_k) and self.top_k >= -1, "-1 or 0 (all tokens) or an integer in 1..2^63-1"),
+            ("seed", self.seed is None or (_is_int(self.seed) and self.seed >= 0), "null or 0..2^63-1"),
             ("rollout_index", self.rollout_index is None or _is_int(self.rollout_index), "null or an integer"),
             ("stop_token_ids", all(_is_int(token) for token in self.stop_token_ids), "a list of token ids"),
             ("repetition_penalty", self.repetition_penalty == 1.0, "1 (this engine samples from the policy itself)"),
@@ -123,12 +123,12 @@ class SeedBook:
     """Derives the seed of a request that brings none, so that order of arrival does not matter.
 
     The seed is a hash of (engine seed, weights version, prompt, index of the response). A request that
-    does not say which response of its prompt it is gets the next index in order of arrival: the set of a
+    does not say which response of its prompt it is gets the next index in order of admission: the set of a
     prompt's responses is then still the same in every run, only who gets which may differ.
     """
 
     engine_seed: int
-    arrivals: dict[bytes, int] = field(default_factory=dict)
+    admitted: dict[bytes, int] = field(default_factory=dict)
 
     def seed_of(self, prompt_ids: Sequence[int], params: SamplingParams, version: int | None) -> int:
         """Returns the request's seed in 0..2^63-1."""
@@ -137,19 +137,20 @@ class SeedBook:
         prompt = hashlib.blake2b(np.asarray(prompt_ids, dtype=np.int64).tobytes(), digest_size=16).digest()
         index = params.rollout_index
         if index is None:
-            index = self.arrivals.get(prompt, 0)
-            self.arrivals[prompt] = index + 1
+            index = self.admitted.get(prompt, 0)
+            self.admitted[prompt] = index + 1
         key = f"{self.engine_seed}|{version}|{index}|".encode() + prompt
-        return int.from_bytes(hashlib.blake2b(key, digest_size=8).digest(), "big") & MAX_SEED
+        return int.from_bytes(hashlib.blake2b(key, digest_size=8).digest(), "big") & MOST
 
     def new_version(self) -> None:
-        """Forget the arrivals: a new weights version starts its own count."""
-        self.arrivals.clear()
+        """Forget who was admitted: a new weights version starts its own count."""
+        self.admitted.clear()
 
 
 def _is_int(value: Any) -> bool:
-    return isinstance(value, int | np.integer) and not isinstance(value, bool)
+    """Whether a value is an int of 64 bits."""
+    return isinstance(value, int | np.integer) and not isinstance(value, bool) and -MOST <= value <= MOST
 
 
 def _is_finite(value: Any) -> bool:
-    return isinstance(value, int | float | np.number) and not isinstance(value, bool) and math.isfinite(value)
+    return _is_int(value) or (isinstance(value, float | np.floating) and math.isfinite(value))

@@ -24,6 +24,8 @@ logger = logging.getLogger(__name__)
 # before generating for the few that are there, as long as the engine would run less than half full.
 GATHER_SECONDS = 0.004
 CLOSE_SECONDS = 60.0
+CLOSED = "the engine service is closed"
+LATER = object()  # returned by an action that leaves its caller waiting
 
 
 class EngineService:
@@ -36,13 +38,13 @@ class EngineService:
 
     def __init__(self, engine: Engine, threads: int | None = None):
         self._engine = engine
-        self._posts: queue.SimpleQueue[tuple[Callable[[], Any], Future | None]] = queue.SimpleQueue()
+        self._posts: queue.SimpleQueue[tuple[Callable[[], Any], Future]] = queue.SimpleQueue()
         self._futures: dict[str, Future] = {}
         self._paused = False
         self._asleep = False
         self._reject = False
         self._closed = False
-        self._thread = threading.Thread(target=self._loop, args=(threads,), name="engine", daemon=True)
+        self._thread = threading.Thread(target=self._run, args=(threads,), name="engine", daemon=True)
         self._thread.start()
 
     async def generate(self, request: Request) -> Completion:
@@ -51,13 +53,12 @@ class EngineService:
         Raises:
             BadRequest: the request cannot be served; no other is affected.
         """
-        self._check_alive()
         future: Future = Future()
-        self._posts.put((lambda: self._submit(request, future), None))
+        self._post(lambda: self._submit(request, future), future)
         try:
             return await asyncio.wrap_future(future)
         except asyncio.CancelledError:
-            self._posts.put((lambda: self._finish(self._engine.abort(request.request_id)), None))
+            self._post(lambda: self._finish(lambda: self._engine.abort(request.request_id)), Future())
             raise
 
     async def load_weights(self, weights: Mapping[str, torch.Tensor], version: int | None = None) -> None:
@@ -82,7 +83,7 @@ class EngineService:
 
     async def abort(self, request_id: str | None = None) -> int:
         """End one request or all, each answered with what it has so far; how many there were."""
-        return await self._do(lambda: self._finish(self._engine.abort(request_id)))
+        return await self._do(lambda: self._finish(lambda: self._engine.abort(request_id)))
 
     async def pause(self, reject: bool = False) -> int:
         """Abort all requests and hold new ones until `resume` (with `reject`, answer them as aborted)."""
@@ -104,79 +105,89 @@ class EngineService:
     def close(self) -> None:
         """Stop the thread; unanswered requests are answered as aborted."""
         if not self._closed:
-            self._posts.put((lambda: self._shut(), None))
+            self._post(self._shut, Future())
             self._thread.join(CLOSE_SECONDS)  # a step that hangs ends with the process
 
     # --- in the engine's thread ------------------------------------------------------------------------------
 
-    def _loop(self, threads: int | None) -> None:
-        if threads is not None:
-            torch.set_num_threads(threads)
+    def _run(self, threads: int | None) -> None:
+        """The thread: whatever ends it, nobody waits for it any longer."""
+        try:
+            if threads is not None:
+                torch.set_num_threads(threads)
+            self._loop()
+        except Exception:
+            logger.exception("the engine's thread has failed")
+        finally:
+            self._closed = True
+            for future in self._futures.values():
+                future.set_exception(RuntimeError(CLOSED))
+            self._refuse_posts()
+
+    def _loop(self) -> None:
         while not self._closed:
             idle = self._held() or not (self._engine.running or self._engine.waiting)
             self._take_posts(block=idle)
+            self._gather()
             if not self._held():
-                self._gather()
-                try:
-                    self._finish(self._engine.step())
-                except (RuntimeError, ValueError, IndexError) as error:
-                    self._fail_all(error)
+                self._finish(self._engine.step)
 
     def _take_posts(self, block: bool) -> int:
         """Run what was posted; how much it was. `block`: wait for the first."""
         taken = 0
-        while True:
+        while not self._closed:
             try:
                 action, future = self._posts.get(block=block and taken == 0)
             except queue.Empty:
-                return taken
+                break
             taken += 1
+            if not future.set_running_or_notify_cancel():
+                continue  # nobody waits for it any longer; from here on nobody can cancel it
             try:
                 result = action()
             except Exception as error:  # noqa: BLE001 - it belongs to the caller, who gets it
-                if future is None:
-                    raise
                 future.set_exception(error)
             else:
-                if future is not None:
+                if result is not LATER:
                     future.set_result(result)
+        return taken
 
     def _gather(self) -> None:
         """Let requests that are on their way arrive, while the engine is far from full."""
         most = self._engine.config.max_num_seqs
-        while self._engine.waiting > 0 and self._engine.running + self._engine.waiting < most // 2:
+        while not self._held() and self._engine.waiting > 0 and self._engine.running + self._engine.waiting < most // 2:
             time.sleep(GATHER_SECONDS)
             if not self._take_posts(block=False):
                 return
 
-    def _submit(self, request: Request, future: Future) -> None:
+    def _submit(self, request: Request, future: Future) -> Any:
         if self._reject:
-            future.set_result(Completion(request.request_id, [], [], "aborted", self._engine.version))
-        elif request.request_id in self._futures:
-            future.set_exception(BadRequest(f"request id {request.request_id!r} is in use; ids must be unique"))
-        else:
-            try:
-                self._engine.add(request)
-            except BadRequest as error:
-                future.set_exception(error)
-            else:
-                self._futures[request.request_id] = future
+            return Completion(request.request_id, [], [], "aborted", self._engine.version)
+        if request.request_id in self._futures:
+            raise BadRequest(f"request id {request.request_id!r} is in use; ids must be unique")
+        self._engine.add(request)
+        self._futures[request.request_id] = future
+        return LATER
 
-    def _finish(self, completions: list[Completion]) -> int:
+    def _finish(self, act: Callable[[], list[Completion]]) -> int:
+        """Answer the requests that an act of the engine ends, all of them with its error if it fails; how many."""
+        try:
+            completions = act()
+        except Exception as error:  # noqa: BLE001 - it belongs to them, who would wait for ever
+            return self._fail_all(error)
         for completion in completions:
-            future = self._futures.pop(completion.request_id)
-            if not future.cancelled():
-                future.set_result(completion)
+            self._futures.pop(completion.request_id).set_result(completion)
         return len(completions)
 
-    def _fail_all(self, error: Exception) -> None:
-        """A step failed: every request in the engine gets the error, and the engine is empty again."""
-        logger.exception("the engine's step failed; %d requests get the error", len(self._futures))
-        self._engine.abort()
+    def _fail_all(self, error: Exception) -> int:
+        """Every request gets the error, and the engine is empty again, of keys and values that may be half made too."""
+        logger.exception("the engine failed; %d requests get the error", len(self._futures))
         futures, self._futures = self._futures, {}
         for future in futures.values():
-            if not future.cancelled():
-                future.set_exception(error)
+            future.set_exception(error)
+        self._engine.abort()
+        self._engine.release_cache()
+        return len(futures)
 
     def _held(self) -> bool:
         return self._paused or self._asleep
@@ -187,23 +198,33 @@ class EngineService:
 
     def _pause(self, reject: bool) -> int:
         self._paused, self._reject = True, reject
-        return self._finish(self._engine.abort())
+        return self._finish(self._engine.abort)
 
     def _resume(self) -> None:
         self._paused = self._reject = False
 
     def _shut(self) -> None:
         self._closed = True
-        self._finish(self._engine.abort())
+        self._finish(self._engine.abort)
 
     # --- posting ---------------------------------------------------------------------------------------------
 
     async def _do(self, action: Callable[[], Any]) -> Any:
-        self._check_alive()
         future: Future = Future()
-        self._posts.put((action, future))
+        self._post(action, future)
         return await asyncio.wrap_future(future)
 
-    def _check_alive(self) -> None:
-        if self._closed or not self._thread.is_alive():
-            raise RuntimeError("the engine service is closed")
+    def _post(self, action: Callable[[], Any], future: Future) -> None:
+        """Have the engine's thread do something between two steps; `future` gets what it returns or raises."""
+        self._posts.put((action, future))
+        if self._closed:  # it may have ended since it last looked
+            self._refuse_posts()
+
+    def _refuse_posts(self) -> None:
+        while True:
+            try:
+                _, future = self._posts.get_nowait()
+            except queue.Empty:
+                return
+            if future.set_running_or_notify_cancel():
+                future.set_exception(RuntimeError(CLOSED))

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from verl_dots.rollout.request import Completion, Request
+from verl_dots.rollout.request import Completion, Request, SeedBook
 
 # Arrays of one number a slot: name -> (dtype, value of an idle slot).
 COLUMNS = {
@@ -29,6 +29,18 @@ class Admission:
     request: Request
     uniform: np.ndarray
     version: int | None
+
+    @classmethod
+    def of(cls, request: Request, seeds: SeedBook, version: int | None, most: int) -> "Admission":
+        """For a request that enters a slot now: it may have waited over an update, and is of the weights of now.
+
+        Args:
+            version: of the present weights.
+            most: tokens of prompt and response together.
+        """
+        prompt, params = request.prompt_ids, request.params
+        numbers = np.random.Generator(np.random.PCG64(seeds.seed_of(prompt, params, version)))
+        return cls(request, numbers.random(min(params.max_tokens, most - len(prompt))), version)
 
 
 class SlotTable:
