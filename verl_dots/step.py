@@ -119,6 +119,8 @@ class Step:
         question_of: uid -> number of the question, of all groups of the step; empty where no method knows questions.
         batch_of: uid -> which of the batches that are rolled out at once; 0 is trained on in this step.
         predicted: question -> difficulty that the source predicts, as far as it does.
+        forecast: question -> difficulty that was predicted as it was asked for, of the groups that the step takes; None
+            where a step takes what it has planned itself.
         uniform: questions that the source drew uniformly for the step, whatever its target.
         groups: by uid, once all rollouts are there.
         dropped: groups that the step has rolled out and gives up, whatever their rollouts have shown.
@@ -137,6 +139,7 @@ class Step:
     question_of: dict[str, int] = field(default_factory=dict)
     batch_of: dict[str, int] = field(default_factory=dict)
     predicted: Mapping[int, float] = field(default_factory=dict)
+    forecast: Mapping[int, float] | None = None
     uniform: Set[int] = field(default_factory=frozenset)
     groups: dict[str, Group] = field(default_factory=dict)
     dropped: list[Group] = field(default_factory=list)

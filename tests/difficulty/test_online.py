@@ -38,6 +38,18 @@ def test_logistic_fit_by_hand():
     assert fit_logistic(x, np.array([0.2, 0.8]), np.ones(2), ridge=1e9) == pytest.approx([0.0, 0.0], abs=1e-6)
 
 
+@pytest.mark.parametrize(("rate", "expected"), [(1.0, 3.5 / 4), (0.0, 0.5 / 4)])
+def test_a_prior_is_one_observation_of_one_half(rate, expected):
+    # Three observations of one rate and one of 1/2.
+    ones, rate_N = np.ones((3, 1)), np.full(3, rate)
+    assert expit(fit_logistic(ones, rate_N, np.ones(3), ridge=1.0, prior=1.0)) == pytest.approx([expected], abs=1e-6)
+    # It is of the constant alone, and so of no other feature.
+    x = np.array([[-1.0, 1.0], [1.0, 1.0]])
+    b = fit_logistic(x, np.array([0.2, 0.8]), np.ones(2), ridge=0.0, prior=5.0)
+    assert b == pytest.approx([np.log(4), 0.0], abs=1e-6)
+    assert best_ridge(np.column_stack([np.arange(4.0), np.ones(4)]), np.full(4, rate), np.ones(4), 1.0) in RIDGES
+
+
 def world(questions=600, width=12, seed=0):
     """Questions whose success rate is a logistic function of their embedding."""
     rng = np.random.default_rng(seed)
@@ -236,6 +248,27 @@ def test_effectiveness_tells_what_is_always_or_never_solved_from_what_is_solved_
     assert abs(predicted[rest & ~decided].mean() - predicted[rest & decided].mean()) < 0.15
     # What was seen of a question itself counts as well.
     assert found[seen][decided[seen]].mean() < found[rest & decided].mean()
+
+
+@pytest.mark.parametrize(
+    ("groups", "effective", "expected"),
+    [(1000, 900, 900.5 / 1001), (9, 9, 9.5 / 10), (9, 0, 0.5 / 10), (1, 1, 1.5 / 2)],
+)
+def test_the_expected_share_is_that_of_the_groups_whatever_it_is(groups, effective, expected):
+    """Of questions that nothing can tell apart; half a group of one more, effective and not, is all that is added."""
+    predictor = OnlinePredictor(np.ones((groups + 1, 4), np.float32), half_life=8.0)
+    differ = np.arange(groups) < effective
+    predictor.observe(1, np.arange(groups), np.where(differ, 0.5, 1.0), np.full(groups, 8), differ)
+    found = predictor.effectiveness(1, np.arange(0), np.zeros(0), 8)
+    assert found[-1] == pytest.approx(expected, abs=1e-5)  # of a question that was not rolled out
+
+
+def test_the_predicted_difficulty_is_nearer_to_one_half_by_half_a_success_and_half_a_failure():
+    # As the module says: 8 failures are a rate of 0.5 / 9, and a difficulty of 8.5 / 9.
+    for always, expected in ((1.0, 8.5 / 9), (0.5, 0.5)):
+        predictor = OnlinePredictor(np.ones((101, 4), np.float32), half_life=8.0)
+        watch(predictor, 1, np.arange(100), np.full(100, always))
+        assert predictor.predict(1, np.arange(4), np.full(4, always))[0][-1] == pytest.approx(expected, abs=1e-5)
 
 
 def test_groups_of_equal_rewards_are_not_effective_whatever_the_reward_is():

@@ -10,7 +10,7 @@ from tests.data_files import BITS, tensor_of
 from tests.difficulty.tiny_backbones import save_encoder
 from tests.refusals import refused
 from verl_dots.difficulty import baselines, evaluate, train
-from verl_dots.difficulty.labels import Labels
+from verl_dots.difficulty.labels import Labels, in_share
 from verl_dots.difficulty.method_scores import OFF_THE_SHELF
 from verl_dots.difficulty.model import AttentionPredictor
 
@@ -68,6 +68,18 @@ def test_one_projection_is_trained_where_that_is_asked_for(tmp_path):
     assert loaded.config.shared_adapter and not hasattr(loaded, "reference_adapter")
     assert loaded.config.calibration == "group_code"
     assert json.loads((tmp_path / "training.json").read_text())["config"]["shared_adapter"]
+
+
+def test_the_seed_of_the_test_has_questions_that_choose_the_epoch_and_the_others_keep_theirs(tmp_path):
+    families = data()[0].families
+    tested_P = in_share(families, 0.2, train.TEST_SEED)
+    known = [name for name, tested in zip(families, tested_P, strict=True) if not tested]
+    for seed in (1, 2, 3):
+        assert np.array_equal(train.chooses_epoch(known, 0.15, seed), in_share(known, 0.15, seed))
+    # About 320 questions: a deviation of 0.02.
+    assert not in_share(known, 0.15, train.TEST_SEED).any()
+    assert train.chooses_epoch(known, 0.15, train.TEST_SEED).mean() == pytest.approx(0.15, abs=0.06)
+    assert len(train.run(*data(), "tiny-1", options(tmp_path, "--seeds", "0")).trained) == 1
 
 
 def test_table_by_hand():

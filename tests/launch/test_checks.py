@@ -1,6 +1,7 @@
 """What the methods need of a run is refused before Ray starts."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -17,6 +18,7 @@ from verl_dots.difficulty.embeddings import Backbone, EmbeddingCache, cached_emb
 from verl_dots.difficulty.model import AttentionPredictor, PredictorConfig
 from verl_dots.launch.reward_checks import check_reward
 from verl_dots.launch.start import validate
+from verl_dots.methods import dash
 from verl_dots.methods.dash.checks import filters_early
 
 pytestmark = pytest.mark.usefixtures("cpu_environment")
@@ -364,7 +366,12 @@ def test_rows_leave_early_only_where_their_rewards_decide(run_folder):
         return filters_early(config, DotsConfig.from_mapping(OmegaConf.to_container(config.dots, resolve=True)))
 
     model = f"actor_rollout_ref.model.path={run_folder / 'model'}"
-    assert early(model) and early(model, "algorithm.adv_estimator=rloo")
+    for estimator in ("grpo", "grpo_rr", "rloo"):
+        assert early(model, f"algorithm.adv_estimator={estimator}")
+    told = Path(dash.__file__).with_name("README.md").read_text()
+    assert "That holds for the estimators `grpo`, `grpo_rr` and `rloo`, if nothing" in told
+    twice = ("data.train_batch_size=4", "dots.preemptive.enable=True", "dots.preemptive.prompts=8")
+    assert early(model, *twice, "dots.preemptive.updates=2") and not early(model, *twice, "dots.preemptive.updates=4")
     for override in (
         "dots.filter.early=False", "algorithm.adv_estimator=gae", "algorithm.use_kl_in_reward=True",
         "dots.temperature.enable=True", "dots.replay.enable=True", "dots.length_penalty.enable=True",

@@ -175,6 +175,29 @@ def test_the_budget_spends_n_rollouts_a_question_and_more_on_hard_ones():
     assert sizes.sum() == 160 and sizes[:10].max() < sizes[10:].min()
 
 
+def test_reused_references_do_not_steer_the_budget():
+    """They are trained on where their rewards differ alone; a run leaves them out of the ranks and of the epochs."""
+    settings = replace(SELECTION, references=64, reuse_references=True)
+    run = SimulatedRun(world(np.full(400, 0.5)), setting(selection=settings, budget=BudgetConfig(enable=True)), 9, 1)
+    counted = []
+    for number in range(1, 5):
+        before = run._rewards.seen.rollouts
+        row = run.step(number)
+        counted.append(run._rewards.seen.rollouts - before)
+        assert row["rollouts"] == run._rewards.seen.rollouts + run.source.spent
+    # The first batch of a round has 19 references of effective groups and one question of its own, the second none.
+    assert counted == [8, 160, 8, 160]
+
+
+def test_by_effectiveness_references_are_drawn_by_their_expected_share():
+    """By their one outcome, 0 or 1, the effective ones would come before every other question, however rare that is."""
+    success = np.where(np.arange(400) < 40, 0.5, 0.1)  # 99 % of their groups are effective, and 57 %
+    by = replace(SELECTION, references=200, references_are_candidates=True, score="effectiveness", tau=0.0)
+    run = SimulatedRun(world(success), setting(selection=by), 9, 1)
+    planned = [*run.source.plan(1, 1.0), *run.source.plan(2, 1.0)]
+    assert sorted(planned) == np.flatnonzero(run._success_P > 0.3).tolist()
+
+
 def test_the_temperature_rises_as_the_entropy_falls():
     controlled = setting(temperature=TemperatureConfig(enable=True))
     found = simulate(world(mixed(), Learning(rate=5.0)), controlled, 60, 1)

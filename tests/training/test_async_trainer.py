@@ -245,6 +245,8 @@ def test_each_source_rolls_out_ahead_and_every_batch_is_whole(make, dots):
         questions, metrics = one.step_once()
         assert len({key.split("_")[0] for key, _ in one.trained[-1]}) == B == len(questions) - len(one.now.dropped)
         assert len(one.in_flight) == before and metrics["training/dropped_groups"] == 0
+    # What it trains on was asked for within the caps of the step before.
+    assert "budget/rollouts/least" not in metrics and ("budget/rollouts/max" in metrics) == ("budget" in dots)
 
 
 def test_a_step_knows_which_of_the_questions_that_it_takes_were_drawn_uniformly(make):
@@ -255,6 +257,47 @@ def test_a_step_knows_which_of_the_questions_that_it_takes_were_drawn_uniformly(
     for uniform in (True, True, False, False):
         questions, _ = one.step_once()
         assert one.now.uniform & set(questions.values()) == (set(questions.values()) if uniform else set())
+
+
+EXPLORING = ALL["selection"] | {"references": 0, "mu": 1, "rho_floor": -1.0}
+
+
+@pytest.mark.parametrize(("mu", "ahead"), [(1, 1), (2, 1), (1, 2)])
+def test_what_is_drawn_uniformly_is_measured_whichever_round_its_rollouts_come_in(make, mu, ahead):
+    one = make({"selection": EXPLORING | {"mu": mu, "explore": 0.5}, "loss": {"behaviour": "engine"}}, ahead=ahead)
+    one.begin()
+    found = []
+    for _ in range(10):
+        _, metrics = one.step_once()
+        found.append(metrics)
+    # Nothing is known until step 1 has observed. Of each batch that is planned later 2 of 4 questions are drawn
+    # uniformly, and it is trained on `ahead` steps later; a round is planned before its first step observes.
+    due = range(2, 11, mu)
+    counted = [2 * max(0, planned - 2 - ahead) for planned in due]
+    shown = [found[planned - 1]["selection/explored/groups"] for planned in due]
+    assert shown == counted and counted[-1] > 0
+    assert -1 <= found[due[-1] - 1]["selection/explored/rho"] <= 1
+
+
+def test_predictions_are_distrusted_while_rollouts_go_on(make):
+    settings = EXPLORING | {"explore": 0.5, "rho_floor": 1.0, "rho_rounds": 1, "uniform_rounds": 2}
+    one = make({"selection": settings, "loss": {"behaviour": "engine"}})
+    one.begin()
+    trusted = [one.step_once()[1]["selection/trusted"] for _ in range(23)]
+    # Predictions begin in step 2, whose batch step 3 trains on: 32 pairs, two a step, are there before step 19 alone.
+    assert trusted == [0] + [1] * 17 + [0, 0, 0] + [1, 1]
+
+
+def test_what_the_chosen_show_is_compared_with_what_was_predicted_of_them(make):
+    chosen = ALL["selection"] | {"mu": 1, "reuse_references": False, "rho_floor": -1.0}
+    one = make({"selection": chosen, "loss": {"behaviour": "engine"}})
+    one.begin()
+    for _ in range(4):
+        state = one.in_flight.state_dict()
+        predicted = dict(zip(state["uids"], state["predicted"], strict=True))
+        questions, metrics = one.step_once()
+        of_batch = [predicted[uid] for uid in questions]  # as its own round saw them, before this step began another
+        assert len(of_batch) == B and metrics["selection/predicted_difficulty"] == pytest.approx(np.mean(of_batch))
 
 
 def test_failed_groups_give_way_to_others_and_are_counted(make):

@@ -7,12 +7,12 @@ import pytest
 from tests.methods.memory import carry_over
 from tests.refusals import refused
 from tests.wrong_values import accepted
-from verl_dots.state import save_state
+from verl_dots.state import Kind, save_state
 from verl_dots.training.in_flight import FILE, KIND, Asked, InFlight, load_in_flight
 
 FIRST, SECOND = (
     Asked(question=3, size=8, temperature=0.75, step=1),
-    Asked(-1, size=4, temperature=1.0, step=2, uniform=True),
+    Asked(-1, size=4, temperature=1.0, step=2, uniform=True, predicted=0.25),
 )
 
 
@@ -47,6 +47,15 @@ def test_a_checkpoint_holds_all_of_it_in_its_order(two, tmp_path):
         two.load_state_dict({"uids": []})
 
 
+def test_a_state_of_version_2_does_not_know_what_was_predicted(two, tmp_path):
+    state = two.state_dict()
+    del state["predicted"]
+    save_state(tmp_path / FILE, Kind(KIND.name, 2), state)
+    restored = InFlight()
+    restored.load_state_dict(load_in_flight(tmp_path))
+    assert restored.take(["a", "b"]) == {"a": FIRST, "b": replace(SECOND, predicted=None)}
+
+
 @pytest.mark.parametrize("known", [False, True])
 def test_a_state_of_version_1_may_not_know_which_questions_were_drawn_uniformly(two, tmp_path, known):
     state = two.state_dict()
@@ -66,8 +75,8 @@ def test_a_state_of_version_1_may_not_know_which_questions_were_drawn_uniformly(
 
 
 def test_a_wrong_value_is_refused_by_its_name(two, tmp_path):
-    """-1 is a question that the run does not know."""
-    assert accepted(two, tmp_path) == {"question: all negative"}
+    """-1 is a question that the run does not know, NaN a difficulty that nobody has predicted."""
+    assert accepted(two, tmp_path) == {"question: all negative", "predicted: all NaN"}
     with refused("uids", "damaged"):
         two.load_state_dict(two.state_dict() | {"uids": ["a", "a"]})
 

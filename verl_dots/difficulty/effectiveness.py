@@ -1,9 +1,10 @@
 """Share of effective groups: how often the rewards of a question's n tries differ, so that it teaches anything.
 
 With success rate p, each of n tries right with p on its own, it is 1 - p^n - (1 - p)^n (DOTS, section 3: a group of
-equal rewards has no advantage). Where p itself is uncertain, as Beta(s d, s (1 - d)) with mean 1 - difficulty, its mean
-is the expected effectiveness: low where d is near 0 or 1, and also where s is low, which says that a question of this
-kind is solved always or never. A prediction of d = 0.5 alone cannot tell this from a question solved every other time.
+equal rewards has no advantage). Where p itself is uncertain, as Beta(s (1 - d), s d) with mean 1 - d, d the
+difficulty, its mean is the expected effectiveness: low where d is near 0 or 1, and also where s is low, which says that
+a question of this kind is solved always or never. A prediction of d = 0.5 alone cannot tell this from a question solved
+every other time.
 """
 
 import numpy as np

@@ -12,7 +12,12 @@ def expit(x: np.ndarray) -> np.ndarray:
 
 
 def fit_logistic(
-    features_N: np.ndarray, rate_N: np.ndarray, weight_N: np.ndarray, ridge: float, start: np.ndarray | None = None
+    features_N: np.ndarray,
+    rate_N: np.ndarray,
+    weight_N: np.ndarray,
+    ridge: float,
+    start: np.ndarray | None = None,
+    prior: float = 0.0,
 ) -> np.ndarray:
     """Coefficients [w + 1] of a logistic regression on rates, by Newton's method with step halving.
 
@@ -21,10 +26,15 @@ def fit_logistic(
 
     Args:
         features_N: [N, w + 1] float64.
-        rate_N: [N] success rates in (0, 1).
+        rate_N: [N] success rates in (0, 1); with a prior in [0, 1].
         weight_N: [N] weights above 0.
         start: coefficients to begin at.
+        prior: weight of one more observation, of the constant alone at a rate of 1/2. Without it rates that are all 0
+            or all 1 have no finite fit; beside many it is nothing.
     """
+    if prior:
+        features_N = np.vstack([features_N, np.eye(features_N.shape[1])[-1]])
+        rate_N, weight_N = np.append(rate_N, 0.5), np.append(weight_N, prior)
     penalty = np.full(features_N.shape[1], ridge)
     penalty[-1] = 0.0
 
@@ -52,7 +62,7 @@ def fit_logistic(
     return b
 
 
-def best_ridge(features_N: np.ndarray, rate_N: np.ndarray, weight_N: np.ndarray) -> float:
+def best_ridge(features_N: np.ndarray, rate_N: np.ndarray, weight_N: np.ndarray, prior: float = 0.0) -> float:
     """That of `RIDGES` under which each half of the rows, every other one, is best predicted from the other half.
 
     A few hundred groups of real questions need a penalty 100 times that of questions whose embedding says all.
@@ -63,7 +73,7 @@ def best_ridge(features_N: np.ndarray, rate_N: np.ndarray, weight_N: np.ndarray)
     def held_out_loss(ridge: float) -> float:
         loss = 0.0
         for half, row_N in enumerate(halves):
-            b = fit_logistic(features_N[~row_N], rate_N[~row_N], weight_N[~row_N], ridge, start[half])
+            b = fit_logistic(features_N[~row_N], rate_N[~row_N], weight_N[~row_N], ridge, start[half], prior)
             start[half], eta_N = b, features_N[row_N] @ b
             loss += float((weight_N[row_N] * (np.logaddexp(0, eta_N) - rate_N[row_N] * eta_N)).sum())
         return loss

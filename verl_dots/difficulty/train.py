@@ -35,6 +35,7 @@ from verl_dots.settings import ConfigError
 from verl_dots.terminal import errors, output, sentence
 
 TEST_SEED = 0
+OTHER_SEED = 2**31  # above every seed that can be given
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -57,6 +58,14 @@ def split(labels: Labels, options: argparse.Namespace) -> tuple[Labels, np.ndarr
     test_P = in_share(labels.families, options.test_share, TEST_SEED)
     check_labellers(labels.take(np.flatnonzero(test_P)), options.references)
     return labels.of(training), test_P
+
+
+def chooses_epoch(families: Sequence[str], share: float, seed: int) -> np.ndarray:
+    """Bool [P], the questions that choose the epoch, about `share` of those that are not tested.
+
+    The seed of the test has taken those that it would draw, so in its place another draws them.
+    """
+    return in_share(families, share, OTHER_SEED if seed == TEST_SEED else seed)
 
 
 class Result(NamedTuple):
@@ -95,7 +104,7 @@ def run(labels: Labels, embedding_P: np.ndarray, backbone: str, options: argpars
     trained = []
     rate_LP, input_P = known.success_rate_LP, seen.input_P[~test_P]
     for seed in options.seeds:
-        held_out = in_share(known.families, options.dev_share, seed)
+        held_out = chooses_epoch(known.families, options.dev_share, seed)
         trained.append(train(input_P, rate_LP, held_out, config, settings, seed, options.device, progress=True))
     fitted = baselines.fit(seen.at(~test_P).columns, 1 - known.success_rate_P)
     models, drawn = [one.model for one in trained], Draws(options.references, options.draws)

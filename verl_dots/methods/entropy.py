@@ -5,14 +5,15 @@ from collections import Counter
 import torch
 
 from verl_dots.bridge.queue.advantages import token_mean
+from verl_dots.bridge.queue.row_tags import TEMPERATURE
 from verl_dots.bridge.queue.rows import Rows
 
 
 def token_entropy(rows: Rows, measured: str = "recomputed") -> float | None:
     """Mean entropy of a response token of the step's own rollouts, in nats; None where all of these have failed.
 
-    As if all questions had the same number of rollouts: each token weighs 1 / rollouts of its question. Where hard
-    questions have more, the entropy would rise of itself.
+    As if all questions had the same number of rollouts, each counts by its mean response length: a token weighs
+    1 / rollouts of its question. Where hard questions have more, the entropy would rise of itself.
 
     Args:
         rows: of the step.
@@ -25,10 +26,18 @@ def token_entropy(rows: Rows, measured: str = "recomputed") -> float | None:
     return _mean_over_tokens(own, *own.get("entropy", "response_mask")) if len(own) else None
 
 
-def sampled_entropy(rows: Rows) -> float | None:
-    """Mean -log-prob of the tokens that the engine drew, in nats, all questions alike; None without rows.
+def own_temperature(rows: Rows, temperature: float) -> float:
+    """Mean temperature of a step's own rollouts: that of the step, but for those which an earlier one asked for."""
+    tags = rows.own.real.tags
+    # Exactly the step's where there is no other.
+    return temperature + sum(tag.get(TEMPERATURE, temperature) - temperature for tag in tags) / len(tags)
 
-    On average this is the entropy of what the tokens were drawn from, and it costs no forward pass.
+
+def sampled_entropy(rows: Rows) -> float | None:
+    """Mean -log-prob of the tokens that the engine drew, in nats, weighed as above; None without rows.
+
+    It costs no forward pass. On average it is the entropy of what the tokens were drawn from, where they are drawn
+    among all (top_p=1, top_k=-1): the log-probs may be those over the whole vocabulary.
     """
     rows = rows.real
     if not len(rows):

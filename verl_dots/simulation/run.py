@@ -148,11 +148,10 @@ class SimulatedRun:
         self._rolled_out += int(rolled.rollouts_N.sum())
         signal = self._train(own, replayed_N, np.array([group.size for group in again], dtype=np.int64), temperature)
         source.observe(number, rolled)
-        new = rolled.and_(source.reused)
         if self.replay:
-            self.replay.keep(number, new, temperature)
-        if self._rewards:
-            self._rewards.observe(new.questions_N, new.success_N, new.rollouts_N)
+            self.replay.keep(number, rolled.and_(source.reused), temperature)
+        if self._rewards:  # without reused references, as in a run
+            self._rewards.observe(rolled.questions_N, rolled.success_N, rolled.rollouts_N)
         if self.controller:
             self.controller.observe(self.world.entropy.at(policy.mean_ability, temperature), number)
         groups = len(own.questions_N) + len(replayed_N)

@@ -12,9 +12,8 @@ import numpy as np
 from verl_dots.difficulty.settings import DifficultyConfig
 from verl_dots.methods.selection.exploration import Exploration
 from verl_dots.methods.selection.round import rounds_batches
-from verl_dots.methods.selection.rule import select
+from verl_dots.methods.selection.rule import MOST_EFFECTIVE, drawn_by, select
 from verl_dots.methods.selection.settings import SelectionConfig
-from verl_dots.methods.selection.state import MOST_EFFECTIVE
 from verl_dots.methods.selection.trust import LEAST, Trust
 from verl_dots.simulation.prediction import Predictor
 from verl_dots.simulation.response import Policy
@@ -133,9 +132,7 @@ class Selected:
             self._uniform(total, self.reused.questions_N.tolist(), sizes)
             return
         total += self.batches * self.spare
-        candidates, value_N = self._candidates(argument_P, found, reused_R, total)
-        by_effectiveness = self.settings.score == "effectiveness"
-        target = MOST_EFFECTIVE if by_effectiveness else self.settings.alpha
+        candidates, value_N, target = self._candidates(argument_P, found, reused_R, total)
         place = select(value_N, min(sum(sizes), len(value_N)), target, self.settings.tau, self.rng)
         self._queue = np.split(candidates[place], np.cumsum(sizes[:-1]))
         left = np.ones(len(candidates), dtype=bool)
@@ -146,28 +143,28 @@ class Selected:
 
     def _candidates(
         self, argument_P: np.ndarray, found: Rolled, reused_R: np.ndarray, total: int
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Questions that can be drawn, and what they are drawn by: references, where they can be, as measured."""
-        by_effectiveness = self.settings.score == "effectiveness"
-        target = MOST_EFFECTIVE if by_effectiveness else self.settings.alpha
-        near = self._near(argument_P, by_effectiveness, target, total + len(found.questions_N))
+    ) -> tuple[np.ndarray, np.ndarray, float]:
+        """Questions that can be drawn, references among them where they can be; what these are drawn by, its target."""
+        near = self._near(argument_P, total + len(found.questions_N))
         near = near[~np.isin(near, found.questions_N)]
-        value = self.predictor.effectiveness if by_effectiveness else self.predictor.difficulty
-        value_N = value(argument_P[near])
         few = self.questions - len(found.questions_N) < total - self.batches * self.spare
-        if not (self.settings.references_are_candidates or few):
-            return near, value_N
-        unused_K = np.ones(len(found.questions_N), dtype=bool)
-        unused_K[reused_R] = False
-        measured_K = found.effective_N.astype(float) if by_effectiveness else 1 - found.success_N
-        return np.concatenate([near, found.questions_N[unused_K]]), np.concatenate([value_N, measured_K[unused_K]])
+        can_K = np.full(len(found.questions_N), self.settings.references_are_candidates or few)
+        can_K[reused_R] = False
+        candidates = np.concatenate([near, found.questions_N[can_K]])
+        difficulty_N = np.concatenate([self.predictor.difficulty(argument_P[near]), 1 - found.success_N[can_K]])
+        expected_N = self.predictor.effectiveness(argument_P[candidates]) if self._by_effectiveness else None
+        return candidates, *drawn_by(difficulty_N, expected_N, self.settings.alpha)
 
-    def _near(self, argument_P: np.ndarray, by_effectiveness: bool, target: float, needed: int) -> np.ndarray:
+    @property
+    def _by_effectiveness(self) -> bool:
+        return self.settings.score == "effectiveness"
+
+    def _near(self, argument_P: np.ndarray, needed: int) -> np.ndarray:
         """Questions that a draw of `needed` could choose."""
-        needed = min(needed, self.questions)
+        needed, target = min(needed, self.questions), MOST_EFFECTIVE if self._by_effectiveness else self.settings.alpha
 
         def within(radius: float, argument_N: np.ndarray) -> np.ndarray:
-            low, high = self.predictor.interval(by_effectiveness, target, radius)
+            low, high = self.predictor.interval(self._by_effectiveness, target, radius)
             return np.flatnonzero((argument_N >= low) & (argument_N <= high))
 
         self._radius = max(self._radius / 2, 1e-3)

@@ -51,7 +51,7 @@ class AsyncTrainer(DotsTrainer):
         for uid, question in self.now.question_of.items():
             if uid not in self.in_flight:
                 self.in_flight.add(uid, self._asked(question, size, temperature))
-        self.now.question_of, self.now.uniform = {}, frozenset()
+        self.now.question_of, self.now.predicted, self.now.uniform = {}, {}, frozenset()
 
     def begin_step(self, timing: dict[str, float]) -> None:
         if getattr(self, "now", None) is not None and self.now.number == self.global_steps:
@@ -59,6 +59,7 @@ class AsyncTrainer(DotsTrainer):
             self.now.timing = timing
         else:
             super().begin_step(timing)
+            self.now.forecast = {}
             self.prompts.name_after(self.in_flight)  # of this step, where it has broken and is resumed
 
     def plan(self, count: int | None) -> Sequence[np.ndarray] | None:
@@ -88,7 +89,10 @@ class AsyncTrainer(DotsTrainer):
             self.now.uniform -= {question}  # it is said of the groups that a step takes
 
     def _asked(self, question: int, size: int, temperature: float) -> Asked:
-        return Asked(question, size, temperature, self.now.number, question in self.now.uniform)
+        step = self.now
+        return Asked(
+            question, size, temperature, step.number, question in step.uniform, step.predicted.get(question)
+        )  # fmt: skip
 
     # --- taking them -----------------------------------------------------------------------------------------
 
@@ -116,6 +120,8 @@ class AsyncTrainer(DotsTrainer):
         self._submitted |= {uid: one.size for uid, one in asked.items()}
         self.now.question_of |= {uid: one.question for uid, one in asked.items() if one.question >= 0}
         self.now.uniform |= {one.question for one in asked.values() if one.uniform}
+        known = {one.question: one.predicted for one in asked.values() if one.predicted is not None}
+        self.now.forecast = {**self.now.forecast, **known}
         for uid, tag in zip(rows.uids, rows.tags, strict=True):
             if asked[uid].temperature != self.now.temperature:
                 tag[SAMPLED_AT] = asked[uid].temperature

@@ -1,5 +1,6 @@
 """Groups that an asynchronous trainer has asked for and not trained on yet: what it must know of each until then."""
 
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,10 +21,22 @@ def _with_uniform(state: dict[str, Any]) -> dict[str, Any]:
     return {"uniform": np.zeros(len(uids), dtype=bool)} | state if isinstance(uids, list) else state
 
 
+def _with_predicted(state: dict[str, Any]) -> dict[str, Any]:
+    """Of version 3; version 2 had forgotten what was predicted of the questions."""
+    uids = state.get("uids")
+    return {"predicted": np.full(len(uids), np.nan)} | state if isinstance(uids, list) else state
+
+
 QUEUE = "transfer_queue"  # what verl saves of its queue in an asynchronous mode
-FILE, KIND = "in_flight.safetensors", Kind("groups in flight", 2, {1: _with_uniform})
-COLUMNS = {"question": np.int64, "size": np.int64, "temperature": np.float64, "step": np.int64, "uniform": np.bool_}
-WITHIN = {"question": Within(-1), "size": COUNT, "temperature": COUNT, "step": COUNT, "uniform": ANY}
+FILE, KIND = "in_flight.safetensors", Kind("groups in flight", 3, {1: _with_uniform, 2: _with_predicted})
+COLUMNS = {
+    "question": np.int64, "size": np.int64, "temperature": np.float64, "step": np.int64, "uniform": np.bool_,
+    "predicted": np.float64,
+}  # fmt: skip
+WITHIN = {
+    "question": Within(-1), "size": COUNT, "temperature": COUNT, "step": COUNT, "uniform": ANY,
+    "predicted": Within(0, 1, nan=True),
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -36,6 +49,7 @@ class Asked:
         temperature: that they are sampled at, however long they take.
         step: that asked for them.
         uniform: whether the question was drawn uniformly, whatever the target of that step.
+        predicted: difficulty that the source predicted then; None where it did not.
     """
 
     question: int
@@ -43,6 +57,7 @@ class Asked:
     temperature: float
     step: int
     uniform: bool = False
+    predicted: float | None = None
 
 
 class InFlight:
@@ -89,8 +104,9 @@ class InFlight:
         uids = saved.texts("uids")
         if len(set(uids)) < len(uids):
             raise saved.wrong("uids", "names that differ")
-        columns = {name: saved.array(name, COLUMNS[name], (len(uids),), WITHIN[name]) for name in COLUMNS}
-        rows = zip(*(columns[name].tolist() for name in COLUMNS), strict=True)
+        columns = {name: saved.array(name, COLUMNS[name], (len(uids),), WITHIN[name]).tolist() for name in COLUMNS}
+        columns["predicted"] = [None if math.isnan(known) else known for known in columns["predicted"]]
+        rows = zip(*(columns[name] for name in COLUMNS), strict=True)
         self._asked = {uid: Asked(*row) for uid, row in zip(uids, rows, strict=True)}
 
     def require_there(self, uids: set[str], what: str) -> None:

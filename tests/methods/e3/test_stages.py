@@ -14,8 +14,9 @@ from verl_dots.step import Group, Origin, Step
 WHOLE = {0: (1.0,) * 4, 1: (1.0, 1.0, 1.0, 0.0), 2: (1.0, 1.0, 0.0, 0.0), 3: (0.0,) * 4}  # an epoch of 4 questions
 
 
-def step_of(rewards, origin=Origin.FRESH, number=1, **more):
-    groups = {str(question): Group(str(question), of, origin, question=question) for question, of in rewards.items()}
+def step_of(rewards, origin=Origin.FRESH, number=1, age=0, **more):
+    sampled = number - age
+    groups = {str(each): Group(str(each), of, origin, sampled, question=each) for each, of in rewards.items()}
     return Step(number, groups=groups, **more)
 
 
@@ -77,9 +78,10 @@ def test_figures_of_the_budget_are_of_the_caps_that_the_step_was_sampled_within(
 
 
 def test_caps_are_not_told_of_rollouts_that_an_earlier_step_sampled():
-    figures = shown(budget(), step_of(WHOLE, Origin.CACHED))
-    assert figures["budget/rollouts/max"] == 4 and "budget/rollouts/least" not in figures
-    assert "budget/rollouts/most" not in figures
+    for origin in (Origin.CACHED, Origin.FRESH):  # an asynchronous trainer's own may be of an earlier step, too
+        figures = shown(budget(), step_of(WHOLE, origin, number=3, age=1))
+        assert figures["budget/rollouts/max"] == 4 and "budget/rollouts/least" not in figures
+        assert "budget/rollouts/most" not in figures
 
 
 def test_a_restored_budget_deals_the_same_and_belongs_to_its_n(tmp_path):
@@ -128,6 +130,23 @@ def test_the_temperature_is_set_before_the_rollouts():
     assert one.metrics(now) == {}  # until the step's own rollouts are there
     # ln 2 / (ln 16 + ln ln 16) = 0.6931 / (2.7726 + 1.0198)
     assert now.temperature == pytest.approx(1.18278, abs=1e-5) and one.run.trainer.temperatures[1:] == [now.temperature]
+
+
+def test_the_temperature_moves_from_that_of_the_rollouts_whose_entropy_is_known():
+    # The engine has sampled two rollouts at 0.8, which an earlier step asked for, and one at the step's 1.4: a mean of
+    # 1. At the target it stays; at half of it it is 1 + ln 2 / (ln 16 + ln ln 16). Of stored rows none counts.
+    for entropy, expected in ((0.5, 1.0), (0.25, 1.18278)):
+        one = temperature(target=0.5)
+        one.controller.value = 1.4
+        one.begin(now := Step(3))
+        rows = together(
+            rows_of([[entropy]] * 2, now, temperature=0.8),
+            rows_of([[entropy]], now, uid="b"),
+            rows_of([[7.0]], now, uid="c", origin=Origin.REPLAYED, temperature=0.1),
+        )
+        one.observe(now, rows)
+        assert one.metrics(now)["temperature/temperature"] == 1.4
+        assert one.controller.value == pytest.approx(expected, abs=1e-5)
 
 
 @pytest.mark.parametrize("measured", ["recomputed", "engine"])

@@ -53,6 +53,20 @@ def test_what_was_predicted_is_compared_with_what_is_measured_later():
     assert one.predicted == {}
 
 
+def test_what_was_asked_for_in_an_earlier_round_is_compared_with_what_was_predicted_then():
+    one = Exploration(0.5, 4, 20)
+    one.begin_round(PREDICTED)
+    drawn = [question for question in one.mixed(np.array([3, 7]), RNG(0)).tolist() if question not in (3, 7)]
+    # Of an earlier round 1 and 2 were drawn uniformly and 5 was selected; 2 was asked for twice. Nothing is known of 9.
+    asked, measured = {1: 0.125, 2: 0.75, 5: 0.5}, np.array([0.0, 1.0, 0.5, 1.0, 0.25])
+    found = one.observe(np.array([1, 2, 5, 9, 2]), measured, asked, {1, 2, 9})
+    assert found.tolist() == [True, True, False, False, True]
+    assert [column.tolist() for column in one.take_pairs()] == [[0.125, 0.75, 0.75], [0.0, 1.0, 0.25]]
+    # This round's own are in flight.
+    assert not one.observe(np.array(drawn), np.array([0.5, 0.5]), {}, set(drawn)).any()
+    assert set(one.predicted) == set(drawn) and len(one.take_pairs()[0]) == 0
+
+
 def test_the_state_is_all_that_later_draws_depend_on(tmp_path):
     one, other = (Exploration(0.5, 4, 20) for _ in range(2))
     one.begin_round(PREDICTED)

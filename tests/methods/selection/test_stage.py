@@ -368,6 +368,29 @@ def test_without_references_the_predictor_learns_from_training_alone(make, tmp_p
     assert [plan(one, number)[1] for number in (6, 7)] == [plan(other, number)[1] for number in (6, 7)]
 
 
+def test_what_was_asked_for_in_an_earlier_round_is_compared_with_what_was_predicted_then(make):
+    one = make(references=0, explore=0.25, mu=1)
+    for number in (1, 2, 3):
+        step, chosen = plan(one, number)
+        step.groups = {str(question): group(question, sampled=number) for question in (0, 11, 15)}
+        step.forecast, step.uniform = {0: 0.25, 11: 0.5}, {0, 15}
+        one.observe(step, None)
+    figures = one.metrics(step)
+    # Each round has measured question 0, drawn uniformly, at 0, and question 11, which was selected, at 0.75.
+    pairs = one.exploration.take_pairs()
+    assert [column.tolist() for column in pairs] == [[0.25], [0.0]] and figures["selection/explored/groups"] == 2
+    assert figures["selection/predicted_difficulty"] == 0.5 and figures["selection/measured_difficulty"] == 0.75
+
+
+def test_a_step_that_plans_several_rounds_has_what_each_of_them_predicts(make):
+    one = make(mu=1, reuse_references=False)
+    step, first = plan(one, target=0.1)
+    predicted, step.target = dict(step.predicted), 0.9
+    second = one.plan(step).tolist()
+    assert step.predicted == {**predicted, **one.curriculum.predicted}
+    assert set(step.predicted) == {*first, *second} and not set(first) & set(second)
+
+
 def test_distrusted_predictions_without_references_pause_for_uniform_rounds(make):
     one = make(references=0, explore=0.5, mu=1, rho_floor=1.0, rho_rounds=1, uniform_rounds=2)
     trusted = []

@@ -176,6 +176,15 @@ def test_observed_difficulty_is_compared_with_the_prediction():
     assert one.observe(references[:1], np.array([0.5])) == figures
 
 
+def test_what_an_earlier_round_has_asked_for_is_compared_with_its_own_prediction():
+    one = curriculum(batch_size=2, mu=1)
+    plan_round(one, np.full(100, 0.5))
+    low, high = one.next_batch(0.5)
+    # The round predicts 0.5 of these two; one is in flight, the other was asked for when 0.25 was predicted.
+    figures = one.observe(np.array([low, high]), np.array([1.0, 0.75]), {high: 0.25})
+    assert figures == {"predicted_difficulty": 0.25, "measured_difficulty": 0.75, "calibration_error": 0.5}
+
+
 def test_trust_is_lost_below_the_floor_said_once_and_tried_again(caplog):
     one = curriculum(rho_floor=0.2, rho_rounds=2, uniform_rounds=3)
     with caplog.at_level(logging.WARNING):

@@ -31,6 +31,8 @@ FILTER = (
 )
 # Advantages of these are one a row, against its group.
 OF_REWARDS = ("grpo", GRPO_RR, "rloo", "opo")
+# Of these, from rewards alone: OPO's baseline is weighted by lengths, too.
+OF_REWARDS_ALONE = ("grpo", GRPO_RR, "rloo")
 # Losses of verl that look at all rows of a micro-batch at once.
 OF_ALL_ROWS = ("geo_mean", "kl_cov", "clip_cov")
 # A loss of verl that a positive multiple of the advantage does not multiply: it has a term without the advantage.
@@ -121,8 +123,7 @@ def filters_early(config: DictConfig, dots: DotsConfig) -> bool:
         or dots.entropy_coefficient.enable
         or dots.length_penalty.enable  # rewards are final only after the forward pass
     )
-    # OPO's baseline is weighted by lengths, too.
-    of_rewards_alone = config.algorithm.adv_estimator in OF_REWARDS and config.algorithm.adv_estimator != "opo"
+    of_rewards_alone = config.algorithm.adv_estimator in OF_REWARDS_ALONE
     return dots.filter.early and of_rewards_alone and not needs_log_probs
 
 

@@ -18,10 +18,10 @@ from verl_dots.methods.e3.checks import (
 from verl_dots.methods.e3.length_penalty_rule import easiest, penalised
 from verl_dots.methods.e3.question_rewards import EpochRewards
 from verl_dots.methods.e3.temperature_state import TemperatureController
-from verl_dots.methods.entropy import token_entropy
+from verl_dots.methods.entropy import own_temperature, token_entropy
 from verl_dots.methods.hooks import Stage
 from verl_dots.methods.run import Run, Scores
-from verl_dots.step import Origin, Step, columns
+from verl_dots.step import Step, columns
 
 QUANTILES = (10, 50, 90)
 
@@ -65,7 +65,7 @@ class Budget(Stage):
         questions_N, rewards_N, size_N = columns(step.chosen)
         self.budget.observe(questions_N, rewards_N, size_N)
         figures = {"min": size_N.min(), "max": size_N.max(), "std": size_N.std()}
-        if all(group.origin is not Origin.CACHED for group in step.chosen):
+        if all(group.sampled == step.number for group in step.chosen):
             figures |= {"least": least, "most": most}
         quantiles = np.percentile(size_N, QUANTILES, method="inverted_cdf")  # each the size of a group
         figures |= {f"p{share}": quantile for share, quantile in zip(QUANTILES, quantiles, strict=True)}
@@ -86,7 +86,8 @@ class Temperature(Stage):
     name = "temperature"
     METRICS = {
         "temperature": "sampling temperature of the step",
-        "entropy": "mean entropy of its own rollouts' tokens at that temperature, in nats, all questions alike",
+        "entropy": "mean entropy of its own rollouts' tokens at the temperature that they were sampled at, in nats; a "
+        "token weighs 1 / rollouts of its question",
         "target": "entropy that the controller holds, in nats",
     }
     refuse = staticmethod(refuse_temperature)
@@ -111,7 +112,7 @@ class Temperature(Stage):
         entropy = token_entropy(rows, self.measured)
         if entropy is None:
             return
-        figures = self.controller.observe(entropy, step.number)
+        figures = self.controller.observe(entropy, step.number, own_temperature(rows, step.temperature))
         self._figures = {f"temperature/{name}": value for name, value in figures.items()}
 
     def state_dict(self) -> dict[str, Any]:

@@ -34,8 +34,13 @@ class TemperatureController:
         begin = math.floor(self.settings.anneal_from * self.steps + 1e-9)  # 0.7 * 90 is 62.99999999999999
         return annealed_target(self._target, step, begin, self.steps, self.settings.anneal_to)
 
-    def observe(self, entropy: float, step: int) -> dict[str, float]:
-        """Take in the mean entropy of a step's tokens at the step's temperature, and set the next one's.
+    def observe(self, entropy: float, step: int, sampled_at: float | None = None) -> dict[str, float]:
+        """Take in the mean entropy of a step's tokens, and set the temperature of the next step.
+
+        Args:
+            entropy: in nats.
+            step: that trains on the tokens.
+            sampled_at: temperature of these, where an earlier step has asked for them; None is that of the step.
 
         Returns:
             temperature, target and entropy of the step.
@@ -52,8 +57,9 @@ class TemperatureController:
                 self._target = max(sum(self._first) / len(self._first), 1e-6)
             return figures
         target = self.target(step)
+        before = self.value if sampled_at is None else sampled_at
         low, high = self.settings.low, self.settings.high
-        self.value = next_temperature(self.value, self._mean, target, self.vocabulary, low, high)
+        self.value = next_temperature(before, self._mean, target, self.vocabulary, low, high)
         return figures | {"target": target}
 
     def state_dict(self) -> dict[str, Any]:

@@ -4,7 +4,7 @@ The predictor learns from what training rolls out. The selected questions cannot
 predicted alike; those drawn uniformly can.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from typing import Any, Self
 
 import numpy as np
@@ -62,12 +62,26 @@ class Exploration:
         """Predicted difficulty of the questions that were drawn and not measured yet."""
         return self._pending
 
-    def observe(self, questions_N: np.ndarray, difficulty_N: np.ndarray) -> np.ndarray:
-        """[N] bool, which of the measured questions were drawn uniformly in a round with predictions."""
+    def observe(
+        self,
+        questions_N: np.ndarray,
+        difficulty_N: np.ndarray,
+        asked: Mapping[int, float] | None = None,
+        uniform: Set[int] = frozenset(),
+    ) -> np.ndarray:
+        """[N] bool, which of the measured questions were drawn uniformly in a round with predictions.
+
+        Args:
+            asked: predicted difficulty of the questions, of whatever round; None for those that this round has drawn.
+            uniform: which of these were drawn uniformly.
+        """
         self.learnt = self.learnt or len(questions_N) > 0
-        explored_N = np.isin(questions_N, list(self._pending))
-        found = zip(questions_N[explored_N].tolist(), difficulty_N[explored_N].tolist(), strict=True)
-        self._pairs += [(self._pending.pop(question), float(measured)) for question, measured in found]
+        predicted = self._pending if asked is None else {each: asked[each] for each in asked.keys() & uniform}
+        explored_N = np.isin(questions_N, list(predicted))
+        found = list(zip(questions_N[explored_N].tolist(), difficulty_N[explored_N].tolist(), strict=True))
+        self._pairs += [(predicted[question], float(measured)) for question, measured in found]
+        for question, _ in found:
+            predicted.pop(question, None)  # one that was asked for twice is there twice
         return explored_N
 
     def take_pairs(self) -> tuple[np.ndarray, np.ndarray]:

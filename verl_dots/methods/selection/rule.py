@@ -8,6 +8,21 @@ By effectiveness, questions are drawn with P ~ exp(-(1 - e) / tau): the same rul
 
 import numpy as np
 
+MOST_EFFECTIVE = 1.0  # that target
+
+
+def drawn_by(difficulty: np.ndarray, expected: np.ndarray | None, alpha: float) -> tuple[np.ndarray, float]:
+    """What questions are drawn by, and its target: their difficulty, or the expected share of effective groups.
+
+    By effectiveness this holds for references, too: their one outcome, 0 or 1, is no expected share.
+
+    Args:
+        difficulty: [N] of the questions, that of references measured.
+        expected: [N] expected shares, where questions are drawn by these; else None.
+        alpha: target difficulty.
+    """
+    return (difficulty, alpha) if expected is None else (np.array(expected, dtype=np.float64), MOST_EFFECTIVE)
+
 
 def select(difficulty_P: np.ndarray, count: int, alpha: float, tau: float, rng: np.random.Generator) -> np.ndarray:
     """Draw `count` distinct questions, those near `alpha` with the greatest probability.

@@ -41,7 +41,7 @@ class Selection(Source):
         "(with score=effectiveness)",
         "predicted_effective_groups": "of the round's chosen questions and those kept in reserve for replay "
         "(with score=effectiveness); compare with effective_groups",
-        "predicted_difficulty": "mean predicted difficulty of the round's chosen questions so far",
+        "predicted_difficulty": "mean predicted difficulty of the chosen questions measured in the round so far",
         "measured_difficulty": "mean difficulty that their rollouts showed",
         "rho": "Pearson correlation of the two, near 0 by construction: the chosen were predicted alike",
         "calibration_error": "mean distance of predicted from measured difficulty, by bins, of the round so far",
@@ -106,15 +106,16 @@ class Selection(Source):
                 else:
                     self.curriculum.plan_uniform()
                     self._figures["selection/trusted"] = 0.0
-        batch = self.curriculum.next_batch(step.target)
-        step.predicted = self.curriculum.predicted
+        batch, predicted = self.curriculum.next_batch(step.target), self.curriculum.predicted
         if self.exploration:
             batch = self.exploration.mixed(batch, self.curriculum.rng)
-            step.predicted = {**step.predicted, **self.exploration.predicted}
-        drawn = self.exploration.drawn if self.exploration else frozenset()
+            predicted = {**predicted, **self.exploration.predicted}
+        drawn, chosen = self.exploration.drawn if self.exploration else frozenset(), frozenset(batch.tolist())
         if self.curriculum.uniform:  # the round that lost the trust has predictions, for its figures alone
-            step.predicted, drawn = {}, frozenset(batch.tolist())
-        step.uniform = step.uniform - set(batch.tolist()) | drawn
+            predicted, drawn = {}, chosen
+        # A step that asks for groups ahead plans several rounds, and each says what it predicts.
+        before = {question: known for question, known in step.predicted.items() if question not in chosen}
+        step.predicted, step.uniform = {**before, **predicted}, step.uniform - chosen | drawn
         return batch
 
     def top_up(self, step: Step, count: int, exclude: Collection[int]) -> np.ndarray:
@@ -216,10 +217,10 @@ class Selection(Source):
             self.predictor.observe(sampled, questions_N, difficulty_N, sizes_N, effective_N)
         questions_N, difficulty_N = columns(chosen)[0], np.array([self._difficulty(group) for group in chosen])
         if self.exploration:
-            explored_N = self.exploration.observe(questions_N, difficulty_N)
+            explored_N = self.exploration.observe(questions_N, difficulty_N, step.forecast, step.uniform)
             chosen = [group for group, explored in zip(chosen, explored_N, strict=True) if not explored]
             questions_N, difficulty_N = questions_N[~explored_N], difficulty_N[~explored_N]
-        figures = self.curriculum.observe(questions_N, difficulty_N)
+        figures = self.curriculum.observe(questions_N, difficulty_N, step.forecast)
         if chosen:
             figures["effective_groups"] = float(np.mean([group.effective for group in chosen]))
         self._figures |= {f"selection/{name}": value for name, value in figures.items()}

@@ -13,11 +13,10 @@ import numpy as np
 
 from verl_dots.difficulty.agreement import calibration_error, pearson
 from verl_dots.methods.selection.round import Round, rounds_batches
+from verl_dots.methods.selection.rule import drawn_by
 from verl_dots.methods.selection.settings import SelectionConfig
 from verl_dots.methods.selection.trust import LEAST, Trust
 from verl_dots.state_values import Values, Within
-
-MOST_EFFECTIVE = 1.0  # share of effective groups that questions are drawn near, where they are drawn by it
 
 
 class SelectionCurriculum:
@@ -117,10 +116,7 @@ class SelectionCurriculum:
         # Where there are too few others, references are candidates in any case.
         preferred_P[references_K] = self.settings.references_are_candidates
         unused_P[references_K[reused_R]] = False
-        drawn_P = difficulty_P
-        if expected_P is not None:
-            # Of the references, too: one outcome, 0 or 1, is no expected share.
-            drawn_P, target = np.array(expected_P, dtype=np.float64), MOST_EFFECTIVE
+        drawn_P, target = drawn_by(difficulty_P, expected_P, target)
         self._begin(Round(None if self.trust.paused else drawn_P, preferred_P, unused_P), references_K)
         sizes = [max(1, self.fresh - len(reused_R)), *[self.fresh] * (self.batches - 1)]
         reserve = self.batches * self.batch_size - len(reused_R) - sum(sizes)
@@ -155,15 +151,21 @@ class SelectionCurriculum:
         """Of these, questions of the batches to come and those kept in reserve for replay, not the spare ones."""
         return np.array([question for question in self._round.planned.tolist() if question in self._predicted], int)
 
-    def observe(self, questions_N: np.ndarray, difficulty_N: np.ndarray) -> dict[str, float]:
-        """Take in the measured difficulty of questions of this round's batches and return the round's figures.
+    def observe(
+        self, questions_N: np.ndarray, difficulty_N: np.ndarray, asked: Mapping[int, float] | None = None
+    ) -> dict[str, float]:
+        """Take in the measured difficulty of questions and return the round's figures.
+
+        Args:
+            asked: the predicted difficulty of those that this or an earlier round chose; None for this round alone.
 
         Returns:
-            Of the selected questions of the round so far: mean predicted and measured difficulty, Pearson correlation
-            and calibration error. Empty where nothing was predicted.
+            Of the selected questions measured in the round so far: mean predicted and measured difficulty, Pearson
+            correlation and calibration error. Empty where nothing was predicted.
         """
+        predicted = self._predicted if asked is None else asked
         pairs = zip(questions_N.tolist(), difficulty_N.tolist(), strict=True)
-        self._seen += [(self._predicted[question], found) for question, found in pairs if question in self._predicted]
+        self._seen += [(predicted[question], found) for question, found in pairs if question in predicted]
         if not self._seen:
             return {}
         predicted_N, measured_N = np.array(self._seen).T
