@@ -58,7 +58,6 @@ A single pair tells no spread: one combination with one round has neither interv
 All methods of timing runs recompute the log-probs of fresh rollouts, as verl does.
 Effective groups are of those that are trained on for the first time. Replayed ones, all effective, are left out.
 MoPPS and E3 learn a question's difficulty from its own rollouts: they train on 80 questions of a pool.
-So do E3's ablations. These, and AdaRFT's baselines, were run on some combinations alone, for the papers' tables.
 The others draw from all of it: 727 questions in `ladder1_skewed`, 4,096 in the other pools.
 AdaRFT and "levels known" are given each question's true level. Real data tell it less exactly.
 DASH leaves out rows without advantage, so its updates and its accuracy are GRPO's.

@@ -122,8 +122,9 @@ def test_what_the_same_command_does_is_told_of_each_mode(tmp_path, how, told):
 def test_a_failure_shows_its_cause_and_the_log_its_traceback(tmp_path):
     status, lines, errors, log = train(tmp_path, "fails")
     assert (status, errors) == (1, "")
-    assert lines[-2].startswith("failed: RuntimeError: the trainer has lost fails (<string>:")
-    assert lines[-1] == f"full log: {tmp_path / 'run' / 'train.log'}"
+    assert lines[-3].startswith("failed: RuntimeError: the trainer has lost fails (<string>:")
+    assert lines[-2] == f"full log: {tmp_path / 'run' / 'train.log'}"
+    assert lines[-1] == "nothing was saved yet: the same command starts from the beginning"
     assert sum("the trainer has lost" in line for line in lines) == 1
     assert "Traceback" not in "".join(lines)
     assert "Traceback (most recent call last)" in log

@@ -123,7 +123,8 @@ class RunConsole:
         """The last lines."""
         lines = [f"  {line}" for line in self.errors.summary()] if self.lines else []
         if isinstance(error, Exception):
-            return [*lines, f"failed: {first_cause(error)}", f"full log: {self.log}"] if self.lines else []
+            told = [f"failed: {first_cause(error)}", f"full log: {self.log}", self.how_to_resume()]
+            return [*lines, *told] if self.lines else []
         if error is not None:
             return lines
         step = self.last["step"] if self.last else 0
