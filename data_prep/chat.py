@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
+from verl_dots.files import parse_json
 from verl_dots.secrets import without
 
 logger = logging.getLogger(__name__)
@@ -19,6 +20,7 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T")
 LONGEST_WAIT_SECONDS = 60.0
 LONGEST_SHOWN = 200  # characters of an answer
+MOST_BYTES = 16 * 2**20  # of an answer
 RETRIED = frozenset({408, 409, 425, 429})
 # What an endpoint answers to what it cannot take: longer than the model's context, stopped by a content filter.
 OF_THE_REQUEST = frozenset({400, 413, 422})
@@ -32,6 +34,10 @@ class RequestRefused(EndpointError):
     """The endpoint refuses this request; it may take others."""
 
 
+class _TooLong(Exception):
+    """An answer of more than `MOST_BYTES`."""
+
+
 @dataclass(frozen=True)
 class ChatSettings:
     """How to ask.
@@ -42,9 +48,9 @@ class ChatSettings:
         api_key: sent as a bearer token; None sends none.
         requests_per_minute: begun requests, retries too; None for no limit.
         concurrency: requests under way at once.
-        retries: of one request after 429, 5xx or a broken connection.
+        retries: of one request after 429, 5xx, a broken connection, or an answer that is broken, late or too long.
         first_wait_seconds: before the first retry; it doubles. A Retry-After of the server that is longer counts.
-        timeout_seconds: of one request.
+        timeout_seconds: of one request, from its beginning to the end of its answer.
         temperature: None leaves it to the endpoint.
     """
 
@@ -63,6 +69,19 @@ class ChatSettings:
         """Where requests go."""
         base = self.endpoint.rstrip("/")
         return base if base.endswith("/chat/completions") else f"{base}/chat/completions"
+
+
+@dataclass(frozen=True)
+class _Answer:
+    """What came back, read to its end."""
+
+    status: int
+    retry_after: float
+    body: bytes
+
+    @property
+    def text(self) -> str:
+        return self.body.decode(errors="replace")
 
 
 class Pace:
@@ -113,29 +132,49 @@ class Chat:
             await self._pace.wait()
             wait = min(settings.first_wait_seconds * 2**attempt, LONGEST_WAIT_SECONDS)
             try:
-                response = await self._client.post(settings.address, json=body)
-            except (httpx.TransportError, httpx.InvalidURL) as error:
-                if isinstance(error, httpx.UnsupportedProtocol | httpx.InvalidURL):
-                    raise EndpointError(f"--endpoint is no address: {self._told(error)}") from None
+                answer = await self._post(body)
+            except (httpx.UnsupportedProtocol, httpx.InvalidURL) as error:
+                raise EndpointError(f"--endpoint is no address: {self._told(error)}") from None
+            except httpx.RequestError as error:
                 problem = f"{type(error).__name__} {self._told(error)}".strip()
+            except TimeoutError:
+                problem = f"no whole answer within {settings.timeout_seconds:g} s (--timeout)"
+            except _TooLong:
+                problem = f"an answer of more than {MOST_BYTES:,} bytes"
             else:
-                if response.status_code == httpx.codes.OK:
-                    return self._content(response)
-                problem = f"status {response.status_code}: {self._told(response.text)}"
-                if response.status_code not in RETRIED and response.status_code < 500:
-                    kind = RequestRefused if response.status_code in OF_THE_REQUEST else EndpointError
-                    raise kind(f"the endpoint refuses, {problem}. {_advice(response.status_code)}")
-                wait = max(wait, _retry_after(response))
+                if answer.status == httpx.codes.OK:
+                    return self._content(answer)
+                problem = f"status {answer.status}: {self._told(answer.text)}"
+                if answer.status not in RETRIED and answer.status < 500:
+                    kind = RequestRefused if answer.status in OF_THE_REQUEST else EndpointError
+                    raise kind(f"the endpoint refuses, {problem}. {_advice(answer.status)}")
+                wait = max(wait, answer.retry_after)
             if attempt < settings.retries:
                 logger.warning("%s; trying again in %.1f s", problem, wait)
                 await asyncio.sleep(wait)
         raise EndpointError(f"the endpoint gave no answer in {settings.retries + 1} tries, the last: {problem}")
 
-    def _content(self, response: httpx.Response) -> str:
+    async def _post(self, body: Mapping[str, Any]) -> _Answer:
+        """What the endpoint answers. Raises _TooLong, TimeoutError or what httpx raises.
+
+        The timeout of httpx begins anew with each part that comes.
+        """
+        settings, found = self._settings, bytearray()
+        async with (
+            asyncio.timeout(settings.timeout_seconds),
+            self._client.stream("POST", settings.address, json=body) as response,
+        ):
+            async for part in response.aiter_bytes():
+                found += part
+                if len(found) > MOST_BYTES:
+                    raise _TooLong
+        return _Answer(response.status_code, _retry_after(response), bytes(found))
+
+    def _content(self, answer: _Answer) -> str:
         try:
-            return response.json()["choices"][0]["message"]["content"] or ""
+            return _text(parse_json(answer.body)["choices"][0]["message"]["content"])
         except (ValueError, LookupError, TypeError):
-            told = self._told(response.text)
+            told = self._told(answer.text)
             raise EndpointError(f"the endpoint does not answer like one for chats: {told}") from None
 
     def _told(self, text: object) -> str:
@@ -143,6 +182,13 @@ class Chat:
         settings, address = self._settings, urlsplit(self._settings.address)
         parts = (settings.api_key, settings.address, settings.endpoint, address.netloc, address.hostname)
         return without(str(text), filter(None, parts))[:LONGEST_SHOWN]
+
+
+def _text(content: Any) -> str:
+    """The text of a message, which some endpoints give in parts. Raises LookupError or TypeError for what is none."""
+    if not isinstance(content, list):
+        content = [{"type": "text", "text": content or ""}]
+    return "".join(part["text"] for part in content if part["type"] == "text")
 
 
 def _retry_after(response: httpx.Response) -> float:

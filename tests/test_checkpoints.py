@@ -212,6 +212,17 @@ def test_a_changed_file_of_the_same_size_is_told_by_its_checksum(tmp_path):
     assert checkpoints.faults(folder, RESUME, checksums=True) == [told]
 
 
+def test_weights_are_compared_with_their_checksums_and_other_files_are_not(tmp_path):
+    folder = own_checkpoint(tmp_path, 4)
+    for name in ("actor/optim_world_size_1_rank_0.pt", "actor/huggingface/config.json", "config.yaml"):
+        (folder / name).write_bytes(b"x" * (folder / name).stat().st_size)
+    told = ["actor/huggingface/config.json has changed since it was saved (checksum)"]
+    assert checkpoints.weight_faults(folder, "actor") == checkpoints.weight_faults(folder, "actor/huggingface") == told
+    assert checkpoints.weight_faults(folder, "critic") == []
+    (folder / MANIFEST).unlink()
+    assert checkpoints.weight_faults(folder, "actor") == []
+
+
 def test_the_size_is_that_of_what_was_saved(tmp_path):
     folder = own_checkpoint(tmp_path, 4)
     saved = checkpoints.bytes_of(folder)

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import IO
 
 import psutil
 import pytest
@@ -53,10 +54,10 @@ sys.exit(status)
 class Work:
     """A guarded command that runs."""
 
-    def __init__(self, folder: Path, status: int = 0, stops: bool = True):
+    def __init__(self, folder: Path, status: int = 0, stops: bool = True, stderr: int | IO = subprocess.PIPE):
         arguments = [sys.executable, "-c", COMMAND, str(folder), str(status), "stops" if stops else "ends"]
         self.process = subprocess.Popen(
-            arguments, cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT)}, stderr=subprocess.PIPE, text=True,
+            arguments, cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT)}, stderr=stderr, text=True,
             start_new_session=True,
         )  # fmt: skip
         deadline = time.monotonic() + PATIENCE_SECONDS
@@ -124,6 +125,23 @@ def test_what_does_not_stop_ends_at_once_and_says_how_to_go_on(tmp_path, stops, 
     work = Work(tmp_path, stops=stops)
     send(work.process.pid, number)
     assert work.end() == (status, f"work: ended by {number.name}; the same command continues\n")
+
+
+def test_what_ends_ends_where_its_words_find_no_room(tmp_path):
+    with open("/dev/full", "w") as full:
+        work = Work(tmp_path, stderr=full)
+        work.process.send_signal(signal.SIGINT)
+        assert work.end()[0] == 130
+
+
+def test_what_ends_ends_where_its_stop_file_cannot_be_taken_away(tmp_path):
+    (tmp_path / "deaf").touch()
+    (tmp_path / "stop").mkdir()
+    work = Work(tmp_path)
+    work.process.send_signal(signal.SIGTERM)
+    assert "a second SIGTERM ends it at once" in work.process.stderr.readline()
+    work.process.send_signal(signal.SIGTERM)
+    assert work.end() == (143, "work: ended by SIGTERM; the same command continues\n")
 
 
 def test_sigkill_takes_the_command_along(tmp_path):

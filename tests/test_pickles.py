@@ -12,7 +12,7 @@ from torch.distributed.device_mesh import DeviceMesh
 from torch.distributed.tensor import DTensor, Replicate, Shard
 
 from tests.refusals import refused
-from verl_dots.pickles import load, require_harmless, require_harmless_queue
+from verl_dots.pickles import entries_of, load, require_harmless, require_harmless_queue
 
 
 class Calls:
@@ -96,13 +96,15 @@ def test_no_protocol_of_pickle_gets_by(tmp_path, protocol):
 
 
 def queue_with(folder, value):
-    """A folder with the rows of a queue as the TransferQueue saves them."""
+    """The file of the rows of a queue, in a folder as the TransferQueue saves it."""
     rows = {"responses": {0: torch.tensor([1, 2]), 1: torch.zeros(2, 3)[1:]}, "raw_prompt": {0: [{"role": "user"}]}}
     content = {"field_data": rows, "active_keys": {0, 1}, "dtype": torch.int64, "size": torch.Size([2]), "more": value}
-    (folder / "units").mkdir()
-    (folder / "units" / "unit.pkl").write_bytes(pickle.dumps(content, protocol=pickle.HIGHEST_PROTOCOL))
+    (folder / "simple_storage").mkdir()
+    file = folder / "simple_storage" / "su_0_TQ_STORAGE_1.pkl"
+    file.write_bytes(pickle.dumps(content, protocol=pickle.HIGHEST_PROTOCOL))
+    (folder / "simple_storage" / "storage_unit_info.json").write_text("[]")
     (folder / "metadata.json").write_text("{}")
-    return folder / "units" / "unit.pkl"
+    return file
 
 
 def test_a_queue_of_rows_is_harmless(tmp_path):
@@ -125,6 +127,59 @@ def test_a_queue_that_would_call_something_is_refused_and_nothing_is_called(tmp_
     with refused(str(queue_with(tmp_path, [call])), reason, told):
         require_harmless_queue(tmp_path)
     assert not (tmp_path / "called").exists()
+
+
+def harmful(file):
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(pickle.dumps(Calls(eval, "1")))
+
+
+def test_a_folder_of_a_queue_that_is_a_link_is_looked_into(tmp_path):
+    queue_with(tmp_path, None).parent.rename(tmp_path / "elsewhere")
+    (tmp_path / "queue").mkdir()
+    (tmp_path / "queue" / "simple_storage").symlink_to("../elsewhere")
+    require_harmless_queue(tmp_path / "queue")
+    harmful(tmp_path / "elsewhere" / "su_1_x.pkl")
+    with refused(str(tmp_path / "queue/simple_storage/su_1_x.pkl"), "excluded", "builtins.eval"):
+        require_harmless_queue(tmp_path / "queue")
+
+
+@pytest.mark.parametrize("name", ["simple_storage/su_0_x", "simple_storage/su_0_x.pkl.blobs", "more"])
+@pytest.mark.parametrize("kind", ["folder", "link", "link to nothing"])
+def test_a_queue_has_no_folder_by_which_a_name_leads_to_another_file(tmp_path, name, kind):
+    """Where su_0_x is there, the TransferQueue opens simple_storage/su_0_ID.pkl for an ID x/../../../actor/other."""
+    (tmp_path / "queue").mkdir()
+    queue_with(tmp_path / "queue", None)
+    place = tmp_path / "queue" / name
+    if kind == "folder":
+        place.mkdir()
+    else:
+        place.symlink_to(tmp_path if kind == "link" else tmp_path / "nothing")
+    with refused(str(place), "excluded", "simple_storage"):
+        require_harmless_queue(tmp_path / "queue")
+
+
+@pytest.mark.parametrize("name", ["simple_storage/a.json", "storage_unit_info.json", "controller_state.pkl", ".hidden"])
+def test_no_name_keeps_a_file_of_a_queue_from_being_looked_at(tmp_path, name):
+    queue_with(tmp_path, None)
+    harmful(tmp_path / name)
+    with refused(str(tmp_path / name), "excluded", "builtins.eval"):
+        require_harmless_queue(tmp_path)
+
+
+def test_what_is_in_a_folder(tmp_path):
+    for name in ("b", "a", ".c"):
+        (tmp_path / name).touch()
+    assert [entry.name for entry in entries_of(tmp_path)] == [".c", "a", "b"]
+    assert entries_of(tmp_path / "none") == entries_of(tmp_path / "a") == []
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may list everything")
+def test_a_folder_that_cannot_be_listed_is_refused(tmp_path):
+    queue_with(tmp_path, [Calls(eval, "1")]).parent.chmod(0o311)
+    with refused(str(tmp_path / "simple_storage"), "file"):
+        require_harmless_queue(tmp_path)
+    (tmp_path / "simple_storage").chmod(0o755)
 
 
 @pytest.mark.parametrize("how", ["old", "cut", "text"])

@@ -4,7 +4,15 @@ import json
 
 import pytest
 
-from verl_dots.secrets import hidden, hidden_word, is_secret, secret_values, without, without_secrets
+from verl_dots.secrets import (
+    hidden,
+    hidden_word,
+    is_secret,
+    secret_names,
+    secret_values,
+    without,
+    without_secrets,
+)
 
 
 @pytest.mark.parametrize(
@@ -53,6 +61,12 @@ def test_a_dict_on_a_command_line_that_holds_a_secret_is_hidden(word):
 def test_a_dict_without_a_secret_is_shown():
     word = "+ray_kwargs.ray_init.runtime_env.env_vars={A:1,PATH:/x:/y}"
     assert hidden_word(word) == word and hidden_word("a=${oc.env:KEY}") == "a=${oc.env:KEY}"
+
+
+def test_the_names_of_what_is_hidden():
+    given = {"a": {"api_key": "x", "b": [{"HF_TOKEN": "y", "n": 1}], "password": None}, "secret": {"of": "z"}, "c": 3}
+    assert secret_names(given) == ["a.api_key", "a.b.0.HF_TOKEN", "secret"]
+    assert secret_names({"x_key": "prompt", "d": []}) == secret_names("text") == secret_names(None) == []
 
 
 def test_values_are_found_and_hidden_in_a_text_in_each_form():

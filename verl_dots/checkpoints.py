@@ -83,6 +83,22 @@ def faults(folder: Path, needs: Needs, checksums: bool = False) -> list[str]:
     return list(dict.fromkeys(found + state_faults(folder, needs.states)))
 
 
+def weight_faults(folder: Path, below: str) -> list[str]:
+    """Files of a checkpoint's weights that are not as they were saved, by content; nothing where it has no list.
+
+    Args:
+        folder: of the checkpoint.
+        below: folder of the weights in it, whose shards of other kinds do not count: "actor" or "actor/huggingface".
+    """
+    try:
+        listed = read_manifest(folder) or {}
+    except ManifestError as error:
+        return [str(error)]
+    others = tuple(f"{below}/{SHARDS[kind].partition('{')[0]}" for kind in ("optimizer", "extra"))
+    names = [name for name in listed if name.startswith(f"{below}/") and not name.startswith(others)]
+    return changed(folder, {name: listed[name] for name in names}, checksums=True)
+
+
 def state_faults(folder: Path, states: Iterable[Kind]) -> list[str]:
     """What is wrong with the states of a checkpoint's stages."""
     found = []

@@ -32,7 +32,7 @@ from verl_dots.data.asked_questions import AskedQuestion
 from verl_dots.data.file_lists import QuestionError
 from verl_dots.evaluation import storage, summary, tables
 from verl_dots.evaluation.answers import AnswerReader
-from verl_dots.evaluation.checkpoints import find_checkpoint
+from verl_dots.evaluation.checkpoints import find_checkpoint, require_as_saved
 from verl_dots.evaluation.configure import configure, parse, settings_for
 from verl_dots.evaluation.data_sets import DataSet, read_data_sets
 from verl_dots.evaluation.grading import grader
@@ -73,6 +73,7 @@ def evaluate(options: Namespace) -> tuple[list[Result], Path]:
     require_own(out, (JSON_FILE, TEXT_FILE), holds_json("checkpoint", "results", "settings"), f"--out {out}")
     config = configure(options, checkpoint)
     data_sets = read_data_sets(options.data, config.data.prompt_key, options.limit)
+    require_as_saved(checkpoint)
     reward, reader = RewardFunction(config), AnswerReader()
     try:
         if checkpoint.shards is not None:

@@ -118,7 +118,8 @@ class _Guard:
             self._listen()
             os.kill(self.child, signal.SIGKILL)
             if self.asked and self.facts.get("stop_file"):
-                Path(str(self.facts["stop_file"])).unlink(missing_ok=True)
+                with contextlib.suppress(OSError):  # the next start takes it away
+                    Path(str(self.facts["stop_file"])).unlink(missing_ok=True)
             self._say(f"ended by {signal.Signals(end.number).name}; {self.facts['resumes']}")
             status = 128 + end.number
         end_all_below()
@@ -180,7 +181,8 @@ class _Guard:
             self.facts |= json.loads(line)
 
     def _say(self, text: str) -> None:
-        os.write(sys.stderr.fileno(), f"{self.name}: {text}\n".encode())
+        with contextlib.suppress(OSError):  # nobody reads, or there is no room: what is to end ends all the same
+            os.write(sys.stderr.fileno(), f"{self.name}: {text}\n".encode())
 
 
 def end_all_below() -> None:

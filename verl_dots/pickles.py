@@ -34,22 +34,37 @@ QUEUE_NAMES = frozenset({
     "transfer_queue.controller.DataPartitionStatus", "transfer_queue.controller.FieldMeta",
 })  # fmt: skip
 QUEUE_STORAGE = "torch.storage._load_from_bytes"  # reads a file within the file
+# A folder within its own, and its files of JSON. The second names the files of the folder, and could name any other.
+QUEUE_UNITS, QUEUE_JSON = "simple_storage", ("metadata.json", "simple_storage/storage_unit_info.json")
 
 
 def require_harmless_queue(folder: Path) -> None:
     """Pass what the TransferQueue has saved if it only builds rows of tensors and plain values.
 
+    Where there are no folders but its own two, no name of a file leads out of them.
+
     Raises:
-        ConfigError: a file is damaged, or names something else.
+        ConfigError: a file is damaged, or names something else; a folder that the TransferQueue does not make.
     """
-    for file in sorted(file for file in folder.rglob("*") if file.is_file() and file.suffix != ".json"):
-        try:
-            with file.open("rb") as stream:
-                _QueueFile(stream).load()
-        except _StrangeError as error:
-            raise _strange(file, [str(error)]) from None
-        except Exception as error:  # noqa: BLE001 - bytes at random raise anything
-            raise _damaged(file, error) from error
+    units = folder / QUEUE_UNITS
+    for entry in [*entries_of(folder), *entries_of(units)]:
+        if entry == units and units.is_dir():
+            continue
+        if not entry.is_file():
+            text = f"{entry} is no file, and the TransferQueue saves no folder but {QUEUE_UNITS}; move it away"
+            raise ConfigError(text, key=str(entry), reason="excluded")
+        if str(entry.relative_to(folder)) not in QUEUE_JSON:
+            _require_harmless_rows(entry)
+
+
+def _require_harmless_rows(file: Path) -> None:
+    try:
+        with file.open("rb") as stream:
+            _QueueFile(stream).load()
+    except _StrangeError as error:
+        raise _strange(file, [str(error)]) from None
+    except Exception as error:  # noqa: BLE001 - bytes at random raise anything
+        raise _damaged(file, error) from error
 
 
 class _StrangeError(Exception):
@@ -75,6 +90,23 @@ def require_harmless(file: Path) -> None:
         ConfigError: it is damaged, or names something else; the message has the names.
     """
     _named(file)
+
+
+def entries_of(folder: Path) -> list[Path]:
+    """What is in a folder, sorted; nothing where there is none.
+
+    `glob` finds nothing in a folder that must not be listed, while its files can be read by their names.
+
+    Raises:
+        ConfigError: it cannot be listed.
+    """
+    try:
+        return sorted(folder.iterdir())
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as error:
+        text = f"{folder} cannot be listed ({error.strerror}), so its files are not looked at; allow it (chmod u+rx)"
+        raise ConfigError(text, key=str(folder), reason="file") from error
 
 
 def load(file: Path) -> Any:

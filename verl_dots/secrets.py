@@ -28,6 +28,19 @@ def hidden(settings: Any) -> Any:
     return [hidden(value) for value in settings] if isinstance(settings, list | tuple) else settings
 
 
+def secret_names(settings: Any, above: str = "") -> list[str]:
+    """The dotted names of the values that `hidden` hides; `above` stands before each."""
+    if not isinstance(settings, Mapping | list | tuple):
+        return []
+    found = []
+    for name, value in settings.items() if isinstance(settings, Mapping) else enumerate(settings):
+        if value and is_secret(str(name)):
+            found.append(f"{above}{name}")
+        else:
+            found += secret_names(value, f"{above}{name}.")
+    return found
+
+
 def secret_values(settings: Any) -> list[str]:
     """The values that `hidden` hides, as texts."""
     if isinstance(settings, Mapping):

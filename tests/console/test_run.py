@@ -10,11 +10,20 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 RUN = """
-import json, os, pathlib, sys, time
+import json, os, pathlib, resource, sys, time
 from verl_dots.console.run import RunConsole
 
 folder, how = pathlib.Path(sys.argv[1]) / "run", sys.argv[2]
-shown, said = {"lines": "full" not in how, "resumes": "anew" not in how}, "said before" + chr(10)
+
+
+def fill():
+    # No file of this process takes another byte: as on a full disk, but for the number of the error.
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+
+
+if "full from the start" in how:
+    fill()
+shown, said = {"lines": "full console" not in how, "resumes": "anew" not in how}, "said before" + chr(10)
 console = RunConsole(folder, ["starts"], validates_first=True, said=said, **shown)
 with console:
     print("noise of Python")
@@ -31,6 +40,7 @@ with console:
                 (folder / "latest_checkpointed_iteration.txt").write_text("1")
             break
         if "fails" in how and step == 2:
+            "disk is full" in how and fill()
             raise RuntimeError("the trainer has lost " + how)
         if "exits" in how:
             sys.exit(4)
@@ -44,10 +54,13 @@ print("after")
 """
 
 
+def command(tmp_path: Path, how: str) -> list[str]:
+    return [sys.executable, "-c", RUN, str(tmp_path), how]
+
+
 def train(tmp_path: Path, how: str) -> tuple[int, list[str], str, str]:
     """Its status, the lines that it shows, what it writes to stderr, and the log."""
-    command = [sys.executable, "-c", RUN, str(tmp_path), how]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(command(tmp_path, how), cwd=ROOT, capture_output=True, text=True, timeout=60)
     log = tmp_path / "run" / "train.log"
     return done.returncode, done.stdout.splitlines(), done.stderr, log.read_text() if log.exists() else ""
 
@@ -72,7 +85,7 @@ def test_a_good_run_shows_a_line_a_step_and_each_error_once(tmp_path, how):
     assert log.startswith("=== ")
 
 
-@pytest.mark.parametrize("how", ["stops", "full stops"])
+@pytest.mark.parametrize("how", ["stops", "full console, stops"])
 def test_a_request_that_a_dead_run_left_does_not_stop_the_next_one(tmp_path, how):
     stop = tmp_path / "run" / "stop"
     stop.parent.mkdir()
@@ -130,14 +143,46 @@ def test_a_failure_shows_its_cause_and_the_log_its_traceback(tmp_path):
     assert "Traceback (most recent call last)" in log
 
 
+def test_a_failure_shows_its_cause_where_the_log_has_no_room(tmp_path):
+    status, lines, _, log = train(tmp_path, "fails, the disk is full")
+    told = next(place for place, line in enumerate(lines) if line.startswith("failed: RuntimeError: the trainer has"))
+    assert status == 1 and "after" not in lines
+    assert lines[told + 1] == f"full log: {tmp_path / 'run' / 'train.log'}"
+    assert "noise of a child" in log and "Traceback" not in log
+
+
+def test_a_disk_that_is_full_from_the_start_is_named(tmp_path):
+    status, lines, _, log = train(tmp_path, "full from the start")
+    told = next(line for line in lines if line.startswith("failed: "))
+    assert status == 1 and told.startswith("failed: OSError: [Errno 27] File too large")
+    assert lines[0] == "starts" and log == ""
+
+
+@pytest.mark.parametrize("console", ["/dev/full", "nobody"])
+def test_a_console_that_takes_nothing_changes_nothing_of_the_run(tmp_path, console):
+    """The disk that it goes to is full, or who read it has ended, as `head` does."""
+    if console == "nobody":
+        reading, writing = os.pipe()
+        os.close(reading)
+    else:
+        writing = os.open(console, os.O_WRONLY)
+    done = subprocess.run(
+        command(tmp_path, "exits"), cwd=ROOT, stdout=writing, stderr=subprocess.PIPE, text=True, timeout=60
+    )
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (4, "")
+    log = (tmp_path / "run" / "train.log").read_text()
+    assert "noise of Python" in log and "noise of a child" in log
+
+
 def test_an_exit_keeps_its_status(tmp_path):
     assert train(tmp_path, "exits")[0] == 4
 
 
 def test_the_full_console_shows_all_and_nothing_beside_but_the_end(tmp_path):
-    status, lines, errors, log = train(tmp_path, "full")
+    status, lines, errors, log = train(tmp_path, "full console")
     assert (status, log) == (0, "")
     assert {"said before", "noise of Python", "noise of a child"} <= set(lines)
     assert errors == "noise of its errors\n"
     assert "starts" not in lines and not any(line.startswith("step ") for line in lines)
-    assert train(tmp_path / "again", "full fails")[0] == 1
+    assert train(tmp_path / "again", "full console, fails")[0] == 1

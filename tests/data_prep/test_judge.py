@@ -1,18 +1,20 @@
 """The judge against a stand-in endpoint: real requests over a socket."""
 
 import asyncio
+import gzip
 import json
 import re
 import sys
 import threading
 import time
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pyarrow.parquet as pq
 import pytest
 
 from data_prep import add_difficulty, deepscaler, judge
-from data_prep.chat import Chat, ChatSettings, EndpointError
+from data_prep.chat import MOST_BYTES, Chat, ChatSettings, EndpointError
 from tests.data_prep.script_runs import infos_of, prepared, problems, refusal
 from verl_dots.data.provenance import read_provenance
 
@@ -20,10 +22,13 @@ KEY = "sk-test"
 
 
 class Endpoint:
-    """A chat endpoint that rates "What is 3?" with 1 + 3 % 5; `failures` are answered first, in order."""
+    """A chat endpoint that rates "What is 3?" with 1 + 3 % 5; `failures` are answered first, in order.
+
+    `odd` come before them: functions that write an answer of their own, all but its status.
+    """
 
     def __init__(self):
-        self.requests, self.times, self.failures = [], [], []
+        self.requests, self.times, self.failures, self.odd = [], [], [], []
         self.most_at_once = self._at_once = 0
         self.delay = 0.0
         self.reply = lambda number: f"Difficulty: {1 + number % 5}"
@@ -58,7 +63,14 @@ class Endpoint:
             self.most_at_once = max(self.most_at_once, self._at_once)
             self.times.append(time.monotonic())
             self.requests.append((handler.path, handler.headers["Authorization"], body))
-            failure = self.failures.pop(0) if self.failures else None
+            odd = self.odd.pop(0) if self.odd else None
+            failure = self.failures.pop(0) if self.failures and odd is None else None
+        if odd is not None:
+            with self._lock:
+                self._at_once -= 1
+            handler.send_response(200)
+            odd(handler)
+            return
         time.sleep(self.delay)
         number = int(re.search(r"What is (\d+)", body["messages"][-1]["content"]).group(1))
         status, headers = failure or (200, {})
@@ -125,6 +137,93 @@ def test_busy_and_broken_servers_are_asked_again(endpoint, data):
     code, out = run(endpoint, data, "--concurrency", 1)
     assert code == 0 and len(ratings(out)) == 10 and len(endpoint.requests) == 13
     assert endpoint.times[1] - endpoint.times[0] >= 0.3
+
+
+def written(handler, content, **headers):
+    """Write headers, the length among them, and then the content."""
+    for name, value in {"Content-Length": str(len(content)), **headers}.items():
+        handler.send_header(name.replace("_", "-"), value)
+    handler.end_headers()
+    handler.wfile.write(content)
+
+
+def broken_gzip(handler):
+    written(handler, b"no gzip", Content_Encoding="gzip")
+
+
+def unending_parts(handler):
+    """A byte at a time, each of which comes soon after the one before."""
+    handler.send_header("Content-Length", "1000")
+    handler.end_headers()
+    for _ in range(200):
+        handler.wfile.write(b" ")
+        time.sleep(0.05)
+
+
+def too_long(handler):
+    written(handler, b" " * (MOST_BYTES + 1))
+
+
+def too_long_unzipped(handler):
+    written(handler, gzip.compress(b" " * (MOST_BYTES + 1)), Content_Encoding="gzip")
+
+
+@pytest.mark.parametrize(
+    ("odd", "problem"),
+    [
+        (broken_gzip, "DecodingError"),
+        (unending_parts, "no whole answer within 1 s"),
+        (too_long, "an answer of more than 16,777,216 bytes"),
+        (too_long_unzipped, "an answer of more than 16,777,216 bytes"),
+    ],
+)
+def test_an_answer_that_is_broken_late_or_too_long_is_asked_for_again(endpoint, data, capsys, caplog, odd, problem):
+    timeout = 1 if odd is unending_parts else 60
+    endpoint.odd = [odd]
+    code, out = run(endpoint, data, "--concurrency", 1, "--timeout", timeout)
+    assert code == 0 and ratings(out) == "1234512345" and len(endpoint.requests) == 11
+    assert problem in caplog.text
+    out.unlink()
+    endpoint.odd = [odd] * 2
+    assert run(endpoint, data, "--concurrency", 1, "--timeout", timeout, "--retries", 1)[0] == 1
+    assert f"gave no answer in 2 tries, the last: {problem}" in capsys.readouterr().err
+
+
+def message(content):
+    return json.dumps({"choices": [{"message": {"content": content}}]}).encode()
+
+
+def test_a_reply_in_parts_is_their_text(endpoint, data):
+    parts = [
+        {"type": "reasoning", "summary": "Difficulty: 1"},
+        {"type": "text", "text": "Diffi"},
+        {"type": "text", "text": "culty: 5"},
+    ]
+    endpoint.odd = [partial(written, content=message(parts))]
+    code, out = run(endpoint, data, "--concurrency", 1)
+    assert code == 0 and ratings(out) == "5234512345"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"[" * 100_000,
+        b"\xff",
+        b"[]",
+        b'{"choices": {}}',
+        message({"text": "Difficulty: 1"}),
+        message(5),
+        message(["Difficulty: 1"]),
+        message([{"type": "text"}]),
+        message([{"type": "text", "text": None}]),
+    ],
+    ids=lambda content: content[:60].decode(errors="replace"),
+)
+def test_an_answer_that_is_no_reply_ends_the_job_and_is_told(endpoint, data, capsys, content):
+    endpoint.odd = [partial(written, content=content)]
+    code, out = run(endpoint, data, "--concurrency", 1)
+    assert code == 1 and not out.exists() and len(endpoint.requests) == 1
+    assert "the endpoint does not answer like one for chats" in capsys.readouterr().err
 
 
 def test_a_server_that_stays_broken_ends_the_job_and_the_rest_is_done_next_time(endpoint, data, capsys):

@@ -6,7 +6,8 @@ import pytest
 
 from tests.refusals import refused
 from tests.run_on_disk import stock_checkpoint
-from verl_dots.evaluation.checkpoints import Checkpoint, find_checkpoint
+from verl_dots.evaluation.checkpoints import Checkpoint, find_checkpoint, require_as_saved
+from verl_dots.manifest import MANIFEST, write_manifest
 
 
 @pytest.fixture
@@ -86,3 +87,70 @@ def test_the_newest_checkpoint_with_all_weights_is_taken_whatever_the_tracker_sa
         (run / "latest_checkpointed_iteration.txt").write_bytes(tracker)
     assert find_checkpoint(str(run)).name == "run/global_step_6"
     assert "left out global_step_8 (actor/model_world_size_1_rank_0.pt is damaged or cut short)" in caplog.text
+
+
+def flip(file):
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 1
+    file.write_bytes(content)
+
+
+SHARD, WEIGHTS = "actor/model_world_size_1_rank_0.pt", "actor/huggingface/model.safetensors"
+
+
+@pytest.fixture
+def listed(there):
+    """The same, whose newest checkpoint has a list of its files."""
+    step = there / "runs/mine/global_step_60"
+    write_manifest(step, 60)
+    return step
+
+
+@pytest.mark.parametrize("given", ["runs/mine", "runs/mine/global_step_60", "runs/mine/global_step_60/actor", "link"])
+@pytest.mark.parametrize("name", [SHARD, "actor/huggingface/config.json"])
+def test_a_changed_byte_in_shards_is_refused_with_the_file(listed, given, name):
+    (listed.parents[2] / "link").symlink_to(listed)
+    found = find_checkpoint(given)
+    require_as_saved(found)
+    flip(listed / name)
+    place = listed.parents[2] / "link" if given == "link" else listed
+    with refused(str(place), "damaged", f"{name} has changed since it was saved (checksum)"):
+        require_as_saved(found)
+
+
+@pytest.mark.parametrize("given", ["runs/mine", "runs/mine/global_step_60/actor/huggingface", "link"])
+def test_a_changed_byte_in_the_weights_of_a_saved_model_is_refused(listed, given):
+    (listed / WEIGHTS).write_bytes(b"weights")
+    write_manifest(listed, 60)
+    (listed.parents[2] / "link").symlink_to(listed / "actor" / "huggingface")
+    found = find_checkpoint(given)
+    flip(listed / SHARD)  # which are not read
+    require_as_saved(found)
+    flip(listed / WEIGHTS)
+    with refused(str(listed), "damaged", f"{WEIGHTS} has changed since it was saved (checksum)"):
+        require_as_saved(found)
+
+
+def test_what_an_evaluation_does_not_read_may_have_changed_or_be_gone(listed):
+    flip(listed / "actor/optim_world_size_1_rank_0.pt")
+    (listed / "actor/extra_state_world_size_1_rank_0.pt").unlink()
+    (listed / "data.pt").unlink()
+    require_as_saved(find_checkpoint("runs/mine/global_step_60"))
+
+
+@pytest.mark.parametrize("kind", ["no list", "sizes alone", "a model", "a hub id"])
+def test_what_has_no_checksums_is_taken(listed, kind):
+    flip(listed / SHARD)
+    if kind == "no list":
+        (listed / MANIFEST).unlink()
+    else:
+        size = (listed / SHARD).stat().st_size
+        (listed / MANIFEST).write_text(f'{{"step": 60, "files": {{"{SHARD}": {size}}}}}')
+    given = {"a model": "models/tiny", "a hub id": "actor/model"}.get(kind, "runs/mine/global_step_60")
+    require_as_saved(find_checkpoint(given))
+
+
+def test_a_damaged_list_is_refused(listed):
+    (listed / MANIFEST).write_text("[]")
+    with refused(str(listed), "damaged", MANIFEST):
+        require_as_saved(find_checkpoint("runs/mine/global_step_60"))

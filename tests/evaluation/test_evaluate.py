@@ -15,6 +15,7 @@ from tests.launches import must_train
 from verl_dots import evaluate
 from verl_dots.data.provenance import read_provenance
 from verl_dots.evaluation.storage import Generation, GenerationJournal
+from verl_dots.manifest import write_manifest
 from verl_dots.rewards.compute import compute_score
 from verl_dots.rollout.loading import load_engine
 from verl_dots.rollout.request import Request, SamplingParams
@@ -75,6 +76,18 @@ def test_bad_input_ends_with_code_2_and_says_why(files, capsys, arguments, words
     assert words in capsys.readouterr().err
     assert not ray.is_initialized()
     assert sorted(files.rglob("*")) == before
+
+
+def test_a_checkpoint_with_a_changed_byte_is_refused_before_anything_is_merged(files, random_model, capsys):
+    step = files / "global_step_7"
+    shard = save_checkpoint(step, random_model) / "model_world_size_2_rank_1.pt"
+    write_manifest(step, 7)
+    content = bytearray(shard.read_bytes())
+    content[len(content) // 2] ^= 1
+    shard.write_bytes(content)
+    assert evaluate.main(["global_step_7", *DATA, "device=cpu"]) == 2
+    assert "actor/model_world_size_2_rank_1.pt has changed since it was saved" in capsys.readouterr().err
+    assert not list(step.glob("actor/*merged*"))
 
 
 def test_ending_tokens_are_those_of_the_tokenizer_and_the_generation_config(random_model, tmp_path):

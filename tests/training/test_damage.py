@@ -30,7 +30,7 @@ FILES = (
     "in_flight.safetensors",
     "replay.safetensors",
     "run.state",
-    "transfer_queue/state.json",
+    "transfer_queue/metadata.json",
 )
 
 
@@ -42,7 +42,7 @@ def original(tmp_path_factory):
     for step in (2, 4):
         folder = own_checkpoint(run, step, run_config(run, **SETTINGS), states=("replay",))
         (folder / "transfer_queue").mkdir()
-        (folder / "transfer_queue" / "state.json").write_text("{}")
+        (folder / "transfer_queue" / "metadata.json").write_text("{}")
         save_state(folder / FILE, KIND, InFlight().state_dict())
         write_manifest(folder, step)
     return run

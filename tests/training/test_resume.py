@@ -1,6 +1,9 @@
 """From which checkpoint a run resumes, and what it refuses to resume from."""
 
+import json
 import logging
+import os
+import pickle
 import shutil
 from dataclasses import replace
 
@@ -165,6 +168,19 @@ def test_what_may_change_is_logged_in_one_line(saved, caplog):
     assert all(key.replace("__", ".") in told for key in changes)
 
 
+@pytest.mark.parametrize("there", ["***", "sk-old", ""])
+@pytest.mark.parametrize("here", ["sk-live", "***", ""])
+def test_a_secret_refuses_no_resume_and_is_not_told(run, caplog, there, here):
+    """Checkpoints hold `***` in its place, as of earlier versions, which took secrets as settings."""
+    keys = ("reward__custom_reward_function__reward_kwargs__api_key", "actor_rollout_ref__rollout__HF_TOKEN")
+    own_checkpoint(run, 4, run_config(run, **dict.fromkeys(keys, there)))
+    named = {"data__url": "${actor_rollout_ref.rollout.HF_TOKEN}/v1"}
+    with caplog.at_level(logging.WARNING):
+        assert found_name(run, **dict.fromkeys(keys, here), **named) == "global_step_4"
+    assert "data.url: '(not set)' -> " in caplog.text
+    assert "sk-" not in caplog.text
+
+
 def test_a_setting_of_a_method_counts_where_the_method_is_on(run):
     on = {"dots__replay__enable": True}
     own_checkpoint(run, 4, run_config(run, **on), states=("replay",))
@@ -271,6 +287,45 @@ def test_an_asynchronous_checkpoint_of_stock_verl_is_refused_by_either_mode_befo
         ):
             found_name(run, trainer__v1__trainer_mode=mode)
     assert found_name(run, trainer__resume_mode="disable") is None
+
+
+class Calls:
+    """Makes a folder when it is read from a pickle."""
+
+    def __init__(self, folder):
+        self.folder = str(folder)
+
+    def __reduce__(self):
+        return os.mkdir, (self.folder,)
+
+
+@pytest.mark.parametrize("how", ["link", "name", "critic"])
+def test_no_way_around_the_look_at_a_checkpoints_files(run, how):
+    """A link to another folder; a name in the queue's list that leads out of its folder; another model's shards."""
+    changes = {"trainer__v1__trainer_mode": "colocate_async"}
+    folder = own_checkpoint(run, 4, run_config(run, **changes))
+    save_state(folder / FILE, KIND, InFlight().state_dict())
+    queue, named = folder / "transfer_queue", [{"position": 0, "storage_unit_id": "x"}]
+    (queue / "simple_storage").mkdir(parents=True)
+    harmful, evil = pickle.dumps(Calls(run / "called")), folder / "actor" / "evil.pkl"
+    evil.write_bytes(harmful)
+    if how == "link":
+        (queue / "simple_storage").rename(folder / "more")
+        (queue / "simple_storage").symlink_to("../more")
+        (folder / "more" / "su_0_x.pkl").write_bytes(harmful)
+    elif how == "name":
+        named[0]["storage_unit_id"] = "x/../../../actor/evil"
+        (queue / "simple_storage" / "su_0_x").mkdir()
+        assert (queue / "simple_storage" / "su_0_x/../../../actor/evil.pkl").read_bytes() == harmful
+    else:
+        shutil.copytree(folder / "actor", folder / "critic")
+        torch.save(Calls(run / "called"), folder / "critic" / "model_world_size_1_rank_0.pt")
+    (queue / "simple_storage" / "storage_unit_info.json").write_text(json.dumps(named))
+    write_manifest(folder, 4)
+    with refused("dots.trust_checkpoint", "excluded", str(folder)):
+        found_name(run, **changes)
+    assert found_name(run, **changes, dots__trust_checkpoint=True) == "global_step_4"
+    assert not (run / "called").exists()
 
 
 def test_groups_in_flight_of_a_later_version_make_no_checkpoint_to_resume_from(run, caplog):

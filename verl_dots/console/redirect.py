@@ -36,7 +36,7 @@ class Redirect:
 
     def __exit__(self, *error: object) -> None:
         _flush()
-        with contextlib.suppress(BrokenPipeError):  # nobody reads what is left
+        with contextlib.suppress(OSError):  # nobody reads what is left, or there is no room for it
             self.console.close()
         self.console = sys.stdout
         for number, saved in enumerate(self._saved, start=1):
@@ -62,5 +62,7 @@ class HeldBack:
 
 
 def _flush() -> None:
-    sys.stdout.flush()
-    sys.stderr.flush()
+    """Write what is kept back; what a full disk does not take is lost."""
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError):
+            stream.flush()

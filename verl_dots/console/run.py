@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, TextIO
 
 import psutil
 import yaml
@@ -22,7 +22,6 @@ from verl_dots.console.rows import NewRows
 from verl_dots.files import parse_json
 from verl_dots.guard import tell
 from verl_dots.secrets import hidden_word
-from verl_dots.terminal import output
 
 LOG_FILE, STOP_FILE = "train.log", "stop"
 POLL_SECONDS = 0.5
@@ -64,28 +63,37 @@ class RunConsole:
         self.rows, self._run_file = NewRows(self.folder / "metrics.jsonl"), self._stamp("run.json")
         self._read = self.log.stat().st_size if self.log.exists() else 0
         stale = self._stale_stop()
+        # Before the redirect, after which a traceback is in the log alone.
+        tell(resumes=self.how_to_resume(), stop_file="", complete=False)
         if self.lines:
             self.redirect.__enter__()
-            sys.stdout.write(f"=== {datetime.now():%F %T} {shlex.join(map(hidden_word, sys.argv))}\n")
+            _write(sys.stdout, f"=== {datetime.now():%F %T} {shlex.join(map(hidden_word, sys.argv))}\n")
             self.show(*self.start)
         self.show(*stale)
-        sys.stdout.write(self.said)
-        tell(resumes=self.how_to_resume(), stop_file="", complete=False)
+        _write(sys.stdout, self.said)
         self._thread.start()
         return self
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        failed = isinstance(error, Exception)
         self._over.set()
         self._thread.join(10 * POLL_SECONDS)  # it reads files, whose disk may hang
-        self._look()
-        if failed and self.lines:
-            traceback.print_exception(error)
-        (lines := self.ending(error)) and self.show(*lines)
-        if self.lines:
-            self.redirect.__exit__()
+        try:
+            self._look()
+        finally:  # whatever the disk does, the user is told how the run ended
+            self._end(error)
+
+    def _end(self, error: BaseException | None) -> None:
+        """Show how the run ended; from here on all output is shown."""
+        failed = self.lines and isinstance(error, Exception)
+        try:
             if failed:
-                sys.exit(1)  # the console has told why
+                _write(sys.stderr, "".join(traceback.format_exception(error)))
+            (lines := self.ending(error)) and self.show(*lines)
+        finally:
+            if self.lines:
+                self.redirect.__exit__()
+        if failed:
+            sys.exit(1)  # the console has told why
 
     def _stale_stop(self) -> list[str]:
         """Take away the request to stop of a run that died before it could; this one would end after a step. A line.
@@ -101,11 +109,12 @@ class RunConsole:
         return [f"removed {self.folder / STOP_FILE}: it asked an earlier run to stop, and that run has ended"]
 
     def show(self, *lines: str) -> None:
-        """Write to the user."""
-        console = output(self.redirect.console)
-        with contextlib.suppress(BrokenPipeError):  # nobody reads any more; the log has it all
-            for line in lines:
-                console.print(line)
+        """Write to the user.
+
+        Not by rich: where nobody reads any more, that ends the process, and what descriptor 1 writes is lost.
+        """
+        with contextlib.suppress(OSError):  # nobody reads, or there is no room; the log has it all
+            self.redirect.console.writelines(f"{line}\n" for line in lines)
             self.redirect.console.flush()
 
     def how_to_resume(self) -> str:
@@ -131,7 +140,8 @@ class RunConsole:
         done = f"step {step}{f' of {self.steps}' if self.steps else ''}"
         if self.finished():
             tell(complete=True)
-            (self.folder / STOP_FILE).unlink(missing_ok=True)  # it came in the last step
+            with contextlib.suppress(OSError):  # the next start takes it away
+                (self.folder / STOP_FILE).unlink(missing_ok=True)  # it came in the last step
             took = f" after {duration(self.last['wall_seconds'])}" if self.last else ""
             return [*lines, f"complete: {done}{took}; {self.folder / 'metrics.jsonl'}"]
         return [*lines, f"stopped after {done}, as asked; {self.how_to_resume()}"]
@@ -188,3 +198,9 @@ class RunConsole:
         """When a file of the run folder was written; 0 if it is not there."""
         file = self.folder / name
         return file.stat().st_mtime_ns if file.exists() else 0
+
+
+def _write(stream: TextIO, text: str) -> None:
+    """Write to the log; where its disk has no room, what the user is told comes all the same."""
+    with contextlib.suppress(OSError):
+        stream.write(text)

@@ -6,11 +6,12 @@ runs/mine                              a run folder: its newest checkpoint with 
 """
 
 import logging
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from verl_dots.checkpoints import MANIFEST, WEIGHTS_ONLY, checkpoints_in, describe, newest_complete, weight_faults
 from verl_dots.checkpoints import TRACKER as NEWEST
-from verl_dots.checkpoints import WEIGHTS_ONLY, checkpoints_in, describe, newest_complete
 from verl_dots.model_files import FSDP as SHARDS
 from verl_dots.settings import ConfigError
 
@@ -68,6 +69,24 @@ def find_checkpoint(given: str) -> Checkpoint:
         key=given,
         reason="file",
     )
+
+
+def require_as_saved(checkpoint: Checkpoint) -> None:
+    """Read the weights that a checkpoint was saved with, and compare them with its list of files, if it has one.
+
+    Raises:
+        ConfigError: a file of them has changed since, or is gone.
+    """
+    given = checkpoint.shards or Path(checkpoint.model).expanduser()
+    for place in (Path(os.path.abspath(given)), given.resolve()):  # a link may lead into a checkpoint, or out of it
+        step = place.parent if checkpoint.shards else place.parent.parent
+        below = str(place.relative_to(step))
+        if not (step / MANIFEST).is_file() or below.split("/")[0] != "actor":
+            continue
+        if found := weight_faults(step, below):
+            text = f"{step}: {', '.join(found[:5])}; give another checkpoint"
+            raise ConfigError(text, key=str(step), reason="damaged")
+        return
 
 
 def _newest(run: Path) -> Path:

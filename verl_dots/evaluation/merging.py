@@ -22,7 +22,7 @@ from verl.model_merger.base_model_merger import ModelMergerConfig
 from verl.model_merger.fsdp_model_merger import FSDPModelMerger, merge_non_dtensor_shards
 
 from verl_dots.files import parse_json
-from verl_dots.pickles import load, require_harmless
+from verl_dots.pickles import entries_of, load, require_harmless
 from verl_dots.settings import ConfigError
 
 logger = logging.getLogger(__name__)
@@ -55,8 +55,9 @@ def merged(actor: Path, dtype: str, trust_remote_code: bool = False) -> Path:
     logger.info("merging the shards in %s into %s", actor, target.name)
     partial = actor / f".{target.name}.{uuid.uuid4().hex}.partial"
     try:
-        for file in sorted(actor.glob("*.pt")):
-            require_harmless(file)  # verl's merger reads one of them in its own way
+        for file in entries_of(actor):
+            if file.suffix == ".pt":
+                require_harmless(file)  # verl's merger reads one of them in its own way
         _merge(actor, partial, dtype, trust_remote_code)
         (partial / SOURCE).write_text(json.dumps(source, indent=2) + "\n")
         _move(partial, target, source)

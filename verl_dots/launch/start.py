@@ -30,6 +30,7 @@ from verl_dots.launch.verl_values import VARIABLES, check_values, resolving
 from verl_dots.methods.refusals import refused_as
 from verl_dots.settings import ConfigError, require
 from verl_dots.training.run_folder import versions
+from verl_dots.training.secret_settings import refuse_secrets
 
 logger = logging.getLogger(__name__)
 ADDRESS = "ray_kwargs.ray_init.address"
@@ -51,6 +52,7 @@ def validate(config: DictConfig, data: bool = True, train: bool = True) -> DotsC
 
 
 def _validate(config: DictConfig, data: bool, train: bool) -> DotsConfig:
+    refuse_secrets(config)
     dots = DotsConfig.from_mapping(OmegaConf.to_container(config.dots, resolve=True))
     check_renamed(config)
     check_values(config)

@@ -23,6 +23,7 @@ from verl_dots.checkpoints import (
 from verl_dots.config import DotsConfig
 from verl_dots.manifest import MANIFEST
 from verl_dots.model_files import FSDP, world_size
+from verl_dots.secrets import hidden
 from verl_dots.settings import ConfigError
 from verl_dots.state import Kind, StateError
 from verl_dots.training.fingerprints import FILES, MODELS, fingerprints
@@ -189,25 +190,27 @@ def _require_ranks(folder: Path, config: DictConfig) -> None:
 def _require_harmless(folder: Path) -> None:
     """Refuse files that verl would read as programs: a checkpoint may come from anybody."""
     # It imports torch: not before the environment is set.
-    from verl_dots.pickles import require_harmless, require_harmless_queue
+    from verl_dots.pickles import entries_of, require_harmless, require_harmless_queue
 
     models = [model for model in (folder / "actor", folder / "critic") if (model / FSDP).is_file()]
-    files = [folder / DATA, *(file for model in models for file in sorted(model.glob("*_world_size_*.pt")))]
-    for check, path in [*((require_harmless, file) for file in files), (require_harmless_queue, folder / QUEUE)]:
-        try:
-            check(path)
-        except ConfigError as error:
-            text = f"{error}. If it is your own, dots.trust_checkpoint=True reads it"
-            raise ConfigError(text, key="dots.trust_checkpoint", reason=error.reason or "file") from error
+    try:
+        require_harmless(folder / DATA)
+        for file in (file for model in models for file in entries_of(model)):
+            if "_world_size_" in file.name and file.suffix == ".pt":
+                require_harmless(file)
+        require_harmless_queue(folder / QUEUE)
+    except ConfigError as error:
+        text = f"{error}. If it is your own, dots.trust_checkpoint=True reads it"
+        raise ConfigError(text, key="dots.trust_checkpoint", reason=error.reason or "file") from error
 
 
 def _require_same_run(folder: Path, config: DictConfig) -> None:
     """Refuse a checkpoint of other seeds, data, model or method; log whatever else has changed."""
-    saved, record = saved_settings(folder), load_record(folder)  # neither is damaged: the checkpoint is complete
+    saved, record = hidden(saved_settings(folder)), load_record(folder)  # neither is damaged: it is complete
     if saved is None:
         logger.warning("%s does not tell its settings: that they are this run's is not checked", folder)
         return
-    here = OmegaConf.to_container(config, resolve=True)
+    here = OmegaConf.to_container(OmegaConf.create(hidden(OmegaConf.to_container(config))), resolve=True)
     changed = changes(saved, here)
     refused = {key: values for key, values in changed.items() if decisive(key, saved, here)}
     for key, told in _contents(config, record.fingerprints if record else {}, saved, here).items():

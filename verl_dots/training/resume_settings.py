@@ -4,6 +4,8 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from verl_dots.secrets import is_secret
+
 ABSENT = "(not set)"
 # A resume with other values of these is another run. Everything else is logged.
 DECISIVE = tuple(map(re.compile, (
@@ -68,10 +70,13 @@ def changes(saved: Mapping[str, Any], here: Mapping[str, Any]) -> dict[str, tupl
 def decisive(key: str, saved: Mapping[str, Any], here: Mapping[str, Any]) -> bool:
     """Whether a resume with another value of `key` is another run.
 
-    A key that one side does not know decides nothing: versions add settings, which do nothing by default.
+    A key that one side does not know decides nothing: versions add settings, which do nothing by default. Nor does one
+    that is named like a secret: a checkpoint does not hold its value.
     """
     before, after = dict(flat(saved)), dict(flat(here))
     if key not in before or key not in after or _matches(FREE, key) or not _matches(DECISIVE, key):
+        return False
+    if is_secret(key):
         return False
     first, group = key.split(".")[0], ".".join(key.split(".")[:2])
     switch = SWITCHED.get(group) or SWITCHED.get(first) or (f"{group}.enable" if first == "dots" else None)
