@@ -40,8 +40,8 @@ def build_parser(data_set: DataSet, description: str, add_options: AddOptions | 
     parser.add_argument(
         "--split",
         choices=data_set.splits,
-        default=data_set.splits[0],
-        help="part of the data set (default: %(default)s)",
+        help=f"part of the data set (default: {data_set.splits[0]}; left out, the only split of a set of the hub is "
+        "taken even where it has a name of its own)",
     )
     parser.add_argument("--config", help="the hub's configuration, if not the usual one")
     parser.add_argument("--revision", help="the hub's commit, tag or branch")
@@ -70,6 +70,8 @@ def run(data_set: DataSet, arguments: Sequence[str] | None, description: str, ad
     """Prepare a data set and print the rows of each step; bad input ends with a message and exit status 2."""
     parser = build_parser(data_set, description, add_options)
     options = parser.parse_args(arguments)
+    asked = options.split is not None
+    options.split = options.split or data_set.splits[0]
     if (options.max_prompt_tokens is None) != (options.tokenizer is None):
         parser.error("--max-prompt-tokens and --tokenizer go together; give both or neither")
     if options.out.suffix != ".parquet":
@@ -78,7 +80,7 @@ def run(data_set: DataSet, arguments: Sequence[str] | None, description: str, ad
     try:
         inputs = [options.source] if options.source and Path(options.source).is_file() else []
         try_output(options.out, [*inputs, *options.exclude], made=made_by(f"data_prep.{data_set.module}"))
-        source = open_source(options.source, data_set.hub, options.split, options.config, options.revision)
+        source = open_source(options.source, data_set.hub, options.split, options.config, options.revision, asked)
         counts = prepare(data_set, source, options)
     except (QuestionError, SourceError, SelectionError, OutputError) as error:
         parser.error(str(error))

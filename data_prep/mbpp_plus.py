@@ -41,7 +41,8 @@ def with_code_instruction(question: str) -> str:
 def convert(row: Mapping[str, Any], options: argparse.Namespace) -> Problem:
     """Columns prompt, code, test_list (shown to the model), test (the program that holds all tests), task_id."""
     task, code = text_of(row, "question", "prompt"), text_of(row, "answer", "code")
-    tests = value_of(row, "test_list") or []
+    tests = value_of(row, "test_list")
+    tests = [] if tests is None or tests != tests else [tests] if isinstance(tests, str) else tests
     shown = text_of({"tests": "\n".join(map(str, tests))}, "test to show", "tests")
     truth = ground_truth(text_of(row, "test", "test"))
     if options.check:

@@ -15,7 +15,7 @@ from typing import Any
 
 from data_prep.command import run
 from data_prep.pipeline import DataSet
-from data_prep.problems import LeftOut, Problem, Unusable, optional_text, text_of, value_of
+from data_prep.problems import LeftOut, Problem, Unusable, flag_of, optional_text, text_of, value_of
 from data_prep.sources import Hub
 
 WANTED = {"question_type": "Open-ended", "modality": "Text-only", "subject": "Math", "language": "English"}
@@ -37,7 +37,7 @@ def convert(row: Mapping[str, Any], options: Namespace) -> Problem:
         "source_id": optional_text(row, "id"),
         "subject": optional_text(row, "subfield"),
         "answer_type": optional_text(row, "answer_type"),
-        "several_answers": bool(row.get("is_multiple_answer")),
+        "several_answers": flag_of(row, "is_multiple_answer"),
         "unit": optional_text(row, "unit"),
         "tolerance": optional_text(row, "error"),
     }

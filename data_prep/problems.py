@@ -15,6 +15,7 @@ from data_prep.text import without_instruction
 from verl_dots.rewards.final_answer import last_boxed
 from verl_dots.settings import Refusal
 
+FLAGS = {"true": True, "1": True, "false": False, "0": False}
 _BARE_BOX = re.compile(r"\\boxed\s+([^\s$]+)")
 
 
@@ -65,20 +66,24 @@ def text_of(row: Mapping[str, Any], what: str, *names: str) -> str:
     value = value_of(row, *names)
     if isinstance(value, bool) or not isinstance(value, str | int | float | None):
         raise Unusable(f"{what} is a {type(value).__name__}")
-    if value is None or value != value:
-        raise Unusable(f"no {what}")
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)
-    text = str(value).strip()
+    text = _text(value, what)
     if not text:
         raise Unusable(f"no {what}")
-    return _encodable(text, what)
+    return text
 
 
 def optional_text(row: Mapping[str, Any], name: str) -> str | None:
-    """A column's text, or None where it is not there or empty. Raises Unusable for one that is no Unicode."""
-    value = row.get(name)
-    return _encodable(str(value).strip(), name) or None if value is not None else None
+    """A column as text, or None where it is not there or empty. Raises Unusable for one that is no Unicode."""
+    return _text(row.get(name), name) or None
+
+
+def _text(value: Any, what: str) -> str:
+    """A value as text, see `text_of`; "" for None and for NaN, which is pandas' way to say None."""
+    if value is None or value != value:
+        return ""
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return _encodable(str(value).strip(), what)
 
 
 def _encodable(text: str, what: str) -> str:
@@ -108,6 +113,20 @@ def number_of(row: Mapping[str, Any], name: str) -> float | None:
             f"{name} must be a number, got {value!r:.80}; is this the right --source?", key=name, reason="type"
         )
     return number
+
+
+def flag_of(row: Mapping[str, Any], name: str) -> bool:
+    """Whether a column says True, in words or as 1, too; not where it is not there or empty.
+
+    Raises:
+        SourceError: it says neither True nor False.
+    """
+    text = (optional_text(row, name) or "false").casefold()
+    if text not in FLAGS:
+        raise SourceError(
+            f"{name} must be true or false, got {row[name]!r:.80}; is this the right --source?", key=name, reason="type"
+        )
+    return FLAGS[text]
 
 
 def boxed_answer(solution: str) -> str:

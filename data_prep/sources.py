@@ -4,14 +4,17 @@ A source can be read more than once, which the pipeline does: nothing of it has 
 """
 
 import hashlib
+import logging
 import re
-from collections.abc import Callable, Iterator, Mapping, Set
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from data_prep.problems import SourceError
 from data_prep.raw_files import SUFFIXES, is_data_file, read_file
+
+logger = logging.getLogger(__name__)
 
 SHOWN = 5  # files named in a message
 # How files name what they hold, besides the names of the data set's own splits.
@@ -51,7 +54,12 @@ class Source:
 
 
 def open_source(
-    given: str | None, hub: Hub | None, split: str, config: str | None = None, revision: str | None = None
+    given: str | None,
+    hub: Hub | None,
+    split: str,
+    config: str | None = None,
+    revision: str | None = None,
+    asked: bool = True,
 ) -> Source:
     """The source that was asked for.
 
@@ -59,26 +67,27 @@ def open_source(
         given: path or hub id; None for ``hub`` itself.
         split: key of ``hub.splits``. In a folder, files with the split's name in their paths are taken, or all files
             if none has any split's name; files with the configuration's name, or all if there are none.
+        asked: for this split by its name. Else the only split of a set of the hub is taken, with a warning, unless its
+            name is that of another one of ``hub.splits``.
 
     Raises:
         SourceError: no such path, no data in it, only data of other splits, or the hub has no such data set.
     """
-    if given is None:
-        if hub is None:
-            raise SourceError(
-                "--source is missing: this set is on no hub; give a file or folder", key="--source", reason="missing"
-            )
-        return _hub_source(hub.id, config or hub.config, hub.splits[split], revision)
-    path = Path(given).expanduser()
+    if given is None and hub is None:
+        raise SourceError(
+            "--source is missing: this set is on no hub; give a file or folder", key="--source", reason="missing"
+        )
     theirs = hub.splits.get(split, split) if hub else split
-    if path.exists():
+    if given is not None and (path := Path(given).expanduser()).exists():
         known = SPLITS | set(hub.splits.values() if hub else ())
         of_config = config or (hub.config if hub else None)
         files = [path] if path.is_file() else _files_of(path, of_config, theirs, known - {split})
         return _file_source(given, path, files)
-    if _HUB_ID.fullmatch(given) and not given.endswith(SUFFIXES):
-        same = hub is not None and given == hub.id
-        return _hub_source(given, config or (hub.config if same else None), theirs, revision)
+    name = hub.id if given is None else given
+    if given is None or (_HUB_ID.fullmatch(given) and not given.endswith(SUFFIXES)):
+        own = hub.config if hub is not None and name == hub.id else None
+        others = {*hub.splits, *hub.splits.values()} if hub else set()
+        return _hub_source(name, config or own, revision, (theirs, split), None if asked else others)
     text = f"--source {given}: there is no such file or folder, and it is no hub id (owner/name)"
     raise SourceError(text, key="--source", reason="file")
 
@@ -121,8 +130,14 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _hub_source(name: str, config: str | None, split: str, revision: str | None) -> Source:
+def _hub_source(
+    name: str, config: str | None, revision: str | None, names: Sequence[str], others: Set[str] | None
+) -> Source:
     """A data set of the hub; `datasets` keeps it on disk and maps it into memory.
+
+    Args:
+        names: of the split, the best first.
+        others: names of splits that are not taken for it, where a set has no more than one; None where none is.
 
     Raises:
         SourceError: it cannot be loaded, or has no such split.
@@ -138,10 +153,15 @@ def _hub_source(name: str, config: str | None, split: str, revision: str | None)
             key="--source",
             reason="file",
         ) from error
-    if split not in splits and len(splits) != 1:
-        text = f"{name} has the splits {sorted(splits)}, not {split!r}; give one of its files with --source"
-        raise SourceError(text, key="--source", reason="choice")
-    rows = splits[split] if split in splits else next(iter(splits.values()))
+    split = next((one for one in names if one in splits), None)
+    if split is None:
+        split = str(next(iter(splits)))
+        if others is None or len(splits) > 1 or split in others:
+            text = f"{name} has the splits {sorted(splits)}, not {names[0]!r}; give one of its files with --source"
+            text += ", or leave --split out" if others is None and len(splits) == 1 else ""
+            raise SourceError(text, key="--source", reason="choice")
+        logger.warning("%s has no split %r; %r, its only one, is taken", name, names[0], split)
+    rows = splits[split]
     return Source(name, lambda: iter(rows), {"config": config, "revision": revision or _revision_of(rows)})
 
 

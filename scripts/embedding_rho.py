@@ -13,7 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
-from scripts.reproduce.matrix import Combination, read_matrix
+from scripts.reproduce.matrix import Combination
+from scripts.reproduce.matrix_file import read_matrix
 from scripts.sections import asked_to_write
 from verl_dots.data.questions import read_questions
 from verl_dots.difficulty.embeddings import embed_texts

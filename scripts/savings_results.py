@@ -15,7 +15,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from scripts.reproduce.matrix import Matrix, read_matrix
+from scripts.reproduce.matrix import Matrix
+from scripts.reproduce.matrix_file import read_matrix
 from scripts.reproduce.pairs import beside
 from scripts.reproduce.results import without_root
 from scripts.savings_figure import draw

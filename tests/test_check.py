@@ -148,6 +148,19 @@ def test_each_answer_is_asked_for_once_and_of_a_source_without_a_reader_never(tm
         check_files(files, prompt_key="messages", progress=False)
 
 
+def test_lengths_are_asked_for_where_they_are_wanted(tmp_path):
+    files = [write(tmp_path / f"{name}.parquet", [row(f"{name}{i}") for i in range(3)]) for name in "ab"]
+    asked = []
+
+    def length(messages):
+        asked.append(messages[0]["content"])
+        return 9
+
+    reports = check_files(files, length=length, measured={1, 3, 5}, most_tokens=8, progress=False)
+    assert asked == ["a1", "b0", "b2"]
+    assert [report.problems["too long"] for report in reports] == [[1], [0, 2]]
+
+
 def test_reading_waits_for_answers_that_take_long(tmp_path):
     rows = 3 * MOST_WAITING
     file = write(tmp_path / "a.parquet", [row(f"question {i}", str(i)) for i in range(rows)])

@@ -59,6 +59,27 @@ def test_a_word_that_sets_nothing_is_refused(word, key, reason, monkeypatch):
         main()
 
 
+@pytest.mark.parametrize(
+    ("override", "told"),
+    [
+        ("ray_kwargs.ray_init.runtime_env=5", "ray_kwargs.ray_init.runtime_env=5: must be a group of settings"),
+        ("ray_kwargs.ray_init=5", "ray_kwargs.ray_init=5: must be a group of settings"),
+        ("+ray_kwargs.ray_init.runtime_env.env_vars=5", "runtime_env.env_vars is of type int: must be a group"),
+        ("trainer=null", "trainer=null: must be a group of settings"),
+        ("trainer.nnodes=${nope}", "trainer.nnodes: cannot be resolved"),
+        ("trainer.nnodes=???", "trainer.nnodes is not set: must be a whole number of 1 or more"),
+        ("actor_rollout_ref.rollout.full_determinism=${nope}", "rollout.full_determinism: cannot be resolved"),
+        ("+mine=${nope}", "cannot be resolved: Interpolation key 'nope' not found"),
+    ],
+)
+def test_what_the_warm_workers_would_ask_for_is_refused_in_the_words_of_its_check(override, told, monkeypatch):
+    """They start before the checks."""
+    monkeypatch.setattr("sys.argv", ["verl_dots", "device=cpu", override])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert str(ended.value).startswith("verl_dots: ") and told in str(ended.value)
+
+
 def test_what_no_check_reads_can_be_taken_away():
     words = ["device=cpu", "~actor_rollout_ref.rollout.engine_kwargs.vllm", "~reward.sandbox_fusion"]
     require_overrides(words)

@@ -23,7 +23,8 @@ from pathlib import Path  # noqa: E402
 
 from scripts.reproduce import cluster, plan  # noqa: E402
 from scripts.reproduce.campaign import Campaign, Stopped, needed_inputs  # noqa: E402
-from scripts.reproduce.matrix import Matrix, MatrixError, narrowed, quickened, read_matrix  # noqa: E402
+from scripts.reproduce.matrix import Matrix, MatrixError, narrowed, quickened  # noqa: E402
+from scripts.reproduce.matrix_file import read_matrix  # noqa: E402
 from verl_dots.evidence.records import ACCURACY_RUN, TIMING_RUN  # noqa: E402
 from verl_dots.terminal import errors, output, sentence  # noqa: E402
 

@@ -22,7 +22,7 @@ from rich import box
 from rich.table import Table
 
 from scripts.reproduce import plan
-from scripts.reproduce.matrix import MatrixError, require_known
+from scripts.reproduce.matrix import MatrixError, require_different, require_known
 from verl_dots.files import write_atomically
 from verl_dots.terminal import output
 
@@ -150,8 +150,9 @@ def main(options: argparse.Namespace, file: Path, root: Path) -> int:
     """Show the hours and the commands; with --submit run them. 1 when a submission fails.
 
     Raises:
-        MatrixError: see `read_rows`.
+        MatrixError: see `read_rows`; or a seed is there twice.
     """
+    require_different("--seeds", options.seeds, least=0)
     rows, seeds = read_rows(file, options.gpu)
     rows = _narrowed(rows, options)
     seeds = options.seeds or seeds

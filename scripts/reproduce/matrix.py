@@ -1,18 +1,13 @@
-"""Read a matrix of runs, recipes/evidence/NAME.yaml, and what its combinations are made from, inputs.yaml beside it."""
+"""A matrix of runs: methods, and what they are compared on; `matrix_file` reads it."""
 
 from __future__ import annotations
 
 import difflib
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import MISSING, dataclass, field, fields, replace
-from pathlib import Path
-from typing import Any
-
-import yaml
+from dataclasses import dataclass, field, replace
 
 from verl_dots.settings import Refusal
 
-INPUTS = "inputs.yaml"
 BASELINE = "grpo"
 
 
@@ -112,6 +107,18 @@ class Input:
 
 
 @dataclass(frozen=True)
+class Quick:
+    """What `quickened` narrows a matrix down to."""
+
+    methods: tuple[str, ...]
+    combinations: tuple[str, ...]
+    seeds: tuple[int, ...]
+    steps: int
+    test_freq: int
+    time: Timing
+
+
+@dataclass(frozen=True)
 class Matrix:
     """A file: `name` is that of the file; `quick` narrows it down, see `quickened`; without `evaluate` no run is."""
 
@@ -121,39 +128,8 @@ class Matrix:
     seeds: tuple[int, ...]
     time: Timing
     inputs: Mapping[str, Input]
-    quick: Mapping[str, Any]
+    quick: Quick | None
     evaluate: Evaluating | None = None
-
-
-def read_matrix(path: Path) -> Matrix:
-    """Read a matrix and its inputs.
-
-    Raises:
-        MatrixError: an unknown or missing entry, or one of another type.
-    """
-    found = _load(path)
-    _require(str(path), found, {"seeds", "methods", "time", "combinations"}, {"quick", "evaluate"})
-    inputs_file = path.with_name(INPUTS)
-    methods = {
-        name: Method(name, **_texts(f"{path}: methods.{name}", {"recipe": name} | (given or {}), Method, {"name"}))
-        for name, given in found["methods"].items()
-    }
-    combinations = {
-        name: _combination(f"{path}: combinations.{name}", name, given, methods)
-        for name, given in found["combinations"].items()
-    }
-    for name, method in methods.items():
-        require_known(f"{path}: methods.{name}.only", method.only, combinations)
-    inputs = {
-        name: Input(name, **_texts(f"{inputs_file}: {name}", given, Input, {"path"}))
-        for name, given in _load(inputs_file).items()
-    }
-    for one in inputs.values():
-        require_known(f"{inputs_file}: {one.path}.needs", one.needs, inputs)
-    time = _texts(f"{path}: time", found["time"], Timing, set())
-    quick = _quick(f"{path}: quick", found.get("quick") or {}, methods, combinations)
-    evaluate = _evaluating(f"{path}: evaluate", found.get("evaluate"), methods)
-    return Matrix(path.stem, methods, combinations, tuple(found["seeds"]), Timing(**time), inputs, quick, evaluate)
 
 
 def narrowed(
@@ -167,10 +143,14 @@ def narrowed(
     """The matrix with some methods, combinations and rounds, without a list with all; with other seeds and steps.
 
     Raises:
-        MatrixError: a name is unknown.
+        MatrixError: a name is unknown, a seed or a round is there twice or below 0 or 1, or there is no step.
     """
     require_known("--methods", methods, matrix.methods)
     require_known("--combinations", combinations, matrix.combinations)
+    require_different("--seeds", seeds, least=0)
+    require_different("--rounds", rounds, least=1)
+    if steps is not None and steps < 1:
+        raise MatrixError(f"--steps {steps}; give a number of 1 or more", key="--steps", reason="range")
     chosen = {name: of for name, of in matrix.combinations.items() if name in combinations or not combinations}
     if steps is not None:
         chosen = {name: replace(of, steps=steps) for name, of in chosen.items()}
@@ -186,13 +166,11 @@ def narrowed(
 def quickened(matrix: Matrix) -> Matrix:
     """The small matrix of --quick: some methods, combinations and seeds, and fewer steps, under a name of its own."""
     quick = matrix.quick
-    if not quick:
+    if quick is None:
         raise MatrixError(f"{matrix.name}.yaml has no entry `quick`", key="quick", reason="missing")
-    few = narrowed(matrix, quick["methods"], quick["combinations"], quick["seeds"])
-    shorter = {
-        name: replace(of, steps=quick["steps"], test_freq=quick["test_freq"]) for name, of in few.combinations.items()
-    }
-    return replace(few, name=f"{few.name}-quick", combinations=shorter, time=Timing(**quick["time"]), evaluate=None)
+    few = narrowed(matrix, quick.methods, quick.combinations, quick.seeds)
+    shorter = {name: replace(of, steps=quick.steps, test_freq=quick.test_freq) for name, of in few.combinations.items()}
+    return replace(few, name=f"{few.name}-quick", combinations=shorter, time=quick.time, evaluate=None)
 
 
 def require_known(where: str, names: Iterable[str], known: Collection[str]) -> None:
@@ -204,58 +182,9 @@ def require_known(where: str, names: Iterable[str], known: Collection[str]) -> N
             raise MatrixError(text, key=str(name), reason="unknown")
 
 
-def _combination(where: str, name: str, given: Mapping[str, Any], methods: Mapping[str, Method]) -> Combination:
-    values = _texts(where, given, Combination, {"name"})
-    require_known(f"{where}.of_method", values.get("of_method", {}), methods)
-    for key in ("batch", "steps", "test_freq"):
-        if not isinstance(values[key], int) or values[key] < 1:
-            raise MatrixError(f"{where}.{key} is {values[key]!r}; give a number of 1 or more", key=key, reason="range")
-    return Combination(name, **values | {"learning_rate": str(values["learning_rate"])})
-
-
-def _quick(where: str, given: Mapping[str, Any], methods: Mapping, combinations: Mapping) -> Mapping[str, Any]:
-    if given:
-        _require(where, given, {"methods", "combinations", "seeds", "steps", "test_freq", "time"}, set())
-        require_known(f"{where}.methods", given["methods"], methods)
-        require_known(f"{where}.combinations", given["combinations"], combinations)
-    return given
-
-
-def _evaluating(where: str, given: Any, methods: Mapping) -> Evaluating | None:
-    if not given:
-        return None
-    values = _texts(where, given, Evaluating, set())
-    require_known(f"{where}.methods", values["methods"], methods)
-    if type(values["rollouts"]) is not int or values["rollouts"] < 1:
-        text = f"{where}.rollouts is {values['rollouts']!r}; give a number of 1 or more"
-        raise MatrixError(text, key="rollouts", reason="range")
-    return Evaluating(**values)
-
-
-def _texts(where: str, given: Mapping[str, Any], kind: type, without: set[str]) -> dict[str, Any]:
-    """Fields of a dataclass as the file gives them; lists become tuples."""
-    names = {one.name: one for one in fields(kind) if one.name not in without}
-    needed = {name for name, one in names.items() if one.default is MISSING and one.default_factory is MISSING}
-    _require(where, given, needed, set(names) - needed)
-    return {name: _frozen(value) for name, value in given.items()}
-
-
-def _frozen(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {name: _frozen(of) for name, of in value.items()}
-    return tuple(map(str, value)) if isinstance(value, list) else value
-
-
-def _require(where: str, given: Any, needed: set[str], allowed: set[str]) -> None:
-    if not isinstance(given, Mapping):
-        raise MatrixError(f"{where} is {given!r}; it must hold {sorted(needed)}", key=where, reason="type")
-    if missing := sorted(needed - set(given)):
-        raise MatrixError(f"{where} lacks {', '.join(missing)}", key=missing[0], reason="missing")
-    require_known(where, given, needed | allowed)
-
-
-def _load(path: Path) -> Any:
-    try:
-        return yaml.safe_load(path.read_text())
-    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
-        raise MatrixError(f"{path} cannot be read: {error}", key=str(path), reason="file") from error
+def require_different(where: str, numbers: Sequence[int], least: int) -> None:
+    """Raise MatrixError for numbers of which one is below `least`, or there twice: its runs would share a folder."""
+    for number in numbers:
+        if number < least or list(numbers).count(number) > 1:
+            text = f"{where} {' '.join(map(str, numbers))}; give different numbers of {least} or more"
+            raise MatrixError(text, key=where, reason="range")

@@ -62,7 +62,7 @@ def planned_runs(matrix: Matrix, kinds: Sequence[str], folder: Path) -> list[Pla
     runs come in rounds: a round has each method once on each combination, the methods of one combination side by side.
 
     Args:
-        matrix: see `matrix.read_matrix`.
+        matrix: see `matrix_file.read_matrix`.
         kinds: of `records.ACCURACY_RUN` and `TIMING_RUN`, in order.
         folder: of the runs: COMBINATION/METHOD-seedSEED below it, of timing runs COMBINATION/time/METHOD-seedSEED.
     """

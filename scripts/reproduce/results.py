@@ -14,7 +14,8 @@ from pathlib import Path
 from scripts import soak_page
 from scripts.driver import page
 from scripts.reproduce import front
-from scripts.reproduce.matrix import Matrix, read_matrix
+from scripts.reproduce.matrix import Matrix
+from scripts.reproduce.matrix_file import read_matrix
 from scripts.reproduce.pairs import pairs_table
 from scripts.reproduce.provenance import made_table, timing_table
 from scripts.sections import asked, settle, with_section

@@ -112,6 +112,16 @@ def test_rows_keep_their_positions_across_batches(tmp_path):
     assert found.texts[4_999] == "a4999"
 
 
+def test_some_rows_are_read_alone_and_keep_their_positions(tmp_path, caplog):
+    rows = [row("a"), row("b", "1"), row("a"), row("c"), row("b", "2"), row("c"), row(" ")]
+    files = [write(tmp_path / "one.parquet", rows[:3]), write(tmp_path / "two.parquet", rows[3:])]
+    found = read_questions(files, places={5, 1, 2, 3})
+    assert (found.texts, found.rows.tolist()) == (("b", "a", "c"), [1, 2, 3])
+    assert "1 of 4 rows repeat an earlier question" in caplog.text and "different ground truths" not in caplog.text
+    with refused("prompt", "data", "two.parquet row 3", "1 of 2 rows"):
+        read_questions(files, places={0, 6})
+
+
 def test_answers_may_be_lists(tmp_path):
     file = write(tmp_path / "a.parquet", [row("a", ["1", "2"]), row("a", ["1", "2"]), row("b", ["3"])])
     assert read_questions([file]).ids == questions_of([row("a", ["1", "2"]), row("b", ["3"])]).ids

@@ -146,6 +146,34 @@ def test_numbers_that_are_missing_are_left_out(tmp_path):
     assert all("level" not in info for info in infos_of(prepared(SCRIPTS["deepmath"], tmp_path, rows)))
 
 
+NAN = float("nan")
+
+
+def test_texts_that_are_missing_are_left_out(tmp_path):
+    """pandas writes None as NaN, which once was the text "nan"."""
+    names = ("context", "unit", "error", "subfield", "subject", "language", "question_type", "modality")
+    raw = RAW["olympiadbench"] | dict.fromkeys(names, NAN) | {"id": 60.0, "is_multiple_answer": NAN}
+    [row] = rows_of(prepared(SCRIPTS["olympiadbench"], tmp_path, [raw]))
+    assert row["prompt"][0]["content"] == f"p\n\n{INSTRUCTION}"
+    info = row["extra_info"]
+    assert (info["source_id"], info["several_answers"]) == ("60", False)
+    assert not {"unit", "tolerance", "subject"} & set(info)
+    for name in ("math500", "amc23", "aime24"):
+        raw = RAW[name] | {"subject": NAN} | {"id": 60.0, "unique_id": 60.0}
+        [info] = infos_of(prepared(SCRIPTS[name], tmp_path, [raw], name=name))
+        assert info["source_id"] == "60" and "subject" not in info
+
+
+def test_several_answers_are_what_the_row_says(tmp_path, capsys):
+    yes, no = (True, "True", "true ", 1, 1.0, "1"), (False, "False", "false", 0, 0.0, "", None, NAN)
+    rows = [RAW["olympiadbench"] | {"question": f"q{i}", "is_multiple_answer": each} for i, each in enumerate(yes + no)]
+    found = infos_of(prepared(SCRIPTS["olympiadbench"], tmp_path, rows), "several_answers")
+    assert found == [True] * len(yes) + [False] * len(no)
+    source = raw_file(tmp_path / "raw.jsonl", [RAW["olympiadbench"] | {"is_multiple_answer": "some"}])
+    error = refusal(capsys, SCRIPTS["olympiadbench"].main, "--source", source, "--out", tmp_path / "no.parquet")
+    assert "row 0 of the source: is_multiple_answer must be true or false, got 'some'" in error
+
+
 def test_olympiad_answers_are_made_readable_and_no_answer_is_damage(tmp_path, caplog):
     readable = {5: "5", 2.0: "2", "7": "7", "$2$,$3$": "$2$,$3$", "$221,$8$": "221,8", "$\\{1\\}$.": "$\\{1\\}$"}
     answers = [*readable, ["$2$", 3], None, [], [None], {"a": 1}]

@@ -6,6 +6,7 @@ import resource
 import signal
 import subprocess
 import sys
+from argparse import Namespace
 from functools import cache
 from pathlib import Path
 from subprocess import PIPE
@@ -148,6 +149,15 @@ def test_results_stay_what_they_are():
 def test_programs_without_tests_are_damage(text):
     with pytest.raises(Unusable, match="no literal tests"):
         mbpp_plus.ground_truth(text)
+
+
+def test_tests_to_show_are_a_list_or_one_text():
+    options = Namespace(check=False)
+    shown = [mbpp_plus.convert(LENGTH | {"test_list": each}, options).question for each in (["a", "b"], "a b")]
+    assert [text.partition("tests:\n\n")[2] for text in shown] == ["a\nb", "a b"]
+    for nothing in ([], None, float("nan"), ""):
+        with pytest.raises(Unusable, match="no test to show"):
+            mbpp_plus.convert(LENGTH | {"test_list": nothing}, options)
 
 
 def test_a_source_of_another_form_names_the_row(tmp_path, capsys):

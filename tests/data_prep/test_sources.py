@@ -8,7 +8,9 @@ import datasets
 import huggingface_hub
 import pytest
 
+from data_prep import math500
 from data_prep.sources import Hub, open_source
+from tests.data_prep.script_runs import infos_of, raw_file, refusal
 from tests.refusals import refused
 
 HUB = Hub("owner/set", "main", {"train": "train", "test": "test"})
@@ -105,3 +107,32 @@ def test_a_set_of_the_hub_is_read_through_datasets(offline, tmp_path):
     assert names(source) == names(source) == ["y", "z"]
     with refused("--source", "choice", "['test', 'train']", "'val'"):
         open_source(None, Hub("owner/set", None, {"val": "val"}), "val")
+
+
+def test_the_only_split_of_a_set_of_the_hub_is_no_other_that_was_asked_for(offline, tmp_path, caplog):
+    write(tmp_path / "owner" / "set" / "train.jsonl", "x")
+    alone = Hub("owner/set", None, {"test": "test"})
+    several = Hub("owner/set", None, {"test": "test", "train": "train"})
+    with refused("--source", "choice", "owner/set", "['train']", "'test'", "leave --split out"):
+        open_source(None, alone, "test", asked=True)
+    assert names(open_source(None, alone, "test", asked=False)) == ["x"]
+    assert "owner/set has no split 'test'; 'train', its only one, is taken" in caplog.text
+    with refused("--source", "choice", "owner/set", "['train']", "'test'"):  # what the set itself calls training data
+        open_source(None, several, "test", asked=False)
+    assert names(open_source(None, several, "train", asked=True)) == ["x"]
+
+
+@pytest.mark.parametrize("splits, split", [({"test": "train"}, "test"), ({"train": "all"}, "train")])
+def test_a_set_of_the_hub_may_name_the_split_as_the_rows_do(offline, tmp_path, splits, split):
+    write(tmp_path / "owner" / "set" / "train.jsonl", "x")
+    assert names(open_source(None, Hub("owner/set", None, splits), split, asked=True)) == ["x"]
+
+
+def test_whether_a_split_was_asked_for_is_what_the_command_line_says(offline, tmp_path, capsys):
+    folder, out = tmp_path / math500.MATH500.hub.id, tmp_path / "out.parquet"
+    folder.mkdir(parents=True)
+    raw_file(folder / "train.jsonl", [{"problem": "p", "answer": "1"}])
+    error = refusal(capsys, math500.main, "--split", "test", "--out", out)
+    assert f"{math500.MATH500.hub.id} has the splits ['train'], not 'test'" in error and not out.exists()
+    math500.main(["--out", str(out)])
+    assert infos_of(out, "split") == ["test"]

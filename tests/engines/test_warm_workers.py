@@ -110,6 +110,10 @@ def test_what_it_imports_has_neither_ray_nor_a_thread():
         "ray_kwargs.ray_init.runtime_env.py_executable=python3.12", "ray_kwargs.ray_init.runtime_env.pip=[vllm]",
         "ray_kwargs.ray_init.runtime_env.env_vars.PYTHONPATH=/code",
         "actor_rollout_ref.rollout.full_determinism=true",
+        # What a check refuses later.
+        "trainer=null", "trainer.nnodes=${nope}", "trainer.nnodes=???", "ray_kwargs.ray_init.address=5",
+        "ray_kwargs.ray_init.runtime_env=5", "ray_kwargs.ray_init.runtime_env.env_vars=5",
+        "ray_kwargs.ray_init.runtime_env.env_vars.A=${nope}", "ray_kwargs.ray_init.runtime_env.env_vars.A=???",
     ],
 )  # fmt: skip
 def test_where_workers_are_to_be_others_than_the_command_none_is_forked(key):
@@ -139,6 +143,13 @@ def test_without_room_for_a_socket_ray_starts_the_workers(monkeypatch, tmp_path)
     assert warm_workers(config_with()) == []
 
 
+def test_a_variable_that_no_process_can_have_leaves_nothing_behind(monkeypatch, tmp_path):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    config = config_with()
+    config.ray_kwargs.ray_init = {"runtime_env": {"env_vars": {"A": "a\0b"}}}
+    assert warm_workers(config) == [] and list(tmp_path.iterdir()) == []
+
+
 def test_one_who_ends_in_the_middle_of_its_question_holds_up_no_other(warm, start):
     address = shlex.split(warm.executable)[-1]
     for said in (b"", (100).to_bytes(8, "big") + b"{"):
@@ -155,5 +166,6 @@ def config_with(*overrides):
     }  # fmt: skip
     config = OmegaConf.create(base)
     for key, _, value in (override.partition("=") for override in overrides):
-        OmegaConf.update(config, key, OmegaConf.from_dotlist([f"x={value}"]).x, force_add=True)
+        read = OmegaConf.to_container(OmegaConf.from_dotlist([f"x={value}"]))
+        OmegaConf.update(config, key, read["x"], force_add=True)
     return config

@@ -33,6 +33,30 @@ def test_an_agent_loop_that_is_not_registered(folder):
         check(folder, agent_name=["tool_agent"] * 5 + ["tool"] + ["tool_agent"] * 2)
     with refused("data.train_files", "data", "row 0", "None"):  # verl takes the default for none of them
         check(folder, agent_name=[None] + ["tool_agent"] * 7)
+    with refused("data.train_files", "data", "8 of 8 rows", "row 0", "['tool_agent']"):
+        check(folder, agent_name=[["tool_agent"]] * 8)
+
+
+def test_an_agent_loop_that_not_all_files_name(folder):
+    """verl reads the files as one: rows of a file without the column have none."""
+    rows = [question_row(f"What is {i} plus 1?", str(i + 1)) for i in range(8)]
+    plain = write_rows(folder / "plain.parquet", rows[:4])
+    named = write_rows(folder / "named.parquet", [row | {"agent_name": "tool_agent"} for row in rows[4:]])
+
+    def read_as_one(train, val):
+        files = {"data.train_files": train, "data.val_files": val}
+        given = [f"{key}=[{','.join(map(str, several))}]" for key, several in files.items()]
+        more = [f"actor_rollout_ref.model.path='{folder}/model'", "data.train_batch_size=4"]
+        check_data(changed(plain_config(), [*given, *more]))
+
+    for both in ([named, plain], [plain, named]):
+        told = ("4 of 4 rows", "plain.parquet", "row 0", "agent_name=None", "its file has no column agent_name")
+        with refused("data.train_files", "data", *told):
+            read_as_one(both, [plain])
+        with refused("data.val_files", "data", *told):
+            read_as_one([plain], both)
+    read_as_one([plain], [named])
+    read_as_one([named], [plain])
 
 
 def test_sources_that_verls_own_reward_does_not_know(folder):

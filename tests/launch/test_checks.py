@@ -271,6 +271,23 @@ def test_conflicting_answers_are_left_out_or_refused(folder):
         check(folder, "dots.selection.references=20")
 
 
+def test_questions_are_counted_in_the_sample_that_is_drawn(folder):
+    """The first 16 of these rows hold eight questions, and without the last of them seven."""
+    rows = [question_row(f"What is {i // 2} plus 1?", str(i // 2 + 1)) for i in range(24)]
+    write_rows(folder / "train.parquet", rows)
+    assert check(folder, "data.shuffle=False data.train_max_samples=16")
+    assert check(folder, "data.shuffle=False data.train_max_samples=15")
+    with refused("dots.selection.references", "size", "7 questions"):
+        check(folder, "data.shuffle=False data.train_max_samples=14")
+    with refused("data.train_batch_size", "size", "the 2 different questions"):
+        check(folder, "data.shuffle=False data.train_max_samples=4")
+    # Of two answers to a question one is in the sample, and so there is no conflict.
+    write_rows(folder / "train.parquet", [*rows[::2][:8], question_row("What is 0 plus 1?", "9")])
+    assert check(folder, "data.shuffle=False data.train_max_samples=8")
+    with refused("dots.selection.references", "size", "7 questions"):
+        check(folder)
+
+
 def test_a_cache_of_another_model_or_with_damage(folder):
     backbone, _ = embed(folder)
     assert check(folder)

@@ -5,7 +5,7 @@
 
 import hashlib
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Protocol
@@ -28,7 +28,7 @@ from verl_dots.data.file_report import (
     FileReport,
 )
 from verl_dots.data.question import Question, read_question
-from verl_dots.data.rows import count_rows, read_question_rows
+from verl_dots.data.rows import count_rows, read_question_rows, schema_of
 
 ROLES = ("system", "developer", "user", "assistant", "tool")
 ANSWER_THREADS = 4
@@ -60,6 +60,7 @@ def check_files(
     prompt_key: str = "prompt",
     rewards: RewardChecks | None = None,
     length: Length | None = None,
+    measured: Container[int] | None = None,
     most_tokens: int | None = None,
     prompts: dict[bytes, str] | None = None,
     cells: Mapping[str, Callable[[Any], str | None]] | None = None,
@@ -71,10 +72,12 @@ def check_files(
         rewards: asked about each row's data source and ground truth, and once about each different answer; None leaves
             them alone.
         length: of a prompt in tokens.
+        measured: rows, counted through all files, whose length is asked for; None for all.
         most_tokens: prompts that `length` finds longer are too long.
         prompts: digests of the training data's prompts and where they are; rows with one of them are told of. Those of
             these files are added at the end.
-        cells: column -> what is wrong with a value of it, or None; columns that are not there are left alone.
+        cells: column -> what is wrong with a value of it, or None; columns that no file has are left alone. In a file
+            that lacks one it is null in each row, as verl reads the files as one.
         progress: show a bar.
 
     Raises:
@@ -82,9 +85,10 @@ def check_files(
     """
     threads = ThreadPoolExecutor(ANSWER_THREADS)
     trained = {} if prompts is None else prompts
-    check = _Check(
-        prompt_key, rewards, _Answers(rewards, threads) if rewards else None, length, most_tokens, trained, cells or {}
-    )
+    answers = _Answers(rewards, threads) if rewards else None
+    there = {column for file in files for column in schema_of(file).names} if cells else set()
+    asked = {column: problem_of for column, problem_of in (cells or {}).items() if column in there}
+    check = _Check(prompt_key, rewards, answers, length, measured, most_tokens, trained, asked)
     try:
         reports = [check.file(Path(file), progress) for file in files]
     finally:
@@ -102,12 +106,14 @@ class _Check:
         rewards: RewardChecks | None,
         answers: "_Answers | None",
         length: Length | None,
+        measured: Container[int] | None,
         most: int | None,
         trained: Mapping[bytes, str],
         cells: Mapping[str, Callable[[Any], str | None]],
     ):
         self._prompt_key, self._rewards, self._answers = prompt_key, rewards, answers
-        self._length, self._most, self._trained, self._cells = length, most, trained, cells
+        self._length, self._measured, self._most, self._trained, self._cells = length, measured, most, trained, cells
+        self._before = 0  # rows of the files before
         self._seen: dict[bytes, str] = {}
         self._prompts: dict[bytes, tuple[bytes, str]] = {}
 
@@ -139,6 +145,7 @@ class _Check:
             raise QuestionError(f"{path} has no rows", key=str(path), reason="data")
         if self._answers:
             self._answers.finish()
+        self._before += report.rows
         return report
 
     def _check_roles(self, report: FileReport, number: int, question: Question) -> None:
@@ -162,8 +169,9 @@ class _Check:
 
     def _check_cells(self, report: FileReport, number: int, row: Mapping[str, Any]) -> None:
         for column, problem_of in self._cells.items():
-            if column in row and (problem := problem_of(row[column])):
-                report.add(UNUSABLE, number, problem)
+            if problem := problem_of(row.get(column)):
+                lacks = "" if column in row else f"; its file has no column {column}, and one that is read with it has"
+                report.add(UNUSABLE, number, problem + lacks)
 
     def _check_repeats(self, report: FileReport, number: int, question: Question) -> None:
         identity, here = bytes.fromhex(question.id), f"{report.path.name} row {number}"
@@ -181,7 +189,7 @@ class _Check:
 
     def _check_length(self, report: FileReport, number: int, question: Question) -> None:
         report.characters.append(sum(len(message["content"]) for message in question.prompt))
-        if self._length is None:
+        if self._length is None or (self._measured is not None and self._before + number not in self._measured):
             return
         try:
             tokens = self._length(question.prompt)

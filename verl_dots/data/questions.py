@@ -5,8 +5,8 @@ Rows are read one by one, so a million of them need memory for their ids and tex
 
 import hashlib
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -121,10 +121,25 @@ def _settle(
         del found[identity]
 
 
-def read_questions(files: Sequence[str | Path], *, prompt_key: str = "prompt", on_conflict: str = "drop") -> Questions:
-    """Distinct questions of data files; `rows` counts through all files. Raises QuestionError, see above."""
+def read_questions(
+    files: Sequence[str | Path],
+    *,
+    prompt_key: str = "prompt",
+    on_conflict: str = "drop",
+    places: Collection[int] | None = None,
+) -> Questions:
+    """Distinct questions of data files; `rows` counts through all files.
 
-    def name_of(place: int) -> str:
+    Args:
+        places: rows that are read, counted through all files; None for all.
+
+    Raises:
+        QuestionError: see above.
+    """
+    place_R = None if places is None else np.array(sorted(places), dtype=np.int64)
+
+    def name_of(number: int) -> str:
+        place = number if place_R is None else int(place_R[number])
         for file in files:
             size = count_rows(file)
             if place < size:
@@ -132,8 +147,12 @@ def read_questions(files: Sequence[str | Path], *, prompt_key: str = "prompt", o
             place -= size
         raise IndexError(place)
 
-    rows = read_question_rows(files, prompt_key)
+    rows: Iterable[Mapping[str, Any] | None] = read_question_rows(files, prompt_key)
+    if places is not None:
+        rows = (row for place, row in enumerate(rows) if place in places)
     found = questions_of(rows, prompt_key=prompt_key, on_conflict=on_conflict, name_of=name_of)
+    if place_R is not None:
+        found = replace(found, rows=place_R[found.rows])
     if not len(found):
         text = f"no questions in {', '.join(map(str, files)) or 'no files'}"
         raise QuestionError(text, key=str(files[0]) if files else "", reason="data" if files else "missing")

@@ -28,6 +28,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from verl_dots.engines import forked_worker
 from verl_dots.engines.environment import joins_cluster, prepare_environment
@@ -75,7 +76,7 @@ class WarmWorkers:
                     stderr=subprocess.DEVNULL,
                     start_new_session=True,  # Ctrl-C is for the command, which ends the run in order
                 )
-        except OSError:
+        except (OSError, ValueError):
             shutil.rmtree(self._folder, ignore_errors=True)
             raise
 
@@ -96,22 +97,36 @@ def warm_workers(config: DictConfig) -> list[WarmWorkers]:
     """The warm process of a run, or none where Ray must start the workers.
 
     That is on GPUs, on a Ray that others have started, where the workers are to have another Python or another order of
-    hashes than the command, and where there is no room for a socket.
+    hashes than the command, and where there is no room for a socket. The checks of the config come later, so one that
+    they will refuse may have none.
     """
-    init = OmegaConf.select(config, "ray_kwargs.ray_init") or {}
-    wanted = init.get("runtime_env") or {}
-    variables = {name: str(value) for name, value in (wanted.get("env_vars") or {}).items()}
-    if config.trainer.device != "cpu" or config.trainer.nnodes != 1 or joins_cluster(init.get("address"), os.environ):
-        return []
-    others = [name for name, value in wanted.items() if name != "env_vars" and value is not None]
-    if others or any(name.startswith(("PYTHON", "LD_")) for name in variables):
-        return []
-    if config.actor_rollout_ref.rollout.full_determinism:  # verl then sets PYTHONHASHSEED
-        return []
     try:
-        return [WarmWorkers(prepare_environment(cpu=True) | variables)]
-    except OSError:  # a folder that is refused with its name later, or one with a name too long for a socket alone
+        variables = _variables_of_workers(config)
+        return [] if variables is None else [WarmWorkers(prepare_environment(cpu=True) | variables)]
+    except OmegaConfBaseException:  # a value that names another one in vain
         return []
+    except (OSError, ValueError):  # a folder that is refused later, or too long for a socket; a variable of no process
+        return []
+
+
+def _variables_of_workers(config: DictConfig) -> dict[str, str] | None:
+    """The variables that a run sets for its workers; None where they cannot be forked, or a check will refuse them."""
+    address, wanted, given = (
+        OmegaConf.select(config, f"ray_kwargs.ray_init.{key}")
+        for key in ("address", "runtime_env", "runtime_env.env_vars")
+    )
+    device, nodes = OmegaConf.select(config, "trainer.device"), OmegaConf.select(config, "trainer.nnodes")
+    if device != "cpu" or nodes != 1 or joins_cluster(address, os.environ):
+        return None
+    if OmegaConf.select(config, "actor_rollout_ref.rollout.full_determinism"):  # verl then sets PYTHONHASHSEED
+        return None
+    if not all(isinstance(group, DictConfig | None) for group in (wanted, given)):
+        return None
+    others = [name for name, value in (wanted or {}).items() if name != "env_vars" and value is not None]
+    variables = {str(name): str(value) for name, value in (given or {}).items()}
+    if others or any(name.startswith(("PYTHON", "LD_")) for name in variables):
+        return None
+    return variables
 
 
 def serve(server: socket.socket, parent: int, folder: str, modules: Sequence[str]) -> None:

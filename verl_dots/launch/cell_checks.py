@@ -1,6 +1,6 @@
 """What the settings of a run ask of single cells of its training data: the reward, the agent loop and the model."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ def cells_of(config: DictConfig) -> dict[str, Cell]:
     """Column -> what is wrong with a value of it, or None; columns that need not be there."""
     cells: dict[str, Cell] = {}
     if (names := agent_loops(config)) is not None:
-        cells["agent_name"] = lambda value: None if value in names else _no_loop(value, names)
+        cells["agent_name"] = lambda value: _no_loop(value, names)
     if _scored_by_verl(config):
         cells["data_source"] = _no_reward_of_verl
     if why := _text_only(config):
@@ -31,7 +31,9 @@ def cells_of(config: DictConfig) -> dict[str, Cell]:
     return cells
 
 
-def _no_loop(value: Any, names: Any) -> str:
+def _no_loop(value: Any, names: Collection[str]) -> str | None:
+    if isinstance(value, str) and value in names:
+        return None
     return f"agent_name={value!r} is no agent loop of the run; it must be one of {', '.join(sorted(names))}"
 
 

@@ -4,6 +4,7 @@ from omegaconf import DictConfig
 
 from verl_dots.config import DotsConfig
 from verl_dots.data.questions import read_questions
+from verl_dots.launch.used_rows import TRAIN, sample_of
 from verl_dots.methods.refusals import refuse_media, refused_as, train_files
 from verl_dots.settings import ConfigError
 
@@ -32,9 +33,10 @@ def _check_questions(config: DictConfig, dots: DotsConfig) -> None:
     on_conflict = source_of(enabled(dots, config)).on_conflict(dots)
     with refused_as("data.train_files", "data"):
         files = train_files(config)
-        questions = read_questions(files, prompt_key=config.data.prompt_key, on_conflict=on_conflict)
-    limit, batch_size = config.data.get("train_max_samples", -1), config.data.train_batch_size
-    usable = min(len(questions), limit) if limit > 0 else len(questions)
+        sample = sample_of(config, TRAIN, files)
+        prompt_key = config.data.prompt_key
+        questions = read_questions(files, prompt_key=prompt_key, on_conflict=on_conflict, places=sample.places)
+    usable, batch_size = min(len(questions), sample.size), config.data.train_batch_size
     if usable < batch_size:
         raise ConfigError(
             f"data.train_batch_size={batch_size} is more than the {usable} different questions; no question is twice "

@@ -4,7 +4,7 @@ import json
 import logging
 import shlex
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
@@ -17,15 +17,15 @@ from verl_dots.data.file_report import ERRORS, REFUSED, SHARED, TOO_LONG, UNMATC
 from verl_dots.generation.standalone import chat_tokenizer, load_tokenizer
 from verl_dots.launch.cell_checks import cells_of
 from verl_dots.launch.loaded import loaded
+from verl_dots.launch.used_rows import TRAIN, VALIDATION, require_rows, sample_of, until_enough
 from verl_dots.methods.refusals import refused_as
 from verl_dots.rewards import compute
 from verl_dots.settings import ConfigError, require
 
 logger = logging.getLogger(__name__)
 
-TRAIN = "data.train_files"
-ROLES = (TRAIN, "data.val_files")
-UNSET = {TRAIN: "~/data/rlhf/gsm8k/train.parquet", "data.val_files": "~/data/rlhf/gsm8k/test.parquet"}  # verl's
+ROLES = (TRAIN, VALIDATION)
+UNSET = {TRAIN: "~/data/rlhf/gsm8k/train.parquet", VALIDATION: "~/data/rlhf/gsm8k/test.parquet"}  # verl's
 LEFT_OUT = (TOO_LONG, REFUSED)  # by data.filter_overlong_prompts
 SHOWN = 5  # columns of different types in a message
 
@@ -81,17 +81,19 @@ def check_data(config: DictConfig, train: bool = True) -> None:
         needed = config.data.train_batch_size if key == TRAIN and train and not config.trainer.get("val_only") else 1
         length = counts
         command = command_of(config, files, counted=length is not None and not filters)
-        if filters and length is not None and key == TRAIN:
-            length = _until(needed, length, config.data.max_prompt_length)
         try:
             if train:
                 require_free_columns(files)
                 _require_one_data_set(key, files, command)
+            sample = sample_of(config, key, files, train)
+            if filters and length is not None and key == TRAIN:
+                length = until_enough(sample, needed, length, config.data.max_prompt_length)
             reports = check_files(
                 files,
                 prompt_key=config.data.prompt_key,
                 rewards=compute if _ours(config) else None,
                 length=length,
+                measured=sample.places if filters else None,
                 most_tokens=config.data.max_prompt_length,
                 prompts=prompts,
                 cells=cells,
@@ -100,7 +102,7 @@ def check_data(config: DictConfig, train: bool = True) -> None:
         except QuestionError as error:
             raise ConfigError(f"{key}: {error}", key=key, reason="data") from error
         _judge(key, reports, command, [kind for kind in ERRORS if kind not in left_out])
-        _count(config, key, reports, left_out, needed)
+        require_rows(config, key, sample, reports, left_out, needed)
         if key == TRAIN and _ours(config):
             _require_range(config, {source for report in reports for source in report.sources})
 
@@ -190,44 +192,6 @@ def _judge(key: str, reports: Sequence[FileReport], command: str, errors: Sequen
                 "%s: %d of %d questions of %s are in %s too, the first is row %d; their rewards say nothing about new "
                 "questions", key, len(shared), report.rows, report.path, TRAIN, shared[0],
             )  # fmt: skip
-
-
-def _count(config: DictConfig, key: str, reports: Sequence[FileReport], left_out: Sequence[str], needed: int) -> None:
-    """Refuse fewer rows than are needed: verl leaves out prompts that are too long, and a batch that is not full."""
-    rows = sum(report.rows for report in reports)
-    long = sum(report.count(left_out) for report in reports)
-    limit_key = f"data.{'train' if key == TRAIN else 'val'}_max_samples"
-    limit = OmegaConf.select(config, limit_key) or -1
-    left = min(rows - long, limit) if limit > 0 else rows - long
-    if left >= needed:
-        if long and key != TRAIN:
-            logger.warning(
-                "%s: %d of %d questions have prompts of more than data.max_prompt_length=%d tokens and are left out: "
-                "the accuracy is of the others", key, long, rows, config.data.max_prompt_length,
-            )  # fmt: skip
-        return
-    why = f", {limit_key}={limit}" if 0 < limit < rows else ""
-    if long:
-        why += f", and data.filter_overlong_prompts=True leaves out {long} prompts of more than "
-        why += f"data.max_prompt_length={config.data.max_prompt_length} tokens"
-    batch = f", less than data.train_batch_size={needed}: verl would train on none" if needed > 1 else ""
-    words = f"{key}: {left} of {rows} rows are used{batch}{why}. Add data, or lower what asks for more"
-    raise ConfigError(words, key=key, reason="size")
-
-
-def _until(needed: int, length: Length, most: int) -> Length:
-    """The same lengths until so many prompts were short enough; 0 for the others, which need not be counted."""
-    fitting = 0
-
-    def counted(messages: Sequence[Mapping[str, str]]) -> int:
-        nonlocal fitting
-        if fitting >= needed:
-            return 0
-        tokens = length(messages)
-        fitting += tokens <= most
-        return tokens
-
-    return counted
 
 
 def _length(config: DictConfig) -> Length | None:

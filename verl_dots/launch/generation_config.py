@@ -10,6 +10,7 @@ from verl_dots.generation.standalone import STANDALONE
 from verl_dots.launch.compose import compose
 from verl_dots.launch.machine_checks import check_machine
 from verl_dots.launch.start import validate
+from verl_dots.launch.verl_values import resolving
 
 
 def files_and_overrides(words: Sequence[str]) -> tuple[list[str], list[str]]:
@@ -36,10 +37,11 @@ def generation_config(model: str, files: Sequence[str], overrides: Sequence[str]
     overrides = [*STANDALONE, *overrides]
     # Before verl is imported, which hydra does to find its config.
     prepare_environment(cpu=any(word in ("device=cpu", "trainer.device=cpu") for word in overrides))
-    config = compose(overrides)
-    OmegaConf.update(config, "actor_rollout_ref.model.path", model)
-    OmegaConf.update(config, "data.train_files", [])
-    OmegaConf.update(config, "data.val_files", list(files))
-    validate(config, data=data, train=False)
-    check_machine(config, train=False)
+    with resolving():
+        config = compose(overrides)
+        OmegaConf.update(config, "actor_rollout_ref.model.path", model)
+        OmegaConf.update(config, "data.train_files", [])
+        OmegaConf.update(config, "data.val_files", list(files))
+        validate(config, data=data, train=False)
+        check_machine(config, train=False)
     return config

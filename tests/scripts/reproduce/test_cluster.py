@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from argparse import Namespace
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from scripts.reproduce.cluster import Row
 from scripts.reproduce.matrix import MatrixError
 from tests.launches import ROOT, environment
 from tests.recipes.recipe_runs import METHODS, Recipe, settings
+from tests.refusals import refused
 from tests.slurm.test_arguments import refusal
 
 GPU = ROOT / "recipes/evidence/gpu.yaml"
@@ -142,3 +144,8 @@ def test_what_would_be_submitted_is_shown_and_what_is_submitted_is_that(tmp_path
     (listed,) = (tmp_path / "checkout/runs/reproduce-gpu").iterdir()
     assert f"TASKS=runs/reproduce-gpu/{listed.name}" in told
     assert listed.read_text().splitlines()[:2] == ["1 recipes/e3/1.5b.sh grpo", "1 recipes/e3/1.5b.sh e3"]
+
+
+def test_no_seed_is_submitted_twice():
+    with refused("--seeds", "range", "1 1", kind=MatrixError):
+        cluster.main(Namespace(gpu=None, seeds=[1, 1]), GPU, ROOT)

@@ -1,45 +1,22 @@
-"""The matrix files: what they say is known, complete, and composes; what is wrong is named."""
+"""The runs of a matrix in their order, and a matrix made smaller."""
 
+from functools import partial
 from pathlib import Path
 
 import pytest
-import yaml
 
 from scripts.reproduce.campaign import needed_inputs
-from scripts.reproduce.matrix import Input, Matrix, MatrixError, Timing, narrowed, quickened, read_matrix
+from scripts.reproduce.matrix import Input, Matrix, MatrixError, Timing, narrowed, quickened
 from scripts.reproduce.plan import planned_runs
-from tests.launches import ROOT
-from verl_dots.evidence.methods import LOOKS
+from tests.refusals import refused
+from tests.scripts.reproduce.matrices import COMBINATION, INPUTS, matrix_of
 from verl_dots.evidence.records import ACCURACY_RUN, TIMING_RUN
-
-FOLDER = ROOT / "recipes/evidence"
-COMBINATION = {
-    "title": "t", "model": "models/m", "data": "data/d", "learning_rate": 1.2e-4, "batch": 8, "steps": 30,
-    "test_freq": 3, "chosen": "c", "row": "r",
-}  # fmt: skip
-FILE = {
-    "seeds": [1, 2],
-    "methods": {"mine": {"recipe": "dots_rr", "overrides": ["a=1"]}, "grpo": {}},
-    "time": {"steps": 4, "rounds": 2},
-    "combinations": {"one": COMBINATION, "two": COMBINATION | {"overrides": ["b=2"], "of_method": {"mine": ["c=3"]}}},
-    "quick": {
-        "methods": ["grpo"], "combinations": ["two"], "seeds": [7], "steps": 5, "test_freq": 1,
-        "time": {"steps": 3, "rounds": 1},
-    },
-}  # fmt: skip
-INPUTS = {"data/d": {"make": ["make it"], "needs": ["models/m"]}, "models/m": {"make": ["make m"]}}
 
 
 @pytest.fixture
 def read(tmp_path):
     """Reads a matrix with some entries changed."""
-
-    def of(inputs=INPUTS, **changed) -> Matrix:
-        (tmp_path / "inputs.yaml").write_text(yaml.dump(inputs))
-        (tmp_path / "mine.yaml").write_text(yaml.dump(FILE | changed))
-        return read_matrix(tmp_path / "mine.yaml")
-
-    return of
+    return partial(matrix_of, tmp_path)
 
 
 def words(matrix: Matrix, kind: str = ACCURACY_RUN) -> list[str]:
@@ -83,16 +60,6 @@ def test_accuracy_runs_of_some_methods_are_evaluated_with_what_the_combination_s
     assert set(found.values()) == {""} and len(found) == 3
 
 
-@pytest.mark.parametrize("asked, named", [
-    ({"methods": ["mine"], "rollouts": 0}, "evaluate.rollouts is 0; give a number of 1 or more"),
-    ({"methods": ["mines"], "rollouts": 2}, "evaluate.methods: there is no 'mines'; did you mean mine"),
-    ({"methods": ["mine"]}, "evaluate lacks rollouts"),
-])  # fmt: skip
-def test_a_wrong_evaluation_is_refused(read, asked, named):
-    with pytest.raises(MatrixError, match=named):
-        read(evaluate=asked)
-
-
 def test_overrides_of_timing_runs_come_last_and_are_in_no_other(read):
     method = {"recipe": "dots_rr", "overrides": ["a=1"], "timed": ["a=2"]}
     matrix = read(methods={"mine": method, "grpo": {}})
@@ -132,42 +99,23 @@ def test_a_matrix_is_narrowed_by_names_that_it_knows(read):
         narrowed(read(), ["mime"])
 
 
+@pytest.mark.parametrize("given", [{"seeds": [1, 1]}, {"seeds": [-1]}, {"rounds": [2, 2]}, {"rounds": [0]}])
+def test_a_run_is_asked_for_once(read, given):
+    """Two of one number would be made in one folder."""
+    [(name, numbers)] = given.items()
+    with refused(f"--{name}", "range", " ".join(map(str, numbers)), kind=MatrixError):
+        narrowed(read(), **given)
+
+
+@pytest.mark.parametrize("steps", [0, -5])
+def test_a_run_has_a_step(read, steps):
+    with refused("--steps", "range", str(steps), kind=MatrixError):
+        narrowed(read(), steps=steps)
+
+
 def test_inputs_come_after_those_that_they_need(read):
     assert [one.path for one in needed_inputs(read())] == ["models/m", "data/d"]
     assert needed_inputs(read())[1] == Input("data/d", ("make it",), ("models/m",))
     circle = INPUTS | {"models/m": {"make": ["m"], "needs": ["data/d"]}}
     with pytest.raises(MatrixError, match="models/m needs data/d needs models/m: a circle"):
         needed_inputs(read(circle))
-
-
-@pytest.mark.parametrize("changed, message", [
-    ({"combinations": {"one": {**COMBINATION, "setps": 3}}}, "one: there is no 'setps'; did you mean steps?"),
-    ({"combinations": {"one": {k: v for k, v in COMBINATION.items() if k != "row"}}}, "combinations.one lacks row"),
-    ({"combinations": {"one": {**COMBINATION, "steps": 0}}}, "one.steps is 0; give a number of 1 or more"),
-    ({"combinations": {"one": {**COMBINATION, "of_method": {"mime": []}}}}, "of_method: there is no 'mime'"),
-    ({"combinations": {"one": 3}}, "combinations.one is 3; it must hold"),
-    ({"methods": {"grpo": {"overides": []}}, "quick": {}}, "methods.grpo: there is no 'overides'"),
-    ({"quick": FILE["quick"] | {"methods": ["dots"]}}, "quick.methods: there is no 'dots'"),
-    ({"inputs": {"data/d": {"make": [], "needs": ["models/n"]}, "models/m": {"make": []}}}, "there is no 'models/n'"),
-    ({"time": {"steps": 3}}, "time lacks rounds"),
-])  # fmt: skip
-def test_what_is_wrong_is_named(read, changed, message):
-    with pytest.raises(MatrixError) as refused:
-        read(**changed)
-    assert message in str(refused.value)
-
-
-@pytest.mark.parametrize("name", ["cpu", "savings"])
-def test_what_the_kept_matrices_name_is_there(name):
-    matrix = read_matrix(FOLDER / f"{name}.yaml")
-    assert all((ROOT / f"recipes/cpu/{method.recipe}.sh").is_file() for method in matrix.methods.values())
-    places = {place for of in matrix.combinations.values() for place in (of.model, of.data)}
-    made = {one.path for one in needed_inputs(matrix)}
-    assert places <= made, "inputs.yaml says how every data set and model is made"
-
-
-def test_the_matrix_of_the_evidence_has_every_method_and_three_seeds():
-    matrix = read_matrix(FOLDER / "cpu.yaml")
-    assert set(matrix.methods) == set(LOOKS)
-    assert len(matrix.seeds) == 3 and matrix.time.rounds >= 2
-    assert set(quickened(matrix).methods) == {"grpo", "dots_rr"}
