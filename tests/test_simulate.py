@@ -42,6 +42,16 @@ def test_a_grid_writes_a_table_and_figures_and_repeats(tmp_path, capsys, labels)
     assert {path.name for path in (tmp_path / "a").iterdir()} == {"simulation.csv", "curves.png", "sweep.png"}
 
 
+def test_it_is_told_that_not_all_seeds_come_to_a_target(tmp_path, capsys, labels):
+    for target, is_told in (("0.01", False), ("0.99", True)):
+        words = ["--difficulties", labels, "--out", tmp_path / "out", "--target", target, *FEW]
+        code, out, err = run(capsys, *words)
+        assert code == 0, err
+        assert ("At most: a seed that never does counts" in " ".join(out.split())) == is_told
+    rows = list(csv.DictReader((tmp_path / "out/simulation.csv").open()))
+    assert [(row["steps to 99 %"], row["seeds that come to 99 %"]) for row in rows] == [("", "0"), ("", "0")]
+
+
 def test_a_file_without_difficulties_is_named(tmp_path, capsys):
     pq.write_table(pa.table({"prompt": ["a"]}), tmp_path / "a.parquet")
     code, _, err = run(capsys, "--difficulties", tmp_path / "a.parquet", "--out", tmp_path / "out")

@@ -64,6 +64,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _write(options.out, found, compared)
     console.print(results.table([*found, *compared]))
     console.print(f"\nMean and 95 % interval over {options.seeds} seeds. {options.out / CSV_FILE} has all figures.")
+    if not results.all_come([*found, *compared]):
+        console.print(results.NOT_ALL)
     return 0
 
 

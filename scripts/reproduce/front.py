@@ -20,7 +20,7 @@ from matplotlib.ticker import EngFormatter
 
 from verl_dots.evidence import rendering
 from verl_dots.evidence.cells import Table
-from verl_dots.evidence.curves import DEFAULT_SMOOTHING, SMOOTHING_TOLD, with_smoothed
+from verl_dots.evidence.curves import DEFAULT_SMOOTHING, SMOOTHING_TOLD, at_common_steps, with_smoothed
 from verl_dots.evidence.figures import panels
 from verl_dots.evidence.figures.curves import named
 from verl_dots.evidence.figures.marks import same_lines
@@ -79,7 +79,7 @@ def curves_of(evidence: Evidence, apart: Collection[str] = (), smoothing: str = 
         ValueError: no run of GRPO has been validated.
     """
     steps = evidence.steps[(evidence.steps["kind"] == ACCURACY_RUN) & ~evidence.steps["combination"].isin(apart)]
-    steps = with_smoothed(steps, smoothing)
+    steps = with_smoothed(at_common_steps(steps, BASELINE, smoothing)[0], smoothing)
     found = {name: _runs(steps[steps["method"] == name]) for name in looks(steps["method"]) if name in
              (*MAIN, SAME_AS_GRPO)}  # fmt: skip
     found = {name: runs for name, runs in found.items() if runs is not None}

@@ -7,8 +7,9 @@ import pytest
 
 from tests.evidence import hand
 from tests.launches import ROOT
+from tests.refusals import refused
 from verl_dots.evidence.cells import Figure, Missing, Why, text_of
-from verl_dots.evidence.claims import CAUSES, SECTIONS, Claim, claims_table, read_claims, verdict
+from verl_dots.evidence.claims import CAUSES, SECTIONS, Claim, claims_table, read_claims, require_known, verdict
 from verl_dots.evidence.measures import OVERALL, SUMMARY_COLUMNS, bound_of, saved_column
 from verl_dots.evidence.measuring import measure
 from verl_dots.evidence.methods import LOOKS
@@ -129,6 +130,38 @@ def test_a_bound_of_measured_runs_by_hand(seconds, words):
 
 def cell_is_bound(cell):
     return isinstance(cell, Figure) and cell.at_most
+
+
+def test_of_one_combination_a_claim_is_of_that_one_and_says_whether_it_was_timed_alone():
+    runs = {("grpo", 1): hand.run({0: 0.0, 10: 0.4}), ("dots", 1): hand.run({0: 0.0, 5: 0.4, 10: 0.4})}
+    found = measure(hand.evidence(runs), smoothing="none")
+    asked = [claim("dots", 0.4, measure) for measure in (STEPS, TIME)] + [claim("e3", 0.4, STEPS)]
+    rows = claims_table(asked, found.summary, by_seed=found.by_seed).sections[0].rows
+    assert [tuple(text_of(cell, 1) for cell in row[3:]) for row in rows] == [
+        ("50.0", "unclear"), ("50.0 (of accuracy runs)", "unclear"), ("not run", "not measured"),
+    ]  # fmt: skip
+    two = {(*key, "accuracy", name): of for key, of in runs.items() for name in "ab"}
+    apart = measure(hand.evidence(two), smoothing="none", apart=["b"])
+    (row,) = claims_table(asked[:1], apart.summary).sections[0].rows
+    assert [text_of(cell, 1) for cell in row[3:]] == ["not measured (no combination stands for all)", "not measured"]
+
+
+@pytest.mark.parametrize(
+    ("asked", "key", "near"),
+    [
+        (claim("dots", 0.1, "saved_tme_100_first"), "measure", "saved_time_100_first"),
+        (claim("dots_r", 0.1), "method", "dots_rr"),
+        (claim("dots", 0.1, combination="on"), "combination", "one"),
+        (claim("dots", 0.1, "difference", against="grpo_fe"), "against", "grpo_few"),
+    ],
+)
+def test_a_claim_of_what_there_is_not_is_refused(asked, key, near):
+    require_known([claim("mopps", 0.1), claim("grpo_few", 0.1, combination="one")], SUMMARY)
+    given = getattr(asked, key)
+    with refused(key, "unknown", asked.claim, f"there is no {key} {given!r}", near):
+        require_known([asked], SUMMARY)
+    if key != "measure":
+        require_known([asked], SUMMARY, methods=[given], combinations=[given])
 
 
 def test_a_claim_may_be_against_another_method_than_the_baseline():

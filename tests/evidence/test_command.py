@@ -59,3 +59,16 @@ def test_runs_are_compared_with_kept_ones_whether_or_not_there_are_tables(tmp_pa
     words = [str(tmp_path / "here"), "--out", str(tmp_path / "out"), "--check", str(tmp_path / "kept")]
     assert command.main(words) == status
     assert said in capsys.readouterr().out
+
+
+def test_a_claim_of_a_measure_that_there_is_not_is_refused_before_anything_is_written(root, tmp_path, capsys):  # noqa: F811
+    root("a", "grpo", 1, {0: 0.2, 4: 0.6})
+    words = [str(root("a", "dots", 1)), "--out", str(tmp_path / "out"), "--claims", str(tmp_path / "claims.yaml")]
+    claim = "[{claim: it saves, method: dots, measure: MEASURE, at_least: 0.1, source: us}]"
+    (tmp_path / "claims.yaml").write_text(claim.replace("MEASURE", "saved_tme_100_first"))
+    assert command.main(words) == 2
+    assert "there is no measure 'saved_tme_100_first'" in capsys.readouterr().err
+    assert not list((tmp_path / "out").glob("*"))
+    (tmp_path / "claims.yaml").write_text(claim.replace("MEASURE", "saved_steps_100_first"))
+    assert command.main(words) == 0
+    assert command.main([*words, "--metric", "seed"]) == 2 and "--metric seed" in capsys.readouterr().err

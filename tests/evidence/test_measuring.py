@@ -176,6 +176,20 @@ def test_seconds_of_parts_are_columns_at_the_end():
     assert found["timing_s/gen"].tolist()[1] == 1.5 and math.isnan(found["timing_s/gen"].tolist()[0])
 
 
+def test_the_same_true_curve_makes_no_difference_wherever_it_was_validated():
+    """Both are right in 2 % more with each step. Of steps 24, 27, 30 the mean is 54 %, of 21, 24, 30 it is 50 %."""
+    every = {step: step / 50 for step in range(0, 31, 3)}
+    lacks = {step: accuracy for step, accuracy in every.items() if step != 27}
+    rare = {step: step / 50 for step in range(0, 31, 10)}
+    runs = {("grpo", 1): run(every), ("dots", 1): run(lacks), ("e3", 1): run(rare)}
+    found = measure(evidence(runs))
+    rows = {row["method"]: row for row in found.by_seed.to_dict("records")}
+    assert [rows[name]["final_accuracy"] for name in ("grpo", "dots")] == pytest.approx([0.5, 0.5])
+    assert rows["dots"]["difference"] == pytest.approx(0) and rows["dots"][saved_column("steps")] == pytest.approx(0)
+    assert set(rows) == {"grpo", "dots"} and len(found.notes) == 2
+    assert "c, seed 1: e3 is left out: it shares 2 of 4 validations with grpo" in found.notes[1]
+
+
 def test_a_seed_without_the_baseline_is_left_out_and_named():
     found = measure(evidence({("grpo", 1): GRPO, ("dots", 1): DOTS, ("dots", 2): DOTS}))
     assert found.by_seed["seed"].tolist() == [1, 1]
@@ -260,6 +274,19 @@ def test_the_ratios_of_rounds_are_kept():
         ["c", "grpo", 1, 1.0], ["c", "grpo", 3, 1.0], ["c", "dots", 1, 0.5], ["c", "dots", 3, 0.75],
     ]  # fmt: skip
     assert measure(evidence(runs)).rounds.empty  # accuracy runs, which stand in, are no rounds
+
+
+def test_times_of_two_machines_are_told_once():
+    runs = {(method, seed): rows for method, rows in (("grpo", GRPO), ("dots", DOTS)) for seed in (1, 2)}
+    alone = {
+        (method, 1, "time"): run({0: 0.0, 4: 1.0}, seconds=each) for method, each in (("grpo", 1.0), ("dots", 0.5))
+    }
+    known = evidence(runs | alone)
+    known.runs.loc[(known.runs.method == "dots") & (known.runs.kind == "time"), "machine"] = "B"
+    found = measure(known, smoothing="none", stand_in=False)
+    assert math.isnan(found.by_seed.saved_per_step[found.by_seed.method == "dots"].iloc[0])
+    assert found.rounds.method.tolist() == ["grpo"] and len(found.notes) == 1
+    assert found.notes[0].startswith("c, round 1: times of a step are compared on one machine alone")
 
 
 def test_without_timing_runs_accuracy_runs_may_be_forbidden_to_stand_in():

@@ -4,12 +4,14 @@ import json
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from tests.evidence import made
 from verl_dots.evidence import saved
 from verl_dots.evidence.cells import Figure, Missing, Why
-from verl_dots.evidence.evaluations import load_evaluations, read_evaluations, save_evaluations
+from verl_dots.evidence.evaluations import Evaluation, alike, load_evaluations, read_evaluations, save_evaluations
+from verl_dots.evidence.measures import OVERALL
 from verl_dots.evidence.measuring import Measured
 from verl_dots.evidence.merging import merged
 from verl_dots.evidence.ours import Asked, Ours
@@ -203,3 +205,77 @@ def test_a_run_without_a_folder_has_no_evaluation():
 def test_the_interval_over_seeds_is_the_range_of_three():
     assert mean_figure([1.0, 4.0, 2.5]) == Figure(2.5, 1.0, 4.0, seeds=3)
     assert mean_figure([4.0]) == Figure(4.0, seeds=1)
+
+
+def of_checkpoint(folder, seed, step=10, rollouts=16, questions=30, **settings):
+    """An evaluation.json with its settings."""
+    evaluated(folder, seed, step, {"aime24": {"pass@16": 0.5}})
+    file = folder / f"seed{seed}" / f"global_step_{step}" / "evaluation" / "evaluation.json"
+    content = json.loads(file.read_text())
+    content["results"]["aime24"] |= {"rollouts": rollouts, "questions": questions}
+    file.write_text(json.dumps(content | {"settings": {"temperature": 1.0, "top_p": 1.0, "engine": "e"} | settings}))
+
+
+@pytest.mark.parametrize(
+    ("other", "told"),
+    [
+        ({"step": 20}, "step: 10 (e3 1, e3 2), 20 (e3 3)"),
+        ({"rollouts": 8}, "rollouts on aime24: 16 (e3 1, e3 2), 8 (e3 3)"),
+        ({"temperature": 0.6}, "temperature: 1 (e3 1, e3 2), 0.6 (e3 3)"),
+    ],
+)
+def test_evaluations_that_were_made_differently_do_not_count(tmp_path, other, told):
+    for seed in (1, 2, 3):
+        of_checkpoint(tmp_path, seed, **(other if seed == 3 else {}))
+    found = dict(runs_in(tmp_path, (1, 2, 3)).evaluations)
+    kept, notes = alike(found)
+    assert kept == {} and notes == [
+        f"cpu: no evaluation counts, for they differ in {told}. "
+        "Evaluate all runs after the same step, with the same settings."
+    ]
+    del found["cpu", "e3", 3]
+    assert alike(found) == (found, [])
+    save_evaluations(found, tmp_path / "evaluations.json")
+    assert load_evaluations(tmp_path / "evaluations.json") == found
+    assert found["cpu", "e3", 1].made == {"step": 10, "temperature": 1.0, "top_p": 1.0}
+
+
+def test_what_is_not_known_of_an_evaluation_is_not_compared(tmp_path):
+    of_checkpoint(tmp_path, 1)
+    known = dict(runs_in(tmp_path, (1,)).evaluations)
+    both = known | {
+        ("cpu", "e3", 2): Evaluation(known["cpu", "e3", 1].results),
+        ("gpu", "e3", 1): Evaluation({}, {"step": 9}),
+    }
+    assert alike(both) == (both, [])
+
+
+def test_kept_evaluations_and_new_ones_of_another_step_do_not_count(tmp_path):
+    of_checkpoint(tmp_path, 1), of_checkpoint(tmp_path, 2, step=20)
+    kept, new = (
+        replace(one.evidence, evaluations=one.evaluations) for one in (runs_in(tmp_path, (seed,)) for seed in (1, 2))
+    )
+    both = merged(kept, new)
+    assert both.evaluations == {} and "step: 10 (e3 1), 20 (e3 2)" in both.notes[-1]
+
+
+def test_seeds_that_were_evaluated_on_other_questions_have_no_mean(tmp_path):
+    of_checkpoint(tmp_path, 1), of_checkpoint(tmp_path, 2, questions=20)
+    assert runs_in(tmp_path, (1, 2)).cell("pass@16/aime24", asked("e3")) == Missing(Why.NOT_MEASURED)
+
+
+def test_extra_steps_need_the_same_validations():
+    often = {0: 0.0, 5: 0.2, 10: 0.4, 15: 0.52, 20: 0.64}
+    known = ours({("cpu", "adarft", 1): REFERENCE, ("cpu", "grpo", 1): often})
+    assert known.cell("extra_steps", asked("grpo")) == Missing(Why.NOT_MEASURED, "validated at other steps than adarft")
+
+
+@pytest.mark.parametrize(("apart", "remark"), [((), "of accuracy runs"), (("c",), "")])
+def test_the_mean_of_combinations_says_of_which_runs_its_seconds_are(apart, remark):
+    """Combination c was not timed alone; where it stands apart, the mean is not of it."""
+    known = ours({("a", "dash", 1): LATER}, {("a", "dash"): {}})
+    sources = pd.concat([made.by_seed("time", ("a", "dash", 1)), made.by_seed("accuracy", ("c", "dash", 1))])
+    summary = made.summary({(OVERALL, "dash"): SECONDS | {"saved_per_step": (0.2, 0.1, 0.3, 3, 3)}})
+    mean = replace(known, measured=Measured(sources, summary, apart=apart))
+    for measure in ("seconds_per_step", "seconds_per_step_saved"):
+        assert mean.cell(measure, asked("dash", OVERALL)).remark == remark

@@ -5,6 +5,7 @@ import pytest
 
 from tests.refusals import refused
 from tests.reporting.conftest import ACCURACY, write_run  # noqa: F401  a fixture
+from verl_dots.evidence import saved
 from verl_dots.evidence.read import METRICS, read_evidence
 from verl_dots.evidence.records import RUN_COLUMNS, RUN_KEY, STEP_COLUMNS, fingerprint
 from verl_dots.reporting.runs import RunError
@@ -131,3 +132,29 @@ def test_runs_validated_on_different_data_are_refused(root):
     base = root("a", "dots", 1, key="val-core/other/acc/mean@1")
     with pytest.raises(RunError, match="cannot be compared"):
         read_evidence(base)
+
+
+def test_a_metric_that_is_named_accuracy_is_the_accuracy(root, tmp_path):
+    base = root("a", "grpo", 1, key="accuracy")
+    found = read_evidence(base, metric="accuracy")
+    assert found.steps.columns.is_unique and tuple(found.steps.columns[:10]) == (*RUN_KEY, *STEP_COLUMNS)
+    assert found.steps["accuracy"].tolist()[::4] == [0.1, 0.5]
+    saved.save(found, tmp_path / "kept")
+    assert saved.load(tmp_path / "kept").steps["accuracy"].tolist()[::4] == [0.1, 0.5]
+
+
+@pytest.mark.parametrize("name", ["combination", "method", "seed", "kind", "step", "wall_seconds"])
+def test_a_metric_named_like_another_column_is_refused(root, name):
+    base = root("a", "grpo", 1, key=name)
+    with refused("--metric", "excluded", f"evidence has a column {name} of its own", f"val/{name}"):
+        read_evidence(base, metric=name)
+
+
+def test_evaluations_of_different_steps_do_not_count_and_are_named(root):
+    for seed, step in ((1, 2), (2, 4)):
+        base = root("a", "grpo", seed, {0: 0.1, 4: 0.1 * seed})
+        (file := base / f"a/grpo-{seed}/global_step_{step}/evaluation/evaluation.json").parent.mkdir(parents=True)
+        file.write_text(json.dumps({"results": {"x": {"questions": 9, "pass@1": {"value": 0.5}}}, "settings": {}}))
+    found = read_evidence(base)
+    assert found.evaluations == {}
+    assert found.notes[-1].startswith("a: no evaluation counts, for they differ in step: 2 (grpo 1), 4 (grpo 2).")

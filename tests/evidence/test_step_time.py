@@ -39,3 +39,31 @@ def test_times_that_were_not_recorded_are_nan():
     rows = timed(2.0).assign(train_seconds=math.nan)
     found = step_time(evidence({("grpo", 1): timed(2.0), ("dots", 1): rows}), "c", "dots", 1, "grpo")
     assert math.isnan(found.seconds) and math.isnan(found.ratio)
+
+
+def on(machines, runs):
+    """Evidence whose runs were made on machines: (method, seed, kind) -> name."""
+    found = evidence(runs)
+    for (method, seed, kind), name in machines.items():
+        found.runs.loc[(found.runs[["method", "seed", "kind"]] == [method, seed, kind]).all(axis=1), "machine"] = name
+    return found
+
+
+def test_times_of_two_machines_make_no_pair():
+    runs = {
+        ("grpo", 1): timed(2.0), ("dots", 1): timed(3.0),
+        ("grpo", 1, "time"): timed(4.0), ("dots", 1, "time"): timed(1.0),
+        ("grpo", 2, "time"): timed(4.0), ("dots", 2, "time"): timed(3.0),
+    }  # fmt: skip
+    told = "c, {}: times of a step are compared on one machine alone, and dots on B and grpo on {} are left out."
+    same = dict.fromkeys([("grpo", 2, "time"), ("dots", 2, "time")], "B")
+    known = on({("grpo", 1, "time"): "A", ("dots", 1, "time"): "B", **same}, runs)
+    found = step_time(known, "c", "dots", 1, "grpo")
+    assert (found.ratio, found.rounds, found.notes) == (0.75, {2: 0.75}, (told.format("round 1", "A"),))
+    unknown = {("dots", seed, "time"): "B" for seed in (1, 2)}
+    found = step_time(on(unknown, runs), "c", "dots", 1, "grpo")  # the accuracy runs stand in
+    assert (found.ratio, found.source) == (1.5, "accuracy")
+    assert found.notes[0] == told.format("round 1", "one that is not recorded") and len(found.notes) == 2
+    found = step_time(on({**unknown, ("dots", 1, "accuracy"): "B"}, runs), "c", "dots", 1, "grpo")
+    assert math.isnan(found.ratio) and found.source == "" and len(found.notes) == 3
+    assert found.notes[2] == told.format("seed 1", "one that is not recorded")

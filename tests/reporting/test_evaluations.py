@@ -1,7 +1,7 @@
 """Steps of evaluation, and those at which methods are compared."""
 
 from tests.reporting.conftest import curve
-from verl_dots.reporting.evaluations import same_steps, shared
+from verl_dots.reporting.evaluations import common_steps, same_steps, shared
 
 
 def at(steps):
@@ -36,3 +36,11 @@ def test_really_different_steps_are_kept_and_named():
         "methods differ in the steps of their evaluations (grpo 3, dots 5 of them): what lies between is interpolated, "
         "and wall times include different numbers of validations."
     ]
+
+
+def test_common_steps():
+    assert common_steps({"grpo": {0, 2, 4}, "dots": {0, 2, 3}}) == {"grpo": {0, 2, 4}, "dots": {0, 2, 3}}
+    assert common_steps({"grpo": {0, 1, 2, 3, 4}, "dots": {0, 1, 3, 4}}) == dict.fromkeys(
+        ("grpo", "dots"), {0, 1, 3, 4}
+    )
+    assert common_steps({"grpo": {0, 4, 8}, "dots": {0, 2, 4, 6, 8}}) is None

@@ -1,5 +1,6 @@
 """What a reader must know before believing a comparison."""
 
+import json
 import shutil
 
 import pytest
@@ -123,3 +124,20 @@ def test_seeds_under_names_of_their_own_are_named(write_run):
     dots = write_run("dots", 0, DOTS, settings=OTHER_METHOD)
     sentence = "grpo-seed0 and grpo-seed1 have the same settings: seeds of one method share trainer.experiment_name."
     assert notes(one, dots, two)[-1] == sentence
+
+
+def test_machines_are_named_where_they_are_several(write_run):
+    folders = [write_run("grpo", 0, CURVE, settings=SETTINGS), write_run("dots", 0, DOTS, settings=OTHER_METHOD)]
+    for folder, cpu in zip(folders, ("Fast", "Fast"), strict=True):
+        told(folder, cpu)
+    assert notes(*folders) == ()
+    told(folders[1], "Slow")
+    assert notes(*folders) == (
+        "runs are of several machines, whose times cannot be compared: Fast, 2 cores (grpo); Slow, 2 cores (dots).",
+    )
+
+
+def told(folder, cpu):
+    """Write the machine into run.json."""
+    info = folder / "run.json"
+    info.write_text(json.dumps(json.loads(info.read_text()) | {"machine": {"cpu": cpu, "cores": 2}}))

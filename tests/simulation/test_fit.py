@@ -48,6 +48,20 @@ def test_known_parameters_are_recovered():
     assert all(0.4 < misfit < 1.8 for misfit in found.misfit.values())
 
 
+def test_steps_that_were_not_recorded_do_not_count():
+    """Of two runs with the same scatter the one that lacks steps, late or in between, tells the same of what it has."""
+    measured, known = pool(), np.arange(60) >= 30
+    whole = log(measured)
+    gaps = {name: np.where(known, getattr(whole, name), np.nan) for name in ("effective_S", "reward_S", "entropy_S")}
+    found = fit([log(measured, **gaps)], measured, Learning())
+    for name, truth in (("rate", 2.0), ("ceiling", 2.0)):
+        value, error = found.values[name]
+        assert abs(value - truth) < 3 * error, name
+    assert all(0.6 < misfit < 1.8 for misfit in found.misfit.values())
+    entropy = fit_entropy([log(measured, **gaps)], TRUTH, measured, Entropy())
+    assert (entropy.initial, entropy.decay) == (pytest.approx(0.4, rel=0.05), pytest.approx(0.5, rel=0.1))
+
+
 def test_without_measured_difficulties_the_pools_are_fitted_too():
     found = fit([log(pool(1000), batch_size=2048, steps=30)], None, Learning())
     for name, truth in (("rate", 2.0), ("a", 0.5), ("b", 0.7)):

@@ -43,14 +43,6 @@ def test_savings_are_relative_to_uniform_sampling():
     assert named["steps to 30 %"] == 1 and named["steps saved to 30 %"] == 0.5
 
 
-def test_an_interval_by_hand():
-    """Of 1, 2, 3: deviation 1, Student's t of 2 degrees at 97.5 % is 4.30265, over sqrt(3)."""
-    found = results.interval([1.0, float("nan"), 2.0, 3.0])
-    assert (found.mean, found.deviation, found.count) == (2, 1, 3)
-    assert (found.low, found.high) == (pytest.approx(2 - 2.484138), pytest.approx(2 + 2.484138))
-    assert np.isnan(results.interval([1.0]).low) and results.interval([float("nan")]).count == 0
-
-
 def test_csv_and_table_have_a_row_for_each_setting(tmp_path):
     base = results.summarise(Setting("uniform", {}, DotsConfig(), 8, 8), [SLOW, SLOW], [SLOW, SLOW], [])
     other = results.summarise(
@@ -67,6 +59,46 @@ def test_csv_and_table_have_a_row_for_each_setting(tmp_path):
     header, first, second = text.getvalue().splitlines()
     assert "references" in header and "steps saved %" in header
     assert first.split()[0] == "uniform" and "50.0 ± 0.0" in second and "–" in second
+
+
+def test_of_a_target_that_not_all_seeds_come_to_there_is_a_bound_and_no_mean(tmp_path):
+    """FAST saves 2 of 4 steps, 5 of 40 rollouts. The other costs all 4 steps and 20 rollouts."""
+    never = trace([0.2, 0.3, 0.4, 0.4], rollouts=np.array([5.0, 10, 15, 20]))
+    found = results.summarise(setting(policy="dots"), [FAST, never], [SLOW, SLOW], [])
+    for name in ("steps to", "rollouts to", "steps saved to", "rollouts saved to"):
+        one = found.figures[f"{name} uniform's end"]
+        assert np.isnan([one.mean, one.low, one.high]).all() and (one.count, one.seeds) == (1, 2)
+    bounds = [found.figures[f"at most {what} saved to uniform's end"] for what in ("steps", "rollouts")]
+    assert [(one.mean, one.count) for one in bounds] == [(0.25, 2), (pytest.approx((0.125 + 0.5) / 2), 2)]
+    assert found.figures["accuracy"].mean == pytest.approx(0.55)
+    base = results.summarise(setting("uniform"), [SLOW, SLOW], [SLOW, SLOW], [])
+    results.write_csv(tmp_path / "a.csv", [base, found])
+    rows = list(csv.DictReader((tmp_path / "a.csv").open()))
+    assert [row["steps to uniform's end"] for row in rows] == ["4", ""]
+    assert [row["seeds that come to uniform's end"] for row in rows] == ["2", "1"]
+    text = io.StringIO()
+    Console(width=300, file=text).print(results.table([base, found]))
+    # 50 and 0: the deviation of their mean is 25, t of one degree of freedom 12.7062
+    assert "not reached (1 of 2)" in text.getvalue() and "at most 25.0 ± 317.7 (1 of 2)" in text.getvalue()
+    assert results.all_come([base]) and not results.all_come([base, found])
+
+
+def test_of_a_target_that_uniform_sampling_never_has_no_saving_is_known():
+    found = results.summarise(setting(), [FAST, FAST], [SLOW, SLOW], [0.6])
+    assert found.figures["steps to 60 %"].mean == 3
+    assert np.isnan(found.figures["at most steps saved to 60 %"].mean)
+
+
+def test_a_measured_target_that_one_run_never_has_has_no_mean():
+    base = results.summarise(setting("uniform"), [SLOW], [SLOW], [0.5])
+    logs = [
+        type("Log", (), {"name": "dots", "accuracy": {0: 0.4, 4: last}, "effective_S": np.array([0.5])})
+        for last in (0.6, 0.45)
+    ]
+    (found,) = results.measured(logs, base, [0.5])
+    steps = found.figures["steps to 50 %"]
+    assert np.isnan(steps.mean) and (steps.count, steps.seeds) == (1, 2)
+    assert found.figures["accuracy"].mean == pytest.approx(0.525)
 
 
 def test_a_measured_target_is_reached_between_two_validations():

@@ -66,9 +66,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         apart = those_apart(about.combinations)
         settings = {"stand_in": options.stand_in, "apart": apart}
         measured = measure(evidence, options.baseline, options.smoothing, options.tolerance, **settings)
+        results.write_results(evidence, measured, options.out, about)
         for name, write in OUTPUTS.items():
             write(evidence, measured, options.out / name)
-        results.write_results(evidence, measured, options.out, about)
     except (Refusal, OSError) as error:
         errors().print(f"error: {sentence(error)}")
         return 2

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import difflib
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,8 +14,8 @@ import pandas as pd
 from verl_dots.evidence import against
 from verl_dots.evidence.cells import Cell, Column, Figure, Missing, Section, Table, Why
 from verl_dots.evidence.measures import OVERALL, bound_of
-from verl_dots.evidence.methods import BASELINE
-from verl_dots.evidence.summary_cells import at_most
+from verl_dots.evidence.methods import BASELINE, LOOKS
+from verl_dots.evidence.summary_cells import at_most, of_time, timed, whole
 from verl_dots.files import read_yaml
 from verl_dots.settings import ConfigError, Settings
 
@@ -34,7 +35,7 @@ class Claim(Settings):
         measure: a column of `measures`, a share.
         at_least: the target, a share.
         source: whose claim it is.
-        combination: by default the mean of combinations.
+        combination: by default the mean of combinations, or the only one (`summary_cells.whole`).
         unit: "percent", or "points" of accuracy.
         against: the method that it is compared with; another than the baseline for a `difference` alone.
 
@@ -68,15 +69,46 @@ def read_claims(file: Path) -> list[Claim]:
     return [Claim.from_mapping(given, f"{file}[{place}]") for place, given in enumerate(found)]
 
 
-def verdict(claim: Claim, summary: pd.DataFrame) -> tuple[str, Cell]:
+def require_known(
+    claims: Sequence[Claim], summary: pd.DataFrame, methods: Collection[str] = (), combinations: Collection[str] = ()
+) -> None:
+    """Refuse claims of what there is not: they would look as if it was not run.
+
+    Args:
+        summary: of `measures`.
+        methods, combinations: those that may be run, beside what was.
+
+    Raises:
+        ConfigError: an unknown measure, method or combination.
+    """
+    of_methods = {*LOOKS, *methods, *summary.method}
+    known = {
+        "measure": set(summary.measure), "method": of_methods, "against": of_methods,
+        "combination": {OVERALL, *combinations, *summary.combination},
+    }  # fmt: skip
+    for claim in claims:
+        for key, names in known.items():
+            if (given := getattr(claim, key)) not in names:
+                near = ", ".join(difflib.get_close_matches(given, sorted(names), n=3)) or ", ".join(sorted(names)[:12])
+                text = f"claim {claim.claim!r}: there is no {key} {given!r}; the nearest of {len(names)}: {near}"
+                raise ConfigError(text, key=key, reason="unknown")
+
+
+def verdict(claim: Claim, summary: pd.DataFrame, overall: str | None = OVERALL) -> tuple[str, Cell]:
     """What became of a claim, and the measured figure.
+
+    Args:
+        overall: the combination that stands for all; None where none does.
 
     A claim is met if the whole interval is at or above the target, and missed if the whole interval is below it. In
     between, and without an interval, it is unclear. Where some runs never came to the baseline's accuracy there is a
     bound, see `measures`: the claim is missed if the whole interval of it is below the target, and otherwise unclear. A
     saving of time is not measured where all came there, and steps were not timed.
     """
-    mine = summary[(summary.combination == claim.combination) & (summary.method == claim.method)]
+    place = _place(claim, overall)
+    if place is None:
+        return NOT_MEASURED, Missing(Why.NOT_MEASURED, "no combination stands for all")
+    mine = summary[(summary.combination == place) & (summary.method == claim.method)]
     row = _row(mine, claim.measure)
     if row is None:
         return NOT_MEASURED, Missing(Why.NOT_RUN)
@@ -110,23 +142,37 @@ def _without_mean(claim: Claim, row: pd.Series, mine: pd.DataFrame) -> tuple[str
     return UNCLEAR, Missing(Why.NOT_REACHED, told)
 
 
+def _place(claim: Claim, overall: str | None) -> str | None:
+    """The combination of which a claim is."""
+    return overall if claim.combination == OVERALL else claim.combination
+
+
 def _row(mine: pd.DataFrame, measure: str) -> pd.Series | None:
     rows = mine[mine.measure == measure]
     return None if rows.empty else rows.iloc[0]
 
 
 def claims_table(
-    claims: Sequence[Claim], summary: pd.DataFrame, others: Mapping[str, pd.DataFrame] | None = None
+    claims: Sequence[Claim],
+    summary: pd.DataFrame,
+    others: Mapping[str, pd.DataFrame] | None = None,
+    by_seed: pd.DataFrame | None = None,
+    apart: Collection[str] = (),
 ) -> Table:
     """Each claim with its target, what was measured, and whether that meets it.
 
     Args:
         summary: of `measures`, against the baseline.
         others: method -> the same against it (`against.differences`), of claims that name another than the baseline.
+        by_seed: of `measures`; it tells of a figure of seconds whether the steps were timed alone.
+        apart: combinations that the mean of combinations leaves out.
     """
-    rows = []
+    rows, overall = [], whole(summary)
     for claim in claims:
-        word, measured = verdict(claim, summary if claim.against == BASELINE else (others or {})[claim.against])
+        of = summary if claim.against == BASELINE else (others or {})[claim.against]
+        word, measured = verdict(claim, of, overall)
+        if by_seed is not None and isinstance(measured, Figure) and of_time(claim.measure):
+            measured = timed(measured, by_seed, str(_place(claim, overall)), claim.method, apart)
         target = f"{100 * claim.at_least:g} {UNITS[claim.unit]}"
         rows.append((claim.claim, claim.source, target, measured, word))
     columns = (Column("claim"), Column("of"), Column("at least"), Column("measured", "%", digits=1), Column("verdict"))

@@ -1,6 +1,7 @@
 """What methods need to be as good as a baseline, and what they save: tidy tables that tables and figures read.
 
-`by_seed` has a row for each combination, method and seed, and a column for each measure:
+`by_seed` has a row for each combination, method and seed, and a column for each measure. Smoothed curves are of the
+validations that the runs of a seed share (`curves.at_common_steps`).
 
     combination, method, seed   the run; `baseline` is the method that it is compared with
     steps, train_seconds, generated_tokens, generated_rollouts
@@ -18,8 +19,8 @@
                                 or not recorded, or the first validation came after training began and is above
     step_seconds                mean seconds of a training step and its checkpoint, without the first step
     step_ratio                  the same over the baseline's
-    step_source                 "time": both are of timing runs, each against the baseline's of its round;
-                                "accuracy": of the accuracy runs of the seed
+    step_source                 "time": both are of timing runs, each against the baseline's of its round and machine;
+                                "accuracy": of the accuracy runs of the seed, on one machine
     saved_per_step              1 - step_ratio
     saved_WHAT_SHARE_HOLD       share of the baseline's own cost to the target that is saved, negative where it is more.
                                 WHAT: of `SAVED`, and "time", which is 1 - (1 - steps) (1 - saved_per_step)

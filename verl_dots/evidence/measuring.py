@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from verl_dots.evidence import measures
-from verl_dots.evidence.curves import DEFAULT_SMOOTHING, smoothed
+from verl_dots.evidence.curves import DEFAULT_SMOOTHING, at_common_steps, smoothed
 from verl_dots.evidence.measures import (
     HOLDS,
     KEY,
@@ -41,6 +41,7 @@ class Measured:
     Attributes:
         notes: what they leave out.
         smoothing: how validations were smoothed, of `curves.SMOOTHINGS`: tables and figures of them do the same.
+        apart: combinations that the mean of combinations leaves out.
     """
 
     by_seed: pd.DataFrame
@@ -48,6 +49,7 @@ class Measured:
     rounds: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(measures.ROUND_COLUMNS)))
     notes: tuple[str, ...] = ()
     smoothing: str = DEFAULT_SMOOTHING
+    apart: Collection[str] = ()
 
 
 def measure(
@@ -76,19 +78,23 @@ def measure(
     runs = evidence.runs[evidence.runs["kind"] == ACCURACY_RUN]
     _require_baseline(runs, baseline)
     steps = evidence.steps[evidence.steps["kind"] == ACCURACY_RUN]
+    steps, told = at_common_steps(steps, baseline, smoothing)
     curves = {key[:3]: smoothed(rows, smoothing) for key, rows in steps.groupby(list(RUN_KEY), sort=False)}
-    rows, notes, timed = [], [], {}
+    rows, notes, timed = [], list(told), {}
     for key in runs[list(KEY)].itertuples(index=False, name=None):
         combination, method, seed = key
         base = (combination, baseline, seed)
         if base not in curves:
             notes.append(f"{combination}: {method}, seed {seed}, is left out: {baseline} has no run of that seed.")
             continue
+        if key not in curves:
+            continue  # which `told` says
         row = dict(zip(KEY, key, strict=True)) | {"baseline": baseline}
         row |= _whole_run(evidence.run(*key, ACCURACY_RUN), curves[key], curves[base])
         row |= _costs(curves[key], row, tolerance)
         time = step_time(evidence, *key, baseline, stand_in)
         timed[key[:2]] = time.rounds
+        notes += [note for note in time.notes if note not in notes]
         rows.append(row | _savings(row, _costs(curves[base], row, tolerance), time) | _times(time))
     by_seed = pd.DataFrame(rows)
     parts = sorted(name for name in by_seed.columns if name.startswith(PART))
@@ -96,7 +102,7 @@ def measure(
     require_totals(by_seed)
     lines = [(*key, number, ratio) for key, ratios in timed.items() for number, ratio in ratios.items()]
     rounds = pd.DataFrame(lines, columns=list(measures.ROUND_COLUMNS))
-    return Measured(by_seed, summarise(by_seed, rounds, apart), rounds, tuple(notes), smoothing)
+    return Measured(by_seed, summarise(by_seed, rounds, apart), rounds, tuple(notes), smoothing, apart)
 
 
 def require_totals(by_seed: pd.DataFrame) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from verl_dots.evidence.evaluations import alike
 from verl_dots.evidence.methods import in_order
 from verl_dots.evidence.records import ACCURACY_RUN, RUN_KEY, Evidence
 
@@ -22,8 +23,10 @@ def merged(kept: Evidence, new: Evidence) -> Evidence:
     notes = [note for note in kept.notes if not note.startswith(read_again)]
     # A run that was made again is not the one that was evaluated.
     again = {(run.combination, run.method, run.seed) for run in new.runs.itertuples() if run.kind == ACCURACY_RUN}
-    evaluations = {key: of for key, of in kept.evaluations.items() if key not in again} | dict(new.evaluations)
-    notes += [note for note in new.notes if note not in notes]
+    evaluations, told = alike(
+        {key: of for key, of in kept.evaluations.items() if key not in again} | dict(new.evaluations)
+    )
+    notes += [note for note in (*new.notes, *told) if note not in notes]
     return Evidence(steps, runs, tuple(notes), evaluations, {**kept.apart, **new.apart})
 
 

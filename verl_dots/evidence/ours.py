@@ -81,8 +81,12 @@ class Ours:
         if asked.method == BASELINE and asked.combination in set(self.summary.combination):
             return "baseline"
         found = summary_cells.saving(self.summary, *key, measure)
-        of_time = measure == "saved_per_step" or measure.startswith("saved_time_")
-        return summary_cells.timed(found, self.by_seed, *key) if of_time else found
+        return self.timed(found, asked) if summary_cells.of_time(measure) else found
+
+    def timed(self, cell: Cell, asked: Asked) -> Cell:
+        """A figure of seconds, as `summary_cells.timed` has it."""
+        key = (asked.combination, asked.method)
+        return summary_cells.timed(cell, self.by_seed, *key, self.measured.apart)
 
     def seeds(self, combination: str, method: str) -> dict[int, pd.DataFrame]:
         """Rows of each seed's accuracy run, by step; empty where there is no run."""
@@ -103,9 +107,11 @@ class Ours:
         runs = self.seeds(asked.combination, asked.method)
         if not runs:
             return Missing(Why.NOT_RUN)
-        found = [self.evaluations.get((asked.combination, asked.method, seed)) for seed in runs]
-        values = [one.share(name, benchmark) for one in found if one is not None]
-        if values and len(values) == len(runs) and None not in values:
+        keys = [(asked.combination, asked.method, seed) for seed in runs]
+        found = [self.evaluations[key] for key in keys if key in self.evaluations]
+        values = [one.share(name, benchmark) for one in found]
+        same_questions = len({one.questions(benchmark) for one in found}) == 1
+        if same_questions and len(values) == len(runs) and None not in values:
             return mean_figure([100 * value for value in values])
         if name == "accuracy":
             return _validated(list(runs.values()), benchmark)
@@ -143,9 +149,7 @@ def _difference(measure: str) -> Measure:
 def _seconds(ours: Ours, asked: Asked, scale: float = 1.0) -> Cell:
     """Seconds of a step times `scale`."""
     key = (asked.combination, asked.method)
-    return summary_cells.timed(
-        summary_cells.figure(ours.summary, *key, summary_cells.STEP_SECONDS, scale), ours.by_seed, *key
-    )
+    return ours.timed(summary_cells.figure(ours.summary, *key, summary_cells.STEP_SECONDS, scale), asked)
 
 
 def _training_time(unit_seconds: float) -> Measure:
@@ -176,12 +180,15 @@ def _extra_steps(ours: Ours, asked: Asked) -> list[tuple[float, float]] | Missin
     both = [seed for seed in runs if seed in references]
     if not both:
         return Missing(Why.NOT_MEASURED, f"no seed of {asked.reference}")
-    found = []
+    found, smoothing = [], ours.measured.smoothing
     for seed in both:
         after = asked.share * float(references[seed].step.max())
-        target = _curve(references[seed], ours.measured.smoothing)
-        accuracy = float(np.interp(after, target.step_E, target.accuracy_E))
-        if (reach := validation_curves.first_reach(_curve(runs[seed], ours.measured.smoothing), accuracy)) is not None:
+        rows, _ = curves.at_common_steps(pd.concat([references[seed], runs[seed]]), asked.reference, smoothing)
+        of = {method: _curve(one, smoothing) for method, one in rows.groupby("method")}
+        if asked.method not in of:
+            return Missing(Why.NOT_MEASURED, f"validated at other steps than {asked.reference}")
+        accuracy = float(np.interp(after, of[asked.reference].step_E, of[asked.reference].accuracy_E))
+        if (reach := validation_curves.first_reach(of[asked.method], accuracy)) is not None:
             found.append((reach.steps - after, after))
     return found if len(found) == len(both) else Missing(Why.NOT_REACHED, f"{len(found)} of {len(both)} seeds")
 

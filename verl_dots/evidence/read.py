@@ -17,7 +17,7 @@ from typing import Any
 
 import pandas as pd
 
-from verl_dots.evidence.evaluations import read_evaluations
+from verl_dots.evidence.evaluations import alike, read_evaluations
 from verl_dots.evidence.methods import in_order
 from verl_dots.evidence.records import (
     ACCURACY_RUN,
@@ -34,7 +34,7 @@ from verl_dots.reporting.rows import TOTALS
 from verl_dots.reporting.run_info import INFO_FILE
 from verl_dots.reporting.runs import CONFIG_FILE, METRICS_FILE, NothingRecordedError, Run
 
-TIMED = "time"
+TIMED, ACCURACY = "time", "accuracy"  # a folder, and a column
 # What tables and figures are made from, behind the metrics that are the accuracy. "*" stands for a name without "/".
 # Columns of names without "*" are always there.
 METRICS = (
@@ -62,9 +62,11 @@ def read_evidence(
         metric: the one that is the accuracy; None finds verl's own.
 
     Raises:
-        EvidenceError: no combination or no run is there, or two runs are of one combination, method and seed.
+        EvidenceError: no combination or no run is there, two runs are of one combination, method and seed, or a metric
+            is named like another column.
         RunError: a run cannot be read, or has no accuracy.
     """
+    _require_free([*metrics, *([metric] if metric else [])])
     root = Path(root)
     found: dict[tuple, Run] = {}
     notes: list[str] = []
@@ -82,6 +84,15 @@ def read_evidence(
         reasons = " ".join(notes)
         raise EvidenceError(f"no finished run is below {root}. {reasons}", key=str(root), reason="data")
     return _evidence(found, metrics, notes)
+
+
+def _require_free(metrics: Iterable[str]) -> None:
+    """Refuse metrics named like a column that tells something else; `accuracy` is what its column says."""
+    taken = [*RUN_KEY, *(name for name in STEP_COLUMNS if name != ACCURACY)]
+    for name in metrics:
+        if name in taken:
+            text = f"--metric {name}: evidence has a column {name} of its own, beside {', '.join(taken)}; log it by "
+            raise EvidenceError(text + f"another name, such as val/{name}.", key="--metric", reason="excluded")
 
 
 def _add(found: dict[tuple, Run], key: tuple, run: Run) -> None:
@@ -157,18 +168,19 @@ def _evidence(found: dict[tuple, Run], metrics: Sequence[str], notes: Iterable[s
     tables = [table.assign(**dict(zip(RUN_KEY, key, strict=True))) for key, table in steps.items()]
     about = [dict(zip(RUN_KEY, key, strict=True)) | _about(found[key], table) for key, table in steps.items()]
     runs_read = pd.DataFrame(about)[[*RUN_KEY, *RUN_COLUMNS]]
+    evaluations, told = alike(read_evaluations(runs_read))
     return Evidence(
         steps=pd.concat(tables, ignore_index=True)[[*RUN_KEY, *STEP_COLUMNS, *names]],
         runs=runs_read,
-        notes=tuple(notes),
-        evaluations=read_evaluations(runs_read),
+        notes=(*notes, *told),
+        evaluations=evaluations,
     )
 
 
 def _metric_columns(members: Iterable[Run], metrics: Sequence[str]) -> list[str]:
     """The metrics that are an accuracy, then those that `metrics` names, in its order; those of a pattern by name."""
     there = sorted({column for run in members for column in run.rows.columns})
-    names = sorted({key for run in members for key in run.metric_keys})
+    names = sorted({key for run in members for key in run.metric_keys} - {ACCURACY})
     for wanted in metrics:
         alike = [name for name in there if fnmatchcase(name, wanted) and name.count("/") == wanted.count("/")]
         names += [name for name in (alike if "*" in wanted else [wanted]) if name not in names]

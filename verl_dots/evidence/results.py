@@ -9,7 +9,7 @@ from typing import Any
 
 from verl_dots.evidence import against, tables
 from verl_dots.evidence.cells import Table
-from verl_dots.evidence.claims import Claim, claims_table, read_claims
+from verl_dots.evidence.claims import Claim, claims_table, read_claims, require_known
 from verl_dots.evidence.combinations import Combination, Combinations, those_apart
 from verl_dots.evidence.figures.write import write_figures
 from verl_dots.evidence.measuring import Measured
@@ -32,11 +32,13 @@ class About:
     Attributes:
         combinations: titles, and the papers' rows that they stand for.
         claims: what the figures are held against.
+        methods: of the matrix, whether or not they were run.
         commands: by which all of it is made again.
     """
 
     combinations: Combinations = field(default_factory=dict)
     claims: Sequence[Claim] = ()
+    methods: Collection[str] = ()
     commands: str = ""
 
 
@@ -45,17 +47,20 @@ def read_about(matrix: Path | None, claims: Path | None, commands: str = "") -> 
 
     Args:
         matrix: has an entry `combinations`: name -> {title, row, ...}; `paper` is the recipe that one repeats, and
-            `apart` says that the mean of combinations leaves it out.
+            `apart` says that the mean of combinations leaves it out. Its `methods` are known to claims.
 
     Raises:
         Refusal: a file cannot be read, or holds something else.
     """
-    given = read_yaml(matrix, dict, ABOUT).get("combinations", {}) if matrix else {}
+    content = read_yaml(matrix, dict, ABOUT) if matrix else {}
+    given, methods = content.get("combinations", {}), content.get("methods", {})
     if not isinstance(given, dict) or not all(isinstance(of, dict) for of in given.values()):
         text = f"--about {matrix}: its combinations must be groups by name; {ABOUT}"
         raise ConfigError(text, key="--about", reason="type")
     combinations = {str(name): _combination(f"{matrix}: combinations.{name}", of) for name, of in given.items()}
-    return About(combinations, read_claims(claims) if claims else (), commands)
+    if not isinstance(methods, dict | list):
+        raise ConfigError(f"--about {matrix}: its methods must be named; {ABOUT}", key="--about", reason="type")
+    return About(combinations, read_claims(claims) if claims else (), tuple(map(str, methods)), commands)
 
 
 def _combination(where: str, of: Mapping[str, Any]) -> Combination:
@@ -88,27 +93,33 @@ def facts(evidence: Evidence) -> dict[str, str]:
 
 
 def result_tables(evidence: Evidence, measured: Measured, about: About) -> list[Table]:
-    """The claims where there are some, the overview, the papers' tables, and every seed."""
+    """The claims where there are some, the overview, the papers' tables, and every seed.
+
+    Raises:
+        ConfigError: a claim is of what there is not.
+    """
     chosen = {name: of for name, of in about.combinations.items() if name in set(evidence.runs.combination)}
     ours = tables.Ours(evidence, measured, evidence.evaluations, evidence.apart)
-    held = [_held(about.claims, measured, those_apart(chosen))] if about.claims else []
+    held = [_held(about, measured)] if about.claims else []
     return [*held, *tables.all_tables(ours, chosen), seeds_table(measured.by_seed, evidence.runs, chosen)]
 
 
-def _held(claims: Sequence[Claim], measured: Measured, apart: Collection[str]) -> Table:
-    names = {claim.against for claim in claims} - {BASELINE}
+def _held(about: About, measured: Measured) -> Table:
+    require_known(about.claims, measured.summary, about.methods, about.combinations)
+    names, apart = {claim.against for claim in about.claims} - {BASELINE}, those_apart(about.combinations)
     others = {name: against.differences(measured.by_seed, name, apart) for name in sorted(names)}
-    return claims_table(claims, measured.summary, others)
+    return claims_table(about.claims, measured.summary, others, measured.by_seed, apart)
 
 
 def write_results(evidence: Evidence, measured: Measured, folder: Path, about: About) -> list[Path]:
     """Write `tables`, `figures` and the page into a folder; return the paths of the figures and of the page."""
+    shown = result_tables(evidence, measured, about)  # before anything is written: it refuses claims
     chosen = {name: of for name, of in about.combinations.items() if name in set(evidence.runs.combination)}
     tables.write_tables(evidence, measured, folder / TABLES, chosen)
     titles = {name: of.title for name, of in chosen.items()}
     figures = write_figures(evidence, measured, folder / FIGURES, titles)
     told = facts(evidence) | {f"Note {number}": note for number, note in _notes(evidence, measured)}
-    text = page(TITLE, told, result_tables(evidence, measured, about), figures.drawn, about.commands, figures.reasons)
+    text = page(TITLE, told, shown, figures.drawn, about.commands, figures.reasons)
     write_page(folder / PAGE_FILE, text)
     return [*(file for file, _ in figures.drawn), folder / PAGE_FILE]
 

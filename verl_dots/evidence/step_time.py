@@ -1,7 +1,7 @@
 """Seconds of a training step, and how many times the baseline's they are. Pure functions.
 
-Times are compared within a round alone: timing runs of one seed ran one after the other, and accuracy runs of one seed
-are the nearest to that where a method was not timed.
+Times are compared within a round and on one machine alone: timing runs of one seed ran one after the other, and
+accuracy runs of one seed are the nearest to that where a method was not timed.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ class StepTime:
         source: which kind of runs both are of.
         parts: mean seconds by part.
         rounds: the ratio of each round of timing runs; empty of accuracy runs.
+        notes: which runs are not compared, a sentence each.
     """
 
     seconds: float
@@ -32,6 +33,7 @@ class StepTime:
     source: str
     parts: dict[str, float]
     rounds: Mapping[int, float] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
 
 NOT_TIMED = StepTime(math.nan, math.nan, "", {})
@@ -42,23 +44,40 @@ def step_time(
 ) -> StepTime:
     """Return the time of a method's step in a run's combination.
 
-    Of timing runs it is the mean over the rounds in which both the method and the baseline ran: mean of the seconds,
-    and mean of the ratios within each round. It is then the same for all seeds. Where there is no such round it is of
-    the accuracy runs of the seed, or NOT_TIMED where these may not `stand_in`.
+    Of timing runs it is the mean over the rounds in which both the method and the baseline ran on one machine: mean of
+    the seconds, and mean of the ratios within each round. It is then the same for all seeds. Where there is no such
+    round it is of the accuracy runs of the seed, or NOT_TIMED where these may not `stand_in` or are of two machines.
     """
-    rounds = _seeds(evidence, combination, method) & _seeds(evidence, combination, baseline)
-    if rounds:
-        return _mean({number: _pair(evidence, combination, method, baseline, number) for number in sorted(rounds)})
+    of = (evidence, combination, method, baseline)
+    both = _seeds(evidence, combination, method) & _seeds(evidence, combination, baseline)
+    told = {number: text for number in sorted(both) if (text := _two_machines(*of, number, TIMING_RUN))}
+    notes = tuple(told.values())
+    if rounds := sorted(both - told.keys()):
+        return replace(_mean({number: _pair(*of, number) for number in rounds}), notes=notes)
     if not stand_in:
-        return NOT_TIMED
-    alone = _mean({seed: _pair(evidence, combination, method, baseline, seed, ACCURACY_RUN)})
-    return replace(alone, source=ACCURACY_RUN, rounds={})
+        return replace(NOT_TIMED, notes=notes)
+    if text := _two_machines(*of, seed, ACCURACY_RUN):
+        return replace(NOT_TIMED, notes=(*notes, text))
+    alone = _mean({seed: _pair(*of, seed, ACCURACY_RUN)})
+    return replace(alone, source=ACCURACY_RUN, rounds={}, notes=notes)
 
 
 def _seeds(evidence: Evidence, combination: str, method: str) -> set[int]:
     runs = evidence.runs
     of = (runs["combination"] == combination) & (runs["method"] == method) & (runs["kind"] == TIMING_RUN)
     return set(runs["seed"][of].tolist())
+
+
+def _two_machines(evidence: Evidence, combination: str, method: str, baseline: str, seed: int, kind: str) -> str:
+    """What to tell of a pair of runs of two machines; empty of one machine, and where both do not tell theirs."""
+    runs = evidence.runs
+    mine = runs[(runs["combination"] == combination) & (runs["seed"] == seed) & (runs["kind"] == kind)]
+    machines = mine.set_index("method")["machine"]
+    if machines[method] == machines[baseline]:
+        return ""
+    shown = " and ".join(f"{name} on {machines[name] or 'one that is not recorded'}" for name in (method, baseline))
+    number = f"{'round' if kind == TIMING_RUN else 'seed'} {seed}"
+    return f"{combination}, {number}: times of a step are compared on one machine alone, and {shown} are left out."
 
 
 Pair = tuple[pd.DataFrame, pd.DataFrame]

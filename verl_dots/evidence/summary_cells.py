@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 import pandas as pd
@@ -71,9 +71,19 @@ def saving(summary: pd.DataFrame, combination: str, method: str, measure: str) -
     return replace(found, remark="unclear") if found.low is not None and found.low <= 0 else found
 
 
-def timed(cell: Cell, by_seed: pd.DataFrame, combination: str, method: str) -> Cell:
-    """A figure of seconds, marked where its steps were not timed alone; Missing where they were not timed."""
-    mine = by_seed[(by_seed.combination == combination) & (by_seed.method == method)]
+def of_time(measure: str) -> bool:
+    """Whether a saving is of seconds."""
+    return measure == "saved_per_step" or measure.startswith("saved_time_")
+
+
+def timed(cell: Cell, by_seed: pd.DataFrame, combination: str, method: str, apart: Collection[str] = ()) -> Cell:
+    """A figure of seconds, marked where its steps were not timed alone; Missing where they were not timed.
+
+    Args:
+        apart: combinations that the mean of combinations leaves out.
+    """
+    there = ~by_seed.combination.isin(apart) if combination == OVERALL else by_seed.combination == combination
+    mine = by_seed[there & (by_seed.method == method)]
     if isinstance(cell, Missing):
         return Missing(Why.NOT_MEASURED) if cell.why is Why.NOT_RECORDED else cell
     if (mine.step_source == "accuracy").any():

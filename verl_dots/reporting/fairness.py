@@ -29,7 +29,7 @@ def notes(groups: Groups) -> tuple[str, ...]:
         found += _differences(f"the runs of {name} differ in", different, [str(run.path) for run in known])
     different = [(configs.split_by_method(keys)[0], values) for keys, values in between_methods(groups)]
     found += _differences("methods differ in", [item for item in different if item[0]], list(groups))
-    found += [*_lengths(groups), *_copies(runs), *_ends(runs), *_stalls(runs)]
+    found += [*_lengths(groups), *_copies(runs), *_ends(runs), *_stalls(runs), *_machines(groups)]
     if len(groups) > 1:
         found += [*_seeds(groups), *_starts(groups), *_same_settings(groups), *_metric(runs[0])]
     return tuple(found)
@@ -157,6 +157,18 @@ def _stalls(runs: Sequence[Run]) -> list[str]:
                 "its times are bent by that."
             )
     return found
+
+
+def _machines(groups: Groups) -> list[str]:
+    """Name the machines of methods, where they are several."""
+    methods: dict[str, list[str]] = {}
+    for name, machine in dict.fromkeys((name, run.machine) for name, members in groups.items() for run in members):
+        if machine:
+            methods.setdefault(machine, []).append(name)
+    if len(methods) < 2:
+        return []
+    texts = "; ".join(f"{machine} ({_few(names)})" for machine, names in methods.items())
+    return [f"runs are of several machines, whose times cannot be compared: {texts}."]
 
 
 def _starts(groups: Groups) -> list[str]:

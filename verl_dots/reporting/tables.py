@@ -14,6 +14,8 @@ from verl_dots.reporting.comparison import OUTCOMES, TIME_SHARES, Comparison, Me
 from verl_dots.reporting.metric_means import MeanStd
 
 NOTHING = "–"
+# Units of a count, and digits behind the point.
+UNITS = ((1.0, 0, ""), (1e3, 1, " k"), (1e6, 2, " M"), (1e9, 2, " G"))
 # The two times of a run, told apart wherever one of them is a column.
 TRAIN_TIME = "train time (no validation)"
 WALL_TIME = "wall time (with validation)"
@@ -156,9 +158,9 @@ def duration(seconds: float) -> str:
     """Format seconds as "42.0 s", "12 min 05 s" or "3 h 07 min"."""
     if math.isnan(seconds):
         return NOTHING
-    if seconds < 60:
+    if round(seconds, 1) < 60:
         return f"{seconds:.1f} s"
-    if seconds < 3600:
+    if round(seconds) < 3600:
         minutes, rest = divmod(round(seconds), 60)
         return f"{minutes} min {rest:02d} s"
     hours, minutes = divmod(round(seconds / 60), 60)
@@ -169,10 +171,9 @@ def count(value: float) -> str:
     """Format a count as "950", "12.3 k", "4.56 M" or "7.89 G"."""
     if math.isnan(value):
         return NOTHING
-    for limit, digits, unit in ((1e9, 2, " G"), (1e6, 2, " M"), (1e3, 1, " k")):
-        if value >= limit:
-            return f"{value / limit:.{digits}f}{unit}"
-    return f"{value:.0f}"
+    fitting = (one for one in UNITS if round(value / one[0], one[1]) < 1000)  # as it is shown
+    size, digits, unit = next(fitting, UNITS[-1])
+    return f"{value / size:.{digits}f}{unit}"
 
 
 def runs_text(method: MethodSummary) -> str:

@@ -15,13 +15,15 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from verl_dots.reporting.drawing import PRINT_CHARACTERS, PRINT_STYLE, PRINT_WIDTH, legend, locator, look, plain
-from verl_dots.simulation.results import Result, interval
+from verl_dots.simulation.intervals import interval
+from verl_dots.simulation.results import Result, all_come
 
 MOST_CURVES = 5  # beside uniform sampling
 WINDOW = 20  # parts of a run that effective groups are averaged over
 MARKERS = 5  # of a line
 MOST_BANDS = 3  # of a panel; of more lines the interval stands at the markers alone
 HEIGHT = 2.0  # of a panel, in inches
+NOT_ALL = "savings: nothing where not all seeds come to the accuracy"
 INTERVAL = "Student's 95 % interval of the mean over seeds"
 
 
@@ -86,7 +88,7 @@ def sweep(results: Sequence[Result]) -> Figure | None:
             if numbers[0] > 0 and numbers[-1] / numbers[0] >= 20:
                 panel.set_xscale("log")
             panel.set(xlabel=axis.removeprefix("dots."), ylabel=label)
-        _title(figure, _range_told(swept, bands=False))
+        _title(figure, _range_told(swept, bands=False), *[NOT_ALL] * (not all_come(swept)))
         legend(figure, *panels, characters=PRINT_CHARACTERS)
     return figure
 
@@ -159,7 +161,7 @@ def _numeric(results: Sequence[Result], key: str) -> bool:
 
 
 def _rollouts_needed(result: Result) -> float:
-    """Rollouts to the last target; those that never reach it come last."""
+    """Rollouts to the last target; those of which not all seeds reach it come last."""
     name = [name for name in result.figures if name.startswith("rollouts to ")][-1]
     mean = result.figures[name].mean
     return np.inf if np.isnan(mean) else mean

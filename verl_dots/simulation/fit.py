@@ -138,18 +138,21 @@ def _residuals(
     for log in logs:
         steps = len(log.effective_S)
         path = expected(difficulty_P, learning, log.rollouts, steps, log.temperature)
-        scatter = np.sqrt(path.effective_S * (1 - path.effective_S) / log.batch_size)
-        found["effective groups"].append((log.effective_S - path.effective_S) / np.maximum(scatter, 1e-3))
+        found["effective groups"].append(_scattered(log.effective_S, path.effective_S, log.batch_size))
         # The success rates of a U-shaped pool scatter nearly as outcomes do.
-        scatter = np.sqrt(path.reward_S * (1 - path.reward_S) / log.batch_size)
-        found["reward"].append((log.reward_S - path.reward_S) / np.maximum(scatter, 1e-3))
+        found["reward"].append(_scattered(log.reward_S, path.reward_S, log.batch_size))
         if log.accuracy:
             validation = Validation(values["validation mean"], values["validation deviation"])
             ability = np.array([0.0, *path.ability_S])
             predicted = np.array([validation.accuracy(ability[step]) for step in log.accuracy])
-            scatter = np.sqrt(predicted * (1 - predicted) / VALIDATION_QUESTIONS)
-            found["accuracy"].append((np.array(list(log.accuracy.values())) - predicted) / np.maximum(scatter, 1e-3))
+            found["accuracy"].append(_scattered(np.array(list(log.accuracy.values())), predicted, VALIDATION_QUESTIONS))
     return {kind: np.nan_to_num(np.concatenate(parts)) if parts else np.empty(0) for kind, parts in found.items()}
+
+
+def _scattered(recorded_S: np.ndarray, expected_S: np.ndarray, count: int) -> np.ndarray:
+    """Residuals of shares of `count` outcomes, of what was recorded alone."""
+    scatter_S = np.maximum(np.sqrt(expected_S * (1 - expected_S) / count), 1e-3)
+    return ((recorded_S - expected_S) / scatter_S)[np.isfinite(recorded_S)]
 
 
 def fit_entropy(logs: Sequence[RunLog], learning: Learning, measured: Measured, entropy: Entropy) -> Entropy:

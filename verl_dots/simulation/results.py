@@ -8,23 +8,16 @@ from pathlib import Path
 
 import numpy as np
 from rich.table import Table
-from scipy.stats import t as student
 
+from verl_dots.simulation.intervals import AT_MOST, TO_TARGET, Interval, over_seeds
 from verl_dots.simulation.run import Setting, Trace
 from verl_dots.simulation.run_logs import RunLog
 
+NOT_ALL = (
+    "Not reached: not by all seeds, and so many come there. At most: a seed that never does counts with the most that "
+    "it may save, for all that it cost stands for what it would need at least."
+)
 END = "uniform's end"  # the default target: the accuracy that uniform sampling ends with
-
-
-@dataclass(frozen=True)
-class Interval:
-    """Mean and standard deviation over seeds, bounds of the mean's 95 % interval, and how many seeds have a value."""
-
-    mean: float
-    deviation: float
-    low: float
-    high: float
-    count: int
 
 
 @dataclass(frozen=True)
@@ -55,7 +48,7 @@ def summarise(
     """
     rows = [figures(trace, base, targets) for trace, base in zip(traces, baselines, strict=True)]
     values = {"policy": setting.label, **setting.values}
-    return Result(setting.label, values, traces, {name: interval([row[name] for row in rows]) for name in rows[0]})
+    return Result(setting.label, values, traces, over_seeds(rows, list(rows[0])))
 
 
 def measured(logs: Sequence[RunLog], base: Result, targets: Sequence[float]) -> list[Result]:
@@ -69,7 +62,7 @@ def measured(logs: Sequence[RunLog], base: Result, targets: Sequence[float]) -> 
     found = []
     for name in dict.fromkeys(log.name for log in logs):
         rows = [_measured(log, aims) for log in logs if log.name == name]
-        known = {key: interval([row[key] for row in rows if key in row]) for key in base.figures}
+        known = over_seeds(rows, list(base.figures))
         found.append(Result(f"measured {name}", {"policy": f"measured {name}"}, (), known))
     return found
 
@@ -89,7 +82,11 @@ def _measured(log: RunLog, aims: Mapping[str, float]) -> dict[str, float]:
 
 
 def figures(trace: Trace, base: Trace, targets: Sequence[float]) -> dict[str, float]:
-    """Figures of one run: nan where there is none, as where a target was not reached."""
+    """Figures of one run: nan where there is none, as where a target was not reached.
+
+    Savings are of steps and rollouts to a target. `AT_MOST` of one is the most that it may be: of a run that never
+    comes there all that it cost stands for what it would need at least.
+    """
     found = {
         "effective": trace.effective.mean(),
         "coverage": trace.coverage[-1],
@@ -105,11 +102,14 @@ def figures(trace: Trace, base: Trace, targets: Sequence[float]) -> dict[str, fl
     for name, target in {target_name(t): t for t in targets}.items() or [(END, base.accuracy[-1])]:
         steps, rollouts = reached(trace, target)
         base_steps, base_rollouts = reached(base, target)
+        least = (len(trace.accuracy), trace.rollouts[-1]) if np.isnan(steps) else (steps, rollouts)
         found |= {
             f"steps to {name}": steps,
             f"rollouts to {name}": rollouts,
             f"steps saved to {name}": 1 - steps / base_steps,
             f"rollouts saved to {name}": 1 - rollouts / base_rollouts,
+            f"{AT_MOST}steps saved to {name}": 1 - least[0] / base_steps,
+            f"{AT_MOST}rollouts saved to {name}": 1 - least[1] / base_rollouts,
         }
     return {name: float(value) for name, value in found.items()}
 
@@ -124,32 +124,23 @@ def reached(trace: Trace, target: float) -> tuple[float, float]:
     return (float(there[0] + 1), float(trace.rollouts[there[0]])) if len(there) else (np.nan, np.nan)
 
 
-def interval(values: Sequence[float]) -> Interval:
-    """Mean and Student's 95 % interval of the values that are there; of one the bounds are nan."""
-    known = np.array([value for value in values if not math.isnan(value)])
-    if not len(known):
-        return Interval(np.nan, np.nan, np.nan, np.nan, 0)
-    mean = float(known.mean())
-    if len(known) == 1:
-        return Interval(mean, np.nan, np.nan, np.nan, 1)
-    deviation = float(known.std(ddof=1))
-    reach = float(student.ppf(0.975, len(known) - 1)) * deviation / math.sqrt(len(known))
-    return Interval(mean, deviation, mean - reach, mean + reach, len(known))
-
-
 def write_csv(path: Path, results: Sequence[Result]) -> None:
-    """A row for each setting: its values, then mean, low and high of each figure; empty for what there is not."""
+    """A row for each setting: its values, then mean, low and high of each figure; empty for what there is not.
+
+    Last, how many seeds come to each target: where it is not all, the way there has no mean.
+    """
     keys = list(dict.fromkeys(key for result in results for key in result.values))
-    names = list(results[0].figures)
+    names, targets = list(results[0].figures), _targets(results)
     columns = [f"{name}{end}" for name in names for end in ("", " low", " high")]
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
-        writer.writerow([*keys, "seeds", *columns])
+        writer.writerow([*keys, "seeds", *columns, *(f"seeds that come to {target}" for target in targets)])
         for result in results:
             numbers = [n for name in names for n in _three(result.figures[name])]
             given = [result.values.get(key, "") for key in keys]
             shown = ["" if math.isnan(number) else f"{number:.6g}" for number in numbers]
-            writer.writerow([*given, max(one.count for one in result.figures.values()), *shown])
+            there = [result.figures[f"steps to {target}"].count for target in targets]
+            writer.writerow([*given, max(one.count for one in result.figures.values()), *shown, *there])
 
 
 def is_csv(path: Path) -> bool:
@@ -161,7 +152,7 @@ def is_csv(path: Path) -> bool:
 def table(results: Sequence[Result]) -> Table:
     """What the terminal shows: a column for each key of the grid, then figures, steps to every target among them."""
     keys = list(dict.fromkeys(key for result in results for key in result.values))
-    targets = [name.removeprefix("steps to ") for name in results[0].figures if name.startswith("steps to ")]
+    targets = _targets(results)
     stops = {
         "stopped %": ("stopped", 100, 1),
         "false stops %": ("false stops", 100, 1),
@@ -185,17 +176,40 @@ def table(results: Sequence[Result]) -> Table:
     for name in columns:
         shown.add_column(name, justify="right")
     for result in results:
-        cells = [_cell(result.figures[key], scale, digits) for key, scale, digits in columns.values()]
+        cells = [_cell(result, *column) for column in columns.values()]
         shown.add_row(*(result.values.get(key, "") for key in keys), *cells)
     return shown
+
+
+def all_come(results: Sequence[Result]) -> bool:
+    """Whether all seeds of all settings come to every target."""
+    counts = (result.figures[f"steps to {target}"] for target in _targets(results) for result in results)
+    return all(one.count == one.seeds for one in counts)
+
+
+def _targets(results: Sequence[Result]) -> list[str]:
+    return [name.removeprefix("steps to ") for name in results[0].figures if name.startswith("steps to ")]
 
 
 def _three(found: Interval) -> tuple[float, float, float]:
     return found.mean, found.low, found.high
 
 
-def _cell(found: Interval, scale: float, digits: int) -> str:
-    if math.isnan(found.mean):
+def _cell(result: Result, name: str, scale: float, digits: int) -> str:
+    """A figure; of the way to a target to which not all seeds come a bound, or that it was not reached by all."""
+    found = result.figures[name]
+    if not math.isnan(found.mean):
+        return _number(found, scale, digits)
+    if not name.startswith(TO_TARGET):
         return "–"
+    there = result.figures[f"steps to {name.partition(' to ')[2]}"]
+    told = f"({there.count} of {there.seeds})"
+    if name.startswith("steps to "):
+        return f"not reached {told}"
+    bound = result.figures[AT_MOST + name]
+    return "–" if math.isnan(bound.mean) else f"{AT_MOST}{_number(bound, scale, digits)} {told}"
+
+
+def _number(found: Interval, scale: float, digits: int) -> str:
     text = f"{found.mean * scale:.{digits}f}"
     return text if math.isnan(found.low) else f"{text} ± {(found.high - found.mean) * scale:.{digits}f}"

@@ -23,7 +23,7 @@ class RunLog:
     Attributes:
         path, name: of the run.
         batch_size, rollouts, temperature: B, n, and the temperature that it samples at.
-        effective_S, reward_S, entropy_S: [S] by step, nan where not recorded.
+        effective_S, reward_S, entropy_S: [S] by step from the first on, nan where not recorded.
         accuracy: step -> validation accuracy, a share.
         rho: mean correlation of predicted and measured difficulty over the later half of the rounds; nan for none.
         settings: of its config, by dotted key.
@@ -58,7 +58,7 @@ def read_run_log(path: Path) -> RunLog:
         text = f"--runs {path}: no config.yaml with {', '.join(keys)}; name the folder of a run of verl_dots.main"
         raise ConfigError(text, key="--runs", reason="missing")
     batch_size, rollouts, temperature = (settings[key] for key in keys)
-    steps = run.rows[run.rows["step"] >= 1]
+    steps = run.rows.set_index("step").reindex(range(1, run.last_step + 1))
     for key in (EFFECTIVE, REWARD):
         if key not in steps or not steps[key].notna().any():
             raise ConfigError(

@@ -168,3 +168,9 @@ def test_a_point_that_no_line_leads_to_has_a_marker():
     (axis,) = drawn(rows(steps=12, training__effective_groups=ratio))["effective"].figure.axes
     x, y = line(axis, "GRPO")
     assert np.isnan(y[5]) and x[6] == 9 and 9 in axis.lines[1].get_xdata()
+
+
+def test_a_run_that_was_validated_at_other_steps_is_not_drawn_among_smoothed_ones():
+    runs = rows(steps=12), rows("dots", steps=12, accuracy=lambda step: 0.1 if step % 6 == 0 else None)
+    assert legend(drawn(*runs, smoothing="none")["accuracy"].figure) == ["GRPO", "DOTS"]
+    assert legend(drawn(*runs, smoothing="trailing")["accuracy"].figure) == ["GRPO"]

@@ -45,6 +45,13 @@ def test_validations_are_smoothed_as_in_the_table():
     assert "trailing means of 3 validations, as in the table" in found.get_suptitle().replace("\n", " ")
 
 
+def test_a_run_that_was_validated_at_other_steps_is_not_smoothed_beside_the_others():
+    often = {("one", "dots_rr", 2): {0: 0.3, 1: 0.4, 2: 0.5, 3: 0.7, 4: 0.9}}
+    found = figure(CURVES | often, smoothing="trailing")
+    assert drawn(found.axes[0], "DOTS + RR") == ([0, 2, 4], pytest.approx([10, 20, 30]))  # seed 1 alone
+    assert drawn(figure(CURVES | often).axes[0], "DOTS + RR")[1] == pytest.approx([20, 40, 70])
+
+
 def test_at_equal_tokens_grpo_is_interpolated_and_not_beyond_its_end():
     """At 50 tokens a step DOTS has GRPO's tokens of step 1 at step 2; at 200 it has those of step 4."""
     assert drawn(figure(tokens_of={"dots_rr": 50.0}).axes[2], "DOTS + RR") == (

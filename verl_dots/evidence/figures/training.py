@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pandas as pd
 
-from verl_dots.evidence.curves import SMOOTHING_TOLD, with_smoothed
+from verl_dots.evidence.curves import SMOOTHING_TOLD, at_common_steps, with_smoothed
 from verl_dots.evidence.figures.curves import Curve, draw
 from verl_dots.evidence.figures.panels import Drawn
 from verl_dots.evidence.figures.style import looks
@@ -70,7 +70,8 @@ def training_figures(
         of_method: looks of all methods.
         smoothing: of validations, see `measuring.Measured`.
     """
-    timed, labels = with_time(with_smoothed(steps, smoothing), by_seed)
+    compared, _ = at_common_steps(steps, by_seed["baseline"].iloc[0], smoothing)
+    timed, labels = with_time(with_smoothed(compared, smoothing), by_seed)
     against = [
         replace(curve, told=SMOOTHING_TOLD[smoothing], x_labels=labels if curve.x == TIME else {})
         for curve in ACCURACY_AGAINST
