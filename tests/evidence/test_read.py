@@ -148,3 +148,13 @@ def test_a_metric_named_like_another_column_is_refused(root, name):
     base = root("a", "grpo", 1, key=name)
     with refused("--metric", "excluded", f"evidence has a column {name} of its own", f"val/{name}"):
         read_evidence(base, metric=name)
+
+
+def test_evaluations_of_different_steps_do_not_count_and_are_named(root):
+    for seed, step in ((1, 2), (2, 4)):
+        base = root("a", "grpo", seed, {0: 0.1, 4: 0.1 * seed})
+        (file := base / f"a/grpo-{seed}/global_step_{step}/evaluation/evaluation.json").parent.mkdir(parents=True)
+        file.write_text(json.dumps({"results": {"x": {"questions": 9, "pass@1": {"value": 0.5}}}, "settings": {}}))
+    found = read_evidence(base)
+    assert found.evaluations == {}
+    assert found.notes[-1].startswith("a: no evaluation counts, for they differ in step: 2 (grpo 1), 4 (grpo 2).")
