@@ -209,12 +209,6 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
         partial.unlink(missing_ok=True)
 
 
-def sync_file(file: Path) -> None:
-    """Have its content on disk, whatever happens next."""
-    with file.open("rb") as stream:
-        os.fsync(stream.fileno())
-
-
 def sync_folder(folder: Path) -> None:
     """Have the names of its files on disk, too; where a file system knows no such thing, nothing happens."""
     place = os.open(folder, os.O_RDONLY)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from verl_dots.files import parse_json, sync_file, sync_folder, write_atomically
+from verl_dots.files import parse_json, sync_folder, write_atomically
 
 MANIFEST = "complete.json"
 VERSION = 2
@@ -149,7 +149,8 @@ def _checksum(file: Path) -> str:
 
 
 def _synced_checksum(file: Path) -> str:
-    sync_file(file)
+    with file.open("rb") as stream:
+        os.fsync(stream.fileno())
     return _checksum(file)
 
 

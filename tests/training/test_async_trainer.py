@@ -145,9 +145,10 @@ class MemoryAsync(MemoryTrainer, ColocateAsyncTrainer):
 
     def step_once(self):
         """A step's questions by uid, and its metrics."""
-        self.timing_raw = {}
+        self.timing_raw, self._under_way = {}, True
         self.prepare_step()
         meta = self._step_once(metrics := {}, self.timing_raw, B)
+        self._whole, self._under_way = self.global_steps, False
         metrics |= self.generated(Rows(meta))
         self.queue.kv_clear(meta.keys, TRAIN)
         self.global_steps += 1
@@ -361,7 +362,7 @@ def test_what_a_step_saves_that_broke_before_it_took_its_stored_groups_can_be_re
     one.begin()
     for _ in range(3):
         one.step_once()
-    one.timing_raw = {}
+    one.timing_raw, one._under_way = {}, True
     one.prepare_step()
     stored = set(one.now.question_of) - set(one.in_flight)
     assert stored and stored <= arrivals.prompts_there()

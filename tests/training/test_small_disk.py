@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import threading
 import time
+from contextlib import nullcontext
 from types import SimpleNamespace
 
 import pytest
@@ -184,7 +185,7 @@ def test_a_disk_that_stands_still_ends_the_run_at_its_patience_and_the_last_chec
         (folder / "actor").mkdir(parents=True)
         (folder / "actor" / "model_world_size_1_rank_0.pt").write_bytes(pipe.read_bytes())
 
-    trainer = SimpleNamespace(global_steps=4, watch=None, patience=Patience(0.5, ADVICE))
+    trainer = SimpleNamespace(global_steps=4, undisturbed=nullcontext, patience=Patience(0.5, ADVICE))
     told, began = f"waited 0.5 s for the checkpoint of step 4 to be written; {ADVICE}", time.monotonic()
     with pytest.raises(WaitError) as raised, PatientTrainer.saving(trainer):
         save_whole(run, 4, run_config(run), Needs(), write)

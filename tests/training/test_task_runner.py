@@ -1,6 +1,9 @@
 """The task runner in a real Ray: it is started by verl's `run_ppo`, or its start ends where Ray has no place for it."""
 
+import json
 import re
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -8,7 +11,7 @@ import pytest
 import ray
 from omegaconf import OmegaConf
 
-from tests.refusals import refused
+from tests.launches import PATIENCE_SECONDS, environment
 from verl_dots.bridge.trainer.patience import WaitError
 
 pytestmark = pytest.mark.usefixtures("cpu_environment")
@@ -63,23 +66,42 @@ def test_a_start_without_a_free_cpu_ends_and_one_with_one_runs(held, tmp_path):
     assert ray.get_actor("task runner") == named
 
 
-@pytest.mark.parametrize("enters", [True, False])
-def test_on_a_ray_that_was_started_elsewhere_the_run_is_in_the_folder_of_the_command(ray_elsewhere, enters):
+# In a process of its own: one that was in another Ray before loses its first actors here.
+JOINS = """
+import json, sys
+from pathlib import Path
+import ray
+from omegaconf import OmegaConf
+from verl.trainer.main_ppo import run_ppo
+from verl_dots.launch.start import prepare_workers
+from verl_dots.settings import ConfigError
+from verl_dots.training.task_runner import PlacedTaskRunner
+
+class Runner:
+    def run(self, config):
+        Path("told").write_text("run")
+
+how, run, config = sys.argv[1], Path(sys.argv[2]), OmegaConf.create(json.loads(sys.argv[3]))
+if how == "enters":
+    prepare_workers(config, {})
+folder = run.absolute() if how == "absolute" else run
+try:
+    run_ppo(config, task_runner_class=PlacedTaskRunner(ray.remote(num_cpus=1)(Runner), 120.0, folder))
+except ConfigError as error:
+    sys.exit(f"{error.key} {error.reason} {error}")
+"""
+
+
+@pytest.mark.parametrize(("how", "works"), [("enters", "here"), ("stays", ""), ("absolute", "elsewhere")])
+def test_on_a_ray_that_was_started_elsewhere_the_run_is_in_the_folder_of_the_command(ray_elsewhere, how, works):
     """`told` is a relative path, as that of a run folder may be. Where the workers cannot go there it is refused."""
-    from verl.trainer.main_ppo import run_ppo
-
-    from verl_dots.launch.start import prepare_workers
-    from verl_dots.training.task_runner import PlacedTaskRunner
-
-    elsewhere, here = ray_elsewhere
-    config = OmegaConf.create(CONFIG | {"told": "told"})
-    if enters:
-        prepare_workers(config, {})
-        run_ppo(config, task_runner_class=PlacedTaskRunner(runner_class(), 120.0, RUN))
-        assert (here / "told").read_text() == "run" and not (elsewhere / "told").exists()
-        return
-    with refused("trainer.default_local_dir", "machine", str(elsewhere / RUN), str(here / RUN)):
-        run_ppo(config, task_runner_class=PlacedTaskRunner(runner_class(), 120.0, RUN))
-    assert not (elsewhere / "told").exists()
-    run_ppo(config, task_runner_class=PlacedTaskRunner(runner_class(), 120.0, here / RUN))  # an absolute path is one
-    assert (elsewhere / "told").exists()
+    folders = dict(zip(("elsewhere", "here"), ray_elsewhere, strict=True))
+    command = [sys.executable, "-c", JOINS, how, str(RUN), json.dumps(CONFIG)]
+    done = subprocess.run(
+        command, cwd=folders["here"], env=environment(), capture_output=True, text=True, timeout=PATIENCE_SECONDS
+    )
+    assert done.returncode == (not works), done.stderr
+    assert [name for name, folder in folders.items() if (folder / "told").exists()] == [works] * bool(works)
+    if not works:
+        assert "trainer.default_local_dir machine" in done.stderr
+        assert all(str(folder / RUN) in done.stderr for folder in folders.values())

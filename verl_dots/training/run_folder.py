@@ -10,6 +10,7 @@ import datetime
 import json
 import logging
 import math
+import os
 import platform
 import time
 from collections.abc import Mapping
@@ -20,7 +21,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from verl_dots.files import free_name, naming, parse_json, sync_file, write_atomically
+from verl_dots.files import free_name, naming, parse_json, write_atomically
 from verl_dots.training import origin
 from verl_dots.training.run_record import SECONDS, TOTALS, RunRecord
 
@@ -96,7 +97,8 @@ class RunFolder:
     def sync(self) -> None:
         """Have the rows so far outlive the machine: a checkpoint of a later step is about to be the newest."""
         if self.metrics_file.exists():
-            sync_file(self.metrics_file)
+            with self.metrics_file.open("rb") as file:
+                os.fsync(file.fileno())
 
     def stop_requested(self) -> bool:
         """Whether the file `stop` is there. It is taken away: the run ends without being finished."""
