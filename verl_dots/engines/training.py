@@ -38,9 +38,9 @@ OTHER_OUTPUTS = ("use_remove_padding", "use_fused_kernels", "distillation_use_to
 class SharedPrefixEngine(FSDPEngineWithLMHead):
     """The same outputs as verl's engine gives, from fewer tokens.
 
-    Rows are verl's own, padded, where that is no dearer, where a setting asks for another output, and where the model
-    does not take a mask of trees: it has sliding windows, dropout or logits of less than 32 bits, or a probe at the
-    start shows other logits.
+    Rows are verl's own, padded, where that is no dearer, where they have several temperatures, where a setting asks for
+    another output, and where the model does not take a mask of trees: it has sliding windows, dropout or logits of less
+    than 32 bits, or a probe at the start shows other logits.
     """
 
     def initialize(self) -> None:
