@@ -275,20 +275,29 @@ def test_questions_that_always_end_alike_stop_once_that_is_known(make, monkeypat
     assert sum(metrics["stop_early/further_groups"] for metrics in rows) > 3
 
 
-def test_a_round_of_which_no_rollout_comes_counts_as_failed_and_the_next_one_is_rolled_out(make):
+def whose_first_refill_breaks(make, breaks):
+    """A trainer whose second wait is `breaks(trainer, groups)`, and the groups of each wait."""
     one, waits = make({"refill": REFILL, "budget": BUDGET}), []
     wait = one.wait_for_rollouts
 
-    def fails_once(groups, metrics):
+    def waited(groups, metrics):
         waits.append(groups)
         if len(waits) == 2:
-            for key in [key for key in one.queue.tags[TRAIN] if key.split("_")[0] not in one.handed_out]:
-                one.queue.kv_clear([key], TRAIN)
-            one.queue.kv_batch_put([list(one._submitted)[place] for place in range(groups)], TRAIN, tags=[{}] * groups)
-            raise RuntimeError("selected terminal groups with no materializable trajectories")
+            breaks(one, groups)
         return wait(groups, metrics)
 
-    one.wait_for_rollouts = fails_once
+    one.wait_for_rollouts = waited
+    return one, waits
+
+
+def test_a_round_of_which_no_rollout_comes_counts_as_failed_and_the_next_one_is_rolled_out(make):
+    def fails(one, groups):
+        for key in [key for key in one.queue.tags[TRAIN] if key.split("_")[0] not in one.handed_out]:
+            one.queue.kv_clear([key], TRAIN)
+        one.queue.kv_batch_put([list(one._submitted)[place] for place in range(groups)], TRAIN, tags=[{}] * groups)
+        raise RuntimeError("selected terminal groups with no materializable trajectories")
+
+    one, waits = whose_first_refill_breaks(make, fails)
     questions, metrics = one.step_once()
     assert waits[1] == waits[2] and metrics["refill/rounds"] == len(waits) - 1
     assert metrics["training/dropped_groups"] >= waits[1] and metrics["refill/missing_groups"] == 0
@@ -297,16 +306,11 @@ def test_a_round_of_which_no_rollout_comes_counts_as_failed_and_the_next_one_is_
 
 def test_a_round_that_was_waited_for_too_long_ends_the_step(make):
     """What stands still, or has died, is no rollout that failed: the next round would be waited for as long."""
-    one, waits = make({"refill": REFILL, "budget": BUDGET}), []
-    wait = one.wait_for_rollouts
 
-    def stands_still(groups, metrics):
-        waits.append(groups)
-        if len(waits) == 2:
-            raise RolloutFailure("waited 9 s for rollouts")
-        return wait(groups, metrics)
+    def stands_still(one, groups):
+        raise RolloutFailure("waited 9 s for rollouts")
 
-    one.wait_for_rollouts = stands_still
+    one, waits = whose_first_refill_breaks(make, stands_still)
     with pytest.raises(RolloutFailure, match="^waited 9 s for rollouts$"):
         one.step_once()
     assert len(waits) == 2 and not one.trained

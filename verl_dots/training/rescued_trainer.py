@@ -47,7 +47,7 @@ class RescuedTrainer(RecordedTrainer):
         try:
             yield
         except Exception as error:
-            if not self._under_way and not _needed_to_save(error):
+            if not self._under_way and not _cannot_save(error):
                 self._rescue()
             raise
 
@@ -75,7 +75,7 @@ class RescuedTrainer(RecordedTrainer):
             self.global_steps = number
 
 
-def _needed_to_save(error: Exception) -> bool:
+def _cannot_save(error: Exception) -> bool:
     """Whether an error tells of something without which nothing can be saved."""
     if isinstance(error, ProcessDied):
         return not error.only_rolled_out
