@@ -79,6 +79,11 @@ def rows_of(vocabulary: int, tokens: int = 4096, first: int = 0, image: bool = F
     return data
 
 
+def two_temperatures() -> torch.Tensor:
+    """Of the rows: a group of one temperature, one of another, and one of both."""
+    return torch.tensor([0.6] * GROUP + [1.3] * GROUP + [1.3, 0.6] * (GROUP // 2))
+
+
 def loss(model_output: dict, data: TensorDict, dp_group: object) -> tuple[torch.Tensor, dict]:
     """Of all log-probs that have a label, each weighted otherwise, and of the entropies."""
     total = 0.0
@@ -125,6 +130,7 @@ def main(model: str) -> None:
         "whole": {"temperature": 0.7},
         "micro": {"tokens": 120},
         "temperatures": {"temperature": torch.linspace(0.5, 1.5, 3 * GROUP)},
+        "two temperatures": {"temperature": two_temperatures()},
         "positions": {"first": 3},
     }
     result: dict = {"worst": {}, "computed": {}}
@@ -136,6 +142,8 @@ def main(model: str) -> None:
     before = weights(engines["own"], rows_of(vocabulary), steps=0)
     verl, own = (weights(one, rows_of(vocabulary, 120, temperature=0.7), steps=3) for one in engines.values())
     result["weights"] = {"moved": (own - before).abs().max().item(), "apart": (own - verl).abs().max().item()}
+    verl, own = (weights(one, rows_of(vocabulary, temperature=two_temperatures()), 3) for one in engines.values())
+    result["weights"]["apart with two temperatures"] = (own - verl).abs().max().item()
     others = {
         "none": {}, "images": {"image": True}, "packed": {"use_remove_padding": True},
         "fused": {"use_fused_kernels": True}, "distilled": {"distillation_use_topk": True},

@@ -26,7 +26,7 @@ def compared() -> dict:
     return json.loads(done.stdout.splitlines()[-1])
 
 
-@pytest.mark.parametrize("case", ["whole", "micro", "temperatures", "positions"])
+@pytest.mark.parametrize("case", ["whole", "micro", "temperatures", "two temperatures", "positions"])
 def test_log_probs_entropies_and_their_squares_are_those_of_verls_engine(compared, case):
     assert compared["worst"][case].keys() == {"log_probs", "entropy", "sum_pi_squared"}
     assert max(compared["worst"][case].values()) < 2e-5
@@ -38,10 +38,14 @@ def test_what_a_group_shares_is_computed_once(compared):
     assert len(compared["computed"]["micro"]) > 1 and sum(compared["computed"]["micro"]) < TOKENS
 
 
-@pytest.mark.parametrize("case", ["temperatures", "positions"])
-def test_rows_with_temperatures_or_positions_of_their_own_are_left_to_verl(compared, case):
-    assert compared["computed"][case] == []
-    assert set(compared["worst"][case].values()) == {0.0}
+@pytest.mark.parametrize("case", ["temperatures", "two temperatures"])
+def test_rows_share_their_beginnings_whatever_their_temperatures(compared, case):
+    assert compared["computed"][case] == compared["computed"]["whole"]
+
+
+def test_rows_with_positions_of_their_own_are_left_to_verl(compared):
+    assert compared["computed"]["positions"] == []
+    assert set(compared["worst"]["positions"].values()) == {0.0}
 
 
 def test_rows_of_which_something_else_is_wanted_are_left_to_verl(compared):
@@ -53,6 +57,7 @@ def test_rows_of_which_something_else_is_wanted_are_left_to_verl(compared):
 def test_optimizer_steps_lead_to_the_same_weights(compared):
     assert compared["weights"]["moved"] > 1e-3
     assert compared["weights"]["apart"] < 1e-5
+    assert compared["weights"]["apart with two temperatures"] < 1e-5
 
 
 def test_only_a_model_that_takes_a_mask_of_trees_gets_one(compared):

@@ -38,9 +38,9 @@ OTHER_OUTPUTS = ("use_remove_padding", "use_fused_kernels", "distillation_use_to
 class SharedPrefixEngine(FSDPEngineWithLMHead):
     """The same outputs as verl's engine gives, from fewer tokens.
 
-    Rows are verl's own, padded, where that is no dearer, where they have several temperatures, where a setting asks for
-    another output, and where the model does not take a mask of trees: it has sliding windows, dropout or logits of less
-    than 32 bits, or a probe at the start shows other logits.
+    Rows are verl's own, padded, where that is no dearer, where a setting asks for another output, and where the model
+    does not take a mask of trees: it has sliding windows, dropout or logits of less than 32 bits, or a probe at the
+    start shows other logits.
     """
 
     def initialize(self) -> None:
@@ -62,12 +62,50 @@ class SharedPrefixEngine(FSDPEngineWithLMHead):
         if "places" not in output_args:
             return super().prepare_model_outputs(output, output_args, micro_batch, logits_processor_func)
         logits = output.logits.flatten(0, 1)
-        temperature = _temperature(micro_batch)
-        if temperature != 1:
-            logits = logits / temperature
         places, input_ids = output_args["places"], micro_batch["input_ids"]
         # As in verl the last token of a row has the first of the next as its label; nothing reads it.
         labels = input_ids.values().roll(-1)
+        temperatures = _temperatures(micro_batch)
+        if bool((temperatures == temperatures[0]).all()):
+            outputs = self._outputs(logits, temperatures[0].item(), places, labels, micro_batch)
+        else:
+            outputs = self._outputs_by_temperature(logits, temperatures, places, labels, micro_batch)
+        offsets = input_ids.offsets()
+        return {name: torch.nested.nested_tensor_from_jagged(values, offsets) for name, values in outputs.items()}
+
+    def _outputs_by_temperature(
+        self,
+        logits: torch.Tensor,
+        temperatures: torch.Tensor,
+        places: torch.Tensor,
+        labels: torch.Tensor,
+        micro_batch: TensorDict,
+    ) -> dict[str, torch.Tensor]:
+        """As `_outputs`, for `temperatures` [rows]: of the logits that rows of a temperature meet, one after the other.
+
+        A model's logits do not depend on them: what rows begin with alike is computed once in spite of them.
+        """
+        of_tokens = temperatures.repeat_interleave(micro_batch["input_ids"].offsets().diff())
+        tokens, found = [], []
+        for temperature in temperatures.unique():
+            tokens.append((of_tokens == temperature).nonzero().flatten())
+            met, places_in_met = places[tokens[-1]].unique(return_inverse=True)
+            rows = logits.index_select(0, met), temperature.item(), places_in_met, labels[tokens[-1]]
+            found.append(self._outputs(*rows, micro_batch))
+        back = torch.cat(tokens).argsort()
+        return {name: torch.cat([outputs[name] for outputs in found])[back] for name in found[0]}
+
+    def _outputs(
+        self,
+        logits: torch.Tensor,
+        temperature: float,
+        places: torch.Tensor,
+        labels: torch.Tensor,
+        micro_batch: TensorDict,
+    ) -> dict[str, torch.Tensor]:
+        """What verl wants of each token, [tokens] each: of `logits` [positions, vocabulary] at `places` [tokens]."""
+        if temperature != 1:
+            logits = logits / temperature
         log_sums = torch.cat([chunk.logsumexp(-1) for chunk in logits.split(CHUNK)])
         outputs = {"log_probs": logits[places, labels] - log_sums[places]}
         if tu.get_non_tensor_data(micro_batch, key="calculate_entropy", default=False):
@@ -77,12 +115,11 @@ class SharedPrefixEngine(FSDPEngineWithLMHead):
             outputs["entropy"] = entropy_of(logits)[places]
         if tu.get_non_tensor_data(micro_batch, key="calculate_sum_pi_squared", default=False):
             outputs["sum_pi_squared"] = verl_F.calculate_sum_pi_squared_from_logits(logits)[places]
-        offsets = input_ids.offsets()
-        return {name: torch.nested.nested_tensor_from_jagged(values, offsets) for name, values in outputs.items()}
+        return outputs
 
     def _layout(self, micro_batch: TensorDict) -> Layout | None:
         """Of the rows as trees; None where they are verl's."""
-        if self._costs is None or _temperature(micro_batch) is None:
+        if self._costs is None:
             return None
         if extract_multi_modal_inputs(micro_batch.get("multi_modal_inputs", [])):  # verl's rows of text have empty ones
             return None
@@ -96,10 +133,9 @@ class SharedPrefixEngine(FSDPEngineWithLMHead):
         return shared(np.split(ids.values().numpy(), np.cumsum(lengths)[:-1]), self._costs)
 
 
-def _temperature(micro_batch: TensorDict) -> float | None:
-    """Of all rows, above 0 as in verl; None where they differ."""
-    temperature = torch.as_tensor(micro_batch["temperature"], dtype=torch.float32).flatten()
-    return max(temperature[0].item(), 1e-8) if bool((temperature == temperature[0]).all()) else None
+def _temperatures(micro_batch: TensorDict) -> torch.Tensor:
+    """[rows], or [1] where all rows have it; above 0 as in verl."""
+    return torch.as_tensor(micro_batch["temperature"], dtype=torch.float32).flatten().clamp(min=1e-8)
 
 
 def _costs(module: torch.nn.Module) -> Costs:
