@@ -6,10 +6,10 @@
 #   SEEDS="1 2 3"  STEPS=30  ONLY="grpo dots_rr"
 set -euo pipefail
 cd "$(dirname "$0")/.."
-case "${1:-}" in
+case "$*" in
     '') kind=--no-time ;;
     --time) kind=--time ;;
-    *) echo "savings.sh: unknown argument '$1'; give --time or nothing" >&2; exit 2 ;;
+    *) echo "savings.sh: unknown arguments '$*'; give --time or nothing" >&2; exit 2 ;;
 esac
 # shellcheck disable=SC2086 - lists of words
 exec python -m scripts.reproduce --matrix recipes/evidence/savings.yaml --runs runs/savings --no-evidence $kind \

@@ -126,7 +126,7 @@ def _show(console: Console, comparison: Comparison) -> None:
         if table := make(comparison):
             console.print(table + "\n")
         if make is tables.overview_table:
-            console.print(document.TIMES_NOTE + "\n")
+            console.print(document.times_note(comparison) + "\n")
 
 
 def _failed(message: str) -> int:

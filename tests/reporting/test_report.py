@@ -142,7 +142,15 @@ def test_what_to_know_is_on_the_console_and_in_the_report(write_run, tmp_path, c
         assert f"note: {sentence}" in printed and f"\n- {sentence}" in text
     times = "Train time: the training steps with their checkpoints, without validation. Wall time: everything since the"
     assert times in printed and times in text
+    assert (chance := "Times of fewer than three runs of a method are of chance as well") in printed and chance in text
     assert "| dots.preset    |         grpo |         dots |" in text
+
+
+@pytest.mark.parametrize("methods, seeds", [(("grpo",), 1), (("grpo", "dots"), 3)])
+def test_times_of_three_runs_and_of_nothing_compared_have_no_warning(write_run, tmp_path, capsys, methods, seeds):
+    folders = [str(write_run(name, seed, GRPO)) for name in methods for seed in range(seeds)]
+    assert report.main([*folders, "--out", str(tmp_path / "out")]) == 0
+    assert "of chance" not in capsys.readouterr().out
 
 
 def test_an_output_that_cannot_be_written_is_refused_before_the_runs_are_read(folders, tmp_path, capsys):

@@ -15,10 +15,15 @@ TRAINING_FILE = "training.png"
 EFFECTIVE_FILE = "effective.png"
 REPLAY_FILE = "replay.png"
 CONTROLLER_FILE = "controller.png"
-TIMES_NOTE = (
+_TIMES_NOTE = (
     "Train time: the training steps with their checkpoints, without validation. Wall time: everything since the start, "
     "validation included."
 )
+_FEW_RUNS_NOTE = (
+    "Times of fewer than three runs of a method are of chance as well: the same runs, made again, may save a fifth "
+    "more or less."
+)
+_ENOUGH_RUNS = 3
 _PHASES_NOTE = (
     "Means over steps and seeds, the first step left out. `step` is verl's timer around a training step; it holds "
     "the other phases except `testing`, the validation, which runs after it in some steps and is spread over all."
@@ -35,7 +40,7 @@ def report_text(comparison: Comparison) -> str:
         tables.overview_table(comparison),
         "",
         f"Accuracy: {comparison.smoothing}. *First* and *final* are the ends of that curve. ± is one standard "
-        f"deviation over runs. {TIMES_NOTE} Train s/step leaves the first step (warm-up) out.",
+        f"deviation over runs. {times_note(comparison)} Train s/step leaves the first step (warm-up) out.",
         "",
         f"![{comparison.label} against steps, wall time and generated tokens]({ACCURACY_FILE})",
         "",
@@ -47,6 +52,13 @@ def report_text(comparison: Comparison) -> str:
     if phases:
         lines += ["## Seconds per step by phase", "", phases, "", _PHASES_NOTE, ""]
     return "\n".join(lines + _settings_section(comparison) + _run_section(comparison))
+
+
+def times_note(comparison: Comparison) -> str:
+    """Return what times are, and what they cannot tell where they are of few runs that are compared."""
+    compared = len(comparison.methods) > 1
+    few = compared and any(len(method.runs) < _ENOUGH_RUNS for method in comparison.methods)
+    return f"{_TIMES_NOTE} {_FEW_RUNS_NOTE}" if few else _TIMES_NOTE
 
 
 def _bullets(title: str, sentences: Sequence[str]) -> list[str]:
@@ -65,7 +77,7 @@ def _savings_section(comparison: Comparison) -> list[str]:
         return lines
     lines += [
         "Where the mean curve first reaches it, interpolated between evaluations; the baseline is measured "
-        f"in the same way. {TIMES_NOTE} Saved train time: train time = 1 - (1 - steps)(1 - s/step). Negative: more "
+        f"in the same way. {_TIMES_NOTE} Saved train time: train time = 1 - (1 - steps)(1 - s/step). Negative: more "
         "than the baseline. Accuracies in brackets: training had ended before.",
         "",
     ]
