@@ -31,8 +31,8 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from scripts.sections import asked_to_write, settle
-from verl_dots.engines.environment import prepare_environment
 from verl_dots.launch.compose import compose, refused_override, require_new_keys
+from verl_dots.processes.environment import prepare_environment
 from verl_dots.settings import ConfigError
 
 ROOT = Path(__file__).parents[1]

@@ -57,8 +57,8 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
 
 def composed(args: argparse.Namespace):
     """The config of a run with these inputs."""
-    from verl_dots.engines.environment import prepare_environment
     from verl_dots.launch.compose import compose
+    from verl_dots.processes.environment import prepare_environment
 
     prepare_environment(cpu=True)
     return compose(

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from scripts.sections import asked_to_write, settle, with_section
-from verl_dots.engines.environment import prepare_environment
+from verl_dots.processes.environment import prepare_environment
 
 DOCUMENT = Path(__file__).parents[1] / "verl_dots/training/METRICS.md"
 SECTION, SCRIPT = "metrics of the stages", "scripts/metrics_table.py"

@@ -15,9 +15,9 @@ import hydra
 from omegaconf import DictConfig, OmegaConf
 
 from verl_dots.config import DotsConfig
-from verl_dots.engines.environment import prepare_environment
 from verl_dots.launch.compose import compose
 from verl_dots.launch.recipes import RecipeError, overrides_of
+from verl_dots.processes.environment import prepare_environment
 from verl_dots.settings import ConfigError, plain_values
 from verl_dots.terminal import output
 

@@ -12,9 +12,9 @@ from scripts.paper_settings import README, RECIPES
 from scripts.reproduce.cluster import Row, read_rows
 from scripts.sections import asked_to_write, settle, with_section
 from verl_dots.doctor.footprint import CHECKPOINTS, footprint_of
-from verl_dots.engines.environment import prepare_environment
 from verl_dots.launch.compose import compose
 from verl_dots.launch.recipes import overrides_of
+from verl_dots.processes.environment import prepare_environment
 from verl_dots.sizes import GB
 from verl_dots.training.shapes import shape_of
 

@@ -16,8 +16,8 @@ import pytest
 from hydra._internal.config_repository import ConfigRepository
 
 from tests.config_files import read_once
-from verl_dots.engines.environment import prepare_environment
 from verl_dots.guard import adopt_orphans
+from verl_dots.processes.environment import prepare_environment
 
 if TYPE_CHECKING:
     from transformers import Qwen2ForCausalLM

@@ -63,4 +63,4 @@ def test_json_from_disk_is_read_by_one_function():
     """`files.parse_json` raises ValueError for all that is wrong with it. Processes of ours tell each other no more."""
     rooms = {str(file.relative_to(ROOT)) for file in FILES if file.is_relative_to(ROOT / "verl_dots")}
     found = {name for name in rooms if reads_of_json((ROOT / name).read_text())}
-    assert found == {"verl_dots/files.py", "verl_dots/guard.py", "verl_dots/engines/warm_workers.py"}
+    assert found == {"verl_dots/files.py", "verl_dots/guard.py", "verl_dots/processes/warm_workers.py"}

@@ -10,7 +10,7 @@ from tests.launches import ROOT
 # Processes that commands start, and two whose help is no parser's.
 NO_PARSER = {
     "verl_dots/guard.py", "verl_dots/rewards/worker_pool.py", "data_prep/reference_check.py",
-    "verl_dots/engines/warm_workers.py", "verl_dots/engines/forked_worker.py", "verl_dots/doctor/process.py",
+    "verl_dots/processes/warm_workers.py", "verl_dots/processes/forked_worker.py", "verl_dots/doctor/process.py",
     "verl_dots/main.py", "scripts/recipe_difference.py",
 }  # fmt: skip
 COMMANDS = sorted(

@@ -20,10 +20,10 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 from omegaconf import DictConfig
 
-from verl_dots.engines.environment import prepare_environment
-from verl_dots.engines.warm_workers import WarmWorkers, warm_workers
 from verl_dots.launch.compose import CONFIG_MODULE, CONFIG_NAME, compose, require_overrides, with_home, with_preset
 from verl_dots.launch.verl_values import resolving
+from verl_dots.processes.environment import prepare_environment
+from verl_dots.processes.warm_workers import WarmWorkers, warm_workers
 from verl_dots.settings import ConfigError
 
 # Whether `main` has validated the config already: hydra's own command line hides what a check would say.

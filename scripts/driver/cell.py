@@ -13,8 +13,8 @@ import psutil
 
 from scripts.driver.meters import Meters, held_bytes
 from scripts.processes import role_of, with_all_below
-from verl_dots.engines.environment import prepare_environment
-from verl_dots.engines.ray_start import with_patience
+from verl_dots.processes.environment import prepare_environment
+from verl_dots.processes.ray_start import with_patience
 
 OBJECT_STORE = 200_000_000  # bytes; rows do not travel through it
 

@@ -8,7 +8,7 @@ import json
 import os
 import sys
 
-from verl_dots.engines.environment import prepare_environment
+from verl_dots.processes.environment import prepare_environment
 
 prepare_environment(cpu=True)
 

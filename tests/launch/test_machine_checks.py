@@ -8,8 +8,8 @@ from omegaconf import OmegaConf
 
 from tests.refusals import refused
 from verl_dots.launch import attention_checks, machine_checks
-from verl_dots.launch.environment import check_temporary_folder, repair_devices
 from verl_dots.launch.machine_checks import check_machine, try_writing
+from verl_dots.launch.variables import check_temporary_folder, repair_devices
 
 CUDA, HIP, ROCR = "CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES"
 

@@ -7,7 +7,7 @@ from tests.launches import attended, environment
 # `ray.init` refuses a keyword that it does not know before it starts anything; the checks before it are left out.
 SCRIPT = """
 import sys
-from verl_dots.engines.environment import prepare_environment
+from verl_dots.processes.environment import prepare_environment
 prepare_environment(True)
 from verl_dots.launch.compose import compose
 from verl_dots.launch.start import launch

@@ -12,9 +12,9 @@ from omegaconf import OmegaConf
 
 from tests.connections import foreign, recording
 from tests.launches import LOSS, assert_same_rows, computed, must_train, on, rows_of, train
-from verl_dots.engines.environment import prepare_environment
-from verl_dots.engines.warm_workers import WarmWorkers
 from verl_dots.launch.compose import compose
+from verl_dots.processes.environment import prepare_environment
+from verl_dots.processes.warm_workers import WarmWorkers
 
 pytestmark = pytest.mark.e2e
 ACTOR, ROLLOUT, REF = (f"actor_rollout_ref.{part}" for part in ("actor", "rollout", "ref"))

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from verl_dots.engines.environment import prepare_environment
 from verl_dots.generation.generation import RolloutServers
 from verl_dots.launch.compose import compose
+from verl_dots.processes.environment import prepare_environment
 
 
 def main(questions: str, out: str, temperatures: str, *overrides: str) -> None:

@@ -39,9 +39,9 @@ from verl_dots.doctor.checks import CHECKS, needed_by, seconds_of
 from verl_dots.doctor.context import ROOT, CheckFailed, Context
 from verl_dots.doctor.rows import Row, as_json, table
 from verl_dots.doctor.running import chosen, run_check
-from verl_dots.engines.environment import prepare_environment
 from verl_dots.files import OutputError, holds_json, try_folder, try_output, write_atomically
 from verl_dots.launch.recipes import RecipeError, overrides_of
+from verl_dots.processes.environment import prepare_environment
 from verl_dots.settings import ConfigError
 from verl_dots.terminal import errors, output
 from verl_dots.training import origin

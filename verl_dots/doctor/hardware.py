@@ -10,7 +10,7 @@ from verl_dots.doctor.context import Context
 from verl_dots.doctor.control_groups import free_cores, free_memory
 from verl_dots.doctor.footprint import CHECKPOINTS, Footprint, footprint_of
 from verl_dots.doctor.rows import Row, judged, skipped, warned
-from verl_dots.engines.ray_start import counted_cpus
+from verl_dots.processes.ray_start import counted_cpus
 from verl_dots.sizes import GB, size_text
 from verl_dots.training.disk_space import free_bytes
 from verl_dots.training.shapes import shape_of

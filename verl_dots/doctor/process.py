@@ -15,8 +15,8 @@ from dataclasses import asdict
 from verl_dots.doctor.checks import CHECKS
 from verl_dots.doctor.context import CheckFailed, Context
 from verl_dots.doctor.rows import Row
-from verl_dots.engines.environment import prepare_environment
 from verl_dots.files import write_atomically
+from verl_dots.processes.environment import prepare_environment
 
 
 def main(given: str, name: str, found: str) -> None:

@@ -1,7 +1,7 @@
 """verl's platform interface for a machine without an accelerator.
 
-verl picks a platform by the environment variable VERL_PLATFORM; `launch.py` sets it to "cpu" for a run with
-trainer.device=cpu and to nothing else otherwise, so nothing here is active next to a GPU.
+verl picks a platform by the environment variable VERL_PLATFORM; `processes/environment.py` sets it to "cpu" for a run
+with trainer.device=cpu and to nothing else otherwise, so nothing here is active next to a GPU.
 """
 
 import os

@@ -21,7 +21,6 @@ from omegaconf import DictConfig
 from tqdm import tqdm
 
 from verl_dots.bridge.agents.seeds import own_randomness
-from verl_dots.engines.environment import prepare_environment
 from verl_dots.generation.responses import Response
 from verl_dots.generation.standalone import (
     chat_tokenizer,
@@ -31,6 +30,7 @@ from verl_dots.generation.standalone import (
     require_devices,
     standalone_config,
 )
+from verl_dots.processes.environment import prepare_environment
 from verl_dots.rewards.limits import SilenceLimit
 
 

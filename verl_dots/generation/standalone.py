@@ -8,10 +8,10 @@ from typing import Any
 from jinja2 import TemplateError
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from verl_dots.engines.environment import joins_cluster, ray_address
-from verl_dots.engines.ray_start import with_patience
-from verl_dots.engines.warm_workers import warm_workers
-from verl_dots.engines.working_folder import ENTER, FOLDER, HOOK
+from verl_dots.processes.environment import joins_cluster, ray_address
+from verl_dots.processes.ray_start import with_patience
+from verl_dots.processes.warm_workers import warm_workers
+from verl_dots.processes.working_folder import ENTER, FOLDER, HOOK
 from verl_dots.settings import ConfigError
 
 # Servers that stand alone: the weights are the model's own, and nothing else needs the GPU's memory.

@@ -5,12 +5,12 @@ from collections.abc import Sequence
 
 from omegaconf import DictConfig, OmegaConf
 
-from verl_dots.engines.environment import prepare_environment
 from verl_dots.generation.standalone import STANDALONE
 from verl_dots.launch.compose import compose
 from verl_dots.launch.machine_checks import check_machine
 from verl_dots.launch.start import validate
 from verl_dots.launch.verl_values import resolving
+from verl_dots.processes.environment import prepare_environment
 
 
 def files_and_overrides(words: Sequence[str]) -> tuple[list[str], list[str]]:

@@ -7,10 +7,10 @@ from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
 
-from verl_dots.engines.environment import joins_cluster
 from verl_dots.files import OutputError, try_folder
 from verl_dots.launch.attention_checks import check_attention
-from verl_dots.launch.environment import check_temporary_folder, repair_devices
+from verl_dots.launch.variables import check_temporary_folder, repair_devices
+from verl_dots.processes.environment import joins_cluster
 from verl_dots.settings import ConfigError, require
 
 TIMELINE = "ray_kwargs.timeline_json_file"

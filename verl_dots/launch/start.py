@@ -9,10 +9,6 @@ from omegaconf import DictConfig, OmegaConf
 
 from verl_dots.config import DotsConfig
 from verl_dots.console.redirect import HeldBack
-from verl_dots.engines.environment import joins_cluster, prepare_environment, ray_address
-from verl_dots.engines.ray_start import with_patience
-from verl_dots.engines.warm_workers import WarmWorkers
-from verl_dots.engines.working_folder import ENTER, FOLDER, HOOK
 from verl_dots.launch import checks
 from verl_dots.launch.claim import claim_run
 from verl_dots.launch.combinations import check_by_verl, check_renamed, check_together
@@ -28,6 +24,10 @@ from verl_dots.launch.verl_choices import check_choices
 from verl_dots.launch.verl_names import check_names
 from verl_dots.launch.verl_values import VARIABLES, check_values, resolving
 from verl_dots.methods.refusals import refused_as
+from verl_dots.processes.environment import joins_cluster, prepare_environment, ray_address
+from verl_dots.processes.ray_start import with_patience
+from verl_dots.processes.warm_workers import WarmWorkers
+from verl_dots.processes.working_folder import ENTER, FOLDER, HOOK
 from verl_dots.settings import ConfigError, require
 from verl_dots.training.run_folder import versions
 from verl_dots.training.secret_settings import refuse_secrets

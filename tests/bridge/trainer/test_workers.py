@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[3]
 BEGIN = """
 import json, os, random, sys
 import numpy as np
-from verl_dots.engines.environment import prepare_environment
+from verl_dots.processes.environment import prepare_environment
 prepare_environment(cpu=True)
 import torch
 from omegaconf import OmegaConf

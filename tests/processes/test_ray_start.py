@@ -8,7 +8,7 @@ import pytest
 import ray
 
 from verl_dots.bridge.trainer.worker_ports import LEAST, MOST, port_range
-from verl_dots.engines.ray_start import GAVE_UP, TRIES, counted_cpus, with_patience
+from verl_dots.processes.ray_start import GAVE_UP, TRIES, counted_cpus, with_patience
 
 LATE = f"The current node {GAVE_UP}. This could happen because some of the raylet failed to startup"
 

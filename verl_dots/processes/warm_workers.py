@@ -30,8 +30,8 @@ from typing import Any, NoReturn
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from verl_dots.engines import forked_worker
-from verl_dots.engines.environment import joins_cluster, prepare_environment
+from verl_dots.processes import forked_worker
+from verl_dots.processes.environment import joins_cluster, prepare_environment
 
 # What verl and Ray import of other packages. Not these two: Ray reads the variables of a worker when it is imported.
 MODULES = (

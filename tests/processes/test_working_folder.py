@@ -6,7 +6,7 @@ from pathlib import Path
 from ray._common.utils import load_class
 from ray.runtime_env import RuntimeEnv
 
-from verl_dots.engines.working_folder import ENTER, FOLDER, HOOK
+from verl_dots.processes.working_folder import ENTER, FOLDER, HOOK
 
 
 def test_a_worker_goes_to_the_folder_where_its_machine_has_it(tmp_path, monkeypatch):

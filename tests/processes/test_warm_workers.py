@@ -14,8 +14,8 @@ import pytest
 from omegaconf import OmegaConf
 
 from tests.launches import PATIENCE_SECONDS, environment, plain_config
-from verl_dots.engines.environment import joins_cluster, ray_address
-from verl_dots.engines.warm_workers import MODULES, WarmWorkers, warm_workers
+from verl_dots.processes.environment import joins_cluster, ray_address
+from verl_dots.processes.warm_workers import MODULES, WarmWorkers, warm_workers
 
 SCRIPT = """
 import json, os, random, signal, sys
@@ -74,7 +74,9 @@ def test_without_the_warm_process_a_worker_starts_by_itself(warm, start):
 
 
 def test_the_warm_process_ends_with_the_command_and_leaves_nothing(tmp_path):
-    command = "from verl_dots.engines.warm_workers import *; w = WarmWorkers({}, ()); print(w._process.pid, flush=True)"
+    command = (
+        "from verl_dots.processes.warm_workers import *; w = WarmWorkers({}, ()); print(w._process.pid, flush=True)"
+    )
     process = subprocess.Popen(
         [sys.executable, "-c", f"{command}; import time; time.sleep(60)"],
         env=environment(TMPDIR=tmp_path), stdout=subprocess.PIPE,
