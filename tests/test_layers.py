@@ -1,6 +1,7 @@
 """The rooms of the package and which may import which, read from the source."""
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -171,6 +172,35 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 def test_every_folder_is_a_package():
     """Else an installation that is not editable leaves it out."""
     assert [folder for folder in {file.parent for file in FILES} if not (folder / "__init__.py").is_file()] == []
+
+
+MAPPED = 10  # more modules than these need a map
+NOT_YET = {"difficulty", "training", "evidence", "evidence/figures"}  # rooms whose map is still to be written
+
+
+def modules_named(docstring: str) -> set[str]:
+    """Modules of a room's map: what is named `x.py`, without a folder before it."""
+    return set(re.findall(r"(?<![\w/])(\w+)\.py\b", docstring))
+
+
+def test_modules_of_a_map_are_found():
+    text = "One.\n\n    rows.py       read; run_info.py: written\n\n`python -m a.b` starts verl_dots/c/d.py.\n"
+    assert modules_named(text) == {"rows", "run_info"}
+
+
+@pytest.mark.parametrize(
+    "room",
+    sorted({str(file.parent.relative_to(PACKAGE)) for file in FILES} - {"."} - NOT_YET),
+)
+def test_a_rooms_map_names_its_modules_and_no_others(room):
+    """`__main__` is named by its command line."""
+    folder = PACKAGE / room
+    docstring = ast.get_docstring(parsed((folder / "__init__.py").read_text())) or ""
+    modules = {file.stem for file in folder.glob("*.py")} - {"__init__", "__main__"}
+    if named := modules_named(docstring):
+        assert named == modules
+    else:
+        assert len(modules) <= MAPPED
 
 
 def test_every_file_is_in_a_known_room():
