@@ -1,4 +1,4 @@
-# Sourced: what the testbed of recipes/cpu needs, where it is not there yet.
+# Sourced: what the recipes of recipes/cpu need, where it is not there yet.
 source "$(dirname "${BASH_SOURCE[0]}")/attend.sh"
 
 ready_testbed() {  # ready_testbed DATA MODEL: folders of questions and a model, each made where its name says how

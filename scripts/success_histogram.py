@@ -57,7 +57,7 @@ def main() -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--model", required=True, help="model folder")
-    parser.add_argument("--data", required=True, help="parquet of the arithmetic testbed")
+    parser.add_argument("--data", required=True, help="parquet of data_prep.arithmetic")
     parser.add_argument(
         "--questions", type=int, default=1024, help="drawn at random; 0 takes all (default: %(default)s)"
     )

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts import metrics_table, testbed_results
+from scripts import metrics_table
 from scripts.sections import begin_of, end_of, with_section
 from verl_dots.config import PRESETS, DotsConfig
 from verl_dots.data.checks import check_files
@@ -39,7 +39,7 @@ every_document = each(DOCUMENTS)
 # Of sections of documents, and of a whole one.
 NAMES = (
     "config_table", "draft_savings", "kill_table", "metrics_table", "paper_settings", "recipe_needs", "savings_results",
-    "testbed_results", "reproduce.results",
+    "reproduce.results",
 )  # fmt: skip
 SCRIPTS = [import_module(f"scripts.{name}") for name in NAMES]
 
@@ -185,12 +185,6 @@ def test_a_section_is_replaced_where_it_stands(tmp_path):
     assert with_section(document, "x", "s.py", "new\n") == f"before\n{begin_of('x', 's.py')}new\n{end_of('x')}after\n"
     with pytest.raises(ValueError, match=r"must hold the lines <!-- y: made by s.py --write --> and <!-- end of y -->"):
         with_section(document, "y", "s.py", "new\n")
-
-
-def test_the_figure_of_the_testbed_has_the_results_of_the_data():
-    rows = testbed_results.read()
-    shown = re.findall(r">(\d\d\.\d)</text>", testbed_results.FIGURE.read_text())
-    assert sorted(shown) == sorted(row[column] for row in rows for column in testbed_results.TIMES)
 
 
 @each([ROOT / "README.md", ROOT / "data_prep/README.md"])

@@ -1,4 +1,4 @@
-"""Reward functions: exact match for the arithmetic questions, equality of values for mathematics.
+"""Reward functions: exact match for arithmetic and the ladder, equality of values for mathematics.
 
 Scores:
 
