@@ -75,7 +75,7 @@ def servers_of(count: int, length: int) -> dict:
     """Actors that answer at once, as verl names them."""
     from verl.workers.rollout.replica import TokenOutput
 
-    from verl_dots.engines.many import ServesMany
+    from verl_dots.engines.many_requests import ServesMany
 
     class Server(ServesMany):
         """In place of an engine."""

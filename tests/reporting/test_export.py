@@ -6,7 +6,7 @@ import pytest
 
 from tests.reporting.conftest import DOTS, GRPO, compare
 from verl_dots.reporting import export, summary
-from verl_dots.reporting.selection import select
+from verl_dots.reporting.counted_runs import select
 
 
 def test_json_has_no_nan_and_names_what_does_not_count(write_run):

@@ -6,7 +6,7 @@ import shutil
 import pytest
 
 from verl_dots.reporting import fairness
-from verl_dots.reporting.selection import select
+from verl_dots.reporting.counted_runs import select
 
 CURVE = {0: 0.1, 2: 0.2, 4: 0.3}
 DOTS = {0: 0.1, 2: 0.25, 4: 0.35}

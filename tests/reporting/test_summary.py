@@ -8,7 +8,7 @@ import pytest
 from tests.refusals import refused
 from tests.reporting.conftest import DOTS, GRPO, compare
 from verl_dots.reporting import summary
-from verl_dots.reporting.selection import select
+from verl_dots.reporting.counted_runs import select
 
 
 def test_the_baseline_comes_first_and_sets_the_target(write_run):

@@ -3,7 +3,7 @@
 On CPUs and GPUs:
 
     plugin.py           what verl imports in every Ray process; registers the rest
-    many.py             many requests of a rollout server in one call of Ray
+    many_requests.py     many requests of a rollout server in one call of Ray
     vllm_adapter.py     the worker's side of verl's vLLM engine, with the names of weight_sockets.py
 
 The engine of `rollout`, as verl's `rollout.name=hf`:

@@ -19,7 +19,7 @@ Settings of verl:
 
 The methods:
 
-    checks.py             what each method of a run needs; its room says what that is
+    method_checks.py      what each method of a run needs; its room says what that is
 
 The model:
 

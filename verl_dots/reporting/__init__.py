@@ -10,7 +10,7 @@ Loading:
 
 Comparing:
 
-    selection.py          which runs count: unfinished, shorter and repeated ones are left out by name
+    counted_runs.py       which runs count: unfinished, shorter and repeated ones are left out by name
     validation_curves.py  smoothing, first reach of an accuracy, savings
     metric_means.py       means of what is logged, seconds by phase
     fairness.py           what makes runs or methods hard to compare, in sentences

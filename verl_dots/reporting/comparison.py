@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from verl_dots.reporting import metric_means
+from verl_dots.reporting.counted_runs import LeftOut
 from verl_dots.reporting.metric_means import MeanStd
 from verl_dots.reporting.runs import Run
-from verl_dots.reporting.selection import LeftOut
 from verl_dots.reporting.validation_curves import Curve, Reach, Savings
 
 GAIN_SHARES = (0.5, 0.75, 0.9)

@@ -11,8 +11,8 @@ import numpy as np
 
 from verl_dots.reporting import evaluations, fairness, metric_means, obstacles, validation_curves
 from verl_dots.reporting.comparison import GAIN_SHARES, OUTCOMES, Comparison, MethodSummary, Milestone
+from verl_dots.reporting.counted_runs import FLAG, LeftOut
 from verl_dots.reporting.runs import Run, RunError
-from verl_dots.reporting.selection import FLAG, LeftOut
 from verl_dots.reporting.validation_curves import Curve
 
 DEFAULT_BASELINE = "grpo"
@@ -32,7 +32,7 @@ def compare(
         window: the number of evaluations to smooth over; None smooths only where all runs have enough of them, at the
             same steps.
         left_out: the runs that do not count.
-        notes: what is known of the runs already, see `selection.Selection`.
+        notes: what is known of the runs already, see `counted_runs.Selection`.
 
     Raises:
         RunError: an unknown baseline, no window, or runs that were validated on different data.

@@ -17,12 +17,12 @@ Two answers, read and compared inside a worker process:
 Reading:
 
     final_answer.py           the text of the answer in a response; plain_formula.py: where it has no delimiters
-    latex_text.py             one way to write what LaTeX writes in many; latex_tables.py: by symbol
+    latex_text.py             one way to write what LaTeX writes in many; latex_symbols.py: by symbol
     answer_reading.py         text to lists, relations, values, which answers.py defines
     bracket_text.py           brackets, and splitting outside them
     list_text.py              texts of several values
     relation_text.py          sides of relations, and the signs between them
-    number_text.py            numbers: separators, powers of ten, bases, clocks
+    number_reading.py            numbers: separators, powers of ten, bases, clocks
     units.py                  units behind numbers; unit_sizes.py: what they are worth in one another
     word_text.py              words, told apart from variables
     expressions.py            a value's text to a tree; expression_tokens.py, expression_tree.py: what it is made of

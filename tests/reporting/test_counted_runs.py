@@ -3,7 +3,7 @@
 import shutil
 
 from tests.refusals import refused
-from verl_dots.reporting.selection import select
+from verl_dots.reporting.counted_runs import select
 
 CURVE = {0: 0.1, 2: 0.2, 4: 0.3}
 
