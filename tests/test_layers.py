@@ -24,7 +24,7 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     "sizes": (set(), HEAVY),
     "methods/settings": ({"settings"}, HEAVY),  # every room's settings.py
     "config": ({"difficulty", "methods", "settings"}, HEAVY),
-    "data": ({"files", "number_text", "settings"}, HEAVY),
+    "data": ({"files", "settings", "texts"}, HEAVY),
     "difficulty": (
         {"data", "files", "guard", "settings", "state", "state_values", "terminal"},
         {"ray", "verl", "hydra"},
@@ -66,7 +66,7 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
         {"torch", "ray", "verl", "pandas"},
     ),
     "evaluation": (
-        {"checkpoints", "data", "files", "generation", "journal", "model_files", "reporting", "rewards", "settings"},
+        {"checkpoints", "data", "files", "generation", "journal", "model_files", "rewards", "settings", "texts"},
         HEAVY,
     ),
     # Its command line and config, and verl's merger.
@@ -112,7 +112,7 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
         },
         {"ray", "verl", "pandas", "matplotlib", "transfer_queue"},
     ),
-    "check": ({"data", "files", "reporting", "rewards", "terminal"}, {"torch", "ray", "verl", "hydra"}),
+    "check": ({"data", "files", "rewards", "terminal", "texts"}, {"torch", "ray", "verl", "hydra"}),
     "main": ({"guard", "launch", "processes", "settings"}, set()),
     "files": ({"settings"}, HEAVY),
     "state": ({"files", "settings"}, HEAVY),
@@ -123,12 +123,12 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     "journal": ({"files", "settings"}, HEAVY),
     "evaluation/merging": ({"files", "pickles", "settings"}, {"ray", "hydra", "omegaconf", "pandas"}),
     "guard": (set(), {"torch", "ray", "verl", "transformers", "hydra", "omegaconf", "pandas", "numpy", "rich"}),
-    "console": ({"files", "guard", "secrets", "terminal"}, HEAVY),
+    "console": ({"files", "guard", "secrets", "terminal", "texts"}, HEAVY),
     "terminal": (set(), HEAVY),
-    "number_text": (set(), HEAVY),
+    "texts": (set(), HEAVY),
     "rewards": (set(), {"torch", "ray", "transformers", "pandas", "hydra"}),
     "rollout": (set(), {"ray", "verl", "pandas", "hydra", "omegaconf"}),
-    "reporting": ({"files", "settings"}, {"torch", "ray", "verl", "transformers", "hydra"}),
+    "reporting": ({"files", "settings", "texts"}, {"torch", "ray", "verl", "transformers", "hydra"}),
     "report": ({"files", "reporting", "terminal"}, {"torch", "ray", "verl"}),
     "simulation": (
         {"config", "data", "difficulty", "launch", "methods", "reporting", "settings", "stored"},
@@ -139,7 +139,7 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
         {"torch", "ray", "verl", "transformers", "hydra", "pandas"},
     ),
     "evidence": (
-        {"files", "number_text", "reporting", "settings", "terminal"},
+        {"files", "reporting", "settings", "terminal", "texts"},
         {"torch", "ray", "verl", "transformers", "hydra"},
     ),
     "conf": (set(), set()),
