@@ -10,7 +10,7 @@ from verl_dots.config import DotsConfig
 from verl_dots.settings import settings_table, shown_default
 
 README = Path(__file__).parents[1] / "verl_dots/conf/README.md"
-SECTION, SCRIPT = "settings", "scripts/config_table.py"
+SECTION, SCRIPT = "settings", "python -m scripts.config_table"
 
 
 def table() -> str:

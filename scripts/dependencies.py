@@ -23,7 +23,7 @@ from scripts import sections
 from scripts.advisories import told_of
 
 ROOT = Path(__file__).parents[1]
-DOCUMENT, SECTION, SCRIPT = ROOT / "scripts/DEPENDENCIES.md", "dependencies", "scripts/dependencies.py"
+DOCUMENT, SECTION, SCRIPT = ROOT / "scripts/DEPENDENCIES.md", "dependencies", "python -m scripts.dependencies"
 CODE = ("verl_dots", "data_prep")
 THROUGH, NOT_HERE = "through others", "not installed here"
 # What pip cannot install as an extra, and install_gpu.sh does: the file that has the version, and where in it.
