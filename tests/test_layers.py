@@ -216,6 +216,32 @@ def test_imports_follow_the_arrows(file):
     assert not {name.split(".")[0] for name in found} & forbidden
 
 
+def arrows(text: str) -> dict[str, set[str]]:
+    """Room -> what it imports, of lines such as `a, b -> c, d/e.py;  f -> a`."""
+    found: dict[str, set[str]] = {}
+    for left, right in re.findall(r"([\w/., ]+?) *-> ([\w/.*, ]+)", text):
+        for room in left.split(","):
+            names = {name.split("/")[0].strip() for name in right.split(",")}
+            found.setdefault(room.split("/")[0].strip(), set()).update(names)
+    return found
+
+
+def test_arrows_are_read():
+    assert arrows("a, b -> c, d/*/e.py\nc -> d;  c/x.py -> a\n") == {"a": {"c", "d"}, "b": {"c", "d"}, "c": {"d", "a"}}
+
+
+def test_the_document_has_the_arrows_that_there_are():
+    """Those to folders and to `config`; modules of their own are needed by many."""
+    rooms = {folder.name for folder in PACKAGE.iterdir() if folder.is_dir()} | {"config"}
+    found: dict[str, set[str]] = {}
+    for file in FILES:
+        room = file.relative_to(PACKAGE).parts[0].removesuffix(".py")
+        others = {name.split(".")[1] for name in imports(file) if name.startswith("verl_dots.")} & rooms - {room}
+        found.setdefault(room, set()).update(others)
+    block = re.search(r"^## Arrows$.*?^```text\n(.*?)^```", (PACKAGE / "README.md").read_text(), re.M | re.S)[1]
+    assert arrows(block) == {room: others for room, others in found.items() if others}
+
+
 # Inside the bridge: the trainer reads and writes the queue, whose rows the agent loop workers have made.
 BRIDGE = {"agents": set(), "queue": {"agents"}, "trainer": {"agents", "queue"}, "contract": set()}
 
