@@ -150,7 +150,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--baseline", metavar="NAME", help="method to compare with (default: grpo, else the first)")
     parser.add_argument("--metric", metavar="KEY", help="metric that counts as the accuracy (default: verl's own)")
     parser.add_argument(
-        "--smoothing", type=int, metavar="N", help="trailing mean of N evaluations (default: 3 if there are 9, else 1)"
+        "--smoothing", type=int, metavar="N", help="trailing mean of N validations (default: 3 if there are 9, else 1)"
     )
     parser.add_argument(
         counted_runs.FLAG,

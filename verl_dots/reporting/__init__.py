@@ -14,7 +14,7 @@ Comparing:
     validation_curves.py  smoothing, first reach of an accuracy, savings
     metric_means.py       means of what is logged, seconds by phase
     fairness.py           what makes runs or methods hard to compare, in sentences
-    evaluations.py        at which steps methods are compared
+    validated_steps.py    at which steps methods are compared
     obstacles.py          why a saving cannot be told
     summary.py            runs -> one `MethodSummary` a method, compared with a baseline, as records of comparison.py
 

@@ -65,7 +65,7 @@ def _savings_section(comparison: Comparison) -> list[str]:
     if comparison.no_saving:
         return lines
     lines += [
-        "Where the mean curve first reaches it, interpolated between evaluations; the baseline is measured "
+        "Where the mean curve first reaches it, interpolated between validations; the baseline is measured "
         f"in the same way. {TIMES_NOTE} Saved train time: train time = 1 - (1 - steps)(1 - s/step). Negative: more "
         "than the baseline. Accuracies in brackets: training had ended before.",
         "",

@@ -98,7 +98,7 @@ def milestones_table(comparison: Comparison) -> str:
 def equal_time_table(comparison: Comparison) -> str:
     """One row a method: accuracy after shares of the baseline's training time; in brackets where training had ended.
 
-    Returns an empty string if there is nothing to compare, or the baseline was evaluated only once.
+    Returns an empty string if there is nothing to compare, or the baseline was validated only once.
     """
     baseline = comparison.methods[0]
     whole = float(baseline.mean.train_seconds_E[-1])
@@ -180,7 +180,7 @@ def _after(method: MethodSummary, train_seconds: float, is_accuracy: bool) -> st
     text = accuracy(MeanStd(value, math.nan, 1), is_accuracy)
     if not ended:
         return text
-    return f"({text})" if method.mean.step_E[-1] >= method.steps else NOTHING  # else it trained on, not evaluated
+    return f"({text})" if method.mean.step_E[-1] >= method.steps else NOTHING  # else it trained on, not validated
 
 
 def _milestone_cell(milestone: Milestone) -> str:
