@@ -1,4 +1,4 @@
-"""Questions of a testbed's task, drawn evenly over its levels, as train.parquet and val.parquet in verl's schema.
+"""Questions of a task, drawn evenly over its levels, as train.parquet and val.parquet in verl's schema.
 
 No prompt occurs twice, in one split or in both. Validation questions depend on ``--seed`` and ``--val`` only, so they
 stay the same when the training set grows. The same arguments give the same bytes.
@@ -37,7 +37,7 @@ class Problem(Protocol):
 
 @dataclass(frozen=True)
 class Task:
-    """A task of the testbed.
+    """A task: arithmetic, the ladder or stories.
 
     Attributes:
         name: data source of the rows.

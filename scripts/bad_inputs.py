@@ -99,7 +99,7 @@ def with_cell(row: Mapping[str, Any], path: str, value: Any) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def places() -> Iterator[DictConfig]:
-    """The config of a run that starts, in a folder of its own with the data and the testbed's model."""
+    """The config of a run that starts, in a folder of its own with data and the tiny model."""
     with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
         model = ROOT / "recipes/cpu/tiny_model"
         Path("model").symlink_to(model)
@@ -115,7 +115,7 @@ def places() -> Iterator[DictConfig]:
 
 
 def _spoilt(folder: str, name: str, content: bytes | None) -> None:
-    """The testbed's model with another content of one file, or without it."""
+    """The tiny model with another content of one file, or without it."""
     Path(folder).mkdir()
     for file in (ROOT / "recipes/cpu/tiny_model").iterdir():
         if file.name != name:

@@ -1,6 +1,6 @@
 """What budgets by predictions give beside DOTS's selection: simulated questions, the rules of the package.
 
-    python scripts/bench_budgets.py [--tau 0.001] [--rho 0.4] [--seeds 5] [--rounds 200]
+    python -m scripts.bench_budgets [--tau 0.001] [--rho 0.4] [--seeds 5] [--rounds 200]
 
 A question has a logit of success, normal with mean 0 and deviation 2. Its prediction is the posterior mean given that
 logit plus noise; the noise differs between questions, and is scaled so that predicted and true difficulty correlate by
@@ -75,7 +75,7 @@ def simulate(tau: float, rho: float, seed: int, rounds: int) -> dict[str, np.nda
 
 def main() -> None:
     parser = argparse.ArgumentParser(
-        prog="python scripts/bench_budgets.py",
+        prog="python -m scripts.bench_budgets",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

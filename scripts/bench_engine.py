@@ -1,6 +1,6 @@
 """Tokens per second of the rollout engine against transformers' `generate`, in one run.
 
-    python scripts/bench_engine.py [--model FOLDER | --parameters 0.2M|100M] [--requests 512] [--mean-length 24]
+    python -m scripts.bench_engine [--model FOLDER | --parameters 0.2M|100M] [--requests 512] [--mean-length 24]
 
 Both sides get the same model, prompts and lengths: `--requests` prompts whose response lengths are drawn from a
 geometric distribution (unequal, as in training; end-of-sequence is ignored so that every response has just its
@@ -89,7 +89,7 @@ def run_engine(model: torch.nn.Module, work: list[tuple[list[int], int]], slots:
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(
-        prog="python scripts/bench_engine.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog="python -m scripts.bench_engine", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--model", help="model folder; without it a random model of --parameters")
     parser.add_argument(

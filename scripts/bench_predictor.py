@@ -1,6 +1,6 @@
 """Quality of the difficulty predictor on real questions: every method, the same test questions, the same references.
 
-    python scripts/bench_predictor.py LABELS... --backbone FOLDER [--cache FOLDER] [--seeds 1 2 3]
+    python -m scripts.bench_predictor LABELS... --backbone FOLDER [--cache FOLDER] [--seeds 1 2 3]
 
 No question of a family (same text but for case, spaces and punctuation) lies on both sides of a split.
 """
@@ -24,7 +24,7 @@ VARIANTS = {
 
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        prog="python scripts/bench_predictor.py",
+        prog="python -m scripts.bench_predictor",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

@@ -1,6 +1,6 @@
 """Memory and time of the replay buffer, against a padded buffer of verl's DataProto.
 
-    python scripts/bench_replay.py [--groups 512] [--rollouts 8] [--longest 3072] [--mean 800] [--steps 8]
+    python -m scripts.bench_replay [--groups 512] [--rollouts 8] [--longest 3072] [--mean 800] [--steps 8]
 
 Both buffers are filled with the same groups, of geometric response lengths; then every step puts new groups in, pushing
 as many old ones out, and takes as many back, which are copied, as a batch would be. Baseline: one DataProto padded to
@@ -104,7 +104,7 @@ def same_tokens(ours: Sequence[Response], padded: DataProto) -> bool:
 
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        prog="python scripts/bench_replay.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog="python -m scripts.bench_replay", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     for name, value, what in (
         ("groups", 512, "that both buffers hold"),

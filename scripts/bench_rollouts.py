@@ -1,6 +1,6 @@
 """What a rollout costs beside its generation: verl's agent loops and this project's, with the same servers.
 
-    python scripts/bench_rollouts.py --model FOLDER --data FILE.parquet [--questions 512] [--rollouts 8] [--length 25]
+    python -m scripts.bench_rollouts --model FOLDER --data FILE.parquet [--questions 512] [--rollouts 8] [--length 25]
         [--servers 1] [--workers 1] [--rounds 3] [--validate]
 
 The servers answer at once with `--length` tokens. All else is as in a run: Ray, verl's load balancer, agent loop and
@@ -28,7 +28,7 @@ SIDES = ("verl", "verl_dots")
 
 def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        prog="python scripts/bench_rollouts.py",
+        prog="python -m scripts.bench_rollouts",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -75,7 +75,7 @@ def servers_of(count: int, length: int) -> dict:
     """Actors that answer at once, as verl names them."""
     from verl.workers.rollout.replica import TokenOutput
 
-    from verl_dots.engines.many import ServesMany
+    from verl_dots.engines.many_requests import ServesMany
 
     class Server(ServesMany):
         """In place of an engine."""

@@ -1,6 +1,6 @@
 """Speed of predicting and selecting, against the published way of serving the same predictor.
 
-    python scripts/bench_selection.py [--questions 10240] [--references 256] [--width 1536] [--million 1000000]
+    python -m scripts.bench_selection [--questions 10240] [--references 256] [--width 1536] [--million 1000000]
 
 Part 1: the paper's predictor (adapters of 3 x 896), one call with new references. Baseline: for every mini-batch of 32
 questions, project the questions and all references, attend, calibrate. Ours: projections of the questions kept from
@@ -126,7 +126,7 @@ def many_online(options: argparse.Namespace, console: Console) -> None:
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(
-        prog="python scripts/bench_selection.py",
+        prog="python -m scripts.bench_selection",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

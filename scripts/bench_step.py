@@ -42,7 +42,7 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m scripts.bench_step", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--model", required=True, help="folder of a model that knows the testbed")
+    parser.add_argument("--model", required=True, help="folder of a model that knows arithmetic")
     parser.add_argument("--data", required=True, help="folder of data_prep.arithmetic")
     parser.add_argument(
         "--steps", type=int, default=20, help="of a run; the first three are not counted (default: %(default)s)"

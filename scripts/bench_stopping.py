@@ -1,6 +1,6 @@
 """What stopping early saves and what it loses, on measured success rates: nothing is trained.
 
-    python scripts/bench_stopping.py --difficulties DATA.parquet [--rho 0.75] [--n 8] [--first 4] [--seeds 5]
+    python -m scripts.bench_stopping --difficulties DATA.parquet [--rho 0.75] [--n 8] [--first 4] [--seeds 5]
 
 DATA is what `python -m verl_dots.simulate --difficulties` reads. Each seed draws every question's success rate from its
 posterior, and predictions that correlate with the truth by rho. Questions are drawn from the whole pool, or are those
@@ -96,7 +96,7 @@ def one_seed(measured: Measured, quality: Quality, cases: dict, first: int, n: i
 
 def main() -> None:
     parser = argparse.ArgumentParser(
-        prog="python scripts/bench_stopping.py",
+        prog="python -m scripts.bench_stopping",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

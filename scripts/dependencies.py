@@ -19,11 +19,11 @@ from pathlib import Path
 
 from packaging.requirements import Requirement
 
+from scripts import sections
 from scripts.advisories import told_of
-from scripts.sections import begin_of, end_of, settle, with_section
 
 ROOT = Path(__file__).parents[1]
-DOCUMENT, SECTION, SCRIPT = ROOT / "scripts/DEPENDENCIES.md", "dependencies", "scripts/dependencies.py"
+DOCUMENT, SECTION, SCRIPT = ROOT / "scripts/DEPENDENCIES.md", "dependencies", "python -m scripts.dependencies"
 CODE = ("verl_dots", "data_prep")
 THROUGH, NOT_HERE = "through others", "not installed here"
 # What pip cannot install as an extra, and install_gpu.sh does: the file that has the version, and where in it.
@@ -169,13 +169,12 @@ def rows() -> list[list[str]]:
 def table(found: Sequence[Sequence[str]], date: str, advisories: str) -> str:
     """The rows as markdown, with their date and what is told of advisories."""
     head = ["package", "asked for", "version", "for", "kept by", "licence"]
-    lines = [f"Seen on {date}. {advisories}", "", f"| {' | '.join(head)} |", f"|{'---|' * len(head)}"]
-    return "\n".join([*lines, *(f"| {' | '.join(row)} |" for row in found)]) + "\n"
+    return f"Seen on {date}. {advisories}\n\n{sections.table(head, found)}"
 
 
 def told(document: str) -> list[list[str]]:
     """Name and version asked for of each row of a document."""
-    section = document.partition(begin_of(SECTION, SCRIPT))[2].partition(end_of(SECTION))[0]
+    section = document.partition(sections.begin_of(SECTION, SCRIPT))[2].partition(sections.end_of(SECTION))[0]
     cells = [line.strip("| ").split(" | ") for line in section.splitlines() if line.startswith("| ")]
     return [row[:2] for row in cells[1:]]
 
@@ -195,7 +194,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     known = "Advisories were not looked up."
     if options.advisories:
         known = told_of(options.advisories, {row[0]: row[2] for row in found if row[2] != NOT_HERE})
-    return settle(DOCUMENT, with_section(DOCUMENT, SECTION, SCRIPT, table(found, today, known)), write=True)
+    text = sections.with_section(DOCUMENT, SECTION, SCRIPT, table(found, today, known))
+    return sections.settle(DOCUMENT, text, write=True)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from scripts.sections import asked_to_write, settle, with_section
+from scripts import sections
 from verl_dots.config import DotsConfig
 from verl_dots.methods.selection.settings import SelectionConfig
 from verl_dots.simulation.pool import Measured
@@ -91,20 +91,16 @@ def seen_by_selection(questions: int, batch: int, steps: int, recent: int, tau: 
 
 def prefixes() -> str:
     """The table of what is reused of one response."""
-    lines = ["| tokens of a response | " + " | ".join(f"r = {100 * r:g} %" for r in REJECTIONS) + " |"]
-    lines += ["|---:" * (len(REJECTIONS) + 1) + "|"]
-    for length in LENGTHS:
-        lines.append(f"| {length:,} | " + " | ".join(f"{percent(reused(length, r))} %" for r in REJECTIONS) + " |")
-    return "\n".join(lines) + "\n"
+    head = ["tokens of a response", *(f"r = {100 * r:g} %" for r in REJECTIONS)]
+    rows = [[f"{length:,}", *(f"{percent(reused(length, r))} %" for r in REJECTIONS)] for length in LENGTHS]
+    return sections.table(head, rows, "r" * len(head))
 
 
 def savings() -> str:
     """The table of how often questions come again, and what that saves of generation."""
-    cases = " | ".join(f"saved at {length:,} tokens, r = {100 * r:g} %" for length, r in CASES)
-    lines = [
-        f"| questions | drawn by | fresh questions a step | seen before | within {RECENT} steps | {cases} |",
-        "|---:|---|---:" + "|---:" * (2 + len(CASES)) + "|",
-    ]
+    head = ["questions", "drawn by", "fresh questions a step", "seen before", f"within {RECENT} steps"]
+    head += [f"saved at {length:,} tokens, r = {100 * r:g} %" for length, r in CASES]
+    rows = []
     for questions in SIZES:
         ways = {("epochs", fresh): seen_in_epochs(questions, fresh, STEPS, RECENT) for fresh in (512, 256)}
         ways |= {
@@ -113,8 +109,8 @@ def savings() -> str:
         for (way, fresh), seen in ways.items():
             cells = [percent(seen.ever), percent(seen.recently)]
             cells += [percent(seen.ever * reused(length, r)) for length, r in CASES]
-            lines.append(f"| {questions:,} | {way} | {fresh} | " + " | ".join(f"{cell} %" for cell in cells) + " |")
-    return "\n".join(lines) + "\n"
+            rows.append([f"{questions:,}", way, str(fresh), *(f"{cell} %" for cell in cells)])
+    return sections.table(head, rows, "rl" + "r" * (len(head) - 2))
 
 
 def percent(share: float) -> str:
@@ -123,9 +119,9 @@ def percent(share: float) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Write the tables, or compare them: exit 1 if the document has others."""
-    write, found = asked_to_write(__doc__, arguments), 0
+    write, found = sections.asked_to_write(__doc__, arguments), 0
     for name, table in (("prefixes", prefixes), ("savings", savings)):
-        found |= settle(DOCUMENT, with_section(DOCUMENT, name, SCRIPT, table()), write)
+        found |= sections.settle(DOCUMENT, sections.with_section(DOCUMENT, name, SCRIPT, table()), write)
     return found
 
 

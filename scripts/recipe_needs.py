@@ -8,9 +8,9 @@ from functools import cache
 import yaml
 from omegaconf import DictConfig, OmegaConf
 
+from scripts import sections
 from scripts.paper_settings import README, RECIPES
 from scripts.reproduce.cluster import Row, read_rows
-from scripts.sections import asked_to_write, settle, with_section
 from verl_dots.doctor.footprint import CHECKPOINTS, footprint_of
 from verl_dots.launch.compose import compose
 from verl_dots.launch.recipes import overrides_of
@@ -43,8 +43,7 @@ def _of_preset(name: str) -> DictConfig:
 def table() -> str:
     """A row a recipe, as markdown; memory and disk are those of the paper's own method."""
     rows, _ = read_rows(RECIPES / "evidence" / "gpu.yaml", GPU)
-    lines = [HEAD, ["---"] + ["---:"] * (len(HEAD) - 1), *map(_cells, rows)]
-    return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
+    return sections.table(HEAD, map(_cells, rows), "l" + "r" * (len(HEAD) - 1))
 
 
 def _cells(row: Row) -> list[str]:
@@ -58,9 +57,9 @@ def _cells(row: Row) -> list[str]:
 
 def main(arguments: list[str] | None = None) -> int:
     """Write or compare the README's table."""
-    write = asked_to_write(__doc__, arguments)
+    write = sections.asked_to_write(__doc__, arguments)
     prepare_environment(cpu=True)  # before verl is imported; no GPU is needed here
-    return settle(README, with_section(README, SECTION, SCRIPT, table()), write)
+    return sections.settle(README, sections.with_section(README, SECTION, SCRIPT, table()), write)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# What each way to a cheaper step brings on the testbed: the runs of recipes/evidence/savings.yaml.
+# What each way to a cheaper step brings on the ladder: the runs of recipes/evidence/savings.yaml.
 #   bash scripts/savings.sh              accuracies and tokens, a seed after the other; run again, it resumes: an hour
 #   bash scripts/savings.sh --time       seconds of a step, with nothing else on the machine: a minute a method and round
 #   python -m scripts.savings_results --keep runs/savings --write     the tables and the figure of both

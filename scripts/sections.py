@@ -2,7 +2,7 @@
 
 import argparse
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 
@@ -51,6 +51,20 @@ def with_section(document: Path, name: str, script: str, text: str) -> str:
     if not found or not closed:
         raise ValueError(f"{document} must hold the lines {begin.strip()} and {end.strip()}; {script} writes between")
     return f"{before}{begin}{text}{end}{after}"
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]], align: str = "") -> str:
+    """A markdown table; `|` in a cell stays in it.
+
+    Args:
+        head: headings.
+        rows: as many cells each.
+        align: a letter a column, "l" or "r"; all are on the left by default.
+    """
+    rule = ["---:" if side == "r" else "---" for side in align or "l" * len(head)]
+    lines = [[cell.replace("|", r"\|") for cell in row] for row in (head, *rows)]
+    first, *others = (f"| {' | '.join(cells)} |\n" for cells in lines)
+    return "".join([first, f"|{'|'.join(rule)}|\n", *others])
 
 
 def settle(document: Path, text: str, write: bool) -> int:

@@ -1,6 +1,6 @@
 """How often a model answers each question right: the situation that data selection starts from.
 
-    python scripts/success_histogram.py --model models/tiny --data data/arithmetic/train.parquet [--questions 1024]
+    python -m scripts.success_histogram --model models/tiny --data data/arithmetic/train.parquet [--questions 1024]
 
 Rolls out every question `--rollouts` times at `--temperature` with the rollout engine, scores by exact match, and
 prints the share of questions with 0, 1, ... successes, in all and for each family.
@@ -52,12 +52,12 @@ def success_rates(options: argparse.Namespace, frame: pd.DataFrame) -> np.ndarra
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(
-        prog="python scripts/success_histogram.py",
+        prog="python -m scripts.success_histogram",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--model", required=True, help="model folder")
-    parser.add_argument("--data", required=True, help="parquet of the arithmetic testbed")
+    parser.add_argument("--data", required=True, help="parquet of data_prep.arithmetic")
     parser.add_argument(
         "--questions", type=int, default=1024, help="drawn at random; 0 takes all (default: %(default)s)"
     )

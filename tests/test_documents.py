@@ -11,8 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts import metrics_table, testbed_results
-from scripts.sections import begin_of, end_of, with_section
+from scripts import metrics_table, sections
 from verl_dots.config import PRESETS, DotsConfig
 from verl_dots.data.checks import check_files
 from verl_dots.launch.compose import compose
@@ -39,7 +38,7 @@ every_document = each(DOCUMENTS)
 # Of sections of documents, and of a whole one.
 NAMES = (
     "config_table", "draft_savings", "kill_table", "metrics_table", "paper_settings", "recipe_needs", "savings_results",
-    "testbed_results", "reproduce.results",
+    "reproduce.results",
 )  # fmt: skip
 SCRIPTS = [import_module(f"scripts.{name}") for name in NAMES]
 
@@ -179,18 +178,20 @@ def test_a_table_of_metrics_names_stage_and_meaning():
         metrics_table.table(stages | {"other": {"filter/rows": "Again."}})
 
 
+def test_a_table_keeps_its_cells_apart():
+    assert sections.table(["a|b", "c"], [["x", "1"], ["y", "|2|"]], "lr") == (
+        "| a\\|b | c |\n|---|---:|\n| x | 1 |\n| y | \\|2\\| |\n"
+    )
+    assert sections.table(["a", "b"], []) == "| a | b |\n|---|---|\n"
+
+
 def test_a_section_is_replaced_where_it_stands(tmp_path):
     document = tmp_path / "a.md"
-    document.write_text(f"before\n{begin_of('x', 's.py')}old\n{end_of('x')}after\n")
-    assert with_section(document, "x", "s.py", "new\n") == f"before\n{begin_of('x', 's.py')}new\n{end_of('x')}after\n"
+    begin, end = sections.begin_of("x", "s.py"), sections.end_of("x")
+    document.write_text(f"before\n{begin}old\n{end}after\n")
+    assert sections.with_section(document, "x", "s.py", "new\n") == f"before\n{begin}new\n{end}after\n"
     with pytest.raises(ValueError, match=r"must hold the lines <!-- y: made by s.py --write --> and <!-- end of y -->"):
-        with_section(document, "y", "s.py", "new\n")
-
-
-def test_the_figure_of_the_testbed_has_the_results_of_the_data():
-    rows = testbed_results.read()
-    shown = re.findall(r">(\d\d\.\d)</text>", testbed_results.FIGURE.read_text())
-    assert sorted(shown) == sorted(row[column] for row in rows for column in testbed_results.TIMES)
+        sections.with_section(document, "y", "s.py", "new\n")
 
 
 @each([ROOT / "README.md", ROOT / "data_prep/README.md"])

@@ -20,7 +20,7 @@ EXECUTING = {
 }  # fmt: skip
 # file -> what it calls, and why that is no stranger's.
 OWN = {
-    "verl_dots/engines/many.py": {"pickle.loads": "what this process has pickled itself a moment before"},
+    "verl_dots/engines/many_requests.py": {"pickle.loads": "what this process has pickled itself a moment before"},
     "verl_dots/reporting/configs.py": {"yaml.load": "with a safe loader, of C where there is one"},
     "scripts/mutate_stages.py": {"exec": "a module of this checkout", "compile": "a module of this checkout"},
 }

@@ -30,7 +30,7 @@ ENDED_OTHERWISE = {
     "verl_dots/doctor/life.py": {"subprocess.run": "within a check, whose process has a limit"},
     "verl_dots/doctor/launching.py": {"process.wait": "within a check, whose process has a limit"},
     "verl_dots/processes/forked_worker.py": {"connection.recv": "the socket has a timeout"},
-    "verl_dots/engines/many.py": {"task.result": "of a task that has ended"},
+    "verl_dots/engines/many_requests.py": {"task.result": "of a task that has ended"},
     "verl_dots/processes/warm_workers.py": {"connection.recv": "the socket has a timeout"},
     "verl_dots/guard.py": {"_Guard(name, resumes, child, reading).wait": "for the work itself; signals end it"},
     "verl_dots/rewards/limits.py": {"task.result": "of a task that has ended"},

@@ -26,9 +26,9 @@ from verl_dots.data.columns import require_free_columns
 from verl_dots.data.file_lists import QuestionError
 from verl_dots.data.file_report import ERRORS, KINDS, UNMATCHABLE, WARNINGS, FileReport
 from verl_dots.files import OutputError, parse_json
-from verl_dots.reporting.tables import NOTHING, markdown
 from verl_dots.rewards import compute
 from verl_dots.terminal import errors, output, sentence
+from verl_dots.texts import NOTHING, markdown
 
 MOST_NUMBERS = 20  # rows of a kind that are named without --all
 MOST_SOURCES = 4

@@ -19,7 +19,7 @@ from pathlib import Path
 from rich.console import Console
 
 from verl_dots.files import OutputError, begins_with, try_outputs, write_atomically
-from verl_dots.reporting import document, drawing, export, figures, selection, summary, tables, trackers
+from verl_dots.reporting import counted_runs, document, drawing, export, figures, summary, tables, trackers
 from verl_dots.reporting.comparison import Comparison
 from verl_dots.reporting.runs import METRICS_FILE, RunError
 from verl_dots.terminal import errors, output
@@ -44,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         folder = options.out or default_folder(paths)
         made = prepare_output(folder)
         try:
-            chosen = selection.select(paths, options.metric, options.include_unfinished)
+            chosen = counted_runs.select(paths, options.metric, options.include_unfinished)
             comparison = summary.compare(
                 chosen.groups, options.baseline, options.smoothing, chosen.left_out, chosen.notes
             )
@@ -150,10 +150,10 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--baseline", metavar="NAME", help="method to compare with (default: grpo, else the first)")
     parser.add_argument("--metric", metavar="KEY", help="metric that counts as the accuracy (default: verl's own)")
     parser.add_argument(
-        "--smoothing", type=int, metavar="N", help="trailing mean of N evaluations (default: 3 if there are 9, else 1)"
+        "--smoothing", type=int, metavar="N", help="trailing mean of N validations (default: 3 if there are 9, else 1)"
     )
     parser.add_argument(
-        selection.FLAG,
+        counted_runs.FLAG,
         action="store_true",
         help="count unfinished and shorter runs, too; the runs of their method are cut to the steps that all have",
     )

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# One setting of DOTS with rollout replay changed, on the arithmetic testbed: dots_rr.sh, or grpo.sh for `static`.
+# One setting of DOTS with rollout replay changed, on arithmetic: dots_rr.sh, or grpo.sh for `static`.
 #   bash recipes/cpu/ablation.sh NAME [VALUE] [OVERRIDE ...]
 # References K of a round; target difficulty alpha; temperature tau of the draw around it, where 0 takes the nearest;
 # share delta of fresh questions; capacity C of the buffer, in groups; greatest age of a group, in steps; where a question

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# AdaRFT on the arithmetic testbed: as grpo.sh, with the questions nearest to a target level that follows the reward.
+# AdaRFT on arithmetic: as grpo.sh, with the questions nearest to a target level that follows the reward.
 # 4 to 8 minutes on 2 cores.
 source "$(dirname "$0")/common.sh"
 train adarft adarft "$@"

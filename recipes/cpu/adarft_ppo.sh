@@ -1,4 +1,4 @@
 #!/usr/bin/env bash
-# AdaRFT as the paper trains it, with PPO, on the arithmetic testbed: as ppo.sh, with the questions of adarft.sh.
+# AdaRFT as the paper trains it, with PPO, on arithmetic: as ppo.sh, with the questions of adarft.sh.
 source "$(dirname "$0")/common.sh"
 train_ppo adarft_ppo adarft "$@"

@@ -1,10 +1,10 @@
-# Sourced by the recipes of this folder: the testbed and the tiny model, as all of them use them.
+# Sourced by the recipes of this folder: arithmetic and the tiny model, unless DATA and MODEL name others.
 #   SEED=1  STEPS=60  RUN=runs/cpu/NAME-seedSEED  DATA=data/arithmetic  MODEL=models/tiny  CACHE=runs/embeddings  DRY_RUN=
 source "$(dirname "${BASH_SOURCE[0]}")/../common.sh"  # of which `train` is replaced
 source recipes/cpu/scaling.sh
 source scripts/ready.sh
 
-train() {  # train NAME PRESET [OVERRIDE ...]: a preset, scaled to the testbed; an override may name another preset
+train() {  # train NAME PRESET [OVERRIDE ...]: a preset, scaled to two cores; an override may name another preset
     local name=$1${VARIANT:+-$VARIANT} preset=$2 argument
     local data=${DATA:-data/arithmetic} model=${MODEL:-models/tiny} seed=${SEED:-1}
     shift 2

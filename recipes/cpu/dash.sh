@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# DASH's gradient filter on the arithmetic testbed: as grpo.sh, without the rows that have no gradient. 3 to 7 minutes
+# DASH's gradient filter on arithmetic: as grpo.sh, without the rows that have no gradient. 3 to 7 minutes
 # on 2 cores.
 source "$(dirname "$0")/common.sh"
 train dash dash "$@"

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# DASH's baseline on the arithmetic testbed: as dash_no_filter.sh, by an engine of 8 responses at once, as many as the
+# DASH's baseline on arithmetic: as dash_no_filter.sh, by an engine of 8 responses at once, as many as the
 # update would take.
 source "$(dirname "$0")/common.sh"
 train dash_grpo grpo \

@@ -1,4 +1,4 @@
 #!/usr/bin/env bash
-# GRPO on the arithmetic testbed: the baseline of every comparison. 3 to 7 minutes on 2 cores.
+# GRPO on arithmetic: the baseline of every comparison. 3 to 7 minutes on 2 cores.
 source "$(dirname "$0")/common.sh"
 train grpo grpo "$@"

@@ -1,7 +1,7 @@
-# Sourced by common.sh: the one block in which the recipes of the testbed differ from the presets of the methods.
+# Sourced by common.sh: the one block in which the recipes of this folder differ from the presets of the methods.
 # A setting stands with the part of a method that reads it, and with the reason for its value.
 
-scaling() {  # scaling PRESET: SCALING becomes the overrides of the testbed above that preset
+scaling() {  # scaling PRESET: SCALING becomes the overrides of this folder above that preset
     # Steps of 64 rollouts, 8 questions with 8 each, take seconds on two cores. Sums of two numbers need few tokens. The
     # tiny model learns with thirty times the papers' learning rate.
     SCALING=(
@@ -35,7 +35,7 @@ scaling() {  # scaling PRESET: SCALING becomes the overrides of the testbed abov
             dots.replay.capacity=8 dots.replay.overlap=none dots.replay.fresh_steps=0 dots.loss.behaviour=engine) ;;
     esac
     case $1 in adarft*)
-        # The testbed's difficulties are its levels, 1 to 10.
+        # The difficulties of the questions are their levels, 1 to 10.
         SCALING+=(
             dots.adarft.difficulty=extra_info.level dots.adarft.range=[1,10] dots.adarft.initial=1) ;;
     esac
@@ -50,7 +50,7 @@ scaling() {  # scaling PRESET: SCALING becomes the overrides of the testbed abov
     esac
     case $1 in e3 | e3_budget | e3_short)
         # The ranks that the paper renews each epoch are of 256 questions, so that they are known after 32 steps; 60
-        # steps see 480 of the testbed's 4,096.
+        # steps see 480 of 4,096.
         SCALING+=(data.train_max_samples=256) ;;
     esac
     case $1 in e3_short)

@@ -62,7 +62,7 @@ class Launched:
 
 
 def prepare(folder: Path) -> None:
-    """Questions and the testbed's model."""
+    """Questions of arithmetic and the tiny model."""
     if not (folder / "data").exists():
         arithmetic.main(["--out", str(folder / "data.part"), *QUESTIONS])
         (folder / "data.part").rename(folder / "data")

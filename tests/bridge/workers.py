@@ -13,7 +13,7 @@ import torch
 
 from data_prep.byte_tokenizer import build_tokenizer
 from tests.methods.memory import MemoryQueue
-from verl_dots.engines.many import ServesMany
+from verl_dots.engines.many_requests import ServesMany
 
 MARK = "#### "
 SO = build_tokenizer().convert_tokens_to_ids("s")

@@ -1,5 +1,5 @@
 from verl_dots.config import DotsConfig
-from verl_dots.console.lines import differing, duration, folded, seconds_left, start_lines, step_line, validation
+from verl_dots.console.lines import differing, folded, seconds_left, start_lines, step_line, validation
 from verl_dots.methods.replay.settings import ReplayConfig
 
 ROW = {
@@ -28,12 +28,6 @@ def test_the_rest_of_a_run_takes_as_long_as_its_steps_so_far():
     assert seconds_left({"step": 1, "wall_seconds": 70.0}, ROW, 60) == 550.0
     assert seconds_left(ROW, ROW, 60) is None
     assert seconds_left({"step": 1, "wall_seconds": 70.0}, ROW, None) is None
-
-
-def test_durations():
-    assert [duration(seconds) for seconds in (0.4, 59.4, 59.6, 3599, 3600, 11_240)] == [
-        "0 s", "59 s", "1 min 00 s", "59 min 59 s", "1 h 00 min", "3 h 07 min"
-    ]  # fmt: skip
 
 
 def test_settings_that_differ_are_named_in_full():

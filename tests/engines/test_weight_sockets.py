@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 import ray
 
-from verl_dots.engines.many import serving_many
+from verl_dots.engines.many_requests import serving_many
 from verl_dots.engines.weight_sockets import JOB, OwnSockets, own_job, own_socket
 
 FIRST_JOB = "01000000"  # of every cluster

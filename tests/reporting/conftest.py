@@ -12,7 +12,7 @@ from verl_dots.reporting.runs import Run, group_by_name, read_run, with_metric
 from verl_dots.reporting.validation_curves import Curve
 
 ACCURACY = "val-core/arithmetic/acc/mean@1"
-# Smoothed over three evaluations: grpo 0.0, 0.1, 0.2, 0.4; dots 0.0, 0.2, 0.4, 0.6.
+# Smoothed over three validations: grpo 0.0, 0.1, 0.2, 0.4; dots 0.0, 0.2, 0.4, 0.6.
 GRPO = {0: 0.0, 2: 0.2, 4: 0.4, 6: 0.6}
 DOTS = {0: 0.0, 2: 0.4, 4: 0.8, 6: 0.6}
 
@@ -28,7 +28,7 @@ def compare(*folders, metric: str | None = None, window: int | None = None) -> C
 
 
 def curve(accuracies, steps=None, seconds=2.0) -> Curve:
-    """An evaluation every ten steps or at `steps`, after 1 s of validation and, each step, `seconds` and 100 tokens."""
+    """A validation every ten steps or at `steps`, after 1 s of validation and, each step, `seconds` and 100 tokens."""
     steps = np.arange(len(accuracies), dtype=float) * 10 if steps is None else np.array(steps, dtype=float)
     return Curve(steps, seconds * steps + 1, seconds * steps, 100 * steps, np.array(accuracies))
 

@@ -6,7 +6,7 @@ import pytest
 
 from tests.reporting.conftest import DOTS, GRPO, compare
 from verl_dots.reporting import export, summary
-from verl_dots.reporting.selection import select
+from verl_dots.reporting.counted_runs import select
 
 
 def test_json_has_no_nan_and_names_what_does_not_count(write_run):
@@ -29,5 +29,5 @@ def test_json_has_no_nan_and_names_what_does_not_count(write_run):
 
 def test_a_reason_takes_the_place_of_the_saving(write_run):
     data = export.to_json(compare(write_run("grpo", 0, {6: 0.6}), write_run("dots", 0, DOTS)))
-    assert data["no_saving"] == "grpo was evaluated only once, at step 6"
+    assert data["no_saving"] == "grpo was validated only once, at step 6"
     assert [method["savings"] for method in data["methods"]] == [None, None]

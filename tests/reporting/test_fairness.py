@@ -6,7 +6,7 @@ import shutil
 import pytest
 
 from verl_dots.reporting import fairness
-from verl_dots.reporting.selection import select
+from verl_dots.reporting.counted_runs import select
 
 CURVE = {0: 0.1, 2: 0.2, 4: 0.3}
 DOTS = {0: 0.1, 2: 0.25, 4: 0.35}
@@ -65,7 +65,7 @@ def test_missing_settings_are_named(write_run):
     ("others", "words"),
     [
         ([("dots", 0, {0: 0.1, 2: 0.3})], "steps trained: grpo 4, dots 2."),
-        ([("dots", 0, {1: 0.1, 4: 0.3})], "the step of their first evaluation, and so in their gain: grpo 0, dots 1."),
+        ([("dots", 0, {1: 0.1, 4: 0.3})], "the step of their first validation, and so in their gain: grpo 0, dots 1."),
         ([("grpo", 1, DOTS), ("dots", 0, CURVE, 3.0)], "the number of their runs: grpo 2, dots 1."),
         ([("grpo", 1, DOTS), ("dots", 1, CURVE, 3.0), ("dots", 2, DOTS, 3.0)], "their seeds: grpo 0 1, dots 1 2."),
         ([("dots", 0, {0: 0.2, 4: 0.3})], f"their accuracy before training: grpo 0.100, dots 0.200. {MODEL}"),
@@ -76,9 +76,9 @@ def test_methods_with_other_rows_are_named(write_run, others, words):
     assert found == [f"methods differ in {words}"]
 
 
-def test_runs_of_a_method_evaluated_at_different_steps_are_named(write_run):
+def test_runs_of_a_method_validated_at_different_steps_are_named(write_run):
     one, two = write_run("grpo", 0, CURVE), write_run("grpo", 1, {0: 0.1, 1: 0.1, 4: 0.3})
-    sentence = "the runs of grpo were evaluated at different steps: only those that all share count."
+    sentence = "the runs of grpo were validated at different steps: only those that all share count."
     assert notes(one, two)[1:] == (sentence,)
 
 
@@ -95,7 +95,7 @@ def test_a_copy_under_another_name_or_seed_is_named(write_run, tmp_path):
 
 def test_a_final_accuracy_that_is_not_of_the_last_step_is_named(write_run):
     folder = write_run("grpo", 0, {0: 0.1, 2: 0.2}, last_step=4)
-    assert notes(folder) == (f"{folder} was last evaluated at step 2 of its 4.",)
+    assert notes(folder) == (f"{folder} was last validated at step 2 of its 4.",)
 
 
 def test_few_of_many_differences_are_named(write_run):

@@ -9,8 +9,8 @@ from verl_dots.reporting import obstacles
 @pytest.mark.parametrize(
     ("accuracies", "reason"),
     [
-        ([0.4], "grpo was evaluated only once, at step 0"),
-        ([0.4, 0.5], "grpo has 2 evaluations, fewer than the 3 that are averaged"),
+        ([0.4], "grpo was validated only once, at step 0"),
+        ([0.4, 0.5], "grpo has 2 validations, fewer than the 3 that are averaged"),
         ([0.4, 0.5, 0.4], "grpo does not climb: its final accuracy (40.0 %) is not above its first (40.0 %)"),
         ([0.4, 0.7, 0.3], "grpo does not climb: its final accuracy (30.0 %) is not above its first (40.0 %)"),
         ([0.4, 0.3, 0.5], None),
@@ -24,12 +24,12 @@ def test_a_baseline_must_climb(accuracies, reason):
     ("accuracies", "reason"),
     [
         ([0.1, 0.3, 0.5], None),
-        ([0.5, 0.6, 0.7], "above at its first evaluation (step 0)"),
-        ([0.6], "above at its first evaluation (step 0)"),
-        ([0.4], "evaluated once"),
+        ([0.5, 0.6, 0.7], "above at its first validation (step 0)"),
+        ([0.6], "above at its first validation (step 0)"),
+        ([0.4], "validated once"),
         ([0.1, 0.3, 0.4], "never"),
         ([0.1, 0.3], "not in 10 steps"),
-        ([0.1, 0.6], "fewer evaluations (2) than are averaged"),
+        ([0.1, 0.6], "fewer validations (2) than are averaged"),
     ],
 )
 def test_a_method_must_climb_through_the_target(accuracies, reason):
@@ -55,7 +55,7 @@ def test_a_saving_that_did_not_last_is_named(write_run):
     assert "final accuracy" not in found.notes[-1]
 
 
-def test_fewer_evaluations_than_are_averaged_are_named():
+def test_fewer_validations_than_are_averaged_are_named():
     curves = {"grpo": [curve([0.1, 0.2, 0.3])], "dots": [curve([0.1, 0.2]), curve([0.1, 0.2, 0.3])]}
-    assert obstacles.short_smoothing(curves, 3) == ["fewer evaluations than the 3 that are averaged: dots 2."]
+    assert obstacles.short_smoothing(curves, 3) == ["fewer validations than the 3 that are averaged: dots 2."]
     assert obstacles.short_smoothing(curves, 2) == []

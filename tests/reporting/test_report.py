@@ -108,7 +108,7 @@ def test_asked_for_the_cut_seed_counts_over_shared_steps_alone(seeds, tmp_path):
     assert report.main([*seeds("grpo"), "--out", str(out), "--include-unfinished"]) == 0
     text = (out / "report.md").read_text()
     assert "## Cost of reaching grpo's accuracy at step 1 (45.0 %)" in text
-    assert "- grpo counts up to step 1 only, the last at which all of its 3 runs were evaluated." in text
+    assert "- grpo counts up to step 1 only, the last at which all of its 3 runs were validated." in text
     assert "| grpo   | 3 (1 unfinished) | 40.0 ± 1.0 | 45.0 ± 1.0 |    +5.0 ± 0.0 |     1 |" in text
     assert savings(out)[2] == "0.6"  # 45 % is 5/8 of the way from 40 to 48 %
     assert "by phase" not in text  # nobody has timed any

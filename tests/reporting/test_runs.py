@@ -137,7 +137,7 @@ def test_rows_without_all_sources_are_named(folder):
     both = {ACCURACY: 0.1, other: 0.2}
     put(folder, {"step": 0, **both}, {"step": 1, ACCURACY: 0.1}, {"step": 2, **both})
     run = load_run(folder)
-    assert run.last_evaluation == 2
+    assert run.last_validation == 2
     assert "have a value at steps [1]; these do not count." in run.notes[-1]
     put(folder, {"step": 0, ACCURACY: 0.1}, {"step": 1, other: 0.1})
     with refused("--metric", "data", kind=NothingRecordedError):

@@ -8,7 +8,7 @@ import pytest
 from tests.refusals import refused
 from tests.reporting.conftest import DOTS, GRPO, compare
 from verl_dots.reporting import summary
-from verl_dots.reporting.selection import select
+from verl_dots.reporting.counted_runs import select
 
 
 def test_the_baseline_comes_first_and_sets_the_target(write_run):
@@ -55,7 +55,7 @@ def test_the_usual_baseline_is_missed(write_run):
         summary.compare(chosen.groups, "grpo", left_out=chosen.left_out)
 
 
-def test_wall_time_is_not_compared_over_different_evaluations(write_run):
+def test_wall_time_is_not_compared_over_different_validations(write_run):
     even = write_run("dots", 0, {0: 0.0, 2: 0.5, 4: 0.7, 6: 0.8}, 1.0)
     often = write_run("dash", 0, {step: 0.8 * step / 6 for step in range(7)}, 1.0)
     _, dots, dash = compare(write_run("grpo", 0, GRPO), even, often, window=1).methods
@@ -69,19 +69,19 @@ def test_by_itself_nothing_is_smoothed_over_really_different_steps(write_run):
     steps = {"even": range(0, 19, 2), "lost": [0, 2, 4, 6, 10, 12, 14, 16, 18], "all": range(19)}
     even, lost, often = (write_run(name, 0, {step: step / 20 for step in own}) for name, own in steps.items())
     assert (compare(even).window, compare(even, often).window) == (3, 1)
-    found = compare(even, lost)  # one lost evaluation changes neither the smoothing nor what is compared
+    found = compare(even, lost)  # one lost validation changes neither the smoothing nor what is compared
     assert (found.window, found.methods[1].savings.steps) == (3, pytest.approx(0.0))
     assert [method.mean.step_E.tolist() for method in found.methods] == [steps["lost"]] * 2
 
 
-def test_seeds_are_smoothed_over_the_evaluations_that_all_have(write_run):
+def test_seeds_are_smoothed_over_the_validations_that_all_have(write_run):
     often = {0: 0.0, 1: 0.3, 2: 0.3, 3: 0.3, 4: 0.6}
     folders = [write_run("grpo", 0, often), write_run("grpo", 1, {0: 0.0, 2: 0.3, 4: 0.6})]
     (grpo,) = compare(*folders, window=3).methods
     assert [curve.accuracy_E[-1] for curve in grpo.curves] == pytest.approx([0.3, 0.3])  # (0 + 0.3 + 0.6) / 3
 
 
-def test_a_window_has_an_evaluation(write_run):
+def test_a_window_has_a_validation(write_run):
     with refused("--smoothing", "range", "0"):
         compare(write_run("grpo", 0, GRPO), window=0)
 

@@ -19,7 +19,7 @@ def test_smooth_is_a_trailing_mean_of_three():
         validation_curves.smooth([0.1], window=0)
 
 
-def test_few_evaluations_are_left_as_measured():
+def test_few_validations_are_left_as_measured():
     assert [validation_curves.default_window(count) for count in (1, 8, 9, 40)] == [1, 1, 3, 3]
 
 
@@ -95,7 +95,7 @@ def test_mean_curve_uses_the_steps_all_seeds_share():
     assert mean.step_E.tolist() == [0, 10]
     np.testing.assert_allclose(mean.accuracy_E, [0.15, 0.4])
     assert mean.train_seconds_E.tolist() == [0.0, 30.0]
-    with pytest.raises(ValueError, match="share no evaluation step"):
+    with pytest.raises(ValueError, match="share no validation step"):
         validation_curves.mean_curve([curve([0.1]), curve([0.1], [5])])
 
 
@@ -110,7 +110,7 @@ def test_mean_curve_uses_the_steps_all_seeds_share():
         ([0.1, 0.5, 0.6, 0.39], False, 0.0, (0, 1, 0.75)),
         ([0.1, 0.5, 0.6, 0.39], True, 0.0, None),
         ([0.1, 0.5, 0.6, 0.39], True, 0.02, (0, 1, 0.75)),
-        # An evaluation within the tolerance alone is not at the target.
+        # A validation within the tolerance alone is not at the target.
         ([0.1, 0.39, 0.5], True, 0.02, (1, 2, 1 / 11)),
         ([0.1, 0.39], True, 0.02, None),
         ([0.1, 0.4], True, 0.0, (0, 1, 1.0)),
@@ -131,7 +131,7 @@ def test_no_target_is_never_reached():
     assert validation_curves.crossing(np.array([0.1, 0.5]), math.nan, kept=True) is None
 
 
-def test_a_cost_at_a_crossing_is_between_those_of_its_evaluations():
+def test_a_cost_at_a_crossing_is_between_those_of_its_validations():
     found = validation_curves.crossing(np.array([0.0, 0.2, 0.6]), 0.5)
     assert found.of(np.array([0.0, 10.0, 20.0])) == pytest.approx(17.5)
     assert math.isnan(found.of(np.array([0.0, math.nan, 20.0])))

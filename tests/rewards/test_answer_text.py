@@ -7,7 +7,7 @@ import pytest
 from verl_dots.rewards.answers import Based, Clock
 from verl_dots.rewards.final_answer import bare, final_answer, last_boxed
 from verl_dots.rewards.latex_text import clean, strip_end
-from verl_dots.rewards.number_text import expand_repeating, read_based, read_clock, read_number
+from verl_dots.rewards.number_reading import expand_repeating, read_based, read_clock, read_number
 from verl_dots.rewards.units import conflicting, split_unit
 
 

@@ -55,7 +55,9 @@ def test_the_table_has_a_row_of_each_package_that_has_a_purpose():
 
 def test_a_document_tells_names_and_pins():
     rows = [["a", "==1", "1", "x", "somebody", "MIT"], ["b", "any", "2", "y", "somebody", "MIT"]]
-    text = f"<!-- dependencies: made by scripts/dependencies.py --write -->\n{table(rows, '2026-01-02', 'None.')}"
+    text = (
+        f"<!-- dependencies: made by python -m scripts.dependencies --write -->\n{table(rows, '2026-01-02', 'None.')}"
+    )
     assert told(f"# A\n{text}<!-- end of dependencies -->\n| c | d |\n") == [["a", "==1"], ["b", "any"]]
 
 

@@ -84,7 +84,7 @@ def test_folders_say_how_they_are_made(tmp_path, data, made):
     command = f"set -euo pipefail; source {ROOT}/scripts/ready.sh; {told}; {call}; {call}"
     done = subprocess.run(["bash", "-c", command], cwd=tmp_path, capture_output=True, text=True, check=True)
     # the folder of the model is there for the second call, the file of the questions is not
-    questions, model = f"python {made}", "python scripts/make_smollm2.py --out models/smollm2.part"
+    questions, model = f"python {made}", "python -m scripts.make_smollm2 --out models/smollm2.part"
     first, packages, *rest = done.stdout.splitlines()
     assert first == questions and rest == [model, questions]
     # What only the model is made with is not in the environment of the runs.

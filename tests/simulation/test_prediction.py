@@ -1,10 +1,11 @@
 import numpy as np
 import pytest
+from scipy.special import expit
 
 from tests.refusals import refused
 from verl_dots.difficulty.agreement import pearson
 from verl_dots.simulation.prediction import Predictor, Quality, smoothed
-from verl_dots.simulation.response import Learning, Policy, logistic
+from verl_dots.simulation.response import Learning, Policy
 
 
 def made(quality, questions=8000, seed=0):
@@ -14,7 +15,7 @@ def made(quality, questions=8000, seed=0):
 
 
 def rho(policy, predictor, references, rounds=20):
-    true = logistic(policy.difficulty_P.astype(float))
+    true = expit(policy.difficulty_P.astype(float))
     found = []
     for _ in range(rounds):
         predictor.renew(references)
@@ -36,14 +37,14 @@ def test_more_references_predict_better_and_features_bound_it():
 def test_a_correlation_of_one_is_the_truth():
     policy, predictor = made(Quality(1.0))
     predictor.renew(2)
-    true = logistic(policy.difficulty_P.astype(float))
+    true = expit(policy.difficulty_P.astype(float))
     assert predictor.difficulty(predictor.argument()) == pytest.approx(true, abs=1e-4)
 
 
 def test_predictions_follow_the_ability():
     policy, predictor = made(Quality(1.0))
     policy.train(np.arange(100), np.full(100, 0.2), np.full(100, 8))
-    true = logistic(policy.difficulty_P.astype(float) - policy.mean_ability)
+    true = expit(policy.difficulty_P.astype(float) - policy.mean_ability)
     assert predictor.difficulty(predictor.argument()) == pytest.approx(true, abs=1e-4)
 
 
@@ -51,7 +52,7 @@ def test_predictions_are_means_of_what_is_unknown():
     """Of all questions predicted between 0.2 and 0.3 the mean difficulty is there, too."""
     policy, predictor = made(Quality(0.7, 10**9))
     predictor.renew(1e9)
-    predicted, true = predictor.difficulty(predictor.argument()), logistic(policy.difficulty_P.astype(float))
+    predicted, true = predictor.difficulty(predictor.argument()), expit(policy.difficulty_P.astype(float))
     chosen = (predicted > 0.2) & (predicted < 0.3)
     assert chosen.sum() > 300 and true[chosen].mean() == pytest.approx(predicted[chosen].mean(), abs=0.04)
 

@@ -2,12 +2,13 @@
 
 import numpy as np
 import pytest
+from scipy.special import expit
 
 from tests.simulation.test_run import SELECTION, mixed, same, setting, world
 from verl_dots.methods.mopps.settings import MoPPSConfig
 from verl_dots.methods.stop_early.settings import StopEarlyConfig
 from verl_dots.simulation.prediction import Quality
-from verl_dots.simulation.response import Learning, Policy, logistic
+from verl_dots.simulation.response import Learning, Policy
 from verl_dots.simulation.run import SimulatedRun, simulate
 from verl_dots.simulation.stopping import Stopping
 
@@ -91,7 +92,7 @@ def test_sources_predict_what_a_run_has_predictions_of():
     found = chosen.source.predicted(np.arange(1000))
     assert np.isnan(found).sum() == 16  # the references, which are measured
     known = np.flatnonzero(np.isfinite(found))
-    true = 1 - logistic(-chosen.policy.difficulty_P[known].astype(float))
+    true = 1 - expit(-chosen.policy.difficulty_P[known].astype(float))
     assert found[known] == pytest.approx(true, abs=1e-3)  # perfect predictions
     uniform = SimulatedRun(world(mixed()), setting(), 4, 1)
     assert np.isnan(uniform.source.predicted(np.arange(3))).all()

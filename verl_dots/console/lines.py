@@ -4,6 +4,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from verl_dots.texts import duration
+
 WIDTH = 110
 ACCURACIES = ("/acc/mean@", "/reward/mean@")  # of verl's val-core metrics, the first that is there
 
@@ -79,15 +81,6 @@ def seconds_left(first: Mapping[str, Any], row: Mapping[str, Any], steps: int | 
     if not steps or row["step"] <= first["step"]:
         return None
     return (row["wall_seconds"] - first["wall_seconds"]) / (row["step"] - first["step"]) * (steps - row["step"])
-
-
-def duration(seconds: float) -> str:
-    """Seconds as "42 s", "12 min 05 s" or "3 h 07 min"."""
-    minutes, rest = divmod(round(seconds), 60)
-    if not minutes:
-        return f"{rest} s"
-    hours, minutes_of_hour = divmod(minutes, 60)
-    return f"{hours} h {minutes_of_hour:02d} min" if hours else f"{minutes} min {rest:02d} s"
 
 
 def _number(row: Mapping[str, Any], key: str) -> float | None:

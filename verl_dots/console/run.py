@@ -15,13 +15,14 @@ import psutil
 import yaml
 
 from verl_dots.console.errors import ErrorTally, first_cause
-from verl_dots.console.lines import duration, seconds_left, step_line
+from verl_dots.console.lines import seconds_left, step_line
 from verl_dots.console.progress import Progress
 from verl_dots.console.redirect import Redirect
 from verl_dots.console.rows import NewRows
 from verl_dots.files import parse_json
 from verl_dots.guard import tell
 from verl_dots.secrets import hidden_word
+from verl_dots.texts import duration
 
 LOG_FILE, STOP_FILE = "train.log", "stop"
 POLL_SECONDS = 0.5

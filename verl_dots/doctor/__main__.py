@@ -133,7 +133,7 @@ def asked(options: argparse.Namespace, work: Path) -> Context:
     logging.basicConfig(level=logging.WARNING)
     if model or not cpu or options.recipe:
         return replace(context, gpus=0 if context.cpu else _gpus(context))
-    # The testbed's recipes make their model and data when they start: here they are made of the work folder's.
+    # The recipes of recipes/cpu make their model and data when they start: here they are made of the work folder's.
     made = (
         f"actor_rollout_ref.model.path={context.tiny_model()}",
         f"data.train_files={context.questions()}/train.parquet", f"data.val_files={context.questions()}/val.parquet",

@@ -78,11 +78,11 @@ class Context:
         return str(self.config.actor_rollout_ref.rollout.name)
 
     def tiny_model(self) -> Path:
-        """A copy of the testbed's model, for what must be quick."""
+        """A copy of the tiny model, for what must be quick."""
         return _made(Path(self.work) / "tiny", lambda partial: shutil.copytree(TINY, partial))
 
     def questions(self) -> Path:
-        """Folder with questions of the testbed: train.parquet and val.parquet."""
+        """Folder with questions of arithmetic: train.parquet and val.parquet."""
         sizes = ["--train", str(QUESTIONS), "--val", "64"]
 
         def make(partial: Path) -> None:

@@ -36,7 +36,7 @@ class Run:
 
 
 def tiny_run(context: Context, name: str, recipe: str, *overrides: str, steps: int = STEPS) -> Run:
-    """A run of a recipe of the testbed with the tiny model.
+    """A run of a recipe of recipes/cpu with the tiny model.
 
     Raises:
         CheckFailed: it does not end well.
@@ -54,7 +54,7 @@ def tiny_run(context: Context, name: str, recipe: str, *overrides: str, steps: i
 
 
 def on_device(overrides: list[str], context: Context) -> list[str]:
-    """Overrides of a recipe of the testbed, on GPUs where there are some."""
+    """Overrides of a recipe of recipes/cpu, on GPUs where there are some."""
     if context.cpu:
         return overrides
     rollout = "actor_rollout_ref.rollout"

@@ -30,7 +30,7 @@ def preset(context: Context, name: str) -> list[Row]:
     """Three steps of a preset, at the recipe's temperature where the preset does not set it itself."""
     changes = preset_settings(name).temperature.enable
     heat = context.config.actor_rollout_ref.rollout.temperature
-    # The testbed takes the engine's log-probs for the behaviour's: no forward pass gives the entropy that `all` holds.
+    # These recipes take the engine's log-probs for the behaviour's: no forward pass gives the entropy that `all` holds.
     more = ["dots.temperature.entropy=engine"] if name == "all" else []
     if not changes:  # the trainer's own log-probs are those that the engine's are compared with
         more += [f"{TEMPERATURE}={heat}", "dots.loss.behaviour=recomputed"]

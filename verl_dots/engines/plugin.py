@@ -16,7 +16,7 @@ def _serving_many(name: str, load: Callable[[], type]) -> Callable[[], type]:
     """verl's loader of an engine, whose servers then take many requests in a call."""
 
     def load_serving_many() -> type:
-        from verl_dots.engines.many import serving_many
+        from verl_dots.engines.many_requests import serving_many
         from verl_dots.engines.weight_sockets import OwnSockets
 
         return serving_many(load(), *([OwnSockets] if name == "vllm" else []))

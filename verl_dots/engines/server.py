@@ -12,7 +12,7 @@ from verl.plugin.platform import get_platform
 from verl.workers.rollout.replica import TokenOutput
 
 from verl_dots.engines.carried_weights import Carried, arrived
-from verl_dots.engines.many import ServesMany
+from verl_dots.engines.many_requests import ServesMany
 from verl_dots.rollout.loading import load_engine
 from verl_dots.rollout.request import Request, SamplingParams
 from verl_dots.rollout.service import EngineService

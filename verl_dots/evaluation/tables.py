@@ -7,7 +7,7 @@ from typing import Any
 from verl_dots.evaluation.data_sets import AVERAGE
 from verl_dots.evaluation.estimates import Estimate
 from verl_dots.evaluation.summary import Result
-from verl_dots.reporting.tables import NOTHING, markdown
+from verl_dots.texts import NOTHING, markdown
 
 NOTES = (
     "avg@k: share of right responses, which is pass@1. pass@k: at least one of k is right, estimated without bias from "

@@ -26,9 +26,9 @@ from verl_dots.evidence.page import PAGE_FILE
 from verl_dots.evidence.read import read_evidence
 from verl_dots.evidence.records import RUN_KEY, Evidence
 from verl_dots.files import begins_with, try_outputs
-from verl_dots.reporting.tables import NOTHING, markdown
 from verl_dots.settings import Refusal
 from verl_dots.terminal import errors, output, sentence
+from verl_dots.texts import NOTHING, markdown
 
 Write = Callable[[Evidence, Measured, Path], None]
 # File of --out -> how it is written there.

@@ -10,7 +10,7 @@ from scipy.optimize import isotonic_regression
 
 from verl_dots.evidence.methods import BASELINE
 from verl_dots.evidence.records import ACCURACY_RUN, RUN_KEY, Evidence, EvidenceError
-from verl_dots.reporting import evaluations
+from verl_dots.reporting import validated_steps as evaluations
 from verl_dots.reporting.validation_curves import SMOOTHING_WINDOW, smooth
 
 DEFAULT_SMOOTHING = "trailing"

@@ -29,7 +29,8 @@ from verl_dots.evidence.records import (
     EvidenceError,
     fingerprint,
 )
-from verl_dots.reporting import fairness, runs, selection, summary, trackers
+from verl_dots.reporting import counted_runs as selection
+from verl_dots.reporting import fairness, runs, summary, trackers
 from verl_dots.reporting.rows import TOTALS
 from verl_dots.reporting.run_info import INFO_FILE
 from verl_dots.reporting.runs import CONFIG_FILE, METRICS_FILE, NothingRecordedError, Run

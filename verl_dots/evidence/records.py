@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from verl_dots.number_text import number_text
 from verl_dots.settings import Refusal
+from verl_dots.texts import number_text
 
 RUN_KEY = ("combination", "method", "seed", "kind")
 ACCURACY_RUN, TIMING_RUN = "accuracy", "time"

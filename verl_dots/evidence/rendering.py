@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Sequence
 
 from verl_dots.evidence.cells import AT_MOST, Cell, Column, Figure, Missing, Table, text_of
-from verl_dots.reporting.tables import markdown as padded
+from verl_dots.texts import markdown as padded
 
 NEEDS = r"% needs \usepackage{booktabs} and \usepackage{graphicx}"
 # What LaTeX reads as a command, or has no glyph for in text.

@@ -28,7 +28,7 @@ from verl_dots.evidence.records import (
     fingerprint,
 )
 from verl_dots.files import write_atomically
-from verl_dots.number_text import number_text
+from verl_dots.texts import number_text
 
 STEPS_FILE, RUNS_FILE, NOTES_FILE, EVALUATIONS_FILE = "steps.csv", "runs.csv", "notes.txt", "evaluations.json"
 APART_FILE = "apart.json"

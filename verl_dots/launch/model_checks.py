@@ -36,7 +36,7 @@ def check_places(config: DictConfig) -> None:
     if is_path(path) and not (Path(path).expanduser() / "config.json").is_file():
         raise ConfigError(
             f"{MODEL}: {path!r} is not a model folder (no config.json in it); give a folder or "
-            "a hub id, or make a tiny model with scripts/make_tiny_model.py",
+            "a hub id, or make a tiny model with python -m scripts.make_tiny_model",
             key=MODEL,
             reason="file",
         )
@@ -80,7 +80,7 @@ def require_model(path: str, allowed: str = "a folder or a hub id") -> None:
         raise ConfigError(
             f"{path!r} is neither a folder here nor a model of the hub, or the hub cannot be reached "
             f"({str(error).splitlines()[0]}); give a folder or a hub id, or make a "
-            "tiny model with scripts/make_tiny_model.py",
+            "tiny model with python -m scripts.make_tiny_model",
             reason="file",
         ) from error
 

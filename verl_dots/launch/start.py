@@ -9,7 +9,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from verl_dots.config import DotsConfig
 from verl_dots.console.redirect import HeldBack
-from verl_dots.launch import checks
+from verl_dots.launch import method_checks
 from verl_dots.launch.claim import claim_run
 from verl_dots.launch.combinations import check_by_verl, check_renamed, check_together
 from verl_dots.launch.data_checks import check_data, check_paths
@@ -65,7 +65,7 @@ def _validate(config: DictConfig, data: bool, train: bool) -> DotsConfig:
     check_names(config)
     check_choices(config)
     check_reward(config)
-    checks.check(config, dots)
+    method_checks.check(config, dots)
     if train:
         check_loaded(config)
         check_together(config, dots)

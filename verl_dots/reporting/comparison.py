@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from verl_dots.reporting import metric_means
+from verl_dots.reporting.counted_runs import LeftOut
 from verl_dots.reporting.metric_means import MeanStd
 from verl_dots.reporting.runs import Run
-from verl_dots.reporting.selection import LeftOut
 from verl_dots.reporting.validation_curves import Curve, Reach, Savings
 
 GAIN_SHARES = (0.5, 0.75, 0.9)
@@ -35,7 +35,7 @@ class Milestone:
 class MethodSummary:
     """One method: its runs, smoothed curves, and where it stands against the baseline.
 
-    `curves` holds one smoothed curve a run, at the steps at which all runs were evaluated, `mean` their mean. `reach`
+    `curves` holds one smoothed curve a run, at the steps at which all runs were validated, `mean` their mean. `reach`
     and `savings` are for the baseline's final accuracy and taken from `mean`; `no_saving` says in some words why there
     is none. `milestones` are the same for parts of the baseline's gain: its final accuracy often lies on the flat end
     of the curves, where a small difference moves the crossing far. Costs are means over the runs: steps, seconds,
@@ -74,7 +74,7 @@ class Comparison:
     """All methods, the baseline first.
 
     `target` is the baseline's final accuracy; `is_accuracy` whether it is a fraction right. `window` is how many
-    evaluations the curves are trailing means of; 1 leaves them as measured. `no_saving` says why no method can save
+    validations the curves are trailing means of; 1 leaves them as measured. `no_saving` says why no method can save
     anything against the baseline, `no_milestones` why parts of its gain are not told; None where they can. `left_out`
     are the runs that do not count, `notes` what a reader must know of the rest.
     """
@@ -93,7 +93,7 @@ class Comparison:
     @property
     def smoothing(self) -> str:
         """How the accuracy was smoothed, in words."""
-        return "as measured" if self.window == 1 else f"trailing mean of {self.window} evaluations"
+        return "as measured" if self.window == 1 else f"trailing mean of {self.window} validations"
 
     @property
     def label(self) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from verl_dots.reporting import configs, fairness, figures, obstacles, tables
 from verl_dots.reporting.comparison import Comparison
 from verl_dots.reporting.runs import Run
+from verl_dots.texts import NOTHING, markdown
 
 FIRST_WORDS = "# Training report: "
 ACCURACY_FILE = "accuracy.png"
@@ -76,7 +77,7 @@ def _savings_section(comparison: Comparison) -> list[str]:
     if comparison.no_saving:
         return lines
     lines += [
-        "Where the mean curve first reaches it, interpolated between evaluations; the baseline is measured "
+        "Where the mean curve first reaches it, interpolated between validations; the baseline is measured "
         f"in the same way. {_TIMES_NOTE} Saved train time: train time = 1 - (1 - steps)(1 - s/step). Negative: more "
         "than the baseline. Accuracies in brackets: training had ended before.",
         "",
@@ -112,7 +113,7 @@ def _settings_section(comparison: Comparison) -> list[str]:
     if not found:
         return []
     rows = [[", ".join(keys), *map(configs.shortened, values)] for keys, values in found]
-    table = tables.markdown(["key", *(method.name for method in comparison.methods)], rows)
+    table = markdown(["key", *(method.name for method in comparison.methods)], rows)
     return ["## Settings that differ", "", table, "", "Of the first run of each method.", ""]
 
 
@@ -123,7 +124,7 @@ def _run_section(comparison: Comparison) -> list[str]:
         for run in all_runs
     ]
     header = ["folder", "method", "seed", "started", "finished", "rows up to", "times resumed"]
-    lines = ["## Runs", "", tables.markdown(header, rows), ""]
+    lines = ["## Runs", "", markdown(header, rows), ""]
     versions = sorted({f"{name} {version}" for run in all_runs for name, version in run.versions.items()})
     return lines + ([f"Versions: {', '.join(versions)}", ""] if versions else [])
 
@@ -138,4 +139,4 @@ def _metric_text(comparison: Comparison) -> str:
 
 
 def _text(value: object) -> str:
-    return tables.NOTHING if value is None else str(value)
+    return NOTHING if value is None else str(value)

@@ -43,8 +43,8 @@ def between_methods(groups: Groups) -> list[tuple[tuple[str, ...], tuple[str, ..
     return configs.differences(_settings(first))
 
 
-def evaluated_steps(run: Run) -> list[int]:
-    """Return the steps at which a run was evaluated."""
+def validated_steps(run: Run) -> list[int]:
+    """Return the steps at which a run was validated."""
     return [int(step) for step in validation_curves.validation_curve(run.rows, run.metric_keys).step_E]
 
 
@@ -90,20 +90,20 @@ def _few(names: Sequence[str]) -> str:
 
 
 def _lengths(groups: Groups) -> list[str]:
-    """Name methods of different length or first evaluation, and methods whose runs differ in their evaluations."""
+    """Name methods of different length or first validation, and methods whose runs differ in their validations."""
     found = []
     first = {name: members[0] for name, members in groups.items()}
     steps = {name: run.last_step for name, run in first.items()}
     if len(set(steps.values())) > 1:
         found.append(f"methods differ in steps trained: {_by_value(steps)}.")
-    begins = {name: evaluated_steps(run)[0] for name, run in first.items()}
+    begins = {name: validated_steps(run)[0] for name, run in first.items()}
     if len(set(begins.values())) > 1:
         found.append(
-            f"methods differ in the step of their first evaluation, and so in their gain: {_by_value(begins)}."
+            f"methods differ in the step of their first validation, and so in their gain: {_by_value(begins)}."
         )
     for name, members in groups.items():
-        if len({tuple(evaluated_steps(run)) for run in members}) > 1:
-            found.append(f"the runs of {name} were evaluated at different steps: only those that all share count.")
+        if len({tuple(validated_steps(run)) for run in members}) > 1:
+            found.append(f"the runs of {name} were validated at different steps: only those that all share count.")
     return found
 
 
@@ -136,9 +136,9 @@ def _copies(runs: Sequence[Run]) -> list[str]:
 def _ends(runs: Sequence[Run]) -> list[str]:
     """Name runs whose final accuracy is not of their last step."""
     return [
-        f"{run.path} was last evaluated at step {run.last_evaluation} of its {run.last_step}."
+        f"{run.path} was last validated at step {run.last_validation} of its {run.last_step}."
         for run in runs
-        if run.last_evaluation < run.last_step
+        if run.last_validation < run.last_step
     ]
 
 

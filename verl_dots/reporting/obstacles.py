@@ -1,7 +1,7 @@
 """Why a saving cannot be told: a number is shown only where both curves really climb through the target.
 
-Nothing is extrapolated. A baseline that was evaluated once, or ends no higher than it began, has no cost of reaching
-its final accuracy; a method that is above the target from its first evaluation got there at an unknown cost.
+Nothing is extrapolated. A baseline that was validated once, or ends no higher than it began, has no cost of reaching
+its final accuracy; a method that is above the target from its first validation got there at an unknown cost.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ def of_baseline(name: str, mean: Curve, window: int, is_accuracy: bool) -> str |
     """Return why nothing can be saved against the baseline `name`; None if something can."""
     count = len(mean.accuracy_E)
     if count == 1:
-        return f"{name} was evaluated only once, at step {mean.step_E[0]:.0f}"
+        return f"{name} was validated only once, at step {mean.step_E[0]:.0f}"
     if count < window:
-        return f"{name} has {count} evaluations, fewer than the {window} that are averaged"
+        return f"{name} has {count} validations, fewer than the {window} that are averaged"
     first, final = float(mean.accuracy_E[0]), float(mean.accuracy_E[-1])
     if final <= first:
         texts = value_text(final, is_accuracy), value_text(first, is_accuracy)
@@ -33,19 +33,19 @@ def of_method(mean: Curve, target: float, window: int, steps_of_baseline: float)
     """Return why a method's cost of reaching `target` cannot be told, in some words for a table; None if it can."""
     count = len(mean.accuracy_E)
     if mean.accuracy_E[0] >= target:
-        return f"above at its first evaluation (step {mean.step_E[0]:.0f})"
+        return f"above at its first validation (step {mean.step_E[0]:.0f})"
     if count == 1:
-        return "evaluated once"
+        return "validated once"
     if validation_curves.first_reach(mean, target) is None:
         return "never" if mean.step_E[-1] >= steps_of_baseline else f"not in {mean.step_E[-1]:.0f} steps"
-    return f"fewer evaluations ({count}) than are averaged" if count < window else None
+    return f"fewer validations ({count}) than are averaged" if count < window else None
 
 
 def of_milestones(name: str, mean: Curve) -> str | None:
     """Return why parts of the way of the baseline `name` cannot be told apart; None if they can."""
     count = len(mean.accuracy_E)
     if count < LEAST_FOR_MILESTONES:
-        return f"{name} was evaluated only {count} times"
+        return f"{name} was validated only {count} times"
     return None
 
 
@@ -71,10 +71,10 @@ def remarks(base: MethodSummary, others: Sequence[MethodSummary], is_accuracy: b
 
 
 def short_smoothing(curves: Mapping[str, Sequence[Curve]], window: int) -> list[str]:
-    """Return a note where methods have fewer evaluations than are averaged."""
+    """Return a note where methods have fewer validations than are averaged."""
     counts = {method: min(len(curve.accuracy_E) for curve in members) for method, members in curves.items()}
     short = ", ".join(f"{method} {count}" for method, count in counts.items() if count < window)
-    return [f"fewer evaluations than the {window} that are averaged: {short}."] if short else []
+    return [f"fewer validations than the {window} that are averaged: {short}."] if short else []
 
 
 def value_text(value: float, is_accuracy: bool) -> str:

@@ -78,7 +78,7 @@ class Run:
         return int(self.rows["step"].iloc[-1])
 
     @property
-    def last_evaluation(self) -> int:
+    def last_validation(self) -> int:
         """The last step at which all of `metric_keys` have a value."""
         return int(self.rows.dropna(subset=list(self.metric_keys))["step"].iloc[-1])
 

@@ -9,10 +9,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from verl_dots.reporting import evaluations, fairness, metric_means, obstacles, validation_curves
+from verl_dots.reporting import fairness, metric_means, obstacles, validated_steps, validation_curves
 from verl_dots.reporting.comparison import GAIN_SHARES, OUTCOMES, Comparison, MethodSummary, Milestone
+from verl_dots.reporting.counted_runs import FLAG, LeftOut
 from verl_dots.reporting.runs import Run, RunError
-from verl_dots.reporting.selection import FLAG, LeftOut
 from verl_dots.reporting.validation_curves import Curve
 
 DEFAULT_BASELINE = "grpo"
@@ -29,10 +29,10 @@ def compare(
 
     Args:
         baseline: the method to compare with; None takes `grpo` or the first.
-        window: the number of evaluations to smooth over; None smooths only where all runs have enough of them, at the
+        window: the number of validations to smooth over; None smooths only where all runs have enough of them, at the
             same steps.
         left_out: the runs that do not count.
-        notes: what is known of the runs already, see `selection.Selection`.
+        notes: what is known of the runs already, see `counted_runs.Selection`.
 
     Raises:
         RunError: an unknown baseline, no window, or runs that were validated on different data.
@@ -41,7 +41,7 @@ def compare(
     groups = {name: groups[name], **groups}
     runs = [run for members in groups.values() for run in members]
     metric_keys = common_metric_keys(runs)
-    raw, uneven = evaluations.shared({method: _curves(method, members) for method, members in groups.items()})
+    raw, uneven = validated_steps.shared({method: _curves(method, members) for method, members in groups.items()})
     window = _window(window, raw)
     curves = {method: [validation_curves.smooth_curve(curve, window) for curve in raw[method]] for method in groups}
     means = {method: validation_curves.mean_curve(curves[method]) for method in groups}
@@ -156,13 +156,13 @@ def _milestone(share: float, mean: Curve, baseline: _Baseline) -> Milestone:
         return Milestone(share, None, None, obstacle)
     reach = validation_curves.first_reach(mean, target)
     saved = validation_curves.savings(reach, validation_curves.first_reach(baseline.mean, target))
-    if not evaluations.same_steps(mean, baseline.mean):  # one of the two spent more of its wall time on validation
+    if not validated_steps.same_steps(mean, baseline.mean):  # one of the two spent more of its wall time on validation
         saved = replace(saved, wall=math.nan)
     return Milestone(share, reach, saved, None)
 
 
 def _curves(name: str, runs: Sequence[Run]) -> list[Curve]:
-    """The runs' curves at the steps at which all of them were evaluated."""
+    """The runs' curves at the steps at which all of them were validated."""
     try:
         return validation_curves.align([validation_curves.validation_curve(run.rows, run.metric_keys) for run in runs])
     except ValueError as error:
@@ -170,15 +170,15 @@ def _curves(name: str, runs: Sequence[Run]) -> list[Curve]:
 
 
 def _window(requested: int | None, curves: Mapping[str, Sequence[Curve]]) -> int:
-    """How many evaluations to average; by itself none where methods were evaluated at different steps."""
+    """How many validations to average; by itself none where methods were validated at different steps."""
     if requested is None:
         first, *others = (members[0] for members in curves.values())
-        even = all(evaluations.same_steps(first, other) for other in others)
+        even = all(validated_steps.same_steps(first, other) for other in others)
         fewest = min(len(curve.accuracy_E) for members in curves.values() for curve in members)
         return validation_curves.default_window(fewest) if even else 1
     if requested < 1:
         raise RunError(
-            f"--smoothing is {requested}; it must be at least 1 evaluation.", key="--smoothing", reason="range"
+            f"--smoothing is {requested}; it must be at least 1 validation.", key="--smoothing", reason="range"
         )
     return requested
 

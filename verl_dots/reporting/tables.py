@@ -1,19 +1,17 @@
 """Markdown tables of a comparison. Pure: in comes a `Comparison`, out comes text.
 
-Columns are padded, so that a table also reads well in a terminal. A quantity that was not
-recorded or is undefined is shown as a dash.
+A quantity that was not recorded or is undefined is shown as a dash.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 from verl_dots.reporting import validation_curves
 from verl_dots.reporting.comparison import OUTCOMES, TIME_SHARES, Comparison, MethodSummary, Milestone
 from verl_dots.reporting.metric_means import MeanStd
+from verl_dots.texts import NOTHING, duration, markdown
 
-NOTHING = "–"
 # Units of a count, and digits behind the point.
 UNITS = ((1.0, 0, ""), (1e3, 1, " k"), (1e6, 2, " M"), (1e9, 2, " G"))
 # The two times of a run, told apart wherever one of them is a column.
@@ -54,7 +52,11 @@ def overview_table(comparison: Comparison) -> str:
         accuracies = [accuracy(value, comparison.is_accuracy) for value in (method.first, method.final)]
         rows.append(
             [method.name, runs_text(method), *accuracies, accuracy(method.gain, comparison.is_accuracy, sign=True)]
-            + [_number(method.steps, ".10g"), duration(method.wall_seconds), _number(method.seconds_per_step, ".2f")]
+            + [
+                _number(method.steps, ".10g"),
+                _time(method.wall_seconds),
+                _number(method.seconds_per_step, ".2f"),
+            ]
             + [count(method.tokens)]
             + [_number(100 * method.effective_groups, ".1f")] * recorded
         )
@@ -96,13 +98,13 @@ def milestones_table(comparison: Comparison) -> str:
 def equal_time_table(comparison: Comparison) -> str:
     """One row a method: accuracy after shares of the baseline's training time; in brackets where training had ended.
 
-    Returns an empty string if there is nothing to compare, or the baseline was evaluated only once.
+    Returns an empty string if there is nothing to compare, or the baseline was validated only once.
     """
     baseline = comparison.methods[0]
     whole = float(baseline.mean.train_seconds_E[-1])
     if len(comparison.methods) < 2 or math.isnan(whole) or len(baseline.mean.step_E) < 2:
         return ""
-    header = [f"accuracy after a share of {baseline.name}'s train time ({duration(whole)})"]
+    header = [f"accuracy after a share of {baseline.name}'s train time ({_time(whole)})"]
     header += [f"{100 * share:.0f} %" for share in TIME_SHARES]
     rows = [
         [method.name, *(_after(method, share * whole, comparison.is_accuracy) for share in TIME_SHARES)]
@@ -133,18 +135,6 @@ def phases_table(comparison: Comparison) -> str:
     return markdown(["phase", *(method.name for method in comparison.methods)], rows)
 
 
-def markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Return a padded markdown table, first column left-aligned, the others right-aligned."""
-    escaped = [[cell.replace("|", r"\|") for cell in row] for row in (header, *rows)]
-    widths = [max(3, *(len(row[column]) for row in escaped)) for column in range(len(header))]
-    rule = [":" + "-" * (widths[0] - 1), *("-" * (width - 1) + ":" for width in widths[1:])]
-    lines = [
-        [row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True))]
-        for row in escaped
-    ]
-    return "\n".join("| " + " | ".join(cells) + " |" for cells in (lines[0], rule, *lines[1:]))
-
-
 def accuracy(value: MeanStd, is_accuracy: bool, sign: bool = False) -> str:
     """Format 0.345 ± 0.0123 as "34.5 ± 1.2" if it is an accuracy, else as "0.345 ± 0.012"."""
     if math.isnan(value.mean):
@@ -152,19 +142,6 @@ def accuracy(value: MeanStd, is_accuracy: bool, sign: bool = False) -> str:
     scale, digits = (100.0, 1) if is_accuracy else (1.0, 3)
     text = f"{value.mean * scale:{'+' if sign else ''}.{digits}f}"
     return text if math.isnan(value.std) else f"{text} ± {value.std * scale:.{digits}f}"
-
-
-def duration(seconds: float) -> str:
-    """Format seconds as "42.0 s", "12 min 05 s" or "3 h 07 min"."""
-    if math.isnan(seconds):
-        return NOTHING
-    if round(seconds, 1) < 60:
-        return f"{seconds:.1f} s"
-    if round(seconds) < 3600:
-        minutes, rest = divmod(round(seconds), 60)
-        return f"{minutes} min {rest:02d} s"
-    hours, minutes = divmod(round(seconds / 60), 60)
-    return f"{hours} h {minutes:02d} min"
 
 
 def count(value: float) -> str:
@@ -186,7 +163,11 @@ def _savings_row(method: MethodSummary, baseline: str) -> list[str]:
     if method.reach is None:
         return [*row, method.no_saving or NOTHING, *[NOTHING] * 8]
     reach, saved = method.reach, method.savings
-    row += [_number(reach.steps, ".1f"), duration(reach.train_seconds), duration(reach.wall_seconds)]
+    row += [
+        _number(reach.steps, ".1f"),
+        _time(reach.train_seconds),
+        _time(reach.wall_seconds),
+    ]
     row.append(count(reach.tokens))
     if method.name == baseline or saved is None:
         return row + [NOTHING] * 5
@@ -199,7 +180,7 @@ def _after(method: MethodSummary, train_seconds: float, is_accuracy: bool) -> st
     text = accuracy(MeanStd(value, math.nan, 1), is_accuracy)
     if not ended:
         return text
-    return f"({text})" if method.mean.step_E[-1] >= method.steps else NOTHING  # else it trained on, not evaluated
+    return f"({text})" if method.mean.step_E[-1] >= method.steps else NOTHING  # else it trained on, not validated
 
 
 def _milestone_cell(milestone: Milestone) -> str:
@@ -216,3 +197,7 @@ def _percent(share: float) -> str:
 
 def _number(value: float, spec: str) -> str:
     return NOTHING if math.isnan(value) else format(value, spec)
+
+
+def _time(seconds: float) -> str:
+    return duration(seconds, measured=True)

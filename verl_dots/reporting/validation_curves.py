@@ -1,6 +1,6 @@
 """Validation curves of runs: smoothing, the first reach of an accuracy, what is saved on the way. Pure functions.
 
-Axis suffix: `_E` evaluations (rows with validation) of a run. Accuracies are as logged, normally
+Axis suffix: `_E` validations (rows with validation) of a run. Accuracies are as logged, normally
 fractions in [0, 1]. Shares saved are fractions too: 0.25 means a quarter less.
 """
 
@@ -14,8 +14,8 @@ import numpy as np
 import pandas as pd
 
 SMOOTHING_WINDOW = 3
-# With fewer evaluations a trailing mean would mostly show how late it is.
-LEAST_EVALUATIONS_TO_SMOOTH = 9
+# With fewer validations a trailing mean would mostly show how late it is.
+LEAST_VALIDATIONS_TO_SMOOTH = 9
 
 
 @dataclass(frozen=True)
@@ -36,20 +36,20 @@ class Curve:
 
 @dataclass(frozen=True)
 class Crossing:
-    """A place between two evaluations, of numbers `before` and `after`: after `share` of the way."""
+    """A place between two validations, of numbers `before` and `after`: after `share` of the way."""
 
     before: int
     after: int
     share: float
 
     def of(self, cost_E: np.ndarray) -> float:
-        """What a cost, given at all evaluations, is there."""
+        """What a cost, given at all validations, is there."""
         return float(cost_E[self.before] + self.share * (cost_E[self.after] - cost_E[self.before]))
 
 
 @dataclass(frozen=True)
 class Reach:
-    """Where a curve first reaches an accuracy, interpolated between evaluations."""
+    """Where a curve first reaches an accuracy, interpolated between validations."""
 
     steps: float
     wall_seconds: float
@@ -95,17 +95,17 @@ def smooth(values_E: np.ndarray, window: int = SMOOTHING_WINDOW) -> np.ndarray:
     """Return the trailing moving average: the mean of each value and the `window - 1` before it.
 
     Fewer are averaged where fewer exist, so the first value stays as it is and the last is
-    the mean of the last `window`. Trailing, so that no point uses an evaluation after it.
+    the mean of the last `window`. Trailing, so that no point uses a validation after it.
     """
     if window < 1:
-        raise ValueError(f"window is {window}; it must be at least 1 evaluation.")
+        raise ValueError(f"window is {window}; it must be at least 1 validation.")
     values_E = np.asarray(values_E, dtype=float)
     return np.array([values_E[max(0, end - window) : end].mean() for end in range(1, len(values_E) + 1)])
 
 
-def default_window(evaluations: int) -> int:
-    """Return how many evaluations to smooth over: 3, or 1 (none) where a run has fewer than 9."""
-    return SMOOTHING_WINDOW if evaluations >= LEAST_EVALUATIONS_TO_SMOOTH else 1
+def default_window(validations: int) -> int:
+    """Return how many validations to smooth over: 3, or 1 (none) where a run has fewer than 9."""
+    return SMOOTHING_WINDOW if validations >= LEAST_VALIDATIONS_TO_SMOOTH else 1
 
 
 def smooth_curve(curve: Curve, window: int = SMOOTHING_WINDOW) -> Curve:
@@ -116,19 +116,19 @@ def smooth_curve(curve: Curve, window: int = SMOOTHING_WINDOW) -> Curve:
 
 
 def align(curves: Sequence[Curve]) -> list[Curve]:
-    """Return the curves cut to the steps at which all of them were evaluated.
+    """Return the curves cut to the steps at which all of them were validated.
 
     Raises:
         ValueError: there is no such step.
     """
     common = sorted(set.intersection(*(set(curve.step_E.tolist()) for curve in curves)))
     if not common:
-        raise ValueError("the runs share no evaluation step; were they run with different trainer.test_freq?")
+        raise ValueError("the runs share no validation step; were they run with different trainer.test_freq?")
     return [at_steps(curve, common) for curve in curves]
 
 
 def at_steps(curve: Curve, steps: Iterable[float]) -> Curve:
-    """Return `curve` at some of the steps at which it was evaluated."""
+    """Return `curve` at some of the steps at which it was validated."""
     at = np.searchsorted(curve.step_E, sorted(steps))
     arrays = (curve.step_E, curve.wall_seconds_E, curve.train_seconds_E, curve.tokens_E, curve.accuracy_E)
     return Curve(*(values[at] for values in arrays))
@@ -149,8 +149,8 @@ def mean_curve(curves: Sequence[Curve]) -> Curve:
 def crossing(accuracy_E: np.ndarray, target: float, kept: bool = False, tolerance: float = 0.0) -> Crossing | None:
     """Return where accuracies come to a target; None if they never do.
 
-    It is the first evaluation of at least `target`. With `kept` it is the first such evaluation after which no later
-    one is below `target - tolerance`. The evaluation before it is below the target in both cases, so between the two
+    It is the first validation of at least `target`. With `kept` it is the first such validation after which no later
+    one is below `target - tolerance`. The validation before it is below the target in both cases, so between the two
     accuracy and costs are taken as linear.
 
     Args:
@@ -182,9 +182,9 @@ def first_reach(curve: Curve, target: float) -> Reach | None:
 
 
 def accuracy_at(curve: Curve, train_seconds: float) -> tuple[float, bool]:
-    """Return the accuracy after some training time, and whether the last evaluation was before; nan if unknown.
+    """Return the accuracy after some training time, and whether the last validation was before; nan if unknown.
 
-    Linear between evaluations; after the last one its accuracy stands, before the first one nothing is known.
+    Linear between validations; after the last one its accuracy stands, before the first one nothing is known.
     """
     if np.isnan(curve.train_seconds_E).any() or train_seconds < curve.train_seconds_E[0]:
         return math.nan, False
@@ -196,7 +196,7 @@ def savings(method: Reach | None, baseline: Reach | None) -> Savings | None:
     """Return what `method` saves on the way to the same accuracy; None if either never gets there.
 
     Steps, training seconds per step and training seconds in total (validation excluded: how
-    often to evaluate is the experimenter's choice), wall time, and generated tokens.
+    often to validate is the experimenter's choice), wall time, and generated tokens.
     """
     if method is None or baseline is None:
         return None

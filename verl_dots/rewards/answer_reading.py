@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
-from verl_dots.rewards import number_text
+from verl_dots.rewards import number_reading as numbers
 from verl_dots.rewards.answers import Answer, Based, Collection, Either, Named, Ratio, Relation, Value
 from verl_dots.rewards.bracket_text import CLOSING, OPENING, depth, first_end, split, split_at, unwrapped
 from verl_dots.rewards.expression_tree import number
@@ -19,7 +19,7 @@ from verl_dots.rewards.latex_text import clean, strip_end
 from verl_dots.rewards.list_text import both_signs, conjunction, round_ends
 from verl_dots.rewards.relation_text import bare_name, is_name, joined, split_signs
 from verl_dots.rewards.units import currency, split_scale, split_unit
-from verl_dots.rewards.word_text import has_words, is_prose, split_choice, without_option, words
+from verl_dots.rewards.word_text import has_clauses, has_words, split_choice, without_option, words
 
 _AND = re.compile(
     r"\s*,?\s*(?:\\text\{\s*,?\s*(?:and|or|AND|OR|And|Or|&)\s*,?\s*\}|(?<![A-Za-z\\])(?:and|or|AND|OR)(?![A-Za-z]))\s*|\s*;\s*|,\s+|\s*\\text\{,\s*\}\s*|\s*\\lor\s*|\s*\\vee\s*"
@@ -68,15 +68,15 @@ def _read(text: str) -> Answer:
     text = strip_end(unwrapped(text))
     text = re.sub(r"(?<=\d),\s+(?=0\d\d(?!\d))", ",", text)  # 36, 000
     text = re.sub(r"(?<=[)\]])\s*U\s*(?=[(\[])", r" \\cup ", text)
-    if (number := number_text.read_number(text)) is not None:
+    if (number := numbers.read_number(text)) is not None:
         if "," in text and not re.search(r",0", text):
             return Either((number, _collection("list", split(text, _COMMA))))
         return number
     members, separators = split_at(text, _AND)
-    if len(members) > 1 and not is_prose(text):
+    if len(members) > 1 and not has_clauses(text):
         return _collection("list", members, conjunction([mark[0] for mark in separators]))
     members = split(text, _COMMA)
-    if len(members) > 1 and not number_text.is_grouped(_bare(text)):
+    if len(members) > 1 and not numbers.is_grouped(_bare(text)):
         return _collection("list", members)
     return _read_member(text)
 
@@ -195,8 +195,8 @@ def _read_set(inner: str) -> Answer:
 
 
 def _read_single(text: str) -> Answer:
-    text = number_text.expand_repeating(re.sub(r"\\ldots\s*$", "", text).strip())
-    for reader in (number_text.read_number, number_text.read_count, number_text.read_based, _read_time_or_ratio):
+    text = numbers.expand_repeating(re.sub(r"\\ldots\s*$", "", text).strip())
+    for reader in (numbers.read_number, numbers.read_count, numbers.read_based, _read_time_or_ratio):
         if (answer := reader(text)) is not None:
             return answer
     core, unit = split_unit(text)
@@ -221,9 +221,9 @@ def _with_unit(value: Value, unit: str) -> Answer:
 
 
 def _read_time_or_ratio(text: str) -> Answer | None:
-    if (hour := number_text.read_hour(text)) is not None:
+    if (hour := numbers.read_hour(text)) is not None:
         return Either((hour, Value(number(hour.hour))))
-    clock = number_text.read_clock(text)
+    clock = numbers.read_clock(text)
     parts = split(re.sub(r"^(\d+)\s*(?:\\text\{\s*to\s*\}|\bto\b)\s*(\d+)$", r"\1:\2", text), _COLON)
     ratio = None
     if len(parts) > 1 and all(parts) and not (clock and (clock.half or re.search(r":\s*0\d", text))):
@@ -235,7 +235,7 @@ def _read_time_or_ratio(text: str) -> Answer | None:
 
 
 def _expression(text: str) -> Answer:
-    compact = number_text.join_spaced(text)
+    compact = numbers.join_spaced(text)
     compact = re.sub(r"(?<![\d,])(\d{1,3}(?:,\d{3})+)(?![\d,])", lambda match: match[0].replace(",", ""), compact)
     if has_words(compact):
         return words(text)

@@ -1,4 +1,4 @@
-"""Exact match on a marked final answer, the reward of the arithmetic testbed."""
+"""Exact match on a marked final answer, the reward of arithmetic and the ladder."""
 
 from verl_dots.rewards import problems
 

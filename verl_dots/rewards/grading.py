@@ -1,17 +1,5 @@
 """Compare the final answer of a response with the ground truth.
 
-    final_answer.py           the text of the answer in a response (`plain_formula` where it has no delimiters)
-    latex_text.py             one way to write what LaTeX writes in many (`latex_tables`)
-    number_text.py            numbers: separators, powers of ten, bases, clocks
-    units.py, unit_sizes.py   units behind numbers, and what they are worth in one another
-    word_text.py              words, told apart from variables
-    answer_reading.py         text to lists, relations, values: `answers` (`bracket_text`, `list_text`)
-    expressions.py            a value's text to a tree (`expression_tree`)
-    expression_values.py      what a tree is worth (`expression_operations`)
-    comparing.py              equality and its `tolerance` (`angles` in degrees and radians)
-    comparing_collections.py  equality of lists and sets (`intervals` and `pieces` for sets of numbers)
-    by_math_verify.py         equality of sums, integrals and the like
-
 Both sides are read by the same rules. The functions here have no time limit of their own: `mathematics` calls `grade`
 in a worker process that it can kill.
 """

@@ -2,7 +2,7 @@ r"""One way to write what LaTeX and plain text write in many: the text of an ans
 
 `clean` is applied to ground truths and responses alike. Delimiters, spacing, sizes and fonts are dropped, symbols
 become commands, `\frac12` becomes `\frac{1}{2}`, `2**3` becomes `2^{3}`, `np.sqrt(2)` becomes `\sqrt{2}`. Words stay in
-`\text{...}`, where they are told apart from variables. Numbers are read in `number_text`.
+`\text{...}`, where they are told apart from variables. Numbers are read in `number_reading`.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from __future__ import annotations
 import re
 import unicodedata
 
-from verl_dots.rewards.latex_tables import SYMBOLS, SYNONYMS
-from verl_dots.rewards.number_text import join_groups
+from verl_dots.rewards.latex_symbols import SYMBOLS, SYNONYMS
+from verl_dots.rewards.number_reading import join_groups
 
 # A backslash that became a control character on the way ("\frac" read as an escape).
 _ESCAPED = (

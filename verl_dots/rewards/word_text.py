@@ -39,7 +39,7 @@ def words(text: str) -> Words:
     return Words(re.sub(r"[\s{}\\.,;:!?\"'`*~]|(?<=\d)\.0+(?!\d)", "", plain).replace("(", "").replace(")", ""))
 
 
-def is_prose(text: str) -> bool:
-    """Whether commas and "and" in a text part clauses, not values."""
+def has_clauses(text: str) -> bool:
+    """Whether a text has so many words, over twelve, that its commas and "and" part clauses, not values."""
     plain = re.sub(r"\\[A-Za-z]+", " ", text)
     return len(re.findall(r"[A-Za-z]{2,}", plain)) > _MOST_WORDS

@@ -19,10 +19,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.special import expit
 
 from verl_dots.difficulty.agreement import pearson
 from verl_dots.settings import ConfigError, require
-from verl_dots.simulation.response import Policy, effective_share, logistic
+from verl_dots.simulation.response import Policy, effective_share
 
 SAMPLE = 4096
 REACH, STEP = 24.0, 0.01  # of the tables, logits
@@ -77,8 +78,8 @@ class Predictor:
         self._argument_P = np.empty_like(self._seen_P)
         grid = np.arange(-REACH, REACH, STEP)
         self._grid, spread = grid, self._spread(self.told)
-        self._difficulty = smoothed(logistic, grid, spread)
-        self._effective = smoothed(lambda y: effective_share(logistic(y), rollouts), grid, spread)
+        self._difficulty = smoothed(expit, grid, spread)
+        self._effective = smoothed(lambda y: effective_share(expit(y), rollouts), grid, spread)
 
     def renew(self, references: float) -> None:
         """Predict anew, by so many references; a question counts by its weight in what is remembered."""
@@ -125,13 +126,13 @@ class Predictor:
     def _of(self, told: float, pairs: tuple[np.ndarray, ...], rollouts: int) -> tuple[float, float]:
         """(rho with quality.rho_references references, deviation of e in logits with one) on the sample."""
         difficulty_P, unknown_P, error_P = pairs
-        seen_P, spread, true_P = self._seen(told, difficulty_P, unknown_P), self._spread(told), logistic(difficulty_P)
-        predicted_P = smoothed(logistic, seen_P, spread)
+        seen_P, spread, true_P = self._seen(told, difficulty_P, unknown_P), self._spread(told), expit(difficulty_P)
+        predicted_P = smoothed(expit, seen_P, spread)
         variance = np.mean((true_P - predicted_P) ** 2) + np.mean(true_P * (1 - true_P)) / rollouts
-        slope = np.mean(smoothed(lambda y: logistic(y) * (1 - logistic(y)), seen_P, spread))
+        slope = np.mean(smoothed(lambda y: expit(y) * (1 - expit(y)), seen_P, spread))
         noise = float(np.sqrt(self.quality.features * variance) / max(slope, 1e-6))
         error_P = noise / np.sqrt(self.quality.rho_references) * error_P
-        return pearson(smoothed(logistic, seen_P + error_P, spread), true_P), noise
+        return pearson(smoothed(expit, seen_P + error_P, spread), true_P), noise
 
     def _search(self, pairs: tuple[np.ndarray, ...], rollouts: int) -> float:
         """x by bisection."""

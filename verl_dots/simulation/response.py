@@ -12,16 +12,12 @@ The mean of r (1 - r) is p (1 - p) (1 - 1/G), to which E|g|^2 is proportional (a
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.special import expit
 
 from verl_dots.settings import require
 
 BAND = 0.5  # logits
 MOST = 12.0  # logits: beyond it a success rate is 0 or 1 for any number of rollouts that one pays for
-
-
-def logistic(x: np.ndarray) -> np.ndarray:
-    """1 / (1 + exp(-x)), elementwise, in the precision of x."""
-    return 1 / (1 + np.exp(-x))
 
 
 def effective_share(success_P: np.ndarray, rollouts: int) -> np.ndarray:
@@ -106,7 +102,7 @@ class Policy:
     def success(self, questions_N: np.ndarray, temperature: float = 1.0) -> np.ndarray:
         """[N] success rates of questions at a temperature."""
         difficulty_N = self.difficulty_P[questions_N]
-        return logistic((self.ability(difficulty_N) - difficulty_N).astype(np.float64) / temperature)
+        return expit((self.ability(difficulty_N) - difficulty_N).astype(np.float64) / temperature)
 
     def roll_out(self, questions_N: np.ndarray, rollouts_N: np.ndarray, temperature: float) -> np.ndarray:
         """[N] successes in some rollouts of each question."""

@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.special import expit
 
 from verl_dots.simulation.prediction import smoothed
-from verl_dots.simulation.response import logistic
 
 
 @dataclass(frozen=True)
@@ -21,4 +21,4 @@ class Validation:
 
     def accuracy(self, ability: float) -> float:
         """Mean success rate at an ability."""
-        return float(smoothed(logistic, np.array([ability - self.mean]), self.deviation)[0])
+        return float(smoothed(expit, np.array([ability - self.mean]), self.deviation)[0])

@@ -3,7 +3,7 @@
 import shutil
 
 from tests.refusals import refused
-from verl_dots.reporting.selection import select
+from verl_dots.reporting.counted_runs import select
 
 CURVE = {0: 0.1, 2: 0.2, 4: 0.3}
 
@@ -48,7 +48,7 @@ def test_a_run_that_is_shorter_at_either_end_than_another_of_its_method_is_left_
     assert kept(found) == {"grpo": ["grpo-0", "grpo-4"], "dots": ["dots-0"]}
     assert reasons(found) == {
         "grpo-1": "it ends at step 3, another run of grpo at step 4",
-        "grpo-2": "it was last evaluated at step 2, another run of grpo at 4",
+        "grpo-2": "it was last validated at step 2, another run of grpo at 4",
         "grpo-3": "its rows begin at step 3, those of another run of grpo at step 1",
     }
 
@@ -63,7 +63,7 @@ def test_when_asked_for_the_runs_of_a_method_are_cut_to_the_steps_that_all_have(
     assert found.left_out == ()
     assert found.notes == (
         f"{short} (grpo) counts all the same: not finished (step 3).",
-        "grpo counts up to step 2 only, the last at which all of its 2 runs were evaluated.",
+        "grpo counts up to step 2 only, the last at which all of its 2 runs were validated.",
     )
 
 
@@ -110,7 +110,7 @@ def test_runs_without_a_seed_are_copies_only_if_all_rows_are_equal(write_run):
     assert kept(select(folders)) == {"grpo": ["one", "three"]}
 
 
-def test_runs_without_a_common_evaluation_cannot_be_cut(write_run):
+def test_runs_without_a_common_validation_cannot_be_cut(write_run):
     folders = [write_run("grpo", 0, {0: 0.1, 4: 0.2}), write_run("grpo", 1, {1: 0.1, 3: 0.2}, finished=False)]
     with refused("grpo", "size", "grpo-0: step 4; "):
         select(folders, include_unfinished=True)

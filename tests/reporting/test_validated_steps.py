@@ -1,7 +1,7 @@
-"""Steps of evaluation, and those at which methods are compared."""
+"""Steps of validation, and those at which methods are compared."""
 
 from tests.reporting.conftest import curve
-from verl_dots.reporting.evaluations import common_steps, same_steps, shared
+from verl_dots.reporting.validated_steps import common_steps, same_steps, shared
 
 
 def at(steps):
@@ -13,19 +13,19 @@ def compared(**steps):
     return {name: members[0].step_E.tolist() for name, members in curves.items()}, notes
 
 
-def test_the_last_step_is_always_evaluated():
+def test_the_last_step_is_always_validated():
     assert same_steps(at([0, 2, 4, 6]), at([0, 2, 3]))
     assert same_steps(at([0, 2, 4, 6]), at([0, 2, 4, 6, 8]))
     assert not same_steps(at([0, 2, 4, 6]), at([0, 4, 6]))
     assert not same_steps(at([0, 2, 4]), at([2, 4]))
 
 
-def test_an_evaluation_that_one_lacks_is_left_out_of_all():
+def test_a_validation_that_one_lacks_is_left_out_of_all():
     # dots lacks step 4; grpo ends at step 13, after which dots has steps of its own
     found, notes = compared(grpo=[0, 2, 4, 6, 8, 10, 12, 13], dots=[0, 2, 6, 8, 10, 12, 14])
     assert found == {"grpo": [0, 2, 6, 8, 10, 12, 13], "dots": [0, 2, 6, 8, 10, 12, 14]}
     words = "(grpo 8, dots 7 of them): only what all share is compared."
-    assert notes == [f"methods differ in the steps of their evaluations {words}"]
+    assert notes == [f"methods differ in the steps of their validations {words}"]
 
 
 def test_really_different_steps_are_kept_and_named():
@@ -33,7 +33,7 @@ def test_really_different_steps_are_kept_and_named():
     found, notes = compared(**steps)
     assert found == steps
     assert notes == [
-        "methods differ in the steps of their evaluations (grpo 3, dots 5 of them): what lies between is interpolated, "
+        "methods differ in the steps of their validations (grpo 3, dots 5 of them): what lies between is interpolated, "
         "and wall times include different numbers of validations."
     ]
 

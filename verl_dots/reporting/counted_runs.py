@@ -111,7 +111,7 @@ def _without_repetitions(runs: list[Run]) -> tuple[list[Run], list[LeftOut]]:
 
 
 def _tells_the_same(run: Run, other: Run) -> bool:
-    """Whether all evaluations of `run` are in `other`; without a seed, whether the whole tables are equal."""
+    """Whether all validations of `run` are in `other`; without a seed, whether the whole tables are equal."""
     if run.seed is None:
         return run.rows.equals(other.rows)
     if run.metric_keys != other.metric_keys:
@@ -122,18 +122,18 @@ def _tells_the_same(run: Run, other: Run) -> bool:
 
 
 def _without_shorter(runs: list[Run]) -> tuple[list[Run], list[LeftOut]]:
-    """Drop runs that end before, begin after, or were last evaluated before another of their method."""
+    """Drop runs that end before, begin after, or were last validated before another of their method."""
     longest = max(run.last_step for run in runs)
     begin = max(1, min(run.first_step for run in runs))  # a run may lack the validation before its first step
-    evaluated = max(run.last_evaluation for run in runs)
+    validated = max(run.last_validation for run in runs)
     kept, left_out = [], []
     for run in runs:
         if run.last_step < longest:
             reason = f"it ends at step {run.last_step}, another run of {run.name} at step {longest}"
         elif run.first_step > begin:
             reason = f"its rows begin at step {run.first_step}, those of another run of {run.name} at step {begin}"
-        elif run.last_evaluation < evaluated:
-            reason = f"it was last evaluated at step {run.last_evaluation}, another run of {run.name} at {evaluated}"
+        elif run.last_validation < validated:
+            reason = f"it was last validated at step {run.last_validation}, another run of {run.name} at {validated}"
         else:
             kept.append(run)
             continue
@@ -142,17 +142,17 @@ def _without_shorter(runs: list[Run]) -> tuple[list[Run], list[LeftOut]]:
 
 
 def _cut_to_common(name: str, runs: list[Run]) -> tuple[list[Run], list[str]]:
-    """Cut runs of different length to the last step at which all of them were evaluated."""
-    if len({(run.last_step, run.last_evaluation) for run in runs}) < 2:
+    """Cut runs of different length to the last step at which all of them were validated."""
+    if len({(run.last_step, run.last_validation) for run in runs}) < 2:
         return runs, []
     steps = [set(validation_curve(run.rows, run.metric_keys).step_E.tolist()) for run in runs]
     common = set.intersection(*steps)
     if not common:
         texts = "; ".join(f"{run.path}: {run.progress}" for run in runs)
-        text = f"the runs of {name} have no evaluation in common ({texts}). Report them one by one."
+        text = f"the runs of {name} have no validation in common ({texts}). Report them one by one."
         raise RunError(text, key=name, reason="size")
     last = int(max(common))
-    note = f"{name} counts up to step {last} only, the last at which all of its {len(runs)} runs were evaluated."
+    note = f"{name} counts up to step {last} only, the last at which all of its {len(runs)} runs were validated."
     return [replace(run, rows=run.rows[run.rows["step"] <= last]) for run in runs], [note]
 
 

@@ -4,7 +4,7 @@ import asyncio
 
 import ray
 
-from verl_dots.engines.many import ServesMany, serving_many
+from verl_dots.engines.many_requests import ServesMany, serving_many
 
 
 class Server:

@@ -1,0 +1,34 @@
+"""The trainers, as the bridge's document tells of them."""
+
+import inspect
+import re
+from pathlib import Path
+
+import pytest
+
+DOCUMENT = Path(__file__).parents[3] / "verl_dots/bridge/README.md"
+
+
+def told() -> dict[str, set[str]]:
+    """Class -> the methods of verl's that its row names."""
+    rows = [line.split("|") for line in DOCUMENT.read_text().splitlines() if re.match(r"\| `\w+Trainer`", line)]
+    named = [(re.findall(r"`(\w+)`", row[1]), set(re.findall(r"`(\w+)`", row[4]))) for row in rows]
+    return {name: overrides for names, overrides in named for name in names}
+
+
+@pytest.mark.usefixtures("cpu_environment")
+def test_the_document_names_all_trainers_and_what_they_override():
+    from verl.trainer.ppo.v1.trainer_base import PPOTrainer
+
+    from verl_dots.training.modes import MODES
+
+    classes = {one for mode in MODES.values() for one in mode.__mro__ if one.__module__.startswith("verl_dots.")}
+    overrides = {
+        one.__name__: {
+            name
+            for name, value in vars(one).items()
+            if inspect.isfunction(value) and not name.startswith("__") and hasattr(PPOTrainer, name)
+        }
+        for one in classes
+    }
+    assert told() == overrides | {"PPOTrainer": set()}
