@@ -25,7 +25,7 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     "config": ({"difficulty", "methods", "settings"}, HEAVY),
     "data": ({"files", "number_text", "settings"}, HEAVY),
     "difficulty": (
-        {"data", "files", "guard", "settings", "state", "state_values", "terminal"},
+        {"data", "files", "guard", "hub", "settings", "state", "state_values", "terminal"},
         {"ray", "verl", "hydra"},
     ),
     "difficulty/collect": ({"guard", "labelling"}, HEAVY),  # a command of the room above
@@ -82,6 +82,7 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
             "engines",
             "files",
             "generation",
+            "hub",
             "methods",
             "rewards",
             "settings",
@@ -112,6 +113,7 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     "check": ({"data", "files", "reporting", "rewards", "terminal"}, {"torch", "ray", "verl", "hydra"}),
     "main": ({"engines", "guard", "launch", "settings"}, set()),
     "files": ({"settings"}, HEAVY),
+    "hub": ({"files", "settings"}, HEAVY),
     "state": ({"files", "settings"}, HEAVY),
     "state_values": ({"settings", "state"}, HEAVY),
     "manifest": ({"files"}, HEAVY),
