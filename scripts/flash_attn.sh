@@ -11,7 +11,7 @@ VERSION=2.8.3
 # verl's wheelhouse: built for CUDA 13, torch 2.11, CPython 3.12 on x86-64. Each torch has an index of its own, with the
 # same names and versions; the index that names no torch is of verl's newest.
 WHEELHOUSE=${WHEELHOUSE:-https://verl-project.github.io/verl-wheelhouse/cu130/torch2.11/simple/}
-JOB_GB=10  # the most that a compiler takes which works on two architectures at once
+JOB_GB=18  # the most that a compiler takes which works on two architectures at once; some take 8
 
 memory_limits() {  # bytes that are available here, and that each control group around this process may have
     local line path root name

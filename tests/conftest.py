@@ -137,5 +137,6 @@ def cached_model(tmp_path, monkeypatch):
         (kept / folder).mkdir(parents=True)
     (kept / "refs" / "main").write_text("1")
     (kept / "snapshots" / "1" / "config.json").write_text("{}")
+    (kept / "snapshots" / "1" / "model.safetensors").write_bytes(b"weights")
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "hub"))

@@ -26,7 +26,7 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     "config": ({"difficulty", "methods", "settings"}, HEAVY),
     "data": ({"files", "settings", "texts"}, HEAVY),
     "difficulty": (
-        {"data", "files", "guard", "settings", "state", "state_values", "terminal"},
+        {"data", "files", "guard", "hub", "settings", "state", "state_values", "terminal"},
         {"ray", "verl", "hydra"},
     ),
     "difficulty/collect": ({"guard", "labelling"}, HEAVY),  # a command of the room above
@@ -84,6 +84,7 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
             "engines",
             "files",
             "generation",
+            "hub",
             "methods",
             "processes",
             "rewards",
@@ -115,6 +116,7 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     "check": ({"data", "files", "rewards", "terminal", "texts"}, {"torch", "ray", "verl", "hydra"}),
     "main": ({"guard", "launch", "processes", "settings"}, set()),
     "files": ({"settings"}, HEAVY),
+    "hub": ({"files", "settings"}, HEAVY),
     "state": ({"files", "settings"}, HEAVY),
     "state_values": ({"settings", "state"}, HEAVY),
     "manifest": ({"files"}, HEAVY),

@@ -197,6 +197,7 @@ def test_folders_that_are_no_models(qwen2, tmp_path):
 
 def test_a_hub_id_is_its_snapshot_on_this_machine(qwen2, cached_model, tmp_path):
     snapshot = tmp_path / "hub" / "models--owner--model" / "snapshots" / "1"
+    (snapshot / "model.safetensors").unlink()
     with refused("owner/model", "file", "*.safetensors"):  # its config alone has been fetched
         backbone_id("owner/model")
     shutil.copytree(qwen2, snapshot, dirs_exist_ok=True)

@@ -174,6 +174,13 @@ def test_what_nvidia_smi_says_is_a_version_only_where_it_is_a_number(said, told,
     assert software._driver_version() == told
 
 
+def without_toolkit(monkeypatch) -> None:
+    """Whatever this machine has outside of PATH."""
+    monkeypatch.setattr(software, "CUDA", "/nowhere")
+    for name in ("CUDA_HOME", "CUDA_PATH"):
+        monkeypatch.delenv(name, raising=False)
+
+
 FLASH, SDPA = (f"+{attention_checks.KEY}={name}" for name in ("flash_attention_2", "sdpa"))
 
 
@@ -192,6 +199,7 @@ def test_without_flash_attention_a_recipe_that_does_without_it_is_warned(
     for module in (attention_checks, model, software):
         monkeypatch.setattr(module, "has_flash_attention", lambda: False)
     monkeypatch.setattr("torch.version.cuda", "13.0")
+    without_toolkit(monkeypatch)
     monkeypatch.setenv("PATH", str(tmp_path))  # no nvcc
     tiny = f"actor_rollout_ref.model.path={Context(str(tmp_path), '', (), 0).tiny_model()}"
     context = Context(str(tmp_path), "r", (tiny, "actor_rollout_ref.rollout.name=vllm", *overrides), 1)
@@ -225,6 +233,7 @@ def test_nvcc_must_be_torchs_only_where_flash_attention_has_to_be_built(
 ):
     monkeypatch.setattr(software, "has_flash_attention", lambda: there)
     monkeypatch.setattr("torch.version.cuda", "13.0")
+    without_toolkit(monkeypatch)
     if release:
         tool = tmp_path / "nvcc"
         tool.write_text(f"#!/bin/sh\necho 'Cuda compilation tools, release {release}, V{release}.131'\n")
@@ -234,6 +243,32 @@ def test_nvcc_must_be_torchs_only_where_flash_attention_has_to_be_built(
     row = software._toolkit(Context("", "r", (tiny, "actor_rollout_ref.rollout.name=vllm", *overrides), 1))
     assert (row.check, row.outcome, row.value) == ("CUDA toolkit", outcome, value)
     assert ("nvcc of CUDA 13" in row.fix) == (outcome in ("fail", "warning"))
+
+
+@pytest.mark.parametrize(
+    ("places", "given", "value"),
+    [
+        (("path", "home", "usual"), {"CUDA_HOME": "home"}, "nvcc of CUDA 13.0 in {}/home/bin"),
+        (("path", "home", "usual"), {"CUDA_PATH": "home"}, "nvcc of CUDA 13.0 in {}/home/bin"),
+        (("path", "usual"), {"CUDA_HOME": "home"}, "nvcc of CUDA 13.0"),
+        (("path", "usual"), {}, "nvcc of CUDA 13.0"),
+        (("usual",), {}, "nvcc of CUDA 13.0 in {}/usual/bin"),
+        ((), {}, "no nvcc in PATH, {}/usual/bin"),
+        ((), {"CUDA_HOME": "home"}, "no nvcc in PATH, {0}/home/bin, {0}/usual/bin"),
+    ],
+)
+def test_nvcc_is_looked_for_where_a_build_finds_it_too(places, given, value, tmp_path, monkeypatch):
+    for place in places:
+        tool = tmp_path / place / "bin/nvcc"
+        tool.parent.mkdir(parents=True)
+        tool.write_text("#!/bin/sh\necho 'Cuda compilation tools, release 13.0, V13.0.131'\n")
+        tool.chmod(0o755)
+    without_toolkit(monkeypatch)
+    monkeypatch.setattr(software, "CUDA", f"{tmp_path}/usual")
+    monkeypatch.setenv("PATH", f"{tmp_path}/path/bin")
+    for name, place in given.items():
+        monkeypatch.setenv(name, f"{tmp_path}/{place}")
+    assert software._nvcc() == value.format(tmp_path)
 
 
 @pytest.mark.parametrize("free", [8 * GB, 32 * GB, 128 * GB, 1000 * GB])
@@ -432,6 +467,22 @@ def test_a_disk_without_room_for_a_checkpoint_has_no_save_and_a_row_says_so(tmp_
         told = found["three steps of r: time of a save"]
         assert told.outcome == "skipped" and "neither hours nor --signal" in told.value
     assert not (tmp_path / "recipe.doctor").exists()
+
+
+@pytest.mark.usefixtures("cpu_environment")
+@pytest.mark.parametrize(
+    ("nodes", "variable", "address", "starts"),
+    [(1, "", "null", True), (2, "", "null", False), (2, "10.0.0.1:6379", "null", True), (2, "", "10.0.0.1:6379", True)],
+)
+def test_a_recipe_of_several_nodes_is_trained_only_in_a_cluster(
+    nodes, variable, address, starts, tmp_path, monkeypatch
+):
+    """A Ray that the doctor started itself would have one node, and the start would refuse it."""
+    monkeypatch.setenv("RAY_ADDRESS", variable)
+    given = (f"trainer.nnodes={nodes}", f"+ray_kwargs.ray_init.address={address}", "data.train_files=/nowhere.parquet")
+    [row] = life.stages(Context(str(tmp_path), "r", ("device=cpu", *given), 0))
+    assert row.outcome == "skipped" and ("/nowhere.parquet is not there" in row.value) is starts
+    assert ("several nodes: start Ray on all 2 and set RAY_ADDRESS" in row.value) is not starts
 
 
 def test_json_can_be_read_back_and_tells_what_it_is_of():

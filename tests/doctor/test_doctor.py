@@ -70,6 +70,16 @@ def test_logs_stay_below_the_folder_of_the_call_and_a_refusal_leaves_none(
     assert "--work" in capsys.readouterr().err
 
 
+def test_with_dry_run_the_checks_are_named_and_nothing_stays(tmp_path, monkeypatch, capsys, own_environment):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DRY_RUN", "1")
+    recipe = ["--recipe", "recipes/dots/math-1.5b_math.sh grpo"]
+    assert main([*recipe, "--only", "host", "gpus"]) == 0
+    told = capsys.readouterr()
+    assert " ".join(told.err.split()) == f"doctor: DRY_RUN: of {recipe[1]} it would look at gpus, host"
+    assert told.out == "" and list((tmp_path / "runs/doctor").iterdir()) == []
+
+
 def test_words_and_impatience_are_refused(tmp_path):
     for arguments in (["word"], ["--patience", "0"], ["--only", "no_check"]):
         with pytest.raises(SystemExit) as ended:

@@ -18,6 +18,7 @@ GIVEN = [
     f"{ATTENTION}=flash_attention_2", "trainer.n_gpus_per_node=4", f"{ACTOR}.ppo_max_token_len_per_gpu=10",
     f"{MODEL}.enable_gradient_checkpointing=True", f"{ROLLOUT}.gpu_memory_utilization=0.5",
     "data.max_prompt_length=5", "data.max_response_length=5", f"{ROLLOUT}.temperature=1.0",
+    "critic.ppo_max_token_len_per_gpu=10", "critic.model.enable_gradient_checkpointing=True",
 ]  # fmt: skip
 # A token of a micro-batch: 776 bytes in a block, 80 of the blocks' inputs.
 REST = 2 * GB + 2 * (20_000 + 2 * 490_000) + 6 * 490_000 + 10 * (776 + 80)
@@ -52,6 +53,26 @@ def test_a_run_needs_its_state_what_is_gathered_activations_and_logits():
 )
 def test_what_a_setting_costs_in_the_update(overrides, more):
     assert needs(*overrides).update - needs().update == more
+
+
+GAE = "algorithm.adv_estimator=gae"
+
+
+@pytest.mark.parametrize(
+    ("critic", "of_critic"),
+    [
+        # Of the actor 10 tokens take 8,560 bytes and their logits 20,000: as much as 33.4 of the critic.
+        (["critic.ppo_max_token_len_per_gpu=30"], None),
+        (["critic.ppo_max_token_len_per_gpu=40"], 40 * (776 + 80)),
+        # Without checkpointing each of both blocks keeps all of it.
+        (["critic.ppo_max_token_len_per_gpu=40", "critic.model.enable_gradient_checkpointing=False"], 40 * 2 * 776),
+    ],
+)
+def test_the_update_of_a_critic_counts_where_it_is_the_greater_one(critic, of_critic):
+    without = 7_000_000 + REST - 10 * (776 + 80)  # 16 and 12 bytes a parameter, over 4 ranks
+    expected = without + (10 * (776 + 80) + LOGITS if of_critic is None else of_critic)
+    assert needs(GAE, *critic).update == expected
+    assert needs(*critic).update == needs().update  # which has no critic
 
 
 def test_a_critic_is_saved_and_a_reference_policy_is_in_the_ram():

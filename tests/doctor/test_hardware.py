@@ -8,6 +8,7 @@ import torch.distributed as distributed
 
 from verl_dots.doctor import hardware
 from verl_dots.doctor.context import Context
+from verl_dots.sizes import GB
 
 
 @pytest.mark.usefixtures("cpu_environment")
@@ -64,6 +65,32 @@ def test_infiniband_must_be_there_for_this_process(state, devices, library, valu
     row = hardware._infiniband(Context("", "r", ("trainer.nnodes=2",), 1))
     assert (row.check, row.value, row.outcome) == ("InfiniBand", value, "fail" if fix else "pass")
     assert fix in row.fix and bool(row.fix) == bool(fix)
+
+
+TAKEN, EMPTY = (40 * GB, 85 * GB), (84 * GB, 85 * GB)
+
+
+@pytest.mark.parametrize(
+    ("memory", "visible", "outcome", "value", "fix"),
+    [
+        ([EMPTY] * 4, None, "pass", "84.0 of 85.0 GB", ""),
+        # Ray would take the first four of five, of which one is another's.
+        ([EMPTY, TAKEN, EMPTY, EMPTY, EMPTY], None, "warning", "40.0 of 85.0 GB of the fullest; free: 0, 2, 3, 4",
+         "export CUDA_VISIBLE_DEVICES=0,2,3,4, or"),
+        ([EMPTY, TAKEN, EMPTY, EMPTY, EMPTY], "7,6,5,4,3", "warning", "free: 7, 5, 4, 3",
+         "export CUDA_VISIBLE_DEVICES=7,5,4,3, or"),
+        ([EMPTY, EMPTY, EMPTY, TAKEN], None, "fail", "free: 0, 1, 2", "export CUDA_VISIBLE_DEVICES=0,1,2 GPUS=3"),
+        ([EMPTY, EMPTY, EMPTY], None, "pass", "84.0 of 85.0 GB", ""),  # too few are another row's affair
+        ([TAKEN] * 4, None, "fail", "free: none", "what an earlier run has left"),
+    ],
+)  # fmt: skip
+def test_gpus_that_others_have_fail_only_where_the_run_needs_them(memory, visible, outcome, value, fix, monkeypatch):
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    if visible:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    row = hardware.free_row(memory, wanted=4)
+    assert (row.check, row.outcome) == ("free memory of a GPU", outcome), row
+    assert row.value.endswith(value) and fix in row.fix and bool(row.fix) == (outcome != "pass")
 
 
 def reduced(folder, monkeypatch, change):

@@ -5,6 +5,7 @@ import yaml
 from hydra._internal.config_repository import ConfigRepository
 from omegaconf import OmegaConf
 
+from tests.launches import ROOT
 from tests.refusals import refused
 from verl_dots.launch.compose import compose
 
@@ -65,3 +66,12 @@ def test_the_folder_of_the_user_is_meant_wherever_a_path_is(monkeypatch):
     assert config.trainer.resume_from_path == "/home/her/runs/global_step_5"
     assert list(config.data.train_files) == ["/home/her/a.parquet", "/home/her/b.parquet"]
     assert config.mine.note == "a~/b"
+
+
+@pytest.mark.parametrize(("given", "tokens"), [([], 32768), (["critic.ppo_max_token_len_per_gpu=9000"], 9000)])
+def test_the_updates_of_a_critic_are_cut_by_the_key_that_names_their_limit(given, tokens, cpu_environment):
+    """verl's V1 trainer reads another one for them, which no file of verl's sets; of its dataclass it is 32,768."""
+    from verl.utils.config import omega_conf_to_dataclass
+
+    critic = compose(["device=cpu", f"critic.model.path={ROOT}/recipes/cpu/tiny_model", *given]).critic
+    assert omega_conf_to_dataclass(critic).ppo_infer_max_token_len_per_gpu == tokens

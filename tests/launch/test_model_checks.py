@@ -12,8 +12,10 @@ from transformers import AutoModelForCausalLM, BertConfig, Qwen3MoeConfig, Qwen3
 from tests.data_files import save_tokenizer
 from tests.launches import plain_config, save_untrained
 from tests.refusals import changed, refused
-from verl_dots.launch.model_checks import check_model_folder, check_places
+from verl_dots import hub
+from verl_dots.launch.model_checks import check_model_folder, check_places, require_model
 from verl_dots.launch.start import validate
+from verl_dots.settings import ConfigError
 
 pytestmark = pytest.mark.usefixtures("cpu_environment")
 GROUP = "actor_rollout_ref.model"
@@ -216,6 +218,54 @@ def test_a_vocabulary_beyond_the_models_embeddings_is_refused(model):
 
 def test_a_model_of_the_hub_is_left_to_the_hub(cached_model):
     check("owner/model")
+    assert require_model("owner/model") == ""
+
+
+def without_second_part(snapshot):
+    """The cache of a download that ended between two files of weights."""
+    (snapshot / WEIGHTS).rename(snapshot / SECOND.replace("2-of", "1-of"))
+    parts = {"a": SECOND.replace("2-of", "1-of"), "b": SECOND}
+    (snapshot / f"{WEIGHTS}.index.json").write_text(json.dumps({"metadata": {}, "weight_map": parts}))
+
+
+@pytest.mark.parametrize(
+    ("change", "missing"),
+    [
+        (lambda snapshot: (snapshot / WEIGHTS).unlink(), "*.safetensors or *.bin or *.pt"),  # a look at its config
+        (without_second_part, SECOND),
+    ],
+)
+def test_a_part_of_a_model_of_the_hub_is_refused_unless_the_hub_gives_the_rest(
+    change, missing, cached_model, tmp_path, run_folder, monkeypatch
+):
+    change(tmp_path / "hub/models--owner--model/snapshots/1")
+    with pytest.raises(ConfigError, match="HF_HUB_OFFLINE") as caught:
+        require_model("owner/model")
+    assert missing in str(caught.value) and "`hf download owner/model`" in str(caught.value)
+    files = [f"data.{kind}_files={run_folder}/{kind}.parquet" for kind in ("train", "val")]
+    sizes = ["data.train_batch_size=8", "actor_rollout_ref.actor.ppo_mini_batch_size=8"]
+    config = changed(plain_config(), [f"{PATH}=owner/model", *files, *sizes])
+    with refused(PATH, "file", missing):
+        validate(config)
+    asked = []
+    monkeypatch.setattr(hub, "ask", asked.append)
+    assert (require_model("owner/model"), asked) == (missing, ["owner/model"])
+
+
+@pytest.mark.parametrize(
+    ("key", "given"),
+    [
+        ("critic.model.path", ["algorithm.adv_estimator=gae"]),
+        ("dots.difficulty.backbone", ["dots.selection.enable=True"]),
+        ("reward.reward_model.model_path", ["reward.reward_model.enable=True"]),
+    ],
+)
+@pytest.mark.parametrize("place", ["owner/other", "/nowhere/model"])
+def test_a_further_model_that_is_neither_here_nor_given_by_the_hub_is_refused(key, given, place, model, cached_model):
+    with refused(key, "file", place):
+        check(model, *given, f"{key}={place}")
+    check(model, *given, f"{key}=owner/model")
+    check(model, *given, f"{key}={place}", train=False)
 
 
 def adapter(model, config=None):

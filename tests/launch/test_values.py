@@ -51,6 +51,8 @@ critic.fsdp.ulysses_sequence_parallel_size=2 algorithm.adv_estimator=gae : size
 {A}.fsdp_config.ulysses_sequence_parallel_size=2 : size
 {REF}.fsdp_config.ulysses_sequence_parallel_size=2 {A}.use_kl_loss=true : size
 {A}.ppo_max_token_len_per_gpu=50
+critic.ppo_infer_max_token_len_per_gpu=50 algorithm.adv_estimator=gae : size
+critic.ppo_infer_max_token_len_per_gpu=0
 {A}.clip_ratio,clip_ratio_low,clip_ratio_high=-0.2|0|nan|inf|false
 {A}.clip_ratio_c=1|0.5
 {A}.entropy_coeff=nan|inf|small

@@ -182,7 +182,7 @@ CONFIG = {
         "ref": {"log_prob_use_dynamic_bsz": True, "log_prob_micro_batch_size_per_gpu": None},
         "actor": {
             "ppo_mini_batch_size": 4, "use_dynamic_bsz": True, "ppo_micro_batch_size_per_gpu": None,
-            "policy_loss": {"loss_mode": "vanilla"},
+            "policy_loss": {"loss_mode": "vanilla"}, "fsdp_config": {"mixed_precision": {"param_dtype": "fp32"}},
         },
         "model": {"use_fused_kernels": False},
     },

@@ -109,12 +109,26 @@ def test_the_script_is_the_block_of_the_readme():
 @pytest.mark.parametrize(("given", "gpus"), [({}, 8), ({"GPUS": "4"}, 4), ({"PREDICTOR": "/tmp"}, 8)])
 def test_variables_of_the_user_stand_above_those_of_the_block(given, gpus):
     variables = {key: value for key, value in environment(DRY_RUN=1).items() if key not in ("GPUS", "PREDICTOR")}
+    variables["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     runs = "export PREDICTOR=" + SCRIPT.read_text().partition("\nexport PREDICTOR=")[2]
     done = subprocess.run(["bash", "-ec", runs], cwd=ROOT, env=variables | given, text=True, capture_output=True)
     assert done.returncode == 0, done.stderr
     grpo, dots_rr = (shlex.split(line) for line in done.stdout.splitlines())
     assert f"trainer.n_gpus_per_node={gpus}" in grpo and f"trainer.n_gpus_per_node={gpus}" in dots_rr
     assert ("dots.difficulty.checkpoint=/tmp" in dots_rr) == ("PREDICTOR" in given)
+
+
+def test_the_doctor_looks_before_the_first_recipe_trains_and_ends_the_script_where_it_finds_a_fault(tmp_path):
+    lines = block().splitlines()
+    [doctor] = [number for number, line in enumerate(lines) if "verl_dots.doctor" in line]
+    assert lines[doctor - 1].startswith("export PREDICTOR=")  # which the recipe needs
+    assert all(line.startswith("bash recipes/") for line in lines[doctor + 1 :])
+    (tmp_path / "python").write_text("#!/bin/sh\nexit 1\n")
+    (tmp_path / "python").chmod(0o755)
+    runs = "set -euo pipefail\n" + "\n".join(lines[doctor - 1 :])
+    variables = environment(PATH=f"{tmp_path}:/usr/bin:/bin")
+    done = subprocess.run(["bash", "-c", runs], cwd=ROOT, env=variables, text=True, capture_output=True)
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", "")
 
 
 def test_the_block_runs_on_stand_ins_up_to_the_first_gpu(checkout, monkeypatch, cpu_environment):
@@ -126,6 +140,8 @@ def test_the_block_runs_on_stand_ins_up_to_the_first_gpu(checkout, monkeypatch, 
                           capture_output=True)  # fmt: skip
     assert done.returncode == 0, done.stderr[-4000:]
     assert done.stdout.startswith("installed into .venv-gpu\n")
+    looked_at = "DRY_RUN: of recipes/dots/math-1.5b_math.sh dots_rr it would look at versions, "
+    assert looked_at in " ".join(done.stderr.split())
     for name, question in WRITTEN.items():
         info = pq.read_table(checkout / f"data/{name}.parquet").to_pylist()[0]["extra_info"]
         assert info["question"] == question

@@ -207,7 +207,7 @@ def test_a_build_of_flash_attn_has_as_many_compilers_as_its_control_group_has_me
     environment = {"CGROUPS": str(tmp_path), "PATH": "/usr/bin:/bin"}
     done = subprocess.run(command, env=environment, text=True, capture_output=True)
     assert (done.returncode, done.stdout) == (0, "1\n")
-    assert done.stderr == "  2 GB of memory may be too little: one compiler takes 10\n"
+    assert done.stderr == "  2 GB of memory may be too little: one compiler takes 18\n"
 
 
 def test_flash_attn_is_built_for_no_other_torch(tmp_path):

@@ -14,6 +14,7 @@ from torchdata.stateful_dataloader import StatefulDataLoader
 
 from tests.refusals import refused
 from tests.run_on_disk import own_checkpoint, run_config, stock_checkpoint
+from verl_dots import manifest
 from verl_dots.checkpoints import TRACKER, tracked, write_tracker
 from verl_dots.manifest import write_manifest
 from verl_dots.state import save_state
@@ -55,6 +56,64 @@ def test_the_newest_complete_one_is_taken_and_the_others_are_named(run, caplog):
     (run / "global_step_6" / "data.pt").unlink()
     assert found_name(run) == "global_step_4"
     assert "global_step_4 is the newest complete checkpoint; left out: global_step_6 (data.pt" in caplog.text
+
+
+@pytest.fixture
+def read(monkeypatch):
+    """Names of the files whose contents are compared from now on."""
+    names, compare = [], manifest._other_content
+
+    def noted(file, checksum, name):
+        names.append(f"{file.relative_to(file.parents[len(name.split('/'))])}")
+        return compare(file, checksum, name)
+
+    monkeypatch.setattr(manifest, "_other_content", noted)
+    return names
+
+
+def spoil(file):
+    """Another byte in the middle, and the same size."""
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 1
+    file.write_bytes(content)
+
+
+SHARD = "actor/optim_world_size_1_rank_0.pt"
+
+
+@pytest.mark.parametrize("mode", ["auto", "resume_path"])
+def test_the_trainer_does_not_read_again_what_its_command_has_just_read(run, read, mode):
+    for step in (2, 4):
+        own_checkpoint(run, step)
+    given = {"trainer__resume_from_path": str(run / "global_step_4")} if mode == "resume_path" else {}
+    config = run_config(run, trainer__resume_mode=mode, **given)
+    found = find_checkpoint(config)
+    repair_tracker(config, found)
+    assert f"global_step_4/{SHARD}" in read and not [name for name in read if "step_2" in name]
+    read.clear()
+    assert find_checkpoint(config, claimed=True) == found and read == []
+
+
+def test_of_what_the_command_has_left_out_the_trainer_reads_the_contents_again(run, read):
+    for step in (2, 4):
+        own_checkpoint(run, step)
+    spoil(run / "global_step_4" / SHARD)
+    config = run_config(run)
+    found = find_checkpoint(config)
+    repair_tracker(config, found)
+    read.clear()
+    assert find_checkpoint(config, claimed=True) == found == run / "global_step_2"
+    assert f"global_step_4/{SHARD}" in read and not [name for name in read if "step_2" in name]
+
+
+def test_a_checkpoint_that_is_cut_short_after_its_contents_were_read_is_left_out(run):
+    for step in (2, 4):
+        own_checkpoint(run, step)
+    config = run_config(run)
+    repair_tracker(config, find_checkpoint(config))
+    shard = run / "global_step_4" / SHARD
+    shard.write_bytes(shard.read_bytes()[:-1])
+    assert find_checkpoint(config, claimed=True).name == "global_step_2"
 
 
 @pytest.mark.parametrize("content", [None, b"", b"\0\0\0", b"many", b"80", b"2"])

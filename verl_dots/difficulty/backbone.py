@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from verl_dots.files import is_path, parse_json
+from verl_dots import hub
+from verl_dots.files import is_path
 from verl_dots.settings import Refusal
 
 DEFAULT_MAX_LENGTH = 1024
@@ -15,7 +16,6 @@ LAYERS = ("last", "all")
 READS = ("question", "answer_and_question")
 ANSWER_CHARACTERS = 200  # that are read: the ground truth of a programming task is long
 SAMPLED_BYTES = 1 << 20
-WEIGHTS = ("*.safetensors", "*.bin", "*.pt")
 
 
 class EmbeddingError(Refusal):
@@ -88,13 +88,13 @@ class Backbone:
             raise EmbeddingError(
                 f"backbone {self.path!r} is not a model folder: no config.json in it", key=self.path, reason="file"
             )
-        lacking = _lacking_weights(folder)
+        lacking = hub.lacking_weights(folder)
         if lacking:
             raise EmbeddingError(
                 f"backbone {self.path!r} is not complete: no {lacking} in {folder}", key=self.path, reason="file"
             )
         digest = hashlib.sha256((folder / "config.json").read_bytes())
-        for file in _weights(folder):
+        for file in hub.weights_of(folder):
             digest.update(f"{file.name}:{file.stat().st_size}".encode())
             with open(file, "rb") as stream:
                 digest.update(stream.read(SAMPLED_BYTES))
@@ -129,45 +129,20 @@ def same_backbone(one: str, other: str) -> bool:
     return one.rsplit("-", 1)[-1] == other.rsplit("-", 1)[-1]
 
 
-def _weights(folder: Path) -> list[Path]:
-    return [file for pattern in WEIGHTS for file in sorted(folder.glob(pattern))]
-
-
-def _lacking_weights(folder: Path) -> str:
-    """Name of a weight file that is not there, or nothing."""
-    for index in sorted(folder.glob("*.index.json")):
-        for file in _indexed(index):
-            if not file.is_file():
-                return file.name
-    return "" if _weights(folder) else " or ".join(WEIGHTS)
-
-
-def _indexed(index: Path) -> list[Path]:
-    """The files of weights that an index names."""
-    try:
-        return [index.parent / name for name in sorted(set(parse_json(index.read_text())["weight_map"].values()))]
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        text = f"{index} is no index of weights ({error!r:.80}); copy the model's folder anew"
-        raise EmbeddingError(text, key=str(index), reason="file") from error
-
-
 def _snapshot(name: str) -> Path:
     """Folder of a hub model: what is complete on this machine needs no network."""
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
+    folder = hub.cached(name)
+    if folder is not None and not hub.lacking(name):
+        return folder
     try:
-        folder = Path(snapshot_download(name, local_files_only=True))
-        if (folder / "config.json").is_file() and not _lacking_weights(folder):
-            return folder
-    except LocalEntryNotFoundError:
-        pass
+        return Path(snapshot_download(name))
     except HFValidationError as error:
         raise EmbeddingError(
             f"backbone {name!r} is no folder, and no name of a model of the hub: {error}", key=name, reason="file"
         ) from error
-    try:
-        return Path(snapshot_download(name))
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
         raise EmbeddingError(
             f"backbone {name!r} is neither a folder nor a model of the hub: {error}", key=name, reason="file"

@@ -10,7 +10,7 @@ Each check runs in a process of its own, with a time limit, and adds rows to one
 be, and what to do. What cannot run is skipped, with the reason. Without --quick the recipe's preset trains for three
 steps with a tiny model, by the launch of every other run. GRPO takes new weights to the engine, saves and resumes; a
 critic and a KL term train where the recipe has them. --all is every preset, and three steps of the recipe itself.
-Everything of the form KEY=VALUE is an override of the recipe's.
+Everything of the form KEY=VALUE is an override of the recipe's. With DRY_RUN=1 the checks are named and none runs.
 Exit: 0 when nothing failed, 1 when something did, 2 when the recipe cannot be read.
 """
 
@@ -64,13 +64,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         about, needed = about_of(context, options), needed_by(context)
     except (RecipeError, ConfigError, HydraException, OutputError, CheckFailed, OSError) as error:
         errors().print(f"doctor: {error}")
-        if work and not options.work:
-            shutil.rmtree(work, ignore_errors=True)  # who is refused leaves nothing behind
+        _leave_nothing(work, options)
         return 2
+    checks = chosen(CHECKS, options.only, options.level, needed)
+    if os.environ.get("DRY_RUN"):  # as the recipes have it
+        names = ", ".join(check.name for check in checks)
+        errors().print(f"doctor: DRY_RUN: of {context.recipe} it would look at {names}")
+        _leave_nothing(work, options)
+        return 0
     console = output()
     errors().print(f"doctor: logs and runs in {work}")
     rows: list[Row] = []
-    for check in chosen(CHECKS, options.only, options.level, needed):
+    for check in checks:
         seconds = int(seconds_of(check, context) * options.patience)
         errors().print(f"doctor: {check.name}, at most {seconds} s")
         rows += run_check(replace(check, seconds=seconds), context)
@@ -96,6 +101,12 @@ def _work(given: str | None) -> Path:
         return place.absolute()
     began = datetime.now(UTC).strftime("%Y-%m-%dT%H%M%S")
     return Path(tempfile.mkdtemp(prefix=f"{began}-{socket.gethostname()}-", dir=place)).absolute()
+
+
+def _leave_nothing(work: Path | None, options: argparse.Namespace) -> None:
+    """Remove the folder that was made for a call in which no check has run."""
+    if work and not options.work:
+        shutil.rmtree(work, ignore_errors=True)
 
 
 def _write(file: Path, rows: Sequence[Row], about: Mapping[str, Any]) -> None:

@@ -77,6 +77,13 @@ class Context:
         """verl's name of the rollout engine."""
         return str(self.config.actor_rollout_ref.rollout.name)
 
+    @property
+    def parallel(self) -> int:
+        """GPUs of an engine of the tiny model: as the recipe's where its heads and the GPUs divide by that, else 1."""
+        wanted = self.config.actor_rollout_ref.rollout.tensor_model_parallel_size
+        parts = (self.gpus, *tiny_heads())
+        return wanted if self.gpus and not any(part % wanted for part in parts) else 1
+
     def tiny_model(self) -> Path:
         """A copy of the tiny model, for what must be quick."""
         return _made(Path(self.work) / "tiny", lambda partial: shutil.copytree(TINY, partial))
@@ -101,6 +108,12 @@ class Context:
     def load(cls, file: Path) -> "Context":
         given = read_json(file)
         return cls(**given | {"overrides": tuple(given["overrides"])})
+
+
+def tiny_heads() -> tuple[int, int]:
+    """Heads of the tiny model, of queries and of keys."""
+    described = read_json(TINY / "config.json")
+    return described["num_attention_heads"], described["num_key_value_heads"]
 
 
 def _made(folder: Path, make) -> Path:

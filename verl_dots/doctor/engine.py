@@ -5,8 +5,8 @@ from collections import Counter
 
 import pyarrow.parquet as pq
 
-from verl_dots.doctor.context import CheckFailed, Context
-from verl_dots.doctor.rows import Row, judged
+from verl_dots.doctor.context import CheckFailed, Context, tiny_heads
+from verl_dots.doctor.rows import Row, judged, warned
 from verl_dots.generation.generation import RolloutServers
 from verl_dots.launch.compose import compose
 from verl_dots.launch.machine_checks import check_machine
@@ -26,13 +26,13 @@ Asked = tuple[int, float]  # number of a prompt, temperature
 
 
 def engine_overrides(context: Context) -> list[str]:
-    """Of a config for the tiny model on one device."""
+    """Of a config for one engine of the tiny model."""
     device = (
         ["device=cpu"]
         if context.cpu
-        else [f"actor_rollout_ref.rollout.name={context.engine}", "trainer.n_gpus_per_node=1"]
+        else [f"actor_rollout_ref.rollout.name={context.engine}", f"trainer.n_gpus_per_node={context.parallel}"]
     )
-    parallel = "actor_rollout_ref.rollout.tensor_model_parallel_size=1"
+    parallel = f"actor_rollout_ref.rollout.tensor_model_parallel_size={context.parallel}"
     lengths = [f"data.max_prompt_length={PROMPT}", f"data.max_response_length={RESPONSE}"]
     return [*device, parallel, *lengths, f"actor_rollout_ref.model.path={context.tiny_model()}"]
 
@@ -74,7 +74,19 @@ def engine(context: Context) -> list[Row]:
         fix = "the engine's log-probs are of another model or temperature: compare versions with the lock"
         check = f"log-probs against a forward pass, temperature {heat}"
         rows.append(judged(check, mean <= close, f"{mean:.2g} on average", f"{close:g}", fix))
-    return [judged("engine starts and generates", True, context.engine, "it does", ""), *rows]
+    value = context.engine if context.parallel == 1 else f"{context.engine} on {context.parallel} GPUs"
+    return [judged("engine starts and generates", True, value, "it does", ""), *_parallel(context), *rows]
+
+
+def _parallel(context: Context) -> list[Row]:
+    """A warning where the recipe's engines have more GPUs each than the checks'."""
+    wanted = context.config.actor_rollout_ref.rollout.tensor_model_parallel_size
+    if context.cpu or context.parallel == wanted:
+        return []
+    heads, keys = tiny_heads()
+    why = f"the tiny model has {heads} heads, {keys} of keys, and {context.gpus} GPUs may be used"
+    fix = "`--only stages` trains the recipe itself; on a node with more GPUs the checks may do with as many"
+    return [warned("tensor parallelism", f"{wanted} GPUs in the recipe, 1 in all checks: {why}", fix)]
 
 
 def _asker(servers: RolloutServers, prompts: list[list[int]]):

@@ -6,7 +6,7 @@ from omegaconf import DictConfig
 
 from verl_dots import sizes
 from verl_dots.sizes import ModelShape
-from verl_dots.training.parts import FLASH, attention_of, has_critic, has_reference, tokens_of
+from verl_dots.training.parts import FLASH, attention_of, has_critic, has_reference, tokens_of, tokens_of_critic
 
 CHECKPOINTS = 3  # two are kept, and the third is written
 
@@ -16,7 +16,7 @@ class Footprint:
     """Bytes; of a GPU the greatest at a time.
 
     Attributes:
-        update: of a GPU, in the update of the actor.
+        update: of a GPU, in the update of the actor or of the critic, whichever is greater.
         rollouts: of a GPU, while the engine has its share.
         host: of a node's RAM.
         checkpoint: of the disk, once.
@@ -52,9 +52,9 @@ def footprint_of(config: DictConfig, shape: ModelShape, gpu: int) -> Footprint:
     resting = sizes.resting_state(shape.parameters, ranks) * (2 if has_critic(config) else 1)
     gradients = sizes.training_state(shape.parameters, ranks) - sizes.resting_state(shape.parameters, ranks)
     tokens = tokens_of(config)
+    updating = resting + gradients + sizes.CONTEXT + sizes.gathered(shape)
     update = (
-        resting + gradients + sizes.CONTEXT + sizes.gathered(shape)
-        + sizes.activations(shape, tokens, bool(parts.model.enable_gradient_checkpointing))
+        updating + sizes.activations(shape, tokens, bool(parts.model.enable_gradient_checkpointing))
         + sizes.logits(
             shape.vocabulary, tokens,
             unit_temperature=rollout.temperature == 1 and not config.dots.temperature.enable,
@@ -62,6 +62,9 @@ def footprint_of(config: DictConfig, shape: ModelShape, gpu: int) -> Footprint:
             entropy=actor.entropy_coeff != 0 or config.dots.entropy_coefficient.enable,
         )
     )  # fmt: skip
+    if has_critic(config):  # of a token it has one value, and no logits
+        checkpointing = bool(config.critic.model.enable_gradient_checkpointing)
+        update = max(update, updating + sizes.activations(shape, tokens_of_critic(config), checkpointing))
     share, parallel = rollout.gpu_memory_utilization, rollout.tensor_model_parallel_size
     room = sizes.cache_room(shape, gpu, share, parallel)
     length = config.data.max_prompt_length + config.data.max_response_length

@@ -4,6 +4,7 @@ import ctypes
 import os
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from verl_dots.doctor.context import Context
@@ -16,6 +17,7 @@ from verl_dots.training.disk_space import free_bytes
 from verl_dots.training.shapes import shape_of
 
 H100 = 85 * GB  # of an H100 with 80 GiB
+FREE = 0.95  # share of a GPU's memory: the rest is of the driver
 CPU_RUN = 6 * GB  # RAM of a run of the tiny model, measured on two cores
 INFINIBAND = Path("/sys/class/infiniband")  # of the host, in a container, too
 VERBS = Path("/dev/infiniband")  # a device for each adapter, by which a process uses it
@@ -40,19 +42,32 @@ def gpus(context: Context) -> list[Row]:
     rows = [judged("GPUs", there >= wanted, f"{there} {', '.join(names)}".strip(), f"{wanted} or more", fix)]
     if not there:
         return rows
-    free, total = min(torch.cuda.mem_get_info(number) for number in range(there))
+    memory = [torch.cuda.mem_get_info(number) for number in range(there)]
+    total = min(total for _, total in memory)
     share = context.config.actor_rollout_ref.rollout.gpu_memory_utilization
     needs = footprint_of(context.config, shape_of(context.model), total)
-    rows.append(
-        judged(
-            "free memory of a GPU",
-            free >= 0.95 * total,
-            f"{free / GB:.1f} of {total / GB:.1f} GB",
-            "95 %",
-            "another process holds the rest: nvidia-smi names it; `ray stop` ends what an earlier run has left",
-        )  # fmt: skip
-    )
-    return rows + memory_rows(needs, total, share)
+    return [*rows, free_row(memory, wanted), *memory_rows(needs, total, share)]
+
+
+def free_row(memory: Sequence[tuple[int, int]], wanted: int) -> Row:
+    """Whether as many GPUs are free as a run takes, and which: Ray takes the first ones, whoever else has them.
+
+    Args:
+        memory: free bytes and all bytes of each GPU that this process sees.
+        wanted: GPUs of a run on this node.
+    """
+    names = os.environ.get("CUDA_VISIBLE_DEVICES") or ",".join(map(str, range(len(memory))))
+    free = [name for name, (left, all_of_it) in zip(names.split(","), memory, strict=False) if left >= FREE * all_of_it]
+    left, total = min(memory)
+    check, value = "free memory of a GPU", f"{left / GB:.1f} of {total / GB:.1f} GB"
+    fix = "nvidia-smi names the process that holds the rest; `ray stop` ends what an earlier run has left"
+    if len(free) == len(memory):
+        return judged(check, True, value, f"{FREE:.0%}", "")
+    value += f" of the fullest; free: {', '.join(free) or 'none'}"
+    if len(free) >= wanted:
+        return warned(check, value, f"export CUDA_VISIBLE_DEVICES={','.join(free)}, or Ray may take another; {fix}")
+    more = f"; or export CUDA_VISIBLE_DEVICES={','.join(free)} GPUS={len(free)}" if free else ""
+    return judged(check, False, value, f"{FREE:.0%} of {wanted}", fix + more)
 
 
 def memory_rows(needs: Footprint, total: int, share: float) -> list[Row]:

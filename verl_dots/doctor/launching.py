@@ -60,7 +60,7 @@ def on_device(overrides: list[str], context: Context) -> list[str]:
     rollout = "actor_rollout_ref.rollout"
     return [
         *(each for each in overrides if each != "device=cpu"),
-        f"{rollout}.name={context.engine}", f"{rollout}.tensor_model_parallel_size=1",
+        f"{rollout}.name={context.engine}", f"{rollout}.tensor_model_parallel_size={context.parallel}",
         f"{rollout}.gpu_memory_utilization=0.4", f"trainer.n_gpus_per_node={context.gpus}",
         "actor_rollout_ref.actor.use_dynamic_bsz=True",
         *([] if has_flash_attention() else [f"+{KEY}=sdpa"]),

@@ -1,6 +1,7 @@
 """A run from its checkpoint to its evaluation, and how its seconds are spent."""
 
 import math
+import os
 import shutil
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from verl_dots.doctor.footprint import footprint_of
 from verl_dots.doctor.launching import FIX, tiny_run, train
 from verl_dots.doctor.rows import Row, judged, skipped
 from verl_dots.doctor.stage_memory import STAGES
+from verl_dots.engines.environment import joins_cluster
 from verl_dots.files import read_json
 from verl_dots.sizes import size_text
 from verl_dots.training.disk_space import free_bytes
@@ -60,6 +62,10 @@ def stages(context: Context) -> list[Row]:
     """Three steps of the recipe itself: shares of the time, hours, and how long before its limit a job must stop."""
     check = f"three steps of {context.recipe}"
     config = context.config
+    nodes = config.trainer.nnodes
+    if nodes > 1 and not joins_cluster(config.ray_kwargs.ray_init.get("address"), os.environ):
+        why = f"several nodes: start Ray on all {nodes} and set RAY_ADDRESS, or give NNODES=1 for a run on this one"
+        return [skipped(check, why)]
     missing = [file for file in file_list(config.data.train_files) if not Path(file).is_file()]
     if missing:
         return [skipped(check, f"{', '.join(missing)} is not there: the recipe names the command that makes it")]

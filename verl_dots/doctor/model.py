@@ -1,7 +1,5 @@
 """The recipe's config, its model, and attention on this machine."""
 
-from pathlib import Path
-
 from verl_dots.doctor.context import Context
 from verl_dots.doctor.rows import Row, judged, skipped, warned
 from verl_dots.files import is_path
@@ -34,23 +32,16 @@ def recipe(context: Context) -> list[Row]:
 
 def model(context: Context) -> list[Row]:
     """Whether the model is here or can be fetched, and has a tokenizer with a chat template."""
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import LocalEntryNotFoundError
-
     path, check = context.model, f"model {context.model}"
     try:
-        require_model(path)
+        lacking = require_model(path)
         tokenizer = load_tokenizer(context.config)
     except ConfigError as error:
-        fix = "set HF_HOME to a cache with it, log in (hf auth login), or fetch it on a node with a network"
+        fix = f"`hf download {path}` where there is a network, perhaps after `hf auth login`; HF_HOME is the cache"
         return [judged(check, False, str(error), "here or on the hub", fix)]
-    place = "its folder is here"
-    if not is_path(path):
-        try:
-            weights = list(Path(snapshot_download(path, local_files_only=True)).glob("*.safetensors"))
-        except LocalEntryNotFoundError:
-            weights = []
-        place = "in the hub's cache" if weights else "on the hub, and not in the cache: the first start fetches it"
+    place = "its folder is here" if is_path(path) else "in the hub's cache"
+    if lacking:
+        place = f"on the hub, which gives it; the cache has no {lacking}: the first start fetches it"
     return [
         judged(check, True, place, "here or on the hub", ""),
         judged(

@@ -1,6 +1,7 @@
 """Versions of packages, the driver, and what kernels are compiled with at run time."""
 
 import ctypes
+import os
 import re
 import shutil
 import subprocess
@@ -19,6 +20,7 @@ from verl_dots.launch.machine_checks import ENVIRONMENT
 
 # CUDA's major version of a build of torch -> least driver (docs.nvidia.com/deploy/cuda-compatibility, table 1).
 LEAST_DRIVER = {11: 450, 12: 525, 13: 580}
+CUDA = "/usr/local/cuda"  # where the toolkit is, unless it was put elsewhere
 LIBCUDA = "libcuda.so.1"  # the driver's, or that of CUDA's compatibility libraries
 # CUDA's errors: the driver is too old for compatibility libraries, or the GPU is none that they serve.
 MISMATCHES = {803: "its driver is too old for it", 804: "this GPU is not served by CUDA's compatibility libraries"}
@@ -168,10 +170,15 @@ def _toolkit(context: Context) -> Row:
 
 
 def _nvcc() -> str:
-    """The compiler of CUDA in PATH."""
-    tool = shutil.which("nvcc")
-    if tool is None:
-        return "no nvcc"
+    """The compiler of CUDA that a build takes, by torch's order: that of CUDA_HOME, in PATH, at CUDA's usual place."""
+    home = os.environ.get("CUDA_HOME") or os.environ.get("CUDA_PATH")
+    places = [f"{home}/bin"] if home else []
+    for place in (*places, None, f"{CUDA}/bin"):
+        if tool := shutil.which("nvcc", path=place):
+            break
+    else:
+        return f"no nvcc in PATH, {', '.join([*places, f'{CUDA}/bin'])}"
     said = subprocess.run([tool, "--version"], capture_output=True, text=True, timeout=30).stdout
     found = re.search(r"release (\d+\.\d+)", said)
-    return f"nvcc of CUDA {found[1]}" if found else f"an nvcc that says {said[:80]!r}"
+    where = f" in {place}" if place else ""
+    return f"nvcc of CUDA {found[1]}{where}" if found else f"an nvcc{where} that says {said[:80]!r}"

@@ -127,12 +127,16 @@ def _check_lengths(config: DictConfig) -> None:
     rollout = config.actor_rollout_ref.rollout
     room = check_room(rollout)
     # verl cuts a batch into micro-batches of whole sequences.
-    limits = [("actor_rollout_ref.actor.ppo_max_token_len_per_gpu", config.actor_rollout_ref.actor, "use_dynamic_bsz")]
-    limits.append(("actor_rollout_ref.rollout.log_prob_max_token_len_per_gpu", rollout, "log_prob_use_dynamic_bsz"))
-    for key, group, switch in limits:
+    limits = [
+        (f"{ACTOR}.ppo_max_token_len_per_gpu", ACTOR, config.actor_rollout_ref.actor.use_dynamic_bsz),
+        ("actor_rollout_ref.rollout.log_prob_max_token_len_per_gpu", ACTOR, rollout.log_prob_use_dynamic_bsz),
+        # verl cuts the critic's by tokens whatever critic.use_dynamic_bsz is.
+        ("critic.ppo_infer_max_token_len_per_gpu", CRITIC, has_critic(config)),
+    ]
+    for key, group, by_tokens in limits:
         limit = OmegaConf.select(config, key)
-        ranks = sequence_parallel(config, ACTOR)[1]
-        if group.get(switch) and limit is not None and limit * ranks < room:
+        ranks = sequence_parallel(config, group)[1]
+        if by_tokens and limit is not None and limit * ranks < room:
             raise ConfigError(
                 f"{key}={limit} is less than data.max_prompt_length + data.max_response_length = {room} tokens, which "
                 f"one sequence may have; raise it to {-(-room // ranks)} or more",

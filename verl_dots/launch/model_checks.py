@@ -1,7 +1,8 @@
 """A model's folder, checked before anything starts: what verl's workers would find a minute later.
 
-Models of the hub are left to the hub, which compares checksums. No weights are read: the model is built without memory
-(torch's device meta), and transformers' own loader puts the shapes of the files in it, renamed and merged as ever.
+Of a model of the hub the cache must have all files, or the hub must give them; it compares their checksums itself. No
+weights are read: the model is built without memory (torch's device meta), and transformers' own loader puts the shapes
+of the files in it, renamed and merged as ever.
 """
 
 import contextlib
@@ -12,6 +13,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from verl_dots import hub
 from verl_dots.files import is_path, read_json
 from verl_dots.generation.standalone import load_tokenizer
 from verl_dots.launch.adapter_checks import check_adapter, require_adapter_folder
@@ -51,38 +53,46 @@ def check_places(config: DictConfig) -> None:
     require_adapter_folder(config)
 
 
-def require_model(path: str, allowed: str = "a folder or a hub id") -> None:
-    """Find the config of a model that is no folder: in the local cache, else on the hub.
+def require_model(path: str, allowed: str = "a folder or a hub id") -> str:
+    """Find a model that is no folder: config and weights in the hub's cache here, else on the hub, which is asked.
 
     Args:
         allowed: what may be given in its place.
 
+    Returns:
+        What the cache lacks and the hub gives, so that the first start fetches it; nothing where all is here.
+
     Raises:
-        ConfigError: there is none, or the hub cannot be reached or does not give it away.
+        ConfigError: there is no such folder; or the cache lacks something, and the hub cannot be reached or does not
+            give it away.
     """
     if is_path(path):
         if not Path(path).expanduser().exists():
-            raise ConfigError(
-                f"there is no folder {path!r}; give {allowed}",
-                reason="file",
-            )
-        return
-    from transformers.utils import cached_file
+            raise ConfigError(f"there is no folder {path!r}; give {allowed}", reason="file")
+        return ""
+    lacking = ""
+    try:
+        if lacking := hub.lacking(path):
+            hub.ask(path)
+    except hub.HubError as error:
+        raise ConfigError(_not_here(path, lacking, error), reason="file") from error
+    return lacking
 
-    try:
-        cached_file(path, "config.json", local_files_only=True)
-        return
-    except OSError:
-        pass  # it may be on the hub
-    try:
-        cached_file(path, "config.json")
-    except OSError as error:
-        raise ConfigError(
-            f"{path!r} is neither a folder here nor a model of the hub, or the hub cannot be reached "
-            f"({str(error).splitlines()[0]}); give a folder or a hub id, or make a "
-            "tiny model with python -m scripts.make_tiny_model",
-            reason="file",
-        ) from error
+
+def _not_here(path: str, lacking: str, error: hub.HubError) -> str:
+    """Words of a model that the cache lacks a part of, and the hub does not give; lacking nothing it is damaged."""
+    if not lacking:
+        return f"the hub's cache here: {error}"
+    if lacking == hub.CONFIG:
+        return (
+            f"{path!r} is neither a folder here nor a model of the hub, or the hub cannot be reached ({error}); give a "
+            f"folder or a hub id, fetch it where there is a network (`hf download {path}`), or make a tiny model with "
+            "python -m scripts.make_tiny_model"
+        )
+    return (
+        f"the hub's cache here has a part of {path!r} and no {lacking}, and the hub does not give it ({error}); fetch "
+        f"all of it where there is a network: `hf download {path}`"
+    )
 
 
 def check_model_folder(config: DictConfig, train: bool = True) -> None:
@@ -96,7 +106,9 @@ def check_model_folder(config: DictConfig, train: bool = True) -> None:
     """
     for key, path in _others(config) if train else ():
         require(key, path, path is not None, "must be a model folder or hub id", "missing")
-        if isinstance(path, str) and Path(path).expanduser().is_dir():
+        with refused_as(key, "file"):
+            require_model(str(path))
+        if Path(path).expanduser().is_dir():
             weights_in(key, Path(path).expanduser())
     if not is_path(config.actor_rollout_ref.model.path):
         return

@@ -31,7 +31,8 @@ def overrides_of(recipe: str | Path, *arguments: str, **environment: str) -> lis
         RecipeError: the recipe ends before, or trains nothing.
     """
     command = ["bash", "-c", NOTE, "bash", str(recipe), *arguments]
-    done = subprocess.run(command, env=dict(os.environ, **environment), capture_output=True, text=True, timeout=300)
+    variables = os.environ | {"DRY_RUN": ""} | environment  # with it a recipe would print its command
+    done = subprocess.run(command, env=variables, capture_output=True, text=True, timeout=300)
     if done.returncode:
         raise RecipeError(f"{recipe} ends with status {done.returncode}: {done.stderr.strip()}")
     overrides = done.stdout.split("\0")[:-1]

@@ -41,7 +41,7 @@ def validate(config: DictConfig, data: bool = True, train: bool = True) -> DotsC
     """Check what verl does not, before anything starts.
 
     Args:
-        data: check every row of the data sets, too, the model's folder, and ask the hub for a model that is none.
+        data: check every row of the data sets, too, the model's folder, and ask the hub for what its cache lacks.
         train: the model will be trained; else it only generates.
 
     Raises:

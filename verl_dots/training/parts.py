@@ -21,6 +21,14 @@ def attention_of(config: DictConfig) -> str:
     return OmegaConf.select(config, "actor_rollout_ref.model.override_config.attn_implementation") or FLASH
 
 
+def tokens_of_critic(config: DictConfig) -> int:
+    """Most tokens of a micro-batch of the critic's update on one device.
+
+    verl's V1 trainer cuts it by this key alone, its update too (verl/trainer/ppo/v1/trainer_base.py, _setup).
+    """
+    return config.critic.ppo_infer_max_token_len_per_gpu
+
+
 def tokens_of(config: DictConfig) -> int:
     """Most tokens of a micro-batch of the policy's update on one device."""
     actor = config.actor_rollout_ref.actor

@@ -112,7 +112,7 @@ class RecordedTrainer(BridgeTrainer):
         return numbers(row | self.generated(rows))
 
     def load(self) -> None:
-        self.checkpoint = find_checkpoint(self.given)
+        self.checkpoint = find_checkpoint(self.given, claimed=True)
         repair_tracker(self.given, self.checkpoint)
         if self.checkpoint is not None:
             self._record = load_record(self.checkpoint)

@@ -42,17 +42,21 @@ WAYS_OUT = (
 SHOWN = 12  # changed settings named in the log
 
 
-def find_checkpoint(config: DictConfig) -> Path | None:
+def find_checkpoint(config: DictConfig, claimed: bool = False) -> Path | None:
     """The checkpoint that a run resumes from; None where it begins at step 0.
+
+    Args:
+        claimed: launch/claim.py has just read the contents of the one that verl's tracker or the config names, so that
+            its sizes are compared alone: of a large model the contents take minutes.
 
     Raises:
         ConfigError: there are checkpoints, and none can be resumed from; or the one found is of another run.
     """
     trainer = config.trainer
     if trainer.resume_mode == "resume_path":
-        found = _given(config)
+        found = _given(config, claimed)
     elif trainer.resume_mode == "auto":
-        found = _newest(Path(trainer.default_local_dir), config)
+        found = _newest(Path(trainer.default_local_dir), config, claimed)
         _require_links(Path(trainer.default_local_dir), found)
     else:
         return None
@@ -92,9 +96,9 @@ def _needs(config: DictConfig, contents_key: str, states: tuple[Kind, ...]) -> N
     return Needs(tuple(contents or Needs.contents), parts, states=states, listed=not background)
 
 
-def _faults_at(folder: Path, config: DictConfig) -> list[str]:
+def _faults_at(folder: Path, config: DictConfig, checksums: bool) -> list[str]:
     """What keeps this run from resuming there. No file is believed before it is seen to be as it was saved."""
-    if found := faults(folder, _needs(config, "load_contents", states=()), checksums=True):
+    if found := faults(folder, _needs(config, "load_contents", states=()), checksums):
         return found
     try:
         states = _states_at(folder, config)
@@ -122,7 +126,7 @@ def _states_at(folder: Path, config: DictConfig) -> tuple[Kind, ...]:
         raise StateError(text, key=str(folder / CONFIG), reason="damaged") from error
 
 
-def _given(config: DictConfig) -> Path:
+def _given(config: DictConfig, claimed: bool) -> Path:
     given = config.trainer.resume_from_path
     folder = Path(str(given))
     if given is None or step_of(folder) is None or not folder.is_dir():
@@ -132,20 +136,20 @@ def _given(config: DictConfig) -> Path:
             key="trainer.resume_from_path",
             reason="file",
         )
-    if found := _faults_at(folder, config):
+    if found := _faults_at(folder, config, checksums=not claimed):
         text = f"trainer.resume_from_path={given} is no complete checkpoint: {', '.join(found[:5])}; name another"
         raise ConfigError(text, key="trainer.resume_from_path", reason="file")
     return folder
 
 
-def _newest(run: Path, config: DictConfig) -> Path | None:
+def _newest(run: Path, config: DictConfig, claimed: bool) -> Path | None:
     there = checkpoints_in(run)
     named = tracked(run)
     if not there and named is None:
         return None
     skipped: dict[Path, list[str]] = {}
     for folder in reversed(there):
-        if not (found := _faults_at(folder, config)):
+        if not (found := _faults_at(folder, config, checksums=not claimed or step_of(folder) != named)):
             break
         skipped[folder] = found
     else:

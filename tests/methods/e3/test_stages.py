@@ -132,6 +132,32 @@ def test_the_temperature_is_set_before_the_rollouts():
     assert now.temperature == pytest.approx(1.18278, abs=1e-5) and one.run.trainer.temperatures[1:] == [now.temperature]
 
 
+BF16 = {"actor_rollout_ref__actor__fsdp_config__mixed_precision__param_dtype": "bf16"}
+
+
+def test_a_trainer_in_bfloat16_and_its_engine_are_given_one_temperature():
+    """1.18278 is not among the numbers of bfloat16, which has 151 / 128 = 1.1796875 there. The state keeps it."""
+    one = Temperature.make(make_run({"temperature": {"enable": True, "target": 1.0}}, **BF16))
+    one.begin(now := Step(1))
+    one.observe(now, rows_of([[0.5]]))
+    one.begin(now := Step(2))
+    assert now.temperature == 1.1796875 and one.run.trainer.temperatures == [1.0, 1.1796875]
+    assert one.state_dict()["value"] == pytest.approx(1.18278, abs=1e-5)
+    one.observe(now, rows_of([[1.0]], now))
+    assert one.metrics(now)["temperature/temperature"] == 1.1796875
+
+
+def test_moves_of_the_temperature_that_bfloat16_does_not_tell_apart_add_up():
+    """Each of 0.001, as ln(0.5 / 0.498107) = 0.0037924 of ln 16 + ln ln 16: after four of them 1.004 is nearer to
+    129 / 128 than to 1.
+    """
+    one = Temperature.make(make_run({"temperature": {"enable": True, "target": 0.5}}, **BF16))
+    for number in range(1, 6):
+        one.begin(now := Step(number))
+        one.observe(now, rows_of([[0.498107]], now, uid=f"u{number}"))
+    assert one.run.trainer.temperatures == [1.0, 1.0, 1.0, 1.0, 1.0078125]
+
+
 def test_the_temperature_moves_from_that_of_the_rollouts_whose_entropy_is_known():
     # The engine has sampled two rollouts at 0.8, which an earlier step asked for, and one at the step's 1.4: a mean of
     # 1. At the target it stays; at half of it it is 1 + ln 2 / (ln 16 + ln ln 16). Of stored rows none counts.

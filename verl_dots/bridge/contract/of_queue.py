@@ -18,6 +18,12 @@ PARTS = (
         "bridge/queue/rows.py",
         written="status global_steps min_global_steps max_global_steps prompt_len response_len seq_len",
     ),
+    Part("verl.utils.torch_dtypes.PrecisionType", "bridge/queue/temperatures.py", called="to_dtype(precision)"),
+    Part(
+        "verl.workers.engine.fsdp.transformer_impl",
+        "bridge/queue/temperatures.py",
+        attributes="_scale_logits_by_temperature",
+    ),
     Part("verl.trainer.ppo.padding_utils", "bridge/queue/rows.py", written="prompt_len response_len seq_len"),
     Part("verl.trainer.ppo.padding_utils", "bridge/queue/row_tags.py", written="is_padding"),
     Part(

@@ -1,10 +1,26 @@
-"""Each row's own temperature, for the forward passes and updates that verl makes at one for all."""
+"""Temperatures as verl's trainer computes with them: the numbers it can take, and each row's own one."""
 
 import torch
+from omegaconf import DictConfig, OmegaConf
+from verl.utils.torch_dtypes import PrecisionType
 
 from verl_dots.bridge.queue.pinned import LEFT_OUT
 from verl_dots.bridge.queue.row_tags import TEMPERATURE
 from verl_dots.bridge.queue.rows import Rows
+
+
+def computed_temperature(config: DictConfig, temperature: float) -> float:
+    """The temperature that verl's trainer divides by where it is given this one: that in the dtype of the logits.
+
+    bfloat16 has 128 numbers from 1 to 2, and of 0.6 makes 0.6015625, where an engine takes any number. In float32 both
+    take what is given (verl/workers/engine/fsdp/transformer_impl.py, _scale_logits_by_temperature).
+
+    Args:
+        config: verl's, of the whole run.
+    """
+    mixed = OmegaConf.select(config, "actor_rollout_ref.actor.fsdp_config.mixed_precision") or {}
+    dtype = PrecisionType.to_dtype(mixed.get("param_dtype") or "bf16")  # as verl reads it
+    return temperature if dtype == torch.float32 else torch.tensor(temperature, dtype=dtype).item()
 
 
 def keep_temperatures(rows: Rows, temperature: float, one_for_all: bool = False) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from verl_dots.bridge.queue.rows import Rows
+from verl_dots.bridge.queue.temperatures import computed_temperature
 from verl_dots.methods.e3.budget_state import RolloutBudget
 from verl_dots.methods.e3.checks import (
     refuse_budget,
@@ -99,10 +100,10 @@ class Temperature(Stage):
         self.controller = TemperatureController(run.dots.temperature, initial, run.vocabulary, run.steps)
 
     def begin(self, step: Step) -> None:
-        """Set the temperature of the step."""
+        """Set the temperature of the step: a number that trainer and engine both can take."""
         super().begin(step)
-        step.temperature = self.controller.value
-        self.run.trainer.set_temperature(self.controller.value)
+        step.temperature = computed_temperature(self.run.config, self.controller.value)
+        self.run.trainer.set_temperature(step.temperature)
 
     def observe(self, step: Step, rows: Rows) -> None:
         """Take in the entropy of the step's own rollouts, after the forward pass at its temperature if there is one.
@@ -112,7 +113,9 @@ class Temperature(Stage):
         entropy = token_entropy(rows, self.measured)
         if entropy is None:
             return
-        figures = self.controller.observe(entropy, step.number, own_temperature(rows, step.temperature))
+        # From the controller's own number: moves that are smaller than what the trainer tells apart add up.
+        figures = self.controller.observe(entropy, step.number, own_temperature(rows, self.controller.value))
+        figures["temperature"] = step.temperature
         self._figures = {f"temperature/{name}": value for name, value in figures.items()}
 
     def state_dict(self) -> dict[str, Any]:
