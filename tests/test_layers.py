@@ -58,7 +58,7 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     ),
     # Responses without training.
     "engines": ({"rollout"}, UNUSED),
-    "generation": ({"bridge", "data", "engines", "rewards", "settings"}, UNUSED),
+    "generation": ({"bridge", "data", "engines", "model_files", "rewards", "settings"}, UNUSED),
     "labelling": (
         {"data", "files", "generation", "journal", "launch", "settings", "terminal", "training"},
         {"torch", "ray", "verl", "pandas"},
