@@ -47,7 +47,7 @@ def require_tools_kwargs(config: DictConfig, key: str, files: Sequence[str | Pat
     for file in files if having and OmegaConf.select(config, TOOLS) else ():
         if (row := _first_without_kwargs(file, file in having, default)) is not None:
             raise ConfigError(
-                f"{key}: row {row} of {file} (counted from 0) has no extra_info.{KWARGS}, which rows of {having[0]} have; "
+                f"{key}: row {row} of {file} (counted from 0) has no extra_info.{KWARGS}, rows of {having[0]} have; "
                 f"verl reads null there, with which no call of a tool of {TOOLS} works; "
                 "give it {TOOL: {create_kwargs: ...}} in each row",
                 key=key,
