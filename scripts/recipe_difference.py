@@ -8,7 +8,7 @@ which verl does not know, are compared with plain GRPO's. What only follows from
 """
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import hydra
@@ -18,7 +18,7 @@ from verl_dots.config import DotsConfig
 from verl_dots.launch.compose import compose
 from verl_dots.launch.recipes import RecipeError, overrides_of
 from verl_dots.processes.environment import prepare_environment
-from verl_dots.settings import ConfigError, plain_values
+from verl_dots.settings import ConfigError, flat, plain_values
 from verl_dots.terminal import output
 
 NO_DEFAULT = "-"
@@ -35,15 +35,7 @@ def verl_defaults() -> DictConfig:
 
 def leaves(config: DictConfig) -> dict[str, Any]:
     """Every setting under its dotted name, as it is written: interpolations stay. A list is one setting."""
-
-    def found(group: dict[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
-        for key, value in group.items():
-            if isinstance(value, dict) and value:
-                yield from found(value, f"{prefix}{key}.")
-            else:
-                yield f"{prefix}{key}", value
-
-    return dict(found(OmegaConf.to_container(config), ""))
+    return flat(OmegaConf.to_container(config))
 
 
 def difference(config: DictConfig, default: DictConfig) -> list[str]:

@@ -60,7 +60,7 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     # Responses without training.
     "processes": (set(), UNUSED | {"verl", "transfer_queue"}),  # before verl is imported
     "engines": ({"rollout"}, UNUSED),
-    "generation": ({"bridge", "data", "processes", "rewards", "settings"}, UNUSED),
+    "generation": ({"bridge", "data", "model_files", "processes", "rewards", "settings"}, UNUSED),
     "labelling": (
         {"data", "files", "generation", "journal", "launch", "settings", "terminal", "training"},
         {"torch", "ray", "verl", "pandas"},

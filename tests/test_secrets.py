@@ -25,6 +25,16 @@ from verl_dots.secrets import (
         "CREDENTIALS",
         "env_vars.A_KEY",
         "judge.api_key",
+        "judge_api_key",
+        "openai_api_key",
+        "auth_token",
+        "x.client_secret",
+        "db_password",
+        "aws_secret_access_key",
+        "service_credentials",
+        "apiKey",
+        "X-Api-Key",
+        "Authorization",
     ],
 )
 def test_names_of_secrets(name):
@@ -32,7 +42,20 @@ def test_names_of_secrets(name):
 
 
 @pytest.mark.parametrize(
-    "name", ["data.prompt_key", "PATH", "eos_token", "max_token_len", "KEYBOARD", "tokenizer_path"]
+    "name",
+    [
+        "data.prompt_key",
+        "data.reward_fn_key",
+        "PATH",
+        "eos_token",
+        "max_token_len",
+        "KEYBOARD",
+        "tokenizer_path",
+        "author",
+        "token2text",
+        "secretary",
+        "teacher_key",
+    ],
 )
 def test_other_names(name):
     assert not is_secret(name) and hidden({name: "x"}) == {name: "x"} and without_secrets({name: "x"}) == {name: "x"}

@@ -18,7 +18,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from verl_dots.files import free_name, is_partial, write_atomically
+from verl_dots.files import free_name, write_atomically
 from verl_dots.manifest import MANIFEST, ManifestError, changed, files_below, read_manifest, step_of
 from verl_dots.model_files import SHARDS, archive_faults, model_faults
 from verl_dots.state import Kind, StateError, load_state
@@ -144,15 +144,19 @@ def write_tracker(run: Path, step: int) -> None:
 
 
 def revoke(folder: Path) -> None:
-    """A checkpoint is about to be written again: until that is done it is none, and what a killed save left leaves.
+    """Remove a checkpoint, which is about to be written again, or is not to be kept.
 
-    Of a link only the link is removed.
+    None of its files stays: a killed save may have left some of what the run had on then. The list and the data come
+    first, as half a folder must never look whole. Of a link only the link is removed.
     """
     if folder.is_symlink():
         folder.unlink()
         return
-    for file in (folder / MANIFEST, folder / DATA, *filter(lambda file: is_partial(file.name), folder.rglob(".*"))):
+    for file in (folder / MANIFEST, folder / DATA):
         file.unlink(missing_ok=True)
+    shutil.rmtree(folder, ignore_errors=True)
+    if folder.exists():
+        logger.warning("%s could not be removed whole", folder)
 
 
 def size_of(folder: Path) -> int:
@@ -181,11 +185,7 @@ def prune(run: Path, keep: int, needs: Needs) -> list[Path]:
     complete = [folder for folder in older if not faults(folder, needs)]
     gone = [folder for folder in older if folder not in complete[: max(keep, 1) - 1]]
     for folder in gone:
-        # Without its manifest first: half a folder must never look whole.
         revoke(folder)
-        shutil.rmtree(folder, ignore_errors=True)
-        if folder.exists():
-            logger.warning("%s could not be removed whole", folder)
     return gone
 
 

@@ -180,11 +180,6 @@ def partial_name(name: str) -> str:
     return f".{name}.{uuid.uuid4().hex}.partial"
 
 
-def is_partial(name: str) -> bool:
-    """Whether a file of this name is what a killed process has left of one: ours, or safetensors' own."""
-    return re.fullmatch(r"\..+\.[0-9a-f]{32}\.partial|\.tmp\w{6,}", name) is not None
-
-
 def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
     """Write a file next to its place and move it there: after a crash there is the old file or the new one.
 

@@ -1,7 +1,11 @@
-"""The files of a model in a checkpoint of verl's, and what is wrong with them: FSDP's shards, or Megatron's files."""
+"""The files of a model: what tells one from another, and what is wrong with those of a checkpoint of verl's.
 
+A checkpoint has FSDP's shards, or Megatron's files.
+"""
+
+import hashlib
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from verl_dots.files import parse_json
@@ -15,6 +19,40 @@ SHARDS = {
     "extra": "extra_state_world_size_{ranks}_rank_{rank}.pt",
 }
 MOST_RANKS = 100_000
+# A model's own files in a folder, as the hub has them; its config comes with the code that reads it.
+CONFIG = ("config.json", "*.py")
+GENERATION = ("generation_config.json",)
+TOKENIZER = (
+    "tokenizer*", "chat_template*", "vocab*", "merges.txt", "*.model", "added_tokens.json", "special_tokens_map.json",
+)  # fmt: skip
+WEIGHTS = ("*.safetensors", "*.bin", "*.pt", "*.npy")
+SAMPLE_BYTES = 2**20
+
+
+def matching(folder: Path, globs: Iterable[str]) -> set[Path]:
+    """The files of a folder with such names."""
+    return {file for glob in globs for file in folder.glob(glob) if file.is_file()}
+
+
+def ends(file: Path) -> bytes:
+    """The first and last MiB of a file: reading all of a large model would take minutes."""
+    with file.open("rb") as stream:
+        start = stream.read(SAMPLE_BYTES)
+        stream.seek(max(0, file.stat().st_size - SAMPLE_BYTES))
+        return start + stream.read(SAMPLE_BYTES)
+
+
+def digest(files: Iterable[Path], content: Callable[[Path], bytes] = Path.read_bytes) -> str:
+    """A hash of files, by their names, sizes and contents.
+
+    Args:
+        content: what stands for that of a file: all of it, or its `ends`.
+    """
+    hasher = hashlib.sha256()
+    for file in sorted(files):
+        hasher.update(f"{file.name}|{file.stat().st_size}|".encode())
+        hasher.update(content(file))
+    return f"sha256 {hasher.hexdigest()[:16]}"
 
 
 def archive_faults(folder: Path, name: str) -> list[str]:

@@ -6,9 +6,14 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 HIDDEN = "***"
-_NAME_WITHIN = re.compile(r"([\w.]+)[\"']?\s*:")  # of a setting in a dict on a command line
-# Variables are upper case. Settings such as data.prompt_key are none; these are.
-_SECRET = re.compile(r"(.*_)?(KEY|TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIALS?)|api_key|hf_token|password|secret")
+_NAME_WITHIN = re.compile(r"([\w.-]+)[\"']?\s*:")  # of a setting in a dict on a command line
+# A variable is upper case, and each KEY and TOKEN a secret. data.prompt_key and eos_token are settings, and none.
+_VARIABLE = r"(.*_)?(KEY|TOKEN)"
+_SETTING = (
+    r"(?i:(.*[_-])?((api|access|secret|private)[_-]?key|(api|auth|access|bearer|hf)[_-]?token"
+    r"|authorization|password|passwd|secret|credentials?))"
+)
+_SECRET = re.compile(f"{_VARIABLE}|{_SETTING}")
 
 
 def is_secret(name: str) -> bool:

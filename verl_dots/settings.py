@@ -97,6 +97,14 @@ def plain_values(settings: Settings) -> dict[str, Any]:
     return plain(asdict(settings))
 
 
+def flat(settings: Mapping[str, Any], above: str = "") -> dict[str, Any]:
+    """Values by their dotted names, in their order; lists and empty groups are values. `above` stands before each."""
+    found: dict[str, Any] = {}
+    for key, value in settings.items():
+        found |= flat(value, f"{above}{key}.") if value and isinstance(value, Mapping) else {f"{above}{key}": value}
+    return found
+
+
 def unknown_key(key: str, known: Iterable[str]) -> ConfigError:
     """The refusal of a key that is not there: the nearest known one first, then all of them if they are few."""
     known = sorted(known)

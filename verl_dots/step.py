@@ -122,6 +122,7 @@ class Step:
         forecast: question -> difficulty that was predicted as it was asked for, of the groups that the step takes; None
             where a step takes what it has planned itself.
         uniform: questions that the source drew uniformly for the step, whatever its target.
+        in_flight: questions that earlier steps have asked for, of which this one or a later one trains on the rollouts.
         groups: by uid, once all rollouts are there.
         dropped: groups that the step has rolled out and gives up, whatever their rollouts have shown.
         unbiased: uid -> what stands for the mean reward of a group in `mean_reward`: where which groups got all their
@@ -141,6 +142,7 @@ class Step:
     predicted: Mapping[int, float] = field(default_factory=dict)
     forecast: Mapping[int, float] | None = None
     uniform: Set[int] = field(default_factory=frozenset)
+    in_flight: Set[int] = field(default_factory=frozenset)
     groups: dict[str, Group] = field(default_factory=dict)
     dropped: list[Group] = field(default_factory=list)
     unbiased: dict[str, float] = field(default_factory=dict)

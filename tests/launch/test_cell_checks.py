@@ -1,8 +1,10 @@
 """Columns and files that only a run with these settings cannot use."""
 
+import asyncio
 import inspect
 import os
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -10,8 +12,9 @@ from tests.launches import plain_config, question_row, write_rows
 from tests.refusals import changed, refused
 from verl_dots.data.columns import COMPUTED, GIVEN, OF_THE_BRIDGE, STORED, TAKEN
 from verl_dots.data.file_lists import PATTERNS, QuestionError, require_file
-from verl_dots.launch.cell_checks import cells_of
+from verl_dots.launch.cell_checks import cells_of, require_tools_kwargs
 from verl_dots.launch.data_checks import check_data
+from verl_dots.launch.loaded import ROLLOUT
 
 pytestmark = pytest.mark.usefixtures("cpu_environment")
 FUNCTION = "reward.custom_reward_function.path"
@@ -57,6 +60,60 @@ def test_an_agent_loop_that_not_all_files_name(folder):
             read_as_one([plain], both)
     read_as_one([plain], [named])
     read_as_one([named], [plain])
+
+
+@pytest.mark.parametrize("loop", ["tool_agent", "single_turn_agent"])
+@pytest.mark.parametrize("named", [False, True])
+def test_arguments_of_tools_that_not_all_rows_have(folder, loop, named):
+    """verl reads null for them, which is none of its own {}; rows without tools need none."""
+    given, least = {"tools_kwargs": {"add": {"create_kwargs": {"n": 1}}}}, {"index": 1}
+    more = {"agent_name": loop} if named else {}
+    rows = [question_row(f"What is {i} plus 1?", str(i + 1), extra_info=least) | more for i in range(12)]
+    for row in rows[4:]:
+        row["extra_info"] = least | given
+    rows[6]["extra_info"] = least | {"tools_kwargs": None}
+    plain, nulls, whole = (
+        write_rows(folder / f"{name}.parquet", part)
+        for name, part in (("plain", rows[:4]), ("nulls", rows[4:8]), ("whole", rows[8:]))
+    )
+
+    def check_files(*files, tools="tools.yaml"):
+        used = f"{ROLLOUT}.agent.default_agent_loop={'single_turn_agent' if named else loop}"
+        config = changed(plain_config(), [used, f"{ROLLOUT}.multi_turn.tool_config_path={tools}"])
+        require_tools_kwargs(config, "data.train_files", files)
+
+    for files, row in (((plain, whole), f"row 0 of {plain}"), ((whole, plain), f"row 0 of {plain}"),
+                       ((nulls,), f"row 2 of {nulls}")):  # fmt: skip
+        if loop == "tool_agent":
+            with refused("data.train_files", "data", row, "extra_info.tools_kwargs", "create_kwargs"):
+                check_files(*files)
+        else:
+            check_files(*files)
+        check_files(*files, tools="null")
+    check_files(plain)
+    check_files(whole)
+
+
+def test_the_command_asks_for_arguments_of_tools(folder):
+    rows = [question_row(f"What is {i} plus 1?", str(i + 1), extra_info={"index": i}) for i in range(8)]
+    for row in rows[:4]:
+        row["extra_info"]["tools_kwargs"] = {"add": {"create_kwargs": {"n": 1}}}
+    files = [str(write_rows(folder / f"{i}.parquet", rows[4 * i :][:4])) for i in range(2)]
+    loops = [f"{ROLLOUT}.agent.default_agent_loop=tool_agent", f"{ROLLOUT}.multi_turn.tool_config_path=tools.yaml"]
+    given = [f"data.train_files=[{','.join(files)}]", f"data.val_files={files[0]}", "data.train_batch_size=4"]
+    with refused("data.train_files", "data", f"row 0 of {files[1]}", f"rows of {files[0]} have"):
+        check_data(changed(plain_config(), [f"actor_rollout_ref.model.path='{folder}/model'", *given, *loops]))
+
+
+def test_verls_loop_of_tools_cannot_do_without_them():
+    """What the refusal is for: a call of a tool with null for all arguments."""
+    from verl.experimental.agent_loop.tool_agent_loop import ToolAgentLoop
+
+    call, tools = SimpleNamespace(name="add", arguments="{}"), {"add": SimpleNamespace()}
+    loop = SimpleNamespace(tools=tools)
+    told = ToolAgentLoop._call_tool(loop, call, None, SimpleNamespace(_active_tools=tools))
+    answer, _, _ = asyncio.run(told)
+    assert "'NoneType' object has no attribute 'get'" in answer.text
 
 
 def test_sources_that_verls_own_reward_does_not_know(folder):

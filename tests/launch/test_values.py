@@ -169,6 +169,7 @@ reward.reward_manager.source=importlib -> reward.reward_manager.module.path
 +{REWARD}.reward_kwargs.math_workers=1025 -> {REWARD}.reward_kwargs
 +{REWARD}.reward_kwargs=5 -> {REWARD}.reward_kwargs
 custom_reward_function.path,name=mine.py : renamed
++custom_reward_function.reward_kwargs.a=1 : renamed
 reward_model.reward_manager,enable=true : renamed
 sandbox_fusion.url=http://localhost : renamed
 transfer_queue.backend.SimpleStorage.num_data_storage_units=0|1025

@@ -3,6 +3,7 @@
 The engine ends a group once a later one is asked for: what a step asks for the next one trains on.
 """
 
+from collections import Counter
 from contextlib import nullcontext
 
 import numpy as np
@@ -248,6 +249,23 @@ def test_each_source_rolls_out_ahead_and_every_batch_is_whole(make, dots):
         assert len(one.in_flight) == before and metrics["training/dropped_groups"] == 0
     # What it trains on was asked for within the caps of the step before.
     assert "budget/rollouts/least" not in metrics and ("budget/rollouts/max" in metrics) == ("budget" in dots)
+
+
+@pytest.mark.parametrize("overlap", ["none", "batch"])
+def test_no_question_is_replayed_beside_a_group_of_it_that_was_asked_for_earlier(make, overlap):
+    """With an overlap one is; the figure counts what the batch holds, not what its step has asked for."""
+    one, twice = (
+        make(ENGINE | {"replay": {"enable": True, "delta": 0.5, "capacity": QUESTIONS, "overlap": overlap}}),
+        [],
+    )
+    one.begin()
+    for _ in range(40):
+        questions, metrics = one.step_once()
+        times = Counter(questions.values())
+        replayed = {key.split("_")[0] for key, _ in one.trained[-1] if "replayed" in key}
+        twice.append(sum(times[questions[uid]] > 1 for uid in replayed))
+        assert metrics["replay/overlapping_groups"] == twice[-1]
+    assert (sum(twice) > 0) == (overlap == "batch")
 
 
 def test_a_step_knows_which_of_the_questions_that_it_takes_were_drawn_uniformly(make):

@@ -15,11 +15,12 @@ from torchdata.stateful_dataloader import StatefulDataLoader
 from tests.refusals import refused
 from tests.run_on_disk import own_checkpoint, run_config, stock_checkpoint
 from verl_dots import manifest
-from verl_dots.checkpoints import TRACKER, tracked, write_tracker
+from verl_dots.checkpoints import RECORD, TRACKER, tracked, write_tracker
 from verl_dots.manifest import write_manifest
-from verl_dots.state import save_state
+from verl_dots.state import load_state, save_state
 from verl_dots.training.in_flight import FILE, KIND, InFlight
 from verl_dots.training.resume import find_checkpoint, repair_tracker
+from verl_dots.training.run_record import KIND as RUN
 
 
 @pytest.fixture
@@ -265,10 +266,79 @@ def test_data_and_model_are_the_same_wherever_they_lie(saved):
         found_name(saved, **moved)
 
 
-@pytest.mark.parametrize("file, content", [("config.json", b'{"hidden_size": 16}'), ("model.safetensors", b"WEIGHTS")])
+@pytest.mark.parametrize(
+    "file, content",
+    [
+        ("config.json", b'{"hidden_size": 16}'), ("model.safetensors", b"WEIGHTS"), ("added_tokens.json", b"{}"),
+        ("modeling_own.py", b"one = 1"), ("spiece.model", b"words"), ("generation_config.json", b"{}"),
+    ],
+)  # fmt: skip
 def test_another_model_under_the_same_name_is_another_model(saved, file, content):
     (saved.parent / "model" / file).write_bytes(content)
     with refused("actor_rollout_ref.model.path", "other run"):
+        found_name(saved)
+
+
+def test_a_readme_makes_no_other_model(saved):
+    (saved.parent / "model" / "README.md").write_text("text")
+    assert found_name(saved) == "global_step_4"
+
+
+@pytest.mark.usefixtures("cached_model")
+def test_a_model_of_the_hub_is_the_same_on_a_machine_that_has_more_or_less_of_it(run):
+    """A new machine has fetched its config alone when it looks; one that has it all may fetch more of it later."""
+    place = run.parent / "hub/models--owner--model"
+    model = {"actor_rollout_ref__model__path": "owner/model"}
+    (place / "snapshots/1/model.safetensors").write_bytes(b"weights")
+    (place / "snapshots/1/tokenizer.json").write_text("{}")
+    own_checkpoint(run, 4, run_config(run, **model))
+    (place / "snapshots/1/added_tokens.json").write_text("{}")
+    assert found_name(run, **model) == "global_step_4"
+    in_its_cache = {"actor_rollout_ref__model__path": str(place / "snapshots/1")}
+    assert found_name(run, **in_its_cache) == "global_step_4"
+    for file in ("model.safetensors", "tokenizer.json", "added_tokens.json"):
+        (place / "snapshots/1" / file).unlink()
+    assert found_name(run, **model) == "global_step_4"
+    with refused("actor_rollout_ref.model.path", "other run", "'owner/model' there, 'owner/other' here"):
+        found_name(run, actor_rollout_ref__model__path="owner/other")
+    (place / "snapshots/1").rename(place / "snapshots/2")
+    (place / "refs/main").write_text("2")
+    (place / "snapshots/2/model.safetensors").write_bytes(b"weights")
+    with refused("actor_rollout_ref.model.path", "other run", "owner/model (content 1)", "owner/model (content 2)"):
+        found_name(run, **model)
+
+
+@pytest.mark.parametrize(
+    ("key", "file", "other"),
+    [("tokenizer_path", "tokenizer.json", "model.safetensors"), ("hf_config_path", "config.json", "tokenizer.json")],
+)
+def test_another_tokenizer_or_config_is_another_model_wherever_it_lies(run, key, file, other):
+    """Of a folder that gives one of them no other file counts."""
+    one, two = run.parent / "one", run.parent / "two"
+    for folder in (one, two):
+        folder.mkdir()
+        (folder / file).write_text("{}")
+    (two / other).write_text("other")
+    own_checkpoint(run, 4, run_config(run, **{f"actor_rollout_ref__model__{key}": str(one)}))
+    assert found_name(run, **{f"actor_rollout_ref__model__{key}": str(two)}) == "global_step_4"
+    with refused(f"actor_rollout_ref.model.{key}", "other run", f"{one}' there, None here"):
+        found_name(run, **{f"actor_rollout_ref__model__{key}": None})
+    (two / file).write_text("[]")
+    with refused(f"actor_rollout_ref.model.{key}", "other run", f"{one} (content sha256 ", f"{two} (content sha256 "):
+        found_name(run, **{f"actor_rollout_ref__model__{key}": str(two)})
+
+
+def test_a_checkpoint_that_knew_models_otherwise_is_compared_by_their_names(saved):
+    folder = saved / "global_step_4"
+    record = load_state(folder / RECORD, RUN)
+    record["fingerprints"]["actor_rollout_ref.model.path"] = "0" * 16
+    save_state(folder / RECORD, replace(RUN, version=3), record)
+    write_manifest(folder, 4)
+    assert found_name(saved) == "global_step_4"
+    with refused("actor_rollout_ref.model.path", "other run", "elsewhere' here"):
+        found_name(saved, actor_rollout_ref__model__path=f"{saved.parent}/elsewhere")
+    (saved.parent / "train.parquet").write_bytes(b"rowz")
+    with refused("data.train_files", "other run", "(content "):  # files are known as ever
         found_name(saved)
 
 

@@ -13,6 +13,8 @@ from verl_dots.checkpoints import Needs, checkpoints_in, faults, tracked
 from verl_dots.manifest import MANIFEST
 from verl_dots.training import disk_space
 from verl_dots.training.disk_space import DiskFullError
+from verl_dots.training.in_flight import FILE, QUEUE
+from verl_dots.training.resume import find_checkpoint
 from verl_dots.training.saving import TORCH_WRITER, checkpoints_to_keep, save_whole
 
 NEEDS = Needs()
@@ -38,6 +40,21 @@ def test_a_saved_checkpoint_is_complete_and_named(tmp_path):
     assert faults(tmp_path / "global_step_2", NEEDS) == []
     assert (tmp_path / "global_step_2" / MANIFEST).is_file()
     assert tracked(tmp_path) == 2
+
+
+def test_a_checkpoint_holds_no_file_of_a_killed_save_of_its_step(tmp_path):
+    """A synchronous run that went on as an asynchronous one, was killed in a save, and is synchronous again."""
+    written(tmp_path, 6)
+    folder = tmp_path / "global_step_6"
+    (folder / FILE).write_bytes(b"groups in flight")
+    (folder / QUEUE).mkdir()
+    (folder / QUEUE / "0.pkl").write_bytes(b"rows")
+    save(tmp_path, 6)
+    assert not (folder / FILE).exists() and not (folder / QUEUE).exists()
+    assert json.loads((folder / MANIFEST).read_text())["files"].keys() == {
+        str(file.relative_to(folder)) for file in folder.rglob("*") if file.is_file() and file.name != MANIFEST
+    }
+    assert find_checkpoint(run_config(tmp_path)) == folder
 
 
 def test_who_asked_is_told_of_a_checkpoint_that_is_complete_and_named_and_of_no_other(tmp_path):

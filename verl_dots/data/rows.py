@@ -31,7 +31,7 @@ def read_question_rows(
     """
     for file in files:
         schema = require_question_columns(file, prompt_key)
-        text = ["extra_info.question"] if _has_field(schema, "extra_info", "question") else []
+        text = ["extra_info.question"] if has_field(schema, "extra_info", "question") else []
         there = [name for name in more if name in schema.names]
         yield from _rows_or_none(file, [prompt_key, TRUTH, *text, *there])
 
@@ -119,7 +119,7 @@ def require_question_columns(file: str | Path, prompt_key: str = "prompt") -> pa
     """The file's schema. Raises QuestionError unless its rows can be questions; `extra_info` may hold anything else."""
     schema = require_columns(file, (prompt_key, "reward_model"), "; data.prompt_key names the prompt's")
     require_structs(file, schema)
-    if not _has_field(schema, "reward_model", "ground_truth"):
+    if not has_field(schema, "reward_model", "ground_truth"):
         raise QuestionError(f"{file}: {NO_TRUTH}", key=TRUTH, reason="data")
     return schema
 
@@ -213,7 +213,8 @@ def _is_text(kind: pa.DataType) -> bool:
     return any(test(kind) for test in (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view))
 
 
-def _has_field(schema: pa.Schema, column: str, field: str) -> bool:
+def has_field(schema: pa.Schema, column: str, field: str) -> bool:
+    """Whether a column is a struct with a field of that name, or an object of JSON, which may have it."""
     if column not in schema.names:
         return False
     kind = schema.field(column).type

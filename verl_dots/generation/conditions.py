@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -11,14 +11,10 @@ from omegaconf import DictConfig, OmegaConf
 
 from verl_dots.data.asked_questions import AskedQuestion
 from verl_dots.generation.generation import Sampling
+from verl_dots.model_files import CONFIG, GENERATION, TOKENIZER, WEIGHTS, ends, matching
+from verl_dots.model_files import digest as digest_of_files
 
-SAMPLE_BYTES = 2**20
 PACKAGE = "pkg://"
-MODEL = ("config.json", "*.py", "*.safetensors", "*.bin", "*.pt")
-TOKENIZER = (
-    "tokenizer*", "chat_template*", "vocab*", "merges.txt", "*.model", "added_tokens.json", "special_tokens_map.json",
-)  # fmt: skip
-GENERATION = ("generation_config.json",)
 
 
 def conditions_of(config: DictConfig, rollouts: int, sampling: Sampling) -> dict[str, Any]:
@@ -27,7 +23,7 @@ def conditions_of(config: DictConfig, rollouts: int, sampling: Sampling) -> dict
     reward, hf_config = config.reward.custom_reward_function, model.get("hf_config_path")
     return {
         "model": model_fingerprint(model.path),
-        "model_config": hf_config and files_fingerprint(hf_config, ("config.json", *GENERATION)),
+        "model_config": hf_config and files_fingerprint(hf_config, (*CONFIG, *GENERATION)),
         "override_config": _plain(model.get("override_config")),
         "generation_config": files_fingerprint(model.path, GENERATION),
         "tokenizer": files_fingerprint(model.get("tokenizer_path") or model.path, TOKENIZER),
@@ -69,9 +65,9 @@ def scorers(questions: Sequence[AskedQuestion]) -> str:
 def model_fingerprint(path: str) -> str:
     """Name of a model folder and a hash over its config, its code and samples of its weights; a hub id is its own.
 
-    Hashed are the sizes, and the first and last MiB of each file: reading all of a large model would take minutes.
+    Hashed are the sizes and the `ends` of each file.
     """
-    return _fingerprint(path, MODEL, _ends)
+    return _fingerprint(path, (*CONFIG, *WEIGHTS), ends)
 
 
 def files_fingerprint(path: str, globs: Sequence[str]) -> str:
@@ -84,33 +80,17 @@ def code_fingerprint(path: str | None) -> str | None:
     if not path:
         return None
     if not path.startswith(PACKAGE):
-        return _hashed([Path(path.removeprefix("file://"))], Path.read_bytes)
+        return digest_of_files([Path(path.removeprefix("file://"))])
     spec = find_spec(path.removeprefix(PACKAGE).replace("/", "."))
     file = Path(spec.origin)
-    return _hashed(file.parent.glob("*.py") if spec.parent else [file], Path.read_bytes)
+    return digest_of_files(matching(file.parent, ["*.py"]) if spec.parent else [file])
 
 
 def _fingerprint(path: str, globs: Sequence[str], content: Callable[[Path], bytes]) -> str:
     folder = Path(path).expanduser()
     if not folder.is_dir():
         return path
-    files = {found for glob in globs for found in folder.glob(glob)}
-    return f"{folder.resolve().name}, {_hashed(files, content)}"
-
-
-def _hashed(files: Iterable[Path], content: Callable[[Path], bytes]) -> str:
-    hasher = hashlib.sha256()
-    for file in sorted(file for file in files if file.is_file()):
-        hasher.update(f"{file.name}|{file.stat().st_size}|".encode())
-        hasher.update(content(file))
-    return f"sha256 {hasher.hexdigest()[:16]}"
-
-
-def _ends(file: Path) -> bytes:
-    with file.open("rb") as stream:
-        start = stream.read(SAMPLE_BYTES)
-        stream.seek(max(0, file.stat().st_size - SAMPLE_BYTES))
-        return start + stream.read(SAMPLE_BYTES)
+    return f"{folder.resolve().name}, {digest_of_files(matching(folder, globs), content)}"
 
 
 def _plain(node: DictConfig | None) -> dict[str, Any]:

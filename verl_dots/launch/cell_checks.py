@@ -1,16 +1,19 @@
 """What the settings of a run ask of single cells of its training data: the reward, the agent loop and the model."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
-from verl_dots.launch.loaded import agent_loops
+from verl_dots.data.rows import has_field, read_rows, schema_of
+from verl_dots.launch.loaded import DEFAULT_LOOP, ROLLOUT, agent_loops
 from verl_dots.methods.refusals import NOTHING
 from verl_dots.rewards import by_verl
+from verl_dots.settings import ConfigError
 
 Cell = Callable[[Any], str | None]
+TOOLS, KWARGS = f"{ROLLOUT}.multi_turn.tool_config_path", "tools_kwargs"
 
 
 def cells_of(config: DictConfig) -> dict[str, Cell]:
@@ -29,6 +32,38 @@ def cells_of(config: DictConfig) -> dict[str, Cell]:
             for kind in kinds
         }
     return cells
+
+
+def require_tools_kwargs(config: DictConfig, key: str, files: Sequence[str | Path]) -> None:
+    """Refuse rows that have no arguments for tools where others have them: verl makes null of them, and no {}.
+
+    Its agent loop of tools would answer each call of a tool with an error, which the model reads, and go on.
+
+    Raises:
+        ConfigError: the first such row.
+    """
+    having = [file for file in files if has_field(schema_of(file), "extra_info", KWARGS)]
+    default = OmegaConf.select(config, DEFAULT_LOOP)
+    for file in files if having and OmegaConf.select(config, TOOLS) else ():
+        if (row := _first_without_kwargs(file, file in having, default)) is not None:
+            raise ConfigError(
+                f"{key}: row {row} of {file} (counted from 0) has no extra_info.{KWARGS}, rows of {having[0]} have; "
+                f"verl reads null there, with which no call of a tool of {TOOLS} works; "
+                "give it {TOOL: {create_kwargs: ...}} in each row",
+                key=key,
+                reason="data",
+            )
+
+
+def _first_without_kwargs(file: str | Path, there: bool, default: str) -> int | None:
+    """The first row with tools and without arguments for them, which are a field of the file if `there`."""
+    named = [name for name in ("agent_name",) if name in schema_of(file).names]
+    read = [*named, *([f"extra_info.{KWARGS}"] if there else [])]
+    for place, row in enumerate(read_rows(file, read) if read else [{}]):
+        given = (row["extra_info"] or {}).get(KWARGS, {}) if there else None
+        if given is None and row.get("agent_name", default) == "tool_agent":
+            return place
+    return None
 
 
 def _no_loop(value: Any, names: Collection[str]) -> str | None:

@@ -12,16 +12,13 @@ from omegaconf.errors import OmegaConfBaseException
 from verl_dots.config import DotsConfig
 from verl_dots.launch.batch_checks import ACTOR, CRITIC, ENGINES, ULYSSES, check_batches, sequence_parallel
 from verl_dots.methods.refusals import LOSS_MODE, excluded
-from verl_dots.settings import ConfigError, require
+from verl_dots.settings import ConfigError, flat, require
 from verl_dots.training.parts import has_critic
 
 logger = logging.getLogger(__name__)
 
 # Old key -> its name now; verl's V1 trainer reads the old one no more.
 RENAMED = {
-    "custom_reward_function.path": "reward.custom_reward_function.path",
-    "custom_reward_function.name": "reward.custom_reward_function.name",
-    "custom_reward_function.reward_kwargs": "reward.custom_reward_function.reward_kwargs",
     "reward_model.num_workers": "reward.num_workers",
     "reward_model.reward_manager": "reward.reward_manager.name",
     "reward_model.reward_loop_source": "reward.reward_manager.source",
@@ -32,7 +29,7 @@ RENAMED = {
     "reward_model.model.external_lib": "reward.reward_model.model_path",
     "reward_model.model.trust_remote_code": "reward.reward_model.model_path",
 }
-MOVED = {"reward_model": "reward.reward_model", "sandbox_fusion": "reward.sandbox_fusion"}
+MOVED = {name: f"reward.{name}" for name in ("custom_reward_function", "reward_model", "sandbox_fusion")}
 GROUPS_OF_SEVERAL = ("grpo_passk", "rloo", "rloo_vectorized")
 
 
@@ -42,9 +39,11 @@ def check_renamed(config: DictConfig) -> None:
     Raises:
         ConfigError: the key and its name now.
     """
-    for group in ("custom_reward_function", *MOVED):
-        for name, value in _leaves(config.get(group), f"{group}."):
-            if value is not None:
+    for group in MOVED:
+        given = config.get(group)
+        given = OmegaConf.to_container(given, resolve=True) if OmegaConf.is_config(given) else given
+        for name, value in flat({group: given}).items():
+            if value not in (None, {}):
                 new = RENAMED.get(name) or MOVED[group] + name.removeprefix(group)
                 words = f"{name}={value}: verl {new.split('.')[0]!r} took its place; set {new} instead"
                 raise ConfigError(words, key=name, reason="renamed")
@@ -98,16 +97,6 @@ def _check_mode(config: DictConfig) -> None:
             key="trainer.v1.trainer_mode",
             reason="excluded",
         )
-
-
-def _leaves(node: DictConfig | None, prefix: str) -> list[tuple[str, object]]:
-    if node is None:
-        return []
-    found = []
-    for name in node:
-        value = node[name]
-        found += _leaves(value, f"{prefix}{name}.") if isinstance(value, DictConfig) else [(f"{prefix}{name}", value)]
-    return found
 
 
 def check_room(rollout: DictConfig) -> int:

@@ -15,7 +15,7 @@ from verl_dots.data.columns import require_free_columns
 from verl_dots.data.file_lists import SUFFIXES, QuestionError, file_list, require_file
 from verl_dots.data.file_report import ERRORS, REFUSED, SHARED, TOO_LONG, UNMATCHABLE, UNUSABLE, FileReport
 from verl_dots.generation.standalone import chat_tokenizer, load_tokenizer
-from verl_dots.launch.cell_checks import cells_of
+from verl_dots.launch.cell_checks import cells_of, require_tools_kwargs
 from verl_dots.launch.loaded import loaded
 from verl_dots.launch.used_rows import TRAIN, VALIDATION, require_rows, sample_of, until_enough
 from verl_dots.methods.refusals import refused_as
@@ -85,6 +85,7 @@ def check_data(config: DictConfig, train: bool = True) -> None:
             if train:
                 require_free_columns(files)
                 _require_one_data_set(key, files, command)
+                require_tools_kwargs(config, key, files)
             sample = sample_of(config, key, files, train)
             if filters and length is not None and key == TRAIN:
                 length = until_enough(sample, needed, length, config.data.max_prompt_length)

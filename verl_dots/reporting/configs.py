@@ -9,6 +9,8 @@ from typing import Any
 
 import yaml
 
+from verl_dots.settings import flat
+
 Settings = Mapping[str, Any]
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 # What says who a run is, where it writes and what it prints; no figure depends on it.
@@ -53,7 +55,7 @@ def read_settings(file: Path) -> tuple[Settings | None, tuple[str, ...]]:
         return None, (f"{file} cannot be read ({_one_line(error)}): its settings were not compared.",)
     if not isinstance(config, dict):
         return None, (f"{file} holds no settings: nothing of it was compared.",)
-    return dict(_flat(config)), ()
+    return flat(config), ()
 
 
 def planned_steps(settings: Settings | None) -> int | None:
@@ -93,14 +95,6 @@ def shortened(text: str) -> str:
 
 def _place(key: str) -> int:
     return next((place for place, start in enumerate(FIRST) if key.startswith(start)), len(FIRST))
-
-
-def _flat(value: Any, prefix: str = ""):
-    if isinstance(value, dict) and value:
-        for key, item in value.items():
-            yield from _flat(item, f"{prefix}.{key}" if prefix else str(key))
-    else:
-        yield prefix, value
 
 
 def _text(value: Any) -> str:

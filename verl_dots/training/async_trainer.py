@@ -61,6 +61,7 @@ class AsyncTrainer(DotsTrainer):
             super().begin_step(timing)
             self.now.forecast = {}
             self.prompts.name_after(self.in_flight)  # of this step, where it has broken and is resumed
+        self.now.in_flight = frozenset(self.in_flight.questions - {-1})
 
     def plan(self, count: int | None) -> Sequence[np.ndarray] | None:
         """Questions of the step; those that are rolled out ahead of it; or others for groups that verl has evicted."""

@@ -1,24 +1,33 @@
 """What a setting that names a file or a model stands for: the same content under another path is the same."""
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from verl_dots.model_files import CONFIG, GENERATION, TOKENIZER, WEIGHTS, digest, ends, matching
+
 LENGTH = 16
-SAMPLE = 1 << 20  # bytes read at each end of a file of weights
-DESCRIPTIONS = ("config.json", "tokenizer*", "vocab*", "merges.txt", "special_tokens_map.json", "chat_template*")
-WEIGHTS = ("*.safetensors", "*.bin", "*.pt", "*.npy")
 FILES = ("data.train_files", "reward.custom_reward_function.path")
-MODELS = ("actor_rollout_ref.model.path", "dots.difficulty.backbone", "dots.difficulty.checkpoint")
+MODEL = (*CONFIG, *GENERATION, *TOKENIZER, *WEIGHTS)
+# Key -> the files that are read of the model that it names.
+MODELS = {
+    "actor_rollout_ref.model.path": MODEL,
+    "actor_rollout_ref.model.tokenizer_path": TOKENIZER,
+    "actor_rollout_ref.model.hf_config_path": (*CONFIG, *GENERATION),
+    "critic.model.path": MODEL,
+    "critic.model.hf_config_path": CONFIG,
+    "dots.difficulty.backbone": MODEL,
+    "dots.difficulty.checkpoint": MODEL,
+}
 
 
 def fingerprints(config: DictConfig) -> dict[str, str | None]:
     """One for each key of `FILES` and `MODELS`; None where this machine does not have what the key names."""
     found = {key: of_files(OmegaConf.select(config, key)) for key in FILES}
-    return found | {key: of_model(OmegaConf.select(config, key)) for key in MODELS}
+    return found | {key: of_model(OmegaConf.select(config, key), globs) for key, globs in MODELS.items()}
 
 
 def of_files(value: Any) -> str | None:
@@ -27,39 +36,39 @@ def of_files(value: Any) -> str | None:
     files = [Path(name).expanduser() for name in names]
     if not files or not all(file.is_file() for file in files):
         return None
-    digest = hashlib.sha256()
+    whole = hashlib.sha256()
     for file in files:
         with file.open("rb") as stream:
-            digest.update(hashlib.file_digest(stream, "blake2b").digest())
-    return digest.hexdigest()[:LENGTH]
+            whole.update(hashlib.file_digest(stream, "blake2b").digest())
+    return whole.hexdigest()[:LENGTH]
 
 
-def of_model(value: Any) -> str | None:
-    """Of a model's descriptions and tokenizer, and of both ends of its weights; None where they are not here.
+def of_model(value: Any, globs: Sequence[str] = MODEL) -> str | None:
+    """Of some of a model's files, of weights both ends; of one in the hub's cache, its commit.
+
+    How many of a commit's files the cache has differs from machine to machine, and grows. Without weights it has only
+    what was looked at before a run.
 
     Args:
-        value: a folder or the id of a model that is in the hub's cache.
+        value: a folder, or the id of a model of the hub.
+        globs: which files.
+
+    Returns:
+        None where there are none here, or no weights in the hub's cache: the name then says which model it is.
     """
     folder = _model_folder(value) if isinstance(value, str) else None
     if folder is None:
         return None
-    digest = hashlib.sha256()
-    for file in _matching(folder, DESCRIPTIONS):
-        digest.update(f"{file.name}:".encode() + hashlib.sha256(file.read_bytes()).digest())
-    for file in _matching(folder, WEIGHTS):
-        size = file.stat().st_size
-        digest.update(f"{file.name}:{size}:".encode())
-        with file.open("rb") as stream:
-            digest.update(stream.read(SAMPLE))
-            stream.seek(max(0, size - SAMPLE))
-            digest.update(stream.read(SAMPLE))
-    return digest.hexdigest()[:LENGTH]
+    if folder.parent.parent.name.startswith("models--"):
+        return folder.name if matching(folder, WEIGHTS) else None
+    weights, files = matching(folder, WEIGHTS), matching(folder, globs)
+    return digest(files, lambda file: ends(file) if file in weights else file.read_bytes()) if files else None
 
 
 def _model_folder(value: str) -> Path | None:
     path = Path(value).expanduser()
     if path.is_dir():
-        return path
+        return path.resolve()
     from transformers.utils import cached_file
 
     try:
@@ -67,7 +76,3 @@ def _model_folder(value: str) -> Path | None:
     except (OSError, ValueError):
         return None
     return Path(found).parent if found else None
-
-
-def _matching(folder: Path, patterns: Iterable[str]) -> list[Path]:
-    return sorted({file for pattern in patterns for file in folder.glob(pattern) if file.is_file()})

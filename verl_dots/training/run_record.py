@@ -18,6 +18,7 @@ from verl_dots.files import write_atomically
 from verl_dots.settings import with_new_names
 from verl_dots.state import Kind, StateError, load_state, require_equal, save_state
 from verl_dots.state_values import COUNT, Values, Within
+from verl_dots.training.fingerprints import MODELS
 
 CONFIG = "config.yaml"
 SECONDS = ("wall_seconds", "train_seconds")
@@ -36,7 +37,14 @@ def _with_failed(state: dict[str, Any]) -> dict[str, Any]:
     return {"failed": {"steps": [], "rollouts": [], "first": None}} | state
 
 
-KIND = Kind("run", 3, {1: _with_rollouts, 2: _with_failed})
+def _without_models(state: dict[str, Any]) -> dict[str, Any]:
+    """Of version 4; version 3 knew a model by what the hub's cache had of it, and left out some of its files."""
+    told = state.get("fingerprints")
+    known = isinstance(told, dict)
+    return state | {"fingerprints": told | dict.fromkeys(told.keys() & MODELS.keys())} if known else state
+
+
+KIND = Kind("run", 4, {1: _with_rollouts, 2: _with_failed, 3: _without_models})
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,6 @@
 import errno
 import logging
 import os
-import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -122,7 +121,6 @@ def _ended(folder: Path, needed: int | None) -> DiskFullError:
     written = size_of(folder)
     error = full(folder, max(needed or 0, written + 1), written)
     revoke(folder)
-    shutil.rmtree(folder, ignore_errors=True)
     return error
 
 

@@ -77,8 +77,20 @@ def test_where_a_question_may_be_twice(queue, overlap, replayed, rolled_out, ove
     tags = {key: tag for key, tag in queue.tags["train"].items() if not tag.get("is_prompt")}
     found = {(step.question_of[place_of(key)[0]], tag["global_steps"]) for key, tag in tags.items()}
     assert sorted(found) == replayed and len(step.question_of) == len(replayed)
+    origins = {uid: Origin.REPLAYED for uid in step.question_of} | {f"fresh{each}": Origin.FRESH for each in rolled_out}
+    question_of = step.question_of | {f"fresh{each}": each for each in rolled_out}
+    step.groups = {uid: Group(uid, (0.0, 1.0), origin, 1, question_of[uid]) for uid, origin in origins.items()}
     figures = one.metrics(step)
     assert figures["replay/share"] == len(replayed) / 4 and figures["replay/overlapping_groups"] == overlapping
+
+
+@pytest.mark.parametrize(("overlap", "replayed"), [("none", [5]), ("batch", [4, 5])])
+def test_a_question_of_which_rollouts_are_in_flight_is_not_replayed_unless_it_may_be_twice(overlap, replayed):
+    """The step may train on these: questions 0 and 1 are planned, 4 was asked for by an earlier step."""
+    one, source = stage(overlap=overlap)
+    one.buffer.put([group(one, 4), group(one, 5)])
+    asked(one, source, step := Step(3, in_flight={4}))
+    assert sorted(step.question_of.values()) == replayed
 
 
 def test_two_groups_of_a_question_are_compared_each_within_itself(queue):

@@ -26,8 +26,9 @@ class ReplayConfig(Settings):
         sampling: which groups are replayed: "uniform" (the paper's), those of a difficulty "nearest" to
             the one that the step aims at, or the "freshest".
         overlap: where a question may be twice. "none": nowhere; a question's newest group is kept, and not replayed in
-            a step that has the question anyway. "batch": a group is replayed even then (the authors' code). "buffer":
-            a question may also have several groups in the buffer, and so in a batch (the paper).
+            a step that has the question anyway, or while rollouts of it are in flight. "batch": a group is replayed
+            even then (the authors' code). "buffer": a question may also have several groups in the buffer, and so in
+            a batch (the paper).
         fresh_steps: first steps of a run in which nothing is replayed; the paper's first round, dots.selection.mu.
     """
 

@@ -90,19 +90,15 @@ class Replay(Store):
                 reason="size",
             )
         put_back(known, groups, step, Origin.REPLAYED)
-        times = Counter([*fresh, *extra_N.tolist(), *replayed])
-        self._figures = self._replayed(groups, step) | {
-            "replay/topped_up_groups": float(len(extra_N)),
-            "replay/overlapping_groups": float(sum(times[question] > 1 for question in replayed)),
-        }
+        self._figures = self._replayed(groups, step) | {"replay/topped_up_groups": float(len(extra_N))}
         return extra_N
 
     def _drawn(self, step: Step, count: int, fresh: set[int]) -> list[ReplayGroup]:
-        """Up to `count` groups for a step that rolls out the questions `fresh`."""
+        """Up to `count` groups for a step that asks for the questions `fresh`; it may train on those in flight, too."""
         if step.number <= self.run.dots.replay.fresh_steps:
             return []
         ids = self.run.questions.known.ids
-        excluded = () if self.overlap else [ids[question] for question in fresh]
+        excluded = () if self.overlap else [ids[question] for question in fresh | step.in_flight]
         return self.buffer.sample(count, exclude=excluded, target=step.target)
 
     def observe(self, step: Step, rows: Rows) -> None:
@@ -119,9 +115,12 @@ class Replay(Store):
         )
 
     def metrics(self, step: Step) -> dict[str, float]:
-        held = len(self.buffer)
+        held, batch = len(self.buffer), step.groups.values()
+        times = Counter(group.question for group in batch)
+        twice = [group for group in batch if group.origin is Origin.REPLAYED and times[group.question] > 1]
         figures = {"groups": held, "fill": held / self.buffer.capacity, "bytes": self.buffer.nbytes}
-        return self._figures | {f"replay/buffer/{name}": float(value) for name, value in figures.items()}
+        figures = {f"buffer/{name}": value for name, value in figures.items()} | {"overlapping_groups": len(twice)}
+        return self._figures | {f"replay/{name}": float(value) for name, value in figures.items()}
 
     def _replayed(self, groups: Sequence[ReplayGroup], step: Step) -> dict[str, float]:
         figures = {
