@@ -15,8 +15,8 @@ from verl_dots.doctor.footprint import footprint_of
 from verl_dots.doctor.launching import FIX, tiny_run, train
 from verl_dots.doctor.rows import Row, judged, skipped
 from verl_dots.doctor.stage_memory import STAGES
-from verl_dots.engines.environment import joins_cluster
 from verl_dots.files import read_json
+from verl_dots.processes.environment import joins_cluster
 from verl_dots.sizes import size_text
 from verl_dots.training.disk_space import free_bytes
 from verl_dots.training.shapes import shape_of
