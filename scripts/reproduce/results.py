@@ -96,7 +96,7 @@ def without_root(evidence: Evidence, root: Path) -> Evidence:
 def combinations_table(matrix: Matrix, there: set[str]) -> Table:
     """What was trained on what, with which settings, and why."""
     rows = tuple(
-        (name, of.title, of.model, of.learning_rate, str(of.batch), str(of.steps), of.chosen, _rows(of.row))
+        (name, of.title, of.model, of.learning_rate, str(of.batch), str(of.steps), of.chosen, _rows(of.stands_for))
         for name, of in matrix.combinations.items() if name in there
     )  # fmt: skip
     heads = ("combination", "what it is", "model", "learning rate", "questions a step", "steps", "chosen", "stands for")

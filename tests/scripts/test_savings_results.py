@@ -16,7 +16,7 @@ GRPO = {0: 0.1, 2: 0.2, 4: 0.3, 6: 0.4}
 FAST, LOW = {0: 0.1, 2: 0.3, 4: 0.45, 6: 0.55}, {0: 0.1, 2: 0.25, 4: 0.25, 6: 0.25}
 COMBINATION = {
     "title": "the first", "model": "m", "data": "d", "learning_rate": 1e-4, "batch": 8, "steps": 6, "test_freq": 2,
-    "chosen": "by a rule", "row": "none",
+    "chosen": "by a rule", "stands_for": "none",
 }  # fmt: skip
 
 

@@ -27,7 +27,7 @@ def merged(kept: Evidence, new: Evidence) -> Evidence:
         {key: of for key, of in kept.evaluations.items() if key not in again} | dict(new.evaluations)
     )
     notes += [note for note in (*new.notes, *told) if note not in notes]
-    return Evidence(steps, runs, tuple(notes), evaluations, {**kept.apart, **new.apart})
+    return Evidence(steps, runs, tuple(notes), evaluations, {**kept.extra, **new.extra})
 
 
 def _joined(kept: pd.DataFrame, new: pd.DataFrame) -> pd.DataFrame:

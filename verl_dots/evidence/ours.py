@@ -13,10 +13,10 @@ import numpy as np
 import pandas as pd
 
 from verl_dots.evidence import curves, summary_cells
-from verl_dots.evidence.apart import Apart
 from verl_dots.evidence.cells import Cell, Figure, Missing, Why
 from verl_dots.evidence.combinations import BASE
 from verl_dots.evidence.evaluations import Evaluations
+from verl_dots.evidence.extra_figures import Extra
 from verl_dots.evidence.measuring import Measured
 from verl_dots.evidence.methods import BASELINE
 from verl_dots.evidence.records import ACCURACY_RUN, Evidence
@@ -46,7 +46,7 @@ class Ours:
     evidence: Evidence
     measured: Measured
     evaluations: Evaluations = field(default_factory=dict)
-    apart: Apart = field(default_factory=dict)
+    extra: Extra = field(default_factory=dict)
 
     @property
     def by_seed(self) -> pd.DataFrame:
@@ -64,7 +64,7 @@ class Ours:
         Raises:
             KeyError: no measure has this name.
         """
-        if (found := self.apart.get((asked.combination, asked.method, measure))) is not None:
+        if (found := self.extra.get((asked.combination, asked.method, measure))) is not None:
             return found
         name, _, benchmark = measure.partition("/")
         if asked.method == BASE:
@@ -229,7 +229,7 @@ MEASURES: dict[str, Measure] = {
     "hours": _training_time(3600.0),
     "minutes": _training_time(60.0),
     "rho": _figure("rho"),
-    "rho_off_the_shelf": lambda ours, asked: Missing(Why.NOT_MEASURED),  # no run has it: see apart.py
+    "rho_off_the_shelf": lambda ours, asked: Missing(Why.NOT_MEASURED),  # no run has it: see extra_figures.py
     "extra_steps": _extra(lambda steps, _: steps),
     "extra_steps_share": _extra(lambda steps, after: 100 * steps / after),
     "extra_seconds": _extra_seconds,

@@ -31,7 +31,7 @@ echo '{"started": "2026-01-01T00:00:00", "finished": "2026-01-01T00:01:30", "res
 """
 COMBINATION = {
     "title": "t", "model": "models/m", "learning_rate": 1e-4, "batch": 8, "steps": 30, "test_freq": 3, "chosen": "c",
-    "row": "r",
+    "stands_for": "r",
 }  # fmt: skip
 MATRIX = {
     "seeds": [1, 2], "methods": {"grpo": {}, "mine": {}}, "time": {"steps": 4, "rounds": 1},

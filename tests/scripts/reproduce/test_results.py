@@ -19,7 +19,7 @@ CURVES = {
 }  # fmt: skip
 COMBINATION = {
     "title": "the first", "model": "m", "data": "d", "learning_rate": 1e-4, "batch": 8, "steps": 4, "test_freq": 2,
-    "chosen": "by a rule", "row": "DOTS, table 1",
+    "chosen": "by a rule", "stands_for": "DOTS, table 1",
 }  # fmt: skip
 CLAIMS = [
     {"claim": "half of the steps are saved", "method": "dots_rr", "measure": "saved_steps_100_first",
@@ -105,14 +105,14 @@ def test_columns_are_told_below_their_table_and_combinations_are_linked(places):
 
 def test_a_combination_may_stand_for_rows_of_several_papers(places, tmp_path):
     matrix = yaml.safe_load((places / "evidence/cpu.yaml").read_text())
-    matrix["combinations"]["one"]["row"] = ["DOTS, table 1, x", "AdaRFT, table 1, y"]
+    matrix["combinations"]["one"]["stands_for"] = ["DOTS, table 1, x", "AdaRFT, table 1, y"]
     (places / "evidence/cpu.yaml").write_text(yaml.dump(matrix))
     results.main(["--write"])
     (row,) = table_rows((places / "RESULTS.md").read_text(), "Combinations")
     assert row[-1] == "DOTS, table 1, x; AdaRFT, table 1, y"
-    matrix["combinations"]["one"]["row"] = ["DOTS, table 1, x", 2]
+    matrix["combinations"]["one"]["stands_for"] = ["DOTS, table 1, x", 2]
     (file := tmp_path / "wrong.yaml").write_text(yaml.dump(matrix))
-    with refused("row", "type", "combinations.one.row=", "must be text, or a list of texts"):
+    with refused("stands_for", "type", "combinations.one.stands_for=", "must be text, or a list of texts"):
         kept_results.read_about(file, None)
 
 
