@@ -1,8 +1,11 @@
-"""What each way to a cheaper step brings: `python -m scripts.savings_results [--keep RUNS] [--write]`.
+"""What each way to a cheaper step brings.
+
+    python -m scripts.savings_results [--keep RUNS] [--drop METHOD ROUND] [--write]
 
 --keep reads run folders of scripts/savings.sh into recipes/evidence/savings, as small tables. Runs that are kept there
-stay, but for those of the same combination, method, seed and kind. --write puts their tables into
-recipes/evidence/SAVINGS.md and draws recipes/evidence/savings.svg. With neither: exit 1 if the document has others.
+stay, but for those of the same combination, method, seed and kind. --drop takes the timing runs of a method
+and round out. --write puts their tables into recipes/evidence/SAVINGS.md and draws recipes/evidence/savings.svg.
+Without it: exit 1 if the document has others.
 
 The runs of cpu.yaml that are kept in recipes/evidence/results count as well: GRPO's are the baseline.
 """
@@ -18,7 +21,7 @@ import pandas as pd
 from scripts.reproduce.matrix import Matrix
 from scripts.reproduce.matrix_file import read_matrix
 from scripts.reproduce.pairs import beside
-from scripts.reproduce.results import without_root
+from scripts.reproduce.results import update, without_root
 from scripts.savings_figure import draw
 from scripts.sections import asked, settle, with_section
 from verl_dots.evidence import rendering, saved, summary_cells
@@ -147,10 +150,8 @@ def text_of(tables: Sequence[Table]) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Keep, write, or compare."""
-    options = asked(__doc__, arguments, keep=("RUNS", "add these runs to recipes/evidence/savings"))
-    if options.keep:
-        new = without_root(read_evidence(options.keep), options.keep)
-        saved.save(merged(saved.load(KEPT), new) if saved.is_saved(KEPT) else new, KEPT)
+    options = asked(__doc__, arguments, keep=("RUNS", "add these runs to recipes/evidence/savings"), drop=True)
+    update(KEPT, without_root(read_evidence(options.keep), options.keep) if options.keep else None, options.drop)
     matrix = read_matrix(MATRIX)
     evidence = evidence_of(matrix)
     measured = measure(evidence, stand_in=False)

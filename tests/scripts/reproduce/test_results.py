@@ -171,6 +171,36 @@ def test_runs_are_added_to_those_that_are_kept(places, monkeypatch):
     ]  # fmt: skip
 
 
+def test_timing_runs_can_be_taken_out_by_their_name(places, capsys):
+    kept = places / "evidence/results"
+    timed = made.evidence(
+        {("one", name, number): {0: 0.1, 2: 0.2} for name in ("grpo", "dots_rr") for number in (1, 2)}
+    )
+    timed = Evidence(timed.steps.assign(kind="time"), timed.runs.assign(kind="time"))
+    saved.save(results.merged(saved.load(kept), timed), kept)
+    assert results.main(["--drop", "dots_rr", "2", "--write"]) == 0 == results.main([])
+    left = saved.load(kept).runs
+    assert [(run.method, run.seed) for run in left[left.kind == "time"].itertuples()] == [
+        ("grpo", 1), ("grpo", 2), ("dots_rr", 1),
+    ]  # fmt: skip
+    assert (left.kind == "accuracy").sum() == 4, "accuracy runs of seed 2 stay"
+    with refused("--drop", "unknown", "dots_rr 2", "dots_rr 1, grpo 1, grpo 2"):
+        results.main(["--drop", "dots_rr", "2"])
+    with pytest.raises(SystemExit):
+        results.main(["--drop", "dots_rr", "second"])
+    assert "--drop dots_rr second: the round must be a number" in capsys.readouterr().err
+
+
+def test_what_times_were_not_compared_is_told(places):
+    kept = places / "evidence/results"
+    timed = made.evidence({("one", name, 1): {0: 0.1, 2: 0.2} for name in ("grpo", "dots_rr")})
+    runs = timed.runs.assign(kind="time", commit=timed.runs.method)
+    saved.save(results.merged(saved.load(kept), Evidence(timed.steps.assign(kind="time"), runs)), kept)
+    assert results.main(["--write"]) == 0
+    told = (places / "RESULTS.md").read_text().split("## Left out")[1]
+    assert "one, round 1: times of a step are compared of one commit alone, and dots_rr of dots_rr and grpo" in told
+
+
 def test_without_kept_results_there_is_no_document(places, monkeypatch):
     monkeypatch.setattr(results, "KEPT", places / "nothing")
     assert results.main([]) == 0
