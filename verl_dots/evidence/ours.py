@@ -81,12 +81,12 @@ class Ours:
         if asked.method == BASELINE and asked.combination in set(self.summary.combination):
             return "baseline"
         found = summary_cells.saving(self.summary, *key, measure)
-        return self.timed(found, asked) if summary_cells.of_time(measure) else found
+        return self.timed(found, asked, measure) if summary_cells.of_time(measure) else found
 
-    def timed(self, cell: Cell, asked: Asked) -> Cell:
+    def timed(self, cell: Cell, asked: Asked, measure: str = summary_cells.STEP_SECONDS) -> Cell:
         """A figure of seconds, as `summary_cells.timed` has it."""
         key = (asked.combination, asked.method)
-        return summary_cells.timed(cell, self.by_seed, *key, self.measured.apart)
+        return summary_cells.timed(cell, self.by_seed, *key, self.measured.apart, measure)
 
     def seeds(self, combination: str, method: str) -> dict[int, pd.DataFrame]:
         """Rows of each seed's accuracy run, by step; empty where there is no run."""

@@ -24,8 +24,9 @@ NOTES = (
     "At equal tokens: the same once both have generated as many tokens as the one that generates fewer.",
     "Saved: the share of the baseline's cost that a method needs less until it first has the baseline's final "
     "accuracy; below 0 it needs more. For good: until the accuracy stays.",
-    "Saves nothing: it needs as much as the baseline, or more. Unclear: the interval holds 0.",
+    "Unclear: the interval holds 0. Saves nothing: it needs as much as the baseline, or more.",
     "Not measured: its steps were not timed. Baseline: what the others are held against.",
+    "Not reached: a run never has the accuracy, and what it may save at most is not known.",
     "Reached: seeds that come to the baseline's final accuracy; of the mean of combinations, runs.",
     "At most: one that never comes there counts with the most that it may save. All that it cost stands for what it "
     "would need at least.",
