@@ -49,6 +49,17 @@ def test_runs_by_combination_method_seed_and_kind(root):
     assert alone["accuracy"].isna().all() and len(alone) == 4
 
 
+def test_runs_of_a_papers_recipe_are_of_the_combination_that_is_named_like_it(root):
+    """Recipes train in runs/PAPER/SETTING; what else is nested is no combination."""
+    root("dots/math-1.5b_math", "grpo", 1), root("dots/other", "grpo", 1), root("mine", "grpo", 1)
+    base = root("dots/math-1.5b_math/time", "grpo", 1, {}, last_step=3)
+    recipe = "dots/math-1.5b_math"
+    assert told(read_evidence(base)) == [
+        (recipe, "grpo", 1, "accuracy"), (recipe, "grpo", 1, "time"), ("mine", "grpo", 1, "accuracy"),
+    ]  # fmt: skip
+    assert [key[0] for key in told(read_evidence(base / "dots"))] == [recipe, recipe, "other"]
+
+
 def test_metrics_that_are_asked_for_rounded(root):
     metrics = {"actor/entropy": 0.123456789, "timing_s/gen/slow": 1.0, "val-core/x/acc/best@4": 1.0, "other": 2.0}
     base = root("a", "grpo", 1, {0: 1 / 3, 2: 2 / 3}, metrics=lambda step: metrics, seconds=1 / 7)

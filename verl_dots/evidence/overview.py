@@ -24,7 +24,7 @@ NOTES = (
     "At equal tokens: the same once both have generated as many tokens as the one that generates fewer.",
     "Saved: the share of the baseline's cost that a method needs less until it first has the baseline's final "
     "accuracy; below 0 it needs more. For good: until the accuracy stays.",
-    "Unclear: the interval holds 0. Saves nothing: it needs as much as the baseline, or more.",
+    "Saves nothing: it needs as much as the baseline, or more. Unclear: the interval holds 0, whatever the mean.",
     "Not measured: its steps were not timed. Baseline: what the others are held against.",
     "Not reached: a run never has the accuracy, and what it may save at most is not known.",
     "Reached: seeds that come to the baseline's final accuracy; of the mean of combinations, runs.",

@@ -95,7 +95,7 @@ def test_columns_are_told_below_their_table_and_combinations_are_linked(places):
     results.main(["--write"])
     text = (places / "RESULTS.md").read_text()
     methods = text.split("## All methods\n")[1].split("\n## ")[0]
-    for told in ("- At equal tokens: ", "For good: until the accuracy stays.", "Saves nothing: ", "- Not reached: "):
+    for told in ("- At equal tokens: ", "For good: until the accuracy stays.", "- Saves nothing: ", "- Not reached: "):
         assert told in methods
     assert "- Fingerprint: " in text and "- A dash: never reached" in text
     combinations = text.split("## Combinations\n")[1].split("\n## ")[0]
