@@ -170,6 +170,15 @@ def test_means_over_a_run_and_the_first_correlation_that_it_has():
     assert rows_of({("grpo", 1): GRPO, ("dots", 1): both})["dots", 1]["rho"] == pytest.approx(0.9)
 
 
+def test_effective_questions_among_the_selected_and_rows_of_the_update():
+    """A group that was refilled is selected and not trained on; half of the rows leave the update."""
+    told = {"training/effective_groups": 1.0, "selection/effective_groups": 0.75, "filter/share": 0.5}
+    rows = rows_of({("grpo", 1): GRPO, ("dots", 1): run({0: 0.2, 4: 0.6}, **told)})
+    row = rows["dots", 1]
+    assert [row[name] for name in ("effective_groups", "effective_selected", "updated_rows")] == [1.0, 0.75, 0.5]
+    assert math.isnan(rows["grpo", 1]["effective_selected"]) and math.isnan(rows["grpo", 1]["updated_rows"])
+
+
 def test_seconds_of_parts_are_columns_at_the_end():
     timed = run({0: 0.2, 4: 0.6}, **{"timing_s/step": 3.0, "timing_s/gen": 1.5})
     found = measure(evidence({("grpo", 1): GRPO, ("dots", 1): timed})).by_seed

@@ -75,6 +75,16 @@ def test_metrics_that_are_asked_for_rounded(root):
     assert list(few.columns[10:]) == [ACCURACY, "actor/entropy", "none"]
 
 
+def test_what_the_stages_tell_is_kept(root):
+    """Each of these is named by the page of cheaper steps."""
+    told = dict.fromkeys((
+        "selection/effective_groups", "stop_early/stopped", "stop_early/saved", "refill/rounds", "filter/kept_rows",
+        "filter/share", "loss/replayed/effective_sample_size", "entropy_coefficient/coefficient",
+    ), 0.5)  # fmt: skip
+    found = read_evidence(root("a", "grpo", 1, metrics=lambda step: told | {"stop_early/a/b": 1.0})).steps
+    assert all(found[name].tolist()[1:] == [0.5] * 4 for name in told) and "stop_early/a/b" not in found
+
+
 def test_what_is_known_of_a_run(root):
     settings = {
         "actor_rollout_ref": {"model": {"path": "/disk/models/tiny"}},

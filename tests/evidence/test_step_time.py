@@ -105,13 +105,13 @@ def test_times_of_two_sittings_make_no_pair():
     morning, evening = begun("11:00:00", "11:00:30"), begun("14:00:00", "14:00:30")
     found = step_time(known(grpo=evening, dots=morning), "c", "dots", 1, "grpo", stand_in=False)
     assert math.isnan(found.ratio)
-    sitting = "of one sitting, without 15 idle minutes,"
-    told = TOLD.format(sitting, "begun 2026-01-01T11:00:00", "begun 2026-01-01T14:00:00")
+    sitting = f"{TOLD} 15 idle minutes end a sitting."
+    told = sitting.format("of one sitting", "begun 2026-01-01T11:00:00", "begun 2026-01-01T14:00:00")
     assert found.notes == (told,)
     found = step_time(known(grpo=evening, dots=begun("13:44:00", "13:45:00")), "c", "dots", 1, "grpo")
     assert (found.ratio, found.notes) == (0.75, ()), "15 minutes to the minute"
     assert step_time(known(dots=morning), "c", "dots", 1, "grpo", stand_in=False).notes == (
-        TOLD.format(sitting, "begun 2026-01-01T11:00:00", "begun at a time that is not recorded"),
+        sitting.format("of one sitting", "begun 2026-01-01T11:00:00", "begun at a time that is not recorded"),
     )
 
 

@@ -135,6 +135,7 @@ def _whole_run(steps: pd.DataFrame, curve: pd.DataFrame, base: pd.DataFrame) -> 
         "difference_at_tokens": _ahead_at_equal_tokens(curve, base),
         **{target_column(share): target if climbs else math.nan for share, target in targets.items()},
         **{name: metric_means.mean_of(steps, key) for name, key in measures.OUTCOMES.items()},
+        "updated_rows": 1 - metric_means.mean_of(steps, measures.FILTERED),
         "rho": next((mean for mean in rhos if not math.isnan(mean)), math.nan),
     }
 

@@ -43,9 +43,11 @@ METRICS = (
     "training/reward", "training/effective_groups", "training/all_wrong_groups",
     "training/all_right_groups", "training/sampled_entropy", "actor/entropy", "temperature/temperature",
     "temperature/entropy", "selection/rho", "selection/reference/rho", "selection/explored/rho", "selection/trusted",
-    "selection/predicted_difficulty", "selection/measured_difficulty", "mopps/rho", "mopps/predicted_difficulty",
-    "mopps/measured_difficulty", "adarft/target", "adarft/reward", "replay/share", "replay/age/mean",
-    "replay/age/max", "budget/rollouts/*", "response_length/mean", "timing_s/*",
+    "selection/predicted_difficulty", "selection/measured_difficulty", "selection/effective_groups", "mopps/rho",
+    "mopps/predicted_difficulty", "mopps/measured_difficulty", "adarft/target", "adarft/reward", "replay/share",
+    "replay/age/mean", "replay/age/max", "loss/replayed/effective_sample_size", "filter/share",
+    "response_length/mean", "budget/rollouts/*", "filter/*", "stop_early/*", "refill/*", "entropy_coefficient/*",
+    "timing_s/*",
 )  # fmt: skip
 # Decimals of accuracies and seconds, and significant digits of metrics: more than any table or figure shows.
 ACCURACY_DECIMALS, SECONDS_DECIMALS, METRIC_DIGITS = 6, 3, 6

@@ -78,7 +78,7 @@ def not_compared(evidence: Evidence, combination: str, method: str, baseline: st
     """
     runs = evidence.runs
     mine = runs[(runs["combination"] == combination) & (runs["seed"] == seed) & (runs["kind"] == kind)]
-    of = mine.set_index("method")
+    of, more = mine.set_index("method"), ""
     own, base = of.loc[method], of.loc[baseline]
     if own["machine"] != base["machine"]:
         where, shown = "on one machine", [f"on {one['machine'] or 'one that is not recorded'}" for one in (own, base)]
@@ -86,13 +86,13 @@ def not_compared(evidence: Evidence, combination: str, method: str, baseline: st
         commits = [one["commit"][:COMMIT_DIGITS] or "one that is not recorded" for one in (own, base)]
         where, shown = "of one commit", [f"of {commit}" for commit in commits]
     elif kind == TIMING_RUN and not _of_one_sitting(of[of["machine"] == own["machine"]], method, baseline):
-        where = f"of one sitting, without {MOST_IDLE_SECONDS / 60:.0f} idle minutes,"
+        where, more = "of one sitting", f" {MOST_IDLE_SECONDS / 60:.0f} idle minutes end a sitting."
         shown = [f"begun {one['started'] or 'at a time that is not recorded'}" for one in (own, base)]
     else:
         return ""
     number = f"{'round' if kind == TIMING_RUN else 'seed'} {seed}"
     both = " and ".join(f"{name} {text}" for name, text in zip((method, baseline), shown, strict=True))
-    return f"{combination}, {number}: times of a step are compared {where} alone, and {both} are left out."
+    return f"{combination}, {number}: times of a step are compared {where} alone, and {both} are left out.{more}"
 
 
 def commits_notes(evidence: Evidence, rounds: pd.DataFrame) -> list[str]:
