@@ -15,6 +15,7 @@ from pathlib import Path
 from scripts import soak_page
 from scripts.driver import page
 from scripts.reproduce import front
+from scripts.reproduce.learnt import learnt_table
 from scripts.reproduce.matrix import Matrix
 from scripts.reproduce.matrix_file import read_matrix
 from scripts.reproduce.pairs import pairs_table
@@ -36,7 +37,7 @@ TOLD = ("Runs", "Made")  # of `results.facts`; the others have a table
 OF_SCALE = "Ours"  # begins the notes of `combinations.scale_notes`
 FRONT, SCRIPT = ROOT / "README.md", "python -m scripts.reproduce.results"
 # Tables of the document; those of the papers are on the page.
-SHOWN = ("claims", "overview", "shares", "parts", "pairs", "made", "timed", "seeds")
+SHOWN = ("claims", "overview", "learnt", "shares", "parts", "pairs", "made", "timed", "seeds")
 BEGIN = """<!-- made by python -m scripts.reproduce.results --write, of recipes/evidence/results; not to be edited -->
 # Results
 
@@ -125,7 +126,7 @@ def tables_of(evidence: Evidence, measured: Measured, about: results.About) -> d
     """All tables of an evidence by their names."""
     counted = (table[~table.combination.isin(measured.apart)] for table in (measured.by_seed, measured.rounds))
     made = [*results.result_tables(evidence, measured, about), pairs_table(*counted), made_table(evidence.runs)]
-    made.append(timing_table(evidence, measured.rounds, about.combinations))
+    made += [timing_table(evidence, measured.rounds, about.combinations), learnt_table(evidence, measured)]
     return {table.name: table for table in made}
 
 
