@@ -70,6 +70,7 @@ DASH leaves out rows without advantage, so its updates and its accuracy are GRPO
 bash scripts/reproduce.sh --scale cpu --check              # make all runs, and compare their fingerprints with these
 python -m verl_dots.evidence recipes/evidence/results --out report/kept \\
     --about recipes/evidence/cpu.yaml --claims recipes/evidence/claims.yaml    # the page of these figures, without runs
+ls report/kept/tables        # it has the papers' tables with these figures, each as markdown, LaTeX and CSV
 python -m scripts.reproduce.results --keep runs/reproduce-cpu --write         # your own runs take their place
 ```
 """

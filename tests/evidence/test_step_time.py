@@ -134,6 +134,6 @@ def test_a_mean_over_pairs_of_several_commits_says_so():
     rounds = [("c", "dots", 1, 1.0), ("c", "dots", 2, 1.0), ("c", "all", 2, 1.0)]
     table = pd.DataFrame(rounds, columns=list(ROUND_COLUMNS))
     assert commits_notes(found, table) == [
-        "dots: the pairs of timing runs are of several commits (1 of one not recorded, 1 of aaaaaaaaaaaa), and its "
-        "mean is of all alike."
+        "dots: pairs of timing runs are of several commits, 1 of one not recorded, 1 of aaaaaaaaaaaa. The mean is of "
+        "all alike."
     ]

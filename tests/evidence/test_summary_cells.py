@@ -9,7 +9,7 @@ from tests.evidence.hand import evidence, run
 from verl_dots.evidence.cells import Missing, Why
 from verl_dots.evidence.measures import saved_column
 from verl_dots.evidence.measuring import measure
-from verl_dots.evidence.summary_cells import of_time, saving, timed
+from verl_dots.evidence.summary_cells import deviation, of_time, saving, timed
 
 STEPS, TIME, SECONDS = (saved_column(what, hold="first") for what in ("steps", "time", "train_seconds"))
 
@@ -50,3 +50,14 @@ def test_a_saving_of_training_seconds_is_of_accuracy_runs():
     late = runs | {("dots", 2): run({0: 0.0, 10: 0.3}), ("grpo", 2): runs["grpo", 1]}
     forbidden = measure(evidence(late), smoothing="none", stand_in=False)
     assert saving(forbidden.summary, "c", "dots", SECONDS) == Missing(Why.NOT_MEASURED), "nor is it not reached"
+
+
+def test_the_deviation_of_seeds():
+    """Final accuracies of 30, 40 and 50 % deviate by 10 points; a single one by nothing that is known."""
+    finals = {1: 0.3, 2: 0.4, 3: 0.5}
+    runs = {("grpo", seed): run({0: 0.0, 10: final}) for seed, final in finals.items()}
+    summary = measure(evidence(runs), smoothing="none").summary
+    assert deviation(summary, "c", "grpo", "final_accuracy", 100.0).value == pytest.approx(10)
+    one = measure(evidence({("grpo", 1): runs["grpo", 1]}), smoothing="none").summary
+    assert deviation(one, "c", "grpo", "final_accuracy") == Missing(Why.NO_ROW)
+    assert deviation(one, "c", "dots", "final_accuracy") == Missing(Why.NOT_RUN)

@@ -136,6 +136,11 @@ def _figure(measure: str, scale: float = 1.0) -> Measure:
     return lambda ours, asked: summary_cells.figure(ours.summary, asked.combination, asked.method, measure, scale)
 
 
+def _deviation(ours: Ours, asked: Asked) -> Cell:
+    """Of the final accuracies over the seeds, in points."""
+    return summary_cells.deviation(ours.summary, asked.combination, asked.method, "final_accuracy", 100.0)
+
+
 def _difference(measure: str) -> Measure:
     """Points of accuracy above the baseline's run of the same seed."""
 
@@ -223,6 +228,7 @@ def _curve(rows: pd.DataFrame, smoothing: str) -> validation_curves.Curve:
 MEASURES: dict[str, Measure] = {
     **{name: _saving(name) for name in summary_cells.SAVINGS},
     "final_accuracy": _figure("final_accuracy", 100.0),
+    "accuracy_deviation": _deviation,
     **{name: _difference(name) for name in ("difference", "difference_at_tokens")},
     "thousand_tokens": _figure("generated_tokens", 1e-3),
     "seconds_per_step": _seconds,

@@ -108,9 +108,7 @@ def commits_notes(evidence: Evidence, rounds: pd.DataFrame) -> list[str]:
         counts = Counter(commits[row.combination, method, row.round] for row in of.itertuples())
         if len(counts) > 1:
             told = ", ".join(f"{count} of {commit or 'one not recorded'}" for commit, count in sorted(counts.items()))
-            notes.append(
-                f"{method}: the pairs of timing runs are of several commits ({told}), and its mean is of all alike."
-            )
+            notes.append(f"{method}: pairs of timing runs are of several commits, {told}. The mean is of all alike.")
     return notes
 
 

@@ -55,6 +55,14 @@ def figure(summary: pd.DataFrame, combination: str, method: str, measure: str, s
     return Figure.between(*(float(row[end]) * scale for end in ("mean", "low", "high")), seeds=int(row["seeds"]))
 
 
+def deviation(summary: pd.DataFrame, combination: str, method: str, measure: str, scale: float = 1.0) -> Cell:
+    """The standard deviation of a measure times `scale`; a dash where there is none, as of one seed."""
+    row = _row(summary, combination, method, measure)
+    if row is None:
+        return Missing(Why.NOT_RUN)
+    return Figure(float(row["std"]) * scale) if math.isfinite(row["std"]) else Missing(Why.NO_ROW)
+
+
 def reached(summary: pd.DataFrame, combination: str, method: str, share: int = 100) -> Cell:
     """How many seeds come to a share of the baseline's gain, all of it being its final accuracy: "2 of 3"."""
     row = _row(summary, combination, method, cost_column("steps", share, "first"))
