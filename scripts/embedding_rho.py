@@ -20,13 +20,13 @@ from verl_dots.data.questions import read_questions
 from verl_dots.difficulty.embeddings import embed_texts
 from verl_dots.difficulty.labels import Labels, read_labels
 from verl_dots.difficulty.prediction_scores import off_the_shelf, score_draws
-from verl_dots.evidence.apart import Apart, load_apart, save_apart
 from verl_dots.evidence.cells import Figure
-from verl_dots.evidence.saved import APART_FILE
+from verl_dots.evidence.extra_figures import Extra, load_extra, save_extra
+from verl_dots.evidence.saved import EXTRA_FILE
 from verl_dots.terminal import output
 
 ROOT = Path(__file__).parents[1]
-MATRIX, KEPT = ROOT / "recipes/evidence/cpu.yaml", ROOT / "recipes/evidence/results" / APART_FILE
+MATRIX, KEPT = ROOT / "recipes/evidence/cpu.yaml", ROOT / "recipes/evidence/results" / EXTRA_FILE
 LABELS, LABELLER = "data/ladder_large/labels.parquet", "models/ladder1"
 METHODS, MEASURE = ("dots", "dots_rr"), "rho_off_the_shelf"
 REFERENCES, DRAWS = 256, 20
@@ -41,7 +41,7 @@ def rho_alone(embedding_P: np.ndarray, difficulty_P: np.ndarray, references: int
 
 def measured(
     combinations: Sequence[Combination], labels: Labels, embed: Embed, root: Path, sizes: tuple[int, int]
-) -> Apart:
+) -> Extra:
     """The figure of each combination of the labeller's model whose questions are all labelled.
 
     Args:
@@ -69,8 +69,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for (name, method, _), figure in found.items():
         output().print(f"{name}, {method}: {figure.value:.4f} [{figure.low:.4f}, {figure.high:.4f}]")
     if write:
-        others = load_apart(KEPT) if KEPT.exists() else {}
-        save_apart({key: figure for key, figure in others.items() if key[2] != MEASURE} | dict(found), KEPT)
+        others = load_extra(KEPT) if KEPT.exists() else {}
+        save_extra({key: figure for key, figure in others.items() if key[2] != MEASURE} | dict(found), KEPT)
     return 0
 
 

@@ -12,6 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from verl_dots.evidence.figures import style
+from verl_dots.evidence.measures import OVERALL
 from verl_dots.evidence.methods import BASELINE
 
 PANELS = {"difference": "at equal steps", "difference_at_tokens": "at equal generated tokens"}
@@ -40,7 +41,8 @@ def figure_of(summary: pd.DataFrame, combination: str, methods: Sequence[str]) -
             axis.set_ylim(len(methods) - 0.5, -0.5)
             axis.grid(visible=False, axis="y")
         axes[0].set_yticks(range(len(methods)), methods)
-        figure.suptitle("One change each: means of all runs, with 95 % intervals")
+        kind = "Student's t" if combination == OVERALL else "a bootstrap over seeds, of three their range"
+        figure.suptitle(f"One change each: means of all runs, with 95 % intervals: {kind}")
     return figure
 
 

@@ -1,8 +1,11 @@
-"""What each way to a cheaper step brings: `python -m scripts.savings_results [--keep RUNS] [--write]`.
+"""What each way to a cheaper step brings.
+
+    python -m scripts.savings_results [--keep RUNS] [--drop METHOD ROUND] [--write]
 
 --keep reads run folders of scripts/savings.sh into recipes/evidence/savings, as small tables. Runs that are kept there
-stay, but for those of the same combination, method, seed and kind. --write puts their tables into
-recipes/evidence/SAVINGS.md and draws recipes/evidence/savings.svg. With neither: exit 1 if the document has others.
+stay, but for those of the same combination, method, seed and kind. --drop takes the timing runs of a method
+and round out. --write puts their tables into recipes/evidence/SAVINGS.md and draws recipes/evidence/savings.svg.
+Without it: exit 1 if the document has others.
 
 The runs of cpu.yaml that are kept in recipes/evidence/results count as well: GRPO's are the baseline.
 """
@@ -18,7 +21,7 @@ import pandas as pd
 from scripts.reproduce.matrix import Matrix
 from scripts.reproduce.matrix_file import read_matrix
 from scripts.reproduce.pairs import beside
-from scripts.reproduce.results import without_root
+from scripts.reproduce.results import update, without_root
 from scripts.savings_figure import draw
 from scripts.sections import asked, settle, with_section
 from verl_dots.evidence import rendering, saved, summary_cells
@@ -36,6 +39,16 @@ FOLDER = Path(__file__).parents[1] / "recipes/evidence"
 MATRIX, RESULTS, KEPT = FOLDER / "savings.yaml", FOLDER / "results", FOLDER / "savings"
 DOCUMENT, FIGURE = FOLDER / "SAVINGS.md", FOLDER / "savings.svg"
 SCRIPT = "python -m scripts.savings_results"
+# Below the table of accuracies.
+COUNTED = (
+    "Effective groups: of those that are trained on for the first time. Reused references, which are effective, count; "
+    "groups that stopped early or were refilled do not.",
+    "Effective among the selected: of all questions that selection chose and that were rolled out. References do not "
+    "count; groups that stopped early or were refilled do.",
+    "Updated rows: of the batch, those that the filter leaves to the update.",
+    "A dash: no selection by difficulty, no filter, or runs that were kept without this figure.",
+)
+NONE = Missing(Why.NO_ROW)
 TARGETS = {"75 % of GRPO's gain": 75, "GRPO's final accuracy": 100}
 
 
@@ -69,22 +82,25 @@ def accuracy_table(measured: Measured, matrix: Matrix) -> Table:
         Column("method"), Column("a change of"), Column("final accuracy", "%", digits=1),
         Column("above that one", "points", digits=1), Column("better in"), Column("above GRPO", "points", digits=1),
         Column("above GRPO at equal tokens", "points", digits=1), Column("effective groups", "%", digits=0),
+        Column("effective among the selected", "%", digits=0), Column("updated rows", "%", digits=0),
     )  # fmt: skip
     rows = tuple(_accuracy_row(name, measured, matrix) for name in names_of(measured, matrix))
-    return Table("accuracy", "Accuracy", columns, (Section("", rows),))
+    return Table("accuracy", "Accuracy", columns, (Section("", rows),), COUNTED)
 
 
 def _accuracy_row(name: str, measured: Measured, matrix: Matrix) -> tuple[Cell, ...]:
     def cell(of: str) -> Cell:
         return summary_cells.figure(measured.summary, where(matrix), name, of, 100.0)
 
-    final, effective = cell("final_accuracy"), _plain(cell("effective_groups"))
+    final = cell("final_accuracy")
+    shares = [_plain(cell(of)) for of in ("effective_groups", "effective_selected", "updated_rows")]
+    shares = [one if isinstance(one, Figure) else NONE for one in shares]
     if name == BASELINE:
-        return f"`{name}`", "", final, "", "", "", "", effective
+        return f"`{name}`", "", final, "", "", "", "", *shares
     base = base_of(name, matrix)
     points, *_, better = beside(name, base, measured.by_seed) or ("", "")
     return (
-        f"`{name}`", f"`{base}`", final, points, better, cell("difference"), cell("difference_at_tokens"), effective,
+        f"`{name}`", f"`{base}`", final, points, better, cell("difference"), cell("difference_at_tokens"), *shares,
     )  # fmt: skip
 
 
@@ -117,7 +133,7 @@ def cost_table(evidence: Evidence, measured: Measured, matrix: Matrix) -> Table:
     columns.append(Column("runs that get there"))
     curves = mean_curves(evidence)
     rows = tuple(_cost_row(name, curves, measured.summary, where(matrix)) for name in names_of(measured, matrix))
-    return Table("costs", "Costs", tuple(columns), (Section("", rows),))
+    return Table("costs", "Costs", tuple(columns), (Section("", rows),), measured.notes)
 
 
 def _cost_row(name: str, curves: dict[str, pd.DataFrame], summary: pd.DataFrame, place: str) -> tuple[Cell, ...]:
@@ -147,10 +163,8 @@ def text_of(tables: Sequence[Table]) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Keep, write, or compare."""
-    options = asked(__doc__, arguments, keep=("RUNS", "add these runs to recipes/evidence/savings"))
-    if options.keep:
-        new = without_root(read_evidence(options.keep), options.keep)
-        saved.save(merged(saved.load(KEPT), new) if saved.is_saved(KEPT) else new, KEPT)
+    options = asked(__doc__, arguments, keep=("RUNS", "add these runs to recipes/evidence/savings"), drop=True)
+    update(KEPT, without_root(read_evidence(options.keep), options.keep) if options.keep else None, options.drop)
     matrix = read_matrix(MATRIX)
     evidence = evidence_of(matrix)
     measured = measure(evidence, stand_in=False)

@@ -6,13 +6,16 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 
-def asked(about: str, arguments: Sequence[str] | None, keep: tuple[str, str] | None = None) -> argparse.Namespace:
+def asked(
+    about: str, arguments: Sequence[str] | None, keep: tuple[str, str] | None = None, drop: bool = False
+) -> argparse.Namespace:
     """The command line of such a script: whether it has --write and, where it keeps something, a folder behind --keep.
 
     Args:
         about: its docstring, which names its command.
         arguments: None for those of this process.
         keep: what stands for the folder in the help, and what is done with it.
+        drop: whether timing runs may be taken out of what is kept, by a method and a round behind --drop.
     """
     command = re.search(r"python (-m )?scripts[\w./]+", about)
     parser = argparse.ArgumentParser(
@@ -20,8 +23,19 @@ def asked(about: str, arguments: Sequence[str] | None, keep: tuple[str, str] | N
     )
     if keep:
         parser.add_argument("--keep", type=Path, metavar=keep[0], help=f"{keep[1]} (default: nothing is added)")
+    if drop:
+        parser.add_argument(
+            "--drop", nargs=2, metavar=("METHOD", "ROUND"),
+            help="take these timing runs out of those that are kept (default: all stay)",
+        )  # fmt: skip
     parser.add_argument("--write", action="store_true", help="put what is made into its document (default: compare)")
-    return parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
+    if drop and options.drop:
+        method, number = options.drop
+        if not number.isdecimal():
+            parser.error(f"--drop {method} {number}: the round must be a number")
+        options.drop = method, int(number)
+    return options
 
 
 def asked_to_write(about: str, arguments: Sequence[str] | None) -> bool:

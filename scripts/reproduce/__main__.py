@@ -6,6 +6,9 @@
     bash scripts/reproduce.sh --scale gpu                     the GPU hours of the papers' runs; --submit submits them
     python -m scripts.reproduce --matrix MINE.yaml            a matrix of your own, in the active environment
 
+A round of timing runs that was cut is made again whole, unless it continues at once and in the same commit: times are
+of one sitting. What there was of it is moved to the folder `cut`.
+
 SIGTERM, or a file `stop` in the folder of the runs, lets runs save after their step; SIGINT ends all within seconds.
 """
 

@@ -1,12 +1,12 @@
 """Carry a plan out: make what is missing, run what is not finished, and go on where a run fails.
 
-There is no state but the run folders. What is finished is skipped, what was cut resumes from its own checkpoints.
+There is no state but the run folders. What is finished is skipped, what was cut resumes from its own checkpoints. A
+round of timing runs that was cut is made again whole, where what there is of it is of another commit or sitting.
 """
 
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import time
 from collections import deque
@@ -17,7 +17,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from scripts.reproduce import plan
+from scripts.reproduce import folders, plan, rounds
 from scripts.reproduce.matrix import Input, Matrix, MatrixError
 from scripts.reproduce.plan import Planned
 from verl_dots.evidence.records import TIMING_RUN
@@ -51,6 +51,7 @@ class Campaign:
     keep_checkpoints: bool = False
     failed: dict[str, str] = field(default_factory=dict)
     _evaluating: set[Planned] = field(default_factory=set)
+    _started: set[Planned] = field(default_factory=set)
 
     @property
     def stop_file(self) -> Path:
@@ -104,6 +105,7 @@ class Campaign:
                     self._ask_to_stop(active)
                 while waiting and len(active) < jobs and not stopping:
                     run = waiting.popleft()
+                    waiting.extendleft(self._begun_again(run, runs))
                     active[run] = self._start_run(run)
                 for run in [run for run, process in active.items() if process.poll() is not None]:
                     status = active.pop(run).returncode
@@ -127,6 +129,17 @@ class Campaign:
         folder = self.root / run.folder
         return not plan.finished(folder) or plan.to_evaluate(run, folder)
 
+    def _begun_again(self, run: Planned, runs: Sequence[Planned]) -> list[Planned]:
+        """Runs of a cut round that are made again with what is left of it; their folders are set aside."""
+        if run.kind != TIMING_RUN:
+            return []
+        found = rounds.of_another_sitting(run, runs, self.root, time.time())
+        again = [one for one in found if one not in self._started and str(one) not in self.failed]
+        for one in again:
+            place = folders.set_aside(one.folder, self.root, self.folder)
+            self.console.print(f"{one}: made again, for the others of its round are of now; it was moved to {place}")
+        return again
+
     def _is_evaluated_next(self, run: Planned, status: int, stopping: bool) -> bool:
         """Whether what has ended was the training of a run that is to be evaluated, too."""
         ended_well = not (status or stopping or run in self._evaluating)
@@ -135,6 +148,7 @@ class Campaign:
     def _start_run(self, run: Planned) -> subprocess.Popen:
         """Its training or, where that is finished, its evaluation."""
         folder = self.root / run.folder
+        self._started.add(run)
         if plan.finished(folder):
             self._evaluating.add(run)
             return self._start(list(run.evaluation), {}, folder / EVALUATION_LOG)
@@ -146,7 +160,7 @@ class Campaign:
         folder, evaluated = self.root / run.folder, run in self._evaluating
         if plan.finished(folder) and not (evaluated and status):
             if not self.keep_checkpoints:
-                remove_checkpoints(folder)
+                folders.remove_checkpoints(folder)
             taken = plan.seconds_taken(folder)
             self.console.print(f"{run}: done" + (f" in {taken:.0f} s" if taken else "") + f" ({told})")
         elif stopping:
@@ -210,20 +224,6 @@ def needed_inputs(matrix: Matrix) -> list[Input]:
         for path in (combination.model, combination.data):
             add(path, ())
     return list(ordered.values())
-
-
-def remove_checkpoints(folder: Path) -> None:
-    """Take verl's checkpoints out of the folder of a finished run; what an evaluation came to stays."""
-    for checkpoint in folder.glob(plan.CHECKPOINTS):
-        kept = checkpoint / plan.EVALUATION
-        for path in [*checkpoint.iterdir(), *kept.parent.glob("*")]:
-            if path.is_dir() and path != kept.parent:
-                shutil.rmtree(path)
-            elif path.is_file() and path != kept:
-                path.unlink()
-        if not kept.exists():
-            shutil.rmtree(checkpoint)
-    (folder / "latest_checkpointed_iteration.txt").unlink(missing_ok=True)
 
 
 def duration(seconds: float) -> str:

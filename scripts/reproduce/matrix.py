@@ -74,7 +74,7 @@ class Combination:
         steps: of a run.
         test_freq: steps from one validation to the next.
         chosen: the rule by which the learning rate and the steps were chosen.
-        row: of a paper's table, which this stands for; several of several papers.
+        stands_for: row of a paper's table; several of several papers.
         save_freq: steps from one checkpoint to the next; -1 for none.
         overrides: for all methods, above all others but `of_method`.
         of_method: overrides of single methods.
@@ -90,7 +90,7 @@ class Combination:
     steps: int
     test_freq: int
     chosen: str
-    row: str | tuple[str, ...]
+    stands_for: str | tuple[str, ...]
     save_freq: int = 10
     overrides: tuple[str, ...] = ()
     of_method: Mapping[str, tuple[str, ...]] = field(default_factory=dict)

@@ -118,7 +118,7 @@ def _evaluation(matrix: Matrix, combination: Combination, method: Method, place:
 
 def finished(folder: Path) -> bool:
     """Whether the run in a folder has come to its end, as its run.json says."""
-    return bool(_info(folder).get("finished"))
+    return bool(info_of(folder).get("finished"))
 
 
 def to_evaluate(run: Planned, folder: Path) -> bool:
@@ -156,7 +156,7 @@ def seconds_taken(folder: Path) -> float | None:
 
     A run calls itself started when its processes are up, half a minute after its command was kept.
     """
-    info, command = _info(folder), folder / COMMAND_FILE
+    info, command = info_of(folder), folder / COMMAND_FILE
     if not info.get("finished") or info.get("resumed_step"):
         return None
     began, ended = (datetime.fromisoformat(info[name]).timestamp() for name in ("started", "finished"))
@@ -194,7 +194,8 @@ def seconds_left(left: Sequence[Planned], done: Sequence[tuple[Planned, float]],
     return total
 
 
-def _info(folder: Path) -> dict:
+def info_of(folder: Path) -> dict:
+    """What a run's run.json tells; nothing where there is none, or a damaged one."""
     try:
         info = parse_json((folder / RUN_FILE).read_text())
     except (OSError, ValueError):

@@ -1,8 +1,9 @@
-"""The results that are kept: `python -m scripts.reproduce.results [--keep RUNS] [--write]`.
+"""The results that are kept: `python -m scripts.reproduce.results [--keep RUNS] [--drop METHOD ROUND] [--write]`.
 
 --keep reads run folders into recipes/evidence/results, as small tables. Runs that are kept there stay, but for those of
-the same combination, method, seed and kind. --write makes recipes/RESULTS.md of these tables, and the README's table
-and figure. With neither: exit 1 if a document is not theirs.
+the same combination, method, seed and kind. --drop takes the timing runs of a method and round out of them, such as
+those of a step that has changed since: all rounds count alike in a mean. --write makes recipes/RESULTS.md of these
+tables, and the README's table and figure. Without it: exit 1 if a document is not theirs.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from pathlib import Path
 from scripts import soak_page
 from scripts.driver import page
 from scripts.reproduce import front
+from scripts.reproduce.learnt import learnt_table
 from scripts.reproduce.matrix import Matrix
 from scripts.reproduce.matrix_file import read_matrix
 from scripts.reproduce.pairs import pairs_table
@@ -22,8 +24,8 @@ from scripts.sections import asked, settle, with_section
 from verl_dots.evidence import claims, rendering, results, saved
 from verl_dots.evidence.cells import Column, Section, Table, has_rows
 from verl_dots.evidence.combinations import those_apart
-from verl_dots.evidence.measuring import measure
-from verl_dots.evidence.merging import merged
+from verl_dots.evidence.measuring import Measured, measure
+from verl_dots.evidence.merging import merged, without_round
 from verl_dots.evidence.read import read_evidence
 from verl_dots.evidence.records import Evidence
 
@@ -35,7 +37,7 @@ TOLD = ("Runs", "Made")  # of `results.facts`; the others have a table
 OF_SCALE = "Ours"  # begins the notes of `combinations.scale_notes`
 FRONT, SCRIPT = ROOT / "README.md", "python -m scripts.reproduce.results"
 # Tables of the document; those of the papers are on the page.
-SHOWN = ("claims", "overview", "shares", "parts", "pairs", "made", "timed", "seeds")
+SHOWN = ("claims", "overview", "learnt", "shares", "parts", "pairs", "made", "timed", "seeds")
 BEGIN = """<!-- made by python -m scripts.reproduce.results --write, of recipes/evidence/results; not to be edited -->
 # Results
 
@@ -52,7 +54,8 @@ A final accuracy is the mean of a run's last three validations.
 Brackets are 95 % intervals. Of means of combinations, and of times of a step, they are Student's t.
 Of one combination they are a bootstrap over seeds.
 Of three seeds the bootstrap's is their range; it shows how far they lie apart and is no test.
-The time of a step is of timing runs, each alone on the machine beside GRPO's of the same round.
+The time of a step is of timing runs, each alone on the machine, beside GRPO's of the same round.
+Both are of one commit and one sitting: runs one after the other, with at most 15 idle minutes between two.
 Each combination and round gives such a pair of runs, and the table of parts counts them.
 The interval of a mean time of a step is of all its pairs; that of a total is of seeds and pairs together.
 A single pair tells no spread: one combination with one round has neither interval.
@@ -67,6 +70,7 @@ DASH leaves out rows without advantage, so its updates and its accuracy are GRPO
 bash scripts/reproduce.sh --scale cpu --check              # make all runs, and compare their fingerprints with these
 python -m verl_dots.evidence recipes/evidence/results --out report/kept \\
     --about recipes/evidence/cpu.yaml --claims recipes/evidence/claims.yaml    # the page of these figures, without runs
+ls report/kept/tables        # it has the papers' tables with these figures, each as markdown, LaTeX and CSV
 python -m scripts.reproduce.results --keep runs/reproduce-cpu --write         # your own runs take their place
 ```
 """
@@ -93,10 +97,22 @@ def without_root(evidence: Evidence, root: Path) -> Evidence:
     return replace(evidence, runs=runs, notes=tuple(note.replace(prefix, "") for note in evidence.notes))
 
 
+def update(folder: Path, new: Evidence | None, drop: tuple[str, int] | None) -> None:
+    """Add runs to those that a folder keeps, then take the timing runs of a method and round out.
+
+    Raises:
+        EvidenceError: it has none of that method and round.
+    """
+    if new is not None:
+        saved.save(merged(saved.load(folder), new) if saved.is_saved(folder) else new, folder)
+    if drop is not None:
+        saved.save(without_round(saved.load(folder), *drop), folder)
+
+
 def combinations_table(matrix: Matrix, there: set[str]) -> Table:
     """What was trained on what, with which settings, and why."""
     rows = tuple(
-        (name, of.title, of.model, of.learning_rate, str(of.batch), str(of.steps), of.chosen, _rows(of.row))
+        (name, of.title, of.model, of.learning_rate, str(of.batch), str(of.steps), of.chosen, _rows(of.stands_for))
         for name, of in matrix.combinations.items() if name in there
     )  # fmt: skip
     heads = ("combination", "what it is", "model", "learning rate", "questions a step", "steps", "chosen", "stands for")
@@ -107,19 +123,20 @@ def _rows(of: str | tuple[str, ...]) -> str:
     return of if isinstance(of, str) else "; ".join(of)
 
 
-def tables_of(evidence: Evidence, folder: Path) -> dict[str, Table]:
-    """All tables of an evidence by their names; `folder` holds the matrix and the claims."""
-    about = results.read_about(folder / MATRIX, folder / CLAIMS)
-    apart = those_apart(about.combinations)
-    measured = measure(evidence, stand_in=False, apart=apart)
-    counted = (table[~table.combination.isin(apart)] for table in (measured.by_seed, measured.rounds))
+def tables_of(evidence: Evidence, measured: Measured, about: results.About) -> dict[str, Table]:
+    """All tables of an evidence by their names."""
+    counted = (table[~table.combination.isin(measured.apart)] for table in (measured.by_seed, measured.rounds))
     made = [*results.result_tables(evidence, measured, about), pairs_table(*counted), made_table(evidence.runs)]
-    made.append(timing_table(evidence, measured.rounds, about.combinations))
+    made += [timing_table(evidence, measured.rounds, about.combinations), learnt_table(evidence, measured)]
     return {table.name: table for table in made}
 
 
-def text_of(evidence: Evidence, made: Mapping[str, Table], folder: Path) -> str:
-    """The document of an evidence and its tables; `folder` holds the matrix, and what other scripts have measured."""
+def text_of(evidence: Evidence, measured: Measured, made: Mapping[str, Table], folder: Path) -> str:
+    """The document of an evidence, its measures and its tables.
+
+    Args:
+        folder: holds the matrix, and what other scripts have measured.
+    """
     shown = [made[name] for name in SHOWN if name in made and has_rows(made[name])]
     shown.insert(1, combinations_table(read_matrix(folder / MATRIX), set(evidence.runs.combination)))
     told = "".join(f"- {name}: {text}\n" for name, text in results.facts(evidence).items() if name in TOLD)
@@ -129,7 +146,7 @@ def text_of(evidence: Evidence, made: Mapping[str, Table], folder: Path) -> str:
     ]
     driver = [page.section(folder / DRIVER)] if (folder / DRIVER).exists() else []
     soak = [soak_page.section(folder / SOAK)] if (folder / SOAK).exists() else []
-    return "\n".join([BEGIN, told, *parts, *driver, *soak, *_notes(evidence)])
+    return "\n".join([BEGIN, told, *parts, *driver, *soak, *_notes((*evidence.notes, *measured.notes))])
 
 
 def _notes_of(table: Table) -> tuple[str, ...]:
@@ -137,25 +154,26 @@ def _notes_of(table: Table) -> tuple[str, ...]:
     return () if table.name in BELOW else tuple(note for note in table.notes if not note.startswith(OF_SCALE))
 
 
-def _notes(evidence: Evidence) -> list[str]:
-    return ["## Left out", "", "```text", *evidence.notes, "```", ""] if evidence.notes else []
+def _notes(notes: Sequence[str]) -> list[str]:
+    return ["## Left out, and what a mean is of", "", "```text", *notes, "```", ""] if notes else []
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Keep, write, or compare. Without kept results there is no document."""
-    options = asked(__doc__, arguments, keep=("RUNS", "add these runs to recipes/evidence/results"))
-    if options.keep:
-        new = without_root(read_evidence(options.keep), options.keep)
-        saved.save(merged(saved.load(KEPT), new) if saved.is_saved(KEPT) else new, KEPT)
+    options = asked(__doc__, arguments, keep=("RUNS", "add these runs to recipes/evidence/results"), drop=True)
+    new = without_root(read_evidence(options.keep), options.keep) if options.keep else None
+    update(KEPT, new, options.drop)
     if not saved.is_saved(KEPT):
         return int(DOCUMENT.exists())
     if not DOCUMENT.exists() and not options.write:
         return 1
     evidence = saved.load(KEPT)
-    made = tables_of(evidence, FOLDER)
-    differs = settle(DOCUMENT, text_of(evidence, made, FOLDER), options.write)
+    about = results.read_about(FOLDER / MATRIX, FOLDER / CLAIMS)
+    measured = measure(evidence, stand_in=False, apart=those_apart(about.combinations))
+    made = tables_of(evidence, measured, about)
+    differs = settle(DOCUMENT, text_of(evidence, measured, made, FOLDER), options.write)
     if options.write:
-        front.draw_curves(evidence, KEPT, those_apart(results.read_about(FOLDER / MATRIX, None).combinations))
+        front.draw_curves(evidence, KEPT, measured.apart)
     table = front.table_of(made["overview"])
     return differs | settle(FRONT, with_section(FRONT, front.SECTION, SCRIPT, table), options.write)
 

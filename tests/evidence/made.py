@@ -58,7 +58,7 @@ def summary(figures: Mapping[tuple[str, str], Mapping[str, Row]]) -> pd.DataFram
     columns = ("combination", "method", "measure", "mean", "low", "high", "seeds", "reached", "pairs")
     filled = ((key, measure, given.get(measure, NOTHING)) for key, given in figures.items() for measure in MEASURES)
     rows = [(*key, measure, *(*row, 0)[:6]) for key, measure, row in filled]
-    return pd.DataFrame(rows, columns=columns)
+    return pd.DataFrame(rows, columns=columns).assign(std=np.nan)
 
 
 def by_seed(source: str, *keys: tuple[str, str, int]) -> pd.DataFrame:

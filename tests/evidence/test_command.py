@@ -32,6 +32,20 @@ def test_tables_are_written_from_runs_and_the_same_from_saved_ones(root, tmp_pat
     assert command.main([str(tmp_path / "one"), "--out", str(tmp_path / "one"), "--smoothing", "monotone"]) == 0
 
 
+@pytest.mark.parametrize("of", ["", "dots"])
+def test_runs_of_a_papers_recipe_stand_in_its_row(root, tmp_path, of):  # noqa: F811
+    """As `reproduce.sh --scale gpu` leaves them; half of the steps are saved, and the paper saves 16.67 %."""
+    root("dots/math-1.5b_math", "grpo", 1, {0: 0.2, 4: 0.6})
+    base = root("dots/math-1.5b_math", "dots_rr", 1, {0: 0.2, 2: 0.6, 4: 0.6})
+    words = [str(base / of), "--out", str(tmp_path / "out"), "--smoothing", "none", "--stand-in"]
+    assert command.main(words) == 0
+    lines = (tmp_path / "out/tables/dots_1.md").read_text().splitlines()
+    (row,) = [line for line in lines if "Qwen2.5-Math-1.5B on MATH " in line]
+    cells = [cell.strip() for cell in row.strip("|").split("|")]
+    assert cells[2:4] == ["16.67", "50.00"] and cells[5].startswith("0.00") and cells[7].startswith("50.00")
+    assert not [line for line in lines if "another scale" in line]
+
+
 def test_what_cannot_be_measured_or_written_is_an_error(root, tmp_path, capsys):  # noqa: F811
     base = root("a", "dots", 1)
     assert command.main([str(base), "--out", str(tmp_path / "out")]) == 2

@@ -5,7 +5,8 @@ import math
 import pandas as pd
 
 from tests.evidence.hand import evidence, run
-from verl_dots.evidence.merging import merged
+from tests.refusals import refused
+from verl_dots.evidence.merging import merged, without_round
 from verl_dots.evidence.records import RUN_KEY, Evidence
 
 LOW, HIGH = run({0: 0.1, 2: 0.5}), run({0: 0.1, 2: 0.7})
@@ -53,3 +54,12 @@ def test_notes_on_a_combination_are_of_its_latest_reading():
         Evidence(new.steps, new.runs, ("c: none was.",)),
     )
     assert both.notes == ("d: another was.", "c: none was.")
+
+
+def test_a_round_of_timing_runs_of_a_method_can_be_taken_out():
+    runs = {("grpo", 1, "time"): LOW, ("dots", 1, "time"): LOW, ("dots", 2, "time"): LOW, ("dots", 1): LOW}
+    left = without_round(evidence(runs), "dots", 1)
+    assert keys(left) == [("c", "grpo", 1, "time"), ("c", "dots", 2, "time"), ("c", "dots", 1, "accuracy")]
+    assert left.run("c", "dots", 1, "time").empty and not left.run("c", "dots", 1, "accuracy").empty
+    with refused("--drop", "unknown", "dots 1", "dots 2, grpo 1"):
+        without_round(left, "dots", 1)

@@ -25,11 +25,11 @@ NEVER = {0: 0.0, 10: 0.2, 20: 0.3}  # 0, 0.1, 0.16667
 SECONDS = {"step_seconds": (2.0, 1.0, 3.0, 3, 3), "steps": (30.0, 30.0, 30.0, 3, 3)}
 
 
-def ours(curves, figures=None, source="time", evaluations=None, apart=None) -> Ours:
+def ours(curves, figures=None, source="time", evaluations=None, extra=None) -> Ours:
     keys = {key[:2] for key in curves}
     summary = made.summary({key: (figures or {}).get(key, {}) for key in keys})
     measured = Measured(made.by_seed(source, *curves), summary)
-    return Ours(made.evidence(curves), measured, evaluations or {}, apart or {})
+    return Ours(made.evidence(curves), measured, evaluations or {}, extra or {})
 
 
 def asked(method: str, combination: str = "cpu") -> Asked:
@@ -96,7 +96,7 @@ def test_time_without_seconds_is_not_measured_and_rho_without_a_value_not_record
 
 def test_a_figure_measured_apart_comes_first():
     rho = Figure(0.25, spread=0.1)
-    known = ours({("cpu", "dots", 1): LATER}, apart={("cpu", "dots", "rho_off_the_shelf"): rho})
+    known = ours({("cpu", "dots", 1): LATER}, extra={("cpu", "dots", "rho_off_the_shelf"): rho})
     assert known.cell("rho_off_the_shelf", asked("dots")) is rho
     assert ours({("cpu", "dots", 1): LATER}).cell("rho_off_the_shelf", asked("dots")) == Missing(Why.NOT_MEASURED)
 

@@ -49,6 +49,17 @@ def test_runs_by_combination_method_seed_and_kind(root):
     assert alone["accuracy"].isna().all() and len(alone) == 4
 
 
+def test_runs_of_a_papers_recipe_are_of_the_combination_that_is_named_like_it(root):
+    """Recipes train in runs/PAPER/SETTING; what else is nested is no combination."""
+    root("dots/math-1.5b_math", "grpo", 1), root("dots/other", "grpo", 1), root("mine", "grpo", 1)
+    base = root("dots/math-1.5b_math/time", "grpo", 1, {}, last_step=3)
+    recipe = "dots/math-1.5b_math"
+    assert told(read_evidence(base)) == [
+        (recipe, "grpo", 1, "accuracy"), (recipe, "grpo", 1, "time"), ("mine", "grpo", 1, "accuracy"),
+    ]  # fmt: skip
+    assert [key[0] for key in told(read_evidence(base / "dots"))] == [recipe, recipe, "other"]
+
+
 def test_metrics_that_are_asked_for_rounded(root):
     metrics = {"actor/entropy": 0.123456789, "timing_s/gen/slow": 1.0, "val-core/x/acc/best@4": 1.0, "other": 2.0}
     base = root("a", "grpo", 1, {0: 1 / 3, 2: 2 / 3}, metrics=lambda step: metrics, seconds=1 / 7)
@@ -62,6 +73,16 @@ def test_metrics_that_are_asked_for_rounded(root):
     assert found["train_seconds"].tolist() == [0, 10.143, 10.286]
     few = read_evidence(base, metrics=["actor/entropy", "none"]).steps
     assert list(few.columns[10:]) == [ACCURACY, "actor/entropy", "none"]
+
+
+def test_what_the_stages_tell_is_kept(root):
+    """Each of these is named by the page of cheaper steps."""
+    told = dict.fromkeys((
+        "selection/effective_groups", "stop_early/stopped", "stop_early/saved", "refill/rounds", "filter/kept_rows",
+        "filter/share", "loss/replayed/effective_sample_size", "entropy_coefficient/coefficient",
+    ), 0.5)  # fmt: skip
+    found = read_evidence(root("a", "grpo", 1, metrics=lambda step: told | {"stop_early/a/b": 1.0})).steps
+    assert all(found[name].tolist()[1:] == [0.5] * 4 for name in told) and "stop_early/a/b" not in found
 
 
 def test_what_is_known_of_a_run(root):

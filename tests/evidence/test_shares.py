@@ -39,11 +39,11 @@ def test_a_section_a_share_and_how_many_come_there():
     assert [text_of(cell, 1) for cell in dots[1]][1:3] == ["2 of 2", "50.0 [50.0, 50.0]"]
     # GRPO has 0.36 at step 9. One has it at 4.5, with 225 tokens of 900; the other's 10 steps and 500 tokens do not do.
     assert [text_of(cell, 1) for cell in dots[2]][1:] == [
-        "1 of 2", "at most 19.4 [-11.1, 50.0] (1 of 2 seeds)", "not reached (1 of 2 seeds)",
+        "1 of 2", "at most 19.4 [-11.1, 50.0] (1 of 2 seeds)", "not measured",
         "at most 59.7 [44.4, 75.0] (1 of 2 seeds)",
     ]  # fmt: skip
     assert text_of(dots[3][2], 1) == "at most 25.0 [0.0, 50.0] (1 of 2 seeds)"
-    assert dots[3][3] == Missing(Why.NOT_REACHED, "1 of 2 seeds")  # which was not timed
+    assert dots[3][3] == Missing(Why.NOT_MEASURED)
 
 
 def test_time_is_shown_where_steps_were_timed():
@@ -55,7 +55,7 @@ def test_of_the_mean_of_combinations_runs_are_counted_and_not_seeds():
     runs = {("grpo", seed, "accuracy", name): GRPO for name in "ab" for seed in (1, 2)}
     runs |= {("dots", seed, "accuracy", name): WHOLE for name in "ab" for seed in (1, 2)}
     line = table_of(runs | {("dots", 2, "accuracy", "b"): HALF}).sections[3].rows[1]
-    assert line[1] == "3 of 4" and line[3] == Missing(Why.NOT_REACHED, "3 of 4 runs")
+    assert line[1] == "3 of 4" and line[3] == Missing(Why.NOT_MEASURED)
     # Steps saved 0.5 in three, and 0 at most: means 0.5 and 0.25, squares 0 and 0.125, variance 0.0625.
     assert text_of(line[2], 1) == f"at most 37.5 [{37.5 - 430.2653 / 8:.1f}, {37.5 + 430.2653 / 8:.1f}] (3 of 4 runs)"
 

@@ -1,9 +1,11 @@
 import math
 
+import pandas as pd
 import pytest
 
 from tests.evidence.hand import evidence, run
-from verl_dots.evidence.step_time import step_time
+from verl_dots.evidence.measures import ROUND_COLUMNS
+from verl_dots.evidence.step_time import commits_notes, step_time
 
 
 def timed(seconds, **parts):
@@ -67,3 +69,71 @@ def test_times_of_two_machines_make_no_pair():
     found = step_time(on({**unknown, ("dots", 1, "accuracy"): "B"}, runs), "c", "dots", 1, "grpo")
     assert math.isnan(found.ratio) and found.source == "" and len(found.notes) == 3
     assert found.notes[2] == told.format("seed 1", "one that is not recorded")
+
+
+PAIR = {("grpo", 2, "time"): timed(4.0), ("dots", 2, "time"): timed(3.0)}
+TOLD = "c, round 2: times of a step are compared {} alone, and dots {} and grpo {} are left out."
+
+
+def known(runs=None, **of_method):
+    """A round of timing runs, whose table of runs has other texts: method -> column -> text."""
+    found = evidence(PAIR | (runs or {}))
+    for method, texts in of_method.items():
+        for column, text in texts.items():
+            found.runs.loc[found.runs["method"] == method, column] = text
+    return found
+
+
+def test_times_of_two_commits_make_no_pair():
+    one, other = "a" * 40, "b" * 40
+    found = step_time(known(grpo={"commit": one}, dots={"commit": one}), "c", "dots", 1, "grpo", stand_in=False)
+    assert (found.ratio, found.pairs, found.notes) == (0.75, ((3.0, 4.0),), ())
+    found = step_time(known(grpo={"commit": one}, dots={"commit": other}), "c", "dots", 1, "grpo", stand_in=False)
+    assert math.isnan(found.ratio) and found.rounds == {}
+    assert found.notes == (TOLD.format("of one commit", "of bbbbbbbbbbbb", "of aaaaaaaaaaaa"),)
+    accuracy = {("grpo", 1): timed(2.0), ("dots", 1): timed(3.0)}
+    mixed = known(accuracy, grpo={"commit": one}, dots={"commit": other})
+    assert math.isnan(step_time(mixed, "c", "dots", 1, "grpo").ratio), "nor do accuracy runs, which would stand in"
+
+
+def begun(started, finished):
+    return {"started": f"2026-01-01T{started}", "finished": f"2026-01-01T{finished}"}
+
+
+def test_times_of_two_sittings_make_no_pair():
+    """The first round of a combination was cut after one method, and made up hours later."""
+    morning, evening = begun("11:00:00", "11:00:30"), begun("14:00:00", "14:00:30")
+    found = step_time(known(grpo=evening, dots=morning), "c", "dots", 1, "grpo", stand_in=False)
+    assert math.isnan(found.ratio)
+    sitting = f"{TOLD} 15 idle minutes end a sitting."
+    told = sitting.format("of one sitting", "begun 2026-01-01T11:00:00", "begun 2026-01-01T14:00:00")
+    assert found.notes == (told,)
+    found = step_time(known(grpo=evening, dots=begun("13:44:00", "13:45:00")), "c", "dots", 1, "grpo")
+    assert (found.ratio, found.notes) == (0.75, ()), "15 minutes to the minute"
+    assert step_time(known(dots=morning), "c", "dots", 1, "grpo", stand_in=False).notes == (
+        sitting.format("of one sitting", "begun 2026-01-01T11:00:00", "begun at a time that is not recorded"),
+    )
+
+
+def test_runs_between_two_make_one_sitting_of_them():
+    """GRPO and DOTS are an hour apart, and all of it was taken by E3."""
+    between = {("e3", 2, "time"): timed(9.0)}
+    of = {"grpo": begun("11:00:00", "11:01:00"), "dots": begun("12:00:00", "12:01:00")}
+    assert math.isnan(step_time(known(between, **of), "c", "dots", 1, "grpo", stand_in=False).ratio)
+    of["e3"] = begun("11:02:00", "11:59:00")
+    assert step_time(known(between, **of), "c", "dots", 1, "grpo").ratio == 0.75
+    found = step_time(known(between, **of | {"e3": of["e3"] | {"machine": "B"}}), "c", "dots", 1, "grpo", False)
+    assert math.isnan(found.ratio), "another machine's runs do not fill the time of this one"
+
+
+def test_a_mean_over_pairs_of_several_commits_says_so():
+    """Of two rounds, each of one commit; the baseline's own are no matter."""
+    runs = {(method, seed, "time"): timed(2.0) for method in ("grpo", "dots", "all") for seed in (1, 2)}
+    found = evidence(runs)
+    found.runs["commit"] = ["a" * 40 if row.seed == 1 else "" for row in found.runs.itertuples()]
+    rounds = [("c", "dots", 1, 1.0), ("c", "dots", 2, 1.0), ("c", "all", 2, 1.0)]
+    table = pd.DataFrame(rounds, columns=list(ROUND_COLUMNS))
+    assert commits_notes(found, table) == [
+        "dots: pairs of timing runs are of several commits, 1 of one not recorded, 1 of aaaaaaaaaaaa. The mean is of "
+        "all alike."
+    ]

@@ -16,7 +16,7 @@ GRPO = {0: 0.1, 2: 0.2, 4: 0.3, 6: 0.4}
 FAST, LOW = {0: 0.1, 2: 0.3, 4: 0.45, 6: 0.55}, {0: 0.1, 2: 0.25, 4: 0.25, 6: 0.25}
 COMBINATION = {
     "title": "the first", "model": "m", "data": "d", "learning_rate": 1e-4, "batch": 8, "steps": 6, "test_freq": 2,
-    "chosen": "by a rule", "row": "none",
+    "chosen": "by a rule", "stands_for": "none",
 }  # fmt: skip
 
 
@@ -27,6 +27,8 @@ def evidence(kind: str, seconds: dict[str, float], *runs: tuple[str, int, dict[i
     steps = steps.assign(generated_tokens=each * steps.step, train_seconds=steps.method.map(seconds) * steps.step)
     steps["timing_s/step"] = steps.method.map(seconds)
     steps["training/effective_groups"] = 0.5
+    steps["selection/effective_groups"] = steps.method.map({"quarter": 0.25})
+    steps["filter/share"] = steps.method.map({"half": 0.375, "quarter": 0.375})
     return Evidence(steps, found.runs.assign(kind=kind))
 
 
@@ -69,10 +71,14 @@ def test_each_change_is_beside_what_it_changes_and_beside_grpo(places):
     assert text.startswith("before\n") and text.endswith("after\n") and "old" not in text and "later" not in text
     rows = rows_of(places / "SAVINGS.md")
     # 43.3 and 25 % against 30.
-    base, final, points, better, above, at_tokens, effective = rows["half"][0]
+    base, final, points, better, above, at_tokens, *shares = rows["half"][0]
     assert (base, final, points, better) == ("`grpo`", "34.2 [25.0, 43.3]", "4.2 [-5.0, 13.3]", "1 of 2")
     # With 300 tokens of 600 GRPO has 17.5 %.
-    assert above == points and at_tokens == "16.7 [7.5, 25.8]" and effective == "50"
+    assert above == points and at_tokens == "16.7 [7.5, 25.8]"
+    # Three eighths of the rows left the update.
+    assert shares == ["50", "–", "62"] and rows["quarter"][0][-2:] == ["25", "62"]
+    assert rows["grpo"][0][-3:] == ["50", "–", "–"]
+    assert "- Effective among the selected: " in text and "- Effective groups: " in text
     assert rows["quarter"][0][:4] == ["`half`", "30.0 [30.0, 30.0]", "-4.2 [-13.3, 5.0]", "1 of 2"]
 
 

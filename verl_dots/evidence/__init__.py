@@ -3,7 +3,7 @@
     records.py     what everything is made from: a table of steps and one of runs
     read.py        run folders -> evidence; saved.py: evidence <-> small CSV files, checked
     curves.py      validation curves, smoothed; step_time.py: seconds of a step, within rounds
-    apart.py       figures that are measured apart from runs
+    extra_figures.py   figures that are measured apart from runs
     measures.py    the columns of the two tables of measures; measuring.py and summarise.py make them
     over_seeds.py  means and intervals; over_rounds.py: those of times of a step; against.py: to another method
     methods.py     order, names and marks of the methods

@@ -172,7 +172,8 @@ def claims_table(
         of = summary if claim.against == BASELINE else (others or {})[claim.against]
         word, measured = verdict(claim, of, overall)
         if by_seed is not None and isinstance(measured, Figure) and of_time(claim.measure):
-            measured = timed(measured, by_seed, str(_place(claim, overall)), claim.method, apart)
+            place = str(_place(claim, overall))
+            measured = timed(measured, by_seed, place, claim.method, apart, claim.measure)
         target = f"{100 * claim.at_least:g} {UNITS[claim.unit]}"
         rows.append((claim.claim, claim.source, target, measured, word))
     columns = (Column("claim"), Column("of"), Column("at least"), Column("measured", "%", digits=1), Column("verdict"))

@@ -19,16 +19,23 @@ validations that the runs of a seed share (`curves.at_common_steps`).
                                 or not recorded, or the first validation came after training began and is above
     step_seconds                mean seconds of a training step and its checkpoint, without the first step
     step_ratio                  the same over the baseline's
-    step_source                 "time": both are of timing runs, each against the baseline's of its round and machine;
-                                "accuracy": of the accuracy runs of the seed, on one machine
+    step_source                 "time": both are of timing runs, each against the baseline's of its round, machine,
+                                commit and sitting; "accuracy": of the accuracy runs of the seed, of one machine and
+                                commit
     saved_per_step              1 - step_ratio
     saved_WHAT_SHARE_HOLD       share of the baseline's own cost to the target that is saved, negative where it is more.
-                                WHAT: of `SAVED`, and "time", which is 1 - (1 - steps) (1 - saved_per_step)
+                                WHAT: of `SAVED`, and "time", which is 1 - (1 - steps) (1 - saved_per_step).
+                                "train_seconds" are of the accuracy runs, and nan where these may not stand in for
+                                timing runs, or are not of one machine and commit
     bound_WHAT_SHARE_HOLD       the same share; of a run that never comes to the target the most that it may save: its
                                 whole cost stands for what it would need at least
     time_ratio_SHARE_HOLD       time to the target over the baseline's: ratio of steps times step_ratio
     effective_groups, all_wrong, all_right
-                                mean share of such groups over the steps
+                                mean share of such groups over the steps, of those that are trained on for the first
+                                time: reused references among them, groups that stopped early or were refilled not
+    effective_selected          mean share of effective groups of all questions that were selected and rolled out, also
+                                of those that are not trained on; nan without a selection
+    updated_rows                mean share of the batch's rows that the update has; nan without a filter
     rho                         mean correlation of predicted and measured difficulty, of the first of `RHO` that the
                                 run has
     timing_s/PART               mean seconds a step of a part of the step, verl's names, of the runs of `step_source`
@@ -68,7 +75,9 @@ OUTCOMES = {
     "effective_groups": "training/effective_groups",
     "all_wrong": "training/all_wrong_groups",
     "all_right": "training/all_right_groups",
+    "effective_selected": "selection/effective_groups",
 }
+FILTERED = "filter/share"  # of the rows, those that left the update
 PART = "timing_s/"
 OVERALL = "mean of combinations"
 SUMMARY_COLUMNS = ("combination", "method", "measure", "mean", "std", "low", "high", "seeds", "reached", "pairs")

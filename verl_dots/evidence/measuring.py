@@ -25,13 +25,13 @@ from verl_dots.evidence.measures import (
 )
 from verl_dots.evidence.methods import BASELINE
 from verl_dots.evidence.records import ACCURACY_RUN, RUN_KEY, Evidence, EvidenceError
-from verl_dots.evidence.step_time import StepTime, step_time
+from verl_dots.evidence.step_time import StepTime, commits_notes, not_compared, step_time
 from verl_dots.evidence.summarise import summarise
+from verl_dots.evidence.totals import require_totals
 from verl_dots.reporting import metric_means
 from verl_dots.reporting.validation_curves import crossing
 
 Row = dict[str, Any]
-_ROUNDING = 1e-9
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ def measure(
     steps = evidence.steps[evidence.steps["kind"] == ACCURACY_RUN]
     steps, told = at_common_steps(steps, baseline, smoothing)
     curves = {key[:3]: smoothed(rows, smoothing) for key, rows in steps.groupby(list(RUN_KEY), sort=False)}
-    rows, notes, timed = [], list(told), {}
+    rows, notes, timed, pairs = [], list(told), {}, {}
     for key in runs[list(KEY)].itertuples(index=False, name=None):
         combination, method, seed = key
         base = (combination, baseline, seed)
@@ -93,37 +93,18 @@ def measure(
         row |= _whole_run(evidence.run(*key, ACCURACY_RUN), curves[key], curves[base])
         row |= _costs(curves[key], row, tolerance)
         time = step_time(evidence, *key, baseline, stand_in)
-        timed[key[:2]] = time.rounds
+        timed[key[:2]], pairs[key] = time.rounds, time.pairs
         notes += [note for note in time.notes if note not in notes]
-        rows.append(row | _savings(row, _costs(curves[base], row, tolerance), time) | _times(time))
+        one_clock = stand_in and not not_compared(evidence, combination, method, baseline, seed, ACCURACY_RUN)
+        rows.append(row | _savings(row, _costs(curves[base], row, tolerance), time, one_clock) | _times(time))
     by_seed = pd.DataFrame(rows)
     parts = sorted(name for name in by_seed.columns if name.startswith(PART))
     by_seed = by_seed[[*(name for name in by_seed.columns if name not in parts), *parts]]
-    require_totals(by_seed)
+    require_totals(by_seed, pairs)
     lines = [(*key, number, ratio) for key, ratios in timed.items() for number, ratio in ratios.items()]
     rounds = pd.DataFrame(lines, columns=list(measures.ROUND_COLUMNS))
+    notes += commits_notes(evidence, rounds[rounds["method"] != baseline])
     return Measured(by_seed, summarise(by_seed, rounds, apart), rounds, tuple(notes), smoothing, apart)
-
-
-def require_totals(by_seed: pd.DataFrame) -> None:
-    """Check that each total is made up of its parts: 1 - time = (1 - steps) (1 - per step), and the ratio is 1 - time.
-
-    Raises:
-        ArithmeticError: one is not; the message names the row and the figures.
-    """
-    for share in SHARES:
-        for hold in HOLDS:
-            steps, total = by_seed[saved_column("steps", share, hold)], by_seed[saved_column("time", share, hold)]
-            made_up = (1 - steps) * (1 - by_seed["saved_per_step"])
-            for found in (1 - total, by_seed[ratio_column(share, hold)]):
-                wrong = ~((found - made_up).abs() <= _ROUNDING * (1 + made_up.abs())) & ~(found.isna() & made_up.isna())
-                if wrong.any():
-                    row = by_seed[wrong].iloc[0]
-                    raise ArithmeticError(
-                        f"{'/'.join(str(row[name]) for name in KEY)}: {saved_column('time', share, hold)} is "
-                        f"{total[row.name]}, and its parts make up {1 - made_up[row.name]} (steps {steps[row.name]}, "
-                        f"per step {row['saved_per_step']}); these must be equal."
-                    )
 
 
 def _require_baseline(runs: pd.DataFrame, baseline: str) -> None:
@@ -154,6 +135,7 @@ def _whole_run(steps: pd.DataFrame, curve: pd.DataFrame, base: pd.DataFrame) -> 
         "difference_at_tokens": _ahead_at_equal_tokens(curve, base),
         **{target_column(share): target if climbs else math.nan for share, target in targets.items()},
         **{name: metric_means.mean_of(steps, key) for name, key in measures.OUTCOMES.items()},
+        "updated_rows": 1 - metric_means.mean_of(steps, measures.FILTERED),
         "rho": next((mean for mean in rhos if not math.isnan(mean)), math.nan),
     }
 
@@ -184,8 +166,12 @@ def _costs(curve: pd.DataFrame, targets: Row, tolerance: float) -> Row:
     return found
 
 
-def _savings(own: Row, base: Row, time: StepTime) -> Row:
-    """Shares of the baseline's costs that are saved on the way to each target, and at most."""
+def _savings(own: Row, base: Row, time: StepTime, one_clock: bool) -> Row:
+    """Shares of the baseline's costs that are saved on the way to each target, and at most.
+
+    Args:
+        one_clock: whether seconds of both accuracy runs may be compared.
+    """
     found = {"saved_per_step": 1 - time.ratio}
     for share in SHARES:
         for hold in HOLDS:
@@ -194,7 +180,8 @@ def _savings(own: Row, base: Row, time: StepTime) -> Row:
             never &= own["first_accuracy"] < own[target_column(share)]  # else it was there at an unknown cost
             for what, cost in measures.SAVED.items():
                 column = cost_column(cost, share, hold)
-                of_base = base[column] if base[column] > 0 else math.nan
+                known = base[column] > 0 and (one_clock or cost != "train_seconds")
+                of_base = base[column] if known else math.nan
                 ratios[what] = own[column] / of_base
                 least[what] = own[cost] / of_base if never else ratios[what]
                 found[saved_column(what, share, hold)] = 1 - ratios[what]

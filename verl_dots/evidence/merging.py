@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 
 from verl_dots.evidence.evaluations import alike
 from verl_dots.evidence.methods import in_order
-from verl_dots.evidence.records import ACCURACY_RUN, RUN_KEY, Evidence
+from verl_dots.evidence.records import ACCURACY_RUN, RUN_KEY, TIMING_RUN, Evidence, EvidenceError
 
 
 def merged(kept: Evidence, new: Evidence) -> Evidence:
@@ -27,7 +29,25 @@ def merged(kept: Evidence, new: Evidence) -> Evidence:
         {key: of for key, of in kept.evaluations.items() if key not in again} | dict(new.evaluations)
     )
     notes += [note for note in (*new.notes, *told) if note not in notes]
-    return Evidence(steps, runs, tuple(notes), evaluations, {**kept.apart, **new.apart})
+    return Evidence(steps, runs, tuple(notes), evaluations, {**kept.extra, **new.extra})
+
+
+def without_round(kept: Evidence, method: str, number: int) -> Evidence:
+    """The runs without the timing runs of a method and round, such as those of code that has changed since.
+
+    Raises:
+        EvidenceError: there is none.
+    """
+    tables = []
+    for table in (kept.steps, kept.runs):
+        named = (table.method == method) & (table.seed == number) & (table.kind == TIMING_RUN)
+        tables.append(table[~named].reset_index(drop=True))
+    if len(tables[1]) == len(kept.runs):
+        timed = kept.runs[kept.runs.kind == TIMING_RUN]
+        there = ", ".join(sorted({f"{run.method} {run.seed}" for run in timed.itertuples()})) or "none"
+        text = f"--drop {method} {number}: no such timing runs are kept; there are {there}."
+        raise EvidenceError(text, key="--drop", reason="unknown")
+    return replace(kept, steps=tables[0], runs=tables[1])
 
 
 def _joined(kept: pd.DataFrame, new: pd.DataFrame) -> pd.DataFrame:

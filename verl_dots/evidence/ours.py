@@ -13,10 +13,10 @@ import numpy as np
 import pandas as pd
 
 from verl_dots.evidence import curves, summary_cells
-from verl_dots.evidence.apart import Apart
 from verl_dots.evidence.cells import Cell, Figure, Missing, Why
 from verl_dots.evidence.combinations import BASE
 from verl_dots.evidence.evaluations import Evaluations
+from verl_dots.evidence.extra_figures import Extra
 from verl_dots.evidence.measuring import Measured
 from verl_dots.evidence.methods import BASELINE
 from verl_dots.evidence.records import ACCURACY_RUN, Evidence
@@ -46,7 +46,7 @@ class Ours:
     evidence: Evidence
     measured: Measured
     evaluations: Evaluations = field(default_factory=dict)
-    apart: Apart = field(default_factory=dict)
+    extra: Extra = field(default_factory=dict)
 
     @property
     def by_seed(self) -> pd.DataFrame:
@@ -64,7 +64,7 @@ class Ours:
         Raises:
             KeyError: no measure has this name.
         """
-        if (found := self.apart.get((asked.combination, asked.method, measure))) is not None:
+        if (found := self.extra.get((asked.combination, asked.method, measure))) is not None:
             return found
         name, _, benchmark = measure.partition("/")
         if asked.method == BASE:
@@ -81,12 +81,12 @@ class Ours:
         if asked.method == BASELINE and asked.combination in set(self.summary.combination):
             return "baseline"
         found = summary_cells.saving(self.summary, *key, measure)
-        return self.timed(found, asked) if summary_cells.of_time(measure) else found
+        return self.timed(found, asked, measure) if summary_cells.of_time(measure) else found
 
-    def timed(self, cell: Cell, asked: Asked) -> Cell:
+    def timed(self, cell: Cell, asked: Asked, measure: str = summary_cells.STEP_SECONDS) -> Cell:
         """A figure of seconds, as `summary_cells.timed` has it."""
         key = (asked.combination, asked.method)
-        return summary_cells.timed(cell, self.by_seed, *key, self.measured.apart)
+        return summary_cells.timed(cell, self.by_seed, *key, self.measured.apart, measure)
 
     def seeds(self, combination: str, method: str) -> dict[int, pd.DataFrame]:
         """Rows of each seed's accuracy run, by step; empty where there is no run."""
@@ -134,6 +134,11 @@ def _validated(runs: Sequence[pd.DataFrame], benchmark: str) -> Cell:
 
 def _figure(measure: str, scale: float = 1.0) -> Measure:
     return lambda ours, asked: summary_cells.figure(ours.summary, asked.combination, asked.method, measure, scale)
+
+
+def _deviation(ours: Ours, asked: Asked) -> Cell:
+    """Of the final accuracies over the seeds, in points."""
+    return summary_cells.deviation(ours.summary, asked.combination, asked.method, "final_accuracy", 100.0)
 
 
 def _difference(measure: str) -> Measure:
@@ -223,13 +228,14 @@ def _curve(rows: pd.DataFrame, smoothing: str) -> validation_curves.Curve:
 MEASURES: dict[str, Measure] = {
     **{name: _saving(name) for name in summary_cells.SAVINGS},
     "final_accuracy": _figure("final_accuracy", 100.0),
+    "accuracy_deviation": _deviation,
     **{name: _difference(name) for name in ("difference", "difference_at_tokens")},
     "thousand_tokens": _figure("generated_tokens", 1e-3),
     "seconds_per_step": _seconds,
     "hours": _training_time(3600.0),
     "minutes": _training_time(60.0),
     "rho": _figure("rho"),
-    "rho_off_the_shelf": lambda ours, asked: Missing(Why.NOT_MEASURED),  # no run has it: see apart.py
+    "rho_off_the_shelf": lambda ours, asked: Missing(Why.NOT_MEASURED),  # no run has it: see extra_figures.py
     "extra_steps": _extra(lambda steps, _: steps),
     "extra_steps_share": _extra(lambda steps, after: 100 * steps / after),
     "extra_seconds": _extra_seconds,

@@ -20,12 +20,14 @@ SAVED = {
     "rollouts saved": "rollouts_saved",
 }
 NOTES = (
+    "Standard deviation: of the final accuracies of the seeds; of the mean of combinations, between these.",
     "Above GRPO: by how many points the final accuracy is above that of the baseline's run of the same seed.",
     "At equal tokens: the same once both have generated as many tokens as the one that generates fewer.",
     "Saved: the share of the baseline's cost that a method needs less until it first has the baseline's final "
     "accuracy; below 0 it needs more. For good: until the accuracy stays.",
-    "Saves nothing: it needs as much as the baseline, or more. Unclear: the interval holds 0.",
+    "Saves nothing: it needs as much as the baseline, or more. Unclear: the interval holds 0, whatever the mean.",
     "Not measured: its steps were not timed. Baseline: what the others are held against.",
+    "Not reached: a run never has the accuracy, and what it may save at most is not known.",
     "Reached: seeds that come to the baseline's final accuracy; of the mean of combinations, runs.",
     "At most: one that never comes there counts with the most that it may save. All that it cost stands for what it "
     "would need at least.",
@@ -35,7 +37,11 @@ NOTES = (
 def overview(ours: Ours, combinations: Combinations) -> Table:
     """A section for each combination, and one for the mean of them where the summary has it."""
     columns = [Column("method"), Column("reached"), Column("final accuracy", "%")]
-    columns += [Column("above GRPO", "points"), Column("above GRPO at equal tokens", "points")]
+    columns += [
+        Column("standard deviation", "points"),
+        Column("above GRPO", "points"),
+        Column("above GRPO at equal tokens", "points"),
+    ]
     columns += [Column("generated tokens", "k", digits=1)]
     columns += [Column(heading, "%", digits=1) for heading in SAVED]
     names = sorted(set(ours.evidence.runs.combination))
@@ -58,5 +64,12 @@ def _rows(ours: Ours, combination: str, methods: list[str]) -> tuple[tuple[Cell,
 
 def _row(ours: Ours, asked: Asked) -> tuple[Cell, ...]:
     reached = summary_cells.reached(ours.summary, asked.combination, asked.method)
-    measures = ("final_accuracy", "difference", "difference_at_tokens", "thousand_tokens", *SAVED.values())
+    measures = (
+        "final_accuracy",
+        "accuracy_deviation",
+        "difference",
+        "difference_at_tokens",
+        "thousand_tokens",
+        *SAVED.values(),
+    )
     return (label(asked.method), reached, *(ours.cell(measure, asked) for measure in measures))

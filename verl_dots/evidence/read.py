@@ -2,6 +2,7 @@
 
     ROOT/COMBINATION/RUN        runs for accuracy, steps, tokens and rollouts
     ROOT/COMBINATION/time/RUN   timing runs
+    ROOT/PAPER/SETTING/RUN      runs of a paper's recipe, recipes/PAPER/SETTING.sh: combination PAPER/SETTING
 
 A RUN is a run folder, or what a tracker of verl has kept of a run (`reporting.trackers`). Its experiment name is the
 method. Unfinished, shorter and repeated runs are left out, and named in the notes.
@@ -17,6 +18,7 @@ from typing import Any
 
 import pandas as pd
 
+from verl_dots.evidence import papers
 from verl_dots.evidence.evaluations import alike, read_evaluations
 from verl_dots.evidence.methods import in_order
 from verl_dots.evidence.records import (
@@ -42,9 +44,11 @@ METRICS = (
     "training/reward", "training/effective_groups", "training/all_wrong_groups",
     "training/all_right_groups", "training/sampled_entropy", "actor/entropy", "temperature/temperature",
     "temperature/entropy", "selection/rho", "selection/reference/rho", "selection/explored/rho", "selection/trusted",
-    "selection/predicted_difficulty", "selection/measured_difficulty", "mopps/rho", "mopps/predicted_difficulty",
-    "mopps/measured_difficulty", "adarft/target", "adarft/reward", "replay/share", "replay/age/mean",
-    "replay/age/max", "budget/rollouts/*", "response_length/mean", "timing_s/*",
+    "selection/predicted_difficulty", "selection/measured_difficulty", "selection/effective_groups", "mopps/rho",
+    "mopps/predicted_difficulty", "mopps/measured_difficulty", "adarft/target", "adarft/reward", "replay/share",
+    "replay/age/mean", "replay/age/max", "loss/replayed/effective_sample_size", "filter/share",
+    "response_length/mean", "budget/rollouts/*", "filter/*", "stop_early/*", "refill/*", "entropy_coefficient/*",
+    "timing_s/*",
 )  # fmt: skip
 # Decimals of accuracies and seconds, and significant digits of metrics: more than any table or figure shows.
 ACCURACY_DECIMALS, SECONDS_DECIMALS, METRIC_DIGITS = 6, 3, 6
@@ -71,16 +75,16 @@ def read_evidence(
     root = Path(root)
     found: dict[tuple, Run] = {}
     notes: list[str] = []
-    for folder in _combinations(root, timed):
+    for name, folder in _combinations(root, timed).items():
         counted, told = _accuracy_runs(folder, timed, metric)
         alone, told_alone = _timing_runs(folder / timed, metric)
-        notes += [f"{folder.name}: {sentence}" for sentence in (*told, *told_alone)]
+        notes += [f"{name}: {sentence}" for sentence in (*told, *told_alone)]
         for kind, members in ((ACCURACY_RUN, counted), (TIMING_RUN, alone)):
             for run in members:
                 if run.seed is None:
-                    notes.append(f"{folder.name}: {run.path} is left out: it tells no seed (name it {run.name}-seed1).")
+                    notes.append(f"{name}: {run.path} is left out: it tells no seed (name it {run.name}-seed1).")
                     continue
-                _add(found, (folder.name, run.name, run.seed, kind), run)
+                _add(found, (name, run.name, run.seed, kind), run)
     if not found:
         reasons = " ".join(notes)
         raise EvidenceError(f"no finished run is below {root}. {reasons}", key=str(root), reason="data")
@@ -103,18 +107,25 @@ def _add(found: dict[tuple, Run], key: tuple, run: Run) -> None:
     found[key] = run
 
 
-def _combinations(root: Path, timed: str) -> list[Path]:
-    """Folders that hold runs."""
+def _combinations(root: Path, timed: str) -> dict[str, Path]:
+    """Combination -> its folder, of those that hold runs: folders of the root, and of recipes one below it."""
     if not root.is_dir():
         text = f"{root} is not a folder; name one with COMBINATION/RUN in it."
         raise EvidenceError(text, key=str(root), reason="file")
     folders = [path for path in sorted(root.iterdir()) if path.is_dir() and not _is_run(path)]
-    found = [folder for folder in folders if _runs_in(folder) or _runs_in(folder / timed)]
+    folders += [path for path in sorted(root.glob("*/*")) if path.is_dir() and _name(path) in papers.settings()]
+    found = {_name(folder): folder for folder in folders if _runs_in(folder) or _runs_in(folder / timed)}
     if not found:
         hint = " Its runs lie in it directly: name the folder above it." if _runs_in(root) else ""
         text = f"{root} has no folders of runs, COMBINATION/RUN.{hint}"
         raise EvidenceError(text, key=str(root), reason="missing")
     return found
+
+
+def _name(folder: Path) -> str:
+    """The name of the recipe that trains in such a folder, otherwise the folder's own."""
+    recipe = "/".join(folder.absolute().parts[-2:])
+    return recipe if recipe in papers.settings() else folder.name
 
 
 def _is_run(path: Path) -> bool:

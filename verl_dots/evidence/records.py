@@ -38,7 +38,7 @@ class Evidence:
         runs: a row for each run. Columns: `RUN_KEY`, `RUN_COLUMNS`. `fingerprint` is a hash of the accuracies and
             tokens by step, which another machine can compare.
         evaluations: (combination, method, seed) -> `evaluations.Evaluation` of a run that was evaluated.
-        apart: (combination, method, measure) -> `cells.Figure` that was measured apart from runs.
+        extra: (combination, method, measure) -> `cells.Figure` that was measured apart from runs.
         notes: which runs were left out and why, and what a reader must know of the others; a sentence each.
 
     `kind` is "accuracy" for a run that counts for accuracy, steps, tokens and rollouts, and "time" for one that ran
@@ -50,7 +50,7 @@ class Evidence:
     runs: pd.DataFrame
     notes: tuple[str, ...] = ()
     evaluations: Mapping[tuple[str, str, int], Any] = field(default_factory=dict)
-    apart: Mapping[tuple[str, str, str], Any] = field(default_factory=dict)
+    extra: Mapping[tuple[str, str, str], Any] = field(default_factory=dict)
 
     def run(self, *key: str | int) -> pd.DataFrame:
         """The rows of `steps` of a run, by its `RUN_KEY`, ascending in step; empty where there is no such run."""

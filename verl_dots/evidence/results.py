@@ -46,8 +46,8 @@ def read_about(matrix: Path | None, claims: Path | None, commands: str = "") -> 
     """Titles and rows of a matrix file (recipes/evidence), and the claims of another.
 
     Args:
-        matrix: has an entry `combinations`: name -> {title, row, ...}; `paper` is the recipe that one repeats, and
-            `apart` says that the mean of combinations leaves it out. Its `methods` are known to claims.
+        matrix: has an entry `combinations`: name -> {title, stands_for, ...}; `paper` is the recipe that one repeats,
+            and `apart` says that the mean of combinations leaves it out. Its `methods` are known to claims.
 
     Raises:
         Refusal: a file cannot be read, or holds something else.
@@ -68,10 +68,11 @@ def _combination(where: str, of: Mapping[str, Any]) -> Combination:
     for name, text in texts.items():
         if not isinstance(text, str):
             raise ConfigError(f"{where}.{name}={text!r:.80}: must be text", key=name, reason="type")
-    row = of.get("row", "")
-    rows = tuple(row) if isinstance(row, list) else (row,)
+    given = of.get("stands_for", "")
+    rows = tuple(given) if isinstance(given, list) else (given,)
     if not all(isinstance(one, str) for one in rows):
-        raise ConfigError(f"{where}.row={row!r:.80}: must be text, or a list of texts", key="row", reason="type")
+        text = f"{where}.stands_for={given!r:.80}: must be text, or a list of texts"
+        raise ConfigError(text, key="stands_for", reason="type")
     apart = of.get("apart", False)
     if not isinstance(apart, bool):
         raise ConfigError(f"{where}.apart={apart!r:.80}: must be true or false", key="apart", reason="type")
@@ -99,7 +100,7 @@ def result_tables(evidence: Evidence, measured: Measured, about: About) -> list[
         ConfigError: a claim is of what there is not.
     """
     chosen = {name: of for name, of in about.combinations.items() if name in set(evidence.runs.combination)}
-    ours = tables.Ours(evidence, measured, evidence.evaluations, evidence.apart)
+    ours = tables.Ours(evidence, measured, evidence.evaluations, evidence.extra)
     held = [_held(about, measured)] if about.claims else []
     return [*held, *tables.all_tables(ours, chosen), seeds_table(measured.by_seed, evidence.runs, chosen)]
 

@@ -3,7 +3,7 @@
 steps.csv   `Evidence.steps`
 runs.csv    `Evidence.runs`
 notes.txt   `Evidence.notes`, a line each
-evaluations.json   `Evidence.evaluations`, where there are some; apart.json `Evidence.apart`, likewise
+evaluations.json   `Evidence.evaluations`, where there are some; extra.json `Evidence.extra`, likewise
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from verl_dots.evidence.apart import load_apart, save_apart
 from verl_dots.evidence.evaluations import load_evaluations, save_evaluations
+from verl_dots.evidence.extra_figures import load_extra, save_extra
 from verl_dots.evidence.records import (
     ACCURACY_RUN,
     RUN_COLUMNS,
@@ -31,7 +31,7 @@ from verl_dots.files import write_atomically
 from verl_dots.texts import number_text
 
 STEPS_FILE, RUNS_FILE, NOTES_FILE, EVALUATIONS_FILE = "steps.csv", "runs.csv", "notes.txt", "evaluations.json"
-APART_FILE = "apart.json"
+EXTRA_FILE = "extra.json"
 FILES = (STEPS_FILE, RUNS_FILE, NOTES_FILE)
 
 
@@ -44,7 +44,7 @@ def save(evidence: Evidence, folder: str | Path) -> None:
     notes = "".join(" ".join(note.split()) + "\n" for note in evidence.notes)
     write_atomically(folder / NOTES_FILE, lambda path: path.write_text(notes, encoding="utf-8"))
     for what, write, name in (
-        (evidence.evaluations, save_evaluations, EVALUATIONS_FILE), (evidence.apart, save_apart, APART_FILE),
+        (evidence.evaluations, save_evaluations, EVALUATIONS_FILE), (evidence.extra, save_extra, EXTRA_FILE),
     ):  # fmt: skip
         if what:
             write(what, folder / name)
@@ -76,11 +76,11 @@ def load(folder: str | Path) -> Evidence:
     _check_runs(folder, steps, runs)
     file = folder / NOTES_FILE
     notes = file.read_text(encoding="utf-8").splitlines() if file.exists() else ()
-    evaluations, apart = (
+    evaluations, extra = (
         read(folder / name) if (folder / name).exists() else {}
-        for read, name in ((load_evaluations, EVALUATIONS_FILE), (load_apart, APART_FILE))
+        for read, name in ((load_evaluations, EVALUATIONS_FILE), (load_extra, EXTRA_FILE))
     )
-    return Evidence(steps, runs, tuple(notes), evaluations, apart)
+    return Evidence(steps, runs, tuple(notes), evaluations, extra)
 
 
 def write_table(table: pd.DataFrame, file: Path) -> None:

@@ -1,19 +1,23 @@
 """Seconds of a training step, and how many times the baseline's they are. Pure functions.
 
-Times are compared within a round and on one machine alone: timing runs of one seed ran one after the other, and
-accuracy runs of one seed are the nearest to that where a method was not timed.
+Times are compared within a round, on one machine and of one commit alone: timing runs of one seed ran one after the
+other, and accuracy runs of one seed are the nearest to that where a method was not timed.
 """
 
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 import pandas as pd
 
 from verl_dots.evidence.records import ACCURACY_RUN, TIMING_RUN, Evidence
+from verl_dots.evidence.sittings import MOST_IDLE_SECONDS, sittings, span
 from verl_dots.reporting import metric_means
+
+COMMIT_DIGITS = 12
 
 
 @dataclass(frozen=True)
@@ -25,6 +29,7 @@ class StepTime:
         source: which kind of runs both are of.
         parts: mean seconds by part.
         rounds: the ratio of each round of timing runs; empty of accuracy runs.
+        pairs: seconds of the method and of the baseline, of each pair of runs that the means are of.
         notes: which runs are not compared, a sentence each.
     """
 
@@ -33,6 +38,7 @@ class StepTime:
     source: str
     parts: dict[str, float]
     rounds: Mapping[int, float] = field(default_factory=dict)
+    pairs: tuple[tuple[float, float], ...] = ()
     notes: tuple[str, ...] = ()
 
 
@@ -44,22 +50,66 @@ def step_time(
 ) -> StepTime:
     """Return the time of a method's step in a run's combination.
 
-    Of timing runs it is the mean over the rounds in which both the method and the baseline ran on one machine: mean of
-    the seconds, and mean of the ratios within each round. It is then the same for all seeds. Where there is no such
-    round it is of the accuracy runs of the seed, or NOT_TIMED where these may not `stand_in` or are of two machines.
+    Of timing runs it is the mean over the rounds in which the method's and the baseline's can be compared, see
+    `not_compared`: mean of the seconds, and mean of the ratios within each round. It is then the same for all seeds.
+    Where there is no such round it is of the accuracy runs of the seed, or NOT_TIMED where these may not `stand_in` or
+    cannot be compared.
     """
     of = (evidence, combination, method, baseline)
     both = _seeds(evidence, combination, method) & _seeds(evidence, combination, baseline)
-    told = {number: text for number in sorted(both) if (text := _two_machines(*of, number, TIMING_RUN))}
+    told = {number: text for number in sorted(both) if (text := not_compared(*of, number, TIMING_RUN))}
     notes = tuple(told.values())
     if rounds := sorted(both - told.keys()):
         return replace(_mean({number: _pair(*of, number) for number in rounds}), notes=notes)
     if not stand_in:
         return replace(NOT_TIMED, notes=notes)
-    if text := _two_machines(*of, seed, ACCURACY_RUN):
+    if text := not_compared(*of, seed, ACCURACY_RUN):
         return replace(NOT_TIMED, notes=(*notes, text))
     alone = _mean({seed: _pair(*of, seed, ACCURACY_RUN)})
     return replace(alone, source=ACCURACY_RUN, rounds={}, notes=notes)
+
+
+def not_compared(evidence: Evidence, combination: str, method: str, baseline: str, seed: int, kind: str) -> str:
+    """Why times of a method's run and of the baseline's make no pair, as a note; empty where they do.
+
+    Both must be of one machine and one commit. Timing runs must be of one sitting, too: in the round of their
+    combination runs follow each other with at most `MOST_IDLE_SECONDS` between them (`sittings`). What neither of the
+    two tells counts as the same.
+    """
+    runs = evidence.runs
+    mine = runs[(runs["combination"] == combination) & (runs["seed"] == seed) & (runs["kind"] == kind)]
+    of, more = mine.set_index("method"), ""
+    own, base = of.loc[method], of.loc[baseline]
+    if own["machine"] != base["machine"]:
+        where, shown = "on one machine", [f"on {one['machine'] or 'one that is not recorded'}" for one in (own, base)]
+    elif own["commit"] != base["commit"]:
+        commits = [one["commit"][:COMMIT_DIGITS] or "one that is not recorded" for one in (own, base)]
+        where, shown = "of one commit", [f"of {commit}" for commit in commits]
+    elif kind == TIMING_RUN and not _of_one_sitting(of[of["machine"] == own["machine"]], method, baseline):
+        where, more = "of one sitting", f" {MOST_IDLE_SECONDS / 60:.0f} idle minutes end a sitting."
+        shown = [f"begun {one['started'] or 'at a time that is not recorded'}" for one in (own, base)]
+    else:
+        return ""
+    number = f"{'round' if kind == TIMING_RUN else 'seed'} {seed}"
+    both = " and ".join(f"{name} {text}" for name, text in zip((method, baseline), shown, strict=True))
+    return f"{combination}, {number}: times of a step are compared {where} alone, and {both} are left out.{more}"
+
+
+def commits_notes(evidence: Evidence, rounds: pd.DataFrame) -> list[str]:
+    """A sentence for each method whose time of a step is a mean over pairs of timing runs of several commits.
+
+    Args:
+        rounds: of `measures`.
+    """
+    timed = evidence.runs[evidence.runs["kind"] == TIMING_RUN]
+    commits = {(run.combination, run.method, run.seed): run.commit[:COMMIT_DIGITS] for run in timed.itertuples()}
+    notes = []
+    for method, of in rounds.groupby("method", sort=False):
+        counts = Counter(commits[row.combination, method, row.round] for row in of.itertuples())
+        if len(counts) > 1:
+            told = ", ".join(f"{count} of {commit or 'one not recorded'}" for commit, count in sorted(counts.items()))
+            notes.append(f"{method}: pairs of timing runs are of several commits, {told}. The mean is of all alike.")
+    return notes
 
 
 def _seeds(evidence: Evidence, combination: str, method: str) -> set[int]:
@@ -68,16 +118,12 @@ def _seeds(evidence: Evidence, combination: str, method: str) -> set[int]:
     return set(runs["seed"][of].tolist())
 
 
-def _two_machines(evidence: Evidence, combination: str, method: str, baseline: str, seed: int, kind: str) -> str:
-    """What to tell of a pair of runs of two machines; empty of one machine, and where both do not tell theirs."""
-    runs = evidence.runs
-    mine = runs[(runs["combination"] == combination) & (runs["seed"] == seed) & (runs["kind"] == kind)]
-    machines = mine.set_index("method")["machine"]
-    if machines[method] == machines[baseline]:
-        return ""
-    shown = " and ".join(f"{name} on {machines[name] or 'one that is not recorded'}" for name in (method, baseline))
-    number = f"{'round' if kind == TIMING_RUN else 'seed'} {seed}"
-    return f"{combination}, {number}: times of a step are compared on one machine alone, and {shown} are left out."
+def _of_one_sitting(runs: pd.DataFrame, method: str, baseline: str) -> bool:
+    """Whether two of the timing runs of a round on one machine, by method, ran one after the other."""
+    spans = {run.Index: span(run.started, run.finished) for run in runs.itertuples()}
+    if spans[method] is None or spans[baseline] is None:
+        return spans[method] is spans[baseline]
+    return any({method, baseline} <= one for one in sittings({name: of for name, of in spans.items() if of}))
 
 
 Pair = tuple[pd.DataFrame, pd.DataFrame]
@@ -101,4 +147,5 @@ def _mean(pairs: Mapping[int, Pair]) -> StepTime:
         source=TIMING_RUN,
         parts={name: sum(one.get(name, 0.0) for one in parts) / len(pairs) for name in names},
         rounds=ratios,
+        pairs=tuple(seconds.values()),
     )

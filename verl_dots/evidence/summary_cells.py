@@ -12,6 +12,7 @@ import pandas as pd
 from verl_dots.evidence import over_seeds
 from verl_dots.evidence.cells import Cell, Figure, Missing, Why
 from verl_dots.evidence.measures import OVERALL, bound_of, cost_column, saved_column
+from verl_dots.evidence.records import ACCURACY_RUN
 
 # Shares of the baseline's cost saved until its final accuracy is there for the first time; once, until it stays.
 SAVINGS = {
@@ -23,6 +24,8 @@ SAVINGS = {
     "total_saved_kept": saved_column("time", 100, "kept"),
 }
 _ON_THE_WAY = re.compile(r"saved_[a-z_]+_(\d+)_(first|kept)")
+_OF_RUNS = "saved_train_seconds_"
+_OF_TIME = ("saved_time_", _OF_RUNS)
 STEP_SECONDS, STEPS = "step_seconds", "steps"
 NOT_ALONE = "of accuracy runs"  # whose steps were not timed with the machine to themselves
 
@@ -52,6 +55,14 @@ def figure(summary: pd.DataFrame, combination: str, method: str, measure: str, s
     return Figure.between(*(float(row[end]) * scale for end in ("mean", "low", "high")), seeds=int(row["seeds"]))
 
 
+def deviation(summary: pd.DataFrame, combination: str, method: str, measure: str, scale: float = 1.0) -> Cell:
+    """The standard deviation of a measure times `scale`; a dash where there is none, as of one seed."""
+    row = _row(summary, combination, method, measure)
+    if row is None:
+        return Missing(Why.NOT_RUN)
+    return Figure(float(row["std"]) * scale) if math.isfinite(row["std"]) else Missing(Why.NO_ROW)
+
+
 def reached(summary: pd.DataFrame, combination: str, method: str, share: int = 100) -> Cell:
     """How many seeds come to a share of the baseline's gain, all of it being its final accuracy: "2 of 3"."""
     row = _row(summary, combination, method, cost_column("steps", share, "first"))
@@ -59,34 +70,42 @@ def reached(summary: pd.DataFrame, combination: str, method: str, share: int = 1
 
 
 def saving(summary: pd.DataFrame, combination: str, method: str, measure: str) -> Cell:
-    """A saving in %, such as one of `SAVINGS`. It is marked where it is 0 or less, and where its interval holds 0.
+    """A saving in %, such as one of `SAVINGS`. One whose interval holds 0 is marked, and another that is 0 or less.
 
     Where not all runs reach the accuracy it is a bound: each that does not counts with the most that it may save.
     """
     found = figure(summary, combination, method, measure, 100.0)
     if isinstance(found, Missing):
         return _why(summary, combination, method, measure, found)
-    if found.value <= 0:
-        return replace(found, remark="saves nothing")
-    return replace(found, remark="unclear") if found.low is not None and found.low <= 0 else found
+    if found.low is not None and found.low <= 0 < found.high:
+        return replace(found, remark="unclear")
+    return replace(found, remark="saves nothing") if found.value <= 0 else found
 
 
 def of_time(measure: str) -> bool:
     """Whether a saving is of seconds."""
-    return measure == "saved_per_step" or measure.startswith("saved_time_")
+    return measure == "saved_per_step" or measure.startswith(_OF_TIME)
 
 
-def timed(cell: Cell, by_seed: pd.DataFrame, combination: str, method: str, apart: Collection[str] = ()) -> Cell:
+def timed(
+    cell: Cell,
+    by_seed: pd.DataFrame,
+    combination: str,
+    method: str,
+    apart: Collection[str] = (),
+    measure: str = STEP_SECONDS,
+) -> Cell:
     """A figure of seconds, marked where its steps were not timed alone; Missing where they were not timed.
 
     Args:
         apart: combinations that the mean of combinations leaves out.
+        measure: what the figure is; `saved_train_seconds_*` are of accuracy runs, whatever a step was timed by.
     """
     there = ~by_seed.combination.isin(apart) if combination == OVERALL else by_seed.combination == combination
     mine = by_seed[there & (by_seed.method == method)]
     if isinstance(cell, Missing):
         return Missing(Why.NOT_MEASURED) if cell.why is Why.NOT_RECORDED else cell
-    if (mine.step_source == "accuracy").any():
+    if measure.startswith(_OF_RUNS) or (mine.step_source == ACCURACY_RUN).any():
         return replace(cell, remark=", ".join(filter(None, (cell.remark, NOT_ALONE))))
     return cell
 
@@ -100,15 +119,23 @@ def at_most(bound: pd.Series | None, remark: str) -> Figure | None:
 
 
 def _why(summary: pd.DataFrame, combination: str, method: str, measure: str, found: Missing) -> Cell:
-    """Whether a saving is missing because the accuracy was not reached, or because its cost is not known."""
+    """Whether a saving is missing because the accuracy was not reached, or because its cost was not measured."""
     target = _ON_THE_WAY.fullmatch(measure)
     if found.why is Why.NOT_RUN or target is None:
         return found
     row = _row(summary, combination, method, cost_column("steps", int(target[1]), target[2]))
     if row is not None and row["reached"] < row["seeds"]:
+        if of_time(measure) and not _is_timed(summary, combination, method, measure):
+            return Missing(Why.NOT_MEASURED)
         bound = at_most(_row(summary, combination, method, bound_of(measure)), _of_seeds(row))
         return bound or Missing(Why.NOT_REACHED, _of_seeds(row))
     return found
+
+
+def _is_timed(summary: pd.DataFrame, combination: str, method: str, measure: str) -> bool:
+    """Whether the seconds of a saving of time are known, of runs that get there and of others alike."""
+    told = bound_of(measure) if measure.startswith(_OF_RUNS) else "saved_per_step"
+    return isinstance(figure(summary, combination, method, told), Figure)
 
 
 def _row(summary: pd.DataFrame, combination: str, method: str, measure: str) -> pd.Series | None:

@@ -12,7 +12,6 @@ from dataclasses import replace
 from pathlib import Path
 
 from verl_dots.evidence import papers, rendering
-from verl_dots.evidence.apart import Apart
 from verl_dots.evidence.cells import Cell, Column, Figure, Missing, Section, Table, Why, has_rows
 from verl_dots.evidence.combinations import (
     BASE,
@@ -25,6 +24,7 @@ from verl_dots.evidence.combinations import (
     title,
 )
 from verl_dots.evidence.evaluations import Evaluations
+from verl_dots.evidence.extra_figures import Extra
 from verl_dots.evidence.measuring import Measured
 from verl_dots.evidence.methods import BASELINE
 from verl_dots.evidence.ours import Asked, Ours
@@ -89,20 +89,20 @@ def write_tables(
     folder: Path,
     combinations: Combinations | None = None,
     evaluations: Evaluations | None = None,
-    apart: Apart | None = None,
+    extra: Extra | None = None,
 ) -> list[Path]:
     """Write NAME.md, NAME.tex and NAME.csv of every table, and tables.tex, a document of them all; return the paths.
 
     Args:
         combinations: what the combinations are, see `combinations.described`.
         evaluations: those in the runs' folders where None.
-        apart: figures measured apart from runs, (combination, method, measure) -> figure; those kept where None.
+        extra: figures measured apart from runs, (combination, method, measure) -> figure; those kept where None.
 
     Raises:
         ValueError: see `combinations.described`.
     """
     found = evidence.evaluations if evaluations is None else evaluations
-    alone = evidence.apart if apart is None else apart
+    alone = evidence.extra if extra is None else extra
     made = all_tables(Ours(evidence, measured, found, alone), combinations or {})
     texts = {"tables.tex": rendering.document(table.name for table in made)}
     for table in made:

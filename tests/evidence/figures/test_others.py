@@ -74,6 +74,17 @@ def test_combinations_are_rows_and_the_summarys_own_is_the_last():
     assert len(figure.axes) == 9
 
 
+def test_what_the_intervals_are_is_told_of_each_kind():
+    of = {name: (name, "dots", "time", 0.1, 0.0, 0.2, 3, 3) for name in (MATH, "mean of combinations")}
+    bootstrap = "of a combination a bootstrap over seeds, which of three is their range"
+    t, pairs = "of the mean Student's t", "of total time with the noise of the pairs of timing runs, too"
+    assert f"; intervals: {bootstrap}, {pairs}; " in savings(of[MATH]).text
+    assert f"; intervals: {bootstrap}, {t}, {pairs}; " in savings(*of.values()).text
+    found = evidence(rows("grpo"), rows("dots"))
+    alone = summary_of(of["mean of combinations"]), by_seed_of(found, source="accuracy")
+    assert f"; intervals: {t}; " in savings_figures(*alone, looks(("grpo", "dots")), "none")["savings"].text
+
+
 def test_what_is_saved_nowhere_is_a_dot_that_can_be_seen():
     zero = [(MATH, "dots", what, 0.0, 0.0, 0.0, 3, 3) for what in ("time", "steps", "tokens")]
     drawn = savings(*zero)
@@ -231,9 +242,9 @@ def test_pass_at_k_of_one_seed_has_the_interval_of_its_questions(evaluated):
     assert "bars: 95 % over questions; points" in figure.get_suptitle().replace("\n", " ")
     both = evaluated(("dots", 1, one, 500), ("e3", 1, one, 500), ("e3", 2, three, 500)).figure
     told = both.get_suptitle().replace("\n", " ")
-    assert "bars: least to greatest of the seeds, of one seed 95 % over questions; points" in told
+    assert "bars: least to greatest of the seeds, none of one seed alone; points" in told
     ends = [container.lines[2][0].get_segments()[0][:, 1] for container in both.axes[0].containers]
-    np.testing.assert_allclose(ends, [[40, 70], [50, 60]])
+    np.testing.assert_allclose(ends, [[50, 50], [50, 60]])  # the bars of a figure have one meaning
 
 
 def test_methods_that_were_evaluated_on_other_questions_are_left_out_and_named(evaluated):

@@ -9,7 +9,7 @@ from scripts.reproduce.matrix_file import read_matrix
 
 COMBINATION = {
     "title": "t", "model": "models/m", "data": "data/d", "learning_rate": 1.2e-4, "batch": 8, "steps": 30,
-    "test_freq": 3, "chosen": "c", "row": "r",
+    "test_freq": 3, "chosen": "c", "stands_for": "r",
 }  # fmt: skip
 FILE = {
     "seeds": [1, 2],

@@ -31,7 +31,7 @@ echo '{"started": "2026-01-01T00:00:00", "finished": "2026-01-01T00:01:30", "res
 """
 COMBINATION = {
     "title": "t", "model": "models/m", "learning_rate": 1e-4, "batch": 8, "steps": 30, "test_freq": 3, "chosen": "c",
-    "row": "r",
+    "stands_for": "r",
 }  # fmt: skip
 MATRIX = {
     "seeds": [1, 2], "methods": {"grpo": {}, "mine": {}}, "time": {"steps": 4, "rounds": 1},
@@ -167,6 +167,20 @@ def test_a_failed_run_is_named_and_the_others_are_made(checkout, run):
     (checkout / "how-mine-1").unlink()
     assert run("--no-time")[0] == 0
     assert starts(checkout)[8:] == ["mine 1 one 30", "mine 1 two 30"], "what failed is made again, nothing else"
+
+
+def test_a_cut_round_of_timing_runs_is_made_again_whole(checkout, run):
+    """Their times are of a day in the past, so what fails is of another sitting the next time."""
+    (checkout / "how-mine-1").write_text("fail")
+    assert run("--time")[0] == 1 and starts(checkout) == ALL[8:], "a round in one campaign is of one sitting"
+    (checkout / "how-mine-1").unlink()
+    (checkout / "runs/reproduce-mine/one/time/grpo-seed1/mark").touch()
+    status, output = run("--time")
+    assert (status, starts(checkout)[4:]) == (0, ["mine 1 one 4", "grpo 1 one 4", "mine 1 two 4", "grpo 1 two 4"])
+    moved = "runs/reproduce-mine/cut/one/time/grpo-seed1"
+    assert (checkout / moved / "mark").exists() and "time: one, grpo, seed 1: made again" in output and moved in output
+    assert not (checkout / "runs/reproduce-mine/one/time/grpo-seed1/mark").exists()
+    assert run("--time")[0] == 0 and len(starts(checkout)) == 8, "a whole round stays"
 
 
 def test_what_cannot_be_made_is_named_with_what_needs_it(checkout, run):

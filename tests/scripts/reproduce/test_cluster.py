@@ -16,6 +16,8 @@ from tests.launches import ROOT, environment
 from tests.recipes.recipe_runs import METHODS, Recipe, settings
 from tests.refusals import refused
 from tests.slurm.test_arguments import refusal
+from verl_dots.evidence import papers
+from verl_dots.evidence.cells import Figure
 
 GPU = ROOT / "recipes/evidence/gpu.yaml"
 ROWS, SEEDS = cluster.read_rows(GPU, None)
@@ -54,11 +56,28 @@ def test_what_is_said_of_the_hours_names_no_key_of_the_file():
 
 
 def test_on_an_h100_the_papers_hours_are_multiplied_by_the_factor_of_their_gpu():
-    """60 steps of 234 s on 8 L40S are 3.9 h: 1.17 h at 0.3. 126.82 s on GPUs that the paper does not name: at 0.5."""
+    """60 steps of 234 s on 8 L40S are 3.9 h: 1.17 h at 0.3. 126.82 s on A100: at 0.5, as what DASH does not name."""
     hours = {row.recipe: row.hours for row in cluster.read_rows(GPU, "h100")[0]}
     assert hours["dots/math-1.5b_math"]["grpo"] == pytest.approx(1.17)
     assert hours["adarft/math-1.5b_uniform"]["ppo"] == pytest.approx(1.761, abs=5e-4)
     assert hours["dash/0.5b"] == {"grpo": 19.45, "no_filter": 3.45, "dash_kl": 3.3, "dash": 2.85}
+
+
+def test_hours_are_those_of_the_papers_tables():
+    """What the papers print of time and hardware stands in papers.yaml; these hours are made of it."""
+    tables, hours = papers.tables(), {row.recipe: row for row in ROWS}
+    for row in tables["adarft_1"].rows:  # seconds of a step, of 100
+        assert hours[row.setting].hours[row.method] * 36 == pytest.approx(row.cells[1].value), row
+    told = [row for name in ("dash_3", "dash_6") for row in tables[name].rows if isinstance(row.cells[0], Figure)]
+    assert len(told) == 9
+    for row in told:
+        assert hours[row.setting].hours[row.method] == row.cells[0].value, row
+    assert tables["e3_1"].hardware == "8 A100 for 36 h (7B), 4 A100 for 24 h (1.5B)"
+    for size, gpus, each in (("7b", 8, 36), ("1.5b", 4, 24)):
+        row = hours[f"e3/{size}"]
+        assert (row.gpus, row.hours["grpo"], row.hours["e3"], row.hours["dapo"]) == (gpus, each, each, 2 * each)
+    h100 = {row.recipe: row.hours for row in cluster.read_rows(GPU, "h100")[0]}
+    assert h100["e3/7b"]["e3"] == 18, "half of an A100's"
 
 
 def test_each_recipe_is_an_array_of_its_unfinished_tasks(file, tmp_path):
@@ -135,8 +154,8 @@ def test_what_would_be_submitted_is_shown_and_what_is_submitted_is_that(tmp_path
     assert not (tmp_path / "told").exists()
     (would,) = (tmp_path / "checkout/runs/reproduce-gpu").iterdir()  # what the shown commands name is there
     assert f"TASKS=runs/reproduce-gpu/{would.name}" in shown
-    # 234 s x 0.125 x 2 x 4 x 2 x 459 steps are 59.7 h on 4 GPUs, twice as long as on 8.
-    assert "grpo 239, e3 239" in shown and "1,432" in shown and "not measured here" in shown
+    # 24 h on 4 GPUs, of two methods with three seeds.
+    assert "grpo 96, e3 96" in shown and "576" in shown and "not measured here" in shown
     assert "python -m data_prep.e3 --source E3-RL4LLMs/dataset/train_data.parquet" in shown
     run("--methods", "grpo", "e3", "--submit")
     (told,) = (tmp_path / "told").read_text().splitlines()

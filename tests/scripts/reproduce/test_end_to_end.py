@@ -22,7 +22,7 @@ def test_a_matrix_becomes_tables_figures_and_a_page(tmp_path):
     }
     combination = {
         "title": "tiny", "model": str(model), "data": str(data), "learning_rate": 1e-4, "batch": 8, "steps": 2,
-        "test_freq": 1, "save_freq": 1, "chosen": "by nobody", "row": "none",
+        "test_freq": 1, "save_freq": 1, "chosen": "by nobody", "stands_for": "none",
     }  # fmt: skip
     matrix = {
         "seeds": [1], "methods": {"grpo": {}, "dots_rr": {}}, "time": {"steps": 2, "rounds": 1},

@@ -22,7 +22,8 @@ def read(tmp_path):
 
 @pytest.mark.parametrize("changed, message", [
     ({"combinations": {"one": {**COMBINATION, "setps": 3}}}, "one: there is no 'setps'; did you mean steps?"),
-    ({"combinations": {"one": {k: v for k, v in COMBINATION.items() if k != "row"}}}, "combinations.one lacks row"),
+    ({"combinations": {"one": {k: v for k, v in COMBINATION.items() if k != "stands_for"}}},
+     "combinations.one lacks stands_for"),
     ({"combinations": {"one": {**COMBINATION, "steps": 0}}}, "one.steps is 0; give a number of 1 or more"),
     ({"combinations": {"one": {**COMBINATION, "of_method": {"mime": []}}}}, "of_method: there is no 'mime'"),
     ({"combinations": {"one": 3}}, "combinations.one is 3; it must hold"),
@@ -75,7 +76,7 @@ def of_one(**changed) -> dict:
     (of_one(learning_rate="fast"), "learning_rate", "one.learning_rate is 'fast'; give a number above 0"),
     (of_one(learning_rate=0), "learning_rate", "one.learning_rate is 0"),
     (of_one(save_freq=-2), "save_freq", "one.save_freq is -2; give a number of 1 or more, or -1 for none"),
-    (of_one(row=3), "row", "one.row is 3; give a text, or a list of texts"),
+    (of_one(stands_for=3), "stands_for", "one.stands_for is 3; give a text, or a list of texts"),
     (of_one(apart="no"), "apart", "one.apart is 'no'; give true or false"),
     (of_one(of_method={"mine": "c=3"}), "of_method", "one.of_method is {'mine': 'c=3'}"),
     (of_one(of_method=["mine"]), "of_method", "one.of_method is ['mine']"),
@@ -95,10 +96,17 @@ def test_an_entry_of_another_type_is_named(read, changed, key, told):
 
 def test_numbers_and_lists_are_taken_as_they_are_written(read):
     """YAML reads 1e-5 as a text, and 1.0e-5 as a number."""
-    matrix = read(time={"steps": 3, "rounds": 2, "some": [2]}, **of_one(learning_rate="1e-5", row=["a", "b"]), quick={})
+    matrix = read(
+        time={"steps": 3, "rounds": 2, "some": [2]}, **of_one(learning_rate="1e-5", stands_for=["a", "b"]), quick={}
+    )
     assert (matrix.time, matrix.seeds, matrix.quick) == (Timing(3, 2, (2,)), (1, 2), None)
     one, two = matrix.combinations.values()
-    assert (one.learning_rate, one.row, two.learning_rate, two.row) == ("1e-5", ("a", "b"), "0.00012", "r")
+    assert (one.learning_rate, one.stands_for, two.learning_rate, two.stands_for) == (
+        "1e-5",
+        ("a", "b"),
+        "0.00012",
+        "r",
+    )
 
 
 @pytest.mark.parametrize("name", ["cpu", "savings"])

@@ -19,7 +19,7 @@ CURVES = {
 }  # fmt: skip
 COMBINATION = {
     "title": "the first", "model": "m", "data": "d", "learning_rate": 1e-4, "batch": 8, "steps": 4, "test_freq": 2,
-    "chosen": "by a rule", "row": "DOTS, table 1",
+    "chosen": "by a rule", "stands_for": "DOTS, table 1",
 }  # fmt: skip
 CLAIMS = [
     {"claim": "half of the steps are saved", "method": "dots_rr", "measure": "saved_steps_100_first",
@@ -95,7 +95,7 @@ def test_columns_are_told_below_their_table_and_combinations_are_linked(places):
     results.main(["--write"])
     text = (places / "RESULTS.md").read_text()
     methods = text.split("## All methods\n")[1].split("\n## ")[0]
-    for told in ("- At equal tokens: ", "For good: until the accuracy stays.", "- Saves nothing: "):
+    for told in ("- At equal tokens: ", "For good: until the accuracy stays.", "- Saves nothing: ", "- Not reached: "):
         assert told in methods
     assert "- Fingerprint: " in text and "- A dash: never reached" in text
     combinations = text.split("## Combinations\n")[1].split("\n## ")[0]
@@ -105,14 +105,14 @@ def test_columns_are_told_below_their_table_and_combinations_are_linked(places):
 
 def test_a_combination_may_stand_for_rows_of_several_papers(places, tmp_path):
     matrix = yaml.safe_load((places / "evidence/cpu.yaml").read_text())
-    matrix["combinations"]["one"]["row"] = ["DOTS, table 1, x", "AdaRFT, table 1, y"]
+    matrix["combinations"]["one"]["stands_for"] = ["DOTS, table 1, x", "AdaRFT, table 1, y"]
     (places / "evidence/cpu.yaml").write_text(yaml.dump(matrix))
     results.main(["--write"])
     (row,) = table_rows((places / "RESULTS.md").read_text(), "Combinations")
     assert row[-1] == "DOTS, table 1, x; AdaRFT, table 1, y"
-    matrix["combinations"]["one"]["row"] = ["DOTS, table 1, x", 2]
+    matrix["combinations"]["one"]["stands_for"] = ["DOTS, table 1, x", 2]
     (file := tmp_path / "wrong.yaml").write_text(yaml.dump(matrix))
-    with refused("row", "type", "combinations.one.row=", "must be text, or a list of texts"):
+    with refused("stands_for", "type", "combinations.one.stands_for=", "must be text, or a list of texts"):
         kept_results.read_about(file, None)
 
 
@@ -169,6 +169,36 @@ def test_runs_are_added_to_those_that_are_kept(places, monkeypatch):
     assert [row[-3:] for row in table_rows((places / "RESULTS.md").read_text(), "Machines and commits")] == [
         ["4", "abc", "two cores"], ["1", "def", "four cores"],
     ]  # fmt: skip
+
+
+def test_timing_runs_can_be_taken_out_by_their_name(places, capsys):
+    kept = places / "evidence/results"
+    timed = made.evidence(
+        {("one", name, number): {0: 0.1, 2: 0.2} for name in ("grpo", "dots_rr") for number in (1, 2)}
+    )
+    timed = Evidence(timed.steps.assign(kind="time"), timed.runs.assign(kind="time"))
+    saved.save(results.merged(saved.load(kept), timed), kept)
+    assert results.main(["--drop", "dots_rr", "2", "--write"]) == 0 == results.main([])
+    left = saved.load(kept).runs
+    assert [(run.method, run.seed) for run in left[left.kind == "time"].itertuples()] == [
+        ("grpo", 1), ("grpo", 2), ("dots_rr", 1),
+    ]  # fmt: skip
+    assert (left.kind == "accuracy").sum() == 4, "accuracy runs of seed 2 stay"
+    with refused("--drop", "unknown", "dots_rr 2", "dots_rr 1, grpo 1, grpo 2"):
+        results.main(["--drop", "dots_rr", "2"])
+    with pytest.raises(SystemExit):
+        results.main(["--drop", "dots_rr", "second"])
+    assert "--drop dots_rr second: the round must be a number" in capsys.readouterr().err
+
+
+def test_what_times_were_not_compared_is_told(places):
+    kept = places / "evidence/results"
+    timed = made.evidence({("one", name, 1): {0: 0.1, 2: 0.2} for name in ("grpo", "dots_rr")})
+    runs = timed.runs.assign(kind="time", commit=timed.runs.method)
+    saved.save(results.merged(saved.load(kept), Evidence(timed.steps.assign(kind="time"), runs)), kept)
+    assert results.main(["--write"]) == 0
+    told = (places / "RESULTS.md").read_text().split("## Left out")[1]
+    assert "one, round 1: times of a step are compared of one commit alone, and dots_rr of dots_rr and grpo" in told
 
 
 def test_without_kept_results_there_is_no_document(places, monkeypatch):

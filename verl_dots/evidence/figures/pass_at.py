@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -34,8 +34,8 @@ class PassAt:
 
     Attributes:
         k_K: ascending.
-        low_K, high_K: least and greatest of the seeds; of one seed the 95 % interval over questions, nan where it
-            is not known.
+        low_K, high_K: least and greatest of the seeds, or the 95 % interval over questions where every method of the
+            figure has one seed; nan where it is not known, and of one seed beside others of several.
         questions: what was evaluated: the data sets with their numbers of questions.
     """
 
@@ -66,6 +66,7 @@ def pass_at_figure(evaluations: Evaluations, looks: Mapping[str, Look]) -> Drawn
         ((most, _),) = Counter(curve.questions for curve in curves.values()).most_common(1)
         found[combination] = {method: curve for method, curve in curves.items() if curve.questions == most}
         other += [f"{looks[method].label} ({combination})" for method in curves if method not in found[combination]]
+    found = _bars_alike(found)
     if not found:
         return Drawn(None, "no run was evaluated; python -m verl_dots.evaluate RUN --rollouts K does it")
     with rc_context(STYLE):
@@ -91,7 +92,8 @@ def pass_at_figure(evaluations: Evaluations, looks: Mapping[str, Look]) -> Drawn
 def _of_runs(evaluated: Sequence[Mapping[str, Any]]) -> PassAt | None:
     """The mean over the seeds that were evaluated, at the k that all have; None where none was, or they differ in data.
 
-    Of several seeds there is their range, as in the other figures; of one alone the interval over its questions.
+    Of several seeds there is their range, as in the other figures; of one alone the interval over its questions, see
+    `_bars_alike`.
     """
     questions = [
         tuple((label, int(of["questions"])) for label, of in results.items() if label != AVERAGE)
@@ -114,11 +116,23 @@ def _of_runs(evaluated: Sequence[Mapping[str, Any]]) -> PassAt | None:
     return PassAt(np.array(sizes), value_SK.mean(axis=0), low_K, high_K, len(of_seeds), questions[0])
 
 
+def _bars_alike(found: Mapping[str, Mapping[str, PassAt]]) -> dict[str, dict[str, PassAt]]:
+    """The same without the intervals over questions, where other methods have bars over seeds."""
+    if all(curve.seeds == 1 for curves in found.values() for curve in curves.values()):
+        return {name: dict(curves) for name, curves in found.items()}
+
+    def alike(curve: PassAt) -> PassAt:
+        nothing_K = np.full_like(curve.value_K, np.nan)
+        return curve if curve.seeds > 1 else replace(curve, low_K=nothing_K, high_K=nothing_K)
+
+    return {name: {method: alike(curve) for method, curve in curves.items()} for name, curves in found.items()}
+
+
 def _bars(counts: Sequence[int]) -> str:
     """What the bars are, where lines are of so many seeds."""
     if max(counts) == 1:
         return f"bars: {OVER_QUESTIONS}"
-    return f"bars: {OVER_SEEDS}" + (f", of one seed {OVER_QUESTIONS}" if min(counts) == 1 else "")
+    return f"bars: {OVER_SEEDS}" + (", none of one seed alone" if min(counts) == 1 else "")
 
 
 def _data(questions: tuple[tuple[str, int], ...]) -> str:

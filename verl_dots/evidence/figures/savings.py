@@ -15,8 +15,9 @@ from verl_dots.evidence.curves import SMOOTHING_TOLD
 from verl_dots.evidence.figures import panels, style
 from verl_dots.evidence.figures.panels import Drawn
 from verl_dots.evidence.figures.style import STYLE, WIDTH
-from verl_dots.evidence.measures import saved_column
+from verl_dots.evidence.measures import OVERALL, saved_column
 from verl_dots.evidence.methods import Look
+from verl_dots.evidence.records import TIMING_RUN
 from verl_dots.reporting import drawing
 
 MEASURES = {"time": "total time", "steps": "steps", "tokens": "generated tokens"}
@@ -53,11 +54,11 @@ def savings_figures(
     }
     ends = 100 * rows[["mean", "low"]].min().min(), 100 * rows[["mean", "high"]].max().max()
     scale = max(LEAST, min(-5.0, 1.08 * ends[0])), max(105.0, 1.08 * ends[1])
-    parts = _parts(methods_of)
+    parts, timed = _parts(methods_of), bool((by_seed["step_source"] == TIMING_RUN).any())
     baselines, drawn = " or ".join(look.label for look in style.looks(by_seed["baseline"]).values()), {}
     for number, names in enumerate(parts, start=1):
         more = [names[0]] if len(methods_of) == 1 else []
-        more += [SMOOTHING_TOLD[smoothing]]
+        more += [_intervals(names, timed), SMOOTHING_TOLD[smoothing]]
         more += [f"part {number} of {len(parts)}, by combinations"] if len(parts) > 1 else []
         of = {name: methods_of[name] for name in names}
         drawn["savings" if number == 1 else f"savings_{number}"] = _figure(rows, of, looks, scale, baselines, more)
@@ -109,6 +110,18 @@ def _figure(
             *more,
         )
     return Drawn(figure, text)
+
+
+def _intervals(names: Sequence[str], timed: bool) -> str:
+    """What the intervals of these combinations are: not all are of one kind."""
+    kinds = []
+    if set(names) - {OVERALL}:
+        kinds.append("of a combination a bootstrap over seeds, which of three is their range")
+    if OVERALL in names:
+        kinds.append("of the mean Student's t")
+    if timed:
+        kinds.append("of total time with the noise of the pairs of timing runs, too")
+    return f"intervals: {', '.join(kinds)}"
 
 
 def _name_row(axis: Axes, text: str, above_titles: bool) -> None:

@@ -13,30 +13,30 @@ from verl_dots.evidence.records import EvidenceError
 from verl_dots.files import read_json, write_atomically
 
 # (combination, method, measure of ours.py) -> figure.
-Apart = Mapping[tuple[str, str, str], Figure]
+Extra = Mapping[tuple[str, str, str], Figure]
 KEY, NUMBERS = ("combination", "method", "measure"), ("value", "low", "high")
 DIGITS = 4  # behind the point
 
 
-def save_apart(apart: Apart, file: Path) -> None:
+def save_extra(extra: Extra, file: Path) -> None:
     """Write figures with their intervals."""
     rows = [
         dict(zip(KEY, key, strict=True))
         | {name: None if (of := getattr(figure, name)) is None else round(of, DIGITS) for name in NUMBERS}
-        for key, figure in sorted(apart.items(), key=lambda item: item[0])
+        for key, figure in sorted(extra.items(), key=lambda item: item[0])
     ]
     write_atomically(file, lambda path: path.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8"))
 
 
-def load_apart(file: Path) -> dict[tuple[str, str, str], Figure]:
-    """Read what `save_apart` wrote.
+def load_extra(file: Path) -> dict[tuple[str, str, str], Figure]:
+    """Read what `save_extra` wrote.
 
     Raises:
         Refusal: it is damaged, or holds something else.
     """
     rows = read_json(file, list, "measure it again")
     if not all(map(_is_row, rows)):
-        text = f"{file} does not hold what save_apart writes; measure it again"
+        text = f"{file} does not hold what save_extra writes; measure it again"
         raise EvidenceError(text, key=str(file), reason="damaged")
     return {tuple(row[name] for name in KEY): Figure(*(row[name] for name in NUMBERS)) for row in rows}
 
