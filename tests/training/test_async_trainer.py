@@ -371,7 +371,6 @@ def test_what_a_step_saves_in_which_too_many_rollouts_failed_can_be_resumed_from
     one.agent_loop_manager.failing = set(range(QUESTIONS))
     with pytest.raises(RolloutFailure, match="rollouts failed in the last 20 steps") as raised:
         one.step_once()
-    assert set(one.in_flight) - before  # what it had asked for is asked for anew
     assert resumed(one, raised.value) <= before
 
 

@@ -1,6 +1,5 @@
 """What a run has learnt is saved wherever an error ends it, but never a step that is half learnt."""
 
-import json
 from types import SimpleNamespace
 
 import pytest
@@ -13,6 +12,7 @@ from verl_dots.bridge.agents.failures import RolloutFailure
 from verl_dots.bridge.trainer.patience import WaitError
 from verl_dots.bridge.trainer.watch import ProcessDied
 from verl_dots.methods.refill.stage import RefillError
+from verl_dots.state import load_state, save_state
 
 pytestmark = pytest.mark.usefixtures("cpu_environment")
 
@@ -131,7 +131,7 @@ def on_disk(made, monkeypatch, tmp_path):
     trainer._record = trainer.checkpoint = trainer._fingerprints = trainer._this_step = None
     trainer._step_began, trainer.saved, trainer.timing_raw = 0.0, lambda folder: None, {}
     trainer.steps_per_epoch, trainer.failures = 4, FailureCount(0.1, 64)
-    trainer.pipeline.save = lambda folder, states: (folder / "states").write_text(json.dumps(states))
+    trainer.pipeline.save = lambda folder, states: save_state(folder / "states", "states", {"states": states})
     log = RunFolder(tmp_path, config, 0)
     trainer.logger = SimpleNamespace(logger={"run_folder": log})
     monkeypatch.setattr(BridgeTrainer, "save", lambda one: stock_checkpoint(one.run, one.global_steps))
@@ -140,7 +140,7 @@ def on_disk(made, monkeypatch, tmp_path):
 
 def saved_states(folder):
     """Of the methods, and the place in the data."""
-    return json.loads((folder / "states").read_text()), torch.load(folder / "data.pt")
+    return load_state(folder / "states", "states")["states"], torch.load(folder / "data.pt")
 
 
 def test_what_a_broken_step_had_changed_before_its_updates_is_not_saved(on_disk):
