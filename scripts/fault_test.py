@@ -2,11 +2,12 @@
 
     python -m scripts.fault_test --kills 100 [--seed 1] [--out runs/faults] [OVERRIDE ...]
 
-A run has all methods on that go together (scripts/everything.py), and saves each step. SIGKILL reaches one of its
-processes or all of them, at a moment that is drawn: at the start, in a step, a selection, a replay, an update, a save.
-SLURM's two signals are among them. Within a second of its end the same command is started again. A run that has come to
-its end must have the rows and the last checkpoint of the undisturbed run, bit for bit. One that is killed in part must
-end within a limit, say why, and leave no process behind.
+A run has all methods on that go together (scripts/everything.py). Every second one saves each second step, the others
+each. SIGKILL reaches one of its processes or all of them, at a moment that is drawn: at the start, in a step, a
+selection, a replay, an update, a save. SLURM's two signals are among them. Within a second of its end the same command
+is started again. A run that has come to its end must have the rows and the last checkpoint of the undisturbed run, bit
+for bit. One that is killed in part must end within a limit, say why, leave no process behind, and lose no step with a
+process that only rolled out.
 
 The same command resumes: kills that are done are not repeated. What differs or hangs is kept in a folder of its chain.
 

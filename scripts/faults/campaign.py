@@ -21,6 +21,7 @@ from scripts.faults.tree import leave_alone
 from verl_dots.journal import Journal
 
 IDENTICAL = "identical"
+SELDOM = "trainer.save_freq=2"  # of every second chain: what a death loses there is not saved by habit
 MOST_STARTS = 3  # of a run that is to come to its end and does not
 
 
@@ -103,13 +104,14 @@ class Campaign:
                 raise RuntimeError(f"{found.fault}: {found.said}; see {run.parent / 'console.log'}")
         self.seconds = seconds_of(run, float(marker.read_text()))
 
-    def _words(self, run: Path) -> list[str]:
-        return command(self.out, run, self.steps, self.overrides)
+    def _words(self, run: Path, chain: int = 1) -> list[str]:
+        seldom = [SELDOM] if chain % 2 == 0 else []
+        return command(self.out, run, self.steps, [*seldom, *self.overrides])
 
     def _chain(self, chain: int, wanted: int) -> None:
         """Kill a run until it is complete, or has been killed often enough and completes undisturbed."""
         run = self.out / f"chain-{chain}" / "run"
-        words, before, starts = self._words(run), None, 0
+        words, before, starts = self._words(run, chain), None, 0
         while True:
             unnoted = int(before is not None)
             here = sum(kill["chain"] == chain and kill["came"] for kill in self.kills.done.values()) + unnoted

@@ -14,8 +14,9 @@ from pathlib import Path
 
 from data_prep import arithmetic
 from scripts.everything import EVERYTHING
-from scripts.faults.moments import STOP, TERMINATE, Clock, Kill, Sight
+from scripts.faults.moments import STOP, TERMINATE, Clock, Kill, Sight, complete
 from scripts.faults.tree import Survivors, Tree, below, end_all, forget_ended, waits_for
+from verl_dots.checkpoints import step_of
 
 ROOT = Path(__file__).parents[2]
 RECIPE = "recipes/cpu/all.sh"
@@ -29,6 +30,7 @@ SMALL = (
 QUESTIONS = ("--train", "48", "--val", "8")
 GRACE_SECONDS = 8.0  # of SLURM between SIGTERM and SIGKILL, at most
 STALLED = 4
+ROLLS_OUT = ("engine", "agent loop")  # what has been learnt is in other processes, and is saved
 BY_ITSELF = ("command", "node", TERMINATE)  # after these nobody is left to say anything
 
 
@@ -157,18 +159,24 @@ class Launch:
         if not found.fault and kill.moment.target == STOP and found.status == 0:
             found.completed = "complete:" in found.said
         elif not found.fault and kill.moment.target not in BY_ITSELF:
-            found.fault = self._fault_of_message(found)
+            found.fault = self._fault_of_message(found, kill.moment.target)
         found.survivors = Survivors(below(), self.limit)
         return found
 
-    def _fault_of_message(self, found: Launched) -> str:
+    def _fault_of_message(self, found: Launched, target: str) -> str:
         if found.status == 0:
             # What died was not needed any more.
             found.completed = "complete:" in found.said
             return "" if found.completed else "it ended with status 0 and is not complete"
         text = self._new_text()
-        named = any(line.startswith(("failed: ", "verl_dots: ")) for line in text.splitlines())
-        return "" if named else f"it ended with status {found.status} and does not say why"
+        if not any(line.startswith(("failed: ", "verl_dots: ")) for line in text.splitlines()):
+            return f"it ended with status {found.status} and does not say why"
+        return self._fault_of_rescue() if target in ROLLS_OUT else ""
+
+    def _fault_of_rescue(self) -> str:
+        """Whether a step that was trained on to its end is lost with a process that only rolled out."""
+        learnt, saved = self.sight.learnt(), max(map(step_of, complete(self.run)), default=0)
+        return "" if saved >= learnt else f"step {learnt} is lost: the newest checkpoint is of step {saved}"
 
     def _ended(self, found: Launched) -> Launched:
         if self.process.poll() is None:

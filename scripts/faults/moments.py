@@ -15,6 +15,7 @@ import numpy as np
 
 from scripts.faults.tree import Tree
 from verl_dots.manifest import MANIFEST
+from verl_dots.training.run_folder import TOKENS
 
 TICK = 0.01  # seconds by which the time of a file may be behind the clock
 LOOK_SECONDS = 0.004  # in which a thread that works computes for half of the time or more
@@ -82,6 +83,11 @@ def planned(seed: int, number: int) -> Kill:
     return Kill(number, MOMENTS[order[place]], float(share), int(steps < 0.3), float(pause))
 
 
+def complete(run: Path) -> list[Path]:
+    """Checkpoints of a run folder whose last file is there."""
+    return [folder for folder in run.glob("global_step_*") if (folder / MANIFEST).exists()]
+
+
 class Sight:
     """What is seen of a launch.
 
@@ -96,7 +102,7 @@ class Sight:
         self._launched = time.time() - TICK
         self._metrics = run / "metrics.jsonl"
         self._rows_before = self._lines()
-        self._saved = {folder.name for folder in run.glob("global_step_*") if (folder / MANIFEST).exists()}
+        self._saved = {folder.name for folder in complete(run)}
         self._generated = False
         self._computed: tuple[float, float] | None = None  # when its main thread had computed for how many seconds
 
@@ -107,6 +113,11 @@ class Sight:
     def rows(self) -> int:
         """Rows that the launch has written."""
         return self._lines() - self._rows_before
+
+    def learnt(self) -> int:
+        """Newest step that the launch has trained on to its end, by its rows; 0 before the first."""
+        lines = self._metrics.read_text().splitlines()[self._rows_before :] if self._metrics.exists() else []
+        return max((row["step"] for row in map(json.loads, lines) if TOKENS in row), default=0)
 
     def trains(self) -> bool:
         """Whether its engine has generated yet."""

@@ -5,6 +5,7 @@ The engine ends a group once a later one is asked for: what a step asks for the 
 
 from collections import Counter
 from contextlib import nullcontext
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from verl.trainer.ppo.v1 import replay_buffer, trainer_base
 from tests.methods.conftest import queue  # noqa: F401  for every test of this file
 from tests.methods.memory import CONFIG, DataSet, MemoryTrainer, put
 from tests.training.test_step import ALL, QUESTIONS, B, InProcess, N
+from verl_dots.bridge.agents import failures
 from verl_dots.bridge.agents.agent_loop import PARTITION, TEMPERATURE
 from verl_dots.bridge.agents.failures import RolloutFailure
 from verl_dots.bridge.queue import arrivals
@@ -21,7 +23,7 @@ from verl_dots.bridge.queue.evictions import tell_evictions
 from verl_dots.bridge.queue.looks import Looks
 from verl_dots.bridge.queue.prompts import SIZE
 from verl_dots.bridge.queue.questions import TrainQuestions
-from verl_dots.bridge.queue.rows import TRAIN, Rows
+from verl_dots.bridge.queue.rows import TRAIN, VALIDATION, Rows
 from verl_dots.bridge.trainer import bridge_trainer as bridge
 from verl_dots.config import DotsConfig
 from verl_dots.methods.run import Run
@@ -30,7 +32,7 @@ from verl_dots.methods.table import enabled, store_of
 from verl_dots.state import load_state
 from verl_dots.step import Step
 from verl_dots.training.failures import FailureCount
-from verl_dots.training.in_flight import FILE, KIND, InFlight
+from verl_dots.training.in_flight import FILE, KIND, Asked, InFlight
 from verl_dots.training.modes import ColocateAsyncTrainer
 from verl_dots.training.pipeline import Pipeline
 from verl_dots.training.tolerant_trainer import REFERENCE_PARTITION
@@ -100,6 +102,7 @@ class MemoryAsync(MemoryTrainer, ColocateAsyncTrainer):
         store = store_of(self.stage_classes)
         fresh = store.fresh(dots, B) if store else B
         self.pipeline = Pipeline(Run(dots, config, self.questions, 10, fresh, vocabulary=16, trainer=self))
+        self.train_dataloader = SimpleNamespace(state_dict=lambda: {"asked": self.asked})
 
     def _more(self, count):
         added = self._add_prompts_to_generate(count)
@@ -146,10 +149,11 @@ class MemoryAsync(MemoryTrainer, ColocateAsyncTrainer):
 
     def step_once(self):
         """A step's questions by uid, and its metrics."""
-        self.timing_raw, self._under_way = {}, True
+        self.timing_raw = {}
+        self.keep_beginning()
         self.prepare_step()
         meta = self._step_once(metrics := {}, self.timing_raw, B)
-        self._whole, self._under_way = self.global_steps, False
+        self._whole, self._begun = self.global_steps, None
         metrics |= self.generated(Rows(meta))
         self.queue.kv_clear(meta.keys, TRAIN)
         self.global_steps += 1
@@ -164,7 +168,7 @@ class MemoryAsync(MemoryTrainer, ColocateAsyncTrainer):
 @pytest.fixture
 def make(monkeypatch, queue, tmp_path):  # noqa: F811
     """Makes the trainer of a run with some settings of `dots`."""
-    for module in (arrivals, bridge, replay_buffer, trainer_base):
+    for module in (arrivals, bridge, failures, replay_buffer, trainer_base):
         monkeypatch.setattr(module, "tq", queue)
     monkeypatch.setattr(worker, "DifficultyWorkerGroup", InProcess)
     monkeypatch.setattr("verl_dots.training.tolerant_trainer.take_failures", lambda of: [])
@@ -343,51 +347,65 @@ def test_a_run_whose_every_rollout_fails_ends(make):
         one.step_once()
 
 
-def resumed_where_it_broke(one, error, folder):
-    """Have such a step save, and go on from there as a resumed run does. Names of the groups that are in flight."""
-    one.run, one.saving, one.save = folder / "run", nullcontext, lambda: one.save_stages(folder)
-    assert str(one._ended(error)).startswith(f"step {one.global_steps}: ")
-    restored = InFlight()
-    restored.load_state_dict(load_state(folder / FILE, KIND))
-    restored.require_there(arrivals.prompts_there(), "transfer_queue")
-    arrivals.keep_only(kept := set(restored))
-    one.in_flight, one._restored_tq_prompt_count, one.now = restored, len(kept), None
-    one.global_steps -= 1
-    one.agent_loop_manager.waiting = [asked for asked in one.agent_loop_manager.waiting if asked[0] in kept]
-    one.agent_loop_manager.failing = set()
-    one.failures = FailureCount(1.0, B * N)
-    one.begin()
-    questions, _ = one.step_once()
-    assert len(questions) == B == len({key.split("_")[0] for key, _ in one.trained[-1]})
-    assert set(one.in_flight) - kept  # what it asks for anew has a name of its own
-    return kept
+@pytest.fixture
+def resumed(monkeypatch, tmp_path):
+    """Has a step that broke save the one before it, and goes on from there as a resumed run does."""
+
+    def loaded(one):
+        one.checkpoint = tmp_path
+        one.pipeline.load(tmp_path)
+
+    monkeypatch.setattr(DotsTrainer, "load", loaded)
+
+    def where_it_broke(one, error):
+        """Names of the groups that are in flight there."""
+        whole, begun = one._whole, one._begun
+        one.run, one.saving, one.save = tmp_path / "run", nullcontext, lambda: one.save_stages(tmp_path)
+        with pytest.raises(RolloutFailure, match=f"^step {whole + 1}: "), one.kept():
+            raise one._ended(error)
+        one.global_steps, one.in_flight, one.now, one._begun, one._whole = whole, InFlight(), None, None, None
+        ColocateAsyncTrainer.load(one)
+        kept = set(one.in_flight)
+        one.asked = begun.loader["asked"]
+        assert one._restored_tq_prompt_count == len(kept) and arrivals.prompts_there() == kept
+        one.agent_loop_manager.waiting = [asked for asked in one.agent_loop_manager.waiting if asked[0] in kept]
+        one.agent_loop_manager.failing = set()
+        one.failures = FailureCount(1.0, B * N)
+        one.begin()
+        assert len(one.in_flight) >= B  # as many as at every begin: what was given up is made up for
+        questions, _ = one.step_once()
+        assert len(questions) == B == len({key.split("_")[0] for key, _ in one.trained[-1]})
+        return kept
+
+    return where_it_broke
 
 
 @pytest.mark.parametrize("dots", [{"mopps": {"enable": True}, "loss": {"behaviour": "engine"}}, EVERYTHING])
-def test_what_a_step_saves_in_which_too_many_rollouts_failed_can_be_resumed_from(make, tmp_path, dots):
+def test_what_a_step_saves_in_which_too_many_rollouts_failed_can_be_resumed_from(make, resumed, dots):
     one = make(dots)
     one.begin()
     one.step_once()
-    one.failures = FailureCount(0.0, 0)
+    one.failures, before = FailureCount(0.0, 0), set(one.in_flight)
     one.agent_loop_manager.failing = set(range(QUESTIONS))
     with pytest.raises(RolloutFailure, match="rollouts failed in the last 20 steps") as raised:
         one.step_once()
-    resumed_where_it_broke(one, raised.value, tmp_path)
+    assert resumed(one, raised.value) <= before
 
 
-def test_what_a_step_saves_that_broke_before_it_took_its_stored_groups_can_be_resumed_from(make, tmp_path):
+def test_what_a_step_saves_that_broke_before_it_took_its_stored_groups_can_be_resumed_from(make, resumed):
     one = make(EVERYTHING)
     one.begin()
     for _ in range(3):
         one.step_once()
-    one.timing_raw, one._under_way = {}, True
+    one.timing_raw, before = {}, set(one.in_flight)
+    one.keep_beginning()
     one.prepare_step()
     stored = set(one.now.question_of) - set(one.in_flight)
     assert stored and stored <= arrivals.prompts_there()
     lost = next(iter(one.in_flight))
     one.queue.kv_clear([lost], TRAIN)  # verl's buffer had taken it when a process died
-    there = set(one.in_flight) - {lost}
-    assert resumed_where_it_broke(one, RolloutFailure("waited 9 s for rollouts"), tmp_path) == there
+    assert set(one.in_flight) > before
+    assert resumed(one, RolloutFailure("waited 9 s for rollouts")) == before - {lost}
 
 
 def test_what_is_too_old_is_given_up_and_its_tokens_are_counted(make):
@@ -433,13 +451,22 @@ def test_a_resumed_run_trains_on_its_groups_in_flight_and_keeps_nothing_of_the_s
     one = make(EVERYTHING)
     one.begin()
     one.step_once()
-    one.save_stages(tmp_path)
     there = set(one.in_flight)
-    # Of a group whose prompt a step had taken, and of references that were being rolled out.
+    # Of a group whose prompt a step had taken, of one that it had asked for, of references that were being rolled out,
+    # and of a validation.
     one.queue.kv_batch_put(["taken_0_0"], TRAIN, tags=[{}])
+    one.in_flight.add("later", Asked(0, N, 1.0, one.global_steps + 1))
+    one.queue.kv_batch_put(["later", "later_0_0"], TRAIN, tags=[{"is_prompt": True}, {}])
     one.queue.kv_batch_put(["r1", "r1_0_0"], REFERENCE_PARTITION, tags=[{"is_prompt": True}, {}])
+    one.queue.kv_batch_put(["v1", "v1_0_0"], VALIDATION, tags=[{"is_prompt": True, "status": "finished"}, {}])
+    causes = [f"{group}_1" for group in (min(there), "later", "r1", "v1")]
+    one.queue.kv_batch_put(causes, failures.PARTITION, tags=[{"cause": "ActorDiedError: gone", "time": 0.0}] * 4)
+    one.save_stages(tmp_path)
     monkeypatch.setattr(DotsTrainer, "load", lambda self: setattr(self, "checkpoint", tmp_path))
     ColocateAsyncTrainer.load(one)
-    assert set(one.in_flight) == there == arrivals.prompts_there()
-    assert not arrivals.prompts_there(REFERENCE_PARTITION)
-    assert not any(key.startswith(("taken", "r1")) for kept in one.queue.kv_list().values() for key in kept)
+    assert set(one.in_flight) == there == arrivals.prompts_there() and one._restored_tq_prompt_count == len(there)
+    assert not arrivals.prompts_there(REFERENCE_PARTITION) and not arrivals.prompts_there(VALIDATION)
+    left = {key for kept in one.queue.kv_list().values() for key in kept}
+    assert not any(key.startswith(("taken", "later", "r1", "v1")) for key in left)
+    # Of what goes on the cause is still told.
+    assert [failure.rollout for failure in failures.take_failures()] == causes[:1]

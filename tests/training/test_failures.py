@@ -5,13 +5,14 @@ from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
-from ray.exceptions import ActorDiedError, ActorUnavailableError
+from ray.exceptions import ActorDiedError, ActorUnavailableError, RayTaskError
 
 from tests.run_on_disk import run_config, stock_checkpoint
 from verl_dots.bridge.agents.failures import Failure, RolloutFailure, cause_of
 from verl_dots.bridge.trainer.patience import WaitError
 from verl_dots.checkpoints import RECORD
 from verl_dots.state import StateError, load_state, save_state
+from verl_dots.step import Group, Step
 from verl_dots.training.failures import UNKNOWN_CAUSE, WINDOW, FailureCount
 from verl_dots.training.run_folder import RunFolder
 from verl_dots.training.run_record import KIND, Failed, RunRecord, load_record, save_record
@@ -118,7 +119,7 @@ def test_a_checkpoint_of_the_trainer_holds_the_count(monkeypatch, tmp_path):
         trainer.failures, trainer.global_steps = FailureCount(0.1, 64), step
         trainer._record = trainer.checkpoint = trainer._fingerprints = trainer._this_step = None
         trainer.checkpoint_callback, trainer.saved = None, lambda folder: None
-        trainer._step_began, trainer.save_stages = 0.0, lambda folder: None
+        trainer._step_began, trainer.pipeline = 0.0, SimpleNamespace(save=lambda folder, states: None)
         trainer.logger = SimpleNamespace(logger={"run_folder": RunFolder(trainer.run, config, 0)})
         return trainer
 
@@ -133,7 +134,42 @@ def test_a_checkpoint_of_the_trainer_holds_the_count(monkeypatch, tmp_path):
     assert other.failures.until(4) == Failed({3: 5}, "KeyError: a")
 
 
+def test_the_first_cause_is_of_those_that_are_counted():
+    failures = FailureCount(0.01, 64)
+    failures.add(3, 1, [Failure("a_0", "TimeoutError: a slow reward")])
+    failures.add(5, 1, [Failure("a_1", "KeyError: no such reward")])
+    assert failures.first == "TimeoutError: a slow reward"
+    assert (failures.cause_in(5), failures.cause_in(6)) == ("KeyError: no such reward", None)
+    assert failures.until(4) == Failed({3: 1}, "TimeoutError: a slow reward") and failures.until(2) == Failed()
+    failures.add(5 + WINDOW, 0, [])  # all are longer ago
+    assert failures.first is None and failures.until(5 + WINDOW) == Failed()
+    failures.add(500, 1, [Failure("a_2", "OverflowError: too long")])
+    assert failures.first == "OverflowError: too long"
+
+
+@pytest.mark.usefixtures("cpu_environment")
+@pytest.mark.parametrize("colocated", [False, True])
+def test_a_validation_that_stands_still_leaves_its_step_to_be_saved(monkeypatch, colocated):
+    """Unless a reward model may be what stands still, on the devices that would also have to save."""
+    from verl_dots.bridge.trainer.bridge_trainer import BridgeTrainer
+    from verl_dots.training.modes import SyncTrainer
+
+    def waits(trainer):
+        raise WaitError("waited 9 s for the validation at step 1")
+
+    monkeypatch.setattr(BridgeTrainer, "validate", waits)
+    trainer, saved = object.__new__(SyncTrainer), []
+    trainer.reward_loop_manager = SimpleNamespace(reward_loop_worker_handles=None if colocated else [])
+    trainer.global_steps = trainer._whole = 1
+    trainer.save = lambda: saved.append(trainer.global_steps)
+    kind = WaitError if colocated else RolloutFailure
+    with pytest.raises(kind, match="waited 9 s for the validation at step 1"), trainer.kept():
+        trainer.validate()
+    assert saved == ([] if colocated else [1])
+
+
 ENGINE = [Failure("a_0", "OverflowError: too long")]
+MEMORY = RayTaskError("update_actor", "...", RuntimeError("out of memory")).as_instanceof_cause()
 
 
 @pytest.mark.usefixtures("cpu_environment")
@@ -167,15 +203,22 @@ def test_a_validation_in_which_a_process_died_has_no_accuracy(monkeypatch, error
         (RolloutFailure("waited 9 s for rollouts"), [], "waited 9 s for rollouts"),
         (ActorDiedError(), ENGINE, "a process died. The first cause: OverflowError: too long"),
         (ActorDiedError(), [], "a process died. The first cause: ActorDiedError: The actor died"),
+        (RolloutFailure("waited 9 s for rollouts"), ENGINE, "waited 9 s for rollouts. The first cause: OverflowError"),
         (WaitError("waited 9 s for `update_actor`"), ENGINE, None),
         (RuntimeError("shapes differ"), [], None),
+        (MEMORY, ENGINE, None),
     ],
 )
 @pytest.mark.parametrize("saving", ["works", "fails"])
 def test_a_run_ends_with_the_cause_and_the_steps_before_are_saved(monkeypatch, tmp_path, error, failures, told, saving):
     from verl_dots.training.modes import SyncTrainer
+    from verl_dots.training.rescued_trainer import RescuedTrainer
+
+    def ends(*_):
+        raise error
 
     monkeypatch.setattr("verl_dots.training.tolerant_trainer.take_failures", lambda of: failures)
+    monkeypatch.setattr(RescuedTrainer, "step", ends)
     trainer, saved = object.__new__(SyncTrainer), []
 
     def save():
@@ -184,10 +227,25 @@ def test_a_run_ends_with_the_cause_and_the_steps_before_are_saved(monkeypatch, t
             raise ActorDiedError()
 
     trainer.failures, trainer.global_steps, trainer.run = FailureCount(0.01, 8), 3, tmp_path
-    trainer.pipeline, trainer.save = SimpleNamespace(store=None), save
-    trainer._whole, trainer._under_way = 2, True  # the third step has begun
-    ended = trainer._ended(error)
+    trainer.failures.add(1, 1, [Failure("b_0", "TimeoutError: of another step")])
+    trainer.save, trainer._whole, trainer.now = save, 2, Step(3)  # the third step has begun
+    with pytest.raises(type(error) if told is None else RolloutFailure) as raised, trainer.kept():
+        SyncTrainer.step(trainer, {}, {})
+    assert saved == ([] if isinstance(error, WaitError) else [2])
     if told is None:
-        assert ended is None and saved == []
+        assert raised.value is error
     else:
-        assert re.match(re.escape(f"step 3: {told}"), str(ended)) and saved == [2]
+        assert re.match(re.escape(f"step 3: {told}"), str(raised.value)) and "of another step" not in str(raised.value)
+
+
+@pytest.mark.usefixtures("cpu_environment")
+def test_what_breaks_behind_the_rollouts_is_not_told_as_theirs(monkeypatch):
+    """In an asynchronous mode others are in flight meanwhile, and may fail."""
+    from verl_dots.training.modes import SyncTrainer
+
+    monkeypatch.setattr("verl_dots.training.tolerant_trainer.take_failures", lambda of: ENGINE)
+    trainer = object.__new__(SyncTrainer)
+    trainer.failures, trainer.global_steps, trainer.now = FailureCount(0.01, 8), 3, Step(3)
+    assert "no group is complete" in str(trainer._ended(RuntimeError("shapes differ")))
+    trainer.now.groups = {"a": Group("a", (0.0, 1.0))}
+    assert trainer._ended(RuntimeError("shapes differ")) is None

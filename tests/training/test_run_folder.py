@@ -35,6 +35,23 @@ def test_rows_carry_totals_and_numbers_only(tmp_path):
     assert two["wall_seconds"] >= one["wall_seconds"] >= zero["wall_seconds"] >= 0
 
 
+def test_a_row_that_could_not_be_written_is_not_counted(tmp_path, monkeypatch):
+    folder = RunFolder(tmp_path, CONFIG, resumed_step=0)
+    assert folder.last_step is None
+    log(folder, 1, 2.0, 10)
+
+    def full(row):
+        raise OSError("No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(folder, "_append", full)
+        with pytest.raises(OSError, match="No space left"):
+            log(folder, 2, 3.0, 5)
+    assert folder.last_step == 1
+    totals = folder.totals_with(0.0, 0)
+    assert (totals["train_seconds"], totals["generated_tokens"], totals["generated_rollouts"]) == (2.0, 10, 4)
+
+
 def test_rows_are_on_the_disk_before_a_checkpoint_is(tmp_path, monkeypatch):
     """The machine may lose its power: a row that has no checkpoint behind it could not be made again."""
     synced = []

@@ -9,7 +9,8 @@ from verl_dots.methods.e3.stages import Budget, LengthPenalty
 from verl_dots.methods.loader import DataLoader
 from verl_dots.state import save_state
 from verl_dots.step import Group, Step
-from verl_dots.training.stage_files import load_stages, save_stages
+from verl_dots.training.pipeline import Pipeline
+from verl_dots.training.stage_files import load_stages, save_states, states_of
 
 FILE = "length_penalty.safetensors"
 
@@ -26,7 +27,7 @@ def saved(tmp_path):
     made = stages()
     for one in made:
         one.observe(Step(1, groups={"a": Group("a", (0.0, 1.0), question=3)}), None)
-    save_stages(tmp_path, made, "questions")
+    save_states(tmp_path, states_of(made), "questions")
     return tmp_path
 
 
@@ -35,6 +36,19 @@ def test_stages_have_their_states_back(saved):
     load_stages(saved, made := stages(), "questions")
     assert made[2].rewarded.seen.rollouts == 2 and made[2].rewarded.seen.mean_P[3] == 0.5
     assert made[1].budget._rewards.seen.rollouts == 2
+
+
+def test_states_that_a_pipeline_has_kept_do_not_go_on_with_its_stages(tmp_path):
+    one = object.__new__(Pipeline)
+    one.stages, one.run = stages(), make_run({})
+    kept = one.states()
+    for stage in one.stages:
+        stage.observe(Step(1, groups={"a": Group("a", (0.0, 1.0), question=3)}), None)
+    for name, states in (("before", kept), ("behind", None)):
+        (tmp_path / name).mkdir()
+        one.save(tmp_path / name, states)
+        load_stages(tmp_path / name, made := stages(), one._fingerprint)
+        assert made[1].budget._rewards.seen.rollouts == made[2].rewarded.seen.rollouts == 2 * (states is None)
 
 
 def test_a_missing_or_damaged_file_never_begins_anew(saved):

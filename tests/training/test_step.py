@@ -2,6 +2,7 @@
 
 from collections import Counter
 from contextlib import nullcontext
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -68,6 +69,7 @@ class MemoryStep(MemoryTrainer, SyncTrainer):
         store = store_of(self.stage_classes)
         fresh = store.fresh(dots, B) if store else B
         self.pipeline = Pipeline(Run(dots, config, self.questions, 10, fresh, vocabulary=16, trainer=self))
+        self.train_dataloader = SimpleNamespace(state_dict=lambda: {"asked": self.asked})
 
     @staticmethod
     def of(question, size):
@@ -163,7 +165,7 @@ def make(monkeypatch, queue, tmp_path):  # noqa: F811
     return made
 
 
-@pytest.mark.parametrize(
+TOGETHER = pytest.mark.parametrize(
     "dots",
     [
         {"mopps": {"enable": True}, "replay": REPLAY, "budget": BUDGET, "length_penalty": {"enable": True}},
@@ -184,6 +186,9 @@ def make(monkeypatch, queue, tmp_path):  # noqa: F811
     ],
     ids=lambda dots: "+".join(dots),
 )  # fmt: skip
+
+
+@TOGETHER
 def test_methods_together_count_each_token_once_and_resume_as_if_nothing_had_been(make, dots, tmp_path):
     one, done, sampled, rollouts = make(dots), [], 0, 0
     for step in range(1, 9):
@@ -208,6 +213,31 @@ def test_methods_together_count_each_token_once_and_resume_as_if_nothing_had_bee
     resumed.pipeline.load(tmp_path)
     resumed.asked, resumed.global_steps = asked, 5
     assert [resumed.step_once() for _ in range(3)] == done[5:]
+
+
+def breaks(*_):
+    raise RuntimeError("out of memory")
+
+
+@TOGETHER
+@pytest.mark.parametrize(("at", "broken"), [("wait_for_rollouts", 2), ("update_actor", 4)])
+def test_a_step_that_breaks_before_its_updates_is_resumed_as_if_it_had_not_begun(make, dots, at, broken, tmp_path):
+    plain = make(dots)
+    done = [plain.step_once() for _ in range(5)]
+    plain.queue.tags.clear()
+    one = make(dots)
+    assert [one.step_once() for _ in range(broken - 1)] == done[: broken - 1]
+    one._whole = one.global_steps
+    one.keep_beginning()
+    setattr(one, at, breaks)
+    with pytest.raises(RuntimeError, match="out of memory"):
+        one.step_once()
+    one.save_stages(tmp_path)
+    one.queue.tags.clear()
+    resumed = make(dots)
+    resumed.pipeline.load(tmp_path)
+    resumed.asked, resumed.global_steps = one._begun.loader["asked"], broken - 1
+    assert [resumed.step_once() for _ in range(6 - broken)] == done[broken - 1 :]
 
 
 def test_the_sampled_entropy_needs_no_forward_pass_but_the_engines_log_probs(make):

@@ -169,14 +169,9 @@ class Source(Stage):
 
 
 class Store(Stage):
-    """What keeps rollouts for later steps. It keeps text alone.
-
-    Attributes:
-        keeps_ahead: whether later steps cannot do without what a step leaves here, so that one that fails is no end.
-    """
+    """What keeps rollouts for later steps. It keeps text alone."""
 
     knows_questions = True
-    keeps_ahead: ClassVar[bool] = False
 
     def __init__(self, run: Run):
         if not run.text_only:

@@ -12,11 +12,11 @@ from omegaconf import DictConfig
 from tensordict import TensorDict
 
 from verl_dots.bridge.agents.agent_loop import TEMPERATURE
-from verl_dots.bridge.agents.failures import RolloutFailure
+from verl_dots.bridge.agents.failures import RolloutFailure, take_failures
 from verl_dots.bridge.queue.arrivals import empty, keep_only, prompts_there
 from verl_dots.bridge.queue.prompts import column
 from verl_dots.bridge.queue.row_tags import TEMPERATURE as SAMPLED_AT
-from verl_dots.bridge.queue.rows import Rows, incomplete
+from verl_dots.bridge.queue.rows import VALIDATION, Rows, incomplete
 from verl_dots.bridge.queue.temperatures import keep_temperatures
 from verl_dots.state import save_state
 from verl_dots.state_values import restoring
@@ -60,7 +60,6 @@ class AsyncTrainer(DotsTrainer):
         else:
             super().begin_step(timing)
             self.now.forecast = {}
-            self.prompts.name_after(self.in_flight)  # of this step, where it has broken and is resumed
         self.now.in_flight = frozenset(self.in_flight.questions - {-1})
 
     def plan(self, count: int | None) -> Sequence[np.ndarray] | None:
@@ -181,6 +180,8 @@ class AsyncTrainer(DotsTrainer):
     def load(self) -> None:
         """Also of a synchronous run, which has nothing in flight.
 
+        What a step or a validation that broke has left in the queue is taken out: it is done anew.
+
         Raises:
             StateError: the queue of the checkpoint has other groups.
         """
@@ -190,6 +191,12 @@ class AsyncTrainer(DotsTrainer):
         if (state := load_in_flight(self.checkpoint)) is not None:
             with restoring(self.checkpoint / FILE, "an asynchronous trainer"):
                 self.in_flight.load_state_dict(state)
+        for partition in (REFERENCE_PARTITION, VALIDATION):
+            empty(partition)
+        anew = self.in_flight.asked_after(self.global_steps)
+        Rows.of(anew, [{} for _ in anew]).clear()
+        self.in_flight.take(anew)
         self.in_flight.require_there(prompts_there(), str(self.checkpoint / QUEUE))
         keep_only(set(self.in_flight))
-        empty(REFERENCE_PARTITION)  # of the step in which the run broke
+        take_failures(lambda name: name.rpartition("_")[0] not in self.in_flight)
+        self.count_restored(len(self.in_flight))

@@ -26,8 +26,9 @@ class FailureCount:
 
     def __init__(self, share: float, rollouts: int):
         self.share, self.rollouts = share, rollouts
-        self.first: str | None = None  # cause of the first failure of the run
+        self.first: str | None = None  # cause of the first of them
         self._failed: defaultdict[int, int] = defaultdict(int)  # by step
+        self._newest: tuple[int, str | None] = (0, None)  # the newest step of them, and its first cause
 
     @property
     def allowed(self) -> int:
@@ -46,15 +47,23 @@ class FailureCount:
 
     def add(self, step: int, missing: int, failures: list[Failure]) -> None:
         """Count rollouts of a step that did not come, with the causes that were told."""
-        if missing or failures:
-            self._failed[step] += max(missing, len(failures))
-            self.first = self.first or (failures[0].cause if failures else UNKNOWN_CAUSE)
         for old in [number for number in self._failed if number <= step - WINDOW]:
             del self._failed[old]
+        if not self._failed:
+            self.first = None
+        if missing or failures:
+            self._failed[step] += max(missing, len(failures))
+            cause = failures[0].cause if failures else UNKNOWN_CAUSE
+            self.first, self._newest = self.first or cause, (step, self.cause_in(step) or cause)
+
+    def cause_in(self, step: int) -> str | None:
+        """Cause of the first failure of the step at hand; None where none has failed."""
+        return self._newest[1] if self._newest[0] == step else None
 
     def until(self, step: int) -> Failed:
         """For the checkpoint of a step: what is counted of a later one, which has broken, is counted anew."""
-        return Failed({number: self._failed[number] for number in sorted(self._failed) if number <= step}, self.first)
+        counted = {number: self._failed[number] for number in sorted(self._failed) if number <= step}
+        return Failed(counted, self.first if counted else None)
 
     def resume(self, failed: Failed) -> None:
         """Count on from a checkpoint; anew where these alone end the run, which has ended by them and shall go on."""

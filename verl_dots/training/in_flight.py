@@ -90,6 +90,10 @@ class InFlight:
             raise ValueError(f"a group {uid} is in flight already; every group of a run has a name of its own")
         self._asked[uid] = asked
 
+    def asked_after(self, step: int) -> list[str]:
+        """Those that a later step has asked for."""
+        return [uid for uid, asked in self._asked.items() if asked.step > step]
+
     def take(self, uids: Iterable[str]) -> dict[str, Asked]:
         """What is known of some groups, which are forgotten here. Raises KeyError for one that is not in flight."""
         return {uid: self._asked.pop(uid) for uid in uids}

@@ -1,5 +1,6 @@
 """What the methods of a run add to its steps: one source of questions, at most one store, and stages."""
 
+import copy
 import logging
 from collections.abc import Sequence
 from functools import partial
@@ -14,7 +15,7 @@ from verl_dots.methods.hooks import Forward, Source, Stage, Store
 from verl_dots.methods.run import Run, Scores
 from verl_dots.methods.table import enabled, one_by_one, store_of
 from verl_dots.step import Step
-from verl_dots.training.stage_files import load_stages, save_stages
+from verl_dots.training.stage_files import States, load_stages, save_states, states_of
 
 logger = logging.getLogger(__name__)
 
@@ -132,9 +133,13 @@ class Pipeline:
 
     # --- checkpoints -----------------------------------------------------------------------------------------
 
-    def save(self, folder: Path) -> None:
-        """Write the state of each stage."""
-        save_stages(folder, self.stages, self._fingerprint)
+    def states(self) -> States:
+        """A copy of the state of each stage, as it is now."""
+        return copy.deepcopy(states_of(self.stages))
+
+    def save(self, folder: Path, states: States | None = None) -> None:
+        """Write the state of each stage, or those that `states` has kept."""
+        save_states(folder, states_of(self.stages) if states is None else states, self._fingerprint)
 
     def load(self, folder: Path) -> None:
         """Take over what `save` wrote.

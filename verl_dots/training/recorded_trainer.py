@@ -21,6 +21,8 @@ from verl_dots.training.run_lock import TRAINER, hold
 from verl_dots.training.run_record import Failed, RunRecord, load_record, save_record
 from verl_dots.training.saving import save_whole
 
+WHOLE_ROW = "training/global_step"  # verl adds it with its figures of the whole step
+
 
 class RecordedTrainer(BridgeTrainer):
     """Logs to `RunFolder`, and saves and ends after a step in which that was asked for.
@@ -101,11 +103,12 @@ class RecordedTrainer(BridgeTrainer):
 
     def _row_so_far(self) -> dict[str, float | None]:
         """The step's figures as verl will log them, but for the validation and the time of the save."""
-        if self._this_step is None:
-            return {}  # a step before, which has its row
+        if self._this_step is None or self.logger.logger["run_folder"].last_step == self.global_steps:
+            return {}  # it has its row
         rows, metrics = self._this_step
         row = copy.copy(metrics)
-        if not self.config.actor_rollout_ref.rollout.get("moe_load_balance_metrics_interval", 0):
+        once = self.config.actor_rollout_ref.rollout.get("moe_load_balance_metrics_interval", 0)
+        if WHOLE_ROW not in row and not once:  # else verl has added its figures, and may have cleared the rows
             timing = self.timing_raw | {"step": time.monotonic() - self._step_began}
             epoch = (self.global_steps - 1) // self.steps_per_epoch
             self.add_figures(rows, row, timing, self.global_steps, epoch)

@@ -1,78 +1,110 @@
 """A trainer that saves what it has learnt where an error ends the run, unless the error leaves it half learnt."""
 
+import copy
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from ray.exceptions import RayError
+import torch
 
 from verl_dots.bridge.agents.failures import cause_of
 from verl_dots.bridge.queue.rows import Rows
 from verl_dots.bridge.trainer.patience import WaitError
 from verl_dots.bridge.trainer.watch import ProcessDied
+from verl_dots.checkpoints import DATA
 from verl_dots.training.pipeline import Pipeline
 from verl_dots.training.recorded_trainer import RecordedTrainer
+from verl_dots.training.stage_files import States
 
 logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Beginning:
+    """What a step changes before its updates, as it was when the step began.
+
+    Attributes:
+        stages: states of the methods.
+        loader: the place in the data.
+    """
+
+    stages: States
+    loader: dict[str, Any]
 
 
 class RescuedTrainer(RecordedTrainer):
     """Knows which step is whole: trained on to its end, while no later one has begun to change the weights.
 
-    A step that breaks while it rolls out leaves the one before it whole. One that breaks in its updates leaves none.
-    What follows a step, such as new weights for the engine, a validation or a tracker, leaves that step whole.
+    A step that breaks before its updates leaves the one before it whole: that is saved as if this one had never begun,
+    and a resumed run begins it anew, with the same questions. One that breaks in its updates leaves none. What follows
+    a step, such as new weights for the engine, a validation or a tracker, leaves that step whole.
     """
 
     pipeline: Pipeline
     _whole: int | None = None  # that step, of those since the start
-    _under_way = False  # whether a later one has begun
+    _begun: Beginning | None = None  # a later one, where that step is not saved
 
     def step(self, metrics: dict, timing_raw: dict) -> Any:
-        self._under_way = True
+        self.keep_beginning()
         batch = super().step(metrics, timing_raw)
-        self._whole, self._under_way = self.global_steps, False
+        self._whole, self._begun = self.global_steps, None
         return batch
 
+    def keep_beginning(self) -> None:
+        """A step begins: keep what a checkpoint of the one before it holds, where that is not saved."""
+        if self._unsaved:
+            self._begun = Beginning(self.pipeline.states(), copy.deepcopy(self.train_dataloader.state_dict()))
+        else:
+            self._whole = None
+
     def update_critic(self, rows: Rows, metrics: dict) -> None:
-        self._whole = None
+        self._whole = self._begun = None
         super().update_critic(rows, metrics)
 
     def update_actor(self, rows: Rows, metrics: dict) -> None:
-        self._whole = None
+        self._whole = self._begun = None
         super().update_actor(rows, metrics)
+
+    @property
+    def _unsaved(self) -> bool:
+        """Whether there is a whole step that has not been saved, nor failed to be."""
+        return self._whole not in (None, self.saving_step)
 
     @contextmanager
     def kept(self) -> Iterator[None]:
         try:
             yield
         except Exception as error:
-            if not self._under_way and not _cannot_save(error):
+            if self._unsaved and not _cannot_save(error):
                 self._rescue()
             raise
 
-    def save_the_step_before(self) -> None:
-        """Save what the steps before this one have learnt, which has broken while it rolled out."""
-        if self._under_way and not (self.pipeline.store and self.pipeline.store.keeps_ahead):
-            self._rescue()  # else what the step has taken from its store, or put there, is half done
-
     def give_up_step(self) -> None:
-        """A step has broken, and the steps before it are about to be saved."""
+        """A step has broken, and the one before it is about to be saved."""
 
     def _rescue(self) -> None:
-        """Save the step that is whole, unless that was done or has failed."""
-        if self._whole in (None, self.saving_step):
-            return
+        """Save the step that is whole; what keeps it from that is told, and hides no error that ends the run."""
         number, self.global_steps = self.global_steps, self._whole
         try:
             with self.saving():
-                if self._under_way:
+                if self._begun:
                     self.give_up_step()
                 self.save()
-        except (RuntimeError, RayError, OSError) as unsaved:
+        except Exception as unsaved:
             logger.warning("step %d could not be saved: %s", self._whole, cause_of(unsaved))
         finally:
             self.global_steps = number
+
+    def save_stages(self, folder: Path) -> None:
+        self.pipeline.save(folder, self._begun.stages if self._begun else None)
+
+    def _write_checkpoint(self, folder: Path) -> None:
+        super()._write_checkpoint(folder)
+        if self._begun:
+            torch.save(self._begun.loader, folder / DATA)  # in place of verl's
 
 
 def _cannot_save(error: Exception) -> bool:

@@ -41,6 +41,9 @@ class RunFolder:
         config: the run's config.
         resumed_step: the step that training resumes from (0: from the start).
         record: what its checkpoint says about the run. Without one the totals are those of the step's row.
+
+    Attributes:
+        last_step: of the newest row that this start has written; None before the first.
     """
 
     def __init__(self, folder: str | Path, config: DictConfig, resumed_step: int, record: RunRecord | None = None):
@@ -51,6 +54,7 @@ class RunFolder:
         self._totals = self._resumed_totals(resumed_step, record)
         self._began = time.monotonic() - self._totals["wall_seconds"]
         self._stopped = False
+        self.last_step: int | None = None
         write_text(self.path / "config.yaml", OmegaConf.to_yaml(config, resolve=True))
         self._run = {
             "name": config.trainer.experiment_name,
@@ -72,8 +76,9 @@ class RunFolder:
     def log(self, data: dict[str, Any], step: int) -> None:
         """Append a row. What is no number is left out; NaN and infinity become null."""
         tokens, rollouts = (int(data.get(name, 0)) for name in (TOKENS, ROLLOUTS))
-        self._totals = self.totals_with(float(data.get("timing_s/step", 0.0)), tokens, rollouts)
-        self._append({"step": int(step), **self._totals, **numbers(data)})
+        totals = self.totals_with(float(data.get("timing_s/step", 0.0)), tokens, rollouts)
+        self._append({"step": int(step), **totals, **numbers(data)})
+        self._totals, self.last_step = totals, int(step)
 
     def totals_with(self, seconds: float, tokens: int, rollouts: int = 0) -> dict[str, float | None]:
         """The run's totals now, with seconds of training, generated tokens and rollouts that no row has yet."""

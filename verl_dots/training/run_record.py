@@ -53,7 +53,7 @@ class Failed:
 
     Attributes:
         by_step: step -> how many, in ascending order, without steps in which none failed.
-        first: cause of the first one of the run; None where none has failed.
+        first: cause of the first of them; None where none has failed.
     """
 
     by_step: dict[int, int] = field(default_factory=dict)

@@ -1,29 +1,37 @@
 """Files of a checkpoint that hold what the stages have learnt, one for each that remembers anything."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from verl_dots.methods.hooks import Stage
 from verl_dots.methods.table import METHODS
-from verl_dots.state import StateError, load_state, require_equal, require_keys, save_state
+from verl_dots.state import Kind, StateError, load_state, require_equal, require_keys, save_state
 from verl_dots.state_values import restoring
 
+States = Mapping[str, tuple[Kind, Mapping[str, Any]]]  # by the name of the stage
 
-def save_stages(folder: Path, stages: Sequence[Stage], questions: str | None) -> None:
+
+def states_of(stages: Sequence[Stage]) -> States:
+    """The state of each stage that remembers anything, which may change as the stage goes on."""
+    found = ((stage, stage.state_dict()) for stage in stages)
+    return {stage.name: (stage.state_kind(), state) for stage, state in found if state is not None}
+
+
+def save_states(folder: Path, states: States, questions: str | None) -> None:
     """Write the state of each stage.
 
     Args:
         folder: of the checkpoint.
-        stages: of the run.
+        states: of the stages of the run, see `states_of`.
         questions: fingerprint of the training questions; None where no stage knows them.
     """
-    for stage in stages:
-        if (state := stage.state_dict()) is not None:
-            save_state(_file(folder, stage.name), stage.state_kind(), {"questions": questions, "state": state})
+    for name, (kind, state) in states.items():
+        save_state(_file(folder, name), kind, {"questions": questions, "state": state})
 
 
 def load_stages(folder: Path, stages: Sequence[Stage], questions: str | None) -> None:
-    """Take over what `save_stages` wrote; see there for the arguments.
+    """Take over what `save_states` wrote; see there for the arguments.
 
     Raises:
         StateError: it is missing, damaged or of other questions, or of a stage that is not enabled.

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 from omegaconf import DictConfig
-from ray.exceptions import RayActorError
+from ray.exceptions import RayActorError, RayError
 from tensordict import TensorDict
 
 from verl_dots.bridge.agents.failures import Failure, RolloutFailure, cause_of, take_failures
@@ -70,19 +70,20 @@ class TolerantTrainer(RescuedTrainer):
         return batch
 
     def _ended(self, error: Exception) -> RolloutFailure | None:
-        """What the run ends with where a step has raised, once the steps before are saved; None for another error."""
-        if isinstance(error, WaitError):
-            return None  # for a worker that would also have to save
-        failures = take_failures(Step.named)  # of a step that has nothing to train on
+        """What the run ends with where a step has raised for want of rollouts; None for another error."""
+        told = isinstance(error, RolloutFailure)
         died = isinstance(error, RayActorError)  # the engine, or whichever process it is
-        if not failures and not died and not isinstance(error, RolloutFailure):
+        if not told and not died and (isinstance(error, WaitError | RayError) or self.now.groups):
+            return None  # a worker's, or of what follows the rollouts; those in flight may fail meanwhile
+        failures = take_failures(Step.named)  # of a step that has nothing to train on
+        if not failures and not died and not told:
             return None
         self.failures.add(self.global_steps, 0, failures)
-        self.save_the_step_before()
-        what = str(error) if isinstance(error, RolloutFailure) else "no group is complete"
-        cause = self.failures.first or (cause_of(error) if died else None)
-        told = f". The first cause: {cause}" if cause else ""
-        return RolloutFailure(f"step {self.global_steps}: {'a process died' if died else what}{told}")
+        what = str(error) if told else "no group is complete"
+        in_step = self.failures.cause_in(self.global_steps)
+        cause = failures[0].cause if failures else cause_of(error) if died else in_step
+        because = f". The first cause: {cause}" if cause and cause not in what else ""
+        return RolloutFailure(f"step {self.global_steps}: {'a process died' if died else what}{because}")
 
     def drop_failed(self, rows: Rows, groups: int, metrics: dict) -> Rows:
         """The rows, of so many groups, without the groups of which rollouts failed; they are counted."""
@@ -164,11 +165,14 @@ class TolerantTrainer(RescuedTrainer):
 
         Raises:
             RolloutFailure: none came, or a process died that they needed: the accuracy would be wrong without a word.
+            WaitError: there was no news for too long, where a reward model computes on the devices that save.
         """
         try:
             metrics = super().validate()
-        except WaitError:
-            raise
+        except WaitError as error:
+            if self.has_colocated_rewards:
+                raise
+            raise RolloutFailure(str(error)) from error
         except (KeyError, IndexError, TypeError, ValueError, RuntimeError) as error:
             if not (failures := take_failures(lambda name: not Step.named(name))):
                 raise

@@ -6,7 +6,6 @@ What is computed lives in the rooms of the methods, what the training loop does 
 import copy
 from collections.abc import Mapping, Sequence
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 from omegaconf import DictConfig, OmegaConf, open_dict
@@ -237,9 +236,6 @@ class DotsTrainer(TolerantTrainer):
             self.pipeline = make_pipeline(self)
         if self.checkpoint is not None:
             self.pipeline.load(self.checkpoint)
-
-    def save_stages(self, folder: Path) -> None:
-        self.pipeline.save(folder)
 
     def log_rollouts(self, rows: Rows, timing: dict, folder: str) -> None:
         """Each rollout is logged once, in the step that first trains on it; what pads the batch is none."""

@@ -186,7 +186,7 @@ def test_which_runs_sample_ahead_and_what_they_need():
 
     assert not on(enable=True) and not on(prompts=8) and on(enable=True, prompts=8) and on(enable=True, updates=2)
     assert Preemptive.fresh(make_run({}).dots, 4) == 4
-    assert Preemptive.keeps_ahead and Preemptive.knows_questions and Preemptive.unequal_groups
+    assert Preemptive.knows_questions and Preemptive.unequal_groups
     run = stage()[0].run
     with refused("trainer.v1.trainer_mode"):  # without the trainer "dots"
         Preemptive.refuse(run.config, run.dots)

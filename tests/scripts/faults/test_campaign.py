@@ -44,8 +44,9 @@ while step < 4:
     (folder / "value").write_text(json.dumps(value))
     with (run / "metrics.jsonl").open("a") as file:
         row = {"step": step, "value": value, "timing_s/step": 0.2, "timing_s/save_checkpoint": 0.1, "timing_s/gen": 0.1}
-        file.write(json.dumps(row) + "\\n")
-    write_manifest(folder, step)
+        file.write(json.dumps(row | {"training/generated_tokens": 1}) + "\\n")
+    if fault != "seldom" or step % 2 == 0:
+        write_manifest(folder, step)
 engine.kill()
 if fault != "strays":
     stray.kill()
@@ -58,10 +59,11 @@ def made(tmp_path, monkeypatch):
     """Makes a campaign of kills of one kind, of a program with a fault."""
     monkeypatch.setattr(os, "fsync", lambda file: None)
     monkeypatch.setattr(campaign, "prepare", lambda folder: None)
-    said = []
+    said, given = [], {}
 
     def make(fault, target, during="generation", limit=20.0):
         def words(folder, run, steps, overrides):
+            given[run.parent.name] = overrides
             return [sys.executable, "-c", PROGRAM, str(run), "none" if "plain" in str(run) else fault]
 
         def plan(seed, number):
@@ -71,7 +73,7 @@ def made(tmp_path, monkeypatch):
         monkeypatch.setattr(campaign, "planned", plan)
         return Campaign(tmp_path, 1, 4, 2, limit, [], None, said.append)
 
-    make.said = said
+    make.said, make.given = said, given
     return make
 
 
@@ -90,6 +92,17 @@ def test_kills_that_leave_no_trace_are_identical_and_are_not_repeated(made):
     again.go(3)
     assert outcomes(again) == [IDENTICAL] * 3 and time.monotonic() - began < 2
     assert made.said[-1] == "chain 2 is identical"
+    # Every second run saves every second step: what its death loses no habit has saved.
+    assert made.given == {"plain": [], "chain-1": [], "chain-2": ["trainer.save_freq=2"]}
+
+
+@pytest.mark.parametrize(("target", "lost"), [("engine", True), ("node", False)])
+def test_a_step_that_is_lost_with_what_only_rolls_out_is_told(made, target, lost):
+    """The run is done again from its checkpoint, and in the end it is the same all the same."""
+    of = made("seldom", target)
+    of.go(1)
+    told = "step 1 is lost: the newest checkpoint is of step 0"
+    assert outcomes(of) == [told if lost else IDENTICAL] and of.chains.done[1]["differences"] == 0
 
 
 def test_a_run_that_loses_its_state_differs_and_its_folder_is_kept(made, tmp_path):

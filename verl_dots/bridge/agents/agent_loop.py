@@ -110,19 +110,18 @@ def _content(value: Any) -> Any:
     return [*kind, hashlib.sha256(value).hexdigest()] if isinstance(value, bytes) else str(value)
 
 
-def number_repeats(prompts: TensorDict, seen: Counter[str], step: int = 0, before: int = 0) -> None:
+def number_repeats(prompts: TensorDict, seen: Counter[str], step: int = 0) -> None:
     """Give groups of a prompt that came before other random numbers: two groups of a step are never copies.
 
     Args:
         prompts: a batch to roll out; where a prompt repeats an earlier one, its rows get FIRST_ROLLOUT.
         seen: prompts of the step so far, counted; this batch's are added.
         step: at hand, where groups of several steps are sampled with the same weights; they are no copies either.
-        before: prompts of an attempt at the step that broke, any of which may be one of these.
     """
     first = []
     for messages in prompts["raw_prompt"]:
         text = prompt_text(messages)
-        first.append((step * REPEATED + before + seen[text]) * REPEATED)
+        first.append((step * REPEATED + seen[text]) * REPEATED)
         seen[text] += 1
     if any(first):
         prompts[FIRST_ROLLOUT] = tu.get_tensordict({FIRST_ROLLOUT: np.array(first, dtype=object)})[FIRST_ROLLOUT]

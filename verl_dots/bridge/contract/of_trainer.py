@@ -14,7 +14,7 @@ PARTS = (
         "_update_critic(batch metrics) _update_actor(batch metrics) on_sample_begin() on_sample_end() "
         "on_step_end()",
         attributes="config global_steps timing_raw replay_buffer actor_rollout_wg reward_loop_manager processor "
-        "checkpoint_manager agent_loop_manager curr_step_profile total_training_steps",
+        "checkpoint_manager agent_loop_manager curr_step_profile total_training_steps _restored_tq_prompt_count",
     ),
     Part(
         TRAINER,
@@ -48,6 +48,8 @@ PARTS = (
         called="on_validate_end()",
         attributes="logger total_training_steps steps_per_epoch",
     ),
+    Part(f"{V1}.trainer_base", "training/recorded_trainer.py", written="training/global_step"),
+    Part(TRAINER, "training/rescued_trainer.py", attributes="train_dataloader"),
     Part(
         TRAINER,
         "training/trainer.py",

@@ -1,7 +1,7 @@
 """The prompts that a step has rolled out: their names, their random numbers, and the rest of groups that have begun."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -36,20 +36,13 @@ class StepPrompts:
     default_size: int
     among_others: bool = False
     _seen: Counter[str] = field(default_factory=Counter)
-    _before: int = 0  # names of an attempt at this step that broke
     _named: int = 0
     _references: list[int] = field(default_factory=list)  # in each round of them
     _begun: dict[str, tuple[int, int]] = field(default_factory=dict)  # uid -> (index of the first rollout, rollouts)
 
-    def name_after(self, uids: Iterable[str]) -> None:
-        """Pass over names, and the random numbers of their prompts: the step has broken before, and is resumed."""
-        stem = self.step.name("prompt", 0).rstrip("0")
-        taken = [int(uid.removeprefix(stem)) for uid in uids if uid.startswith(stem)]
-        self._named = self._before = max(taken, default=-1) + 1
-
     def name(self, prompts: TensorDict) -> list[str]:
         """Give prompts uids that sort in the batch's order, and repeated ones random numbers of their own."""
-        number_repeats(prompts, self._seen, self.step.number if self.among_others else 0, self._before)
+        number_repeats(prompts, self._seen, self.step.number if self.among_others else 0)
         uids = [self.step.name("prompt", self._named + place) for place in range(len(prompts))]
         self._named += len(prompts)
         prompts["uid"] = column(uids)

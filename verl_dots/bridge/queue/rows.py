@@ -21,7 +21,7 @@ from verl_dots.bridge.queue.pinned import PinnedInfo, joined
 from verl_dots.bridge.queue.row_tags import ORIGIN, is_padding, origin_of, place_of, sampled_in
 from verl_dots.step import Group, Origin
 
-TRAIN = "train"  # verl's partition of a step
+TRAIN, VALIDATION = "train", "val"  # verl's partitions of a step and of a validation
 
 
 class Rows:

@@ -190,6 +190,10 @@ class BridgeTrainer(MiniBatchTrainer):
         """Read verl's part of the checkpoint that the run resumes from."""
         super()._load_checkpoint()
 
+    def count_restored(self, groups: int) -> None:
+        """So many groups of a checkpoint are in flight; verl's asynchronous modes ask for the others that they want."""
+        self._restored_tq_prompt_count = groups
+
     def log_rollouts(self, rows: Rows, timing: dict, folder: str) -> None:
         """Dump rollouts as verl does."""
         if len(rows):

@@ -28,7 +28,6 @@ class Preemptive(Store):
         "tokens_ahead": "response tokens that were sampled for later steps",
     }
 
-    keeps_ahead = True
     unequal_groups = True  # a batch that lost groups when it was sampled lacks them in each step that trains on it
     refuse = staticmethod(refuse_preemptive)
 
