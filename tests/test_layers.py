@@ -25,7 +25,7 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     "config": ({"difficulty", "methods", "settings"}, HEAVY),
     "data": ({"files", "number_text", "settings"}, HEAVY),
     "difficulty": (
-        {"data", "files", "guard", "settings", "state", "state_values", "terminal"},
+        {"data", "files", "guard", "settings", "state", "state_values", "step", "terminal"},
         {"ray", "verl", "hydra"},
     ),
     "difficulty/collect": ({"guard", "labelling"}, HEAVY),  # a command of the room above
@@ -128,7 +128,7 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     "reporting": ({"files", "settings"}, {"torch", "ray", "verl", "transformers", "hydra"}),
     "report": ({"files", "reporting", "terminal"}, {"torch", "ray", "verl"}),
     "simulation": (
-        {"config", "data", "difficulty", "launch", "methods", "reporting", "settings", "stored"},
+        {"config", "data", "difficulty", "launch", "methods", "reporting", "settings", "step", "stored"},
         {"torch", "ray", "verl", "transformers", "hydra", "pandas"},
     ),
     "simulate": (

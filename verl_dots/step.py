@@ -58,6 +58,23 @@ def effective(rewards_G: Sequence[float] | np.ndarray) -> bool:
     return bool(rewards_G.max() > rewards_G.min())
 
 
+def effective_share(rate_P: np.ndarray, tries: int) -> np.ndarray:
+    """1 - p^n - (1 - p)^n [P]: how often the rewards of n tries differ (arXiv 2506.05316, section 3).
+
+    Each is right with p on its own. Of difficulties 1 - p it is the same. One try differs from nothing: 0.
+
+    Args:
+        rate_P: [P] success rates or difficulties in [0, 1], an array or a tensor.
+        tries: n.
+
+    Raises:
+        ValueError: fewer tries than one.
+    """
+    if tries < 1:
+        raise ValueError(f"{tries} tries have no rewards; give one or more")
+    return 1 - rate_P**tries - (1 - rate_P) ** tries
+
+
 def difficulty(mean_reward: float, reward_range: tuple[float, float], what: str = "a group") -> float:
     """Adaptive difficulty of a question: 1 at the least reward, 0 at the greatest (arXiv 2506.05316, section 3.1).
 

@@ -22,7 +22,8 @@ import numpy as np
 
 from verl_dots.difficulty.agreement import pearson
 from verl_dots.settings import ConfigError, require
-from verl_dots.simulation.response import Policy, effective_share, logistic
+from verl_dots.simulation.response import Policy, logistic
+from verl_dots.step import effective_share
 
 SAMPLE = 4096
 REACH, STEP = 24.0, 0.01  # of the tables, logits

@@ -24,11 +24,6 @@ def logistic(x: np.ndarray) -> np.ndarray:
     return 1 / (1 + np.exp(-x))
 
 
-def effective_share(success_P: np.ndarray, rollouts: int) -> np.ndarray:
-    """[P] probability that a group has both outcomes, 1 - p^G - (1 - p)^G."""
-    return 1 - success_P**rollouts - (1 - success_P) ** rollouts
-
-
 @dataclass(frozen=True)
 class Learning:
     """How the ability rises.
