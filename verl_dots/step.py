@@ -59,16 +59,9 @@ def effective(rewards_G: Sequence[float] | np.ndarray) -> bool:
 
 
 def effective_share(rate_P: np.ndarray, tries: int) -> np.ndarray:
-    """1 - p^n - (1 - p)^n [P]: how often the rewards of n tries differ (arXiv 2506.05316, section 3).
+    """1 - p^n - (1 - p)^n [P]: how often the rewards of n tries differ (arXiv 2506.05316, section 3); of one, never.
 
-    Each is right with p on its own. Of difficulties 1 - p it is the same. One try differs from nothing: 0.
-
-    Args:
-        rate_P: [P] success rates or difficulties in [0, 1], an array or a tensor.
-        tries: n.
-
-    Raises:
-        ValueError: fewer tries than one.
+    rate_P: [P] success rates p, or difficulties 1 - p; an array or a tensor. Raises ValueError for no tries.
     """
     if tries < 1:
         raise ValueError(f"{tries} tries have no rewards; give one or more")
