@@ -21,8 +21,9 @@ import torch
 from rich.console import Console
 from tqdm import tqdm
 
+from verl_dots.difficulty.components import WIDTH
 from verl_dots.difficulty.model import PRIORS, AttentionPredictor, PredictorConfig
-from verl_dots.difficulty.online import WIDTH, OnlinePredictor
+from verl_dots.difficulty.online import OnlinePredictor
 from verl_dots.methods.selection.rule import select
 from verl_dots.terminal import output
 

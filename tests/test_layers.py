@@ -26,7 +26,7 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     "config": ({"difficulty", "methods", "settings"}, HEAVY),
     "data": ({"files", "settings", "texts"}, HEAVY),
     "difficulty": (
-        {"data", "files", "guard", "hub", "settings", "state", "state_values", "terminal"},
+        {"data", "files", "guard", "hub", "settings", "state", "state_values", "step", "terminal"},
         {"ray", "verl", "hydra"},
     ),
     "difficulty/collect": ({"guard", "labelling"}, HEAVY),  # a command of the room above
@@ -133,7 +133,7 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     "reporting": ({"files", "settings", "texts"}, {"torch", "ray", "verl", "transformers", "hydra"}),
     "report": ({"files", "reporting", "terminal"}, {"torch", "ray", "verl"}),
     "simulation": (
-        {"config", "data", "difficulty", "launch", "methods", "reporting", "settings", "stored"},
+        {"config", "data", "difficulty", "launch", "methods", "reporting", "settings", "step", "stored"},
         {"torch", "ray", "verl", "transformers", "hydra", "pandas"},
     ),
     "simulate": (

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from verl_dots.step import Group, Origin, Step, columns, difficulty, effective, mean_reward, outcomes
+from verl_dots.step import Group, Origin, Step, columns, difficulty, effective, effective_share, mean_reward, outcomes
 
 
 @pytest.mark.parametrize(
@@ -20,6 +20,16 @@ def test_a_group_is_effective_if_its_rewards_differ(rewards, wanted):
 def test_a_group_has_rewards():
     with pytest.raises(ValueError, match="without rollouts"):
         effective([])
+
+
+def test_the_share_of_effective_groups_by_hand():
+    # 1 - 2 / 2^8; 2 tries differ with 2 p (1 - p); of 3 at 1/2 all are alike in 2 of 8 cases; one differs from nothing.
+    assert effective_share(np.array([0.5]), 8) == pytest.approx([0.9921875])
+    assert effective_share(np.array([0.25, 0.0, 1.0]), 2) == pytest.approx([0.375, 0.0, 0.0])
+    assert effective_share(np.array([0.5]), 3) == pytest.approx([0.75])
+    assert effective_share(np.array([0.3]), 1) == pytest.approx([0.0])
+    with pytest.raises(ValueError, match="0 tries"):
+        effective_share(np.array([0.5]), 0)
 
 
 def test_what_a_step_has_sampled_and_what_is_new_to_training():

@@ -58,6 +58,16 @@ def effective(rewards_G: Sequence[float] | np.ndarray) -> bool:
     return bool(rewards_G.max() > rewards_G.min())
 
 
+def effective_share(rate_P: np.ndarray, tries: int) -> np.ndarray:
+    """1 - p^n - (1 - p)^n [P]: how often the rewards of n tries differ (arXiv 2506.05316, section 3); of one, never.
+
+    rate_P: [P] success rates p, or difficulties 1 - p; an array or a tensor. Raises ValueError for no tries.
+    """
+    if tries < 1:
+        raise ValueError(f"{tries} tries have no rewards; give one or more")
+    return 1 - rate_P**tries - (1 - rate_P) ** tries
+
+
 def difficulty(mean_reward: float, reward_range: tuple[float, float], what: str = "a group") -> float:
     """Adaptive difficulty of a question: 1 at the least reward, 0 at the greatest (arXiv 2506.05316, section 3.1).
 

@@ -2,15 +2,13 @@ import numpy as np
 import pytest
 import torch
 
-from verl_dots.difficulty.effectiveness import LOG_SPREAD, effectiveness, expected_effectiveness, log_spread
+from verl_dots.difficulty.effectiveness import LOG_SPREAD, expected_effectiveness, log_spread
+from verl_dots.step import effective_share
 
 
-def test_effectiveness_by_hand():
-    # 2 tries differ with 2 p (1 - p); of 3 at p = 1/2 all are alike in 2 of 8 cases
-    assert effectiveness(np.array([0.25, 0.0, 1.0]), 2) == pytest.approx([0.375, 0, 0])
-    assert effectiveness(np.array([0.5]), 3) == pytest.approx([0.75])
+def test_one_try_differs_from_nothing():
     with pytest.raises(ValueError, match="1 tries a group"):
-        effectiveness(np.array([0.5]), 1)
+        expected_effectiveness(torch.tensor([0.5]), torch.tensor([0.0]), 1)
 
 
 def test_expected_effectiveness_by_hand():
@@ -25,7 +23,7 @@ def test_expected_effectiveness_by_hand():
 def test_a_great_spread_parameter_is_a_known_rate_and_a_small_one_always_or_never():
     difficulty = torch.linspace(0, 1, 11, dtype=torch.float64)
     known = expected_effectiveness(difficulty, torch.full_like(difficulty, 18.0), 8)
-    assert known.numpy() == pytest.approx(effectiveness(difficulty.numpy(), 8), abs=1e-6)
+    assert known.numpy() == pytest.approx(effective_share(difficulty.numpy(), 8), abs=1e-6)
     assert expected_effectiveness(difficulty, torch.full_like(difficulty, -18.0), 8).numpy() == pytest.approx(
         0, abs=1e-6
     )
@@ -35,7 +33,7 @@ def test_it_is_the_mean_over_the_beta_distribution():
     # 20,000 draws: the standard error of a mean of numbers in [0, 1] is at most .0036
     p = np.random.default_rng(0).beta(3 * 0.7, 3 * 0.3, 20_000)
     found = expected_effectiveness(torch.tensor([0.3]), torch.tensor([3.0]).log(), 8)
-    assert found.item() == pytest.approx(effectiveness(1 - p, 8).mean(), abs=0.011)
+    assert found.item() == pytest.approx(effective_share(1 - p, 8).mean(), abs=0.011)
 
 
 def test_log_spread_finds_the_one_that_gives_the_effectiveness():

@@ -4,26 +4,10 @@ import pytest
 from tests.refusals import refused
 from verl_dots.difficulty.inputs import online_inputs
 from verl_dots.difficulty.logistic import RIDGES, best_ridge, expit, fit_logistic
-from verl_dots.difficulty.online import OnlinePredictor, principal_components
+from verl_dots.difficulty.online import OnlinePredictor, implied
+from verl_dots.methods.selection.rule import select
 from verl_dots.state import load_state, save_state
-
-
-def test_principal_components_keep_distances_and_scale():
-    # Two columns of unit variance after standardising, correlated by 0.6: spreads 1.6 and 0.4, together 2.
-    rng = np.random.default_rng(0)
-    first = rng.normal(size=20000)
-    embedding = np.stack([5 + 3 * first, 0.6 * first + 0.8 * rng.normal(size=20000)], axis=1).astype(np.float32)
-    features = principal_components(embedding)
-    assert features.shape == (20000, 3) and (features[:, -1] == 1).all()
-    assert (features[:, :-1] ** 2).sum(1).mean() == pytest.approx(1.0, rel=0.02)
-    assert np.sort(features[:, :-1].var(0)) == pytest.approx([0.2, 0.8], rel=0.05)
-
-
-def test_constant_columns_and_few_questions_are_no_trouble():
-    embedding = np.array([[1.0, 7.0], [2.0, 7.0], [4.0, 7.0]], dtype=np.float32)
-    features = principal_components(embedding)
-    assert features.shape == (3, 2) and np.isfinite(features).all()
-    assert principal_components(np.ones((4, 3), np.float32)).tolist() == [[1.0]] * 4
+from verl_dots.step import effective_share
 
 
 def test_logistic_fit_by_hand():
@@ -36,6 +20,11 @@ def test_logistic_fit_by_hand():
     assert b == pytest.approx([np.log(4), 0.0], abs=1e-6)
     # An overwhelming penalty leaves the mean.
     assert fit_logistic(x, np.array([0.2, 0.8]), np.ones(2), ridge=1e9) == pytest.approx([0.0, 0.0], abs=1e-6)
+    # Towards 1 in place of 0; and at b = 0, by hand: 2 (1/2 - .8) + 1 * (0 + .6) = 0.
+    towards = np.array([1.0, 0.0])
+    rate_N = np.array([0.2, 0.8])
+    assert fit_logistic(x, rate_N, np.ones(2), ridge=1e9, towards=towards) == pytest.approx([1.0, 0.0], abs=1e-6)
+    assert fit_logistic(x, rate_N, np.ones(2), 1.0, towards=-0.6 * towards) == pytest.approx([0.0, 0.0], abs=1e-6)
 
 
 @pytest.mark.parametrize(("rate", "expected"), [(1.0, 3.5 / 4), (0.0, 0.5 / 4)])
@@ -177,30 +166,6 @@ def test_a_restored_predictor_predicts_the_same_bit_for_bit(tmp_path):
         OnlinePredictor(embedding, half_life=4.0).load_state_dict(predictor.state_dict())
 
 
-def test_surface_columns_weigh_as_much_as_the_embedding_however_few():
-    rng = np.random.default_rng(0)
-    columns = np.concatenate([rng.normal(size=(5000, 30)), 7 + 2 * rng.normal(size=(5000, 2))], 1).astype(np.float32)
-    features = principal_components(columns, behind=[2])
-    # The two columns have half of the squared length, 1/4 each; the 30 others 1/60 each.
-    assert np.sort(features[:, :-1].var(0))[::-1] == pytest.approx([0.25] * 2 + [1 / 60] * 30, rel=0.15)
-    # A mark of 1 in 2,500 questions does not count for more than its deviation over .05.
-    columns[:, -1] = np.arange(5000) % 2500 == 0
-    assert np.isfinite(principal_components(columns, behind=[2])).all()
-
-
-def test_each_part_behind_the_embedding_weighs_as_much_as_all_before_it():
-    rng = np.random.default_rng(0)
-    columns = np.concatenate([rng.normal(size=(5000, 30)), 7 + 2 * rng.normal(size=(5000, 3))], 1).astype(np.float32)
-    features = principal_components(columns, behind=[2, 1])
-    # The last column has half of the squared length, the two before it 1/8 each, the 30 others 1/120 each.
-    length = np.sort(features[:, :-1].var(0))[::-1]
-    assert length[:3] == pytest.approx([0.5, 0.125, 0.125], rel=0.05) and length[3:].sum() == pytest.approx(
-        0.25, rel=0.05
-    )
-    columns[:, -1] = 7
-    assert np.isfinite(principal_components(columns, behind=[2, 1])).all()
-
-
 def test_a_difficulty_known_beforehand_tells_what_the_embedding_does_not():
     rng = np.random.default_rng(0)
     level = rng.integers(1, 9, 600)
@@ -227,6 +192,54 @@ def test_the_penalty_follows_what_the_embedding_says():
     rate = expit(30 * x[:, 0])
     clear = (rng.binomial(8, rate) + 0.5) / 9
     assert best_ridge(x, clear, weight) == min(RIDGES)
+
+
+def test_the_share_that_a_difficulty_implies_is_an_inverted_u_with_ends():
+    # 8 tries at 1/2 differ with 254/256: logit ln 127. At rates of 1e-9 and 1 - 1e-9: that of 1/1000.
+    found = implied(np.array([0.0, -20.7, 20.7]), 8)
+    assert found == pytest.approx([np.log(127), -np.log(999), -np.log(999)])
+    # 64 tries at 1/2 all but always differ: the other end.
+    assert implied(np.zeros(1), 64) == pytest.approx([np.log(999)])
+
+
+def test_effectiveness_is_an_inverted_u_of_a_difficulty_that_is_a_line_in_the_embedding():
+    embedding, rate, rng = world(questions=2000)
+    predictor, seen, rest = OnlinePredictor(embedding, half_life=8.0), np.arange(300), np.arange(300, 2000)
+    difficulty = roll(rng, rate[seen])
+    watch(predictor, 1, seen, difficulty)
+    found, true = predictor.effectiveness(1, seen, difficulty, 8)[rest], effective_share(rate[rest], 8)
+    assert np.corrcoef(found, true)[0, 1] > 0.85
+    assert found.mean() == pytest.approx(true.mean(), abs=0.06)
+    # Drawn: 0.97. The 300 best have 0.98, and all 0.55.
+    assert true[select(found, 300, 1.0, 0.05, rng)].mean() > true.mean() + 0.3
+
+
+def test_effectiveness_keeps_its_contrast_where_selected_groups_alone_are_observed():
+    embedding, rate, rng = world(questions=2000)
+    true, predictor = effective_share(rate, 8), OnlinePredictor(embedding, half_life=2.0)
+    chosen = rng.choice(2000, 64, replace=False)
+    for step in range(24):
+        difficulty = roll(rng, rate[chosen])
+        watch(predictor, step, chosen, difficulty)
+        predictor.predict(step, chosen, difficulty)
+        found = predictor.effectiveness(step, chosen, difficulty, 8)
+        chosen = select(found, 64, 1.0, 0.05, rng)
+        if step >= 18:  # the first ones, drawn uniformly, are forgotten
+            assert 0 not in predictor.state_dict()["observed"]["step"]
+            assert found[chosen].mean() > found.mean() + 0.2 and true[chosen].mean() > true.mean() + 0.2
+
+
+def test_what_a_difficulty_implies_for_a_group_does_not_see_its_own_outcome():
+    embedding, rate, rng = world()
+    difficulty, found = roll(rng, rate[:40]), []
+    for first in (0.0, 1.0):
+        difficulty[0] = first
+        predictor = OnlinePredictor(embedding, half_life=8.0)
+        for step in (1, 2):  # nor that of an earlier group of the question
+            watch(predictor, step, np.arange(40), difficulty)
+        found.append(predictor._left_out_logits(2, predictor._fit(2, predictor._all)._replace(ridge=4.0)))
+    low, high = found
+    assert high[[0, 40]] == pytest.approx(low[[0, 40]], abs=1e-5) and np.abs(high - low).max() > 0.01
 
 
 def test_effectiveness_tells_what_is_always_or_never_solved_from_what_is_solved_half_of_the_time():

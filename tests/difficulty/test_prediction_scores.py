@@ -9,7 +9,13 @@ from verl_dots.difficulty.agreement import (
     weighted_pearson,
 )
 from verl_dots.difficulty.baselines import ridge
-from verl_dots.difficulty.prediction_scores import effective_share, off_the_shelf, reference_draws, score_draws, truth
+from verl_dots.difficulty.prediction_scores import (
+    effective_among_chosen,
+    off_the_shelf,
+    reference_draws,
+    score_draws,
+    truth,
+)
 
 
 def test_draws_part_the_questions_and_repeat_by_seed():
@@ -96,8 +102,8 @@ def test_the_bootstrap_interval_is_about_as_wide_as_theory_says():
 def test_effective_share_by_hand():
     # 8 tries: at 0.5 1 - 2/256 = .9921875, at 0 and 1 nothing, at 1/4 1 - .75^8 - .25^8 = .8998718
     measured = np.array([0.5, 0.0, 0.25, 1.0])
-    assert effective_share(np.array([4.0, 3, 2, 1]), measured, chosen=1) == pytest.approx(0.9921875)
-    assert effective_share(np.array([1.0, 3, 2, 0]), measured, chosen=2) == pytest.approx(0.8998718 / 2)
+    assert effective_among_chosen(np.array([4.0, 3, 2, 1]), measured, chosen=1) == pytest.approx(0.9921875)
+    assert effective_among_chosen(np.array([1.0, 3, 2, 0]), measured, chosen=2) == pytest.approx(0.8998718 / 2)
     found = truth(measured)
     assert (found["questions"], found["at_0"], found["at_1"]) == (4, 0.25, 0.25)
     assert found["effective_random"] == pytest.approx((0.9921875 + 0.8998718) / 4)

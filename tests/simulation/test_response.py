@@ -2,17 +2,11 @@ import numpy as np
 import pytest
 
 from tests.refusals import refused
-from verl_dots.simulation.response import Entropy, Learning, Policy, effective_share
+from verl_dots.simulation.response import Entropy, Learning, Policy
 
 
 def policy(difficulty, seed=0, **learning):
     return Policy(np.array(difficulty), Learning(**learning), np.random.default_rng(seed))
-
-
-def test_effective_share_by_hand():
-    # 1 - 2 / 2^8; 1 - 1/16 - 9/16
-    assert effective_share(np.array([0.5]), 8) == pytest.approx([0.9921875])
-    assert effective_share(np.array([0.25, 0.0, 1.0]), 2) == pytest.approx([0.375, 0.0, 0.0])
 
 
 def test_a_temperature_divides_the_logits():

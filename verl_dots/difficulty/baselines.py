@@ -12,12 +12,13 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
-from verl_dots.difficulty.effectiveness import effectiveness
+from verl_dots.difficulty.effectiveness import TRIES
 from verl_dots.difficulty.surface import surface_columns
 from verl_dots.difficulty.words import hashed_words
 from verl_dots.files import write_atomically
 from verl_dots.settings import Refusal
 from verl_dots.state import UNREADABLE
+from verl_dots.step import effective_share
 
 FILE = "baselines.safetensors"
 EMBEDDING, SURFACE, WORDS = "ridge on embeddings", "ridge on surface columns", "ridge on words (TF-IDF)"
@@ -58,7 +59,7 @@ def columns_of(embedding_P: np.ndarray, texts: Sequence[str], answers: Sequence[
 
 def fit(columns: Mapping[str, np.ndarray], difficulty_N: np.ndarray) -> dict[str, Ridge]:
     """Every baseline, on what it sees of the training questions."""
-    target_N = np.stack([difficulty_N, effectiveness(difficulty_N)], 1)
+    target_N = np.stack([difficulty_N, effective_share(difficulty_N, TRIES)], 1)
     return {name: ridge(column_N, target_N, PENALTY[name]) for name, column_N in columns.items()}
 
 

@@ -8,8 +8,9 @@ import torch
 
 from verl_dots.difficulty import memory
 from verl_dots.difficulty.agreement import pearson
-from verl_dots.difficulty.effectiveness import effectiveness
+from verl_dots.difficulty.effectiveness import TRIES
 from verl_dots.difficulty.model import PRIORS, AttentionPredictor, PredictorConfig, as_prior
+from verl_dots.step import effective_share
 
 log = logging.getLogger(__name__)
 SHARPNESS = (2.0, 5.0, 10.0)  # of the direct head, chosen on held-out questions
@@ -60,7 +61,7 @@ def initial_model(
 
 def _head(unit, difficulty, centre, sharpness, ridge, leave_one_out=False) -> tuple[dict, torch.Tensor | None]:
     """Buffers of the direct head with these centres, and the predictions without a centre's own label [M, 2]."""
-    target = torch.stack([difficulty, effectiveness(difficulty)], 1)[centre]
+    target = torch.stack([difficulty, effective_share(difficulty, TRIES)], 1)[centre]
     coefficient, left_out = memory.solve(unit[centre], target, sharpness, ridge, leave_one_out)
     head = {
         "centre": unit[centre], "coefficient": coefficient[:, 0], "effective_coefficient": coefficient[:, 1],

@@ -7,21 +7,10 @@ a question of this kind is solved always or never. A prediction of d = 0.5 alone
 every other time.
 """
 
-import numpy as np
 import torch
 
 TRIES = 8  # of the group that predictors are trained and scored for
 LOG_SPREAD = (-6.0, 6.0)  # ends of log s: from always or never to a success rate that is all but known
-
-
-def effectiveness(difficulty_P: np.ndarray, tries: int = TRIES) -> np.ndarray:
-    """1 - d^n - (1 - d)^n [P] of known difficulties [P] in [0, 1].
-
-    Raises:
-        ValueError: fewer than 2 tries: one alone differs from nothing.
-    """
-    _require_group(tries)
-    return 1 - difficulty_P**tries - (1 - difficulty_P) ** tries
 
 
 def expected_effectiveness(difficulty_P: torch.Tensor, log_spread_P: torch.Tensor, tries: int = TRIES) -> torch.Tensor:

@@ -107,7 +107,7 @@ def predictor_of(model: AttentionPredictor, input_P: np.ndarray, difficulty_P: n
         reference = torch.cat([model.project_references(chunk) for chunk in chunks])
 
     def predict(known: np.ndarray, asked: np.ndarray) -> np.ndarray:
-        found = model.predict(query[asked], reference[known], difficulty[known])
+        found = model.predict(query[asked], reference[known], difficulty[known], query[known])
         if model.config.direct_head:
             found = torch.stack([found, model.expected_effectiveness(query[asked], found, TRIES)], 1)
         return found.cpu().double().numpy()

@@ -23,7 +23,7 @@ from torch import nn
 
 from verl_dots.difficulty import effectiveness, memory
 from verl_dots.difficulty.backbone import same_backbone
-from verl_dots.difficulty.calibration import calibrated
+from verl_dots.difficulty.calibration import calibrated, regressed
 from verl_dots.difficulty.predictor_config import AGAIN, FORMAT, PredictorConfig
 from verl_dots.files import write_atomically
 from verl_dots.settings import ConfigError
@@ -159,8 +159,11 @@ class AttentionPredictor(nn.Module):
             raise ValueError("reference difficulties must be in [0, 1] (1 - success rate); some are outside or NaN")
 
     @torch.inference_mode()
-    def predict(self, query_P, reference_K, difficulty_K, chunk: int = CHUNK) -> torch.Tensor:
-        """`forward` in eval mode, ``chunk`` questions at a time: memory grows with P, never with P x K."""
+    def predict(self, query_P, reference_K, difficulty_K, own_K=None, chunk: int = CHUNK) -> torch.Tensor:
+        """`forward` in eval mode, ``chunk`` questions at a time: memory grows with P, never with P x K.
+
+        With the references as queries, own_K [K, h + 2], the calibration of the paper's code is whole: `regressed`.
+        """
         self._check(query_P, reference_K, difficulty_K)
         was_training = self.training
         self.eval()
@@ -169,13 +172,15 @@ class AttentionPredictor(nn.Module):
             predicted_P = torch.empty(len(query_P), dtype=query_P.dtype, device=query_P.device)
             for part_P, query in zip(predicted_P.split(chunk), query_P.split(chunk), strict=True):
                 part_P.copy_(self._answer(query, reference_K, difficulty_K, *levels))
-            return predicted_P
+            if own_K is None or self.config.calibration != "group_code":
+                return predicted_P
+            return regressed(predicted_P, self._answer(own_K, reference_K, difficulty_K, *levels), difficulty_K)
         finally:
             self.train(was_training)
 
     @torch.inference_mode()
     def expected_effectiveness(self, query_P: torch.Tensor, difficulty_P: torch.Tensor, tries: int) -> torch.Tensor:
-        """Expected share of effective groups of ``tries`` tries [P] at predicted difficulties [P].
+        """Expected share of effective groups of ``tries`` tries [P] at predicted difficulties [P], cut to 0..1.
 
         Raises ValueError without a direct head (``--preset paper``), which alone knows how sure a difficulty is.
         """
@@ -183,7 +188,7 @@ class AttentionPredictor(nn.Module):
             raise ValueError(
                 "this predictor has no effectiveness output; train one without --preset paper, or select by difficulty"
             )
-        return effectiveness.expected_effectiveness(difficulty_P, query_P[:, -1], tries)
+        return effectiveness.expected_effectiveness(difficulty_P.clamp(0, 1), query_P[:, -1], tries)
 
     @torch.inference_mode()
     def predict_left_out(self, query_K, reference_K, difficulty_K) -> torch.Tensor:
@@ -191,11 +196,8 @@ class AttentionPredictor(nn.Module):
         if len(reference_K) < 2:
             raise ValueError(f"leaving one out needs 2 or more references, got {len(reference_K)}")
         keep = ~torch.eye(len(reference_K), dtype=torch.bool, device=reference_K.device)
-        one = [
-            self.predict(query_K[i : i + 1], reference_K[keep[i]], difficulty_K[keep[i]])
-            for i in range(len(reference_K))
-        ]
-        return torch.cat(one)
+        rest = ((reference_K[others], difficulty_K[others], query_K[others]) for others in keep)
+        return torch.cat([self.predict(query_K[i : i + 1], *known) for i, known in enumerate(rest)])
 
     def save(self, folder: Path) -> None:
         """Write model.safetensors and config.json."""

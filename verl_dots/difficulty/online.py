@@ -11,7 +11,18 @@ success rate of question q at step t = sigmoid(x_q . b - c * age) + own_q
 
 b fits rates of (s k + 1/2) / (k + 1), for k rollouts with a success rate of s. They are nearer to 1/2 than s, however
 many groups there are: of a kind of questions that always fails a difficulty of 0.944 is predicted by groups of 8.
-0.5 has no such bias, and the order stays. The expected effectiveness is fitted to the outcomes, without it.
+0.5 has no such bias, and the order stays.
+
+The expected share e of effective groups of n tries has a regression of its own, on the outcomes as they are:
+
+e = sigmoid(a * (g - mean g) + x_q . w - v * age) + own_q,    g = logit(1 - d^n - (1 - d)^n)
+    d      the difficulty that the fit above predicts. e is an inverted U of d, which no line in x_q can be
+    a      drawn to 1 by the penalty, as w is to 0: with little to learn from, e is what d implies. Where the outcomes
+           say so, w makes it low for a kind of questions that are solved either always or never
+    mean g over the observed groups, so that the constant alone holds their share: no bias is left with many groups
+
+A group's own d is from a fit to three quarters of the questions, without its own: a fit that has seen the outcome would
+follow it, and promise more than it keeps for other questions.
 
 On the arithmetic testbed, with observations simulated from measured success rates, the logistic form correlated best
 with the truth (0.83 against 0.80 of ridge regression on the rates, 0.81 of a Gaussian process in embedding and time,
@@ -24,63 +35,32 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from verl_dots.difficulty.components import principal_components
 from verl_dots.difficulty.logistic import best_ridge, expit, fit_logistic
 from verl_dots.state_values import COUNT, POSITIVE, Values, Within
+from verl_dots.step import effective_share
 
-WIDTH = 256  # principal components
-SAMPLE = 16384  # questions that they are computed from
 OWN_PRIOR = 8.0  # rollouts of its own at which half of a question's residual is believed
 PRIOR = 1.0  # groups of the expected effectiveness before any was observed, half of them effective
+LEAST_SHARE = 1e-3  # of effective groups that a difficulty implies, and 1 less it: 0 and 1 have no logit
 TREND_SCALE = 0.5  # of ages in half-lives, against the ridge penalty on the progress
 FORGOTTEN = 1 / 256  # weight below which an observation is dropped
 FOLDS = 4
-SHARE = 0.5  # of the squared length of a part behind the embedding and all before it
-RARE = 0.05  # least deviation of a column behind the embedding: a mark of 1 in 400 questions weighs no more
 # "expected": the success rate that the fit of its time gives, nan until there is one.
 OBSERVED = ("step", "question", "difficulty", "rollouts", "expected", "effective")
 RATE = Within(0, 1)
 WITHIN = {"step": COUNT, "difficulty": RATE, "rollouts": POSITIVE, "expected": Within(nan=True), "effective": RATE}
 
 
-def principal_components(embedding_P: np.ndarray, width: int = WIDTH, behind: Sequence[int] = ()) -> np.ndarray:
-    """Features [P, w + 1] of embeddings [P, d]: leading principal components of the standardised columns, and a 1.
-
-    The components keep their spread, so that a ridge penalty on them is one on the embeddings; together they have a
-    mean squared length of 1. w is `width`, or less where the embeddings have less. `behind` are the widths of the
-    parts behind the embedding. The last part has `SHARE` of the squared length, however few its columns are, the one
-    before it that share of the rest, and the embedding what is left.
-    """
-    sample = embedding_P[np.linspace(0, len(embedding_P) - 1, min(SAMPLE, len(embedding_P))).astype(int)]
-    mean, deviation = sample.mean(0, dtype=np.float64), sample.std(0, dtype=np.float64)
-    scale = np.where(deviation > 1e-6 * max(deviation.max(), 1e-30), deviation, np.inf)
-    end, left = len(scale), 1.0
-    for columns in reversed(behind):
-        part, end = slice(end - columns, end), end - columns
-        scale[part] = np.maximum(deviation[part], RARE)
-        _share_out(scale, deviation, part, SHARE * left)
-        left *= 1 - SHARE
-    if behind:
-        _share_out(scale, deviation, slice(0, end), left)
-    standard = (sample - mean) / scale
-    spread, axes = np.linalg.eigh(standard.T @ standard / len(sample))
-    kept = np.argsort(spread)[::-1][:width]
-    kept = kept[spread[kept] > 1e-10 * max(spread.max(), 1e-30)]
-    axes = axes[:, kept] / max(np.sqrt(spread[kept].sum()), 1e-30) / scale[:, None]
-    features_P = np.empty((len(embedding_P), len(kept) + 1), dtype=np.float32)
-    features_P[:, -1] = 1
-    for start in range(0, len(embedding_P), SAMPLE):
-        features_P[start : start + SAMPLE, :-1] = (embedding_P[start : start + SAMPLE] - mean) @ axes
-    return features_P
-
-
-def _share_out(scale: np.ndarray, deviation: np.ndarray, part: slice, share: float) -> None:
-    """Scale some columns so that together they have a squared length of `share`."""
-    scale[part] *= np.sqrt(max(((deviation[part] / scale[part]) ** 2).sum(), 1e-30) / share)
-
-
 class _Fit(NamedTuple):
     ridge: float
     coefficients: np.ndarray
+
+
+def implied(logit_N: np.ndarray, tries: int) -> np.ndarray:
+    """[N] logit of the share of effective groups of `tries` tries, from logits of the success rates [N]."""
+    share_N = np.clip(effective_share(expit(logit_N), tries), LEAST_SHARE, 1 - LEAST_SHARE)
+    return np.log(share_N / (1 - share_N))
 
 
 class OnlinePredictor:
@@ -123,35 +103,52 @@ class OnlinePredictor:
         Raises:
             ValueError: nothing was observed yet.
         """
-        if not len(self._observed["step"]):
-            raise ValueError("nothing was observed yet: roll out reference questions before predicting")
-        everything = np.ones(len(self._observed["step"]), dtype=bool)
-        fit, difficulty_P = self._predict(step, everything, slice(None))
+        self._require_observed()
+        fit, difficulty_P = self._predict(step, self._all, slice(None))
         held_out_K = self._held_out(step, np.asarray(reference_K), fit)
         expected_N = self._observed["expected"]
-        fitted_N = expit(self._design(step, everything) @ fit.coefficients)
+        fitted_N = expit(self._design(step, self._all) @ fit.coefficients)
         self._observed["expected"] = np.where(np.isnan(expected_N), fitted_N, expected_N)
         return difficulty_P.astype(np.float32), held_out_K
 
     def effectiveness(self, step: int, reference_K: np.ndarray, difficulty_K: np.ndarray, tries: int) -> np.ndarray:
         """[P] float32 expected share of effective groups, of as many tries as the observed groups had.
 
-        The same regression, of whether each observed group was effective. It is fitted apart from the difficulty, so
-        that it can be low for a kind of questions that are solved either always or never. Raises ValueError as
-        `predict` does.
+        See the module. Raises ValueError as `predict` does.
         """
+        self._require_observed()
+        effective_N, question_N = self._observed["effective"], self._observed["question"].astype(np.int64)
+        weight_N, fit = self._weight(step), self._fit(step, self._all)
+        implied_N = implied(self._left_out_logits(step, fit), tries)
+        middle = np.average(implied_N, weights=weight_N)
+        design_N = np.column_stack([implied_N - middle, self._design(step, self._all)])
+        towards = np.eye(design_N.shape[1])[0]
+        # Outcomes as they are: a share of each would leave a bias that no number of groups removes.
+        ridge = best_ridge(design_N, effective_N, weight_N, PRIOR, towards)
+        slope, *rest = fit_logistic(design_N, effective_N, weight_N, ridge, prior=PRIOR, towards=towards)
+        residual_N = effective_N - expit(design_N @ [slope, *rest])
+        implied_P = implied(self._logits(fit.coefficients), tries)
+        fitted_P = expit(slope * (implied_P - middle) + self._logits(np.array(rest)))
+        rollouts_N = weight_N * self._observed["rollouts"]
+        return self._with_own(fitted_P, question_N, residual_N, rollouts_N).astype(np.float32)
+
+    @property
+    def _all(self) -> np.ndarray:
+        return np.ones(len(self._observed["step"]), dtype=bool)
+
+    def _require_observed(self) -> None:
         if not len(self._observed["step"]):
             raise ValueError("nothing was observed yet: roll out reference questions before predicting")
-        everything = np.ones(len(self._observed["step"]), dtype=bool)
-        effective_N, question_N = self._observed["effective"], self._observed["question"].astype(np.int64)
-        design_N, weight_N = self._design(step, everything), self._weight(step)
-        # Outcomes as they are: a share of each would leave a bias that no number of groups removes.
-        ridge = best_ridge(design_N, effective_N, weight_N, PRIOR)
-        coefficients = fit_logistic(design_N, effective_N, weight_N, ridge, prior=PRIOR)
-        residual_N = effective_N - expit(design_N @ coefficients)
-        rollouts_N = weight_N * self._observed["rollouts"]
-        own = self._with_own(coefficients, question_N, residual_N, rollouts_N, slice(None))
-        return own.astype(np.float32)
+
+    def _left_out_logits(self, step: int, whole: _Fit) -> np.ndarray:
+        """[N] logit of each group's success rate at its time, by fits without its question; in folds of questions."""
+        fold_N = np.unique(self._observed["question"], return_inverse=True)[1] % FOLDS
+        design_N, logit_N = self._design(step, self._all), np.zeros(len(fold_N))
+        for fold in range(min(FOLDS, fold_N.max() + 1)):
+            hidden_N = fold_N == fold
+            if not hidden_N.all():  # where there is nothing else to learn from, the middle
+                logit_N[hidden_N] = design_N[hidden_N] @ self._fit(step, ~hidden_N, whole).coefficients
+        return logit_N
 
     def _held_out(self, step: int, reference_K: np.ndarray, whole: _Fit) -> np.ndarray:
         """[K] difficulties of the references, fold by fold without that fold's observations of this step.
@@ -174,24 +171,32 @@ class OnlinePredictor:
         It begins at the fit to all of them, with its penalty, where that is given.
         """
         question_N = self._observed["question"][used].astype(np.int64)
+        weight_N = self._weight(step)[used] * self._observed["rollouts"][used]
+        fit = self._fit(step, used, whole)
+        expected_N = self._observed["expected"][used]
+        expected_N = np.where(np.isnan(expected_N), expit(self._design(step, used) @ fit.coefficients), expected_N)
+        residual_N = 1 - self._observed["difficulty"][used] - expected_N
+        fitted = expit(self._logits(fit.coefficients, wanted))
+        return fit, 1 - self._with_own(fitted, question_N, residual_N, weight_N, wanted)
+
+    def _fit(self, step: int, used: np.ndarray, whole: _Fit | None = None) -> _Fit:
+        """Of the success rate, to some of the observations; it begins at the fit to all, where that is given."""
         rollouts_N, success_N = self._observed["rollouts"][used], 1 - self._observed["difficulty"][used]
-        weight_N = self._weight(step)[used] * rollouts_N
-        design_N = self._design(step, used)
+        weight_N, design_N = self._weight(step)[used] * rollouts_N, self._design(step, used)
         # Half a success and half a failure more: rates of 0 and 1 have no logit.
         rate_N = (success_N * rollouts_N + 0.5) / (rollouts_N + 1)
         ridge = whole.ridge if whole else best_ridge(design_N, rate_N, weight_N)
-        coefficients = fit_logistic(design_N, rate_N, weight_N, ridge, whole.coefficients if whole else None)
-        expected_N = self._observed["expected"][used]
-        residual_N = success_N - np.where(np.isnan(expected_N), expit(design_N @ coefficients), expected_N)
-        return _Fit(ridge, coefficients), 1 - self._with_own(coefficients, question_N, residual_N, weight_N, wanted)
+        return _Fit(ridge, fit_logistic(design_N, rate_N, weight_N, ridge, whole.coefficients if whole else None))
 
-    def _with_own(self, coefficients, question_N, residual_N, weight_N, wanted) -> np.ndarray:
+    def _logits(self, coefficients: np.ndarray, wanted: np.ndarray | slice = slice(None)) -> np.ndarray:
+        """Of the wanted questions, by a fit's features. Without the trend: the age of a prediction is 0."""
+        return self.features_P[wanted] @ coefficients[1:].astype(np.float32)
+
+    def _with_own(self, fitted, question_N, residual_N, weight_N, wanted=slice(None)) -> np.ndarray:  # noqa: B008
         """Rates of the wanted questions: what the fit says, and what is left of their own residuals; in [0, 1]."""
         questions = len(self.features_P)
         own_P = np.bincount(question_N, weight_N * residual_N, questions)
         own_P /= np.bincount(question_N, weight_N, questions) + OWN_PRIOR
-        # Without the trend: the age of the prediction is 0.
-        fitted = expit(self.features_P[wanted] @ coefficients[1:].astype(np.float32))
         return np.clip(fitted + own_P[wanted], 0, 1)
 
     def _design(self, step: int, used: np.ndarray) -> np.ndarray:

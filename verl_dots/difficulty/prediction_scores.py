@@ -5,7 +5,8 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from verl_dots.difficulty.agreement import calibration_error, pearson, pearson_interval, uniform_pearson
-from verl_dots.difficulty.effectiveness import effectiveness
+from verl_dots.difficulty.effectiveness import TRIES
+from verl_dots.step import effective_share
 
 CHOSEN = 256  # questions, as a round of selection draws them
 # Share of effective groups: among the CHOSEN of difficulty nearest to 0.5, and of greatest expected effectiveness.
@@ -57,7 +58,7 @@ def score(predicted: np.ndarray, measured_Q: np.ndarray, rng: np.random.Generato
     """`SCORES` of predictions [Q] or [Q, 2]; "effective" is nan where difficulty alone is predicted."""
     difficulty_Q = difficulty_of(predicted)
     low, high = pearson_interval(difficulty_Q, measured_Q, rng)
-    nearest = effective_share(-np.abs(difficulty_Q - 0.5), measured_Q)
+    nearest = effective_among_chosen(-np.abs(difficulty_Q - 0.5), measured_Q)
     return {
         # A constant prediction orders nothing.
         "rho": float(np.nan_to_num(pearson(difficulty_Q, measured_Q))),
@@ -67,7 +68,7 @@ def score(predicted: np.ndarray, measured_Q: np.ndarray, rng: np.random.Generato
         "bias": float(difficulty_Q.mean() - measured_Q.mean()),
         "calibration_error": calibration_error(difficulty_Q, measured_Q),
         "effective_nearest": nearest,
-        "effective": effective_share(predicted[:, 1], measured_Q) if predicted.ndim == 2 else float("nan"),
+        "effective": effective_among_chosen(predicted[:, 1], measured_Q) if predicted.ndim == 2 else float("nan"),
     }
 
 
@@ -76,14 +77,14 @@ def difficulty_of(predicted: np.ndarray) -> np.ndarray:
     return predicted if predicted.ndim == 1 else predicted[:, 0]
 
 
-def effective_share(score_Q: np.ndarray, measured_Q: np.ndarray, chosen: int = CHOSEN) -> float:
+def effective_among_chosen(score_Q: np.ndarray, measured_Q: np.ndarray, chosen: int = CHOSEN) -> float:
     """Expected share of effective groups of `TRIES` tries among the questions of the greatest scores."""
-    return float(effectiveness(measured_Q)[np.argsort(-score_Q, kind="stable")[:chosen]].mean())
+    return float(effective_share(measured_Q, TRIES)[np.argsort(-score_Q, kind="stable")[:chosen]].mean())
 
 
 def truth(measured_P: np.ndarray) -> dict[str, float]:
     """What the scores depend on besides the predictor: how many questions, and the spread of their difficulty."""
-    effective_P = effectiveness(measured_P)
+    effective_P = effective_share(measured_P, TRIES)
     return {
         "questions": len(measured_P),
         "mean": float(measured_P.mean()),
@@ -91,7 +92,7 @@ def truth(measured_P: np.ndarray) -> dict[str, float]:
         "at_0": float((measured_P == 0).mean()),
         "at_1": float((measured_P == 1).mean()),
         "effective_random": float(effective_P.mean()),
-        "effective_perfect": effective_share(effective_P, measured_P),
+        "effective_perfect": effective_among_chosen(effective_P, measured_P),
     }
 
 

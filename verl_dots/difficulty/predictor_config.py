@@ -27,7 +27,7 @@ class PredictorConfig(Settings):
     memory_size: int = 0  # labelled questions that the direct head holds; set by training
     sharpness: float = 5.0  # of the direct head's kernel
     calibration: str = "none"  # sigmoid(w * logit + b) from the references' mean and std: "group" as in the paper's
-    # text, "group_code" as in its code, see `AttentionPredictor`
+    # text, "group_code" as in its code, with a line fitted to the references where it serves, see `calibration`
     backbone_id: str = ""
     embedding_layers: str = "last"
     embedding_reads: str = "question"

@@ -75,11 +75,10 @@ class TrainedPredictor:
         """Nothing: this predictor was trained beforehand and looks at this round's references only."""
 
     def predict(self, step: int, reference_K: np.ndarray, difficulty_K: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        reference, difficulty = self._known(reference_K, difficulty_K)
-        predicted_P = self.model.predict(self.query_P, reference, difficulty)
-        # Indices from NumPy: the projections may lie on a GPU.
-        own = self.query_P[torch.as_tensor(reference_K, device=self.device)]
-        held_out_K = self.model.predict_left_out(own, reference, difficulty)
+        reference, difficulty, own = self._known(reference_K, difficulty_K)
+        # The line of the paper's code may leave 0..1.
+        predicted_P = self.model.predict(self.query_P, reference, difficulty, own).clamp(0, 1)
+        held_out_K = self.model.predict_left_out(own, reference, difficulty).clamp(0, 1)
         return predicted_P.cpu().numpy(), held_out_K.cpu().numpy().astype(np.float64)
 
     def effectiveness(self, step: int, reference_K: np.ndarray, difficulty_K: np.ndarray, tries: int) -> np.ndarray:
@@ -87,10 +86,12 @@ class TrainedPredictor:
         predicted_P = self.model.predict(self.query_P, *self._known(reference_K, difficulty_K))
         return self.model.expected_effectiveness(self.query_P, predicted_P, tries).cpu().numpy()
 
-    def _known(self, reference_K: np.ndarray, difficulty_K: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
-        """The references' projections and difficulties."""
+    def _known(self, reference_K: np.ndarray, difficulty_K: np.ndarray) -> tuple[torch.Tensor, ...]:
+        """The references' projections, difficulties, and projections as queries."""
         reference = self._project(self.model.project_references, self.embedding_P[reference_K])
-        return reference, torch.as_tensor(difficulty_K, dtype=torch.float32, device=self.device)
+        # Indices from NumPy: the projections may lie on a GPU.
+        own = self.query_P[torch.as_tensor(reference_K, device=self.device)]
+        return reference, torch.as_tensor(difficulty_K, dtype=torch.float32, device=self.device), own
 
     def state_dict(self) -> dict[str, Any]:
         return {"kind": self.kind, "backbone": self.model.config.backbone_id}

@@ -15,9 +15,10 @@ from scipy.stats import beta
 from verl_dots.settings import ConfigError
 from verl_dots.simulation.pool import Measured, latent
 from verl_dots.simulation.prediction import Quality
-from verl_dots.simulation.response import Entropy, Learning, Policy, effective_share
+from verl_dots.simulation.response import Entropy, Learning, Policy
 from verl_dots.simulation.run_logs import RunLog
 from verl_dots.simulation.validation import Validation
+from verl_dots.step import effective_share
 
 SAMPLE = 4096  # questions of the pool
 QUANTILES = 512  # of a pool that is fitted

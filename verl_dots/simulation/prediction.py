@@ -23,7 +23,8 @@ from scipy.special import expit
 
 from verl_dots.difficulty.agreement import pearson
 from verl_dots.settings import ConfigError, require
-from verl_dots.simulation.response import Policy, effective_share
+from verl_dots.simulation.response import Policy
+from verl_dots.step import effective_share
 
 SAMPLE = 4096
 REACH, STEP = 24.0, 0.01  # of the tables, logits

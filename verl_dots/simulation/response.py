@@ -20,11 +20,6 @@ BAND = 0.5  # logits
 MOST = 12.0  # logits: beyond it a success rate is 0 or 1 for any number of rollouts that one pays for
 
 
-def effective_share(success_P: np.ndarray, rollouts: int) -> np.ndarray:
-    """[P] probability that a group has both outcomes, 1 - p^G - (1 - p)^G."""
-    return 1 - success_P**rollouts - (1 - success_P) ** rollouts
-
-
 @dataclass(frozen=True)
 class Learning:
     """How the ability rises.

@@ -287,15 +287,15 @@ def test_a_step_that_lacks_questions_gets_others_of_the_same_round(make):
 
 
 def test_by_effectiveness_the_questions_of_the_greatest_expected_share_are_chosen_and_the_rest_stays_the_same(make):
-    one = make(score="effectiveness")
+    one = make(score="effectiveness", alpha=0.8)
     step, first = plan(one)
     predictor = OnlinePredictor(EMBEDDING, 8.0)
     predictor.observe(1, np.array(REFERENCES), np.array(MEASURED), np.full(4, 4), DIFFER)
-    expected_P = predictor.effectiveness(1, np.array(REFERENCES), np.array(MEASURED), 2)
+    expected_P = predictor.effectiveness(1, np.array(REFERENCES), np.array(MEASURED), one.run.rollout.n)
     others = [question for question in range(16) if question not in REFERENCES]
     best = sorted(others, key=lambda question: -expected_P[question])[:6]
     figures = one.metrics(step)
-    assert sorted(first + plan(one, 2)[1]) == sorted(best) != sorted(nearest(0.5, 6))
+    assert sorted(first + plan(one, 2)[1]) == sorted(best) != sorted(nearest(0.8, 6))
     # What is said of their difficulty, and which references are reused, does not depend on the score.
     assert step.predicted == {question: predictions()[0][question] for question in best}
     assert list(step.question_of.values()) == [8, 10]

@@ -4,8 +4,9 @@ import itertools
 
 import numpy as np
 import pytest
+from scipy.stats import beta
 
-from verl_dots.methods.stop_early.rule import alike_probability, beta_shares, first_size, shares, unbiased_mean
+from verl_dots.methods.stop_early.rule import alike_probability, first_size, shares, unbiased_mean
 from verl_dots.methods.stop_early.settings import StopEarlyConfig
 
 RIGHT, WRONG = (1.0,) * 4, (0.0,) * 4
@@ -117,24 +118,19 @@ def test_what_stopping_saves_and_loses_of_a_success_rate():
     assert found.stopped.tolist() == [1, 0.125, 1] and found.lost.tolist() == [0, 15 / 128, 0]
 
 
-def test_what_it_saves_and_loses_of_a_beta_distribution():
+def test_what_it_saves_and_loses_of_evenly_spread_success_rates():
     # Beta(1, 1): f alike and right with 1 / (f + 1). 2/5 stop; 2 (1/5 - 1/9) wrongly; 1 - 2/9 are effective.
-    found = beta_shares(1, 1, 4, 8)
-    assert found == pytest.approx((2 / 5, 8 / 45, 7 / 9, 1 / 5))
-    assert found.lost / found.stopped == pytest.approx(4 / 9)
-    # Beta(1, 2), 1 of 2, the wrong ones alone: 2/3 stop; both wrong with 2/3 * 3/4 = 1/2, both right with 1/3 * 1/2.
-    assert beta_shares(1, 2, 1, 2, (True, False)) == pytest.approx((2 / 3, 1 / 6, 1 / 3, 1 / 3))
-    # Without spread it is one success rate.
-    assert beta_shares(3e9, 1e9, 4, 8) == pytest.approx(shares(0.75, 4, 8), rel=1e-6)
-    with pytest.raises(ValueError, match="must be above 0"):
-        beta_shares(0, 1, 4, 8)
+    found = [np.mean(share) for share in shares((np.arange(20_000) + 0.5) / 20_000, 4, 8)]
+    assert found == pytest.approx([2 / 5, 8 / 45, 7 / 9, 1 / 5], rel=1e-6)
 
 
 def test_the_false_stops_of_a_prediction_are_those_of_its_beta_distribution():
+    middle = (np.arange(200_000) + 0.5) / 200_000
     for difficulty, strength in ((0.5, 1.0), (0.2, 4.0)):
-        found = beta_shares(strength * (1 - difficulty), strength * difficulty, 4, 8, (False, True))
+        success = beta.ppf(middle, strength * (1 - difficulty), strength * difficulty)
+        found = shares(success, 4, 8, (False, True))
         alike = alike_probability(RIGHT, 8, difficulty, strength, (0, 1))
-        assert found.lost / found.stopped == pytest.approx(1 - alike)
+        assert found.lost.mean() / found.stopped.mean() == pytest.approx(1 - alike, abs=1e-5)
 
 
 def test_by_default_a_prediction_in_the_middle_stops_nothing_and_one_on_the_same_side_does():

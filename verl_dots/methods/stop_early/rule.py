@@ -124,27 +124,7 @@ def shares(success, first: int, size: int, stops=(True, True)) -> Shares:
         stops: [2][...] whether first rollouts that are all wrong, or all right, stop a group.
     """
     success = np.asarray(success, dtype=np.float64)
-    return _shares([(1 - success) ** first, success**first], [(1 - success) ** size, success**size], first, size, stops)
-
-
-def beta_shares(a: float, b: float, first: int, size: int, stops: tuple[bool, bool] = (True, True)) -> Shares:
-    """The shares where success rates are Beta(a, b): f rollouts are all right with prod (a + i) / (a + b + i), i < f.
-
-    Raises:
-        ValueError: a or b is not above 0.
-    """
-    if not (a > 0 and b > 0):
-        raise ValueError(f"Beta({a}, {b}) does not exist; both must be above 0")
-
-    def ends(rollouts: int) -> list[float]:
-        i = np.arange(rollouts)
-        return [float(np.prod((end + i) / (a + b + i))) for end in (b, a)]
-
-    return _shares(ends(first), ends(size), first, size, stops)
-
-
-def _shares(first_2, all_2, first: int, size: int, stops) -> Shares:
-    """Of the chances that first rollouts, and all, are wrong, and that they are right."""
+    first_2, all_2 = ([(1 - success) ** rollouts, success**rollouts] for rollouts in (first, size))
     stopped = sum(stop * begun for stop, begun in zip(stops, first_2, strict=True))
     lost = sum(stop * (begun - whole) for stop, begun, whole in zip(stops, first_2, all_2, strict=True))
     return Shares(stopped, lost, 1 - sum(all_2), stopped * (size - first) / size)
