@@ -46,8 +46,7 @@ def find_checkpoint(config: DictConfig, claimed: bool = False) -> Path | None:
     """The checkpoint that a run resumes from; None where it begins at step 0.
 
     Args:
-        claimed: launch/claim.py has just read the contents of the one that verl's tracker or the config names, so that
-            its sizes are compared alone: of a large model the contents take minutes.
+        claimed: launch/claim.py has just read its contents, which takes minutes of a large model: compare sizes alone.
 
     Raises:
         ConfigError: there are checkpoints, and none can be resumed from; or the one found is of another run.
@@ -223,12 +222,11 @@ def _require_same_run(folder: Path, config: DictConfig) -> None:
             refused[key] = told
     if refused:
         listed = "; ".join(f"{key}: {old!r} there, {new!r} here" for key, (old, new) in refused.items())
-        raise ConfigError(
+        text = (
             f"{folder} is of a run with other settings: {listed}. Resume with its own, or begin anew in another folder "
-            "(trainer.default_local_dir) or with trainer.resume_mode=disable",
-            key=next(iter(refused)),
-            reason="other run",
+            "(trainer.default_local_dir) or with trainer.resume_mode=disable"
         )
+        raise ConfigError(text, key=next(iter(refused)), reason="other run")
     if free := [f"{key}: {old!r} -> {new!r}" for key, (old, new) in changed.items() if key not in refused]:
         more = f" and {len(free) - SHOWN} more" if len(free) > SHOWN else ""
         logger.warning("%s: changed since it was saved: %s%s", folder.name, "; ".join(free[:SHOWN]), more)
