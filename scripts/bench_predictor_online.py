@@ -1,6 +1,6 @@
 """Quality of the online predictor on real questions, round by round, and what selection gains by it.
 
-    python -m scripts.bench_predictor_online LABELS... --backbone FOLDER [--layers last] [--questions 4000] [--rounds 4]
+    python -m scripts.bench_predictor_online LABELS... [--backbone FOLDER --layers last] [--questions 4000] [--rounds 4]
 
 The labels' success rates are taken for true, and stay: nothing is trained. Each round draws references uniformly, tries
 each 8 times, predicts, and draws questions as a run does: by |difficulty - 0.5|, or by the expected share of effective
@@ -22,7 +22,7 @@ from verl_dots.difficulty.agreement import calibration_error, pearson
 from verl_dots.difficulty.effectiveness import TRIES
 from verl_dots.difficulty.embeddings import READS, Backbone, cached_embeddings
 from verl_dots.difficulty.inputs import online_inputs
-from verl_dots.difficulty.labels import read_labels
+from verl_dots.difficulty.labels import Labels, read_labels
 from verl_dots.difficulty.online import OnlinePredictor
 from verl_dots.difficulty.options import add
 from verl_dots.difficulty.settings import DifficultyConfig
@@ -85,6 +85,15 @@ def simulated(
     return found
 
 
+def seen(labels: Labels, options: argparse.Namespace) -> tuple[np.ndarray, list[int]]:
+    """What the predictor sees of the questions, and the widths of the parts behind the embedding."""
+    if options.backbone is None:
+        return surface.surface_columns(labels.texts, labels.answers), []
+    backbone = Backbone(options.backbone, options.layers, reads=options.reads)
+    embedding_P = cached_embeddings(backbone.inputs(labels.texts, labels.answers), backbone, options.cache)
+    return online_inputs(embedding_P, labels.texts, labels.answers), [len(surface.COLUMNS)]
+
+
 def ends(rate_P: np.ndarray, chosen: int) -> tuple[float, float]:
     """Shares of effective groups of a uniform draw and of a perfect predictor."""
     share_P = effective_share(rate_P, TRIES)
@@ -109,7 +118,7 @@ def parse() -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add(parser, "labels")
-    parser.add_argument("--backbone", required=True, help="folder of the frozen embedding model")
+    parser.add_argument("--backbone", help="folder of the frozen embedding model (default: none, the surface alone)")
     add(parser, "--layers", "--cache", "--references", "--labeller")
     parser.add_argument("--reads", choices=READS, default=READS[0], help="what is embedded (default: %(default)s)")
     parser.add_argument("--questions", type=int, default=4000, help="drawn from the labels (default: %(default)s)")
@@ -126,14 +135,13 @@ def main() -> None:
     labels = read_labels(options.labels, labellers=options.labeller).one_per_family()
     order = np.random.default_rng(0).permutation(len(labels))
     labels = labels.take(np.sort(order[: options.questions]))
-    backbone = Backbone(options.backbone, options.layers, reads=options.reads)
-    embedding_P = cached_embeddings(backbone.inputs(labels.texts, labels.answers), backbone, options.cache)
-    input_P, rate_P = online_inputs(embedding_P, labels.texts, labels.answers), labels.success_rate_P
+    input_P, behind = seen(labels, options)
+    rate_P = labels.success_rate_P
     found: dict[tuple[str, int], list[dict[str, float]]] = {}
     for score in SCORES:
         draw = Draw(score, options.tau, options.references, options.chosen)
         for seed in range(options.seeds):
-            rows = simulated(input_P, [len(surface.COLUMNS)], rate_P, draw, options.rounds, seed)
+            rows = simulated(input_P, behind, rate_P, draw, options.rounds, seed)
             for number, row in enumerate(rows, 1):
                 found.setdefault((score, number), []).append(row)
     random, perfect = ends(rate_P, options.chosen)
