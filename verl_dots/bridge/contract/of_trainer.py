@@ -14,7 +14,7 @@ PARTS = (
         "_update_critic(batch metrics) _update_actor(batch metrics) on_sample_begin() on_sample_end() "
         "on_step_end()",
         attributes="config global_steps timing_raw replay_buffer actor_rollout_wg reward_loop_manager processor "
-        "checkpoint_manager agent_loop_manager curr_step_profile total_training_steps _restored_tq_prompt_count",
+        "checkpoint_manager agent_loop_manager curr_step_profile total_training_steps",
     ),
     Part(
         TRAINER,
@@ -58,6 +58,7 @@ PARTS = (
     ),
     Part(TRAINER, "training/pipeline.py", attributes="tokenizer processor resource_pool_manager total_training_steps"),
     Part(f"{V1}.PPOTrainerColocateAsync", "training/async_trainer.py", overridden="on_train_begin()"),
+    Part(f"{V1}.PPOTrainerColocateAsync", "bridge/trainer/bridge_trainer.py", attributes="_restored_tq_prompt_count"),
     Part(f"{V1}.trainer_base", "training/modes.py", attributes="register_trainer TRAINER_REGISTRY"),
     Part(BUFFER, "bridge/trainer/bridge_trainer.py", called="sample(global_steps partition_id batch_size)"),
     Part(
