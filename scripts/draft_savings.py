@@ -22,7 +22,7 @@ from verl_dots.simulation.run import Setting, SimulatedRun, World
 
 ROOT = Path(__file__).parents[1]
 DOCUMENT = ROOT / "verl_dots/methods/replay/DRAFTS.md"
-SCRIPT = "scripts/draft_savings.py"
+SCRIPT = "python -m scripts.draft_savings"
 LENGTHS, REJECTIONS = (25, 1000, 4000, 16_000), (0.01, 0.001, 0.0003, 0.0001)
 SIZES, STEPS, RECENT, ROLLOUTS = (2_500, 10_240, 40_000), 60, 10, 8
 PRIOR, TAUS = (0.28, 1.21), (1e-3, 0.05, 0.3)

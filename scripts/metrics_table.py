@@ -11,7 +11,7 @@ from scripts import sections
 from verl_dots.processes.environment import prepare_environment
 
 DOCUMENT = Path(__file__).parents[1] / "verl_dots/training/METRICS.md"
-SECTION, SCRIPT = "metrics of the stages", "scripts/metrics_table.py"
+SECTION, SCRIPT = "metrics of the stages", "python -m scripts.metrics_table"
 
 
 def declared() -> Mapping[str, Mapping[str, str]]:

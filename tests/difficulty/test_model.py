@@ -6,8 +6,8 @@ import torch
 
 from tests.data_files import BITS, tensor_of
 from tests.refusals import refused
-from verl_dots.difficulty import memory
 from verl_dots.difficulty.inputs import VERSION, widths
+from verl_dots.difficulty.kernel_regression import shift_to_mean, solve, unit_rows
 from verl_dots.difficulty.model import AttentionPredictor, PredictorConfig, attention
 
 
@@ -78,22 +78,22 @@ def test_group_calibration_of_the_papers_code_by_hand():
 
 def test_shift_to_mean_by_hand():
     # one reference with prior 1/2: the shift is the logit of 0.75 = ln 3
-    torch.testing.assert_close(memory.shift_to_mean(torch.zeros(1), torch.tensor(0.75)), torch.tensor(1.0986123))
+    torch.testing.assert_close(shift_to_mean(torch.zeros(1), torch.tensor(0.75)), torch.tensor(1.0986123))
 
 
-def test_kernel_memory_by_hand():
+def test_kernel_regression_by_hand():
     # two orthogonal centres at sharpness ln 2: off-diagonal 1/2. K + I/2 = [[1.5, .5], [.5, 1.5]], inverse
     # [[.75, -.25], [-.25, .75]]; labels 1 and 0 centred are +-1/2: c = +-1/2; left out: y_i - c_i / .75 = 1/3, 2/3
-    coefficient, left_out = memory.solve(torch.eye(2), torch.tensor([1.0, 0.0]), 0.6931472, 0.5, leave_one_out=True)
+    coefficient, left_out = solve(torch.eye(2), torch.tensor([1.0, 0.0]), 0.6931472, 0.5, leave_one_out=True)
     torch.testing.assert_close(coefficient, torch.tensor([0.5, -0.5]))
     torch.testing.assert_close(left_out, torch.tensor([1 / 3, 2 / 3]))
     with pytest.raises(ValueError, match="ridge must be > 0"):
-        memory.solve(torch.eye(2), torch.zeros(2), 1.0, 0.0)
+        solve(torch.eye(2), torch.zeros(2), 1.0, 0.0)
 
 
 def test_a_dimension_that_never_varies_does_no_harm():
     mean, std = torch.zeros(2), torch.tensor([1e-3, 1.0])
-    assert torch.isfinite(memory.unit_rows(torch.zeros(3, 2), mean, std)).all()
+    assert torch.isfinite(unit_rows(torch.zeros(3, 2), mean, std)).all()
 
 
 @pytest.mark.parametrize(
@@ -249,16 +249,16 @@ def test_effectiveness_of_a_shifted_prior_by_hand():
 def test_the_parts_of_a_row_weigh_alike_however_wide():
     # Cosines 1 of the first part and -1 of the second: the mean is 0.
     rows = torch.tensor([[3.0, 1.0, 2.0, 2.0], [1.0, -1.0, -2.0, -2.0]])
-    unit = memory.unit_rows(rows, torch.zeros(4), torch.ones(4), (1, 3))
+    unit = unit_rows(rows, torch.zeros(4), torch.ones(4), (1, 3))
     torch.testing.assert_close(unit @ unit.T, torch.tensor([[1.0, 0.0], [0.0, 1.0]]))
 
 
 def test_several_targets_are_solved_as_each_alone():
     unit = torch.nn.functional.normalize(torch.randn(9, 4, generator=torch.Generator().manual_seed(0)), dim=1)
     target = torch.rand(9, 2, generator=torch.Generator().manual_seed(1))
-    both = memory.solve(unit, target, 2.0, 0.5, leave_one_out=True)
+    both = solve(unit, target, 2.0, 0.5, leave_one_out=True)
     for column in (0, 1):
-        alone = memory.solve(unit, target[:, column], 2.0, 0.5, leave_one_out=True)
+        alone = solve(unit, target[:, column], 2.0, 0.5, leave_one_out=True)
         for left, right in zip(both, alone, strict=True):
             torch.testing.assert_close(left[:, column], right)
 

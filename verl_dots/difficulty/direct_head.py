@@ -6,9 +6,9 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from verl_dots.difficulty import memory
 from verl_dots.difficulty.agreement import pearson
 from verl_dots.difficulty.effectiveness import TRIES
+from verl_dots.difficulty.kernel_regression import kernel, solve, unit_rows
 from verl_dots.difficulty.model import PRIORS, AttentionPredictor, PredictorConfig, as_prior
 from verl_dots.step import effective_share
 
@@ -43,7 +43,7 @@ def initial_model(
     std = embedding[fit].std(0, correction=0).clamp_min(1e-3)
     std[config.embedding_width :].clamp_min_(RARE)
     centre = _remembered(fit, generator)
-    unit = memory.unit_rows(embedding, mean, std, config.part_widths)
+    unit = unit_rows(embedding, mean, std, config.part_widths)
     tried = SHARPNESS_OF_PARTS if config.surface else SHARPNESS
     sharpness, ridge = _choose(unit, difficulty, centre, dev, tried)
     head, left_out = _head(unit, difficulty, centre, sharpness, ridge, leave_one_out=True)
@@ -62,7 +62,7 @@ def initial_model(
 def _head(unit, difficulty, centre, sharpness, ridge, leave_one_out=False) -> tuple[dict, torch.Tensor | None]:
     """Buffers of the direct head with these centres, and the predictions without a centre's own label [M, 2]."""
     target = torch.stack([difficulty, effective_share(difficulty, TRIES)], 1)[centre]
-    coefficient, left_out = memory.solve(unit[centre], target, sharpness, ridge, leave_one_out)
+    coefficient, left_out = solve(unit[centre], target, sharpness, ridge, leave_one_out)
     head = {
         "centre": unit[centre], "coefficient": coefficient[:, 0], "effective_coefficient": coefficient[:, 1],
         "prior_mean": target[:, 0].mean(), "effective_mean": target[:, 1].mean(),
@@ -80,7 +80,7 @@ def remembering(
 ) -> AttentionPredictor:
     """The same model whose direct head remembers the questions at `known`: the held-out too, once they have chosen."""
     centre = _remembered(known, generator)
-    unit = memory.unit_rows(embedding, model.embedding_mean, model.embedding_std, model.config.part_widths)
+    unit = unit_rows(embedding, model.embedding_mean, model.embedding_std, model.config.part_widths)
     head, _ = _head(unit, difficulty, centre, model.config.sharpness, ridge)
     again = AttentionPredictor(replace(model.config, memory_size=len(centre))).to(embedding.device)
     again.load_state_dict(model.state_dict() | head)
@@ -99,9 +99,9 @@ def _choose(unit, difficulty, centre, dev, tried) -> tuple[float, float]:
     """Sharpness and ridge with the best rho on the held-out questions."""
     best = (-2.0, tried[0], RIDGE[0])
     for sharpness in tried:
-        similarity = memory.kernel(unit[dev], unit[centre], sharpness)
+        similarity = kernel(unit[dev], unit[centre], sharpness)
         for ridge in RIDGE:
-            coefficient, _ = memory.solve(unit[centre], difficulty[centre], sharpness, ridge)
+            coefficient, _ = solve(unit[centre], difficulty[centre], sharpness, ridge)
             rho = np.nan_to_num(pearson((similarity @ coefficient).cpu().numpy(), difficulty[dev].cpu().numpy()))
             log.info("direct head: sharpness %g, ridge %g: held-out rho %.3f", sharpness, ridge, rho)
             if rho > best[0]:

@@ -21,9 +21,10 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from verl_dots.difficulty import effectiveness, memory
+from verl_dots.difficulty import effectiveness
 from verl_dots.difficulty.backbone import same_backbone
 from verl_dots.difficulty.calibration import calibrated, regressed
+from verl_dots.difficulty.kernel_regression import as_logit, kernel, shift_to_mean, unit_rows
 from verl_dots.difficulty.predictor_config import AGAIN, FORMAT, PredictorConfig
 from verl_dots.files import write_atomically
 from verl_dots.settings import ConfigError
@@ -34,7 +35,7 @@ PRIORS = 2  # columns behind the projected width: prior logit and log spread
 
 def as_prior(difficulty_P: torch.Tensor, effective_P: torch.Tensor) -> torch.Tensor:
     """[P, 2] logit of the difficulties and log spread, from predicted difficulty and effectiveness [P]."""
-    logit_P = memory.as_logit(difficulty_P)
+    logit_P = as_logit(difficulty_P)
     return torch.stack([logit_P, effectiveness.log_spread(torch.sigmoid(logit_P), effective_P)], 1)
 
 
@@ -84,12 +85,12 @@ class AttentionPredictor(nn.Module):
         """Prior logit of each question's difficulty and log spread of its success rate [P, 2]; or zeros."""
         if not self.config.direct_head:
             return embedding_P.new_zeros(len(embedding_P), PRIORS)
-        similarity_PM = memory.kernel(self._unit(embedding_P), self.centre, self.config.sharpness)
+        similarity_PM = kernel(self._unit(embedding_P), self.centre, self.config.sharpness)
         difficulty_P = self.prior_mean + similarity_PM @ self.coefficient
         return as_prior(difficulty_P, self.effective_mean + similarity_PM @ self.effective_coefficient)
 
     def _unit(self, embedding_P: torch.Tensor) -> torch.Tensor:
-        return memory.unit_rows(embedding_P, self.embedding_mean, self.embedding_std, self.config.part_widths)
+        return unit_rows(embedding_P, self.embedding_mean, self.embedding_std, self.config.part_widths)
 
     def project_queries(self, embedding_P: torch.Tensor, prior_P: torch.Tensor | None = None) -> torch.Tensor:
         """[P, d] -> [P, h + 2]. ``prior_P``: [P, 2] known already (training: the left-out ones)."""
@@ -130,7 +131,7 @@ class AttentionPredictor(nn.Module):
         if not self.config.direct_head:
             return None, difficulty_K
         logit_K = reference_K[:, -PRIORS]
-        shift = memory.shift_to_mean(logit_K, difficulty_K.mean())
+        shift = shift_to_mean(logit_K, difficulty_K.mean())
         return shift, difficulty_K - torch.sigmoid(logit_K + shift)
 
     def _answer(self, query_P, reference_K, difficulty_K, shift, value_K) -> torch.Tensor:

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-LIMIT = 0.02  # as memory.LIMIT: a logit beyond carries no information
+LIMIT = 0.02  # as kernel_regression.LIMIT: a logit beyond carries no information
 
 
 def relative_difficulty(difficulty_LP: np.ndarray) -> np.ndarray:

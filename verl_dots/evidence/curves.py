@@ -10,7 +10,7 @@ from scipy.optimize import isotonic_regression
 
 from verl_dots.evidence.methods import BASELINE
 from verl_dots.evidence.records import ACCURACY_RUN, RUN_KEY, Evidence, EvidenceError
-from verl_dots.reporting import validated_steps as evaluations
+from verl_dots.reporting import validated_steps
 from verl_dots.reporting.validation_curves import SMOOTHING_WINDOW, smooth
 
 DEFAULT_SMOOTHING = "trailing"
@@ -63,8 +63,8 @@ def _shared(own: Mapping[str, set[float]], baseline: str) -> dict[str, set[float
     kept = {baseline: own[baseline]}
     for method in own:
         there = {**kept, method: own[method]}
-        kept = kept if evaluations.common_steps(there) is None else there
-    return evaluations.common_steps(kept)
+        kept = kept if validated_steps.common_steps(there) is None else there
+    return validated_steps.common_steps(kept)
 
 
 def _told(where: str, own: Mapping[str, set[float]], common: Mapping[str, set[float]], baseline: str) -> Iterator[str]:

@@ -31,8 +31,7 @@ from verl_dots.evidence.records import (
     EvidenceError,
     fingerprint,
 )
-from verl_dots.reporting import counted_runs as selection
-from verl_dots.reporting import fairness, runs, summary, trackers
+from verl_dots.reporting import counted_runs, fairness, runs, summary, trackers
 from verl_dots.reporting.rows import TOTALS
 from verl_dots.reporting.run_info import INFO_FILE
 from verl_dots.reporting.runs import CONFIG_FILE, METRICS_FILE, NothingRecordedError, Run
@@ -142,7 +141,7 @@ def _accuracy_runs(folder: Path, timed: str, metric: str | None) -> tuple[list[R
     notes = [f"{path} is no run; it is not read." for path in others]
     if not paths:
         return [], notes
-    chosen = selection.select(paths, metric)
+    chosen = counted_runs.select(paths, metric)
     members = [run for group in chosen.groups.values() for run in group]
     summary.common_metric_keys(members)
     notes += [_left_out(one.path, one.reason) for one in chosen.left_out]

@@ -1,4 +1,4 @@
-"""Kernel memory: what labelled questions say about a new one before any reference question is rolled out.
+"""Kernel regression: what labelled questions say about a new one before any reference question is rolled out.
 
 Kernel ridge regression (an RBF on the unit sphere) whose centres are the labelled training questions, solved in
 closed form. Questions that are near in embedding space share difficulty, and a wide network smooths that away.
@@ -36,7 +36,7 @@ def solve(
 
     Both have the shape of the targets, [M] or several side by side [M, T].
 
-    Left out in closed form: y_i - c_i / inv(K + ridge I)_ii, so that a model trained on top of the memory sees
+    Left out in closed form: y_i - c_i / inv(K + ridge I)_ii, so that a model trained on top of it sees
     its centres as it will see new questions. Cost M^3. Raises ValueError for ``ridge`` <= 0.
     """
     if ridge <= 0:
