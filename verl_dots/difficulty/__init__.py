@@ -16,7 +16,7 @@ What a predictor sees:
 Predictors:
 
     predictors.py           one interface, and the choice between them; settings.py: of both
-    online.py               learns from what the run observes, by logistic.py
+    online.py               learns from what the run observes, by logistic.py, of columns of components.py
     model.py                attention over references, of the shape of predictor_config.py, trained by training.py
     direct_head.py          its prior for each question, by kernel_regression.py
     calibration.py          predictions against what the references' labels say of the policy

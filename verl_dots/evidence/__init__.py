@@ -12,6 +12,7 @@ Measures:
     measures.py    the columns of the two tables of measures; measuring.py and summarise.py make them
     curves.py      validation curves, smoothed; step_time.py: seconds of a step, within rounds
     over_seeds.py  means and intervals; over_rounds.py: those of times of a step; against.py: to another method
+    totals.py      savings of time, held against seconds counted anew; sittings.py: which timing runs are a pair
     methods.py     order, names and marks of the methods; combinations.py: what was run on
     claims.py      targets, held against the measures
 
