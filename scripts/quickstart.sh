@@ -7,10 +7,10 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 name=quickstart steps=60
-case "${1:-}" in
+case "$*" in
     '') ;;
     --quick) name=quickstart-quick steps=12 ;;
-    *) echo "quickstart.sh: unknown argument '$1'; give --quick or nothing" >&2; exit 2 ;;
+    *) echo "quickstart.sh: unknown argument '$*'; give --quick or nothing" >&2; exit 2 ;;
 esac
 name=$name${STEPS:+-$STEPS}
 source scripts/attend.sh

@@ -9,7 +9,7 @@ cd "$(dirname "$0")/.."
 case "$*" in
     '') kind=--no-time ;;
     --time) kind=--time ;;
-    *) echo "savings.sh: unknown arguments '$*'; give --time or nothing" >&2; exit 2 ;;
+    *) echo "savings.sh: unknown argument '$*'; give --time or nothing" >&2; exit 2 ;;
 esac
 # shellcheck disable=SC2086 - lists of words
 exec python -m scripts.reproduce --matrix recipes/evidence/savings.yaml --runs runs/savings --no-evidence $kind \

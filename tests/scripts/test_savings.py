@@ -23,5 +23,7 @@ def test_its_variables_become_options(tmp_path, arguments, variables, words):
         ["bash", str(ROOT / "scripts/savings.sh"), *arguments], env=environment, capture_output=True, text=True
     )
     assert (done.returncode, done.stdout) == (0, f"{COMMAND} {words}\n")
-    wrong = subprocess.run(["bash", str(ROOT / "scripts/savings.sh"), "--tiem"], capture_output=True, text=True)
-    assert wrong.returncode == 2 and "unknown argument '--tiem'; give --time or nothing" in wrong.stderr
+    for given in (["--tiem"], ["--time", "--dry-run"]):
+        wrong = subprocess.run(["bash", str(ROOT / "scripts/savings.sh"), *given], capture_output=True, text=True)
+        told = f"unknown argument '{' '.join(given)}'; give --time or nothing"
+        assert wrong.returncode == 2 and told in wrong.stderr

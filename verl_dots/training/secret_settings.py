@@ -1,6 +1,7 @@
 """Settings that hold secrets: a run shows, keeps and sends its settings, and would give these away or not get them."""
 
 import re
+from collections.abc import Iterator
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
@@ -30,9 +31,10 @@ def refuse_secrets(config: DictConfig) -> None:
         )
     unseen = OmegaConf.create(hidden(given))
     for name, value in flat(hidden(given)).items():
-        if "${" not in str(value):
+        text = " ".join(_texts(value))
+        if "${" not in text:
             continue
-        if any(map(is_secret, _VARIABLES.findall(str(value)))):
+        if any(map(is_secret, _VARIABLES.findall(text))):
             raise _refusal(
                 name, "takes the value of a variable that is named like a secret, and settings are written down"
             )
@@ -41,15 +43,24 @@ def refuse_secrets(config: DictConfig) -> None:
             raise _refusal(name, f"takes a value that is named like a secret, and settings are written down: {words}")
 
 
+def _texts(value: Any) -> Iterator[str]:
+    """Of a setting, which may be a list of lists and mappings."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, list | dict):
+        for part in value.values() if isinstance(value, dict) else value:
+            yield from _texts(part)
+
+
 def _refusal(name: str, why: str) -> ConfigError:
     advice = "Leave it out, and give it as a variable of the environment, which your function or the engine reads"
     return ConfigError(f"{name} {why}. {advice}", key=name, reason="excluded")
 
 
-def _resolved(config: DictConfig, name: str) -> Any:
-    """A value as text; None where it names what is not there, which other checks tell."""
+def _resolved(config: DictConfig, name: str) -> list[str] | None:
+    """The texts of a value, one for each hidden secret in it; None where it names what is not there, told elsewhere."""
     try:
         found = OmegaConf.select(config, name)
-        return repr(OmegaConf.to_container(found, resolve=True) if OmegaConf.is_config(found) else found)
+        return list(_texts(OmegaConf.to_container(found, resolve=True) if OmegaConf.is_config(found) else found))
     except OmegaConfBaseException:
         return None
