@@ -22,8 +22,11 @@ class UnfitValueError(Exception):
     """A type does not hold a value of a column, whose name is `column`."""
 
     def __init__(self, column: str, why: object):
-        super().__init__(f"{column}: {why}")
-        self.column = column
+        super().__init__(column, why)
+        self.column, self.why = column, why
+
+    def __str__(self) -> str:
+        return f"{self.column}: {self.why}"
 
 
 def common_schema(schemas: Mapping[str, pa.Schema], as_text: Collection[str] = ()) -> pa.Schema:

@@ -37,8 +37,11 @@ class CheckFailed(RuntimeError):
     """
 
     def __init__(self, message: str, fix: str):
-        super().__init__(message)
-        self.fix = fix
+        super().__init__(message, fix)
+        self.message, self.fix = message, fix
+
+    def __str__(self) -> str:
+        return self.message
 
 
 @dataclass(frozen=True)

@@ -38,8 +38,11 @@ class ProcessDied(RuntimeError):
     """
 
     def __init__(self, name: str, told: str):
-        super().__init__(f"the {name} has died, which the run waits for: {told}")
-        self.name = name
+        super().__init__(name, told)  # from which Ray makes it again in another process
+        self.name, self.told = name, told
+
+    def __str__(self) -> str:
+        return f"the {self.name} has died, which the run waits for: {self.told}"
 
     @property
     def only_rolled_out(self) -> bool:
