@@ -29,6 +29,7 @@ SMALL = (
 )  # fmt: skip
 QUESTIONS = ("--train", "48", "--val", "8")
 GRACE_SECONDS = 8.0  # of SLURM between SIGTERM and SIGKILL, at most
+NO_CAUSE = "UnserializableException"  # Ray's word for an error that it could not bring here
 STALLED = 4
 ROLLS_OUT = ("engine", "agent loop")  # what has been learnt is in other processes, and is saved
 BY_ITSELF = ("command", "node", TERMINATE)  # after these nobody is left to say anything
@@ -169,7 +170,8 @@ class Launch:
             found.completed = "complete:" in found.said
             return "" if found.completed else "it ended with status 0 and is not complete"
         text = self._new_text()
-        if not any(line.startswith(("failed: ", "verl_dots: ")) for line in text.splitlines()):
+        lines = [line for line in text.splitlines() if line.startswith(("failed: ", "verl_dots: "))]
+        if all(NO_CAUSE in line for line in lines):
             return f"it ended with status {found.status} and does not say why"
         return self._fault_of_rescue() if target in ROLLS_OUT else ""
 
