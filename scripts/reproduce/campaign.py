@@ -1,7 +1,8 @@
 """Carry a plan out: make what is missing, run what is not finished, and go on where a run fails.
 
 There is no state but the run folders. What is finished is skipped, what was cut resumes from its own checkpoints. A
-round of timing runs that was cut is made again whole, where what there is of it is of another commit or sitting.
+round of timing runs that was cut is made again whole, where what there is of it is of another commit or sitting. A
+timing run never resumes.
 """
 
 from __future__ import annotations
@@ -130,14 +131,16 @@ class Campaign:
         return not plan.finished(folder) or plan.to_evaluate(run, folder)
 
     def _begun_again(self, run: Planned, runs: Sequence[Planned]) -> list[Planned]:
-        """Runs of a cut round that are made again with what is left of it; their folders are set aside."""
+        """Runs of a cut round that are made again with what is left of it. Their folders are set aside, as is a part of
+        this run: what was stopped after some steps would resume at another time."""
         if run.kind != TIMING_RUN:
             return []
         found = rounds.of_another_sitting(run, runs, self.root, time.time())
         again = [one for one in found if one not in self._started and str(one) not in self.failed]
-        for one in again:
+        part = run not in self._started and (self.root / run.folder).is_dir()
+        for one in [*([run] if part else []), *again]:
             place = folders.set_aside(one.folder, self.root, self.folder)
-            self.console.print(f"{one}: made again, for the others of its round are of now; it was moved to {place}")
+            self.console.print(f"{one}: made again, as a round is of one sitting; what there was is in {place}")
         return again
 
     def _is_evaluated_next(self, run: Planned, status: int, stopping: bool) -> bool:

@@ -22,6 +22,7 @@ NOTES = (
     "Seconds a step of timing runs, without the first step. `step` is all of it.",
     "`selection` has `reference_rollouts` and `predict_difficulty` in it. A dash: the method has no such part.",
     "Pairs: runs of the method and of the baseline, of one combination and round, that its time of a step is of.",
+    "Rounds differ in speed: rows with other pairs are not of the same rounds, so do not compare their seconds.",
 )
 
 

@@ -175,11 +175,15 @@ def test_a_cut_round_of_timing_runs_is_made_again_whole(checkout, run):
     assert run("--time")[0] == 1 and starts(checkout) == ALL[8:], "a round in one campaign is of one sitting"
     (checkout / "how-mine-1").unlink()
     (checkout / "runs/reproduce-mine/one/time/grpo-seed1/mark").touch()
+    part = checkout / "runs/reproduce-mine/one/time/mine-seed1"
+    part.mkdir(exist_ok=True)
+    (part / "mark").touch()  # of a run that was stopped: it would resume
     status, output = run("--time")
     assert (status, starts(checkout)[4:]) == (0, ["mine 1 one 4", "grpo 1 one 4", "mine 1 two 4", "grpo 1 two 4"])
     moved = "runs/reproduce-mine/cut/one/time/grpo-seed1"
     assert (checkout / moved / "mark").exists() and "time: one, grpo, seed 1: made again" in output and moved in output
     assert not (checkout / "runs/reproduce-mine/one/time/grpo-seed1/mark").exists()
+    assert not (part / "mark").exists() and (checkout / "runs/reproduce-mine/cut/one/time/mine-seed1/mark").exists()
     assert run("--time")[0] == 0 and len(starts(checkout)) == 8, "a whole round stays"
 
 
