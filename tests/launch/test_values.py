@@ -98,6 +98,7 @@ global_profiler.tool=zz : choice
 transfer_queue.backend.storage_backend=zz|null : choice
 trainer.v1.sampler.max_off_policy_threshold=0 : range
 trainer.v1.sampler.max_off_policy_threshold=0 trainer.v1.trainer_mode=colocate_async : range
+data.gen_batch_size=2 trainer.v1.trainer_mode=colocate_async : excluded
 trainer.v1.trainer_mode=separate_async : excluded
 data.tool_config_path,function_tool_path=nowhere.yaml : file
 trainer.checkpoint_callback_class=nowhere.Callback : file

@@ -255,6 +255,21 @@ def test_each_source_rolls_out_ahead_and_every_batch_is_whole(make, dots):
     assert "budget/rollouts/least" not in metrics and ("budget/rollouts/max" in metrics) == ("budget" in dots)
 
 
+@pytest.mark.parametrize(
+    "dots", [{"mopps": {"enable": True}}, {"replay": {"enable": True, "delta": 0.75}}], ids="+".join
+)
+def test_a_resume_asks_for_as_many_groups_as_its_window_lacks(make, dots):
+    """A step that broke has taken some of those in flight, and what is left is no multiple of a batch's fresh ones."""
+    whole = make(dots | {"loss": {"behaviour": "engine"}})
+    whole.begin()
+    one = make(dots | {"loss": {"behaviour": "engine"}})
+    one.count_restored(1)
+    one.begin()
+    assert len(whole.in_flight) == B and len(one.in_flight) == B - 1
+    asked = [question for question in one.in_flight.questions if question >= 0]
+    assert len(asked) == B - 1
+
+
 @pytest.mark.parametrize("overlap", ["none", "batch"])
 def test_no_question_is_replayed_beside_a_group_of_it_that_was_asked_for_earlier(make, overlap):
     """With an overlap one is; the figure counts what the batch holds, not what its step has asked for."""

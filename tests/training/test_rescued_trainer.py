@@ -30,6 +30,8 @@ def made(monkeypatch):
 
     monkeypatch.setattr(BridgeTrainer, "update_actor", lambda trainer, rows, metrics: metrics["during"]())
     monkeypatch.setattr(BridgeTrainer, "update_critic", lambda trainer, rows, metrics: metrics["during"]())
+    monkeypatch.setattr(BridgeTrainer, "forward", lambda trainer, field, rows, metrics: metrics["during"]())
+    monkeypatch.setattr(BridgeTrainer, "compute_values", lambda trainer, rows, metrics: metrics["during"]())
     monkeypatch.setattr(RecordedTrainer, "step", lambda trainer, metrics, timing: metrics["does"](trainer, metrics))
 
     def of():
@@ -77,12 +79,26 @@ def test_an_error_ends_the_run_with_its_last_whole_step_saved(made, error, saved
     assert found == saved and trainer.global_steps == 3
 
 
-@pytest.mark.parametrize("update", ["update_actor", "update_critic"])
-def test_a_step_that_breaks_in_its_updates_leaves_none(made, update):
+@pytest.mark.parametrize(
+    "work", [("update_actor",), ("update_critic",), ("forward", "old_log_probs"), ("compute_values",)]
+)
+def test_a_step_that_breaks_in_the_work_of_its_workers_leaves_none(made, work):
     trainer, found, step = made()
     with pytest.raises(Broken), trainer.kept():
-        step(does=lambda one, metrics: getattr(one, update)(None, metrics), during=breaks)
+        step(does=lambda one, metrics: getattr(one, work[0])(*work[1:], None, metrics), during=breaks)
     assert found == []
+
+
+def test_a_step_that_breaks_behind_a_forward_pass_leaves_the_one_before_it(made):
+    trainer, found, step = made()
+
+    def does(one, metrics):
+        one.forward("old_log_probs", None, metrics)
+        raise Broken
+
+    with pytest.raises(Broken), trainer.kept():
+        step(does=does, during=lambda: None)
+    assert found == [2]
 
 
 def test_a_step_behind_its_updates_is_whole_again(made):

@@ -85,6 +85,8 @@ def test_values_that_name_others_pass_where_these_are_no_secrets(monkeypatch):
         "secret": {"of": "${oc.env:A_KEY}"},
     }
     config.data.empty = "${ray_kwargs.HF_TOKEN}"
+    config.data.begun = "at-${now:%H%M%S_%f}"  # another text each time that it is read
+    config.ray_kwargs.env_vars = {"JUDGE_API_KEY": "sk-live"}
     config.data.huge, config.data.listed = 10**5000, [10**5000, "${ray_kwargs.n}"]  # no text of so many digits
     refuse_secrets(config)
 

@@ -97,6 +97,10 @@ def _check_mode(config: DictConfig) -> None:
             key="trainer.v1.trainer_mode",
             reason="excluded",
         )
+    given, mode = config.data.get("gen_batch_size"), "colocate_async"
+    if config.trainer.v1.trainer_mode == mode and given not in (None, 1):
+        why = "a group that fails is replaced by one of another question; set it to null"
+        raise excluded("data.gen_batch_size", given, f"trainer.v1.trainer_mode={mode}", why)
 
 
 def check_room(rollout: DictConfig) -> int:

@@ -68,7 +68,10 @@ class AsyncTrainer(DotsTrainer):
         if count is None or self.questions is None:
             return super().plan(count)
         if self._ahead:
-            return [source.plan(step) for _ in range(count // self.pipeline.run.fresh)]
+            whole, rest = divmod(count, self.pipeline.run.fresh)
+            planned = [source.plan(step) for _ in range(whole)]
+            seen = self.in_flight.questions.union(*(questions_N.tolist() for questions_N in planned))
+            return [*planned, source.top_up(step, rest, seen)] if rest else planned
         found_N = source.top_up(step, count, self.in_flight.questions | set(step.question_of.values()))
         if len(found_N) < count:
             found_N = np.concatenate([found_N, source.top_up(step, count - len(found_N), set(found_N.tolist()))])

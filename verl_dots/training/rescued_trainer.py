@@ -39,8 +39,9 @@ class RescuedTrainer(RecordedTrainer):
     """Knows which step is whole: trained on to its end, while no later one has begun to change the weights.
 
     A step that breaks before its updates leaves the one before it whole: that is saved as if this one had never begun,
-    and a resumed run begins it anew, with the same questions. One that breaks in its updates leaves none. What follows
-    a step, such as new weights for the engine, a validation or a tracker, leaves that step whole.
+    and a resumed run begins it anew, with the same questions. One that breaks in a forward pass of the workers, or in
+    its updates, leaves none. What follows a step, such as new weights for the engine, a validation or a tracker, leaves
+    that step whole.
     """
 
     pipeline: Pipeline
@@ -59,6 +60,23 @@ class RescuedTrainer(RecordedTrainer):
             self._begun = Beginning(self.pipeline.states(), copy.deepcopy(self.train_dataloader.state_dict()))
         else:
             self._whole = None
+
+    def forward(self, field: str, rows: Rows, metrics: dict) -> None:
+        with self._in_workers():
+            super().forward(field, rows, metrics)
+
+    def compute_values(self, rows: Rows, metrics: dict) -> None:
+        with self._in_workers():
+            super().compute_values(rows, metrics)
+
+    @contextmanager
+    def _in_workers(self) -> Iterator[None]:
+        """A forward pass: where it breaks off FSDP cannot save, and other ranks may wait for the one that broke."""
+        try:
+            yield
+        except Exception:
+            self._whole = self._begun = None
+            raise
 
     def update_critic(self, rows: Rows, metrics: dict) -> None:
         self._whole = self._begun = None

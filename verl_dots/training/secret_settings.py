@@ -29,7 +29,7 @@ def refuse_secrets(config: DictConfig) -> None:
             name,
             f"is named like a secret, and settings are written down: a run would get {HIDDEN} in place of its value",
         )
-    unseen = OmegaConf.create(hidden(given))
+    hides, unseen = bool(secret_names(given)), OmegaConf.create(hidden(given))
     for name, value in flat(hidden(given)).items():
         text = " ".join(_texts(value))
         if "${" not in text:
@@ -38,7 +38,7 @@ def refuse_secrets(config: DictConfig) -> None:
             raise _refusal(
                 name, "takes the value of a variable that is named like a secret, and settings are written down"
             )
-        if not name.startswith(f"{OF_RAY}.") and _resolved(config, name) != _resolved(unseen, name):
+        if hides and not name.startswith(f"{OF_RAY}.") and _hidden_in(unseen, name) > _hidden_in(config, name):
             words = f"a run would get {HIDDEN} in its place"
             raise _refusal(name, f"takes a value that is named like a secret, and settings are written down: {words}")
 
@@ -57,10 +57,11 @@ def _refusal(name: str, why: str) -> ConfigError:
     return ConfigError(f"{name} {why}. {advice}", key=name, reason="excluded")
 
 
-def _resolved(config: DictConfig, name: str) -> list[str] | None:
-    """The texts of a value, one for each hidden secret in it; None where it names what is not there, told elsewhere."""
+def _hidden_in(config: DictConfig, name: str) -> int:
+    """How many hidden secrets a value takes; 0 where it names what is not there, which other checks tell."""
     try:
         found = OmegaConf.select(config, name)
-        return list(_texts(OmegaConf.to_container(found, resolve=True) if OmegaConf.is_config(found) else found))
+        plain = OmegaConf.to_container(found, resolve=True) if OmegaConf.is_config(found) else found
+        return sum(text.count(HIDDEN) for text in _texts(plain))
     except OmegaConfBaseException:
-        return None
+        return 0

@@ -42,8 +42,8 @@ class DotsTrainer(TolerantTrainer):
         with open_dict(config):
             # verl asks in many places whether the mode is "sync", by its name in the config.
             config.trainer.v1.trainer_mode = self.mode
-            if one_by_one(self.stage_classes):
-                config.data.gen_batch_size = 1  # any number of questions can be asked for
+            if self.asynchronous or one_by_one(self.stage_classes):
+                config.data.gen_batch_size = 1  # any number of questions can be asked for, such as for one that failed
         super().__init__(config, given)
 
     # --- a step ----------------------------------------------------------------------------------------------
