@@ -64,8 +64,8 @@ Effective groups are of those that are trained on for the first time. Replayed o
 MoPPS and E3 learn a question's difficulty from its own rollouts: they train on 80 questions of a pool.
 The others draw from all of it: 727 questions in `ladder1_skewed`, 4,096 in the other pools.
 AdaRFT and "levels known" are given each question's true level. Real data tell it less exactly.
-The rivals of two papers' tables ran where their table needs them: the entropy bonus and E3's temperature on
-`ladder1_skewed`, the filter by level and the fixed curriculum on `ladder1_easy`, `_even` and `_hard`. No mean has them.
+The rivals in two papers' tables ran where these need them, and no mean has them. The entropy bonus and E3's
+temperature ran on `ladder1_skewed`, filter by level and fixed curriculum on `ladder1_easy`, `_even` and `_hard`.
 DASH leaves out rows without advantage, so its updates and its accuracy are GRPO's.
 
 ```bash
