@@ -8,11 +8,11 @@ attend() {  # attend COMMAND ...: run it to its end, and end with it if SIGINT o
     # What bash starts in the background ignores SIGINT unless it takes it up, as verl_dots.guard does.
     trap 'signalled=130; kill -INT $command 2>/dev/null; kill -TERM $command 2>/dev/null || true' INT
     trap 'signalled=143; kill -TERM $command 2>/dev/null || true' TERM
-    wait "$command" || status=$?
-    while kill -0 "$command" 2>/dev/null; do  # a signal ends the first wait
-        status=0
-        wait "$command" || status=$?
+    # bash runs a trap between two commands. Its `wait` sleeps on if the signal comes just before it, so no long wait.
+    while kill -0 "$command" 2>/dev/null; do
+        sleep 0.2 || true  # Ctrl-C ends the sleep too
     done
+    wait "$command" || status=$?
     trap - INT TERM
     [ -z "$signalled" ] || exit "$signalled"
     return "$status"

@@ -45,7 +45,8 @@ for attempt in 1 2 3; do
     # The address is that of the cluster to be; `ray start` must not look for one there.
     env -u RAY_ADDRESS ray start "${options[@]}" &
     ray=$! status=0
-    while kill -0 $ray 2>/dev/null; do wait $ray || status=$?; done
+    while kill -0 $ray 2>/dev/null; do sleep 1; done  # no long wait: a trap may be run only at its end
+    wait $ray || status=$?
     [ -z "$stopped" ] || break
     echo "$SLURMD_NODENAME: ray start (attempt $attempt) ended with status $status"
     if up || [ $SECONDS -ge "$JOIN_SECONDS" ]; then break; fi

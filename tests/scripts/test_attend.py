@@ -53,6 +53,15 @@ def test_the_command_s_status_is_kept(tmp_path, status):
     assert (tmp_path / "after").exists() == (status == 0)
 
 
+def test_bash_never_waits_for_a_command_that_still_runs(tmp_path):
+    """bash's `wait` sleeps on where a signal comes between its last look and its sleep: the trap ran a minute later."""
+    text = 'wait() { ! kill -0 "$1" 2>/dev/null || touch long; builtin wait "$@"; }; '
+    text += f"source {ROOT}/scripts/attend.sh; attend bash -c 'sleep 0.5; exit 3' || echo $? > status"
+    subprocess.run(["bash", "-c", text], cwd=tmp_path, check=True, timeout=30)
+    assert (tmp_path / "status").read_text() == "3\n"
+    assert not (tmp_path / "long").exists()
+
+
 def test_sigterm_to_the_quickstart_reaches_the_training_and_nothing_comes_after(tmp_path):
     """The real script, in a folder where all is installed and made and where the recipes train nothing."""
     for name in ("quickstart.sh", "attend.sh", "ready.sh"):
