@@ -1,6 +1,7 @@
 """The entropy of a step, as it is logged and as controllers read it: E3's temperature and Skywork-OR1's bonus."""
 
 from collections import Counter
+from collections.abc import Mapping
 
 import torch
 
@@ -26,11 +27,18 @@ def token_entropy(rows: Rows, measured: str = "recomputed") -> float | None:
     return _mean_over_tokens(own, *own.get("entropy", "response_mask")) if len(own) else None
 
 
-def own_temperature(rows: Rows, temperature: float) -> float:
-    """Mean temperature of a step's own rollouts: that of the step, but for those which an earlier one asked for."""
-    tags = rows.own.real.tags
+def own_temperature(rows: Rows, temperature: float, unrounded: Mapping[float, float]) -> float:
+    """Mean temperature of a step's own rollouts: that of the step, but for those which an earlier one asked for.
+
+    Args:
+        rows: of the step.
+        temperature: of the step, unrounded.
+        unrounded: rounded temperatures of earlier steps -> what a controller had set there.
+    """
+    others = [tag[TEMPERATURE] for tag in rows.own.real.tags if TEMPERATURE in tag]
     # Exactly the step's where there is no other.
-    return temperature + sum(tag.get(TEMPERATURE, temperature) - temperature for tag in tags) / len(tags)
+    moved = sum(unrounded.get(other, other) - temperature for other in others)
+    return temperature + moved / len(rows.own.real)
 
 
 def sampled_entropy(rows: Rows) -> float | None:

@@ -9,6 +9,7 @@ from tests.refusals import refused
 from verl_dots.methods.e3.stages import Budget, LengthPenalty, Temperature
 from verl_dots.methods.entropy import sampled_entropy
 from verl_dots.methods.run import Scores
+from verl_dots.state import Kind, load_state, save_state
 from verl_dots.step import Group, Origin, Step
 
 WHOLE = {0: (1.0,) * 4, 1: (1.0, 1.0, 1.0, 0.0), 2: (1.0, 1.0, 0.0, 0.0), 3: (0.0,) * 4}  # an epoch of 4 questions
@@ -156,6 +157,33 @@ def test_moves_of_the_temperature_that_bfloat16_does_not_tell_apart_add_up():
         one.begin(now := Step(number))
         one.observe(now, rows_of([[0.498107]], now, uid=f"u{number}"))
     assert one.run.trainer.temperatures == [1.0, 1.0, 1.0, 1.0, 1.0078125]
+
+
+def test_such_moves_add_up_where_rollouts_come_a_step_later(tmp_path):
+    """Each step trains on what the one before asked for. The fifth asks for 129 / 128 and trains on rollouts of 1,
+    which was rounded from 1.003. From the rounded 1 the controller would never get beyond 1.001.
+    """
+
+    def made():
+        return Temperature.make(make_run({"temperature": {"enable": True, "target": 0.5}}, **BF16))
+
+    one, given = made(), [1.0]
+    for number in range(1, 8):
+        one.begin(now := Step(number))
+        sampled_at = {} if given[-1] == now.temperature else {"temperature": given[-1]}  # as an asynchronous trainer
+        one.observe(now, rows_of([[0.498107]], now, uid=f"u{number}", **sampled_at))
+        given.append(now.temperature)
+        carry_over(one, restored := made(), tmp_path)
+        one = restored
+    assert given[1:] == [1.0, 1.0, 1.0, 1.0, 1.0078125, 1.0078125, 1.0078125]
+    assert one.controller.value == pytest.approx(1.006, abs=1e-4)
+
+
+def test_a_temperature_saved_before_rounding_was_remembered_is_taken_over(tmp_path):
+    one = temperature()
+    old = {name: value for name, value in one.state_dict().items() if "rounded" not in name}
+    save_state(tmp_path / "old", Kind("temperature", 1), {"questions": None, "state": old})
+    assert load_state(tmp_path / "old", Temperature.state_kind())["state"] == one.state_dict()
 
 
 def test_the_temperature_moves_from_that_of_the_rollouts_whose_entropy_is_known():

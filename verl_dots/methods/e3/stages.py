@@ -18,7 +18,7 @@ from verl_dots.methods.e3.checks import (
 )
 from verl_dots.methods.e3.length_penalty_rule import easiest, penalised
 from verl_dots.methods.e3.question_rewards import EpochRewards
-from verl_dots.methods.e3.temperature_state import TemperatureController
+from verl_dots.methods.e3.temperature_state import TemperatureController, remembering_no_rounding
 from verl_dots.methods.entropy import own_temperature, token_entropy
 from verl_dots.methods.hooks import Stage
 from verl_dots.methods.run import Run, Scores
@@ -91,6 +91,8 @@ class Temperature(Stage):
         "token weighs 1 / rollouts of its question",
         "target": "entropy that the controller holds, in nats",
     }
+    STATE_VERSION = 2
+    MIGRATIONS = {1: remembering_no_rounding}
     refuse = staticmethod(refuse_temperature)
 
     def __init__(self, run: Run):
@@ -103,6 +105,7 @@ class Temperature(Stage):
         """Set the temperature of the step: a number that trainer and engine both can take."""
         super().begin(step)
         step.temperature = computed_temperature(self.run.config, self.controller.value)
+        self.controller.rounded_to(step.temperature)
         self.run.trainer.set_temperature(step.temperature)
 
     def observe(self, step: Step, rows: Rows) -> None:
@@ -113,8 +116,9 @@ class Temperature(Stage):
         entropy = token_entropy(rows, self.measured)
         if entropy is None:
             return
-        # From the controller's own number: moves that are smaller than what the trainer tells apart add up.
-        figures = self.controller.observe(entropy, step.number, own_temperature(rows, self.controller.value))
+        # From the controller's own numbers: moves that are smaller than what the trainer tells apart add up.
+        sampled_at = own_temperature(rows, self.controller.value, self.controller.unrounded)
+        figures = self.controller.observe(entropy, step.number, sampled_at)
         figures["temperature"] = step.temperature
         self._figures = {f"temperature/{name}": value for name, value in figures.items()}
 
