@@ -13,6 +13,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Sequence
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -101,7 +102,8 @@ def main(given: Sequence[str] | None = None) -> int:
         if (rows, tokens) in there or rows * tokens > options.most:
             continue
         errors().print(f"{rows} rollouts of up to {tokens} tokens")
-        cells.append(measured(rows, tokens, options.repeats, options.seed))
+        code = {"commit": origin.commit(), "date": f"{date.today()}"}
+        cells.append(code | measured(rows, tokens, options.repeats, options.seed))
         if file:
             file.write_text(json.dumps({"machine": machine(), "cells": cells}) + "\n")
     if options.write:

@@ -7,7 +7,7 @@ from verl_dots.sizes import GB, ModelShape
 
 # 1,000 parameters: an embedding of 10 x 20, and two blocks of 400.
 SMALL = ModelShape(
-    parameters=1000, layers=2, hidden=20, intermediate=30, queries=16, keys=8, vocabulary=10, tied=True
+    parameters=1000, layers=2, hidden=20, intermediate=30, queries=16, keys=8, vocabulary=10, tied=True, positions=40
 )  # fmt: skip
 QWEN_WORDS = 151_936
 

@@ -12,7 +12,7 @@ FP32, BF16 = 4, 2
 MOMENTS = 2  # of Adam, a parameter
 # CUDA's context and NCCL's buffers of a process, as they are on H100s; ours.
 CONTEXT = 2 * GB
-# vLLM's graphs and workspace beside weights and cache; ours.
+# vLLM's graphs and workspace beside weights and cache, which a sleeping engine keeps; ours.
 ENGINE_EXTRA = 2 * GB
 # Memory of a Python process that has imported torch, transformers and an engine; ours.
 PROCESS = 4 * GB
@@ -38,6 +38,7 @@ class ModelShape:
         keys: key-value heads x width of a head.
         vocabulary: rows of the embedding.
         tied: the embedding is the output layer, too.
+        positions: most tokens of a sequence; 0 where its config does not say.
     """
 
     parameters: int
@@ -48,6 +49,7 @@ class ModelShape:
     keys: int
     vocabulary: int
     tied: bool
+    positions: int
 
     @property
     def embeddings(self) -> int:

@@ -31,7 +31,7 @@ TEXT = """## Large batches on the driver
 All stages of a step ran on synthetic rollouts, through verl's TransferQueue with its own processes.
 `python -m scripts.bench_driver --write` measures them. Forward passes and update were left out.
 Columns of their shape take their place. Responses have an eighth of the greatest length to all of it.
-Half of a batch is replayed. {machine} Growth is of CPU seconds.
+Half of a batch is replayed. It ran {where}. Growth is of CPU seconds.
 Passes of Python's collector over all objects are a stage of their own; a step of a small size has few or none.
 
 ![CPU seconds and memory of the driver against rollouts and tokens](evidence/driver.svg)
@@ -182,4 +182,5 @@ def section(file: Path) -> str:
         notes += f"\n{markdown(faster)}{reasons(cells, above)}"
     else:
         notes += f"No stage's exponent was above {BOUND}.\n"
-    return TEXT.format(machine=f"It ran on {kept['machine']}.") + "\n".join(parts) + "\n" + notes
+    code = dict.fromkeys(f"{str(cell['commit'])[:7]} on {cell['date']}" for cell in cells)
+    return TEXT.format(where=f"on {kept['machine']}, at commit {', '.join(code)}") + "\n".join(parts) + "\n" + notes

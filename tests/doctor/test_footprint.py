@@ -9,7 +9,8 @@ from verl_dots.sizes import GB, ModelShape
 
 pytestmark = pytest.mark.usefixtures("cpu_environment")
 SHAPE = ModelShape(
-    parameters=1_000_000, layers=2, hidden=20, intermediate=30, queries=16, keys=8, vocabulary=1_000, tied=True
+    parameters=1_000_000, layers=2, hidden=20, intermediate=30, queries=16, keys=8, vocabulary=1_000, tied=True,
+    positions=100_000_000,
 )  # fmt: skip
 ACTOR, ROLLOUT, MODEL = (f"actor_rollout_ref.{part}" for part in ("actor", "rollout", "model"))
 ATTENTION = f"{MODEL}.override_config.attn_implementation"
@@ -21,7 +22,7 @@ GIVEN = [
     "critic.ppo_max_token_len_per_gpu=10", "critic.model.enable_gradient_checkpointing=True",
 ]  # fmt: skip
 # A token of a micro-batch: 776 bytes in a block, 80 of the blocks' inputs.
-REST = 2 * GB + 2 * (20_000 + 2 * 490_000) + 6 * 490_000 + 10 * (776 + 80)
+REST = 2 * GB + 2 * GB + 2 * (20_000 + 2 * 490_000) + 6 * 490_000 + 10 * (776 + 80)
 LOGITS = 2 * 10 * 1_000
 
 
@@ -73,6 +74,19 @@ def test_the_update_of_a_critic_counts_where_it_is_the_greater_one(critic, of_cr
     expected = without + (10 * (776 + 80) + LOGITS if of_critic is None else of_critic)
     assert needs(GAE, *critic).update == expected
     assert needs(*critic).update == needs().update  # which has no critic
+
+
+@pytest.mark.parametrize(
+    ("overrides", "longest", "whole"),
+    [
+        (["name=vllm"], 100_000_000, 0),  # the model's, of 64 bytes a token: 6.4 GB, and there are 3
+        (["name=vllm", "max_model_len=10"], 10, (3 * GB - 2_000_000) // 640),
+        (["name=sglang"], 10, (3 * GB - 2_000_000) // 640),
+    ],
+)
+def test_vllm_must_have_room_for_the_models_longest_sequence(overrides, longest, whole):
+    found = needs(*(f"{ROLLOUT}.{each}" for each in overrides))
+    assert (found.longest, found.whole) == (longest, whole)
 
 
 def test_a_critic_is_saved_and_a_reference_policy_is_in_the_ram():

@@ -240,6 +240,14 @@ def test_with_an_image_all_that_needs_the_environment_runs_in_it(job):
     assert any(call.startswith("srun ") and call.endswith(f"{inside} bash recipes/slurm/node.sh") for call in calls)
 
 
+def test_an_image_sees_every_folder_that_a_recipe_or_ray_is_told_of(job):
+    programs(job.folder / "bin", {"apptainer": "exit 255\n"})
+    names = ("DATA", "MODEL", "PREDICTOR", "BACKBONE", "CACHE", "HF_HOME", "RAY_TMPDIR")
+    job.run(FAILS, IMAGE="verl_dots.sif", **{name: f"/elsewhere/{name}" for name in names}, **SINGLE)
+    (tried,) = [call for call in job.calls() if call.startswith("apptainer exec")]
+    assert [name for name in names if f"--bind /elsewhere/{name} " not in tried] == []
+
+
 def test_an_image_that_does_not_run_is_told(job):
     programs(job.folder / "bin", {"apptainer": "echo 'no such file' >&2; exit 255\n"})
     status, output = job.run(FAILS, IMAGE="absent.sif", **SINGLE)

@@ -11,7 +11,6 @@ The machine:
 
     software.py        packages, driver, compilers
     hardware.py        GPUs, network, host, beside what the run needs by footprint.py
-    control_groups.py  limits of memory and cores around this process
 
 Parts of a run:
 

@@ -21,6 +21,8 @@ class Footprint:
         host: of a node's RAM.
         checkpoint: of the disk, once.
         sequences: responses of the greatest length that an engine's cache holds.
+        longest: tokens of a sequence that the engine must have room for, or it does not start.
+        whole: such sequences that its cache holds.
     """
 
     update: int
@@ -28,6 +30,8 @@ class Footprint:
     host: int
     checkpoint: int
     sequences: int
+    longest: int
+    whole: int
 
     @property
     def gpu(self) -> int:
@@ -52,7 +56,7 @@ def footprint_of(config: DictConfig, shape: ModelShape, gpu: int) -> Footprint:
     resting = sizes.resting_state(shape.parameters, ranks) * (2 if has_critic(config) else 1)
     gradients = sizes.training_state(shape.parameters, ranks) - sizes.resting_state(shape.parameters, ranks)
     tokens = tokens_of(config)
-    updating = resting + gradients + sizes.CONTEXT + sizes.gathered(shape)
+    updating = resting + gradients + sizes.CONTEXT + sizes.ENGINE_EXTRA + sizes.gathered(shape)
     update = (
         updating + sizes.activations(shape, tokens, bool(parts.model.enable_gradient_checkpointing))
         + sizes.logits(
@@ -68,10 +72,14 @@ def footprint_of(config: DictConfig, shape: ModelShape, gpu: int) -> Footprint:
     share, parallel = rollout.gpu_memory_utilization, rollout.tensor_model_parallel_size
     room = sizes.cache_room(shape, gpu, share, parallel)
     length = config.data.max_prompt_length + config.data.max_response_length
+    # verl gives vLLM the model's own limit (vllm_async_server.py, _validate_configs).
+    longest = rollout.max_model_len or (shape.positions if rollout.name == "vllm" else 0) or length
     return Footprint(
         update=update,
         rollouts=resting + sizes.CONTEXT + int(gpu * share),
         host=sizes.host_memory(shape, trainer.n_gpus_per_node, has_reference(config)),
         checkpoint=sizes.checkpoint(shape.parameters) * (2 if has_critic(config) else 1),
         sequences=sizes.cached_sequences(shape, room, length, parallel),
+        longest=longest,
+        whole=sizes.cached_sequences(shape, room, longest, parallel),
     )

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from verl_dots.doctor.context import Context
-from verl_dots.doctor.control_groups import free_cores, free_memory
 from verl_dots.doctor.footprint import CHECKPOINTS, Footprint, footprint_of
 from verl_dots.doctor.rows import Row, judged, skipped, warned
+from verl_dots.processes.control_groups import free_cores, free_memory
 from verl_dots.processes.ray_start import counted_cpus
 from verl_dots.sizes import GB, size_text
 from verl_dots.training.disk_space import free_bytes
@@ -84,6 +84,12 @@ def memory_rows(needs: Footprint, total: int, share: float) -> list[Row]:
         judged(
             "longest responses in the engine's cache, by formula", needs.sequences >= 1, str(needs.sequences),
             "1 or more", "raise actor_rollout_ref.rollout.gpu_memory_utilization, or TP",
+        ),
+        judged(
+            f"sequences of {needs.longest:,} tokens in the engine's cache, by formula", needs.whole >= 1,
+            str(needs.whole), "1 or more",
+            "an engine starts only where one has room: set actor_rollout_ref.rollout.max_model_len to the tokens of "
+            "prompt and response",
         ),
     ]  # fmt: skip
 

@@ -39,6 +39,7 @@ The data:
 The machine:
 
     machine_checks.py     devices, packages for them, folders to write
+    memory_checks.py      the memory of a node
     variables.py          environment variables that would end a run in a worker
     claim.py              a run takes its folder
 

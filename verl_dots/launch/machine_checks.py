@@ -9,6 +9,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from verl_dots.files import OutputError, try_folder
 from verl_dots.launch.attention_checks import check_attention
+from verl_dots.launch.memory_checks import check_memory
 from verl_dots.launch.variables import check_temporary_folder, repair_devices
 from verl_dots.processes.environment import joins_cluster
 from verl_dots.settings import ConfigError, require
@@ -40,6 +41,8 @@ def check_machine(config: DictConfig, train: bool = True) -> None:
         _check_packages(config)
         if train:
             check_attention(config)
+            if not joined or "SLURM_JOB_ID" in os.environ:  # this is a node of the run
+                check_memory(config)
     if train:
         for key in _folders(config):
             try_writing(key, OmegaConf.select(config, key))

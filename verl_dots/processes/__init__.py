@@ -5,4 +5,5 @@ ray_start.py       Ray's start, tried again on a busy machine; the CPUs that Ray
 working_folder.py  workers work in the folder of the command
 warm_workers.py    workers forked from one process that has imported what they need, on a CPU
 forked_worker.py   what Ray starts in place of such a worker's Python
+control_groups.py  memory and cores that a process may take, by the limits around it
 """

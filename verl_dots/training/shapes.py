@@ -50,4 +50,5 @@ def _shape(config: Any) -> ModelShape:
         keys=(getattr(config, "num_key_value_heads", None) or heads) * width,
         vocabulary=config.vocab_size,
         tied=bool(config.tie_word_embeddings),
+        positions=getattr(config, "max_position_embeddings", None) or 0,
     )

@@ -14,7 +14,8 @@ def cell(rows, tokens, driver_peak=1 << 30, replay=1 << 28, **seconds):
     part = {"wall": 9.0, "driver_peak": driver_peak, "queue_peak": 2 << 30, "driver_kept": 0}
     step = {name: part | {"driver_cpu": value / 2, "queue_cpu": value / 2} for name, value in seconds.items()}
     idle = {"driver": 0, "queue": 0}
-    return {"rows": rows, "tokens": tokens, "idle": idle, "steps": [step, step], "replay_bytes": replay}
+    code = {"commit": "0123456789abcdef", "date": "2026-01-02"}
+    return code | {"rows": rows, "tokens": tokens, "idle": idle, "steps": [step, step], "replay_bytes": replay}
 
 
 def test_exponents_of_powers():

@@ -27,7 +27,7 @@ def kept(tmp_path):
 
 def test_the_section_tells_stages_memory_and_growth(kept):
     text = page.section(kept)
-    assert "evidence/driver.svg" in text and "It ran on a processor, 2 cores." in text
+    assert "evidence/driver.svg" in text and "It ran on a processor, 2 cores, at commit 0123456 on 2026-01-02." in text
     # 4,096 x 8,192 tokens by 2^21 a second: 16 s; of rows and of tokens in proportion. Workers are no stage.
     (row,) = [line for line in text.splitlines() if line.startswith("| advantages")]
     assert [each.strip() for each in row.split("|")[2:-1]] == [
