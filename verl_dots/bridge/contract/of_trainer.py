@@ -16,6 +16,7 @@ PARTS = (
         attributes="config global_steps timing_raw replay_buffer actor_rollout_wg reward_loop_manager processor "
         "checkpoint_manager agent_loop_manager curr_step_profile total_training_steps",
     ),
+    Part("verl.workers.config.HFModelConfig", "bridge/trainer/bridge_trainer.py", attributes="hf_config"),
     Part(
         TRAINER,
         "bridge/trainer/mini_batches.py",

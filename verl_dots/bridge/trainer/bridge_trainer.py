@@ -169,6 +169,10 @@ class BridgeTrainer(MiniBatchTrainer):
         """verl's typed settings of the actor."""
         return omega_conf_to_dataclass(self.config.actor_rollout_ref.actor)
 
+    def known_tokens(self) -> int:
+        """Rows of the model's embedding: ids of tokens that an engine may return are below it."""
+        return omega_conf_to_dataclass(self.config.actor_rollout_ref.model).hf_config.get_text_config().vocab_size
+
     # --- the run ---------------------------------------------------------------------------------------------
 
     def validate(self) -> dict:
