@@ -63,6 +63,13 @@ def test_what_is_beside_a_score_has_a_size(much):
         require_usable_reward(1.0, {"log": much, "again": much})
 
 
+@pytest.mark.parametrize("value", [0.5, None, "right"])
+def test_the_score_alone_is_called_reward(value):
+    """verl's validation keeps the scores by this name, and would append the value: each later score shifts by one."""
+    with pytest.raises(RewardError, match="`reward`=.* beside the score.*another name"):
+        require_usable_reward(1.0, {"score": 1.0, "acc": 1.0, "reward": value})
+
+
 async def after(seconds, value=None):
     await asyncio.sleep(seconds)
     return value

@@ -25,8 +25,8 @@ def require_usable_reward(reward: Any, beside: Mapping[str, Any] | None = None) 
         beside: what else the function has returned, by name. It travels with the rollout.
 
     Raises:
-        RewardError: the score or `acc` is NaN, above 1e15 without its sign, or no number, or what is beside them is too
-            much.
+        RewardError: the score or `acc` is NaN, above 1e15 without its sign, or no number; what is beside them is too
+            much, or has the name `reward`.
     """
     if reward is None:
         return
@@ -35,6 +35,11 @@ def require_usable_reward(reward: Any, beside: Mapping[str, Any] | None = None) 
         return
     if beside.get("acc") is not None:
         _require_number("the reward's `acc`", beside["acc"])
+    if "reward" in beside:  # verl's validation would append it to the scores, which have this name there
+        raise RewardError(
+            f"the reward function returned `reward`={beside['reward']!r:.80} beside the score; a validation has the "
+            "score itself by this name. Return it by another name"
+        )
     size = sum(_characters(name) + _characters(value) for name, value in beside.items())
     if size > MOST_CHARACTERS:
         raise RewardError(
