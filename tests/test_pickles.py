@@ -1,8 +1,11 @@
 """Files of torch.save from anybody: tensors and plain values are read, and nothing else."""
 
+import io
 import os
 import pickle
 import random
+import subprocess
+import sys
 import zipfile
 
 import numpy as np
@@ -11,8 +14,9 @@ import torch
 from torch.distributed.device_mesh import DeviceMesh
 from torch.distributed.tensor import DTensor, Replicate, Shard
 
+from tests.launches import ROOT, environment
 from tests.refusals import refused
-from verl_dots.pickles import entries_of, load, require_harmless, require_harmless_queue
+from verl_dots.pickles import SHARDS, entries_of, load, require_harmless, require_harmless_queue
 
 
 class Calls:
@@ -86,6 +90,49 @@ def test_a_way_through_the_imports_of_an_allowed_module_is_none(tmp_path):
         replace_pickle(file, b"\x80\x02" + name + b".")
         with refused(str(file), "excluded", "torch.distributed.tensor"):
             require_harmless(file)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        # Opens any file and reads it by marshal; closes any descriptor; both by an alias of a room of torch's.
+        "torch.distributed._shard.checkpoint.utils Stats",
+        "torch.distributed._shard.checkpoint._experimental.checkpoint_process Connection",
+        # What others have imported beside the classes of shards.
+        "torch.distributed.tensor.parallel.style partial",
+        "torch.distributed.tensor.debug._op_coverage itemgetter",
+        "torch.distributed._shard.checkpoint.staging ThreadPoolExecutor",
+        "torch.distributed.tensor.experimental._tp_transform GraphModule",
+        "torch.distributed._shard.checkpoint.filesystem Path",
+        # Classes of these rooms that no shard of verl has.
+        "torch.distributed._shard.sharded_tensor.api ShardedTensor",
+        "torch.distributed.tensor.parallel.style ColwiseParallel",
+        "torch.distributed.tensor.no_such_room Shard",
+    ],
+)
+def test_a_class_is_known_by_its_whole_name_whatever_module_has_imported_it(tmp_path, name):
+    file = saved(tmp_path, None)
+    replace_pickle(file, b"\x80\x02c" + name.replace(" ", "\n").encode() + b"\n(X\x01\x00\x00\x00atR.")
+    for read in (require_harmless, load):
+        with refused(str(file), "excluded", name.replace(" ", ".")):
+            read(file)
+
+
+def test_every_class_that_may_be_named_is_there_and_is_its_own():
+    """Of the torch that is installed; a class is defined where its name says, so that no alias is among them."""
+    for name in SHARDS:
+        found = pickle.Unpickler(io.BytesIO()).find_class(*name.rsplit(".", 1))
+        assert isinstance(found, type) and f"{found.__module__}.{found.__qualname__}" == name
+
+
+def test_shards_are_looked_at_without_the_modules_that_they_name(tmp_path, mesh):
+    """These take seconds to import, and the check comes before each start."""
+    file = saved(tmp_path, DTensor.from_local(torch.zeros(2), mesh, [Shard(0)]))
+    program = (
+        "import sys\nfrom pathlib import Path\nfrom verl_dots.pickles import require_harmless\n"
+        f"require_harmless(Path({str(file)!r}))\nassert 'torch.distributed.tensor' not in sys.modules\n"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True, cwd=ROOT, env=environment(), timeout=120)
 
 
 @pytest.mark.parametrize("protocol", [2, 3, 4, 5])

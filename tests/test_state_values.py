@@ -57,6 +57,33 @@ def test_what_is_wrong_is_refused_by_its_name(read, wrong):
             read(values(value))
 
 
+@pytest.mark.parametrize(
+    ("kind", "wrong"),
+    [
+        (np.int32, [2**31]), (np.int32, [-(2**31) - 1]), (np.int32, [2**32 + 7]), (np.int32, [2**32 + 2, 2]),
+        (np.uint8, [256]), (np.float32, [-1e300]), (np.float32, [0.0, 1e39]), (np.float16, [70000.0]),
+    ],
+    ids=repr,
+)  # fmt: skip
+def test_an_array_is_refused_that_its_type_does_not_hold(kind, wrong):
+    """Cut to its bits, 2**32 + 7 would be 7 and 2**31 below 0; brought to single precision, 1e39 would be infinite."""
+    wide = np.array(wrong, dtype={"i": np.int64, "u": np.uint64, "f": np.float64}[np.dtype(kind).kind])
+    with refused("value", "damaged", "a stage", kind=StateError):
+        values(wide).array("value", kind, (None,), Within(nan=True))
+    with refused("value", "damaged", "a stage", kind=StateError):
+        values([wide]).arrays("value", kind, (None,), Within(nan=True))
+
+
+def test_the_greatest_values_of_a_type_are_read():
+    for kind in (np.int32, np.uint8, np.float32):
+        limits = np.finfo(kind) if kind is np.float32 else np.iinfo(kind)
+        wide = np.array([limits.min, limits.max], dtype=np.float64 if kind is np.float32 else f"{np.dtype(kind).kind}8")
+        assert values(wide).array("value", kind, (2,)).tolist() == [limits.min, limits.max]
+    # What is above 0 is so in the type that it is brought to: 1e-60 in single precision is 0.
+    with refused("value", "damaged"):
+        values(np.array([1e-60])).array("value", np.float32, (1,), POSITIVE)
+
+
 @pytest.mark.parametrize(("name", "value"), [("has_uint32", -1), ("uinteger", -1), ("has_uint32", None)])
 def test_a_generator_is_taken_over_whole_or_not_at_all(name, value):
     rng, other = np.random.default_rng(1), np.random.default_rng(2)

@@ -16,11 +16,16 @@ from torch.serialization import get_unsafe_globals_in_checkpoint
 
 from verl_dots.settings import ConfigError
 
-# Classes of these modules describe sharded tensors. What torch itself takes for safe is never listed.
-MODULES = (
-    "torch.distributed.tensor", "torch.distributed._tensor", "torch.distributed.device_mesh",
-    "torch.distributed._mesh_layout", "torch.distributed._shard", "torch.distributed.remote_device",
-)  # fmt: skip
+# What describes a sharded tensor, as FSDP1 and FSDP2 save it over a mesh of devices; verl always gives them one.
+# A name is looked at as a whole, never by the module that it begins with: what a module has imported is no part of it.
+SHARDS = frozenset({
+    "torch.distributed.tensor.DTensor", "torch.distributed.tensor._dtensor_spec.DTensorSpec",
+    "torch.distributed.tensor._dtensor_spec.TensorMeta", "torch.distributed.tensor._dtensor_spec.ShardOrderEntry",
+    "torch.distributed.tensor.placement_types.Shard", "torch.distributed.tensor.placement_types._StridedShard",
+    "torch.distributed.tensor.placement_types.Replicate", "torch.distributed.tensor.placement_types.Partial",
+    "torch.distributed.device_mesh.DeviceMesh", "torch.distributed._mesh_layout._MeshLayout",
+    "torch.distributed._mesh_layout._FlatLayout",
+})  # fmt: skip
 # Parts of a numpy array: the state of numpy's random numbers is one.
 NAMES = frozenset({
     "numpy.ndarray", "numpy.dtype", "numpy._core.multiarray._reconstruct", "numpy.core.multiarray._reconstruct",
@@ -115,23 +120,29 @@ def load(file: Path) -> Any:
     Raises:
         ConfigError: see `require_harmless`.
     """
-    with torch.serialization.safe_globals([*_named(file), *ARRAY_TYPES]):
-        try:
+    names = _named(file)
+    try:
+        with torch.serialization.safe_globals([*map(_object, names), *ARRAY_TYPES]):
             return torch.load(file, map_location="cpu", weights_only=True)
-        except Exception as error:  # noqa: BLE001 - bytes at random raise anything
-            raise _damaged(file, error) from error
+    except Exception as error:  # noqa: BLE001 - bytes at random raise anything
+        raise _damaged(file, error) from error
 
 
-def _named(file: Path) -> list[Any]:
-    """The objects that a file names, beyond what torch takes for safe."""
+def _named(file: Path) -> list[str]:
+    """The names in a file, beyond what torch takes for safe."""
     try:
         names = get_unsafe_globals_in_checkpoint(str(file))
     except Exception as error:  # noqa: BLE001 - bytes at random raise anything
         raise _damaged(file, error) from error
-    found = {name: _resolved(name) for name in names}
-    if strange := sorted(name for name, value in found.items() if value is None):
+    if strange := sorted(set(names) - SHARDS - NAMES):
         raise _strange(file, strange)
-    return list(found.values())
+    return names
+
+
+def _object(name: str) -> Any:
+    """What an allowed name stands for. Raises ImportError or AttributeError where this torch lacks it."""
+    module, _, attribute = name.rpartition(".")
+    return getattr(importlib.import_module(module), attribute)
 
 
 def _damaged(file: Path, error: Exception) -> ConfigError:
@@ -146,15 +157,3 @@ def _strange(file: Path, names: list[str]) -> ConfigError:
         key=str(file),
         reason="excluded",
     )
-
-
-def _resolved(name: str) -> Any:
-    """The object of a name that a file may use, None for any other."""
-    module, _, attribute = name.rpartition(".")
-    if name not in NAMES and not module.startswith(tuple(f"{one}." for one in MODULES)) and module not in MODULES:
-        return None
-    try:
-        value = getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError):  # such a path through a module's imports is none of a class
-        return None
-    return value if name in NAMES or isinstance(value, type) else None

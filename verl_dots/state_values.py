@@ -113,7 +113,7 @@ class Values:
         """A copy of an array.
 
         Args:
-            kind: its type; another width of the same kind is brought to it.
+            kind: its type; another width of the same kind is brought to it, if that holds the values.
             shape: None for any length.
         """
         return self._array(name, self._state[name], np.dtype(kind), shape, within)
@@ -166,9 +166,13 @@ class Values:
         if not fits or any(length not in (None, there) for length, there in zip(shape, value.shape, strict=True)):
             told = ", ".join("any" if length is None else str(length) for length in shape)
             raise self.wrong(name, f"an array of {KINDS[kind.kind]} of shape ({told})", value)
-        if not within.holds(value):
+        with np.errstate(over="ignore"):
+            found = value.astype(kind)
+        if kind.kind in "iu" and not np.array_equal(found, value):
+            raise self.wrong(name, f"an array of {KINDS[kind.kind]} that {kind} holds", value)
+        if not within.holds(found):
             raise self.wrong(name, f"an array of numbers, {within}", value)
-        return value.astype(kind)
+        return found
 
 
 @contextmanager

@@ -4,7 +4,7 @@ The tokens of a group's responses lie one behind the other, so nothing is stored
 response token, and one bit where some tokens do not count.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -104,6 +104,7 @@ ARRAYS = {
     "log_probs_N": (np.float32, Within(most=0)),
     "mask_bits": (np.uint8, ANY),
 }
+Requirement = Callable[[ReplayGroup], None]  # raises StateError for a group that the run cannot have sampled
 GROUPS = {"questions", "steps", "temperatures", "sizes", "arrays"}  # keys of `groups_state`
 
 
@@ -119,8 +120,12 @@ def groups_state(groups: Sequence[ReplayGroup]) -> dict[str, Any]:
     }
 
 
-def groups_from_state(state: Mapping[str, Any]) -> list[ReplayGroup]:
-    """The groups that `groups_state` wrote. Raises StateError for what it never writes."""
+def groups_from_state(state: Mapping[str, Any], require: Requirement = lambda _: None) -> list[ReplayGroup]:
+    """The groups that `groups_state` wrote.
+
+    Raises:
+        StateError: it holds what `groups_state` never writes, or what `require` refuses.
+    """
     saved = Values("kept groups", state, GROUPS)
     questions = saved.texts("questions")
     steps = saved.array("steps", np.int64, (len(questions),), COUNT).tolist()
@@ -139,6 +144,7 @@ def groups_from_state(state: Mapping[str, Any]) -> list[ReplayGroup]:
     for group in groups:
         if not _fits(group):
             raise sizes.wrong("tokens_N", f"those of whole responses, as lengths_G of question {group.question} says")
+        require(group)
     return groups
 
 

@@ -23,7 +23,7 @@ from verl_dots.stored import Response, pack
 EMBEDDING = np.stack([np.linspace(-1, 1, 16), np.tile([1.0, -1.0], 8)], axis=1).astype(np.float32)
 # What is another value, and one that a run can have saved: rewards and targets have any sign, what is not known is
 # None or NaN, and a list may be empty.
-OF_GROUPS = {"rewards_G: all negative", "log_probs_N: all negative"}
+OF_GROUPS = {"log_probs_N: all negative"}
 OF_EPOCHS = {"mean: all negative", "rewards.reward: all negative"}
 OF_SELECTION = {
     "curriculum.predicted_difficulty: all negative", "curriculum.references: shorter",
@@ -35,9 +35,9 @@ OF_SELECTION = {
 }  # fmt: skip
 
 
-def group(question):
+def group(run, question):
     responses = [Response(np.array([3, 4]), np.array([-0.5, -0.25]), reward) for reward in (0.0, 1.0)]
-    return pack(question, 1, 1.0, np.array([1, 2]), responses)
+    return pack(run.questions.known.ids[question], 1, 1.0, np.array([1, 2]), responses)
 
 
 def observing(kind, **dots):
@@ -48,15 +48,15 @@ def observing(kind, **dots):
 
 
 def replay():
-    one = Replay.make(make_run({"replay": {"enable": True}}))
-    one.buffer.put([group("a"), group("b")])
+    one = Replay.make(make_run({"replay": {"enable": True}}, resumed=1))
+    one.buffer.put([group(one.run, 2), group(one.run, 3)])
     return one
 
 
 def preemptive():
-    one = Preemptive.make(make_run({"preemptive": {"enable": True, "prompts": 8, "updates": 4}}))
+    one = Preemptive.make(make_run({"preemptive": {"enable": True, "prompts": 8, "updates": 4}}, resumed=1))
     one.cache.begin(2)
-    one.cache.keep(1, [group("a"), group("b")])
+    one.cache.keep(1, [group(one.run, 2), group(one.run, 3)])
     return one
 
 
@@ -124,7 +124,9 @@ def table():
             lambda: EntropyCoefficient.make(make_run({"entropy_coefficient": {"enable": True}})), set()
         ),
         "length_penalty": (lambda: observing(LengthPenalty, **epochs), OF_EPOCHS),
-        "preemptive": (preemptive, {f"groups.arrays.{name}" for name in OF_GROUPS}),
+        "preemptive": (
+            preemptive, {f"groups.arrays.{name}" for name in OF_GROUPS | {"rewards_G: all negative"}}
+        ),
         "replay": (replay, {f"arrays.{name}" for name in OF_GROUPS}),
         "filter": (lambda: BalancedFilter.make(make_run({"filter": {"enable": True, "balanced": True}})), set()),
     }  # fmt: skip

@@ -14,6 +14,7 @@ from verl.trainer.ppo.v1 import replay_buffer, trainer_base
 
 from tests.methods.conftest import queue  # noqa: F401  for every test of this file
 from tests.methods.memory import CONFIG, DataSet, MemoryTrainer, put
+from tests.refusals import refused
 from tests.training.test_step import ALL, QUESTIONS, B, InProcess, N
 from verl_dots.bridge.agents import failures
 from verl_dots.bridge.agents.agent_loop import PARTITION, TEMPERATURE
@@ -458,6 +459,16 @@ def test_a_checkpoint_holds_what_is_in_flight(make, tmp_path):
     there = set(restored)
     assert restored.take(sorted(there)) == {uid: one.in_flight.take([uid])[uid] for uid in sorted(there)} != {}
     assert arrivals.prompts_there() == there
+
+
+def test_a_question_in_flight_that_is_not_in_the_data_ends_the_resume(make, tmp_path, monkeypatch):
+    one = make(EVERYTHING)
+    one.begin()
+    one.in_flight.add("wrong", Asked(QUESTIONS, N, 1.0, one.global_steps))
+    one.save_stages(tmp_path)
+    monkeypatch.setattr(DotsTrainer, "load", lambda self: setattr(self, "checkpoint", tmp_path))
+    with refused("question", "damaged", FILE, f"at most {QUESTIONS - 1}"):
+        ColocateAsyncTrainer.load(one)
 
 
 def test_a_resumed_run_trains_on_its_groups_in_flight_and_keeps_nothing_of_the_step_that_broke(

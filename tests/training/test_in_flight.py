@@ -2,12 +2,13 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from tests.methods.memory import carry_over
 from tests.refusals import refused
 from tests.wrong_values import accepted
-from verl_dots.state import Kind, save_state
+from verl_dots.state import Kind, StateError, save_state
 from verl_dots.training.in_flight import FILE, KIND, Asked, InFlight, load_in_flight
 
 FIRST, SECOND = (
@@ -79,6 +80,28 @@ def test_a_wrong_value_is_refused_by_its_name(two, tmp_path):
     assert accepted(two, tmp_path) == {"question: all negative", "predicted: all NaN"}
     with refused("uids", "damaged"):
         two.load_state_dict(two.state_dict() | {"uids": ["a", "a"]})
+
+
+@pytest.mark.parametrize(
+    ("key", "values"),
+    [("size", [8, 0]), ("temperature", [0.75, 0.0]), ("question", [10**9, -1]), ("question", [4, -1])],
+)
+def test_a_group_that_no_run_can_have_asked_for_is_refused(two, key, values):
+    """The run knows the questions 0 to 3."""
+    state = two.state_dict()
+    two.load_state_dict(state, questions=4)
+    with refused(key, "damaged", "groups in flight", kind=StateError):
+        two.load_state_dict(state | {key: np.array(values, dtype=state[key].dtype)}, questions=4)
+    assert two.take(["a", "b"]) == {"a": FIRST, "b": SECOND}
+
+
+def test_a_run_without_known_questions_has_none_in_flight():
+    held = InFlight()
+    held.add("b", SECOND)
+    held.load_state_dict(held.state_dict(), questions=0)
+    held.add("a", FIRST)
+    with refused("question", "damaged", "at most -1"):
+        held.load_state_dict(held.state_dict(), questions=0)
 
 
 @pytest.mark.parametrize("there", ["a", "abc", ""])

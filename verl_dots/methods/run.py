@@ -73,6 +73,9 @@ class Run:
         fresh: questions that a step rolls out; the store gives the others.
         ranks: data-parallel ranks of the actor.
         vocabulary: tokens of the policy.
+        tokens: ids that a response may have are below it, as some models know more than their tokenizer; None for the
+            vocabulary.
+        resumed: step of the checkpoint that the run resumes from; None where there is none.
         text_only: whether the model takes text alone.
         trainer: gives rollouts and forward passes.
         resources: verl's pool of the trainer's devices, for workers of a method's own.
@@ -86,6 +89,8 @@ class Run:
     fresh: int
     ranks: int = 1
     vocabulary: int = 0
+    tokens: int | None = None
+    resumed: int | None = None
     text_only: bool = True
     trainer: Rollouts | None = None
     resources: Any = None

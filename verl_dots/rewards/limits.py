@@ -8,6 +8,9 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 MOST_CHARACTERS = 1_000_000  # of what a reward function may return beside the score
+# Without its sign. verl computes in single precision, which ends at 3.4e38: sums and squares of much greater rewards
+# are infinite there, their advantages are no numbers, and the update would be lost without a word.
+MOST_REWARD = 1e15
 
 
 class RewardError(ValueError):
@@ -22,7 +25,8 @@ def require_usable_reward(reward: Any, beside: Mapping[str, Any] | None = None) 
         beside: what else the function has returned, by name. It travels with the rollout.
 
     Raises:
-        RewardError: the score or `acc` is NaN, infinite or no number, or what is beside them is too much.
+        RewardError: the score or `acc` is NaN, above 1e15 without its sign, or no number; what is beside them is too
+            much, or has the name `reward`.
     """
     if reward is None:
         return
@@ -31,6 +35,11 @@ def require_usable_reward(reward: Any, beside: Mapping[str, Any] | None = None) 
         return
     if beside.get("acc") is not None:
         _require_number("the reward's `acc`", beside["acc"])
+    if "reward" in beside:  # verl's validation would append it to the scores, which have this name there
+        raise RewardError(
+            f"the reward function returned `reward`={beside['reward']!r:.80} beside the score; a validation has the "
+            "score itself by this name. Return it by another name"
+        )
     size = sum(_characters(name) + _characters(value) for name, value in beside.items())
     if size > MOST_CHARACTERS:
         raise RewardError(
@@ -40,12 +49,21 @@ def require_usable_reward(reward: Any, beside: Mapping[str, Any] | None = None) 
 
 
 def _require_number(what: str, value: Any) -> None:
+    number = number_of(value)
+    if number is None or not abs(number) <= MOST_REWARD:
+        rule = f"it must be a finite number, in -{MOST_REWARD:g} to {MOST_REWARD:g}"
+        raise RewardError(f"{what} is {value!r:.80} ({type(value).__name__}); {rule}")
+
+
+def number_of(value: Any) -> float | None:
+    """A number of whatever type; None for what is none, though Python would read one in it: text and bytes."""
+    kind = getattr(getattr(value, "dtype", None), "kind", "f")  # of numpy
+    if isinstance(value, str) or not hasattr(value, "__float__") and not hasattr(value, "__index__") or kind in "SU":
+        return None
     try:
-        number = math.nan if isinstance(value, str) else float(value)
+        return float(value)
     except (TypeError, ValueError, OverflowError):
-        number = math.nan
-    if not math.isfinite(number):
-        raise RewardError(f"{what} is {value!r:.80} ({type(value).__name__}); it must be a finite number")
+        return None
 
 
 def _characters(value: Any) -> int:

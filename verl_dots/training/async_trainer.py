@@ -193,7 +193,7 @@ class AsyncTrainer(DotsTrainer):
             return
         if (state := load_in_flight(self.checkpoint)) is not None:
             with restoring(self.checkpoint / FILE, "an asynchronous trainer"):
-                self.in_flight.load_state_dict(state)
+                self.in_flight.load_state_dict(state, 0 if self.questions is None else len(self.questions))
         for partition in (REFERENCE_PARTITION, VALIDATION):
             empty(partition)
         anew = self.in_flight.asked_after(self.global_steps)

@@ -10,9 +10,9 @@ import numpy as np
 from omegaconf import DictConfig
 
 from verl_dots.methods.refusals import ASYNCHRONOUS, keeps_going
-from verl_dots.settings import ConfigError
+from verl_dots.settings import LARGEST, ConfigError
 from verl_dots.state import Kind, StateError, load_state
-from verl_dots.state_values import ANY, COUNT, Values, Within
+from verl_dots.state_values import ANY, COUNT, POSITIVE, Values, Within
 
 
 def _with_uniform(state: dict[str, Any]) -> dict[str, Any]:
@@ -34,7 +34,7 @@ COLUMNS = {
     "predicted": np.float64,
 }  # fmt: skip
 WITHIN = {
-    "question": Within(-1), "size": COUNT, "temperature": COUNT, "step": COUNT, "uniform": ANY,
+    "size": Within(1), "temperature": POSITIVE, "step": COUNT, "uniform": ANY,
     "predicted": Within(0, 1, nan=True),
 }  # fmt: skip
 
@@ -103,12 +103,21 @@ class InFlight:
         columns = {name: np.array([getattr(one, name) for one in asked], kind) for name, kind in COLUMNS.items()}
         return {"uids": list(self._asked), **columns}
 
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+    def load_state_dict(self, state: Mapping[str, Any], questions: int = LARGEST) -> None:
+        """Take over such a state.
+
+        Args:
+            questions: how many the run knows.
+
+        Raises:
+            StateError: it holds what no run can have saved, or a question that the run does not know.
+        """
         saved = Values(KIND.name, state, {"uids", *COLUMNS})
         uids = saved.texts("uids")
         if len(set(uids)) < len(uids):
             raise saved.wrong("uids", "names that differ")
-        columns = {name: saved.array(name, COLUMNS[name], (len(uids),), WITHIN[name]).tolist() for name in COLUMNS}
+        within = WITHIN | {"question": Within(-1, questions - 1)}
+        columns = {name: saved.array(name, COLUMNS[name], (len(uids),), within[name]).tolist() for name in COLUMNS}
         columns["predicted"] = [None if math.isnan(known) else known for known in columns["predicted"]]
         rows = zip(*(columns[name] for name in COLUMNS), strict=True)
         self._asked = {uid: Asked(*row) for uid, row in zip(uids, rows, strict=True)}

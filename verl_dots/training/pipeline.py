@@ -161,6 +161,7 @@ def make_pipeline(trainer: Any) -> Pipeline:
     Raises: see `Pipeline`.
     """
     store, batch_size = store_of(trainer.stage_classes), trainer.config.data.train_batch_size
+    resumes = trainer.checkpoint is not None
     run = Run(
         trainer.dots,
         trainer.config,
@@ -169,6 +170,8 @@ def make_pipeline(trainer: Any) -> Pipeline:
         fresh=store.fresh(trainer.dots, batch_size) if store else batch_size,
         ranks=trainer.ranks,
         vocabulary=len(trainer.tokenizer),
+        tokens=trainer.known_tokens() if resumes and store else None,
+        resumed=trainer.global_steps if resumes else None,
         text_only=trainer.processor is None,
         trainer=trainer,
         resources=next(iter(trainer.resource_pool_manager.resource_pool_dict.values())),

@@ -5,7 +5,8 @@ from tests.methods.memory import carry_over
 from tests.refusals import refused
 from verl_dots.methods.replay.buffer import ReplayBuffer
 from verl_dots.methods.replay.sampling import Nearest, fresh_count, freshest, uniform
-from verl_dots.stored import Response, pack
+from verl_dots.state import StateError
+from verl_dots.stored import Response, groups_state, pack
 
 
 def response(reward, length=3, **changes):
@@ -211,6 +212,43 @@ def test_an_empty_buffer_is_restored_empty(tmp_path):
 def test_a_state_of_another_capacity_is_refused():
     with refused("dots.replay.capacity", "other run", "has 4", "has 5"):
         buffer(capacity=5).load_state_dict(buffer(capacity=4).state_dict())
+
+
+@pytest.mark.parametrize(
+    ("groups", "key", "told"),
+    [
+        ([group(name) for name in "abcde"], "questions", "at most 4 groups, each once"),
+        ([group("a"), group("b"), group("a", step=2)], "questions", "each once"),
+        ([group("a"), group("b", (7.0, 0.0))], "rewards_G", "rewards in [0.0, 1.0] that differ (question b)"),
+        ([group("a", (-0.1, 1.0))], "rewards_G", "question a"),
+        ([group("a"), group("b", (0.5, 0.5))], "rewards_G", "question b"),
+        ([group("a", (1.0,), lengths=(3,))], "rewards_G", "question a"),
+    ],
+    ids=range(6),
+)
+def test_a_buffer_that_no_run_can_have_saved_is_refused(groups, key, told):
+    """More groups than its capacity, two of a question, rewards out of range, and such as teach nothing."""
+    restored = buffer()
+    restored.put([group("z")])
+    with refused(key, "damaged", "replay buffer", told, kind=StateError):
+        restored.load_state_dict(buffer().state_dict() | groups_state(groups))
+    assert "z" in restored and len(restored) == 1
+
+
+def test_of_all_groups_a_buffer_has_two_of_a_question():
+    restored = buffer(newest_only=False)
+    restored.load_state_dict(buffer().state_dict() | groups_state([group("a"), group("a", step=2)]))
+    assert len(restored) == 2
+    with refused("questions", "damaged", "at most 4 groups."):
+        restored.load_state_dict(buffer().state_dict() | groups_state([group("a")] * 5))
+
+
+def test_rewards_that_were_kept_by_rounding_are_taken_over():
+    settings = (4, (0.1, 1.1), None, uniform, np.random.default_rng(0))
+    one, restored = ReplayBuffer(*settings), ReplayBuffer(*settings)
+    one.put([group("a", (float(np.float32(0.1)), float(np.float32(1.1))))])
+    restored.load_state_dict(one.state_dict())
+    assert "a" in restored
 
 
 @pytest.mark.parametrize("capacity, max_age", [(0, None), (4, 0)])

@@ -34,6 +34,9 @@ class TrainQuestions:
     def __len__(self) -> int:
         return len(self.known)
 
+    def __contains__(self, identity: str) -> bool:
+        return identity in self._numbers
+
     @property
     def rows(self) -> int:
         """Rows of the data set, repeated questions and all."""

@@ -20,6 +20,7 @@ from verl_dots.bridge.queue.prompts import column
 from verl_dots.bridge.queue.rows import TRAIN, Rows
 from verl_dots.bridge.trainer.announced import announce, unannounced
 from verl_dots.bridge.trainer.mini_batches import MiniBatchTrainer
+from verl_dots.bridge.trainer.validation_figures import countable
 
 
 class BridgeTrainer(MiniBatchTrainer):
@@ -169,6 +170,10 @@ class BridgeTrainer(MiniBatchTrainer):
         """verl's typed settings of the actor."""
         return omega_conf_to_dataclass(self.config.actor_rollout_ref.actor)
 
+    def known_tokens(self) -> int:
+        """Rows of the model's embedding: ids of tokens that an engine may return are below it."""
+        return omega_conf_to_dataclass(self.config.actor_rollout_ref.model).hf_config.get_text_config().vocab_size
+
     # --- the run ---------------------------------------------------------------------------------------------
 
     def validate(self) -> dict:
@@ -210,6 +215,12 @@ class BridgeTrainer(MiniBatchTrainer):
 
     def _validate(self) -> dict:
         return self.validate()
+
+    def _val_metrics_update(
+        self, data_sources, sample_uids, reward_extra_infos_dict, sample_turns, expected_acc_counts=None
+    ) -> dict:
+        beside = countable(data_sources, reward_extra_infos_dict)
+        return super()._val_metrics_update(data_sources, sample_uids, beside, sample_turns, expected_acc_counts)
 
     def _save_checkpoint(self) -> None:
         with self.saving():

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from verl_dots.state_values import Values, Within
-from verl_dots.stored import ReplayGroup, groups_from_state, groups_state
+from verl_dots.stored import ReplayGroup, Requirement, groups_from_state, groups_state
 
 
 class RolloutCache:
@@ -63,10 +63,15 @@ class RolloutCache:
         sizes = [len(batch) for batch in self._batches]
         return {"passes": self.passes, "used": self._used, "batches": sizes, "groups": groups_state(groups)}
 
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+    def load_state_dict(self, state: Mapping[str, Any], require: Requirement = lambda _: None) -> None:
+        """Take over such a state.
+
+        Raises:
+            StateError: it is of other settings, has what no run can have saved, or what `require` refuses.
+        """
         saved = Values("rollout cache", state, {"passes", "used", "batches", "groups"})
         saved.same("passes", "steps for each batch of dots.preemptive", self.passes)
-        groups, sizes = groups_from_state(saved.raw("groups")), saved.wholes("batches")
+        groups, sizes = groups_from_state(saved.raw("groups"), require), saved.wholes("batches")
         if sum(sizes) != len(groups):
             raise saved.wrong("batches", f"sizes of batches of {len(groups)} groups in all")
         used = saved.whole("used", Within(0, self.passes * len(sizes)))

@@ -1,6 +1,7 @@
 """DASH's preemptive sampling in a train step: the rollouts of several steps are sampled at once and kept until used."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from verl_dots.config import DotsConfig
 from verl_dots.methods.dash.cache import RolloutCache
 from verl_dots.methods.dash.checks import refuse_preemptive
 from verl_dots.methods.hooks import Source, Store
+from verl_dots.methods.kept_groups import require_sampled
 from verl_dots.methods.run import Run
 from verl_dots.step import Origin, Step
 
@@ -105,4 +107,4 @@ class Preemptive(Store):
         return self.cache.state_dict()
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        self.cache.load_state_dict(state)
+        self.cache.load_state_dict(state, partial(require_sampled, self.run))

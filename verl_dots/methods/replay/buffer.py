@@ -8,7 +8,7 @@ import numpy as np
 from verl_dots.methods.replay.sampling import Sampling
 from verl_dots.state_values import Values
 from verl_dots.step import effective
-from verl_dots.stored import GROUPS, ReplayError, ReplayGroup, groups_from_state, groups_state
+from verl_dots.stored import GROUPS, ReplayError, ReplayGroup, Requirement, groups_from_state, groups_state
 
 # Share of the rewards' range by which one may lie outside it: engines give them in float32.
 ROUNDING = 1e-6
@@ -73,14 +73,12 @@ class ReplayBuffer:
             ReplayError: a reward outside the range; nothing is kept.
         """
         groups = list(groups)
-        low, high = self.reward_range
-        rounding = ROUNDING * (high - low)
         for group in groups:
-            outside = group.rewards_G[(group.rewards_G < low - rounding) | (group.rewards_G > high + rounding)]
+            outside = self._outside(group)
             if len(outside):
                 raise ReplayError(
                     f"group of question {group.question} (step {group.step}): reward {outside[0]} is outside "
-                    f"dots.reward_range=[{low}, {high}]",
+                    f"dots.reward_range={list(self.reward_range)}",
                     key="dots.reward_range",
                     reason="range",
                 )
@@ -95,6 +93,12 @@ class ReplayBuffer:
         ]
         self._groups = self._groups[-self.capacity :]
         return sum(learns)
+
+    def _outside(self, group: ReplayGroup) -> np.ndarray:
+        """Rewards of a group that are outside of the range."""
+        low, high = self.reward_range
+        rounding = ROUNDING * (high - low)
+        return group.rewards_G[(group.rewards_G < low - rounding) | (group.rewards_G > high + rounding)]
 
     def forget(self, questions: Iterable[str]) -> None:
         """With `newest_only`, drop the groups of questions of which a newer one came that is not kept."""
@@ -129,9 +133,23 @@ class ReplayBuffer:
             **groups_state(self._groups),
         }
 
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+    def load_state_dict(self, state: Mapping[str, Any], require: Requirement = lambda _: None) -> None:
+        """Take over such a state.
+
+        Raises:
+            StateError: it is of other settings, or has groups that `put` would not have left or that `require` refuses.
+        """
         saved = Values("replay buffer", state, {"rng", "capacity", "reward_range", *GROUPS})
         saved.same("capacity", "dots.replay.capacity", self.capacity)
         saved.same("reward_range", "dots.reward_range", list(self.reward_range))
-        groups, rng = groups_from_state({name: saved.raw(name) for name in GROUPS}), saved.generator("rng", self.rng)
+        groups = groups_from_state({name: saved.raw(name) for name in GROUPS}, require)
+        rng = saved.generator("rng", self.rng)
+        names = [group.question for group in groups]
+        if len(names) > self.capacity or self.newest_only and len(set(names)) < len(names):
+            once = ", each once" if self.newest_only else ""
+            raise saved.wrong("questions", f"those of at most {self.capacity} groups{once}")
+        for group in groups:
+            if len(self._outside(group)) or not effective(group.rewards_G):
+                rule = f"rewards in {list(self.reward_range)} that differ (question {group.question})"
+                raise saved.wrong("rewards_G", rule, group.rewards_G.tolist())
         self._groups, self.rng.bit_generator.state = groups, rng

@@ -5,6 +5,7 @@ Which groups are kept and replayed is the buffer's business, how their age is co
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from verl_dots.bridge.queue.rows import Rows
 from verl_dots.bridge.queue.stored_rows import pack_rows, put_back
 from verl_dots.config import DotsConfig
 from verl_dots.methods.hooks import Source, Store
+from verl_dots.methods.kept_groups import require_sampled
 from verl_dots.methods.replay.buffer import ReplayBuffer
 from verl_dots.methods.replay.checks import refuse_replay
 from verl_dots.methods.replay.sampling import Nearest, fresh_count, freshest, uniform
@@ -137,4 +139,4 @@ class Replay(Store):
         return self.buffer.state_dict()
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        self.buffer.load_state_dict(state)
+        self.buffer.load_state_dict(state, partial(require_sampled, self.run))
