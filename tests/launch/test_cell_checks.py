@@ -135,7 +135,9 @@ def test_images_of_which_the_engine_or_the_model_reads_none(folder):
     assert "images" not in cells_of(changed(config, ["actor_rollout_ref.rollout.name=vllm"]))
 
 
-@pytest.mark.parametrize("name", ["session_id", "prompts", "responses", "values", "validate", "__partition__"])
+@pytest.mark.parametrize(
+    "name", ["session_id", "priority", "prompts", "responses", "values", "validate", "__partition__"]
+)
 def test_columns_of_which_a_step_has_its_own(folder, name):
     with refused("data.train_files", "data", "train.parquet", name):
         check(folder, **{name: ["a"] * 8})
@@ -148,12 +150,14 @@ def test_columns_that_verl_replaces_or_leaves_alone(folder, name):
 
 def test_the_names_of_verls_agent_loop_and_of_what_it_stores():
     from verl.experimental.agent_loop.agent_loop import AgentLoopOutput
+    from verl.experimental.agent_loop.single_turn_agent_loop import SingleTurnAgentLoop
+    from verl.experimental.agent_loop.tool_agent_loop import ToolAgentLoop
     from verl.trainer.ppo.v1 import agent_loop_tq
 
     from verl_dots.bridge.agents import agent_loop
 
     worker = agent_loop_tq.AgentLoopWorkerTQ.__ray_metadata__.modified_class
-    methods = (worker._run_agent_loop, worker._agent_loop_postprocess)
+    methods = (worker._run_agent_loop, worker._agent_loop_postprocess, SingleTurnAgentLoop.run, ToolAgentLoop.run)
     arguments = {name for method in methods for name in inspect.signature(method).parameters}
     assert arguments - {"agent_name", "_ray_trace_ctx", "kwargs"} <= TAKEN
     whole = {name: None for name in AgentLoopOutput.model_fields} | {"metrics": {}, "num_turns": 2}
