@@ -110,6 +110,13 @@ def test_a_chat_that_the_template_refuses_never_starts_a_run(folder):
         checked(folder, [row("a")])
 
 
+@pytest.mark.parametrize("truncation", ["error", "left"])
+def test_options_that_no_chat_can_be_tokenized_with_never_start_a_run(folder, truncation):
+    key = "data.apply_chat_template_kwargs"
+    with refused(key, "type", "continue_final_message"):
+        checked(folder, [row("a")], f"+{key}.continue_final_message=True", f"data.truncation={truncation}")
+
+
 @pytest.mark.parametrize(
     ("wrong", "named"),
     [(row("a", ["4"]), "['4'] (list)"), (row("a", data_source="unheard"), "'unheard'"), (row(" "), "")],

@@ -14,7 +14,7 @@ from verl_dots.data.column_types import type_problems
 from verl_dots.data.columns import require_free_columns
 from verl_dots.data.file_lists import SUFFIXES, QuestionError, file_list, require_file
 from verl_dots.data.file_report import ERRORS, REFUSED, SHARED, TOO_LONG, UNMATCHABLE, UNUSABLE, FileReport
-from verl_dots.generation.standalone import chat_tokenizer, load_tokenizer
+from verl_dots.generation.standalone import OPTIONS, chat_tokenizer, load_tokenizer
 from verl_dots.launch.cell_checks import cells_of, require_tools_kwargs
 from verl_dots.launch.loaded import loaded
 from verl_dots.launch.used_rows import TRAIN, VALIDATION, require_rows, sample_of, until_enough
@@ -129,7 +129,7 @@ def command_of(config: DictConfig, files: Sequence[str], counted: bool) -> str:
         model = config.actor_rollout_ref.model
         words += ["--tokenizer", str(Path(model.get("tokenizer_path") or model.path).expanduser())]
         words += ["--max-prompt-tokens", str(config.data.max_prompt_length)]
-        template = OmegaConf.to_container(config.data.get("apply_chat_template_kwargs") or OmegaConf.create({}))
+        template = OmegaConf.to_container(config.data.get(OPTIONS) or OmegaConf.create({}))
         if model.get("custom_chat_template"):
             template["chat_template"] = model.custom_chat_template
         words += ["--template-options", json.dumps(template)] if template else []
@@ -199,7 +199,9 @@ def _length(config: DictConfig) -> Length | None:
     """Counts the tokens of a prompt where one too long would stop the run, or be left out; else nothing needs to be."""
     data, path = config.data, Path(config.actor_rollout_ref.model.path).expanduser()
     cut = not data.get("filter_overlong_prompts") and data.get("truncation", "error") != "error"
-    if cut or not (path / "config.json").is_file() or (path / "preprocessor_config.json").is_file():
+    if not (path / "config.json").is_file() or (path / "preprocessor_config.json").is_file():
         return None
-    tokenize = chat_tokenizer(load_tokenizer(config), config)
-    return lambda messages: len(tokenize(messages))
+    if cut and not data.get(OPTIONS):
+        return None
+    tokenize = chat_tokenizer(load_tokenizer(config), config)  # which tries the options
+    return None if cut else lambda messages: len(tokenize(messages))
