@@ -99,7 +99,9 @@ def test_the_command_asks_for_arguments_of_tools(folder):
     for row in rows[:4]:
         row["extra_info"]["tools_kwargs"] = {"add": {"create_kwargs": {"n": 1}}}
     files = [str(write_rows(folder / f"{i}.parquet", rows[4 * i :][:4])) for i in range(2)]
-    loops = [f"{ROLLOUT}.agent.default_agent_loop=tool_agent", f"{ROLLOUT}.multi_turn.tool_config_path=tools.yaml"]
+    (folder / "tools.yaml").write_text("tools: []")
+    tools = f"{ROLLOUT}.multi_turn.tool_config_path='{folder}/tools.yaml'"
+    loops = [f"{ROLLOUT}.agent.default_agent_loop=tool_agent", tools]
     given = [f"data.train_files=[{','.join(files)}]", f"data.val_files={files[0]}", "data.train_batch_size=4"]
     with refused("data.train_files", "data", f"row 0 of {files[1]}", f"rows of {files[0]} have"):
         check_data(changed(plain_config(), [f"actor_rollout_ref.model.path='{folder}/model'", *given, *loops]))

@@ -89,8 +89,13 @@ def load_tokenizer(config: DictConfig) -> Any:
     return tokenizer
 
 
-def chat_tokenizer(tokenizer: Any, config: DictConfig) -> Callable[[Sequence[Mapping[str, str]]], list[int]]:
+def chat_tokenizer(
+    tokenizer: Any, config: DictConfig, tools: Sequence[Mapping[str, Any]] = ()
+) -> Callable[[Sequence[Mapping[str, str]]], list[int]]:
     """Token ids of a chat up to where the response begins, as verl's agent loop gives them to the engine.
+
+    Args:
+        tools: schemas that the chat template puts before the chat.
 
     Raises:
         ConfigError: the tokenizer has no chat template, or none that takes the options of the config.
@@ -106,11 +111,12 @@ def chat_tokenizer(tokenizer: Any, config: DictConfig) -> Callable[[Sequence[Map
         )
     # Once: for a million questions that costs as much as their tokens.
     options = OmegaConf.to_container(config.data.get(OPTIONS) or OmegaConf.create({}))
+    given = options | ({"tools": list(tools)} if tools else {})
 
     def tokenize(messages: Sequence[Mapping[str, str]]) -> list[int]:
         chat = [dict(message) for message in messages]
         return normalize_token_ids(
-            tokenizer.apply_chat_template(chat, add_generation_prompt=True, tokenize=True, **options)
+            tokenizer.apply_chat_template(chat, add_generation_prompt=True, tokenize=True, **given)
         )
 
     if options:

@@ -7,13 +7,13 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from verl_dots.data.rows import has_field, read_rows, schema_of
-from verl_dots.launch.loaded import DEFAULT_LOOP, ROLLOUT, agent_loops
+from verl_dots.launch.loaded import DEFAULT_LOOP, SINGLE, TURNS, agent_loops
 from verl_dots.methods.refusals import NOTHING
 from verl_dots.rewards import by_verl
 from verl_dots.settings import ConfigError
 
 Cell = Callable[[Any], str | None]
-TOOLS, KWARGS = f"{ROLLOUT}.multi_turn.tool_config_path", "tools_kwargs"
+TOOLS, KWARGS = f"{TURNS}.tool_config_path", "tools_kwargs"
 
 
 def cells_of(config: DictConfig) -> dict[str, Cell]:
@@ -32,6 +32,20 @@ def cells_of(config: DictConfig) -> dict[str, Cell]:
             for kind in kinds
         }
     return cells
+
+
+def offers_tools(config: DictConfig, files: Sequence[str | Path]) -> bool:
+    """Whether a row of these files is rolled out by another loop than verl's of a single turn, which reads no tools.
+
+    Raises:
+        QuestionError: a file cannot be read.
+    """
+    default = OmegaConf.select(config, DEFAULT_LOOP)
+    for file in files:
+        named = ["agent_name"] if "agent_name" in schema_of(file).names else []
+        if any(row.get("agent_name", default) != SINGLE for row in (read_rows(file, named) if named else [{}])):
+            return True
+    return False
 
 
 def require_tools_kwargs(config: DictConfig, key: str, files: Sequence[str | Path]) -> None:
