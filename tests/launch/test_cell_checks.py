@@ -2,6 +2,7 @@
 
 import asyncio
 import inspect
+import json
 import os
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,7 +15,7 @@ from verl_dots.data.columns import COMPUTED, GIVEN, OF_THE_BRIDGE, STORED, TAKEN
 from verl_dots.data.file_lists import PATTERNS, QuestionError, require_file
 from verl_dots.launch.cell_checks import cells_of, require_tools_kwargs
 from verl_dots.launch.data_checks import check_data
-from verl_dots.launch.loaded import ROLLOUT
+from verl_dots.launch.loaded import ROLLOUT, TURNS
 
 pytestmark = pytest.mark.usefixtures("cpu_environment")
 FUNCTION = "reward.custom_reward_function.path"
@@ -107,15 +108,70 @@ def test_the_command_asks_for_arguments_of_tools(folder):
         check_data(changed(plain_config(), [f"actor_rollout_ref.model.path='{folder}/model'", *given, *loops]))
 
 
-def test_verls_loop_of_tools_cannot_do_without_them():
-    """What the refusal is for: a call of a tool with null for all arguments."""
+ADD, MUL = ({name: {"create_kwargs": {"n": 1}}} for name in ("add", "mul"))
+BOTH = ADD | MUL
+
+
+def require_arguments(folder, *files, tools=("add", "mul")):
+    """Check files of rows with these tools_kwargs, or of whole extra_info under "extra"; as training data of a run."""
+    made = {"class_name": "verl.tools.base_tool.BaseTool", "config": {}}
+    schemas = [{"type": "function", "function": {"name": name, "description": "x"}} for name in tools]
+    (folder / "tools.yaml").write_text(json.dumps({"tools": [made | {"tool_schema": schema} for schema in schemas]}))
+    paths = []
+    for number, given in enumerate(files):
+        extras = [one.get("extra", {"tools_kwargs": one}) for one in given]
+        rows = [question_row(f"What is {i} plus 1?", str(i + 1), extra_info=extra) for i, extra in enumerate(extras)]
+        paths.append(write_rows(folder / f"{number}.parquet", rows))
+    used = [f"{ROLLOUT}.agent.default_agent_loop=tool_agent", f"{TURNS}.tool_config_path='{folder}/tools.yaml'"]
+    require_tools_kwargs(changed(plain_config(), used), "data.train_files", paths)
+
+
+@pytest.mark.parametrize(
+    ("files", "row", "name"),
+    [
+        ([[ADD, MUL]], "row 0 of {}/0.parquet", "mul"),
+        ([[BOTH, BOTH, ADD]], "row 2 of {}/0.parquet", "mul"),
+        ([[ADD], [MUL]], "row 0 of {}/0.parquet", "mul"),
+        ([[BOTH], [BOTH, BOTH], [MUL]], "row 0 of {}/2.parquet", "add"),
+        ([[ADD, {"add": {"create_kwargs": None}}]], "row 1 of {}/0.parquet", "add.create_kwargs"),
+        ([[{"add": {"create_kwargs": None}}]], "row 0 of {}/0.parquet", "add.create_kwargs"),
+        ([[ADD], [{"add": {"release_kwargs": {"n": 1}}}]], "row 0 of {}/1.parquet", "add.create_kwargs"),
+        ([[ADD, {"add": None}]], "row 1 of {}/0.parquet", "add"),
+        ([[{"add": 5}]], "row 0 of {}/0.parquet", "add"),
+        ([[{"extra": {"tools_kwargs": "{}"}}]], "row 0 of {}/0.parquet", ""),
+    ],
+)
+def test_arguments_of_a_tool_that_not_all_rows_have(tmp_path, files, row, name):
+    """Arrow gives each row the fields of all, with null in those that it had not."""
+    dotted = f"extra_info.tools_kwargs{name and '.'}{name},"
+    with refused("data.train_files", "data", row.format(tmp_path), dotted, "create_kwargs: {}"):
+        require_arguments(tmp_path, *files)
+
+
+def test_arguments_that_each_row_has_of_the_tools_that_it_offers(tmp_path):
+    require_arguments(tmp_path, [BOTH, ADD | {"mul": {"create_kwargs": {}}}], [BOTH])
+    require_arguments(tmp_path, [ADD, ADD])  # verl takes {} for a tool that no row has
+    require_arguments(tmp_path, [{"add": {"release_kwargs": {"n": 1}}}] * 2)
+    require_arguments(tmp_path, [ADD, MUL], tools=())  # functions get none
+    require_arguments(tmp_path, [ADD, ADD | {"mul": None}], tools=("add",))
+    require_arguments(tmp_path, [ADD, {"extra": None}])
+    chosen = [{"extra": {"tools_kwargs": BOTH[name] and {name: BOTH[name]}, "tool_selection": [name]}} for name in BOTH]
+    require_arguments(tmp_path, chosen)
+    require_arguments(tmp_path, chosen[:1], chosen[1:])
+    with refused("data.train_files", "data", "row 1", "extra_info.tools_kwargs.add"):
+        require_arguments(tmp_path, [chosen[0], {"extra": chosen[1]["extra"] | {"tool_selection": []}}])
+
+
+@pytest.mark.parametrize("given", [None, {"add": None}, {"add": 5}])
+def test_verls_loop_of_tools_cannot_do_without_them(given):
+    """What the refusal is for: a call of a tool with null for its arguments, or for all."""
     from verl.experimental.agent_loop.tool_agent_loop import ToolAgentLoop
 
-    call, tools = SimpleNamespace(name="add", arguments="{}"), {"add": SimpleNamespace()}
+    call, tools = SimpleNamespace(name="add", arguments="{}"), {"add": SimpleNamespace(create=None)}
     loop = SimpleNamespace(tools=tools)
-    told = ToolAgentLoop._call_tool(loop, call, None, SimpleNamespace(_active_tools=tools))
+    told = ToolAgentLoop._call_tool(loop, call, given, SimpleNamespace(_active_tools=tools))
     answer, _, _ = asyncio.run(told)
-    assert "'NoneType' object has no attribute 'get'" in answer.text
+    assert f"'{type(given and given['add']).__name__}' object has no attribute 'get'" in answer.text
 
 
 def test_sources_that_verls_own_reward_does_not_know(folder):

@@ -18,6 +18,7 @@ ROLLOUT = "actor_rollout_ref.rollout"
 LOOPS = f"{ROLLOUT}.agent.agent_loop_config_path"
 DEFAULT_LOOP = f"{ROLLOUT}.agent.default_agent_loop"
 TURNS, SINGLE = f"{ROLLOUT}.multi_turn", "single_turn_agent"
+NATIVE = f"{TURNS}.tool_config_path"
 SAMPLER = "trainer.v1.sampler.custom_sampler"
 # Classes by their full names.
 CLASSES = (
@@ -164,6 +165,18 @@ def tool_schemas(config: DictConfig, group: str) -> list[dict[str, Any]]:
         if path := OmegaConf.select(config, f"{group}.{name}"):
             found += loaded(f"{group}.{name}", path, lambda path=path, load=load: load(path))
     return [schema.model_dump(exclude_unset=True, exclude_none=True) for schema in found]
+
+
+def native_tools(config: DictConfig) -> set[str] | None:
+    """Names of a run's tools that are classes: they get arguments of each row, functions get none.
+
+    None where nobody knows the name of one before it is made.
+    """
+    path = OmegaConf.select(config, NATIVE)
+    try:
+        return {schema.function.name for schema in loaded(NATIVE, path, lambda: _class_schemas(path))}
+    except ConfigError:
+        return None
 
 
 def loaded(key: str, value: Any, load: Callable[[], Any]) -> Any:
