@@ -111,6 +111,10 @@ def places() -> Iterator[DictConfig]:
         write_rows(Path("val.parquet"), [question_row("What is 1 minus 1?", "0")])
         Path("notes.csv").write_text("prompt\n")
         Path("reward.py").write_text("def f(answer):\n    return 1.0\n")
+        schema = ', tool_schema: {type: function, function: {name: add, description: "Adds two numbers."}}'
+        for name, more in (("tools.yaml", schema), ("tools_mute.yaml", "")):
+            tool = f"{{class_name: verl.tools.base_tool.BaseTool, config: {{type: native}}{more}}}"
+            Path(name).write_text(f"tools: [{tool}]\n")
         yield compose(["device=cpu", *RUN])
 
 

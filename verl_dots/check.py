@@ -19,7 +19,7 @@ from typing import Any
 from jinja2 import TemplateError
 from rich.console import Console
 
-from verl_dots.data.checks import Length, check_files
+from verl_dots.data.checks import ASKED_WITH, Length, check_files
 from verl_dots.data.cleaning import places, write_clean
 from verl_dots.data.column_types import type_problems
 from verl_dots.data.columns import require_free_columns
@@ -33,8 +33,6 @@ from verl_dots.texts import NOTHING, markdown
 MOST_NUMBERS = 20  # rows of a kind that are named without --all
 MOST_SOURCES = 4
 EXAMPLE = """'{"enable_thinking": false}'"""
-# What the lengths of prompts are asked with.
-SET_HERE = ("conversation", "add_generation_prompt", "return_dict", "tokenize", "return_tensors", "padding")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -186,7 +184,7 @@ def _mapping(text: str) -> dict[str, Any]:
         raise argparse.ArgumentTypeError(f"{text:.200} is no JSON ({error}); give an object, {EXAMPLE}") from error
     if not isinstance(value, dict):
         raise argparse.ArgumentTypeError(f"{text:.200} is no JSON object; give one, {EXAMPLE}")
-    if taken := sorted(set(value) & set(SET_HERE)):
+    if taken := sorted(set(value) & set(ASKED_WITH)):
         raise argparse.ArgumentTypeError(f"{', '.join(taken)} is set by this command; leave it out")
     return value
 

@@ -7,18 +7,21 @@ from typing import Any
 
 HIDDEN = "***"
 _NAME_WITHIN = re.compile(r"([\w.-]+)[\"']?\s*:")  # of a setting in a dict on a command line
+_HUMP = re.compile(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z0-9])(?=[A-Z][a-z])")  # where a word of camel case begins
+_NUMBER = r"([_-]?\d+)?"  # of several that one has
 # A variable is upper case, and each KEY and TOKEN a secret. data.prompt_key and eos_token are settings, and none.
 _VARIABLE = r"(.*_)?(KEY|TOKEN)"
 _SETTING = (
     r"(?i:(.*[_-])?((api|access|secret|private)[_-]?key|(api|auth|access|bearer|hf)[_-]?token"
     r"|authorization|password|passwd|secret|credentials?))"
 )
-_SECRET = re.compile(f"{_VARIABLE}|{_SETTING}")
+_SECRET = re.compile(f"({_VARIABLE}|{_SETTING}){_NUMBER}")
 
 
 def is_secret(name: str) -> bool:
-    """Whether the last part of a dotted name is what one calls a secret by: WANDB_API_KEY, judge.api_key."""
-    return bool(_SECRET.fullmatch(name.rpartition(".")[2]))
+    """Whether the last part of a dotted name is what one calls a secret by: WANDB_API_KEY, judge.api_key_2, apiKey."""
+    last = name.rpartition(".")[2]
+    return any(map(_SECRET.fullmatch, (last, _HUMP.sub("_", last))))
 
 
 def without_secrets(variables: Mapping[str, str]) -> dict[str, str]:

@@ -93,6 +93,13 @@ def test_a_prompt_is_tokenized_by_its_chat_template(on_cpu, tmp_path):
         chat_tokenizer(tokenizer, on_cpu)
 
 
+@pytest.mark.parametrize("option", ["tokenize=False", "continue_final_message=True", "max_length=many"])
+def test_options_that_no_chat_can_be_tokenized_with(on_cpu, option):
+    key = "data.apply_chat_template_kwargs"
+    with refused(key, "type", option.partition("=")[0]):
+        chat_tokenizer(build_tokenizer(), changed(on_cpu, [f"+{key}.truncation=True", f"+{key}.{option}"]))
+
+
 def test_workers_of_a_ray_that_was_started_elsewhere_work_in_the_folder_of_the_command(on_cpu, ray_elsewhere):
     sizes = [f"ray_kwargs.ray_init.{name}=null" for name in ("num_cpus", "num_gpus", "object_store_memory")]
     with ray_of(changed(on_cpu, sizes), {}):

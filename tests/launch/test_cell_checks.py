@@ -2,6 +2,7 @@
 
 import asyncio
 import inspect
+import json
 import os
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,7 +15,7 @@ from verl_dots.data.columns import COMPUTED, GIVEN, OF_THE_BRIDGE, STORED, TAKEN
 from verl_dots.data.file_lists import PATTERNS, QuestionError, require_file
 from verl_dots.launch.cell_checks import cells_of, require_tools_kwargs
 from verl_dots.launch.data_checks import check_data
-from verl_dots.launch.loaded import ROLLOUT
+from verl_dots.launch.loaded import ROLLOUT, TURNS
 
 pytestmark = pytest.mark.usefixtures("cpu_environment")
 FUNCTION = "reward.custom_reward_function.path"
@@ -99,21 +100,78 @@ def test_the_command_asks_for_arguments_of_tools(folder):
     for row in rows[:4]:
         row["extra_info"]["tools_kwargs"] = {"add": {"create_kwargs": {"n": 1}}}
     files = [str(write_rows(folder / f"{i}.parquet", rows[4 * i :][:4])) for i in range(2)]
-    loops = [f"{ROLLOUT}.agent.default_agent_loop=tool_agent", f"{ROLLOUT}.multi_turn.tool_config_path=tools.yaml"]
+    (folder / "tools.yaml").write_text("tools: []")
+    tools = f"{ROLLOUT}.multi_turn.tool_config_path='{folder}/tools.yaml'"
+    loops = [f"{ROLLOUT}.agent.default_agent_loop=tool_agent", tools]
     given = [f"data.train_files=[{','.join(files)}]", f"data.val_files={files[0]}", "data.train_batch_size=4"]
     with refused("data.train_files", "data", f"row 0 of {files[1]}", f"rows of {files[0]} have"):
         check_data(changed(plain_config(), [f"actor_rollout_ref.model.path='{folder}/model'", *given, *loops]))
 
 
-def test_verls_loop_of_tools_cannot_do_without_them():
-    """What the refusal is for: a call of a tool with null for all arguments."""
+ADD, MUL = ({name: {"create_kwargs": {"n": 1}}} for name in ("add", "mul"))
+BOTH = ADD | MUL
+
+
+def require_arguments(folder, *files, tools=("add", "mul")):
+    """Check files of rows with these tools_kwargs, or of whole extra_info under "extra"; as training data of a run."""
+    made = {"class_name": "verl.tools.base_tool.BaseTool", "config": {}}
+    schemas = [{"type": "function", "function": {"name": name, "description": "x"}} for name in tools]
+    (folder / "tools.yaml").write_text(json.dumps({"tools": [made | {"tool_schema": schema} for schema in schemas]}))
+    paths = []
+    for number, given in enumerate(files):
+        extras = [one.get("extra", {"tools_kwargs": one}) for one in given]
+        rows = [question_row(f"What is {i} plus 1?", str(i + 1), extra_info=extra) for i, extra in enumerate(extras)]
+        paths.append(write_rows(folder / f"{number}.parquet", rows))
+    used = [f"{ROLLOUT}.agent.default_agent_loop=tool_agent", f"{TURNS}.tool_config_path='{folder}/tools.yaml'"]
+    require_tools_kwargs(changed(plain_config(), used), "data.train_files", paths)
+
+
+@pytest.mark.parametrize(
+    ("files", "row", "name"),
+    [
+        ([[ADD, MUL]], "row 0 of {}/0.parquet", "mul"),
+        ([[BOTH, BOTH, ADD]], "row 2 of {}/0.parquet", "mul"),
+        ([[ADD], [MUL]], "row 0 of {}/0.parquet", "mul"),
+        ([[BOTH], [BOTH, BOTH], [MUL]], "row 0 of {}/2.parquet", "add"),
+        ([[ADD, {"add": {"create_kwargs": None}}]], "row 1 of {}/0.parquet", "add.create_kwargs"),
+        ([[{"add": {"create_kwargs": None}}]], "row 0 of {}/0.parquet", "add.create_kwargs"),
+        ([[ADD], [{"add": {"release_kwargs": {"n": 1}}}]], "row 0 of {}/1.parquet", "add.create_kwargs"),
+        ([[ADD, {"add": None}]], "row 1 of {}/0.parquet", "add"),
+        ([[{"add": 5}]], "row 0 of {}/0.parquet", "add"),
+        ([[{"extra": {"tools_kwargs": "{}"}}]], "row 0 of {}/0.parquet", ""),
+    ],
+)
+def test_arguments_of_a_tool_that_not_all_rows_have(tmp_path, files, row, name):
+    """Arrow gives each row the fields of all, with null in those that it had not."""
+    dotted = f"extra_info.tools_kwargs{name and '.'}{name},"
+    with refused("data.train_files", "data", row.format(tmp_path), dotted, "create_kwargs: {}"):
+        require_arguments(tmp_path, *files)
+
+
+def test_arguments_that_each_row_has_of_the_tools_that_it_offers(tmp_path):
+    require_arguments(tmp_path, [BOTH, ADD | {"mul": {"create_kwargs": {}}}], [BOTH])
+    require_arguments(tmp_path, [ADD, ADD])  # verl takes {} for a tool that no row has
+    require_arguments(tmp_path, [{"add": {"release_kwargs": {"n": 1}}}] * 2)
+    require_arguments(tmp_path, [ADD, MUL], tools=())  # functions get none
+    require_arguments(tmp_path, [ADD, ADD | {"mul": None}], tools=("add",))
+    require_arguments(tmp_path, [ADD, {"extra": None}])
+    chosen = [{"extra": {"tools_kwargs": BOTH[name] and {name: BOTH[name]}, "tool_selection": [name]}} for name in BOTH]
+    require_arguments(tmp_path, chosen)
+    require_arguments(tmp_path, chosen[:1], chosen[1:])
+    with refused("data.train_files", "data", "row 1", "extra_info.tools_kwargs.add"):
+        require_arguments(tmp_path, [chosen[0], {"extra": chosen[1]["extra"] | {"tool_selection": []}}])
+
+
+@pytest.mark.parametrize("given", [None, {"add": None}, {"add": 5}])
+def test_verls_loop_of_tools_cannot_do_without_them(given):
+    """What the refusal is for: a call of a tool with null for its arguments, or for all."""
     from verl.experimental.agent_loop.tool_agent_loop import ToolAgentLoop
 
-    call, tools = SimpleNamespace(name="add", arguments="{}"), {"add": SimpleNamespace()}
+    call, tools = SimpleNamespace(name="add", arguments="{}"), {"add": SimpleNamespace(create=None)}
     loop = SimpleNamespace(tools=tools)
-    told = ToolAgentLoop._call_tool(loop, call, None, SimpleNamespace(_active_tools=tools))
+    told = ToolAgentLoop._call_tool(loop, call, given, SimpleNamespace(_active_tools=tools))
     answer, _, _ = asyncio.run(told)
-    assert "'NoneType' object has no attribute 'get'" in answer.text
+    assert f"'{type(given and given['add']).__name__}' object has no attribute 'get'" in answer.text
 
 
 def test_sources_that_verls_own_reward_does_not_know(folder):
@@ -135,7 +193,9 @@ def test_images_of_which_the_engine_or_the_model_reads_none(folder):
     assert "images" not in cells_of(changed(config, ["actor_rollout_ref.rollout.name=vllm"]))
 
 
-@pytest.mark.parametrize("name", ["session_id", "prompts", "responses", "values", "validate", "__partition__"])
+@pytest.mark.parametrize(
+    "name", ["session_id", "priority", "prompts", "responses", "values", "validate", "__partition__"]
+)
 def test_columns_of_which_a_step_has_its_own(folder, name):
     with refused("data.train_files", "data", "train.parquet", name):
         check(folder, **{name: ["a"] * 8})
@@ -148,12 +208,14 @@ def test_columns_that_verl_replaces_or_leaves_alone(folder, name):
 
 def test_the_names_of_verls_agent_loop_and_of_what_it_stores():
     from verl.experimental.agent_loop.agent_loop import AgentLoopOutput
+    from verl.experimental.agent_loop.single_turn_agent_loop import SingleTurnAgentLoop
+    from verl.experimental.agent_loop.tool_agent_loop import ToolAgentLoop
     from verl.trainer.ppo.v1 import agent_loop_tq
 
     from verl_dots.bridge.agents import agent_loop
 
     worker = agent_loop_tq.AgentLoopWorkerTQ.__ray_metadata__.modified_class
-    methods = (worker._run_agent_loop, worker._agent_loop_postprocess)
+    methods = (worker._run_agent_loop, worker._agent_loop_postprocess, SingleTurnAgentLoop.run, ToolAgentLoop.run)
     arguments = {name for method in methods for name in inspect.signature(method).parameters}
     assert arguments - {"agent_name", "_ray_trace_ctx", "kwargs"} <= TAKEN
     whole = {name: None for name in AgentLoopOutput.model_fields} | {"metrics": {}, "num_turns": 2}

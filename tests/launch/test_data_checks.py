@@ -16,6 +16,7 @@ from tests.refusals import changed, refused
 from verl_dots import check
 from verl_dots.launch.compose import compose
 from verl_dots.launch.data_checks import UNSET, check_data, check_paths
+from verl_dots.launch.loaded import TURNS
 
 pytestmark = pytest.mark.usefixtures("cpu_environment")
 TEMPLATE = "{{ prefix }}{% for message in messages %}{{ message.content }}{% endfor %}"
@@ -110,6 +111,13 @@ def test_a_chat_that_the_template_refuses_never_starts_a_run(folder):
         checked(folder, [row("a")])
 
 
+@pytest.mark.parametrize("truncation", ["error", "left"])
+def test_options_that_no_chat_can_be_tokenized_with_never_start_a_run(folder, truncation):
+    key = "data.apply_chat_template_kwargs"
+    with refused(key, "type", "continue_final_message"):
+        checked(folder, [row("a")], f"+{key}.continue_final_message=True", f"data.truncation={truncation}")
+
+
 @pytest.mark.parametrize(
     ("wrong", "named"),
     [(row("a", ["4"]), "['4'] (list)"), (row("a", data_source="unheard"), "'unheard'"), (row(" "), "")],
@@ -190,6 +198,77 @@ def test_rows_that_fill_no_batch(folder, caplog):
     caplog.clear()
     check_data(config_of(folder, [str(long), str(few)], few, **limit))
     assert "data.val_files: 3 of 3 questions of" in caplog.text and "are in data.train_files too" in caplog.text
+
+
+WITH_TOOLS = (
+    "{% if tools %}{{ tools | tojson }}{% endif %}{% for message in messages %}{{ message.content }}{% endfor %}"
+)
+SCHEMA = '{"type": "function", "function": {"name": "add", "description": "Adds."}}'  # 73 characters
+
+
+def with_tools(folder, rows, **changes):
+    """The config of a run with prompts of 1 token, and of 76 with a list of one tool before them."""
+    (folder / "tools.yaml").write_text(
+        f"tools: [{{class_name: verl.tools.base_tool.BaseTool, config: {{type: native}}, tool_schema: {SCHEMA}}}]"
+    )
+    file = write_rows(folder / "a.parquet", rows)
+    group, model = "actor_rollout_ref__rollout__", "actor_rollout_ref__model__custom_chat_template"
+    given = {f"{group}multi_turn__tool_config_path": str(folder / "tools.yaml"), model: WITH_TOOLS}
+    given |= {f"{group}agent__default_agent_loop": "tool_agent", "data__max_prompt_length": 64}
+    return config_of(folder, file, **given | changes)
+
+
+@pytest.mark.parametrize("filters", [True, False])
+def test_the_schemas_of_tools_are_counted(folder, capsys, filters):
+    rows = [row(letter) for letter in "abcdefgh"]
+    config = with_tools(folder, rows, data__filter_overlong_prompts=filters)
+    if filters:
+        with refused("data.train_files", "size", "0 of 8 rows", "8 prompts of more than data.max_prompt_length=64"):
+            check_data(config)
+    else:
+        with refused("data.train_files", "data", "8 of 8 rows", "row 0: its prompt has 76 tokens") as caught:
+            check_data(config)
+        words = shlex.split(re.search("`(.*)` names them all", str(caught.value), re.DOTALL)[1])
+        assert check.main(words[3:]) == 1
+        assert "too long, 8 rows" in (out := capsys.readouterr().out) and "its prompt has 76 tokens" in out
+    check_data(with_tools(folder, rows, data__filter_overlong_prompts=filters, data__max_prompt_length=76))
+    check_data(config, train=False)  # only generates, without an agent loop
+    (folder / "tools.yaml").write_text("tools: [{class_name: verl.tools.base_tool.BaseTool, config: {}}]")
+    with refused(f"{'data' if filters else TURNS}.tool_config_path", "file", "tool_schema"):
+        check_data(config)
+    if not filters:
+        config.data.truncation = "left"
+        check_data(config)  # nothing is counted
+
+
+def test_verls_own_filter_counts_them(folder, monkeypatch):
+    from verl.utils.dataset.rl_dataset import RLHFDataset
+
+    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", str(folder / "cache"))
+    config = with_tools(folder, [row("a"), row("b")], data__filter_overlong_prompts=True)
+    tokenizer = build_tokenizer()
+    tokenizer.chat_template = WITH_TOOLS
+    for most, left in ((75, 0), (76, 2)):
+        config.data.max_prompt_length = most
+        assert len(RLHFDataset([str(folder / "a.parquet")], tokenizer, config.data)) == left
+
+
+@pytest.mark.parametrize("default", ["tool_agent", "single_turn_agent"])
+def test_tools_that_no_row_is_offered_are_not_counted(folder, default):
+    """verl's filter counts them with all rows, its loop of a single turn with none."""
+    loop = {"actor_rollout_ref__rollout__agent__default_agent_loop": default, "data__filter_overlong_prompts": False}
+    single = [row(letter, agent_name="single_turn_agent") for letter in "abcd"]
+    check_data(with_tools(folder, single, **loop))
+    with refused("data.train_files", "size", "4 prompts"):
+        check_data(with_tools(folder, single, **loop | {"data__filter_overlong_prompts": True}))
+    with refused("data.train_files", "data", "76 tokens"):
+        check_data(with_tools(folder, [*single, row("e", agent_name="tool_agent")], **loop))
+    plain = [row(letter) for letter in "abcd"]
+    if default == "single_turn_agent":
+        check_data(with_tools(folder, plain, **loop))
+    else:
+        with refused("data.train_files", "data", "76 tokens"):
+            check_data(with_tools(folder, plain, **loop))
 
 
 def test_what_is_accepted_is_read_by_verls_own_data_set(folder, monkeypatch):

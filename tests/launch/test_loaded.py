@@ -1,12 +1,22 @@
 """What verl loads by name: agent loops, tools and classes of the user's, found before Ray starts."""
 
+import json
 import sys
 
 import pytest
 
 from tests.launches import plain_config, question_row, write_rows
 from tests.refusals import changed, refused
-from verl_dots.launch.loaded import DEFAULT_LOOP, LOOPS, ROLLOUT, agent_loops, check_loaded, check_turns
+from verl_dots.launch.loaded import (
+    DEFAULT_LOOP,
+    LOOPS,
+    ROLLOUT,
+    TURNS,
+    agent_loops,
+    check_loaded,
+    check_turns,
+    tool_schemas,
+)
 
 pytestmark = pytest.mark.usefixtures("cpu_environment")
 MINE = "- {name: mine, _target_: verl.experimental.agent_loop.single_turn_agent_loop.SingleTurnAgentLoop}\n"
@@ -74,6 +84,62 @@ def test_tools_are_found_and_not_made(tmp_path, monkeypatch):
     key = f"{ROLLOUT}.multi_turn.function_tool_path"
     with refused(key, "file", "no such pan"):
         check_loaded(config_of(**{key: tmp_path / "functions.py"}))
+
+
+SCHEMA = {
+    "type": "function",
+    "function": {
+        "name": "add",
+        "description": "Adds.",
+        "parameters": {"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"]},
+    },
+}
+
+
+@pytest.mark.parametrize("group", ["data", TURNS])
+def test_schemas_are_those_of_tools_that_verl_makes(tmp_path, monkeypatch, group):
+    """Of the file, of the class or of a function; here none of them is made."""
+    from verl.tools import function_tool
+    from verl.tools.tool_registry import load_all_tools
+
+    monkeypatch.setattr(function_tool, "FUNCTION_TOOL_REGISTRY", {})
+    monkeypatch.syspath_prepend(tmp_path)
+    module = f"schemas_of_{len(group)}"
+    text = f"""
+from verl.tools.base_tool import BaseTool
+from verl.tools.schemas import OpenAIFunctionToolSchema
+
+MADE = []
+
+class Tool(BaseTool):
+    def __init__(self, config, tool_schema):
+        MADE.append(config)
+        super().__init__(config, tool_schema)
+
+class Own(Tool):
+    def get_openai_tool_schema(self):
+        schema = {SCHEMA!r}
+        schema["function"]["name"] = self.config["name"]
+        return OpenAIFunctionToolSchema.model_validate(schema)
+"""
+    (tmp_path / f"{module}.py").write_text(text)
+    file, functions = tmp_path / "tools.yaml", tmp_path / "functions.py"
+    functions.write_text(
+        "from verl.tools.function_tool import function_tool\n\n\n@function_tool\ndef mul(a: int) -> str:\n"
+        '    """Multiplies.\n\n    Args:\n        a: a number.\n    """\n    return ""\n'
+    )
+    given = f"{{class_name: {module}.Tool, config: {{type: native}}, tool_schema: {json.dumps(SCHEMA)}}}"
+    own = f"{{class_name: {module}.Own, config: {{type: native, name: sub}}}}"
+    file.write_text(f"tools: [{given}, {own}]")
+    config = config_of(**{f"{group}.tool_config_path": file, f"{group}.function_tool_path": functions})
+    found = tool_schemas(config, group)
+    assert sys.modules[module].MADE == []
+    assert [each["function"]["name"] for each in found] == ["add", "sub", "mul"] and found[0] == SCHEMA
+    made = load_all_tools(str(file), str(functions))
+    assert found == [tool.tool_schema.model_dump(exclude_unset=True, exclude_none=True) for tool in made]
+    file.write_text(f"tools: [{{class_name: {module}.Tool, config: {{type: native}}}}]")
+    with refused(f"{group}.tool_config_path", "file", f"{module}.Tool", "tool_schema"):
+        tool_schemas(config, group)
 
 
 def test_a_sampler_of_the_users(tmp_path):

@@ -18,6 +18,8 @@ from verl_dots.training.secret_settings import refuse_secrets
         "reward.custom_reward_function.reward_kwargs.X_TOKEN",
         "reward.custom_reward_function.reward_kwargs.judge_api_key",
         "reward.custom_reward_function.reward_kwargs.headers.Authorization",
+        "reward.custom_reward_function.reward_kwargs.api_key_2",
+        "reward.custom_reward_function.reward_kwargs.judgeApiKey",
         "actor_rollout_ref.rollout.engine_kwargs.vllm.api_key",
         "secret",
     ],

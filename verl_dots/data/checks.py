@@ -36,6 +36,8 @@ MOST_WAITING = 1024  # rows that reading is ahead of the answer threads
 
 # messages -> tokens; raises jinja2.TemplateError for a chat that the template refuses
 Length = Callable[[Sequence[Mapping[str, str]]], int]
+# What it is asked with: no option of a chat template can have such a name.
+ASKED_WITH = ("conversation", "add_generation_prompt", "return_dict", "tokenize", "return_tensors", "padding")
 
 
 class RewardChecks(Protocol):

@@ -6,8 +6,8 @@ from pathlib import Path
 from verl_dots.data.file_lists import QuestionError
 from verl_dots.data.rows import schema_of
 
-# Of verl's agent loop, which gets the columns of a row as further arguments.
-ARGUMENTS = ("sampling_params", "trajectory", "trace", "session_id", "output", "validate", "self")
+# Of verl's agent loops, which get the columns of a row as further arguments.
+ARGUMENTS = ("sampling_params", "priority", "trajectory", "trace", "session_id", "output", "validate", "self")
 # What is stored of a rollout, beside the columns of its question.
 STORED = (
     *("prompts", "responses", "input_ids", "position_ids", "response_mask", "loss_mask", "rollout_log_probs"),

@@ -19,6 +19,7 @@ STANDALONE = (
     "actor_rollout_ref.rollout.load_format=auto",
     "actor_rollout_ref.rollout.gpu_memory_utilization=0.85",
 )
+OPTIONS = "apply_chat_template_kwargs"  # of the chat template, in the group `data`
 
 
 def standalone_config(config: DictConfig) -> DictConfig:
@@ -88,11 +89,16 @@ def load_tokenizer(config: DictConfig) -> Any:
     return tokenizer
 
 
-def chat_tokenizer(tokenizer: Any, config: DictConfig) -> Callable[[Sequence[Mapping[str, str]]], list[int]]:
+def chat_tokenizer(
+    tokenizer: Any, config: DictConfig, tools: Sequence[Mapping[str, Any]] = ()
+) -> Callable[[Sequence[Mapping[str, str]]], list[int]]:
     """Token ids of a chat up to where the response begins, as verl's agent loop gives them to the engine.
 
+    Args:
+        tools: schemas that the chat template puts before the chat.
+
     Raises:
-        ConfigError: the tokenizer has no chat template.
+        ConfigError: the tokenizer has no chat template, or none that takes the options of the config.
     """
     from verl.utils import normalize_token_ids
 
@@ -104,15 +110,29 @@ def chat_tokenizer(tokenizer: Any, config: DictConfig) -> Callable[[Sequence[Map
             reason="missing",
         )
     # Once: for a million questions that costs as much as their tokens.
-    options = OmegaConf.to_container(config.data.get("apply_chat_template_kwargs") or OmegaConf.create({}))
+    options = OmegaConf.to_container(config.data.get(OPTIONS) or OmegaConf.create({}))
+    given = options | ({"tools": list(tools)} if tools else {})
 
     def tokenize(messages: Sequence[Mapping[str, str]]) -> list[int]:
         chat = [dict(message) for message in messages]
         return normalize_token_ids(
-            tokenizer.apply_chat_template(chat, add_generation_prompt=True, tokenize=True, **options)
+            tokenizer.apply_chat_template(chat, add_generation_prompt=True, tokenize=True, **given)
         )
 
+    if options:
+        _try_options(tokenize, options)
     return tokenize
+
+
+def _try_options(tokenize: Callable[[Sequence[Mapping[str, str]]], list[int]], options: Mapping[str, Any]) -> None:
+    """Raise ConfigError for options with which no chat can be tokenized."""
+    try:
+        tokenize([{"role": "user", "content": "?"}])
+    except TemplateError:
+        pass  # it may take no such chat; each prompt's own is told of
+    except (TypeError, ValueError, AttributeError, LookupError) as error:
+        text = f"data.{OPTIONS}={options} cannot be used: {str(error).rstrip('.')}; name options of the chat template"
+        raise ConfigError(text, key=f"data.{OPTIONS}", reason="type") from error
 
 
 def tokenized(

@@ -11,6 +11,7 @@ Settings of verl:
 
     verl_values.py        types and ranges: of verl_table.py, by the rules of value_rules.py
     verl_names.py         names that verl looks up in its registries; verl_choices.py: those that it takes for none
+    arguments.py          names that a call of Ray's or of the chat template would take twice, or not at all
     combinations.py       values that are right alone and wrong together
     batch_checks.py       whether batches divide into mini-batches, among devices and into micro-batches
     trials.py             an optimizer, advantages and corrections, made of a few numbers first

@@ -1,19 +1,21 @@
 """What the settings of a run ask of single cells of its training data: the reward, the agent loop and the model."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 from omegaconf import DictConfig, OmegaConf
 
 from verl_dots.data.rows import has_field, read_rows, schema_of
-from verl_dots.launch.loaded import DEFAULT_LOOP, ROLLOUT, agent_loops
+from verl_dots.launch.loaded import DEFAULT_LOOP, NATIVE, SINGLE, agent_loops, native_tools
 from verl_dots.methods.refusals import NOTHING
 from verl_dots.rewards import by_verl
 from verl_dots.settings import ConfigError
 
 Cell = Callable[[Any], str | None]
-TOOLS, KWARGS = f"{ROLLOUT}.multi_turn.tool_config_path", "tools_kwargs"
+# Of extra_info, and of each tool in the first.
+KWARGS, SELECTION, CREATE = "tools_kwargs", "tool_selection", "create_kwargs"
 
 
 def cells_of(config: DictConfig) -> dict[str, Cell]:
@@ -34,35 +36,85 @@ def cells_of(config: DictConfig) -> dict[str, Cell]:
     return cells
 
 
-def require_tools_kwargs(config: DictConfig, key: str, files: Sequence[str | Path]) -> None:
-    """Refuse rows that have no arguments for tools where others have them: verl makes null of them, and no {}.
+def offers_tools(config: DictConfig, files: Sequence[str | Path]) -> bool:
+    """Whether a row of these files is rolled out by another loop than verl's of a single turn, which reads no tools.
 
-    Its agent loop of tools would answer each call of a tool with an error, which the model reads, and go on.
+    Raises:
+        QuestionError: a file cannot be read.
+    """
+    default = OmegaConf.select(config, DEFAULT_LOOP)
+    for file in files:
+        named = ["agent_name"] if "agent_name" in schema_of(file).names else []
+        if any(row.get("agent_name", default) != SINGLE for row in (read_rows(file, named) if named else [{}])):
+            return True
+    return False
+
+
+def require_tools_kwargs(config: DictConfig, key: str, files: Sequence[str | Path]) -> None:
+    """Refuse rows in which verl reads null for the arguments of tools, or of one that the row offers, and no {}.
+
+    A parquet file, and files that are read as one, have a field in each row if one row has it. verl's agent loop of
+    tools would answer each call of the tool with an error, which the model reads, and go on.
 
     Raises:
         ConfigError: the first such row.
     """
     having = [file for file in files if has_field(schema_of(file), "extra_info", KWARGS)]
-    default = OmegaConf.select(config, DEFAULT_LOOP)
-    for file in files if having and OmegaConf.select(config, TOOLS) else ():
-        if (row := _first_without_kwargs(file, file in having, default)) is not None:
-            raise ConfigError(
-                f"{key}: row {row} of {file} (counted from 0) has no extra_info.{KWARGS}, rows of {having[0]} have; "
-                f"verl reads null there, with which no call of a tool of {TOOLS} works; "
-                "give it {TOOL: {create_kwargs: ...}} in each row",
-                key=key,
-                reason="data",
-            )
+    if not having or not OmegaConf.select(config, NATIVE):
+        return
+    fields, tools, default = _fields_of(having), native_tools(config), OmegaConf.select(config, DEFAULT_LOOP)
+    for file in files:
+        for place, row in enumerate(_rows_of_tools(file, default)):
+            if row is not None and (null := _null_within(row, fields, tools)):
+                raise ConfigError(
+                    f"{key}: row {place} of {file} (counted from 0) has no extra_info.{null}, a field that rows of "
+                    f"{having[0]} have; verl reads null there, with which no call of a tool of {NATIVE} works; "
+                    "give each tool {create_kwargs: {}}, or its own, in each row",
+                    key=key,
+                    reason="data",
+                )
 
 
-def _first_without_kwargs(file: str | Path, there: bool, default: str) -> int | None:
-    """The first row with tools and without arguments for them, which are a field of the file if `there`."""
-    named = [name for name in ("agent_name",) if name in schema_of(file).names]
-    read = [*named, *([f"extra_info.{KWARGS}"] if there else [])]
-    for place, row in enumerate(read_rows(file, read) if read else [{}]):
-        given = (row["extra_info"] or {}).get(KWARGS, {}) if there else None
-        if given is None and row.get("agent_name", default) == "tool_agent":
-            return place
+def _fields_of(files: Sequence[str | Path]) -> dict[str, set[str]]:
+    """Tool -> what its arguments hold in a row of one of these files, and thereby in each, or null."""
+    found: dict[str, set[str]] = {}
+    for file in files:
+        kind = schema_of(file).field("extra_info").type
+        tools = kind.field(KWARGS).type if pa.types.is_struct(kind) else pa.null()
+        for tool in tools if pa.types.is_struct(tools) else ():
+            inner = [field.name for field in tool.type] if pa.types.is_struct(tool.type) else []
+            found.setdefault(tool.name, set()).update(inner)
+    return found
+
+
+def _rows_of_tools(file: str | Path, default: str) -> Iterator[dict[str, Any] | None]:
+    """What the extra_info of each row has for tools; None for a row of another loop, or of which verl makes {}."""
+    schema = schema_of(file)
+    there = [f"extra_info.{name}" for name in (KWARGS, SELECTION) if has_field(schema, "extra_info", name)]
+    read = [*(["agent_name"] if "agent_name" in schema.names else []), *there]
+    for row in read_rows(file, read) if read else [{}]:
+        extra = row.get("extra_info") if f"extra_info.{KWARGS}" in there else {KWARGS: None}
+        yield extra if isinstance(extra, Mapping) and row.get("agent_name", default) == "tool_agent" else None
+
+
+def _null_within(extra: Mapping[str, Any], fields: Mapping[str, set[str]], tools: Collection[str] | None) -> str | None:
+    """What is null of a row's arguments for tools, or of those of a tool that it offers; None where nothing is.
+
+    Args:
+        fields: see `_fields_of`.
+        tools: of the run; None where they are not known, and each may be one.
+    """
+    given, selected = extra.get(KWARGS, {}), extra.get(SELECTION)
+    if not isinstance(given, Mapping):
+        return KWARGS
+    for tool in dict.fromkeys((*fields, *given)):
+        if (selected and tool not in selected) or (tools is not None and tool not in tools):
+            continue
+        arguments = given.get(tool, None if tool in fields else {})
+        if not isinstance(arguments, Mapping):
+            return f"{KWARGS}.{tool}"
+        if arguments.get(CREATE, None if CREATE in fields.get(tool, ()) else {}) is None:
+            return f"{KWARGS}.{tool}.{CREATE}"
     return None
 
 

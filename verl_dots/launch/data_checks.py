@@ -4,8 +4,9 @@ import json
 import logging
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
@@ -14,9 +15,9 @@ from verl_dots.data.column_types import type_problems
 from verl_dots.data.columns import require_free_columns
 from verl_dots.data.file_lists import SUFFIXES, QuestionError, file_list, require_file
 from verl_dots.data.file_report import ERRORS, REFUSED, SHARED, TOO_LONG, UNMATCHABLE, UNUSABLE, FileReport
-from verl_dots.generation.standalone import chat_tokenizer, load_tokenizer
-from verl_dots.launch.cell_checks import cells_of, require_tools_kwargs
-from verl_dots.launch.loaded import loaded
+from verl_dots.generation.standalone import OPTIONS, chat_tokenizer, load_tokenizer
+from verl_dots.launch.cell_checks import cells_of, offers_tools, require_tools_kwargs
+from verl_dots.launch.loaded import SCHEMAS, TURNS, loaded, tool_schemas
 from verl_dots.launch.used_rows import TRAIN, VALIDATION, require_rows, sample_of, until_enough
 from verl_dots.methods.refusals import refused_as
 from verl_dots.rewards import compute
@@ -74,13 +75,14 @@ def check_data(config: DictConfig, train: bool = True) -> None:
     filters = bool(config.data.get("filter_overlong_prompts"))
     left_out = LEFT_OUT if filters else ()
     cells = cells_of(config) if train else {}
-    counts = _length(config)
+    tools = _tools(config) if train and _reads_text_alone(config) and not _is_cut(config) else []
+    counts = _length(config, tools)
     for key in ROLES:
         if not (files := file_list(OmegaConf.select(config, key))):
             continue
         needed = config.data.train_batch_size if key == TRAIN and train and not config.trainer.get("val_only") else 1
         length = counts
-        command = command_of(config, files, counted=length is not None and not filters)
+        command = command_of(config, files, counted=length is not None and not filters, tools=tools)
         try:
             if train:
                 require_free_columns(files)
@@ -118,8 +120,8 @@ def _require_one_data_set(key: str, files: Sequence[str], command: str) -> None:
         )
 
 
-def command_of(config: DictConfig, files: Sequence[str], counted: bool) -> str:
-    """The command that finds the same in some files; `counted`: also how long their prompts are."""
+def command_of(config: DictConfig, files: Sequence[str], counted: bool, tools: Sequence[Mapping[str, Any]] = ()) -> str:
+    """The command that finds the same in some files; `counted`: also how long their prompts are, with these tools."""
     words = ["python", "-m", "verl_dots.check", *files, "--all"]
     if config.data.prompt_key != "prompt":
         words += ["--prompt-key", config.data.prompt_key]
@@ -129,9 +131,11 @@ def command_of(config: DictConfig, files: Sequence[str], counted: bool) -> str:
         model = config.actor_rollout_ref.model
         words += ["--tokenizer", str(Path(model.get("tokenizer_path") or model.path).expanduser())]
         words += ["--max-prompt-tokens", str(config.data.max_prompt_length)]
-        template = OmegaConf.to_container(config.data.get("apply_chat_template_kwargs") or OmegaConf.create({}))
+        template = OmegaConf.to_container(config.data.get(OPTIONS) or OmegaConf.create({}))
         if model.get("custom_chat_template"):
             template["chat_template"] = model.custom_chat_template
+        if tools:
+            template["tools"] = list(tools)
         words += ["--template-options", json.dumps(template)] if template else []
         words += ["--trust-remote-code"] if model.get("trust_remote_code") else []
     return shlex.join(words)
@@ -195,11 +199,34 @@ def _judge(key: str, reports: Sequence[FileReport], command: str, errors: Sequen
             )  # fmt: skip
 
 
-def _length(config: DictConfig) -> Length | None:
+def _tools(config: DictConfig) -> list[dict[str, Any]]:
+    """Schemas that verl counts with each prompt, where it filters, or else puts before those of its loop of tools.
+
+    Of files with rows for loops of both kinds all rows are counted with them.
+    """
+    if config.data.get("filter_overlong_prompts"):
+        return tool_schemas(config, "data")
+    turns = OmegaConf.select(config, TURNS)
+    for key in ROLES if any(turns.get(name) for name in SCHEMAS) else ():
+        with refused_as(key, "data"):
+            if offers_tools(config, file_list(OmegaConf.select(config, key))):
+                return tool_schemas(config, TURNS)
+    return []
+
+
+def _length(config: DictConfig, tools: Sequence[Mapping[str, Any]]) -> Length | None:
     """Counts the tokens of a prompt where one too long would stop the run, or be left out; else nothing needs to be."""
-    data, path = config.data, Path(config.actor_rollout_ref.model.path).expanduser()
-    cut = not data.get("filter_overlong_prompts") and data.get("truncation", "error") != "error"
-    if cut or not (path / "config.json").is_file() or (path / "preprocessor_config.json").is_file():
+    if not _reads_text_alone(config) or (_is_cut(config) and not config.data.get(OPTIONS)):
         return None
-    tokenize = chat_tokenizer(load_tokenizer(config), config)
-    return lambda messages: len(tokenize(messages))
+    tokenize = chat_tokenizer(load_tokenizer(config), config, tools)  # which tries the options
+    return None if _is_cut(config) else lambda messages: len(tokenize(messages))
+
+
+def _is_cut(config: DictConfig) -> bool:
+    """Whether verl shortens a prompt that is too long."""
+    return not config.data.get("filter_overlong_prompts") and config.data.get("truncation", "error") != "error"
+
+
+def _reads_text_alone(config: DictConfig) -> bool:
+    path = Path(config.actor_rollout_ref.model.path).expanduser()
+    return (path / "config.json").is_file() and not (path / "preprocessor_config.json").is_file()

@@ -17,6 +17,8 @@ from verl_dots.settings import ConfigError, require
 ROLLOUT = "actor_rollout_ref.rollout"
 LOOPS = f"{ROLLOUT}.agent.agent_loop_config_path"
 DEFAULT_LOOP = f"{ROLLOUT}.agent.default_agent_loop"
+TURNS, SINGLE = f"{ROLLOUT}.multi_turn", "single_turn_agent"
+NATIVE = f"{TURNS}.tool_config_path"
 SAMPLER = "trainer.v1.sampler.custom_sampler"
 # Classes by their full names.
 CLASSES = (
@@ -24,6 +26,8 @@ CLASSES = (
     f"{ROLLOUT}.checkpoint_manager_class",
     "trainer.checkpoint_callback_class",
 )
+
+NEEDED = "and the lengths of prompts need it: write its tool_schema into the file"
 
 
 def check_loaded(config: DictConfig) -> None:
@@ -40,7 +44,7 @@ def check_loaded(config: DictConfig) -> None:
     sampler = OmegaConf.select(config, SAMPLER) or {}
     if (path := sampler.get("path")) and (name := sampler.get("name")):
         loaded(f"{SAMPLER}.path", path, lambda: load_extern_object(module_path=path, object_name=name))
-    for group in (f"{ROLLOUT}.multi_turn", "data"):
+    for group in (TURNS, "data"):
         for name, load in TOOLS.items():
             if path := OmegaConf.select(config, f"{group}.{name}"):
                 loaded(f"{group}.{name}", path, lambda path=path, load=load: load(path))
@@ -55,11 +59,11 @@ def check_turns(config: DictConfig) -> None:
     Raises:
         ConfigError: no agent loop of several turns, or one of tools without a tool.
     """
-    turns, key = config.actor_rollout_ref.rollout.multi_turn, f"{ROLLOUT}.multi_turn"
+    turns, key = config.actor_rollout_ref.rollout.multi_turn, TURNS
     if not turns.enable or OmegaConf.select(config, OWN_AGENT_LOOP.key) not in (None, *OWN_AGENT_LOOP.allowed):
         return
     default = OmegaConf.select(config, DEFAULT_LOOP)
-    if default == "single_turn_agent" and not _rows_name_loops(config):
+    if default == SINGLE and not _rows_name_loops(config):
         why = "it takes one turn; set it to tool_agent, or name each row's agent loop in a column agent_name"
         raise excluded(f"{key}.enable", True, f"{DEFAULT_LOOP}={default}", why)
     tools = any(turns.get(name) for name in TOOLS)
@@ -109,14 +113,70 @@ def _tool_classes(path: str) -> None:
         get_class(tool.class_name)
 
 
-def _tool_functions(path: str) -> None:
+def _class_schemas(path: str) -> list[Any]:
+    from verl.utils.import_utils import resolve_config_path
+
+    return [_schema_of(tool) for tool in OmegaConf.load(resolve_config_path(path)).tools]
+
+
+def _schema_of(tool: DictConfig) -> Any:
+    """The schema of a tool that is not made: that of the file, or what its class tells as verl's own __init__ asks it.
+
+    Raises:
+        ValueError: neither has one.
+    """
+    from verl.tools.schemas import OpenAIFunctionToolSchema
+
+    if tool.get("tool_schema") is not None:
+        return OpenAIFunctionToolSchema.model_validate(OmegaConf.to_container(tool.tool_schema, resolve=True))
+    kind = get_class(tool.class_name)
+    unmade = object.__new__(kind)
+    unmade.config = OmegaConf.to_container(tool.config, resolve=True)
+    try:
+        if isinstance(schema := unmade.get_openai_tool_schema(), OpenAIFunctionToolSchema):
+            return schema
+    except Exception as error:
+        raise ValueError(f"{tool.class_name} tells no schema before it is made ({error}), {NEEDED}") from error
+    raise ValueError(f"{tool.class_name} tells {schema!r:.80} for its schema, {NEEDED}")
+
+
+def _tool_functions(path: str) -> list[Any]:
     from verl.tools.function_tool import load_function_tools_from_path
     from verl.utils.import_utils import resolve_config_path
 
-    load_function_tools_from_path(resolve_config_path(path))
+    return [tool.tool_schema for tool in load_function_tools_from_path(resolve_config_path(path))]
 
 
 TOOLS = {"tool_config_path": _tool_classes, "function_tool_path": _tool_functions}
+SCHEMAS = {"tool_config_path": _class_schemas, "function_tool_path": _tool_functions}
+
+
+def tool_schemas(config: DictConfig, group: str) -> list[dict[str, Any]]:
+    """What the chat template gets of the tools that a group names.
+
+    Args:
+        group: `data`, which verl's filter of prompts reads, or TURNS, which its loop of tools does.
+
+    Raises:
+        ConfigError: a tool that cannot be loaded, or whose schema nobody knows before it is made.
+    """
+    found = []
+    for name, load in SCHEMAS.items():
+        if path := OmegaConf.select(config, f"{group}.{name}"):
+            found += loaded(f"{group}.{name}", path, lambda path=path, load=load: load(path))
+    return [schema.model_dump(exclude_unset=True, exclude_none=True) for schema in found]
+
+
+def native_tools(config: DictConfig) -> set[str] | None:
+    """Names of a run's tools that are classes: they get arguments of each row, functions get none.
+
+    None where nobody knows the name of one before it is made.
+    """
+    path = OmegaConf.select(config, NATIVE)
+    try:
+        return {schema.function.name for schema in loaded(NATIVE, path, lambda: _class_schemas(path))}
+    except ConfigError:
+        return None
 
 
 def loaded(key: str, value: Any, load: Callable[[], Any]) -> Any:

@@ -10,6 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 from verl_dots.config import DotsConfig
 from verl_dots.console.redirect import HeldBack
 from verl_dots.launch import method_checks
+from verl_dots.launch.arguments import check_arguments
 from verl_dots.launch.claim import claim_run
 from verl_dots.launch.combinations import check_by_verl, check_renamed, check_together
 from verl_dots.launch.data_checks import check_data, check_paths
@@ -63,6 +64,7 @@ def _validate(config: DictConfig, data: bool, train: bool) -> DotsConfig:
     if config.trainer.device == "cpu":
         _check_cpu_engine(config.actor_rollout_ref.rollout, train)
     check_names(config)
+    check_arguments(config)
     check_choices(config)
     check_reward(config)
     method_checks.check(config, dots)

@@ -107,6 +107,8 @@ def require_rows(
     if long:
         why += f", and data.filter_overlong_prompts=True leaves out {long} prompts of more than "
         why += f"data.max_prompt_length={most} tokens"
+        if any(config.data.get(name) for name in ("tool_config_path", "function_tool_path")):
+            why += ", in which the schemas of the tools are counted"
         if sample.unknown:
             why += ", which a sample drawn with data.seed=null may all hold"
         elif sample.places is not None:
