@@ -32,7 +32,7 @@ def test_rewards_that_can_be_trained_on(reward):
         # What Python's float reads as 1.
         b"1", bytearray(b"1"), memoryview(b"1"), array("B", b"1"), np.bytes_(b"1"), np.str_("1"), np.array("1"),
     ],
-    ids=repr,
+    ids=lambda reward: type(reward).__name__,
 )  # fmt: skip
 def test_rewards_that_cannot(reward):
     with pytest.raises(RewardError, match="the reward is .*; it must be a finite number"):
