@@ -120,7 +120,8 @@ def test_a_class_is_known_by_its_whole_name_whatever_module_has_imported_it(tmp_
 
 def test_every_class_that_may_be_named_is_there_and_is_its_own():
     """Of the torch that is installed; a class is defined where its name says, so that no alias is among them."""
-    for name in SHARDS:
+    newer = {"torch.distributed._mesh_layout._FlatLayout"} if torch.__version__ < "2.12" else set()
+    for name in SHARDS - newer:
         found = pickle.Unpickler(io.BytesIO()).find_class(*name.rsplit(".", 1))
         assert isinstance(found, type) and f"{found.__module__}.{found.__qualname__}" == name
 
