@@ -11,6 +11,7 @@ import zipfile
 import numpy as np
 import pytest
 import torch
+from packaging.version import Version
 from torch.distributed.device_mesh import DeviceMesh
 from torch.distributed.tensor import DTensor, Replicate, Shard
 
@@ -120,7 +121,7 @@ def test_a_class_is_known_by_its_whole_name_whatever_module_has_imported_it(tmp_
 
 def test_every_class_that_may_be_named_is_there_and_is_its_own():
     """Of the torch that is installed; a class is defined where its name says, so that no alias is among them."""
-    newer = {"torch.distributed._mesh_layout._FlatLayout"} if torch.__version__ < "2.12" else set()
+    newer = {"torch.distributed._mesh_layout._FlatLayout"} if Version(torch.__version__) < Version("2.12") else set()
     for name in SHARDS - newer:
         found = pickle.Unpickler(io.BytesIO()).find_class(*name.rsplit(".", 1))
         assert isinstance(found, type) and f"{found.__module__}.{found.__qualname__}" == name
