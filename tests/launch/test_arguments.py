@@ -7,7 +7,6 @@ import pytest
 
 from tests.launches import plain_config
 from tests.refusals import changed, refused
-from verl_dots.data.checks import ASKED_WITH
 from verl_dots.launch.arguments import OF_RAY, OF_VERL, RAY, TEMPLATE, check_arguments, ray_arguments
 
 pytestmark = pytest.mark.usefixtures("cpu_environment")
@@ -17,7 +16,7 @@ def check(*overrides):
     check_arguments(changed(plain_config(), overrides))
 
 
-@pytest.mark.parametrize("name", ["add_generation_prompt", "tokenize", "conversation", "padding", "tools", "messages"])
+@pytest.mark.parametrize("name", ["add_generation_prompt", "tokenize", "conversation", "processor", "tools"])
 @pytest.mark.parametrize("value", ["False", "x", "null"])
 def test_an_option_of_the_template_that_verl_sets(name, value):
     with refused(f"{TEMPLATE}.{name}", "excluded"):
@@ -27,6 +26,7 @@ def test_an_option_of_the_template_that_verl_sets(name, value):
 def test_other_options_of_the_template():
     check(f"+{TEMPLATE}.enable_thinking=False", f"+{TEMPLATE}.prefix=x")
     check(f"+{TEMPLATE}=null")
+    check(f"+{TEMPLATE}.return_dict=False", f"+{TEMPLATE}.padding=False", f"+{TEMPLATE}.return_tensors=null")
 
 
 def test_the_names_are_those_that_verls_own_call_has():
@@ -41,12 +41,14 @@ def test_the_names_are_those_that_verls_own_call_has():
     own = {
         name for name, one in inspect.signature(apply_chat_template).parameters.items() if one.kind != one.VAR_KEYWORD
     }
-    assert own <= {*OF_VERL}
+    assert own - {"return_dict"} <= {*OF_VERL}
     for name in own - {"return_dict"}:
         builder = ContinuousTokenBuilder(Tokenizer(), chat_template_kwargs={name: None})
         with pytest.raises(TypeError, match="multiple values"):
             builder.build_initial_tokens([{"role": "user", "content": "1 + 1?"}])
-    assert {*ASKED_WITH} <= {*OF_VERL}
+    others = {"return_dict": False, "padding": False, "return_tensors": None}
+    builder = ContinuousTokenBuilder(Tokenizer(), chat_template_kwargs=others)
+    assert builder.build_initial_tokens([{"role": "user", "content": "1 + 1?"}]) == [1]
 
 
 @pytest.mark.parametrize(

@@ -261,14 +261,26 @@ def test_tools_that_no_row_is_offered_are_not_counted(folder, default):
     check_data(with_tools(folder, single, **loop))
     with refused("data.train_files", "size", "4 prompts"):
         check_data(with_tools(folder, single, **loop | {"data__filter_overlong_prompts": True}))
-    with refused("data.train_files", "data", "76 tokens"):
-        check_data(with_tools(folder, [*single, row("e", agent_name="tool_agent")], **loop))
     plain = [row(letter) for letter in "abcd"]
     if default == "single_turn_agent":
         check_data(with_tools(folder, plain, **loop))
     else:
         with refused("data.train_files", "data", "76 tokens"):
             check_data(with_tools(folder, plain, **loop))
+
+
+@pytest.mark.parametrize("mixed", ["loops", "selections"])
+def test_of_rows_that_offer_different_tools_none_are_counted(folder, caplog, mixed):
+    """verl gives a row the tools of its own loop and selection: 64 tokens are enough for some of these rows, or all."""
+    rows = [row(letter, agent_name="tool_agent", extra_info={"tool_selection": []}) for letter in "abcd"]
+    if mixed == "loops":
+        rows[1]["agent_name"] = "single_turn_agent"
+    else:
+        rows[1]["extra_info"] = {"tool_selection": ["none"]}
+    check_data(with_tools(folder, rows, data__filter_overlong_prompts=False))
+    assert "data.train_files: rows offer different tools" in caplog.text
+    with refused("data.train_files", "data", "76 tokens"):
+        check_data(with_tools(folder, [rows[0], *rows[2:]], data__filter_overlong_prompts=False))
 
 
 def test_what_is_accepted_is_read_by_verls_own_data_set(folder, monkeypatch):

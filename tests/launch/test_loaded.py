@@ -142,6 +142,20 @@ class Own(Tool):
         tool_schemas(config, group)
 
 
+def test_a_schema_that_depends_on_what_the_tool_sets_is_left_out_and_told(tmp_path, monkeypatch, caplog):
+    """verl can make such a tool, and a prompt is at least as long as it is without."""
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "late_schema.py").write_text(
+        "from verl.tools.base_tool import BaseTool\n\n\nclass Late(BaseTool):\n"
+        "    def __init__(self, config, tool_schema):\n        self.lang = config['lang']\n"
+        "        super().__init__(config, tool_schema)\n\n"
+        "    def get_openai_tool_schema(self):\n        return self.lang\n"
+    )
+    (tmp_path / "tools.yaml").write_text("tools: [{class_name: late_schema.Late, config: {lang: a}}]")
+    assert tool_schemas(config_of(**{f"{TURNS}.tool_config_path": tmp_path / "tools.yaml"}), TURNS) == []
+    assert "late_schema.Late" in caplog.text
+
+
 def test_a_sampler_of_the_users(tmp_path):
     (tmp_path / "sampler.py").write_text("class Sampler:\n    pass\n")
     check_loaded(config_of(**{f"{SAMPLER}.path": tmp_path / "sampler.py", f"{SAMPLER}.name": "Sampler"}))

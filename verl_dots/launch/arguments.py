@@ -7,7 +7,6 @@ from difflib import get_close_matches
 
 from omegaconf import DictConfig, OmegaConf
 
-from verl_dots.data.checks import ASKED_WITH
 from verl_dots.settings import ConfigError
 
 RAY, TEMPLATE = "ray_kwargs.ray_init", "data.apply_chat_template_kwargs"
@@ -17,8 +16,8 @@ OF_RAY = (
     *("_driver_object_store_memory", "_memory", "_redis_username", "_redis_password", "_temp_dir"),
     *("_metrics_export_port", "_system_config", "_tracing_startup_hook", "_node_name", "_skip_env_hook"),
 )
-# Of verl.utils.tokenizer.chat_template.apply_chat_template, which its agent loops call.
-OF_VERL = (*ASKED_WITH, "processor", "messages", "tools")
+# What verl's agent loops call verl.utils.tokenizer.chat_template.apply_chat_template with, or that passes on itself.
+OF_VERL = ("conversation", "add_generation_prompt", "tokenize", "processor", "messages", "tools")
 
 
 def check_arguments(config: DictConfig) -> None:

@@ -1,6 +1,7 @@
 """What the settings of a run ask of single cells of its training data: the reward, the agent loop and the model."""
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from enum import Enum
 from pathlib import Path
 from typing import Any
 
@@ -36,18 +37,29 @@ def cells_of(config: DictConfig) -> dict[str, Cell]:
     return cells
 
 
-def offers_tools(config: DictConfig, files: Sequence[str | Path]) -> bool:
-    """Whether a row of these files is rolled out by another loop than verl's of a single turn, which reads no tools.
+class Offer(Enum):
+    """Which of a run's tools a row offers the model."""
+
+    NONE = "none"  # verl's loop of a single turn reads no tools
+    SOME = "some"
+    ALL = "all"
+
+
+def offers_of(config: DictConfig, files: Sequence[str | Path]) -> set[Offer]:
+    """What the rows of these files offer.
 
     Raises:
         QuestionError: a file cannot be read.
     """
-    default = OmegaConf.select(config, DEFAULT_LOOP)
+    default, selection, found = OmegaConf.select(config, DEFAULT_LOOP), f"extra_info.{SELECTION}", set()
     for file in files:
-        named = ["agent_name"] if "agent_name" in schema_of(file).names else []
-        if any(row.get("agent_name", default) != SINGLE for row in (read_rows(file, named) if named else [{}])):
-            return True
-    return False
+        schema = schema_of(file)
+        read = ["agent_name"] if "agent_name" in schema.names else []
+        read += [selection] if has_field(schema, "extra_info", SELECTION) else []
+        for row in read_rows(file, read) if read else [{}]:
+            part = Offer.SOME if (row.get("extra_info") or {}).get(SELECTION) else Offer.ALL
+            found.add(Offer.NONE if row.get("agent_name", default) == SINGLE else part)
+    return found
 
 
 def require_tools_kwargs(config: DictConfig, key: str, files: Sequence[str | Path]) -> None:
@@ -82,7 +94,8 @@ def _fields_of(files: Sequence[str | Path]) -> dict[str, set[str]]:
         kind = schema_of(file).field("extra_info").type
         tools = kind.field(KWARGS).type if pa.types.is_struct(kind) else pa.null()
         for tool in tools if pa.types.is_struct(tools) else ():
-            inner = [field.name for field in tool.type] if pa.types.is_struct(tool.type) else []
+            inner = tool.type if pa.types.is_struct(tool.type) else ()
+            inner = [field.name for field in inner if not pa.types.is_null(field.type)]  # null in each row is meant
             found.setdefault(tool.name, set()).update(inner)
     return found
 
@@ -113,7 +126,7 @@ def _null_within(extra: Mapping[str, Any], fields: Mapping[str, set[str]], tools
         arguments = given.get(tool, None if tool in fields else {})
         if not isinstance(arguments, Mapping):
             return f"{KWARGS}.{tool}"
-        if arguments.get(CREATE, None if CREATE in fields.get(tool, ()) else {}) is None:
+        if CREATE in fields.get(tool, ()) and arguments.get(CREATE) is None:
             return f"{KWARGS}.{tool}.{CREATE}"
     return None
 

@@ -4,7 +4,7 @@ import json
 import logging
 import shlex
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from verl_dots.data.columns import require_free_columns
 from verl_dots.data.file_lists import SUFFIXES, QuestionError, file_list, require_file
 from verl_dots.data.file_report import ERRORS, REFUSED, SHARED, TOO_LONG, UNMATCHABLE, UNUSABLE, FileReport
 from verl_dots.generation.standalone import OPTIONS, chat_tokenizer, load_tokenizer
-from verl_dots.launch.cell_checks import cells_of, offers_tools, require_tools_kwargs
+from verl_dots.launch.cell_checks import Offer, cells_of, offers_of, require_tools_kwargs
 from verl_dots.launch.loaded import SCHEMAS, TURNS, loaded, tool_schemas
 from verl_dots.launch.used_rows import TRAIN, VALIDATION, require_rows, sample_of, until_enough
 from verl_dots.methods.refusals import refused_as
@@ -75,13 +75,13 @@ def check_data(config: DictConfig, train: bool = True) -> None:
     filters = bool(config.data.get("filter_overlong_prompts"))
     left_out = LEFT_OUT if filters else ()
     cells = cells_of(config) if train else {}
-    tools = _tools(config) if train and _reads_text_alone(config) and not _is_cut(config) else []
-    counts = _length(config, tools)
+    counter = _counter(config)
     for key in ROLES:
         if not (files := file_list(OmegaConf.select(config, key))):
             continue
         needed = config.data.train_batch_size if key == TRAIN and train and not config.trainer.get("val_only") else 1
-        length = counts
+        tools = _tools(config, key, files) if train and counter is not None and not _is_cut(config) else []
+        length = None if counter is None else counter(tools)
         command = command_of(config, files, counted=length is not None and not filters, tools=tools)
         try:
             if train:
@@ -199,27 +199,39 @@ def _judge(key: str, reports: Sequence[FileReport], command: str, errors: Sequen
             )  # fmt: skip
 
 
-def _tools(config: DictConfig) -> list[dict[str, Any]]:
+def _tools(config: DictConfig, key: str, files: Sequence[str]) -> list[dict[str, Any]]:
     """Schemas that verl counts with each prompt, where it filters, or else puts before those of its loop of tools.
 
-    Of files with rows for loops of both kinds all rows are counted with them.
+    Of rows that offer different tools none is counted, so that no prompt is taken for longer than it is.
     """
     if config.data.get("filter_overlong_prompts"):
         return tool_schemas(config, "data")
     turns = OmegaConf.select(config, TURNS)
-    for key in ROLES if any(turns.get(name) for name in SCHEMAS) else ():
-        with refused_as(key, "data"):
-            if offers_tools(config, file_list(OmegaConf.select(config, key))):
-                return tool_schemas(config, TURNS)
+    if not any(turns.get(name) for name in SCHEMAS):
+        return []
+    with refused_as(key, "data"):
+        offers = offers_of(config, files)
+    if offers == {Offer.ALL}:
+        return tool_schemas(config, TURNS)
+    if offers - {Offer.NONE}:
+        logger.warning("%s: rows offer different tools, so prompts are counted without the schemas of these", key)
     return []
 
 
-def _length(config: DictConfig, tools: Sequence[Mapping[str, Any]]) -> Length | None:
-    """Counts the tokens of a prompt where one too long would stop the run, or be left out; else nothing needs to be."""
+def _counter(config: DictConfig) -> Callable[[Sequence[Mapping[str, Any]]], Length | None] | None:
+    """Makes of schemas of tools what counts the tokens of a prompt; None where nothing needs to be counted or tried.
+
+    What it makes is None where a prompt that is too long would not stop the run, nor be left out.
+    """
     if not _reads_text_alone(config) or (_is_cut(config) and not config.data.get(OPTIONS)):
         return None
-    tokenize = chat_tokenizer(load_tokenizer(config), config, tools)  # which tries the options
-    return None if _is_cut(config) else lambda messages: len(tokenize(messages))
+    tokenizer = load_tokenizer(config)
+
+    def length_with(tools: Sequence[Mapping[str, Any]]) -> Length | None:
+        tokenize = chat_tokenizer(tokenizer, config, tools)  # which tries the options
+        return None if _is_cut(config) else lambda messages: len(tokenize(messages))
+
+    return length_with
 
 
 def _is_cut(config: DictConfig) -> bool:

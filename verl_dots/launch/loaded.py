@@ -1,5 +1,6 @@
 """What verl loads by a name or a path of its config in a worker: classes, tools and agent loops, loaded here first."""
 
+import logging
 from collections.abc import Callable, Collection
 from typing import Any
 
@@ -13,6 +14,8 @@ from verl_dots.data.rows import schema_of
 from verl_dots.launch.verl_names import require_name
 from verl_dots.methods.refusals import OWN_AGENT_LOOP, excluded, refused_as
 from verl_dots.settings import ConfigError, require
+
+logger = logging.getLogger(__name__)
 
 ROLLOUT = "actor_rollout_ref.rollout"
 LOOPS = f"{ROLLOUT}.agent.agent_loop_config_path"
@@ -122,9 +125,12 @@ def _class_schemas(path: str) -> list[Any]:
 def _schema_of(tool: DictConfig) -> Any:
     """The schema of a tool that is not made: that of the file, or what its class tells as verl's own __init__ asks it.
 
+    None where the class may tell one by what its own __init__ sets.
+
     Raises:
         ValueError: neither has one.
     """
+    from verl.tools.base_tool import BaseTool
     from verl.tools.schemas import OpenAIFunctionToolSchema
 
     if tool.get("tool_schema") is not None:
@@ -136,6 +142,10 @@ def _schema_of(tool: DictConfig) -> Any:
         if isinstance(schema := unmade.get_openai_tool_schema(), OpenAIFunctionToolSchema):
             return schema
     except Exception as error:
+        methods = ("__init__", "get_openai_tool_schema")
+        if all(getattr(kind, name) is not getattr(BaseTool, name) for name in methods):
+            logger.warning("%s tells no schema before it is made (%s): prompts are counted without it", kind, error)
+            return None
         raise ValueError(f"{tool.class_name} tells no schema before it is made ({error}), {NEEDED}") from error
     raise ValueError(f"{tool.class_name} tells {schema!r:.80} for its schema, {NEEDED}")
 
@@ -164,7 +174,7 @@ def tool_schemas(config: DictConfig, group: str) -> list[dict[str, Any]]:
     for name, load in SCHEMAS.items():
         if path := OmegaConf.select(config, f"{group}.{name}"):
             found += loaded(f"{group}.{name}", path, lambda path=path, load=load: load(path))
-    return [schema.model_dump(exclude_unset=True, exclude_none=True) for schema in found]
+    return [schema.model_dump(exclude_unset=True, exclude_none=True) for schema in found if schema is not None]
 
 
 def native_tools(config: DictConfig) -> set[str] | None:

@@ -102,7 +102,8 @@ def _try_correction(config: DictConfig) -> None:
             text = f"{key}={threshold} with {name}={settings[name]}: {_told(error)}"
             raise ConfigError(text, key=key, reason="range") from error
         weight_T = kept if weights is None else weights.batch["rollout_is_weights"]
-        sound = bool((torch.isfinite(weight_T) & (weight_T > 0)).all())
+        # torch 2.11 clamps at NaN as at no threshold, torch 2.13 gives NaN.
+        sound = threshold == threshold and bool((torch.isfinite(weight_T) & (weight_T > 0)).all())
         rule = (
             f"with {name}={settings[name]} it leaves out tokens that engine and trainer find equally likely; widen it"
         )
