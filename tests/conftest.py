@@ -59,6 +59,14 @@ def one_thread():
     torch.set_num_threads(before)
 
 
+@pytest.fixture(autouse=True)
+def one_environment():
+    """`datasets` leaves a copy in the place of `os.environ`; who had that before sees no variable of a later test."""
+    before = os.environ
+    yield
+    os.environ = before  # noqa: B003  the object, not its variables
+
+
 @pytest.fixture
 def random_qwen2() -> "Qwen2ForCausalLM":
     """A random Qwen2 of 64 tokens, 2 layers, 4 heads over 2 key-value heads; float32, eval mode. A new one a test."""

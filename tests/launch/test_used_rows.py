@@ -1,7 +1,6 @@
 """The rows of a run's files that are used: verl's sample of them, and in it the prompts that are short enough."""
 
 import logging
-import os
 
 import pytest
 from omegaconf import OmegaConf
@@ -42,7 +41,6 @@ def verls(tmp_path, monkeypatch):
     from verl.utils.dataset.rl_dataset import RLHFDataset
 
     monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(os, "environ", os.environ)  # `datasets` leaves a copy in its place, which others do not read
     return lambda config: RLHFDataset(
         config.data.train_files, build_tokenizer(), config.data, max_samples=config.data.train_max_samples
     )
