@@ -16,10 +16,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from jinja2 import TemplateError
 from rich.console import Console
 
-from verl_dots.data.checks import ASKED_WITH, Length, check_files
+from verl_dots.data.checks import Length, check_files, options_problem
 from verl_dots.data.cleaning import places, write_clean
 from verl_dots.data.column_types import type_problems
 from verl_dots.data.columns import require_free_columns
@@ -30,6 +29,8 @@ from verl_dots.rewards import compute
 from verl_dots.terminal import errors, output, sentence
 from verl_dots.texts import NOTHING, markdown
 
+# Arguments of the call that counts: no option of a chat template can have such a name.
+SET_HERE = ("conversation", "add_generation_prompt", "return_dict", "tokenize", "return_tensors", "padding")
 MOST_NUMBERS = 20  # rows of a kind that are named without --all
 MOST_SOURCES = 4
 EXAMPLE = """'{"enable_thinking": false}'"""
@@ -135,13 +136,9 @@ def _length(options: argparse.Namespace) -> Length:
         found = tokenizer.apply_chat_template(list(messages), add_generation_prompt=True, return_dict=True, **given)
         return len(found["input_ids"])
 
-    try:
-        length([{"role": "user", "content": "?"}])
-    except TemplateError:
-        pass  # it may take no such prompt; each row's own is told of
-    except (TypeError, ValueError, AttributeError, LookupError) as error:
-        text = f"--template-options {json.dumps(given):.200} cannot be used: {error}; name options of the chat template"
-        raise QuestionError(text, key="--template-options", reason="type") from error
+    if why := options_problem(length):
+        text = f"--template-options {json.dumps(given):.200} cannot be used: {why}; name options of the chat template"
+        raise QuestionError(text, key="--template-options", reason="type")
     return length
 
 
@@ -184,7 +181,7 @@ def _mapping(text: str) -> dict[str, Any]:
         raise argparse.ArgumentTypeError(f"{text:.200} is no JSON ({error}); give an object, {EXAMPLE}") from error
     if not isinstance(value, dict):
         raise argparse.ArgumentTypeError(f"{text:.200} is no JSON object; give one, {EXAMPLE}")
-    if taken := sorted(set(value) & set(ASKED_WITH)):
+    if taken := sorted(set(value) & set(SET_HERE)):
         raise argparse.ArgumentTypeError(f"{', '.join(taken)} is set by this command; leave it out")
     return value
 

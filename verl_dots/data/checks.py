@@ -36,8 +36,17 @@ MOST_WAITING = 1024  # rows that reading is ahead of the answer threads
 
 # messages -> tokens; raises jinja2.TemplateError for a chat that the template refuses
 Length = Callable[[Sequence[Mapping[str, str]]], int]
-# What it is asked with: no option of a chat template can have such a name.
-ASKED_WITH = ("conversation", "add_generation_prompt", "return_dict", "tokenize", "return_tensors", "padding")
+
+
+def options_problem(tokenize: Callable[[Sequence[Mapping[str, str]]], Any]) -> str:
+    """Why no chat can be tokenized with the options of a chat template that `tokenize` has, or ""."""
+    try:
+        tokenize([{"role": "user", "content": "?"}])
+    except TemplateError:
+        pass  # it may take no such chat; each prompt's own is told of
+    except (TypeError, ValueError, AttributeError, LookupError) as error:
+        return str(error).rstrip(".") or repr(error)
+    return ""
 
 
 class RewardChecks(Protocol):

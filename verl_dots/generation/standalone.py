@@ -8,6 +8,7 @@ from typing import Any
 from jinja2 import TemplateError
 from omegaconf import DictConfig, OmegaConf, open_dict
 
+from verl_dots.data.checks import options_problem
 from verl_dots.processes.environment import joins_cluster, ray_address
 from verl_dots.processes.ray_start import with_patience
 from verl_dots.processes.warm_workers import warm_workers
@@ -119,20 +120,10 @@ def chat_tokenizer(
             tokenizer.apply_chat_template(chat, add_generation_prompt=True, tokenize=True, **given)
         )
 
-    if options:
-        _try_options(tokenize, options)
+    if options and (why := options_problem(tokenize)):
+        text = f"data.{OPTIONS}={options} cannot be used: {why}; name options of the chat template"
+        raise ConfigError(text, key=f"data.{OPTIONS}", reason="type")
     return tokenize
-
-
-def _try_options(tokenize: Callable[[Sequence[Mapping[str, str]]], list[int]], options: Mapping[str, Any]) -> None:
-    """Raise ConfigError for options with which no chat can be tokenized."""
-    try:
-        tokenize([{"role": "user", "content": "?"}])
-    except TemplateError:
-        pass  # it may take no such chat; each prompt's own is told of
-    except (TypeError, ValueError, AttributeError, LookupError) as error:
-        text = f"data.{OPTIONS}={options} cannot be used: {str(error).rstrip('.')}; name options of the chat template"
-        raise ConfigError(text, key=f"data.{OPTIONS}", reason="type") from error
 
 
 def tokenized(
