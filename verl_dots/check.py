@@ -18,12 +18,13 @@ from typing import Any
 
 from rich.console import Console
 
-from verl_dots.data.checks import Length, check_files, options_problem
+from verl_dots.data.checks import check_files
 from verl_dots.data.cleaning import places, write_clean
 from verl_dots.data.column_types import type_problems
 from verl_dots.data.columns import require_free_columns
 from verl_dots.data.file_lists import QuestionError
 from verl_dots.data.file_report import ERRORS, KINDS, UNMATCHABLE, WARNINGS, FileReport
+from verl_dots.data.prompt_length import Length, options_problem
 from verl_dots.files import OutputError, parse_json
 from verl_dots.rewards import compute
 from verl_dots.terminal import errors, output, sentence

@@ -7,6 +7,7 @@ questions.py        the questions of files; duplicates and conflicts settled
 asked_questions.py  questions with the rows that score their responses
 provenance.py       parquet files that say where they come from
 checks.py           every row read and every answer put to the reward; what is found is in file_report.py
+prompt_length.py    a prompt's length in tokens
 column_types.py     whether files can be read as one data set; columns.py: names that a run has of its own
 cleaning.py         files written again without their wrong rows, with the types of common_types.py
 """

@@ -27,26 +27,13 @@ from verl_dots.data.file_report import (
     WRONG_TYPE,
     FileReport,
 )
+from verl_dots.data.prompt_length import Length
 from verl_dots.data.question import Question, read_question
 from verl_dots.data.rows import count_rows, read_question_rows, schema_of
 
 ROLES = ("system", "developer", "user", "assistant", "tool")
 ANSWER_THREADS = 4
 MOST_WAITING = 1024  # rows that reading is ahead of the answer threads
-
-# messages -> tokens; raises jinja2.TemplateError for a chat that the template refuses
-Length = Callable[[Sequence[Mapping[str, str]]], int]
-
-
-def options_problem(tokenize: Callable[[Sequence[Mapping[str, str]]], Any]) -> str:
-    """Why no chat can be tokenized with the options of a chat template that `tokenize` has, or ""."""
-    try:
-        tokenize([{"role": "user", "content": "?"}])
-    except TemplateError:
-        pass  # it may take no such chat; each prompt's own is told of
-    except (TypeError, ValueError, AttributeError, LookupError) as error:
-        return str(error).rstrip(".") or repr(error)
-    return ""
 
 
 class RewardChecks(Protocol):

@@ -8,7 +8,7 @@ from typing import Any
 from jinja2 import TemplateError
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from verl_dots.data.checks import options_problem
+from verl_dots.data.prompt_length import options_problem
 from verl_dots.processes.environment import joins_cluster, ray_address
 from verl_dots.processes.ray_start import with_patience
 from verl_dots.processes.warm_workers import warm_workers

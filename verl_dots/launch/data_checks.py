@@ -10,11 +10,12 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from verl_dots.data.checks import Length, check_files
+from verl_dots.data.checks import check_files
 from verl_dots.data.column_types import type_problems
 from verl_dots.data.columns import require_free_columns
 from verl_dots.data.file_lists import SUFFIXES, QuestionError, file_list, require_file
 from verl_dots.data.file_report import ERRORS, REFUSED, SHARED, TOO_LONG, UNMATCHABLE, UNUSABLE, FileReport
+from verl_dots.data.prompt_length import Length
 from verl_dots.generation.standalone import OPTIONS, chat_tokenizer, load_tokenizer
 from verl_dots.launch.cell_checks import Offer, cells_of, offers_of, require_tools_kwargs
 from verl_dots.launch.loaded import SCHEMAS, TURNS, loaded, tool_schemas

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from omegaconf import DictConfig
 
-from verl_dots.data.checks import Length
 from verl_dots.data.file_report import FileReport
+from verl_dots.data.prompt_length import Length
 from verl_dots.data.rows import count_rows
 from verl_dots.settings import ConfigError
 
