@@ -1,11 +1,12 @@
 """Tokens per second of the rollout engine against transformers' `generate`, in one run.
 
-    python -m scripts.bench_engine [--model FOLDER | --parameters 0.2M|100M] [--requests 512] [--mean-length 24]
+    python -m scripts.bench_engine [--model FOLDER | --parameters 0.2M|100M] [--requests 512] [--dtype bfloat16]
 
-Both sides get the same model, prompts and lengths: `--requests` prompts whose response lengths are drawn from a
-geometric distribution (unequal, as in training; end-of-sequence is ignored so that every response has just its
-length). `generate` runs them in batches of 128, left-padded, each batch until its longest response is complete, as
-it must. Counted are the tokens asked for. Sides alternate, several rounds; the ratio is that of the medians.
+Both sides get the same model, prompts and lengths; the weights of `generate` are float32. The lengths of `--requests`
+responses are drawn from a geometric distribution (unequal, as in training; end-of-sequence is ignored so that every
+response has just its length). `generate` runs them in batches of 128, left-padded, each batch until its longest
+response is complete, as it must. Counted are the tokens asked for. Sides alternate, several rounds; the ratio is that
+of the medians.
 
     last line:  ratio: X    (engine / generate)
 """
@@ -34,13 +35,17 @@ SIZES = {
 }  # fmt: skip
 
 
-def load(model: str | None, parameters: str, device: str) -> torch.nn.Module:
-    """The model from a folder, or a random one of the wanted size; float32, eval mode."""
+def load(model: str | None, parameters: str, device: str, implementation: str, dtype: str) -> torch.nn.Module:
+    """The model from a folder, or a random one of the wanted size; eval mode."""
+    kind = getattr(torch, dtype)
     if model:
-        return AutoModelForCausalLM.from_pretrained(model, dtype=torch.float32).to(device).eval()
-    torch.manual_seed(0)
-    config = Qwen2Config(**SIZES[parameters], max_position_embeddings=2048, tie_word_embeddings=False)
-    return Qwen2ForCausalLM(config).to(device).eval()
+        made = AutoModelForCausalLM.from_pretrained(model, dtype=kind)
+    else:
+        torch.manual_seed(0)
+        config = Qwen2Config(**SIZES[parameters], max_position_embeddings=2048, tie_word_embeddings=False)
+        made = Qwen2ForCausalLM(config).to(kind)
+    made.set_attn_implementation(implementation)
+    return made.to(device).eval()
 
 
 def workload(count: int, mean_length: float, most: int, vocabulary: int) -> list[tuple[list[int], int]]:
@@ -107,21 +112,27 @@ def main() -> None:
     parser.add_argument(
         "--threads", type=int, default=torch.get_num_threads(), help="of torch (default: all, here %(default)s)"
     )
+    parser.add_argument(
+        "--dtype",
+        choices=("float32", "bfloat16"),
+        default="float32",
+        help="of the engine's weights; those of generate are float32 (default: %(default)s)",
+    )
     parser.add_argument("--device", default="cpu", help="where the model runs: cpu or cuda (default: %(default)s)")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    model = load(options.model, options.parameters, options.device)
-    vocabulary = model.get_input_embeddings().weight.shape[0]
-    work = workload(options.requests, options.mean_length, options.max_length, vocabulary)
+    asked = (options.model, options.parameters, options.device)
+    theirs = load(*asked, "sdpa", "float32")
+    ours = load(*asked, attention.NAME, options.dtype)
+    work = workload(options.requests, options.mean_length, options.max_length, theirs.config.vocab_size)
     tokens = sum(length for _, length in work)
     sides = {
-        "transformers.generate": ("sdpa", lambda: run_generate(model, work, options.device)),
-        "engine": (attention.NAME, lambda: run_engine(model, work, options.slots)),
+        "transformers.generate": lambda: run_generate(theirs, work, options.device),
+        "engine": lambda: run_engine(ours, work, options.slots),
     }
     rates: dict[str, list[float]] = {name: [] for name in sides}
     for round_number in range(options.rounds + 1):
-        for name, (implementation, run) in sides.items():
-            model.set_attn_implementation(implementation)
+        for name, run in sides.items():
             rate = tokens / run()
             if round_number:  # the first round warms both up
                 rates[name].append(rate)
@@ -129,8 +140,9 @@ def main() -> None:
     for name, values in rates.items():
         table.add_row(name, *(f"{value:,.0f}" for value in (statistics.median(values), min(values), max(values))))
     console = output()
-    size = sum(parameter.numel() for parameter in model.parameters())
-    console.print(f"{size / 1e6:.2f}M parameters, {len(work)} requests, {tokens} tokens, {options.threads} threads")
+    size = sum(parameter.numel() for parameter in ours.parameters())
+    what = f"{size / 1e6:.2f}M parameters ({options.dtype})"
+    console.print(f"{what}, {len(work)} requests, {tokens} tokens, {options.threads} threads")
     console.print(table)
     medians = {name: statistics.median(values) for name, values in rates.items()}
     console.print(f"ratio: {medians['engine'] / medians['transformers.generate']:.2f}", highlight=False)

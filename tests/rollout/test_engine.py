@@ -198,6 +198,17 @@ def test_the_cache_is_given_back(model):
     assert run(engine, requests(8)) == reference
 
 
+def test_the_cache_grows_no_further_than_the_longest_sequences_need(model):
+    """Some 70 positions have room for 80 and not for 128; 40 sequences 48 slots, and not 64."""
+    engine = make_engine(model, max_model_len=70, max_num_seqs=40)
+    run(engine, requests(24, max_tokens=6, ignore_eos=True))
+    run(engine, requests(80, max_tokens=30, ignore_eos=True))
+    config = model.config
+    width = config.hidden_size // config.num_attention_heads
+    positions = 48 * 80 * config.num_hidden_layers * config.num_key_value_heads
+    assert engine.cache_bytes == 2 * positions * width * 4
+
+
 SMALL = dict(
     vocab_size=64, hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=4,
     num_key_value_heads=2, head_dim=8, max_position_embeddings=256,

@@ -42,7 +42,7 @@ class Engine:
         self.vocabulary = model.get_input_embeddings().weight.shape[0]
         self.stats = EngineStats()
         self.version: int | None = None
-        self._cache = SlotCache()
+        self._cache = SlotCache(config.max_num_seqs, config.max_model_len)
         self._seeds = SeedBook(config.seed)
         self._table = SlotTable()
         self._waiting: deque[Request] = deque()

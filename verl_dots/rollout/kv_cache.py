@@ -20,9 +20,13 @@ class SlotCache:
 
     Both grow on demand. Keys lie transposed, as the product with a query reads them. Layers announce their own
     shapes with the first keys they write, so models whose layers differ work.
+
+    Args:
+        most_slots, most_length: neither grows beyond these, aligned; ahead of what is asked for, both grow by doubling.
     """
 
-    def __init__(self):
+    def __init__(self, most_slots: int, most_length: int):
+        self._most_slots, self._most_length = aligned(most_slots), aligned(most_length)
         self._keys: dict[int, torch.Tensor] = {}
         self._values: dict[int, torch.Tensor] = {}
         self._slots = 0
@@ -37,9 +41,9 @@ class SlotCache:
     def reserve(self, slots: int, length: int) -> None:
         """Make room for `slots` sequences of `length` tokens; what is stored stays."""
         if slots > self._slots:
-            self._slots = aligned(max(slots, min(2 * self._slots, slots + 256)))
+            self._slots = aligned(max(slots, min(2 * self._slots, slots + 256, self._most_slots)))
         if length > self._length:
-            self._length = aligned(max(length, min(2 * self._length, length + 1024)))
+            self._length = aligned(max(length, min(2 * self._length, length + 1024, self._most_length)))
 
     def write_prompts(self, layer: int, slots: torch.Tensor, keys: torch.Tensor, values: torch.Tensor) -> None:
         """Store whole prompts: keys, values [len(slots), kv_heads, prompt_length, head_dim]."""
@@ -72,7 +76,7 @@ class SlotCache:
 
     def clear(self) -> None:
         """Give all memory back."""
-        self.__init__()
+        self.__init__(self._most_slots, self._most_length)
 
     def _tensors(self, layer: int, keys: torch.Tensor, values: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """The layer's tensors, made or enlarged if need be for keys and values like these."""
