@@ -45,7 +45,8 @@ for attempt in 1 2 3; do
     # The address is that of the cluster to be; `ray start` must not look for one there.
     env -u RAY_ADDRESS ray start "${options[@]}" &
     ray=$! status=0
-    while kill -0 $ray 2>/dev/null; do sleep 1; done  # no long wait: a trap may be run only at its end
+    # No long wait: bash may run a trap only at its end. SLURM's signal is to all of the step, and ends a sleep too.
+    while kill -0 $ray 2>/dev/null; do sleep 1 || true; done
     wait $ray || status=$?
     [ -z "$stopped" ] || break
     echo "$SLURMD_NODENAME: ray start (attempt $attempt) ended with status $status"
