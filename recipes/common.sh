@@ -1,6 +1,6 @@
 # Sourced by the recipes of the papers: what all of them share. recipes/README.md says what the variables mean.
 #   METHOD  MODEL  TRAIN  VALIDATION  DATA=data  RUN=runs/PAPER/SETTING/METHOD-seedSEED  SEED=1  STEPS
-#   NNODES=1  GPUS=8  TP=1  TOKENS=16384  DRY_RUN=
+#   NNODES=1  GPUS=8  TP=1  TOKENS=16384  FLASH_ATTN=  DRY_RUN=
 # A method's own settings are in its preset, verl_dots/conf/preset; where the papers have the numbers is in
 # paper_settings.yaml.
 set -euo pipefail
@@ -12,6 +12,11 @@ train() {  # train PAPER PRESET MODEL TRAIN [OVERRIDE ...]: by METHOD
     local paper=$1 preset=$2 model=${MODEL:-$3} train=${TRAIN:-$4} name=$METHOD${VARIANT:+-$VARIANT}
     local data=${DATA:-data} seed=${SEED:-1}
     shift 4
+    case ${FLASH_ATTN:-} in
+        '') ;;
+        no) set -- ++actor_rollout_ref.model.override_config.attn_implementation=sdpa "$@" ;;
+        *) echo "$SETTING.sh: FLASH_ATTN is '$FLASH_ATTN'; give no, or leave it out" >&2; exit 2 ;;
+    esac
     local validation=${VALIDATION// /.parquet,$data/}
     # Micro-batches are cut by tokens, so their size changes the speed and the memory, never the result.
     # Two checkpoints are kept: with one, verl deletes it as soon as the next actor is written, before the critic, the

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # The block of README's section on GPUs as one script: installation, data, the doctor, and two runs of a paper's recipe on
 # GPUS=8 GPUs. Where the doctor finds a fault it ends before them.
-#   DRY_RUN=1  the runs' commands are printed, nothing is looked at and nothing is trained
+#   FLASH_ATTN=no  without flash-attn, for which there may be neither wheel nor compiler
+#   DRY_RUN=1      the runs' commands are printed, nothing is looked at and nothing is trained
 # What is there already is used: the same command resumes. Variables of the recipes apply, such as GPUS and MODEL.
 set -euo pipefail
 cd "$(dirname "$0")/.."

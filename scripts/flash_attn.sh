@@ -5,7 +5,7 @@
 #   FLASH_ATTN_CUDA_ARCHS="80;90"  the architectures of a build
 #   WHEELHOUSE=URL                 where the wheel is looked for; by default verl's
 #   CGROUPS=/sys/fs/cgroup         where control groups are mounted
-# Without it `+actor_rollout_ref.model.override_config.attn_implementation=sdpa` trains, but for a critic.
+# Without it the recipes train with FLASH_ATTN=no, but for a critic.
 set -euo pipefail
 VERSION=2.8.3
 # verl's wheelhouse: built for CUDA 13, torch 2.11, CPython 3.12 on x86-64. Each torch has an index of its own, with the
@@ -74,8 +74,8 @@ main() {
     ! wheel || { echo "  verl's wheel"; return; }
     command -v nvcc >/dev/null || [ -x "${CUDA_HOME:-/usr/local/cuda}/bin/nvcc" ] || {
         echo "  without a wheel it must be built, which needs the nvcc of CUDA 13: install the toolkit, load its module," \
-            "or use the image of recipes/containers; without flash-attn add" \
-            "+actor_rollout_ref.model.override_config.attn_implementation=sdpa to a recipe" >&2
+            "or use the image of recipes/containers; or give" \
+            "FLASH_ATTN=no to this command and to the recipes, which then train with torch's attention" >&2
         exit 1
     }
     export MAX_JOBS=${MAX_JOBS:-$(jobs)} NVCC_THREADS=2 FLASH_ATTN_CUDA_ARCHS=${FLASH_ATTN_CUDA_ARCHS:-80;90}

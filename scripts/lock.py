@@ -41,6 +41,7 @@ class Lock:
         more: requirements that setup.py does not name.
         overrides: requirements that replace those of every package, as verl 0.9.1's pyproject.toml has them.
         machine: the processor; None for every one.
+        glibc: the oldest that all its wheels take; scripts/install_gpu.sh asks for it.
         about: for the first lines of the file.
     """
 
@@ -48,6 +49,7 @@ class Lock:
     more: tuple[str, ...] = ()
     overrides: tuple[str, ...] = ()
     machine: str | None = None
+    glibc: str = "2.28"
     about: str = ""
 
     @property
@@ -59,11 +61,11 @@ class Lock:
 LOCKS: Mapping[str, Lock] = {
     "cpu": Lock(("test",), ("torch==2.13.0",), about="A machine without a GPU; scripts/install.sh takes it."),
     "gpu": Lock(
-        ("vllm", "test"), machine="x86_64",
+        ("vllm", "test"), machine="x86_64", glibc="2.31",
         about="CUDA 13, driver 580 or newer, with vLLM; scripts/install_gpu.sh takes it, and adds flash-attn.",
     ),
     "sglang": Lock(
-        ("test",), SGLANG, machine="x86_64",
+        ("test",), SGLANG, machine="x86_64", glibc="2.34",
         # SGLang wants transformers 5.6.0, which verl excludes, and a flash-attn that overwrites files of ours.
         overrides=("transformers==5.9.0", "kernels>=0.12.0,<0.13", "flash-attn-4 ; sys_platform == 'none'"),
         about="As gpu.txt with SGLang in vLLM's place: LOCK=sglang bash scripts/install_gpu.sh.",
@@ -135,7 +137,10 @@ def on_each_python(lock: Lock, locked: str) -> tuple[dict[str, int], list[str]]:
     versions = {line.partition(" ; ")[0] for line in found}
     packages: dict[str, int] = {}
     for python in PYTHONS:
-        options = [f"--python-version={python}", f"--python-platform={machine}-manylinux_2_35"]
+        options = [
+            f"--python-version={python}",
+            f"--python-platform={machine}-manylinux_{lock.glibc.replace('.', '_')}",
+        ]
         lines = compiled(lock, locked, options)
         versions_here = {line.partition(" ; ")[0] for line in lines}
         packages[python] = len(lines)
@@ -206,7 +211,8 @@ def _settle(name: str, write: bool, upgrade: bool) -> dict[str, Any] | None:
     version = asked.stdout.split()[:2]
     return {
         "sha256": sha256(name), "lines": len(lines), "packages": packages, "uv": version[-1],
-        "resolved": f"{datetime.now(UTC):%Y-%m-%d}", "platform": f"Linux, {lock.machine or 'any processor'}, CPython",
+        "resolved": f"{datetime.now(UTC):%Y-%m-%d}",
+        "platform": f"Linux, {lock.machine or 'x86_64'}, glibc {lock.glibc}, CPython",
     }  # fmt: skip
 
 

@@ -116,3 +116,27 @@ def test_the_speed_of_an_all_reduce_is_that_of_a_warm_one(tmp_path, monkeypatch)
 def test_one_number_that_is_not_the_sum_is_seen(tmp_path, monkeypatch):
     total, _ = reduced(tmp_path, monkeypatch, lambda numbers, before: numbers[7].add_(1))
     assert math.isnan(total)
+
+
+@pytest.mark.parametrize(
+    ("told", "ends", "outcome", "value"),
+    [
+        (["Default"] * 8, 0, "pass", "Default"),
+        (["Default", "Exclusive_Process"], 0, "fail", "Default, Exclusive_Process"),
+        (["Prohibited"], 0, "fail", "Prohibited"),
+        (["NVIDIA-SMI has failed"], 9, None, None),
+        ([], 0, None, None),
+    ],
+)
+def test_several_processes_must_be_let_onto_a_gpu(told, ends, outcome, value, tmp_path, monkeypatch):
+    smi = tmp_path / "nvidia-smi"
+    smi.write_text("#!/bin/sh\n" + "".join(f"echo '{line}'\n" for line in told) + f"exit {ends}\n")
+    smi.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    rows = [(row.outcome, row.value) for row in hardware.mode_rows()]
+    assert rows == ([(outcome, value)] if outcome else [])
+
+
+def test_without_nvidia_smi_nothing_is_said_of_the_mode(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert hardware.mode_rows() == []

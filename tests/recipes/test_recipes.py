@@ -126,6 +126,11 @@ def test_variables_change_what_they_say():
         "dots.seed=7", "trainer.total_training_steps=5", "trainer.default_local_dir=runs/mine",
         "actor_rollout_ref.model.path=my/model", "critic.model.path=my/model",
     } <= overrides  # fmt: skip
+    attention = "++actor_rollout_ref.model.override_config.attn_implementation=sdpa"
+    assert attention not in overrides
+    assert attention in Recipe("dots/math-1.5b_math.sh", ("grpo",)).overrides(FLASH_ATTN="no")
+    with pytest.raises(RecipeError, match="FLASH_ATTN is 'yes'; give no, or leave it out"):
+        Recipe("dots/math-1.5b_math.sh", ("grpo",)).overrides(FLASH_ATTN="yes")
     overrides = Recipe("e3/7b.sh").overrides("a=1", METHOD="grpo", VALIDATION="x y", DATA="/d", TRAIN="t")
     assert {"data.val_files=[/d/x.parquet,/d/y.parquet]", "data.train_files=/d/t.parquet", "a=1"} <= set(overrides)
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from scripts.lock import LOCKS
 from tests.launches import ROOT
 
 LOCKED_TORCH = "torch==2.13.0"
@@ -197,6 +198,39 @@ def test_the_driver_must_know_cuda_13(checkout, said, ends, status, told):
     assert (done.returncode, told in done.stderr + done.stdout) == (status, True), done.stderr
     assert "integer" not in done.stderr
     assert bool(asked(checkout)) == (status == 0)
+
+
+@pytest.mark.parametrize(
+    ("lock", "told", "status"),
+    [
+        *(
+            ("gpu", f"glibc {version}", status)
+            for version, status in (("2.28", 2), ("2.9", 2), ("2.31", 0), ("2.100", 0))
+        ),
+        *(("sglang", f"glibc {version}", status) for version, status in (("2.31", 2), ("2.34", 0))),
+        ("gpu", "", 0),
+    ],
+)
+def test_the_system_must_have_the_glibc_that_the_wheels_need(checkout, lock, told, status):
+    getconf = checkout / "bin/getconf"
+    getconf.write_text(f"#!/bin/sh\n{f'echo {told}' if told else 'exit 1'}\n")
+    getconf.chmod(0o755)
+    done = install(checkout, "install_gpu.sh", DRIVER="any", LOCK=lock)
+    words = f"wheels of recipes/locks/{lock}.txt need {LOCKS[lock].glibc} or newer"
+    assert (done.returncode, words in done.stderr) == (status, status == 2), done.stderr
+    assert bool(asked(checkout)) == (status == 0)
+
+
+def test_flash_attn_is_left_out_where_that_is_asked_for(checkout):
+    script = checkout / "scripts/flash_attn.sh"
+    script.unlink()
+    script.write_text('touch "$OUT"\n')
+    for more, wanted in (({}, True), ({"FLASH_ATTN": "no"}, False)):
+        out = checkout / f"flash{len(more)}"
+        done = install(checkout, "install_gpu.sh", DRIVER="any", OUT=str(out), **more)
+        assert (done.returncode, out.exists()) == (0, wanted), done.stderr
+    done = install(checkout, "install_gpu.sh", DRIVER="any", FLASH_ATTN="0")
+    assert done.returncode == 2 and "FLASH_ATTN=0: give no, or leave it out" in done.stderr
 
 
 def test_a_build_of_flash_attn_has_as_many_compilers_as_its_control_group_has_memory_for(tmp_path):

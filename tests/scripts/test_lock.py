@@ -159,7 +159,7 @@ def test_a_resolution_is_kept_with_its_pythons_and_tools(resolving, capsys):
     assert set(found) == {"cpu", "gpu", "sglang"}
     assert re.fullmatch(r"20\d\d-\d\d-\d\d", found["gpu"].pop("resolved"))
     assert found["gpu"] == {
-        "lines": 2, "packages": {"3.11": 2, "3.12": 1}, "platform": "Linux, x86_64, CPython", "uv": "1.2.3",
+        "lines": 2, "packages": {"3.11": 2, "3.12": 1}, "platform": "Linux, x86_64, glibc 2.31, CPython", "uv": "1.2.3",
         "sha256": script.sha256("gpu"),
     }  # fmt: skip
 

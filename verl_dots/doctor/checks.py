@@ -9,6 +9,7 @@ from verl_dots.doctor.step_seconds import step_seconds
 from verl_dots.training.parts import has_critic, has_reference
 
 RUN_SECONDS = 600  # of a run of three steps; most of it is the start
+FETCH_SECONDS = 3600  # of a model: 15 GB at 5 MB/s
 LARGE_START_SECONDS = 1200  # of a recipe's own run: model, engine, a validation and a save
 MARGIN = 1.5  # a step may be longer than the paper's
 
@@ -18,6 +19,7 @@ CHECKS: tuple[Check, ...] = (
     Check("gpus", "hardware.gpus", 120),
     Check("network", "hardware.network", 120, device=True),
     Check("host", "hardware.host", 60),
+    Check("backbone", "difficulty.backbone", FETCH_SECONDS),
     Check("recipe", "model.recipe", 300),
     Check("model", "model.model", 120),
     Check("attention", "model.attention", 120, device=True),

@@ -1,10 +1,29 @@
-"""The difficulty worker's embeddings and predictions on a GPU, beside those of a CPU."""
+"""The model that embeds the questions; the difficulty worker on a GPU, beside one on a CPU."""
 
+from verl_dots import hub
 from verl_dots.doctor.context import Context
-from verl_dots.doctor.rows import Row, judged, skipped
+from verl_dots.doctor.rows import FETCH, Row, judged, skipped
+from verl_dots.files import is_path
+from verl_dots.settings import Refusal
 
 MOST_DIFFERENCE = 1e-3  # between the same embeddings in fp32, and between difficulties, which are in [0, 1]
 QUESTIONS, REFERENCES = 16, 4
+
+
+def backbone(context: Context) -> list[Row]:
+    """Whether the model that embeds the questions is whole here; a start reads it first, so it is fetched if not."""
+    from verl_dots.difficulty.backbone import Backbone
+
+    path = context.config.dots.difficulty.backbone
+    if not context.config.dots.selection.enable or path is None:
+        return [skipped("backbone", f"{context.recipe} selects no questions")]
+    check, limit = f"backbone {path}", "here or on the hub"
+    try:
+        fetched = not is_path(path) and hub.lacking(path)
+        name = Backbone(path).id
+    except Refusal as error:
+        return [judged(check, False, str(error), limit, FETCH.format(path=path))]
+    return [judged(check, True, f"{'fetched' if fetched else 'here'}: {name}", limit, "")]
 
 
 def difficulty(context: Context) -> list[Row]:

@@ -2,6 +2,7 @@
 
 import ctypes
 import os
+import subprocess
 import tempfile
 import time
 from collections.abc import Sequence
@@ -27,6 +28,7 @@ LIBIBVERBS = "libibverbs.so.1"  # which NCCL loads
 # determine_plasma_store_config in services.py).
 STORE_SHARE, LEAST_SHARED = 0.3, 10 * GB
 REDUCED = {"nccl": 64 * 2**20, "gloo": 2**20}  # numbers of 4 bytes
+SMI_SECONDS = 30  # that nvidia-smi may take
 REDUCTIONS = 6  # of which the first is not timed: it connects the ranks and loads kernels
 
 
@@ -46,7 +48,7 @@ def gpus(context: Context) -> list[Row]:
     total = min(total for _, total in memory)
     share = context.config.actor_rollout_ref.rollout.gpu_memory_utilization
     needs = footprint_of(context.config, shape_of(context.model), total)
-    return [*rows, free_row(memory, wanted), *memory_rows(needs, total, share)]
+    return [*rows, free_row(memory, wanted), *mode_rows(), *memory_rows(needs, total, share)]
 
 
 def free_row(memory: Sequence[tuple[int, int]], wanted: int) -> Row:
@@ -68,6 +70,20 @@ def free_row(memory: Sequence[tuple[int, int]], wanted: int) -> Row:
         return warned(check, value, f"export CUDA_VISIBLE_DEVICES={','.join(free)}, or Ray may take another; {fix}")
     more = f"; or export CUDA_VISIBLE_DEVICES={','.join(free)} GPUS={len(free)}" if free else ""
     return judged(check, False, value, f"{FREE:.0%} of {wanted}", fix + more)
+
+
+def mode_rows() -> list[Row]:
+    """Whether several processes may use one GPU, as worker and engine do; nothing where nvidia-smi does not tell."""
+    asked = ["nvidia-smi", "--query-gpu=compute_mode", "--format=csv,noheader"]
+    try:
+        told = subprocess.run(asked, text=True, capture_output=True, timeout=SMI_SECONDS)
+    except (OSError, subprocess.TimeoutExpired):
+        return []
+    modes = sorted({line.strip() for line in told.stdout.splitlines() if line.strip()})
+    if told.returncode or not modes:
+        return []
+    fix = "worker and engine share each GPU: ask for `nvidia-smi --compute-mode=DEFAULT`, or the site's option for it"
+    return [judged("compute mode of the GPUs", modes == ["Default"], ", ".join(modes), "Default", fix)]
 
 
 def memory_rows(needs: Footprint, total: int, share: float) -> list[Row]:

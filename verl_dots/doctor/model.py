@@ -1,7 +1,7 @@
 """The recipe's config, its model, and attention on this machine."""
 
 from verl_dots.doctor.context import Context
-from verl_dots.doctor.rows import Row, judged, skipped, warned
+from verl_dots.doctor.rows import FETCH, Row, judged, skipped, warned
 from verl_dots.files import is_path
 from verl_dots.generation.standalone import load_tokenizer
 from verl_dots.launch.attention_checks import INSTALL, check_attention, has_flash_attention
@@ -37,8 +37,7 @@ def model(context: Context) -> list[Row]:
         lacking = require_model(path)
         tokenizer = load_tokenizer(context.config)
     except ConfigError as error:
-        fix = f"`hf download {path}` where there is a network, perhaps after `hf auth login`; HF_HOME is the cache"
-        return [judged(check, False, str(error), "here or on the hub", fix)]
+        return [judged(check, False, str(error), "here or on the hub", FETCH.format(path=path))]
     place = "its folder is here" if is_path(path) else "in the hub's cache"
     if lacking:
         place = f"on the hub, which gives it; the cache has no {lacking}: the first start fetches it"

@@ -11,6 +11,8 @@ Outcome = Literal["pass", "fail", "warning", "skipped", "measured"]
 STYLES: Mapping[str, str] = {
     "pass": "green", "fail": "bold red", "warning": "yellow", "skipped": "dim", "measured": "",
 }  # fmt: skip
+# What to do about a model that is neither here nor given by the hub.
+FETCH = "`hf download {path}` where there is a network, perhaps after `hf auth login`; HF_HOME is the cache"
 
 
 @dataclass(frozen=True)
