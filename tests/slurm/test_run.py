@@ -86,15 +86,17 @@ def jobs(slurm, tmp_path_factory):
         "fails": (options, FAILS, {}),
         "recovers": (options, RECOVERS, {}),
         "resumes": (["--array=1-2", *soon], RESUMES, {}),
+        "intruder": (["--cpus-per-task=1"], FAILS, {}),
         "deaf": (soon, DEAF, late),
     }
-    ids = {
-        name: slurm.submit(choice, recipe(folder, name, text), "word", "x=1", RUN=str(folder / name), **more)
-        for name, (choice, text, more) in wanted.items()
-    }
-    # One CPU of each node is free for a second job in the folder of another, which is running then.
-    intruder = ["--cpus-per-task=1", f"--dependency=after:{ids['resumes']}_1"]
-    ids["intruder"] = slurm.submit(intruder, folder / "fails.sh", RUN=str(folder / "resumes-seed1"))
+    ids: dict[str, str] = {}
+    for name, (choice, text, more) in wanted.items():
+        run = folder / name
+        if name == "intruder":
+            # One CPU of each node is free for a second job in the folder of another, which is running then. It is
+            # submitted before what must wait for a node: SLURM starts jobs in their order.
+            run, choice = folder / "resumes-seed1", [*choice, f"--dependency=after:{ids['resumes']}_1"]
+        ids[name] = slurm.submit(choice, recipe(folder, name, text), "word", "x=1", RUN=str(run), **more)
     return folder, ids
 
 
