@@ -54,7 +54,7 @@ class Writer:
                 await asyncio.gather(*(one(writer, *group) for group in groups[first : first + GROUPS_AT_ONCE]))
 
         async def one(writer: RowWriter, uid: str, size: int, first: int, question: dict[str, Any]) -> None:
-            with writer.group():
+            with writer.group(uid):
                 rows = GroupRows()
                 rows.add(*group_rows(question, uid, size, step, self.longest, self.seed, first))
                 await writer.write(uid, TRAIN, rows, {"is_prompt": True, "status": "finished", "global_steps": step})
