@@ -9,6 +9,7 @@ from typing import Any
 import datasets
 import torch
 from omegaconf import DictConfig
+from torchdata.stateful_dataloader import StatefulDataLoader
 from transformers import AutoTokenizer
 
 from scripts.driver.meters import Meters
@@ -52,6 +53,9 @@ class Questions:
             for number in range(count)
         ])  # fmt: skip
 
+    def __len__(self) -> int:
+        return len(self.dataframe)
+
     def __getitem__(self, place: int) -> dict[str, Any]:
         row = self.dataframe[place]
         columns = {"raw_prompt": row["prompt"], "reward_model": row["reward_model"], "data_source": "synthetic"}
@@ -92,6 +96,9 @@ class DriverTrainer(SyncTrainer):
         self.steps_per_epoch = self.total_training_steps
         self.global_steps, self.curr_step_profile, self._resumed_step = 0, False, 0
         self.train_dataset = Questions(2 * config.data.train_batch_size)
+        self.train_dataloader = StatefulDataLoader(
+            self.train_dataset, config.data.train_batch_size
+        )  # whose state is kept
         self.questions = TrainQuestions(self.train_dataset, "prompt", "keep")
         self.logger = SimpleNamespace(logger={})
         self._open_run_folder()
@@ -101,6 +108,7 @@ class DriverTrainer(SyncTrainer):
             "next_prompts": "plan", "wait_for_rollouts": "arrival", "drop_failed": "arrival", "balance": "balance",
             "forward": "forward pass, driver's part", "entropy_of": "entropy, logged",
             "compute_advantages": "advantages", "add_figures": "metrics", "log_rollouts": "rollout log",
+            "keep_beginning": "state: keep",
         })  # fmt: skip
 
     def begin_anew(self) -> None:

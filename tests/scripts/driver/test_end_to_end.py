@@ -23,7 +23,7 @@ def test_a_small_size_passes_through_all_stages(tmp_path):
         AWAY, "arrival", "scores", "balance", "budgets", "advantages", "metrics", "DASH filter", "replay: store",
         "DASH filter, before the passes", "replay: draw", "length penalty", "entropy, controlled", "entropy, logged",
         "ages, behaviour, pinned entries", "forward pass, driver's part", "rollout log", "clear", "order", "plan",
-        "state: write", "state: read", "rest of the step",
+        "state: keep", "state: write", "state: read", "rest of the step",
     } == set(step)  # fmt: skip
     assert all(part["wall"] >= 0 and part["driver_peak"] > 10**8 for part in step.values())
     assert sum(part["queue_cpu"] for part in step.values()) > 0
