@@ -33,7 +33,7 @@ class Timing:
 class Evaluating:
     """`methods` whose accuracy runs are evaluated at their end, by so many `rollouts` a validation question.
 
-    `overrides` are of `verl_dots.evaluate`, below those of a combination.
+    Those of combinations that are apart are not. `overrides` are of `verl_dots.evaluate`, below those of a combination.
     """
 
     methods: tuple[str, ...]

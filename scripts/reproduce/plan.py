@@ -109,7 +109,7 @@ def _planned(matrix: Matrix, kind: str, combination: Combination, method: Method
 
 def _evaluation(matrix: Matrix, combination: Combination, method: Method, place: Path) -> tuple[str, ...]:
     asked = matrix.evaluate
-    if asked is None or method.name not in asked.methods:
+    if asked is None or combination.apart or method.name not in asked.methods:
         return ()
     words = ("python", "-m", "verl_dots.evaluate", str(place), "--data", f"{combination.data}/val.parquet")
     of_combination = [override for override in combination.overrides if override.startswith("data.")]

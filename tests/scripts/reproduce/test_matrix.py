@@ -50,9 +50,13 @@ def test_a_method_of_some_combinations_is_run_on_these_alone(read):
 def test_accuracy_runs_of_some_methods_are_evaluated_with_what_the_combination_says_of_data(read):
     asked = {"methods": ["mine"], "rollouts": 16, "overrides": ["data.max_prompt_length=8"]}
     one = COMBINATION | {"overrides": ["data.max_response_length=9", "b=2"]}
-    matrix = read(evaluate=asked, combinations={"one": one}, quick={})
+    apart = COMBINATION | {"apart": True}
+    matrix = read(evaluate=asked, combinations={"one": one, "slow": apart}, quick={})
     runs = planned_runs(matrix, [ACCURACY_RUN, TIMING_RUN], Path("runs"))
-    found = {(run.kind, run.method): " ".join(run.evaluation) for run in runs if run.seed == 1}
+    assert not any(run.evaluation for run in runs if run.combination == "slow")
+    found = {
+        (run.kind, run.method): " ".join(run.evaluation) for run in runs if run.seed == 1 and run.combination == "one"
+    }
     assert found.pop(("accuracy", "mine")) == (
         "python -m verl_dots.evaluate runs/one/mine-seed1 --data data/d/val.parquet --rollouts 16 device=cpu "
         "data.max_prompt_length=8 data.max_response_length=9"
