@@ -48,6 +48,8 @@ COLLECTOR = """a full pass looks at every container that lives. Tags are a dict 
 STATE = """over all sizes its seconds have an exponent of {exponent:.2f} with the bytes of the replay buffer,
   {least:,.0f} to {most:,.0f} MiB. What a MiB takes differs between sizes without a trend.
 """
+OTHER = """over all sizes its seconds have an exponent of {exponent:.2f} with rollouts times tokens.
+"""
 
 
 def largest(cells: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
@@ -149,6 +151,11 @@ def reasons(cells: Sequence[Mapping[str, Any]], stages: Set[str]) -> str:
         held, seconds = zip(*sizes, strict=True)
         ends = {"least": min(held) / MIB, "most": max(held) / MIB}
         told.append(f"- **{stage}**: {STATE.format(exponent=exponent(held, seconds), **ends)}")
+    for stage in sorted(each for each in stages if each != COLLECTION and not each.startswith("state: ")):
+        taken = [(cell["rows"] * cell["tokens"], seconds_of(cell, stage)) for cell in cells]
+        taken = [(size, median(seconds)) for size, seconds in taken if seconds and median(seconds) > 0]
+        if len({size for size, _ in taken}) > 1:  # memory takes none
+            told.append(f"- **{stage}**: {OTHER.format(exponent=exponent(*zip(*taken, strict=True)))}")
     return "\n" + "".join(told) if told else ""
 
 

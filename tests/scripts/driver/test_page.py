@@ -70,10 +70,11 @@ def test_growth_that_was_looked_into_has_its_reason(kept):
     ]
     kept.write_text(json.dumps({"machine": "a processor, 2 cores", "cells": cells}))
     text = page.section(kept)
-    assert text.count("\n- **") == 2 and f"- **{COLLECTION}**: a full pass looks at every container" in text
+    assert text.count("\n- **") == 3 and f"- **{COLLECTION}**: a full pass looks at every container" in text
     # 4^1.5 the seconds of 4 times the bytes.
     assert "- **state: read**: over all sizes its seconds have an exponent of 1.50 with the bytes" in text
     assert "1,024 to 4,096 MiB" in text
+    assert "- **other**: over all sizes its seconds have an exponent of 2.00 with rollouts times tokens." in text
     assert [one for one in sentences(text) if words(one) > MOST_WORDS] == []
 
 
