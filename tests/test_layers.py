@@ -101,6 +101,7 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
             "difficulty",
             "files",
             "generation",
+            "hub",
             "guard",
             "launch",
             "processes",
