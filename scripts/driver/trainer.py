@@ -96,9 +96,7 @@ class DriverTrainer(SyncTrainer):
         self.steps_per_epoch = self.total_training_steps
         self.global_steps, self.curr_step_profile, self._resumed_step = 0, False, 0
         self.train_dataset = Questions(2 * config.data.train_batch_size)
-        self.train_dataloader = StatefulDataLoader(
-            self.train_dataset, config.data.train_batch_size
-        )  # whose state is kept
+        self.train_dataloader = StatefulDataLoader(self.train_dataset, config.data.train_batch_size)
         self.questions = TrainQuestions(self.train_dataset, "prompt", "keep")
         self.logger = SimpleNamespace(logger={})
         self._open_run_folder()
