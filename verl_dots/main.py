@@ -23,7 +23,7 @@ from omegaconf import DictConfig
 from verl_dots.launch.compose import CONFIG_MODULE, CONFIG_NAME, compose, require_overrides, with_home, with_preset
 from verl_dots.launch.verl_values import resolving
 from verl_dots.processes.environment import prepare_environment
-from verl_dots.processes.warm_workers import WarmWorkers, warm_workers
+from verl_dots.processes.warm_workers import WarmWorkers, uncollected, warm_workers
 from verl_dots.settings import ConfigError
 
 # Whether `main` has validated the config already: hydra's own command line hides what a check would say.
@@ -46,7 +46,7 @@ def main() -> None:
         sys.argv[1:] = with_preset(sys.argv[1:])
         if plain:
             require_overrides(overrides)
-            with resolving():
+            with uncollected(), resolving():
                 config = compose(overrides)
                 _warm.extend(warm_workers(config))
                 _check(config)

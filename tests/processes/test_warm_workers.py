@@ -1,5 +1,6 @@
 """Processes that are forked from a warm one, as Ray starts its workers."""
 
+import gc
 import json
 import os
 import shlex
@@ -15,7 +16,7 @@ from omegaconf import OmegaConf
 
 from tests.launches import PATIENCE_SECONDS, environment, plain_config
 from verl_dots.processes.environment import joins_cluster, ray_address
-from verl_dots.processes.warm_workers import MODULES, WarmWorkers, warm_workers
+from verl_dots.processes.warm_workers import MODULES, WarmWorkers, uncollected, warm_workers
 
 SCRIPT = """
 import json, os, random, signal, sys
@@ -92,6 +93,21 @@ def test_the_warm_process_ends_with_the_command_and_leaves_nothing(tmp_path):
         time.sleep(0.1)
     os.kill(pid, signal.SIGKILL)
     pytest.fail("the warm process outlives the command")
+
+
+def test_while_much_is_imported_nothing_is_collected_and_later_none_of_it_is():
+    gc.collect()
+    with uncollected():
+        assert not gc.isenabled()
+        kept = [[] for _ in range(1000)]
+    try:
+        assert gc.isenabled() and gc.get_freeze_count() >= len(kept)
+    finally:
+        gc.unfreeze()
+    with pytest.raises(ImportError), uncollected():
+        raise ImportError
+    assert gc.isenabled()
+    gc.unfreeze()
 
 
 def test_what_it_imports_has_neither_ray_nor_a_thread():

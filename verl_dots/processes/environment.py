@@ -20,6 +20,8 @@ COMMON_ENVIRONMENT = {
     "RAY_py_gcs_connect_timeout_s": "300",
     # What Ray keeps of calls that are over, for `ray list tasks`: of its 100,000 a run's Ray grows by 280 MiB.
     "RAY_task_events_max_num_task_in_gcs": "10000",
+    # Workers that Ray starts in advance have no runtime_env, so a run, whose workers all have one, uses none of them.
+    "RAY_prestart_worker_first_driver": "false",
 }
 CPU_ENVIRONMENT = {
     # Pick the platform that `plugin` registers; verl knows its FSDP engines under "cuda" and "npu" only.
