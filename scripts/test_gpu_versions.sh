@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The tests with the versions that recipes/locks/gpu.txt has in place of those of cpu.txt, of what needs no GPU: before
 # .venv's packages, in a folder of their own. Arguments go to pytest.
-#   bash scripts/test_gpu_versions.sh [-m "not e2e"]
+#   bash scripts/test_gpu_versions.sh [-m "not e2e and not long"]
 #   TORCH=lock                 the lock's torch, too, with the CUDA libraries that it is linked with: 5 GB
 #   FOLDER=DIR                 where they are put; by default ~/.cache/verl_dots/gpu_versions
 set -euo pipefail

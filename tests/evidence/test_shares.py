@@ -46,6 +46,12 @@ def test_a_section_a_share_and_how_many_come_there():
     assert dots[3][3] == Missing(Why.NOT_MEASURED)
 
 
+def test_a_method_that_lacks_a_combination_has_no_row():
+    runs = {("grpo", seed, "accuracy", name): GRPO for name in "ab" for seed in (1, 2)}
+    runs |= {("dots", seed, "accuracy", "a"): WHOLE for seed in (1, 2)}
+    assert [[row[0] for row in section.rows] for section in table_of(runs).sections] == [["GRPO"]] * 4
+
+
 def test_time_is_shown_where_steps_were_timed():
     saved = [section.rows[1][3] for section in two_seeds(WHOLE, stand_in=True).sections]
     assert [text_of(cell, 1) for cell in saved] == ["50.0 [50.0, 50.0] (of accuracy runs)"] * 4

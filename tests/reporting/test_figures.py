@@ -134,6 +134,19 @@ def test_effective_groups_are_drawn_against_all_three_costs(write_run):
     assert seconds.get_xdata()[0] == pytest.approx(13.0)
 
 
+def test_a_seed_whose_cost_is_not_known_still_counts_against_steps(write_run):
+    def told(share, known):
+        return lambda step: {"training/effective_groups": share} | ({} if step < known else {"generated_tokens": None})
+
+    grpo = write_run("grpo", 1, GRPO, metrics=told(0.2, 99)), write_run("grpo", 2, GRPO, metrics=told(0.8, 3))
+    dots = write_run("dots", 1, GRPO, metrics=told(0.9, 1))
+    steps, _, tokens = figures.effective_figure(compare(*grpo, dots)).axes
+    np.testing.assert_allclose(steps.lines[0].get_ydata(), [50] * 6)
+    np.testing.assert_allclose(tokens.lines[0].get_xdata(), [100, 200, *[np.nan] * 4])
+    assert len(steps.lines) == 2 and len(tokens.lines) == 1
+    assert "not recorded: dots" in tokens.texts[0].get_text().lower()
+
+
 def test_replay_is_drawn_by_step_and_by_age(write_run):
     def metrics(step):
         row = {"replay/share": 0.5, "loss/fresh/clip_share": 0.0, "loss/replayed/clip_share": 0.03}

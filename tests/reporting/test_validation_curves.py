@@ -43,6 +43,16 @@ def test_first_reach_interpolates():
     assert reach == Reach(steps=12.5, wall_seconds=26.0, train_seconds=25.0, tokens=1250.0)
 
 
+@pytest.mark.parametrize("kept", [False, True])
+def test_what_is_equal_but_for_its_rounding_to_six_decimals_is_reached(kept):
+    """Of right answers of 512 the two have the same mean."""
+    one, other = (np.mean([round(right / 512, 6) for right in three]) for three in ((249, 253, 205), (233, 265, 209)))
+    assert one != other
+    for reached, target in ((one, other), (other, one)):
+        found = validation_curves.crossing(np.array([0.1, reached]), target, kept)
+        assert found.after == 1 and found.share == pytest.approx(1.0) and found.share <= 1
+
+
 @pytest.mark.parametrize(
     ("accuracies", "target", "steps"),
     [

@@ -112,6 +112,14 @@ def test_a_measured_target_is_reached_between_two_validations():
     assert np.isnan(found.figures["rollouts"].mean) and found.label == "measured dots"
 
 
+@pytest.mark.parametrize(("first", "steps"), [(0, 0.0), (10, np.nan)])
+def test_when_a_target_was_reached_before_the_first_validation_is_known_at_step_0_alone(first, steps):
+    base = results.summarise(setting("uniform"), [SLOW], [SLOW], [0.6])
+    log = type("Log", (), {"name": "dots", "accuracy": {first: 0.7, 20: 0.8}, "effective_S": np.array([0.5])})
+    (found,) = results.measured([log], base, [0.6])
+    assert found.figures["steps to 60 %"].mean == pytest.approx(steps, nan_ok=True)
+
+
 def test_figures_show_every_setting_and_a_sweep_where_there_is_an_axis(tmp_path):
     base = results.summarise(setting("uniform"), [SLOW], [SLOW], [])
     swept = [

@@ -41,3 +41,14 @@ def test_a_step_without_a_row_keeps_its_place(write_run, kept, effective):  # no
     assert log.accuracy == ({0: 0.25, 5: 0.5} if 0 in kept else {5: 0.5})
     pool = Measured(np.full(50, 0.5), np.full(50, 8.0), (1.0, 1.0))
     assert fit([log], pool, Learning()).validation is not None  # its accuracies are of steps, too
+
+
+@pytest.mark.parametrize("key", ["dots.refill.enable", "algorithm.filter_groups.enable"])
+def test_a_run_that_chooses_among_its_groups_is_no_uniform_one(write_run, key):  # noqa: F811
+    """verl's dynamic sampling trains on effective groups alone: its log would fit a pool of these."""
+    group, *name = key.split(".")
+    chosen = {name[0]: {name[1]: True}}
+    settings = SETTINGS | {group: SETTINGS.get(group, {}) | chosen}
+    curve = {0: 0.25, 5: 0.5}
+    assert not read_run_log(write_run("dapo", 1, curve, settings=settings, metrics=logged)).uniform
+    assert read_run_log(write_run("grpo", 1, curve, settings=SETTINGS, metrics=logged)).uniform

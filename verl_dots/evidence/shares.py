@@ -22,8 +22,8 @@ NOTES = (
 def shares_table(ours: Ours, combinations: Combinations) -> Table:
     """A section for each share, a row for each method; without rows where no combination stands for all."""
     whole = summary_cells.whole(ours.summary)
-    mine = ours.summary[ours.summary.combination == whole]
-    methods = in_order(sorted(set(mine.method)))
+    mine = ours.summary[(ours.summary.combination == whole) & (ours.summary.measure == "final_accuracy")]
+    methods = in_order(sorted(set(mine.dropna(subset="mean").method)))  # without those that lack a combination
     sections = tuple(
         Section(
             f"{share} % of the baseline's gain", tuple(_row(ours, Asked(str(whole), one), share) for one in methods)

@@ -125,19 +125,25 @@ def effective_figure(comparison: Comparison) -> Figure | None:
         figure = Figure(figsize=SIZE_INCHES)
         panels = figure.subplots(1, 3, sharey=True)
         seconds, unit = _time_unit(methods)
+        lacking: tuple[list[str], ...] = ([], [], [])
         for index, method in enumerate(comparison.methods):
             if method not in methods:
                 continue
             columns = ["step", "wall_seconds", "generated_tokens", key]
-            rows = pd.concat([run.rows[columns] for run in method.runs if key in run.rows]).dropna()
-            mean = rows.groupby("step").mean()
+            rows = pd.concat([run.rows[columns] for run in method.runs if key in run.rows]).dropna(subset=key)
+            # A step's cost is of all seeds that it is the share of, or not known.
+            mean = rows.groupby("step").agg(lambda values: values.mean(skipna=False))
             share = 100 * mean[key].rolling(max(1, round(len(mean) / 10)), min_periods=1).mean()
             costs = (mean.index, mean["wall_seconds"] / seconds, mean["generated_tokens"])
-            for panel, cost in zip(panels, costs, strict=True):
+            for panel, cost, without in zip(panels, costs, lacking, strict=True):
+                if not np.isfinite(cost).any():
+                    without.append(method.name)
+                    continue
                 look = drawing.look(index, method.name, comparison.baseline)
                 panel.plot(cost, share, label=drawing.name(method), markersize=6, markevery=5, **look)
         names = ("training step", f"wall time with validation ({unit})", "generated tokens")
-        for panel, name in zip(panels, names, strict=True):
+        for panel, name, without in zip(panels, names, lacking, strict=True):
+            drawing.name_lacking(panel, name, without)
             panel.set_xlabel(name)
             panel.set_ylim(0, 100)
             panel.xaxis.set_major_locator(drawing.locator())

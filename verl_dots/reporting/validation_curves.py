@@ -16,6 +16,7 @@ import pandas as pd
 SMOOTHING_WINDOW = 3
 # With fewer validations a trailing mean would mostly show how late it is.
 LEAST_VALIDATIONS_TO_SMOOTH = 9
+ROUNDED = 2e-6  # accuracies are kept to six decimals: equal means of them may be so far apart
 
 
 @dataclass(frozen=True)
@@ -149,24 +150,25 @@ def mean_curve(curves: Sequence[Curve]) -> Curve:
 def crossing(accuracy_E: np.ndarray, target: float, kept: bool = False, tolerance: float = 0.0) -> Crossing | None:
     """Return where accuracies come to a target; None if they never do.
 
-    It is the first validation of at least `target`. With `kept` it is the first such validation after which no later
-    one is below `target - tolerance`. The validation before it is below the target in both cases, so between the two
-    accuracy and costs are taken as linear.
+    It is the first validation of at least `target`, but for `ROUNDED`. With `kept` it is the first such validation
+    after which no later one is below `target - tolerance`. The validation before it is below the target in both cases,
+    so between the two accuracy and costs are taken as linear.
 
     Args:
         tolerance: at least 0; with 0 any later fall below the target ends what was reached.
     """
-    above_E = accuracy_E >= target
+    above_E = accuracy_E >= target - ROUNDED
     if kept:
         least_after_E = np.append(np.minimum.accumulate(accuracy_E[:0:-1])[::-1], np.inf)
-        above_E = above_E & (least_after_E >= target - tolerance)
+        above_E = above_E & (least_after_E >= target - tolerance - ROUNDED)
     if not above_E.any():
         return None
     after = int(np.flatnonzero(above_E)[0])
     if after == 0:
         return Crossing(0, 0, 0.0)
     before = after - 1
-    return Crossing(before, after, (target - accuracy_E[before]) / (accuracy_E[after] - accuracy_E[before]))
+    way = (target - accuracy_E[before]) / (accuracy_E[after] - accuracy_E[before])
+    return Crossing(before, after, min(way, 1.0))
 
 
 def first_reach(curve: Curve, target: float) -> Reach | None:

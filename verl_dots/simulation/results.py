@@ -76,8 +76,8 @@ def _measured(log: RunLog, aims: Mapping[str, float]) -> dict[str, float]:
         if place:
             (before, low), (after, high) = points[place - 1 : place + 1]
             found[f"steps to {name}"] = before + (after - before) * (aim - low) / (high - low)
-        elif place == 0:
-            found[f"steps to {name}"] = float(points[0][0])
+        elif place == 0 and points[0][0] == 0:  # a later one does not tell when it was reached
+            found[f"steps to {name}"] = 0.0
     return found
 
 

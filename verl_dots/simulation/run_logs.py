@@ -10,7 +10,10 @@ import numpy as np
 from verl_dots.reporting.runs import Run, read_run, with_metric
 from verl_dots.settings import ConfigError
 
-CHOOSING = ("dots.selection.enable", "dots.adarft.enable", "dots.mopps.enable", "dots.refill.enable")
+CHOOSING = (
+    "dots.selection.enable", "dots.adarft.enable", "dots.mopps.enable", "dots.refill.enable",
+    "algorithm.filter_groups.enable",
+)  # fmt: skip
 ALTERING = ("dots.replay.enable", "dots.budget.enable", "dots.temperature.enable", "dots.preemptive.enable")
 EFFECTIVE, REWARD, ENTROPY = "training/effective_groups", "training/reward", "actor/entropy"
 RHO = "selection/reference/rho"
