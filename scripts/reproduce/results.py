@@ -62,7 +62,7 @@ A single pair tells no spread: one combination with one round has neither interv
 All methods of timing runs recompute the log-probs of fresh rollouts, as verl does.
 Effective groups are of those that are trained on for the first time. Replayed ones, all effective, are left out.
 MoPPS and E3 learn a question's difficulty from its own rollouts: they train on 80 questions of a pool.
-The others draw from all of it: 727 questions in `ladder1_skewed`, 4,096 in the other pools.
+The others draw from all of it: 727 questions in `ladder1_skewed`, 4,096 in the ladder's other pools, 1,024 stories.
 AdaRFT and "levels known" are given each question's true level. Real data tell it less exactly.
 The rivals in two papers' tables ran where these need them, and no mean has them. The entropy bonus and E3's
 temperature ran on `ladder1_skewed`, filter by level and fixed curriculum on `ladder1_easy`, `_even` and `_hard`.
