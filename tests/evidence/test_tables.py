@@ -74,6 +74,12 @@ def test_rows_that_were_not_run_have_the_papers_figures(name):
     assert "Nothing of this table was run." in table.notes
 
 
+def test_tables_of_seconds_tell_that_rounds_differ_in_speed():
+    names = ("adarft_1", "dash_3", "dash_6", "dots_1", "dash_1")
+    told = [name for name in names if any("other rounds" in note for note in table_of(name, ours({})).notes)]
+    assert told == ["adarft_1", "dash_3", "dash_6"]
+
+
 def test_a_combination_named_like_a_recipe_repeats_it():
     table = table_of(
         "dots_1", ours({("dots/3b_deepmath", "dots_rr"): {"saved_steps_100_first": (0.5, 0.4, 0.6, 3, 3)}})

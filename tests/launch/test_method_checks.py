@@ -160,7 +160,7 @@ dots.filter.threshold=1 {N}=4 algorithm.adv_estimator=rloo : size
 dots.filter.threshold=1 {N}=4 algorithm.adv_estimator=opo : size
 {A}.shuffle=True : excluded
 data.train_batch_size=4 {A}.ppo_mini_batch_size=3 : size
-{LOSS}=geo_mean|kl_cov : excluded
+{LOSS}=geo_mean|kl_cov|dro|bypass_mode : excluded
 dots.loss.truncation=2 : excluded
 dots.loss.behaviour=engine : excluded
 {TOKEN_SUM_NORM} : excluded

@@ -32,7 +32,7 @@ def refusal(*arguments: str, cwd: Path = ROOT, **variables: str) -> str:
     ([RECIPE, "trainer.nnodes=2"], "the nodes are the job's, sbatch --nodes=NUMBER"),
     ([RECIPE, "++trainer.nnodes=2"], "'++trainer.nnodes=2': the nodes are the job's, sbatch --nodes=NUMBER"),
     ([RECIPE, "trainer.resume_mode=disable"], "'trainer.resume_mode=disable': a job that is requeued would begin"),
-    ([RECIPE, "++trainer.resume_mode=resume_path"], "and to fork a run link its checkpoint into that one first: mkdir -p FOLDER && ln -s"),
+    ([RECIPE, "++trainer.resume_mode=resume_path"], "its checkpoint into that one first: mkdir -p FOLDER && ln -s"),
     (["recipes/e3/1.5b.sh", "dops"], "METHOD is 'dops'; give one of grpo dapo entropy"),
     (["recipes/e3/1.5b.sh", "dops"], "recipes/e3/1.5b.sh does not take dops"),
 ])  # fmt: skip

@@ -35,6 +35,11 @@ from verl_dots.evidence.records import Evidence
 from verl_dots.evidence.shares import shares_table
 from verl_dots.files import write_atomically
 
+IN_SECONDS = ("seconds_per_step", "extra_seconds", "hours")
+ROUNDS = (
+    "Our seconds of a step are means of a method's own timing runs. Other methods may have other rounds, which "
+    "differ in speed. The time of a step that is saved, in the table of all methods, is of the same rounds."
+)
 # What our rows without a row of the paper are on, and the heading above them.
 HEADINGS = {
     "same": "Ours: on the paper's model and data, without a row in the paper",
@@ -118,7 +123,15 @@ def _notes(table: PaperTable, any_ours: bool) -> list[str]:
     """The source, what its figures are, what differs, why figures are missing."""
     measured = f"Measured there: {table.measured}. Hardware: {table.hardware}."
     whys = dict.fromkeys(f"{row.name}: {row.why}." for row in table.rows if row.why)
-    return [table.source, measured, table.differs, *whys, *([] if any_ours else ["Nothing of this table was run."])]
+    timed = [ROUNDS] if any(column.ours in IN_SECONDS for column in table.columns) else []
+    return [
+        table.source,
+        measured,
+        table.differs,
+        *timed,
+        *whys,
+        *([] if any_ours else ["Nothing of this table was run."]),
+    ]
 
 
 def _repeated(table: PaperTable, combinations: Combinations) -> dict[str, str]:

@@ -73,7 +73,7 @@ class Trace:
 
     Attributes:
         accuracy: of validation after the step, a share.
-        effective: share of the batch's groups whose rewards differ.
+        effective: share of the groups that are trained on for the first time whose rewards differ.
         reward: mean success rate of the groups that the step has rolled out to train on.
         signal: what is learnt from, see `response`.
         rollouts: in total so far, references included.
@@ -157,7 +157,7 @@ class SimulatedRun:
         groups = len(own.questions_N) + len(replayed_N)
         return {
             "accuracy": self._accuracy(),
-            "effective": (int(own.effective_N.sum()) + len(replayed_N)) / groups,
+            "effective": float(own.effective_N.mean()),  # as a run logs it: replayed ones are left out
             "reward": float(own.success_N.mean()),
             "signal": signal,
             "rollouts": self._rolled_out + source.spent,

@@ -37,6 +37,8 @@ OF_REWARDS_ALONE = ("grpo", GRPO_RR, "rloo")
 OF_ALL_ROWS = ("geo_mean", "kl_cov", "clip_cov")
 # A loss of verl that a positive multiple of the advantage does not multiply: it has a term without the advantage.
 NOT_BY_ADVANTAGE = ("dro",)
+# A loss of verl that takes no rows without a token, such as those that fill a mini-batch of which nothing is left.
+NOT_OF_FILLERS = ("bypass_mode",)
 
 
 def refuse_filter(config: DictConfig, dots: DotsConfig) -> None:
@@ -53,6 +55,11 @@ def refuse_filter(config: DictConfig, dots: DotsConfig) -> None:
             "it takes a mean or a choice over the rows that are there, so without those that leave it is another loss; "
             "set it to vanilla, or turn the filter off",
         )  # fmt: skip
+    whys = dict.fromkeys(NOT_BY_ADVANTAGE, "rows that leave have a part in it at any advantage, so it is another loss")
+    whys |= dict.fromkeys(NOT_OF_FILLERS, "it ends at a micro-batch of which no row is left")
+    if mode in whys:
+        why = f"{whys[mode]}; set it to vanilla, or turn the filter off"
+        raise excluded(LOSS_MODE, mode, FILTER_ON, why)
     if actor.loss_agg_mode == "seq-mean-token-sum-norm" and actor.loss_scale_factor is None:
         raise excluded(
             "actor_rollout_ref.actor.loss_agg_mode", actor.loss_agg_mode, f"{FILTER_ON} and loss_scale_factor=null",
@@ -80,13 +87,10 @@ def refuse_filter(config: DictConfig, dots: DotsConfig) -> None:
 def _refuse_balanced(config: DictConfig, dots: DotsConfig) -> None:
     """What excludes rows that stand for others: they count by their advantage, and by nothing else."""
     what, actor = f"{FILTER_ON} and dots.filter.balanced=True", config.actor_rollout_ref.actor
-    estimator, mode = config.algorithm.adv_estimator, actor.policy_loss.loss_mode
+    estimator = config.algorithm.adv_estimator
     if estimator not in OF_REWARDS:
         why = f"a row must have one advantage against its group; set it to one of {', '.join(OF_REWARDS)}"
         raise excluded("algorithm.adv_estimator", estimator, what, why)
-    if mode in NOT_BY_ADVANTAGE:
-        why = "a row is weighted by its advantage, and this loss has a term without it; set it to vanilla"
-        raise excluded(LOSS_MODE, mode, what, why)
     for name, off in (("use_kl_loss", False), ("entropy_coeff", 0)):
         if actor[name]:
             why = f"a row is weighted by its advantage, and this term has none; set it to {off}"
