@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Makes .venv if it is not there and runs the tests; arguments go to pytest.
-#   bash scripts/test.sh                       all but the long ones (scripts/test_long.sh)
-#   bash scripts/test.sh -m "not e2e and not long"          without the training runs through Ray: a few minutes
+#   bash scripts/test.sh                                all but the long ones (scripts/test_long.sh)
+#   bash scripts/test.sh -m "not e2e and not long"   without the training runs through Ray: a few minutes
 #   bash scripts/test.sh tests/rollout -k top_p
 # Three processes, for a file of tests each: runs wait as long as they compute. `-n 0` for one, e.g. to debug.
 set -euo pipefail

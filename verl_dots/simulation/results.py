@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from rich.table import Table
 
+from verl_dots.reporting.validation_curves import crossing
 from verl_dots.simulation.intervals import AT_MOST, TO_TARGET, Interval, over_seeds
 from verl_dots.simulation.run import Setting, Trace
 from verl_dots.simulation.run_logs import RunLog
@@ -70,14 +71,11 @@ def measured(logs: Sequence[RunLog], base: Result, targets: Sequence[float]) -> 
 def _measured(log: RunLog, aims: Mapping[str, float]) -> dict[str, float]:
     """A target is reached where the straight line between two validations first meets it."""
     found = {"effective": float(np.nanmean(log.effective_S)), "accuracy": list(log.accuracy.values())[-1]}
-    points = list(log.accuracy.items())
+    step_E, accuracy_E = np.array(list(log.accuracy)), np.array(list(log.accuracy.values()))
     for name, aim in aims.items():
-        place = next((i for i, (_, accuracy) in enumerate(points) if accuracy >= aim), None)
-        if place:
-            (before, low), (after, high) = points[place - 1 : place + 1]
-            found[f"steps to {name}"] = before + (after - before) * (aim - low) / (high - low)
-        elif place == 0 and points[0][0] == 0:  # a later one does not tell when it was reached
-            found[f"steps to {name}"] = 0.0
+        place = crossing(accuracy_E, aim)
+        if place and (place.after > 0 or step_E[0] == 0):  # a later first validation does not tell when it was reached
+            found[f"steps to {name}"] = place.of(step_E)
     return found
 
 

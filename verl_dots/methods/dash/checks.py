@@ -39,6 +39,15 @@ OF_ALL_ROWS = ("geo_mean", "kl_cov", "clip_cov")
 NOT_BY_ADVANTAGE = ("dro",)
 # A loss of verl that takes no rows without a token, such as those that fill a mini-batch of which nothing is left.
 NOT_OF_FILLERS = ("bypass_mode",)
+# Why the filter refuses a loss.
+UNFILTERED = {
+    **dict.fromkeys(
+        OF_ALL_ROWS,
+        "it takes a mean or a choice over the rows that are there, so without those that leave it is another loss",
+    ),
+    **dict.fromkeys(NOT_BY_ADVANTAGE, "rows that leave have a part in it at any advantage, so it is another loss"),
+    **dict.fromkeys(NOT_OF_FILLERS, "it ends at a micro-batch of which no row is left"),
+}
 
 
 def refuse_filter(config: DictConfig, dots: DotsConfig) -> None:
@@ -49,17 +58,8 @@ def refuse_filter(config: DictConfig, dots: DotsConfig) -> None:
     refuse_uneven_mini_batches(config, FILTER_ON)
     actor = config.actor_rollout_ref.actor
     mode = actor.policy_loss.loss_mode
-    if mode in OF_ALL_ROWS:
-        raise excluded(
-            LOSS_MODE, mode, FILTER_ON,
-            "it takes a mean or a choice over the rows that are there, so without those that leave it is another loss; "
-            "set it to vanilla, or turn the filter off",
-        )  # fmt: skip
-    whys = dict.fromkeys(NOT_BY_ADVANTAGE, "rows that leave have a part in it at any advantage, so it is another loss")
-    whys |= dict.fromkeys(NOT_OF_FILLERS, "it ends at a micro-batch of which no row is left")
-    if mode in whys:
-        why = f"{whys[mode]}; set it to vanilla, or turn the filter off"
-        raise excluded(LOSS_MODE, mode, FILTER_ON, why)
+    if mode in UNFILTERED:
+        raise excluded(LOSS_MODE, mode, FILTER_ON, f"{UNFILTERED[mode]}; set it to vanilla, or turn the filter off")
     if actor.loss_agg_mode == "seq-mean-token-sum-norm" and actor.loss_scale_factor is None:
         raise excluded(
             "actor_rollout_ref.actor.loss_agg_mode", actor.loss_agg_mode, f"{FILTER_ON} and loss_scale_factor=null",
