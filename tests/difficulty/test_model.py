@@ -132,8 +132,14 @@ def test_left_out_prediction_ignores_the_own_difficulty():
     changed[2] = 1 - changed[2]
     after = model.predict_left_out(query, reference, changed)
     assert before[2] == after[2] and (before[[0, 1, 3, 4]] != after[[0, 1, 3, 4]]).all()
-    with pytest.raises(ValueError, match="2 or more"):
-        model.predict_left_out(query[:1], reference[:1], difficulty_K[:1])
+
+
+def test_a_single_reference_serves_and_says_nothing_of_itself():
+    model = small()
+    embedding_P, embedding_K, difficulty_K = inputs(K=1)
+    query, reference = model.project_queries(embedding_K), model.project_references(embedding_K)
+    assert model.predict_left_out(query, reference, difficulty_K).tolist() == [0.5]
+    assert torch.isfinite(predict(model, embedding_P, embedding_K, difficulty_K)).all()
 
 
 @pytest.mark.parametrize("model", [small(), paper(), paper(activate_last=False), paper(shared_adapter=True)])

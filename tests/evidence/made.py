@@ -5,10 +5,12 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
+from verl_dots.evidence.measures import SHARES, bound_of, saved_column
 from verl_dots.evidence.records import RUN_COLUMNS, RUN_KEY, STEP_COLUMNS, Evidence
 
 # What the tables read of the summary.
 MEASURES = (
+    *(f"target_{share}" for share in SHARES),
     "first_accuracy",
     "final_accuracy",
     "difference",
@@ -34,6 +36,11 @@ MEASURES = (
 # mean, low, high, seeds, reached, and the pairs of a time where there are some
 Row = tuple[float, ...]
 NOTHING: Row = (np.nan, np.nan, np.nan, 3, 0)
+# The baseline gains something, and the first validations are below it, unless a test says otherwise.
+KNOWN = dict.fromkeys(
+    [*(f"target_{share}" for share in SHARES), *(bound_of(saved_column("steps", share, "first")) for share in SHARES)],
+    (0.5, 0.5, 0.5, 3, 3),
+)
 
 
 def evidence(accuracies: Mapping[tuple[str, str, int], Mapping[int, float]], **of_run: str) -> Evidence:
@@ -56,7 +63,9 @@ def evidence(accuracies: Mapping[tuple[str, str, int], Mapping[int, float]], **o
 def summary(figures: Mapping[tuple[str, str], Mapping[str, Row]]) -> pd.DataFrame:
     """(combination, method) -> its measures; those that are not given have no value."""
     columns = ("combination", "method", "measure", "mean", "low", "high", "seeds", "reached", "pairs")
-    filled = ((key, measure, given.get(measure, NOTHING)) for key, given in figures.items() for measure in MEASURES)
+    filled = (
+        (key, measure, (KNOWN | given).get(measure, NOTHING)) for key, given in figures.items() for measure in MEASURES
+    )
     rows = [(*key, measure, *(*row, 0)[:6]) for key, measure, row in filled]
     return pd.DataFrame(rows, columns=columns).assign(std=np.nan)
 

@@ -6,12 +6,14 @@ import pytest
 
 from tests.evidence import made
 from tests.evidence.hand import evidence, run
-from verl_dots.evidence.cells import Missing, Why
-from verl_dots.evidence.measures import saved_column
+from verl_dots.evidence.cells import Figure, Missing, Why
+from verl_dots.evidence.claims import Claim, verdict
+from verl_dots.evidence.measures import bound_of, saved_column
 from verl_dots.evidence.measuring import measure
-from verl_dots.evidence.summary_cells import deviation, of_time, saving, timed
+from verl_dots.evidence.summary_cells import deviation, of_time, reached, saving, timed
 
 STEPS, TIME, SECONDS = (saved_column(what, hold="first") for what in ("steps", "time", "train_seconds"))
+CLAIM = Claim("it saves", "dots", STEPS, 0.1, "somebody", combination="c")
 
 
 @pytest.mark.parametrize("mean, low, high, remark", [
@@ -27,11 +29,36 @@ def test_where_the_interval_holds_0_nothing_is_said_of_the_sign(mean, low, high,
 
 def test_seconds_that_were_not_measured_are_no_accuracy_that_was_not_reached():
     some = (math.nan, math.nan, math.nan, 3, 2)
-    figures = {STEPS: some, TIME: some, "steps_to_100_first": some}
+    figures = {STEPS: some, TIME: some, "steps_to_100_first": some, bound_of(STEPS): (0.2, 0.1, 0.3, 3, 3)}
     assert saving(made.summary({("c", "dots"): figures}), "c", "dots", TIME) == Missing(Why.NOT_MEASURED)
     summary = made.summary({("c", "dots"): figures | {"saved_per_step": (0.1, 0.0, 0.2, 3, 3)}})
     assert saving(summary, "c", "dots", TIME) == Missing(Why.NOT_REACHED, "2 of 3 seeds")
-    assert saving(summary, "c", "dots", STEPS) == Missing(Why.NOT_REACHED, "2 of 3 seeds")
+    least = Figure(20.0, 10.0, 30.0, seeds=3, remark="2 of 3 seeds", at_most=True)
+    assert saving(summary, "c", "dots", STEPS) == least
+
+
+def test_where_the_baseline_gains_nothing_there_is_nothing_to_reach():
+    """GRPO falls from 40 to 30 % with seed 2, and DOTS comes to its 60 % of seed 1, which is no failure with seed 2."""
+    dots = run({0: 0.4, 10: 0.8})
+    climbs, falls = run({0: 0.4, 10: 0.6}), run({0: 0.4, 10: 0.3})
+    both = {("grpo", 1): climbs, ("grpo", 2): falls, ("dots", 1): dots, ("dots", 2): dots}
+    summary = measure(evidence(both), smoothing="none").summary
+    assert saving(summary, "c", "dots", STEPS) == Missing(Why.NO_GAIN, "1 of 2 seeds")
+    assert reached(summary, "c", "dots") == "1 of 1 (1 without a gain)"
+    assert verdict(CLAIM, summary) == ("not measured", Missing(Why.NO_GAIN, "1 of 2 seeds"))
+    none = measure(evidence({("grpo", 1): falls, ("dots", 1): dots}), smoothing="none").summary
+    assert saving(none, "c", "dots", TIME) == Missing(Why.NO_GAIN, "1 of 1 seeds")
+    assert reached(none, "c", "dots") == Missing(Why.NO_GAIN)
+
+
+def test_an_accuracy_that_was_there_before_the_first_validation_was_reached_at_a_cost_that_nobody_knows():
+    """DOTS is first validated after step 5, above GRPO's 60 %: what it saves is not known, and it did come there."""
+    runs = {("grpo", 1): run({0: 0.4, 5: 0.5, 10: 0.6}), ("dots", 1): run({5: 0.7, 10: 0.8})}
+    summary = measure(evidence(runs), smoothing="none").summary
+    why = Missing(Why.NOT_MEASURED, "first validated above it: 1 of 1 seeds")
+    assert saving(summary, "c", "dots", STEPS) == why
+    assert verdict(CLAIM, summary) == ("not measured", why)
+    assert reached(summary, "c", "dots") == "1 of 1"
 
 
 def test_a_saving_of_training_seconds_is_of_accuracy_runs():

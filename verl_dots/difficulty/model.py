@@ -193,9 +193,9 @@ class AttentionPredictor(nn.Module):
 
     @torch.inference_mode()
     def predict_left_out(self, query_K, reference_K, difficulty_K) -> torch.Tensor:
-        """Each reference predicted from the other K - 1 [K], for honest logs. Needs 2 or more references."""
+        """Each reference predicted from the other K - 1 [K], for honest logs; 0.5 of a single one."""
         if len(reference_K) < 2:
-            raise ValueError(f"leaving one out needs 2 or more references, got {len(reference_K)}")
+            return torch.full_like(difficulty_K, 0.5)
         keep = ~torch.eye(len(reference_K), dtype=torch.bool, device=reference_K.device)
         rest = ((reference_K[others], difficulty_K[others], query_K[others]) for others in keep)
         return torch.cat([self.predict(query_K[i : i + 1], *known) for i, known in enumerate(rest)])

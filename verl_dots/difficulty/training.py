@@ -106,7 +106,7 @@ class _Labeller:
                 "held out, and half of either at most are references",
                 references, settings.references, len(fit), len(dev),
             )  # fmt: skip
-        return cls(difficulty_P, fit, dev, references, max(1, (len(fit) - references) // settings.batch_size))
+        return cls(difficulty_P, fit, dev, references, max(1, len(fit) // settings.batch_size))
 
 
 @dataclass(frozen=True)

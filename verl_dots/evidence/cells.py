@@ -12,6 +12,7 @@ class Why(Enum):
 
     NOT_RUN = "not run"  # no run of this method on this combination
     NOT_REACHED = "not reached"  # run, and the accuracy asked for never came
+    NO_GAIN = "no gain of the baseline"  # its runs end no higher than they began: there is nothing to reach
     NOT_MEASURED = "not measured"  # run, and what measures it was not: timing runs, an evaluation
     NOT_RECORDED = "not recorded"  # run, and its rows do not hold it
     NOT_GIVEN = "not given"  # the paper prints none

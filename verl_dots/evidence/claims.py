@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 import math
-import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,9 +12,9 @@ import pandas as pd
 
 from verl_dots.evidence import against
 from verl_dots.evidence.cells import Cell, Column, Figure, Missing, Section, Table, Why
-from verl_dots.evidence.measures import OVERALL, bound_of
+from verl_dots.evidence.measures import OVERALL, bound_of, saved_column, target_of
 from verl_dots.evidence.methods import BASELINE, LOOKS
-from verl_dots.evidence.summary_cells import at_most, of_time, timed, whole
+from verl_dots.evidence.summary_cells import at_most, of_time, timed, unknown, whole
 from verl_dots.files import read_yaml
 from verl_dots.settings import ConfigError, Settings
 
@@ -126,10 +125,13 @@ def _without_mean(claim: Claim, row: pd.Series, mine: pd.DataFrame) -> tuple[str
     """Of a measure that some runs have no value of. `mine`: all measures of the method."""
     if row.reached == row.seeds:
         return NOT_MEASURED, Missing(Why.NOT_RUN, "on every combination")
-    steps = _row(mine, re.sub(r"^saved_[a-z_]+_(?=\d)", "saved_steps_", claim.measure))
-    if claim.measure == "saved_per_step" or not claim.measure.startswith("saved_"):
+    target = target_of(claim.measure)
+    if target is None:
         some = f"{int(row.reached)} of {int(row.seeds)} runs" if row.reached else ""
         return NOT_MEASURED, Missing(Why.NOT_MEASURED if some else Why.NOT_RECORDED, some)
+    if (why := unknown(mine, *target)) is not None:
+        return NOT_MEASURED, why
+    steps = _row(mine, saved_column("steps", *target))
     came = row if steps is None else steps  # which tell whether a run came there, also where its cost is not known
     if came.reached == came.seeds:
         return NOT_MEASURED, Missing(Why.NOT_RECORDED)

@@ -62,6 +62,8 @@ that stand apart do not count.
 
 from __future__ import annotations
 
+import re
+
 KEY = ("combination", "method", "seed")
 SHARES = (50, 75, 90, 100)
 HOLDS = ("first", "kept")
@@ -82,6 +84,7 @@ PART = "timing_s/"
 OVERALL = "mean of combinations"
 SUMMARY_COLUMNS = ("combination", "method", "measure", "mean", "std", "low", "high", "seeds", "reached", "pairs")
 ROUND_COLUMNS = ("combination", "method", "round", "step_ratio")
+_SAVED = re.compile(rf"saved_[a-z_]+_(\d+)_({'|'.join(HOLDS)})")
 
 
 def target_column(share: int) -> str:
@@ -97,6 +100,12 @@ def cost_column(cost: str, share: int = 100, hold: str = "kept") -> str:
 def saved_column(what: str, share: int = 100, hold: str = "kept") -> str:
     """The column of what is saved on the way to a target: `saved_column("time")` is "saved_time_100_kept"."""
     return f"saved_{what}_{share}_{hold}"
+
+
+def target_of(saved: str) -> tuple[int, str] | None:
+    """Share and hold of a saving's column: of "saved_time_100_first" they are (100, "first"). None of other columns."""
+    found = _SAVED.fullmatch(saved)
+    return found and (int(found[1]), found[2])
 
 
 def bound_of(saved: str) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 
@@ -11,7 +10,7 @@ import pandas as pd
 
 from verl_dots.evidence import over_seeds
 from verl_dots.evidence.cells import Cell, Figure, Missing, Why
-from verl_dots.evidence.measures import OVERALL, bound_of, cost_column, saved_column
+from verl_dots.evidence.measures import OVERALL, bound_of, cost_column, saved_column, target_column, target_of
 from verl_dots.evidence.records import ACCURACY_RUN
 
 # Shares of the baseline's cost saved until its final accuracy is there for the first time; once, until it stays.
@@ -23,7 +22,6 @@ SAVINGS = {
     "rollouts_saved": saved_column("rollouts", 100, "first"),
     "total_saved_kept": saved_column("time", 100, "kept"),
 }
-_ON_THE_WAY = re.compile(r"saved_[a-z_]+_(\d+)_(first|kept)")
 _OF_RUNS = "saved_train_seconds_"
 _OF_TIME = ("saved_time_", _OF_RUNS)
 STEP_SECONDS, STEPS = "step_seconds", "steps"
@@ -65,8 +63,33 @@ def deviation(summary: pd.DataFrame, combination: str, method: str, measure: str
 
 def reached(summary: pd.DataFrame, combination: str, method: str, share: int = 100) -> Cell:
     """How many seeds come to a share of the baseline's gain, all of it being its final accuracy: "2 of 3"."""
-    row = _row(summary, combination, method, cost_column("steps", share, "first"))
-    return Missing(Why.NOT_RUN) if row is None else f"{int(row['reached'])} of {int(row['seeds'])}"
+    mine = summary[(summary.combination == combination) & (summary.method == method)].set_index("measure")
+    if mine.empty:
+        return Missing(Why.NOT_RUN)
+    saved = saved_column("steps", share, "first")
+    asked, seeds = (int(mine.loc[target_column(share), of]) for of in ("reached", "seeds"))
+    if not asked:
+        return Missing(Why.NO_GAIN)
+    # A run that never comes there has a bound and no saving; one that was there before its first validation neither.
+    never = int(mine.loc[bound_of(saved), "reached"] - mine.loc[saved, "reached"])
+    return f"{asked - never} of {asked}" + (f" ({seeds - asked} without a gain)" if asked < seeds else "")
+
+
+def unknown(mine: pd.DataFrame, share: int, hold: str) -> Missing | None:
+    """Why it is not known whether all runs come to a share of the baseline's gain; None where it is.
+
+    Args:
+        mine: rows of `summary` of one combination and method.
+        hold: of `measures.HOLDS`.
+    """
+    of = mine.set_index("measure")
+    if (target := target_column(share)) in of.index and of.reached[target] < of.seeds[target]:
+        return Missing(Why.NO_GAIN, f"{int(of.seeds[target] - of.reached[target])} of {_all_seeds(of.loc[target])}")
+    bound = bound_of(saved_column("steps", share, hold))
+    if bound in of.index and of.reached[bound] < of.seeds[bound]:
+        lacking = int(of.seeds[bound] - of.reached[bound])
+        return Missing(Why.NOT_MEASURED, f"first validated above it: {lacking} of {_all_seeds(of.loc[bound])}")
+    return None
 
 
 def saving(summary: pd.DataFrame, combination: str, method: str, measure: str) -> Cell:
@@ -120,11 +143,14 @@ def at_most(bound: pd.Series | None, remark: str) -> Figure | None:
 
 def _why(summary: pd.DataFrame, combination: str, method: str, measure: str, found: Missing) -> Cell:
     """Whether a saving is missing because the accuracy was not reached, or because its cost was not measured."""
-    target = _ON_THE_WAY.fullmatch(measure)
+    target = target_of(measure)
     if found.why is Why.NOT_RUN or target is None:
         return found
-    row = _row(summary, combination, method, cost_column("steps", int(target[1]), target[2]))
+    row = _row(summary, combination, method, cost_column("steps", *target))
     if row is not None and row["reached"] < row["seeds"]:
+        mine = summary[(summary.combination == combination) & (summary.method == method)]
+        if (why := unknown(mine, *target)) is not None:
+            return why
         if of_time(measure) and not _is_timed(summary, combination, method, measure):
             return Missing(Why.NOT_MEASURED)
         bound = at_most(_row(summary, combination, method, bound_of(measure)), _of_seeds(row))
@@ -149,7 +175,11 @@ def _row(summary: pd.DataFrame, combination: str, method: str, measure: str) -> 
 
 def _of_seeds(row: pd.Series) -> str:
     """How many seeds have a value, or runs of all combinations: "2 of 3 seeds", "11 of 18 runs"."""
-    return f"{int(row['reached'])} of {int(row['seeds'])} {'runs' if row['combination'] == OVERALL else 'seeds'}"
+    return f"{int(row['reached'])} of {_all_seeds(row)}"
+
+
+def _all_seeds(row: pd.Series) -> str:
+    return f"{int(row['seeds'])} {'runs' if row['combination'] == OVERALL else 'seeds'}"
 
 
 def _some(names: Sequence[str], most: int = 12) -> str:

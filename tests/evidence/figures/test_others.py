@@ -12,6 +12,7 @@ from verl_dots.evidence.figures.calibration import calibration_figure, rounds
 from verl_dots.evidence.figures.pass_at import pass_at_figure
 from verl_dots.evidence.figures.savings import savings_figures
 from verl_dots.evidence.figures.style import looks
+from verl_dots.evidence.measures import target_column
 
 ORZ = "Tiny on ORZ"
 NAN = np.nan
@@ -60,6 +61,10 @@ def test_what_is_not_reached_is_a_mark_and_what_is_not_recorded_is_words():
     assert texts(savings(*unrecorded).figure.axes[2]) == ["not recorded"]
     untimed = savings((MATH, "dots", "steps", 0.2, 0.1, 0.3, 3, 3), (MATH, "dots", "time", NAN, NAN, NAN, 3, 0)).figure
     assert texts(untimed.axes[0]) == ["not measured"]
+    no_gain = summary_of((MATH, "dots", "steps", NAN, NAN, NAN, 3, 2))
+    no_gain.loc[1] = (MATH, "dots", target_column(100), NAN, NAN, NAN, 3, 2)  # of one seed there is nothing to reach
+    figures = savings_figures(no_gain, by_seed_of(evidence(rows())), looks(("grpo", "dots")), "none")
+    assert texts(figures["savings"].figure.axes[1]) == ["no gain of the baseline"]
 
 
 def test_a_very_long_bar_is_cut_and_says_where_it_ends():

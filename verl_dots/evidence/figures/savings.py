@@ -18,6 +18,7 @@ from verl_dots.evidence.figures.style import STYLE, WIDTH
 from verl_dots.evidence.measures import OVERALL, saved_column
 from verl_dots.evidence.methods import Look
 from verl_dots.evidence.records import TIMING_RUN
+from verl_dots.evidence.summary_cells import unknown
 from verl_dots.reporting import drawing
 
 MEASURES = {"time": "total time", "steps": "steps", "tokens": "generated tokens"}
@@ -37,7 +38,7 @@ def savings_figures(
     """File name -> figure: a row of panels a combination, a panel a measure, all panels with one scale.
 
     More rows than fit on a page are several figures. A method some of whose runs never get to the accuracy has a mark
-    and the number of those that do, but no bar.
+    and the number of those that do, but no bar; one of which that is not known has the reason.
 
     Args:
         summary, by_seed: see `measures`.
@@ -48,6 +49,10 @@ def savings_figures(
     if rows.empty:
         reason = f"the summary has no {COLUMNS['time']}, and the like, of a method beside the baseline"
         return {"savings": Drawn(None, reason)}
+    rows = rows.assign(why="")
+    for (combination, method), own in summary.groupby(["combination", "method"]):
+        if (why := unknown(own, 100, "first")) is not None:
+            rows.loc[(rows["combination"] == combination) & (rows["method"] == method), "why"] = why.why.value
     methods_of = {
         combination: [method for method in looks if method in set(of["method"])]
         for combination, of in rows.groupby("combination", sort=False)
@@ -91,7 +96,7 @@ def _figure(
             by_measure = {what: of[of["measure"] == name].set_index("method") for what, name in COLUMNS.items()}
             steps = by_measure["steps"].reindex(methods)
             for axis, (what, one) in zip(axes, by_measure.items(), strict=True):
-                _draw_panel(axis, one.reindex(methods), steps, looks, unknown=UNKNOWN.get(what, "not recorded"))
+                _draw_panel(axis, one.reindex(methods), steps, looks, not_known=UNKNOWN.get(what, "not recorded"))
             axes[0].set_yticks(range(len(methods)), [looks[method].label for method in methods])
             if more[:1] != [combination]:
                 _name_row(axes[0], combination, above_titles=row == 0)
@@ -134,11 +139,11 @@ def _name_row(axis: Axes, text: str, above_titles: bool) -> None:
     named.set_in_layout(False)
 
 
-def _draw_panel(axis: Axes, rows: pd.DataFrame, steps: pd.DataFrame, looks: Mapping[str, Look], unknown: str) -> None:
+def _draw_panel(axis: Axes, rows: pd.DataFrame, steps: pd.DataFrame, looks: Mapping[str, Look], not_known: str) -> None:
     """Bars of one combination and measure, in the order of the rows, the first on top; `steps`: rows of the steps."""
     for place, (method, row) in enumerate(rows.iterrows()):
         if math.isnan(row["mean"]):
-            _mark(axis, place, steps.loc[method], unknown)
+            _mark(axis, place, steps.loc[method], not_known)
             continue
         mean, low, high = 100 * row["mean"], 100 * row["low"], 100 * row["high"]
         axis.barh(place, mean, height=0.72, color=looks[method].colour, alpha=0.55, zorder=2)
@@ -154,10 +159,10 @@ def _draw_panel(axis: Axes, rows: pd.DataFrame, steps: pd.DataFrame, looks: Mapp
     axis.grid(visible=False, axis="y")
 
 
-def _mark(axis: Axes, place: int, steps: pd.Series, unknown: str) -> None:
+def _mark(axis: Axes, place: int, steps: pd.Series, not_known: str) -> None:
     """Say why there is no bar: not all runs came to the accuracy, as their steps tell, or its cost is not known."""
-    if not steps["reached"] < steps["seeds"]:  # also where they tell nothing
-        axis.text(0, place, f"  {unknown}", va="center")
+    if not steps["reached"] < steps["seeds"] or steps["why"]:  # also where they tell nothing
+        axis.text(0, place, f"  {steps['why'] or not_known}", va="center")
         return
     axis.plot([0], [place], marker="x", color="#000000", markersize=5, linestyle="", zorder=4)
     axis.text(0, place, f"   {int(steps['reached'])} of {int(steps['seeds'])}", va="center")
