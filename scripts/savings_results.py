@@ -108,11 +108,19 @@ def _plain(cell: Cell) -> Cell:
     return replace(cell, low=None, high=None) if isinstance(cell, Figure) else cell
 
 
-def mean_curves(evidence: Evidence) -> dict[str, pd.DataFrame]:
-    """Of each method the validation curve and what was generated until each step, as means over its runs."""
-    curves = smoothed_curves(evidence).groupby(["method", "step"], sort=False)
-    means = curves[["accuracy", "generated_tokens"]].mean().reset_index()
-    return {name: of.sort_values("step") for name, of in means.groupby("method")}
+def mean_curves(curves: pd.DataFrame, name: str) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Of a method the validation curve and what was generated until each step, as means over its runs; and GRPO's.
+
+    Both are of the combinations and seeds of which there is a run of each.
+
+    Args:
+        curves: of `smoothed_curves`.
+    """
+    own, of_grpo = (curves[curves.method == one].set_index(["combination", "seed"]) for one in (name, BASELINE))
+    both = own.index.intersection(of_grpo.index)
+    means = (of.loc[both.unique()].groupby("step")[["accuracy", "generated_tokens"]].mean() for of in (own, of_grpo))
+    first, second = (of.reset_index().sort_values("step") for of in means)
+    return first, second
 
 
 def costs_to(share: int, curve: pd.DataFrame, of_baseline: pd.DataFrame) -> dict[str, float] | None:
@@ -131,21 +139,22 @@ def cost_table(evidence: Evidence, measured: Measured, matrix: Matrix) -> Table:
     for goal in TARGETS:
         columns += [Column(f"{what} to {goal}") for what in ("steps", "time", "tokens")]
     columns.append(Column("runs that get there"))
-    curves = mean_curves(evidence)
+    curves = smoothed_curves(evidence)
     rows = tuple(_cost_row(name, curves, measured.summary, where(matrix)) for name in names_of(measured, matrix))
     return Table("costs", "Costs", tuple(columns), (Section("", rows),), measured.notes)
 
 
-def _cost_row(name: str, curves: dict[str, pd.DataFrame], summary: pd.DataFrame, place: str) -> tuple[Cell, ...]:
+def _cost_row(name: str, curves: pd.DataFrame, summary: pd.DataFrame, place: str) -> tuple[Cell, ...]:
     time = _plain(summary_cells.figure(summary, place, name, "step_ratio"))
-    ends = [curves[one].generated_tokens.iloc[-1] for one in (name, BASELINE)]
-    cells = [Figure(ends[0] / ends[1]), time if isinstance(time, Figure) else Missing(Why.NOT_MEASURED)]
+    own, of_grpo = mean_curves(curves, name)
+    tokens = Figure(own.generated_tokens.iloc[-1] / of_grpo.generated_tokens.iloc[-1])
+    cells = [tokens, time if isinstance(time, Figure) else Missing(Why.NOT_MEASURED)]
     for share in TARGETS.values():
-        costs, of_grpo = (costs_to(share, curves[one], curves[BASELINE]) for one in (name, BASELINE))
-        if costs is None or of_grpo is None:
+        costs, costs_of_grpo = (costs_to(share, one, of_grpo) for one in (own, of_grpo))
+        if costs is None or costs_of_grpo is None:
             cells += [Missing(Why.NOT_REACHED)] * 3
             continue
-        steps, tokens = (costs[of] / of_grpo[of] for of in ("step", "generated_tokens"))
+        steps, tokens = (costs[of] / costs_of_grpo[of] for of in ("step", "generated_tokens"))
         cells += [Figure(steps), Figure(steps * time.value) if isinstance(time, Figure) else cells[1], Figure(tokens)]
     return f"`{name}`", *cells, summary_cells.reached(summary, place, name)
 

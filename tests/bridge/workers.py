@@ -169,7 +169,7 @@ class Workers:
         kind = (
             agent_loop.SeededAgentLoopWorker if own else agent_loop_tq.AgentLoopWorkerTQ.__ray_metadata__.modified_class
         )
-        self.queue, self.servers = AsyncQueue(), servers
+        self.own, self.queue, self.servers = own, AsyncQueue(), servers
         monkeypatch.setattr(agent_loop_tq, "tq", self.queue)
         monkeypatch.setattr(agent_loop_tq, "list_of_dict_to_tensordict", list_of_dict_to_tensordict)
         monkeypatch.setattr(failures, "tq", self.queue)
@@ -188,6 +188,8 @@ class Workers:
         """Roll out questions, given with their answers, until nothing runs any more; uids are u0, u1, ..."""
         from verl.utils import tensordict_utils as tu
 
+        from verl_dots.bridge.agents.carried_prompts import CarriedPrompts
+
         columns = {
             "raw_prompt": [[{"role": "user", "content": question}] for question in questions],
             "reward_model": [{"ground_truth": answer, "style": "rule"} for answer in questions.values()],
@@ -205,7 +207,7 @@ class Workers:
         async def run() -> None:
             self.rewards = self._rewards()
             worker = self._worker()
-            await worker.generate_sequences(batch)
+            await worker.generate_sequences(CarriedPrompts(batch).chunk(1)[0] if self.own else batch)
             while worker.background_tasks:
                 await asyncio.gather(*worker.background_tasks)
 

@@ -4,7 +4,7 @@ import pytest
 from tests.refusals import refused
 from verl_dots.difficulty.inputs import online_inputs
 from verl_dots.difficulty.logistic import RIDGES, best_ridge, expit, fit_logistic
-from verl_dots.difficulty.online import OnlinePredictor, implied
+from verl_dots.difficulty.online import MOST_OBSERVED, OnlinePredictor, implied
 from verl_dots.methods.selection.rule import select
 from verl_dots.state import load_state, save_state
 from verl_dots.step import effective_share
@@ -120,6 +120,15 @@ def test_old_observations_fade():
     # Far in the future nothing is left of them.
     watch(predictor, 80, np.arange(200, 210), np.full(10, 0.25))
     assert len(predictor.state_dict()["observed"]["step"]) == 10
+
+
+def test_the_newest_observations_are_kept_and_all_of_a_step():
+    predictor = OnlinePredictor(np.ones((20_000, 2), np.float32), half_life=8.0)
+    for step, count in enumerate((5000, 5000, 10_000)):
+        watch(predictor, step, np.arange(count), np.ones(count))
+        steps, counts = np.unique(predictor.state_dict()["observed"]["step"], return_counts=True)
+        wanted = ({0: 5000}, {0: MOST_OBSERVED - 5000, 1: 5000}, {2: 10_000})[step]
+        assert dict(zip(steps.tolist(), counts.tolist(), strict=True)) == wanted
 
 
 def test_progress_of_the_policy_moves_what_was_observed_before():

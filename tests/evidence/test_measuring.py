@@ -148,9 +148,38 @@ def test_a_curve_that_begins_above_the_target_after_training_began_was_there_at_
     late = DOTS[DOTS["step"] >= 10]
     row = rows_of({("grpo", 1): GRPO, ("dots", 1): late})["dots", 1]
     assert math.isnan(row[cost_column("steps", 100, "first")]) and row[cost_column("steps")] == pytest.approx(70 / 3)
+    # Before training all have the same model: what one is above another then is chance, and saves nothing.
     ready = run({0: 0.7, 10: 0.7})
     row = rows_of({("grpo", 1): GRPO, ("dots", 1): ready})["dots", 1]
-    assert row[cost_column("steps")] == 0 and row[saved_column("steps")] == 1
+    assert math.isnan(row[cost_column("steps")]) and math.isnan(row[saved_column("steps")])
+
+
+def test_a_run_that_was_not_validated_before_training_changes_nobody_elses_gain():
+    """Of 20 % and 60 % GRPO has half of its gain at 40 %, whether another run was validated at step 0 or not."""
+    grpo = run({0: 0.2, 3: 0.3, 6: 0.4, 9: 0.5, 12: 0.6})
+    dots = run({0: 0.2, 3: 0.4, 6: 0.5, 9: 0.6, 12: 0.7})
+    runs = {("grpo", 1): grpo, ("dots", 1): dots, ("adarft", 1): run({3: 0.3, 6: 0.4, 9: 0.5, 12: 0.6})}
+    rows = measure(evidence(runs), smoothing="monotone").by_seed.set_index(["method", "seed"])
+    alone = measure(evidence({key: runs[key] for key in list(runs)[:2]}), smoothing="monotone").by_seed
+    for method, before in zip(("grpo", "dots"), alone.to_dict("records"), strict=True):
+        row = rows.loc[method, 1]
+        assert (row["gain"], row["first_accuracy"]) == (before["gain"], before["first_accuracy"])
+        assert row[target_column(50)] == before[target_column(50)] == pytest.approx(0.4)
+    assert rows.loc["dots", 1]["first_accuracy"] == 0.2
+
+
+def test_a_run_that_trained_on_after_its_last_validation_may_have_come_there_unseen():
+    """GRPO has its 70 % after 10 steps. DOTS has 60 % after 8 and trains to 10: it may have it soon after 8."""
+    dots = run({0: 0.3, 8: 0.6, 10: math.nan})
+    row = rows_of({("grpo", 1): run({0: 0.3, 10: 0.7}), ("dots", 1): dots})["dots", 1]
+    assert row[bound_of(saved_column("steps"))] == pytest.approx(0.2)
+
+
+def test_at_equal_tokens_nothing_is_extrapolated():
+    """DOTS is first validated when it has generated more than GRPO in all."""
+    grpo = run({0: 0.3, 10: 0.5, 20: 0.7}, tokens=100)
+    row = rows_of({("grpo", 1): grpo, ("dots", 1): run({10: 0.6, 20: 0.8}, tokens=1000)})["dots", 1]
+    assert math.isnan(row["difference_at_tokens"])
 
 
 def test_a_cost_that_was_not_recorded_is_missing_alone():

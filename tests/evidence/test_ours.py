@@ -8,13 +8,15 @@ import pandas as pd
 import pytest
 
 from tests.evidence import made
+from tests.evidence.hand import evidence, run
 from verl_dots.evidence import saved
 from verl_dots.evidence.cells import Figure, Missing, Why
 from verl_dots.evidence.evaluations import Evaluation, alike, load_evaluations, read_evaluations, save_evaluations
 from verl_dots.evidence.measures import OVERALL
-from verl_dots.evidence.measuring import Measured
+from verl_dots.evidence.measuring import Measured, measure
 from verl_dots.evidence.merging import merged
 from verl_dots.evidence.ours import Asked, Ours
+from verl_dots.evidence.overview import overview
 from verl_dots.evidence.records import EvidenceError
 from verl_dots.evidence.summary_cells import mean_figure
 
@@ -38,9 +40,9 @@ def asked(method: str, combination: str = "cpu") -> Asked:
 
 def test_extra_steps_by_hand():
     known = ours({("cpu", "adarft", 1): REFERENCE, ("cpu", "grpo", 1): LATER}, {("cpu", "grpo"): SECONDS})
-    for measure, value in (("extra_steps", 3.0), ("extra_steps_share", 25.0), ("extra_seconds", 6.0)):
-        assert known.cell(measure, asked("grpo")).value == pytest.approx(value)
-        assert known.cell(measure, asked("adarft")) == Figure(0.0)
+    for name, value in (("extra_steps", 3.0), ("extra_steps_share", 25.0), ("extra_seconds", 6.0)):
+        assert known.cell(name, asked("grpo")).value == pytest.approx(value)
+        assert known.cell(name, asked("adarft")) == Figure(0.0)
 
 
 def test_extra_steps_are_below_zero_where_the_baseline_was_first():
@@ -123,6 +125,41 @@ def test_accuracy_on_a_benchmark_is_the_last_validation():
     assert known.cell("accuracy/gsm8k", asked("grpo")) == Missing(Why.NOT_MEASURED)
     assert known.cell("pass@16/math500", asked("grpo")) == Missing(Why.NOT_MEASURED)
     assert known.cell("accuracy/math500", asked("dots")) == Missing(Why.NOT_RUN)
+
+
+def test_a_benchmark_counts_with_the_samples_that_its_runs_have():
+    """Another combination was validated with 16 samples."""
+    known = validated({("cpu", "grpo", 1): {0: 0.1, 10: 0.2}}, [0.3, 0.5])
+    known.evidence.steps["val-core/math500/acc/mean@16"] = [np.nan, np.nan]
+    assert known.cell("accuracy/math500", asked("grpo")) == Figure(50.0, seeds=1)
+    known.evidence.steps["val-core/math500/acc/mean@16"] = [0.2, 0.4]
+    assert known.cell("accuracy/math500", asked("grpo")) == Figure(40.0, seeds=1)
+
+
+def test_the_untrained_models_accuracy_is_that_at_step_0():
+    """Another method was not validated then: of what both share the first is another."""
+    known = ours({("cpu", "grpo", 1): {0: 0.2, 3: 0.4, 6: 0.5}, ("cpu", "dash", 1): {3: 0.4, 6: 0.5}})
+    assert known.cell("final_accuracy", asked("base")) == Figure(20.0, seeds=1)
+    late = ours({("cpu", "grpo", 1): {3: 0.4, 6: 0.5}})
+    assert late.cell("final_accuracy", asked("base")) == Missing(Why.NOT_MEASURED)
+
+
+def test_a_run_that_is_compared_with_none_was_run():
+    runs = {("grpo", 4): run({0: 0.2, 10: 0.4}), ("dots", 1): run({0: 0.2, 10: 0.4})}
+    known = evidence(runs)
+    found = Ours(known, measure(known, smoothing="none"))
+    why = Missing(Why.NOT_MEASURED, "no seed of grpo")
+    assert found.cell("final_accuracy", Asked("c", "dots")) == why == found.reached(Asked("c", "dots"))
+    assert found.cell("final_accuracy", Asked("c", "e3")) == Missing(Why.NOT_RUN) == found.reached(Asked("c", "e3"))
+
+
+def test_another_baseline_is_the_baseline_of_all_cells():
+    known = evidence({("grpo", 1): run({0: 0.2, 10: 0.5}), ("dots", 1): run({0: 0.2, 10: 0.6})})
+    found = Ours(known, measure(known, baseline="dots", smoothing="none"))
+    assert found.cell("difference", Asked("c", "dots")) == "baseline" == found.cell("steps_saved", Asked("c", "dots"))
+    assert found.cell("difference", Asked("c", "grpo")).value == pytest.approx(-10.0)
+    table = overview(found, {})
+    assert "above DOTS" in [column.heading for column in table.columns]
 
 
 def test_before_training_is_the_baselines_first_validation():
@@ -277,5 +314,5 @@ def test_the_mean_of_combinations_says_of_which_runs_its_seconds_are(apart, rema
     sources = pd.concat([made.by_seed("time", ("a", "dash", 1)), made.by_seed("accuracy", ("c", "dash", 1))])
     summary = made.summary({(OVERALL, "dash"): SECONDS | {"saved_per_step": (0.2, 0.1, 0.3, 3, 3)}})
     mean = replace(known, measured=Measured(sources, summary, apart=apart))
-    for measure in ("seconds_per_step", "seconds_per_step_saved"):
-        assert mean.cell(measure, asked("dash", OVERALL)).remark == remark
+    for name in ("seconds_per_step", "seconds_per_step_saved"):
+        assert mean.cell(name, asked("dash", OVERALL)).remark == remark

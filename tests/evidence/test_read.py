@@ -8,7 +8,6 @@ from tests.reporting.conftest import ACCURACY, write_run  # noqa: F401  a fixtur
 from verl_dots.evidence import saved
 from verl_dots.evidence.read import METRICS, read_evidence
 from verl_dots.evidence.records import RUN_COLUMNS, RUN_KEY, STEP_COLUMNS, fingerprint
-from verl_dots.reporting.runs import RunError
 
 FINALS = {0: 0.1, 4: 0.5}
 
@@ -120,7 +119,7 @@ def test_runs_that_cannot_be_evidence(root, tmp_path):
     with refused(str(tmp_path / "none"), "file"):
         read_evidence(tmp_path / "none")
     base = root("a", "grpo", 1, finished=False)
-    with pytest.raises(RunError, match="no finished run"):
+    with refused(str(base), "data", "a/grpo-1: not finished (step 4)"):
         read_evidence(base)
     with refused(str(base / "a"), "missing", "name the folder above it"):
         read_evidence(base / "a")
@@ -151,8 +150,31 @@ def test_a_run_without_a_seed_and_a_folder_that_is_no_run_are_named(root):
 def test_runs_validated_on_different_data_are_refused(root):
     root("a", "grpo", 1)
     base = root("a", "dots", 1, key="val-core/other/acc/mean@1")
-    with pytest.raises(RunError, match="cannot be compared"):
+    with refused(str(base), "data", "val-core/other/acc/mean@1", "dots-1", "grpo-1"):
         read_evidence(base)
+
+
+@pytest.mark.parametrize("of_b", [{"finished": False}, {"key": "val-core/other/acc/mean@1"}])
+def test_a_combination_whose_runs_cannot_be_compared_leaves_the_others_as_they_are(root, of_b):
+    root("a", "grpo", 1)
+    root("b", "grpo", 1, **of_b)
+    base = root("b", "dots", 1, **({"finished": False} if "finished" in of_b else {}))
+    found = read_evidence(base)
+    assert told(found) == [("a", "grpo", 1, "accuracy")]
+    (note,) = [note for note in found.notes if note.startswith("b: its accuracy runs are left out")]
+    assert "b/grpo-1" in note and "--include-unfinished" not in note  # which this command has not
+
+
+def test_a_run_named_like_the_untrained_model_is_refused(root):
+    base = root("a", "base", 1)
+    with refused(str(base / "a/base-1"), "excluded", "'base'"):
+        read_evidence(base)
+
+
+def test_what_an_earlier_call_wrote_below_the_root_is_no_combination(root):
+    base = root("a", "grpo", 1)
+    saved.save(read_evidence(base), base / "report")
+    assert told(read_evidence(base)) == [("a", "grpo", 1, "accuracy")]
 
 
 def test_a_metric_that_is_named_accuracy_is_the_accuracy(root, tmp_path):

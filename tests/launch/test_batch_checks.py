@@ -41,10 +41,12 @@ def test_a_reference_has_ranks_of_its_own_but_that_of_an_adapter_has_none():
 
 
 def test_a_batch_is_whole_mini_batches_of_actor_and_critic():
-    # 6 questions are filled up to 8, of 4 rollouts each.
+    # 6 questions are filled up to 8, of 4 rollouts each. Of 4 mini-batches of the actor one would be empty, of 2 none.
     gae = [*FIXED, "algorithm.adv_estimator=gae", f"{CRITIC}.ppo_mini_batch_size=4"]
     gae.append(f"{ACTOR}.ppo_micro_batch_size_per_gpu=4")
     micro = f"{ROLLOUT}.log_prob_micro_batch_size_per_gpu"
-    check_batches(config(*gae, f"{micro}=32", devices=1, batch=6, mini=2))
+    with refused(f"{CRITIC}.ppo_mini_batch_size", "size", "6 questions", "8", ACTOR):
+        check_batches(config(*gae, f"{micro}=32", devices=1, batch=6, mini=2))
+    check_batches(config(*gae, f"{micro}=32", devices=1, batch=6, mini=4))
     with refused(micro, "size"):
-        check_batches(config(*gae, f"{micro}=12", devices=1, batch=6, mini=2))
+        check_batches(config(*gae, f"{micro}=12", devices=1, batch=6, mini=4))

@@ -53,7 +53,7 @@ def embed(folder):
 
 
 NO_SELECTION = "dots.selection.enable=False"
-REPLAY = f"{NO_SELECTION} dots.replay.enable=True {LOSS}=grpo_rr"
+REPLAY = f"{NO_SELECTION} dots.replay.enable=True {LOSS}=grpo_rr {N}=4"
 ADARFT = "dots.adarft.enable=True dots.adarft.difficulty=extra_info.level"
 STATIC = f"{NO_SELECTION} {ADARFT}"
 BUDGET = f"{NO_SELECTION} dots.budget.enable=True {N}=8"
@@ -93,6 +93,7 @@ data.custom_cls.path=mine.py : excluded
     REPLAY: f"""
 dots.replay.delta=0.1 : size
 dots.replay.capacity=1 : size
+{N}=1 : excluded
 {LOSS}=vanilla : excluded
 algorithm.adv_estimator=rloo : excluded
 {R}.calculate_log_probs=False : excluded
@@ -160,10 +161,10 @@ dots.filter.threshold=1 {N}=4 algorithm.adv_estimator=rloo : size
 dots.filter.threshold=1 {N}=4 algorithm.adv_estimator=opo : size
 {A}.shuffle=True : excluded
 data.train_batch_size=4 {A}.ppo_mini_batch_size=3 : size
-{LOSS}=geo_mean|kl_cov|dro|bypass_mode : excluded
+{LOSS}=kl_cov|dro : excluded
 dots.loss.truncation=2 : excluded
 dots.loss.behaviour=engine : excluded
-{TOKEN_SUM_NORM} : excluded
+{TOKEN_SUM_NORM} -> {A}.loss_scale_factor : missing
 """,
     REFILL: f"""
 algorithm.filter_groups.enable=True : excluded
@@ -230,7 +231,7 @@ def test_a_setting_that_a_method_cannot_work_with(run_folder, method, overrides,
         PENALTY,
         BONUS,
         f"{BONUS} dots.filter.enable=True dots.budget.enable=True {N}=8",
-        f"{BONUS} dots.replay.enable=True {LOSS}=grpo_rr",
+        f"{BONUS} dots.replay.enable=True {LOSS}=grpo_rr {N}=4",
         f"{FILTER} {TOKEN_SUM_NORM} {A}.loss_scale_factor=512",
         BALANCED,
         f"{BALANCED} {LOSS}=grpo_rr dots.replay.enable=True",
@@ -362,9 +363,11 @@ def test_a_column_of_media_without_any_is_none(folder, content):
 
 
 def test_what_is_only_said(run_folder, caplog):
-    assert check(run_folder, STATIC, "dots.adarft.range=[1,10] dots.adarft.initial=1")
     assert check(run_folder, FILTER, "dots.filter.threshold=0.1")
     assert not caplog.records
+    assert check(run_folder, STATIC, "dots.adarft.range=[1,10] dots.adarft.initial=1")
+    assert "extra_info.level is 7 for every question" in caplog.text
+    caplog.clear()
     assert check(run_folder, STATIC, "dots.adarft.range=[1,5] dots.adarft.initial=1")
     assert "24 of 24 difficulties (7 to 7) are outside dots.adarft.range=[1, 5]" in caplog.text
     assert check(run_folder, TEMPERATURE, "dots.temperature.warm_up=3 trainer.total_training_steps=3")
@@ -415,3 +418,19 @@ def test_a_file_of_a_reward_that_ends_the_process_or_gives_no_score(tmp_path, co
     OmegaConf.update(config, "reward.custom_reward_function", {"path": str(file), "name": "compute_score"}, merge=False)
     with refused(f"reward.custom_reward_function.{key}", reason, named):
         check_reward(config)
+
+
+def test_difficulties_in_another_unit_than_the_target_are_told(folder, caplog):
+    """Levels 0 to 19 fit a range of 0 to 19, and are nearly one point of 0 to 1000."""
+    rows = [question_row(f"What is {i} plus 1?", str(i + 1), extra_info={"index": i, "level": i}) for i in range(20)]
+    write_rows(folder / "train.parquet", rows)
+    check(folder, STATIC, "dots.adarft.range=[0,19]", "dots.adarft.eta=5")
+    assert "of another unit" not in caplog.text
+    check(folder, STATIC, "dots.adarft.range=[0,1000]")
+    assert "is from 0 to 19" in caplog.text and "range=[0, 1000]" in caplog.text
+
+
+@pytest.mark.parametrize(("band", "told"), [("[0.51,0.6]", True), ("[0.2,0.8]", False), ("[0.5,0.5]", False)])
+def test_a_band_that_no_share_of_right_answers_is_in_is_told(folder, caplog, band, told):
+    check(folder, REFILL, f"dots.refill.within={band}")
+    assert ("has no k / 4" in caplog.text) is told

@@ -136,6 +136,18 @@ algorithm.kl_penalty,kl_ctrl.type,rollout_correction.rollout_is,rollout_correcti
 {CORRECT}.rollout_rs_threshold="0.5_2"|-0.5 {CORRECT}.rollout_rs=token_k2
 {CORRECT}.rollout_is=token {R}.calculate_log_probs=false -> {R}.calculate_log_probs : excluded
 {CORRECT}.bypass_mode=true {R}.calculate_log_probs=false -> {R}.calculate_log_probs : excluded
+{CORRECT}.rollout_is=token {CORRECT}.bypass_mode=true : excluded
+{CORRECT}.rollout_rs=token_k1 {CORRECT}.rollout_rs_threshold="0.5_2" {CORRECT}.bypass_mode=true : excluded
+{CORRECT}.loss_type=reinforce {CORRECT}.bypass_mode=true : excluded
+{A}.policy_loss.loss_mode=bypass_mode|geo_mean : excluded
+{A}.loss_agg_mode=seq-mean-token-sum-norm -> {A}.loss_scale_factor : missing
+{A}.loss_scale_factor=null {A}.loss_agg_mode=seq-mean-token-sum-norm : missing
+critic.loss_scale_factor=null critic.loss_agg_mode=seq-mean-token-sum-norm algorithm.adv_estimator=gae : missing
+critic.ppo_mini_batch_size=3|16 algorithm.adv_estimator=gae : size
+algorithm.use_pf_ppo=true : choice
+algorithm.norm_adv_by_std_in_grpo=false algorithm.adv_estimator=grpo_vectorized : excluded
+{R}.n=1 algorithm.adv_estimator=grpo_rr : excluded
+{R}.n=1 algorithm.adv_estimator=rloo : excluded
 algorithm.kl_ctrl.kl_coef=-1|nan
 algorithm.kl_ctrl.horizon,target_kl=0
 algorithm.use_kl_in_reward,norm_adv_by_std_in_grpo=2|std

@@ -40,7 +40,7 @@ def test_what_is_told_counts_before_the_batch():
         {"perf/total_num_tokens": None}, {"prompt_length/mean": math.nan}, {"response_length/mean": None},
         {"perf/total_num_tokens": 500},  # of 8 1/3 rows
         {"perf/total_num_tokens": 0}, {"training/filter_groups/evicted_samples": 1},
-        {"training/filter_groups/discarded_surplus_samples": 1},
+        {"training/filter_groups/discarded_surplus_samples": 1}, {"train/num_gen_batches": 3},
     ],
 )  # fmt: skip
 def test_a_batch_that_is_not_told_is_not_guessed(change):

@@ -40,6 +40,23 @@ def test_a_resumed_run_replaces_what_the_crashed_life_said(read):
     assert (found.resumes, notes) == (1, [])
 
 
+def test_a_validation_of_the_life_that_crashed_is_not_the_resumed_ones(read):
+    """It validated every third step and resumes at step 3, which it trains again, and validates every fifth."""
+    training = {"timing_s/step": 1.0}
+    crashed = [{"step": 3, ACCURACY: 0.9} | training, {"step": 4} | training]
+    found, _ = read(*crashed, {"step": 3} | training, {"step": 4} | training, {"step": 5, ACCURACY: 0.5} | training)
+    assert [row.get(ACCURACY) for row in found.values] == [None, None, 0.5]
+    alone, _ = read({"step": 3, ACCURACY: 0.9} | training, {"step": 3} | training)
+    assert alone.values == [{"step": 3} | training]
+
+
+def test_a_file_that_begins_again_is_named(read):
+    """A run that crashed before its first checkpoint begins again; so does another run in the same file."""
+    notes = read({"step": 0}, {"step": 1}, {"step": 2}, {"step": 0}, {"step": 1})[1]
+    assert [note.partition(":")[0] for note in notes] == ["FILE begins again at line 4"]
+    assert read({"step": 1}, {"step": 2}, {"step": 3}, {"step": 2}, {"step": 3})[1] == []
+
+
 def test_the_newest_of_several_lives_wins(read):
     found, _ = read(*({"step": step, "life": life} for life, steps in enumerate(((1, 2, 3, 4), (3, 4, 5), (2, 3)))
                       for step in steps))  # fmt: skip

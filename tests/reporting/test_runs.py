@@ -69,6 +69,10 @@ def test_accuracy_counts_with_the_most_samples_and_reward_where_there_is_none(fo
     assert load_run(folder).metric_keys == ("val-core/math/acc/mean@1", "val-core/openai/gsm8k/acc/mean@4")
     put(folder, {"step": 0, "val-core/math/reward/mean@1": 0.2, "val-core/math/acc/mean@1": None})
     assert load_run(folder).metric_keys == ("val-core/math/reward/mean@1",)
+    # Of a source whose rewards tell no accuracy the reward counts, whatever other sources have.
+    put(folder, {"step": 0, "val-core/math/acc/mean@8": 0.2, "val-core/code/reward/mean@8": 0.4})
+    run = load_run(folder)
+    assert run.metric_keys == ("val-core/code/reward/mean@8", "val-core/math/acc/mean@8")
 
 
 def test_any_metric_can_be_named_that_is_no_cost(folder):

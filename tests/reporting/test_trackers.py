@@ -90,6 +90,12 @@ def test_files_that_are_no_run_or_several(tmp_path):
     several = write_csv(tmp_path / "a.csv", ["Step", "one - loss", "two - loss"], [0, 1, 2])
     with refused(str(several), "file", "2 runs (one, two)"):
         read_run(several)
+    seeds = write_csv(tmp_path / "e.csv", ["Step", "one - loss", "one - loss"], [0, 1, 2])
+    with refused(str(seeds), "file", "'one - loss'"):
+        read_run(seeds)
+    means = write_csv(tmp_path / "f.csv", ["Step", "Group: one - loss"], [0, 1])
+    with refused(str(means), "file", "'Group: one'"):
+        read_run(means)
     other = write_csv(tmp_path / "b.csv", ["time", "loss"], [0, 1])
     with refused(str(other), "file", "time"):
         read_run(other)
@@ -97,7 +103,7 @@ def test_files_that_are_no_run_or_several(tmp_path):
     with refused(str(wrong), "damaged", "line 3", "'x'"):
         read_run(wrong)
     (flat := tmp_path / "d.jsonl").write_text('{"step": 1, "loss": 2}\n')
-    with pytest.raises(NothingRecordedError, match="1 damaged lines"):
+    with pytest.raises(NothingRecordedError, match='no line that can be read. .*line 1 has no object "data"'):
         read_run(flat)
     (text := tmp_path / "notes.txt").touch()
     with refused(str(text), "file", "trainer.logger=file"):

@@ -31,12 +31,14 @@ class Questions:
         texts: [P] what a reader would call the question.
         answers: [P] the ground truths; those that are no text as JSON.
         rows: [P] int64, position of each question's first row in the input.
+        of_row: [N] int64, number of the question of each row of the input; -1 for a row of none.
     """
 
     ids: tuple[str, ...]
     texts: tuple[str, ...]
     answers: tuple[str, ...]
     rows: np.ndarray
+    of_row: np.ndarray
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -45,6 +47,14 @@ class Questions:
     def fingerprint(self) -> str:
         """Changes with any question or their order."""
         return hashlib.sha256("".join(self.ids).encode()).hexdigest()[:ID_LENGTH]
+
+    def means(self, number_N: np.ndarray) -> np.ndarray:
+        """[P] mean over the rows of each question, of a number of each row of the input."""
+        number_N = np.asarray(number_N, dtype=np.float64)
+        first_P, there_N = number_N[self.rows], self.of_row >= 0
+        question_M = self.of_row[there_N]
+        above_M = number_N[there_N] - first_P[question_M]  # 0 where repeats agree, to the last bit
+        return first_P + np.bincount(question_M, above_M, len(self)) / np.bincount(question_M, minlength=len(self))
 
 
 def questions_of(
@@ -68,6 +78,7 @@ def questions_of(
     if on_conflict not in ON_CONFLICT:
         raise ValueError(f"on_conflict={on_conflict!r}: must be one of {', '.join(ON_CONFLICT)}")
     found: dict[str, tuple[int, str, str]] = {}
+    identities: list[str] = []  # of each row
     first_of_prompt: dict[bytes, str] = {}
     conflicts: dict[bytes, list[str]] = {}
     bad: list[str] = []
@@ -77,6 +88,7 @@ def questions_of(
         try:
             question = read_question(row, prompt_key)
             identity = question.id
+            identities.append(identity)
             if identity in found:
                 continue
             found[identity] = (count - 1, question.text, question.answer)
@@ -97,7 +109,9 @@ def questions_of(
     if conflicts and on_conflict != "keep":
         _settle(list(conflicts.values()), found, on_conflict, name_of)
     places, texts, answers = zip(*found.values(), strict=True) if found else ((), (), ())
-    return Questions(tuple(found), texts, answers, np.array(places, dtype=np.int64))
+    number = {identity: place for place, identity in enumerate(found)}
+    of_row = np.array([number.get(identity, -1) for identity in identities], dtype=np.int64)
+    return Questions(tuple(found), texts, answers, np.array(places, dtype=np.int64), of_row)
 
 
 def _settle(
@@ -152,7 +166,9 @@ def read_questions(
         rows = (row for place, row in enumerate(rows) if place in places)
     found = questions_of(rows, prompt_key=prompt_key, on_conflict=on_conflict, name_of=name_of)
     if place_R is not None:
-        found = replace(found, rows=place_R[found.rows])
+        of_row = np.full(sum(map(count_rows, files)), -1)
+        of_row[place_R] = found.of_row
+        found = replace(found, rows=place_R[found.rows], of_row=of_row)
     if not len(found):
         text = f"no questions in {', '.join(map(str, files)) or 'no files'}"
         raise QuestionError(text, key=str(files[0]) if files else "", reason="data" if files else "missing")

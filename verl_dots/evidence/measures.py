@@ -7,7 +7,8 @@ validations that the runs of a seed share (`curves.at_common_steps`).
     steps, train_seconds, generated_tokens, generated_rollouts
                                 what the whole run cost, without its validations
     first_accuracy, final_accuracy, gain
-                                both ends of the smoothed validation curve, and what lies between
+                                both ends of the smoothed validation curve, and what lies between; the first is that
+                                before training also where other runs of the seed were not validated then
     difference                  final_accuracy less that of the baseline's run of the same seed
     difference_at_tokens        the same at equal tokens: of both curves, interpolated, where each run has generated as
                                 many as the one with fewer does in all. nan: not recorded
@@ -16,7 +17,8 @@ validations that the runs of a seed share (`curves.at_common_steps`).
     COST_to_SHARE_HOLD          what it cost to get there, interpolated between validations. COST: of `COSTS`;
                                 HOLD: "first", where the curve first is at the target, or "kept", where no later
                                 validation is below it (see `reporting.validation_curves.crossing`). nan: not reached,
-                                or not recorded, or the first validation came after training began and is above
+                                or not recorded, or the first validation is above it: of what it cost nobody
+                                knows, and before training it is chance
     step_seconds                mean seconds of a training step and its checkpoint, without the first step
     step_ratio                  the same over the baseline's
     step_source                 "time": both are of timing runs, each against the baseline's of its round, machine,
@@ -28,7 +30,7 @@ validations that the runs of a seed share (`curves.at_common_steps`).
                                 "train_seconds" are of the accuracy runs, and nan where these may not stand in for
                                 timing runs, or are not of one machine and commit
     bound_WHAT_SHARE_HOLD       the same share; of a run that never comes to the target the most that it may save: its
-                                whole cost stands for what it would need at least
+                                cost up to the last validation stands for what it would need at least
     time_ratio_SHARE_HOLD       time to the target over the baseline's: ratio of steps times step_ratio
     effective_groups, all_wrong, all_right
                                 mean share of such groups over the steps, of those that are trained on for the first

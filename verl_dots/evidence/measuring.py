@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -42,6 +42,7 @@ class Measured:
         notes: what they leave out.
         smoothing: how validations were smoothed, of `curves.SMOOTHINGS`: tables and figures of them do the same.
         apart: combinations that the mean of combinations leaves out.
+        baseline: the method that all are compared with.
     """
 
     by_seed: pd.DataFrame
@@ -50,6 +51,7 @@ class Measured:
     notes: tuple[str, ...] = ()
     smoothing: str = DEFAULT_SMOOTHING
     apart: Collection[str] = ()
+    baseline: str = BASELINE
 
 
 def measure(
@@ -70,17 +72,19 @@ def measure(
         apart: combinations that the mean of combinations leaves out.
 
     Raises:
-        EvidenceError: a combination without runs of the baseline, an unknown smoothing, or a tolerance below 0.
+        EvidenceError: no combination with runs of the baseline, an unknown smoothing, or a tolerance below 0.
         ArithmeticError: savings that do not make up their total.
     """
     if not tolerance >= 0:
         raise EvidenceError(f"--tolerance={tolerance}: must be at least 0.", key="--tolerance", reason="range")
     runs = evidence.runs[evidence.runs["kind"] == ACCURACY_RUN]
-    _require_baseline(runs, baseline)
+    lacking = _without_baseline(runs, baseline)
+    runs = runs[~runs["combination"].isin(lacking)]
     steps = evidence.steps[evidence.steps["kind"] == ACCURACY_RUN]
+    untrained = steps[steps["step"] == 0].groupby(list(KEY))["accuracy"].last().dropna()
     steps, told = at_common_steps(steps, baseline, smoothing)
     curves = {key[:3]: smoothed(rows, smoothing) for key, rows in steps.groupby(list(RUN_KEY), sort=False)}
-    rows, notes, timed, pairs = [], list(told), {}, {}
+    rows, notes, timed, pairs = [], [*lacking.values(), *told], {}, {}
     for key in runs[list(KEY)].itertuples(index=False, name=None):
         combination, method, seed = key
         base = (combination, baseline, seed)
@@ -90,13 +94,15 @@ def measure(
         if key not in curves:
             continue  # which `told` says
         row = dict(zip(KEY, key, strict=True)) | {"baseline": baseline}
-        row |= _whole_run(evidence.run(*key, ACCURACY_RUN), curves[key], curves[base])
+        firsts = [float(untrained.get(one, curves[one]["accuracy"].iloc[0])) for one in (key, base) if len(curves[one])]
+        row |= _whole_run(evidence.run(*key, ACCURACY_RUN), curves[key], curves[base], firsts)
         row |= _costs(curves[key], row, tolerance)
         time = step_time(evidence, *key, baseline, stand_in)
         timed[key[:2]], pairs[key] = time.rounds, time.pairs
         notes += [note for note in time.notes if note not in notes]
         one_clock = stand_in and not not_compared(evidence, combination, method, baseline, seed, ACCURACY_RUN)
-        rows.append(row | _savings(row, _costs(curves[base], row, tolerance), time, one_clock) | _times(time))
+        ends = {cost: float(curves[key][_column(cost)].iloc[-1]) for cost in measures.COSTS}
+        rows.append(row | _savings(row, ends, _costs(curves[base], row, tolerance), time, one_clock) | _times(time))
     by_seed = pd.DataFrame(rows)
     parts = sorted(name for name in by_seed.columns if name.startswith(PART))
     by_seed = by_seed[[*(name for name in by_seed.columns if name not in parts), *parts]]
@@ -104,25 +110,35 @@ def measure(
     lines = [(*key, number, ratio) for key, ratios in timed.items() for number, ratio in ratios.items()]
     rounds = pd.DataFrame(lines, columns=list(measures.ROUND_COLUMNS))
     notes += commits_notes(evidence, rounds[rounds["method"] != baseline])
-    return Measured(by_seed, summarise(by_seed, rounds, apart), rounds, tuple(notes), smoothing, apart)
+    return Measured(by_seed, summarise(by_seed, rounds, apart), rounds, tuple(notes), smoothing, apart, baseline)
 
 
-def _require_baseline(runs: pd.DataFrame, baseline: str) -> None:
+def _without_baseline(runs: pd.DataFrame, baseline: str) -> dict[str, str]:
+    """Combinations that cannot be measured, and what is told of each; an error where none can."""
+    told = {}
     for combination, of in runs.groupby("combination", sort=False):
         if baseline not in set(of["method"]):
             names = ", ".join(dict.fromkeys(of["method"]))
-            text = f"{combination} has no run of the baseline {baseline}. Choose another with --baseline: {names}."
-            raise EvidenceError(text, key="--baseline", reason="missing")
+            told[str(combination)] = f"{combination} has no run of the baseline {baseline}. It has {names}."
+    if told and len(told) == runs["combination"].nunique():
+        text = f"{' '.join(told.values())} Name one of these with --baseline."
+        raise EvidenceError(text, key="--baseline", reason="missing")
+    return told
 
 
-def _whole_run(steps: pd.DataFrame, curve: pd.DataFrame, base: pd.DataFrame) -> Row:
-    """What a run came to, and the accuracies that it is to reach."""
+def _whole_run(steps: pd.DataFrame, curve: pd.DataFrame, base: pd.DataFrame, firsts: Sequence[float]) -> Row:
+    """What a run came to, and the accuracies that it is to reach.
+
+    Args:
+        firsts: accuracy before training, of the run and of the baseline's, also where another run was not validated
+            then; without it at the first validation.
+    """
     if curve.empty or base.empty:
         key = "/".join(str(steps[name].iloc[0]) for name in RUN_KEY)
         text = f"{key}, or its baseline, has no validation: it cannot be compared."
         raise EvidenceError(text, key=key, reason="data")
-    first, final = float(curve["accuracy"].iloc[0]), float(curve["accuracy"].iloc[-1])
-    of_base = float(base["accuracy"].iloc[0]), float(base["accuracy"].iloc[-1])
+    first, final = firsts[0], float(curve["accuracy"].iloc[-1])
+    of_base = firsts[1], float(base["accuracy"].iloc[-1])
     climbs = of_base[1] > of_base[0]
     targets = {share: target_at(*of_base, share) for share in SHARES}
     rhos = [metric_means.mean_of(steps, key) for key in measures.RHO]
@@ -144,7 +160,10 @@ def _ahead_at_equal_tokens(curve: pd.DataFrame, base: pd.DataFrame) -> float:
     """Accuracy above the baseline's once both have generated as many tokens as the one that generates fewer."""
     tokens_E, of_base_E = (of["generated_tokens"].to_numpy(float) for of in (curve, base))
     end = np.minimum(tokens_E[-1], of_base_E[-1])  # nan where one is not recorded
-    return float(np.interp(end, tokens_E, curve["accuracy"]) - np.interp(end, of_base_E, base["accuracy"]))
+    own, of_base = (
+        np.interp(end, one_E, of["accuracy"], left=np.nan) for one_E, of in ((tokens_E, curve), (of_base_E, base))
+    )
+    return float(own - of_base)
 
 
 def target_at(first: float, final: float, share: int) -> float:
@@ -159,17 +178,18 @@ def _costs(curve: pd.DataFrame, targets: Row, tolerance: float) -> Row:
     for share in SHARES:
         for hold in HOLDS:
             place = crossing(accuracy_E, targets[target_column(share)], hold == "kept", tolerance)
-            unknown = place is None or (place.after == 0 and curve["step"].iloc[0] > 0)
+            unknown = place is None or place.after == 0
             for cost in measures.COSTS:
                 value = math.nan if unknown else place.of(curve[_column(cost)].to_numpy(float))
                 found[cost_column(cost, share, hold)] = value
     return found
 
 
-def _savings(own: Row, base: Row, time: StepTime, one_clock: bool) -> Row:
+def _savings(own: Row, ends: Row, base: Row, time: StepTime, one_clock: bool) -> Row:
     """Shares of the baseline's costs that are saved on the way to each target, and at most.
 
     Args:
+        ends: what the run had cost at its last validation: later it may have come there, and nobody looked.
         one_clock: whether seconds of both accuracy runs may be compared.
     """
     found = {"saved_per_step": 1 - time.ratio}
@@ -183,7 +203,7 @@ def _savings(own: Row, base: Row, time: StepTime, one_clock: bool) -> Row:
                 known = base[column] > 0 and (one_clock or cost != "train_seconds")
                 of_base = base[column] if known else math.nan
                 ratios[what] = own[column] / of_base
-                least[what] = own[cost] / of_base if never else ratios[what]
+                least[what] = ends[cost] / of_base if never else ratios[what]
                 found[saved_column(what, share, hold)] = 1 - ratios[what]
                 found[bound_of(saved_column(what, share, hold))] = 1 - least[what]
             found[bound_of(saved_column("time", share, hold))] = 1 - least["steps"] * time.ratio

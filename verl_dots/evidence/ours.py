@@ -18,9 +18,8 @@ from verl_dots.evidence.combinations import BASE
 from verl_dots.evidence.evaluations import Evaluations
 from verl_dots.evidence.extra_figures import Extra
 from verl_dots.evidence.measuring import Measured
-from verl_dots.evidence.methods import BASELINE
 from verl_dots.evidence.records import ACCURACY_RUN, Evidence
-from verl_dots.evidence.summary_cells import mean_figure
+from verl_dots.evidence.summary_cells import mean_figure, mean_of_last
 from verl_dots.reporting import validation_curves
 
 _VALIDATION = "val-core/{}/acc/mean@"
@@ -66,6 +65,21 @@ class Ours:
         """
         if (found := self.extra.get((asked.combination, asked.method, measure))) is not None:
             return found
+        found = self._cell(measure, asked)
+        return self._not_compared(asked) if found == Missing(Why.NOT_RUN) else found
+
+    def reached(self, asked: Asked, share: int = 100) -> Cell:
+        """See `summary_cells.reached`."""
+        found = summary_cells.reached(self.summary, asked.combination, asked.method, share)
+        return self._not_compared(asked) if found == Missing(Why.NOT_RUN) else found
+
+    def _not_compared(self, asked: Asked) -> Missing:
+        """Why there is nothing of a method: it was not run, or the baseline was not run with its seeds."""
+        if not self.seeds(asked.combination, asked.method):
+            return Missing(Why.NOT_RUN)
+        return Missing(Why.NOT_MEASURED, f"no seed of {self.measured.baseline}")
+
+    def _cell(self, measure: str, asked: Asked) -> Cell:
         name, _, benchmark = measure.partition("/")
         if asked.method == BASE:
             return self._before_training(asked.combination, name, benchmark)
@@ -78,7 +92,7 @@ class Ours:
     def saving(self, measure: str, asked: Asked) -> Cell:
         """A share of the baseline's cost, in %: one of the measures saved_*."""
         key = (asked.combination, asked.method)
-        if asked.method == BASELINE and asked.combination in set(self.summary.combination):
+        if asked.method == self.measured.baseline and asked.combination in set(self.summary.combination):
             return "baseline"
         found = summary_cells.saving(self.summary, *key, measure)
         return self.timed(found, asked, measure) if summary_cells.of_time(measure) else found
@@ -96,12 +110,11 @@ class Ours:
 
     def _before_training(self, combination: str, name: str, benchmark: str) -> Cell:
         """Validation of the baseline's runs at step 0."""
-        if name == "final_accuracy":
-            return summary_cells.figure(self.summary, combination, BASELINE, "first_accuracy", 100.0)
-        runs = self.seeds(combination, BASELINE)
-        if name != "accuracy":
+        runs = self.seeds(combination, self.measured.baseline)
+        if name not in ("accuracy", "final_accuracy"):
             return Missing(Why.NOT_MEASURED if runs else Why.NOT_RUN)
-        return _validated([rows[rows.step == 0] for rows in runs.values()], benchmark)
+        untrained = [rows[rows.step == 0] for rows in runs.values()]
+        return _validated(untrained, benchmark) if name == "accuracy" else mean_of_last(untrained, ["accuracy"])
 
     def _benchmark(self, name: str, benchmark: str, asked: Asked) -> Cell:
         runs = self.seeds(asked.combination, asked.method)
@@ -119,17 +132,10 @@ class Ours:
 
 
 def _validated(runs: Sequence[pd.DataFrame], benchmark: str) -> Cell:
-    """The last validation on a data source, in %."""
-    if not runs:
-        return Missing(Why.NOT_RUN)
-    values = []
-    for rows in runs:
-        keys = [key for key in rows if re.fullmatch(re.escape(_VALIDATION.format(benchmark)) + r"\d+", str(key))]
-        last = rows[keys[-1]].dropna() if keys else pd.Series(dtype=float)
-        if last.empty:
-            return Missing(Why.NOT_MEASURED)
-        values.append(100 * float(last.iloc[-1]))
-    return mean_figure(values)
+    """The last validation on a data source, in %; of several mean@N that of the largest N which all runs have."""
+    of_source = re.compile(re.escape(_VALIDATION.format(benchmark)) + r"(\d+)")
+    found = {int(match[1]): match[0] for rows in runs for match in map(of_source.fullmatch, map(str, rows)) if match}
+    return mean_of_last(runs, [found[samples] for samples in sorted(found, reverse=True)])
 
 
 def _figure(measure: str, scale: float = 1.0) -> Measure:
@@ -145,7 +151,7 @@ def _difference(measure: str) -> Measure:
     """Points of accuracy above the baseline's run of the same seed."""
 
     def difference(ours: Ours, asked: Asked) -> Cell:
-        of_baseline = asked.method == BASELINE and asked.combination in set(ours.summary.combination)
+        of_baseline = asked.method == ours.measured.baseline and asked.combination in set(ours.summary.combination)
         return "baseline" if of_baseline else _figure(measure, 100.0)(ours, asked)
 
     return difference
@@ -192,7 +198,9 @@ def _extra_steps(ours: Ours, asked: Asked) -> list[tuple[float, float]] | Missin
         of = {method: _curve(one, smoothing) for method, one in rows.groupby("method")}
         if asked.method not in of:
             return Missing(Why.NOT_MEASURED, f"validated at other steps than {asked.reference}")
-        accuracy = float(np.interp(after, of[asked.reference].step_E, of[asked.reference].accuracy_E))
+        accuracy = float(np.interp(after, of[asked.reference].step_E, of[asked.reference].accuracy_E, left=np.nan))
+        if np.isnan(accuracy):
+            return Missing(Why.NOT_MEASURED, f"{asked.reference} was first validated later")
         if (reach := validation_curves.first_reach(of[asked.method], accuracy)) is not None:
             found.append((reach.steps - after, after))
     return found if len(found) == len(both) else Missing(Why.NOT_REACHED, f"{len(found)} of {len(both)} seeds")

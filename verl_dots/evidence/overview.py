@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from verl_dots.evidence import summary_cells
 from verl_dots.evidence.cells import Cell, Column, Section, Table
 from verl_dots.evidence.combinations import Combinations, label, mean_title, methods_run, scale_notes, title
 from verl_dots.evidence.measures import OVERALL
@@ -21,7 +20,7 @@ SAVED = {
 }
 NOTES = (
     "Standard deviation: of the final accuracies of the seeds; of the mean of combinations, between these.",
-    "Above GRPO: by how many points the final accuracy is above that of the baseline's run of the same seed.",
+    "Above {baseline}: by how many points the final accuracy is above that of the baseline's run of the same seed.",
     "At equal tokens: the same once both have generated as many tokens as the one that generates fewer.",
     "Saved: the share of the baseline's cost that a method needs less until it first has the baseline's final "
     "accuracy; below 0 it needs more. For good: until the accuracy stays.",
@@ -39,8 +38,8 @@ def overview(ours: Ours, combinations: Combinations) -> Table:
     columns = [Column("method"), Column("reached"), Column("final accuracy", "%")]
     columns += [
         Column("standard deviation", "points"),
-        Column("above GRPO", "points"),
-        Column("above GRPO at equal tokens", "points"),
+        Column(f"above {label(ours.measured.baseline)}", "points"),
+        Column(f"above {label(ours.measured.baseline)} at equal tokens", "points"),
     ]
     columns += [Column("generated tokens", "k", digits=1)]
     columns += [Column(heading, "%", digits=1) for heading in SAVED]
@@ -54,7 +53,8 @@ def overview(ours: Ours, combinations: Combinations) -> Table:
     if len(overall):
         heading = mean_title(OVERALL, ours.evidence, combinations)
         sections.append(Section(heading, _rows(ours, OVERALL, in_order(sorted(set(overall.method))))))
-    notes = (*NOTES, *scale_notes(ours.evidence, combinations, names))
+    notes = [note.format(baseline=label(ours.measured.baseline)) for note in NOTES]
+    notes = (*notes, *scale_notes(ours.evidence, combinations, names))
     return Table(NAME, "All methods", tuple(columns), tuple(sections), notes)
 
 
@@ -63,7 +63,7 @@ def _rows(ours: Ours, combination: str, methods: list[str]) -> tuple[tuple[Cell,
 
 
 def _row(ours: Ours, asked: Asked) -> tuple[Cell, ...]:
-    reached = summary_cells.reached(ours.summary, asked.combination, asked.method)
+    reached = ours.reached(asked)
     measures = (
         "final_accuracy",
         "accuracy_deviation",

@@ -9,23 +9,25 @@ import pandas as pd
 from verl_dots.evidence.cells import Cell, Column, Figure, Missing, Section, Table, Why
 from verl_dots.evidence.combinations import Combinations, label, title
 from verl_dots.evidence.measures import cost_column, saved_column
-from verl_dots.evidence.methods import in_order
+from verl_dots.evidence.methods import BASELINE, in_order
 from verl_dots.evidence.records import ACCURACY_RUN, RUN_KEY
 
 # Heading, measure, unit, scale, digits.
 SHOWN = (
     ("first", "first_accuracy", "%", 100, 1),
     ("final", "final_accuracy", "%", 100, 1),
-    ("steps to GRPO's final", cost_column("steps", hold="first"), "", 1, 1),
+    ("steps to {baseline}'s final", cost_column("steps", hold="first"), "", 1, 1),
     ("steps saved", saved_column("steps", hold="first"), "%", 100, 1),
-    ("time of a step", "step_ratio", "GRPO = 1", 1, 2),
+    ("time of a step", "step_ratio", "{baseline} = 1", 1, 2),
     ("total time saved", saved_column("time", hold="first"), "%", 100, 1),
     ("generated tokens", "generated_tokens", "k", 0.001, 1),
     ("effective groups", "effective_groups", "%", 100, 0),
 )
 
 
-def seeds_table(by_seed: pd.DataFrame, runs: pd.DataFrame, combinations: Combinations) -> Table:
+def seeds_table(
+    by_seed: pd.DataFrame, runs: pd.DataFrame, combinations: Combinations, baseline: str = BASELINE
+) -> Table:
     """A section for each combination, a row for each method and seed.
 
     Args:
@@ -43,7 +45,11 @@ def seeds_table(by_seed: pd.DataFrame, runs: pd.DataFrame, combinations: Combina
                 lines.append((label(method), str(int(row.seed)), *cells, found))
         sections.append(Section(title(str(combination), combinations), tuple(lines)))
     columns = [Column("method"), Column("seed")]
-    columns += [Column(heading, unit, digits=digits) for heading, _, unit, _, digits in SHOWN]
+    name = label(baseline)
+    columns += [
+        Column(heading.format(baseline=name), unit.format(baseline=name), digits=digits)
+        for heading, _, unit, _, digits in SHOWN
+    ]
     notes = (
         "Fingerprint: a hash of the accuracies and tokens of every step. The same machine gives the same one.",
         "A dash: never reached, or not recorded.",

@@ -5,7 +5,8 @@
     ROOT/PAPER/SETTING/RUN      runs of a paper's recipe, recipes/PAPER/SETTING.sh: combination PAPER/SETTING
 
 A RUN is a run folder, or what a tracker of verl has kept of a run (`reporting.trackers`). Its experiment name is the
-method. Unfinished, shorter and repeated runs are left out, and named in the notes.
+method. Unfinished, shorter and repeated runs are left out, and named in the notes. So are the accuracy runs of a
+combination that cannot be compared with each other, while another has some that can.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from typing import Any
 import pandas as pd
 
 from verl_dots.evidence import papers
+from verl_dots.evidence.combinations import BASE
 from verl_dots.evidence.evaluations import alike, read_evaluations
 from verl_dots.evidence.methods import in_order
 from verl_dots.evidence.records import (
@@ -31,8 +33,9 @@ from verl_dots.evidence.records import (
     EvidenceError,
     fingerprint,
 )
+from verl_dots.evidence.saved import is_saved
 from verl_dots.reporting import counted_runs, fairness, runs, summary, trackers
-from verl_dots.reporting.rows import TOTALS
+from verl_dots.reporting.rows import TOTALS, RunError
 from verl_dots.reporting.run_info import INFO_FILE
 from verl_dots.reporting.runs import CONFIG_FILE, METRICS_FILE, NothingRecordedError, Run
 
@@ -66,9 +69,9 @@ def read_evidence(
         metric: the one that is the accuracy; None finds verl's own.
 
     Raises:
-        EvidenceError: no combination or no run is there, two runs are of one combination, method and seed, or a metric
-            is named like another column.
-        RunError: a run cannot be read, or has no accuracy.
+        EvidenceError: no combination or no run is there, two runs are of one combination, method and seed, a metric is
+            named like another column, or a run like the untrained model.
+        RunError: a file is no run.
     """
     _require_free([*metrics, *([metric] if metric else [])])
     root = Path(root)
@@ -100,6 +103,9 @@ def _require_free(metrics: Iterable[str]) -> None:
 
 
 def _add(found: dict[tuple, Run], key: tuple, run: Run) -> None:
+    if key[1] == BASE:
+        text = f"{run.path} is named {BASE!r}, which stands for the untrained model; give it another experiment name."
+        raise EvidenceError(text, key=str(run.path), reason="excluded")
     if key in found:
         text = f"{found[key].path} and {run.path} are both {'/'.join(map(str, key))}; take one of them away."
         raise EvidenceError(text, key=str(run.path), reason="excluded")
@@ -111,7 +117,7 @@ def _combinations(root: Path, timed: str) -> dict[str, Path]:
     if not root.is_dir():
         text = f"{root} is not a folder; name one with COMBINATION/RUN in it."
         raise EvidenceError(text, key=str(root), reason="file")
-    folders = [path for path in sorted(root.iterdir()) if path.is_dir() and not _is_run(path)]
+    folders = [path for path in sorted(root.iterdir()) if path.is_dir() and not _is_run(path) and not is_saved(path)]
     folders += [path for path in sorted(root.glob("*/*")) if path.is_dir() and _name(path) in papers.settings()]
     found = {_name(folder): folder for folder in folders if _runs_in(folder) or _runs_in(folder / timed)}
     if not found:
@@ -141,9 +147,14 @@ def _accuracy_runs(folder: Path, timed: str, metric: str | None) -> tuple[list[R
     notes = [f"{path} is no run; it is not read." for path in others]
     if not paths:
         return [], notes
-    chosen = counted_runs.select(paths, metric)
-    members = [run for group in chosen.groups.values() for run in group]
-    summary.common_metric_keys(members)
+    try:
+        chosen = counted_runs.select(paths, metric)
+        members = [run for group in chosen.groups.values() for run in group]
+        summary.common_metric_keys(members)
+    except RunError as error:
+        if error.reason == "file":
+            raise
+        return [], [*notes, f"its accuracy runs are left out: {str(error).removesuffix(counted_runs.HINT)}"]
     notes += [_left_out(one.path, one.reason) for one in chosen.left_out]
     return members, [*notes, *chosen.notes, *fairness.notes(chosen.groups)]
 

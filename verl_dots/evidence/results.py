@@ -102,10 +102,17 @@ def result_tables(evidence: Evidence, measured: Measured, about: About) -> list[
     chosen = {name: of for name, of in about.combinations.items() if name in set(evidence.runs.combination)}
     ours = tables.Ours(evidence, measured, evidence.evaluations, evidence.extra)
     held = [_held(about, measured)] if about.claims else []
-    return [*held, *tables.all_tables(ours, chosen), seeds_table(measured.by_seed, evidence.runs, chosen)]
+    return [
+        *held,
+        *tables.all_tables(ours, chosen),
+        seeds_table(measured.by_seed, evidence.runs, chosen, measured.baseline),
+    ]
 
 
 def _held(about: About, measured: Measured) -> Table:
+    if measured.baseline != BASELINE:
+        text = f"claims are of {BASELINE}, and --baseline={measured.baseline} measures against another; leave one out"
+        raise ConfigError(text, key="--baseline", reason="excluded")
     require_known(about.claims, measured.summary, about.methods, about.combinations)
     names, apart = {claim.against for claim in about.claims} - {BASELINE}, those_apart(about.combinations)
     others = {name: against.differences(measured.by_seed, name, apart) for name in sorted(names)}

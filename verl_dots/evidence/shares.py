@@ -39,6 +39,6 @@ def shares_table(ours: Ours, combinations: Combinations) -> Table:
 
 
 def _row(ours: Ours, asked: Asked, share: int) -> tuple[Cell, ...]:
-    reached = summary_cells.reached(ours.summary, asked.combination, asked.method, share)
+    reached = ours.reached(asked, share)
     saved = (ours.saving(saved_column(what, share, "first"), asked) for what in SAVED)
     return (label(asked.method), reached, *saved)

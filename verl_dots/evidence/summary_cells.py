@@ -39,6 +39,20 @@ def mean_figure(values: Sequence[float]) -> Figure:
     return Figure.between(over_seeds.mean(values), *over_seeds.interval([values]), seeds=len(values))
 
 
+def mean_of_last(runs: Sequence[pd.DataFrame], columns: Sequence[str]) -> Cell:
+    """The mean over runs of the last value of a column, in %: of the first column that has one in each run.
+
+    Args:
+        runs: rows of each run, by step.
+    """
+    if not runs:
+        return Missing(Why.NOT_RUN)
+    key = next((name for name in columns if all(name in rows and rows[name].notna().any() for rows in runs)), None)
+    if key is None:
+        return Missing(Why.NOT_MEASURED)
+    return mean_figure([100 * float(rows[key].dropna().iloc[-1]) for rows in runs])
+
+
 def figure(summary: pd.DataFrame, combination: str, method: str, measure: str, scale: float = 1.0) -> Cell:
     """A measure times `scale`; Missing where a seed has no value.
 

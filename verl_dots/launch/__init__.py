@@ -13,6 +13,7 @@ Settings of verl:
     verl_names.py         names that verl looks up in its registries; verl_choices.py: those that it takes for none
     arguments.py          names that a call of Ray's or of the chat template would take twice, or not at all
     combinations.py       values that are right alone and wrong together
+    objective_checks.py   advantages and losses that verl would make others of
     batch_checks.py       whether batches divide into mini-batches, among devices and into micro-batches
     trials.py             an optimizer, advantages and corrections, made of a few numbers first
     loaded.py             classes, tools and agent loops that verl loads in a worker, loaded here first

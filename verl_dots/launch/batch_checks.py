@@ -28,6 +28,8 @@ def check_batches(config: DictConfig) -> None:
             f"={mini} is more than data.train_batch_size={batch}: verl would fill the mini-batch up and divide the "
             f"loss by what is not there; set it to {batch} or less",
         )
+    if has_critic(config):
+        _check_critics_updates(config)
     if data.gen_batch_size and batch % data.gen_batch_size:
         raise _wrong(
             "data.gen_batch_size",
@@ -36,6 +38,27 @@ def check_batches(config: DictConfig) -> None:
     if "fsdp" in str(config.actor_rollout_ref.actor.strategy):
         _check_ranks(config)
         _check_micro_batches(config)
+
+
+def filled_up(config: DictConfig) -> int:
+    """Questions of a batch as verl fills it up: to whole mini-batches of the actor and of the critic."""
+    minis = [config.actor_rollout_ref.actor.ppo_mini_batch_size]
+    whole = math.lcm(*minis, *([config.critic.ppo_mini_batch_size] if has_critic(config) else []))
+    return math.ceil(config.data.train_batch_size / whole) * whole
+
+
+def _check_critics_updates(config: DictConfig) -> None:
+    """Refuse mini-batches of which one would have no question, for all that optimizers move by momentum alone."""
+    batch, whole = config.data.train_batch_size, filled_up(config)
+    for group in (ACTOR, CRITIC):
+        mini = OmegaConf.select(config, f"{group}.ppo_mini_batch_size")
+        if whole // mini > math.ceil(batch / mini):
+            raise _wrong(
+                f"{CRITIC}.ppo_mini_batch_size",
+                f"={config.critic.ppo_mini_batch_size} with {ACTOR}.ppo_mini_batch_size="
+                f"{config.actor_rollout_ref.actor.ppo_mini_batch_size}: verl would fill the batch of {batch} questions "
+                f"up to {whole}, and whole mini-batches of {group} with nothing; choose a divisor of {batch}",
+            )
 
 
 def _wrong(key: str, words: str) -> ConfigError:
@@ -96,9 +119,7 @@ def _check_micro_batches(config: DictConfig) -> None:
         given = parts.rollout.log_prob_use_dynamic_bsz
         raise excluded(f"{ROLLOUT}.log_prob_use_dynamic_bsz", given, what, why)
     mini = actor.ppo_mini_batch_size * n // ranks
-    # verl fills a batch up to whole mini-batches of the actor and of the critic.
-    questions = math.lcm(actor.ppo_mini_batch_size, config.critic.ppo_mini_batch_size if has_critic(config) else 1)
-    whole = math.ceil(config.data.train_batch_size / questions) * questions * n
+    whole = filled_up(config) * n
     passes = [(f"{ACTOR}.ppo_micro_batch_size_per_gpu", actor, "use_dynamic_bsz", mini, "of a mini-batch")]
     name, dynamic = "log_prob_micro_batch_size_per_gpu", "log_prob_use_dynamic_bsz"
     passes.append((f"{ROLLOUT}.{name}", parts.rollout, dynamic, whole // ranks, "of a batch"))

@@ -11,7 +11,8 @@ from omegaconf.errors import OmegaConfBaseException
 
 from verl_dots.config import DotsConfig
 from verl_dots.launch.batch_checks import ACTOR, CRITIC, ENGINES, ULYSSES, check_batches, sequence_parallel
-from verl_dots.methods.refusals import LOSS_MODE, excluded
+from verl_dots.launch.objective_checks import check_objective
+from verl_dots.methods.refusals import excluded
 from verl_dots.settings import ConfigError, flat, require
 from verl_dots.training.parts import has_critic
 
@@ -30,7 +31,6 @@ RENAMED = {
     "reward_model.model.trust_remote_code": "reward.reward_model.model_path",
 }
 MOVED = {name: f"reward.{name}" for name in ("custom_reward_function", "reward_model", "sandbox_fusion")}
-GROUPS_OF_SEVERAL = ("grpo_passk", "rloo", "rloo_vectorized")
 
 
 def check_renamed(config: DictConfig) -> None:
@@ -68,22 +68,14 @@ def check_together(config: DictConfig, dots: DotsConfig) -> None:
     _check_devices(config)
     _check_resume(config)
     _check_what_trains(config)
-    rollout, estimator = config.actor_rollout_ref.rollout, config.algorithm.adv_estimator
-    if rollout.temperature == 0:
+    check_objective(config)
+    if config.actor_rollout_ref.rollout.temperature == 0:
         raise ConfigError(
             "actor_rollout_ref.rollout.temperature=0: all responses to a question would be the same, and none teaches "
             "anything (sampled greedily has no ratio); set it above 0",
             key="actor_rollout_ref.rollout.temperature",
             reason="range",
         )
-    if rollout.n == 1 and estimator in GROUPS_OF_SEVERAL:
-        why = "it compares the responses to a question; set it to 2 or more"
-        raise excluded("actor_rollout_ref.rollout.n", 1, f"algorithm.adv_estimator={estimator}", why)
-    loss = config.actor_rollout_ref.actor.policy_loss
-    group, given = LOSS_MODE.removesuffix(".loss_mode"), loss.loss_mode != "dro" or loss.get("dro_beta") is not None
-    require(f"{group}.dro_beta", "null", given, "loss_mode=dro needs it; set it above 0", "missing")
-    low, high = loss.clip_cov_lb, loss.clip_cov_ub
-    require(f"{group}.clip_cov_lb", low, low <= high, f"must be at most clip_cov_ub={high}", "size")
 
 
 def _check_mode(config: DictConfig) -> None:

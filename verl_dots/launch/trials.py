@@ -69,7 +69,7 @@ def _try_advantages(config: DictConfig) -> None:
             lam=algorithm.lam,
             num_repeat=rows,
             norm_adv_by_std_in_grpo=algorithm.get("norm_adv_by_std_in_grpo", True),
-            config=OmegaConf.merge(algorithm, {"use_pf_ppo": False}),
+            config=algorithm,
         )
     except (AssertionError, ArithmeticError, LookupError, TypeError, ValueError, RuntimeError) as error:
         key = "algorithm.adv_estimator"

@@ -22,8 +22,6 @@ IMPORTANCE = ("token", "sequence")
 REWEIGHTING = ("pow", "max_min", "max_random")
 # Trackers of verl that are packages of their own.
 TRACKERS = ("wandb", "mlflow", "swanlab", "tensorboard", "clearml", "trackio")
-# One that no registry of verl knows, made by verl itself from algorithm.rollout_correction.
-BYPASS = "bypass_mode"
 
 
 def check_names(config: DictConfig) -> None:
@@ -93,7 +91,7 @@ def _losses() -> Collection[str]:
     from verl.trainer.ppo.core_algos import POLICY_LOSS_REGISTRY
 
     import_module("verl_dots.methods.replay.losses")  # registers those of this project
-    return {*POLICY_LOSS_REGISTRY, BYPASS}
+    return {*POLICY_LOSS_REGISTRY}
 
 
 def _tool_parsers() -> Collection[str]:

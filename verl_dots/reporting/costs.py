@@ -7,7 +7,7 @@
                         response_length/mean), where that is a whole number
 
 The batch tells nothing of a step in which verl has thrown groups away (a metric ".../evicted_samples" above 0,
-or one of surplus).
+or one of surplus; or `train/num_gen_batches` of a recipe's DAPO trainer, which keeps the effective groups alone).
 A total is NaN from the first step on of which a part is not known. Nothing is filled in.
 """
 
@@ -22,6 +22,7 @@ from verl_dots.reporting.rows import TOTALS
 # Further from a whole number than single precision leaves a mean over thousands of rows.
 _ROUNDING = 0.01
 _EVICTED = ("/evicted_samples", "/discarded_surplus_samples")
+_GENERATED_BATCHES = "train/num_gen_batches"
 Row = dict[str, Any]
 
 
@@ -42,7 +43,7 @@ def batch_rows(row: Row) -> int | None:
     tokens, prompt, response = (
         _value(row, key) for key in ("perf/total_num_tokens", "prompt_length/mean", "response_length/mean")
     )
-    evicted = any(key.endswith(_EVICTED) and _value(row, key) for key in row)
+    evicted = any(key.endswith(_EVICTED) and _value(row, key) for key in row) or _GENERATED_BATCHES in row
     if evicted or tokens is None or prompt is None or response is None or prompt + response <= 0:
         return None
     count = tokens / (prompt + response)

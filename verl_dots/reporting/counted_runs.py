@@ -15,6 +15,7 @@ from verl_dots.reporting.runs import NothingRecordedError, Run, RunError, group_
 from verl_dots.reporting.validation_curves import validation_curve
 
 FLAG = "--include-unfinished"
+HINT = f" Add {FLAG} to count unfinished runs as far as they are."
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,7 @@ def select(paths: Sequence[Path], metric: str | None = None, include_unfinished:
         notes += [*_equal_seeds(runs), *found_notes]
     if not groups:
         reasons = " ".join(f"{one.path}: {one.reason}." for one in left_out)
-        hint = f" Add {FLAG} to count unfinished runs as far as they are." if any(one.asked for one in left_out) else ""
+        hint = HINT if any(one.asked for one in left_out) else ""
         raise RunError(f"no finished run is among those given. {reasons}{hint}", reason="data")
     files = [note for runs in groups.values() for run in runs for note in run.notes]
     return Selection(groups, tuple(left_out), (*files, *notes))

@@ -97,7 +97,8 @@ def read_rows(file: Path, read_line: Callable[[bytes], dict[str, Any]] = parse) 
 def merged(file: Path, told: Iterable[tuple[str, dict[str, Any]]]) -> Rows:
     """What a file tells, in its order, as one dict a step, ascending.
 
-    Rows of the same step are merged, key by key, the later one winning. A row that returns to a step told before
+    Rows of the same step are merged, key by key, the later one winning; where both are of its training the later one
+    counts alone. A row that returns to a step told before
     begins a resumed life of the run: what the file said about later steps belongs to the life that crashed and is
     dropped. A row of a smaller step that was not told before is merely out of order: it is sorted in and named.
 
@@ -105,23 +106,31 @@ def merged(file: Path, told: Iterable[tuple[str, dict[str, Any]]]) -> Rows:
         told: where each row stands in the file, as "line 3", and the row with its `step`.
     """
     rows: dict[int, dict[str, Any]] = {}
-    values, unordered, repeated = [], [], []
+    values, unordered, repeated, again = [], [], [], []
     resumes, newest = 0, -1
     for place, row in told:
         step = row["step"]
         if step < newest and step in rows:
             rows = {earlier: kept for earlier, kept in rows.items() if earlier <= step}
             resumes, newest = resumes + 1, step
+            if step <= 1:
+                again.append(place)
         elif step < newest:
             unordered.append(f"{place} (step {step})")
         elif step == newest and _tells_again(rows[step], row):
             repeated.append(f"{place} (step {step})")
         newest = max(newest, step)
         values += _check_values(row, place)
-        rows[step] = {**rows.get(step, {}), **row}
+        before = rows.get(step, {})
+        rows[step] = row if _tells_again(before, row) else {**before, **row}
     notes = [f"{file}, {text}." for text in _first(values)]
     if unordered:
         notes.append(f"{file} is out of order: {', '.join(_first(unordered))}. Its rows were sorted by step.")
+    if again:
+        notes.append(
+            f"{file} begins again at {', '.join(_first(again))}: what was told before does not count. If it is of "
+            "another run, give each run a file or folder of its own."
+        )
     if repeated:
         notes.append(
             f"{file} tells steps twice: {', '.join(_first(repeated))}. The later counts; did two runs write it?"

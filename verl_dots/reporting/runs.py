@@ -159,8 +159,10 @@ def _tracked_run(path: Path) -> Run:
 
 def _require_rows(found: Rows, file: Path) -> None:
     if not found.values:
-        skipped = f" but for {len(found.notes)} damaged lines" if found.notes else ""
-        text = f"{file} is empty{skipped}: the run ended before its first validation or step."
+        if found.notes:
+            text = f"{file} has no line that can be read. {found.notes[0]}"
+        else:
+            text = f"{file} is empty: the run ended before its first validation or step."
         raise NothingRecordedError(text, key=str(file), reason="missing")
 
 
@@ -202,8 +204,8 @@ def group_by_name(runs: Sequence[Run]) -> dict[str, list[Run]]:
 def find_metric_keys(rows: pd.DataFrame, path: Path, metric: str | None = None) -> tuple[str, ...]:
     """Return the columns that make up the validation accuracy.
 
-    verl writes `val-core/<source>/acc/mean@N`, one a data source; without any of these,
-    `val-core/<source>/reward/mean@N`. If a source has several N, the largest counts.
+    verl writes `val-core/<source>/acc/mean@N`, one a data source, or `val-core/<source>/reward/mean@N` of a source
+    whose rewards tell no accuracy. If a source has several N, the largest counts.
 
     Raises:
         NothingRecordedError: there is none, or `metric` is not a column with values.
@@ -216,14 +218,11 @@ def find_metric_keys(rows: pd.DataFrame, path: Path, metric: str | None = None) 
         hint = f"Nearest: {near}." if near else f"Known: {sorted(columns)}."
         raise NothingRecordedError(f"{path} has no metric {metric!r}. {hint}", key=metric, reason="unknown")
     matches = [match for match in map(_VALIDATION_KEY.fullmatch, columns) if match]
-    for measure in ("acc", "reward"):
-        largest: dict[str, re.Match] = {}
-        for match in matches:
-            best = largest.get(match["source"])
-            if match["measure"] == measure and (best is None or int(best["samples"]) < int(match["samples"])):
-                largest[match["source"]] = match
-        if largest:
-            return tuple(sorted(match.string for match in largest.values()))
+    best: dict[str, re.Match] = {}
+    for match in sorted(matches, key=lambda one: (one["measure"] == "acc", int(one["samples"]))):
+        best[match["source"]] = match
+    if best:
+        return tuple(sorted(match.string for match in best.values()))
     validation = sorted(name for name in columns if name.startswith("val"))
     empty = sorted(name for name in rows.columns if name.startswith("val") and name not in columns)
     raise NothingRecordedError(

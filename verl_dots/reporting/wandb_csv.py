@@ -13,6 +13,7 @@ from typing import Any
 from verl_dots.reporting.rows import Rows, RunError, merged
 
 HISTORY_STEP, CHART_STEP = "_step", "Step"
+GROUPED = "Group: "  # begins the name of a mean over runs
 _BOUNDS = ("__MIN", "__MAX")  # of a chart over several runs or steps
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
 _SEPARATORS = {";": "semicolons", "\t": "tabs"}
@@ -71,7 +72,21 @@ def _no_export(path: Path, columns: list[str]) -> RunError:
 def _of_chart(path: Path, columns: list[str]) -> tuple[str, dict[str, str]]:
     """The run of a chart, and the metric of each of its columns."""
     found = [column.rpartition(" - ") for column in columns if column != CHART_STEP and not column.endswith(_BOUNDS)]
+    repeated = sorted({column for column in columns if columns.count(column) > 1})
+    if repeated:
+        text = (
+            f"{path} has several columns {repeated[0]!r}: it is a chart of several runs of that name. Export "
+            "a chart of each run alone, or its history."
+        )
+        raise RunError(text, key=str(path), reason="file")
     names = sorted({run for run, dash, _ in found if dash})
+    grouped = next((name for name in names if name.startswith(GROUPED)), None)
+    if grouped is not None:
+        text = (
+            f"{path} is a chart of {grouped!r}, a mean over runs, and a report reads one run from a file. Ungroup the "
+            "runs and export a chart of each alone, or its history."
+        )
+        raise RunError(text, key=str(path), reason="file")
     if len(names) != 1:
         text = (
             f"{path} is a chart of {len(names)} runs ({', '.join(names[:5])}), and a report reads one run from a "

@@ -18,6 +18,7 @@ from verl_dots.bridge.queue.row_tags import age_figures
 from verl_dots.bridge.queue.rows import Rows
 from verl_dots.config import DotsConfig
 from verl_dots.methods.entropy import sampled_entropy
+from verl_dots.methods.refusals import passes_by
 from verl_dots.methods.table import enabled, one_by_one, source_of
 from verl_dots.step import Step, outcomes
 from verl_dots.training.pipeline import make_pipeline
@@ -188,10 +189,12 @@ class DotsTrainer(TolerantTrainer):
         if self.unequal_groups:
             self.cut_evenly(rows, updates)
 
-    @staticmethod
-    def drop_partial_figures(rows: Rows, step: Step) -> None:
-        """Without verl's figures of engine against trainer where they hold rows of an older policy, or no log-probs."""
-        if len(rows.stored) or not step.forwarded:
+    def drop_partial_figures(self, rows: Rows, step: Step) -> None:
+        """Without verl's figures of engine against trainer where they hold rows of an older policy, or no log-probs.
+
+        Where no forward pass is made the trainer's log-probs are the engine's.
+        """
+        if len(rows.stored) or not step.forwarded or passes_by(self.config, self.dots):
             for name in [name for name in step.metrics if name.startswith("rollout_corr/")]:
                 del step.metrics[name]
 

@@ -24,6 +24,7 @@ from verl_dots.bridge.agents.agent_loop import (
     number_repeats,
     prompt_text,
 )
+from verl_dots.bridge.agents.carried_prompts import unpacked
 from verl_dots.bridge.agents.failures import Failure
 from verl_dots.bridge.agents.seeds import DistinctRequests
 
@@ -200,8 +201,18 @@ class Asked:
 
     def __init__(self):
         self.batches = []
-        self.generate_sequences = SimpleNamespace(remote=lambda batch: self.batches.append(list(batch["uid"])))
+        self.generate_sequences = SimpleNamespace(remote=self._taken)
         self.all_written = SimpleNamespace(remote=lambda: "written")
+
+    def _taken(self, batch):
+        """As verl's worker takes a batch apart."""
+        prompts = []
+        for place in range(len(batch)):
+            fields = batch.items()
+            row = {name: of[place] if isinstance(of, torch.Tensor) else of.data for name, of in fields}
+            prompts.append(unpacked(row))
+        assert all(set(prompt) == {"uid", "dummy_tensor"} and len(prompt["dummy_tensor"]) == 1 for prompt in prompts)
+        self.batches.append([prompt["uid"] for prompt in prompts])
 
 
 @pytest.mark.parametrize(("count", "sizes"), [(3, [2, 1]), (128, [64, 64]), (130, [33, 32, 33, 32]), (300, [50] * 6)])

@@ -1,11 +1,13 @@
 """Large batches in parts against all at once, through verl's own computations and its own queue."""
 
 import math
+from functools import partial
 from types import SimpleNamespace
 
 import pytest
 import torch
 from omegaconf import OmegaConf
+from verl.trainer.ppo.core_algos import AdaptiveKLController
 from verl.trainer.ppo.v1 import trainer_base
 from verl.trainer.ppo.v1.trainer_base import PPOTrainer
 
@@ -117,11 +119,11 @@ def test_parts_give_what_the_whole_gives(real_queue):  # noqa: F811
     # Rewards 1 and 0: the difference to their mean, 0.5, by the sample deviation, 0.7071.
     assert found[14][0][0] == pytest.approx([0.70711] * 2 + [0.0], rel=1e-4)
     assert found[1000][1].keys() == found[14][1].keys()
-    # Rows that pad the batch make no part of their own, which would have no token.
+    # verl never sees rows that pad the batch: they get zeros.
     padded, sizes[:] = Rows.of([*rows.keys, *put_padding(rows)], [*rows.tags, *[PADDING] * 2]), []
     assert in_parts(compute, padded, ALGORITHM, {}, 14).keys == padded.keys
-    assert sizes == [4, 2, 2]
-    assert [row.tolist() for row in padded.get("advantages")[0]][:6] == found[14][0]
+    assert sizes == [2, 2, 2]
+    assert [row.tolist() for row in padded.get("advantages")[0]] == [*found[14][0], [0.0], [0.0]]
     # What only the rows' own tags say, as of the temperature of groups in flight, stays.
     rows.tags[0]["temperature"] = 0.7
     trainer._compute_advantage = compute
@@ -147,3 +149,37 @@ def test_what_looks_at_the_whole_batch_is_not_cut():
     for change in ({"adv_estimator": "reinforce_plus_plus"}, {"use_kl_in_reward": True}):
         in_parts(lambda meta, metrics: seen.append(len(meta.keys)), rows, OmegaConf.merge(ALGORITHM, change), {}, 1)
     assert seen == [2, 2]
+
+
+class Trained:
+    """A trainer as far as verl's `_compute_advantage` needs one."""
+
+    def __init__(self, **algorithm):
+        self.algorithm = OmegaConf.merge(ALGORITHM, algorithm)
+        self.config = OmegaConf.create({"algorithm": self.algorithm, "actor_rollout_ref": {"rollout": {"n": 2}}})
+        self.kl_ctrl_in_reward = AdaptiveKLController(init_kl_coef=0.2, target_kl=0.3, horizon=100)
+
+    def advantages(self, rows: Rows) -> tuple[list, dict]:
+        figures: dict = {}
+        meta = in_parts(partial(PPOTrainer._compute_advantage, self), rows, self.algorithm, figures)
+        assert meta.keys == rows.keys
+        return [row.tolist() for row in rows.get("advantages")[0]], figures
+
+
+@pytest.mark.e2e
+@pytest.mark.parametrize("algorithm", [
+    {"adv_estimator": "gpg"}, {"adv_estimator": "grpo_passk"}, {"adv_estimator": "reinforce_plus_plus"},
+    {"use_kl_in_reward": True, "kl_penalty": "k1", "kl_ctrl": {"type": "adaptive"}},
+])  # fmt: skip
+def test_rows_that_pad_the_batch_change_nothing_of_the_others(real_queue, algorithm):  # noqa: F811
+    """Some estimators count rows or groups, whiten over the batch, or take the mean of a KL penalty over it."""
+    rows = put_groups()
+    rows.put({"ref_log_prob": [torch.full((T,), -0.6) for T in LENGTHS]})
+    alone, padded = Trained(**algorithm), Trained(**algorithm)
+    expected, figures = alone.advantages(rows)
+    (one, *_) = put_padding(rows)
+    filled = Rows.of([rows.keys[0], one, *rows.keys[1:]], [rows.tags[0], PADDING, *rows.tags[1:]])
+    found, of_filled = padded.advantages(filled)
+    assert found == [expected[0], [0.0], *expected[1:]] and of_filled == pytest.approx(figures)
+    assert any(any(row) for row in expected)
+    assert padded.kl_ctrl_in_reward.value == alone.kl_ctrl_in_reward.value

@@ -34,6 +34,7 @@ def test_the_question_of_a_batch_of_one_row():
 
 def test_numbers_in_the_data_are_those_of_the_distinct_questions():
     known = questions(3, ("question 1", "1"), ("question 4", "4"))
-    assert known.rows == 5 and known.numbers("extra_info.level", "dots.KEY").tolist() == [0.0, 1.0, 2.0, 4.0]
+    # Question 1 is there as row 1 and as row 3, with another number: it counts with their mean.
+    assert known.rows == 5 and known.numbers("extra_info.level", "dots.KEY").tolist() == [0.0, 2.0, 2.0, 4.0]
     with refused("dots.KEY", "data"):
         known.numbers("extra_info.rank", "dots.KEY")

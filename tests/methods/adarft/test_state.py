@@ -54,6 +54,12 @@ def test_the_filter_baseline_draws_uniformly_within_its_bounds():
     assert (counts[10:31] == 100).all() and counts.sum() == 2100
 
 
+def test_all_that_may_be_chosen_are_covered_once_they_had_their_turn():
+    one = curriculum(fresh=3, within=(0.0, 5.0), coverage=10.0)
+    assert one.covered == 0
+    assert sorted(one.planned().tolist()) == [0, 1, 2] and one.covered == 0.5
+
+
 def test_an_epoch_that_ends_in_a_step_repeats_nothing_in_it():
     one = curriculum(fresh=8, follow="nothing", within=(1.0, 10.0))
     for _ in range(50):

@@ -9,8 +9,9 @@ from tensordict import TensorDict
 from verl.utils import tensordict_utils as tu
 from verl.workers.config import FSDPActorConfig, PolicyLossConfig
 
+from verl_dots.launch.objective_checks import NOT_OF_V1
 from verl_dots.methods.actor_loss import dots_loss
-from verl_dots.methods.dash.checks import NOT_BY_ADVANTAGE, NOT_OF_FILLERS, OF_ALL_ROWS
+from verl_dots.methods.dash.checks import NOT_BY_ADVANTAGE, OF_ALL_ROWS
 from verl_dots.methods.dash.filter_rule import balanced
 
 G, V = 8, 5  # rollouts of a group, words of the policy
@@ -141,7 +142,7 @@ def test_losses_that_weigh_a_row_by_its_advantage(name):
 def test_every_loss_of_verl_is_known_to_go_with_balanced_rows_or_not():
     from verl.trainer.ppo.core_algos import POLICY_LOSS_REGISTRY
 
-    assert {*BY_ADVANTAGE, *OF_ALL_ROWS, *NOT_BY_ADVANTAGE, *NOT_OF_FILLERS} == set(POLICY_LOSS_REGISTRY)
+    assert {*BY_ADVANTAGE, *OF_ALL_ROWS, *NOT_BY_ADVANTAGE, *NOT_OF_V1} == set(POLICY_LOSS_REGISTRY)
 
 
 def test_rows_and_weights_by_hand():

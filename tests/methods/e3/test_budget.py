@@ -11,6 +11,8 @@ def test_ranks_by_hand():
     assert ranks(np.array([0.5, 1.0, 0.0, 0.5])).tolist() == [0.5, 0.125, 0.875, 0.5]
     assert ranks(np.array([np.nan, 1.0, 0.0])).tolist() == [0.5, 0.25, 0.75]
     assert ranks(np.full(3, np.nan)).tolist() == [0.5] * 3
+    assert 0.1 + 0.2 != 0.3, "of two questions with equal sums of rewards"
+    assert ranks(np.array([0.1 + 0.2, 0.3])).tolist() == [0.5, 0.5]
 
 
 def test_caps_widen_as_in_the_paper():

@@ -2,9 +2,14 @@
 
 import numpy as np
 import pytest
+from omegaconf import OmegaConf
 
+from tests.launches import question_row, write_rows
 from tests.methods.memory import batch, carry_over, make_run
 from tests.refusals import refused
+from verl_dots.config import DotsConfig
+from verl_dots.data.questions import read_questions
+from verl_dots.methods.mopps.checks import refuse_mopps_questions
 from verl_dots.methods.mopps.stage import MoPPS
 from verl_dots.methods.mopps.state import MoPPSState
 from verl_dots.step import Origin, Step
@@ -104,3 +109,19 @@ def test_what_a_source_needs_of_verl_is_asked_for_and_nothing_more():
     with refused("algorithm.filter_groups.enable", "excluded"):
         refuse({"algorithm__filter_groups__enable": True})
     refuse(preemptive={"enable": True}, budget={"enable": True})
+
+
+@pytest.mark.parametrize(("second", "advice"), [(0.6, None), (0.2, "swap them"), (0.405, "name models that differ")])
+def test_the_second_reference_is_of_the_stronger_model(tmp_path, second, advice):
+    """Where it is not, the policy stands nowhere between the two, and no question learns from another."""
+    extra = {"weak": 0.4, "strong": second}
+    rows = [question_row(f"What is {i} plus 1?", str(i + 1), extra_info=extra | {"index": i}) for i in range(4)]
+    write_rows(tmp_path / "train.parquet", rows)
+    config = OmegaConf.create({"data": {"train_files": str(tmp_path / "train.parquet")}})
+    dots = DotsConfig.from_mapping({"mopps": {"enable": True, "reference": ["extra_info.weak", "extra_info.strong"]}})
+    known = read_questions([tmp_path / "train.parquet"])
+    if advice is None:
+        refuse_mopps_questions(config, dots, known, 4)
+        return
+    with refused("dots.mopps.reference", "data", "0.4", f"{second:g}", advice):
+        refuse_mopps_questions(config, dots, known, 4)

@@ -17,6 +17,7 @@ from verl.utils.metric import Metric
 from verl.workers.config import FSDPActorConfig, PolicyLossConfig
 from verl.workers.utils.losses import ppo_loss
 
+from verl_dots.launch.objective_checks import NOT_OF_V1
 from verl_dots.methods.actor_loss import dots_loss
 from verl_dots.methods.dash.checks import OF_ALL_ROWS
 from verl_dots.methods.replay.loss_rule import is_clipped
@@ -193,8 +194,8 @@ def test_metrics_of_another_loss_are_left_alone():
 
 
 def test_every_loss_of_verl_is_known_to_go_with_the_filter_or_not():
-    others = {"grpo_rr_decoupled", "bypass_mode", "dppo_tv", "dppo_kl", "dro"}  # by row too, from further inputs
-    assert {*BY_ROW, *OF_ALL_ROWS, *others} == set(POLICY_LOSS_REGISTRY)
+    others = {"grpo_rr_decoupled", "dppo_tv", "dppo_kl", "dro"}  # by row too, from further inputs
+    assert {*BY_ROW, *OF_ALL_ROWS, *NOT_OF_V1, *others} == set(POLICY_LOSS_REGISTRY)
 
 
 @pytest.mark.parametrize("fillers", [False, True])

@@ -53,6 +53,29 @@ def test_what_was_predicted_is_compared_with_what_is_measured_later():
     assert one.predicted == {}
 
 
+def test_a_question_that_one_batch_selects_and_another_draws_measures_nothing():
+    """Several batches are planned before the first is measured, as with preemptive sampling. There are 6 questions."""
+    one, pairs = Exploration(0.5, 4, 6), []
+    for seed in range(200):
+        one.begin_round(np.linspace(0, 1, 6))
+        first, second = one.mixed(np.array([0, 1]), RNG(seed)), one.mixed(np.array([2, 3]), RNG(seed + 1))
+        draws = [set(batch.tolist()) - selected for batch, selected in ((first, {0, 1}), (second, {2, 3}))]
+        for batch in (first, second):
+            uniform = set(batch[one.observe(batch, np.full(4, 0.5))].tolist())
+            assert uniform <= set.union(*draws) - {0, 1, 2, 3}, "each of these was selected in one of the batches"
+            pairs += sorted(uniform)
+    assert set(pairs) == {4, 5}
+
+
+def test_a_drawn_question_that_failed_is_not_uniform_once_it_is_selected():
+    one = Exploration(0.5, 4, 20)
+    one.begin_round(PREDICTED)
+    drawn = sorted(set(one.mixed(np.array([3, 7]), RNG(0)).tolist()) - {3, 7})
+    one.observe(np.array([3, 7, drawn[1]]), np.full(3, 0.5))  # the other was given up
+    one.mixed(np.array([drawn[0], 7]), RNG(1))
+    assert not one.observe(np.array([drawn[0]]), np.array([0.5])).any()
+
+
 def test_what_was_asked_for_in_an_earlier_round_is_compared_with_what_was_predicted_then():
     one = Exploration(0.5, 4, 20)
     one.begin_round(PREDICTED)

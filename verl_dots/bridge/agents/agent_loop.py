@@ -32,6 +32,7 @@ from verl.trainer.ppo.v1 import agent_loop_tq
 from verl.utils import tensordict_utils as tu
 from verl.utils.rollout_trace import RolloutTraceConfig
 
+from verl_dots.bridge.agents.carried_prompts import CarriedPrompts, unpacked
 from verl_dots.bridge.agents.failures import tell_failure
 from verl_dots.bridge.agents.requests import TogetherRequests
 from verl_dots.bridge.agents.responses import CheckedResponses
@@ -164,6 +165,7 @@ class SeededAgentLoopWorker(agent_loop_tq.AgentLoopWorkerTQ.__ray_metadata__.mod
         await self._writer.over()
 
     async def _run_prompt(self, prompt: dict, sampling_params: dict, trajectory: dict, trace: bool = False) -> None:
+        prompt = unpacked(prompt)
         _group.set(
             _Group(
                 partition=prompt.pop(PARTITION, None),
@@ -229,7 +231,7 @@ class SeededAgentLoopManager(agent_loop_tq.AgentLoopManagerTQ):
             prompts[TEMPERATURE] = tu.get_tensordict({TEMPERATURE: column})[TEMPERATURE]
         # By chunks: prompts that were read back from the queue are nested, and cannot be cut in another way.
         for part in prompts.chunk(math.ceil(len(prompts) / (PROMPTS_TOGETHER * len(self.agent_loop_workers)))):
-            super().generate_sequences(part)
+            super().generate_sequences(CarriedPrompts(part))
         self._unwritten = [worker.all_written.remote() for worker in self.agent_loop_workers]
 
     def rest(self, seconds: float) -> None:

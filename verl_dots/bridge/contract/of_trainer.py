@@ -6,8 +6,8 @@ PARTS = (
     Part(
         TRAINER,
         "bridge/trainer/bridge_trainer.py",
-        overridden="_next_train_batch(num_prompts) _submit_batch_to_rollout(batch) _validate() _save_checkpoint() "
-        "_load_checkpoint() _log_rollout_data(batch timing_raw rollout_data_dir) "
+        overridden="_init_dataloader() _next_train_batch(num_prompts) _submit_batch_to_rollout(batch) _validate() "
+        "_save_checkpoint() _load_checkpoint() _log_rollout_data(batch timing_raw rollout_data_dir) "
         "_compute_metrics(batch metrics timing_raw global_steps epoch) _shutdown_dump_executor() "
         "_val_metrics_update(data_sources sample_uids reward_extra_infos_dict sample_turns expected_acc_counts)",
         called="_fetch_one_gen_batch() _compute_reward_colocate(batch metrics) _compute_old_log_prob(batch metrics) "
@@ -15,8 +15,10 @@ PARTS = (
         "_update_critic(batch metrics) _update_actor(batch metrics) on_sample_begin() on_sample_end() "
         "on_step_end()",
         attributes="config global_steps timing_raw replay_buffer actor_rollout_wg reward_loop_manager processor "
-        "checkpoint_manager agent_loop_manager curr_step_profile total_training_steps",
+        "checkpoint_manager agent_loop_manager curr_step_profile total_training_steps val_dataset val_dataloader",
     ),
+    Part("verl.utils.tensordict_utils", "bridge/trainer/validation_batches.py", called="get_tensordict(tensor_dict)"),
+    Part("verl.utils.dataset.rl_dataset", "bridge/trainer/validation_batches.py", attributes="RLHFDataset"),
     Part("verl.workers.config.HFModelConfig", "bridge/trainer/bridge_trainer.py", attributes="hf_config"),
     Part(
         TRAINER,

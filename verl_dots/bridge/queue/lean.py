@@ -1,6 +1,6 @@
 """Large batches through verl's computations on the driver, which pad all rows to the longest: less of it at a time."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -47,13 +47,18 @@ def _by_groups(algorithm: DictConfig) -> bool:
 
 
 def _parts(rows: Rows, most: int) -> list[list[int]]:
-    """Places of the rows in parts, those that pad the batch in the first."""
-    padding, real = (
-        [place for place, tag in enumerate(rows.tags) if is_padding(tag) == kind] for kind in (True, False)
-    )
-    uids, longest = rows.uids, max((tag["response_len"] for tag in rows.tags), default=0)
-    parts = [[real[place] for place in part] for part in group_parts([uids[place] for place in real], longest, most)]
-    return [parts[0] + padding, *parts[1:]] if parts else [padding]
+    """Places of the rows in parts."""
+    return group_parts(rows.uids, max((tag["response_len"] for tag in rows.tags), default=0), most)
+
+
+def _zeros(padding: Rows, fields: Collection[str]) -> Rows:
+    """Rows that pad the batch, with zeros in what of some fields they lack."""
+    there = padding.kinds()
+    lacking = [name for name in fields if name not in there]
+    padding.meta.fields = [*there, *lacking]
+    if lacking:
+        padding.put({name: [torch.zeros(tag["response_len"]) for tag in padding.tags] for name in lacking})
+    return padding
 
 
 def aggregated(figures: Sequence[Mapping[str, float]], rows: Sequence[int]) -> dict[str, float]:
@@ -82,8 +87,8 @@ def in_parts(compute: Callable, rows: Rows, algorithm: DictConfig, metrics: dict
     """Advantages of rows, computed in parts of whole groups where padded they are many and verl's result is the same.
 
     Of several parts verl's figures, engine against trainer, are means of the parts' by their rows, its maxima maxima.
-    Rows that pad the batch are in the first part: verl has no figures of a part without a token. Weights that verl
-    divides by their mean over the batch are computed at once.
+    Weights that verl divides by their mean over the batch are computed at once. Rows that pad the batch get zeros: in
+    verl they count in the mean of a KL penalty and in the numbers of some estimators, and are a group to others.
 
     Args:
         compute: verl's `_compute_advantage`.
@@ -94,17 +99,23 @@ def in_parts(compute: Callable, rows: Rows, algorithm: DictConfig, metrics: dict
 
     Returns: verl's batch, its rows in their order.
     """
-    parts = _parts(rows, most) if _by_groups(algorithm) else []
-    if len(parts) < 2:
+    padding, real = (
+        [place for place, tag in enumerate(rows.tags) if is_padding(tag) == kind] for kind in (True, False)
+    )
+    whole = rows.at(real)
+    parts = _parts(whole, most) if _by_groups(algorithm) else [list(range(len(real)))]
+    if len(parts) == 1 and not padding:
         return compute(rows.meta, metrics=metrics)
     figures, computed = [], []
     for places in parts:
         of_part: dict[str, Any] = {}
-        computed.append(Rows(compute(rows.at(places).meta, metrics=of_part)))
+        computed.append(Rows(compute(whole.at(places).meta, metrics=of_part)))
         figures.append(of_part)
-    metrics.update(aggregated(figures, [len(places) for places in parts]))
-    order = [place for places in parts for place in places]
+    metrics.update(aggregated(figures, [len(part) for part in computed]))
+    if padding:
+        computed.append(_zeros(rows.at(padding), computed[0].meta.fields))
     meta = computed[0].joined(*computed[1:]).meta
+    order = [*(real[place] for places in parts for place in places), *padding]
     meta.reorder(sorted(range(len(order)), key=order.__getitem__))
     return meta
 

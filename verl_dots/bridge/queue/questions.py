@@ -45,11 +45,13 @@ class TrainQuestions:
     def numbers(self, field: str, key: str) -> np.ndarray:
         """[P] a number of each question that is in the data, in the field that the setting `key` names.
 
+        Of a question that is there several times it is the mean.
+
         Raises:
             QuestionError: one is missing, see `static_difficulties`.
         """
         rows = self._dataset.dataframe.select_columns([field.split(".")[0]])
-        return static_difficulties(rows, field, key)[self.known.rows]
+        return self.known.means(static_difficulties(rows, field, key))
 
     @cached_property
     def _numbers(self) -> dict[str, int]:

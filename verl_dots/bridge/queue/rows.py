@@ -119,6 +119,11 @@ class Rows:
         content = TensorDict(columns, batch_size=len(self))
         tq.kv_batch_put(keys=self.keys, partition_id=self.meta.partition_id, fields=content)
 
+    def kinds(self) -> dict[str, dict[str, Any]]:
+        """What the queue says of each field that the rows have."""
+        found = tq.get_client().kv_retrieve_meta(keys=self.keys, partition_id=self.meta.partition_id)
+        return found.field_schema
+
     def rewards(self) -> list[float]:
         """Each row's reward."""
         return [float(score_T.sum()) for score_T in self.get("rm_scores")[0]]
@@ -146,9 +151,8 @@ class Rows:
     @contextmanager
     def tensors_alone(self) -> Iterator[None]:
         """Have workers fetch no columns of objects, questions among them: these are most of what a fetch costs."""
-        found = tq.get_client().kv_retrieve_meta(keys=self.keys, partition_id=self.meta.partition_id)
         before = self.meta.fields
-        self.meta.fields = [name for name, kind in found.field_schema.items() if not kind["is_non_tensor"]]
+        self.meta.fields = [name for name, kind in self.kinds().items() if not kind["is_non_tensor"]]
         try:
             yield
         finally:

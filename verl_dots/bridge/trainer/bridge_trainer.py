@@ -20,7 +20,9 @@ from verl_dots.bridge.queue.prompts import column
 from verl_dots.bridge.queue.rows import TRAIN, Rows
 from verl_dots.bridge.trainer.announced import announce, unannounced
 from verl_dots.bridge.trainer.mini_batches import MiniBatchTrainer
+from verl_dots.bridge.trainer.validation_batches import ValidationBatches, are_always_the_same
 from verl_dots.bridge.trainer.validation_figures import countable
+from verl_dots.rewards.limits import require_usable_reward
 
 
 class BridgeTrainer(MiniBatchTrainer):
@@ -70,6 +72,8 @@ class BridgeTrainer(MiniBatchTrainer):
             # As in verl's validation, engine and reward model take turns on the same devices.
             self.checkpoint_manager.sleep_replicas()
             found = Rows(self._compute_reward_colocate(found.meta))
+            for reward in found.rewards():
+                require_usable_reward(reward)
             self.checkpoint_manager.update_weights(self.global_steps - 1)
         return found
 
@@ -125,6 +129,8 @@ class BridgeTrainer(MiniBatchTrainer):
         if self.has_colocated_rewards and len(rows):
             with self.timed("reward"):
                 self._compute_reward_colocate(rows.meta, metrics=metrics)
+                for reward in rows.rewards():
+                    require_usable_reward(reward)
 
     # --- forward passes and updates --------------------------------------------------------------------------
 
@@ -212,6 +218,11 @@ class BridgeTrainer(MiniBatchTrainer):
     def completed(self) -> None:
         """The last call of a fit() that ends as it should."""
         super()._shutdown_dump_executor()
+
+    def _init_dataloader(self) -> None:
+        super()._init_dataloader()
+        if are_always_the_same(self.val_dataset, self.processor, self.config.data.validation_shuffle):
+            self.val_dataloader = ValidationBatches(self.val_dataloader)
 
     def _validate(self) -> dict:
         return self.validate()

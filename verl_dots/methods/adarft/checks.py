@@ -15,6 +15,8 @@ logger = logging.getLogger(__name__)
 
 ON = "dots.adarft.enable=True"
 DIFFICULTY = "dots.adarft.difficulty"
+# Of the range of the target; difficulties within less are in another unit.
+LEAST_SPAN = 0.1
 
 
 def refuse_adarft(config: DictConfig, dots: DotsConfig) -> None:
@@ -40,7 +42,7 @@ def refuse_adarft_questions(config: DictConfig, dots: DotsConfig, questions: Que
         return
     difficulty_N = numbers_in_data(config, adarft.difficulty, DIFFICULTY)
     least, greatest = adarft.within or (-np.inf, np.inf)
-    difficulty_P = difficulty_N[questions.rows]
+    difficulty_P = questions.means(difficulty_N)
     allowed = int(((difficulty_P >= least) & (difficulty_P <= greatest)).sum())
     if allowed < batch_size:
         raise ConfigError(
@@ -50,6 +52,16 @@ def refuse_adarft_questions(config: DictConfig, dots: DotsConfig, questions: Que
             reason="size",
         )
     low, high = adarft.range
+    span = float(np.ptp(difficulty_P))
+    if span == 0 and adarft.follow != "nothing":
+        what = f"{DIFFICULTY}={adarft.difficulty}"
+        logger.warning("%s is %g for every question, so that no target is nearer to any", what, difficulty_P[0])
+    elif span < LEAST_SPAN * (high - low) and adarft.follow != "nothing":
+        logger.warning(
+            "%s=%s is from %g to %g, and dots.adarft.range=[%g, %g] with dots.adarft.eta=%g is of another unit: the "
+            "target would jump from end to end, and no question between them be chosen; set both in the data's unit",
+            DIFFICULTY, adarft.difficulty, difficulty_P.min(), difficulty_P.max(), low, high, adarft.eta,
+        )  # fmt: skip
     if (outside := int(((difficulty_N < low) | (difficulty_N > high)).sum())) and adarft.follow != "nothing":
         logger.warning(
             "%d of %d difficulties (%g to %g) are outside dots.adarft.range=[%g, %g], where the target stays",

@@ -104,8 +104,8 @@ class TargetCurriculum:
 
     @property
     def covered(self) -> float:
-        """Share of the questions that had their turn, where dots.adarft.coverage counts them."""
-        return float(self._used_P.mean())
+        """Share of the questions that had their turn, of those that may be chosen."""
+        return float(self._used_P[self._allowed].mean())
 
     def _next_of_epoch(self, count: int, candidates: np.ndarray) -> np.ndarray:
         """Those whose turn is next. What is no candidate keeps its turn, also when the next epoch begins."""

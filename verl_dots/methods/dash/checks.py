@@ -34,11 +34,9 @@ OF_REWARDS = ("grpo", GRPO_RR, "rloo", "opo")
 # Of these, from rewards alone: OPO's baseline is weighted by lengths, too.
 OF_REWARDS_ALONE = ("grpo", GRPO_RR, "rloo")
 # Losses of verl that look at all rows of a micro-batch at once.
-OF_ALL_ROWS = ("geo_mean", "kl_cov", "clip_cov")
+OF_ALL_ROWS = ("kl_cov", "clip_cov")
 # A loss of verl that a positive multiple of the advantage does not multiply: it has a term without the advantage.
 NOT_BY_ADVANTAGE = ("dro",)
-# A loss of verl that takes no rows without a token, such as those that fill a mini-batch of which nothing is left.
-NOT_OF_FILLERS = ("bypass_mode",)
 # Why the filter refuses a loss.
 UNFILTERED = {
     **dict.fromkeys(
@@ -46,7 +44,6 @@ UNFILTERED = {
         "it takes a mean or a choice over the rows that are there, so without those that leave it is another loss",
     ),
     **dict.fromkeys(NOT_BY_ADVANTAGE, "rows that leave have a part in it at any advantage, so it is another loss"),
-    **dict.fromkeys(NOT_OF_FILLERS, "it ends at a micro-batch of which no row is left"),
 }
 
 
@@ -60,12 +57,6 @@ def refuse_filter(config: DictConfig, dots: DotsConfig) -> None:
     mode = actor.policy_loss.loss_mode
     if mode in UNFILTERED:
         raise excluded(LOSS_MODE, mode, FILTER_ON, f"{UNFILTERED[mode]}; set it to vanilla, or turn the filter off")
-    if actor.loss_agg_mode == "seq-mean-token-sum-norm" and actor.loss_scale_factor is None:
-        raise excluded(
-            "actor_rollout_ref.actor.loss_agg_mode", actor.loss_agg_mode, f"{FILTER_ON} and loss_scale_factor=null",
-            "it divides by the longest response that is there; set actor_rollout_ref.actor.loss_scale_factor, e.g. to "
-            f"data.max_response_length={config.data.max_response_length}",
-        )  # fmt: skip
     if dots.filter.balanced:
         _refuse_balanced(config, dots)
     elif actor.use_kl_loss or actor.entropy_coeff or dots.entropy_coefficient.enable:

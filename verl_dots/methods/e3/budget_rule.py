@@ -13,7 +13,8 @@ def ranks(reward_P: np.ndarray) -> np.ndarray:
     rank_P = np.full(len(reward_P), 0.5)
     known_P = ~np.isnan(reward_P)
     if known_P.any():
-        _, level_K, size_L = np.unique(-reward_P[known_P], return_inverse=True, return_counts=True)
+        # Sums of equal rewards may differ in their last digits.
+        _, level_K, size_L = np.unique(-reward_P[known_P].round(12), return_inverse=True, return_counts=True)
         middle_L = np.cumsum(size_L) - size_L / 2  # of the places that equal rewards share
         rank_P[known_P] = middle_L[level_K] / known_P.sum()
     return rank_P

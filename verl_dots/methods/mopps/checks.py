@@ -4,6 +4,7 @@ from omegaconf import DictConfig
 
 from verl_dots.config import DotsConfig
 from verl_dots.data.questions import Questions
+from verl_dots.methods.mopps.rule import LEAST_GAP
 from verl_dots.methods.refusals import CHOSEN_QUESTIONS, excluded, numbers_in_data, require_fixed
 from verl_dots.settings import ConfigError
 
@@ -35,9 +36,10 @@ def refuse_mopps(config: DictConfig, dots: DotsConfig) -> None:
 
 
 def refuse_mopps_questions(config: DictConfig, dots: DotsConfig, questions: Questions, usable: int) -> None:
-    """Refuse data without the success rates that `reference` names."""
+    """Refuse data without the success rates that `reference` names, of a weaker and then of a stronger model."""
     if not dots.mopps.enable:
         return
+    means = []
     for field in dots.mopps.reference or ():
         rate_N = numbers_in_data(config, field, REFERENCE)
         if bad := int(((rate_N < 0) | (rate_N > 1)).sum()):
@@ -47,3 +49,12 @@ def refuse_mopps_questions(config: DictConfig, dots: DotsConfig, questions: Ques
                 key=REFERENCE,
                 reason="data",
             )
+        means.append(float(questions.means(rate_N).mean()))
+    if means and means[1] - means[0] < LEAST_GAP:
+        raise ConfigError(
+            f"{REFERENCE}={list(dots.mopps.reference)}: mean success rates are {means[0]:.3g} and {means[1]:.3g}, and "
+            f"the second must be the stronger by {LEAST_GAP:g} or more to tell where the policy stands; "
+            f"{'swap them' if means[0] - means[1] >= LEAST_GAP else 'name models that differ more'}",
+            key=REFERENCE,
+            reason="data",
+        )

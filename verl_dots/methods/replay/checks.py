@@ -54,6 +54,9 @@ def refuse_replay(config: DictConfig, dots: DotsConfig) -> None:
         return
     require_fixed(config, ON, *CHOSEN_QUESTIONS, *REPLAY)
     refuse_kept(config, ON)
+    if config.actor_rollout_ref.rollout.n == 1:
+        why = "groups are replayed whose rewards differ; set it to 2 or more"
+        raise excluded("actor_rollout_ref.rollout.n", 1, ON, why)
     with refused_as("dots.replay.delta", "size"):
         replayed = batch_size - fresh_count(batch_size, replay.delta)
     if replay.capacity < replayed:

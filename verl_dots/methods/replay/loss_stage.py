@@ -31,7 +31,7 @@ class Loss(Stage):
 
     name = "loss"
     METRICS = {
-        "fresh/ratio/mean": "current / behaviour policy of a token, mean over the rows that the step has sampled",
+        "fresh/ratio/mean": "current / behaviour policy of a token, mean over the update's rows of this step",
         "fresh/ratio/max": "the greatest of these",
         "fresh/ratio/log_difference": "mean |log current - log behaviour| of these",
         "fresh/clip_share": "share of these tokens that the loss clips",

@@ -30,7 +30,7 @@ class Replay(Store):
 
     name = "replay"
     METRICS = {
-        "share": "share of the batch's groups that are replayed",
+        "share": "replayed groups over `data.train_batch_size`",
         "tokens_not_generated": "response tokens of the replayed groups, which training/generated_tokens leaves out",
         "topped_up_groups": "groups rolled out in place of what the buffer could not give",
         "overlapping_groups": "replayed groups of questions that are in the batch more than once",

@@ -78,7 +78,7 @@ def refuse_selection_questions(config: DictConfig, dots: DotsConfig, questions: 
             reason="size",
         )
     if dots.difficulty.field is not None:
-        known_P = numbers_in_data(config, dots.difficulty.field, FIELD)[questions.rows]
+        known_P = questions.means(numbers_in_data(config, dots.difficulty.field, FIELD))
         if np.ptp(known_P) == 0:
             logger.warning(
                 "%s=%s is %g for every question, which tells nothing of any", FIELD, dots.difficulty.field, known_P[0]
