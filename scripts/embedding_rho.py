@@ -15,7 +15,7 @@ import numpy as np
 
 from scripts.reproduce.matrix import Combination
 from scripts.reproduce.matrix_file import read_matrix
-from scripts.sections import asked_to_write
+from scripts.sections import asked_to_write, status_of
 from verl_dots.data.questions import read_questions
 from verl_dots.difficulty.embeddings import embed_texts
 from verl_dots.difficulty.labels import Labels, read_labels
@@ -75,4 +75,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    raise SystemExit(status_of(main))

@@ -23,7 +23,7 @@ from scripts.reproduce.matrix_file import read_matrix
 from scripts.reproduce.pairs import beside
 from scripts.reproduce.results import update, without_root
 from scripts.savings_figure import draw
-from scripts.sections import asked, settle, with_section
+from scripts.sections import asked, settle, status_of, with_section
 from verl_dots.evidence import rendering, saved, summary_cells
 from verl_dots.evidence.cells import Cell, Column, Figure, Missing, Section, Table, Why
 from verl_dots.evidence.curves import smoothed_curves
@@ -184,4 +184,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    raise SystemExit(status_of(main))

@@ -2,8 +2,11 @@
 
 import argparse
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+
+from verl_dots.settings import Refusal
+from verl_dots.terminal import errors, sentence
 
 
 def asked(
@@ -36,6 +39,15 @@ def asked(
             parser.error(f"--drop {method} {number}: the round must be a number")
         options.drop = method, int(number)
     return options
+
+
+def status_of(main: Callable[[], int]) -> int:
+    """What a command answers; 2, and a sentence without a traceback, where it refuses what it was given."""
+    try:
+        return main()
+    except (Refusal, OSError) as error:
+        errors().print(f"error: {sentence(error)}")
+        return 2
 
 
 def asked_to_write(about: str, arguments: Sequence[str] | None) -> bool:

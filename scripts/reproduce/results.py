@@ -20,7 +20,7 @@ from scripts.reproduce.matrix import Matrix
 from scripts.reproduce.matrix_file import read_matrix
 from scripts.reproduce.pairs import pairs_table
 from scripts.reproduce.provenance import made_table, timing_table
-from scripts.sections import asked, settle, with_section
+from scripts.sections import asked, settle, status_of, with_section
 from verl_dots.evidence import claims, rendering, results, saved
 from verl_dots.evidence.cells import Column, Section, Table, has_rows
 from verl_dots.evidence.combinations import those_apart
@@ -181,4 +181,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    raise SystemExit(status_of(main))

@@ -6,10 +6,12 @@ import pytest
 import yaml
 
 from scripts import savings_figure, savings_results
-from scripts.sections import begin_of, end_of
+from scripts.sections import begin_of, end_of, status_of
 from tests.evidence import made
 from verl_dots.evidence import saved
+from verl_dots.evidence.curves import smoothed_curves
 from verl_dots.evidence.records import Evidence
+from verl_dots.reporting.validation_curves import smooth
 
 # Trailing means of three: GRPO 10, 15, 20, 30 %; `half` 10, 20, 28.3, 43.3, and 10, 17.5, 20, 25 with seed 2.
 GRPO = {0: 0.1, 2: 0.2, 4: 0.3, 6: 0.4}
@@ -134,3 +136,16 @@ def test_the_figure_has_a_line_a_change(places):
 
 def test_of_several_combinations_the_mean_is_shown():
     assert savings_results.where(SimpleNamespace(combinations={"one": 1, "two": 2})) == "mean of combinations"
+
+
+def test_runs_that_are_not_there_are_refused_in_a_sentence(tmp_path, capsys):
+    found = status_of(lambda: savings_results.main(["--keep", str(tmp_path / "none")]))
+    assert found == 2 and "none is not a folder" in " ".join(capsys.readouterr().err.split())
+
+
+def test_a_method_of_one_seed_is_held_against_grpo_of_that_seed():
+    unknown = dict.fromkeys(("grpo", "half"), float("nan"))
+    known = evidence("accuracy", unknown, ("grpo", 1, GRPO), ("grpo", 2, LOW), ("half", 1, FAST))
+    own, of_grpo = savings_results.mean_curves(smoothed_curves(known), "half")
+    for found, curve in ((own, FAST), (of_grpo, GRPO)):
+        assert found.accuracy.tolist() == pytest.approx(smooth(list(curve.values())).tolist())
