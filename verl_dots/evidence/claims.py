@@ -182,9 +182,9 @@ def claims_table(
     notes = (
         "Met: the whole interval is at or above the target. Missed: all of it is below. Unclear: it holds the target, "
         "or there is none. Intervals: 95 %, over seeds, and over pairs of timing runs.",
-        "At most: a run that never reaches the accuracy counts with the most that it may save. All that it cost stands "
-        "for what it would need at least. A claim is missed if the whole interval of this bound is below the target. "
-        "Otherwise it is unclear.",
+        "At most: a run that never reaches the accuracy counts with the most that it may save. What it cost up to its "
+        "last validation stands for what it would need at least. A claim is missed if the whole interval of this bound "
+        "is below the target. Otherwise it is unclear.",
         "The papers' figures are of other models, data and machines; the same method is held against them here.",
         f"Why targets are missed: {CAUSES}, sections {' and '.join(f'“{name}”' for name in SECTIONS)}.",
     )

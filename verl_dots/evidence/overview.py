@@ -28,8 +28,8 @@ NOTES = (
     "Not measured: its steps were not timed. Baseline: what the others are held against.",
     "Not reached: a run never has the accuracy, and what it may save at most is not known.",
     "Reached: seeds that come to the baseline's final accuracy; of the mean of combinations, runs.",
-    "At most: one that never comes there counts with the most that it may save. All that it cost stands for what it "
-    "would need at least.",
+    "At most: one that never comes there counts with the most that it may save. What it cost up to its last "
+    "validation stands for what it would need at least.",
 )
 
 

@@ -15,7 +15,7 @@ NOTES = (
     "The target is the accuracy at a share of the gain of the baseline's run of the same seed; 100 % is its final one.",
     "Saved: the share of the baseline's cost that a method needs less until it has this accuracy for the first time.",
     "At most: a run that never comes there counts with the most that it may save, and the cell says how many do come. "
-    "All that it cost stands for what it would need at least.",
+    "What it cost up to its last validation stands for what it would need.",
 )
 
 
