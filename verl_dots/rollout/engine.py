@@ -1,8 +1,7 @@
 """The small rollout engine: tokens in, tokens and log-probabilities out, for any transformers causal LM.
 
-A loop over an explicit KV cache with continuous batching: every step first admits waiting prompts into free
-slots (one forward pass over all but the last token of each prompt; equal prompts are computed once), then feeds
-every row its newest token and draws the next. A row that ends leaves at once.
+A loop over an explicit KV cache with continuous batching. A step admits waiting prompts into free slots (passes over
+all but the last token of each; equal ones once), then feeds every row its newest token and draws the next.
 
 **The same tokens in every batch.** On a CPU a matrix product can round a row differently when the number of rows
 changes, but only in the last rows of a block or in very small products. So row counts and lengths are multiples of
@@ -19,6 +18,7 @@ import torch
 
 from verl_dots.rollout.attention import SlotStep
 from verl_dots.rollout.kv_cache import SlotCache, aligned
+from verl_dots.rollout.lots import prompt_lots
 from verl_dots.rollout.request import BadRequest, Completion, Request, SeedBook
 from verl_dots.rollout.sampling import sample_tokens
 from verl_dots.rollout.settings import EngineConfig, EngineStats
@@ -184,22 +184,23 @@ class Engine:
             return False
         self._params = None
         self._cache.reserve(aligned(table.rows), longest)
-        if fresh:
-            self._prefill(fresh, longest)
+        for lot in prompt_lots(fresh, lambda prompt: aligned(len(prompt) - 1), self.device.type):
+            self._prefill(lot, [fresh[prompt] for prompt in lot])
         self._copy_slots([old for old, _ in copies], [new for _, new in copies])
         return True
 
-    def _prefill(self, slots: dict[tuple[int, ...], int], length: int) -> None:
-        """Keys and values of all but the last token of every prompt; the last one is decoded."""
-        tokens = torch.zeros(len(slots), length, dtype=torch.int64)
-        for row, prompt in enumerate(slots):
+    def _prefill(self, prompts: list[tuple[int, ...]], slots: list[int]) -> None:
+        """Keys and values of all but the last token of every prompt, the longest first; the last one is decoded."""
+        length = aligned(len(prompts[0]) - 1)
+        tokens = torch.zeros(len(prompts), length, dtype=torch.int64)
+        for row, prompt in enumerate(prompts):
             tokens[row, : len(prompt) - 1] = torch.tensor(prompt[:-1])
-        positions = torch.arange(length, device=self.device)[None].expand(len(slots), -1)
-        step = SlotStep(self._cache, prefill=True, slots=torch.tensor(list(slots.values()), device=self.device))
+        positions = torch.arange(length, device=self.device)[None].expand(len(prompts), -1)
+        step = SlotStep(self._cache, prefill=True, slots=torch.tensor(slots, device=self.device))
         body = self.model.base_model
         body(input_ids=tokens.to(self.device), position_ids=positions, use_cache=False, slot_step=step)
         self.stats.prefills += 1
-        self.stats.prompt_tokens += sum(len(prompt) for prompt in slots)
+        self.stats.prompt_tokens += sum(map(len, prompts))
 
     def _copy_slots(self, source: list[int], target: list[int]) -> None:
         if target:

@@ -33,12 +33,13 @@ from verl.utils import tensordict_utils as tu
 from verl.utils.rollout_trace import RolloutTraceConfig
 
 from verl_dots.bridge.agents.carried_prompts import CarriedPrompts, unpacked
+from verl_dots.bridge.agents.clients import RememberedConfig
 from verl_dots.bridge.agents.failures import tell_failure
 from verl_dots.bridge.agents.requests import TogetherRequests
 from verl_dots.bridge.agents.responses import CheckedResponses
 from verl_dots.bridge.agents.rewards import QuickRewards
 from verl_dots.bridge.agents.seeds import DistinctRequests, own_randomness
-from verl_dots.bridge.agents.single_turn import PromptTokens, SharedSingleTurn, is_single_turn
+from verl_dots.bridge.agents.single_turn import SharedSingleTurn, is_single_turn
 from verl_dots.bridge.agents.written_rows import GroupRows, RowWriter, batches_for
 from verl_dots.rewards.limits import SilenceLimit, require_usable_reward
 
@@ -61,10 +62,10 @@ class _Group:
     first_rollout: int
     first_session: int = 0
     rows: GroupRows = field(default_factory=GroupRows)
-    tokens: PromptTokens = field(default_factory=PromptTokens)
 
 
 _group: contextvars.ContextVar[_Group] = contextvars.ContextVar("group")
+_prompt: contextvars.ContextVar[str] = contextvars.ContextVar("prompt")  # its text
 _session: contextvars.ContextVar[str] = contextvars.ContextVar("session", default="")
 _one_turn: contextvars.ContextVar[bool] = contextvars.ContextVar("one_turn", default=False)
 
@@ -141,6 +142,7 @@ class SeededAgentLoopWorker(agent_loop_tq.AgentLoopWorkerTQ.__ray_metadata__.mod
             agent_loop_tq.tq = _GroupQueue(agent_loop_tq.tq, writer)
             agent_loop_tq.list_of_dict_to_tensordict = list
         self._writer = agent_loop_tq.tq.writer
+        self.llm_client.config = RememberedConfig(self.llm_client.config)
         TogetherRequests(self.llm_client, _one_turn.get)
         vocabulary = self.model_config.hf_config.get_text_config().vocab_size
         self.llm_client = CheckedResponses(DistinctRequests(self.llm_client, _session.get), vocabulary)
@@ -157,7 +159,7 @@ class SeededAgentLoopWorker(agent_loop_tq.AgentLoopWorkerTQ.__ray_metadata__.mod
             dataset_cls=self.dataset_cls,
             data_config=DictConfigWrap(self.config.data),
             tools=ToolListWrap(self.tools),
-            prompt_tokens=lambda: _group.get().tokens,
+            prompt_text=_prompt.get,
         )
 
     async def all_written(self) -> None:
@@ -185,8 +187,9 @@ class SeededAgentLoopWorker(agent_loop_tq.AgentLoopWorkerTQ.__ray_metadata__.mod
         rollout = group.first_rollout + int(kwargs["session_id"])
         _session.set(f"{kwargs['uid']}_{kwargs['session_id']}")
         kind = "validation: " if trajectory["validate"] else ""
-        prompt = kind + prompt_text(kwargs["raw_prompt"])
-        own = own_randomness(self.rollout_config, int(trajectory["step"]), prompt, rollout)
+        text = prompt_text(kwargs["raw_prompt"])
+        _prompt.set(text)
+        own = own_randomness(self.rollout_config, int(trajectory["step"]), kind + text, rollout)
         sampling_params = {**sampling_params, **own}
         if group.temperature is not None:
             sampling_params = {**sampling_params, "temperature": float(group.temperature)}
