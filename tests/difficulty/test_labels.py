@@ -81,6 +81,19 @@ def test_a_family_keeps_its_first_question_and_each_labellers_first_label():
     assert np.isnan(labels.success_rate_LP[0, 0])  # the original is as it was
 
 
+def test_questions_that_differ_in_signs_or_spaces_and_in_their_answers_are_different_ones():
+    texts = ("What is 3 + 4?", "What is 34?", "What is 3 - 4?", "What is 3+4", "What is 12 + 3?", "What is 1 + 23?")
+    answers = ("7", "34", "-1", "7", "15", "24")
+    labels = Labels(tuple("abcdef"), texts, answers, np.arange(6.0)[None] / 10)
+    assert len(set(labels.families)) == 2, "so that a split never parts them"
+    one = labels.one_per_family()
+    assert one.ids == ("a", "b", "c", "e", "f") and one.success_rate_P.tolist() == [0.0, 0.1, 0.2, 0.4, 0.5]
+    # The same question in other words, by its answer; and with its answer in another form, by its words.
+    again = Labels(("a", "b", "c"), ("a well-known sum: 1/3", "A well known sum: 1/3", "a well-known sum: 1/3."),
+                   ("x", "x", "1 third"), np.zeros((1, 3)))  # fmt: skip
+    assert again.one_per_family().ids == ("a",)
+
+
 def test_verl_rows_carry_difficulty_or_success_rate(tmp_path):
     labels = read_labels([verl_file(tmp_path / "a.parquet", "difficulty", 25.0, 100.0)])
     assert labels.success_rate_P.tolist() == [0.75, 0.0]

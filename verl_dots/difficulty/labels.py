@@ -22,6 +22,8 @@ from verl_dots.settings import ConfigError
 
 log = logging.getLogger(__name__)
 
+WORDS_AND_SIGNS = re.compile(r"\w+|[-+*/^<>=]")
+
 
 @dataclass(frozen=True)
 class Labels:
@@ -67,16 +69,29 @@ class Labels:
         return Labels(*columns, self.success_rate_LP[:, index], self.labellers)
 
     def one_per_family(self) -> "Labels":
-        """The first question of each family; of each labeller the first label that it gave to one of the family."""
-        families = self.families
-        first = first_of_families(families)
-        place_of = {families[position]: place for place, position in enumerate(first)}
+        """The first question of each family; of each labeller the first label that it gave to one of the family.
+
+        Questions of a family are different ones where both words and answers differ, as of 3 + 4 and 34.
+        """
+        first, place_P = self._first_alike()
         rate_LF = self.success_rate_LP[:, first]
-        for position, name in enumerate(families):
-            row_L = rate_LF[:, place_of[name]]
-            rate_LF[:, place_of[name]] = np.where(np.isnan(row_L), self.success_rate_LP[:, position], row_L)
+        for position, place in enumerate(place_P):
+            row_L = rate_LF[:, place]
+            rate_LF[:, place] = np.where(np.isnan(row_L), self.success_rate_LP[:, position], row_L)
         columns = (tuple(column[i] for i in first) for column in (self.ids, self.texts, self.answers))
         return Labels(*columns, rate_LF, self.labellers)
+
+    def _first_alike(self) -> tuple[list[int], list[int]]:
+        """Positions [F] of questions of which none is another, and for each [P] which of these it is."""
+        first: list[int] = []
+        place_P, known = [], {}
+        for position, (name, text, answer) in enumerate(zip(self.families, self.texts, self.answers, strict=True)):
+            keys = (name, *WORDS_AND_SIGNS.findall(text.lower())), (name, None, answer)
+            place = next((known[key] for key in keys if key in known), len(first))
+            first += [position] if place == len(first) else []
+            known |= {key: place for key in keys if key not in known}
+            place_P.append(place)
+        return first, place_P
 
     def of(self, labellers: Sequence[str]) -> "Labels":
         """The labels of these labellers, and the questions that any of them was asked, order as here.
