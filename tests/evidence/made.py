@@ -5,12 +5,13 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from verl_dots.evidence.measures import SHARES, bound_of, saved_column
+from verl_dots.evidence.measures import SHARES, bound_of, came_column, saved_column
 from verl_dots.evidence.records import RUN_COLUMNS, RUN_KEY, STEP_COLUMNS, Evidence
 
 # What the tables read of the summary.
 MEASURES = (
     *(f"target_{share}" for share in SHARES),
+    *(came_column(share, "first") for share in SHARES),
     "first_accuracy",
     "final_accuracy",
     "difference",
@@ -60,11 +61,19 @@ def evidence(accuracies: Mapping[tuple[str, str, int], Mapping[int, float]], **o
     return Evidence(**{name: pd.DataFrame(rows[name], columns=[*RUN_KEY, *columns[name]]) for name in rows})
 
 
+def _came(given: Mapping[str, Row]) -> dict[str, Row]:
+    """Runs come to a target where they have steps to it."""
+    steps = {share: given.get(f"steps_to_{share}_first", NOTHING) for share in SHARES}
+    return {came_column(share, "first"): (1.0, 1.0, 1.0, *row[3:5]) for share, row in steps.items()}
+
+
 def summary(figures: Mapping[tuple[str, str], Mapping[str, Row]]) -> pd.DataFrame:
     """(combination, method) -> its measures; those that are not given have no value."""
     columns = ("combination", "method", "measure", "mean", "low", "high", "seeds", "reached", "pairs")
     filled = (
-        (key, measure, (KNOWN | given).get(measure, NOTHING)) for key, given in figures.items() for measure in MEASURES
+        (key, measure, (KNOWN | _came(given) | given).get(measure, NOTHING))
+        for key, given in figures.items()
+        for measure in MEASURES
     )
     rows = [(*key, measure, *(*row, 0)[:6]) for key, measure, row in filled]
     return pd.DataFrame(rows, columns=columns).assign(std=np.nan)

@@ -192,3 +192,11 @@ def test_the_kept_claims_are_of_known_methods_and_measures():
     assert {one.measure for one in claims} == measures
     with pytest.raises(ValueError, match="unit is 'shares'; give one of percent, points"):
         claim("dots", 0.1, unit="shares")
+
+
+def test_nothing_is_claimed_of_all_where_one_has_no_run_of_the_baseline():
+    """DOTS is bad on a combination that GRPO has no run of: the mean over the others says nothing of it."""
+    table = claims_table([claim("dots_rr", 0.3)], SUMMARY, lacking=["hard"])
+    assert [text_of(cell, 1) for cell in table.sections[0].rows[0]][3:] == [
+        "not measured (no run of grpo on hard)", "not measured",
+    ]  # fmt: skip

@@ -1,5 +1,6 @@
 import json
 import math
+import shutil
 
 import pytest
 
@@ -119,7 +120,7 @@ def test_runs_that_cannot_be_evidence(root, tmp_path):
     with refused(str(tmp_path / "none"), "file"):
         read_evidence(tmp_path / "none")
     base = root("a", "grpo", 1, finished=False)
-    with refused(str(base), "data", "a/grpo-1: not finished (step 4)"):
+    with refused(str(base), "data", "a: no finished run", "a/grpo-1: not finished (step 4)"):
         read_evidence(base)
     with refused(str(base / "a"), "missing", "name the folder above it"):
         read_evidence(base / "a")
@@ -169,6 +170,24 @@ def test_a_run_named_like_the_untrained_model_is_refused(root):
     base = root("a", "base", 1)
     with refused(str(base / "a/base-1"), "excluded", "'base'"):
         read_evidence(base)
+
+
+@pytest.mark.parametrize("changes", [{"finished": False}, {"key": "val-core/other/acc/mean@1"}])
+def test_timing_runs_alone_hide_no_reason(root, changes, tmp_path, capsys):
+    """Nothing can be compared by them; a metric that there is not is told with the nearest."""
+    base = root("a", "grpo", 1, **changes)
+    (base / "a/time").mkdir()
+    shutil.copytree(root("b", "grpo", 1) / "b/grpo-1", base / "a/time/grpo-1")
+    shutil.rmtree(base / "b")
+    metric = "val-core/othr/acc/mean@1" if "key" in changes else None
+    with refused(str(base), "data", "val-core/other/acc/mean@1" if metric else "not finished"):
+        read_evidence(base, metric=metric)
+
+
+def test_tables_beside_runs_take_nothing_away(root):
+    base = root("a", "grpo", 1)
+    saved.save(read_evidence(base), base / "a")
+    assert told(read_evidence(base)) == [("a", "grpo", 1, "accuracy")]
 
 
 def test_what_an_earlier_call_wrote_below_the_root_is_no_combination(root):

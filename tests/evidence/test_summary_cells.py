@@ -13,6 +13,7 @@ from verl_dots.evidence.measuring import measure
 from verl_dots.evidence.summary_cells import deviation, of_time, reached, saving, timed
 
 STEPS, TIME, SECONDS = (saved_column(what, hold="first") for what in ("steps", "time", "train_seconds"))
+WHY = Missing(Why.NOT_MEASURED, "it or the baseline first validated above it: 1 of 1 seeds")
 CLAIM = Claim("it saves", "dots", STEPS, 0.1, "somebody", combination="c")
 
 
@@ -55,10 +56,31 @@ def test_an_accuracy_that_was_there_before_the_first_validation_was_reached_at_a
     """DOTS is first validated after step 5, above GRPO's 60 %: what it saves is not known, and it did come there."""
     runs = {("grpo", 1): run({0: 0.4, 5: 0.5, 10: 0.6}), ("dots", 1): run({5: 0.7, 10: 0.8})}
     summary = measure(evidence(runs), smoothing="none").summary
-    why = Missing(Why.NOT_MEASURED, "first validated above it: 1 of 1 seeds")
+    why = WHY
     assert saving(summary, "c", "dots", STEPS) == why
     assert verdict(CLAIM, summary) == ("not measured", why)
     assert reached(summary, "c", "dots") == "1 of 1"
+
+
+@pytest.mark.parametrize(("grpo", "dots", "came"), [
+    # Both are compared from step 10 on, where DOTS is above the target; before training it was below.
+    (run({10: 0.3, 20: 0.5, 30: 0.7, 40: 0.8}), run({0: 0.1, 10: 0.9, 20: 0.9, 30: 0.9, 40: 0.9}), "1 of 1"),
+    # There GRPO itself is at its target, at a cost that nobody knows, and DOTS never comes to it.
+    (run({0: 0.1, 10: 0.6, 20: 0.6, 30: 0.6, 40: 0.6}), run({10: 0.3, 20: 0.3, 30: 0.3, 40: 0.3}), "0 of 1"),
+])  # fmt: skip
+def test_who_came_to_an_accuracy_does_not_follow_from_its_cost(grpo, dots, came):
+    summary = measure(evidence({("grpo", 1): grpo, ("dots", 1): dots})).summary
+    assert reached(summary, "c", "dots") == came
+    assert saving(summary, "c", "dots", STEPS) == WHY
+    assert verdict(CLAIM, summary) == ("not measured", WHY)
+
+
+def test_what_is_not_kept_has_a_bound_also_of_a_run_that_began_above():
+    """It begins above GRPO's 30 % and falls below for good: of 20 steps it saves at most none."""
+    runs = {("grpo", 1): run({0: 0.1, 10: 0.2, 20: 0.3}), ("dots", 1): run({0: 0.35, 10: 0.2, 20: 0.2})}
+    summary = measure(evidence(runs), smoothing="none").summary
+    found = saving(summary, "c", "dots", saved_column("steps"))
+    assert (found.value, found.at_most, found.remark) == (0.0, True, "0 of 1 seeds")
 
 
 def test_a_saving_of_training_seconds_is_of_accuracy_runs():

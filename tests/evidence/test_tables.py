@@ -223,13 +223,13 @@ def test_overview_has_a_mean_of_combinations_where_the_summary_has_one():
         }
     )
     table = overview(Ours(known.evidence, Measured(known.by_seed, summary)), {"a": Combination("first")})
-    assert [section.heading for section in table.sections] == ["first", "b", "mean of combinations"]
+    assert [section.heading for section in table.sections] == ["first", "b", "mean of combinations, without b"]
     assert [cells[0] for cells in table.sections[0].rows] == ["GRPO", "E3"]
     assert [row[0] for row in table.sections[2].rows] == ["DOTS"]
     assert table.sections[2].rows[0][2] == Figure(50.0, 40.0, 60.0, seeds=3)
     apart = {"a": Combination("first", apart=True)}
     table = overview(Ours(known.evidence, Measured(known.by_seed, summary)), apart)
-    assert table.sections[2].heading == "mean of combinations, without first"
+    assert table.sections[2].heading == "mean of combinations, without first, b"
 
 
 @pytest.mark.parametrize(

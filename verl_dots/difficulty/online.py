@@ -90,7 +90,8 @@ class OnlinePredictor:
         new |= {"rollouts": rollouts_N, "expected": np.full(len(question_N), np.nan)}
         new |= {"effective": effective_N}
         keep = self._weight(step) > FORGOTTEN
-        keep[: max(0, len(keep) + len(question_N) - MOST_OBSERVED)] = False
+        older = self._observed["step"] < step
+        keep &= ~older | (np.arange(len(keep)) >= len(keep) + len(question_N) - MOST_OBSERVED)
         self._observed = {
             name: np.concatenate([self._observed[name][keep], np.asarray(new[name], dtype=np.float64)])
             for name in OBSERVED

@@ -160,6 +160,7 @@ def claims_table(
     others: Mapping[str, pd.DataFrame] | None = None,
     by_seed: pd.DataFrame | None = None,
     apart: Collection[str] = (),
+    lacking: Sequence[str] = (),
 ) -> Table:
     """Each claim with its target, what was measured, and whether that meets it.
 
@@ -168,11 +169,14 @@ def claims_table(
         others: method -> the same against it (`against.differences`), of claims that name another than the baseline.
         by_seed: of `measures`; it tells of a figure of seconds whether the steps were timed alone.
         apart: combinations that the mean of combinations leaves out.
+        lacking: those without a run of the baseline: without them nothing can be claimed of all.
     """
     rows, overall = [], whole(summary)
     for claim in claims:
         of = summary if claim.against == BASELINE else (others or {})[claim.against]
         word, measured = verdict(claim, of, overall)
+        if lacking and claim.combination == OVERALL:
+            word, measured = NOT_MEASURED, Missing(Why.NOT_MEASURED, f"no run of {BASELINE} on {', '.join(lacking)}")
         if by_seed is not None and isinstance(measured, Figure) and of_time(claim.measure):
             place = str(_place(claim, overall))
             measured = timed(measured, by_seed, place, claim.method, apart, claim.measure)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from verl_dots.evidence import papers
 from verl_dots.evidence.measures import OVERALL
-from verl_dots.evidence.methods import LOOKS, in_order
+from verl_dots.evidence.methods import BASELINE, LOOKS, in_order
 from verl_dots.evidence.records import ACCURACY_RUN, Evidence
 
 BASE = "base"  # the model before training, of which there is no run
@@ -70,13 +70,20 @@ def title(name: str, combinations: Combinations) -> str:
     return (combinations[name].title if name in combinations else "") or name
 
 
-def mean_title(name: str, evidence: Evidence, combinations: Combinations) -> str:
+def mean_title(name: str, evidence: Evidence, combinations: Combinations, baseline: str = BASELINE) -> str:
     """The name for a reader of what stands for all: the mean, and which it leaves out; or the only combination."""
     if name != OVERALL:
         return title(name, combinations)
     apart = those_apart(combinations)
-    without = [title(one, combinations) for one in sorted(set(evidence.runs.combination)) if one in apart]
+    left = {*apart, *without_baseline(evidence, baseline)}
+    without = [title(one, combinations) for one in sorted(set(evidence.runs.combination)) if one in left]
     return f"{OVERALL}, without {', '.join(without)}" if without else OVERALL
+
+
+def without_baseline(evidence: Evidence, baseline: str) -> list[str]:
+    """Combinations with runs for accuracy, and none of the baseline: they cannot be measured."""
+    runs = evidence.runs[evidence.runs.kind == ACCURACY_RUN]
+    return sorted(set(runs.combination) - set(runs.combination[runs.method == baseline]))
 
 
 def label(method: str) -> str:

@@ -14,6 +14,7 @@ validations that the runs of a seed share (`curves.at_common_steps`).
                                 many as the one with fewer does in all. nan: not recorded
     target_SHARE                accuracy at SHARE % of the gain of the baseline's run of the same seed: 50, 75, 90;
                                 100 is its final accuracy. nan where it ends no higher than it began
+    came_to_SHARE_HOLD          1 where the run came to the target, nan where it did not or there is none
     COST_to_SHARE_HOLD          what it cost to get there, interpolated between validations. COST: of `COSTS`;
                                 HOLD: "first", where the curve first is at the target, or "kept", where no later
                                 validation is below it (see `reporting.validation_curves.crossing`). nan: not reached,
@@ -108,6 +109,11 @@ def target_of(saved: str) -> tuple[int, str] | None:
     """Share and hold of a saving's column: of "saved_time_100_first" they are (100, "first"). None of other columns."""
     found = _SAVED.fullmatch(saved)
     return found and (int(found[1]), found[2])
+
+
+def came_column(share: int = 100, hold: str = "kept") -> str:
+    """The column of whether a target was reached."""
+    return f"came_to_{share}_{hold}"
 
 
 def bound_of(saved: str) -> str:

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from verl_dots.evidence import measures
+from verl_dots.evidence.combinations import without_baseline
 from verl_dots.evidence.curves import DEFAULT_SMOOTHING, at_common_steps, smoothed
 from verl_dots.evidence.measures import (
     HOLDS,
@@ -18,6 +19,7 @@ from verl_dots.evidence.measures import (
     PART,
     SHARES,
     bound_of,
+    came_column,
     cost_column,
     ratio_column,
     saved_column,
@@ -78,13 +80,14 @@ def measure(
     if not tolerance >= 0:
         raise EvidenceError(f"--tolerance={tolerance}: must be at least 0.", key="--tolerance", reason="range")
     runs = evidence.runs[evidence.runs["kind"] == ACCURACY_RUN]
-    lacking = _without_baseline(runs, baseline)
+    lacking = without_baseline(evidence, baseline)
+    left_out = _require_baseline(runs, lacking, baseline)
     runs = runs[~runs["combination"].isin(lacking)]
     steps = evidence.steps[evidence.steps["kind"] == ACCURACY_RUN]
     untrained = steps[steps["step"] == 0].groupby(list(KEY))["accuracy"].last().dropna()
     steps, told = at_common_steps(steps, baseline, smoothing)
     curves = {key[:3]: smoothed(rows, smoothing) for key, rows in steps.groupby(list(RUN_KEY), sort=False)}
-    rows, notes, timed, pairs = [], [*lacking.values(), *told], {}, {}
+    rows, notes, timed, pairs = [], [*left_out, *told], {}, {}
     for key in runs[list(KEY)].itertuples(index=False, name=None):
         combination, method, seed = key
         base = (combination, baseline, seed)
@@ -94,7 +97,7 @@ def measure(
         if key not in curves:
             continue  # which `told` says
         row = dict(zip(KEY, key, strict=True)) | {"baseline": baseline}
-        firsts = [float(untrained.get(one, curves[one]["accuracy"].iloc[0])) for one in (key, base) if len(curves[one])]
+        firsts = [_first(curves[one], untrained.get(one)) for one in (key, base)]
         row |= _whole_run(evidence.run(*key, ACCURACY_RUN), curves[key], curves[base], firsts)
         row |= _costs(curves[key], row, tolerance)
         time = step_time(evidence, *key, baseline, stand_in)
@@ -113,17 +116,24 @@ def measure(
     return Measured(by_seed, summarise(by_seed, rounds, apart), rounds, tuple(notes), smoothing, apart, baseline)
 
 
-def _without_baseline(runs: pd.DataFrame, baseline: str) -> dict[str, str]:
-    """Combinations that cannot be measured, and what is told of each; an error where none can."""
-    told = {}
-    for combination, of in runs.groupby("combination", sort=False):
-        if baseline not in set(of["method"]):
-            names = ", ".join(dict.fromkeys(of["method"]))
-            told[str(combination)] = f"{combination} has no run of the baseline {baseline}. It has {names}."
-    if told and len(told) == runs["combination"].nunique():
-        text = f"{' '.join(told.values())} Name one of these with --baseline."
+def _require_baseline(runs: pd.DataFrame, lacking: Sequence[str], baseline: str) -> list[str]:
+    """What is told of combinations without a run of the baseline; an error where none has one, or there is no run."""
+    if runs.empty:
+        text = "there is no run for accuracy: name a folder with COMBINATION/RUN, beside the timing runs in it."
+        raise EvidenceError(text, key="root", reason="missing")
+    methods = {name: ", ".join(dict.fromkeys(runs["method"][runs["combination"] == name])) for name in lacking}
+    told = [f"{name} has no run of the baseline {baseline}. It has {has}." for name, has in methods.items()]
+    if len(told) == runs["combination"].nunique():
+        text = f"{' '.join(told)} Name one of these with --baseline."
         raise EvidenceError(text, key="--baseline", reason="missing")
     return told
+
+
+def _first(curve: pd.DataFrame, untrained: float | None) -> float:
+    """The first accuracy of a run: of its curve, or before training where the curve begins later; nan without any."""
+    if untrained is not None and (curve.empty or curve["step"].iloc[0] > 0):
+        return float(untrained)
+    return float(curve["accuracy"].iloc[0]) if len(curve) else math.nan
 
 
 def _whole_run(steps: pd.DataFrame, curve: pd.DataFrame, base: pd.DataFrame, firsts: Sequence[float]) -> Row:
@@ -178,6 +188,7 @@ def _costs(curve: pd.DataFrame, targets: Row, tolerance: float) -> Row:
     for share in SHARES:
         for hold in HOLDS:
             place = crossing(accuracy_E, targets[target_column(share)], hold == "kept", tolerance)
+            found[came_column(share, hold)] = math.nan if place is None else 1.0
             unknown = place is None or place.after == 0
             for cost in measures.COSTS:
                 value = math.nan if unknown else place.of(curve[_column(cost)].to_numpy(float))
@@ -196,8 +207,7 @@ def _savings(own: Row, ends: Row, base: Row, time: StepTime, one_clock: bool) ->
     for share in SHARES:
         for hold in HOLDS:
             ratios, least = {}, {}
-            never = math.isnan(own[cost_column("steps", share, hold)])
-            never &= own["first_accuracy"] < own[target_column(share)]  # else it was there at an unknown cost
+            never = math.isnan(own[came_column(share, hold)])
             for what, cost in measures.SAVED.items():
                 column = cost_column(cost, share, hold)
                 known = base[column] > 0 and (one_clock or cost != "train_seconds")

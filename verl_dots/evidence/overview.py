@@ -51,7 +51,7 @@ def overview(ours: Ours, combinations: Combinations) -> Table:
     # Of a method that lacks a combination there is no mean.
     overall = summary[(summary.combination == OVERALL) & (summary.measure == "final_accuracy")].dropna(subset="mean")
     if len(overall):
-        heading = mean_title(OVERALL, ours.evidence, combinations)
+        heading = mean_title(OVERALL, ours.evidence, combinations, ours.measured.baseline)
         sections.append(Section(heading, _rows(ours, OVERALL, in_order(sorted(set(overall.method))))))
     notes = [note.format(baseline=label(ours.measured.baseline)) for note in NOTES]
     notes = (*notes, *scale_notes(ours.evidence, combinations, names))

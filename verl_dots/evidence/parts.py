@@ -37,7 +37,7 @@ def parts_table(ours: Ours, combinations: Combinations) -> Table:
         tuple(_row(mine, str(whole), method, names) for method in in_order(sorted(set(mine.method)))) if names else ()
     )
     columns = (Column("method"), Column("pairs"), *(Column(name, "s", digits=3) for name in names))
-    of = f", {mean_title(whole, ours.evidence, combinations)}" if whole else ""
+    of = f", {mean_title(whole, ours.evidence, combinations, ours.measured.baseline)}" if whole else ""
     return Table(NAME, f"Seconds of a step by part{of}", columns, (Section("", rows),), NOTES)
 
 

@@ -33,7 +33,7 @@ from verl_dots.evidence.records import (
     EvidenceError,
     fingerprint,
 )
-from verl_dots.evidence.saved import is_saved
+from verl_dots.evidence.saved import TABLES, is_saved
 from verl_dots.reporting import counted_runs, fairness, runs, summary, trackers
 from verl_dots.reporting.rows import TOTALS, RunError
 from verl_dots.reporting.run_info import INFO_FILE
@@ -77,9 +77,12 @@ def read_evidence(
     root = Path(root)
     found: dict[tuple, Run] = {}
     notes: list[str] = []
+    dropped: list[str] = []
     for name, folder in _combinations(root, timed).items():
-        counted, told = _accuracy_runs(folder, timed, metric)
+        counted, told, refused = _accuracy_runs(folder, timed, metric)
+        dropped += [f"{name}: {reason}" for reason in refused]
         alone, told_alone = _timing_runs(folder / timed, metric)
+        told += [f"its accuracy runs are left out: {reason}" for reason in refused]
         notes += [f"{name}: {sentence}" for sentence in (*told, *told_alone)]
         for kind, members in ((ACCURACY_RUN, counted), (TIMING_RUN, alone)):
             for run in members:
@@ -87,6 +90,9 @@ def read_evidence(
                     notes.append(f"{name}: {run.path} is left out: it tells no seed (name it {run.name}-seed1).")
                     continue
                 _add(found, (name, run.name, run.seed, kind), run)
+    if dropped and not any(kind == ACCURACY_RUN for *_, kind in found):
+        text = f"{root} has no runs that can be compared. {' '.join(dropped)}"
+        raise EvidenceError(text, key=str(root), reason="data")
     if not found:
         reasons = " ".join(notes)
         raise EvidenceError(f"no finished run is below {root}. {reasons}", key=str(root), reason="data")
@@ -117,7 +123,7 @@ def _combinations(root: Path, timed: str) -> dict[str, Path]:
     if not root.is_dir():
         text = f"{root} is not a folder; name one with COMBINATION/RUN in it."
         raise EvidenceError(text, key=str(root), reason="file")
-    folders = [path for path in sorted(root.iterdir()) if path.is_dir() and not _is_run(path) and not is_saved(path)]
+    folders = [path for path in sorted(root.iterdir()) if path.is_dir() and not _is_run(path)]
     folders += [path for path in sorted(root.glob("*/*")) if path.is_dir() and _name(path) in papers.settings()]
     found = {_name(folder): folder for folder in folders if _runs_in(folder) or _runs_in(folder / timed)}
     if not found:
@@ -138,15 +144,19 @@ def _is_run(path: Path) -> bool:
 
 
 def _runs_in(folder: Path) -> list[Path]:
-    return [path for path in sorted(folder.iterdir()) if _is_run(path)] if folder.is_dir() else []
+    """Runs in a folder, without the tables of evidence that an earlier call may have written there."""
+    there = sorted(folder.iterdir()) if folder.is_dir() else []
+    tables = is_saved(folder)
+    return [path for path in there if _is_run(path) and not (tables and path.name in TABLES)]
 
 
-def _accuracy_runs(folder: Path, timed: str, metric: str | None) -> tuple[list[Run], list[str]]:
+def _accuracy_runs(folder: Path, timed: str, metric: str | None) -> tuple[list[Run], list[str], list[str]]:
+    """The runs that count, notes, and why none of them does: at most one reason."""
     paths = _runs_in(folder)
     others = [path for path in sorted(folder.iterdir()) if path.is_dir() and path not in paths and path.name != timed]
     notes = [f"{path} is no run; it is not read." for path in others]
     if not paths:
-        return [], notes
+        return [], notes, []
     try:
         chosen = counted_runs.select(paths, metric)
         members = [run for group in chosen.groups.values() for run in group]
@@ -154,9 +164,9 @@ def _accuracy_runs(folder: Path, timed: str, metric: str | None) -> tuple[list[R
     except RunError as error:
         if error.reason == "file":
             raise
-        return [], [*notes, f"its accuracy runs are left out: {str(error).removesuffix(counted_runs.HINT)}"]
+        return [], notes, [str(error).removesuffix(counted_runs.HINT)]
     notes += [_left_out(one.path, one.reason) for one in chosen.left_out]
-    return members, [*notes, *chosen.notes, *fairness.notes(chosen.groups)]
+    return members, [*notes, *chosen.notes, *fairness.notes(chosen.groups)], []
 
 
 def _timing_runs(folder: Path, metric: str | None) -> tuple[list[Run], list[str]]:

@@ -10,7 +10,7 @@ from typing import Any
 from verl_dots.evidence import against, tables
 from verl_dots.evidence.cells import Table
 from verl_dots.evidence.claims import Claim, claims_table, read_claims, require_known
-from verl_dots.evidence.combinations import Combination, Combinations, those_apart
+from verl_dots.evidence.combinations import Combination, Combinations, those_apart, without_baseline
 from verl_dots.evidence.figures.write import write_figures
 from verl_dots.evidence.measuring import Measured
 from verl_dots.evidence.methods import BASELINE
@@ -101,7 +101,8 @@ def result_tables(evidence: Evidence, measured: Measured, about: About) -> list[
     """
     chosen = {name: of for name, of in about.combinations.items() if name in set(evidence.runs.combination)}
     ours = tables.Ours(evidence, measured, evidence.evaluations, evidence.extra)
-    held = [_held(about, measured)] if about.claims else []
+    lacking = [name for name in without_baseline(evidence, measured.baseline) if name not in measured.apart]
+    held = [_held(about, measured, lacking)] if about.claims else []
     return [
         *held,
         *tables.all_tables(ours, chosen),
@@ -109,14 +110,14 @@ def result_tables(evidence: Evidence, measured: Measured, about: About) -> list[
     ]
 
 
-def _held(about: About, measured: Measured) -> Table:
+def _held(about: About, measured: Measured, lacking: Sequence[str]) -> Table:
     if measured.baseline != BASELINE:
         text = f"claims are of {BASELINE}, and --baseline={measured.baseline} measures against another; leave one out"
         raise ConfigError(text, key="--baseline", reason="excluded")
     require_known(about.claims, measured.summary, about.methods, about.combinations)
     names, apart = {claim.against for claim in about.claims} - {BASELINE}, those_apart(about.combinations)
     others = {name: against.differences(measured.by_seed, name, apart) for name in sorted(names)}
-    return claims_table(about.claims, measured.summary, others, measured.by_seed, apart)
+    return claims_table(about.claims, measured.summary, others, measured.by_seed, apart, lacking)
 
 
 def write_results(evidence: Evidence, measured: Measured, folder: Path, about: About) -> list[Path]:

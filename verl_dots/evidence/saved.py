@@ -33,6 +33,8 @@ from verl_dots.texts import number_text
 STEPS_FILE, RUNS_FILE, NOTES_FILE, EVALUATIONS_FILE = "steps.csv", "runs.csv", "notes.txt", "evaluations.json"
 EXTRA_FILE = "extra.json"
 FILES = (STEPS_FILE, RUNS_FILE, NOTES_FILE)
+# Tables that look like exports of a tracker, with those that the command writes beside them.
+TABLES = (STEPS_FILE, RUNS_FILE, "by_seed.csv", "summary.csv", "rounds.csv")
 
 
 def save(evidence: Evidence, folder: str | Path) -> None:

@@ -34,7 +34,7 @@ def shares_table(ours: Ours, combinations: Combinations) -> Table:
         Column("method"), Column("reached"), Column("steps saved", "%", digits=1),
         Column("total time saved", "%", digits=1), Column("tokens saved", "%", digits=1),
     )  # fmt: skip
-    of = f", {mean_title(whole, ours.evidence, combinations)}" if whole else ""
+    of = f", {mean_title(whole, ours.evidence, combinations, ours.measured.baseline)}" if whole else ""
     return Table(NAME, f"Savings until shares of the baseline's gain{of}", columns, sections if methods else (), NOTES)
 
 

@@ -10,7 +10,15 @@ import pandas as pd
 
 from verl_dots.evidence import over_seeds
 from verl_dots.evidence.cells import Cell, Figure, Missing, Why
-from verl_dots.evidence.measures import OVERALL, bound_of, cost_column, saved_column, target_column, target_of
+from verl_dots.evidence.measures import (
+    OVERALL,
+    bound_of,
+    came_column,
+    cost_column,
+    saved_column,
+    target_column,
+    target_of,
+)
 from verl_dots.evidence.records import ACCURACY_RUN
 
 # Shares of the baseline's cost saved until its final accuracy is there for the first time; once, until it stays.
@@ -80,13 +88,11 @@ def reached(summary: pd.DataFrame, combination: str, method: str, share: int = 1
     mine = summary[(summary.combination == combination) & (summary.method == method)].set_index("measure")
     if mine.empty:
         return Missing(Why.NOT_RUN)
-    saved = saved_column("steps", share, "first")
     asked, seeds = (int(mine.loc[target_column(share), of]) for of in ("reached", "seeds"))
     if not asked:
         return Missing(Why.NO_GAIN)
-    # A run that never comes there has a bound and no saving; one that was there before its first validation neither.
-    never = int(mine.loc[bound_of(saved), "reached"] - mine.loc[saved, "reached"])
-    return f"{asked - never} of {asked}" + (f" ({seeds - asked} without a gain)" if asked < seeds else "")
+    came = int(mine.loc[came_column(share, "first"), "reached"])
+    return f"{came} of {asked}" + (f" ({seeds - asked} without a gain)" if asked < seeds else "")
 
 
 def unknown(mine: pd.DataFrame, share: int, hold: str) -> Missing | None:
@@ -102,7 +108,8 @@ def unknown(mine: pd.DataFrame, share: int, hold: str) -> Missing | None:
     bound = bound_of(saved_column("steps", share, hold))
     if bound in of.index and of.reached[bound] < of.seeds[bound]:
         lacking = int(of.seeds[bound] - of.reached[bound])
-        return Missing(Why.NOT_MEASURED, f"first validated above it: {lacking} of {_all_seeds(of.loc[bound])}")
+        whose = "it or the baseline first validated above it"
+        return Missing(Why.NOT_MEASURED, f"{whose}: {lacking} of {_all_seeds(of.loc[bound])}")
     return None
 
 
@@ -160,11 +167,11 @@ def _why(summary: pd.DataFrame, combination: str, method: str, measure: str, fou
     target = target_of(measure)
     if found.why is Why.NOT_RUN or target is None:
         return found
+    mine = summary[(summary.combination == combination) & (summary.method == method)]
+    if (why := unknown(mine, *target)) is not None:
+        return why
     row = _row(summary, combination, method, cost_column("steps", *target))
     if row is not None and row["reached"] < row["seeds"]:
-        mine = summary[(summary.combination == combination) & (summary.method == method)]
-        if (why := unknown(mine, *target)) is not None:
-            return why
         if of_time(measure) and not _is_timed(summary, combination, method, measure):
             return Missing(Why.NOT_MEASURED)
         bound = at_most(_row(summary, combination, method, bound_of(measure)), _of_seeds(row))

@@ -52,7 +52,7 @@ def _check_correction(config: DictConfig) -> None:
         if settings.get(name) is not None:
             why = "verl's V1 trainer then makes no weights and leaves nothing out; set one of them off"
             raise excluded(f"{CORRECTION}.{name}", settings[name], f"{CORRECTION}.bypass_mode=True", why)
-    if settings.get("loss_type", "ppo_clip") != "ppo_clip":
+    if settings.get("loss_type") not in (None, "ppo_clip"):
         why = "verl's V1 trainer reads it no more; set it to ppo_clip"
         raise excluded(f"{CORRECTION}.loss_type", settings.loss_type, f"{CORRECTION}.bypass_mode=True", why)
 

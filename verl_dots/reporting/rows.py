@@ -113,7 +113,7 @@ def merged(file: Path, told: Iterable[tuple[str, dict[str, Any]]]) -> Rows:
         if step < newest and step in rows:
             rows = {earlier: kept for earlier, kept in rows.items() if earlier <= step}
             resumes, newest = resumes + 1, step
-            if step <= 1:
+            if step == 0 or (step == 1 and _tells_again(rows[step], row)):
                 again.append(place)
         elif step < newest:
             unordered.append(f"{place} (step {step})")

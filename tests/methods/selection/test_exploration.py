@@ -7,6 +7,21 @@ from verl_dots.methods.selection.trust import LEAST, Trust
 from verl_dots.state import StateError
 
 RNG = np.random.default_rng
+
+
+class Told:
+    """Draws the first of what there is."""
+
+    def __init__(self, place):
+        self.place = place
+
+    def choice(self, values, count, replace):
+        return np.array(values[self.place : self.place + count])
+
+    def permutation(self, values):
+        return values
+
+
 PREDICTED = np.linspace(0, 1, 20)
 
 
@@ -65,6 +80,18 @@ def test_a_question_that_one_batch_selects_and_another_draws_measures_nothing():
             assert uniform <= set.union(*draws) - {0, 1, 2, 3}, "each of these was selected in one of the batches"
             pairs += sorted(uniform)
     assert set(pairs) == {4, 5}
+
+
+def test_a_question_of_two_batches_is_awaited_until_both_are_measured():
+    one = Exploration(0.5, 2, 3)
+    one.begin_round(np.linspace(0, 1, 3))
+    drawn = []
+    for selected in ([0], [0], [1]):  # nothing is left for the last draw but what another batch has selected
+        batch = one.mixed(np.array(selected), Told(0 if len(drawn) < 2 else 0))
+        drawn.append(sorted(set(batch.tolist()) - set(selected)))
+        if len(drawn) == 2:
+            one.observe(np.array([0, *drawn[0]]), np.full(2, 0.5))
+    assert drawn[2] == [0] and not one.observe(np.array([0, *drawn[1]]), np.full(2, 0.5))[0]
 
 
 def test_a_drawn_question_that_failed_is_not_uniform_once_it_is_selected():

@@ -435,3 +435,14 @@ def test_a_state_of_version_1_is_brought_to_the_present_one(make):
     np.testing.assert_array_equal(migrated["predictor"]["observed"]["effective"], observed["effective"])
     restored.load_state_dict(migrated)
     assert plan(one, 2)[1] == plan(restored, 2)[1]
+
+
+def test_a_state_of_version_2_awaits_what_was_drawn_and_not_measured(make):
+    one, restored = make(references=0), make(references=0)
+    plan(one)
+    state = one.state_dict()
+    state["exploration"] = {name: of for name, of in state["exploration"].items() if name != "awaited"}
+    migrated = Selection.MIGRATIONS[2]({"questions": "", "state": state})["state"]
+    assert migrated["exploration"]["awaited"].tolist() == sorted(state["exploration"]["pending_questions"].tolist())
+    restored.load_state_dict(migrated)
+    assert Selection.STATE_VERSION == 3

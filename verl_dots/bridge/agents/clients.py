@@ -1,5 +1,6 @@
 """Rollout clients around verl's, and the settings that they read."""
 
+from collections.abc import Iterator
 from typing import Any, Self
 
 from omegaconf import DictConfig
@@ -40,3 +41,13 @@ class RememberedConfig:
         value = getattr(self._config, name)
         self.__dict__[name] = RememberedConfig(value) if isinstance(value, DictConfig) else value
         return self.__dict__[name]
+
+    def __getitem__(self, name: str) -> Any:
+        value = self._config[name]
+        return RememberedConfig(value) if isinstance(value, DictConfig) else value
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._config
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self._config)

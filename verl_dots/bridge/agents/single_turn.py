@@ -55,7 +55,9 @@ class SharedSingleTurn(SingleTurnAgentLoop):
 
     def __init__(self, *args: Any, prompt_text: Callable[[], str], **kwargs: Any):
         super().__init__(*args, **kwargs)
-        self._prompt_text, self._tokens = prompt_text, PromptTokens()
+        # A template that tells the date gives other tokens on another day.
+        dated = "strftime_now" in str(self.tokenizer.chat_template)
+        self._prompt_text, self._tokens = prompt_text, PromptTokens(0 if dated else MOST_TOKENS)
         self.rollout_config = RememberedConfig(self.rollout_config)
 
     async def ct_build_initial_tokens(self, messages: list[dict], **of_media: Any) -> list[int]:

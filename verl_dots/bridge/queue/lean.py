@@ -104,7 +104,7 @@ def in_parts(compute: Callable, rows: Rows, algorithm: DictConfig, metrics: dict
     )
     whole = rows.at(real)
     parts = _parts(whole, most) if _by_groups(algorithm) else [list(range(len(real)))]
-    if len(parts) == 1 and not padding:
+    if (len(parts) == 1 and not padding) or not real:
         return compute(rows.meta, metrics=metrics)
     figures, computed = [], []
     for places in parts:

@@ -56,7 +56,7 @@ def refuse_adarft_questions(config: DictConfig, dots: DotsConfig, questions: Que
     if span == 0 and adarft.follow != "nothing":
         what = f"{DIFFICULTY}={adarft.difficulty}"
         logger.warning("%s is %g for every question, so that no target is nearer to any", what, difficulty_P[0])
-    elif span < LEAST_SPAN * (high - low) and adarft.follow != "nothing":
+    elif span < LEAST_SPAN * (high - low) and span <= adarft.eta and adarft.follow == "reward":
         logger.warning(
             "%s=%s is from %g to %g, and dots.adarft.range=[%g, %g] with dots.adarft.eta=%g is of another unit: the "
             "target would jump from end to end, and no question between them be chosen; set both in the data's unit",

@@ -4,6 +4,7 @@ The predictor learns from what training rolls out. The selected questions cannot
 predicted alike; those drawn uniformly can.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Set
 from typing import Any, Self
 
@@ -36,7 +37,7 @@ class Exploration:
         self.learnt = False  # whether there is anything that the predictor has learnt from
         self._predicted_P = np.empty(0)  # of this round; empty where nothing was predicted
         self._pending: dict[int, float] = {}  # predicted difficulty of those that were drawn and not measured yet
-        self._awaited: set[int] = set()  # questions of all batches that were planned and not measured yet
+        self._awaited: Counter[int] = Counter()  # batches that hold a question, planned and not measured yet
         self._pairs: list[tuple[float, float]] = []  # (predicted, measured) of the round
 
     @classmethod
@@ -47,7 +48,7 @@ class Exploration:
     def begin_round(self, predicted_P: np.ndarray | None) -> None:
         """Take the predictions that a round is chosen by, None for a uniform one; forget what is not measured."""
         self._predicted_P = np.empty(0) if predicted_P is None else np.array(predicted_P, dtype=np.float64)
-        self._pending, self._awaited = {}, set()
+        self._pending, self._awaited = {}, Counter()
 
     def mixed(self, selected_B: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """A batch of the selected questions and `count` others, drawn uniformly, in random order.
@@ -61,9 +62,9 @@ class Exploration:
         selected = set(selected_B.tolist())
         self._pending = {question: value for question, value in self._pending.items() if question not in selected}
         if len(self._predicted_P):
-            alone = self.drawn - self._awaited
+            alone = self.drawn - self._awaited.keys()
             self._pending |= {question: float(self._predicted_P[question]) for question in sorted(alone)}
-        self._awaited |= selected | self.drawn
+        self._awaited.update(selected | self.drawn)
         return rng.permutation(np.concatenate([selected_B, drawn]))
 
     @property
@@ -91,7 +92,7 @@ class Exploration:
         self._pairs += [(predicted[question], float(measured)) for question, measured in found]
         for question, _ in found:
             predicted.pop(question, None)  # one that was asked for twice is there twice
-        self._awaited -= set(questions_N.tolist())
+        self._awaited -= Counter(questions_N.tolist())
         return explored_N
 
     def take_pairs(self) -> tuple[np.ndarray, np.ndarray]:
@@ -107,7 +108,7 @@ class Exploration:
             "predicted": self._predicted_P,
             "pending_questions": np.array(list(self._pending), dtype=np.int64),
             "pending_difficulty": np.array(list(self._pending.values()), dtype=np.float64),
-            "awaited": np.array(sorted(self._awaited), dtype=np.int64),
+            "awaited": np.array(sorted(self._awaited.elements()), dtype=np.int64),
             "pairs": np.array(self._pairs, dtype=np.float64).reshape(-1, 2),
         }
 
@@ -121,6 +122,6 @@ class Exploration:
         difficulty_K = saved.array("pending_difficulty", np.float64, question_K.shape)
         awaited = saved.array("awaited", np.int64, (None,), Within(0, self.questions - 1))
         pairs_K2 = saved.array("pairs", np.float64, (None, 2))
-        self.learnt, self._predicted_P, self._awaited = learnt, predicted_P, set(awaited.tolist())
+        self.learnt, self._predicted_P, self._awaited = learnt, predicted_P, Counter(awaited.tolist())
         self._pending = dict(zip(question_K.tolist(), difficulty_K.tolist(), strict=True))
         self._pairs = [tuple(pair) for pair in pairs_K2.tolist()]

@@ -16,7 +16,7 @@ from verl_dots.methods.hooks import Source
 from verl_dots.methods.run import References, Run
 from verl_dots.methods.selection.checks import CACHE, FIELD, refuse_selection, refuse_selection_questions
 from verl_dots.methods.selection.exploration import Exploration
-from verl_dots.methods.selection.migrations import to_version_2
+from verl_dots.methods.selection.migrations import to_version_2, to_version_3
 from verl_dots.methods.selection.state import SelectionCurriculum
 from verl_dots.state import require_equal, require_keys
 from verl_dots.step import Group, Origin, Step, columns, difficulty
@@ -47,8 +47,8 @@ class Selection(Source):
         "calibration_error": "mean distance of predicted from measured difficulty, by bins, of the round so far",
         "effective_groups": "share of the step's chosen questions whose rewards differ",
     }
-    STATE_VERSION = 2
-    MIGRATIONS = {1: to_version_2}
+    STATE_VERSION = 3
+    MIGRATIONS = {1: to_version_2, 2: to_version_3}
     knows_questions = True
     refuse = staticmethod(refuse_selection)
     refuse_questions = staticmethod(refuse_selection_questions)
