@@ -59,6 +59,17 @@ def test_a_request_gives_the_same_response_in_every_company(model):
         assert run(make_engine(model), [request])[request.request_id] == reference[request.request_id]
 
 
+def test_long_prompts_are_the_same_in_every_company_too(model):
+    rng = random.Random(2)
+    prompts = [tuple(rng.randrange(64) for _ in range(rng.randint(1, 130))) for _ in range(24)]
+    given = [Request(str(i), prompt, SamplingParams(max_tokens=60)) for i, prompt in enumerate(prompts)]
+    reference = run(make_engine(model, max_model_len=190), given)
+    for request in given[::3]:
+        assert (
+            run(make_engine(model, max_model_len=190), [request])[request.request_id] == reference[request.request_id]
+        )
+
+
 def test_requests_that_arrive_late_change_nothing(model):
     given = requests(32)
     reference = run(make_engine(model), given)

@@ -1,13 +1,13 @@
 """The small rollout engine: tokens in, tokens and log-probabilities out, for any transformers causal LM.
 
-A loop over an explicit KV cache with continuous batching. A step admits waiting prompts into free slots (passes over
-all but the last token of each; equal ones once), then feeds every row its newest token and draws the next.
-
+A loop with continuous batching: a step admits waiting prompts into free slots (passes over all but the last token of
+each; equal ones once), then feeds every row its newest token and draws the next.
 **The same tokens in every batch.** On a CPU a matrix product can round a row differently when the number of rows
 changes, but only in the last rows of a block or in very small products. So row counts and lengths are multiples of
 `kv_cache.ALIGN` and not too small (`attention.LEAST_LENGTH`), every sequence starts at position 0 of its slot, and
 every response has its own random numbers: a request then gives bit for bit the same response alone and in any
-company, in any order of arrival (tests/rollout/test_engine.py requires it, in float32 on a CPU).
+company, in any order of arrival (tests/rollout/test_engine.py requires it, in float32 on a CPU, of sequences of up to
+190 tokens). From some 400 tokens on log-probs may differ in their last digits, as products over positions do.
 """
 
 from collections import deque
