@@ -13,7 +13,14 @@ import torch
 from verl.trainer.ppo.core_algos import compute_grpo_outcome_advantage
 
 from tests.launches import ROOT, environment
-from verl_dots.rewards.limits import MOST_CHARACTERS, MOST_REWARD, RewardError, SilenceLimit, require_usable_reward
+from verl_dots.rewards.limits import (
+    MOST_CHARACTERS,
+    MOST_REWARD,
+    RewardError,
+    SilenceLimit,
+    require_usable_reward,
+    require_usable_rewards,
+)
 
 
 @pytest.mark.parametrize(
@@ -115,3 +122,9 @@ def test_a_process_with_a_memory_limit_meets_an_error_and_lives_on():
         "else:\n    raise SystemExit('no limit')\n"
     )
     subprocess.run([sys.executable, "-c", program], check=True, cwd=ROOT, env=environment(), timeout=60)
+
+
+def test_rewards_of_a_step_are_all_numbers():
+    require_usable_rewards([0.0, 1.0, -1.0])
+    with pytest.raises(RewardError, match="nan"):
+        require_usable_rewards([0.0, float("nan")])

@@ -74,9 +74,8 @@ def mean_title(name: str, evidence: Evidence, combinations: Combinations, baseli
     """The name for a reader of what stands for all: the mean, and which it leaves out; or the only combination."""
     if name != OVERALL:
         return title(name, combinations)
-    apart = those_apart(combinations)
-    left = {*apart, *without_baseline(evidence, baseline)}
-    without = [title(one, combinations) for one in sorted(set(evidence.runs.combination)) if one in left]
+    left_out = {*those_apart(combinations), *without_baseline(evidence, baseline)}
+    without = [title(one, combinations) for one in sorted(left_out.intersection(evidence.runs.combination))]
     return f"{OVERALL}, without {', '.join(without)}" if without else OVERALL
 
 

@@ -105,8 +105,8 @@ def with_smoothed(steps: pd.DataFrame, smoothing: str) -> pd.DataFrame:
     return steps.assign(accuracy=pd.concat([smoothed(rows, smoothing)["accuracy"] for _, rows in runs]))
 
 
-def smoothed_curves(evidence: Evidence, smoothing: str = DEFAULT_SMOOTHING, baseline: str = BASELINE) -> pd.DataFrame:
+def smoothed_curves(evidence: Evidence, smoothing: str = DEFAULT_SMOOTHING) -> pd.DataFrame:
     """Return the smoothed rows of the accuracy runs that are compared, with the columns of `Evidence.steps`."""
-    steps, _ = at_common_steps(evidence.steps[evidence.steps["kind"] == ACCURACY_RUN], baseline, smoothing)
+    steps, _ = at_common_steps(evidence.steps[evidence.steps["kind"] == ACCURACY_RUN], BASELINE, smoothing)
     runs = steps.groupby(list(RUN_KEY), sort=False)
     return pd.concat([smoothed(rows, smoothing) for _, rows in runs], ignore_index=True)

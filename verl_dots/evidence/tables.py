@@ -26,7 +26,6 @@ from verl_dots.evidence.combinations import (
 from verl_dots.evidence.evaluations import Evaluations
 from verl_dots.evidence.extra_figures import Extra
 from verl_dots.evidence.measuring import Measured
-from verl_dots.evidence.methods import BASELINE
 from verl_dots.evidence.ours import Asked, Ours
 from verl_dots.evidence.overview import overview
 from verl_dots.evidence.papers import PaperRow, PaperTable, Quantity
@@ -58,7 +57,7 @@ def paper_table(name: str, ours: Ours, combinations: Combinations) -> Table:
         KeyError: papers.yaml has no such table.
     """
     table = papers.tables()[name]
-    own = list(_own(table, ours.evidence, combinations))
+    own = list(_own(table, ours, combinations))
     stands = {asked: row for asked, _ in own if (row := _stood_for(table, combinations, asked)) is not None}
     rows = tuple(_own_row(table, ours, combinations, asked, row) for asked, row in stands.items())
     others = _paper_rows(table, ours, combinations, without=tuple(stands.values()))
@@ -154,16 +153,16 @@ def _paper_rows(table: PaperTable, ours: Ours, combinations: Combinations, witho
     return tuple(rows)
 
 
-def _own(table: PaperTable, evidence: Evidence, combinations: Combinations) -> Iterator[tuple[Asked, str]]:
+def _own(table: PaperTable, ours: Ours, combinations: Combinations) -> Iterator[tuple[Asked, str]]:
     """What was run that the paper has no row of, and where: a key of `HEADINGS`."""
     keys = {(row.setting, row.method) for row in table.rows}
     shares = {row.setting: _share(table, row) for row in table.rows}
-    for name in sorted(set(evidence.runs.combination)):
+    for name in sorted(set(ours.evidence.runs.combination)):
         setting = combinations.get(name, Combination()).paper
         place = "same" if setting in shares else "other paper" if setting else "other scale"
-        run = methods_run(evidence, name)
+        run = methods_run(ours.evidence, name)
         for method in table.own:
-            if (method in run or (method == BASE and BASELINE in run)) and (setting, method) not in keys:
+            if (method in run or (method == BASE and ours.measured.baseline in run)) and (setting, method) not in keys:
                 yield Asked(name, method, table.reference, shares.get(setting, table.share)), place
 
 

@@ -3,7 +3,7 @@
 import asyncio
 import math
 import resource
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Iterable, Mapping
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -15,6 +15,12 @@ MOST_REWARD = 1e15
 
 class RewardError(ValueError):
     """A reward function gave something that cannot be trained on, or nothing in time."""
+
+
+def require_usable_rewards(rewards: Iterable[float]) -> None:
+    """Pass rewards of a step. Raises RewardError as `require_usable_reward` does, for the first that is none."""
+    for reward in rewards:
+        require_usable_reward(reward)
 
 
 def require_usable_reward(reward: Any, beside: Mapping[str, Any] | None = None) -> None:

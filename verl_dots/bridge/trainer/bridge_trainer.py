@@ -22,7 +22,7 @@ from verl_dots.bridge.trainer.announced import announce, unannounced
 from verl_dots.bridge.trainer.mini_batches import MiniBatchTrainer
 from verl_dots.bridge.trainer.validation_batches import ValidationBatches, are_always_the_same
 from verl_dots.bridge.trainer.validation_figures import countable
-from verl_dots.rewards.limits import require_usable_reward
+from verl_dots.rewards.limits import require_usable_rewards
 
 
 class BridgeTrainer(MiniBatchTrainer):
@@ -72,8 +72,7 @@ class BridgeTrainer(MiniBatchTrainer):
             # As in verl's validation, engine and reward model take turns on the same devices.
             self.checkpoint_manager.sleep_replicas()
             found = Rows(self._compute_reward_colocate(found.meta))
-            for reward in found.rewards():
-                require_usable_reward(reward)
+            require_usable_rewards(found.rewards())
             self.checkpoint_manager.update_weights(self.global_steps - 1)
         return found
 
@@ -129,8 +128,7 @@ class BridgeTrainer(MiniBatchTrainer):
         if self.has_colocated_rewards and len(rows):
             with self.timed("reward"):
                 self._compute_reward_colocate(rows.meta, metrics=metrics)
-                for reward in rows.rewards():
-                    require_usable_reward(reward)
+                require_usable_rewards(rows.rewards())
 
     # --- forward passes and updates --------------------------------------------------------------------------
 
