@@ -98,6 +98,22 @@ def test_log_probs_are_those_of_a_plain_forward_pass(model):
         assert torch.allclose(plain, torch.tensor(completion.log_probs), rtol=0, atol=1e-5)
 
 
+def test_a_prefill_ends_with_the_last_layers_keys(model):
+    """Nothing reads what comes after them: one pass over the prompts and 12 of one token in all but the last layer's
+    own part, and 12 there."""
+    layers = model.base_model.layers
+    passes = [0] * len(layers)
+
+    def count(number):
+        return layers[number].mlp.register_forward_hook(lambda *_: passes.__setitem__(number, passes[number] + 1))
+
+    hooks = [count(number) for number in range(len(layers))]
+    respond(make_engine(model), ignore_eos=True)
+    for hook in hooks:
+        hook.remove()
+    assert passes == [13] * (len(layers) - 1) + [12]
+
+
 def test_greedy_equals_transformers_generate(model):
     given = requests(16, max_tokens=20, temperature=0)[::4]
     done = run(make_engine(model), given)

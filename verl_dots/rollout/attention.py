@@ -26,6 +26,10 @@ BLOCK_ROWS = 64
 LEAST_LENGTH = 64
 
 
+class PromptsStored(Exception):
+    """The last layer's keys and values of a prefill are in the cache: no arithmetic after them is read."""
+
+
 @dataclass
 class SlotStep:
     """One forward pass of the engine.
@@ -34,6 +38,7 @@ class SlotStep:
         cache: where keys and values live.
         prefill: whole prompts [M, P] (True), or one token for each running row [N, 1] (False).
         slots: prefill only, [M] int64: the slot of each prompt.
+        last_layer: prefill only: the layer whose keys and values end the pass, as nothing reads what comes after them.
         positions: decode only, [N] int64: position of each row's token.
         blocks: decode only: (first row, end row, positions of the cache to look at), lengths aligned.
     """
@@ -41,6 +46,7 @@ class SlotStep:
     cache: SlotCache
     prefill: bool
     slots: torch.Tensor | None = None
+    last_layer: int | None = None
     positions: torch.Tensor | None = None
     blocks: list[tuple[int, int, int]] = field(default_factory=list)
     _masks: dict = field(default_factory=dict)
@@ -65,16 +71,13 @@ class SlotStep:
             self._masks[window] = _additive((reach >= 0) & (reach < window), like)
         return self._masks[window]
 
-    def token_masks(self, window: int | None, like: torch.Tensor) -> list[torch.Tensor]:
-        """For each block an additive mask [rows, 1, 1, length]; shared by the layers of one window size."""
+    def token_mask(self, window: int | None, like: torch.Tensor) -> torch.Tensor:
+        """Additive mask [rows, 1, 1, longest block]; shared by the layers of one window size."""
         if window not in self._masks:
-            masks = []
-            for start, end, length in self.blocks:
-                at = torch.arange(length, device=like.device)
-                reach = self.positions[start:end, None] - at[None, :]
-                seen = reach >= 0 if window is None else (reach >= 0) & (reach < window)
-                masks.append(_additive(seen, like)[:, None, None, :])
-            self._masks[window] = masks
+            at = torch.arange(max(length for _, _, length in self.blocks), device=like.device)
+            reach = self.positions[:, None] - at
+            seen = reach >= 0 if window is None else (reach >= 0) & (reach < window)
+            self._masks[window] = _additive(seen, like)[:, None, None]
         return self._masks[window]
 
 
@@ -116,6 +119,8 @@ def slot_attention(
 
 def _attend_prompts(module, query, key, value, scaling, step: SlotStep, window: int | None) -> torch.Tensor:
     step.cache.write_prompts(module.layer_idx, step.slots, key, value)
+    if module.layer_idx == step.last_layer:
+        raise PromptsStored
     groups = query.shape[1] // key.shape[1]
     key, value = key.repeat_interleave(groups, dim=1), value.repeat_interleave(groups, dim=1)
     mask = step.prompt_mask(query.shape[2], window, query)
@@ -128,14 +133,16 @@ def _attend_tokens(module, query, key, value, scaling, step: SlotStep, window: i
     keys, values = step.cache.write_tokens(module.layer_idx, step.positions, key, value)
     rows, heads, _, width = query.shape
     kv_heads = key.shape[1]
-    grouped = (query * scaling).reshape(rows, kv_heads, heads // kv_heads, width)
-    out = query.new_empty(rows, kv_heads, heads // kv_heads, value.shape[-1])
-    for (start, end, length), mask in zip(step.blocks, step.token_masks(window, query), strict=True):
-        scores = grouped[start:end].flatten(0, 1) @ keys[start:end].flatten(0, 1)[:, :, :length]
-        scores = scores.view(end - start, kv_heads, -1, length).add_(mask)
+    query = (query * scaling).reshape(rows * kv_heads, heads // kv_heads, width)
+    keys, values = keys.flatten(0, 1), values.flatten(0, 1)
+    out = query.new_empty(*query.shape[:2], values.shape[-1])
+    mask = step.token_mask(window, query)
+    for start, end, length in step.blocks:
+        own = slice(start * kv_heads, end * kv_heads)
+        scores = torch.bmm(query[own], keys[own, :, :length])
+        scores.view(end - start, kv_heads, -1, length).add_(mask[start:end, ..., :length])
         weights = torch.softmax(scores, dim=-1, dtype=torch.float32).to(query.dtype)
-        seen = values[start:end].flatten(0, 1)[:, :length]
-        out[start:end] = (weights.flatten(0, 1) @ seen).view(end - start, kv_heads, -1, out.shape[-1])
+        torch.bmm(weights, values[own, :length], out=out[own])
     return out.view(rows, 1, heads, -1)
 
 

@@ -12,13 +12,14 @@ company, in any order of arrival (tests/rollout/test_engine.py requires it, in f
 
 from collections import deque
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 
 import numpy as np
 import torch
 
-from verl_dots.rollout.attention import SlotStep
+from verl_dots.rollout.attention import PromptsStored, SlotStep
 from verl_dots.rollout.kv_cache import SlotCache, aligned
-from verl_dots.rollout.lots import prompt_lots
+from verl_dots.rollout.lots import padded, prompt_lots
 from verl_dots.rollout.request import BadRequest, Completion, Request, SeedBook
 from verl_dots.rollout.sampling import sample_tokens
 from verl_dots.rollout.settings import EngineConfig, EngineStats
@@ -192,13 +193,12 @@ class Engine:
     def _prefill(self, prompts: list[tuple[int, ...]], slots: list[int]) -> None:
         """Keys and values of all but the last token of every prompt, the longest first; the last one is decoded."""
         length = aligned(len(prompts[0]) - 1)
-        tokens = torch.zeros(len(prompts), length, dtype=torch.int64)
-        for row, prompt in enumerate(prompts):
-            tokens[row, : len(prompt) - 1] = torch.tensor(prompt[:-1])
+        tokens = padded([prompt[:-1] for prompt in prompts], length).to(self.device)
         positions = torch.arange(length, device=self.device)[None].expand(len(prompts), -1)
-        step = SlotStep(self._cache, prefill=True, slots=torch.tensor(slots, device=self.device))
-        body = self.model.base_model
-        body(input_ids=tokens.to(self.device), position_ids=positions, use_cache=False, slot_step=step)
+        last = self.model.config.get_text_config().num_hidden_layers - 1
+        step = SlotStep(self._cache, True, slots=torch.tensor(slots, device=self.device), last_layer=last)
+        with suppress(PromptsStored):
+            self.model.base_model(input_ids=tokens, position_ids=positions, use_cache=False, slot_step=step)
         self.stats.prefills += 1
         self.stats.prompt_tokens += sum(map(len, prompts))
 

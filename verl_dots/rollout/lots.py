@@ -1,7 +1,9 @@
 """Which prompts are computed in one forward pass: all of them cost as many positions as the longest has."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
+
+import torch
 
 Prompt = TypeVar("Prompt")
 # Positions whose arithmetic a device does in the time that a pass takes for itself; of others all are in one pass.
@@ -24,3 +26,11 @@ def prompt_lots(prompts: Iterable[Prompt], length: Callable[[Prompt], int], devi
             lots.append([])
         lots[-1].append(prompt)
     return lots
+
+
+def padded(prompts: Sequence[Sequence[int]], length: int) -> torch.Tensor:
+    """Prompts of at most `length` tokens as the rows of one matrix [prompts, length] int64, zeros behind them."""
+    tokens = torch.zeros(len(prompts), length, dtype=torch.int64)
+    for row, prompt in zip(tokens, prompts, strict=True):
+        row[: len(prompt)] = torch.tensor(prompt)
+    return tokens
