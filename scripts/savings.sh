@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # What each way to a cheaper step brings on the ladder: the runs of recipes/evidence/savings.yaml.
 #   bash scripts/savings.sh              accuracies and tokens, a seed after the other; run again, it resumes: an hour
-#   bash scripts/savings.sh --time       seconds of a step, with nothing else on the machine: a minute a method and round
+#   bash scripts/savings.sh --time       seconds of a step, with nothing else on the machine: half a minute a run
 #   python -m scripts.savings_results --keep runs/savings --write     the tables and the figure of both
 #   SEEDS="1 2 3"  STEPS=30  ONLY="grpo dots_rr"
 set -euo pipefail

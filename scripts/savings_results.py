@@ -135,17 +135,17 @@ def cost_table(evidence: Evidence, measured: Measured, matrix: Matrix) -> Table:
 
     A curve of means, for a mean over the runs that get there would favour the method of which fewer do.
     """
-    columns = [Column("method"), Column("tokens of a step"), Column("time of a step")]
+    columns = [Column("method"), Column("tokens of a step"), Column("time of a step [rounds]")]
     for goal in TARGETS:
         columns += [Column(f"{what} to {goal}") for what in ("steps", "time", "tokens")]
     columns.append(Column("runs that get there"))
     curves = smoothed_curves(evidence)
-    rows = tuple(_cost_row(name, curves, measured.summary, where(matrix)) for name in names_of(measured, matrix))
+    rows = tuple(_cost_row(name, curves, measured, where(matrix)) for name in names_of(measured, matrix))
     return Table("costs", "Costs", tuple(columns), (Section("", rows),), measured.notes)
 
 
-def _cost_row(name: str, curves: pd.DataFrame, summary: pd.DataFrame, place: str) -> tuple[Cell, ...]:
-    time = _plain(summary_cells.figure(summary, place, name, "step_ratio"))
+def _cost_row(name: str, curves: pd.DataFrame, measured: Measured, place: str) -> tuple[Cell, ...]:
+    time = _time_of_a_step(name, measured, place)
     own, of_grpo = mean_curves(curves, name)
     tokens = Figure(own.generated_tokens.iloc[-1] / of_grpo.generated_tokens.iloc[-1])
     cells = [tokens, time if isinstance(time, Figure) else Missing(Why.NOT_MEASURED)]
@@ -156,7 +156,16 @@ def _cost_row(name: str, curves: pd.DataFrame, summary: pd.DataFrame, place: str
             continue
         steps, tokens = (costs[of] / costs_of_grpo[of] for of in ("step", "generated_tokens"))
         cells += [Figure(steps), Figure(steps * time.value) if isinstance(time, Figure) else cells[1], Figure(tokens)]
-    return f"`{name}`", *cells, summary_cells.reached(summary, place, name)
+    return f"`{name}`", *cells, summary_cells.reached(measured.summary, place, name)
+
+
+def _time_of_a_step(name: str, measured: Measured, place: str) -> Cell:
+    """As a multiple of GRPO's: the mean over the rounds of timing runs, with the lowest and the highest of several."""
+    time = _plain(summary_cells.figure(measured.summary, place, name, "step_ratio"))
+    ratios = measured.rounds[measured.rounds.method == name].step_ratio
+    if name == BASELINE or not isinstance(time, Figure) or len(ratios) < 2:
+        return time
+    return replace(time, low=float(ratios.min()), high=float(ratios.max()))
 
 
 def names_of(measured: Measured, matrix: Matrix) -> Iterator[str]:

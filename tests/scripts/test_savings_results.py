@@ -103,6 +103,12 @@ def test_timing_runs_of_the_same_round_tell_the_time(places, monkeypatch):
     rows = rows_of(places / "SAVINGS.md")
     assert rows["half"][1][1] == "0.50" and rows["half"][1][3] == "0.42"
     assert len(saved.load(places / "savings").runs) == 7, "the accuracy runs stay"
+    slower = evidence("time", {**seconds, "half": 1.2}, ("grpo", 2, GRPO), ("half", 2, GRPO))
+    monkeypatch.setattr(savings_results, "read_evidence", lambda folder: slower)
+    savings_results.main(["--keep", "/home/me/runs", "--write"])
+    rows = rows_of(places / "SAVINGS.md")
+    assert rows["half"][1][1] == "0.55 [0.50, 0.60]" and rows["half"][1][3] == "0.46", "0.83 of the steps"
+    assert rows["quarter"][1][1] == "0.75" and rows["grpo"][1][1] == "1.00"
 
 
 def test_times_of_other_rounds_are_not_compared(places):
