@@ -1,9 +1,12 @@
 """A model's folder for the engine."""
 
 import pytest
+import torch
 from safetensors.torch import load_file, save_file
+from transformers import AutoModelForCausalLM, JambaConfig, Llama4TextConfig, MistralConfig
 
-from verl_dots.rollout.loading import UnsupportedModel, load_engine
+from verl_dots.rollout import attention
+from verl_dots.rollout.loading import UnsupportedModel, check_model, load_engine, require_attention_alone
 from verl_dots.rollout.settings import EngineConfig
 
 
@@ -21,3 +24,33 @@ def test_a_folder_that_lacks_weights_is_refused(random_qwen2, tmp_path):
     )
     with pytest.raises(UnsupportedModel, match=f"lacks {len(lost)} weights of its model, model.layers.1.mlp"):
         load_engine(str(tmp_path), limits)
+
+
+SMALL = dict(
+    vocab_size=64, hidden_size=32, intermediate_size=64, num_hidden_layers=5, num_attention_heads=4,
+    num_key_value_heads=2, head_dim=8, pad_token_id=0,
+)  # fmt: skip
+
+
+def made(config) -> torch.nn.Module:
+    torch.manual_seed(0)
+    return AutoModelForCausalLM.from_config(config, attn_implementation=attention.NAME).eval()
+
+
+def test_layers_with_a_state_are_refused_whatever_random_weights_hide():
+    model = made(JambaConfig(**SMALL, num_experts=2, use_mamba_kernels=False))
+    check_model(model)  # its differences are smaller than what rounding may make
+    with pytest.raises(UnsupportedModel, match="layers of the kind mamba.*use rollout.name=vllm"):
+        require_attention_alone(model, 64)
+
+
+def test_chunks_of_attention_are_refused_where_a_sequence_may_be_longer():
+    model = made(Llama4TextConfig(**SMALL, attention_chunk_size=64, num_local_experts=2))
+    require_attention_alone(model, 64)
+    with pytest.raises(UnsupportedModel, match="chunked_attention"):
+        require_attention_alone(model, 65)
+
+
+def test_full_and_sliding_attention_pass(random_qwen2):
+    require_attention_alone(made(MistralConfig(**SMALL, sliding_window=10)), 64)
+    require_attention_alone(random_qwen2, 64)

@@ -14,6 +14,9 @@ logger = logging.getLogger(__name__)
 
 PROBE_TOKENS = 24
 PROBE_TOLERANCE = 1e-3
+ATTENTION_LAYERS = frozenset(
+    {"attention", "full_attention", "sliding_attention"}
+)  # as a config's layer_types names them
 
 
 class UnsupportedModel(ValueError):
@@ -36,8 +39,8 @@ def load_engine(
         random_weights: do not read the weights: somebody will send them (verl's load_format "dummy").
 
     Raises:
-        UnsupportedModel: the architecture's attention cannot be replaced, or gives other results in the engine; or the
-            folder lacks weights of it.
+        UnsupportedModel: the architecture's attention cannot be replaced, or gives other results in the engine; a layer
+            is of another kind; or the folder lacks weights of it.
     """
     options = {"dtype": dtype, "attn_implementation": attention.NAME, "trust_remote_code": trust_remote_code}
     try:
@@ -52,6 +55,7 @@ def load_engine(
             raise UnsupportedModel(f"{path}: {error}; use rollout.name=vllm or sglang for this model") from error
         raise
     model = model.to(device).eval()
+    require_attention_alone(model, config.max_model_len)
     check_model(model)
     return Engine(model, config, eos_token_ids(path, model))
 
@@ -62,6 +66,26 @@ def _require_weights(path: str, missing: list[str]) -> None:
         raise UnsupportedModel(
             f"{path} lacks {len(missing)} weights of its model, {', '.join(missing[:3])} among them: responses would "
             "be random; give a whole folder"
+        )
+
+
+def require_attention_alone(model: torch.nn.Module, max_model_len: int) -> None:
+    """Pass a model whose layers remember a sequence by keys and values alone.
+
+    Random weights hide what a layer of another kind does, and `check_model` may be given these.
+
+    Raises:
+        UnsupportedModel: a layer keeps a state of its own, or reads chunks that are shorter than a sequence.
+    """
+    config = model.config.get_text_config()
+    kinds = set(getattr(config, "layer_types", None) or ()) - ATTENTION_LAYERS
+    if (getattr(config, "attention_chunk_size", None) or 0) >= max_model_len:
+        kinds.discard("chunked_attention")  # one chunk holds every sequence
+    if kinds or getattr(model, "_is_stateful", False):
+        what = f"layers of the kind {', '.join(sorted(kinds))}" if kinds else "layers with a state of their own"
+        raise UnsupportedModel(
+            f"{type(model).__name__} has {what}; the engine computes full and sliding attention alone; "
+            "use rollout.name=vllm or sglang for it"
         )
 
 
