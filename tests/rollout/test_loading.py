@@ -51,6 +51,26 @@ def test_chunks_of_attention_are_refused_where_a_sequence_may_be_longer():
         require_attention_alone(model, 65)
 
 
+@pytest.mark.parametrize(
+    ("rope", "longest"),
+    [
+        ({"rope_type": "dynamic", "rope_theta": 1e4, "factor": 2.0}, 128),
+        (
+            {"rope_type": "longrope", "rope_theta": 1e4, "original_max_position_embeddings": 32, "factor": 4.0}
+            | {"short_factor": [1.0] * 4, "long_factor": [2.0] * 4},
+            32,
+        ),
+    ],
+    ids=["dynamic", "longrope"],
+)
+def test_positions_that_follow_the_longest_sequence_are_refused_beyond_it(rope, longest):
+    """transformers turns all rows of a forward pass by the longest of them: a response would depend on its company."""
+    model = made(MistralConfig(**SMALL, sliding_window=None, max_position_embeddings=128, rope_parameters=rope))
+    require_attention_alone(model, longest)
+    with pytest.raises(UnsupportedModel, match=f"once one has more than {longest} tokens"):
+        require_attention_alone(model, longest + 1)
+
+
 def test_full_and_sliding_attention_pass(random_qwen2):
     require_attention_alone(made(MistralConfig(**SMALL, sliding_window=10)), 64)
     require_attention_alone(random_qwen2, 64)

@@ -3,7 +3,7 @@
 import logging
 
 import torch
-from transformers import AutoConfig, AutoModelForCausalLM, GenerationConfig
+from transformers import AutoConfig, AutoModelForCausalLM, GenerationConfig, PreTrainedConfig
 
 from verl_dots.rollout import attention
 from verl_dots.rollout.engine import Engine
@@ -17,6 +17,8 @@ PROBE_TOLERANCE = 1e-3
 ATTENTION_LAYERS = frozenset(
     {"attention", "full_attention", "sliding_attention"}
 )  # as a config's layer_types names them
+
+CHANGING_ROPES = ("dynamic", "longrope")
 
 
 class UnsupportedModel(ValueError):
@@ -75,9 +77,17 @@ def require_attention_alone(model: torch.nn.Module, max_model_len: int) -> None:
     Random weights hide what a layer of another kind does, and `check_model` may be given these.
 
     Raises:
-        UnsupportedModel: a layer keeps a state of its own, or reads chunks that are shorter than a sequence.
+        UnsupportedModel: a layer keeps a state of its own, or reads chunks that are shorter than a sequence; or where a
+            token stands counts another way once one of a batch's sequences is long.
     """
     config = model.config.get_text_config()
+    kind, longest = _changing_positions(config)
+    if kind and max_model_len > longest:
+        raise UnsupportedModel(
+            f"{type(model).__name__} has rope_type={kind!r}, which turns all sequences of a batch another way once one "
+            f"has more than {longest} tokens; rollout.max_model_len is {max_model_len}: lower rollout.prompt_length or "
+            "response_length, or use rollout.name=vllm or sglang"
+        )
     kinds = set(getattr(config, "layer_types", None) or ()) - ATTENTION_LAYERS
     if (getattr(config, "attention_chunk_size", None) or 0) >= max_model_len:
         kinds.discard("chunked_attention")  # one chunk holds every sequence
@@ -87,6 +97,16 @@ def require_attention_alone(model: torch.nn.Module, max_model_len: int) -> None:
             f"{type(model).__name__} has {what}; the engine computes full and sliding attention alone; "
             "use rollout.name=vllm or sglang for it"
         )
+
+
+def _changing_positions(config: PreTrainedConfig) -> tuple[str | None, int]:
+    """The first rope type of a config that depends on the longest sequence of a batch, and from which length on."""
+    rope = getattr(config, "rope_parameters", None) or {}
+    for one in (rope, *(own for own in rope.values() if isinstance(own, dict))):  # some have one for each kind of layer
+        kind = one.get("rope_type")
+        if kind in CHANGING_ROPES:
+            return kind, int(one.get("original_max_position_embeddings") or config.max_position_embeddings)
+    return None, 0
 
 
 def eos_token_ids(path: str, model: torch.nn.Module) -> set[int]:
