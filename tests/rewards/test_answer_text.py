@@ -5,7 +5,7 @@ from fractions import Fraction
 import pytest
 
 from verl_dots.rewards.answers import Based, Clock
-from verl_dots.rewards.final_answer import bare, final_answer, last_boxed
+from verl_dots.rewards.final_answer import bare, boxed_answer, final_answer, last_boxed
 from verl_dots.rewards.latex_text import clean, strip_end
 from verl_dots.rewards.number_reading import expand_repeating, read_based, read_clock, read_number
 from verl_dots.rewards.units import conflicting, split_unit
@@ -133,3 +133,10 @@ def test_units_that_conflict():
     assert (
         not conflicting("cm", r"\text{centimeters}") and not conflicting("eggs", "") and not conflicting("cm", "apples")
     )
+
+
+def test_boxes_far_apart_are_no_list_and_blanks_between_them_cost_no_time():
+    """Blanks can be shared out among the parts of the pattern: 1,900 on each side of "and" took it two minutes."""
+    assert boxed_answer(r"\boxed{1}" + 60 * " " + "and" + 60 * " " + r"\boxed{2}") == "1, 2"
+    blanks = 1900 * " "
+    assert boxed_answer(r"\boxed{1}" + blanks + "and" + blanks + r"!\boxed{2}") == "2"

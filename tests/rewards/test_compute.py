@@ -24,6 +24,9 @@ from verl_dots.rewards.compute import (
         ("arithmetic", "so #### 42", "42", 1.0, 1.0),
         ("arithmetic", r"so \boxed{42}", "42", 0.0, 0.0),  # an exact match behind the marker
         ("arithmetic", "#### 42", 42, 1.0, 1.0),
+        ("arithmetic", "#### 7", 7.0, 1.0, 1.0),  # of a column that holds a gap or decimals, too
+        ("arithmetic", "#### 0.5", 0.5, 1.0, 1.0),
+        ("openai/gsm8k", "#### 7", 7.0, 1.0, 1.0),
         ("math", r"so \boxed{0.5}", r"\frac{1}{2}", 1.0, 1.0),  # compared by value
         ("math500", r"so \boxed{0.4}", r"\frac{1}{2}", 0.0, 0.0),
         # Only verl knows these. Its gsm8k function wants "#### answer".

@@ -24,6 +24,7 @@ from verl_dots.rewards import by_verl, exact, mathematics
 
 LONGEST_GRADING_SECONDS = 10**6
 MOST_WORKERS = 1024
+WHOLE_BELOW = 2**53  # floats from here on may stand for another integer
 
 
 @dataclass(frozen=True)
@@ -155,10 +156,16 @@ def compute_score(
         raise TypeError(f"{problem}. Fix reward_model.ground_truth in the data set.")
     scorer = SCORERS.get(data_source)
     if scorer is None:
-        truth = ground_truth if isinstance(ground_truth, dict) else str(ground_truth)
+        truth = ground_truth if isinstance(ground_truth, dict) else _text(ground_truth)
         return _score_by_verl(data_source, solution_str, truth, extra_info, kwargs)
-    score = scorer(solution_str, str(ground_truth), options)
+    score = scorer(solution_str, _text(ground_truth), options)
     return {"score": score, "acc": float(score >= 1.0)}
+
+
+def _text(ground_truth: str | float) -> str:
+    """A ground truth as text: 7.0 as 7, for a column of numbers with one gap, or of decimals too, has no integers."""
+    whole = isinstance(ground_truth, float) and ground_truth.is_integer() and abs(ground_truth) < WHOLE_BELOW
+    return str(int(ground_truth) if whole else ground_truth)
 
 
 # What is asked of data before a run; see `RewardChecks` in data/checks.py.

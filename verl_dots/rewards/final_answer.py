@@ -22,6 +22,8 @@ _BETWEEN = re.compile(
     rf"{_FILLING}(?P<separator>,?\s*(?:\\(?:text|mbox)\s*\{{\s*)?(?:and|or)\b(?:\s*\}})?|[,;&])"
     rf"{_FILLING}{_NAME}{_FILLING}"
 )
+# Characters between two boxes of one list: the pattern takes time with their cube where they are blanks.
+LONGEST_BETWEEN = 200
 _CUES = (
     re.compile(r"(?i)\bfinal\s+answer\W{0,6}(?:[^.\n$\\]{0,100}?\b(?:is|are|was|be)\b|:)"),
     re.compile(r"(?i)\banswer\W{0,6}(?:[^.\n$\\]{0,60}?\b(?:is|are|was|be)\b|:)"),
@@ -64,7 +66,7 @@ def boxed_answer(text: str) -> str | None:
     words = []
     for box in reversed(found[:-1]):
         between = text[box[1] : group[0][0]]
-        joint = _BETWEEN.fullmatch(between)
+        joint = _BETWEEN.fullmatch(between) if len(between) <= LONGEST_BETWEEN else None
         if box[1] > group[0][0] or joint is None:
             break
         group.insert(0, box)
