@@ -1,6 +1,7 @@
 """The dispatcher that verl calls."""
 
 import importlib.util
+import math
 import subprocess
 import sys
 
@@ -81,7 +82,7 @@ def test_a_source_whose_reward_needs_a_package_that_is_missing():
     assert "'hiyouga/geometry3k' needs the package 'mathruler'" in source_problem("hiyouga/geometry3k")
 
 
-@pytest.mark.parametrize("truth", [["4"], True, None, {"target": ["4"]}])
+@pytest.mark.parametrize("truth", [["4"], True, None, {"target": ["4"]}, math.nan, math.inf])
 def test_a_ground_truth_has_a_problem_exactly_where_the_reward_raises(truth):
     assert "it must be text or a number" in truth_problem("arithmetic", truth)
     with pytest.raises(TypeError, match="it must be text or a number. Fix reward_model.ground_truth"):

@@ -37,3 +37,7 @@ def test_final_answer(response, answer):
 )
 def test_score(response, ground_truth, score):
     assert exact.score(response, ground_truth) == score
+
+
+def test_a_minus_sign_is_a_hyphen():
+    assert exact.score("#### −7", "-7") == exact.score("#### -7", "−7") == 1.0

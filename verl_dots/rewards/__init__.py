@@ -18,11 +18,15 @@ Reading:
 
     final_answer.py           the text of the answer in a response; plain_formula.py: where it has no delimiters
     latex_text.py             one way to write what LaTeX writes in many; latex_symbols.py: by symbol
+    font_text.py              fonts and marks; code_text.py: Python's ways; unit_text.py: units in one line
     answer_reading.py         text to lists, relations, values, which answers.py defines
     bracket_text.py           brackets, and splitting outside them
-    list_text.py              texts of several values
+    list_text.py              texts of several values; matrix_text.py: of matrices and systems of equations
     relation_text.py          sides of relations, and the signs between them
-    number_reading.py            numbers: separators, powers of ten, bases, clocks
+    tail_text.py              conditions and moduli behind an answer
+    value_reading.py          text to one value
+    number_reading.py         numbers: separators, powers of ten, bases, clocks
+    amount_text.py            amounts in several units, such as hours and minutes
     units.py                  units behind numbers; unit_sizes.py: what they are worth in one another
     word_text.py              words, told apart from variables
     expressions.py            a value's text to a tree; expression_tokens.py, expression_tree.py: what it is made of
@@ -31,7 +35,7 @@ Reading:
 Comparing:
 
     comparing.py              equality, within what tolerance.py says
-    comparing_collections.py  equality of lists and sets
+    comparing_collections.py  equality of lists and sets; names_of_members.py: where names tell which is which
     intervals.py              sets of real numbers, as the pieces of pieces.py
     relations.py              what a relation says
     angles.py                 degrees where the ground truth is in radians

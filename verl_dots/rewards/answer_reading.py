@@ -6,27 +6,27 @@ Ground truths and responses are read by the same rules. What nothing else fits i
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import replace
 
 from verl_dots.rewards import number_reading as numbers
-from verl_dots.rewards.answers import Answer, Based, Collection, Either, Named, Ratio, Relation, Value
+from verl_dots.rewards.amount_text import read_amount
+from verl_dots.rewards.answers import Answer, Collection, Congruence, Either, Named, Relation, Value
 from verl_dots.rewards.bracket_text import CLOSING, OPENING, depth, first_end, split, split_at, unwrapped
-from verl_dots.rewards.expression_tree import number
+from verl_dots.rewards.expression_tree import Node
 from verl_dots.rewards.expression_values import variables
-from verl_dots.rewards.expressions import ParseError, parse_expression
 from verl_dots.rewards.intervals import as_pieces
 from verl_dots.rewards.latex_text import clean, strip_end
 from verl_dots.rewards.list_text import both_signs, conjunction, round_ends
+from verl_dots.rewards.matrix_text import split_matrix, split_system
 from verl_dots.rewards.relation_text import bare_name, is_name, joined, split_signs
-from verl_dots.rewards.units import currency, split_scale, split_unit
-from verl_dots.rewards.word_text import has_clauses, has_words, split_choice, without_option, words
+from verl_dots.rewards.tail_text import split_modulus, without_condition
+from verl_dots.rewards.units import currency, split_unit
+from verl_dots.rewards.value_reading import expression, read_value
+from verl_dots.rewards.word_text import has_clauses, split_choice, without_option, words
 
 _AND = re.compile(
     r"\s*,?\s*(?:\\text\{\s*,?\s*(?:and|or|AND|OR|And|Or|&)\s*,?\s*\}|(?<![A-Za-z\\])(?:and|or|AND|OR)(?![A-Za-z]))\s*|\s*;\s*|,\s+|\s*\\text\{,\s*\}\s*|\s*\\lor\s*|\s*\\vee\s*"
-)
-_FOR_ALL = re.compile(
-    r"\s*,?\s*(?:\\text\{\s*,?\s*for (?:all|any|every|each)(?: (?:real|positive|integer|number)s?)*\s*\}|\\forall)"
-    r"\s*[a-z]?\s*(?:\\in\s*\\mathbb\s*\{?\s*[A-Z]\s*\}?(?:\s*[_^]\s*(?:\{[^{}]*\}|[+\d*]))*)?$"
 )
 _NOTHING = re.compile(r"^\\\{\s*\\\}$")
 _LEAD = re.compile(r"^(?:(?:\\approx|\\sim)(?![a-z])|=|:|(?:about|approximately|around|roughly)\b)\s*")
@@ -35,11 +35,6 @@ _COMMA = re.compile(r"\s*[,;]\s*")
 _CUP = re.compile(r"\s*\\cup(?![a-z])\s*")
 _WITHOUT = re.compile(r"\s*(?:\\(?:small)?setminus(?![a-z])|-(?=\s*\\\{))\s*")
 _SIGN = re.compile(r"\\(?:pm|mp)(?![a-z])")
-_COLON = re.compile(r"\s*:\s*")
-_MATRIX = re.compile(
-    r"\\begin\{(?:[pbvBV]?matrix|array|smallmatrix)\}(?:\{[^{}]*\})?(.*)\\end\{(?:[pbvBV]?matrix|array|smallmatrix)\}",
-    re.DOTALL,
-)
 _CONTENT = re.compile(r"[^\s{}()\[\]\\.,;:$!?'\"`*~_-]")  # brackets and punctuation say nothing
 _POINT = re.compile(r"(?<=^[A-Z])\s*(?=\([^()]*,[^()]*\)$)")  # P(3,4) is the point P=(3,4)
 _MOST_MEMBERS = 2000
@@ -57,7 +52,7 @@ def read(text: str) -> Answer | None:
     if letter:
         return Named(f"choice {letter}", Either((_read(letter), _read(value))))
     text = _NOTHING.sub(r"\\emptyset", text)
-    text = _FOR_ALL.sub("", re.sub(r"\)\s*(?=\()", "), ", text) if _TUPLES.fullmatch(text) else text)
+    text = without_condition(re.sub(r"\)\s*(?=\()", "), ", text) if _TUPLES.fullmatch(text) else text)
     if not _CONTENT.search(text):
         return None
     answer = _read(text)
@@ -72,7 +67,12 @@ def _read(text: str) -> Answer:
         if "," in text and not re.search(r",0", text):
             return Either((number, _collection("list", split(text, _COMMA))))
         return number
+    if (amount := read_amount(text)) is not None:
+        return amount
+    core, modulus = split_modulus(text)
     members, separators = split_at(text, _AND)
+    if modulus and (len(members) == 1 or "=" not in core):  # of n = 1 or n = 2 mod 4 it is the last one's
+        return Congruence(_read(core), _read(modulus))
     if len(members) > 1 and not has_clauses(text):
         return _collection("list", members, conjunction([mark[0] for mark in separators]))
     members = split(text, _COMMA)
@@ -110,10 +110,10 @@ def _read_member(text: str) -> Answer:
     parted = len(split(text, _CUP)) > 1 or len(split(text, _WITHOUT)) > 1
     if _SIGN.search(text) and not parted and not (text.startswith("\\{") and first_end(text) == len(text)):
         return _both_signs(text)
-    for reader in (_read_relation, _read_union, _read_difference, _read_matrix, _read_brackets):
+    for reader in (_read_system, _read_relation, _read_union, _read_difference, _read_matrix, _read_brackets):
         if (answer := reader(text)) is not None:
             return answer
-    return _read_single(text)
+    return read_value(text)
 
 
 def _both_signs(text: str) -> Answer:
@@ -134,11 +134,19 @@ def _read_relation(text: str) -> Answer | None:
     if signs[0] == "in" and len(signs) == 1:
         return Named(bare_name(parts[0]), _read(parts[1]))
     if all(sign == "=" for sign in signs) and is_name(parts[0], parts[-1]):
-        return Named(bare_name(parts[0]), _read(parts[-1]))
+        return _named(bare_name(parts[0]), _read(parts[-1]))
     sides = tuple(_read_part(part) for part in parts)
     if signs == ["="] and is_name(parts[1]) and isinstance(sides[0], Value) and not variables(sides[0].node):
         return Named(bare_name(parts[1]), sides[0])
     return Relation(sides, tuple(signs), tuple(bare_name(part) if is_name(part) else "" for part in parts))
+
+
+def _named(name: str, answer: Answer) -> Answer:
+    """A value with its name; a tuple of names has one for each member, as (x, y) = (1, 2) has."""
+    parts = name[1:-1].split(",") if re.fullmatch(r"\([A-Za-z]\w*(?:,[A-Za-z]\w*)+\)", name) else ()
+    if isinstance(answer, Collection) and answer.kind == "tuple" and len(parts) == len(answer.members):
+        return replace(answer, members=tuple(map(Named, parts, answer.members)))
+    return Named(name, answer)
 
 
 def _read_union(text: str) -> Answer | None:
@@ -158,14 +166,27 @@ def _read_difference(text: str) -> Answer | None:
     return Collection("difference", tuple(map(_read_part, parts)))
 
 
+def _read_system(text: str) -> Answer | None:
+    rows = split_system(text)
+    equations = [] if rows is None else [_read(row) for row in rows]
+    return Collection("list", tuple(equations)) if rows and all(isinstance(one, Named) for one in equations) else None
+
+
 def _read_matrix(text: str) -> Answer | None:
-    match = _MATRIX.fullmatch(text)
-    if match is None or "\\begin" in match[1]:
+    matrix = split_matrix(text)
+    if matrix is None:
         return None
-    body = re.sub(r"\\hline|\\\\\s*\[[^\]]*\]", lambda found: "\\\\" if found[0].startswith("\\\\") else "", match[1])
-    rows = [row for row in body.split("\\\\") if row.strip()]
-    made = [Collection("matrix", tuple(_read_part(cell) for cell in row.split("&"))) for row in rows]
-    return Collection("matrix", tuple(made))
+    factor = expression({"": "1", "-": "-1"}.get(matrix.factor, matrix.factor))
+    cells = [[_read_part(cell) for cell in row] for row in matrix.rows]
+    if matrix.factor:
+        if not all(isinstance(part, Value) for part in [factor, *(cell for row in cells for cell in row)]):
+            return None
+        cells = [[Value(Node("multiply", (factor.node, cell.node))) for cell in row] for row in cells]
+    return _matrix(cells)
+
+
+def _matrix(rows: Sequence[Sequence[Answer]]) -> Collection:
+    return Collection("matrix", tuple(Collection("matrix", tuple(row)) for row in rows))
 
 
 def _read_brackets(text: str) -> Answer | None:
@@ -182,7 +203,10 @@ def _read_brackets(text: str) -> Answer | None:
     brackets = opening.replace("\\langle", "(") + closing.replace("\\rangle", ")")
     if len(members) == 1:
         return _read(inner) if brackets in ("()", "[]") else None
-    return _collection("tuple", members, brackets)
+    answer = _collection("tuple", members, brackets)
+    rows = [row.members for row in answer.members if isinstance(row, Collection) and row.brackets == "[]"]
+    table = brackets == "[]" and len(rows) == len(members) and len(set(map(len, rows))) == 1
+    return Either((answer, _matrix(rows))) if table else answer
 
 
 def _read_set(inner: str) -> Answer:
@@ -192,59 +216,3 @@ def _read_set(inner: str) -> Answer:
         if isinstance(relation, Relation) or as_pieces(relation) is not None:
             return relation
     return _collection("set", [part for member in split(inner, _AND) for part in split(member, _COMMA)])
-
-
-def _read_single(text: str) -> Answer:
-    text = numbers.expand_repeating(re.sub(r"\\ldots\s*$", "", text).strip())
-    for reader in (numbers.read_number, numbers.read_count, numbers.read_based, _read_time_or_ratio):
-        if (answer := reader(text)) is not None:
-            return answer
-    core, unit = split_unit(text)
-    if unit:
-        answer = _read_single(strip_end(core))
-        if isinstance(answer, Value):
-            return _with_unit(answer, unit)
-        if isinstance(answer, Ratio | Collection | Either | Based):
-            return answer
-        return words(text)
-    return _expression(text)
-
-
-def _with_unit(value: Value, unit: str) -> Answer:
-    """A value with its unit; 2 million is 2,000,000 as well, since a question may ask for millions."""
-    written = Value(value.node, value.decimal, value.places, unit)
-    scale, rest = split_scale(unit)
-    if scale is None or value.node.kind != "number":
-        return written
-    places = None if value.places is None else max(0, value.places - len(str(scale)) + 1)
-    return Either((Value(number(value.node.value * scale), value.decimal, places, rest), written))
-
-
-def _read_time_or_ratio(text: str) -> Answer | None:
-    if (hour := numbers.read_hour(text)) is not None:
-        return Either((hour, Value(number(hour.hour))))
-    clock = numbers.read_clock(text)
-    parts = split(re.sub(r"^(\d+)\s*(?:\\text\{\s*to\s*\}|\bto\b)\s*(\d+)$", r"\1:\2", text), _COLON)
-    ratio = None
-    if len(parts) > 1 and all(parts) and not (clock and (clock.half or re.search(r":\s*0\d", text))):
-        members = tuple(_expression(part) for part in parts)
-        ratio = Ratio(members) if all(isinstance(member, Value) for member in members) else None
-    if clock and ratio:
-        return Either((clock, ratio))
-    return clock or ratio
-
-
-def _expression(text: str) -> Answer:
-    compact = numbers.join_spaced(text)
-    compact = re.sub(r"(?<![\d,])(\d{1,3}(?:,\d{3})+)(?![\d,])", lambda match: match[0].replace(",", ""), compact)
-    if has_words(compact):
-        return words(text)
-    readings: list[Answer] = []
-    for tight in (False, True) if "/" in compact else (False,):
-        try:
-            readings.append(Value(parse_expression(compact, tight)))
-        except ParseError:
-            return words(text)
-    if re.fullmatch(r"[a-z]{3}", text):
-        readings.append(words(text))
-    return readings[0] if len(readings) == 1 or readings[0] == readings[1] else Either(tuple(readings))

@@ -86,6 +86,14 @@ class Named:
 
 
 @dataclass(frozen=True)
+class Congruence:
+    """What is congruent by a modulus: 3 mod 7."""
+
+    answer: Answer
+    modulus: Answer
+
+
+@dataclass(frozen=True)
 class Relation:
     """Sides with relations between them: 0 <= x < 1 has three sides and ("<=", "<")."""
 
@@ -101,4 +109,4 @@ class Either:
     readings: tuple[Answer, ...]
 
 
-Answer = Value | Words | Based | Clock | Ratio | Collection | Named | Relation | Either
+Answer = Value | Words | Based | Clock | Ratio | Collection | Named | Congruence | Relation | Either

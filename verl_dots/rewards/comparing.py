@@ -8,14 +8,29 @@ from fractions import Fraction
 
 from verl_dots.rewards import expression_values as values
 from verl_dots.rewards.angles import in_radians
-from verl_dots.rewards.answers import Answer, Based, Clock, Collection, Either, Named, Ratio, Relation, Value, Words
+from verl_dots.rewards.answers import (
+    Answer,
+    Based,
+    Clock,
+    Collection,
+    Congruence,
+    Either,
+    Named,
+    Ratio,
+    Relation,
+    Value,
+    Words,
+)
 from verl_dots.rewards.comparing_collections import equal_collections, equal_pieces, matched
-from verl_dots.rewards.expression_tree import Node, number
+from verl_dots.rewards.expression_tree import Node, number, renamed
 from verl_dots.rewards.intervals import as_pieces
-from verl_dots.rewards.relations import as_relation, asks_for, is_calculation, is_false, proportional
+from verl_dots.rewards.pieces import line
+from verl_dots.rewards.relations import as_relation, asks_for, is_calculation, is_false, one_of, proportional, residue
 from verl_dots.rewards.tolerance import within_tolerance
 from verl_dots.rewards.units import conflicting, ratio
+from verl_dots.rewards.word_text import is_range
 
+_REALS = Node("variable", value="R")  # as some write the set of all real numbers
 _REVERSED = {"<": ">", ">": "<", "<=": ">=", ">=": "<=", "=": "=", "!=": "!="}
 
 
@@ -35,6 +50,8 @@ class Comparison:
             return gold != Words("")
         if isinstance(gold, Either) or isinstance(answer, Either):
             return any(self.equal(left, right) for left in _meant(gold) for right in _readings(answer))
+        if isinstance(gold, Congruence) or isinstance(answer, Congruence):
+            return self._congruent(gold, answer)
         if isinstance(gold, Named) or isinstance(answer, Named):
             return self._named(gold, answer)
         if isinstance(gold, Relation) or isinstance(answer, Relation):
@@ -47,9 +64,19 @@ class Comparison:
             return self._values(gold, answer)
         return _plain(gold, answer)
 
+    def _congruent(self, gold: Answer, answer: Answer) -> bool:
+        """Whether two are congruent by the same modulus; an answer without one is compared as it is written."""
+        if not isinstance(answer, Congruence):
+            return self.equal(gold.answer, answer)
+        if not isinstance(gold, Congruence):
+            return False
+        return self.equal(gold.modulus, answer.modulus) and self.equal(
+            residue(gold.answer, gold.modulus), residue(answer.answer, answer.modulus)
+        )
+
     def _named(self, gold: Answer, answer: Answer) -> bool:
         if isinstance(gold, Named) and isinstance(answer, Named):
-            if gold.name == answer.name:
+            if gold.name == answer.name or one_of(gold.name, answer.name):
                 return self.equal(gold.answer, answer.answer)
             return self._relations(as_relation(gold), as_relation(answer))
         if isinstance(gold, Named):
@@ -107,7 +134,7 @@ class Comparison:
             return times is not None and self._values(gold, _scaled(answer, times, gold.unit))
         if gold.node.kind == answer.node.kind == "variable" and "_" not in gold.node.value:
             return gold.node.value.lower() == answer.node.value.lower()
-        pairs = values.pairs(gold.node, answer.node)
+        pairs = values.pairs(gold.node, _with_constant(gold.node, answer.node))
         if pairs is None:
             return False
         if all(values.close(left, right) for left, right in pairs):
@@ -122,13 +149,25 @@ def _scaled(value: Value, times: Fraction, unit: str) -> Value:
     return replace(value, node=Node("multiply", (value.node, number(times))), unit=unit)
 
 
+def _with_constant(gold: Node, answer: Node) -> Node:
+    """An answer with its constant of integration c as C, where the ground truth has that and not c."""
+    own, other = values.variables(gold), values.variables(answer)
+    return renamed(answer, "c", "C") if (own - other, other - own) == ({"C"}, {"c"}) else answer
+
+
 def _readings(answer: Answer) -> tuple[Answer, ...]:
     return answer.readings if isinstance(answer, Either) else (answer,)
 
 
 def _meant(gold: Answer) -> tuple[Answer, ...]:
-    """A ground truth's readings: 9:30 is a time of day alone, for a ratio would be 19:60 or 3:10, in lowest terms."""
+    """A ground truth's readings: 9:30 is a time of day alone, for a ratio would be 19:60 or 3:10, in lowest terms.
+
+    3-5 is a range, for a difference would be written as -2.
+    """
     readings = _readings(gold)
+    ranges = tuple(reading for reading in readings if isinstance(reading, Words) and is_range(reading.text))
+    if ranges:
+        return ranges
     if any(isinstance(reading, Clock) for reading in readings):
         return tuple(reading for reading in readings if not (isinstance(reading, Ratio) and _reducible(reading)))
     return readings
@@ -141,6 +180,8 @@ def _reducible(ratio: Ratio) -> bool:
 
 
 def _plain(gold: Answer, answer: Answer) -> bool:
+    if isinstance(answer, Value) and answer.node == _REALS:
+        return isinstance(gold, Words) and as_pieces(gold) == line()
     if isinstance(gold, Based) and isinstance(answer, Based):
         return gold == answer
     if isinstance(gold, Based) or isinstance(answer, Based):

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 from verl_dots.rewards.answers import Answer, Collection, Named
 from verl_dots.rewards.intervals import as_pieces
+from verl_dots.rewards.names_of_members import equal_by_name
 from verl_dots.rewards.pieces import names
 
 Equal = Callable[[Answer, Answer], bool]
@@ -28,6 +29,8 @@ def equal_collections(gold: Answer, answer: Answer, equal: Equal) -> bool:
         if pieces:
             return equal_pieces(gold, answer, equal)
         return _single_in(gold, answer, equal) if isinstance(gold, Collection) else _single_in(answer, gold, equal)
+    if (named := equal_by_name(gold, answer, equal)) is not None:
+        return named
     kinds = {gold.kind, answer.kind}
     if kinds & {"union", "difference"}:
         alike = gold.kind == answer.kind and _in_order(gold.members, answer.members, equal)

@@ -15,6 +15,7 @@ A source that is not in the dict is scored by verl's own function, if verl knows
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from functools import partial
@@ -183,7 +184,9 @@ def source_problem(data_source: str) -> str | None:
 def truth_problem(data_source: str, ground_truth: Any) -> str | None:
     """Why `compute_score` raises on a ground truth, or None. Some of verl's own functions read a dict, ours do not."""
     allowed = "text or a number" if data_source in SCORERS else "text, a number or a dict"
-    if isinstance(ground_truth, str | int | float) and not isinstance(ground_truth, bool):
+    if isinstance(ground_truth, str | int) and not isinstance(ground_truth, bool):
+        return None
+    if isinstance(ground_truth, float) and math.isfinite(ground_truth):
         return None
     if isinstance(ground_truth, dict) and data_source not in SCORERS:
         return None

@@ -13,17 +13,17 @@ def final_answer(response: str) -> str | None:
     _, marker, answer = response.rpartition(MARKER)
     if not marker:
         return None
-    return answer.strip().removesuffix(".").rstrip()
+    return answer.strip().removesuffix(".").rstrip().replace("\N{MINUS SIGN}", "-")
 
 
 def score(response: str, ground_truth: str) -> float:
     """Return 1.0 if the marked answer equals the stripped ground truth as a string, else 0.0.
 
-    Nothing is parsed: "42.0" and "042" do not equal "42". A response without the marker,
+    Nothing is parsed: "42.0" and "042" do not equal "42". A minus sign is a hyphen. A response without the marker,
     or with nothing after it, scores 0.0.
     """
     answer = final_answer(response)
-    return float(bool(answer) and answer == ground_truth.strip())
+    return float(bool(answer) and answer == ground_truth.strip().replace("\N{MINUS SIGN}", "-"))
 
 
 def answer_problem(ground_truth: str) -> tuple[str, str] | None:

@@ -9,6 +9,8 @@ _FUNCTIONS = "sin cos tan cot sec csc arcsin arccos arctan arccot arcsec arccsc 
 FUNCTIONS = frozenset(_FUNCTIONS.split())
 FUNCTION_LETTERS = frozenset({"f", "g", "zeta", "Gamma"})
 LIST_FUNCTIONS = frozenset({"gcd", "lcm", "max", "min"})
+# Operations that are written as calls, with a backslash where `code_text` found them.
+CALLS = {name: name for name in ("abs", "power", "factorial", "floor", "ceil")} | {"comb": "binomial"}
 ROUND = {"(": ")", "[": "]", "\\{": "\\}", "{": "}"}
 _GREEK = (
     "alpha beta gamma delta epsilon varepsilon zeta eta theta vartheta iota kappa lambda mu nu xi rho varrho sigma tau "
@@ -28,6 +30,12 @@ class Node:
     kind: str
     parts: tuple[Node, ...] = ()
     value: object = None
+
+
+def renamed(node: Node, name: str, other: str) -> Node:
+    """A tree whose variables of one name have another."""
+    value = other if (node.kind, node.value) == ("variable", name) else node.value
+    return Node(node.kind, tuple(renamed(part, name, other) for part in node.parts), value)
 
 
 def number(value: Fraction) -> Node:

@@ -9,20 +9,14 @@ from __future__ import annotations
 
 from fractions import Fraction
 
+from verl_dots.rewards import expression_tree as tree
 from verl_dots.rewards.expression_tokens import Tokens
-from verl_dots.rewards.expression_tree import (
-    FUNCTION_LETTERS,
-    FUNCTIONS,
-    GREEK,
-    LIST_FUNCTIONS,
-    ROUND,
-    Node,
-    ParseError,
-    number,
-)
+from verl_dots.rewards.expression_tree import Node, ParseError, number
 
 _MOST_DEPTH = 60
-_STARTS = FUNCTIONS | LIST_FUNCTIONS | GREEK | {"pi", "infty", "lvert", "lfloor", "lceil", "frac", "sqrt", "binom"}
+_STARTS = {"pi", "infty", "lvert", "lfloor", "lceil", "frac", "sqrt", "binom"}.union(
+    tree.FUNCTIONS, tree.LIST_FUNCTIONS, tree.GREEK, tree.CALLS
+)
 
 
 def parse_expression(text: str, tight: bool = False) -> Node:
@@ -148,7 +142,7 @@ class _Parser(Tokens):
             self.take()
             nodes.append(self.sum())
         self._bars = bars
-        self.take(ROUND[opening])
+        self.take(tree.ROUND[opening])
         return tuple(nodes)
 
     def value(self) -> Node:
@@ -157,7 +151,7 @@ class _Parser(Tokens):
             raise ParseError("a value is missing")
         if token[0].isdigit() or token[0] == ".":
             return self.plain_number()
-        if token in ROUND:
+        if token in tree.ROUND:
             return self.group(token)
         if token in ("|", "\\lvert"):
             return self.absolute()
@@ -170,9 +164,11 @@ class _Parser(Tokens):
         if token in ("\\frac", "\\sqrt", "\\binom"):
             self.back()
             return {"\\frac": self.fraction, "\\sqrt": self.root, "\\binom": self.binomial}[token]()
-        if token.startswith("\\") and command in FUNCTIONS:
+        if token.startswith("\\") and command in tree.FUNCTIONS:
             return self.function(command)
-        if command in LIST_FUNCTIONS and self.peek() in ("(", "\\{"):
+        if command in tree.CALLS and self.peek() in ("(", "{"):
+            return Node(tree.CALLS[command], self.members(self.peek()))
+        if command in tree.LIST_FUNCTIONS and self.peek() in ("(", "\\{"):
             return Node(command, self.members(self.peek()))
         return self.letter(token)
 
@@ -216,14 +212,15 @@ class _Parser(Tokens):
         return node if power is None else Node("power", (node, power))
 
     def _function_argument(self) -> Node:
-        if self.peek() in ("(", "[", "{"):
-            node = self.group(self.peek())
-            if self.peek() == "^":  # \sin(x)^2 is (\sin x)^2 to some: as written, of the argument
+        opening = self.peek()
+        if opening in ("(", "[", "{"):
+            node = self.group(opening)
+            if opening == "{" and self.peek() == "^":  # \sin{x}^2 is printed as \sin x^2; \sin(x)^2 is (\sin x)^2
                 self.take()
                 node = Node("power", (node, self.argument()))
             return node
         node = self.signed()
-        while (token := self.peek()) is not None and self._starts_value(token) and token[1:] not in FUNCTIONS:
+        while (token := self.peek()) is not None and self._starts_value(token) and token[1:] not in tree.FUNCTIONS:
             node = Node("multiply", (node, self.power()))
         return node
 
@@ -232,10 +229,12 @@ class _Parser(Tokens):
         if token in ("\\pi", "e", "i", "\\infty"):
             if self.peek() != "_":
                 return Node("constant", value=name)
-        elif not (token.isalpha() or name in GREEK):
+        elif not (token.isalpha() or name in tree.GREEK):
             raise ParseError(f"{token!r} is not known")
         marked = name + self.marks()
-        function = name in FUNCTION_LETTERS or (name in GREEK and self.brackets_one())  # P(1 + r) is a product
+        function = name in tree.FUNCTION_LETTERS or (
+            name in tree.GREEK and self.brackets_one()
+        )  # P(1 + r) is a product
         if not function or self.peek() != "(":
             return Node("variable", value=marked)
         kind, shown = ("function", name.lower()) if marked in ("zeta", "Gamma") else ("apply", marked)
@@ -246,4 +245,4 @@ class _Parser(Tokens):
             return self._bars == 0
         if token[0].isdigit() or token[0] == ".":
             return not self.behind_digits()  # 3 4 is no product
-        return token[0].isalpha() or token in ROUND or token[1:] in _STARTS
+        return token[0].isalpha() or token in tree.ROUND or token[1:] in _STARTS

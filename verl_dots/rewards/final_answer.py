@@ -27,6 +27,8 @@ LONGEST_BETWEEN = 200
 _CUES = (
     re.compile(r"(?i)\bfinal\s+answer\W{0,6}(?:[^.\n$\\]{0,100}?\b(?:is|are|was|be)\b|:)"),
     re.compile(r"(?i)\banswer\W{0,6}(?:[^.\n$\\]{0,60}?\b(?:is|are|was|be)\b|:)"),
+    re.compile(r"答案\s*(?:是|为|：|:)"),
+    re.compile(r"(?i)\bcorrect\s+(?:option|choice)\W{0,6}(?:\b(?:is|was)\b|:)"),
     re.compile(r"####"),
     re.compile(r"(?i)<answer>"),
 )
@@ -38,8 +40,13 @@ _FORMULA = re.compile(
 )
 _DOLLAR = re.compile(r"(?<!\\)\$")
 _SENTENCE_END = re.compile(
-    r"\n\s*\n|\n(?=\S)|(?<=[^.\s])\.(?=\s+[A-Z]|\s*$)|,?\s+(?=(?:because|since|which|where|as|so)\b)|\s+\((?=(?:because|since|as|not)\b)|</\w+>|<\|"
+    r"\n\s*\n|\n(?=\S)|(?<=[^.\s])\.(?=\s+[A-Z]|\s*$)|。"
+    r"|,?\s+(?=(?:because|since|which|where|as|so|that is|or equivalently|in other words)\b|i\.e\.)"
+    r"|\s+\((?=(?:because|since|as|not)\b)|</\w+>|<\|"
 )
+_QUOTES = ('""', "''", "“”", "‘’", "„“", "«»", "「」")
+_MOOD = re.compile(r"(?<=\w)\?$|\s+[:;]-?[)D]$|[\s\u2600-\u27bf\u2b50\ufe0f\U0001f300-\U0001faff]+$")
+_CHOICE = re.compile(r"(?i:(?:option|choice)\s*)?\(?([A-J])\)?[.!]?")
 _JOINT = re.compile(r"\s*(?:,?\s*\b(?:and|or)\b|[,;])\s*")
 
 
@@ -87,6 +94,8 @@ def unboxed_answer(text: str) -> str:
         for match in reversed(list(cue.finditer(text))):
             if answer := _first_statement(text[match.end() :]):
                 return answer
+    if choice := _CHOICE.fullmatch(_bare_statement(text)):
+        return choice[1]
     formulas = list(_FORMULA.finditer(text))
     plain, end = last_formula(text)
     return _joined_formulas(text, formulas) if formulas and end <= formulas[-1].end() else plain
@@ -96,9 +105,17 @@ def final_answer(text: str) -> str:
     """Return the final answer of a response as it is written, "" where there is none.
 
     Where the response was cut within its only box, what stands before the box is read: half a number is no answer.
+    Of a response that ends with an answer behind its thoughts, only what is behind them counts.
     """
+    text = without_thoughts(text)
     boxed = boxed_answer(text)
     return unboxed_answer(text[: _open_box(text)]) if boxed is None else boxed
+
+
+def without_thoughts(text: str) -> str:
+    """What stands behind the last `</think>`, where that holds an answer; else all of the text."""
+    _, mark, behind = text.rpartition("</think>")
+    return behind if mark and (boxed_answer(behind) is not None or unboxed_answer(behind)) else text
 
 
 def bare(answer: str) -> str:
@@ -160,7 +177,18 @@ def _first_statement(text: str) -> str:
                     break
                 group.append(match)
             return _joined(group)
-    return text[: end.start() if end else None].strip(" *_`\n\t").removesuffix(".").strip(" *_`")
+    return _bare_statement(text[: end.start() if end else None])
+
+
+def _bare_statement(text: str) -> str:
+    """A sentence without marks, quotes, signs of a mood, and its full stop."""
+    previous = None
+    while text != previous:
+        previous, text = text, _MOOD.sub("", text.strip(" *_`\n\t").removesuffix("."))
+        text = next(
+            (text[1:-1] for left, right in _QUOTES if text[:1] == left and text[-1:] == right and text[1:]), text
+        )
+    return text
 
 
 def _joined_formulas(text: str, formulas: list[re.Match]) -> str:

@@ -11,10 +11,13 @@ import re
 
 from verl_dots.rewards import by_math_verify
 from verl_dots.rewards.answer_reading import read
+from verl_dots.rewards.answers import Either
 from verl_dots.rewards.comparing import Comparison
 from verl_dots.rewards.final_answer import boxed_answer, final_answer
 from verl_dots.rewards.latex_text import clean, strip_end
 from verl_dots.rewards.units import currency
+
+_EXCLAIMED = re.compile(r"\d!$")
 
 
 class Verdict(enum.Enum):
@@ -61,6 +64,8 @@ def grade(text: str, ground_truth: str, measured: bool = False) -> Verdict:
     if same_text(found, gold_text):
         return Verdict.CORRECT
     answer = read(found)
+    if _EXCLAIMED.search(found) and boxed_answer(text) is None:  # a factorial, or a writer who is glad
+        answer = Either(tuple(one for one in (answer, read(found[:-1])) if one is not None))
     if answer is None:
         return Verdict.WRONG
     right = Comparison(measured).equal(gold, answer) or _equal_beyond(gold_text, found)

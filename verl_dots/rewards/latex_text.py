@@ -10,8 +10,11 @@ from __future__ import annotations
 import re
 import unicodedata
 
+from verl_dots.rewards.code_text import as_latex
+from verl_dots.rewards.font_text import without_fonts
 from verl_dots.rewards.latex_symbols import SYMBOLS, SYNONYMS
 from verl_dots.rewards.number_reading import join_groups
+from verl_dots.rewards.unit_text import in_line
 
 # A backslash that became a control character on the way ("\frac" read as an escape).
 _ESCAPED = (
@@ -41,13 +44,6 @@ _NOISE = (
     (re.compile(r"(?<!\\)\\(?:[,;: ]|(?:q?quad|en(?:space|skip)|(?:thin|med|thick)space)(?![A-Za-z]))"), " "),
     (re.compile(r"(?<!\\)~(?!=)"), " "),
 )  # fmt: skip
-_FONTS = re.compile(
-    r"\\(?:text(?:bf|it|rm|sf|sc|tt|normal)?|[mh]box|math(?:rm|bf|it|sf|normal)|boldsymbol|bm|operatorname\*?|emph"
-    r"|u(?:nder)?line|rm|bf|it)\s*(?=\{)"
-)
-_RAISED_IN_TEXT = re.compile(r"(\\text\s*\{[^{}]*?)\s*\^\s*\{\s*([-+]?\d+)\s*\}")
-_MOST_RAISED = 12
-_OLD_FONTS = re.compile(r"\{?\\(?:rm|bf|it|sf|tt)\s+([A-Za-z]+)\}?")
 _LEFT, _RIGHT = re.compile(r"(?<!\\)\{"), re.compile(r"(?<!\\)\}")
 _CURRENCY = re.compile(r"^\s*(?:\\text\{\s*)?(?:Rs\.?|USD|EUR|GBP|INR|US)\s*\}?\s*(?=-?[\d.])", re.IGNORECASE)
 _COMMAND = re.compile(r"\\([A-Za-z]+)")
@@ -62,15 +58,14 @@ _SHORT_ROOT = re.compile(
 _ROOT_OF_FRACTION = re.compile(
     r"(\\sqrt\s*(?:\[[^\[\]]*\])?)\s*(\\(?:frac|binom)\{[^{}]*\}\{[^{}]*\}|\\sqrt\{[^{}]*\})"
 )
-_BARE_FUNCTION = re.compile(
-    r"(?<![A-Za-z\\])(?<!\\text\{)(?:np\.|math\.|numpy\.|sp\.|sympy\.)?"
-    r"(arcsin|arccos|arctan|asin|acos|atan|sinh|cosh|tanh|sin|cos|tan|cot|sec|csc|log10|log2|log|ln|exp|sqrt|pi|infinity|infty|inf|abs)"
-    r"(?![A-Za-z])"
+_SHORT_WORD = re.compile("[A-Za-z]{2,3}")  # without its font it would be a product of letters
+_MINUS = re.compile(
+    r"(?<![A-Za-z\\])(?:\\text\s*\{\s*)?(?:minus|negative)(?![A-Za-z])\s*\}?\s*(?=\d|\.\d|\\(?:frac|sqrt|pi)(?![a-z]))",
+    re.IGNORECASE,
 )
 _LIST_FUNCTION = re.compile(
     r"(?:\\text\s*\{\s*|(?<![A-Za-z\\{]))(gcd|lcm|max|min)(?:\s*\}|(?![A-Za-z]))(?=\s*(?:\(|\\\{))"
 )
-_MODULE = re.compile(r"(?<![A-Za-z\\])(?:np|numpy|math|sp|sympy|scipy)\.(?:array(?=\())?")
 _DEGREES = re.compile(
     r"\^\s*\{?\s*\\*circ\s*\}?|(?<=\d)\^\s*\{?\s*o\s*\}?(?![A-Za-z])|\\degree\b|(?<=\d)\s*\\text\{\s*degrees?\s*\}|(?<=[\d}])\s*degrees?\b"
 )
@@ -92,14 +87,13 @@ def clean(text: str) -> str:
     text = join_groups(strip_delimiters(text))
     for pattern, replacement in _NOISE:
         text = pattern.sub(replacement, text)
-    text = _OLD_FONTS.sub(r"\\text{\1}", text)
-    text = _powers_out(_CURRENCY.sub("", _FONTS.sub(r"\\text", text)))
+    text = in_line(_CURRENCY.sub("", without_fonts(text)))
     text = _COMMAND.sub(_synonym, re.sub(r"\\\\(?=(?:frac|sqrt|circ|pi|text|cdot|times)\b)", r"\\", text))
     text = _plain_words(text)
     text = _LEAD.sub("", _ORDINAL.sub("", text))
     text = _PERCENT.sub(r"\\percent ", text)
     text = _DEGREES.sub(r"\\degree ", text)
-    text = _code(text)
+    text = as_latex(text)
     text = _groups(text + "}" * min(3, max(0, len(_LEFT.findall(text)) - len(_RIGHT.findall(text)))))
     return " ".join(text.split()).strip()
 
@@ -107,7 +101,11 @@ def clean(text: str) -> str:
 def strip_delimiters(text: str) -> str:
     r"""Drop dollars, `\(`, `\[`, code marks and bold marks; a dollar before a number is a currency, dropped as well."""
     text = re.sub(r"(?<!\\)\\[()\[\]]", " ", text)
-    text = re.sub(r"(?:\b(?:US|AU|CA)\s?)?\\?[$](?=\s*\d)|\\?[$]|[€£¥₹₽¢]", " ", text)
+    text = re.sub(
+        r"(?:(?:\\text\s*\{\s*)?\b(?:US|AU|CA|HK|NZ|NT)\s*\}?\s?)?\\?[$](?=\s*\d)|\b[ACRS]\\[$](?=\s*\d)|\\?[$]|[€£¥₹₽¢]",
+        " ",
+        text,
+    )
     return re.sub(r"\*\*(?=\s|$)|^\s*\*\*|``?`?|^\s*#+\s", " ", text)
 
 
@@ -124,16 +122,23 @@ def _plain_symbols(text: str) -> str:
         return text
     text = _SUPERSCRIPT.sub(lambda match: "^{" + match[0].translate(_SMALL) + "}", text)
     text = _SUBSCRIPT.sub(lambda match: "_{" + match[0].translate(_SMALL) + "}", text)
-    text = re.sub(r"√\s*(?:\{|(\d+(?:\.\d+)?|[A-Za-z]|π)|\()", _root_sign, text)
+    text = _of_letter_styles(text)
+    text = re.sub(r"([√∛∜])\s*(?:\{|(\d+(?:\.\d+)?|[A-Za-z]|π)|\()", _root_sign, text)
     text = "".join(SYMBOLS.get(character, character) for character in text)
     text = unicodedata.normalize("NFKC", text)
     return text.translate(str.maketrans("；，。：（）", ";,.:()"))
 
 
+def _of_letter_styles(text: str) -> str:
+    """Bold, italic and script letters and digits as plain ones; a fraction in one character stays."""
+    return "".join(
+        unicodedata.normalize("NFKC", character) if character > "\U0001d3ff" else character for character in text
+    )
+
+
 def _root_sign(match: re.Match) -> str:
-    if match[1]:
-        return r"\sqrt{" + match[1] + "}"
-    return r"\sqrt" + match[0][-1]
+    root = r"\sqrt" + {"√": "", "∛": "[3]", "∜": "[4]"}[match[1]]
+    return root + ("{" + match[2] + "}" if match[2] else match[0][-1])
 
 
 def _synonym(match: re.Match) -> str:
@@ -149,55 +154,19 @@ def _command(name: str) -> str:
 
 def _plain_words(text: str) -> str:
     r"""Unwrap `\text{...}` around numbers, formulas and single letters; trim the others."""
+    text = _MINUS.sub("-", text)
     text = re.sub(r"\\text\s*\{\s*(-?[\d.,:/\s]*\d[\d.,:/\s]*|[A-Za-z]|\([A-Za-z]\)|:|)\s*\}", _unwrapped, text)
     text = re.sub(r"\\text\s*\{\s*(arcsin|arccos|arctan|sin|cos|tan|cot|sec|csc|log|ln|exp)\s*\}", r"\\\1 ", text)
     text = _LIST_FUNCTION.sub(r"\\\1", text)
     text = re.sub(r"\\text\s*\{\s*([^{}]*?)\s*\}", r"\\text{\1}", text)
     whole = re.fullmatch(r"\s*\\text\{([^{}]*)\}\s*([.,]?)\s*", text)
-    return whole[1] if whole else text
-
-
-def _powers_out(text: str) -> str:
-    r"""Write powers behind the words that they raise: `\text{m s^{-1}}` as `\text{m s}^{-1}`."""
-    for _ in range(_MOST_RAISED):
-        text, count = _RAISED_IN_TEXT.subn(r"\1}^{\2}\\text{", text)
-        if not count:
-            break
-    text = re.sub(r"(\^\{[-+]?\d+\})\\text\{\s*\}", r"\1", text)
-    return re.sub(r"\\mu\s*\\text\s*\{(?=\s*[A-Za-z]{1,2}\s*\})", r"\\text{\\mu ", text)
+    return whole[1] if whole and not _SHORT_WORD.fullmatch(whole[1]) else text
 
 
 def _unwrapped(match: re.Match) -> str:
     """A number or a letter without its font, except for a unit's letter behind a number."""
     behind_number = re.search(r"(?:[\d})]|/|\\cdot|\*)\s*$", match.string[: match.start()])
     return match[0] if behind_number and match[1] in tuple("gmshlLAVWNJKCFTHcd") else match[1] + " "
-
-
-def _code(text: str) -> str:
-    """Python's and calculators' ways: `**`, `np.`, bare function names, a star or a caret with several digits."""
-    text = re.sub(r"\+\s?/\s?-", r"\\pm ", text.replace("**", "^"))
-    natural = "np.log(" in text or "math.log(" in text or "numpy.log(" in text
-    text = _BARE_FUNCTION.sub(lambda match: _function_name(match[1], natural, match.end(), text), text)
-    text = _MODULE.sub("", text)
-    text = re.sub(r"\\exp\s*\(", r"\\exp(", text)
-    text = re.sub(r"(?<=\d)\s*\.\s*(?=[/*+)])", "", text)  # 3./2
-    text = re.sub(r"\^\s*\(([^()]*)\)", r"^{\1}", text)
-    text = re.sub(r"\^\s*([-+]?\d+(?:\.\d+)?)(?!\s*\})", r"^{\1}", text)
-    text = re.sub(r"(?<![\d.])\.(?=\d)", "0.", text)
-    return re.sub(r"(?<![A-Za-z\\\d])(\d++)\s+(\d++)\s*/\s*(\d++)(?!/)", r"\1\\frac{\2}{\3}", text)
-
-
-def _function_name(name: str, natural: bool, end: int, text: str) -> str:
-    if name in ("infinity", "inf"):
-        return r"\infty "
-    if name == "abs":
-        return "abs"
-    if name.startswith("log1") or name == "log2":
-        return rf"\log_{{{name[3:]}}} "
-    if name == "log" and natural:
-        return r"\ln "
-    name = "arc" + name[1:] if name in ("asin", "acos", "atan") else name
-    return "\\" + name + ("" if text[end : end + 1] in ("(", "{", "[", "^", "_") else " ")
 
 
 def _groups(text: str) -> str:

@@ -57,7 +57,7 @@ def score(
     text = response[-TAIL_CHARACTERS:]
     if not text.strip():
         return 0.0
-    boxed = boxed_answer(text)
+    boxed = boxed_answer(text.rpartition("</think>")[2])
     if boxed and bare(boxed) == bare(grading.ground_truth_answer(ground_truth)) and _CONTENT.search(boxed):
         return 1.0
     outcome = _pool(workers).run(grading.grade, text, ground_truth, measured, limit_seconds=timeout_seconds)

@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from verl_dots.rewards import problems
 from verl_dots.rewards.answer_reading import read
-from verl_dots.rewards.answers import Answer, Collection, Either, Named, Ratio, Relation, Value, Words
+from verl_dots.rewards.answers import Answer, Collection, Congruence, Either, Named, Ratio, Relation, Value, Words
 from verl_dots.rewards.comparing import Comparison
 from verl_dots.rewards.expression_operations import OutOfReach, Undefined
 from verl_dots.rewards.expression_values import value, variables
@@ -139,7 +139,7 @@ def _no_value(answer: Answer) -> bool:
             return False
         except Undefined:
             return True
-    if isinstance(answer, Named):
+    if isinstance(answer, Named | Congruence):
         return _no_value(answer.answer)
     if isinstance(answer, Either):
         return all(map(_no_value, answer.readings))
@@ -150,7 +150,7 @@ def _only_text(answer: Answer) -> bool:
     """Whether some part of an answer is compared as text."""
     if isinstance(answer, Words):
         return True
-    if isinstance(answer, Named):
+    if isinstance(answer, Named | Congruence):
         return _only_text(answer.answer)
     parts = "readings" if isinstance(answer, Either) else _PARTS.get(type(answer))
     return parts is not None and any(map(_only_text, getattr(answer, parts)))

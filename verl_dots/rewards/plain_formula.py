@@ -11,7 +11,7 @@ _TEN = (
     r"(?:[ \t]*(?:\^|\*\*)[ \t]*(?:\{[-+−]?\d+\}|\([-+−]?\d+\)|[-+−]?\d+)|[⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻]+))"
 )
 _TOKEN = re.compile(
-    rf"(?P<number>(?<![\w.\\])[-−]?(?:\\?[$€£¥])?{_DIGITS}(?:{_TEN}|(?:\s?/\s?\d+)?%?))"
+    rf"(?P<number>(?<![A-Za-z0-9_.\\])[-−]?(?:\\?[$€£¥])?{_DIGITS}(?:{_TEN}|(?:\s?/\s?\d+)?%?))"
     r"|(?P<operand>\\(?:text|mathrm|textnormal|mbox)\s*\{[^{}]*\}|\d+(?:\.\d+)?|[√∛π∞°²³⁴⁵⁶⁷⁸⁹⁰¹⁻ⁿ]|\\[A-Za-z]+(?<!\\times)(?<!\\cdot)(?<!\\div)(?<!\\pm)"
     r"|(?<![A-Za-z\\])(?:sqrt|cbrt|arcsin|arccos|arctan|sin|cos|tan|log|ln|exp|pi|[A-Za-z])(?![A-Za-z]))"
     r"|(?P<word>[A-Za-z]+)"
@@ -21,6 +21,7 @@ _TOKEN = re.compile(
 )
 _CALLED = re.compile(r"(?:sqrt|cbrt|arc(?:sin|cos|tan)|sin|cos|tan|log|ln|exp|\\[A-Za-z]+)")
 _RAISED = re.compile(r"(?:\^|\*\*|/)[-\w({]|[²³]")
+_MINUS = re.compile(r"(?i)(?<!\w)(?<!\d )(?:minus|negative)[ \t]+$")  # 7 minus 3 is a difference
 _LOOSE = "*/^_·⋅×÷+ \t"
 
 
@@ -42,6 +43,8 @@ def last_formula(text: str) -> tuple[str, int]:
     formula = _balanced(text[start:end]).strip(_LOOSE)
     if formula[:1] in ("-", "−") and text[:start][-1:].isalnum():
         formula = formula[1:]  # of a hyphen
+    if formula[:1].isdigit() and _MINUS.search(text[:start]):
+        formula = "-" + formula
     return formula, end
 
 

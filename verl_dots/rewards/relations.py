@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+from dataclasses import replace
+from fractions import Fraction
 
 from verl_dots.rewards import expression_values as values
-from verl_dots.rewards.answers import Answer, Either, Named, Relation, Value
-from verl_dots.rewards.expression_tree import Node
+from verl_dots.rewards.answers import Answer, Collection, Either, Named, Relation, Value
+from verl_dots.rewards.expression_operations import Undefined
+from verl_dots.rewards.expression_tree import Node, number
 
 _ROUGHLY = 0.01
 _LETTERS = (("constant", "e"), ("constant", "i"))
@@ -20,6 +24,27 @@ def as_relation(named: Answer) -> Relation | None:
     if not isinstance(named, Named) or len(named.name) != 1 or not isinstance(named.answer, Value):
         return None
     return Relation((Value(Node("variable", value=named.name)), named.answer), ("=",))
+
+
+def one_of(name: str, other: str) -> bool:
+    """Whether a name is another's with a number below, as the solution x_1 is of x."""
+    short, long = sorted((name, other), key=len)
+    return re.fullmatch(re.escape(short) + r"_\d", long) is not None
+
+
+def residue(answer: Answer, modulus: Answer) -> Answer:
+    """What is left of whole numbers by a modulus: 10 and -4 are 3 by 7. Of a list this is asked of each member."""
+    if isinstance(answer, Named):
+        return replace(answer, answer=residue(answer.answer, modulus))
+    if isinstance(answer, Collection):
+        return replace(answer, members=tuple(residue(member, modulus) for member in answer.members))
+    if not all(isinstance(one, Value) and not values.variables(one.node) for one in (answer, modulus)):
+        return answer
+    try:
+        whole, by = values.value(answer.node), values.value(modulus.node)
+        return Value(number(whole % by)) if isinstance(whole, Fraction) and isinstance(by, Fraction) else answer
+    except (Undefined, ZeroDivisionError):
+        return answer
 
 
 def is_calculation(relation: Relation) -> bool:

@@ -22,12 +22,13 @@ _SAME = {
     "ounce": "oz", "liter": "l", "litre": "l", "L": "l", "gallon": "gal", "usd": "dollar", "radian": "rad",
     "°": "degree", "deg": "degree", "hertz": "Hz", "newton": "N", "joule": "J", "watt": "W", "pascal": "Pa",
     "volt": "V", "ampere": "A", "amp": "A", "kelvin": "K", "parsec": "pc", "calorie": "cal", "electronvolt": "eV",
+    "eur": "euro", "Omega": "ohm",
 }  # fmt: skip
 _PREFIXES = {
     "T": 12, "G": 9, "M": 6, "k": 3, "d": -1, "c": -2, "m": -3, "u": -6, "n": -9, "p": -12,
     "tera": 12, "giga": 9, "mega": 6, "kilo": 3, "deci": -1, "centi": -2, "milli": -3, "micro": -6, "nano": -9,
 }  # fmt: skip
-_PREFIXED_NAMES = "m s g l L Hz N J W Pa bar eV pc V A T mol K cal"
+_PREFIXED_NAMES = "m s g l L Hz N J W Pa bar eV pc V A T mol K cal ohm"
 _PREFIXED = frozenset(_PREFIXED_NAMES.split())
 _NOT_PREFIXED = frozenset({"pm", "cd", "pt", "Pa"})
 _PREFIX = re.compile(rf"({'|'.join(sorted(_PREFIXES, key=len, reverse=True))})(\w+)")

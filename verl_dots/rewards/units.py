@@ -20,19 +20,24 @@ _SHORT_UNITS = (
     "cm mm km dm nm um kg mg gm ml cl dl ft yd yds mi lb lbs oz hr hrs min mins sec secs ms mph kph kmh rad deg "
     "Hz kHz MHz GHz eV keV MeV GeV TeV kJ MJ kW MW GW kPa MPa GPa Pa bar atm mol kcal cal pc kpc Mpc AU ly erg "
     "ergs dyn gal qt pt sq cu hp amp ohm volt watt yr yrs day days men man boy pie egg toy car cup pen box cow "
-    "dog cat way cc ha pm am usd rs cents cent miles inch feet foot"
+    "dog cat way cc ha pm am usd rs cents cent miles inch feet foot USD EUR GBP INR CNY RMB JPY HKD AUD CAD Rs eur gbp"
 )
 _SHORT = frozenset(_SHORT_UNITS.split())
 _EXPONENT = r"(?:\s*\^\s*\{?\s*-?\d\s*\}?)?"
 _TEXT_PIECE = rf"\s*(?:/|\\cdot|\*|\bper\b)?\s*\(?\\text\{{[^{{}}]*\}}\)?{_EXPONENT}"
+_OHM = r"\s*(?:\\text\{\s*)?[kM]?\s*\}?\s*\\Omega(?![A-Za-z])"
 _SOLAR = r"\s*(?:\\text\{\s*)?[MLR]\s*\}?\s*_\s*\{?\s*\\odot\s*\}?"
-_FIRST_PIECE = rf"(?:{_SOLAR}|{_TEXT_PIECE}|\s*\\degree\s*(?:C|F|K)?(?![A-Za-z])|\s*\\percent)"
+_FIRST_PIECE = rf"(?:{_SOLAR}|{_OHM}|{_TEXT_PIECE}|\s*\\degree\s*(?:C|F|K)?(?![A-Za-z])|\s*\\percent)"
 _TEXT_UNIT = re.compile(
     rf"(?P<core>.*?)(?P<unit>{_FIRST_PIECE}(?:{_FIRST_PIECE}|\s*/\s*[A-Za-z]{{1,3}}(?![A-Za-z]){_EXPONENT})*)\s*\.?",
     re.DOTALL,
 )
 _WORD_UNIT = re.compile(
-    rf"(?P<core>.*?[\d}})\]])(?P<space>\s*)-?(?P<unit>[A-Za-z][A-Za-z./ '-]*?{_EXPONENT})\s*\.?", re.DOTALL
+    rf"(?P<core>.*?(?:[\d}})\]]|\\pi(?= )))(?P<space>\s*)-?(?P<unit>[A-Za-z][A-Za-z./ '-]*?{_EXPONENT})\s*\.?",
+    re.DOTALL,
+)
+_OTHER_SCRIPT = re.compile(
+    r"(?P<core>.*?[\d})\]])\s*(?P<unit>[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]+)\s*", re.DOTALL
 )
 _CURRENCIES = {
     "dollar": re.compile(r"\s*(?:\$\s*\\\$\s*[\d.,]+\s*\$|\\?\$\s*[\d.,]+)\s*"),
@@ -64,6 +69,8 @@ def split_unit(text: str) -> tuple[str, str]:
         and not _NO_UNIT.search(_plain(match["unit"]))
     ):
         return match["core"].strip(), match["unit"].strip()
+    if match := _OTHER_SCRIPT.fullmatch(text):
+        return match["core"].strip(), match["unit"]
     match = _WORD_UNIT.fullmatch(text)
     if match and _is_word(match["unit"], bool(match["space"])) and not _command_end(match["core"]):
         return match["core"].strip(), match["unit"].strip()
@@ -116,4 +123,4 @@ def _is_word(text: str, spaced: bool) -> bool:
 
 
 def _command_end(core: str) -> bool:
-    return re.search(r"\\[A-Za-z]*$", core) is not None
+    return re.search(r"\\(?!pi$)[A-Za-z]*$", core) is not None

@@ -8,8 +8,13 @@ from verl_dots.rewards.answers import Words
 
 _WORD = re.compile(r"(?<![A-Za-z\\_])(?!(?:sin|cos|tan|log)\b)[A-Za-z]{4,}(?![A-Za-z])")
 _OPTION = re.compile(r"^(?:\\text\{\s*)?(?:option|choice)\s*\}?\s*(?=\(?[A-J]\)?$)", re.IGNORECASE)
-_CHOICE = re.compile(r"^\(?([A-E])\)\s*(?=\d|-\s*\d|\.\d|\\(?:frac|sqrt|text|pi)(?![a-z]))")
+_CHOICE = re.compile(
+    r"^(?:\\text\{\s*)?(?:\(?([A-E])\)|([A-E])(?:\.|:(?= )))\s*\}?\s*"
+    r"(?=\d|-\s*\d|\.\d|\\(?:frac|sqrt|text|pi)(?![a-z]))"
+)
+_RANGE = re.compile(r"(\d{1,9})-(\d{1,9})")
 _SMALL_WORDS = frozenset({"no", "on", "up", "in", "at", "it", "by", "is", "as"})
+_NONE = re.compile(r"^(?:there(?:is|are))?no(?:real)?solutions?(?:exists?)?$|^(?:the)?emptyset$")
 _MOST_WORDS = 12
 
 
@@ -28,7 +33,7 @@ def without_option(text: str) -> str:
 def split_choice(text: str) -> tuple[str, str]:
     """A choice's letter and its value, as in "(B) 24"; "" and the text where it has no letter."""
     match = _CHOICE.match(text)
-    return ("", text) if match is None else (match[1], text[match.end() :])
+    return ("", text) if match is None else (match[1] or match[2], text[match.end() :])
 
 
 def words(text: str) -> Words:
@@ -36,7 +41,14 @@ def words(text: str) -> Words:
     plain = re.sub(r"\\text|\\degree", " ", text).lower()
     plain = re.sub(r"^\W*(?:(?:the|a|an|option|choice)\s+)+", "", plain)
     plain = plain if re.search("[a-z]", plain) else re.sub(r"(?<=\d)\s+(?=\d)", "_", plain)  # 3 4 is not 34
-    return Words(re.sub(r"[\s{}\\.,;:!?\"'`*~]|(?<=\d)\.0+(?!\d)", "", plain).replace("(", "").replace(")", ""))
+    text = re.sub(r"[\s{}\\.,;:!?\"'`*~]|(?<=\d)\.0+(?!\d)", "", plain).replace("(", "").replace(")", "")
+    return Words(_NONE.sub("nosolution", text))
+
+
+def is_range(text: str) -> bool:
+    """Whether a text is two whole numbers with a hyphen between them, the greater one last: from 3 to 5."""
+    match = _RANGE.fullmatch(text)
+    return match is not None and int(match[1]) < int(match[2])
 
 
 def has_clauses(text: str) -> bool:
