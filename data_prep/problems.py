@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from data_prep.text import without_instruction
-from verl_dots.rewards.final_answer import last_boxed
+from verl_dots.rewards.text.final_answer import last_boxed
 from verl_dots.settings import Refusal
 
 FLAGS = {"true": True, "1": True, "false": False, "0": False}

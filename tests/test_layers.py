@@ -244,16 +244,27 @@ def test_the_document_has_the_arrows_that_there_are():
     assert arrows(block) == {room: others for room, others in found.items() if others}
 
 
-# Inside the bridge: the trainer reads and writes the queue, whose rows the agent loop workers have made.
-BRIDGE = {"agents": set(), "queue": {"agents"}, "trainer": {"agents", "queue"}, "contract": set()}
+# Inside the bridge the trainer reads and writes the queue, whose rows the agent loop workers have made. Inside the
+# rewards a text is read to an answer, and answers are compared.
+INSIDE = {
+    "bridge": {"agents": set(), "queue": {"agents"}, "trainer": {"agents", "queue"}, "contract": set()},
+    "rewards": {
+        "expressions": set(),
+        "units": set(),
+        "answers": {"expressions"},
+        "text": set(),
+        "reading": {"answers", "expressions", "text", "units"},
+        "comparing": {"answers", "expressions", "units"},
+    },
+}
 
 
-@pytest.mark.parametrize("room", BRIDGE)
-def test_imports_follow_the_arrows_inside_the_bridge(room):
-    names = {name for file in (PACKAGE / "bridge" / room).glob("*.py") for name in imports(file)}
-    found = {name.split(".")[2] for name in names if name.startswith("verl_dots.bridge.")}
-    assert found <= BRIDGE[room] | {room}
-    assert {file.parent.name for file in (PACKAGE / "bridge").glob("*/*.py")} == set(BRIDGE)
+@pytest.mark.parametrize(("outer", "room"), [(outer, room) for outer, rooms in INSIDE.items() for room in rooms])
+def test_imports_follow_the_arrows_inside_a_room(outer, room):
+    names = {name for file in (PACKAGE / outer / room).glob("*.py") for name in imports(file)}
+    found = {name.split(".")[2] for name in names if name.startswith(f"verl_dots.{outer}.")}
+    assert found <= INSIDE[outer][room] | {room}
+    assert {file.parent.name for file in (PACKAGE / outer).glob("*/*.py")} == set(INSIDE[outer])
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,8 @@ program has no answer that could be compared with another's. Of the others there
 
 from verl_dots.rewards import by_verl, exact, grading
 from verl_dots.rewards.compute import SCORERS
-from verl_dots.rewards.final_answer import bare, boxed_answer, unboxed_answer
 from verl_dots.rewards.mathematics import DEFAULT_TIMEOUT_SECONDS, DEFAULT_WORKERS, TAIL_CHARACTERS
+from verl_dots.rewards.text.final_answer import bare, boxed_answer, unboxed_answer
 from verl_dots.rewards.worker_pool import WorkerPool
 
 EXACT, MATHEMATICS = SCORERS["arithmetic"], (SCORERS["math"], SCORERS["minerva"])

@@ -9,13 +9,13 @@ from __future__ import annotations
 import enum
 import re
 
-from verl_dots.rewards import by_math_verify
-from verl_dots.rewards.answer_reading import read
-from verl_dots.rewards.answers import Either
-from verl_dots.rewards.comparing import Comparison
-from verl_dots.rewards.final_answer import boxed_answer, final_answer
-from verl_dots.rewards.latex_text import clean, strip_end
-from verl_dots.rewards.units import currency
+from verl_dots.rewards.answers.kinds import Either
+from verl_dots.rewards.comparing import by_math_verify
+from verl_dots.rewards.comparing.equality import Comparison
+from verl_dots.rewards.reading.answer import read
+from verl_dots.rewards.text.final_answer import boxed_answer, final_answer
+from verl_dots.rewards.text.latex import clean, strip_end
+from verl_dots.rewards.units.behind_numbers import currency
 
 _EXCLAIMED = re.compile(r"\d!$")
 
@@ -47,7 +47,7 @@ def grade(text: str, ground_truth: str, measured: bool = False) -> Verdict:
 
     0.5 equals \frac{1}{2}, {1,2} equals {2,1}, [1,2) equals 1 \le x < 2 but not [1,2], and 50 %
     equals 50 (the gold is often written without the sign) but not 0.5. Units count where both sides name known ones.
-    Tolerances: see `tolerance`.
+    Tolerances: see `comparing.tolerance`.
 
     Args:
         text: the end of a response.

@@ -13,7 +13,7 @@ import re
 import threading
 
 from verl_dots.rewards import grading, neutral, problems
-from verl_dots.rewards.final_answer import bare, boxed_answer
+from verl_dots.rewards.text.final_answer import bare, boxed_answer
 from verl_dots.rewards.worker_pool import WorkerPool
 
 logger = logging.getLogger(__name__)
@@ -48,7 +48,7 @@ def score(
         timeout_seconds: limit for one answer, in seconds; at the limit the answer is wrong and
             a warning is logged. Waiting for a free worker does not count.
         workers: worker processes of this Python process, shared by all its threads.
-        measured: whether the numbers are measurements, equal within 1e-4, relatively; see `tolerance`.
+        measured: whether the numbers are measurements, equal within 1e-4, relatively; see `comparing.tolerance`.
 
     Raises:
         ValueError: timeout_seconds or workers is not positive.

@@ -10,14 +10,14 @@ import re
 from collections.abc import Callable
 
 from verl_dots.rewards import problems
-from verl_dots.rewards.answer_reading import read
-from verl_dots.rewards.answers import Answer, Collection, Congruence, Either, Named, Ratio, Relation, Value, Words
-from verl_dots.rewards.comparing import Comparison
-from verl_dots.rewards.expression_operations import OutOfReach, Undefined
-from verl_dots.rewards.expression_values import value, variables
-from verl_dots.rewards.final_answer import boxed_answer
+from verl_dots.rewards.answers.intervals import as_pieces
+from verl_dots.rewards.answers.kinds import Answer, Collection, Congruence, Either, Named, Ratio, Relation, Value, Words
+from verl_dots.rewards.comparing.equality import Comparison
+from verl_dots.rewards.expressions.operations import OutOfReach, Undefined
+from verl_dots.rewards.expressions.values import value, variables
 from verl_dots.rewards.grading import ground_truth_answer, same_text
-from verl_dots.rewards.intervals import as_pieces
+from verl_dots.rewards.reading.answer import read
+from verl_dots.rewards.text.final_answer import boxed_answer
 
 MOST_WORDS = 4
 _CODE = re.compile(
