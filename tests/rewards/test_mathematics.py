@@ -98,3 +98,9 @@ def test_a_ground_truth_without_content_equals_nothing(text):
 def test_there_must_be_a_worker():
     with pytest.raises(ValueError, match="workers is 0"):
         mathematics.score(r"\boxed{1}", "2", workers=0)
+
+
+@pytest.mark.parametrize("piece", [" mod ", "km/h", "x_1", r"\%", ", ", "1aand", r"k\in\mathbb{Z},", "x=1,"])
+def test_a_long_answer_of_one_piece_over_and_over_is_words(piece):
+    """A product of thousands of letters is a tree too deep to walk; patterns with two blanks in a row take hours."""
+    assert grading.grade("\\boxed{" + (piece * 4000)[:4000] + "x}", "5") is grading.Verdict.WRONG

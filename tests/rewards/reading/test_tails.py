@@ -14,6 +14,9 @@ from verl_dots.rewards.reading.tails import split_modulus, without_condition
         (r"n^{2} \text{for some} n \in \mathbb{N}^{+}", "n^{2}"),
         (r"x > 0, x \in \mathbb{Z}", r"x > 0, x \in \mathbb{Z}"),  # another set
         (r"x \in \mathbb{R}", r"x \in \mathbb{R}"),
+        (r"cx, c \in \mathbb{R}", "cx"),
+        (r"c x, c \in \mathbb{R}", "c x"),
+        (r"c x c \in \mathbb{R}", r"c x c \in \mathbb{R}"),
         (r"2, k \in \mathbb{Z}", r"2, k \in \mathbb{Z}"),  # of nothing in the answer
     ],
 )

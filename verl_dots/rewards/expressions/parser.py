@@ -47,6 +47,7 @@ class _Parser(Tokens):
             raise ParseError("it is nested too deeply")
         node = self.product()
         while self.peek() in ("+", "-"):
+            self.count_link()
             sign = self.take()
             right = self.product()
             node = Node("add", (node, right if sign == "+" else Node("negative", (right,))))
@@ -56,6 +57,7 @@ class _Parser(Tokens):
     def product(self) -> Node:
         node = self.signed()
         while (token := self.peek()) is not None:
+            self.count_link()
             if token in ("*", "\\cdot", "\\times", "\\ast"):
                 self.take()
                 node = Node("multiply", (node, self.signed()))

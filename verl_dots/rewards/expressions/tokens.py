@@ -8,6 +8,7 @@ from fractions import Fraction
 from verl_dots.rewards.expressions.tree import ParseError
 
 _TOKEN = re.compile(r"\s*(\d+(?:\.\d+)?|\.\d+|\\[A-Za-z]+|\\[{}|]|[A-Za-z]|[-+*/^_!(){}\[\]|,'])")
+_MOST_LINKS = 300
 
 
 class Tokens:
@@ -18,7 +19,7 @@ class Tokens:
     """
 
     def __init__(self, text: str):
-        self._tokens, self._at = _tokens(text), 0
+        self._tokens, self._at, self._links = _tokens(text), 0, 0
 
     def peek(self) -> str | None:
         """The next token; None at the end."""
@@ -35,6 +36,12 @@ class Tokens:
     def back(self) -> None:
         """Unread the last token."""
         self._at -= 1
+
+    def count_link(self) -> None:
+        """Count a term or a factor: a tree is as deep as their chain is long, and walked by recursion."""
+        self._links += 1
+        if self._links > _MOST_LINKS:
+            raise ParseError(f"it has more than {_MOST_LINKS} terms and factors")
 
     def behind_digits(self) -> bool:
         """Whether the token read last is a number in digits."""

@@ -68,7 +68,7 @@ def _read(text: str) -> Answer:
             return Either((number, _collection("list", split(text, _COMMA))))
         return number
     if (amount := read_amount(text)) is not None:
-        return amount
+        return Either((amount, _collection("list", split(text, _COMMA)))) if "," in text else amount
     core, modulus = split_modulus(text)
     members, separators = split_at(text, _AND)
     if modulus and (len(members) == 1 or "=" not in core):  # of n = 1 or n = 2 mod 4 it is the last one's

@@ -37,7 +37,7 @@ _WORD_UNIT = re.compile(
     re.DOTALL,
 )
 _OTHER_SCRIPT = re.compile(
-    r"(?P<core>.*?[\d})\]])\s*(?P<unit>[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]+)\s*", re.DOTALL
+    r"(?P<core>.*?[\d})\]])\s*(?P<unit>(?![十百千万亿萬億])[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]+)\s*", re.DOTALL
 )
 _CURRENCIES = {
     "dollar": re.compile(r"\s*(?:\$\s*\\\$\s*[\d.,]+\s*\$|\\?\$\s*[\d.,]+)\s*"),
@@ -48,6 +48,7 @@ _FUNCTION = re.compile(r"\\(?:sin|cos|tan|cot|sec|csc)(?![A-Za-z])")
 _SCALES = {
     "dozen": 12, "hundred": 100, "thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12,
 }  # fmt: skip
+_LONGEST = 1000  # characters of a value with its unit: the patterns take time with their square
 _SCALE = re.compile(rf"^\W*(?:text\b\W*)?({'|'.join(_SCALES)})s?\b")
 _DEGREES = Size(Fraction(1), (("degree", 1),))
 
@@ -59,6 +60,8 @@ def currency(text: str) -> str:
 
 def split_unit(text: str) -> tuple[str, str]:
     """A value's text and the unit behind it, "" where there is none."""
+    if len(text) > _LONGEST:
+        return text, ""
     match = _TEXT_UNIT.fullmatch(text)
     turned = match and "\\degree" in match["unit"] and _FUNCTION.search(match["core"])
     if (
