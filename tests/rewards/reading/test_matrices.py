@@ -1,6 +1,6 @@
 """Texts of matrices and of systems of equations."""
 
-from verl_dots.rewards.reading.matrices import MatrixText, split_matrix, split_system
+from verl_dots.rewards.reading.matrices import MatrixText, split_cases, split_matrix, split_system
 
 ROWS = [["1", "2"], ["3", "4"]]
 
@@ -19,3 +19,13 @@ def test_a_function_by_cases_is_no_system():
     assert split_system(r"\begin{aligned} x &= 1 \\ y &= 2 \end{aligned}") == ["x=1", "y=2"]
     assert split_system(r"\{ \begin{array}{l} x = 1 \\ y = 2 \end{array}") == ["x=1", "y=2"]
     assert split_system(r"\begin{cases} x & x > 0 \\ 0 & x = 0 \end{cases}") is None
+
+
+def test_a_function_by_cases_has_values_and_conditions():
+    pairs = [("x", "x > 0"), ("0", r"\text{otherwise}")]
+    assert split_cases(r"\begin{cases} x & \text{if} x > 0, \\ 0 & \text{otherwise} \end{cases}") == pairs
+    assert split_cases(r"\begin{cases} n + 1, n = 2k \\ n, n = 2k + 1 \end{cases}") == [
+        ("n + 1", "n = 2k"),
+        ("n", "n = 2k + 1"),
+    ]
+    assert split_cases(r"\begin{cases} x = 1 \\ y = 2 \end{cases}") is None

@@ -75,7 +75,7 @@ class Ratio:
 class Collection:
     """Several answers: a "list" or a "set" in any order, a "tuple" or a "matrix" in this one, sets in a "union".
 
-    A "difference" is of a set and what is left out of it.
+    A "difference" is of a set and what is left out of it; "cases" are rows of a value and its condition, in any order.
 
     Attributes:
         brackets: of a tuple, "()" or of an interval also "[)" and so on; of a list, the "or" or "and" between members.

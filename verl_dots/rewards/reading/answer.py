@@ -17,7 +17,7 @@ from verl_dots.rewards.reading import numbers
 from verl_dots.rewards.reading.amounts import read_amount
 from verl_dots.rewards.reading.brackets import CLOSING, OPENING, depth, first_end, split, split_at, unwrapped
 from verl_dots.rewards.reading.lists import both_signs, conjunction, round_ends
-from verl_dots.rewards.reading.matrices import split_matrix, split_system
+from verl_dots.rewards.reading.matrices import split_cases, split_matrix, split_system
 from verl_dots.rewards.reading.sides import bare_name, is_name, joined, split_signs
 from verl_dots.rewards.reading.tails import split_modulus, without_condition
 from verl_dots.rewards.reading.value import expression, read_value
@@ -167,9 +167,15 @@ def _read_difference(text: str) -> Answer | None:
 
 
 def _read_system(text: str) -> Answer | None:
-    rows = split_system(text)
-    equations = [] if rows is None else [_read(row) for row in rows]
-    return Collection("list", tuple(equations)) if rows and all(isinstance(one, Named) for one in equations) else None
+    """Equations in rows are a list of them, and of a function by cases each row is a value with its condition."""
+    equations = [_read(row) for row in split_system(text) or ()]
+    if len(equations) == 1:
+        return equations[0]
+    if equations and all(isinstance(one, Named | Relation) for one in equations):
+        return Collection("list", tuple(equations))
+    cases = split_cases(text)
+    rows = [Collection("matrix", tuple(map(_read, case))) for case in cases or ()]
+    return Collection("cases", tuple(rows)) if rows else None
 
 
 def _read_matrix(text: str) -> Answer | None:

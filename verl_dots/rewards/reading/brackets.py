@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-OPENING, CLOSING = ("\\{", "\\langle", "(", "[", "{"), ("\\}", "\\rangle", ")", "]", "}")
+OPENING = ("\\{", "\\langle", "(", "[", "{", "\\begin")
+CLOSING = ("\\}", "\\rangle", ")", "]", "}", "\\end")
 
 
 def unwrapped(text: str) -> str:

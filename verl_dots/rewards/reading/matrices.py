@@ -8,6 +8,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from verl_dots.rewards.reading.brackets import split
+
 _KIND = r"(?:[pbvBV]?matrix|array|smallmatrix)"
 _MATRIX = re.compile(
     rf"(?P<factor>.*?)(?:\\cdot|\\times|\*)?\s*\\begin\{{{_KIND}\}}(?:\{{[^{{}}]*\}})?(?P<body>.*)\\end\{{{_KIND}\}}"
@@ -21,6 +23,10 @@ _SYSTEM = re.compile(
     r"\\end\{(?P=kind)\}",
     re.DOTALL,
 )
+
+_CELL, _COMMA = re.compile(r"\s*,?\s*&\s*"), re.compile(r"\s*,\s*")
+_IF_IN_TEXT = re.compile(r"^\\text\s*\{\s*(?:if|for|when|where)\s+([^{}]*)\}$")
+_IF = re.compile(r"^(?:\\text\s*\{\s*(?:if|for|when|where)\s*\}|(?:if|for|when|where)\b)\s*")
 
 
 @dataclass(frozen=True)
@@ -53,11 +59,31 @@ def split_matrix(text: str) -> MatrixText | None:
 
 def split_system(text: str) -> list[str] | None:
     r"""The equations of `\begin{cases} x = 1 \\ y = 2 \end{cases}`; None for other texts, as of a function by cases."""
+    rows = _system_rows(text)
+    if rows is None:
+        return None
+    rows = [re.sub(r"\s*&?\s*=\s*&?\s*", "=", row).strip(" ,.;&") for row in rows]
+    return rows if all(row.count("=") == 1 and not re.search("[&,]", row) for row in rows) else None
+
+
+def split_cases(text: str) -> list[tuple[str, str]] | None:
+    r"""The values of a function by cases, each with its condition; None for other texts.
+
+    `\begin{cases} x & \text{if } x > 0 \\ 0 & \text{otherwise} \end{cases}` gives ("x", "x > 0") and
+    ("0", "\text{otherwise}").
+    """
+    rows = _system_rows(text)
+    pairs = [split(row.strip(" ,.;"), _CELL if "&" in row else _COMMA) for row in rows or ()]
+    if len(pairs) < 2 or any(len(pair) != 2 or not all(pair) for pair in pairs):
+        return None
+    return [(value.strip(" ,;"), _IF.sub("", _IF_IN_TEXT.sub(r"\1", condition))) for value, condition in pairs]
+
+
+def _system_rows(text: str) -> list[str] | None:
     match = _SYSTEM.fullmatch(text)
     if match is None or "\\begin" in match["body"] or (match["kind"] == "array" and not text.startswith("\\{")):
         return None
-    rows = [re.sub(r"\s*&?\s*=\s*&?\s*", "=", row).strip(" ,;&") for row in _rows(match["body"])]
-    return rows if len(rows) > 1 and all(row.count("=") == 1 and "&" not in row for row in rows) else None
+    return _rows(match["body"])
 
 
 def _rows(body: str) -> list[str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 
 _ALL = "(?: (?:all|any|every|each|some))"
-_NUMBERS = "(?: (?:real|positive|integer|number)s?)*"
+_NUMBERS = "(?: (?:real|positive|integer|number|constant|non-?zero)s?)*"
 _FOR = rf"\\text\{{\s*,?\s*(?:for|where|with){_ALL}?{_NUMBERS}\s*\}}|\\forall"
 _SET = r"\\mathbb\s*\{?\s*[A-Z]\s*\}?(?:\s*[_^]\s*(?:\{[^{}]*\}|[+\d*]))*"
 _WHOLE = r"(?:(?:is|any|an|a|some|positive|non-?negative) )*(?:integer|(?:natural|real|whole) number)s?"

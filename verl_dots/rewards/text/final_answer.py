@@ -42,7 +42,7 @@ _DOLLAR = re.compile(r"(?<!\\)\$")
 _SENTENCE_END = re.compile(
     r"\n\s*\n|\n(?=\S)|(?<=[^.\s])\.(?=\s+[A-Z]|\s*$)|。"
     r"|,?\s+(?=(?:because|since|which|where|as|so|that is|or equivalently|in other words)\b|i\.e\.)"
-    r"|\s+\((?=(?:because|since|as|not)\b)|</\w+>|<\|"
+    r"|\s+\((?=(?:because|since|as|not)\b|i\.e\.)|</\w+>|<\|"
 )
 _QUOTES = ('""', "''", "“”", "‘’", "„“", "«»", "「」")
 _MOOD = re.compile(r"(?<=\w)\?$|\s+[:;]-?[)D]$|[\s\u2600-\u27bf\u2b50\ufe0f\U0001f300-\U0001faff]+$")

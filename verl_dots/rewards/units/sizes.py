@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from fractions import Fraction
 
-_BASES = "m s g dollar euro degree celsius fahrenheit K percent month year pc ly AU ton gal cal V A T mol ohm eV"
+_BASES = "m s g dollar euro degree celsius fahrenheit K percent month pc ly AU ton gal cal V A T mol ohm eV"
 # A unit's name: its size and the units that it is of.
 _DEFINED = {
     "in": ("0.0254", "m"), "ft": ("0.3048", "m"), "yd": ("0.9144", "m"), "mi": ("1609.344", "m"), "min": ("60", "s"),
@@ -15,6 +15,7 @@ _DEFINED = {
     "rad": ("1", ""), "Hz": ("1", "/s"), "N": ("1000", "g m /s /s"), "J": ("1000", "g m m /s /s"),
     "W": ("1000", "g m m /s /s /s"), "Pa": ("1000", "g /m /s /s"), "bar": ("100000000", "g /m /s /s"),
     "erg": ("0.0001", "g m m /s /s"), "mph": ("0.44704", "m /s"), "kph": ("5/18", "m /s"), "kmh": ("5/18", "m /s"),
+    "year": ("12", "month"),
 }  # fmt: skip
 _SAME = {
     "meter": "m", "metre": "m", "gram": "g", "second": "s", "sec": "s", "inch": "in", "inche": "in", "feet": "ft",
@@ -22,7 +23,7 @@ _SAME = {
     "ounce": "oz", "liter": "l", "litre": "l", "L": "l", "gallon": "gal", "usd": "dollar", "radian": "rad",
     "°": "degree", "deg": "degree", "hertz": "Hz", "newton": "N", "joule": "J", "watt": "W", "pascal": "Pa",
     "volt": "V", "ampere": "A", "amp": "A", "kelvin": "K", "parsec": "pc", "calorie": "cal", "electronvolt": "eV",
-    "eur": "euro", "Omega": "ohm",
+    "eur": "euro",
 }  # fmt: skip
 _PREFIXES = {
     "T": 12, "G": 9, "M": 6, "k": 3, "d": -1, "c": -2, "m": -3, "u": -6, "n": -9, "p": -12,
@@ -60,6 +61,7 @@ def size(text: str) -> Size | None:
     """What a unit is worth; None where a word of it is not known, or there is none."""
     text = re.sub(r"\\mu\s*", "u", text).replace("\\cdot", " ")
     text = re.sub(r"\\text|[\\{}.*()]", " ", text)
+    text = re.sub(r"\b([kM])\s+(?=Omega\b)", r"\1", text).replace("Omega", "ohm")
     text = _TEMPERATURE.sub("temperature", text)
     found, sign, raised, last = _ONE, 1, 1, None
     for token in _TOKEN.finditer(text):
