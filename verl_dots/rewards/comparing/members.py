@@ -28,17 +28,12 @@ def equal_by_name(gold: Collection, answer: Collection, equal: Callable[[Answer,
         return all(
             equal(gold.members[left.index(name)], member) for name, member in zip(right, answer.members, strict=True)
         )
-    if (
-        not (left or right)
-        or (left or right)[0].startswith(_UNIT)
-        or (right and gold.kind != "tuple")
-        or _any_named(answer if left else gold)
-    ):
-        return None
-    named, other = (gold, answer) if left else (answer, gold)
     names = left or right
-    if other.kind != "tuple" and all(map(_NUMBERED.fullmatch, names)):
-        return None  # roots x_1 and x_2
+    named, other = (gold, answer) if left else (answer, gold)
+    if names is None or names[0].startswith(_UNIT) or any(isinstance(member, Named) for member in other.members):
+        return None
+    if other.kind != "tuple" and (other is gold or all(map(_NUMBERED.fullmatch, names))):
+        return None  # a list without an order, or of roots x_1 and x_2
     orders = [sorted(range(len(names)), key=names.__getitem__)] if named.kind != "tuple" and _neighbours(names) else []
     if not orders or other.kind == "list":
         orders.append(list(range(len(names))))
@@ -59,10 +54,6 @@ def _name(member: Answer) -> str:
     if isinstance(member, Value) and member.unit and size(member.unit) is None:
         return _UNIT + re.sub(r"\\text|[\s{}]|s\b", "", member.unit)
     return ""
-
-
-def _any_named(collection: Collection) -> bool:
-    return any(isinstance(member, Named) for member in collection.members)
 
 
 def _neighbours(names: Sequence[str]) -> bool:

@@ -23,7 +23,6 @@ _SYSTEM = re.compile(
     r"\\end\{(?P=kind)\}",
     re.DOTALL,
 )
-
 _CELL, _COMMA = re.compile(r"\s*,?\s*&\s*"), re.compile(r"\s*,\s*")
 _IF_IN_TEXT = re.compile(r"^\\text\s*\{\s*(?:if|for|when|where)\s+([^{}]*)\}$")
 _IF = re.compile(r"^(?:\\text\s*\{\s*(?:if|for|when|where)\s*\}|(?:if|for|when|where)\b)\s*")
@@ -40,12 +39,9 @@ class MatrixText:
 def split_matrix(text: str) -> MatrixText | None:
     r"""A matrix with its factor; `[1, 2]^T` is a column. None for other texts."""
     if match := _TURNED.fullmatch(text):
-        cells = re.split(r"\s*[,;]\s*", match["inner"][1:-1])
-        return (
-            MatrixText("", [[cell] for cell in cells])
-            if len(cells) > 1 and not re.search(r"[(\[]", match["inner"][1:])
-            else None
-        )
+        inner = match["inner"][1:-1]
+        cells = [] if re.search(r"[(\[]", inner) else re.split(r"\s*[,;]\s*", inner)
+        return MatrixText("", [[cell] for cell in cells]) if len(cells) > 1 else None
     match = _MATRIX.fullmatch(text)
     if match is None or "\\begin" in match["body"]:
         return None

@@ -19,7 +19,7 @@ _CONDITION = re.compile(
 )
 _EVERY = re.compile(rf"\s*,?\s*(?:\\text\{{\s*,?\s*for{_ALL}{_NUMBERS}\s*\}}|\\forall)\s*[a-z]?\s*(?:\\in\s*{_SET})?$")
 _MODULUS = re.compile(
-    r"\(?\s*(?:\\p?mod|\\pmod|\\bmod|(?<![A-Za-z\\])mod)(?![A-Za-z])\s*(?P<modulus>\{[^{}]+\}|[A-Za-z]|\d+)\s*\)?$"
+    r"\(?\s*(?:\\[pb]?mod|(?<![A-Za-z\\])mod)(?![A-Za-z])\s*(?P<modulus>\{[^{}]+\}|[A-Za-z]|\d+)\s*\)?$"
     r"|\(?\s*\\text\{\s*\(?\s*(?:mod|modulo)\s*\}\s*(?P<letter>\{[^{}]+\}|[A-Za-z]|\d+)\s*\)?$"
     r"|\\text\{\s*\(?\s*(?:mod|modulo)(?P<text>\s*\d+|\s+[A-Za-z])\s*\)?\s*\}$"
     r"|\s+modulo\s+(?P<word>\d+|[A-Za-z])$"
@@ -46,7 +46,7 @@ def split_modulus(text: str) -> tuple[str, str]:
     r"""What is congruent, and the modulus: `3 \pmod 7` is 3 and 7; "" for none, or for one of several congruences."""
     match = _MODULUS.search(text)
     core = text[: match.start()].strip(" ,;") if match else ""
-    if not core or not _closed(core) or re.search(r"(?<![A-Za-z])(?:p?mod|bmod|modulo)(?![A-Za-z])", core):
+    if not core or not _closed(core) or re.search(r"(?<![A-Za-z])(?:[pb]?mod|modulo)(?![A-Za-z])", core):
         return text, ""
     return core, next(part for part in match.groups() if part)
 
