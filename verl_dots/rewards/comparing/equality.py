@@ -56,7 +56,9 @@ class Comparison:
         if gold == answer:
             return gold != Words("")
         if isinstance(gold, Either) or isinstance(answer, Either):
-            return any(self.equal(left, right) for left in _meant(gold) for right in _readings(answer))
+            halves = [_halves_of_days(one) for one in (gold, answer)]
+            lefts, rights = halves if all(halves) else (_meant(gold), _readings(answer))
+            return any(self.equal(left, right) for left in lefts for right in rights)
         if isinstance(gold, Congruence) or isinstance(answer, Congruence):
             return self._congruent(gold, answer)
         if isinstance(gold, Named) or isinstance(answer, Named):
@@ -160,6 +162,11 @@ def _with_constant(gold: Node, answer: Node) -> Node:
     """An answer with its constant of integration c as C, where the ground truth has that and not c."""
     own, other = values.variables(gold), values.variables(answer)
     return renamed(answer, "c", "C") if (own - other, other - own) == ({"C"}, {"c"}) else answer
+
+
+def _halves_of_days(answer: Answer) -> tuple[Answer, ...]:
+    """The times of day that say which half of it they are of: 6 PM and 6 AM are not 6 both."""
+    return tuple(one for one in _readings(answer) if isinstance(one, Clock) and one.half)
 
 
 def _readings(answer: Answer) -> tuple[Answer, ...]:

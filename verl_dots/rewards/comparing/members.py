@@ -22,6 +22,8 @@ def equal_by_name(gold: Collection, answer: Collection, equal: Callable[[Answer,
     if not {gold.kind, answer.kind} <= {"list", "set", "tuple"}:
         return None
     left, right = _names(gold.members), _names(answer.members)
+    if "or" in (gold.brackets, answer.brackets):  # x = 1 or y = 2 is no point
+        return None if gold.brackets == answer.brackets or not (left and right) else False
     if left and right:
         if set(left) != set(right):
             return None
@@ -34,7 +36,11 @@ def equal_by_name(gold: Collection, answer: Collection, equal: Callable[[Answer,
         return None
     if other.kind != "tuple" and (other is gold or all(map(_NUMBERED.fullmatch, names))):
         return None  # a list without an order, or of roots x_1 and x_2
-    orders = [sorted(range(len(names)), key=names.__getitem__)] if named.kind != "tuple" and _neighbours(names) else []
+    orders = (
+        [sorted(range(len(names)), key=names.__getitem__)]
+        if (named is answer or named.kind != "tuple") and _neighbours(names)
+        else []
+    )
     if not orders or other.kind == "list":
         orders.append(list(range(len(names))))
     return any(

@@ -11,6 +11,7 @@ from dataclasses import replace
 
 from verl_dots.rewards.answers.intervals import as_pieces
 from verl_dots.rewards.answers.kinds import Answer, Collection, Congruence, Either, Named, Relation, Value
+from verl_dots.rewards.answers.relations import is_calculation, is_false
 from verl_dots.rewards.expressions.tree import Node
 from verl_dots.rewards.expressions.values import variables
 from verl_dots.rewards.reading import numbers
@@ -130,7 +131,10 @@ def _read_relation(text: str) -> Answer | None:
         left, right = joined(parts[: at + 1], signs[:at]), joined(parts[at + 1 :], signs[at + 1 :])
         if len(parts) == 2 and is_name(parts[0]):
             return Named(bare_name(parts[0]), _read(parts[1]))
-        return Either((_read(left), _read(right)))
+        sides = (_read(left), _read(right))
+        rough = Relation(sides, ("=",))
+        far = "\\equiv" not in text and is_calculation(rough) and is_false(rough)
+        return words(text) if far else Either(sides)
     if signs[0] == "in" and len(signs) == 1:
         return Named(bare_name(parts[0]), _read(parts[1]))
     if all(sign == "=" for sign in signs) and is_name(parts[0], parts[-1]):

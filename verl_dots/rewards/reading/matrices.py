@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from verl_dots.rewards.reading.brackets import split
 
-_KIND = r"(?:[pbvBV]?matrix|array|smallmatrix)"
+_KIND = r"(?:[pbB]?matrix|array|smallmatrix)"
 _MATRIX = re.compile(
     rf"(?P<factor>.*?)(?:\\cdot|\\times|\*)?\s*\\begin\{{{_KIND}\}}(?:\{{[^{{}}]*\}})?(?P<body>.*)\\end\{{{_KIND}\}}"
     r"\s*(?P<turned>\^\s*\{?\s*(?:T|\\top|\\text\{T\}|\\intercal)\s*\}?)?",

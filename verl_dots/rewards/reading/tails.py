@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 
 _ALL = "(?: (?:all|any|every|each|some))"
+_EACH = "(?: (?:all|any|every|each)| some(?=[ a-z-]* (?:integer|constant)))"
 _NUMBERS = "(?: (?:real|positive|integer|number|constant|non-?zero)s?)*"
 _FOR = rf"\\text\{{\s*,?\s*(?:for|where|with){_ALL}?{_NUMBERS}\s*\}}|\\forall"
 _SET = r"\\mathbb\s*\{?\s*[A-Z]\s*\}?(?:\s*[_^]\s*(?:\{[^{}]*\}|[+\d*]))*"
@@ -17,7 +18,7 @@ _CONDITION = re.compile(
     rf"(?:\(?\s*(?:{_FOR}|{_FOR_WORD})\s*(?P<letters>[a-zA-Z])(?:\s*,\s*[a-zA-Z])*|[,;(]\s*(?P<letter>[a-zA-Z]))"
     rf"\s*(?:\\in\s*{_SET}|\\text\{{\s*{_WHOLE}\s*\}}|{_WHOLE})\s*\)?\s*$"
 )
-_EVERY = re.compile(rf"\s*,?\s*(?:\\text\{{\s*,?\s*for{_ALL}{_NUMBERS}\s*\}}|\\forall)\s*[a-z]?\s*(?:\\in\s*{_SET})?$")
+_EVERY = re.compile(rf"\s*,?\s*(?:\\text\{{\s*,?\s*for{_EACH}{_NUMBERS}\s*\}}|\\forall)\s*[a-z]?\s*(?:\\in\s*{_SET})?$")
 _MODULUS = re.compile(
     r"\(?\s*(?:\\[pb]?mod|(?<![A-Za-z\\])mod)(?![A-Za-z])\s*(?P<modulus>\{[^{}]+\}|[A-Za-z]|\d+)\s*\)?$"
     r"|\(?\s*\\text\{\s*\(?\s*(?:mod|modulo)\s*\}\s*(?P<letter>\{[^{}]+\}|[A-Za-z]|\d+)\s*\)?$"

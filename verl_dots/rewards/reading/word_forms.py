@@ -40,7 +40,9 @@ def words(text: str) -> Words:
     plain = re.sub(r"\\text|\\degree", " ", text).lower()
     plain = re.sub(r"^\W*(?:(?:the|a|an|option|choice)\s+)+", "", plain)
     plain = plain if re.search("[a-z]", plain) else re.sub(r"(?<=\d)\s+(?=\d)", "_", plain)  # 3 4 is not 34
-    text = re.sub(r"[\s{}\\.,;:!?\"'`*~]|(?<=\d)\.0+(?!\d)", "", plain).replace("(", "").replace(")", "")
+    text = (
+        re.sub(r"[\s{}\\,;:!?\"'`*~]|(?<=\d)\.0+(?!\d)|(?<!\d)\.|\.(?!\d)", "", plain).replace("(", "").replace(")", "")
+    )
     return Words(_NONE.sub("nosolution", text))
 
 

@@ -29,7 +29,7 @@ _CUES = (
     re.compile(r"(?i)\banswer\W{0,6}(?:[^.\n$\\]{0,60}?\b(?:is|are|was|be)\b|:)"),
     re.compile(r"答案\s*(?:是|为|：|:)"),
     re.compile(r"(?i)\bcorrect\s+(?:option|choice)\W{0,6}(?:\b(?:is|was)\b|:)"),
-    re.compile(r"####"),
+    re.compile(r"####(?!\s*[A-Za-z]{2})"),  # no heading
     re.compile(r"(?i)<answer>"),
 )
 _LEAD = re.compile(r"(?i)^(?:(?:therefore|thus|simply|then|just|hence|equal to|given by|exactly)\b[\s,:*]*)+")

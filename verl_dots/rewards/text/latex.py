@@ -106,6 +106,7 @@ def strip_delimiters(text: str) -> str:
         " ",
         text,
     )
+    text = re.sub(r"(?<=[\w)]) \*\* (?=[-+]?\d|\(|[a-z]\b)", "^", text)  # a power, not bold
     return re.sub(r"\*\*(?=\s|$)|^\s*\*\*|``?`?|^\s*#+\s", " ", text)
 
 

@@ -13,7 +13,9 @@ from verl_dots.rewards.units.sizes import Size, size
 # Words that make a text more than a value with its unit.
 _NO_UNIT = re.compile(
     r"\b(?:if|for|when|where|with|or|and|more|less|fewer|than|least|most|not|no|is|are|from|between|such|that|only|all|any|"
-    r"some|every|otherwise|does|exist|exists|given|mod|to|by|if|then|even|odd|prime|both|whenever|otherwise|greater)\b",
+    r"some|every|otherwise|does|exist|exists|given|mod|to|by|if|then|even|odd|prime|both|whenever|otherwise|greater|"
+    r"thirds?|fourths?|fifths?|sixths?|sevenths?|eighths?|ninths?|tenths?|hundredths?|thousandths?|halves|squared|cubed|"
+    r"factorial|pi|lakhs?|crores?)\b|[十百万亿萬億만천억백조분分成折]|千(?![克米])",
     re.IGNORECASE,
 )
 _SHORT_UNITS = (
@@ -37,7 +39,7 @@ _WORD_UNIT = re.compile(
     re.DOTALL,
 )
 _OTHER_SCRIPT = re.compile(
-    r"(?P<core>.*?[\d})\]])\s*(?P<unit>(?![十百千万亿萬億])[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]+)\s*", re.DOTALL
+    r"(?P<core>.*?[\d})\]])\s*(?P<unit>[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]+)\s*", re.DOTALL
 )
 _CURRENCIES = {
     "dollar": re.compile(r"\s*(?:\$\s*\\\$\s*[\d.,]+\s*\$|\\?\$\s*[\d.,]+)\s*"),
@@ -49,6 +51,10 @@ _SCALES = {
     "dozen": 12, "hundred": 100, "thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12,
 }  # fmt: skip
 _LONGEST = 1000  # characters of a value with its unit: the patterns take time with their square
+_RATE = re.compile(
+    r"(?<![A-Za-z])(?:per|an?|each|every) (?:day|week|month|year|hour|minute|second|night|morning|person|student|child)"
+    r"(?![A-Za-z])"
+)
 _SCALE = re.compile(rf"^\W*(?:text\b\W*)?({'|'.join(_SCALES)})s?\b")
 _DEGREES = Size(Fraction(1), (("degree", 1),))
 
@@ -72,7 +78,7 @@ def split_unit(text: str) -> tuple[str, str]:
         and not _NO_UNIT.search(_plain(match["unit"]))
     ):
         return match["core"].strip(), match["unit"].strip()
-    if match := _OTHER_SCRIPT.fullmatch(text):
+    if (match := _OTHER_SCRIPT.fullmatch(text)) and not _NO_UNIT.search(match["unit"]):
         return match["core"].strip(), match["unit"]
     match = _WORD_UNIT.fullmatch(text)
     if match and _is_word(match["unit"], bool(match["space"])) and not _command_end(match["core"]):
@@ -114,6 +120,9 @@ def _plain(text: str) -> str:
 
 
 def _is_word(text: str, spaced: bool) -> bool:
+    if spaced and _RATE.match(text):
+        return True
+    text = _RATE.sub("", text)
     words = re.findall(r"[A-Za-z]+", text)
     if not words or _NO_UNIT.search(text):
         return False
